@@ -173,14 +173,15 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
 
 def _fetch(chosen: settings.Settings) -> int:
     # Who starts has every file that is needed, and has checked each.
-    from engines.recognizers import recognizer_for
-    from engines.registry import engines_for
+    from prometheus_client import CollectorRegistry
+
     from speech.engine import BackgroundLoadingEngine
+    from websocket_server import build_engines, build_recognizer
 
     async def start_each() -> None:
-        engines = engines_for(chosen.engine, chosen, fetch_requested=True)
+        engines = build_engines(chosen, CollectorRegistry(), fetch_requested=True)
         joining = engines.late[1] if engines.late is not None else None
-        recognizer = recognizer_for(chosen.recognizer, chosen, fetch_requested=True)
+        recognizer = build_recognizer(chosen.recognizer, chosen, fetch_requested=True)
         for each in (joining, *engines.required, recognizer):
             if each is None:
                 continue

@@ -1,4 +1,4 @@
-"""A client that notes when everything arrives, and what playing it would have been like."""
+"""A client that records when audio arrives, and computes how its playback would have gone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from speech.types import Samples
 SAMPLE_RATE = 22_050
 WAV_HEADER_BYTES = 44
 AUDIBLE_SHARE = 0.02
-"""A sound is heard from this share of the speech's peak on."""
+"""Amplitude from which on a sound is audible, relative to the peak of the speech."""
 
 
 class Refused(Exception):
@@ -26,39 +26,35 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedSpeech:
-    """One answer. Times are seconds since the request was sent.
+    """One answer. Times are seconds since the request was sent."""
 
-    arrivals and chunks: when each piece of audio came, and its samples at ``SAMPLE_RATE``; done_s:
-    when the last message came.
-    """
-
-    arrivals: tuple[float, ...]
-    chunks: tuple[Samples, ...]
-    done_s: float
+    arrivals: tuple[float, ...]  # of each piece of audio
+    chunks: tuple[Samples, ...]  # the pieces, at ``SAMPLE_RATE``
+    done_s: float  # arrival of the last message
 
     @property
     def samples(self) -> Samples:
-        """All of the audio."""
+        """The pieces joined."""
         return np.concatenate(self.chunks)
 
     @property
     def duration_s(self) -> float:
-        """The audio's length."""
+        """Length of the audio in seconds."""
         return sum(self.durations)
 
     @property
     def durations(self) -> list[float]:
-        """The pieces' lengths in seconds."""
+        """Lengths of the pieces in seconds."""
         return [len(chunk) / SAMPLE_RATE for chunk in self.chunks]
 
     @property
     def first_audio_s(self) -> float:
-        """When the first piece came."""
+        """Arrival of the first piece."""
         return self.arrivals[0]
 
     @property
     def first_audible_s(self) -> float:
-        """When the first sound is heard by someone who plays each piece as soon as he can."""
+        """Time of the first audible sound, where each piece is played as soon as possible."""
         return first_audible_s(self.samples, SAMPLE_RATE, self.arrivals, self.durations)
 
     @property
@@ -68,14 +64,14 @@ class ReceivedSpeech:
 
 
 def connected(url: str) -> connect:
-    """A connection that takes messages of any size and sends nothing by itself."""
+    """Connect without a limit of message size, compression or pings."""
     return connect(url, max_size=None, compression=None, ping_interval=None)
 
 
 async def request_speech(
     websocket: ClientConnection, language: str, text: str, *, streamed: bool = True, **asked: float
 ) -> ReceivedSpeech:
-    """Ask for ``text`` and take everything as it comes; asked: more of the config. Raises Refused."""
+    """Request ``text`` and receive its speech; asked: further fields of the config. Raises Refused."""
     kind = "tts_stream_request" if streamed else "tts_request"
     config = {"language": LANGUAGE_NAMES[language], **asked}
     request = json.dumps({"type": kind, "data": {"text": text, "config": config}})
@@ -94,7 +90,7 @@ async def request_speech(
 
 
 def parse(message: str | bytes) -> tuple[str, Samples | None]:
-    """A message's type and its samples, if it is one that holds any. Raises Refused."""
+    """Return a message's type, and its samples if it holds audio. Raises Refused."""
     parsed = json.loads(message)
     kind, data = parsed["type"], parsed["data"]
     if data["status"] == "error":
@@ -108,7 +104,7 @@ def parse(message: str | bytes) -> tuple[str, Samples | None]:
 
 
 def playback_starts(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]:
-    """When each piece is played: as it arrives, or once the piece before it has been heard."""
+    """Return when each piece starts to play: at its arrival, or when the piece before it has ended."""
     starts: list[float] = []
     free = float("-inf")
     for arrival, duration in zip(arrivals, durations, strict=True):
@@ -118,23 +114,23 @@ def playback_starts(arrivals: Sequence[float], durations: Sequence[float]) -> li
 
 
 def stalls(arrivals: Sequence[float], durations: Sequence[float]) -> list[float]:
-    """For how many seconds playback runs dry before each piece but the first; 0 where it doesn't."""
+    """Return the seconds that playback stalls before each piece but the first; 0 without a stall."""
     starts = playback_starts(arrivals, durations)
     ends = [start + duration for start, duration in zip(starts, durations, strict=True)]
     return [start - end for start, end in zip(starts[1:], ends, strict=False)]
 
 
 def leading_silence(samples: Samples) -> int:
-    """How many samples come before the first above ``HEARD`` of the peak; all, if there is no sound."""
+    """Count the samples before the first above ``HEARD`` of the peak; all, if there is no sound."""
     size = np.abs(samples)
-    heard = np.flatnonzero(size > AUDIBLE_SHARE * size.max(initial=0.0))
-    return int(heard[0]) if len(heard) else len(samples)
+    audible = np.flatnonzero(size > AUDIBLE_SHARE * size.max(initial=0.0))
+    return int(audible[0]) if len(audible) else len(samples)
 
 
 def first_audible_s(
     samples: Samples, sample_rate: int, arrivals: Sequence[float], durations: Sequence[float]
 ) -> float:
-    """When the first sound is heard of ``samples``, which came in pieces and are played as they come."""
+    """Return when the first sound of ``samples`` is audible, played in pieces as they arrive."""
     silence_s = leading_silence(samples) / sample_rate
     for start, duration in zip(playback_starts(arrivals, durations), durations, strict=True):
         if silence_s < duration:

@@ -9,12 +9,13 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from benchmarks import report
-from engines.registry import engines_for
 from server import settings
 from speech.engine import BackgroundLoadingEngine, Engine
 from speech.types import Samples, Segment
+from websocket_server import build_engines
 
 THREADS = os.cpu_count() or 1
 """Threads that an engine computes with, everywhere in the benchmarks: one a core."""
@@ -41,7 +42,8 @@ async def started_engine(name: str) -> AsyncIterator[Engine]:
 
     Kokoro's decoder is settled, and the report names it.
     """
-    (engine,) = engines_for(name, settings.load({"engine": name, "threads": THREADS})).required
+    chosen = settings.load({"engine": name, "threads": THREADS})
+    (engine,) = build_engines(chosen, CollectorRegistry()).required
     await engine.start()
     try:
         if isinstance(engine, BackgroundLoadingEngine):

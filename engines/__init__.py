@@ -1,3 +1,3 @@
-"""Who speaks: one voice source a module, each behind ``speech.engine.Engine``."""
+"""Engines behind ``speech.engine.Engine``, and the recogniser behind ``speech.recognizer.Recognizer``."""
 
 import no_telemetry  # noqa: F401 - before any library that reports

@@ -1,4 +1,4 @@
-"""Waiting for work that has to end before its place is free."""
+"""Waits for work that must end before its resources are free, also when the waiting task is cancelled."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 async def wait_until_done(work: asyncio.Future[Any]) -> None:
-    """Return when ``work`` has ended, however often the waiting task is cancelled meanwhile.
+    """Return once ``work`` has ended, however often the waiting task is cancelled meanwhile.
 
-    Raises CancelledError then, if it was. What became of the work is the caller's to look at: asyncio does
-    not log its error.
+    Raises CancelledError afterwards if the task was cancelled. The result or the error of ``work`` is left
+    to the caller; asyncio does not log the error as never retrieved.
     """
     cancelled = False
     while not work.done():

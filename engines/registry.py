@@ -1,131 +1,86 @@
-"""Which engines a name stands for."""
+"""Selects engines and the recogniser by the names that the settings give them."""
 
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple
 
-from pydantic import SecretStr
-
-from engines.elevenlabs.meter import UpstreamMeter
+from engines.elevenlabs.metrics import UpstreamMetrics
+from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings
 from speech.engine import Engine
+from speech.recognizer import Recognizer
 
 ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs")
+RECOGNIZER_NAMES = ("auto", "whisper", "none")
 
-# CUDA's driver, by platform: whether there is a GPU is asked without torch, which takes seconds to import.
+# CUDA's driver, by platform: it counts devices without torch, which takes seconds to import.
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 
 
-class EngineSettings(Protocol):
-    """What engines need to know of the settings.
-
-    models_dir: a folder with model files, or None; cache_dir: where fetched ones are kept; no_fetch:
-    whether none may be fetched; threads: cores to compute with, or None for the engine's own choice;
-    kokoro_decoding: "windows" or "whole"; kokoro_decoder: "auto", "onnx" or "fast"; model, codec, device,
-    precision, slots: the Kani model's; elevenlabs_*: of ElevenLabs' service, elevenlabs_fallback: who speaks
-    where it fails.
-    """
-
-    @property
-    def model(self) -> str | None: ...  # noqa: D102
-
-    @property
-    def codec(self) -> str | None: ...  # noqa: D102
-
-    @property
-    def embedder(self) -> str | None: ...  # noqa: D102
-
-    @property
-    def device(self) -> str: ...  # noqa: D102
-
-    @property
-    def precision(self) -> str: ...  # noqa: D102
-
-    @property
-    def slots(self) -> int | None: ...  # noqa: D102
-
-    @property
-    def models_dir(self) -> Path | None: ...  # noqa: D102
-
-    @property
-    def cache_dir(self) -> Path: ...  # noqa: D102
-
-    @property
-    def no_fetch(self) -> bool: ...  # noqa: D102
-
-    @property
-    def threads(self) -> int | None: ...  # noqa: D102
-
-    @property
-    def kokoro_decoding(self) -> Literal["windows", "whole"]: ...  # noqa: D102
-
-    @property
-    def kokoro_decoder(self) -> Literal["auto", "onnx", "fast"]: ...  # noqa: D102
-
-    @property
-    def elevenlabs_api_key(self) -> SecretStr | None: ...  # noqa: D102
-
-    @property
-    def elevenlabs_voice_id(self) -> str | None: ...  # noqa: D102
-
-    @property
-    def elevenlabs_model(self) -> str: ...  # noqa: D102
-
-    @property
-    def elevenlabs_optimize_latency(self) -> int: ...  # noqa: D102
-
-    @property
-    def elevenlabs_url(self) -> str: ...  # noqa: D102
-
-    @property
-    def elevenlabs_fallback(self) -> Literal["none", "kokoro", "espeak"]: ...  # noqa: D102
-
-
 class Engines(NamedTuple):
-    """Engines that are not started.
+    """Engines that are not started."""
 
-    needed: in order of preference, which have to start; joining: by its name, one that starts while they
-    speak and comes before them once it has shown that it speaks.
-    """
-
-    required: tuple[Engine, ...]
-    late: tuple[str, Engine] | None = None
+    required: tuple[Engine, ...]  # must start; in order of preference
+    late: tuple[str, Engine] | None = None  # name and engine; preferred once it has started beside the others
 
 
 def engines_for(
-    name: str, settings: EngineSettings, meter: UpstreamMeter | None = None, *, fetch_requested: bool = False
+    name: str,
+    *,
+    kani: KaniSettings,
+    kokoro: KokoroSettings,
+    elevenlabs: ElevenLabsUpstream,
+    metrics: UpstreamMetrics,
+    cache_dir: Path,
 ) -> Engines:
-    """The engines of ``name``.
+    """Build the engines of ``name``, one of ``ENGINE_NAMES``.
 
-    ``auto``: Kokoro for the languages it speaks and espeak-ng for the others, and the Kani model joins them
-    where there is a CUDA device. Else exactly the one that is named. meter: counts what ElevenLabs fails at,
-    where it speaks; fetching: whether the user asked for nothing but the files. Missing files are fetched for
-    that, for an engine that was named, and for the Kani model; unless ``settings.no_fetch``. An engine's
-    libraries are imported only when it is asked for. Raises ValueError for a name not in ``NAMES``.
+    ``auto``: Kokoro for its languages and espeak-ng for all others; the Kani model joins late where there
+    is a CUDA device. Any other name stands for that engine alone. metrics: counts failures of ElevenLabs;
+    cache_dir: folder of fetched and built files. The libraries of an engine are imported only when it is
+    built. Raises ValueError for an unknown name.
     """
-    may_fetch = (fetch_requested or name != "auto") and not settings.no_fetch
     match name:
         case "auto":
-            embedded = (_kokoro(settings, may_fetch=may_fetch), _espeak())
+            embedded = (_kokoro(kokoro), _espeak())
             if not cuda_device_count():
                 return Engines(embedded)
-            # Never on the processor: there it would be slower than the voice that it takes the place of.
-            device = "cuda" if settings.device == "auto" else settings.device
-            return Engines(embedded, ("kani", _kani(settings, device)))
+            # Never on the CPU: there Kani would be slower than the voice that it replaces.
+            device = "cuda" if kani.device == "auto" else kani.device
+            return Engines(embedded, ("kani", _kani(replace(kani, device=device), cache_dir)))
         case "kani":
-            return Engines((_kani(settings, settings.device),))
+            return Engines((_kani(kani, cache_dir),))
         case "kokoro":
-            return Engines((_kokoro(settings, may_fetch=may_fetch),))
+            return Engines((_kokoro(kokoro),))
         case "espeak":
             return Engines((_espeak(),))
         case "elevenlabs":
-            return Engines((_elevenlabs(settings, meter, may_fetch=may_fetch),))
-    raise ValueError(f"no engine is called {name!r}")
+            return Engines((_elevenlabs(elevenlabs, metrics, kokoro),))
+    raise ValueError(f"unknown engine {name!r}: use one of {', '.join(ENGINE_NAMES)}")
+
+
+def recognizer_for(
+    name: str, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool
+) -> Recognizer | None:
+    """Build the recogniser of ``name``, one of ``RECOGNIZER_NAMES``; None for ``none``.
+
+    It is not started; its libraries are imported by its start. models_dir, cache_dir, may_fetch: as
+    ``weights.load`` takes them. Raises ValueError for an unknown name.
+    """
+    match name:
+        case "auto" | "whisper":
+            from engines.whisper.engine import WhisperRecognizer
+
+            return WhisperRecognizer(models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch)
+        case "none":
+            return None
+    raise ValueError(f"unknown recogniser {name!r}: use one of {', '.join(RECOGNIZER_NAMES)}")
 
 
 def cuda_device_count() -> int:
-    """How many CUDA devices this machine has, by its driver."""
+    """Count the CUDA devices of this machine, as its driver reports them; 0 without a driver."""
     for name in _DRIVERS:
         try:
             driver = ctypes.CDLL(name)
@@ -137,37 +92,16 @@ def cuda_device_count() -> int:
     return 0
 
 
-def _kani(settings: EngineSettings, device: str) -> Engine:
-    from engines.kani.engine import KaniEngine, KaniSettings
+def _kani(settings: KaniSettings, cache_dir: Path) -> Engine:
+    from engines.kani.engine import KaniEngine
 
-    return KaniEngine(
-        KaniSettings(
-            model=settings.model,
-            codec=settings.codec,
-            embedder=settings.embedder,
-            device=device,
-            precision=settings.precision,
-            slots=settings.slots,
-            threads=settings.threads,
-            may_fetch=not settings.no_fetch,
-        ),
-        cache_dir=settings.cache_dir,
-    )
+    return KaniEngine(settings, cache_dir=cache_dir)
 
 
-def _kokoro(settings: EngineSettings, *, may_fetch: bool) -> Engine:
-    from engines.kokoro.engine import THREADS_PER_STEP, KokoroEngine, KokoroSettings
+def _kokoro(settings: KokoroSettings) -> Engine:
+    from engines.kokoro.engine import KokoroEngine
 
-    return KokoroEngine(
-        KokoroSettings(
-            models_dir=settings.models_dir,
-            cache_dir=settings.cache_dir,
-            threads=settings.threads or THREADS_PER_STEP,
-            decoding=settings.kokoro_decoding,
-            decoder=settings.kokoro_decoder,
-            may_fetch=may_fetch,
-        )
-    )
+    return KokoroEngine(settings)
 
 
 def _espeak() -> Engine:
@@ -176,21 +110,13 @@ def _espeak() -> Engine:
     return EspeakEngine()
 
 
-def _elevenlabs(settings: EngineSettings, meter: UpstreamMeter | None, *, may_fetch: bool) -> Engine:
-    from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
+def _elevenlabs(settings: ElevenLabsUpstream, metrics: UpstreamMetrics, kokoro: KokoroSettings) -> Engine:
+    from engines.elevenlabs.engine import ElevenLabsEngine
 
-    key = settings.elevenlabs_api_key
-    upstream = ElevenLabsUpstream(
-        api_key=key.get_secret_value() if key is not None else "",
-        voice_id=settings.elevenlabs_voice_id or "",
-        model=settings.elevenlabs_model,
-        optimize_latency=settings.elevenlabs_optimize_latency,
-        base_url=settings.elevenlabs_url,
-    )
     fallback: Engine | None = None
-    match settings.elevenlabs_fallback:
+    match settings.fallback:
         case "kokoro":
-            fallback = _kokoro(settings, may_fetch=may_fetch)
+            fallback = _kokoro(kokoro)
         case "espeak":
             fallback = _espeak()
-    return ElevenLabsEngine(upstream, fallback, meter)
+    return ElevenLabsEngine(settings, metrics, fallback)

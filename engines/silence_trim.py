@@ -1,4 +1,4 @@
-"""Takes a model's own silence off both ends of a stream, and touches nothing else."""
+"""Trims a model's own silence from both ends of an audio stream."""
 
 from __future__ import annotations
 
@@ -7,33 +7,37 @@ import numpy as np
 from speech.types import Samples
 
 KEPT_SILENCE_S = 0.05
+"""Silence that stays before and after the speech, in seconds."""
 
 
 class SilenceTrimmer:
-    """Passes audio on as it comes: what may be silence at the end waits until a sound follows it."""
+    """Passes audio on as it comes. Silence waits until a sound follows, as it may be the trailing one."""
 
     def __init__(self, sample_rate: int, audible_level: float) -> None:
-        """audible: a sample's size from which on it is a sound."""
-        self._audible = audible_level
+        """sample_rate: in hertz; audible_level: amplitude from which on a sample is a sound."""
+        self._audible_level = audible_level
         self._kept = round(KEPT_SILENCE_S * sample_rate)
-        self._begun = False
+        self._has_sound = False
         self._waiting = np.zeros(0, np.float32)
 
     def feed(self, samples: Samples) -> Samples:
-        """What can be heard of ``samples`` now, with ``KEPT_SILENCE_S`` at most of silence before the first sound."""
-        audible = np.flatnonzero(np.abs(samples) >= self._audible)
+        """Accept the next samples; returns what can be played now, up to the last sound so far.
+
+        At most ``KEPT_SILENCE_S`` of silence stay before the first sound.
+        """
+        audible = np.flatnonzero(np.abs(samples) >= self._audible_level)
         held = np.concatenate([self._waiting, samples])
         if not len(audible):
-            # Before the first sound no more of it is ever wanted than is kept.
-            self._waiting = held if self._begun else held[-self._kept :]
+            # Before the first sound no more than the kept silence can ever be needed.
+            self._waiting = held if self._has_sound else held[-self._kept :]
             return np.zeros(0, np.float32)
         first = len(self._waiting) + int(audible[0])
         end = len(self._waiting) + int(audible[-1]) + 1
-        start = 0 if self._begun else max(first - self._kept, 0)
-        self._begun = True
+        start = 0 if self._has_sound else max(first - self._kept, 0)
+        self._has_sound = True
         self._waiting = held[end:]
         return held[start:end]
 
     def finish(self) -> Samples:
-        """The last of it: at most ``KEPT_SILENCE_S`` of silence."""
-        return self._waiting[: self._kept] if self._begun else np.zeros(0, np.float32)
+        """Return the end of the stream: at most ``KEPT_SILENCE_S`` of silence."""
+        return self._waiting[: self._kept] if self._has_sound else np.zeros(0, np.float32)

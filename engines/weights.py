@@ -1,7 +1,7 @@
-"""Where model files come from: the user's folder, an installed package, the cache, or the makers.
+"""Loads model files from the user's folder, an installed package, the cache, or their publisher.
 
-Every file is known by its SHA-256 and is read whole and checked before anybody sees a byte of it
-(92 MB take 0.1 s). What had to be fetched is kept in the cache folder.
+Every file is read whole and verified by its SHA-256 before it is used (92 MB take 0.1 s). Fetched files are
+kept in the cache folder.
 """
 
 from __future__ import annotations
@@ -22,21 +22,15 @@ _TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """One file of a model.
+    """One file of a model."""
 
-    name: its path below a models or cache folder; sha256: in hexadecimal; size: in bytes;
-    parts: the installed packages that hold it, as (package, path inside it), to be put together
-    in this order; requirement: what pip installs to get those; licence: its name; url: where its makers
-    publish it, empty where nobody publishes this very file.
-    """
-
-    name: str
-    sha256: str
-    size: int
-    parts: tuple[tuple[str, str], ...]
-    requirement: str
-    licence: str
-    url: str = ""
+    name: str  # path below a models or cache folder
+    sha256: str  # in hexadecimal
+    size: int  # in bytes
+    parts: tuple[tuple[str, str], ...]  # (package, path inside it) of the pieces, in their order
+    requirement: str  # what pip installs to get those packages
+    licence: str  # its name
+    url: str = ""  # address at its publisher; empty where this very file is not published
 
 
 KOKORO = WeightFile(
@@ -100,12 +94,11 @@ the four files of one folder."""
 
 
 def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool = False) -> bytes:
-    """The verified content of ``weight``, fetched from its makers if it is nowhere here and may be.
+    """Return the verified content of ``weight``; fetches it if it is not on this machine and may be fetched.
 
-    models_dir: a folder of the user's that comes first; a file that stands there and is not the
-    right one is an error, never passed over. cache_dir: where fetched files are kept; a broken
-    one there is fetched again. may_fetch: whether the user asked for what needs it; otherwise nothing is
-    sent anywhere. A fetch says its size and its licence, and on a terminal shows its progress.
+    models_dir: the user's folder, which is looked at first; a wrong file in it is an error, and never
+    skipped. cache_dir: folder of fetched files; a wrong file in it is fetched again. may_fetch: whether the
+    network may be used. A fetch logs its size and its licence, and shows its progress on a terminal.
 
     Raises EngineUnavailable with the reason and the cure.
     """
@@ -113,8 +106,8 @@ def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path, may_fe
         content = _read([models_dir / weight.name], weight)
         if content is None:
             raise EngineUnavailable(
-                f"{weight.name} in the models folder is not the file it should be (size or SHA-256 "
-                "differs): replace it, or take it away and it is looked for elsewhere"
+                f"{weight.name} in the models folder has a wrong size or SHA-256: replace it, or remove it "
+                "to use another copy"
             )
         return content
     installed = _installed(weight)
@@ -140,16 +133,16 @@ def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path, may_fe
 
 
 def fetch(weights: Iterable[WeightFile], *, models_dir: Path | None, cache_dir: Path) -> None:
-    """Make sure that each file is here and whole, for a machine that will be offline.
+    """Fetch all files that are missing, for a machine that will be offline.
 
-    Raises EngineUnavailable at the first that cannot be had.
+    Raises EngineUnavailable at the first file that cannot be fetched.
     """
     for weight in weights:
         load(weight, models_dir=models_dir, cache_dir=cache_dir, may_fetch=True)
 
 
 def _installed(weight: WeightFile) -> list[Path]:
-    """The parts' paths, or nothing if any package is not installed."""
+    """Return the parts' paths; none if any package is not installed."""
     paths = []
     for package, path in weight.parts:
         spec = importlib.util.find_spec(package)
@@ -160,7 +153,7 @@ def _installed(weight: WeightFile) -> list[Path]:
 
 
 def _read(paths: list[Path], weight: WeightFile) -> bytes | None:
-    """The content of the paths put together, or None if it is not that of ``weight``."""
+    """Return the joined content of the paths, or None where it is not that of ``weight``."""
     try:
         if sum(path.stat().st_size for path in paths) != weight.size:
             return None
@@ -173,8 +166,8 @@ def _read(paths: list[Path], weight: WeightFile) -> bytes | None:
 
 
 def _fetch(weight: WeightFile, target: Path) -> bytes:
-    """Fetch ``weight`` to ``target`` and return it; goes on with what an earlier try left."""
-    # Not needed on a machine that has its files: a tenth of a second of start-up.
+    """Fetch ``weight`` to ``target`` and return it; resumes an interrupted download."""
+    # Imported here: a machine that has its files starts 0.1 s sooner without it.
     import httpx
     from filelock import FileLock
 
@@ -182,7 +175,7 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
     partial = target.with_name(target.name + ".partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A second server that starts meanwhile waits, and then finds the file.
+        # A second server that starts meanwhile waits for the lock, and then finds the file.
         with FileLock(target.with_name(target.name + ".lock")):
             content = _read([target], weight)
             if content is not None:
@@ -195,31 +188,31 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
                     partial.replace(target)
                     return content
                 partial.unlink()
-                # What an earlier try left may have been the broken half: once more from the start.
+                # The part that was resumed may have been the broken one: try once more from the start.
                 if not resumed:
                     break
     except httpx.HTTPError as error:
         raise EngineUnavailable(
-            f"{weight.name} could not be fetched ({_reason(error)}): start again when the network is "
-            f"there, it goes on where it stopped, or {cure}"
+            f"{weight.name} could not be fetched ({_reason(error)}): start again with a network to resume "
+            f"the download, or {cure}"
         ) from error
     except OSError as error:
         raise EngineUnavailable(
-            f"the cache folder cannot be written ({error.strerror}): set KANI_CACHE_DIR to one that "
-            f"can, or {cure}"
+            f"the cache folder cannot be written ({error.strerror}): set KANI_CACHE_DIR to a writable "
+            f"folder, or {cure}"
         ) from error
     raise EngineUnavailable(f"{weight.name} as published fails its SHA-256 and is not used: {cure}")
 
 
 def _described(weight: WeightFile) -> str:
-    """Size, licence and address, for those who have to decide."""
+    """Return size, licence and address, on which a user decides about a fetch."""
     return f"{weight.size / 1e6:.0f} MB, {weight.licence}, from {weight.url}"
 
 
 def _download(weight: WeightFile, partial: Path) -> None:
-    """Append to ``partial`` what is missing of it.
+    """Append the missing bytes to ``partial``.
 
-    Raises httpx.HTTPError for whatever the network does, OSError for the disk.
+    Raises httpx.HTTPError for failures of the network or the server, OSError for those of the disk.
     """
     import httpx
     from tqdm import tqdm

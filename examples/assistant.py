@@ -1,9 +1,9 @@
-"""How an assistant speaks: an answer streamed to a callback, and one that its listener interrupts.
+"""An assistant's speech: a greeting streamed to a callback, and an answer that its listener interrupts.
 
     python start_websocket_server.py                  # in one terminal
     python examples/assistant.py --folder /tmp        # in another
 
-The speech goes to greeting.wav and answer.wav; put a sound card in the place of `Loudspeaker` to hear it.
+Writes greeting.wav and answer.wav; replace `Loudspeaker` by a sound card to listen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import wave
 from pathlib import Path
 from typing import Any
 
-# The client lies beside this folder. In a project of your own, copy it there and leave this line out.
+# The client is in the parent folder. In your own project, copy it there and leave this line out.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 try:
@@ -34,7 +34,7 @@ ANSWER = (
 
 
 class Loudspeaker:
-    """Where the speech goes: here a WAV file."""
+    """Plays speech: here into a WAV file."""
 
     def __init__(self, path: Path) -> None:
         self.seconds = 0.0
@@ -44,31 +44,31 @@ class Loudspeaker:
         self._file.setframerate(AUDIO_FORMAT["sample_rate"])
 
     def play(self, pcm: bytes, metadata: dict[str, Any]) -> None:
-        """Take one piece of speech: this is what a callback looks like."""
+        """Play one chunk of speech: the signature of a callback."""
         self._file.writeframes(pcm)
         self.seconds += metadata["duration"]
 
     def close(self) -> None:
-        """The answer is over."""
+        """End the answer."""
         self._file.close()
 
 
 async def with_a_callback(voice: SpanishAITTSIntegration, text: str, speaker: Loudspeaker) -> None:
-    """Returns when all is spoken; failures are logged, and the answer is False."""
+    """Stream to a callback; returns when all is spoken. Failures are logged, and the result is False."""
     if not await voice.stream_speech(text, {"emotion": "friendly"}, on_chunk=speaker.play):
-        print("the greeting failed: the log says why")
+        print("the greeting failed: see the log")
 
 
 async def with_a_loop(
     voice: SpanishAITTSIntegration, text: str, speaker: Loudspeaker, listener_speaks: asyncio.Event
 ) -> None:
-    """Leaving the loop stops the server at once, and the connection is ready for the next answer."""
+    """Stream in a loop; leaving it stops the server at once, and the connection stays usable."""
     try:
         async for part in voice.tts_client.stream(text, {"language": "spanish", "emotion": "calm"}):
             if listener_speaks.is_set():
                 break
             speaker.play(part.pcm, part.metadata)
-            if speaker.seconds > 4:  # in a real assistant the microphone sets it
+            if speaker.seconds > 4:  # a real assistant sets it by its microphone
                 listener_speaks.set()
     except RequestFailed as failure:
         print(f"the answer failed: {failure}")
@@ -93,6 +93,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="An assistant's two ways of streaming.")
     parser.add_argument("--host", default=WEBSOCKET_HOST)
     parser.add_argument("--port", type=int, default=WEBSOCKET_PORT)
-    parser.add_argument("--folder", type=Path, default=Path(), help="where the WAV files go")
+    parser.add_argument("--folder", type=Path, default=Path(), help="folder of the WAV files")
     options = parser.parse_args()
     raise SystemExit(asyncio.run(main(options.host, options.port, options.folder)))

@@ -1,4 +1,4 @@
-"""Text to a file by ElevenLabs' own SDK, against this server: only the address is another.
+"""Text to a file by ElevenLabs' own SDK with this server's address.
 
 pip install elevenlabs
 python start_websocket_server.py                                        # in one terminal
@@ -21,11 +21,11 @@ except ModuleNotFoundError as missing:
     raise SystemExit(f"{__doc__}\n{missing}: pip install elevenlabs") from missing
 
 GEORGE = "JBFqnCBsd6RMkjVDRZzb"
-"""One of ElevenLabs' own voices; here the default voice of whatever language the text is in."""
+"""One of ElevenLabs' premade voices: here the default voice of the text's language."""
 
 
 def speak(client: ElevenLabs, chosen: argparse.Namespace) -> None:
-    """Write the speech as it comes."""
+    """Write the speech while it is received."""
     pieces = client.text_to_speech.stream(chosen.voice, text=chosen.text, output_format=chosen.format)
     with chosen.output.open("wb") as file:
         size = sum(map(file.write, pieces))
@@ -33,7 +33,7 @@ def speak(client: ElevenLabs, chosen: argparse.Namespace) -> None:
 
 
 def times(client: ElevenLabs, chosen: argparse.Namespace) -> None:
-    """Say when each character begins, as soon as it is known."""
+    """Write the speech, and print the start of each character while it is received."""
     lines = client.text_to_speech.stream_with_timestamps(
         chosen.voice, text=chosen.text, output_format=chosen.format
     )
@@ -47,7 +47,7 @@ def times(client: ElevenLabs, chosen: argparse.Namespace) -> None:
 
 
 def voices(client: ElevenLabs, words: str) -> None:
-    """List the voices that ``words`` are somewhere in."""
+    """List the voices that match ``words``."""
     token = None
     while True:
         page = client.voices.search(search=words, page_size=100, next_page_token=token)
@@ -59,16 +59,16 @@ def voices(client: ElevenLabs, words: str) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Speak text by ElevenLabs' SDK.")
     parser.add_argument("text", nargs="?")
     parser.add_argument("-o", "--output", type=Path, default=Path("speech.audio.mp3"))
     parser.add_argument("--format", default="mp3_44100_128", help="for example pcm_24000, opus_48000_64")
     parser.add_argument("--voice", default=GEORGE, help="for example ef_dora; --voices lists them")
-    parser.add_argument("--times", action="store_true", help="say when each character begins")
-    parser.add_argument("--voices", metavar="WORDS", help="list the voices that have these words in them")
+    parser.add_argument("--times", action="store_true", help="print the start of each character")
+    parser.add_argument("--voices", metavar="WORDS", help="list the voices that match these words")
     parser.add_argument("--server", default="http://localhost:8001", help="default: http://localhost:8001")
-    parser.add_argument("--key", default="none", help="where the server asks for one")
+    parser.add_argument("--key", default="none", help="API key, if the server needs one")
     chosen = parser.parse_args()
     with httpx.Client(timeout=240) as connection:
         client = ElevenLabs(api_key=chosen.key, base_url=chosen.server, httpx_client=connection)

@@ -1,4 +1,4 @@
-"""The microphone to words, as they are said, over Kyutai's protocol; ``|`` where the speaker pauses.
+"""Speech recognition of the microphone over Kyutai's protocol; prints words, and ``|`` at pauses.
 
     python start_websocket_server.py                      # in one terminal
     python examples/kyutai_listen.py                      # in another; Ctrl+C ends it
@@ -32,7 +32,7 @@ END = 1  # the number of the marker behind a file
 
 
 async def microphone(sounddevice: Any) -> AsyncIterator[npt.NDArray[np.float32]]:
-    """Frames for ever, through the module ``sounddevice``."""
+    """Yield frames of the microphone, by the module ``sounddevice``, without end."""
     loop = asyncio.get_running_loop()
     frames: asyncio.Queue[npt.NDArray[np.float32]] = asyncio.Queue()
 
@@ -47,32 +47,32 @@ async def microphone(sounddevice: Any) -> AsyncIterator[npt.NDArray[np.float32]]
 
 
 async def recording(samples: npt.NDArray[np.float32]) -> AsyncIterator[npt.NDArray[np.float32]]:
-    """The frames of some samples, as fast as the server takes them."""
+    """Yield the frames of a recording, as fast as the server reads them."""
     for start in range(0, len(samples), FRAME):
         yield samples[start : start + FRAME]
 
 
 def read_wav(path: Path) -> npt.NDArray[np.float32]:
-    """A 16-bit WAV file as mono samples at 24 kHz."""
+    """Read a 16-bit WAV file as mono samples at 24 kHz."""
     with wave.open(str(path), "rb") as file:
         if file.getsampwidth() != 2:
             raise SystemExit(f"{path}: has to be a WAV file of 16 bits")
         rate, channels = file.getframerate(), file.getnchannels()
         pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     mono = pcm.reshape(-1, channels).mean(axis=1) / 32768
-    # Straight lines between samples: good enough for a recogniser.
+    # Linear interpolation is good enough for speech recognition.
     at = np.arange(round(len(mono) * RATE / rate)) * rate / RATE
     samples: npt.NDArray[np.float32] = np.interp(at, np.arange(len(mono)), mono).astype(np.float32)
     return samples
 
 
 def audio(samples: npt.NDArray[np.float32]) -> bytes:
-    """The message that carries samples."""
+    """Encode an audio message."""
     return msgspec.msgpack.encode({"type": "Audio", "pcm": samples.tolist()})
 
 
 async def send(websocket: ClientConnection, frames: AsyncIterator[npt.NDArray[np.float32]]) -> None:
-    """Send frames; behind the last one a marker, and silence enough for the words before it to be decided."""
+    """Send frames, then a marker and the silence that the recogniser needs to finish the last words."""
     async for frame in frames:
         await websocket.send(audio(frame))
     await websocket.send(msgspec.msgpack.encode({"type": "Marker", "id": END}))
@@ -81,9 +81,9 @@ async def send(websocket: ClientConnection, frames: AsyncIterator[npt.NDArray[np
 
 
 async def listen(server: str, key: str, frames: AsyncIterator[npt.NDArray[np.float32]]) -> None:
-    """Print words as they come, until the marker comes back."""
+    """Print words until the server returns the marker."""
     url, headers = f"{server}/api/asr-streaming", {"kyutai-api-key": key}
-    # Where messages may be left unread, a bounded queue would hold up the goodbye for ten seconds.
+    # With a bounded queue, unread messages delay the closing handshake by ten seconds.
     async with connect(url, additional_headers=headers, max_queue=None) as websocket:
         sending = asyncio.create_task(send(websocket, frames))
         speaking = False
@@ -97,7 +97,7 @@ async def listen(server: str, key: str, frames: AsyncIterator[npt.NDArray[np.flo
                 print("|", end=" ", flush=True)
                 speaking = False
             elif data["type"] == "Error":
-                raise SystemExit(f"the server says: {data['message']}")
+                raise SystemExit(f"server error: {data['message']}")
             elif data["type"] == "Marker":
                 break
         print()
@@ -106,8 +106,8 @@ async def listen(server: str, key: str, frames: AsyncIterator[npt.NDArray[np.flo
 
 
 def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Words as they are said, over Kyutai's protocol.")
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description="Recognize speech over Kyutai's protocol.")
     parser.add_argument("recording", type=Path, nargs="?", help="a WAV file instead of the microphone")
     parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
     parser.add_argument("--key", default="public_token", help="default: public_token")

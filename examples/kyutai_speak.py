@@ -3,7 +3,7 @@
     python start_websocket_server.py                            # in one terminal
     python examples/kyutai_speak.py "Hola, ¿cómo estás?"        # in another
 
-It is heard while it is still being spoken. The loudspeaker needs ``pip install sounddevice``; a file,
+Playback begins while the text is synthesized. The loudspeaker needs ``pip install sounddevice``; a file,
 ``-o hola.wav``, does not.
 """
 
@@ -29,17 +29,17 @@ RATE = 24_000  # hertz
 
 
 class Output(Protocol):
-    """Where the speech goes."""
+    """Plays or stores speech."""
 
     def play(self, samples: npt.NDArray[np.float32]) -> None:
-        """Take samples; may block until there is room for them."""
+        """Play samples; may block until the device has room."""
 
     def close(self) -> None:
-        """Return once all has been heard, or written."""
+        """Play or write the rest, then return."""
 
 
 class Loudspeaker:
-    """The machine's own."""
+    """The default audio device."""
 
     def __init__(self) -> None:
         try:
@@ -57,13 +57,13 @@ class Loudspeaker:
         self._stream.write(samples.reshape(-1, 1))
 
     def close(self) -> None:
-        """Let the rest be heard."""
+        """Play the rest."""
         self._stream.stop()
         self._stream.close()
 
 
 class WavFile:
-    """A WAV file of 16 bits."""
+    """A 16-bit WAV file."""
 
     def __init__(self, path: Path) -> None:
         self._file = wave.open(str(path), "wb")  # noqa: SIM115
@@ -72,23 +72,23 @@ class WavFile:
         self._file.setframerate(RATE)
 
     def play(self, samples: npt.NDArray[np.float32]) -> None:
-        """Write."""
+        """Write samples."""
         self._file.writeframes((samples * 32767).astype("<i2").tobytes())
 
     def close(self) -> None:
-        """Write the header anew, now that the length is known."""
+        """Update the header, which contains the length."""
         self._file.close()
 
 
 async def write(websocket: ClientConnection, text: str) -> None:
-    """One message a word; a language model's words would go the same way, as they come."""
+    """Send one message for each word, as for the words of a language model."""
     for word in text.split():
         await websocket.send(msgspec.msgpack.encode({"type": "Text", "text": word}))
     await websocket.send(msgspec.msgpack.encode({"type": "Eos"}))
 
 
 async def speak(server: str, key: str, voice: str | None, text: str, output: Output) -> None:
-    """Speak ``text``; returns when the server has closed and all went to ``output``."""
+    """Speak ``text`` to ``output``; returns when the server has closed the connection."""
     query = {"format": "PcmMessagePack"} | ({"voice": voice} if voice else {})
     url = f"{server}/api/tts_streaming?{urlencode(query)}"
     async with connect(url, additional_headers={"kyutai-api-key": key}) as websocket:
@@ -97,15 +97,15 @@ async def speak(server: str, key: str, voice: str | None, text: str, output: Out
             assert isinstance(message, bytes)
             data = msgspec.msgpack.decode(message)
             if data["type"] == "Audio":
-                # In a thread: meanwhile the connection has to answer the server's pings.
+                # In a thread, because the event loop has to answer the server's pings.
                 await asyncio.to_thread(output.play, np.array(data["pcm"], np.float32))
             elif data["type"] == "Error":
-                raise SystemExit(f"the server says: {data['message']}")
+                raise SystemExit(f"server error: {data['message']}")
         await writing
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Speak text over Kyutai's protocol.")
     parser.add_argument("text")
     parser.add_argument("-o", "--output", type=Path, help="a WAV file instead of the loudspeaker")

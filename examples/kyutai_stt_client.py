@@ -1,6 +1,6 @@
-"""A recording's words from a Kyutai server: paced, a marker, silence.
+"""Speech recognition of a recording over Kyutai's protocol: paced frames, a marker, silence.
 
-Written here after the protocol's document; it is no client of Kyutai's own.
+Written from the protocol's document; it is not Kyutai's own client.
 
 python start_websocket_server.py                         # in one terminal
 python examples/kyutai_stt_client.py recording.wav       # in another
@@ -27,33 +27,33 @@ RATE = 24_000  # hertz
 FRAME = 1920  # samples of a message: 80 ms
 MARKER = 999
 SILENT_FRAMES = 25
-MOST_MESSAGES = 10_000
+MAX_MESSAGES = 10_000
 
 
-class Heard(NamedTuple):
-    """A word, and when it begins and ends, in seconds; no end was told yet: None."""
+class Word(NamedTuple):
+    """A recognized word."""
 
     text: str
     start_s: float
-    stop_s: float | None
+    stop_s: float | None  # None until the server has sent it
 
 
 def read_wav(path: Path) -> npt.NDArray[np.float32]:
-    """A 16-bit WAV file as mono samples at 24 kHz."""
+    """Read a 16-bit WAV file as mono samples at 24 kHz."""
     with wave.open(str(path), "rb") as file:
         if file.getsampwidth() != 2:
             raise SystemExit(f"{path}: has to be a WAV file of 16 bits")
         rate, channels = file.getframerate(), file.getnchannels()
         pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     mono = pcm.reshape(-1, channels).mean(axis=1) / 32768
-    # Straight lines between samples: good enough for a recogniser.
+    # Linear interpolation is good enough for speech recognition.
     at = np.arange(round(len(mono) * RATE / rate)) * rate / RATE
     samples: npt.NDArray[np.float32] = np.interp(at, np.arange(len(mono)), mono).astype(np.float32)
     return samples
 
 
 async def send_audio(websocket: ClientConnection, samples: npt.NDArray[np.float32]) -> None:
-    """A frame every 80 ms, as a microphone gives them; then the marker, and silence to hear it through."""
+    """Send a frame every 80 ms, as a microphone does, then the marker and two seconds of silence."""
     for start in range(0, len(samples), FRAME):
         frame = samples[start : start + FRAME]
         message = {"type": "Audio", "pcm": np.pad(frame, (0, FRAME - len(frame))).tolist()}
@@ -65,39 +65,39 @@ async def send_audio(websocket: ClientConnection, samples: npt.NDArray[np.float3
         await websocket.send(silence)
 
 
-async def receive_words(websocket: ClientConnection) -> list[Heard]:
-    """The words up to the marker, or until the server closes."""
-    words: list[Heard] = []
+async def receive_words(websocket: ClientConnection) -> list[Word]:
+    """Return the words before the marker, or before the server closes."""
+    words: list[Word] = []
     messages = 0
     async for message in websocket:
         assert isinstance(message, bytes)
         data = msgspec.msgpack.decode(message)
         if data["type"] == "Word":
-            words.append(Heard(data["text"], data["start_time"], None))
+            words.append(Word(data["text"], data["start_time"], None))
         elif data["type"] == "EndWord" and words:
             words[-1] = words[-1]._replace(stop_s=data["stop_time"])
         elif data["type"] == "Error":
             raise RuntimeError(data["message"])
         messages += 1
-        if messages == MOST_MESSAGES or (data["type"] == "Marker" and data["id"] == MARKER):
+        if messages == MAX_MESSAGES or (data["type"] == "Marker" and data["id"] == MARKER):
             break
     return words
 
 
-async def transcribe(server: str, samples: npt.NDArray[np.float32], key: str) -> list[Heard]:
-    """What is said in ``samples`` (mono, 24 kHz)."""
+async def transcribe(server: str, samples: npt.NDArray[np.float32], key: str) -> list[Word]:
+    """Recognize the words of ``samples`` (mono, 24 kHz)."""
     url, headers = f"{server}/api/asr-streaming", {"kyutai-api-key": key}
-    # Where messages may be left unread, a bounded queue would hold up the goodbye for ten seconds.
+    # With a bounded queue, unread messages delay the closing handshake by ten seconds.
     async with connect(url, additional_headers=headers, max_queue=None) as websocket:
         _, words = await asyncio.gather(send_audio(websocket, samples), receive_words(websocket))
     return words
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Kyutai's documented recognition client.")
     parser.add_argument("recording", type=Path, help="a WAV file of 16 bits")
-    parser.add_argument("-o", "--output", type=Path, help="a text file for what was said")
+    parser.add_argument("-o", "--output", type=Path, help="text file for the words")
     parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
     parser.add_argument("--key", default="public_token", help="default: public_token")
     chosen = parser.parse_args()

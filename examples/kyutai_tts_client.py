@@ -1,6 +1,6 @@
-"""Speech from a Kyutai server: purge, then send and receive at once.
+"""Text to a file over Kyutai's protocol: purge, then send and receive at once.
 
-Written here after the protocol's document; it is no client of Kyutai's own.
+Written from the protocol's document; it is not Kyutai's own client.
 
 python start_websocket_server.py                                                    # in one terminal
 python examples/kyutai_tts_client.py "Bonjour, comment allez-vous ?" -o bonjour.wav   # in another
@@ -24,15 +24,15 @@ except ModuleNotFoundError as missing:
     raise SystemExit(f"{__doc__}\n{missing}: pip install msgspec numpy websockets") from missing
 
 RATE = 24_000  # hertz
-MOST_PURGED = 10
+MAX_PURGED = 10
 PURGE_TIMEOUT_S = 0.5
 WORD_PAUSE_S = 0.1
-MOST_MESSAGES = 500
+MAX_MESSAGES = 500
 
 
 async def purge(websocket: ClientConnection) -> None:
-    """Drop what an earlier session may have left, up to Ready."""
-    for _ in range(MOST_PURGED):
+    """Discard messages of an earlier session, up to Ready."""
+    for _ in range(MAX_PURGED):
         try:
             message = await asyncio.wait_for(websocket.recv(decode=False), PURGE_TIMEOUT_S)
         except TimeoutError:
@@ -45,7 +45,7 @@ async def purge(websocket: ClientConnection) -> None:
 
 
 async def send_words(websocket: ClientConnection, text: str) -> None:
-    """One word every 100 ms, as a language model would write them, and Eos."""
+    """Send a word every 100 ms, as a language model writes them, then Eos."""
     for word in text.split():
         await websocket.send(msgspec.msgpack.encode({"type": "Text", "text": word}))
         await asyncio.sleep(WORD_PAUSE_S)
@@ -53,7 +53,7 @@ async def send_words(websocket: ClientConnection, text: str) -> None:
 
 
 async def receive_audio(websocket: ClientConnection) -> npt.NDArray[np.float32]:
-    """Samples until the server closes, or says so by an empty word."""
+    """Receive samples until the server closes or sends an empty word."""
     pieces = [np.zeros(0, np.float32)]
     messages = 0
     async for message in websocket:
@@ -68,7 +68,7 @@ async def receive_audio(websocket: ClientConnection) -> npt.NDArray[np.float32]:
         elif data["type"] == "Error":
             raise RuntimeError(data["message"])
         messages += 1
-        if messages == MOST_MESSAGES:
+        if messages == MAX_MESSAGES:
             break
     return np.concatenate(pieces)
 
@@ -76,7 +76,7 @@ async def receive_audio(websocket: ClientConnection) -> npt.NDArray[np.float32]:
 async def speak(
     server: str, text: str, voice: str, key: str, embedding: bytes | None = None
 ) -> npt.NDArray[np.float32]:
-    """``text`` as mono samples at 24 kHz; embedding: what the server's /api/voice answered to a recording."""
+    """Synthesize ``text`` as mono samples at 24 kHz. embedding: answer of /api/voice to a recording."""
     query = {"format": "PcmMessagePack", "auth_id": key, "voice": voice, "cfg_alpha": "1.5"}
     if embedding is not None:
         del query["voice"]
@@ -90,7 +90,7 @@ async def speak(
 
 
 def save(path: Path, samples: npt.NDArray[np.float32]) -> None:
-    """A WAV file, 16 bits."""
+    """Write a 16-bit WAV file."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -99,7 +99,7 @@ def save(path: Path, samples: npt.NDArray[np.float32]) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Kyutai's documented speech client.")
     parser.add_argument("text")
     parser.add_argument("-o", "--output", type=Path, default=Path("speech.wav"), help="default: speech.wav")

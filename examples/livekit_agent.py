@@ -1,18 +1,18 @@
-"""An agent for LiveKit's rooms that hears and speaks with this server: no speech leaves your machines.
+"""An agent for LiveKit's rooms with this server's speech: no audio leaves your machines.
 
     pip install livekit-agents livekit-plugins-elevenlabs msgspec
     python start_websocket_server.py                      # in one terminal
     LIVEKIT_URL=ws://localhost:7880 LIVEKIT_API_KEY=devkey LIVEKIT_API_SECRET=secret \\
         python examples/livekit_agent.py dev              # in another: it joins each room there is
 
-Its voice is LiveKit's own plugin for ElevenLabs, which is told where this server is, and its transcript
-follows the sound word by word; its ears are livekit_stt.py. What it says is up to a language model behind
-any OpenAI-compatible address; without one it repeats what it heard. The environment says which:
+It speaks by LiveKit's own plugin for ElevenLabs with this server's address, and its transcript follows the
+audio word by word. It recognizes speech by livekit_stt.py. Its answers come from a language model behind an
+OpenAI-compatible address; without one it repeats the user's words. Settings, by environment variables:
 
     SPEECH_SERVER    ws://localhost:8001   this server
-    SPEECH_KEY       public_token          a key of its
+    SPEECH_KEY       public_token          its API key
     SPEECH_VOICE     ef_dora
-    SPEECH_LANGUAGE  es                    empty: whichever is spoken
+    SPEECH_LANGUAGE  es                    empty: detected
     LLM_URL          (nothing)             such as http://localhost:11434/v1
     LLM_MODEL        (nothing)             such as llama3.2
     LLM_KEY          none
@@ -43,19 +43,19 @@ try:
     from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
     from livekit.agents.utils import shortuuid
     from livekit.plugins import elevenlabs
-    from livekit_stt import KyutaiSTT  # type: ignore[import-not-found]  # it lies beside this file
+    from livekit_stt import KyutaiSTT  # type: ignore[import-not-found]  # in the same folder
 except ModuleNotFoundError as missing:
     raise SystemExit(
         f"{__doc__}\n{missing}: pip install livekit-agents livekit-plugins-elevenlabs msgspec"
     ) from missing
 
-Writes = Callable[[llm.ChatContext], AsyncIterator[str]]
-"""What answers a conversation, piece by piece."""
+Answering = Callable[[llm.ChatContext], AsyncIterator[str]]
+"""A function that answers a conversation, chunk by chunk."""
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the environment says; the names are the variables'."""
+    """Settings, named like their environment variables."""
 
     speech_server: str = "ws://localhost:8001"
     speech_key: str = "public_token"
@@ -69,17 +69,17 @@ class Choices:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Choices:
-        """What an environment says."""
+        """Read the settings of an environment."""
         names = cls.__dataclass_fields__
         return cls(**{name: environment[name.upper()] for name in names if name.upper() in environment})
 
 
-class Writer(llm.LLM[str]):
-    """A language model as LiveKit's agents ask for one, by a function that writes."""
+class AnsweringLLM(llm.LLM[str]):
+    """A function that answers, as a language model of LiveKit's framework."""
 
-    def __init__(self, writes: Writes) -> None:
+    def __init__(self, answering: Answering) -> None:
         super().__init__()
-        self.writes = writes
+        self.answering = answering
 
     def chat(
         self,
@@ -91,29 +91,29 @@ class Writer(llm.LLM[str]):
         tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
         extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
     ) -> llm.LLMStream:
-        """What comes next in a conversation; tools are not offered to the model."""
+        """Answer a conversation; tools are not passed to the model."""
         return _Answer(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
 
 
 class _Answer(llm.LLMStream):
     async def _run(self) -> None:
-        assert isinstance(self._llm, Writer)
+        assert isinstance(self._llm, AnsweringLLM)
         answer = shortuuid("answer_")
-        async for text in self._llm.writes(self._chat_ctx):
+        async for text in self._llm.answering(self._chat_ctx):
             delta = llm.ChoiceDelta(role="assistant", content=text)
             self._event_ch.send_nowait(llm.ChatChunk(id=answer, delta=delta))
 
 
 async def echo(chat: llm.ChatContext) -> AsyncIterator[str]:
-    """What was said last."""
-    said = [message.text_content for message in chat.messages() if message.role == "user"]
-    yield said[-1] or ""
+    """Repeat the user's last message."""
+    texts = [message.text_content for message in chat.messages() if message.role == "user"]
+    yield texts[-1] or ""
 
 
-def model(url: str, name: str, key: str) -> Writes:
-    """What writes with the model of a name, at an OpenAI-compatible address."""
+def model(url: str, name: str, key: str) -> Answering:
+    """Return a function that answers by a model at an OpenAI-compatible address."""
 
-    async def writes(chat: llm.ChatContext) -> AsyncIterator[str]:
+    async def answer(chat: llm.ChatContext) -> AsyncIterator[str]:
         messages, _ = chat.to_provider_format("openai")
         try:
             async with (
@@ -130,27 +130,27 @@ def model(url: str, name: str, key: str) -> Writes:
         except openai.APIError as error:
             raise APIConnectionError(f"{url}: {error.message}") from error
 
-    return writes
+    return answer
 
 
 def session(choices: Choices) -> AgentSession[None]:
-    """A conversation, not begun: this server's ears and voice around what writes."""
-    writes = model(choices.llm_url, choices.llm_model, choices.llm_key) if choices.llm_url else echo
+    """Build a conversation, not started: recognition, language model and speech synthesis."""
+    answering = model(choices.llm_url, choices.llm_model, choices.llm_key) if choices.llm_url else echo
     voice = elevenlabs.TTS(
         base_url=choices.speech_server.replace("ws", "http", 1) + "/v1",
         api_key=choices.speech_key,
         voice_id=choices.speech_voice,
         encoding="pcm_24000",
-        # The text as it was written, not as it is read out.
+        # The written form of the text, not the spoken one.
         preferred_alignment="original",
     )
     return AgentSession(
         stt=KyutaiSTT(
             choices.speech_server, key=choices.speech_key, language=choices.speech_language or None
         ),
-        llm=Writer(writes),
+        llm=AnsweringLLM(answering),
         tts=voice,
-        # The server that listens tells speech from noise, and where a turn ends: nothing else has to wait.
+        # The server detects speech and the ends of turns: no other detector has to add a delay.
         vad=None,
         turn_handling={
             "turn_detection": "stt",
@@ -161,13 +161,13 @@ def session(choices: Choices) -> AgentSession[None]:
     )
 
 
-# The port of its own health checks is any: the usual one, 8081, is the relay's.
+# Any port for the agent's own health checks: the default 8081 is the relay's.
 server = AgentServer(port=0)
 
 
 @server.rtc_session()
 async def converse(job: JobContext) -> None:
-    """Speak with whoever is in a room."""
+    """Converse with the participants of a room."""
     choices = Choices.of(os.environ)
     conversation = session(choices)
     await conversation.start(Agent(instructions=choices.agent_task), room=job.room)

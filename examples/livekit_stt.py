@@ -1,10 +1,10 @@
-"""Ears for LiveKit's agents: what a Kyutai server hears, in the shape that their framework asks for.
+"""Speech recognition for LiveKit's agents by a Kyutai server.
 
     session = AgentSession(stt=KyutaiSTT("ws://localhost:8001"), turn_handling={"turn_detection": "stt"}, ...)
 
-Words come while they are said and are never taken back: each is an interim transcript of its turn so far. The
-server also tells how likely it is that the speaker has ended, and that ends a turn. Copy this file
-beside your agent; it needs ``livekit-agents`` and ``msgspec``.
+Words arrive while they are spoken and are final: each gives an interim transcript of its turn so far. A turn
+ends by the server's probability that the speaker has paused. Copy this file beside your agent; it needs
+``livekit-agents`` and ``msgspec``.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ except ModuleNotFoundError as missing:
 
 RATE = 24_000  # hertz
 FRAME = 1920  # samples of a message: 80 ms
-PAUSE = 2  # of a Step's four probabilities: that of a pause of two seconds
-PAUSED = 0.6  # above this the turn has ended: all its words have come by then
-MUTED_S = 0.5  # a microphone that gives nothing for so long is silent
-END = 1  # the number of the marker behind the last audio
+PAUSE = 2  # index in a Step's four probabilities: a pause of two seconds
+PAUSED = 0.6  # probability above which the turn has ended: all its words have arrived by then
+MUTED_S = 0.5  # time without a frame after which silence is sent for a muted microphone
+END = 1  # id of the marker behind the last audio
 SILENCE = np.zeros(FRAME, np.float32)
 
 
 class Word(NamedTuple):
-    """A word, and when it begins and ends, in seconds."""
+    """A recognized word and its times in seconds."""
 
     text: str
     start_s: float
@@ -45,10 +45,9 @@ class Word(NamedTuple):
 
 
 class KyutaiSTT(stt.STT[str]):
-    """What a Kyutai server hears.
+    """Recognition by a Kyutai server.
 
-    server: its address, ``ws://host:port``; key: one that it lets in; language: a tag (``es``), None where
-    the server is to find out.
+    server: its address, ``ws://host:port``; key: its API key; language: a tag (``es``), None to detect it.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class KyutaiSTT(stt.STT[str]):
 
     @property
     def provider(self) -> str:
-        """Whose protocol it is."""
+        """Name of the protocol."""
         return "Kyutai"
 
     def stream(
@@ -73,36 +72,36 @@ class KyutaiSTT(stt.STT[str]):
         language: NotGivenOr[str] = NOT_GIVEN,
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
     ) -> stt.RecognizeStream:
-        """One speaker, heard from now on."""
+        """Start a stream of recognition for one speaker."""
         return _Stream(self, language if is_given(language) else self.language, conn_options)
 
     async def _recognize_impl(
         self, buffer: AudioBuffer, *, language: NotGivenOr[str] = NOT_GIVEN, conn_options: APIConnectOptions
     ) -> stt.SpeechEvent:
-        raise NotImplementedError("this hears streams; a recording can be sent to the server by POST")
+        raise NotImplementedError("only streams are recognized; send recordings to the server by POST")
 
 
 class _Stream(stt.RecognizeStream):
-    """Events while someone speaks: where a turn begins, its words so far, all of them, where it ends."""
+    """Emits the start of each turn, interim transcripts, the final one, and the end of the turn."""
 
-    def __init__(self, ears: KyutaiSTT, language: str | None, conn_options: APIConnectOptions) -> None:
-        super().__init__(stt=ears, conn_options=conn_options, sample_rate=RATE)
-        self._ears = ears
+    def __init__(self, recognizer: KyutaiSTT, language: str | None, conn_options: APIConnectOptions) -> None:
+        super().__init__(stt=recognizer, conn_options=conn_options, sample_rate=RATE)
+        self._recognizer = recognizer
         self._language = LanguageCode(language or "")
         self._words: list[Word] = []
         self._turn = ""
 
     async def _run(self) -> None:
-        """Hear until the input ends. Raises APIError, and the framework tries again where that helps."""
+        """Recognize until the input ends. Raises APIError; the framework retries the retryable ones."""
         query = {"language": str(self._language)} if self._language else {}
-        headers = {"kyutai-api-key": self._ears.key}
-        # Words of a turn that a lost connection did not hear to its end.
+        headers = {"kyutai-api-key": self._recognizer.key}
+        # Discards the words of a turn that a lost connection has interrupted.
         self._words = []
         try:
             async with aiohttp.ClientSession() as http:
                 async with asyncio.timeout(self._conn_options.timeout):
                     ws = await http.ws_connect(
-                        self._ears.url, params=query, headers=headers, heartbeat=20, max_msg_size=0
+                        self._recognizer.url, params=query, headers=headers, heartbeat=20, max_msg_size=0
                     )
                 async with ws:
                     tasks = [asyncio.create_task(work) for work in (self._send(ws), self._receive(ws))]
@@ -111,14 +110,14 @@ class _Stream(stt.RecognizeStream):
                     finally:
                         await aio.cancel_and_wait(*tasks)
         except TimeoutError as error:
-            raise APITimeoutError("the server that listens does not answer") from error
+            raise APITimeoutError("the speech recognition server does not answer") from error
         except aiohttp.WSServerHandshakeError as error:
             raise APIStatusError(error.message, status_code=error.status) from error
         except aiohttp.ClientError as error:
-            raise APIConnectionError(f"the server that listens cannot be reached: {error}") from error
+            raise APIConnectionError(f"the speech recognition server cannot be reached: {error}") from error
 
     async def _send(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        """Send the input as it comes; behind its end a marker, and silence enough to hear it through."""
+        """Send the input, then a marker and the silence that the recognizer needs to finish."""
         rest = np.zeros(0, np.float32)
         while True:
             try:
@@ -140,50 +139,50 @@ class _Stream(stt.RecognizeStream):
             await ws.send_bytes(_audio(SILENCE))
 
     async def _receive(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        """Tell what is heard, until the marker comes back."""
-        # A connection's times begin at 0; those of a stream do not, where it is not the first one.
+        """Emit events until the server returns the marker."""
+        # Times of a connection begin at 0; after a reconnection the stream has an offset.
         before_s = self.start_time_offset
         async for message in ws:
             if message.type is not aiohttp.WSMsgType.BINARY:
                 break
-            heard = msgspec.msgpack.decode(message.data)
-            match heard["type"]:
+            event = msgspec.msgpack.decode(message.data)
+            match event["type"]:
                 case "Word":
-                    start_s = before_s + heard["start_time"]
-                    self._words.append(Word(heard["text"], start_s, start_s))
+                    start_s = before_s + event["start_time"]
+                    self._words.append(Word(event["text"], start_s, start_s))
                 case "EndWord":
-                    self._words[-1] = self._words[-1]._replace(stop_s=before_s + heard["stop_time"])
-                    self._tell_word()
-                case "Step" if heard["prs"][PAUSE] > PAUSED:
-                    self._tell_end()
+                    self._words[-1] = self._words[-1]._replace(stop_s=before_s + event["stop_time"])
+                    self._emit_word()
+                case "Step" if event["prs"][PAUSE] > PAUSED:
+                    self._emit_end()
                 case "Marker":
-                    self._tell_end()
+                    self._emit_end()
                     return
                 case "Error":
-                    raise APIConnectionError(f"the server that listens says: {heard['message']}")
-        raise APIConnectionError(f"the server that listens has gone (close code {ws.close_code})")
+                    raise APIConnectionError(f"error of the speech recognition server: {event['message']}")
+        raise APIConnectionError(f"the speech recognition server has gone (close code {ws.close_code})")
 
-    def _tell_word(self) -> None:
+    def _emit_word(self) -> None:
         if len(self._words) == 1:
             self._turn = shortuuid("turn_")
             self._event_ch.send_nowait(stt.SpeechEvent(stt.SpeechEventType.START_OF_SPEECH, self._turn))
-        self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT)
+        self._emit(stt.SpeechEventType.INTERIM_TRANSCRIPT)
 
-    def _tell_end(self) -> None:
+    def _emit_end(self) -> None:
         if self._words:
-            self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT)
+            self._emit(stt.SpeechEventType.FINAL_TRANSCRIPT)
             self._event_ch.send_nowait(stt.SpeechEvent(stt.SpeechEventType.END_OF_SPEECH, self._turn))
             self._words = []
 
-    def _tell(self, kind: stt.SpeechEventType) -> None:
-        said = stt.SpeechData(
+    def _emit(self, kind: stt.SpeechEventType) -> None:
+        transcript = stt.SpeechData(
             language=self._language,
             text=" ".join(word.text for word in self._words),
             start_time=self._words[0].start_s,
             end_time=self._words[-1].stop_s,
             words=[TimedString(word.text, word.start_s, word.stop_s) for word in self._words],
         )
-        self._event_ch.send_nowait(stt.SpeechEvent(kind, self._turn, [said]))
+        self._event_ch.send_nowait(stt.SpeechEvent(kind, self._turn, [transcript]))
 
 
 def _mono(frame: rtc.AudioFrame) -> npt.NDArray[np.float32]:

@@ -1,11 +1,11 @@
-"""Text to a file over the relay's protocol, with the time of every letter.
+"""Text to a file over the relay's protocol, with the time of every character.
 
     python start_websocket_server.py                                       # in one terminal
     python examples/relay_client.py "مرحبا بالعالم" -o hello.wav           # in another
     python examples/relay_client.py "Hola, ¿cómo estás?" --as-written      # word by word, as a model writes
 
-``StreamHandler`` does what the relay's app does with the messages (its ``tts_stream_handler.dart``): it
-collects what chunks say of their characters and tells it once, when an utterance is complete.
+``StreamHandler`` handles messages as the relay's app does (its ``tts_stream_handler.dart``): it collects the
+characters of all chunks, and returns them when the utterance is complete.
 """
 
 from __future__ import annotations
@@ -29,43 +29,41 @@ RATE = 22_050
 
 
 class RelayError(Exception):
-    """What the server complains of."""
+    """An error message of the server."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Audio (16 bits, mono, little endian), and the characters that begin in it, in milliseconds since
-    the utterance began.
-    """
+    """Audio, and the characters that begin in it."""
 
-    audio: bytes
+    audio: bytes  # 16 bits, mono, little endian
     characters: list[str]
-    starts_ms: list[int]
+    starts_ms: list[int]  # since the utterance began
     durations_ms: list[int]
     index: int
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """A whole utterance: ``text`` is what was asked for, the rest what was told of it."""
+    """The characters of a whole utterance."""
 
-    text: str
-    characters: list[str]
+    text: str  # as requested
+    characters: list[str]  # as received
     starts_ms: list[int]
     durations_ms: list[int]
 
     def character_at(self, time_ms: float) -> int:
-        """Which character is said at a time: the last that has begun, -1 before the first."""
+        """Return the index of the last character that begins by ``time_ms``; -1 before the first."""
         return max((i for i, start in enumerate(self.starts_ms) if time_ms >= start), default=-1)
 
     @property
     def duration_ms(self) -> int:
-        """When the last character ends."""
+        """End of the last character."""
         return self.starts_ms[-1] + self.durations_ms[-1] if self.starts_ms else 0
 
 
 class StreamHandler:
-    """Reads one connection's messages."""
+    """Handles the messages of one connection."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -74,52 +72,52 @@ class StreamHandler:
         self._durations: list[int] = []
 
     def start(self, text: str) -> str:
-        """The message that asks for a text; what was collected of another is forgotten."""
+        """Return the message that requests a text; discards collected characters."""
         self._text = text
-        self._forget()
+        self._reset()
         return json.dumps({"action": "start_tts", "text": text})
 
     def append(self, text: str) -> str:
-        """The message that adds to a text."""
+        """Return the message that appends to an incremental text."""
         self._text += text
         return json.dumps({"action": "append_tts", "text": text})
 
     def finish(self) -> str:
-        """The message that ends such a text."""
+        """Return the message that ends an incremental text."""
         return json.dumps({"action": "finish_tts"})
 
     def handle(self, message: str) -> Chunk | Alignment | None:
-        """What a message brings, if anything. Raises RelayError."""
-        told = json.loads(message)
-        match told.get("type"):
+        """Handle a message; returns its chunk, or the alignment at the end. Raises RelayError."""
+        fields = json.loads(message)
+        match fields.get("type"):
             case "error":
-                raise RelayError(told["message"])
+                raise RelayError(fields["message"])
             case "pong" | "stopped":
                 return None
             case "complete":
                 whole = Alignment(self._text, self._characters, self._starts, self._durations)
                 self._text = ""
-                self._forget()
+                self._reset()
                 return whole
-        # Everything else is a chunk, whatever it calls itself.
+        # The app treats every other type as a chunk.
         chunk = Chunk(
-            base64.b64decode(told.get("audio") or ""),
-            list(told.get("chars") or []),
-            [int(time) for time in told.get("char_times") or []],
-            [int(time) for time in told.get("char_durations") or []],
-            told.get("chunk_index") or 0,
+            base64.b64decode(fields.get("audio") or ""),
+            list(fields.get("chars") or []),
+            [int(time) for time in fields.get("char_times") or []],
+            [int(time) for time in fields.get("char_durations") or []],
+            fields.get("chunk_index") or 0,
         )
         self._characters += chunk.characters
         self._starts += chunk.starts_ms
         self._durations += chunk.durations_ms
         return chunk
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._characters, self._starts, self._durations = [], [], []
 
 
-async def ask(websocket: ClientConnection, handler: StreamHandler, text: str, as_written: bool) -> None:
-    """Ask for a text, whole or word by word."""
+async def request(websocket: ClientConnection, handler: StreamHandler, text: str, as_written: bool) -> None:
+    """Request a text, whole or word by word."""
     if not as_written:
         await websocket.send(handler.start(text))
         return
@@ -130,24 +128,24 @@ async def ask(websocket: ClientConnection, handler: StreamHandler, text: str, as
 
 
 async def speak(url: str, text: str, as_written: bool) -> tuple[bytes, Alignment]:
-    """A text's samples, and when each of its letters is said. Raises RelayError."""
+    """Synthesize a text; returns its samples and its alignment. Raises RelayError."""
     handler, pcm = StreamHandler(), bytearray()
     async with connect(f"{url}/stream_tts", max_size=None) as websocket:
-        asking = asyncio.create_task(ask(websocket, handler, text, as_written))
+        requesting = asyncio.create_task(request(websocket, handler, text, as_written))
         try:
             async for message in websocket:
-                came = handler.handle(str(message))
-                if isinstance(came, Alignment):
-                    return bytes(pcm), came
-                if isinstance(came, Chunk):
-                    pcm += came.audio
+                received = handler.handle(str(message))
+                if isinstance(received, Alignment):
+                    return bytes(pcm), received
+                if isinstance(received, Chunk):
+                    pcm += received.audio
         finally:
-            await asking
+            await requesting
     raise RelayError("the server closed the connection")
 
 
 def write(path: Path, pcm: bytes) -> None:
-    """A WAV file."""
+    """Write a WAV file."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -156,7 +154,7 @@ def write(path: Path, pcm: bytes) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Speak text over the relay's protocol.")
     parser.add_argument("text")
     parser.add_argument("-o", "--output", type=Path, help="a WAV file")

@@ -1,10 +1,10 @@
-"""Text to a file over VoxCPM's protocol, as it is made or in one piece.
+"""Text to a file over VoxCPM's protocol, streamed or in one piece.
 
     python start_websocket_server.py                                    # in one terminal
     python examples/voxcpm_client.py "Hola, ¿cómo estás?" -o hola.wav   # in another
     python examples/voxcpm_client.py --ping
 
-``--stop-after 2`` cancels after two seconds: the server stops at once, and what came so far is kept.
+``--stop-after 2`` cancels after two seconds: the server stops at once, and the audio so far is written.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ MAGIC = 0xAA55
 
 
 def read_frame(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """A binary frame: what it says of its audio, and the audio (16 bits, mono, little endian)."""
+    """Parse a binary frame: metadata and audio (16 bits, mono, little endian)."""
     magic, _, _, length = struct.unpack_from(">HBBI", data)
     if magic != MAGIC:
-        raise ValueError("this is no frame of VoxCPM's protocol")
+        raise ValueError("not a frame of VoxCPM's protocol")
     metadata = json.loads(data[8 : 8 + length])
     return metadata, data[12 + length :]
 
 
 async def ping(websocket: ClientConnection) -> None:
-    """Say how long a message takes there and back."""
+    """Print the round-trip time of a message."""
     sent = time.time()
     await websocket.send(json.dumps({"type": "ping", "timestamp": sent}))
     answer = json.loads(await websocket.recv())
@@ -49,7 +49,7 @@ async def ping(websocket: ClientConnection) -> None:
 async def speak(
     websocket: ClientConnection, params: dict[str, Any], stop_after: float | None
 ) -> tuple[int, bytes]:
-    """Ask for speech and wait for its end; hertz, and the samples."""
+    """Request speech and wait for its end; returns hertz and samples."""
     request_id = str(uuid.uuid4())
     await websocket.send(json.dumps({"type": "tts_request", "request_id": request_id, "params": params}))
 
@@ -67,13 +67,13 @@ async def speak(
                 rate = metadata["sample_rate"]
                 pcm += audio
                 continue
-            told = json.loads(message)
-            if told["type"] == "progress":
-                print(f"{told['progress']:4.0%}  {told['message']}")
-            elif told["type"] == "error":
-                raise SystemExit(f"{told['error']['code']}: {told['error']['message']}")
-            elif told["type"] == "complete":
-                print(" ".join(f"{name}={value}" for name, value in told["result"].items()))
+            answer = json.loads(message)
+            if answer["type"] == "progress":
+                print(f"{answer['progress']:4.0%}  {answer['message']}")
+            elif answer["type"] == "error":
+                raise SystemExit(f"{answer['error']['code']}: {answer['error']['message']}")
+            elif answer["type"] == "complete":
+                print(" ".join(f"{name}={value}" for name, value in answer["result"].items()))
                 break
     finally:
         stopping.cancel()
@@ -83,7 +83,7 @@ async def speak(
 
 
 def write(path: Path, rate: int, pcm: bytes) -> None:
-    """A WAV file; raw samples where its name does not end so."""
+    """Write a WAV file, or raw samples if its name does not end with .wav."""
     if path.suffix != ".wav":
         path.write_bytes(pcm)
         return
@@ -95,7 +95,7 @@ def write(path: Path, rate: int, pcm: bytes) -> None:
 
 
 async def run(chosen: argparse.Namespace) -> None:
-    """Do what the command line says."""
+    """Execute the command line."""
     async with connect(f"{chosen.server}/tts", max_size=None) as websocket:
         if chosen.ping:
             await ping(websocket)
@@ -109,14 +109,14 @@ async def run(chosen: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="Speak text over VoxCPM's protocol.")
     parser.add_argument("text", nargs="?")
     parser.add_argument("-o", "--output", type=Path, help="a WAV file, or raw samples")
     parser.add_argument("--mode", choices=("streaming", "non_streaming"), default="streaming")
     parser.add_argument("--voice", help="for example ef_dora; GET /api/voices lists them")
-    parser.add_argument("--ping", action="store_true", help="say how long a message takes")
-    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="cancel then")
+    parser.add_argument("--ping", action="store_true", help="print the round-trip time of a message")
+    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="cancel after this time")
     parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
     chosen = parser.parse_args()
     try:

@@ -1,6 +1,6 @@
-"""A Kani checkpoint: its config, tokenizer and weights, from a folder.
+"""Reads a Kani checkpoint from a folder: its config, tokenizer and weights.
 
-Only JSON and safetensors files are read: no pickle, and no code that a checkpoint brings along.
+Only JSON and safetensors files are read: no pickle, and no code from a checkpoint.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from kani.errors import CheckpointError
 from kani.model_config import ModelConfig
-from kani.tokens import TokenLayout
+from kani.tokens import CheckpointError, TokenLayout
 
 
 class Weights(Protocol):
-    """Where the tensors of a checkpoint come from, one at a time."""
+    """Reads the tensors of a checkpoint, one at a time."""
 
     def __call__(self, key: str) -> Tensor:
-        """The tensor of that key, float32, on the CPU. Raises CheckpointError if it is not there."""
+        """Read a tensor as float32 on the CPU. Raises CheckpointError if it is missing."""
 
 
 class Checkpoint:
-    """A checkpoint's folder, opened: sizes, prompt and names at once, the weights when asked for."""
+    """An opened checkpoint: config, prompt layout and names at once, tokenizer and weights on demand."""
 
     def __init__(self, folder: Path) -> None:
         """Read the configs, not yet the tokenizer and the weights. Raises CheckpointError."""
@@ -43,32 +42,35 @@ class Checkpoint:
         self._audio_start = settings.get("audio_tokens_start")
         self._frame_tokens = settings.get("tokens_per_frame")
         self.speakers = _names(settings, "speaker_settings", "speaker_list")
-        """Names of a multi-speaker checkpoint; a text is said by one if it begins "NAME: "."""
+        """Names of a multi-speaker checkpoint; a text that begins "NAME: " is spoken by that speaker."""
         self.language_tags = _names(settings, "language_settings", "language_tags_list")
-        """Languages and accents ("en_us") of a checkpoint that wants to be told: a text begins "TAG: "."""
+        """Languages and accents ("en_us") of a checkpoint that needs them: a text begins "TAG: "."""
         generation = folder / "generation_config.json"
         top_k = read_json(generation).get("top_k") if generation.exists() else None
         if top_k is not None and (type(top_k) is not int or top_k < 0):
             raise CheckpointError(f"{generation.name}: top_k is {reprlib.repr(top_k)}, not a whole number")
         self.top_k: int = 50 if top_k is None else top_k
-        """What transformers' ``generate`` would take: the checkpoint's, else its own 50; 0 is no limit."""
+        """Default of transformers' ``generate``: the checkpoint's, else transformers' own 50; 0 is no limit.
+        """
 
     def layout(self, *, codebooks: int, codebook_size: int) -> TokenLayout:
-        """Which token means what, with a codec of so many codebooks. Raises CheckpointError."""
+        """The token layout with a codec of ``codebooks`` codebooks. Raises CheckpointError."""
         if self._frame_tokens not in (None, codebooks):
             raise CheckpointError(
                 f"tokens_per_frame is {reprlib.repr(self._frame_tokens)}: the codec has {codebooks} codebooks"
             )
-        given = self._audio_start
+        audio_start = self._audio_start
         size = self.config.vocabulary
-        if given is not None:
-            if type(given) is not int:
-                raise CheckpointError(f"audio_tokens_start is {reprlib.repr(given)}, not a whole number")
-            size = given + codebooks * codebook_size
+        if audio_start is not None:
+            if type(audio_start) is not int:
+                raise CheckpointError(
+                    f"audio_tokens_start is {reprlib.repr(audio_start)}, not a whole number"
+                )
+            size = audio_start + codebooks * codebook_size
             if size > self.config.vocabulary:
                 raise CheckpointError(
-                    f"audio_tokens_start is {given}: {codebooks} × {codebook_size} codes from there do not "
-                    f"fit into vocab_size {self.config.vocabulary}"
+                    f"audio_tokens_start is {audio_start}: {codebooks} × {codebook_size} codes from there "
+                    f"do not fit into vocab_size {self.config.vocabulary}"
                 )
         return TokenLayout.of_vocabulary(size, codebooks=codebooks, codebook_size=codebook_size)
 
@@ -78,18 +80,18 @@ class Checkpoint:
         if not (self.folder / "tokenizer.json").is_file():
             raise CheckpointError(f"{self.folder.name} has no tokenizer.json")
         try:
-            # Of this class whatever tokenizer_config.json asks for: some others run code of their own.
+            # Always this class, whatever tokenizer_config.json asks for: some others run code of their own.
             tokenizer = cast(
                 "PreTrainedTokenizerFast",
                 PreTrainedTokenizerFast.from_pretrained(self.folder, local_files_only=True),
             )
-            tokenizer("")  # some of its settings are looked at only now
+            tokenizer("")  # some settings are read and validated only now
             return tokenizer
         except Exception as error:  # the tokenizers library raises bare Exceptions
             raise CheckpointError(f"the tokenizer of {self.folder.name} cannot be read: {error}") from error
 
     def text_tokens(self, text: str) -> list[int]:
-        """A text's tokens as the makers' code makes them, start_of_text first."""
+        """Tokenize a text as the makers' code does, start_of_text first."""
         return [int(token) for token in self.tokenizer(text)["input_ids"]]
 
     def check_shapes(self) -> None:
@@ -101,11 +103,11 @@ class Checkpoint:
                 raise CheckpointError(f"{key} is missing; its shape has to be {list(shape)}")
             if found[key] != shape:
                 raise CheckpointError(f"{key} has the shape {list(found[key])}; it has to be {list(shape)}")
-        if more := sorted(found.keys() - expected.keys() - {"lm_head.weight"}):
-            raise CheckpointError(f"{more[0]} {list(found[more[0]])} is no part of this model")
+        if extra := sorted(found.keys() - expected.keys() - {"lm_head.weight"}):
+            raise CheckpointError(f"{extra[0]} {list(found[extra[0]])} is not part of this model")
 
     def weights(self, stack: ExitStack) -> Weights:
-        """A reader of tensors, open as long as ``stack`` is."""
+        """A reader of tensors, valid as long as ``stack`` is open."""
         files: dict[str, Any] = {}
         for path in self._files():
             opened = stack.enter_context(_opened(path))
@@ -130,11 +132,11 @@ class Checkpoint:
         if index.exists():
             shards = read_json(index).get("weight_map")
             if not isinstance(shards, dict) or not shards:
-                raise CheckpointError(f"{index.name}: weight_map is no object, or an empty one")
+                raise CheckpointError(f"{index.name}: weight_map must be an object with at least one entry")
             names = {str(name) for name in shards.values()}
         paths = []
         for name in sorted(names):
-            # A shard's name comes from a file that anybody may have written.
+            # A shard's name comes from an untrusted file.
             if Path(name).name != name or not (path := self.folder / name).is_file():
                 raise CheckpointError(f"{self.folder.name} has no file {name!r}")
             paths.append(path)
@@ -142,11 +144,11 @@ class Checkpoint:
 
 
 def _names(settings: Mapping[str, Any], key: str, entry: str) -> tuple[str, ...]:
-    """The names in a list of an object among a config's settings; none where there is none."""
+    """The list of names ``entry`` in the object ``key`` of a config; empty if absent."""
     known = settings.get(key) or {}
     names = known.get(entry) or [] if isinstance(known, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
-        raise CheckpointError(f"{key}: {entry} is no list of names")
+        raise CheckpointError(f"{key}: {entry} is not a list of names")
     return tuple(name.strip() for name in names)
 
 
@@ -158,7 +160,7 @@ def _opened(path: Path) -> Any:
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
-    """A file that holds a JSON object. Raises CheckpointError."""
+    """Read a JSON object from a file. Raises CheckpointError."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:

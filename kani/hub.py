@@ -1,4 +1,4 @@
-"""Finds a model's files in a folder of the user's, or fetches them from a model hub once."""
+"""Finds a model's files in a local folder, or downloads them from a model hub once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx2
 from huggingface_hub import HfApi, ModelInfo, constants, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from kani.errors import CheckpointError
+from kani.tokens import CheckpointError
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", re.ASCII)
 _FILES = ("*.json", "*.safetensors", "*.jinja")
@@ -21,45 +21,43 @@ _TIMEOUT_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A model hub, and what was fetched from it.
+    """A model hub and the local cache of its files."""
 
-    cache: where that is kept; may_fetch: whether files that are not there may be fetched; told: gets a line
-    before that, with the size and the licence.
-    """
-
-    cache: Path
-    may_fetch: bool
-    report: Callable[[str], None]
+    cache: Path  # folder of downloaded files
+    may_fetch: bool  # missing files may be downloaded
+    report: Callable[[str], None]  # receives a line with size and licence before a download
 
     def find(self, name: str) -> Path:
-        """The folder of a model: ``name`` itself, or a hub's ``OWNER/NAME[@REVISION]``, fetched once.
+        """Folder of a model: ``name`` itself, or a hub's ``OWNER/NAME[@REVISION]``, downloaded once.
 
-        Without a revision the commit that the hub's main branch has at the first fetch is kept and used from
-        then on: what was heard yesterday is heard tomorrow. The hub is asked for nothing that is here whole.
-        Raises CheckpointError.
+        Without a revision, the head of the hub's main branch at the first download is pinned, so that speech
+        does not change later. The hub is not contacted for files that are complete here. Raises
+        CheckpointError.
         """
         folder = Path(name).expanduser()
-        return folder if folder.is_dir() else self._fetched(name, _FILES)
+        return folder if folder.is_dir() else self._download(name, _FILES)
 
     def find_codec(self, name: str) -> Path:
         """The .nemo file of a codec: ``name`` itself, or from a hub, as ``find`` does it."""
         path = Path(name).expanduser()
         if path.is_file():
             return path
-        folder = path if path.is_dir() else self._fetched(name, ("*.nemo",))
+        folder = path if path.is_dir() else self._download(name, ("*.nemo",))
         found = sorted(folder.glob("*.nemo"))
         if len(found) != 1:
-            raise CheckpointError(f"{name} holds {len(found)} .nemo files, where there has to be one")
+            raise CheckpointError(f"{name} holds {len(found)} .nemo files; exactly one is needed")
         return found[0]
 
-    def _fetched(self, name: str, files: tuple[str, ...]) -> Path:
+    def _download(self, name: str, files: tuple[str, ...]) -> Path:
         if not _HUB_NAME.fullmatch(name):
-            raise CheckpointError(f"{name!r} is neither here nor the name of a model on a hub (OWNER/NAME)")
+            raise CheckpointError(
+                f"{name!r} is neither a local path nor a model's name on a hub (OWNER/NAME)"
+            )
         repository, _, revision = name.partition("@")
         pin = self.cache / "revisions" / f"{repository.replace('/', '--')}.txt"
         pinned = revision or (pin.read_text("ascii").strip() if pin.exists() else "")
         try:
-            if pinned and (here := self._kept(repository, pinned, files)):
+            if pinned and (here := self._cached(repository, pinned, files)):
                 return here
             if not self.may_fetch:
                 raise CheckpointError(
@@ -72,22 +70,22 @@ class Hub:
             self.report(f"fetching {_described(info, files)}")
             found = self._snapshot(repository, pinned or info.sha or "main", files, here=False)
         except HFValidationError as error:
-            raise CheckpointError(f"{name!r} is no name that a model on a hub may have: {error}") from error
+            raise CheckpointError(f"{name!r} is not a valid model name on a hub: {error}") from error
         except RepositoryNotFoundError as error:
             raise CheckpointError(f"the model hub has no {repository}") from error
         except (httpx2.HTTPError, OSError) as error:
             raise CheckpointError(
                 f"{name} cannot be fetched from the model hub ({type(error).__name__}); "
-                "give a folder that holds it, or start again when there is a network: what came "
-                "already is kept"
+                "give a folder that holds it, or start again when there is a network: completed "
+                "downloads are kept"
             ) from error
         if not pinned:
             pin.parent.mkdir(parents=True, exist_ok=True)
             pin.write_text(found.name, "ascii")
         return found
 
-    def _kept(self, repository: str, revision: str, files: tuple[str, ...]) -> Path | None:
-        """The folder of a revision that was fetched whole before; nothing is asked of the hub."""
+    def _cached(self, repository: str, revision: str, files: tuple[str, ...]) -> Path | None:
+        """Folder of a revision that was downloaded completely before, without contacting the hub."""
         try:
             return self._snapshot(repository, revision, files, here=True)
         except LocalEntryNotFoundError:
@@ -107,7 +105,7 @@ class Hub:
 
 
 def _described(info: ModelInfo, files: tuple[str, ...]) -> str:
-    """A repository's revision, the size of these files, and the licence as its page names it."""
+    """Describe a repository: its revision, the size of these files, and the licence its page names."""
     taken = [each for each in info.siblings or () if any(fnmatch(each.rfilename, kind) for kind in files)]
     size = sum(each.size or 0 for each in taken)
     card = info.card_data

@@ -1,12 +1,12 @@
-"""The LFM2 language model of Kani, with its memory outside.
+"""The LFM2 language model of Kani, with its state kept outside.
 
-The same network as transformers' ``Lfm2ForCausalLM`` (the judge in the tests), written for many
-streams of different ages that step together: ``prefill`` reads prompts, ``decode`` one token of
-each stream, ``head`` rates the codes that may come next and no other token.
+The same network as transformers' ``Lfm2ForCausalLM`` (the tests' reference), for many sequences of different
+lengths that step together: ``prefill`` reads prompts, ``decode`` one token of each sequence, ``head``
+computes logits of the codes that may come next and of no other token.
 
-What is rearranged against the published weights, all of it exact: norms are folded into the matrix
-behind them, matrices that read the same row are joined, and the two halves of each head that RoPE
-turns lie side by side, so that the turn is one complex product.
+Rearranged against the published weights, exactly: norms are folded into the matrix after them, matrices with
+the same input are joined, and the two halves of each head that RoPE rotates are interleaved, so that the
+rotation is one complex product.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from kani.state import NO_POSITION, LanguageState
 from kani.tokens import TokenLayout
 
 SPEAKER_POSITION = 1
-"""Where a speaker stands in a prompt: behind its first token, in the place of a token that is not read."""
+"""Position of the speaker in a prompt: after its first token, in the place of a token that is not read."""
 
 RESPONSE_TOKENS = 2
-"""Tokens at a prompt's end, start_of_ai and start_of_speech, which the makers' code lets the model say."""
+"""Tokens at a prompt's end, start_of_ai and start_of_speech, that the makers' code lets the model emit."""
 
 SpeakerRows = Mapping[int, Tensor]
-"""The speakers of some of the rows of a prefill: float32 [hidden], as ``LanguageModel.voice`` makes them."""
+"""Speakers by prefill row: float32 [hidden], from ``LanguageModel.project_speaker``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """A layer that looks back: queries, keys and values, then what is made of them."""
+    """An attention layer."""
 
     queries_keys_values: Linear
     head_norms: Tensor  # [heads + key/value heads, head size], the queries' with 1/sqrt(head size)
@@ -47,7 +47,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """A layer that mixes the last few tokens, channel by channel, between two gates."""
+    """A short convolution over the last tokens, channel by channel, between two gates."""
 
     gates_and_input: Linear
     taps: Tensor  # [kernel, hidden], the newest token's last
@@ -56,7 +56,7 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A mixer of tokens and a gated unit behind it."""
+    """A token mixer and the gated unit after it."""
 
     mixer: Attention | Convolution
     index: int  # among the layers of its kind
@@ -65,7 +65,7 @@ class Layer:
 
 
 class LanguageModel:
-    """Weights and arithmetic; every stream's memory is in the LanguageState that is handed in."""
+    """Weights and arithmetic; the state of every sequence is in the LanguageState passed in."""
 
     def __init__(
         self,
@@ -77,10 +77,10 @@ class LanguageModel:
         device: torch.device,
         capacity: int,
     ) -> None:
-        """precision: of products and memories: float32, bfloat16, or int8 (products only, the
-        rest in float32). The sum that runs through the layers is float32 always.
+        """Load the weights. Raises CheckpointError for a missing key.
 
-        capacity: tokens that a stream may have. Raises CheckpointError for a key that is missing.
+        precision: of products and state: float32, bfloat16, or int8 (products only, the rest in float32); the
+        residual stream is float32 always; capacity: maximum tokens of a sequence.
         """
         self.config = config
         self.layout = layout
@@ -90,7 +90,7 @@ class LanguageModel:
         self.capacity = capacity
         self._precision = precision
         embedding = weights("model.embed_tokens.weight")
-        # A row is looked up, not multiplied: at half the precision a table of int8's model is small.
+        # A row is looked up, not multiplied: half precision halves the table of an int8 model.
         stored = torch.bfloat16 if precision == torch.int8 else precision
         self._embedding = embedding.to(device=device, dtype=stored)
         self._layers = self._read_layers(weights)
@@ -104,19 +104,19 @@ class LanguageModel:
                 rows.append(head[layout.end_of_speech, None])
             self._heads.append(self._linear(torch.cat(rows), 1))
         self._speaker = weights(SPEAKER_PROJECTION).to(device) if config.speaker_size else None
-        self._turns = RotaryEmbedding(
+        self._rotary = RotaryEmbedding(
             config, weights, frame_tokens=layout.codebooks, capacity=capacity, device=device
         )
-        self._places = torch.arange(capacity, device=device)
+        self._positions = torch.arange(capacity, device=device)
 
     def _linear(self, weight: Tensor, groups: int) -> Linear:
-        """The product with a weight [outputs, inputs]; groups: how many equal parts its outputs are."""
+        """The product with a weight [outputs, inputs] whose outputs are ``groups`` equal parts."""
         if self._precision == torch.int8:
             return Int8(weight)
         return Dense(weight, self._precision, self.device)
 
     def new_state(self, slots: int, capacity: int | None = None) -> LanguageState:
-        """Memory for so many streams of up to ``capacity`` tokens (at most, and else, the model's)."""
+        """State for ``slots`` sequences of up to ``capacity`` tokens (default and maximum: the model's)."""
         return LanguageState(
             self.config,
             slots=slots,
@@ -127,34 +127,36 @@ class LanguageModel:
         )
 
     def project_speaker(self, speaker: Sequence[float]) -> Tensor:
-        """What a prompt's speaker is to the layers: float32 [hidden]; speaker: ``config.speaker`` numbers.
+        """Project a speaker embedding of ``config.speaker_size`` numbers: float32 [hidden].
 
-        Raises ValueError for so many that the model doesn't take.
+        Raises ValueError for another number of them.
         """
         if self._speaker is None or len(speaker) != self.config.speaker_size:
-            raise ValueError(f"a speaker is {self.config.speaker_size} numbers, not {len(speaker)}")
+            raise ValueError(
+                f"a speaker embedding has {self.config.speaker_size} numbers, not {len(speaker)}"
+            )
         return functional.linear(torch.tensor(speaker, device=self.device), self._speaker)
 
     def decode(self, tokens: Tensor, state: LanguageState, span: int) -> Tensor:
-        """Read one token of each stream in slots 0 to n − 1.
+        """Read one token of each sequence in slots 0 to n − 1.
 
-        tokens: int64 [n]; span: at least the most tokens that any of these streams will then have
-        read. The slots' memories take the token in; positions are left to the caller to advance.
-        Returns the hidden rows [n, hidden] for ``head``.
+        tokens: int64 [n]; span: upper bound of the tokens that any of these sequences will then have read.
+        The state includes the token afterwards; positions are advanced by the caller. Returns the hidden rows
+        [n, hidden] for ``head``.
         """
         count = len(tokens)
         hidden = self._embedding[tokens].float()
         position = state.position[:count]
-        turns = self._turns.speech(position, state.speech_start[:count])[:, :, None]
+        rotations = self._rotary.speech(position, state.speech_start[:count])[:, :, None]
         seen = position
         if self._speaker is not None:
             seen = position - (position >= state.self_masked_from[:count]).long()
-        masked = (self._places[:span] > seen[:, None])[:, None, None]
-        rows = self._places[:count]
+        masked = (self._positions[:span] > seen[:, None])[:, None, None]
+        rows = self._positions[:count]
         for layer in self._layers:
             mixer = layer.mixer
             if isinstance(mixer, Attention):
-                queries, keys, values = self._heads_of(mixer, hidden, turns[layer.index % len(turns)])
+                queries, keys, values = self._heads_of(mixer, hidden, rotations[layer.index % len(rotations)])
                 cache = state.cache[layer.index, :, :count]
                 cache[0][rows, :, position] = keys.to(cache.dtype)
                 cache[1][rows, :, position] = values.to(cache.dtype)
@@ -186,33 +188,34 @@ class LanguageModel:
         start: int,
         speakers: SpeakerRows = MappingProxyType({}),
     ) -> Tensor:
-        """Read the next tokens of the prompts in slots 0 to n − 1 of a state of their own.
+        """Read the next tokens of the prompts in slots 0 to n − 1 of a separate state.
 
-        tokens: int64 [n, t], a prompt a row, from its token ``start`` on, padded behind its end;
-        lengths: of the whole prompts; voices: of those with a speaker, at ``SPEAKER_POSITION``, which have
-        ``RESPONSE_TOKENS`` + 1 tokens at least. All that was read before is the first ``start`` tokens.
-        Returns the hidden rows [n, hidden] of the prompts' last tokens, meaningless for those whose
-        end is not in this piece.
+        tokens: int64 [n, t], a prompt per row, from its token ``start`` on, padded at the end; lengths: of
+        the complete prompts; speakers: projected, by row, to stand at ``SPEAKER_POSITION``; their prompts
+        have ``RESPONSE_TOKENS`` + 1 tokens at least. The state must hold the first ``start`` tokens. Returns
+        the hidden rows [n, hidden] of the prompts' last tokens, undefined for prompts that do not end here.
         """
         count, length = tokens.shape
         end = start + length
         valid = [min(max(whole - start, 0), length) for whole in lengths]
         last = torch.tensor([max(n - 1, 0) for n in valid], device=self.device)
-        rows = self._places[:count]
-        hidden = self._rows(tokens, start, speakers)
-        self._mark(state, lengths, speakers)
-        turns = self._turns.prompt(start, end)[:, :, None]
-        # Rows past a prompt's end see only what lies before them, and nobody looks at them.
-        place = self._places[start:end, None]
-        visible = self._places[:end] <= place
+        rows = self._positions[:count]
+        hidden = self._input_rows(tokens, start, speakers)
+        self._set_speech_start(state, lengths, speakers)
+        rotations = self._rotary.prompt(start, end)[:, :, None]
+        # Rows past a prompt's end attend only to what lies before them, and are never used.
+        place = self._positions[start:end, None]
+        visible = self._positions[:end] <= place
         if speakers:
-            averted = state.self_masked_from[:count, None, None]
-            visible = (visible & ((self._places[:end] < place) | (place < averted)))[:, None]
-        kept = torch.tensor(valid, device=self.device)[:, None] + self._places[: self.config.kernel_size - 1]
+            masked_from = state.self_masked_from[:count, None, None]
+            visible = (visible & ((self._positions[:end] < place) | (place < masked_from)))[:, None]
+        kept = (
+            torch.tensor(valid, device=self.device)[:, None] + self._positions[: self.config.kernel_size - 1]
+        )
         for layer in self._layers:
             mixer = layer.mixer
             if isinstance(mixer, Attention):
-                queries, keys, values = self._heads_of(mixer, hidden, turns[layer.index % len(turns)])
+                queries, keys, values = self._heads_of(mixer, hidden, rotations[layer.index % len(rotations)])
                 cache = state.cache[layer.index, :, :count]
                 cache[0][:, :, start:end] = keys.transpose(1, 2)
                 cache[1][:, :, start:end] = values.transpose(1, 2)
@@ -239,42 +242,44 @@ class LanguageModel:
         return hidden[rows, last]
 
     def head(self, hidden: Tensor, codebook: int) -> Tensor:
-        """Logits [n, codes], float32, of the codes of ``codebook``; end_of_speech behind codebook 0's."""
+        """Logits [n, codes], float32, of ``codebook``; for codebook 0 end_of_speech comes last."""
         return self._heads[codebook].normed(hidden, self._epsilon).float()
 
-    def _rows(self, tokens: Tensor, start: int, voices: SpeakerRows) -> Tensor:
-        """What the layers get of prompts' next tokens [n, t], from ``start`` on: float32 [n, t, hidden]."""
+    def _input_rows(self, tokens: Tensor, start: int, speakers: SpeakerRows) -> Tensor:
+        """Input rows of the prompts' next tokens [n, t], from ``start`` on: float32 [n, t, hidden]."""
         hidden = self._embedding[tokens].float()
         if start <= SPEAKER_POSITION < start + tokens.shape[1]:
-            for row, voice in voices.items():
+            for row, voice in speakers.items():
                 hidden[row, SPEAKER_POSITION - start] = voice
         return hidden
 
-    def _mark(self, state: LanguageState, lengths: Sequence[int], voices: SpeakerRows) -> None:
-        """Set where the speech of each prompt begins."""
+    def _set_speech_start(self, state: LanguageState, lengths: Sequence[int], speakers: SpeakerRows) -> None:
+        """Store the position at which the speech of each prompt begins."""
         count = len(lengths)
         state.speech_start[:count] = torch.tensor(lengths, device=self.device)
-        # With a speaker the makers' mask, which ``generate`` gives it, is one token short: what the model
-        # has said itself, these two included, looks at all before it and not at itself (PyPI kani-tts-2
-        # 0.0.5 on transformers 4.56.0). It is what their checkpoints are heard with.
-        averted = [n - RESPONSE_TOKENS if row in voices else NO_POSITION for row, n in enumerate(lengths)]
-        state.self_masked_from[:count] = torch.tensor(averted, device=self.device)
+        # With a speaker the mask of the makers' ``generate`` is one token short: generated tokens, these two
+        # included, attend to all before them and not to themselves (PyPI kani-tts-2 0.0.5 on transformers
+        # 4.56.0). Their checkpoints sound right only with it.
+        masked_from = [
+            n - RESPONSE_TOKENS if row in speakers else NO_POSITION for row, n in enumerate(lengths)
+        ]
+        state.self_masked_from[:count] = torch.tensor(masked_from, device=self.device)
 
     @property
     def _epsilon(self) -> float:
         return self.config.norm_epsilon
 
-    def _heads_of(self, mixer: Attention, hidden: Tensor, turn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values [..., heads, head size] of rows, normed and turned."""
+    def _heads_of(self, mixer: Attention, hidden: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [..., heads, head size] of rows, normed and rotated."""
         joined = mixer.queries_keys_values.normed(hidden, self._epsilon)
         joined = joined.reshape(*joined.shape[:-1], -1, self.config.head_size)
-        turned, values = joined.tensor_split((len(mixer.head_norms),), -2)
-        wide = turned.float()
+        rotated, values = joined.tensor_split((len(mixer.head_norms),), -2)
+        wide = rotated.float()
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self._epsilon)
         wide = wide * scale * mixer.head_norms
         pairs = torch.view_as_complex(wide.reshape(*wide.shape[:-1], -1, 2))
-        turned = torch.view_as_real(pairs * turn).flatten(-2).to(joined.dtype)
-        queries, keys = turned.tensor_split((self.config.heads,), -2)
+        rotated = torch.view_as_real(pairs * rotation).flatten(-2).to(joined.dtype)
+        queries, keys = rotated.tensor_split((self.config.heads,), -2)
         return queries, keys, values
 
     def _feed_forward(self, layer: Layer, hidden: Tensor) -> Tensor:
@@ -283,7 +288,7 @@ class LanguageModel:
 
     def _read_layers(self, weights: Weights) -> list[Layer]:
         config = self.config
-        # RoPE turns element i of a head with element i + half: side by side they are one complex number.
+        # RoPE rotates element i of a head with element i + half: side by side they are one complex number.
         half = torch.arange(config.head_size // 2)
         pairs = torch.stack((half, half + config.head_size // 2), 1).flatten()
 

@@ -1,8 +1,8 @@
-"""Matrix products of the language model in the three precisions it can run in.
+"""Matrix products of the language model in its three precisions.
 
-Each is built from a float32 weight [outputs, inputs] and multiplies rows [..., inputs]. ``normed``
-takes float32 rows that still have to be divided by their root mean square: the norm's own weight is folded
-into the matrix when it is built, so that one pass over the row does norm and product.
+Each is built from a float32 weight [outputs, inputs] and multiplies rows [..., inputs]. ``normed`` accepts
+float32 rows that are yet to be divided by their root mean square: the norm's own weight is folded into the
+matrix, so that one pass over the row does norm and product.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch.nn import functional
 
 _TINY = 1e-12
 _LEVELS = 127
-# How many levels of 7 bits the kernel has in 1, how many a row is given in its peak, and how many a level of
-# that row is divided into: what rounding leaves is half a level at most.
+# Levels of 7 bits per 1 in the kernel, levels given to a row's peak, and parts into which one of that row's
+# levels is divided. Rounding leaves half a part at most.
 _KERNEL_LEVELS, _COARSE_LEVELS, _FINE_LEVELS = 63.5, 63, 126
 
 
@@ -25,10 +25,10 @@ class Linear(Protocol):
     """A matrix product of the model."""
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """[..., inputs] → [..., outputs]."""
+        """Multiply rows: [..., inputs] → [..., outputs]."""
 
     def normed(self, rows: Tensor, epsilon: float) -> Tensor:
-        """The product of rows / sqrt(mean(rows²) + epsilon)."""
+        """Multiply rows / sqrt(mean(rows²) + epsilon)."""
 
 
 class Dense:
@@ -47,16 +47,16 @@ class Dense:
 
 
 class Int8:
-    """A product of int8 weights, one scale for each output, with rows quantised one by one (CPU).
+    """A product of int8 weights, one scale per output, with rows quantised one by one (CPU).
 
-    fbgemm's kernel quantises all rows of a call by one scale, so that a stream would sound
-    differently with other neighbours. Here each row is first divided by its own peak, and two more
-    inputs of 1 and −1, whose weights are zero, make the kernel's scale the same for every call.
-    Products are sums of integers: a row's result does not depend on the other rows at all.
+    fbgemm's kernel quantises all rows of a call by one scale, so that a sequence's speech would depend on its
+    neighbours. Here each row is first divided by its own peak, and two more inputs of 1 and −1, with weights
+    of zero, make the kernel's scale the same for every call. Products are sums of integers: a row's result
+    does not depend on the other rows.
 
     Without VNNI the kernel adds pairs of products in 16 bits, which have room for rows of 7 bits. There a row
-    is two in one call, its first 7 bits and the next 7 of what they leave over: 14 bits together, by weights
-    that are read once. The call takes 1.5 times as long for one row, and nearly twice for many.
+    is two rows of one call, its first 7 bits and the next 7 of the remainder: 14 bits together, with weights
+    read once. The call takes 1.5 times as long for one row, and nearly twice for many.
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -66,7 +66,7 @@ class Int8:
         levels = functional.pad(levels, (0, 4))
         zeros = torch.zeros(len(peaks), dtype=torch.long)
         with warnings.catch_warnings():
-            # torch deprecates making such tensors, and has no other way to fbgemm's kernel.
+            # torch deprecates creating such tensors, but offers no other way to fbgemm's kernel.
             warnings.simplefilter("ignore", UserWarning)
             quantised = torch._make_per_channel_quantized_tensor(
                 levels, (peaks / _LEVELS).double(), zeros, axis=0
@@ -78,28 +78,28 @@ class Int8:
 
     @staticmethod
     def supported() -> bool:
-        """Whether this processor and this build of torch have the kernel."""
+        """Tell if this processor and this build of torch have the kernel."""
         return "fbgemm" in torch.backends.quantized.supported_engines
 
     def __call__(self, rows: Tensor) -> Tensor:
         """See ``Linear``."""
         peaks = rows.abs().amax(-1, keepdim=True).clamp_min_(_TINY)
-        return self._product(rows / peaks).mul_(peaks)
+        return self._unit_product(rows / peaks).mul_(peaks)
 
     def normed(self, rows: Tensor, epsilon: float) -> Tensor:
-        """See ``Linear``: the norm divides a whole row, so it is applied to the outcome."""
+        """See ``Linear``: the norm divides a whole row, so it is applied to the result."""
         peaks = rows.abs().amax(-1, keepdim=True).clamp_min_(_TINY)
         scale = torch.rsqrt(rows.square().mean(-1, keepdim=True) + epsilon)
-        return self._product(rows / peaks).mul_(scale.mul_(peaks))
+        return self._unit_product(rows / peaks).mul_(scale.mul_(peaks))
 
-    def _product(self, rows: Tensor) -> Tensor:
+    def _unit_product(self, rows: Tensor) -> Tensor:
         """The product of rows whose peak is 1."""
         if self._vnni:
             return self._kernel(rows)
         scaled = rows * _COARSE_LEVELS
         coarse = scaled.round()
         fine = (scaled - coarse) * _FINE_LEVELS
-        # Whole levels of the kernel's: how it rounds the first changes nothing.
+        # Whole levels of the kernel, so its rounding of the first part is exact.
         first, rest = self._kernel(torch.stack((coarse, fine)).div_(_KERNEL_LEVELS))
         product: Tensor = first.add_(rest, alpha=1 / _FINE_LEVELS).mul_(_KERNEL_LEVELS / _COARSE_LEVELS)
         return product

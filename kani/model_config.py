@@ -1,7 +1,7 @@
 """The sizes of a Kani checkpoint's language model, read from its config.json.
 
-The file is a stranger's: every entry that counts is checked for its type and range here, so that
-what doesn't fit is refused by its name, before anything of its size is made.
+The file is untrusted: every entry that counts is checked for its type and range here, so that a misfit is
+refused by name before anything of its size is allocated.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, cast
 from huggingface_hub.errors import StrictDataclassError
 from transformers import Lfm2Config
 
-from kani.errors import CheckpointError
+from kani.tokens import CheckpointError
 
-_LARGEST = 2**24
-_MOST_LAYERS = 1024
+_MAX_COUNT = 2**24
+_MAX_LAYERS = 1024
 _COUNTS = (
     "vocab_size",
     "hidden_size",
@@ -34,66 +34,60 @@ _COUNTS = (
 _SWITCHES = ("block_auto_adjust_ff_dim", "conv_bias", "tie_embedding", "tie_word_embeddings")
 _ROPE_BASE = 1_000_000.0
 
-# What PyPI kani-tts-2 0.0.5 takes where a config of its architecture says nothing.
+# Defaults of PyPI kani-tts-2 0.0.5 for entries missing in a config of its architecture.
 _ARCHITECTURE = "KaniTTS2ForCausalLM"
-_SPEAKER = 128
+_SPEAKER_SIZE = 128
 _FRAME_STEP = 1.0
-_TURN_RANGE = (0.1, 2.0)
-_WIDEST_SPEAKER = 4096
+_ROPE_SCALE_RANGE = (0.1, 2.0)
+_MAX_SPEAKER_SIZE = 4096
 
 SPEAKER_PROJECTION = "model.speaker_emb_projection.weight"
 
 
 def rope_scale_key(layer: int) -> str:
-    """The key of what an attention layer has learnt about RoPE's frequencies."""
+    """Key of an attention layer's learnt scale of RoPE's frequencies."""
     return f"model.learnable_rope_layers.{layer}.alpha_weight"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """What the language model's code has to know of a checkpoint.
+    """Sizes of the language model of a checkpoint.
 
-    hidden: width of the residual stream; feed_forward: width inside a layer's gated unit;
-    attention: for each layer whether it is attention (else a short convolution of ``kernel``
-    taps); positions: how many tokens a sequence may have.
-
-    Of KaniTTS-2: speaker: numbers of the speaker embedding that it takes, 0 where it takes none;
-    frame_step: how far apart RoPE sees two frames, whose tokens all have the same position (None: every
-    token is one behind the one before); turn_range: between which factors each attention layer has learnt
-    to scale RoPE's frequencies (None: it has not).
+    The last three are of KaniTTS-2.
     """
 
     vocabulary: int
-    hidden: int
-    feed_forward: int
+    hidden: int  # width of the residual stream
+    feed_forward: int  # width inside a layer's gated unit
     heads: int
     key_value_heads: int
     head_size: int
-    attention: tuple[bool, ...]
-    kernel_size: int
+    attention: tuple[bool, ...]  # by layer: attention, else a short convolution
+    kernel_size: int  # taps of a convolution
     norm_epsilon: float
     rope_base: float
-    positions: int
+    positions: int  # maximum tokens of a sequence
     tied_embedding: bool
-    speaker_size: int = 0
+    speaker_size: int = 0  # numbers of the speaker embedding, 0 for none
     frame_step: float | None = None
+    """RoPE distance of two frames, whose tokens share a position; None: every token has its own"""
     rope_scale_range: tuple[float, float] | None = None
+    """Of each attention layer's learnt scale; None: no scale"""
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> ModelConfig:
         """Read a config.json's entries as transformers' Lfm2Config does.
 
-        Raises CheckpointError, naming the entry, for what does not fit and for what this code does
-        not compute.
+        Raises CheckpointError, naming the entry, for a misfit and for anything this code does not compute.
         """
         try:
             config = Lfm2Config(**_checked(settings))
         except StrictDataclassError as error:
             raise CheckpointError(f"the config's entries do not fit together: {error}") from error
         if config.conv_bias:
-            raise CheckpointError("conv_bias is true: convolutions with a bias are not known here")
+            raise CheckpointError("conv_bias is true: convolutions with a bias are not supported")
         if config.conv_L_cache < 2:
-            raise CheckpointError("conv_L_cache is 1: a convolution has two taps at least")
+            raise CheckpointError("conv_L_cache is 1: a convolution needs two taps at least")
         if config.num_attention_heads % config.num_key_value_heads:
             raise CheckpointError(
                 f"num_attention_heads is {config.num_attention_heads}, "
@@ -104,7 +98,7 @@ class ModelConfig:
             raise CheckpointError(f"head_dim, or hidden_size / num_attention_heads, is {head_size}: not even")
         feed_forward = config.intermediate_size
         if config.block_auto_adjust_ff_dim:
-            # As transformers' Lfm2MLP has it: two thirds, scaled, rounded up.
+            # As in transformers' Lfm2MLP: two thirds, scaled, rounded up.
             feed_forward = int(config.block_ffn_dim_multiplier * int(2 * feed_forward / 3))
             step = config.block_multiple_of
             feed_forward = step * ((feed_forward + step - 1) // step)
@@ -121,13 +115,13 @@ class ModelConfig:
             rope_base=_rope_base(settings),
             positions=config.max_position_embeddings,
             tied_embedding=config.tie_word_embeddings,
-            speaker_size=_speaker(settings),
+            speaker_size=_speaker_size(settings),
             frame_step=_frame_step(settings),
-            rope_scale_range=_turn_range(settings),
+            rope_scale_range=_rope_scale_range(settings),
         )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every key that a checkpoint has to hold, and its shape."""
+        """Every key that a checkpoint has to hold, with its shape."""
         width, keys = self.hidden, self.key_value_heads * self.head_size
         queries = self.heads * self.head_size
         shapes: dict[str, tuple[int, ...]] = {
@@ -168,10 +162,10 @@ class ModelConfig:
 
 
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that transformers' config may see; one that is null is one that is not there."""
+    """The entries that Lfm2Config reads, checked one by one."""
     known: dict[str, Any] = {}
     for key in _COUNTS:
-        most = _MOST_LAYERS if key == "num_hidden_layers" else _LARGEST
+        most = _MAX_LAYERS if key == "num_hidden_layers" else _MAX_COUNT
         if (value := settings.get(key)) is not None:
             if type(value) is not int or not 0 < value <= most:
                 raise _misfit(key, value, f"a whole number from 1 to {most}")
@@ -190,7 +184,7 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
             raise _misfit("full_attn_idxs", indices, "a list of whole numbers")
         known["full_attn_idxs"] = indices
     if kinds is not None:
-        # Other kinds of attention exist in transformers, and in no LFM2.
+        # transformers has other kinds of attention, LFM2 has not.
         if not isinstance(kinds, list) or not all(kind in ("conv", "full_attention") for kind in kinds):
             raise _misfit("layer_types", kinds, "a list of 'conv' and 'full_attention'")
         if len(kinds) != known.get("num_hidden_layers", Lfm2Config().num_hidden_layers):
@@ -200,41 +194,41 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rope_base(settings: Mapping[str, Any]) -> float:
-    """The base of RoPE's turns, in the places where transformers looks for it, in that order."""
+    """Base of RoPE's frequencies, from the entries where transformers looks for it, in that order."""
     for key in ("rope_scaling", "rope_parameters"):
         rope = settings.get(key) or {}
         if not isinstance(rope, dict):
             raise _misfit(key, rope, "an object")
         kind = rope.get("rope_type", rope.get("type", "default"))
         if kind != "default":
-            raise CheckpointError(f"rope_type is {reprlib.repr(kind)}: only 'default' is known here")
+            raise CheckpointError(f"rope_type is {reprlib.repr(kind)}: only 'default' is supported")
         if rope.get("rope_theta") is not None:
             return _number(rope, "rope_theta")
     return _ROPE_BASE if settings.get("rope_theta") is None else _number(settings, "rope_theta")
 
 
-def _second(settings: Mapping[str, Any]) -> bool:
-    """Whether the config calls itself a KaniTTS-2."""
+def _is_kani_tts_2(settings: Mapping[str, Any]) -> bool:
+    """Tell if the config names the architecture of KaniTTS-2."""
     names = settings.get("architectures")
     return isinstance(names, list) and _ARCHITECTURE in names
 
 
-def _speaker(settings: Mapping[str, Any]) -> int:
+def _speaker_size(settings: Mapping[str, Any]) -> int:
     width = settings.get("speaker_emb_dim")
     if width is None:
-        return _SPEAKER if _second(settings) else 0
-    if type(width) is not int or not 0 < width <= _WIDEST_SPEAKER:
-        raise _misfit("speaker_emb_dim", width, f"a whole number from 1 to {_WIDEST_SPEAKER}")
+        return _SPEAKER_SIZE if _is_kani_tts_2(settings) else 0
+    if type(width) is not int or not 0 < width <= _MAX_SPEAKER_SIZE:
+        raise _misfit("speaker_emb_dim", width, f"a whole number from 1 to {_MAX_SPEAKER_SIZE}")
     return width
 
 
 def _frame_step(settings: Mapping[str, Any]) -> float | None:
     if settings.get("audio_step") is not None:
         return _number(settings, "audio_step")
-    return _FRAME_STEP if _speaker(settings) or _turn_range(settings) else None
+    return _FRAME_STEP if _speaker_size(settings) or _rope_scale_range(settings) else None
 
 
-def _turn_range(settings: Mapping[str, Any]) -> tuple[float, float] | None:
+def _rope_scale_range(settings: Mapping[str, Any]) -> tuple[float, float] | None:
     learnt = settings.get("use_learnable_rope")
     if learnt not in (None, False, True):
         raise _misfit("use_learnable_rope", learnt, "true or false")
@@ -242,7 +236,7 @@ def _turn_range(settings: Mapping[str, Any]) -> tuple[float, float] | None:
         return None
     least, most = (
         default if settings.get(key) is None else _number(settings, key)
-        for key, default in zip(("alpha_min", "alpha_max"), _TURN_RANGE, strict=True)
+        for key, default in zip(("alpha_min", "alpha_max"), _ROPE_SCALE_RANGE, strict=True)
     )
     return least, most
 

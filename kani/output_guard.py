@@ -1,7 +1,7 @@
-"""Sees when a stream no longer says its text: it never ends, repeats itself, or is silent.
+"""Detects anomalies of sampled speech: it never ends, repeats itself, or is silent.
 
-A sampled model does so now and then. What is looked for: speech that goes on where the text is long
-said, the same frames over and over, and silence where there should be a voice.
+A sampled model does so now and then. Detected are speech much longer than its text, the same frames over and
+over, and silence in place of a voice.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ AUDIBLE = 0.004
 
 
 class Anomaly(Enum):
-    """What is wrong with a stream."""
+    """An anomaly of a sequence's speech."""
 
     RUNAWAY = "speech did not end"
     LOOP = "speech repeated itself"
@@ -31,28 +31,28 @@ class Anomaly(Enum):
 
 
 class OutputGuard:
-    """Watches one stream."""
+    """Checks the output of one attempt."""
 
     def __init__(self, predicted_s: float, frame_s: float = 0.08) -> None:
-        """expected_s: how long the text takes to say, roughly; frame_s: seconds of a frame."""
-        self._longest = round((_TOO_LONG * predicted_s + _GRACE_S) / frame_s)
-        self._loop = round(_LOOP_S / frame_s)
+        """predicted_s: rough duration of the text; frame_s: seconds of a frame."""
+        self._max_frames = round((_TOO_LONG * predicted_s + _GRACE_S) / frame_s)
+        self._loop_frames = round(_LOOP_S / frame_s)
         self._frames: list[tuple[int, ...]] = []
         self._silent_s = 0.0
         self.audible = False
-        """Whether anything but silence was spoken."""
+        """Anything but silence was decoded."""
 
     def check_frame(self, codes: Sequence[int]) -> Anomaly | None:
-        """Another frame was drawn."""
+        """Check one more sampled frame."""
         self._frames.append(tuple(codes))
-        if len(self._frames) > self._longest:
+        if len(self._frames) > self._max_frames:
             return Anomaly.RUNAWAY
-        if self._loops():
+        if self._repeats():
             return Anomaly.LOOP
         return None
 
     def check_audio(self, samples: npt.NDArray[np.float32], sample_rate: int) -> Anomaly | None:
-        """Some more was spoken."""
+        """Check one more piece of decoded audio."""
         audible = np.flatnonzero(np.abs(samples) >= AUDIBLE)
         if len(audible):
             self.audible = True
@@ -62,13 +62,13 @@ class OutputGuard:
         return Anomaly.SILENCE if self._silent_s > _SILENCE_S else None
 
     def check_end(self) -> Anomaly | None:
-        """The stream has come to its end."""
+        """Check the complete output."""
         return None if self.audible else Anomaly.SILENCE
 
-    def _loops(self) -> bool:
+    def _repeats(self) -> bool:
         frames = self._frames
         for period in range(1, _LONGEST_PERIOD + 1):
-            length = max(period * _LEAST_REPEATS, self._loop)
+            length = max(period * _LEAST_REPEATS, self._loop_frames)
             if len(frames) < length + period:
                 continue
             if all(frames[-n] == frames[-n - period] for n in range(1, length + 1)):

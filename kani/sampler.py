@@ -1,8 +1,8 @@
-"""Draws the next code of each stream, on the device, in the way that its request asks for.
+"""Samples the next code of each sequence, on the device, with the sequence's own settings.
 
-The same steps in the same order as transformers' ``generate``: repetition penalty, temperature,
-top_k, top_p, then one draw. What differs is how the draw is made: a stream brings its own uniform
-numbers, so that its codes depend on its seed and on nothing that happens to its neighbours.
+The same steps in the same order as transformers' ``generate``: repetition penalty, temperature, top_k, top_p,
+then one draw. Only the draw differs: a sequence brings its own uniform numbers, so that its codes depend on
+its seed and not on its neighbours.
 """
 
 from __future__ import annotations
@@ -16,26 +16,22 @@ from torch import Tensor
 from kani.tokens import TokenLayout
 
 MAX_CANDIDATES = 256
-"""Codes that a draw chooses from, the likeliest ones: a larger top_k counts as this, so does none."""
+"""Most likely codes that a draw chooses from: a larger top_k, or none, is limited to this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a stream draws.
+    """Sampling settings of a sequence. Raises ValueError for values out of range."""
 
-    temperature: 0 takes the likeliest code; top_p: in (0, 1]; top_k: 0 is no limit of its own;
-    repetition_penalty: 1 or more; divides a positive logit of a code that was said before, and multiplies a
-    negative one; seed: of the stream's uniform numbers, 0 to 2⁶³ − 1. Raises ValueError for others.
-    """
-
-    temperature: float = 0.6
-    top_p: float = 0.95
-    top_k: int = 50
+    temperature: float = 0.6  # 0 is greedy
+    top_p: float = 0.95  # in (0, 1]
+    top_k: int = 50  # 0 is no limit of its own
     repetition_penalty: float = 1.1
-    seed: int = 0
+    """1 or more; divides a positive logit of a code drawn before, multiplies a negative one"""
+    seed: int = 0  # of the sequence's uniform numbers, 0 to 2⁶³ − 1
 
     def __post_init__(self) -> None:
-        # One that cannot be drawn by would be noticed among all streams, and by all of them.
+        # A bad value would be noticed only in the batch, and break all of its sequences.
         if not (0 <= self.temperature < inf and 0 < self.top_p <= 1 and self.top_k >= 0):
             raise ValueError(f"nothing can be drawn by {self}")
         if not (1 <= self.repetition_penalty < inf and 0 <= self.seed < 2**63):
@@ -44,20 +40,20 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class SavedDraws:
-    """One stream's rows of a SamplerState."""
+    """One sequence's rows of a SamplerState."""
 
     tensors: tuple[Tensor, ...]
 
 
 class SamplerState:
-    """What drawing needs to know of each slot's stream.
+    """Sampling state of each slot's sequence.
 
-    said [slots, codebooks, codes + 1]: codes that were drawn before, end_of_speech behind them;
-    uniforms [slots, frames, codebooks]; frame [slots]: the one that is drawn now.
+    drawn [slots, codebooks, codes + 1]: codes that were drawn before, end_of_speech last; uniforms [slots,
+    frames, codebooks]; frame [slots]: index of the current frame.
     """
 
     def __init__(self, layout: TokenLayout, *, slots: int, frames: int, device: torch.device) -> None:
-        """frames: the most that a stream may have."""
+        """frames: maximum of a sequence."""
         codes = layout.codebook_size + 1
         self.drawn = torch.zeros((slots, layout.codebooks, codes), dtype=torch.bool, device=device)
         self.uniforms = torch.zeros((slots, frames, layout.codebooks), device=device)
@@ -82,12 +78,12 @@ class SamplerState:
         )
 
     def reset(self, slot: int, sampling: Sampling) -> None:
-        """A new stream is in ``slot``."""
+        """Prepare ``slot`` for a new sequence."""
         self.drawn[slot] = False
         self.frame[slot] = 0
-        # Greedy is a draw of which every uniform number is 0: it takes the first candidate.
+        # Greedy is a draw whose uniform numbers are all 0: it takes the first candidate.
         greedy = sampling.temperature == 0
-        # Still lower ones draw no differently, but their quotients overflow.
+        # Lower temperatures draw the same, but their quotients overflow.
         self.temperature[slot] = 1.0 if greedy else max(sampling.temperature, 0.001)
         self.top_p[slot] = sampling.top_p
         self.top_k[slot] = min(sampling.top_k or MAX_CANDIDATES, MAX_CANDIDATES)
@@ -95,37 +91,37 @@ class SamplerState:
         if greedy:
             self.uniforms[slot] = 0.0
         else:
-            # Drawn on the CPU, so that a seed means the same numbers on every device.
+            # Drawn on the CPU, so that a seed gives the same numbers on every device.
             generator = torch.Generator().manual_seed(sampling.seed)
             self.uniforms[slot] = torch.rand(self.uniforms.shape[1:], generator=generator).to(
                 self.uniforms.device
             )
 
     def save(self, slot: int) -> SavedDraws:
-        """A copy of what ``slot`` holds."""
+        """Copy what ``slot`` holds."""
         return SavedDraws(tuple(tensor[slot].clone() for tensor in self._tensors))
 
     def restore(self, slot: int, saved: SavedDraws) -> None:
-        """Put a stream into ``slot``, whatever was there."""
+        """Put a sequence into ``slot``, replacing what was there."""
         for tensor, kept in zip(self._tensors, saved.tensors, strict=True):
             tensor[slot] = kept
 
     def move(self, source: int, target: int) -> None:
-        """Put the stream of ``source`` into ``target``."""
+        """Move the sequence of slot ``source`` to ``target``."""
         for tensor in self._tensors:
             tensor[target] = tensor[source]
 
     def draw(self, logits: Tensor, codebook: int) -> Tensor:
-        """One code for each stream in slots 0 to n − 1.
+        """Draw one code for each sequence in slots 0 to n − 1.
 
-        logits: float32 [n, codes], of codebook 0 with end_of_speech behind its codes. Returns
-        int64 [n]: codes, or the codebook's size for end_of_speech.
+        logits: float32 [n, codes], of codebook 0 with end_of_speech last. Returns int64 [n]: codes, or the
+        codebook's size for end_of_speech.
         """
         count, codes = logits.shape
         rows = self._rows[:count]
         said = self.drawn[:count, codebook, :codes]
         penalty = self.penalty[:count]
-        # The smaller of the two is the one away from being said, whatever the logit's sign.
+        # The smaller of the two makes the code less likely, whatever the logit's sign.
         logits = torch.where(said, torch.minimum(logits * penalty, logits / penalty), logits)
         best, which = (logits / self.temperature[:count]).topk(min(MAX_CANDIDATES, codes))
         best = best.masked_fill(self._ranks[: best.shape[1]] >= self.top_k[:count], -torch.inf)
@@ -134,7 +130,7 @@ class SamplerState:
         likelihood = likelihood.masked_fill(before >= self.top_p[:count], 0.0)
         passed = likelihood.cumsum(-1)
         drawn = self.uniforms[rows, self.frame[:count], codebook, None] * passed[:, -1:]
-        # Rounding may leave the draw at the very end of the candidates that are still allowed.
+        # Rounding may leave the draw past the last candidate that is still allowed.
         allowed = (likelihood > 0).sum(-1, keepdim=True)
         chosen = torch.minimum((passed <= drawn).sum(-1, keepdim=True), allowed - 1)
         chosen = which.gather(1, chosen.clamp_min(0))[:, 0]

@@ -1,8 +1,8 @@
-"""Whom a recording sounds like, as KaniTTS-2 takes it: 128 numbers, by a WavLM with a small head.
+"""Speaker embeddings for KaniTTS-2: 128 numbers of a recording, by a WavLM with a small head.
 
-The same network as the makers' ``EmbeddingsModel`` (the judge in the tests; PyPI kani-tts-2 0.0.5,
+The same network as the makers' ``EmbeddingsModel`` (the tests' reference; PyPI kani-tts-2 0.0.5,
 ``speaker_embedder.py``, after Orange's Speaker-wavLM-tbr): the waveform to mean 0 and deviation 1, WavLM,
-mean and deviation of its last rows over time, two layers with batch norms behind their ReLUs, length 1.
+mean and deviation of its last rows over time, two layers with batch norms after their ReLUs, length 1.
 
 Only JSON and safetensors files are read.
 """
@@ -25,14 +25,14 @@ from torch.nn import functional
 from transformers import WavLMConfig, WavLMModel
 
 from kani.checkpoint import read_json
-from kani.errors import CheckpointError
+from kani.tokens import CheckpointError
 
 SAMPLE_RATE = 16_000
 MAX_RECORDING_S = 30.0
-"""Seconds that are listened to, as the makers' code does: the time that it takes grows with them."""
-_LEAST_SAMPLES = SAMPLE_RATE // 10
-_LARGEST = 2**16
-_MOST_LAYERS = 64
+"""Seconds that are embedded, as in the makers' code: the time it takes grows with them."""
+_MIN_SAMPLES = SAMPLE_RATE // 10
+_MAX_SIZE = 2**16
+_MAX_LAYERS = 64
 _NORM_EPSILON = 1e-3
 _TINY = 1e-10
 
@@ -40,11 +40,11 @@ Samples = npt.NDArray[np.float32]
 
 
 class EmbeddingCancelled(Exception):
-    """Nobody wants the embedding any more."""
+    """The caller cancelled the embedding."""
 
 
 class SpeakerEmbedder:
-    """A WavLM and its head, on the CPU: a GPU's memory is the speech's, and a voice is made only once.
+    """A WavLM and its head, on the CPU: a GPU's memory is for speech, and a voice is embedded only once.
 
     Deterministic: the same samples give the same numbers.
     """
@@ -55,36 +55,37 @@ class SpeakerEmbedder:
         Raises CheckpointError.
         """
         settings = read_json(folder / "config.json")
-        self.size = _whole(settings, "embd_size", _LARGEST)
+        self.size = _positive_int(settings, "embd_size", _MAX_SIZE)
         """Numbers of an embedding."""
         self._network = _network(settings, self.size)
         weights = _weights(folder)
-        _compare(self._network.state_dict(), weights)
+        _check_shapes(self._network.state_dict(), weights)
         self._network.load_state_dict(weights, assign=True)
         self._network.requires_grad_(False).eval()
         self.name = f"{name} {_fingerprint(weights)}"
-        """Tells it from every other: a model that was trained with one can't read what another makes."""
+        """Identifies the weights: a model trained with one embedder cannot use another's embeddings."""
 
     @torch.inference_mode()
     def embed(self, samples: Samples, cancelled: Callable[[], bool] = lambda: False) -> Samples:
-        """The embedding [size], of length 1, of mono samples at ``SAMPLE_RATE``, the first ``LONGEST_S``.
+        """The embedding [size], of length 1, of mono samples at ``SAMPLE_RATE``, the first
+        ``MAX_RECORDING_S``.
 
-        stopped: asked before each layer. Takes about a second of one core for a second of sound. Raises
-        ValueError for samples that are too few, all the same or not finite, and Stopped.
+        cancelled: called before each layer. Takes about a second of one core per second of sound. Raises
+        ValueError for samples that are too few, constant or not finite, and EmbeddingCancelled.
         """
         samples = samples[: round(MAX_RECORDING_S * SAMPLE_RATE)]
-        if len(samples) < _LEAST_SAMPLES:
-            raise ValueError(f"{len(samples)} samples: at least {_LEAST_SAMPLES}")
+        if len(samples) < _MIN_SAMPLES:
+            raise ValueError(f"{len(samples)} samples: at least {_MIN_SAMPLES}")
         wave = torch.from_numpy(np.ascontiguousarray(samples, np.float32))
         deviation = wave.std()
         if not torch.isfinite(deviation) or deviation <= 0:
             raise ValueError("samples that are all the same, or not finite")
 
-        def ask(*_: object) -> None:
+        def check_cancelled(*_: object) -> None:
             if cancelled():
                 raise EmbeddingCancelled
 
-        hooks = [layer.register_forward_pre_hook(ask) for layer in self._network.layers()]
+        hooks = [layer.register_forward_pre_hook(check_cancelled) for layer in self._network.layers()]
         try:
             embedding: Samples = self._network((wave - wave.mean()) / (deviation + _TINY)).numpy()
         finally:
@@ -94,28 +95,28 @@ class SpeakerEmbedder:
 
 
 class _Head(nn.Module):
-    """Mean and deviation of WavLM's rows to an embedding; names are those of the checkpoint."""
+    """Maps mean and deviation of WavLM's rows to an embedding; attribute names are the checkpoint's."""
 
-    def __init__(self, inputs: int, between: int, outputs: int) -> None:
+    def __init__(self, inputs: int, inner: int, outputs: int) -> None:
         super().__init__()
-        self.affine1 = nn.Conv1d(inputs, between, 1)
-        self.batchnorm1 = nn.BatchNorm1d(between, affine=False, eps=_NORM_EPSILON)
-        self.affine2 = nn.Conv1d(between, outputs, 1)
+        self.affine1 = nn.Conv1d(inputs, inner, 1)
+        self.batchnorm1 = nn.BatchNorm1d(inner, affine=False, eps=_NORM_EPSILON)
+        self.affine2 = nn.Conv1d(inner, outputs, 1)
         self.batchnorm2 = nn.BatchNorm1d(outputs, affine=False, eps=_NORM_EPSILON)
 
     def forward(self, statistics: Tensor) -> Tensor:
-        between = self.batchnorm1(self.affine1(statistics[None, :, None]).relu())
-        return functional.normalize(self.batchnorm2(self.affine2(between).relu())[0, :, 0], dim=0)
+        inner = self.batchnorm1(self.affine1(statistics[None, :, None]).relu())
+        return functional.normalize(self.batchnorm2(self.affine2(inner).relu())[0, :, 0], dim=0)
 
 
 class _Network(nn.Module):
-    def __init__(self, config: WavLMConfig, between: int, outputs: int) -> None:
+    def __init__(self, config: WavLMConfig, inner: int, outputs: int) -> None:
         super().__init__()
         self.wavlm = WavLMModel(config)
-        self.top_layers = _Head(2 * config.hidden_size, between, outputs)
+        self.top_layers = _Head(2 * config.hidden_size, inner, outputs)
 
     def layers(self) -> list[nn.Module]:
-        """All that takes long, in its order."""
+        """Everything that takes long, in its order."""
         return [*self.wavlm.feature_extractor.conv_layers, *self.wavlm.encoder.layers]
 
     def forward(self, wave: Tensor) -> Tensor:
@@ -126,26 +127,26 @@ class _Network(nn.Module):
 
 
 def _network(settings: Mapping[str, Any], size: int) -> _Network:
-    """The network of a stranger's config, without its weights."""
+    """Build the network of an untrusted config, without its weights."""
     if settings.get("model_type") != "wavlm":
         raise CheckpointError(f"model_type is {settings.get('model_type')!r}, not 'wavlm'")
     if settings.get("add_adapter"):
-        raise CheckpointError("add_adapter is true: a WavLM with an adapter is not known here")
-    _whole(settings, "num_hidden_layers", _MOST_LAYERS)
+        raise CheckpointError("add_adapter is true: a WavLM with an adapter is not supported")
+    _positive_int(settings, "num_hidden_layers", _MAX_LAYERS)
     for key, value in settings.items():
         numbers = value if isinstance(value, list) else [value]
-        if len(numbers) > _MOST_LAYERS or any(type(n) is int and not 0 <= n <= _LARGEST for n in numbers):
-            raise CheckpointError(f"{key} is beyond what a WavLM may have")
-    between = _whole(settings, "top_interm_size", _LARGEST)
+        if len(numbers) > _MAX_LAYERS or any(type(n) is int and not 0 <= n <= _MAX_SIZE for n in numbers):
+            raise CheckpointError(f"{key} is out of range for a WavLM")
+    inner = _positive_int(settings, "top_interm_size", _MAX_SIZE)
     try:
-        # Sizes only: memory is what the weights' file has, if it has those sizes.
+        # Sizes only: memory is allocated for the weights' file, if it has those sizes.
         with torch.device("meta"):
-            return _Network(WavLMConfig.from_dict(dict(settings)), between, size)
+            return _Network(WavLMConfig.from_dict(dict(settings)), inner, size)
     except (StrictDataclassError, TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
         raise CheckpointError(f"the config's entries do not fit together: {error}") from error
 
 
-def _whole(settings: Mapping[str, Any], key: str, most: int) -> int:
+def _positive_int(settings: Mapping[str, Any], key: str, most: int) -> int:
     value = settings.get(key)
     if type(value) is not int or not 0 < value <= most:
         raise CheckpointError(f"{key} is {value!r}: it has to be a whole number from 1 to {most}")
@@ -153,7 +154,7 @@ def _whole(settings: Mapping[str, Any], key: str, most: int) -> int:
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
-    """The tensors by today's names; older ones of the positions' weight norm are renamed."""
+    """Read the tensors; older names of the positional weight norm are converted."""
     path = folder / "model.safetensors"
     if not path.is_file():
         raise CheckpointError(f"{folder.name} has no model.safetensors")
@@ -171,7 +172,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
     for key, tensor in expected.items():
         if key not in found:
             raise CheckpointError(f"{key} is missing; its shape has to be {list(tensor.shape)}")
@@ -179,12 +180,12 @@ def _compare(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Non
             raise CheckpointError(
                 f"{key} has the shape {list(found[key].shape)}; it has to be {list(tensor.shape)}"
             )
-    if more := sorted(found.keys() - expected.keys()):
-        raise CheckpointError(f"{more[0]} {list(found[more[0]].shape)} is no part of this model")
+    if extra := sorted(found.keys() - expected.keys()):
+        raise CheckpointError(f"{extra[0]} {list(found[extra[0]].shape)} is not part of this model")
 
 
 def _fingerprint(weights: Mapping[str, Tensor]) -> str:
-    """Of the head, which is trained last: all of a gigabyte would take seconds."""
+    """Hash of the head, which is trained last: all of a gigabyte would take seconds."""
     digest = hashlib.sha256()
     for key in sorted(key for key in weights if key.startswith("top_layers.")):
         digest.update(weights[key].numpy().tobytes())

@@ -1,7 +1,7 @@
-"""What the language model remembers of each stream, apart from the model itself.
+"""State of the language model: what it remembers of each sequence.
 
-A slot is one row of every tensor. The streams that run are in slots 0 to n − 1 without a gap, so
-that a step works on slices and copies nothing; a stream that leaves is replaced by the last one.
+A slot is one row of every tensor. Running sequences are in slots 0 to n − 1 without a gap, so that a step
+works on slices and copies nothing; a sequence that leaves is replaced by the last one.
 """
 
 from __future__ import annotations
@@ -14,30 +14,28 @@ from torch import Tensor
 from kani.model_config import ModelConfig
 
 NO_POSITION = 2**31
-"""A place that no stream has."""
+"""A position beyond every sequence."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedSequence:
-    """One stream's memory outside a state: keys and values [layers, 2, heads, tokens, head size],
-    convolution context [layers, kernel − 1, hidden], how many tokens it has read, and where its speech
-    begins (``LanguageState.speech`` and ``averted``)."""
+    """One sequence's state outside a LanguageState."""
 
-    cache: Tensor
-    context: Tensor
-    tokens: int
-    speech_start: int
-    self_masked_from: int
+    cache: Tensor  # Keys and values [layers, 2, heads, tokens, head size].
+    context: Tensor  # convolution context [layers, kernel − 1, hidden]
+    tokens: int  # number of tokens read
+    speech_start: int  # as in ``LanguageState``
+    self_masked_from: int  # as in ``LanguageState``
 
 
 class LanguageState:
     """Slots of keys, values and convolution contexts.
 
-    cache: [attention layers, 2, slots, key/value heads, capacity, head size]; context: [convolution
-    layers, slots, kernel − 1, hidden], zero where nothing was said yet; position [slots]: how many
-    tokens a slot's stream has read, which is the place where its next one goes; speech [slots]: the place of
-    the first spoken token; averted [slots]: the place from which on a token looks at those before it and
-    not at itself, or ``NO_POSITION``.
+    cache: [attention layers, 2, slots, key/value heads, capacity, head size]; context: [convolution layers,
+    slots, kernel − 1, hidden], zero before the first token; position [slots]: tokens read by a slot's
+    sequence, which is the place of its next one; speech_start [slots]: place of the first speech token;
+    self_masked_from [slots]: place from which on a token attends to those before it and not to itself, or
+    ``NO_POSITION``.
     """
 
     def __init__(
@@ -50,7 +48,7 @@ class LanguageState:
         context: torch.dtype,
         device: torch.device,
     ) -> None:
-        """capacity: tokens that a stream may have, prompt and speech; cache, context: their precision."""
+        """capacity: maximum tokens of a sequence, prompt and speech; cache, context: their precision."""
         attention = sum(config.attention)
         self.capacity = capacity
         self.cache = torch.zeros(
@@ -76,7 +74,7 @@ class LanguageState:
         return keys * cache.itemsize + contexts * context.itemsize
 
     def save(self, slot: int, tokens: int) -> SavedSequence:
-        """A copy of what the stream in ``slot``, which has read ``tokens`` tokens, remembers."""
+        """Copy the state of the sequence in ``slot``, which has read ``tokens`` tokens."""
         return SavedSequence(
             self.cache[:, :, slot, :, :tokens].clone(),
             self.context[:, slot].clone(),
@@ -86,7 +84,7 @@ class LanguageState:
         )
 
     def restore(self, slot: int, saved: SavedSequence) -> None:
-        """Put a stream into ``slot``, whatever was there."""
+        """Put a sequence into ``slot``, replacing what was there."""
         self.cache[:, :, slot, :, : saved.tokens] = saved.cache
         self.context[:, slot] = saved.context
         self.position[slot] = saved.tokens
@@ -94,7 +92,7 @@ class LanguageState:
         self.self_masked_from[slot] = saved.self_masked_from
 
     def copy_from(self, slot: int, state: LanguageState, source: int, tokens: int) -> None:
-        """Put into ``slot`` the stream in ``source`` of a state, which has read ``tokens`` tokens."""
+        """Put into ``slot`` the sequence in ``source`` of a state, which has read ``tokens`` tokens."""
         self.cache[:, :, slot, :, :tokens] = state.cache[:, :, source, :, :tokens]
         self.context[:, slot] = state.context[:, source]
         self.position[slot] = tokens

@@ -1,9 +1,9 @@
-"""The tokens of a Kani checkpoint: special ones, a frame's codes, and the prompt around a text.
+"""The tokens of a Kani checkpoint: special ones, codes, and the prompt around a text; the model's errors.
 
-Source: the makers' published code (PyPI kani-tts 1.0.1, ``core.py``). With ``T`` text tokens, the
-special ones follow at ``T + 1`` to ``T + 7`` and the audio tokens at ``T + 10``: code ``c`` of
-codebook ``k`` is token ``T + 10 + k · codebook_size + c``. A frame is one code of each codebook, in
-turn; speech is frames between start_of_speech and end_of_speech.
+Source: the makers' published code (PyPI kani-tts 1.0.1, ``core.py``). With ``T`` text tokens, the special
+ones follow at ``T + 1`` to ``T + 7`` and the audio tokens at ``T + 10``: code ``c`` of codebook ``k`` is
+token ``T + 10 + k · codebook_size + c``. A frame is one code of each codebook, in turn; speech is frames
+between start_of_speech and end_of_speech.
 """
 
 from __future__ import annotations
@@ -11,28 +11,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kani.errors import CheckpointError
-
 START_OF_TEXT = 1
 END_OF_TEXT = 2
 _RESERVED = 10
 
 
+class CheckpointError(ValueError):
+    """A checkpoint, archive or config does not fit: the message names the file's key and shape."""
+
+
+class OutOfMemory(MemoryError):
+    """A request does not fit into the device's memory: the message says what would fit."""
+
+
+class DeviceError(ValueError):
+    """A device or a precision that is unavailable here: the message names those that are available."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenLayout:
-    """Which token means what.
+    """Positions of special and audio tokens in the vocabulary."""
 
-    text_vocabulary: number of text tokens ``T``; codebooks: codes of a frame; codebook_size:
-    values that a code may have, 0 to codebook_size − 1.
-    """
-
-    text_vocabulary: int
-    codebooks: int
-    codebook_size: int
+    text_vocabulary: int  # number of text tokens ``T``
+    codebooks: int  # codes of a frame
+    codebook_size: int  # a code is 0 to codebook_size − 1
 
     @classmethod
     def of_vocabulary(cls, size: int, *, codebooks: int, codebook_size: int) -> TokenLayout:
-        """The layout of a checkpoint whose vocabulary of ``size`` tokens ends with the audio tokens.
+        """The layout of a vocabulary of ``size`` tokens that ends with the audio tokens.
 
         Raises CheckpointError if not even one text token would be left.
         """
@@ -50,7 +56,7 @@ class TokenLayout:
 
     @property
     def end_of_speech(self) -> int:
-        """Takes the place of a frame's first code: no frame follows."""
+        """Replaces a frame's first code: no frame follows."""
         return self.text_vocabulary + 2
 
     @property
@@ -75,19 +81,19 @@ class TokenLayout:
 
     @property
     def size(self) -> int:
-        """Tokens in all: the smallest vocabulary that holds this layout."""
+        """The smallest vocabulary that holds this layout."""
         return self.audio_start + self.codebooks * self.codebook_size
 
     def codebook_range(self, codebook: int) -> tuple[int, int]:
-        """First token of ``codebook`` and the one behind its last."""
+        """First token of ``codebook`` and the one after its last."""
         start = self.audio_start + codebook * self.codebook_size
         return start, start + self.codebook_size
 
     def prompt(self, text: Sequence[int]) -> list[int]:
-        """The prompt for a text's tokens (with start_of_text, as the tokenizer gives them).
+        """The prompt for a text's tokens (with start_of_text, as the tokenizer returns them).
 
-        It ends with start_of_ai and start_of_speech, which the model would have to say anyway
-        before its first frame: two steps are saved.
+        It ends with start_of_ai and start_of_speech, which the model would have to emit anyway before its
+        first frame: this saves two steps.
         """
         return [
             self.start_of_human,

@@ -1,1 +1,1 @@
-"""Who asks: one wire protocol a module; none knows an engine or another dialect."""
+"""Wire protocols, one package or module each; none imports an engine or another protocol."""

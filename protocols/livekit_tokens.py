@@ -1,10 +1,10 @@
-"""LiveKit: tokens with which an app enters a room, as the relay's token server and LiveKit's own give them.
+"""Tokens for LiveKit rooms, as the relay's token server and LiveKit's standard endpoint return them.
 
-``GET /token?identity=&room=`` is what the relay's app asks for; ``POST /token`` is LiveKit's standard
-endpoint, which its client libraries' ``TokenSource`` asks
-(https://docs.livekit.io/frontends/build/authentication/endpoint); ``GET /debug`` tells whether they can be
-answered. A token is a JWT, signed here (HS256) with the key that the LiveKit server knows: nothing is
-asked of that server. Errors are ``{"detail": …}`` with 400, 413 or 500.
+``GET /token?identity=&room=`` is for the relay's app; ``POST /token`` is LiveKit's standard endpoint, for the
+``TokenSource`` of its client libraries
+(https://docs.livekit.io/frontends/build/authentication/endpoint); ``GET /debug`` reports whether tokens can
+be made. A token is a JWT, signed here (HS256) with a key of the LiveKit server: that server is not
+contacted. Errors are ``{"detail": …}`` with 400, 413 or 500.
 """
 
 from __future__ import annotations
@@ -24,87 +24,89 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from protocols.shared.json_input import parse_object
+from protocols.shared.protocol import Protocol
 
 log = logging.getLogger(__name__)
 
 PATH = "/token"
 TOKEN_SECONDS = 7200
-"""How long a token opens its room: as long as the relay's do."""
+"""Seconds during which a token is valid for entering its room, as the relay's are."""
 
 MAX_NAME_BYTES = 256
-"""Of a room, an identity or a name: LiveKit's own limit."""
+"""Bytes of a room, an identity or a name: LiveKit's own limit."""
 
 MAX_CLAIM_BYTES = 4096
-"""Of metadata, attributes or a room's configuration each: a token travels in a URL."""
+"""Bytes of metadata, attributes and room configuration each: a token is sent in a URL."""
 
 MAX_BODY_BYTES = 32 * 1024
 MIN_SECRET_BYTES = 32
 """A shorter secret is weaker than HS256 itself (RFC 7518, section 3.2)."""
 
-_FRESH = {"cache-control": "no-store"}
+_NO_STORE = {"cache-control": "no-store"}
 _UNWRITABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 T = TypeVar("T")
-Answer = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 Sign = Callable[[str, str, Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True, slots=True)
 class LiveKitSettings:
-    """What an operator knows of a LiveKit server.
+    """Address and credentials of a LiveKit server."""
 
-    url: where clients find it (``wss://…``); api_key, api_secret: a key of its, by which it knows our
-    tokens; token_seconds: how long one is good for entering.
-    """
-
-    url: str | None
+    url: str | None  # for clients, wss://…
     api_key: str | None = field(repr=False)
     api_secret: str | None = field(repr=False)
     token_seconds: int = TOKEN_SECONDS
 
 
 class TokenRequestError(Exception):
-    """A request that is answered by an error: its status, and a sentence for the client."""
+    """A request that is answered with an error: its status, and a sentence for the client."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
 
 
-def routes(settings: LiveKitSettings) -> list[BaseRoute]:
-    """The routes. What is odd about the settings is logged, once."""
-    _advise(settings)
-    number = _numbers()
+def protocol(settings: LiveKitSettings) -> Protocol:
+    """Return the protocol of ``settings``."""
+    return Protocol(lambda context: routes(settings))
 
-    async def asked(request: Request) -> Response:
+
+def routes(settings: LiveKitSettings) -> list[BaseRoute]:
+    """Return the routes; log a warning about incomplete or weak settings, once."""
+    _warn(settings)
+    next_number = _numbers()
+
+    async def relay_token(request: Request) -> Response:
         url, sign = _signer(settings)
-        query, default = request.query_params, f"realtime-{number()}"
+        query, default = request.query_params, f"realtime-{next_number()}"
         identity = _name("identity", query.get("identity")) or default
         room = _name("room", query.get("room")) or default
         token = sign(identity, room, {})
         return _json({"accessToken": token, "url": url, "room": room, "identity": identity})
 
-    async def posted(request: Request) -> Response:
+    async def standard_token(request: Request) -> Response:
         url, sign = _signer(settings)
-        wanted, default = _Wanted(await _body(request)), f"realtime-{number()}"
+        wanted, default = _TokenRequest(await _body(request)), f"realtime-{next_number()}"
         identity = wanted.name("participant_identity") or default
         room = wanted.name("room_name") or default
         return _json({"server_url": url, "participant_token": sign(identity, room, wanted.claims())}, 201)
 
     async def debug(request: Request) -> Response:
         loaded = bool(settings.api_key and settings.api_secret)
-        # The room is the one that the relay's token server names; nobody is sent there.
-        facts = {"status": "running", "default_room": "tts-reading-room", "livekit_url": settings.url}
-        return _json(facts | {"credentials_loaded": loaded})
+        # The room is that of the relay's token server; it is not used here.
+        fields = {"status": "running", "default_room": "tts-reading-room", "livekit_url": settings.url}
+        return _json(fields | {"credentials_loaded": loaded})
 
     return [
-        Route(PATH, _endpoint(asked), methods=["GET"]),
-        Route(PATH, _endpoint(posted), methods=["POST"]),
+        Route(PATH, _endpoint(relay_token), methods=["GET"]),
+        Route(PATH, _endpoint(standard_token), methods=["POST"]),
         Route("/debug", debug, methods=["GET"]),
     ]
 
 
-def _advise(settings: LiveKitSettings) -> None:
+def _warn(settings: LiveKitSettings) -> None:
     given = (settings.url, settings.api_key, settings.api_secret)
     if any(given) and not all(given):
         log.warning(
@@ -112,18 +114,18 @@ def _advise(settings: LiveKitSettings) -> None:
         )
     if settings.api_secret and len(settings.api_secret.encode()) < MIN_SECRET_BYTES:
         log.warning(
-            "LIVEKIT_API_SECRET has fewer than %d characters: whoever has a token of ours could guess it",
+            "LIVEKIT_API_SECRET has fewer than %d characters: it could be guessed from any token",
             MIN_SECRET_BYTES,
         )
-        # That was said now, and need not be with every token.
+        # Logged here once: PyJWT would warn with every token.
         warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
 
 
 def _numbers() -> Callable[[], int]:
-    """A function that gives another number each time, larger than all before it, after a restart too.
+    """Return a function that returns increasing numbers, also across restarts.
 
-    The relay's token server counts from 50 in a file. The time in milliseconds needs none: whoever is still
-    in a room of before the restart stays alone there.
+    The relay's token server counts from 50 in a file. The time in milliseconds needs no file, and a client
+    still in a room from before a restart stays alone there.
     """
     last = 0
 
@@ -136,9 +138,9 @@ def _numbers() -> Callable[[], int]:
 
 
 def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
-    """Where the LiveKit server is, and what makes a token of an identity, a room and further claims.
+    """Return the LiveKit server's URL, and a function that signs a token.
 
-    Raises Refused where nobody told.
+    Raises TokenRequestError if the settings are incomplete.
     """
     key, secret = settings.api_key, settings.api_secret
     if not (key and secret):
@@ -156,26 +158,26 @@ def _signer(settings: LiveKitSettings) -> tuple[str, Sign]:
     return settings.url, sign
 
 
-class _Wanted:
-    """What the body of a ``POST /token`` asks for: all of it optional.
+class _TokenRequest:
+    """The body of a ``POST /token``: all fields are optional.
 
-    It is a protobuf message as JSON, whose fields may be called by either name (``room_name``, ``roomName``)
-    and are not there where they are null or empty. Fields that are not known are not looked at.
+    It is a protobuf message as JSON: fields may have either name (``room_name``, ``roomName``), null and
+    empty values mean no value, unknown fields are ignored.
     """
 
     def __init__(self, body: bytes) -> None:
-        """Raises Refused for what is no JSON object."""
+        """Raises TokenRequestError unless the body is a JSON object."""
         try:
             self._fields = parse_object(body.decode()) if body.strip() else {}
         except ValueError as error:
             raise TokenRequestError(400, f"body: has to be a JSON object ({error})") from error
 
     def name(self, name: str) -> str | None:
-        """What a room or someone in it is called, None where that is left to us. Raises Refused."""
+        """Return the name of a room or participant, None if not given. Raises TokenRequestError."""
         return _name(name, self._get(name))
 
     def claims(self) -> dict[str, Any]:
-        """What the token says besides who may enter which room. Raises Refused."""
+        """Return the token's claims besides identity and room. Raises TokenRequestError."""
         return {
             claim: value
             for claim, value in (
@@ -211,7 +213,7 @@ class _Wanted:
         if value is not None and not isinstance(value, dict):
             raise TokenRequestError(400, f"{name}: has to be an object")
         if value and "egress" in value:
-            # It would have the LiveKit server record everybody in the room, and send it anywhere.
+            # It would have the LiveKit server record the room, and upload the recording anywhere.
             raise TokenRequestError(400, f"{name}: egress is not a client's to ask for")
         return _bounded(name, value)
 
@@ -219,7 +221,7 @@ class _Wanted:
 def _name(field_name: str, value: Any) -> str | None:
     if value is None or value == "":
         return None
-    # Without halves of surrogate pairs a text can be encoded.
+    # _UNWRITABLE includes halves of surrogate pairs, so that the text can be encoded.
     good = isinstance(value, str) and value.strip() and not _UNWRITABLE.intersection(map(category, value))
     if not good or len(value.encode()) > MAX_NAME_BYTES:
         reason = f"has to be a text of at most {MAX_NAME_BYTES} bytes, without control characters"
@@ -237,14 +239,14 @@ def _bounded(name: str, value: T) -> T:
     return value
 
 
-def _endpoint(answer: Answer) -> Answer:
-    """``answer``, whose refusals become a status and a sentence."""
+def _endpoint(answer: Endpoint) -> Endpoint:
+    """Wrap an endpoint, turning its errors into a status and a sentence."""
 
     async def handle(request: Request) -> Response:
         try:
             return await answer(request)
-        except TokenRequestError as refused:
-            return _json({"detail": str(refused)}, refused.status)
+        except TokenRequestError as error:
+            return _json({"detail": str(error)}, error.status)
 
     return handle
 
@@ -259,4 +261,4 @@ async def _body(request: Request) -> bytes:
 
 
 def _json(content: Mapping[str, Any], status: int = 200) -> Response:
-    return JSONResponse(content, status, _FRESH)
+    return JSONResponse(content, status, _NO_STORE)

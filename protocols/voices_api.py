@@ -1,4 +1,4 @@
-"""/v1/audio/voices: the voices there are, and those that clients keep here, hear, rename and delete."""
+"""/v1/audio/voices: lists all voices; stores, plays, renames and deletes clients' voices."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from protocols.shared.protocol import Protocol, plain_refusal
 from speech.audio.pcm import MAX_RECORDING_BYTES
 from speech.errors import Busy, EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
@@ -32,7 +33,7 @@ RECORDING_FIELDS = ("audio", "consent_recording")
 MAX_FIELDS = 16
 MAX_FIELD_BYTES = 16 * 1024
 MAX_RECORDINGS_BYTES = 15 * 1024 * 1024
-"""Bytes of both recordings at most, so that a form is shorter than the server's longest message."""
+"""Bytes of both recordings together: a form has to be shorter than the server's longest message."""
 
 MAX_FORM_BYTES = MAX_RECORDINGS_BYTES + MAX_FIELDS * (MAX_FIELD_BYTES + 1024)
 
@@ -46,7 +47,7 @@ _EXTENSIONS = {
 
 
 class VoiceRequestError(Exception):
-    """A request that is answered by an error; ``param`` names the form's field, if it is one's."""
+    """A request that is answered with an error; param: the form's field at fault, if any."""
 
     def __init__(self, status: int, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -60,21 +61,26 @@ class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
     name: str
 
 
+def protocol() -> Protocol:
+    """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths."""
+    return Protocol(lambda context: routes(context.service), refusals={PATH: plain_refusal})
+
+
 def routes(service: SpeechService) -> list[BaseRoute]:
-    """The routes.
+    """Return the routes.
 
     Errors are ``{"error": {"message": …, "param": …}}`` with 400, 404, 409 (the name is taken), 413, 503 (too
-    many are being added, a newer version of the server has changed the voices, or what judges recordings is
-    missing) or 507 (they could not be read or written).
+    many voices are being added, a newer version of the server has changed the voices, or the recording check
+    is unavailable) or 507 (the voices could not be read or written).
     """
 
     async def listed(request: Request) -> Response:
-        return JSONResponse({"voices": await asyncio.to_thread(_described, service)})
+        return JSONResponse({"voices": await asyncio.to_thread(_describe_all, service)})
 
-    async def told(request: Request) -> Response:
-        return JSONResponse(await asyncio.to_thread(_one, service, request.path_params["voice"]))
+    async def shown(request: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(_describe_one, service, request.path_params["voice"]))
 
-    async def heard(request: Request) -> Response:
+    async def sample(request: Request) -> Response:
         voice = await asyncio.to_thread(service.store.get, request.path_params["voice"])
         recording = await asyncio.to_thread(service.store.recording, voice)
         kind = media_type(recording)
@@ -85,18 +91,18 @@ def routes(service: SpeechService) -> list[BaseRoute]:
         }
         return Response(recording, media_type=kind, headers=headers)
 
-    async def kept(request: Request) -> Response:
+    async def stored(request: Request) -> Response:
         form = await read_form(request)
         try:
-            voice = await _keep(service, form)
+            voice = await _store(service, form)
         finally:
             await form.close()
-        return JSONResponse(await asyncio.to_thread(_told, service, voice), 201)
+        return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice), 201)
 
     async def renamed(request: Request) -> Response:
         new = await _new_name(request)
         voice = await service.cloning.rename(request.path_params["voice"], new)
-        return JSONResponse(await asyncio.to_thread(_told, service, voice))
+        return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice))
 
     async def deleted(request: Request) -> Response:
         await service.cloning.delete(request.path_params["voice"])
@@ -104,17 +110,17 @@ def routes(service: SpeechService) -> list[BaseRoute]:
 
     calls = [
         ("GET", "", listed),
-        ("POST", "", kept),
-        ("GET", "/{voice}", told),
+        ("POST", "", stored),
+        ("GET", "/{voice}", shown),
         ("PATCH", "/{voice}", renamed),
         ("DELETE", "/{voice}", deleted),
-        ("GET", "/{voice}/sample", heard),
+        ("GET", "/{voice}/sample", sample),
     ]
-    return [Route(f"{PATH}{path}", _answered(answer), methods=[method]) for method, path, answer in calls]
+    return [Route(f"{PATH}{path}", _endpoint(answer), methods=[method]) for method, path, answer in calls]
 
 
 def describe_voice(voice: Voice) -> dict[str, Any]:
-    """A voice as the answers show it; ``kept`` tells those that clients made."""
+    """Return a voice as JSON; ``kept``: whether a client has stored it."""
     return {
         "id": voice.id,
         "name": voice.name,
@@ -125,37 +131,37 @@ def describe_voice(voice: Voice) -> dict[str, Any]:
     }
 
 
-def describe_stored_voice(voice: Voice, kept: StoredVoice, engines: list[CloningStatus]) -> dict[str, Any]:
-    """A voice that a client made: what came with it, and how each engine speaks like it."""
+def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[CloningStatus]) -> dict[str, Any]:
+    """Return a stored voice as JSON, with its description and each engine's similarity to it."""
     return describe_voice(voice) | {
-        "description": kept.description,
-        "duration_s": kept.duration_s,
-        "origin": kept.origin,
-        "consent_at": kept.consent_at,
-        "consent_recording": kept.has_consent_recording,
-        "renamed_at": kept.renamed_at,
-        "advice": list(kept.advice),
+        "description": stored.description,
+        "duration_s": stored.duration_s,
+        "origin": stored.origin,
+        "consent_at": stored.consent_at,
+        "consent_recording": stored.has_consent_recording,
+        "renamed_at": stored.renamed_at,
+        "advice": list(stored.advice),
         "engines": [
             {
-                "engine": likeness.engine,
-                "cloning": likeness.cloning,
-                "state": likeness.state,
+                "engine": status.engine,
+                "cloning": status.cloning,
+                "state": status.state,
                 "similarity": {
                     language: {
                         "before": round(similarity.before, 3),
                         "now": round(similarity.now, 3),
                         "measured": similarity.measured,
                     }
-                    for language, similarity in likeness.similarity.items()
+                    for language, similarity in status.similarity.items()
                 },
             }
-            for likeness in engines
+            for status in engines
         ],
     }
 
 
 async def read_form(request: Request) -> FormData:
-    """The form of a request, never more of it than its recordings may be. Raises Refused."""
+    """Read the form of a request, at most ``MAX_FORM_BYTES``. Raises VoiceRequestError."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise VoiceRequestError(400, "a multipart form is needed: name, audio (a file) and consent")
     parser = MultiPartParser(
@@ -190,7 +196,7 @@ def _too_large(field: str, more: str = "") -> VoiceRequestError:
     )
 
 
-async def _keep(service: SpeechService, form: FormData) -> StoredVoice:
+async def _store(service: SpeechService, form: FormData) -> StoredVoice:
     files = {field: form.get(field) for field in RECORDING_FIELDS}
     for field, file in files.items():
         if isinstance(file, UploadFile) and (file.size or 0) > MAX_RECORDING_BYTES:
@@ -224,55 +230,57 @@ async def _new_name(request: Request) -> str:
         raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
-def _described(service: SpeechService) -> list[dict[str, Any]]:
-    """All voices as the answers show them. Reads files."""
+def _describe_all(service: SpeechService) -> list[dict[str, Any]]:
+    """Return all voices as JSON. Reads files."""
     described = [describe_voice(voice) for engine in service.engines for voice in engine.voices]
-    for kept in service.store.list():
-        # One may be deleted, or get another name, while the others are read.
+    for stored in service.store.list():
+        # A voice may be deleted or renamed while the others are read.
         with suppress(UnknownVoice):
-            described.append(_told(service, kept))
+            described.append(_describe_stored(service, stored))
     return described
 
 
-def _one(service: SpeechService, name: str) -> dict[str, Any]:
-    """A voice as the answers show it, by its id or a kept one's name. Reads files. Raises UnknownVoice."""
+def _describe_one(service: SpeechService, name: str) -> dict[str, Any]:
+    """Return a voice as JSON, by its id or the name of a stored voice. Reads files. Raises UnknownVoice."""
     try:
         found = service.catalogue.find(name)
     except UnknownVoice:
         found = None
     if isinstance(found, Voice):
         return describe_voice(found)
-    return _told(service, found or service.store.get(name))
+    return _describe_stored(service, found or service.store.get(name))
 
 
-def _told(service: SpeechService, kept: StoredVoice) -> dict[str, Any]:
-    """A kept voice as the answers show it. Reads files. Raises UnknownVoice."""
-    return describe_stored_voice(service.catalogue.entry(kept), kept, service.cloning.statuses(kept))
+def _describe_stored(service: SpeechService, stored: StoredVoice) -> dict[str, Any]:
+    """Return a stored voice as JSON. Reads files. Raises UnknownVoice."""
+    return describe_stored_voice(service.catalogue.entry(stored), stored, service.cloning.statuses(stored))
 
 
-def _answered(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """``answer``, with what is wrong told in this API's words."""
+def _endpoint(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap an endpoint, turning errors into this API's responses."""
 
-    async def answered(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         try:
             return await answer(request)
-        except VoiceRequestError as refused:
-            return _error(refused)
+        except VoiceRequestError as error:
+            return _error_response(error)
         except UnknownVoice as unknown:
-            return _error(VoiceRequestError(404, str(unknown), "voice"))
+            return _error_response(VoiceRequestError(404, str(unknown), "voice"))
         except NameTaken as taken:
-            return _error(VoiceRequestError(409, str(taken), "name"))
+            return _error_response(VoiceRequestError(409, str(taken), "name"))
         except InvalidRequest as invalid:
-            return _error(VoiceRequestError(400, str(invalid), invalid.field))
+            return _error_response(VoiceRequestError(400, str(invalid), invalid.field))
         except (Busy, StoreUnavailable, EngineUnavailable) as unavailable:
-            return _error(VoiceRequestError(503, str(unavailable)))
+            return _error_response(VoiceRequestError(503, str(unavailable)))
         except OSError as error:
-            log.error("the kept voices could not be read or written: %s", error)
-            return _error(VoiceRequestError(507, "the voices could not be read or written on this server"))
+            log.error("the stored voices could not be read or written: %s", error)
+            reason = "the voices could not be read or written on this server"
+            return _error_response(VoiceRequestError(507, reason))
 
-    return answered
+    return handle
 
 
-def _error(refused: VoiceRequestError) -> Response:
-    message = str(refused).encode("utf-8", "replace").decode()
-    return JSONResponse({"error": {"message": message, "param": refused.param}}, refused.status)
+def _error_response(error: VoiceRequestError) -> Response:
+    # Half a surrogate pair of the client's text cannot be encoded.
+    message = str(error).encode("utf-8", "replace").decode()
+    return JSONResponse({"error": {"message": message, "param": error.param}}, error.status)

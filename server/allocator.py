@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system: glibc keeps it in the arenas of the threads that had it."""
+"""Returns freed memory to the system: glibc keeps it in the arenas of the threads that allocated it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ TRIM_EVERY_S = 60.0
 
 
 def trim_heap() -> None:
-    """Give back what was freed and lies between what is in use; nothing where the C library is another one.
+    """Return freed memory that lies between blocks in use to the system; does nothing without glibc.
 
-    It takes some milliseconds, in which threads that allocate may have to wait.
+    Takes some milliseconds, in which threads that allocate may have to wait.
     """
-    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if give_back is not None:
-        give_back(0)
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 @asynccontextmanager
 async def periodic_trim(interval_s: float = TRIM_EVERY_S) -> AsyncIterator[None]:
-    """While the body runs, ``trim`` each ``every_s`` seconds, beside the event loop."""
+    """Call ``trim_heap`` in a thread every ``interval_s`` seconds while the body runs."""
 
-    async def trim_again() -> None:
+    async def repeat() -> None:
         while True:
             await asyncio.sleep(interval_s)
             await asyncio.to_thread(trim_heap)
 
-    trimming = asyncio.create_task(trim_again(), name="allocator")
+    trimming = asyncio.create_task(repeat(), name="allocator")
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
-"""The connections of a running server: counted, bounded, and closed with 1001 when it stops.
+"""Counts and bounds the connections of a running server, and closes them with 1001 when it stops.
 
-A dialect knows nothing of this. To it, a connection that the server closes looks like a client
-that has gone: ``receive`` tells it, ``send`` raises WebSocketDisconnect. One that is stuck, as its
-client doesn't read, is cancelled.
+Protocols are unaware of this. To them, a connection that the server closes looks like a client that has
+disconnected: ``receive`` returns the disconnect message, ``send`` raises WebSocketDisconnect. A protocol that
+is blocked, because its client does not read, is cancelled.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
-from speech import request_ids
 
 log = logging.getLogger("server")
 
@@ -30,7 +28,7 @@ ABNORMAL_CLOSURE = 1006
 
 
 class Phase(Enum):
-    """What a server does with those who come."""
+    """State of a server; only READY admits requests beyond the exempt paths."""
 
     STARTING = "starting"
     READY = "ready"
@@ -38,7 +36,7 @@ class Phase(Enum):
 
 
 class _Connection:
-    """One WebSocket, between the server and the dialect that speaks on it."""
+    """One WebSocket, between uvicorn and its protocol."""
 
     __slots__ = ("_disconnects", "_receive", "_send", "accepted", "closed")
 
@@ -67,134 +65,112 @@ class _Connection:
         except OSError as error:
             if message["type"] != "websocket.send":
                 raise
-            # Starlette would raise it once, then RuntimeError: a dialect may have several tasks that send.
+            # Starlette raises it once and then RuntimeError, but several tasks of a protocol may send.
             raise WebSocketDisconnect(ABNORMAL_CLOSURE) from error
 
     async def close(self, code: int, reason: str) -> None:
-        """Say goodbye, unless someone else has said it or is gone."""
+        """Send a close frame, unless the connection is closed already."""
         if self.accepted and not self.closed:
             self.closed = True
             with suppress(OSError):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
-    async def gone(self) -> None:
-        """Return once the peer has answered our goodbye, or has left without a word.
+    async def wait_closed(self) -> None:
+        """Return once the client has answered the close frame or has left without an answer.
 
-        uvicorn tells of a disconnect twice: when the close is sent and when the socket is closed.
+        uvicorn reports a disconnect twice: when the close frame is sent and when the socket is closed.
         """
         while self._disconnects < 2:
             await self.receive()
 
 
 class Connections:
-    """Every open WebSocket of one server, and the phase the server is in.
+    """Open WebSockets and HTTP requests of one server, and its phase.
 
-    limit: how many may be open at once; changed: told the number whenever it changes; stall_s: how long
-    a client may take nothing of an HTTP answer.
+    limit: WebSockets open at once; on_change: called with their number when it changes; write_timeout_s:
+    longest time that a client may read nothing of an HTTP response (seconds).
     """
 
     def __init__(self, limit: int, on_change: Callable[[int], None], write_timeout_s: float) -> None:
         self.limit = limit
-        self._stall_s = write_timeout_s
+        self._write_timeout_s = write_timeout_s
         self.phase = Phase.STARTING
         self._changed = on_change
         self._open: set[_Connection] = set()
-        self._visits: set[asyncio.Timeout] = set()
-        self._nobody = asyncio.Event()
-        self._nobody.set()
+        self._served: set[asyncio.Timeout] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def __len__(self) -> int:
         return len(self._open)
 
     async def serve_websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let ``app`` speak on one WebSocket, which ``close_all`` may end."""
+        """Serve one WebSocket by ``app``; ``close_all`` may end it."""
         connection = _Connection(receive, send)
         self._open.add(connection)
         self._changed(len(self._open))
         try:
-            async with self._visit():
+            async with self._serving():
                 await app(scope, connection.receive, connection.send)
                 if self.phase is Phase.DRAINING and connection.closed:
-                    await connection.gone()
+                    await connection.wait_closed()
         finally:
             self._open.discard(connection)
             self._changed(len(self._open))
 
     async def serve_request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let ``app`` answer one HTTP request, which ``close_all`` may end.
-
-        It is ended, too, where its client takes nothing of its answer for ``stall_s`` seconds.
-        """
+        """Serve one HTTP request by ``app``; ``close_all`` and the write timeout may end it."""
         now = asyncio.get_running_loop().time
-        patience = asyncio.timeout(None)
+        write_timeout = asyncio.timeout(None)
 
-        async def patient_send(message: Message) -> None:
-            patience.reschedule(now() + self._stall_s)
+        async def timed_send(message: Message) -> None:
+            write_timeout.reschedule(now() + self._write_timeout_s)
             await send(message)
-            patience.reschedule(None)
+            write_timeout.reschedule(None)
 
-        async with self._visit():
+        async with self._serving():
             try:
-                async with patience:
-                    await app(scope, receive, patient_send)
+                async with write_timeout:
+                    await app(scope, receive, timed_send)
             except TimeoutError:
-                if not patience.expired():
+                if not write_timeout.expired():
                     raise
-                log.info("a client took nothing of its answer for %g s", self._stall_s)
+                log.info("write timeout: response unread for %g s", self._write_timeout_s)
 
     @asynccontextmanager
-    async def _visit(self) -> AsyncIterator[None]:
-        self._nobody.clear()
-        visit = asyncio.timeout(None)
-        self._visits.add(visit)
+    async def _serving(self) -> AsyncIterator[None]:
+        self._idle.clear()
+        served = asyncio.timeout(None)
+        self._served.add(served)
         try:
-            async with visit:
+            async with served:
                 yield
         except TimeoutError:
-            if not visit.expired():
+            if not served.expired():
                 raise
         finally:
-            self._visits.discard(visit)
-            if not self._visits:
-                self._nobody.set()
+            self._served.discard(served)
+            if not self._served:
+                self._idle.set()
 
-    async def close_all(self, patience_s: float) -> None:
-        """Close every WebSocket with 1001, and cancel what is still here ``patience_s`` later."""
+    async def close_all(self, timeout_s: float) -> None:
+        """Close every WebSocket with 1001, and cancel what is still served ``timeout_s`` seconds later."""
         self.phase = Phase.DRAINING
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as group:
                 for connection in self._open:
                     group.create_task(connection.close(GOING_AWAY, "the server is stopping"))
-                await self._nobody.wait()
-        for visit in self._visits:
-            visit.reschedule(0.0)
-        await self._nobody.wait()
-
-
-class RequestIdMiddleware:
-    """Gives every connection the id that its log lines bear, and tells it with every HTTP answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one HTTP request or one WebSocket."""
-        request_id = request_ids.new()
-
-        async def named_send(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.http.response.start"):
-                MutableHeaders(scope=message)["x-request-id"] = request_id
-            await send(message)
-
-        with request_ids.bind(request_id):
-            await self._app(scope, receive, named_send)
+                await self._idle.wait()
+        for served in self._served:
+            served.reschedule(0.0)
+        await self._idle.wait()
 
 
 class ConnectionsMiddleware:
-    """Turns away who comes before the server is ready, while it stops, or when it is full.
+    """Refuses connections before the server is ready, while it stops, and when it is full.
 
-    The paths in ``always`` are served in any phase. HTTP bodies beyond ``max_body`` bytes end in
-    413, whether their length was told or not; those for which ``intake`` has no room in 503.
+    exempt_paths: served in any phase; max_body: longest HTTP body (bytes), a longer one is answered with 413,
+    with or without Content-Length; upload_budget: a body for which it has no room is answered with 503.
     """
 
     def __init__(
@@ -207,19 +183,19 @@ class ConnectionsMiddleware:
     ) -> None:
         self._app = app
         self._connections = connections
-        self._always = exempt_paths
+        self._exempt_paths = exempt_paths
         self._max_body = max_body
-        self._intake = upload_budget
+        self._upload_budget = upload_budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one HTTP request or one WebSocket."""
+        """Serve or refuse one HTTP request or one WebSocket."""
         connections = self._connections
-        if scope["type"] not in ("http", "websocket") or scope["path"] in self._always:
+        if scope["type"] not in ("http", "websocket") or scope["path"] in self._exempt_paths:
             await self._app(scope, receive, send)
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
-            with self._intake.share() as share:
+            with self._upload_budget.share() as share:
                 bounded = _bounded(receive, self._max_body, share)
                 await connections.serve_request(self._app, scope, bounded, send)
         elif len(connections) >= connections.limit:
@@ -233,17 +209,17 @@ def _unavailable(reason: str) -> JSONResponse:
 
 
 def _bounded(receive: Receive, limit: int, share: UploadShare) -> Receive:
-    """``receive``, with HTTPException for a body beyond ``limit``, or beyond what ``share`` may hold."""
-    taken = 0
+    """Return ``receive`` with HTTPException for a body beyond ``limit`` bytes or the room of ``share``."""
+    received = 0
 
     async def bounded() -> Message:
-        nonlocal taken
+        nonlocal received
         message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > limit:
+        received += len(message.get("body", b""))
+        if received > limit:
             raise HTTPException(413, f"the body is too large (at most {limit} bytes)")
         try:
-            share.resize(taken if message.get("more_body", False) else 0)
+            share.resize(received if message.get("more_body", False) else 0)
         except UploadBudgetFull as error:
             raise HTTPException(503, str(error), {"retry-after": "1"}) from error
         return message

@@ -1,4 +1,4 @@
-"""GET /health and GET /metrics, for those who run the server."""
+"""GET /health and GET /metrics, for operators and their monitoring."""
 
 from __future__ import annotations
 
@@ -15,52 +15,54 @@ from starlette.routing import BaseRoute, Route
 from speech.service import SpeechService
 
 SERVICE = "kani-tts"
+HEALTH_PATH = "/health"
+METRICS_PATH = "/metrics"
 
 
 class MetricsExport(Protocol):
-    """What was counted so far."""
+    """Metrics of the server."""
 
     content_type: str
 
     def text(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
 
     def totals(self) -> dict[str, int]:
-        """The most important counters, by name."""
+        """Return the most important counters by name."""
 
 
 def routes(
     service: SpeechService,
     version: str,
     phase: Callable[[], str],
-    figures: MetricsExport,
-    more: Sequence[Callable[[], Mapping[str, Any]]] = (),
+    metrics: MetricsExport,
+    protocol_fields: Sequence[Callable[[], Mapping[str, Any]]] = (),
 ) -> list[BaseRoute]:
-    """The routes.
+    """Return both routes.
 
-    version: of this server; phase: "starting", "ready" or "draining"; more: what protocols add to the
-    facts that /health tells.
+    version: of this server; phase: returns "starting", "ready" or "draining"; protocol_fields: return the
+    fields that protocols add to the answer of /health.
     """
     started = time.monotonic()
 
     async def health(request: Request) -> Response:
-        facts = health_fields(service, version, phase(), figures.totals(), time.monotonic() - started)
-        for added in more:
-            facts |= added()
-        return JSONResponse(facts, 200 if facts["ready"] else 503, {"cache-control": "no-store"})
+        fields = health_fields(service, version, phase(), metrics.totals(), time.monotonic() - started)
+        for added in protocol_fields:
+            fields |= added()
+        return JSONResponse(fields, 200 if fields["ready"] else 503, {"cache-control": "no-store"})
 
     async def scrape(request: Request) -> Response:
-        return Response(await asyncio.to_thread(figures.text), media_type=figures.content_type)
+        return Response(await asyncio.to_thread(metrics.text), media_type=metrics.content_type)
 
-    return [Route("/health", health), Route("/metrics", scrape)]
+    return [Route(HEALTH_PATH, health), Route(METRICS_PATH, scrape)]
 
 
 def health_fields(
     service: SpeechService, version: str, phase: str, totals: dict[str, int], uptime_s: float
 ) -> dict[str, Any]:
-    """What /health says: every field that a client of one of the original servers reads, and ours.
+    """Return the answer of /health: the fields that clients of the original servers read, and ours.
 
-    ``status`` is "healthy" exactly where the server is ready, as their clients expect it.
+    ``status`` is "healthy" exactly when the server is ready, as those clients expect.
     """
     ready = phase == "ready" and service.ready
     started = phase != "starting"
@@ -80,7 +82,7 @@ def health_fields(
         if service.late_engine
         else None,
         "decoder": next((engine.decoder for engine in engines if engine.decoder), None),
-        "recognizer": _listener(service),
+        "recognizer": _recognizer(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "counters": {
             "sessions": state.sessions,
@@ -93,7 +95,7 @@ def health_fields(
     }
 
 
-def _listener(service: SpeechService) -> dict[str, str] | None:
+def _recognizer(service: SpeechService) -> dict[str, str] | None:
     if service.recognizer is None:
         return None
     return {"name": service.recognizer.info.name, "version": service.recognizer.info.version}

@@ -1,4 +1,4 @@
-"""uvicorn within a life of our own: connections are accepted while something runs, until a signal comes."""
+"""Runs uvicorn inside our own start and stop: accepting connections, signals, event-loop lag."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 
@@ -21,9 +22,11 @@ from server.network.uvicorn_http import HttpProtocol
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
 
+LAG_INTERVAL_S = 0.1
+
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers, which would end the process by the signal, and its listeners."""
+    """uvicorn without its listeners and its signal handlers, which would end the process by the signal."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -44,13 +47,14 @@ async def accept_connections(
     stop: asyncio.Event,
     table: TcpTable,
 ) -> AsyncIterator[None]:
-    """Accept connections on ``sockets`` while the body runs; ``stop`` is set if that ends by itself.
+    """Accept connections on ``sockets`` while the body runs, then close the sockets.
 
-    The sockets are closed at the end. table: counts the connections.
+    protocol: class of every WebSocket; stop: set if accepting ends by itself, by an error; table: counts the
+    connections and ends slow ones.
     """
     config = uvicorn.Config(
         app,
-        # The parser that bounds a request's head (64 KiB); httptools' reads on for ever.
+        # h11 bounds the head of a request (64 KiB), httptools does not.
         http=HttpProtocol,
         ws=protocol,
         ws_max_size=settings.max_message_bytes,
@@ -71,32 +75,32 @@ async def accept_connections(
 
     serving = asyncio.create_task(server.serve())
     acceptor = Acceptor(table, new_protocol, tls)
-    accepted = [asyncio.create_task(acceptor.accept(sock), name="accept") for sock in sockets]
-    for task in (serving, *accepted):
+    accepting = [asyncio.create_task(acceptor.accept(sock), name="accept") for sock in sockets]
+    for task in (serving, *accepting):
         task.add_done_callback(lambda _: stop.set())
     try:
         with table.enforce_timeouts():
             yield
     finally:
-        for task in accepted:
+        for task in accepting:
             task.cancel()
-        await asyncio.wait(accepted)
+        await asyncio.wait(accepting)
         for sock in sockets:
             sock.close()
         server.should_exit = True
         await serving
-        for task in accepted:
-            # What ended one by itself is to be known.
+        for task in accepting:
+            # Raise the error that ended one by itself.
             with suppress(asyncio.CancelledError):
                 task.result()
 
 
 @contextmanager
 def stop_on_signal(within_s: float) -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and Ctrl+C set; Ctrl+C ends the process if either came before.
+    """Yield an event that SIGTERM and Ctrl+C set; Ctrl+C after either ends the process at once.
 
-    A process that is still there ``within_s`` seconds later ends with exit code 1, and writes to standard
-    error what each thread does: nothing that hangs, in whatever thread, can keep it.
+    A process that still runs ``within_s`` seconds after the first signal ends with exit code 1 and writes the
+    stack of each thread to standard error, whichever thread hangs.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -106,7 +110,7 @@ def stop_on_signal(within_s: float) -> Iterator[asyncio.Event]:
         if seen and number == signal.SIGINT:
             os._exit(130)
         if not seen:
-            # It has a thread of its own that needs neither the event loop nor Python.
+            # Its watchdog thread needs neither the event loop nor the interpreter lock.
             faulthandler.dump_traceback_later(within_s, exit=True)
         seen.append(number)
         loop.call_soon_threadsafe(stop.set)
@@ -120,7 +124,7 @@ def stop_on_signal(within_s: float) -> Iterator[asyncio.Event]:
 
 
 async def run_unless_stopped(stop: asyncio.Event, work: Awaitable[None]) -> bool:
-    """Do ``work``; False, and ``work`` cancelled, if ``stop`` came first."""
+    """Await ``work``; return False, with ``work`` cancelled, if ``stop`` is set first."""
     working = asyncio.ensure_future(work)
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -133,3 +137,25 @@ async def run_unless_stopped(stop: asyncio.Event, work: Awaitable[None]) -> bool
         if not working.done():
             working.cancel()
             await asyncio.wait({working})
+
+
+@contextmanager
+def watch_loop_lag(observe: Callable[[float], None]) -> Iterator[None]:
+    """While the body runs, report by ``observe`` every ``LAG_INTERVAL_S`` how late a timer ran (seconds)."""
+    loop = asyncio.get_running_loop()
+    # Not the loop's own clock: uvloop updates it once per iteration.
+    due = time.perf_counter() + LAG_INTERVAL_S
+    timer: asyncio.TimerHandle
+
+    def measure() -> None:
+        nonlocal due, timer
+        now = time.perf_counter()
+        observe(max(0.0, now - due))
+        due = now + LAG_INTERVAL_S
+        timer = loop.call_later(LAG_INTERVAL_S, measure)
+
+    timer = loop.call_later(LAG_INTERVAL_S, measure)
+    try:
+        yield
+    finally:
+        timer.cancel()

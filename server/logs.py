@@ -1,4 +1,4 @@
-"""Where the log goes: the terminal and a rotating file, as lines of text or of JSON."""
+"""Logging to the terminal and to a rotating file, as lines of text or JSON."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ FILES_KEPT = 5
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 TEXT_OF_REQUEST = "%(asctime)s %(levelname)-7s %(name)s: [%(request)s] %(message)s"
 
-NAME_PEERS = ("uvicorn", "uvicorn.error", "websockets", "websockets.client", "websockets.server")
-NAME_DATA = ("httpcore", "httpx", "multipart", "python_multipart")
+KEY_LOGGERS = ("uvicorn", "uvicorn.error", "websockets", "websockets.client", "websockets.server")
+PAYLOAD_LOGGERS = ("httpcore", "httpx", "multipart", "python_multipart")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (ISO 8601, UTC), level, logger, message.
+    """Formats a record as one line of JSON: time (ISO 8601, UTC), level, logger, message.
 
-    Besides, where there is one: request (whose work it was), exception, and the fields of a record's
-    ``facts``, which are the message's figures one by one.
+    Further fields, where there are any: request (id), exception, and the record's ``facts``, which hold the
+    values of the message one by one.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write ``record`` as one line."""
+        """Return the line of ``record``."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -47,25 +47,25 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people: time, level, logger, whose work it was in brackets, message; then the exception."""
+    """Formats a record as time, level, logger, request id in brackets, and message; the exception follows."""
 
     def __init__(self) -> None:
         super().__init__(TEXT)
         self._of_request = logging.Formatter(TEXT_OF_REQUEST)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write ``record``."""
+        """Return the text of ``record``."""
         return self._of_request.format(record) if getattr(record, "request", "") else super().format(record)
 
 
 def _name_request(record: logging.LogRecord) -> bool:
-    """Write on a record whose work it is about, as the task or thread that logs it knows, or it says."""
+    """Add the request id to a record, unless it has one: that of the task or thread that logs it."""
     record.request = getattr(record, "request", "") or request_ids.current()
     return True
 
 
-def _fit(record: logging.LogRecord) -> bool:
-    """Whether one of uvicorn's lines is worth it; what a client did wrong is cut to one line."""
+def _tidy_uvicorn(record: logging.LogRecord) -> bool:
+    """Filter uvicorn's records: a client's mistake is one warning, the cancellation of no task is dropped."""
     if record.msg == "Invalid UTF-8 sequence received from client.":
         record.exc_info = None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
@@ -74,12 +74,12 @@ def _fit(record: logging.LogRecord) -> bool:
 
 
 def configure(level: str, style: str, file: Path, *, log_texts: bool = False) -> None:
-    """Send the log to the terminal (stderr) and to ``file``, replacing what was configured before.
+    """Log to the terminal (stderr) and to ``file``, replacing any earlier configuration.
 
-    style: "text" or "json"; texts: log what clients want said, too. A file that cannot be written
-    costs one warning, not the server.
+    style: "text" or "json"; log_texts: also log the texts of requests. A file that cannot be written is a
+    warning, not an error.
     """
-    # Brings numpy along, which --help need not wait for.
+    # Imports numpy, which --help need not wait for.
     from speech.session.report import TEXT_LOG
 
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
@@ -100,11 +100,11 @@ def configure(level: str, style: str, file: Path, *, log_texts: bool = False) ->
         handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
         handler.addFilter(_name_request)
     logging.basicConfig(level=level, handlers=handlers, force=True)
-    # The first name each connection with its query, and so with its key; the others what was sent.
-    for chatty in (*NAME_PEERS, *NAME_DATA):
+    # The first group logs each connection with its query, and so with its key; the second logs payloads.
+    for chatty in (*KEY_LOGGERS, *PAYLOAD_LOGGERS):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     uvicorn_log = logging.getLogger("uvicorn.error")
-    uvicorn_log.filters = [_fit]
+    uvicorn_log.filters = [_tidy_uvicorn]
     TEXT_LOG.disabled = not log_texts
     if problem is not None:
         logging.getLogger("server").warning(

@@ -1,4 +1,4 @@
-"""What is counted and timed, by its Prometheus name."""
+"""Metrics of the server, by their Prometheus names."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from typing_extensions import override
 
 from server.network.tcp_connections import CLOSE_REASONS
 from speech.observer import Observer
@@ -29,14 +30,14 @@ BEHIND_BUCKETS = (0.08, 0.16, 0.24, 0.4, 0.8, 1.6, 4, 8, 16, 60)
 REFUSALS = ("sessions", "queue", "rate", "draining")
 LOOP_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-# A line more for each series, which tells when it began; no query here asks that.
+# A further sample per series, its creation time, which no query here uses.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics(Observer):
-    """The observer of one server, kept in a registry of its own.
+    """Observer of one server, with a registry of its own.
 
-    ``protocol`` labels are the dialects' names, ``engine`` labels the engines': both are few.
+    ``protocol`` labels are the names of protocols, ``engine`` labels those of engines: both are few.
     """
 
     content_type = CONTENT_TYPE_LATEST
@@ -110,13 +111,13 @@ class Metrics(Observer):
         self._waiting = gauge("kani_waiting", "Syntheses that wait for an engine now.")
         self._waiting_limit = gauge("kani_waiting_limit", "Syntheses that may wait for an engine.")
         self._speaking = gauge("kani_speaking", "Engine places taken now.")
-        self._places = gauge("kani_engine_places", "Segments that an engine speaks at once.", "engine")
+        self._slots = gauge("kani_engine_places", "Segments that an engine speaks at once.", "engine")
         self._connections = gauge("kani_connections", "WebSocket connections open now.")
         self._connections_limit = gauge("kani_connections_limit", "WebSocket connections that may be open.")
         self._cut = counter(
             "kani_connections_cut", "TCP connections that the server ended, by reason.", "reason"
         )
-        # Begun at 0: of a counter that begins at 1 nobody sees that it rose.
+        # Prometheus sees no increase in a series that starts at 1, so these start at 0.
         for reason in CLOSE_REASONS:
             self._cut.labels(reason)
         self._listening = gauge("kani_listening", "Sessions that listen now.", "protocol")
@@ -132,32 +133,32 @@ class Metrics(Observer):
         )
 
     def watch_ready(self, ready: Callable[[], bool]) -> None:
-        """Ask ``ready`` at each scrape whether sessions are let in."""
+        """Call ``ready`` at each scrape: whether sessions are admitted."""
         self._ready.set_function(lambda: float(ready()))
 
-    def watch_fast_decoder(self, speaks: Callable[[], bool]) -> None:
-        """Ask ``speaks`` at each scrape whether Kokoro's fast decoder does."""
-        self._fast.set_function(lambda: float(speaks()))
+    def watch_fast_decoder(self, active: Callable[[], bool]) -> None:
+        """Call ``active`` at each scrape: whether Kokoro speaks by its fast decoder."""
+        self._fast.set_function(lambda: float(active()))
 
     def set_limits(self, *, connections: int, waiting: int) -> None:
-        """How many connections and waiting syntheses this server takes on."""
+        """Set the limits on connections and on syntheses that wait."""
         self._connections_limit.set(connections)
         self._waiting_limit.set(waiting)
 
+    @override
     def engine_ready(self, engine: str, slots: Callable[[], int]) -> None:
-        """See ``Observer.engine_ready``; ``places`` is asked at each scrape."""
-        self._places.labels(engine).set_function(lambda: float(slots()))
+        self._slots.labels(engine).set_function(lambda: float(slots()))
         self._engines.append(engine)
 
+    @override
     def session_opened(self, protocol: str) -> None:
-        """A session was admitted."""
         if protocol not in self._protocols:
-            self._introduce(protocol)
+            self._start_counters(protocol)
         self._requests.labels(protocol).inc()
         self._sessions.labels(protocol).inc()
 
-    def _introduce(self, protocol: str) -> None:
-        """Begin its counters at 0: of one that begins with its first event nobody sees that it rose."""
+    def _start_counters(self, protocol: str) -> None:
+        """Start the counters of a protocol at 0, so that the first event of each is an increase."""
         self._protocols.add(protocol)
         for reason in REFUSALS:
             self._refusals.labels(protocol, reason)
@@ -165,82 +166,79 @@ class Metrics(Observer):
             self._failures.labels(protocol, engine)
             self._speech.labels(protocol, engine)
 
+    @override
     def session_closed(self, protocol: str) -> None:
-        """A session ended, however it ended."""
         self._sessions.labels(protocol).dec()
 
+    @override
     def synthesis_ended(self, protocol: str, outcome: str, seconds: float, characters: int) -> None:
-        """How a session that spoke ended, ``seconds`` after it was opened, given so many characters.
-
-        outcome: "completed", "cancelled", "failed", "timeout", "refused" or "invalid".
-        """
         self._session.labels(protocol, outcome).observe(seconds)
         self._characters.labels(protocol).inc(characters)
 
+    @override
     def slot_acquired(self, protocol: str, engine: str, seconds: float) -> None:
-        """A segment got its engine place after so long in the queue."""
         self._queue.labels(protocol, engine).observe(seconds)
 
+    @override
     def first_audio(self, protocol: str, engine: str, seconds: float) -> None:
-        """A session's first audio was ready, ``seconds`` after its first text."""
         self._first_audio.labels(protocol, engine).observe(seconds)
 
+    @override
     def segment_synthesized(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
-        """An engine spoke a segment of ``audio_s`` seconds in ``wall_s`` seconds."""
         self._synthesis.labels(protocol, engine).observe(wall_s)
         self._speech.labels(protocol, engine).inc(audio_s)
 
+    @override
     def timing_estimated(self, protocol: str, engine: str) -> None:
-        """The words of a segment were not found in its audio: their times are estimates."""
         self._estimated.labels(protocol, engine).inc()
 
+    @override
     def session_cancelled(self, protocol: str) -> None:
-        """A session was ended by its client before its speech was complete."""
         self._cancellations.labels(protocol).inc()
 
+    @override
     def session_refused(self, protocol: str, reason: str) -> None:
-        """A session was not admitted: "sessions", "queue", "rate" or "draining"."""
         self._refusals.labels(protocol, reason).inc()
 
+    @override
     def engine_failed(self, protocol: str, engine: str) -> None:
-        """An engine broke."""
         self._failures.labels(protocol, engine).inc()
 
+    @override
     def waiting_changed(self, count: int) -> None:
-        """So many syntheses wait for an engine place now."""
         self._waiting.set(count)
 
+    @override
     def slots_in_use_changed(self, count: int) -> None:
-        """So many engine places are taken now."""
         self._speaking.set(count)
 
     def set_connections(self, count: int) -> None:
-        """So many WebSocket connections are open now."""
+        """Set the number of open WebSockets."""
         self._connections.set(count)
 
     def tcp_connection_closed(self, reason: str) -> None:
-        """The server ended a TCP connection, for one of ``tcp_connections.REASONS``."""
+        """Count a TCP connection that the server closed, for one of ``CLOSE_REASONS``."""
         self._cut.labels(reason).inc()
 
+    @override
     def recognition_opened(self, protocol: str) -> None:
-        """A session that listens was admitted."""
         self._listening.labels(protocol).inc()
 
+    @override
     def recognition_closed(self, protocol: str) -> None:
-        """It ended, however it ended."""
         self._listening.labels(protocol).dec()
 
+    @override
     def audio_recognized(self, protocol: str, audio_s: float, lag_s: float) -> None:
-        """``audio_s`` seconds more were heard, ``behind_s`` seconds after they could have been."""
         self._heard.labels(protocol).inc(audio_s)
         self._behind.labels(protocol).observe(lag_s)
 
     def observe_loop_lag(self, seconds: float) -> None:
-        """The event loop ran what was due so late."""
+        """Record how late a timer of the event loop ran (seconds)."""
         self._loop_lag.observe(seconds)
 
     def totals(self) -> dict[str, int]:
-        """The counters, each summed over its labels, since the server started."""
+        """Return the main counters since the start, each summed over its labels."""
         counters = {
             "requests": self._requests,
             "cancellations": self._cancellations,
@@ -250,7 +248,7 @@ class Metrics(Observer):
         return {name: _total(counter) for name, counter in counters.items()}
 
     def text(self) -> bytes:
-        """Everything in Prometheus' text format (``content_type``). Reads files: call it in a thread."""
+        """Return all metrics in Prometheus' text format (``content_type``). Blocks: reads files of /proc."""
         return generate_latest(self.registry)
 
 

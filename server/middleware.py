@@ -1,23 +1,57 @@
-"""What comes in and goes out, counted at the door: bytes, HTTP answers, and how WebSockets end."""
+"""ASGI middleware around every protocol: metrics, request ids, headers, unhandled errors."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from typing_extensions import override
+from uvicorn.protocols.utils import ClientDisconnected
+
+from server.access import AccessRules
+from server.health import METRICS_PATH
+from speech import request_ids
 
 CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013})
-OTHER = "other"
-ANSWERS = ("200", "400", "401", "403", "404", "413", "500", "503")
+"""WebSocket close codes with a metric label of their own."""
+
+OTHER_CODE = "other"
+EARLY_STATUSES = ("200", "400", "401", "403", "404", "413", "500", "503")
+EARLY_CLOSE_CODES = ("1006", "1009", "1011")
+RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
+"""ASGI messages that begin an HTTP response, to a refused WebSocket handshake too."""
+
+INTERNAL_ERROR = 1011
+"""Close code (RFC 6455, 7.4.1)."""
+
+CLONING_HEADERS = ("x-cloning", "x-similarity", "x-cloning-note")
+SOUND_HEADERS = ("x-sample-rate", "x-channels", "x-bit-depth")
+EXPOSED_HEADERS = (
+    "x-request-id",
+    "request-id",
+    "character-cost",
+    "x-unused",
+    *SOUND_HEADERS,
+    *CLONING_HEADERS,
+)
+"""Response headers that web pages of other origins may read."""
+
+log = logging.getLogger("server")
 
 
 class HttpMetricsMiddleware:
-    """Counts what passes; the outermost, so that what the others refuse is counted too.
+    """Counts bytes, HTTP responses and WebSocket close codes; the outermost, so that refusals count too.
 
-    Bytes are those of bodies and messages, without heads and frames. A handshake that was refused is
-    an HTTP answer. A close code that is not in ``CLOSE_CODES`` is "other": clients may send any.
+    Bytes are those of bodies and messages, without headers and frames. A refused handshake is an HTTP
+    response. A close code outside ``CLOSE_CODES`` counts as "other": clients may send any.
     """
 
     def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
@@ -30,7 +64,7 @@ class HttpMetricsMiddleware:
         self._app = app
         self._received = {kind: received.labels(kind) for kind in ("http", "websocket")}
         self._sent = {kind: sent.labels(kind) for kind in ("http", "websocket")}
-        self._answers = Counter(
+        self._responses = Counter(
             "kani_http_responses",
             "HTTP answers, refused WebSocket handshakes among them.",
             ["code"],
@@ -39,26 +73,26 @@ class HttpMetricsMiddleware:
         self._closed = Counter(
             "kani_websockets_closed", "WebSockets that ended, by close code.", ["code"], registry=registry
         )
-        # Begun at 0: of a counter that begins at 1 nobody sees that it rose.
-        for code in ANSWERS:
-            self._answers.labels(code)
-        for close in ("1006", "1009", "1011"):
+        # Prometheus sees no increase in a series that starts at 1, so the common ones start at 0.
+        for code in EARLY_STATUSES:
+            self._responses.labels(code)
+        for close in EARLY_CLOSE_CODES:
             self._closed.labels(close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one HTTP request or one WebSocket."""
+        """Count one HTTP request or one WebSocket."""
         kind = scope["type"]
         if kind not in self._received:
             await self._app(scope, receive, send)
             return
-        taken, given = self._received[kind], self._sent[kind]
+        received, sent = self._received[kind], self._sent[kind]
         open_socket = False
 
         async def counted_receive() -> Message:
             nonlocal open_socket
             message = await receive()
             if size := _size(message):
-                taken.inc(size)
+                received.inc(size)
             elif open_socket and message["type"] == "websocket.disconnect":
                 open_socket = False
                 self._count_close(True, message.get("code", 1005))
@@ -67,9 +101,9 @@ class HttpMetricsMiddleware:
         async def counted_send(message: Message) -> None:
             nonlocal open_socket
             if size := _size(message):
-                given.inc(size)
-            elif message["type"] in ("http.response.start", "websocket.http.response.start"):
-                self._answers.labels(str(message["status"])).inc()
+                sent.inc(size)
+            elif message["type"] in RESPONSE_STARTS:
+                self._responses.labels(str(message["status"])).inc()
             elif message["type"] == "websocket.accept":
                 open_socket = True
             elif message["type"] == "websocket.close":
@@ -84,11 +118,11 @@ class HttpMetricsMiddleware:
                 self._count_close(True, 1006)
 
     def _count_close(self, was_open: bool, code: int) -> None:
-        """Count an end; of one that was never open uvicorn makes an HTTP answer."""
+        """Count a close; uvicorn turns the close of a socket that was never open into an HTTP 403."""
         if was_open:
-            self._closed.labels(str(code) if code in CLOSE_CODES else OTHER).inc()
+            self._closed.labels(str(code) if code in CLOSE_CODES else OTHER_CODE).inc()
         else:
-            self._answers.labels("403").inc()
+            self._responses.labels("403").inc()
 
 
 def _size(message: Mapping[str, Any]) -> int:
@@ -96,3 +130,118 @@ def _size(message: Mapping[str, Any]) -> int:
     if isinstance(payload, str) and not payload.isascii():
         payload = payload.encode("utf-8", "surrogatepass")
     return len(payload)
+
+
+class RequestIdMiddleware:
+    """Names each request: in the log lines that belong to it and in its X-Request-Id header."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Name one HTTP request or one WebSocket."""
+        request_id = request_ids.new()
+        with request_ids.bind(request_id):
+            await self._app(scope, receive, _with_header(send, "x-request-id", request_id))
+
+
+class ResourcePolicyMiddleware:
+    """Keeps every response from pages of other origins that embed it (Cross-Origin-Resource-Policy)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Mark the response to one HTTP request or one WebSocket handshake."""
+        await self._app(scope, receive, _with_header(send, "cross-origin-resource-policy", "same-origin"))
+
+
+def _with_header(send: Send, name: str, value: str) -> Send:
+    """Return ``send`` with a header added to every HTTP response."""
+
+    async def send_with_header(message: Message) -> None:
+        if message["type"] in RESPONSE_STARTS:
+            MutableHeaders(scope=message)[name] = value
+        await send(message)
+
+    return send_with_header
+
+
+class CorsMiddleware(CORSMiddleware):
+    """Lets the web pages that ``rules`` admit read responses."""
+
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
+        super().__init__(
+            app,
+            allow_methods=("GET", "POST", "PATCH", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED_HEADERS,
+            max_age=600,
+        )
+        self._rules = rules
+
+    @override
+    def is_allowed_origin(self, origin: str) -> bool:
+        return self._rules.origin_allowed(origin)
+
+
+class UnhandledErrorMiddleware:
+    """Turns unhandled exceptions into a generic 500 (or close code 1011) and logs the traceback.
+
+    Its place is inside the middleware that counts responses and names requests: the response is counted, and
+    the traceback bears the request's id.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Guard one HTTP request or one WebSocket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        accepted = answered = False
+
+        async def noted_send(message: Message) -> None:
+            nonlocal accepted, answered
+            accepted |= message["type"] == "websocket.accept"
+            answered |= message["type"] in (*RESPONSE_STARTS, "websocket.close")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted_send)
+        except ClientDisconnected:
+            raise
+        except Exception:
+            log.exception("%r: unhandled error", scope["path"])
+            # uvicorn aborts the connection of a response that has begun, so the client sees it break off.
+            if not answered:
+                with suppress(ClientDisconnected):
+                    await _answer_internal_error(scope, receive, send, accepted=accepted)
+
+
+async def _answer_internal_error(scope: Scope, receive: Receive, send: Send, *, accepted: bool) -> None:
+    response = JSONResponse({"error": {"message": "internal error"}}, 500)
+    if accepted:
+        await send({"type": "websocket.close", "code": INTERNAL_ERROR})
+    elif scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(response)
+    else:
+        await response(scope, receive, send)
+
+
+class MetricsOnlyMiddleware:
+    """Serves nothing but the metrics on ``port``: on their own path and on `/`."""
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._app = app
+        self._port = port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, redirect or refuse one HTTP request or WebSocket handshake."""
+        here = scope["type"] in ("http", "websocket") and scope["server"][1] == self._port
+        if here and (scope["type"] == "websocket" or scope["path"] not in ("/", METRICS_PATH)):
+            answer = JSONResponse({"error": {"message": f"there is only {METRICS_PATH} on this port"}}, 404)
+            await answer(scope, receive, send)
+            return
+        await self._app({**scope, "path": METRICS_PATH} if here else scope, receive, send)

@@ -1,4 +1,4 @@
-"""Emotions by name: how each is said, and what a blend of several comes to."""
+"""Emotions by name, and blends of them, as prosody."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ EMOTIONS: Mapping[str, Prosody] = MappingProxyType(
         "professional": Prosody(rate=0.98, pitch=-1.0, pitch_range=0.85, brightness=1.0, pauses=1.05),
     }
 )
-"""What each is at full strength. Directions are those of the literature on vocal affect (Banse and
-Scherer 1996; Juslin and Laukka 2003); sizes were chosen by measurement, so that each is told from all
-others and the words stay as good (docs/emotions.md)."""
+"""Prosody of each emotion at full strength. Directions are those of the literature on vocal affect (Banse and
+Scherer 1996; Juslin and Laukka 2003); sizes were chosen by measurement, so that each is distinguished from
+all others and intelligibility stays the same (docs/emotions.md)."""
 
 MAX_LENGTH = 200
-"""Characters that an emotion or a blend may have."""
+"""Most characters of an emotion or a blend."""
 
 _FACTORS = ("rate", "pitch_range", "pauses")
 _AMOUNTS = ("pitch", "loudness", "brightness")
@@ -36,13 +36,15 @@ _PART = re.compile(r"([a-z]+)(?:\s*:\s*([0-9]{1,6}|[0-9]{0,6}\.[0-9]{1,6}))?")
 
 
 def prosody_of(emotion: str | None, strength: float | None) -> Prosody:
-    """How ``emotion`` is said.
+    """Return the prosody of ``emotion``.
 
-    emotion: a name of ``EMOTIONS`` (small letters or not), or several with their weights
-    ("happy:0.5,calm:0.5"; without one it is 1); None is neutral. Weights that sum to less than 1 leave the
-    rest neutral, those that sum to more are shares of their sum. strength: 0–1, how much of all that;
-    None is 1. Factors are blended by their logarithms. Neutral, or a strength of 0, is exactly ``NEUTRAL``.
-    Raises InvalidRequest with the field ``emotion`` or ``emotion_strength``.
+    emotion: a name of ``EMOTIONS`` (case-insensitive), or several with their weights ("happy:0.5,calm:0.5";
+        the default weight is 1); None is neutral. Weights that sum to less than 1 leave the rest neutral;
+        those that sum to more are normalized to 1.
+    strength: 0-1, the share of the whole; None is 1.
+
+    Factors are blended by their logarithms. Neutral, or a strength of 0, is exactly ``NEUTRAL``. Raises
+    InvalidRequest with the field ``emotion`` or ``emotion_strength``.
     """
     strength = 1.0 if strength is None else strength
     if not 0.0 <= strength <= 1.0:
@@ -59,7 +61,7 @@ def prosody_of(emotion: str | None, strength: float | None) -> Prosody:
 
 
 def _weights(emotion: str) -> dict[str, float]:
-    """The weight of each emotion that is named; one named twice has both."""
+    """Parse the weight of each emotion; those of one that is named twice are added."""
     if len(emotion) > MAX_LENGTH:
         raise InvalidRequest("emotion", f"too long (at most {MAX_LENGTH} characters)")
     weights: dict[str, float] = {}

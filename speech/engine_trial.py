@@ -1,4 +1,4 @@
-"""Tries an engine: it speaks a sentence that a recogniser has to understand."""
+"""Trial of an engine: a recogniser has to understand a sentence that it speaks."""
 
 from __future__ import annotations
 
@@ -29,50 +29,49 @@ TRIAL_SENTENCES = {
     "ko": "안녕하세요, 내일 우리 모두 함께 바다에 갑니다.",
     "ar": "صباح الخير، غدا نذهب جميعا إلى البحر.",
 }
-"""A sentence for each language that an engine can be tried in."""
+"""The sentence of each language."""
 
 LETTERS_PER_SECOND = 13.0
 MIN_LENGTH, MAX_LENGTH = 0.4, 2.5
-"""How long the sentence may be, of what is expected of its letters."""
+"""Range of the sentence's duration, relative to the one expected of its letters."""
 
 MIN_LOUDNESS_DB = -45.0
-"""Loudness (root mean square, to full scale) below which nothing can be heard."""
+"""Loudness (root mean square, relative to full scale) below which the sentence counts as silent."""
 
 MIN_RECOGNIZED_SHARE = 0.5
-"""The share of the sentence's words that have to be understood. A small recogniser misses some of a good
-voice; of noise, music and invented words it understands none of just these."""
+"""Least share of the sentence's words that has to be recognised. A small recogniser misses some words of a
+good voice; in noise, music and invented words it recognises none of them."""
 
 SEEDS = (1, 2)
-"""A sampled model fails once in a while: it gets a second try."""
+"""Seeds of the attempts: a sampled model fails once in a while."""
 
 TRIAL_TIMEOUT_S = 120.0
-"""Seconds for one try, beyond which the engine hangs."""
+"""Seconds after which an attempt is given up, as the engine hangs."""
 
 _UNSPACED = frozenset({"zh", "ja"})
 
 
 class TrialFailed(EngineFailed):
-    """An engine started, and did not speak as it should; the message says what was wrong with its speech."""
+    """The engine's speech is not as it should be; the message says what is wrong with it."""
 
 
 async def run_trial(engine: Engine, recognizer: Recognizer, language: str) -> None:
-    """Return once ``engine`` has said a sentence that ``recognizer`` understands; both have been started.
+    """Return once ``engine`` has spoken a sentence that ``recognizer`` understands. Both are started.
 
-    language: a BCP 47 tag, in which it is tried if it speaks that, else in the first of its own that has a
-    sentence. Raises TrialFailed, and what the engine and the recogniser raise.
-    """
+    language: BCP 47 tag of the sentence, if the engine supports it; else the first of its languages that has
+    a sentence. Raises TrialFailed, and the errors of the engine and the recogniser."""
     spoken = [primary(language), *engine.info.default_voices]
-    tried_in = next(
+    chosen = next(
         (tag for tag in spoken if tag in TRIAL_SENTENCES and tag in engine.info.default_voices), None
     )
-    if tried_in is None:
-        raise TrialFailed("it speaks no language that it can be tried in")
+    if chosen is None:
+        raise TrialFailed("it supports no language that has a test sentence")
     for seed in SEEDS:
         try:
             async with asyncio.timeout(TRIAL_TIMEOUT_S):
-                await _try(engine, recognizer, tried_in, seed)
+                await _attempt(engine, recognizer, chosen, seed)
         except TimeoutError:
-            raise TrialFailed(f"its test sentence was not there after {TRIAL_TIMEOUT_S:g} s") from None
+            raise TrialFailed(f"its test sentence was not complete after {TRIAL_TIMEOUT_S:g} s") from None
         except TrialFailed:
             if seed == SEEDS[-1]:
                 raise
@@ -80,7 +79,7 @@ async def run_trial(engine: Engine, recognizer: Recognizer, language: str) -> No
             return
 
 
-async def _try(engine: Engine, recognizer: Recognizer, language: str, seed: int) -> None:
+async def _attempt(engine: Engine, recognizer: Recognizer, language: str, seed: int) -> None:
     sentence = TRIAL_SENTENCES[language]
     expected_s = weight(sentence) / LETTERS_PER_SECOND
     segment = Segment(
@@ -96,7 +95,7 @@ async def _try(engine: Engine, recognizer: Recognizer, language: str, seed: int)
     samples = np.concatenate([*parts, np.zeros(0, np.float32)])
     seconds = len(samples) / rate
     if not np.isfinite(samples).all():
-        raise TrialFailed("some samples of its test sentence are no numbers")
+        raise TrialFailed("some samples of its test sentence are not finite")
     if not len(samples) or 20 * np.log10(max(_loudness(samples), 1e-9)) < MIN_LOUDNESS_DB:
         raise TrialFailed("its test sentence is silent")
     if not MIN_LENGTH * expected_s <= seconds <= MAX_LENGTH * expected_s:
@@ -104,25 +103,25 @@ async def _try(engine: Engine, recognizer: Recognizer, language: str, seed: int)
             f"its test sentence is {seconds:.1f} s long, where {MIN_LENGTH * expected_s:.1f} to "
             f"{MAX_LENGTH * expected_s:.1f} s are expected"
         )
-    understood = await _understood(recognizer, samples, rate, language)
-    found = recognized_share(sentence, understood, language)
+    recognized = await _recognize(recognizer, samples, rate, language)
+    found = recognized_share(sentence, recognized, language)
     if found < MIN_RECOGNIZED_SHARE:
         raise TrialFailed(
-            f"{found:.0%} of the words of its test sentence can be understood, where {MIN_RECOGNIZED_SHARE:.0%} are "
-            f"needed ({sentence!r} was understood as {understood!r})"
+            f"{found:.0%} of the words of its test sentence were recognised, at least "
+            f"{MIN_RECOGNIZED_SHARE:.0%} are required ({sentence!r} was recognised as {recognized!r})"
         )
 
 
-def recognized_share(sentence: str, understood: str, language: str) -> float:
-    """The share of a sentence's words of three letters and more that are among what was understood.
+def recognized_share(sentence: str, recognized: str, language: str) -> float:
+    """Return the share of a sentence's words of three letters and more that occur in the recognised text.
 
-    Where words are not set apart every character counts; spaces of what was understood count nowhere.
+    In languages without spaces every character counts as a word. Spaces of the recognised text are ignored.
     """
     if language in _UNSPACED:
         words = re.findall(r"\w", sentence)
     else:
         words = re.findall(r"\w{3,}", sentence.casefold())
-    letters = "".join(re.findall(r"\w", understood.casefold()))
+    letters = "".join(re.findall(r"\w", recognized.casefold()))
     return sum(word in letters for word in words) / len(words)
 
 
@@ -130,11 +129,11 @@ def _loudness(samples: Samples) -> float:
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
-async def _understood(recognizer: Recognizer, samples: Samples, rate: int, language: str) -> str:
+async def _recognize(recognizer: Recognizer, samples: Samples, rate: int, language: str) -> str:
     resampler = Resampler(rate, recognizer.info.sample_rate)
 
     async def audio() -> AsyncIterator[Samples | Mark]:
         yield np.concatenate((resampler.feed(samples), resampler.finish()))
 
-    async with aclosing(recognizer.recognize(audio(), language)) as told:
-        return " ".join([event.text async for event in told if isinstance(event, RecognizedWord)])
+    async with aclosing(recognizer.recognize(audio(), language)) as events:
+        return " ".join([event.text async for event in events if isinstance(event, RecognizedWord)])

@@ -1,20 +1,19 @@
-"""What can go wrong between a request and its speech.
+"""Errors of the speech core.
 
-One small hierarchy. Dialects translate it into the words of their protocol; ``str(error)`` is
-always a sentence fit for a client: it names the field and the limit, never a path or a traceback.
+Protocols map them to their own error messages. ``str(error)`` is fit for a client: it names the field and the
+limit, never a path or a traceback.
 """
 
 
 class SpeechError(Exception):
-    """Any failure of the speech core that a client may be told about."""
+    """Base of all errors that may be reported to a client."""
 
 
 class InvalidRequest(SpeechError):
     """A request that cannot be spoken as it stands.
 
-    ``field`` is the request's field (``text``, ``speed``, ``reference`` …), so that a dialect can
-    put its own name for it in front; ``reason`` is the rest of the sentence.
-    """
+    ``field`` is the request's field (``text``, ``speed``, ``reference`` …), which a protocol may replace by
+    its own name for it; ``reason`` is the rest of the sentence."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -31,7 +30,7 @@ class TextTooLong(InvalidRequest):
 
 
 class UnknownVoice(InvalidRequest):
-    """No voice of that name."""
+    """No voice has that id."""
 
     def __init__(self, voice: str) -> None:
         super().__init__("voice", f"unknown voice {voice!r}")
@@ -39,7 +38,7 @@ class UnknownVoice(InvalidRequest):
 
 
 class NameTaken(InvalidRequest):
-    """A voice cannot be called so: another one is."""
+    """Another voice has that name."""
 
     def __init__(self, name: str) -> None:
         super().__init__("name", f"there is a voice {name!r} already: delete it, or choose another")
@@ -47,7 +46,7 @@ class NameTaken(InvalidRequest):
 
 
 class UnsupportedLanguage(InvalidRequest):
-    """A language that no engine at hand speaks, or that nobody knows."""
+    """A language that no engine supports, or that does not exist."""
 
     def __init__(self, language: str, known: str = "") -> None:
         hint = f" (known: {known})" if known else ""
@@ -56,11 +55,11 @@ class UnsupportedLanguage(InvalidRequest):
 
 
 class Busy(SpeechError):
-    """Too many sessions or waiting syntheses; the client may try again later."""
+    """Too many sessions or waiting segments; the client may try again later."""
 
 
 class RateLimited(Busy):
-    """More sessions than one client may open (``limit`` in a minute)."""
+    """A client opened more sessions than the limit allows (``limit`` per minute)."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"too many requests (at most {limit} a minute)")
@@ -68,7 +67,7 @@ class RateLimited(Busy):
 
 
 class TimedOut(SpeechError):
-    """The client waited longer than the server's limit (``seconds``) for its speech."""
+    """The client waited longer for its audio than the limit allows (``seconds``)."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the speech was not ready in time (at most {seconds:g} s)")
@@ -76,9 +75,9 @@ class TimedOut(SpeechError):
 
 
 class EngineFailed(SpeechError):
-    """An engine broke while it spoke. The cause is logged, never sent.
+    """An engine failed during synthesis or recognition. The cause is logged, never sent.
 
-    ``told``: whether the engine has logged it already.
+    ``logged``: whether the engine has logged it already.
     """
 
     def __init__(self, message: str, *, logged: bool = False) -> None:
@@ -87,15 +86,15 @@ class EngineFailed(SpeechError):
 
 
 class EngineUnavailable(SpeechError):
-    """An engine cannot start here; the sentence holds the reason and the cure."""
+    """An engine cannot start; the message holds the reason and the remedy."""
 
 
 class StoreUnavailable(SpeechError):
-    """The kept voices cannot be read here; the sentence holds the reason and the cure."""
+    """The stored voices cannot be read; the message holds the reason and the remedy."""
 
 
 class SpeechCancelled(SpeechError):
-    """The speech was ended by its own client."""
+    """The client cancelled the session, or the server stopped."""
 
     def __init__(self) -> None:
         super().__init__("cancelled")

@@ -1,4 +1,4 @@
-"""An engine that starts while others speak, and joins them once it has shown that it speaks, too."""
+"""An engine that is loaded in the background, and joins the service once it has passed a trial."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ LateEngineState = Literal["loading", "trying", "speaking", "failed"]
 
 
 class LateEngine:
-    """Starts an engine behind the speech, tries it, and has it admitted.
+    """Loads an engine in the background, runs a trial of it, and hands it to the service.
 
-    Whatever goes wrong is logged once, with a cure, and those who speak already go on.
+    A failure is logged once, with a remedy; the other engines are not affected.
     """
 
     def __init__(self, name: str, engine: Engine, recognizer: Recognizer, language: str) -> None:
-        """name: the engine's; recognizer: who has to understand it, not started and of nobody else's use;
-        language: BCP 47, in which it is tried if it speaks that."""
+        """name: the engine's; recognizer: recognises the trial's speech, not started, for this use alone;
+        language: BCP 47 tag of the trial, if the engine supports it.
+        """
         self.name = name
         self.state: LateEngineState = "loading"
         self._engine = engine
@@ -34,11 +35,11 @@ class LateEngine:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, admit: Callable[[Engine], None]) -> None:
-        """Start in the background; ``admit`` is called between two steps of the loop once it speaks."""
+        """Start in the background; ``admit`` is called with the engine once it has passed the trial."""
         self._task = asyncio.create_task(self._run(admit), name=f"{self.name} joins")
 
     async def stop(self) -> None:
-        """Give up, if it has not joined. A thread that loads the model may go on (see ``state``)."""
+        """Give up, if the engine has not joined. A thread that loads the model may go on (see ``state``)."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -47,19 +48,19 @@ class LateEngine:
         try:
             await self._engine.start()
             self.state = "trying"
-            await self._tried()
+            await self._run_trial()
             admit(self._engine)
             self.state = "speaking"
         except EngineUnavailable as error:
-            self._failed(str(error))
+            self._fail(str(error))
         except SpeechError as error:
-            self._failed(
-                f"{error}. Hear it alone with --engine {self.name}, or take other files (--model, --codec)"
+            self._fail(
+                f"{error}. Try it alone with --engine {self.name}, or take other files (--model, --codec)"
             )
         except Exception:
-            # Drivers and libraries raise whatever they like, and none of it may take the voice away.
-            log.exception("the %s engine broke while it was loaded or tried", self.name)
-            self._failed("it broke, as the lines above say: mend that, or do without it by --engine kokoro")
+            # Drivers and libraries raise errors of any type, and none of them may end the service.
+            log.exception("the %s engine failed while it was loaded or tried", self.name)
+            self._fail("it failed, see the traceback above: mend that, or do without it by --engine kokoro")
         finally:
             if self.state != "speaking":
                 await self._engine.stop()
@@ -68,15 +69,13 @@ class LateEngine:
             languages = " ".join(sorted(info.default_voices))
             log.info("%s %s has joined, and speaks %s from now on", info.name, info.version, languages)
 
-    async def _tried(self) -> None:
+    async def _run_trial(self) -> None:
         await self._recognizer.start()
         try:
             await run_trial(self._engine, self._recognizer, self._language)
         finally:
             await self._recognizer.stop()
 
-    def _failed(self, reason: str) -> None:
+    def _fail(self, reason: str) -> None:
         self.state = "failed"
-        log.warning(
-            "the %s engine does not join, and the voices that speak already go on: %s", self.name, reason
-        )
+        log.warning("the %s engine does not join; the other engines are not affected: %s", self.name, reason)

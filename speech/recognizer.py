@@ -1,4 +1,4 @@
-"""What a recogniser is to the core: samples in, words and pauses out, while someone speaks."""
+"""Interface of the speech recognisers: samples in, words and pause probabilities out, in real time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Protocol
 from speech.types import Samples
 
 STEP_S = 0.08
-"""Seconds of audio that one ``Step`` stands for."""
+"""Seconds of audio for each ``Step``."""
 
 PAUSE_LENGTHS_S = (0.5, 1.0, 2.0, 3.0)
-"""The lengths of pause, in seconds, whose probability each ``Step`` tells."""
+"""Lengths of pause, in seconds, whose probabilities each ``Step`` has."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecognizedWord:
-    """A word that is decided: its marks attached, no spaces; seconds since the stream began."""
+    """A decided word with its punctuation, without spaces; times in seconds since the stream began."""
 
     text: str
     start_s: float
@@ -26,19 +26,18 @@ class RecognizedWord:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``STEP_S`` more of the audio were taken in; ``index`` counts from 0.
-
-    pauses: for each length of ``PAUSES_S`` the probability, in [0, 1], that the speaker pauses so
-    long from the end of what was said last; 0 while someone speaks. 1 before anybody has.
-    """
+    """``STEP_S`` more of the audio were processed."""
 
     index: int
+    """Counts from 0."""
     pause_probabilities: tuple[float, float, float, float]
+    """For each of ``PAUSE_LENGTHS_S`` the probability, in [0, 1], that a pause of that length follows the
+    last speech; 0 during speech, 1 before any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the audio, which comes back once every word before it is decided."""
+    """A position in the audio, which is yielded once every word before it is decided."""
 
     number: int
 
@@ -48,41 +47,42 @@ RecognitionEvent = RecognizedWord | Step | Mark
 
 @dataclass(frozen=True, slots=True)
 class RecognizerInfo:
-    """What a recogniser can do: hertz of the samples it takes, primary subtags of its languages."""
+    """Description of a recogniser."""
 
     name: str
     version: str
     sample_rate: int
+    """Hertz of the samples that it accepts."""
     languages: frozenset[str]
+    """Primary language subtags."""
 
 
 class Recognizer(Protocol):
-    """Someone who listens. It never blocks the event loop."""
+    """A speech recogniser. It never blocks the event loop."""
 
     @property
     def info(self) -> RecognizerInfo:
-        """Facts; true also before ``start``."""
+        """Description; valid also before ``start``."""
 
     async def start(self) -> None:
-        """Load what is needed. Raises EngineUnavailable with the reason and the cure."""
+        """Load what is needed. Raises EngineUnavailable with the reason and the remedy."""
 
     async def stop(self) -> None:
-        """Free everything; no recognition is under way any more."""
+        """Free everything. Called when no recognition is running."""
 
     def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
-        """Hear ``audio``: pieces of any length, mono, at ``info.sample_rate``, as they come in.
+        """Recognise ``audio``: pieces of any length, mono, at ``info.sample_rate``, as they come in.
 
-        language: a primary subtag of ``info.languages``, or None to tell it from the speech.
+        language: a primary subtag of ``info.languages``, or None to detect it from the speech.
 
-        Yields a ``Step`` for each ``STEP_S`` of audio, in order, as soon as it is there; words in
-        order, none of which is ever taken back; and each mark once the words before it are decided,
-        which takes some audio behind it, or the end of ``audio``. Where a pause is likely the words
-        before it come first: no Step whose probability of a 2 s pause is 0.6 or more comes before
-        the last word that was said. Audio that is there already is heard faster than it was spoken,
-        as far as the cores allow, and is asked for no faster than it is heard. At the end of
-        ``audio`` all that was said is decided, and the generator ends.
+        Yields a ``Step`` for each ``STEP_S`` of audio, in order, as soon as it is there; words in order, none
+        of which is ever taken back; and each mark once the words before it are decided, which takes some
+        audio behind it, or the end of ``audio``. Where a pause is likely the words before it come first: no
+        Step whose probability of a 2 s pause is 0.6 or more comes before the last word that was spoken. Audio
+        that is there already is processed faster than real time, as far as the cores allow, and is pulled no
+        faster than it is processed. At the end of ``audio`` all words are decided, and the generator ends.
 
         Cancelling the awaiting task or closing the generator stops the work within one step of the
         model. Raises EngineFailed.

@@ -1,4 +1,4 @@
-"""The limits of a request, and the one place where they are checked."""
+"""Limits of the service and of a request's fields, and their validation."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ DEFAULT_MAX_TOKENS = 1200
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one server takes on.
-
-    max_text: characters of one session; max_sessions: sessions open at once; max_waiting:
-    sessions whose first segment may wait for an engine place; ahead_s: seconds of audio an engine
-    may be ahead of its reader; rate_per_minute: sessions a minute and client, 0 is no limit;
-    request_timeout_s: seconds that a client may have to wait in all for the audio of a text that is
-    whole, 0 is no limit; max_concurrent: segments that one engine speaks at once, None is as many
-    as it has places.
-    """
+    """Limits of a service."""
 
     max_text: int = 10_000
+    """Characters of one session."""
     max_sessions: int = 4096
+    """Open sessions."""
     max_waiting: int = 1000
+    """Sessions whose first segment may wait for a slot."""
     ahead_s: float = 30.0
+    """Seconds of audio by which synthesis may be ahead of its reader."""
     rate_per_minute: int = 0
+    """Sessions per minute and client; 0 for no limit."""
     request_timeout_s: float = 600.0
+    """Seconds for which a client may wait in all for the audio of a complete text; 0 for no limit."""
     max_concurrent: int | None = None
+    """Segments that one engine synthesizes at the same time; None for ``EngineInfo.max_concurrency``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Range:
     high: float
 
     def check(self, field: str, value: float) -> None:
-        """Raise InvalidRequest unless ``value`` is within the range, as NaN is not."""
+        """Raise InvalidRequest unless ``value`` is within the range; NaN is not."""
         if not self.low <= value <= self.high:
             raise InvalidRequest(field, f"must be between {self.low:g} and {self.high:g}")
 
@@ -63,10 +62,9 @@ RANGES = {
 
 
 def validate(request: SpeechRequest) -> None:
-    """Check every field that has a range or a list.
+    """Validate every field except voice and language, which the catalogue resolves.
 
-    Raises InvalidRequest with the field's name and its limit, of an emotion or lexicon too. Voice and
-    language are resolved, and so checked, by the catalogue.
+    Raises InvalidRequest with the field's name and its limit.
     """
     numbers = {
         "speed": request.speed,
@@ -81,7 +79,7 @@ def validate(request: SpeechRequest) -> None:
     for field, value in numbers.items():
         if value is not None:
             RANGES[field].check(field, value)
-    # Clients send a speed of 1 whatever else they ask for.
+    # Clients send a speed of 1 by default, with a duration too.
     if request.duration_s is not None and request.speed not in (None, 1.0):
         raise InvalidRequest(
             "duration_s", "cannot be given together with a speed: it tells how fast to speak"
@@ -91,9 +89,9 @@ def validate(request: SpeechRequest) -> None:
 
 
 def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
-    """Names of the fields that were given and are of no use to the engine.
+    """Return the names of the fields that were given and are of no use to the engine.
 
-    A lexicon is, where an entry has nothing but IPA and the engine takes none.
+    They include the lexicon where an entry has nothing but IPA and the engine does not accept IPA.
     """
     sampling = request.sampling
     given = {

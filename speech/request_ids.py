@@ -1,7 +1,7 @@
-"""One id for all that is done for a request, from its socket to its engine: it stands in every log line.
+"""The request id that stands in every log line, from the socket to the engine.
 
-It travels by itself into the tasks and threads that are started for the request; into another process or
-machine it goes with the segment (``Segment.request_id``).
+It is a context variable, which tasks and threads inherit; to another process or machine it is sent with the
+segment (``Segment.request_id``).
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ _current: ContextVar[str] = ContextVar("request id", default="")
 
 
 def new() -> str:
-    """An id that no other connection of this server has: eight hexadecimal digits."""
+    """Return a new id: eight random hexadecimal digits."""
     return secrets.token_hex(4)
 
 
 def current() -> str:
-    """The id of what is being done now; empty where it is done for nobody in particular."""
+    """Return the id of the current task's request; empty where there is none."""
     return _current.get()
 
 
 @contextmanager
 def bind(request_id: str) -> Iterator[None]:
-    """What is done inside, and what is started there, is done for ``request_id``."""
+    """Set the id for the body, and the tasks that are started in it."""
     before = _current.set(request_id)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The plain data that passes between dialects, the core and engines.
+"""The plain data that passes between protocols, the core and engines.
 
 Everything here is frozen, holds no resource and can be pickled: an engine may live in another
 process or on another machine.
@@ -34,44 +34,38 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """How alike two voices sound: the cosine of their speaker embeddings, at most 1.
-
-    before: of the single voice that comes nearest; now: of what speaks instead; measured: whether it was
-    measured on speech, or is foreseen.
-    """
+    """Similarity of two voices: the cosine of their speaker embeddings, at most 1."""
 
     before: float
+    """Of the nearest single voice of the engine."""
     now: float
+    """Of the mix of voices that is used instead."""
     measured: bool
+    """Whether it was measured on speech; otherwise it is predicted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """What an engine took from a recording, to speak like it.
-
-    engine: its name; model: what made it and in which version, ``EngineInfo.embedder``: nothing else can read
-    it; values: float32 [n], n at most ``MAX_EMBEDDING_VALUES``, which mean something to that model only;
-    similarity: by primary language subtag, of engines that can only come near.
-    """
+    """Speaker embedding of a recording, made by one engine for its own use."""
 
     engine: str
     model: str
+    """``EngineInfo.embedding_model`` of the engine; no other model can read the values."""
     values: Samples
+    """Float32 [n], n at most ``MAX_EMBEDDING_VALUES``."""
     similarity: Mapping[str, Similarity] = field(default_factory=dict)
+    """By primary language subtag, of an engine that only approximates a voice."""
 
 
 MAX_EMBEDDING_VALUES = 4096
-"""Numbers of an embedding at most."""
+"""Most values of an embedding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """Characters ``[start, end)`` of a text, spoken from ``start_s`` to ``end_s``.
 
-    Characters are code points; times are seconds of output audio. marks: when each of the characters
-    begins, from ``start_s`` on and never falling; empty where nobody knows better than that they
-    share the time evenly. said: what was said for them, "veintiuno" for "21", and "" for what is not said;
-    None where nobody tells (an engine's spans).
+    Characters are code points; times are seconds of output audio.
     """
 
     start: int
@@ -79,12 +73,15 @@ class Span:
     start_s: float
     end_s: float
     character_starts: tuple[float, ...] = ()
+    """Time at which each character begins, never falling; empty where they share the time evenly."""
     spoken_form: str | None = field(default=None, compare=False)
+    """The spoken characters, "veintiuno" for "21", and "" for what is not spoken; None in an engine's
+    spans."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pronunciation:
-    """Characters ``[start, end)`` of a text, to be said as ``ipa`` says (IPA, stress marks and all)."""
+    """Pronunciation of the characters ``[start, end)`` of a text, in IPA with stress marks."""
 
     start: int
     end: int
@@ -93,38 +90,36 @@ class Pronunciation:
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """How something is said, against how its voice says it by itself.
-
-    rate: times as fast; pitch: semitones higher; pitch_range: times as far from the voice's mean, in
-    semitones; loudness: decibels louder; brightness: decibels more above 2 kHz; pauses: times as long
-    between segments (what ``rate`` does to them not counted).
-    """
+    """Speaking style, relative to the voice's own."""
 
     rate: float = 1.0
+    """Factor of the speed."""
     pitch: float = 0.0
+    """Semitones added."""
     pitch_range: float = 1.0
+    """Factor of the pitch's distance from the voice's mean, in semitones."""
     loudness: float = 0.0
+    """Decibels added."""
     brightness: float = 0.0
+    """Decibels added above 2 kHz."""
     pauses: float = 1.0
+    """Factor of the pauses between segments, apart from the effect of ``rate``."""
 
 
 NEUTRAL = Prosody()
-"""As the voice says it by itself."""
+"""The voice's own style."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeechChunk:
-    """Some audio, and which characters begin to be spoken in it.
-
-    ``start_s`` is the time of the first sample, in seconds since the stream (or, from an engine,
-    the segment) began. ``spans`` point into the segment's text when an engine yields the chunk
-    and into the client's text when a session does.
-    """
+    """Audio, and the spans of the text that begin in it."""
 
     samples: Samples
     sample_rate: int
     start_s: float
+    """Time of the first sample, in seconds since the stream (from an engine: the segment) began."""
     spans: tuple[Span, ...] = ()
+    """Of the client's text in a session's chunks, of the segment's text in an engine's."""
 
     @property
     def duration_s(self) -> float:
@@ -133,12 +128,12 @@ class SpeechChunk:
 
     @property
     def end_s(self) -> float:
-        """When the chunk's last sample ends, in seconds."""
+        """Time at which the last sample ends, in seconds."""
         return self.start_s + self.duration_s
 
 
 class Boundary(Enum):
-    """What ends a segment, and so how long a reader would pause after it."""
+    """End of a segment, which determines the pause behind it."""
 
     PARAGRAPH = "paragraph"
     SENTENCE = "sentence"
@@ -159,74 +154,77 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """What a client asks for, validated once by ``speech.request.validate``.
+    """A client's request, validated once by ``speech.request.validate``.
 
-    ``None`` means "not given": what was given and is of no use to the engine is named in the
-    answer. The text itself is fed to the session.
-
-    voice: a voice id (``ef_dora``, ``espeak:ar``, ``custom:NAME``); language: a BCP 47 tag; languages: tags
-    of those that the client speaks, in its order, for a text that does not tell its language clearly;
-    emotion: one of ``speech.emotions`` or a blend ("happy:0.5,calm:0.5"); emotion_strength: 0–1 of it;
-    speed: 0.25–4.0; duration_s: how long all of it is to be, in place of a speed; max_tokens: longest
-    speech of one segment, at 50 tokens a second; lexicon: words and how they are said, as
-    ``speech.text.lexicon`` reads them, before those of the server's own; normalize: whether numbers,
-    abbreviations and the like are spelled out; options: what only some engines know.
-    """
+    ``None`` means "not given". Fields that were given and are of no use to the engine are named in the
+    answer. The text itself is fed to the session."""
 
     voice: str | None = None
+    """Voice id: ``ef_dora``, ``espeak:ar``, ``custom:NAME``."""
     language: str | None = None
+    """BCP 47 tag."""
     languages: tuple[str, ...] = ()
+    """BCP 47 tags of the client's languages, in its order: hints for the detection of the text's language."""
     emotion: str | None = None
+    """A name of ``speech.emotions``, or a blend ("happy:0.5,calm:0.5")."""
     emotion_strength: float | None = None
+    """0-1."""
     speed: float | None = None
+    """0.25-4.0."""
     duration_s: float | None = None
+    """Seconds that the whole is to last, in place of a speed."""
     max_tokens: int | None = None
+    """Longest speech of one segment, at 50 tokens a second."""
     lexicon: Mapping[str, str] = field(default_factory=dict)
+    """Words and their pronunciations, as ``speech.text.lexicon`` reads them; before the server's own."""
     normalize: bool = True
+    """Whether numbers, abbreviations and the like are spelled out."""
     sampling: Sampling = Sampling()
     reference: Recording | tuple[Embedding, ...] | None = None
+    """Voice to be imitated."""
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    """Settings that only some engines have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One breath of speech, as an engine gets it.
-
-    text: what is to be said, at least one speakable character, no control characters; voice: an
-    id among the engine's own; language: BCP 47; speed: within the engine's ``speed_range``, the manner's
-    rate included; manner: what of it the engine renders (``EngineInfo.manner``), the rest is neutral;
-    pronunciations: parts of the text that are said otherwise than they are written, in order, where the
-    engine takes IPA;
-    max_seconds: the engine may stop there, the session cuts there in any case. Of a text that is
-    still being written (``WritingEngine.stream``) ``text`` is what is there at the start, and
-    ``boundary`` says nothing. embedding: whom it is to sound like, made by the engine itself; ``voice`` is
-    then who speaks the language otherwise. request_id: for whom it is spoken, as logs name it.
-    """
+    """One segment of text, as an engine gets it."""
 
     text: str
+    """At least one speakable character, no control characters. For ``StreamingInputEngine.stream``: the
+    start."""
     voice: str
+    """Id of one of the engine's own voices."""
     language: str
+    """BCP 47 tag."""
     speed: float = 1.0
+    """Within the engine's ``speed_range``; includes the rate of the prosody."""
     prosody: Prosody = NEUTRAL
+    """The part of it that the engine renders (``EngineInfo.native_prosody``); the rest is neutral."""
     max_seconds: float = 24.0
+    """The engine may stop there; the session cuts there in any case."""
     boundary: Boundary = Boundary.SENTENCE
+    """Meaningless for ``StreamingInputEngine.stream``."""
     pronunciations: tuple[Pronunciation, ...] = ()
+    """In order; empty where the engine does not accept IPA."""
     sampling: Sampling = Sampling()
     embedding: Embedding | None = None
+    """Voice to be imitated, in place of ``voice``; made by the engine itself."""
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     request_id: str = ""
+    """Id of the request in logs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice that clients can name.
-
-    id: unique over all engines; language: BCP 47 tag of the speaker, empty if a kept voice was
-    given none; gender: "female", "male" or ""; engine: who speaks it.
-    """
+    """A voice that clients can name."""
 
     id: str
+    """Unique over all engines."""
     name: str
     language: str
+    """BCP 47 tag; empty for a stored voice without one."""
     engine: str
+    """Name of the engine that speaks it."""
     gender: str = ""
+    """"female", "male" or "" (unknown)."""

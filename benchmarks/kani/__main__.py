@@ -1,10 +1,4 @@
-"""Kani at its published size with random weights: how fast, how exact, how near to what the machine can do.
-
-Beside each other in one run: the makers' code (transformers' generate, and NeMo's decode where
-KANI_JUDGE_PYTHON names the python of an environment that has nemo_toolkit), and ours, asked through
-its scheduler as the engine asks; the memory's bandwidth is probed again and again in between. Random
-weights say nothing that anybody would understand, and take as long as trained ones.
-"""
+"""The Kani model at its published size with random weights: speed, exactness, and the machine's limits."""
 
 from __future__ import annotations
 
@@ -63,14 +57,14 @@ def apart(work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
         return pool.submit(work, *args, **named).result()
 
 
-def told(line: str) -> None:
-    """Progress, apart from the figures."""
+def report(line: str) -> None:
+    """Print progress, apart from the figures."""
     print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """A checkpoint's folder and a codec's archive, and where built files may be kept."""
+    """A checkpoint's folder, a codec's archive, and a folder for built files."""
 
     model: Path
     codec: Path
@@ -78,16 +72,16 @@ class Files:
 
     @classmethod
     def made(cls, folder: Path) -> Files:
-        """Random ones of full size."""
-        told("making weights")
+        """Create random ones of full size."""
+        report("making weights")
         files = cls(folder / "model", folder / "codec.nemo", folder / "cache")
         random_checkpoint.random_checkpoint(files.model, random_checkpoint.FULL, as_trained=True)
         tiny_codec.write(files.codec, tiny_codec.FULL)
         return files
 
     def assembled(self, device: torch.device, precision: str, slots: int) -> KaniModel:
-        """Ours, as the engine puts it together."""
-        told(f"ours, {precision}")
+        """Load our model as the engine does."""
+        report(f"ours, {precision}")
         return load(
             str(self.model),
             str(self.codec),
@@ -96,50 +90,50 @@ class Files:
             slots=slots,
             threads=THREADS,
             cache=self.cache,
-            report=told,
+            report=report,
         )
 
 
 def reference(files: Files, device: torch.device) -> tables.Reference:
-    """The makers' code: the language model in the precision that it loads, and in float32; the codec."""
+    """Time the makers' code: the language model in its loading precision and in float32; the codec."""
     codec = NanoCodecConfig.parse(tiny_codec.config(tiny_codec.FULL))
     layout = Checkpoint(files.model).layout(codebooks=codec.codebooks, codebook_size=codec.codebook_size)
     prompt = streams.prompt(layout, 0)
     generated = {}
     for precision in (torch.bfloat16, torch.float32):
-        told(f"transformers, {precision}")
+        report(f"transformers, {precision}")
         generated[precision] = apart(kani_reference.generated, files.model, precision, device, prompt, layout)
-    told("NeMo")
+    report("NeMo")
     return tables.Reference(generated, kani_reference.nemo_s(files.codec, device, THREADS))
 
 
 def ours(kani: KaniModel, memory: probes.Memory) -> tables.Ours:
-    """All that is timed of ours: the parts first, then streams through the scheduler."""
+    """Time our model: the parts first, then sequences through the scheduler."""
     device = kani.model.device
 
     def probe() -> None:
         apart(memory.probe)
 
     probe()
-    told("parts")
+    report("parts")
     prefill_s = apart(parts.prefill_s, kani)
     steps_s = apart(parts.step_s, kani, STEPS[device.type])
     frames_s = apart(parts.codec_frame_s, kani, SHAPES[device.type])
     kani.scheduler.start()
-    told("one stream")
+    report("one stream")
     alone = []
     Listening(kani, 0, FRAMES).wait()
     for seed in range(ALONE_ROUNDS):
         probe()
         alone.append(Listening(kani, seed, ALONE_FRAMES).wait())
-    told("first audio")
+    report("first audio")
     firsts_s = streams.first_audio(kani, FIRSTS)
     together: dict[int, Together] = {}
     for count in COUNTS[device.type]:
-        told(f"{count} streams")
+        report(f"{count} streams")
         probe()
         together[count] = streams.together(kani, count, FRAMES)
-    told("cancels")
+    report("cancels")
     cancels = streams.cancels(kani, CANCELS)
     kani.scheduler.stop()
     probe()
@@ -156,20 +150,20 @@ def ours(kani: KaniModel, memory: probes.Memory) -> tables.Ours:
 
 
 def floor(kani: KaniModel, memory: probes.Memory) -> tables.Floor:
-    """The least time that this machine allows, for the precisions at hand."""
-    told("peak")
+    """The least time that this machine allows, for the available precisions."""
+    report("peak")
     products, convolutions = kani.precision.split(", codec ")
     return tables.Floor(
         bytes_a_step=probes.weights_a_step(kani) * getattr(torch, products).itemsize,
         bytes_a_second=memory.bytes_a_second,
-        bandwidth=memory.told(),
+        bandwidth=memory.describe(),
         operations_a_frame=probes.codec_operations(kani.codec.config),
         operations_a_second=apart(probes.peak, kani.model.device, getattr(torch, convolutions)),
     )
 
 
 def exactness(files: Files, device: torch.device) -> tables.Exactness:
-    """Every precision against transformers' float32, on the CPU; the codec's against its own float32."""
+    """Compare every precision with transformers' float32, on the CPU; the codec's with its own float32."""
     exact = files.assembled(device, "float32", 1)
     prompt = streams.prompt(exact.layout, 0)
     said = kani_exactness.speech(exact.layout, kani_exactness.FRAMES)

@@ -1,4 +1,4 @@
-"""How far the faster precisions are from float32, on the same weights."""
+"""Differences of the faster precisions from float32, on the same weights."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ FRAMES = 52
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
-    """Of logits to a reference's: cosine, the mean and the least of all positions, and the share of
-    positions at which the likeliest code is the same."""
+    """Logits against a reference's."""
 
-    cosine: float
-    least: float
-    equal: float
+    cosine: float  # mean over all positions
+    least: float  # lowest cosine
+    equal: float  # share of positions with the same most likely code
 
     @classmethod
     def of(cls, found: Sequence[torch.Tensor], reference: Sequence[torch.Tensor]) -> Closeness:
@@ -43,7 +42,7 @@ def speech(layout: TokenLayout, frames: int) -> list[int]:
 
 
 def legal(logits: torch.Tensor, prompt: int, layout: TokenLayout) -> list[torch.Tensor]:
-    """Of a whole vocabulary's logits [tokens, vocabulary], what is legal behind the prompt, as ``rated``."""
+    """Legal logits after the prompt, of a complete vocabulary's [tokens, vocabulary], as ``rated``."""
     found = []
     for number, row in enumerate(logits[prompt - 1 : -1]):
         start, end = layout.codebook_range(number % layout.codebooks)
@@ -56,7 +55,7 @@ def legal(logits: torch.Tensor, prompt: int, layout: TokenLayout) -> list[torch.
 
 @torch.inference_mode()
 def rated(model: LanguageModel, prompt: Sequence[int], said: Sequence[int]) -> list[torch.Tensor]:
-    """Logits of the legal codes at each token of ``said``, read in one by one behind the prompt."""
+    """Logits of the legal codes at each token of ``said``, decoded one by one after the prompt."""
     state = model.new_state(1)
     tokens = torch.tensor([prompt], device=model.device)
     hidden = model.prefill(tokens, [len(prompt)], state, 0)
@@ -71,7 +70,7 @@ def rated(model: LanguageModel, prompt: Sequence[int], said: Sequence[int]) -> l
 
 @torch.inference_mode()
 def noise_db(codec: NanoCodec, reference: NanoCodec) -> float:
-    """Signal-to-noise ratio of the one codec's samples against the other's, in decibels."""
+    """Signal-to-noise ratio of one codec's samples against another's, in decibels."""
     frames = torch.randint(0, reference.config.codebook_size, (1, FRAMES, reference.config.codebooks))
     slots = torch.zeros(1, dtype=torch.long)
     samples = []

@@ -1,8 +1,4 @@
-"""How long NeMo's own decode takes, run by the python of an environment that has nemo_toolkit.
-
-``python -P kani_nemo.py ARCHIVE.nemo DEVICE THREADS OUT.json FRAMES…`` writes the median of five
-calls for each number of frames, as {"FRAMES": seconds}.
-"""
+"""Times NeMo's own decode, run by the Python of an environment with nemo_toolkit."""
 
 from __future__ import annotations
 

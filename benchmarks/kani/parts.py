@@ -1,7 +1,4 @@
-"""How long Kani's parts take by themselves: a prompt, a decode step, a frame of the codec.
-
-The scheduler must not have been started: these call the runner in its place.
-"""
+"""Times Kani's parts: a prompt, a decode step, a frame of the codec."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""What the machine can do at best: memory bandwidth, matrix products, and the floor they set for Kani.
-
-A step of the language model has to read all its weights once; a frame of the codec has to be
-multiplied. Nothing that computes with these weights in these precisions is faster.
-"""
+"""The machine's limits: memory bandwidth, matrix products, and the least time they set for Kani."""
 
 from __future__ import annotations
 
@@ -25,13 +21,13 @@ _ROUNDS = 6
 
 
 def settle(device: torch.device) -> None:
-    """Wait until ``device`` has done all that it was told to."""
+    """Wait until ``device`` has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def best_s(work: Callable[[], object], device: torch.device, rounds: int = _ROUNDS) -> float:
-    """Seconds of the fastest of so many rounds, after one that doesn't count."""
+    """Seconds of the fastest of ``rounds`` rounds, after a warm-up."""
     work()
     times = []
     for _ in range(rounds):
@@ -44,10 +40,10 @@ def best_s(work: Callable[[], object], device: torch.device, rounds: int = _ROUN
 
 
 class Memory:
-    """Reads much more memory than any cache holds, and remembers how fast that went each time."""
+    """Measures memory bandwidth by reading much more than any cache holds."""
 
     def __init__(self, device: torch.device, cache: Path) -> None:
-        """cache: where the compiled probe is kept. Without a compiler, a sum is what reads."""
+        """cache: folder of the compiled probe. Without a compiler a sum is measured."""
         self._device = device
         self._library = load(cache) if device.type == "cpu" else None
         self._numbers = torch.ones(_READ_BYTES[device.type] // 4, device=device)
@@ -56,17 +52,17 @@ class Memory:
 
     @torch.inference_mode()
     def probe(self) -> None:
-        """Read it all, with as many threads as torch has; the best of six."""
+        """Read it all with torch's number of threads; the best of six."""
         read = partial(self._library.probe, self._numbers) if self._library else self._numbers.sum
         self.measured.append(self._numbers.nbytes / best_s(read, self._device))
 
     @property
     def bytes_a_second(self) -> float:
-        """The middle one of all probes so far."""
+        """Median of all probes so far."""
         return sorted(self.measured)[len(self.measured) // 2]
 
-    def told(self) -> str:
-        """The bandwidth and its range in words."""
+    def describe(self) -> str:
+        """The bandwidth and its range, as text."""
         giga = [value / 1e9 for value in self.measured]
         return f"{self.bytes_a_second / 1e9:.0f} GB/s ({min(giga):.0f}–{max(giga):.0f} in {len(giga)} probes)"
 
@@ -97,7 +93,7 @@ def weights_a_step(kani: KaniModel) -> int:
 
 
 def codec_operations(config: NanoCodecConfig) -> int:
-    """Floating-point operations of one frame of the codec; a multiplication and an addition are two."""
+    """Floating-point operations of one frame of the codec; a multiply-add counts as two."""
     channels, steps = config.base_channels, 1
     multiplied = channels * config.codebooks * len(config.levels) * config.first_kernel
     for rate in config.rates:

@@ -1,4 +1,4 @@
-"""What the makers' code does with the same weights: transformers' ``generate`` and NeMo's decode."""
+"""Times and logits of the makers' code with the same weights: transformers' ``generate``, NeMo's decode."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def quiet() -> None:
 def generated(
     folder: Path, precision: torch.dtype, device: torch.device, prompt: Sequence[int], layout: TokenLayout
 ) -> Generated:
-    """Time ``generate``, with the sampling that the makers' code asks for; the best of two rounds."""
+    """Time ``generate`` with the makers' sampling settings; the best of two rounds."""
     model = Lfm2ForCausalLM.from_pretrained(folder, dtype=precision).to(device).eval()
     tokens = torch.tensor([prompt], device=device)
     default = Sampling()

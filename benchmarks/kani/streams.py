@@ -1,4 +1,4 @@
-"""Utterances asked of Kani's scheduler, as the engine asks, and when their audio came."""
+"""Times utterances through Kani's scheduler, submitted as the engine does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from kani.loader import KaniModel
 from kani.runner import Samples
 from kani.sampler import Sampling
-from kani.scheduler import End, Ending, Utterance
+from kani.sequence import End, Ending, Utterance
 from kani.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
 
 PROMPT_TOKENS = 60
@@ -22,10 +22,10 @@ _MOMENT_S = 0.2
 
 
 class Listening:
-    """One utterance, asked for now. All times are seconds since then.
+    """One utterance, submitted now. All times are seconds since then.
 
-    arrivals_s, durations_s: when each piece came, and its length; ``first`` is set with the first,
-    ``over`` when no more comes; steps_at_first, steps_at_end: frames that the scheduler had made then.
+    arrivals_s, durations_s: arrival and length of each piece; ``first`` is set with the first, ``over`` at
+    the end; steps_at_first, steps_at_end: the scheduler's frame counter then.
     """
 
     def __init__(self, kani: KaniModel, seed: int, frames: int) -> None:
@@ -57,13 +57,13 @@ class Listening:
         self._kani.scheduler.acknowledge(self.stream, len(event))
 
     def wait_first(self) -> Listening:
-        """Until something is heard. Raises RuntimeError if nothing is."""
+        """Wait for the first audio. Raises RuntimeError if there is none."""
         if not self.first.wait(_PATIENCE_S):
             raise RuntimeError("a stream was never heard")
         return self
 
     def wait(self) -> Listening:
-        """Until all has come. Raises RuntimeError if it did not end as it should."""
+        """Wait for the end. Raises RuntimeError for an unexpected ending."""
         if not self.over.wait(_PATIENCE_S) or self.end is None:
             raise RuntimeError("a stream never ended")
         if self.end.ending not in (Ending.FINISHED, Ending.MAX_LENGTH):
@@ -71,24 +71,24 @@ class Listening:
         return self
 
     def cancel(self) -> None:
-        """Ask for no more, and wait until the slot is free."""
+        """Cancel, and wait until the slot is free."""
         self._kani.scheduler.cancel(self.stream)
         if not self.over.wait(_PATIENCE_S):
             raise RuntimeError("a cancelled stream never ended")
 
     @property
     def audio_s(self) -> float:
-        """Audio that came."""
+        """Seconds of audio received."""
         return sum(self.durations_s)
 
     @property
     def real_time_factor(self) -> float:
-        """Time for a second of audio, from the first piece on."""
+        """Seconds per second of audio, from the first piece on."""
         return (self.arrivals_s[-1] - self.arrivals_s[0]) / (self.audio_s - self.durations_s[0])
 
     @property
     def stalled(self) -> bool:
-        """Whether somebody who plays each piece as it comes would have heard a gap."""
+        """Tell if immediate playback would have had a gap."""
         heard = self.arrivals_s[0]
         for arrival, duration in zip(self.arrivals_s, self.durations_s, strict=True):
             if arrival > heard:
@@ -106,7 +106,7 @@ def prompt(layout: TokenLayout, seed: int) -> list[int]:
 
 
 def first_audio(kani: KaniModel, times: int) -> list[float]:
-    """Seconds to the first piece of streams that run alone, each cancelled once it was heard."""
+    """Seconds to the first audio of solo sequences, each cancelled then."""
     found = []
     for seed in range(times):
         listening = Listening(kani, seed, kani.runner.max_frames).wait_first()
@@ -117,23 +117,22 @@ def first_audio(kani: KaniModel, times: int) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Streams that were asked for at the same time: how many, audio of all, seconds until the last
-    ended, seconds to the first piece of each, and how many of them had a gap."""
+    """Sequences submitted at the same time."""
 
-    streams: int
-    audio_s: float
-    wall_s: float
-    first_s: Sequence[float]
-    stalled: int
+    streams: int  # their number
+    audio_s: float  # audio of all
+    wall_s: float  # until the last ended
+    first_s: Sequence[float]  # first audio of each
+    stalled: int  # number of sequences with a gap
 
     @property
     def throughput(self) -> float:
-        """Audio seconds a second, prompts included."""
+        """Audio seconds per second, prompts included."""
         return self.audio_s / self.wall_s
 
 
 def together(kani: KaniModel, count: int, frames: int) -> Together:
-    """So many streams of so many frames at once."""
+    """Run ``count`` sequences of ``frames`` frames at once."""
     begun = time.perf_counter()
     streams = [Listening(kani, seed, frames) for seed in range(count)]
     audio_s = sum(stream.wait().audio_s for stream in streams)

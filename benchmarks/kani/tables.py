@@ -1,4 +1,4 @@
-"""What ``benchmarks.kani`` found, as tables: the goals first, then what they are made of."""
+"""Prints the results of ``benchmarks.kani`` as tables: the goals first, then their parts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reference:
     nemo: Mapping[int, float] | None
 
     def real_time_factor(self, precision: torch.dtype) -> float | None:
-        """In the middle of speech, prompt left out; None without NeMo."""
+        """Of speech without its prompt; None without NeMo."""
         if self.nemo is None:
             return None
         chunk_s = CHUNK / FRAMES_A_SECOND
@@ -61,18 +61,17 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What was timed of ours, in seconds: a prompt; a decode step by streams; a frame of the codec by
-    (streams, frames) of a call; real-time factors and first audio of one stream; many streams by
-    their number; steps from a cancel until its slot was free, and until the next stream was heard."""
+    """Times of our model, in seconds."""
 
     precision: str
-    prefill_s: float
-    steps_s: Mapping[int, float]
-    frames_s: Mapping[tuple[int, int], float]
-    real_time_factors: Sequence[float]
-    firsts_s: Sequence[float]
-    together: Mapping[int, Together]
+    prefill_s: float  # of one prompt
+    steps_s: Mapping[int, float]  # a decode step, by number of sequences
+    frames_s: Mapping[tuple[int, int], float]  # a frame of the codec, by (sequences, frames) of a call
+    real_time_factors: Sequence[float]  # of one sequence
+    firsts_s: Sequence[float]  # first audio of one sequence
+    together: Mapping[int, Together]  # by number of sequences
     cancels: Sequence[tuple[int, int]]
+    """Steps from a cancel until the slot was free, and until the next audio"""
 
     @property
     def real_time_factor(self) -> float:
@@ -87,7 +86,7 @@ class Ours:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What a decode step has to read and a frame to compute, and how fast the machine does either."""
+    """Bytes that a decode step reads, operations of a frame, and the machine's rates."""
 
     bytes_a_step: int
     bytes_a_second: float
@@ -97,7 +96,7 @@ class Floor:
 
     @property
     def step_s(self) -> float:
-        """Of one decode step, however many streams."""
+        """Of one decode step, for any number of sequences."""
         return self.bytes_a_step / self.bytes_a_second
 
     @property
@@ -107,21 +106,21 @@ class Floor:
 
     @property
     def real_time_factor(self) -> float:
-        """Of one stream, the one after the other."""
+        """Of one sequence, one part after the other."""
         return self.step_s * TOKENS_A_SECOND + self.frame_s * FRAMES_A_SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class Exactness:
-    """Logits at so many positions against transformers' float32, and the codec's noise in decibels."""
+    """Differences from transformers' float32, and the codec's noise in decibels."""
 
-    positions: int
+    positions: int  # number of positions compared
     logits: Mapping[str, Closeness]
     noise_db: Mapping[str, float]
 
 
 def show(device: torch.device, threads: int, theirs: Reference, ours: Ours, floor: Floor) -> None:
-    """Print all that is about speed."""
+    """Print everything about speed."""
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"the CPU, {threads} threads"
     print(f"On {where}; ours in {ours.precision}; memory read at {floor.bandwidth}.\n")
     rows = _goals_cuda(ours) if device.type == "cuda" else _goals_cpu(theirs, ours, floor.bytes_a_second)
@@ -145,7 +144,7 @@ def show(device: torch.device, threads: int, theirs: Reference, ours: Ours, floo
 
 
 def show_exactness(exact: Exactness) -> None:
-    """Print how near to float32 the faster precisions are."""
+    """Print the differences of the faster precisions from float32."""
     print(f"Logits of the legal codes at {exact.positions} positions against transformers' in float32:\n")
     rows = []
     for name, found in exact.logits.items():
@@ -175,7 +174,7 @@ def _judged(measure: str, goal: str, found: str, reached: bool | None) -> list[s
 
 
 def _goal_here(fast: float, slow: float, bytes_a_second: float) -> float:
-    """Between a goal's two values, as this host's memory is between the two hosts' that they are for."""
+    """Interpolate a goal between two hosts by this host's memory bandwidth."""
     share = min(max((bytes_a_second - SLOW) / (FAST - SLOW), 0.0), 1.0)
     return slow + (fast - slow) * share
 

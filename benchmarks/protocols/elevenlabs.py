@@ -1,10 +1,9 @@
-"""ElevenLabs' stream-input with Kokoro: how soon it is heard while it is written, and how true its times are.
+"""Latency and character times of ElevenLabs' stream-input with Kokoro.
 
-Parts: first (from the moment the first clause is complete to the first audio, text coming word by word),
-formats (the first byte of MP3 and Opus beside that of PCM, in turn), times (each character's time against the
-spans that the engine gave, by every way clients count, and the last one's end against the audio's),
-interruption (the first sound of an answer after close_context of the one before it, beside that of one from
-silence).
+Parts: first (from the end of the first clause to the first audio, with text sent word by word), formats
+(first byte of MP3 and Opus against PCM, in turn), times (each character's time against the engine's spans, by
+every way clients count, and the end of the last one against the audio's), interruption (first audio of an
+answer after close_context of the previous one, against one from silence).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from tests.clients.elevenlabs.wire import BOS, EOS, Character, ReceivedSpeech, c
 from tests.clients.voxcpm.wire import opened as voxcpm
 
 WORD_S = 0.04
-"""How long a language model takes for a word; 25 a second."""
+"""Time of a language model for a word: 25 words a second."""
 
 CLAUSE_ENDS = (",", ";", ":", ".", "?", "!", "…")
 WARM = 3
@@ -51,7 +50,7 @@ class _First:
 
 
 async def _first(url: str, language: str, text: str) -> _First:
-    """One sentence, word by word."""
+    """Measure one sentence, sent word by word."""
     words = [f"{word} " for word in text.split()]
     async with connect_client(url, voice=DEFAULT_VOICES[language], output_format=f"pcm_{RATE}") as client:
         await client.send(BOS)
@@ -77,7 +76,7 @@ async def _first(url: str, language: str, text: str) -> _First:
 
 
 def first() -> None:
-    """How soon a text is heard that is being written."""
+    """Measure the first audio of incremental text."""
     groups = {"ends within six words": WITH_EARLY_PHRASE, "ends later": WITHOUT_EARLY_PHRASE}
 
     async def run(url: str) -> list[list[str]]:
@@ -118,7 +117,7 @@ async def _first_byte(url: str, language: str, text: str, name: str) -> float:
 
 
 def formats() -> None:
-    """How much later than PCM the other formats begin."""
+    """Measure the delay of the other formats against PCM."""
 
     async def run(url: str) -> dict[str, list[float]]:
         sentences = mixed(WITH_EARLY_PHRASE)
@@ -142,19 +141,19 @@ def formats() -> None:
 
 
 def _read(way: str, heard: ReceivedSpeech) -> list[Character]:
-    """The characters of a stream, by one way to count."""
+    """Return the characters of a stream, by one way to count."""
     if way == SINCE_START:
         return heard.absolute()
     return heard.summed() if way == ADDED_UP else heard.audio_relative(RATE)
 
 
 def _off(characters: Sequence[Character], rows: Sequence[Sequence[float]]) -> list[float]:
-    """How far each span's first character is from the engine's own time, in seconds."""
+    """Return the error of each span's first character against the engine's time, in seconds."""
     return [abs(characters[int(start)].start / 1000 - start_s) for start, _, start_s, _ in rows]
 
 
 def times() -> None:
-    """How true the times of characters are."""
+    """Measure the error of character times."""
     ways = {SINCE_START: "true", ADDED_UP: "false", WITH_AUDIO: "false"}
 
     async def run(url: str) -> list[list[str]]:
@@ -168,7 +167,7 @@ def times() -> None:
                 async with connect_client(url, voice=DEFAULT_VOICES[language], **asked) as asking:
                     heard = await asking.speak(text)
                 if not np.array_equal(heard.samples, spoken.samples):
-                    # Opened at another word, it was said a little differently.
+                    # The segments began at other words, so that the audio differs.
                     continue
                 characters = _read(way, heard)
                 found[way] += _off(characters, spoken.spans)

@@ -32,19 +32,19 @@ DROPPED = "on a new socket, the other one dropped"
 
 
 def _texts(name: str, texts: tuple[str, ...]) -> list[Message]:
-    """A context with each text flushed, as clients in auto_mode send it."""
+    """Return the messages of a context with each text flushed, as of clients with auto_mode."""
     opening: Message = {"text": " ", "context_id": name}
     return [opening, *({"text": text, "context_id": name, "flush": True} for text in texts)]
 
 
 async def _until_audio(client: Client, name: str) -> None:
-    """Read until there is audio of this context."""
+    """Receive until the context has audio."""
     while not client.received(name).audio:
         await client.receive_speech()
 
 
 async def _first_sound(client: Client, name: str) -> float:
-    """Seconds from the answer's text to its first sound; the answer is read to its end."""
+    """Return the seconds from the answer's text to its first audio; receives the answer to its end."""
     begun = time.perf_counter()
     await client.send(*_texts(name, (ANSWER,)))
     await _until_audio(client, name)
@@ -55,7 +55,7 @@ async def _first_sound(client: Client, name: str) -> float:
 
 
 async def _round(url: str) -> dict[str, tuple[float, float]]:
-    """By situation: seconds to the first sound, and seconds of the abandoned answer's audio before it."""
+    """Return, by situation, the seconds to the first audio, and of the abandoned answer's audio before it."""
     found = {}
     asked = {"output_format": f"pcm_{RATE}", "language_code": "en"}
     async with connect_multi(url, VOICE, **asked) as client:
@@ -81,7 +81,7 @@ async def _round(url: str) -> dict[str, tuple[float, float]]:
 
 
 def interruption() -> None:
-    """First sound of an answer, from silence and after an interruption, in turn on the same socket."""
+    """Measure the first audio of an answer, from silence and after an interruption, on the same socket."""
 
     async def run(url: str) -> list[dict[str, tuple[float, float]]]:
         return [await _round(url) for _ in range(WARM + ROUNDS)][WARM:]

@@ -1,10 +1,9 @@
-"""What the server adds to each message that it passes on from ElevenLabs.
+"""Delay that the server adds to each message of the engine elevenlabs.
 
-A stand-in for ElevenLabs' service, which sends the frames that the real one was recorded to send, speaks
-from this machine, a message of 250 ms at a time with a pause in between. One client connects to it
-directly, another asks the server, in turn, and a third asks the relay there. A message's delay is from
-its being sent to the moment at which a client holds the first half of its audio: what is held back for the
-next message, so that the seams are right, is the shorter half.
+A substitute of ElevenLabs' service on this machine sends recorded frames, 250 ms of audio each, with a pause
+in between. One client connects to it directly, another through the server, and a third through the server's
+relay, in turn. A message's delay ends when the client has the first half of its audio: the server holds back
+less than half of a message, so that the joints are right.
 """
 
 from __future__ import annotations
@@ -46,13 +45,13 @@ Delays = list[float]
 
 
 class Paced:
-    """Speaks in messages that come one by one; ``sent_at`` is when each of the last text was sent."""
+    """Speaks in paced messages; ``sent_at`` has the time of each message of the last text."""
 
     def __init__(self) -> None:
         self.sent_at: list[float] = []
 
     async def speak(self, exchange: Exchange) -> None:
-        """Answer one client."""
+        """Serve one client."""
         self.sent_at = []
         async for text in pieces(exchange):
             for frame in frames(text, *tone(text), synchronous=True, said_s=0.0):
@@ -63,9 +62,9 @@ class Paced:
         await exchange.socket.close(1000, "")
 
     def delays(self, arrivals: list[tuple[float, float]]) -> Delays:
-        """Seconds from each message to the arrival that makes up half of it.
+        """Return the seconds from each message to the arrival of half its audio.
 
-        arrivals: when how many seconds of audio were there.
+        arrivals: times, and the seconds of audio received by then.
         """
         found = []
         for number, sent_at in enumerate(self.sent_at):
@@ -76,7 +75,7 @@ class Paced:
 
 
 async def direct(url: str) -> list[tuple[float, float]]:
-    """A client of ElevenLabs."""
+    """Receive from the service directly."""
     arrivals, there_s = [], 0.0
     address = f"{url.replace('http', 'ws')}/v1/text-to-speech/{VOICE}/stream-input?sync_alignment=true"
     async with connect(address, additional_headers={"xi-api-key": KEY}, compression=None) as socket:
@@ -91,7 +90,7 @@ async def direct(url: str) -> list[tuple[float, float]]:
 
 
 async def through_kani(socket: Any) -> list[tuple[float, float]]:
-    """A client of this server's own protocol."""
+    """Receive by this server's own protocol."""
     arrivals, there_s = [], 0.0
     data = {"text": TEXT, "config": {"language": "english"}}
     await socket.send(json.dumps({"type": "tts_stream_request", "data": data}))
@@ -104,7 +103,7 @@ async def through_kani(socket: Any) -> list[tuple[float, float]]:
 
 
 async def through_relay(socket: Any) -> list[tuple[float, float]]:
-    """A client of the relay."""
+    """Receive by the relay's protocol."""
     arrivals, there_s = [], 0.0
     await socket.send(json.dumps({"action": "start_tts", "text": TEXT}))
     while True:
@@ -117,7 +116,7 @@ async def through_relay(socket: Any) -> list[tuple[float, float]]:
 
 @asynccontextmanager
 async def served(service: ElevenLabsService) -> AsyncIterator[Server]:
-    """The server, whose engine is ``service``; this loop answers it meanwhile."""
+    """Run the server with ``service`` as its engine; this event loop serves it meanwhile."""
     server = Server(
         *("--engine", "elevenlabs"),
         ELEVEN_API_KEY=KEY,
@@ -133,7 +132,7 @@ async def served(service: ElevenLabsService) -> AsyncIterator[Server]:
 
 
 async def measure() -> list[list[str]]:
-    """The table's lines."""
+    """Return the rows of the table."""
     found: dict[str, Delays] = {"directly": [], "through Kani's protocol": [], "through the relay": []}
     paced = Paced()
     async with running() as service, served(service) as server:
@@ -163,7 +162,7 @@ async def measure() -> list[list[str]]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     argparse.ArgumentParser(
         prog="python -m benchmarks.protocols.elevenlabs_upstream", description=__doc__
     ).parse_args()

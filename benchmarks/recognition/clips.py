@@ -1,4 +1,4 @@
-"""Speech whose words and their times are known, to be recognised: Kokoro's, with pauses between."""
+"""Clips for the recogniser with known words and times: Kokoro's sentences, with pauses between."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from benchmarks.sentences import (
     WITHOUT_EARLY_PHRASE,
     WITHOUT_INNER_MARK,
 )
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
+from engines.settings import KokoroSettings
 from server import settings
 from speech.types import Samples, Segment
 
@@ -32,14 +33,14 @@ LANGUAGES = tuple(VOICES)
 
 SENTENCES_A_CLIP = 4
 PAUSES_S = (0.4, 2.0)
-"""The silence between two sentences is drawn between these."""
+"""Range of the silence between two sentences, in seconds."""
 
 BEFORE_S, BEHIND_S = 0.7, 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenWord:
-    """One word as it is written, and when it is said, in seconds of its clip."""
+    """A written word, with its times in seconds of the clip."""
 
     text: str
     start_s: float
@@ -48,43 +49,43 @@ class SpokenWord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """Some sentences of one voice. samples: 16 kHz; sentences: when each begins and ends."""
+    """Some sentences of one voice."""
 
     language: str
     voice: str
-    samples: Samples
+    samples: Samples  # 16 kHz
     words: tuple[SpokenWord, ...]
-    sentences: tuple[tuple[float, float], ...]
+    sentences: tuple[tuple[float, float], ...]  # start and end of each, in seconds
 
     @property
     def text(self) -> str:
-        """All that is said."""
+        """The words of the clip."""
         return " ".join(word.text for word in self.words)
 
     @property
     def duration_s(self) -> float:
-        """The clip's length."""
+        """Length of the clip in seconds."""
         return len(self.samples) / SAMPLE_RATE
 
 
 def sentences(language: str) -> list[str]:
-    """Long and short ones in turns; none that is held out, as the recogniser is tuned on these."""
+    """Return long and short sentences in turns; none is held out, as the recogniser is tuned on these."""
     groups = (ABOUT_7_S, ABOUT_4_S, WITHOUT_INNER_MARK, WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE)
     columns = [group[language] for group in groups if language in group]
     return [text for row in zip(*columns, strict=False) for text in row]
 
 
 async def clips(words: int) -> list[Clip]:
-    """Clips of at least so many words in each language; kept in the cache folder between runs."""
+    """Return clips with at least ``words`` words in each language; cached between runs."""
     kept = _kept(words)
     return pickle.loads(kept.read_bytes()) if kept.exists() else await _made(words, kept)
 
 
 def _kept(words: int) -> Path:
-    what = repr((words, VOICES, SENTENCES_A_CLIP, PAUSES_S, BEFORE_S, BEHIND_S))
+    parameters = repr((words, VOICES, SENTENCES_A_CLIP, PAUSES_S, BEFORE_S, BEHIND_S))
     texts = repr([sentences(language) for language in LANGUAGES])
-    name = hashlib.sha256((what + texts).encode()).hexdigest()[:16]
-    # The user's own folder: what is unpickled has to be ours.
+    name = hashlib.sha256((parameters + texts).encode()).hexdigest()[:16]
+    # In the user's own folder, as unpickling foreign files is unsafe.
     return settings.Settings().cache_dir / f"benchmark-listening-{name}.pickle"
 
 
@@ -104,7 +105,7 @@ async def _made(words: int, kept: Path) -> list[Clip]:
             said += len(clip.words)
             number += 1
     await engine.stop()
-    # Languages in turns, so that the first few are a fair choice.
+    # Languages in turns, so that the first clips cover all of them.
     made = [made[at] for at in sorted(range(len(made)), key=lambda at: _turn(made, at))]
     kept.write_bytes(pickle.dumps(made))  # noqa: ASYNC240
     return made
@@ -137,7 +138,7 @@ async def _clip(
 
 
 def with_noise(samples: Samples, decibels: float, seed: int) -> Samples:
-    """``samples`` with white noise over it, whose power is so far below that of the speech."""
+    """Add white noise, ``decibels`` below the power of the speech."""
     speech = samples[np.abs(samples) > 0.01]
     power = float(np.mean(np.square(speech)))
     noise = np.random.default_rng(seed).standard_normal(len(samples)).astype(np.float32)

@@ -18,7 +18,7 @@ from benchmarks.protocols.kyutai_client import FRAME_S, SAMPLE_RATE, connect_rec
 from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE
 from benchmarks.recognition.clips import Clip, clips
 from benchmarks.recognition.measures import Transcript
-from benchmarks.recognition.streams import ALONE_CLIPS, WORDS, row
+from benchmarks.recognition.streams import SINGLE_STREAM_CLIPS, WORDS, row
 from benchmarks.report import report_section, table
 from benchmarks.server_process import Server
 from protocols.kyutai import messages
@@ -33,17 +33,17 @@ HEAD = (
 
 
 async def send(websocket: ClientConnection, samples: Samples, begun: float) -> None:
-    """Send frames as they would be spoken, and a marker."""
+    """Send frames at the pace of speech, and a marker."""
     for number, at in enumerate(range(0, len(samples), messages.FRAME_SAMPLES), 1):
         await asyncio.sleep(begun + number * FRAME_S - time.perf_counter())
         await websocket.send(messages.audio(samples[at : at + messages.FRAME_SAMPLES]))
     await websocket.send(messages.marker(MARK))
 
 
-async def hear(url: str, clip: Clip) -> Transcript:
-    """One clip, told its language."""
+async def transcribe(url: str, clip: Clip) -> Transcript:
+    """Transcribe one clip, whose language is given."""
     samples = soxr.resample(clip.samples, CLIP_RATE, SAMPLE_RATE)
-    hearing = Transcript(clip)
+    transcript = Transcript(clip)
     async with connect_recognition(url, language=clip.language) as websocket:
         await websocket.recv()
         begun = time.perf_counter()
@@ -55,40 +55,43 @@ async def hear(url: str, clip: Clip) -> Transcript:
                 case "Word":
                     word = (message["text"], message["start_time"])
                 case "EndWord":
-                    hearing.events.append((at_s, RecognizedWord(*word, message["stop_time"])))
+                    transcript.events.append((at_s, RecognizedWord(*word, message["stop_time"])))
                 case "Step":
-                    hearing.events.append((at_s, Step(message["step_idx"], tuple(message["prs"]))))
+                    transcript.events.append((at_s, Step(message["step_idx"], tuple(message["prs"]))))
                 case "Marker":
                     break
         await sending
-    return hearing
+    return transcript
 
 
-async def hear_all(url: str, said: Sequence[Clip], at_a_time: int) -> list[Transcript]:
-    """Clips in turn, so many at once."""
+async def transcribe_all(url: str, said: Sequence[Clip], at_a_time: int) -> list[Transcript]:
+    """Transcribe clips, ``at_a_time`` of them at once."""
     free = asyncio.Semaphore(at_a_time)
 
     async def one(clip: Clip) -> Transcript:
         async with free:
-            return await hear(url, clip)
+            return await transcribe(url, clip)
 
     return await asyncio.gather(*map(one, said))
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.recognition.kyutai_socket", description=__doc__
     )
     parser.parse_args()
     said = asyncio.run(clips(WORDS))
     rows = []
-    with report_section("Hearing through Kyutai's socket", "ctranslate2", "faster-whisper"):
+    with report_section("Recognition through Kyutai's socket", "ctranslate2", "faster-whisper"):
         with Server("--engine", "espeak") as running:
-            # The first who is heard waits for the recogniser's start.
-            asyncio.run(hear(running.url, said[0]))
-            for name, chosen, at_a_time in (("one stream", said[:ALONE_CLIPS], 1), ("six at once", said, 6)):
-                rows.append(row(name, asyncio.run(hear_all(running.url, chosen, at_a_time)), 0.0)[:-1])
+            # The first connection waits for the recogniser's start.
+            asyncio.run(transcribe(running.url, said[0]))
+            for name, chosen, at_a_time in (
+                ("one stream", said[:SINGLE_STREAM_CLIPS], 1),
+                ("six at once", said, 6),
+            ):
+                rows.append(row(name, asyncio.run(transcribe_all(running.url, chosen, at_a_time)), 0.0)[:-1])
         print(table(HEAD, rows) + "\n", flush=True)
 
 

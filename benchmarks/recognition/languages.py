@@ -1,8 +1,8 @@
 """Recognition in eleven languages, and the answers that the recogniser's own rules drop.
 
-Kokoro speaks es, en, fr, it and pt; espeak-ng, which is robotic, speaks the others: what is heard wrong of
-it says little about people, but an answer that a rule drops, or that is not there at all, is seen all
-the same. Beside it the same weights in faster-whisper, greedily and without any such rule.
+Kokoro speaks es, en, fr, it and pt; espeak-ng speaks the others. Errors on its robotic speech say little
+about human speech, but dropped and missing answers show all the same. For comparison the same weights in
+faster-whisper, greedily and without any rule.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _HEAD = (
 
 @dataclass(slots=True)
 class Found:
-    """Characters to say and characters wrong, for one language."""
+    """Counts of one language: passages, characters, and wrong characters of both recognisers."""
 
     passages: int = 0
     characters: int = 0
@@ -58,7 +58,7 @@ class Found:
 
 
 class Dropped(logging.Handler):
-    """Counts the answers that a rule of the recogniser drops, by the rule."""
+    """Counts the answers that the recogniser drops, by its rule."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -70,16 +70,16 @@ class Dropped(logging.Handler):
 
 
 def letters(text: str) -> str:
-    """``text`` as it is compared: small letters, marks of vowels and digits; no space, no punctuation."""
+    """Normalise ``text`` for comparison: lower-case letters, vowel marks and digits, without spaces."""
     return re.sub(r"[^\w\u0300-\u036f\u0900-\u0963]|_", "", unicodedata.normalize("NFC", text).lower())
 
 
-def wrong_characters(reference: str, heard: str) -> int:
+def wrong_characters(reference: str, transcript: str) -> int:
     """Count the characters that were inserted, left out or changed."""
-    row = list(range(len(heard) + 1))
+    row = list(range(len(transcript) + 1))
     for at, character in enumerate(reference, 1):
         diagonal, row[0] = row[0], at
-        for column, other in enumerate(heard, 1):
+        for column, other in enumerate(transcript, 1):
             best = min(row[column] + 1, row[column - 1] + 1, diagonal + (character != other))
             diagonal, row[column] = row[column], best
     return row[-1]
@@ -101,7 +101,7 @@ def unruled(samples: Samples, language: str) -> str:
 
 
 async def measure(recognizer: WhisperRecognizer, engine: Engine, language: str) -> Found:
-    """All passages of one language."""
+    """Measure all passages of one language."""
     found, dropped = Found(), Dropped()
     logger = logging.getLogger("engines.whisper.model")
     logger.addHandler(dropped)
@@ -111,19 +111,19 @@ async def measure(recognizer: WhisperRecognizer, engine: Engine, language: str) 
         samples = soxr.resample(spoken.samples, spoken.sample_rate, SAMPLE_RATE).astype(np.float32)
         samples = np.concatenate([quiet, samples, quiet])
         ours = "".join(word.text for word in await recognized_words(recognizer, samples, language))
-        said, heard = letters(text), letters(ours)
+        expected, recognized = letters(text), letters(ours)
         found.passages += 1
-        found.characters += len(said)
-        found.ours += wrong_characters(said, heard)
-        found.theirs += wrong_characters(said, letters(unruled(samples, language)))
-        found.silent += not heard
+        found.characters += len(expected)
+        found.ours += wrong_characters(expected, recognized)
+        found.theirs += wrong_characters(expected, letters(unruled(samples, language)))
+        found.silent += not recognized
     logger.removeHandler(dropped)
     found.dropped = dropped.found
     return found
 
 
 async def measured() -> None:
-    """Print the table, a line as soon as it is measured."""
+    """Print the table row by row."""
     async with (
         started_recognizer() as recognizer,
         single_engine.started_engine("kokoro") as kokoro,
@@ -145,13 +145,13 @@ async def measured() -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     argparse.ArgumentParser(
         prog="python -m benchmarks.recognition.languages",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
-    with report_section("Hearing, by language", "ctranslate2", "faster-whisper"):
+    with report_section("Recognition, by language", "ctranslate2", "faster-whisper"):
         logging.getLogger("engines.whisper.model").setLevel(logging.DEBUG)
         print(table(_HEAD, ()), flush=True)
         asyncio.run(measured())

@@ -1,4 +1,4 @@
-"""What was heard against what was said: wrong words, how late they came, and how true their times are."""
+"""Compares a transcript with the clip: wrong words, their delays, and the errors of their times."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ from speech.types import Samples
 from tests.judges.judge import words_of, wrong_words
 
 LIKELY = 0.6
-"""From this probability on a client takes a pause for one."""
+"""Probability from which on a client takes a pause for the end of a turn."""
 
 TWO_S = PAUSE_LENGTHS_S.index(2.0)
 
-# Both are right: a recogniser has to choose one.
+# Spellings that are both right; the speech does not tell which.
 _SPELLINGS = {"harbour": "harbor", "neighbour": "neighbor", "neighbours": "neighbors", "colour": "color"}
 
 
 @dataclass(slots=True)
 class Transcript:
-    """One clip, and what was told of it: with the seconds since it began, on the clock."""
+    """One clip and its recognition events, each with the seconds since the clip began."""
 
     clip: Clip
     events: list[tuple[float, RecognitionEvent]] = field(default_factory=list)
 
     @property
     def words(self) -> list[tuple[float, RecognizedWord]]:
-        """The words alone."""
-        return [(at_s, what) for at_s, what in self.events if isinstance(what, RecognizedWord)]
+        """The words, without the other events."""
+        return [(at_s, event) for at_s, event in self.events if isinstance(event, RecognizedWord)]
 
     @property
     def word_errors(self) -> tuple[int, int]:
-        """How many words are wrong, and how many were said."""
-        heard = " ".join(word.text for _, word in self.words)
+        """Number of wrong words, and of words in the clip."""
+        text = " ".join(word.text for _, word in self.words)
         language = self.clip.language
-        return wrong_words(_spelled(self.clip.text, language), _spelled(heard, language), language)
+        return wrong_words(_spelled(self.clip.text, language), _spelled(text, language), language)
 
     @property
-    def right(self) -> list[tuple[int, int]]:
-        """Which words of the clip were heard right, and which of those heard they are."""
+    def correct(self) -> list[tuple[int, int]]:
+        """Indices of the correct words: in the clip, and in the transcript."""
         said = [_spelled(word.text, self.clip.language) for word in self.clip.words]
         got = [_spelled(word.text, self.clip.language) for _, word in self.words]
         costs = np.zeros((len(said) + 1, len(got) + 1), int)
@@ -76,36 +76,36 @@ class Transcript:
 
     @property
     def delays_s(self) -> list[float]:
-        """How long after the end of each word it came, of those that were heard right."""
-        return [self.words[j][0] - self.clip.words[i].end_s for i, j in self.right]
+        """Delay of each correct word, from its end in the clip."""
+        return [self.words[j][0] - self.clip.words[i].end_s for i, j in self.correct]
 
     @property
     def start_errors_s(self) -> list[float]:
-        """How far its start is from the true one, of each word that was heard right."""
-        return [abs(self.words[j][1].start_s - self.clip.words[i].start_s) for i, j in self.right]
+        """Error of the start of each correct word, in seconds."""
+        return [abs(self.words[j][1].start_s - self.clip.words[i].start_s) for i, j in self.correct]
 
     @property
     def false_ends(self) -> int:
-        """How many times a pause of 2 s was likely in the middle of a sentence."""
+        """Number of times that a pause of 2 s became likely inside a sentence."""
         count, likely = 0, True
-        for _, what in self.events:
-            if isinstance(what, Step):
-                at_s = (what.index + 1) * STEP_S
+        for _, event in self.events:
+            if isinstance(event, Step):
+                at_s = (event.index + 1) * STEP_S
                 inside = any(start + 0.5 < at_s < end for start, end in self.clip.sentences)
-                count += inside and not likely and what.pause_probabilities[TWO_S] >= LIKELY
-                likely = what.pause_probabilities[TWO_S] >= LIKELY
+                count += inside and not likely and event.pause_probabilities[TWO_S] >= LIKELY
+                likely = event.pause_probabilities[TWO_S] >= LIKELY
         return count
 
     @property
     def late_words(self) -> int:
-        """How many words came behind a Step that had told of the pause behind them."""
+        """Number of words that followed a Step which reported the pause behind them."""
         count, paused_s = 0, None
-        for _, what in self.events:
-            if isinstance(what, Step):
-                likely = what.pause_probabilities[TWO_S] >= LIKELY
-                paused_s = (paused_s or (what.index + 1) * STEP_S) if likely else None
-            elif isinstance(what, RecognizedWord) and paused_s is not None:
-                count += what.end_s < paused_s - 0.3
+        for _, event in self.events:
+            if isinstance(event, Step):
+                likely = event.pause_probabilities[TWO_S] >= LIKELY
+                paused_s = (paused_s or (event.index + 1) * STEP_S) if likely else None
+            elif isinstance(event, RecognizedWord) and paused_s is not None:
+                count += event.end_s < paused_s - 0.3
         return count
 
 
@@ -113,14 +113,14 @@ def _spelled(text: str, language: str) -> str:
     return " ".join(_SPELLINGS.get(word, word) for word in words_of(text, language))
 
 
-def word_error_rate(hearings: Iterable[Transcript]) -> float:
-    """Wrong words for each word that was said, of all clips."""
-    counts = [hearing.word_errors for hearing in hearings]
+def word_error_rate(transcripts: Iterable[Transcript]) -> float:
+    """Return the wrong words of all clips, relative to their words."""
+    counts = [transcript.word_errors for transcript in transcripts]
     return sum(wrong for wrong, _ in counts) / sum(words for _, words in counts)
 
 
 async def at_real_time(samples: Samples, begun: float) -> AsyncIterator[Samples | Mark]:
-    """``samples`` in pieces of a Step, each when it would have been spoken, from ``begun`` on."""
+    """Yield ``samples`` in pieces of a Step at the pace of speech, from the time ``begun`` on."""
     for at in range(0, len(samples), STEP_SAMPLES):
         piece = samples[at : at + STEP_SAMPLES]
         await asyncio.sleep(max(0.0, begun + (at + len(piece)) / SAMPLE_RATE - time.perf_counter()))
@@ -128,7 +128,7 @@ async def at_real_time(samples: Samples, begun: float) -> AsyncIterator[Samples 
 
 
 async def at_once(samples: Samples) -> AsyncIterator[Samples | Mark]:
-    """All of ``samples``, in pieces of a Step."""
+    """Yield ``samples`` in pieces of a Step, without waiting."""
     for at in range(0, len(samples), STEP_SAMPLES):
         yield samples[at : at + STEP_SAMPLES]
 
@@ -136,25 +136,25 @@ async def at_once(samples: Samples) -> AsyncIterator[Samples | Mark]:
 async def live(
     recognizer: Recognizer, clip: Clip, samples: Samples, language: str | None, wait_s: float = 0.0
 ) -> Transcript:
-    """Hear a clip as it would be spoken, beginning in so many seconds."""
+    """Transcribe a clip at the pace of speech, beginning in ``wait_s`` seconds."""
     begun = time.perf_counter() + wait_s
-    hearing = Transcript(clip)
-    async for what in recognizer.recognize(at_real_time(samples, begun), language):
-        hearing.events.append((time.perf_counter() - begun, what))
-    return hearing
+    transcript = Transcript(clip)
+    async for event in recognizer.recognize(at_real_time(samples, begun), language):
+        transcript.events.append((time.perf_counter() - begun, event))
+    return transcript
 
 
 async def transcribe_concurrently(
     recognizer: Recognizer, clips: Sequence[tuple[Clip, Samples]], streams: int, *, with_language: bool
 ) -> list[Transcript]:
-    """Hear clips, so many at once, a little apart; told: whether their language is given."""
-    hearings = []
+    """Transcribe clips, ``streams`` at once, 0.37 s apart; with_language: whether their language is given."""
+    transcripts = []
     for at in range(0, len(clips), streams):
         some = clips[at : at + streams]
-        hearings += await asyncio.gather(
+        transcripts += await asyncio.gather(
             *(
                 live(recognizer, clip, samples, clip.language if with_language else None, 0.37 * number)
                 for number, (clip, samples) in enumerate(some)
             )
         )
-    return hearings
+    return transcripts

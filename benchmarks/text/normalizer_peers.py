@@ -1,10 +1,10 @@
-"""How other projects read a list of texts, run by the python of an environment that has them.
+"""Other projects' normalizers, run by the python of an environment that has them.
 
 ``python -P normalizer_peers.py SYSTEM LANGUAGE FOLDER IN.json OUT.json``: SYSTEM is ``nemo``
 (nemo_text_processing; FOLDER keeps its compiled grammars) or ``kokoro-fastapi`` (FOLDER is its checkout,
 which needs inflect and pydantic). IN.json is a list of texts; OUT.json gets the version, the seconds until
-the first text could be read, each reading (null where it failed), and the seconds that all of them take once
-more.
+the first text could be read, each reading (null where it failed), and the seconds for all of them in a second
+pass.
 """
 
 from __future__ import annotations

@@ -1,10 +1,4 @@
-"""How well words are found in speech whose engine does not tell when they are said.
-
-Sixty sentences of Kokoro's, whose times are hidden: the error of each word's start (but the first of a
-sentence), and of each letter inside a word, by the way it is found, and what it costs. Beside it
-espeak-ng's times scaled to the length, and Whisper's own. ``--picture`` draws the errors, by the python
-that KANI_JUDGE_PYTHON names.
-"""
+"""Accuracy of word times by forced alignment, for speech whose engine reports none."""
 
 from __future__ import annotations
 
@@ -32,14 +26,14 @@ from speech.types import Samples, Span
 from tests.judges.judge import WHISPER_RATE, whisper, words_of
 
 CHUNK_S = 0.08
-"""What speech comes in, as Kani's does."""
+"""Length of a chunk of speech, as Kani's."""
 
 Find = Callable[[Spoken], Sequence[Span]]
 
 
 @dataclass(slots=True)
 class Found:
-    """What a way of finding words came to: errors in seconds, and processor seconds."""
+    """Result of one method: errors in seconds, and processor seconds."""
 
     words: list[float] = field(default_factory=list)
     letters: list[float] = field(default_factory=list)
@@ -49,7 +43,7 @@ class Found:
     audio_s: float = 0.0
 
     def add(self, spoken: Spoken, spans: Sequence[Span], used_s: float) -> None:
-        """Judge the words of one sentence."""
+        """Compare the words of one sentence."""
         self.used_s += used_s
         self.audio_s += spoken.duration_s
         found = {span.start: span for span in spans}
@@ -73,13 +67,13 @@ def scaled(spoken: Spoken) -> Sequence[Span]:
 
 
 def whole(spoken: Spoken) -> Sequence[Span]:
-    """All at once, when the speech is there."""
+    """Align complete speech."""
     aligner = Aligner(spoken.rendered, spoken.sample_rate, spoken.duration_s)
     return [*aligner.feed(spoken.samples), *aligner.finish()[0]]
 
 
 def streamed(look_back_s: float) -> Find:
-    """While the speech is made."""
+    """Align while the speech is generated."""
 
     def find(spoken: Spoken) -> Sequence[Span]:
         aligner = Aligner(spoken.rendered, spoken.sample_rate, look_back_s)
@@ -93,7 +87,7 @@ def streamed(look_back_s: float) -> Find:
 
 
 def by_whisper(spoken: Spoken) -> Sequence[Span]:
-    """Whisper's own times of the words that it hears and that are in the text."""
+    """Whisper's own times of the words it recognises that are in the text."""
     audio: Samples = soxr.resample(spoken.samples, spoken.sample_rate, WHISPER_RATE)
     segments, _ = whisper().transcribe(
         audio, language=spoken.language, beam_size=1, condition_on_previous_text=False, word_timestamps=True
@@ -121,7 +115,7 @@ WAYS: dict[str, Find] = {
 
 
 def judge(speech: Sequence[Spoken], find: Find) -> Found:
-    """Find the words of all sentences."""
+    """Time the words of all sentences."""
     found = Found()
     find(speech[0])
     for spoken in speech:
@@ -132,7 +126,7 @@ def judge(speech: Sequence[Spoken], find: Find) -> Found:
 
 
 def belongs(speech: Sequence[Spoken]) -> list[list[str]]:
-    """What is noticed of texts that are not those of the speech, and of those that are."""
+    """Print mismatches detected for wrong and right texts."""
     mine = [(spoken, spoken.rendered) for spoken in speech]
     others = [
         (
@@ -165,14 +159,14 @@ def belongs(speech: Sequence[Spoken]) -> list[list[str]]:
 
 
 def row(name: str, errors: Sequence[float]) -> list[str]:
-    """Mean, median, p95, most, and the middle of the errors with their sign, in milliseconds."""
+    """Mean, median, p95, maximum, and signed median of the errors, in milliseconds."""
     off = [abs(error) * 1000 for error in errors]
     figures = (np.mean(off), np.median(off), percentile(off, 95), max(off))
     return [name, str(len(off)), *(f"{figure:.0f}" for figure in figures), f"{np.median(errors) * 1000:+.0f}"]
 
 
 def report(found: dict[str, Found]) -> None:
-    """Print what was found."""
+    """Print the results."""
     head = ("", "found", "mean", "median", "p95", "most", "middle, signed")
     cost = [f"{ours.used_s / ours.audio_s:.2%}" for ours in found.values()]
     rows = [
@@ -191,7 +185,7 @@ def report(found: dict[str, Found]) -> None:
 
 
 def draw(found: dict[str, Found], out: Path) -> None:
-    """The share of words that are no more than so far off."""
+    """Plot the share of words within each error."""
     python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         raise SystemExit(

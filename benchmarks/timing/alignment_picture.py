@@ -1,7 +1,4 @@
-"""Draws how many words are how far off, by the python of an environment that has matplotlib.
-
-``python -P alignment_picture.py ERRORS.npz OUT.png``; the file holds an array of seconds for each way.
-"""
+"""Plots word time errors, run by the Python of an environment with matplotlib."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ def main(errors: str, out: str) -> None:
     axes.set(
         xlim=(0, _SHOWN_MS),
         ylim=(0, 100),
-        xlabel="a word's start is at most so many milliseconds off",
+        xlabel="error of a word's start, at most (ms)",
         ylabel="% of the words (dotted: 95)",
         title="Words found in speech whose times are hidden",
     )

@@ -1,4 +1,4 @@
-"""What the times of words are judged by: nothing of it was heard while the search for them was tuned."""
+"""Sentences for the benchmark of word times: none was used while the alignment was tuned."""
 
 from __future__ import annotations
 
@@ -82,4 +82,4 @@ VOICES = {
     "fr": ("ff_siwis",),
     "it": ("if_sara", "im_nicola"),
 }
-"""Who says them in turn. None of the English ones was heard before; of the others there are no more."""
+"""Alternating voices. No English one was used for tuning; the other languages have no more."""

@@ -1,4 +1,4 @@
-"""Kokoro's speech with its own times, which others are to find."""
+"""Kokoro's speech with its own times, which the alignment has to find."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PITCHES = (1.0, 1.0, 1.12, 1.0, 1.0, 0.9)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spoken:
-    """A sentence: its audio at ``sample_rate`` hertz, its words' times, and espeak-ng's saying of it."""
+    """A sentence: its audio at ``sample_rate`` hertz, its words' times, and espeak-ng's speech of it."""
 
     language: str
     text: str
@@ -39,7 +39,7 @@ class Spoken:
 
 
 async def speak(sentences: Sentences, voices: Mapping[str, Sequence[str]]) -> list[Spoken]:
-    """Each sentence by one of its language's voices, in turn, at three speeds and three pitches."""
+    """Speak each sentence with alternating voices of its language, at three speeds and three pitches."""
     renderer = EspeakReferenceVoice()
     spoken = []
     with tempfile.TemporaryDirectory() as nowhere:

@@ -1,15 +1,4 @@
-"""What each emotion does to the speech, measured: twenty sentences es and en, four voices.
-
-kokoro: rate, pitch, pitch range, loudness and brightness against the same sentences said neutrally, and
-whether each emotion can be told from each other.
-filtered: the same of Kokoro decoded whole, where all but the rate is done by filters.
-espeak: the same of espeak-ng.
-quality: DNSMOS, and words that whisper-base hears wrong, by emotion (Kokoro).
-first: how long the first sound takes, by emotion and speed (Kokoro).
-
-DNSMOS and the picture need another environment (tests/judges/requirements-judges.txt), whose python
-KANI_JUDGE_PYTHON names.
-"""
+"""Measures what each emotion changes in speech: twenty sentences es and en, four voices."""
 
 from __future__ import annotations
 
@@ -108,7 +97,7 @@ def _values(changes: Sequence[Change]) -> Values:
 
 
 def tell_changes(title: str, changes: dict[str, list[Change]]) -> None:
-    """Each emotion's mean change with its spread, and the pairs that are hardest to tell apart."""
+    """Print each emotion's mean change with its spread, and the pairs that are hardest to distinguish."""
     print(
         f"{title}, against neutral: mean over {len(changes[NEUTRAL_NAME])} sentences ± standard deviation\n"
     )
@@ -136,8 +125,8 @@ def tell_changes(title: str, changes: dict[str, list[Change]]) -> None:
 
 
 def _separation(changes: dict[str, list[Change]], one: str, other: str) -> tuple[float, str, str, str]:
-    """How many spreads lie between two emotions, and in what. The spread is that of the sentences, not of
-    their mean."""
+    """Spreads between two emotions, and the measure with the most. The spread is that of the sentences, not
+    of their mean."""
     difference = (_values(changes[one]) - _values(changes[other]))[:, :4]
     apart = np.abs(difference.mean(axis=0)) / difference.std(axis=0, ddof=1)
     most = int(apart.argmax())
@@ -150,17 +139,17 @@ def by_kokoro() -> None:
 
 
 def by_filters() -> None:
-    """The published graph and nothing but filters."""
+    """The published graph with filters only."""
     tell_changes("Kokoro decoded whole, and filters", _measured(asyncio.run(_whole())))
 
 
 def by_espeak() -> None:
-    """Its own pitch and range, loudness and brightness by filters."""
+    """Pitch and range by espeak-ng itself, loudness and brightness by filters."""
     tell_changes("espeak-ng", _measured(asyncio.run(_started("espeak", ESPEAK_VOICES))))
 
 
 def quality() -> None:
-    """What a listener loses."""
+    """Word errors and other losses."""
     said = kokoro()
     scores = iter(mos_scores([samples for own in said.values() for samples in own]) or [])
     rows: list[list[str]] = []
@@ -195,7 +184,7 @@ def _word_error_rate(said: Sequence[Samples]) -> float:
 
 
 def first() -> None:
-    """Each way beside neutral at speed 1, in turn, so that both meet the same machine."""
+    """Compare each way with neutral speech at speed 1, alternating under the same machine load."""
     ways = [(emotion, 1.0) for emotion in EMOTIONS if emotion != NEUTRAL_NAME]
     ways += [(NEUTRAL_NAME, speed) for speed in _SPEEDS] + [("sad", 0.25), ("excited", 4.0)]
     rows = asyncio.run(_first(ways))
@@ -222,7 +211,7 @@ async def _beside_neutral(engine: Engine, said: Sequence[Sentence], emotion: str
 
 
 def picture(out: Path) -> None:
-    """Draw all changes, and the melody of one sentence in each emotion. Needs the judges' environment."""
+    """Draw all changes and the pitch contours of one sentence. Needs the judges' environment."""
     python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         raise SystemExit(
@@ -245,7 +234,7 @@ def picture(out: Path) -> None:
 
 
 def record(folder: Path) -> None:
-    """Write the first sentence of each language in each emotion to files that can be played."""
+    """Write the first sentence of each language in each emotion to audio files."""
     folder.mkdir(parents=True, exist_ok=True)
     for emotion, own in kokoro().items():
         for sentence, samples in zip(sentences(KOKORO_VOICES), own, strict=True):

@@ -1,9 +1,4 @@
-"""Draws what each emotion changes, by the python of an environment that has matplotlib.
-
-``python -P emotions_picture.py EMOTIONS.npz OUT.png``; the file holds names, mean and spread (of each
-emotion: log rate, semitones, log range, decibels, decibels), title, hop_s, and pitch_NAME (hertz, NaN
-where nothing is voiced) for each.
-"""
+"""Draws what each emotion changes, run by the Python of an environment with matplotlib."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences said in each emotion, as a session brings them to a listener, and what is measured of them."""
+"""Sentences spoken in each emotion, as a session renders them, and their measures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from speech.engine import Engine
 from speech.types import Samples, Segment
 
 Voices = Mapping[str, tuple[str, ...]]
-"""Who says the sentences of each language (BCP 47)."""
+"""Voices of the sentences by language (BCP 47)."""
 
 KOKORO_VOICES: Voices = {"es": ("ef_dora", "em_alex"), "en": ("af_heart", "am_michael")}
 ESPEAK_VOICES: Voices = {"es": ("espeak:es",), "en": ("espeak:en-us",)}
@@ -34,7 +34,7 @@ _BRIGHT_HZ = 2000.0
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What is said, in which language (BCP 47), by whom."""
+    """A sentence, its language (BCP 47) and its voice."""
 
     text: str
     language: str
@@ -42,7 +42,7 @@ class Sentence:
 
 
 def sentences(voices: Voices) -> list[Sentence]:
-    """Twenty sentences es and en, the voices of each language by turns."""
+    """Twenty sentences es and en, alternating over the voices of each language."""
     return [
         Sentence(text, language, voice)
         for language, own in voices.items()
@@ -51,7 +51,7 @@ def sentences(voices: Voices) -> list[Sentence]:
 
 
 def rendering(engine: Engine, sentence: Sentence, emotion: str, speed: float = 1.0) -> SegmentFilter:
-    """The sentence as a session of that emotion and speed has it rendered."""
+    """The sentence as a session of this emotion and speed renders it."""
     info, manner = engine.info, prosody_of(emotion, None)
     own_speed, factor = split_speed(speed * manner.rate, info.speed_range)
     own, left = split_prosody(manner, info.native_prosody)
@@ -62,14 +62,14 @@ def rendering(engine: Engine, sentence: Sentence, emotion: str, speed: float = 1
 
 
 async def spoken(engine: Engine, sentence: Sentence, emotion: str) -> Samples:
-    """All of it at 24 kHz."""
+    """The complete sentence at 24 kHz."""
     pieces = [chunk.samples async for chunk in rendering(engine, sentence, emotion).chunks()]
     samples = np.concatenate(pieces)
     return np.asarray(soxr.resample(samples, engine.info.sample_rate, SAMPLE_RATE), np.float32)
 
 
 async def first_sound_s(engine: Engine, sentence: Sentence, emotion: str, speed: float) -> float:
-    """Seconds until there is any audio of it; the rest is not made."""
+    """Seconds until the first audio; the rest is not generated."""
     begun = time.perf_counter()
     async with aclosing(rendering(engine, sentence, emotion, speed).chunks()) as chunks:
         async for chunk in chunks:
@@ -80,33 +80,28 @@ async def first_sound_s(engine: Engine, sentence: Sentence, emotion: str, speed:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Of one recording. length_s: seconds; pitch: the median, in semitones above 1 Hz; pitch_range: from
-    the 10th to the 90th percentile, in semitones; loudness: mean power of what is heard, in decibels;
-    brightness: power above 2 kHz against that below, in decibels.
-    """
+    """Measures of one recording."""
 
-    length_s: float
-    pitch: float
-    pitch_range: float
-    loudness: float
-    brightness: float
+    length_s: float  # seconds
+    pitch: float  # median, semitones above 1 Hz
+    pitch_range: float  # 10th to 90th percentile, semitones
+    loudness: float  # mean power of the audible part, decibels
+    brightness: float  # power above 2 kHz against that below, decibels
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One recording against the same sentence said neutrally: times as fast, semitones higher, times as
-    wide (between the same percentiles), decibels louder, decibels brighter.
-    """
+    """A recording against the same sentence spoken neutrally."""
 
-    rate: float
-    pitch: float
-    pitch_range: float
-    loudness: float
-    brightness: float
+    rate: float  # factor
+    pitch: float  # semitones
+    pitch_range: float  # factor, between the same percentiles
+    loudness: float  # decibels
+    brightness: float  # decibels
 
     @classmethod
     def between(cls, found: Measures, neutral: Measures) -> Change:
-        """``found`` against ``neutral``."""
+        """Compare ``found`` with ``neutral``."""
         return cls(
             neutral.length_s / found.length_s,
             found.pitch - neutral.pitch,
@@ -122,7 +117,7 @@ class Change:
 
 
 def measured(samples: Samples) -> Measures:
-    """What is measured of speech at 24 kHz."""
+    """Measure speech at 24 kHz."""
     found = pitch(samples)
     tones = 12 * np.log2(found[~np.isnan(found)])
     low, middle, high = np.percentile(tones, (10, 50, 90))

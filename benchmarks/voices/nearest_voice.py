@@ -1,11 +1,4 @@
-"""How near Kokoro comes to voices that it has not, and at what cost: twenty speakers that were left out.
-
-Each is heard for ten seconds, and two sentences are said near it: by the language's default voice, by the
-single voice that comes nearest (found afterwards, by the judge), by the mix that is taken at once, and by the
-mix that was refined. The judge is the makers' own Resemblyzer, in the environment whose python
-KANI_JUDGE_PYTHON names; pitch, long-term spectrum and MFCC are measured beside it, and whisper-base counts
-words. What was said is kept in a folder, so that the work can be stopped and gone on with.
-"""
+"""Measures how similar Kokoro's cloning is, and its cost: twenty held-out speakers."""
 
 from __future__ import annotations
 
@@ -53,31 +46,28 @@ _GOALS = {"es": (0.12, 0.14), "en": (0.05, 0.05), FOREIGN: (0.05, 0.08)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """One target. likeness: cosine by way; apart: the distances of ``MEASURES`` by way; wrong: words by way,
-    and how many there were; told: what the refined embedding says of itself, before and now; seconds: to
-    embed and to refine.
-    """
+    """Results of one target."""
 
     target: Target
     single: str
-    likeness: Mapping[str, float]
-    apart: Mapping[str, tuple[float, ...]]
-    wrong: Mapping[str, tuple[int, int]]
-    told: tuple[float, float]
-    seconds: tuple[float, float]
+    similarity: Mapping[str, float]  # cosine by way
+    apart: Mapping[str, tuple[float, ...]]  # distances of ``MEASURES`` by way
+    wrong: Mapping[str, tuple[int, int]]  # wrong words and number of words, by way
+    predicted: tuple[float, float]  # similarities predicted by the refined embedding, before and now
+    seconds: tuple[float, float]  # to embed and to refine
 
     @property
     def group(self) -> str:
-        """What goal it belongs to."""
+        """The goal's group of the target."""
         return self.target.language if self.target.kind == KOKORO else FOREIGN
 
     def gain(self, way: str) -> float:
-        """How much more alike than the best single voice."""
-        return self.likeness[way] - self.likeness[SINGLE]
+        """Similarity gained over the best single voice."""
+        return self.similarity[way] - self.similarity[SINGLE]
 
 
 def judged(model: Model, folder: Path, everyone: Sequence[Target]) -> list[Judged]:
-    """What the judges say of all that was said."""
+    """Apply all measures to the speech."""
     alone = {
         voice: _opened(folder / f"{voice}.alone.npz")
         for language in LANGUAGES
@@ -134,7 +124,7 @@ def _opened(path: Path) -> dict[str, Samples]:
 
 
 def _joined(arrays: Mapping[str, Samples], prefix: str) -> Samples:
-    """The sentences, one behind the other, at the judge's rate."""
+    """The sentences joined, at the judge's rate."""
     whole = np.concatenate([arrays[f"{prefix}{at}"] for at in range(SENTENCES)])
     return np.asarray(soxr.resample(whole, SAMPLE_RATE, JUDGED_RATE), np.float32)
 
@@ -153,7 +143,7 @@ def _embeddings(recordings: Mapping[str, Samples]) -> dict[str, Samples]:
 
 
 def _wrong(said: Sequence[Samples], language: str) -> tuple[int, int]:
-    """How many words whisper-base hears wrong of the sentences, and how many there are."""
+    """Words that whisper-base gets wrong, and the number of words."""
     pairs = [
         wrong_words(text, hear(samples, SAMPLE_RATE, language), language)
         for text, samples in zip(texts(language), said, strict=True)
@@ -161,8 +151,8 @@ def _wrong(said: Sequence[Samples], language: str) -> tuple[int, int]:
     return sum(wrong for wrong, _ in pairs), sum(words for _, words in pairs)
 
 
-def likeness(found: Sequence[Judged]) -> None:
-    """Print how alike they are."""
+def similarity(found: Sequence[Judged]) -> None:
+    """Print the similarities."""
     groups = {group: [one for one in found if one.group == group] for group in _GOALS}
     rows = []
     for group, own in groups.items():
@@ -170,7 +160,7 @@ def likeness(found: Sequence[Judged]) -> None:
         rows.append(
             [
                 f"{group} ({len(own)})",
-                *(f"{np.mean([one.likeness[way] for one in own]):.3f}" for way in WAYS),
+                *(f"{np.mean([one.similarity[way] for one in own]):.3f}" for way in WAYS),
                 *(
                     f"{np.mean([one.gain(way) for one in own]):+.3f} (≥ {goal:+.2f})"
                     for way, goal in zip((AT_ONCE, REFINED), goals, strict=True)
@@ -184,8 +174,8 @@ def likeness(found: Sequence[Judged]) -> None:
         [
             f"{one.target.name} → {one.target.language}",
             one.single,
-            *(f"{one.likeness[way]:.3f}" for way in WAYS),
-            f"{one.told[0]:.3f} → {one.told[1]:.3f}",
+            *(f"{one.similarity[way]:.3f}" for way in WAYS),
+            f"{one.predicted[0]:.3f} → {one.predicted[1]:.3f}",
         ]
         for one in found
     ]
@@ -193,7 +183,7 @@ def likeness(found: Sequence[Judged]) -> None:
 
 
 def others(found: Sequence[Judged]) -> None:
-    """Print how far apart they are by measures that no search was led by."""
+    """Print distances by measures that the search did not optimise."""
     rows = []
     for kind, own in (
         ("Kokoro", [one for one in found if one.target.kind == KOKORO]),
@@ -211,7 +201,7 @@ def others(found: Sequence[Judged]) -> None:
 
 
 def words(found: Sequence[Judged]) -> None:
-    """Print how many words are heard wrong."""
+    """Print word errors."""
     rows = []
     for way in (SINGLE, AT_ONCE, REFINED):
         wrong, count = (sum(column) for column in zip(*(one.wrong[way] for one in found), strict=True))
@@ -220,7 +210,7 @@ def words(found: Sequence[Judged]) -> None:
 
 
 def seconds(found: Sequence[Judged]) -> None:
-    """Print how long it takes for ten seconds of a recording."""
+    """Print the seconds for ten seconds of a recording."""
     rows = [
         [what, f"{median(own):.2f} s", f"{max(own):.2f} s", f"≤ {goal} s"]
         for what, own, goal in (
@@ -254,7 +244,7 @@ def main() -> None:
             said_near(model, folder, target)
             print(f"{target.name} was cloned.", flush=True)
         found = judged(model, folder, everyone)
-        for show in (likeness, others, words, seconds):
+        for show in (similarity, others, words, seconds):
             show(found)
 
 

@@ -1,9 +1,4 @@
-"""Speaker embeddings by the makers' own Resemblyzer, with the python of an environment that has it.
-
-``python -P nearest_voice_judge.py RECORDINGS.npz OUT.npz``: float32 arrays at 16 kHz in, [256] each out.
-All are made equally loud: the makers' code makes quiet recordings as loud as -30 dB full scale and leaves
-loud ones, and a speaker who is 10 dB louder has a cosine to himself of 0.92 only.
-"""
+"""Speaker embeddings of the makers' own Resemblyzer, run by the Python of an environment that has it."""
 
 from __future__ import annotations
 
@@ -21,7 +16,7 @@ _QUIET = 10 ** (-31 / 20)
 
 
 def embedded(encoder: VoiceEncoder, samples: np.ndarray) -> np.ndarray:
-    """The speaker of a recording, made quiet enough for the makers' code to level it."""
+    """Embed a recording, quiet enough for the makers' code to level it."""
     level = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
     return encoder.embed_utterance(preprocess_wav(samples * np.float32(_QUIET / level)))
 

@@ -1,4 +1,4 @@
-"""How far one speaker is from another by measures that no search was led by; of different sentences."""
+"""Distances between speakers by measures that the search did not optimise; of different sentences."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _samples(recording: Recording) -> Samples:
 
 
 def _spectra(samples: Samples) -> np.ndarray:
-    """Decibels in mel bands up to 7 kHz, of the frames that are loud."""
+    """Decibels in mel bands up to 7 kHz, of the loud frames."""
     spectra = mel_db(samples)[:, :_BANDS]
     return spectra[spectra.max(axis=1) > spectra.max() - LOUD_DB]
 

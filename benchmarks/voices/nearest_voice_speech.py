@@ -1,4 +1,4 @@
-"""What the nearest voice's benchmark lets speak: voices alone, and near the speakers that were left out."""
+"""Speech of the nearest voice's benchmark: single voices, and clones of the held-out speakers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Model:
         self._languages = {voice.id: voice.language for voice in self.voices.all}
 
     def say(self, text: str, voice: str, embedding: Embedding | None = None, language: str = "") -> Samples:
-        """One sentence, at 24 kHz; language: BCP 47, the voice's own if it is empty."""
+        """Speak one sentence at 24 kHz; language: BCP 47, the voice's own if empty."""
         language = language or self._languages[voice]
         say = phonemizer_for(EspeakClient.shared(), language)
         assert say is not None
@@ -66,12 +66,12 @@ class Model:
 
 
 def texts(language: str) -> Sequence[str]:
-    """What is said near a speaker."""
+    """The sentences spoken like a speaker."""
     return HELD_OUT[language][:SENTENCES]
 
 
 def said_alone(model: Model, folder: Path, language: str) -> None:
-    """What is to be said in a language, by each of its voices alone."""
+    """Sentences of a language by each of its voices alone."""
     for voice in model.native(language):
         path = folder / f"{voice}.alone.npz"
         if not path.exists():
@@ -80,7 +80,7 @@ def said_alone(model: Model, folder: Path, language: str) -> None:
 
 
 def said_near(model: Model, folder: Path, target: Target) -> None:
-    """A target's recordings, and what is said near it."""
+    """A target's recordings, and the sentences spoken like it."""
     path = folder / f"{target.name}.near.npz"
     if path.exists():
         return

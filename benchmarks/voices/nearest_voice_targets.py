@@ -1,4 +1,4 @@
-"""Whom the nearest voice is to be near: speakers that were left out of its making, each in two recordings."""
+"""Held-out speakers for the nearest voice, each in two recordings."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _SYMBOLS = 100
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """One speaker. language: in which the nearest voice is to speak; without: voices that are left out."""
+    """A speaker. language: of the cloned speech; without: voices that are held out."""
 
     name: str
     kind: str
@@ -101,7 +101,7 @@ _VARIANTS = (
 
 
 def targets(voices: Voices, say_alone: SayAlone, folder: Path) -> Iterator[Target]:
-    """The twenty of them; what they say is kept in ``folder``."""
+    """The twenty speakers; their recordings are kept in ``folder``."""
     languages = {voice.id: primary(voice.language) for voice in voices.all}
     espeak = NativeEspeak()
     for voice, factor, language in (*((voice, 1.0, language) for voice, language in _HELD_OUT), *_WARPS):
@@ -124,7 +124,7 @@ def targets(voices: Voices, say_alone: SayAlone, folder: Path) -> Iterator[Targe
 def _kept(
     path: Path, texts: tuple[Sequence[str], Sequence[str]], said: Callable[[Sequence[str]], Recording]
 ) -> tuple[Recording, Recording]:
-    """Both recordings, from their file or said now."""
+    """Both recordings, from their file or generated now."""
     if not path.exists():
         recordings = [said(part) for part in texts]
         keep(path, {f"{at}": one.samples for at, one in enumerate(recordings)}, recordings[0].sample_rate)
@@ -134,7 +134,7 @@ def _kept(
 
 
 def keep(path: Path, arrays: Mapping[str, Samples], rate: int) -> None:
-    """Write arrays into a file that is there only once it is whole."""
+    """Write arrays into a file atomically."""
     part = path.with_suffix(".part")
     with part.open("wb") as file:
         np.savez(file, **arrays, rate=rate)
@@ -142,7 +142,7 @@ def keep(path: Path, arrays: Mapping[str, Samples], rate: int) -> None:
 
 
 def near_duplicates(voice: str, voices: Voices) -> frozenset[str]:
-    """A voice and those that are nearly the same: the makers gave one style to several languages."""
+    """A voice and those nearly equal to it: the makers gave one style to several languages."""
     own = voices.style(voice, _SYMBOLS)[0, :TIMBRE_SIZE]
     return frozenset(
         other.id

@@ -1,11 +1,4 @@
-"""What the judge of recordings finds and what it only believes to find, by fault and strength.
-
-alarms: of good recordings, and their copies through codecs, at other levels and in living rooms, how many
-are complained of, and of what.
-hits: of recordings with one fault each, how many are told of it.
-empty: recordings that nobody speaks in, which have to be refused.
-time: processor time of 10 and of 60 seconds.
-"""
+"""Hits and false alarms of the recording check, by fault and strength."""
 
 from __future__ import annotations
 
@@ -44,7 +37,7 @@ TOLD = {
 """Words of each sentence that no other has, and what the tables call it."""
 
 EVERY = 6
-"""One recording in so many gets each fault."""
+"""One recording of this many gets each fault."""
 
 PAIRS = 40
 _RATE = 24_000
@@ -59,12 +52,12 @@ def good() -> list[Clip]:
 
 @cache
 def judge() -> RecordingCheck:
-    """The judge, with all that it listens by."""
+    """The check with all its detectors."""
     return RecordingCheck(VoiceDetector(), SpeakerEncoder())
 
 
 def found(recording: Recording) -> set[str]:
-    """What is told of it, in the tables' words; "no speech" if it is refused."""
+    """Advice on a recording in the tables' words; "no speech" if it is refused."""
     try:
         sentences = judge()(recording)
     except InvalidRequest:
@@ -73,7 +66,7 @@ def found(recording: Recording) -> set[str]:
 
 
 def background(sound: faults.Sound, decibels: float) -> Change:
-    """With that sound so far below the speech."""
+    """Add a sound this far below the speech."""
 
     def changed(recording: Recording) -> Recording:
         random = np.random.default_rng(len(recording.samples))
@@ -84,12 +77,12 @@ def background(sound: faults.Sound, decibels: float) -> Change:
 
 
 def coded(change: Change, codec: str, bit_rate: int) -> Change:
-    """The changed recording through a codec."""
+    """The changed recording after a codec."""
     return lambda recording: faults.encoded(change(recording), codec, bit_rate)
 
 
 def clipped(decibels: float) -> Change:
-    """Clipped so far, in 16 bits."""
+    """Clipped by this much, in 16 bits."""
     return lambda recording: faults.in_16_bits(faults.clipped(recording, decibels))
 
 
@@ -188,45 +181,45 @@ FAULTS: list[tuple[str, str, bool, Change]] = [
         for seconds in (1.5, 2.5)
     ),
 ]
-"""What is wrong, how much of it, whether that is a clear case, and how it is done."""
+"""Fault, strength, clear case or not, and the function that adds it."""
 
 
 def alarms() -> None:
-    """How many good recordings are complained of."""
-    rows, all_told, all_judged = [], 0, 0
+    """Number of good recordings that get advice."""
+    rows, all_found, all_judged = [], 0, 0
     for name, change in COPIES.items():
         for kind in ("plain", "expressive", "espeak"):
             of_kind = [clip.recording for clip in good() if clip.kind == kind]
-            told = [found(change(recording)) for recording in of_kind]
-            wrong = Counter(what for one in told for what in one)
-            complained = sum(map(bool, told))
-            all_told, all_judged = all_told + complained, all_judged + len(told)
+            advice = [found(change(recording)) for recording in of_kind]
+            wrong = Counter(what for one in advice for what in one)
+            complained = sum(map(bool, advice))
+            all_found, all_judged = all_found + complained, all_judged + len(advice)
             named = ", ".join(f"{what} {count}" for what, count in wrong.items()) or "–"
-            rows.append((name, kind, f"{complained} of {len(told)}", named))
-    rows.append(("**all**", "", f"**{all_told} of {all_judged} ({all_told / all_judged:.1%})**", ""))
+            rows.append((name, kind, f"{complained} of {len(advice)}", named))
+    rows.append(("**all**", "", f"**{all_found} of {all_judged} ({all_found / all_judged:.1%})**", ""))
     print(table(("good recordings", "speech", "complained of", "of what"), rows), flush=True)
 
 
 def hits() -> None:
-    """How many recordings with a fault are told of it."""
+    """Number of faulty recordings whose fault is found."""
     rows = []
     for fault, strength, clear, change in FAULTS:
         rows.append(_row(fault, strength, clear, [change(clip.recording) for clip in good()[::EVERY]]))
     for strength, clear, recordings in _two_speakers():
         rows.append(_row("speakers", strength, clear, recordings))
-    print(table(("fault", "strength", "clear case", "told", "told otherwise"), rows), flush=True)
+    print(table(("fault", "strength", "clear case", "found", "other advice"), rows), flush=True)
 
 
 def _row(fault: str, strength: str, clear: bool, recordings: Sequence[Recording]) -> tuple[str, ...]:
-    told = [found(recording) for recording in recordings]
-    right = sum(fault in one for one in told)
-    others = Counter(what for one in told for what in one if what != fault)
+    advice = [found(recording) for recording in recordings]
+    right = sum(fault in one for one in advice)
+    others = Counter(what for one in advice for what in one if what != fault)
     named = ", ".join(f"{what} {count}" for what, count in others.most_common()) or "–"
     return (
         fault,
         strength,
         "yes" if clear else "",
-        f"{right} of {len(told)} ({right / len(told):.0%})",
+        f"{right} of {len(advice)} ({right / len(advice):.0%})",
         named,
     )
 
@@ -252,22 +245,22 @@ def _two_speakers() -> list[tuple[str, bool, list[Recording]]]:
 
 
 def empty() -> None:
-    """What is refused."""
+    """Print which recordings are refused."""
     rows = []
     for sound in (*faults.NOISES, *faults.MUSIC, faults.hum, faults.tone, faults.clicks):
-        told = []
+        advice = []
         for seconds in (4, 15, 60):
             samples = sound(seconds * _RATE, _RATE, np.random.default_rng(seconds))
-            told.append(
+            advice.append(
                 found(Recording(np.asarray(0.2 * samples / np.abs(samples).max(), np.float32), _RATE))
             )
-        refused = sum(one == {"no speech"} for one in told)
-        rows.append((sound.__name__, f"{refused} of {len(told)}"))
-    print(table(("nobody speaks", "refused"), rows), flush=True)
+        refused = sum(one == {"no speech"} for one in advice)
+        rows.append((sound.__name__, f"{refused} of {len(advice)}"))
+    print(table(("no speech", "refused"), rows), flush=True)
 
 
 def times() -> None:
-    """Processor time for 10 and 60 s."""
+    """Print the processor time for 10 and 60 s."""
     joined = np.concatenate([clip.recording.samples for clip in good() if clip.kind == "plain"])
     rows = []
     for seconds in (10, 60):

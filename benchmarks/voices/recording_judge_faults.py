@@ -1,7 +1,4 @@
-"""What goes wrong with recordings, done to speech that was good: each fault in several strengths.
-
-All take and give mono samples and a rate in hertz; levels are decibels below the speech.
-"""
+"""Adds faults to good recordings, each in several strengths."""
 
 from __future__ import annotations
 
@@ -23,18 +20,18 @@ LOUD_AT_LEAST = 0.01
 
 
 def speech_level(samples: Samples) -> float:
-    """Root mean square of what is speech."""
+    """Root mean square of the speech."""
     return float(np.sqrt(np.mean(np.square(samples[np.abs(samples) > LOUD_AT_LEAST], dtype=np.float64))))
 
 
 def louder(recording: Recording, decibels: float) -> Recording:
-    """At another level, and never beyond full scale."""
+    """Change the level, limited to full scale."""
     samples = recording.samples * np.float32(10 ** (decibels / 20))
     return Recording(np.clip(samples, -1, 1), recording.sample_rate)
 
 
 def at_rate(recording: Recording, rate: int) -> Recording:
-    """The same at another rate."""
+    """Resample."""
     return Recording(
         np.asarray(soxr.resample(recording.samples, recording.sample_rate, rate), np.float32), rate
     )
@@ -46,7 +43,7 @@ def in_16_bits(recording: Recording) -> Recording:
 
 
 def encoded(recording: Recording, codec: str, bit_rate: int) -> Recording:
-    """Through "mp3" or "opus" and back, of so many bits a second."""
+    """Encode as "mp3" or "opus" with this bit rate, and decode."""
     rate = 44_100 if codec == "mp3" else 48_000
     audio_format = AudioFormat(codec, codec, rate, bit_rate, "")  # type: ignore[arg-type]
     file = FileEncoder(audio_format, recording.sample_rate)
@@ -55,19 +52,19 @@ def encoded(recording: Recording, codec: str, bit_rate: int) -> Recording:
 
 
 def clipped(recording: Recording, decibels: float) -> Recording:
-    """Recorded with its loudest sample so far beyond full scale, then made quieter by 3 dB."""
+    """Clip as if the loudest sample were this far beyond full scale, then reduce by 3 dB."""
     peak = float(np.abs(recording.samples).max())
     driven = recording.samples * np.float32(10 ** (decibels / 20) / peak)
     return Recording(np.clip(driven, -1, 1) * np.float32(0.7), recording.sample_rate)
 
 
 def with_offset(recording: Recording, offset: float) -> Recording:
-    """With a constant added."""
+    """Add a constant."""
     return Recording(np.clip(recording.samples + np.float32(offset), -1, 1), recording.sample_rate)
 
 
 def over(recording: Recording, sound: Samples, decibels: float) -> Recording:
-    """With ``sound`` over it, so far below the speech."""
+    """Add ``sound``, this far below the speech."""
     level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
     gain = speech_level(recording.samples) * 10 ** (-decibels / 20) / level
     mixed = recording.samples + sound[: len(recording.samples)] * np.float32(gain)
@@ -77,7 +74,7 @@ def over(recording: Recording, sound: Samples, decibels: float) -> Recording:
 
 
 def telephone(recording: Recording) -> Recording:
-    """As a telephone takes it (300–3,400 Hz, 8 kHz, mu-law), at the rate it had."""
+    """Reduce to a telephone's band (300–3,400 Hz, 8 kHz, mu-law), at the original rate."""
     narrow = at_rate(recording, 8000)
     spectrum = np.fft.rfft(narrow.samples)
     frequencies = np.fft.rfftfreq(len(narrow.samples), 1 / 8000)
@@ -90,7 +87,7 @@ def telephone(recording: Recording) -> Recording:
 
 
 def in_room(recording: Recording, seconds: float, direct_db: float) -> Recording:
-    """In a room whose echo falls by 60 dB in ``seconds``, ``direct_db`` below the direct sound."""
+    """Add a room's echo that falls by 60 dB in ``seconds``, ``direct_db`` below the direct sound."""
     rate = recording.sample_rate
     random = np.random.default_rng(5)
     times = np.arange(int(seconds * 1.2 * rate)) / rate
@@ -106,20 +103,20 @@ def in_room(recording: Recording, seconds: float, direct_db: float) -> Recording
 
 
 def cut(recording: Recording, seconds: float) -> Recording:
-    """Only its first seconds, from where somebody speaks."""
+    """Keep the first seconds of speech."""
     begin = int(np.argmax(np.abs(recording.samples) > LOUD_AT_LEAST))
     length = int(seconds * recording.sample_rate)
     return Recording(recording.samples[begin : begin + length], recording.sample_rate)
 
 
 def with_silence(recording: Recording, share: float) -> Recording:
-    """With silence behind it that is ``share`` of the whole."""
+    """Append silence: ``share`` of the whole."""
     missing = int(len(recording.samples) * share / (1 - share))
     return Recording(np.pad(recording.samples, (0, missing)), recording.sample_rate)
 
 
 def _sentences(samples: Samples, rate: int) -> list[Samples]:
-    """Cut in the silences."""
+    """Split at the silences."""
     frame = rate // 100
     quiet = np.abs(samples[: len(samples) // frame * frame].reshape(-1, frame)).max(axis=1) < 1e-3
     edges = np.flatnonzero(np.diff(np.concatenate([[True], quiet, [True]]).astype(int)))
@@ -132,7 +129,7 @@ def _level(samples: Samples, like: Samples) -> Samples:
 
 
 def alternating(one: Recording, other: Recording) -> Recording:
-    """Two speakers by turns, a sentence each; of one rate."""
+    """Two speakers alternating by sentence; at one rate."""
     rate = one.sample_rate
     pause = np.zeros(rate // 4, np.float32)
     pairs = zip(
@@ -143,7 +140,7 @@ def alternating(one: Recording, other: Recording) -> Recording:
 
 
 def halves(one: Recording, other: Recording, overlap: float) -> Recording:
-    """One speaker, then another, who begins while the first still speaks: ``overlap`` of the whole."""
+    """One speaker, then another, overlapping by ``overlap`` of the whole."""
     rate = one.sample_rate
     length = min(len(one.samples), len(other.samples), int(6 * rate))
     first, second = one.samples[:length], _level(other.samples, one.samples)[:length]
@@ -159,12 +156,12 @@ Sound = Callable[[int, int, Random], Samples]
 
 
 def white(count: int, rate: int, random: Random) -> Samples:
-    """Noise with as much of every frequency."""
+    """White noise."""
     return np.asarray(random.standard_normal(count), np.float32)
 
 
 def pink(count: int, rate: int, random: Random) -> Samples:
-    """Noise with as much in every octave."""
+    """Noise with equal power in every octave."""
     return _shaped(count, random, lambda frequencies: 1 / np.sqrt(np.maximum(frequencies, 1e-3)))
 
 
@@ -177,13 +174,13 @@ def fan(count: int, rate: int, random: Random) -> Samples:
 
 
 def hum(count: int, rate: int, random: Random) -> Samples:
-    """The mains: 50 Hz and its harmonics."""
+    """Mains hum: 50 Hz and its harmonics."""
     times = np.arange(count) / rate
     return np.asarray(sum(np.sin(2 * np.pi * 50 * k * times + k) / k for k in range(1, 8)), np.float32)
 
 
 def chords(count: int, rate: int, random: Random) -> Samples:
-    """Chords of four notes with seven harmonics, one a second."""
+    """Chords of four notes with seven harmonics, one per second."""
     roots = (48, 45, 41, 43)
     song = np.zeros(count)
     for number, begin in enumerate(range(0, count, rate)):
@@ -194,7 +191,7 @@ def chords(count: int, rate: int, random: Random) -> Samples:
 
 
 def melody(count: int, rate: int, random: Random) -> Samples:
-    """A tune on something plucked, four notes a second."""
+    """A plucked tune, four notes per second."""
     scale = (60, 62, 64, 67, 69, 72, 74, 76)
     song = np.zeros(count)
     for begin in range(0, count, rate // 4):
@@ -204,7 +201,7 @@ def melody(count: int, rate: int, random: Random) -> Samples:
 
 
 def drums(count: int, rate: int, random: Random) -> Samples:
-    """A drum and a cymbal, 120 beats a minute."""
+    """A drum and a cymbal, 120 beats per minute."""
     song = np.zeros(count)
     for number, begin in enumerate(range(0, count, rate // 4)):
         times = np.arange(min(rate // 4, count - begin)) / rate
@@ -227,7 +224,7 @@ def tone(count: int, rate: int, random: Random) -> Samples:
 
 
 def clicks(count: int, rate: int, random: Random) -> Samples:
-    """Two a second."""
+    """Two clicks per second."""
     samples = np.zeros(count, np.float32)
     for begin in range(rate // 3, count - 30, rate // 2):
         samples[begin : begin + 20] = random.standard_normal(20)
@@ -239,7 +236,7 @@ MUSIC = (chords, melody, band, drums)
 
 
 def _note(number: int, times: Values, fades_s: float) -> Values:
-    """A MIDI note with harmonics, that begins in 5 ms and fades."""
+    """A MIDI note with harmonics that begins in 5 ms and fades."""
     pitch = 440 * 2 ** ((number - 69) / 12)
     harmonics = sum(np.sin(2 * np.pi * pitch * k * times) / k**1.3 for k in range(1, 8))
     return np.asarray(harmonics * np.minimum(times / 0.005, 1) * np.exp(-times / fades_s))

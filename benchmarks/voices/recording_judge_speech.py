@@ -1,4 +1,4 @@
-"""Speech with nothing wrong with it, as people record it for a voice: sentences with pauses between."""
+"""Good recordings as people make them for a voice: sentences with pauses between."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ PAUSES_S = (0.15, 0.7)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """Some sentences of one voice. kind: "plain", "expressive" (or fast, or slow) or "espeak"."""
+    """Some sentences of one voice."""
 
-    kind: str
+    kind: str  # "plain", "expressive" (or fast, or slow) or "espeak"
     voice: str
     language: str
     recording: Recording
@@ -65,7 +65,7 @@ def _wanted() -> list[_Wanted]:
 
 
 def clips() -> list[Clip]:
-    """All of them; kept in the cache folder between runs."""
+    """All clips; kept in the cache folder between runs."""
     wanted = _wanted()
     what = repr((wanted, SENTENCES_A_CLIP, PAUSES_S, sorted(SENTENCES.items())))
     name = hashlib.sha256(what.encode()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""ElevenLabs' own voices, for those who have a key: an engine that is somebody else's service."""
+"""ElevenLabs' own voices as an engine: its service speaks, for the holder of an API key."""

@@ -1,4 +1,4 @@
-"""The account's voices, as ElevenLabs lists them, and what its models speak."""
+"""The voices of an ElevenLabs account, and the languages of its models."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ ENGINE = "elevenlabs"
 VOICE_ID_PATTERN = re.compile(r"[A-Za-z0-9]{1,64}")
 
 MAX_VOICES = 1000
-_LARGEST_LIST = 16 << 20
-_LONGEST_NAME = 100
+_MAX_LIST_BYTES = 16 << 20
+_MAX_NAME_CHARACTERS = 100
 
-# By ElevenLabs' page of models. Norwegian is "no" there and "nb" in most texts' tags.
-_TWENTY_NINE = (
+# From ElevenLabs' page of models. Norwegian is "no" there and "nb" in most texts' tags.
+_LANGUAGES_29 = (
     "ar bg cs da de el en es fi fil fr hi hr id it ja ko ms nl pl pt ro ru sk sv ta tr uk zh".split()
 )
-_THIRTY_TWO = [*_TWENTY_NINE, "hu", "nb", "no", "vi"]
-_OF_MODEL = {
-    "eleven_multilingual_v2": _TWENTY_NINE,
+_LANGUAGES_32 = [*_LANGUAGES_29, "hu", "nb", "no", "vi"]
+_MODEL_LANGUAGES = {
+    "eleven_multilingual_v2": _LANGUAGES_29,
     "eleven_monolingual_v1": ["en"],
     "eleven_flash_v2": ["en"],
     "eleven_turbo_v2": ["en"],
 }
-_TOLD_LANGUAGE = frozenset({"eleven_flash_v2_5", "eleven_turbo_v2_5"})
+_TAKE_LANGUAGE_CODE = frozenset({"eleven_flash_v2_5", "eleven_turbo_v2_5"})
 _OTHER_PROTOCOL = ("eleven_v3", "eleven_v4")
 
 
 def model_languages(model: str) -> list[str]:
-    """What ``model`` speaks, by primary subtag; of one that is not known, what the latest ones speak."""
-    return _OF_MODEL.get(model, _THIRTY_TWO)
+    """Return the primary subtags that ``model`` speaks; an unknown model counts as one of the latest."""
+    return _MODEL_LANGUAGES.get(model, _LANGUAGES_32)
 
 
 def language_code(model: str, language: str) -> str | None:
-    """How ``model`` is told to speak ``language`` (a primary subtag); None where it takes no such word."""
-    if model not in _TOLD_LANGUAGE:
+    """Return ``model``'s ``language_code`` for a primary subtag; None if it takes no such parameter."""
+    if model not in _TAKE_LANGUAGE_CODE:
         return None
     return "no" if language == "nb" else language
 
 
 def accepts_streamed_text(model: str) -> bool:
-    """Whether ``model`` can be streamed into. The third generation speaks another protocol."""
+    """Return whether text can be streamed into ``model``; the third generation has another protocol."""
     return not model.startswith(_OTHER_PROTOCOL)
 
 
 async def fetch_voices(
     base_url: str, key: str, *, tls_context: ssl.SSLContext | None, timeout_s: float
 ) -> tuple[Voice, ...]:
-    """The account's voices, ``MAX_VOICES`` at most. Raises UpstreamFailed.
+    """Fetch the account's voices, at most ``MAX_VOICES``. Raises UpstreamFailed.
 
-    A voice's language stays open, as each of them speaks all.
+    Their language is left empty, as each voice speaks all languages of the model.
     """
     body = bytearray()
     try:
@@ -69,8 +69,8 @@ async def fetch_voices(
         ):
             async for piece in answer.aiter_bytes():
                 body += piece
-                if len(body) > _LARGEST_LIST:
-                    raise UpstreamFailed("other", "the list of voices has no end")
+                if len(body) > _MAX_LIST_BYTES:
+                    raise UpstreamFailed("other", f"the list of voices exceeds {_MAX_LIST_BYTES} bytes")
     except TimeoutError as error:
         raise UpstreamFailed("stalled", f"no list of voices within {timeout_s:g} s") from error
     except httpx.HTTPError as error:
@@ -80,16 +80,16 @@ async def fetch_voices(
     try:
         listed = json.loads(body)["voices"]
     except (ValueError, RecursionError, LookupError, TypeError) as error:
-        raise UpstreamFailed("other", "the list of voices cannot be read") from error
-    return tuple(_known(listed))[:MAX_VOICES]
+        raise UpstreamFailed("other", "the list of voices cannot be parsed") from error
+    return tuple(_valid_voices(listed))[:MAX_VOICES]
 
 
 def make_voice(id: str, name: str = "", gender: str = "") -> Voice:
-    """ElevenLabs' voice ``id``, as clients here name it."""
-    return Voice(f"{ENGINE}:{id}", name[:_LONGEST_NAME] or id, "", ENGINE, gender)
+    """Return ElevenLabs' voice ``id`` as clients of this server name it."""
+    return Voice(f"{ENGINE}:{id}", name[:_MAX_NAME_CHARACTERS] or id, "", ENGINE, gender)
 
 
-def _known(listed: Any) -> Iterator[Voice]:
+def _valid_voices(listed: Any) -> Iterator[Voice]:
     for entry in listed if isinstance(listed, list) else []:
         if not isinstance(entry, dict):
             continue

@@ -1,4 +1,4 @@
-"""One WebSocket to ElevenLabs: opened, spoken into, listened to, and let go in one step."""
+"""A WebSocket to ElevenLabs that is closed at once, without waiting for the service."""
 
 from __future__ import annotations
 
@@ -16,44 +16,45 @@ from engines.elevenlabs.failures import UpstreamFailed, from_connection_error, f
 from engines.elevenlabs.messages import Message
 
 MAX_MESSAGE_BYTES = 8 << 20
-"""Bytes; the audio of three minutes."""
+"""Largest message accepted; the audio of three minutes."""
 
 MAX_INVALID_MESSAGES = 100
-"""Messages that cannot be read, before the stream is given up."""
+"""Messages that cannot be parsed, after which the stream is given up."""
 
-_LARGE = 128 << 10
+_PARSE_IN_THREAD_FROM = 128 << 10
 
 logger = logging.getLogger(__name__)
 
 _quiet = logging.getLogger(f"{__name__}.websockets")
-"""At its lowest level the library logs all headers, and the key is one of them."""
+"""Logger of the WebSocket library. At DEBUG it logs all headers, of which one is the API key."""
 _quiet.setLevel(logging.INFO)
 
 
-class _Straight(connect):
-    """Follows no redirect: the key and the text go to the host that was named, and nowhere else."""
+class _ConnectWithoutRedirect(connect):
+    """Follows no redirect: the key and the text go to the configured host and to no other."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
 class UpstreamConnection:
-    """An open stream. Whatever fails raises UpstreamFailed."""
+    """An open stream. Every failure is raised as UpstreamFailed."""
 
     def __init__(self, socket: ClientConnection, key: str) -> None:
+        """key: removed from all messages for the log."""
         self._socket = socket
         self._key = key
-        self._rubbish = 0
+        self._invalid = 0
 
     async def send(self, message: str) -> None:
-        """Send; to a stream that has ended already nothing, as its last messages say why."""
+        """Send a message. Does nothing on a closed stream, whose reason ``receive`` raises."""
         try:
             await self._socket.send(message)
         except ConnectionClosed:
-            logger.debug("ElevenLabs had ended the stream before all text was sent")
+            logger.debug("ElevenLabs closed the stream before all text was sent")
 
     async def receive(self) -> Message | None:
-        """The next message that can be read; None where the stream was closed in order."""
+        """Return the next valid message; None where the stream was closed in order."""
         while True:
             try:
                 raw = await self._socket.recv()
@@ -62,38 +63,40 @@ class UpstreamConnection:
             except ConnectionClosed as error:
                 raise from_connection_error(error, self._key) from error
             try:
-                message = await self._read(raw)
+                message = await self._parse(raw)
             except ValueError as error:
-                self._count_rubbish(str(error))
+                self._count_invalid(str(error))
                 continue
             if message.error is not None:
                 raise from_error_frame(*message.error, self._key)
             return message
 
-    async def _read(self, raw: str | bytes) -> Message:
+    async def _parse(self, raw: str | bytes) -> Message:
         if isinstance(raw, bytes):
             raise ValueError("a binary message")
-        return await asyncio.to_thread(messages.parse, raw) if len(raw) > _LARGE else messages.parse(raw)
+        if len(raw) > _PARSE_IN_THREAD_FROM:
+            return await asyncio.to_thread(messages.parse, raw)
+        return messages.parse(raw)
 
-    def _count_rubbish(self, reason: str) -> None:
-        if not self._rubbish:
-            logger.warning("ElevenLabs sent a message that cannot be read (%s); it is passed over", reason)
-        self._rubbish += 1
-        if self._rubbish > MAX_INVALID_MESSAGES:
-            raise UpstreamFailed("other", "nothing but messages that cannot be read")
+    def _count_invalid(self, reason: str) -> None:
+        if not self._invalid:
+            logger.warning("ignored an invalid message of ElevenLabs (%s)", reason)
+        self._invalid += 1
+        if self._invalid > MAX_INVALID_MESSAGES:
+            raise UpstreamFailed("other", f"more than {MAX_INVALID_MESSAGES} invalid messages")
 
 
 @asynccontextmanager
 async def open_connection(
     url: str, key: str, *, tls_context: ssl.SSLContext | None, timeout_s: float
 ) -> AsyncIterator[UpstreamConnection]:
-    """A connection to ``url`` (ws or wss), made within ``timeout_s``. Raises UpstreamFailed.
+    """Connect to ``url`` (ws or wss) within ``timeout_s`` seconds. Raises UpstreamFailed.
 
-    context: whom wss trusts. However one leaves, the socket is closed at once, without a goodbye that
-    ElevenLabs could be slow to answer. No proxy of the environment is used.
+    tls_context: certificates that wss trusts. On exit the socket is aborted: a closing handshake would wait
+    for the service. Proxies named by the environment are ignored.
     """
     try:
-        socket = await _Straight(
+        socket = await _ConnectWithoutRedirect(
             url,
             additional_headers={"xi-api-key": key},
             ssl=tls_context,

@@ -1,4 +1,4 @@
-"""Text out as it is written, messages in as they come, on one stream at the same time."""
+"""Sends text as it is written and receives messages as they come, concurrently on one stream."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from engines.elevenlabs.text import SegmentText
 from engines.elevenlabs.times import CharacterTimes
 
 KEEP_ALIVE_S = 5.0
-"""A stream that waits for text says so this often. Far within what ElevenLabs allows: whoever stands in
-may have to wait for it."""
+"""Interval of keep-alive messages while text is awaited, in seconds.
+
+Far below ElevenLabs' inactivity timeout: a fallback engine may have to wait as long for the end of the text.
+"""
 
 
 async def send_and_receive(
     connection: UpstreamConnection, text: SegmentText, times: CharacterTimes, timeout_s: float
 ) -> AsyncGenerator[Message, None]:
-    """Send all of ``text``, from its start, and yield what comes, until ElevenLabs says that it was all.
+    """Send all of ``text``, from its start, and yield the messages received, up to the final one.
 
-    times: told what was sent. timeout_s: how long nothing may come once the text was sent to its end.
+    times: is given the text that was sent. timeout_s: longest silence of the service once all text was sent.
     Raises UpstreamFailed.
     """
     loop = asyncio.get_running_loop()
     sent = 0
-    heard = False
-    due: float | None = None
-    growing: asyncio.Task[None] | None = None
+    has_audio = False
+    deadline: float | None = None
+    growth: asyncio.Task[None] | None = None
     incoming = asyncio.create_task(connection.receive(), name="ElevenLabs speaks")
     try:
         while True:
-            if due is None and (growing is None or growing.done()):
+            if deadline is None and (growth is None or growth.done()):
                 now, complete = text.text, text.complete
                 times.extend_text(now)
                 if len(now) > sent:
@@ -41,27 +43,27 @@ async def send_and_receive(
                 elif not complete:
                     await connection.send(messages.KEEP_ALIVE)
                 sent = len(now)
-                growing = text.growth(KEEP_ALIVE_S)
+                growth = text.growth(KEEP_ALIVE_S)
                 if complete:
                     await connection.send(messages.END_OF_TEXT)
-                    due = loop.time() + timeout_s
-            awaited = {incoming} if growing is None else {incoming, growing}
-            left_s = None if due is None else max(due - loop.time(), 0.0)
+                    deadline = loop.time() + timeout_s
+            awaited = {incoming} if growth is None else {incoming, growth}
+            left_s = None if deadline is None else max(deadline - loop.time(), 0.0)
             done, _ = await asyncio.wait(awaited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 raise UpstreamFailed("stalled", f"no sound for {timeout_s:g} s")
-            if growing is not None and growing.done():
-                growing.result()
+            if growth is not None and growth.done():
+                growth.result()
             if not incoming.done():
                 continue
             message = incoming.result()
             if message is None:
-                if due is None or not heard or times.incomplete:
-                    raise UpstreamFailed("closed_early", "closed in order, but before all was said")
+                if deadline is None or not has_audio or times.incomplete:
+                    raise UpstreamFailed("closed_early", "closed in order, but before all text was spoken")
                 return
             if message.audio:
-                heard = True
-                due = due and loop.time() + timeout_s
+                has_audio = True
+                deadline = deadline and loop.time() + timeout_s
             yield message
             if message.final:
                 return
@@ -70,5 +72,5 @@ async def send_and_receive(
         incoming.cancel()
         await asyncio.wait([incoming])
         if not incoming.cancelled():
-            # Asked, or asyncio would log what nobody looked at.
+            # Retrieved, or asyncio logs the error as never retrieved.
             incoming.exception()

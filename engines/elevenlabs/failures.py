@@ -1,4 +1,4 @@
-"""What can go wrong at ElevenLabs, in plain words."""
+"""Failures of ElevenLabs: their codes, the sentences for clients, and which of them may pass."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 MAX_DETAIL_CHARACTERS = 300
 
-_NO_KEY = "ElevenLabs refused this server's API key"
+_KEY_REFUSED = "ElevenLabs refused this server's API key"
 _NO_CREDITS = "the ElevenLabs account of this server has no credits left"
-_NO_VOICE = "ElevenLabs knows no such voice"
-_NO_MODEL = "ElevenLabs cannot stream this server's model"
+_UNKNOWN_VOICE = "ElevenLabs knows no such voice"
+_UNSUITABLE_MODEL = "ElevenLabs cannot stream this server's model"
 _BUSY = "ElevenLabs takes no more requests at the moment"
-_ELSE = "ElevenLabs failed"
+_OTHER = "ElevenLabs failed"
 
 CLIENT_SENTENCES: Mapping[str, str] = {
-    "invalid_api_key": _NO_KEY,
-    "unauthorized": _NO_KEY,
+    "invalid_api_key": _KEY_REFUSED,
+    "unauthorized": _KEY_REFUSED,
     "missing_permissions": "this server's ElevenLabs API key may not do this",
     "quota_exceeded": _NO_CREDITS,
     "payment_required": _NO_CREDITS,
-    "voice_id_does_not_exist": _NO_VOICE,
-    "voice_not_found": _NO_VOICE,
-    "unsupported_model": _NO_MODEL,
-    "model_not_found": _NO_MODEL,
+    "voice_id_does_not_exist": _UNKNOWN_VOICE,
+    "voice_not_found": _UNKNOWN_VOICE,
+    "unsupported_model": _UNSUITABLE_MODEL,
+    "model_not_found": _UNSUITABLE_MODEL,
     "subscription_required": "the ElevenLabs account of this server does not include this",
     "detected_unusual_activity": "ElevenLabs has blocked this server's account for unusual activity",
     "input_timeout_exceeded": "ElevenLabs waited too long for text",
@@ -38,18 +38,18 @@ CLIENT_SENTENCES: Mapping[str, str] = {
     "unreachable": "ElevenLabs cannot be reached",
     "unavailable": "ElevenLabs is out of order",
 }
-"""The sentences for clients, by ElevenLabs' own codes, and by ours for what has none."""
+"""Sentence for clients of each code: ElevenLabs' own codes, and this server's for failures without one."""
 
-_PASSING = frozenset(
+# A stall is not among them: a second try would make the client wait for another timeout.
+_TRANSIENT = frozenset(
     "too_many_concurrent_requests rate_limit_exceeded system_busy closed_early unreachable "
     "unavailable".split()
 )
-"""What may be over a moment later. A stall is not: whoever was waited for so long is not waited for again."""
 
+# Failures of one voice or text, which say nothing about other requests.
 _OF_ONE_REQUEST = frozenset("voice_id_does_not_exist voice_not_found subscription_required silent".split())
-"""What says nothing of the next request's chances, whose voice or text is another."""
 
-_BY_STATUS = {
+_CODE_BY_STATUS = {
     401: "unauthorized",
     402: "payment_required",
     403: "subscription_required",
@@ -58,59 +58,58 @@ _BY_STATUS = {
 
 
 class UpstreamFailed(Exception):
-    """ElevenLabs did not do what it was asked for.
+    """ElevenLabs failed; ``str()`` is a sentence fit for a client.
 
-    code: as in ``CODES``, or any other that ElevenLabs gave; detail: for the log, without the key.
-    ``str()`` is a sentence fit for a client.
+    code: one of ``CLIENT_SENTENCES``, or any other of ElevenLabs'; detail: for the log, without the API key.
     """
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(CLIENT_SENTENCES.get(code, _ELSE))
+        super().__init__(CLIENT_SENTENCES.get(code, _OTHER))
         self.code = code
         self.detail = detail
 
     @property
     def metric_code(self) -> str:
-        """The code, or "other": what is counted by it stays bounded."""
+        """The code, or "other" for an unknown one, so that the number of label values is bounded."""
         return self.code if self.code in CLIENT_SENTENCES else "other"
 
     @property
     def affects_all_requests(self) -> bool:
-        """Whether others would meet with it too: it is the account's or the service's, not one request's."""
+        """True if other requests would fail likewise: the account or the service is the cause."""
         return self.code in CLIENT_SENTENCES and self.code not in _OF_ONE_REQUEST
 
     @property
     def transient(self) -> bool:
-        """Whether it is worth trying again."""
-        return self.code in _PASSING
+        """True if another try a moment later may succeed."""
+        return self.code in _TRANSIENT
 
 
 def redacted(text: str, key: str) -> str:
-    """``text`` on one line as a log may hold it: cut, and without ``key``."""
+    """Return ``text`` fit for a log: on one line, without ``key``, at most ``MAX_DETAIL_CHARACTERS`` long."""
     return " ".join(text.replace(key, "(the key)").split())[:MAX_DETAIL_CHARACTERS]
 
 
 def from_error_frame(error: object, message: object, key: str) -> UpstreamFailed:
-    """The failure that an error frame tells: ``{"error": code, "message": sentence, "code": 1008}``."""
+    """Return the failure of an error frame: ``{"error": code, "message": sentence, "code": 1008}``."""
     code = error if isinstance(error, str) and error.isidentifier() else "other"
     return UpstreamFailed(code, redacted(str(message), key))
 
 
 def from_http_response(status: int, body: bytes, key: str) -> UpstreamFailed:
-    """The failure that an HTTP answer tells: ``{"detail": {"status": code, "message": sentence}}``."""
-    by_status = _BY_STATUS.get(status, "unavailable" if status >= 500 else "other")
+    """Return the failure of an HTTP response: ``{"detail": {"status": code, "message": sentence}}``."""
+    by_status = _CODE_BY_STATUS.get(status, "unavailable" if status >= 500 else "other")
     try:
         detail = json.loads(body)["detail"]
         code, message = detail["status"], detail["message"]
     except (ValueError, RecursionError, LookupError, TypeError):
         return UpstreamFailed(by_status, f"HTTP {status}")
-    # A code that says nothing here says less than the status.
+    # An unknown code says less than the status.
     known = code if isinstance(code, str) and code in CLIENT_SENTENCES else by_status
     return UpstreamFailed(known, redacted(f"HTTP {status}, {code}: {message}", key))
 
 
 def from_connection_error(error: Exception, key: str) -> UpstreamFailed:
-    """The failure behind an error of the WebSocket, or of the network below it."""
+    """Return the failure of an error of the WebSocket or of the network."""
     match error:
         case InvalidStatus():
             return from_http_response(error.response.status_code, bytes(error.response.body or b""), key)

@@ -1,6 +1,6 @@
-"""ElevenLabs' ``stream-input`` messages: those that are sent, and what can be read of those that come.
+"""ElevenLabs' ``stream-input`` messages: builds those to send, and parses those received.
 
-What comes is somebody else's: whatever of a message is not as documented is left out, and the rest is used.
+Received messages are untrusted: fields that are not as documented are ignored, and the others are used.
 """
 
 from __future__ import annotations
@@ -18,45 +18,41 @@ SAMPLE_RATE = 24_000
 OUTPUT_FORMAT = f"pcm_{SAMPLE_RATE}"
 
 INACTIVITY_TIMEOUT_S = 180
-"""The longest that ElevenLabs lets a client be silent (its own default is 20)."""
+"""Longest pause between a client's messages that ElevenLabs allows, in seconds (its default is 20)."""
 
 COMPLETE_TEXT_SCHEDULE = (500,)
-"""Characters that are waited for before speech is made, where all of the text is there: one piece."""
+"""Characters that ElevenLabs buffers before it speaks, where all of the text is there: one piece."""
 
 INCREMENTAL_TEXT_SCHEDULE = (50, 120, 160, 250)
-"""The same where it is still being written: the least for the first piece, then ElevenLabs' defaults."""
+"""The same for a text that is still being written: the minimum for the first piece, then the defaults."""
 
-_LONGEST_MS = 3_600_000
+_MAX_TIME_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class CharacterAlignment:
-    """``texts`` as they were sent, mostly a character each; said from ``starts_s`` for ``durations_s``.
+    """Times of the characters in a message, in seconds.
 
-    Seconds; starts never fall. What they count from is not said in the message.
+    They count from the start of the stream or of the message's own audio; the message does not say which.
     """
 
-    texts: tuple[str, ...]
-    starts_s: tuple[float, ...]
+    texts: tuple[str, ...]  # as they were sent, mostly one character each
+    starts_s: tuple[float, ...]  # never decreasing
     durations_s: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message.
+    """A received message."""
 
-    audio: PCM, perhaps ending in half a sample; timed: which characters are said when, where that is told
-    and can be true; final: nothing comes behind it; error: the code and the sentence, where it tells one.
-    """
-
-    audio: bytes = b""
-    alignment: CharacterAlignment | None = None
-    final: bool = False
-    error: tuple[object, object] | None = None
+    audio: bytes = b""  # 16-bit PCM at ``SAMPLE_RATE``; may end in half a sample
+    alignment: CharacterAlignment | None = None  # None also where the times received cannot be true
+    final: bool = False  # whether it is the last message
+    error: tuple[object, object] | None = None  # code and sentence of an error frame
 
 
 def stream_path(voice: str, **query: str | int | bool) -> str:
-    """The path of the WebSocket of ``voice`` (letters and digits), with what is asked of it."""
+    """Return the path and query of the WebSocket of ``voice`` (letters and digits)."""
     written = {
         name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in query.items()
     }
@@ -64,7 +60,7 @@ def stream_path(voice: str, **query: str | int | bool) -> str:
 
 
 def initialize_connection(schedule: tuple[int, ...], speed: float) -> str:
-    """The first message; the voice's own settings hold but for a speed that is not 1."""
+    """Return the first message; the voice keeps its own settings except for a speed other than 1."""
     message: dict[str, Any] = {"text": " ", "generation_config": {"chunk_length_schedule": list(schedule)}}
     if speed != 1.0:
         message["voice_settings"] = {"speed": round(speed, 4)}
@@ -72,19 +68,19 @@ def initialize_connection(schedule: tuple[int, ...], speed: float) -> str:
 
 
 def add_text(text: str) -> str:
-    """A message with more text."""
+    """Return a message with more text."""
     return json.dumps({"text": text})
 
 
 KEEP_ALIVE = add_text(" ")
-"""Adds nothing to the text that is spoken."""
+"""Resets the inactivity timeout, and adds nothing to the text that is spoken."""
 
 END_OF_TEXT = add_text("")
-"""No more text will come."""
+"""Ends the text; ElevenLabs closes the stream behind its last audio."""
 
 
 def parse(raw: str) -> Message:
-    """What ``raw`` says. Raises ValueError where it is no JSON object."""
+    """Parse a received message. Raises ValueError where it is no JSON object."""
     try:
         fields = json.loads(raw)
     except RecursionError as error:
@@ -94,30 +90,30 @@ def parse(raw: str) -> Message:
     code = fields.get("error")
     return Message(
         audio=_audio(fields.get("audio")),
-        alignment=_timed(fields.get("alignment")) or _timed(fields.get("normalizedAlignment")),
+        alignment=_alignment(fields.get("alignment")) or _alignment(fields.get("normalizedAlignment")),
         final=fields.get("isFinal") is True,
         error=(code, fields.get("message", "")) if code else None,
     )
 
 
-def _audio(written: object) -> bytes:
-    if not isinstance(written, str):
+def _audio(encoded: object) -> bytes:
+    if not isinstance(encoded, str):
         return b""
     try:
-        # Signs that are not base64's are left out, and what is missing behind the last group is made up for.
-        kept = written.rstrip("=")
+        # Characters outside base64's alphabet are ignored, and missing padding is added.
+        kept = encoded.rstrip("=")
         return base64.b64decode(kept + "=" * (-len(kept) % 4))
     except (binascii.Error, ValueError):
         return b""
 
 
-def _timed(alignment: object) -> CharacterAlignment | None:
-    """An alignment, or None where it is not one, or cannot be true."""
-    if not isinstance(alignment, Mapping):
+def _alignment(fields: object) -> CharacterAlignment | None:
+    """Parse an alignment; None where its fields are invalid or cannot be true."""
+    if not isinstance(fields, Mapping):
         return None
-    texts = alignment.get("chars")
-    starts = _seconds(_first(alignment, "charStartTimesMs", "char_start_times_ms"))
-    durations = _seconds(_first(alignment, "charDurationsMs", "charsDurationsMs", "char_durations_ms"))
+    texts = fields.get("chars")
+    starts = _seconds(_first(fields, "charStartTimesMs", "char_start_times_ms"))
+    durations = _seconds(_first(fields, "charDurationsMs", "charsDurationsMs", "char_durations_ms"))
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         return None
     if starts is None or durations is None or not len(texts) == len(starts) == len(durations):
@@ -127,18 +123,18 @@ def _timed(alignment: object) -> CharacterAlignment | None:
     return CharacterAlignment(tuple(texts), starts, durations)
 
 
-def _first(alignment: Mapping[str, object], *names: str) -> object:
-    return next((alignment[name] for name in names if alignment.get(name) is not None), None)
+def _first(fields: Mapping[str, object], *names: str) -> object:
+    return next((fields[name] for name in names if fields.get(name) is not None), None)
 
 
-def _seconds(written: object) -> tuple[float, ...] | None:
-    """A list of milliseconds in seconds, or None where one of them is no time."""
-    if not isinstance(written, list):
+def _seconds(times_ms: object) -> tuple[float, ...] | None:
+    """Convert a list of milliseconds to seconds; None where one of them is no valid time."""
+    if not isinstance(times_ms, list):
         return None
-    for time in written:
+    for time in times_ms:
         if not isinstance(time, int | float) or isinstance(time, bool):
             return None
-        # What is not a number compares as false; an integer may be too large for a float.
-        if not 0 <= time <= _LONGEST_MS:
+        # NaN fails every comparison; an integer may be too large to become a float.
+        if not 0 <= time <= _MAX_TIME_MS:
             return None
-    return tuple(time / 1000 for time in written)
+    return tuple(time / 1000 for time in times_ms)

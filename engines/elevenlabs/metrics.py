@@ -1,20 +1,19 @@
-"""What is counted of ElevenLabs' own service, where it speaks."""
+"""Prometheus metrics of ElevenLabs' service, where it is the engine."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter
 
-from engines.elevenlabs.meter import UpstreamMeter
 
-
-class UpstreamMetrics(UpstreamMeter):
-    """Counts in ``registry``."""
+class UpstreamMetrics:
+    """Counts failures of the service, and segments that the fallback engine spoke."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        """registry: holds the counters."""
         self._failures = Counter(
             "kani_elevenlabs_failures", "Times that ElevenLabs failed.", ["code"], registry=registry
         )
-        self._stood_in = Counter(
+        self._fallbacks = Counter(
             "kani_elevenlabs_stood_in",
             "Segments that a voice of this machine spoke in ElevenLabs' place.",
             ["engine"],
@@ -22,9 +21,9 @@ class UpstreamMetrics(UpstreamMeter):
         )
 
     def count_failure(self, code: str) -> None:
-        """ElevenLabs failed once."""
+        """Count a failure; ``code``: ``UpstreamFailed.metric_code``."""
         self._failures.labels(code).inc()
 
     def count_fallback(self, engine: str) -> None:
-        """A segment was spoken by ``engine`` in its place."""
-        self._stood_in.labels(engine).inc()
+        """Count a segment that ``engine`` spoke in ElevenLabs' place."""
+        self._fallbacks.labels(engine).inc()

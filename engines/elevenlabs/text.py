@@ -1,4 +1,4 @@
-"""What there is to say of a segment, all there or still being written."""
+"""The text of a segment, complete or still being written."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ from speech.types import Boundary, Segment
 
 
 class SegmentText:
-    """A segment's text while it is sent, perhaps more than once; leave by ``async with``.
+    """A segment's text while it is sent, perhaps more than once; an asynchronous context manager.
 
-    One task waits for more of it, for as long as that takes, while audio comes: so what was said already is
-    heard meanwhile, and the place belongs to others.
+    A task of its own waits for more text, while audio is received: so what was spoken already is played
+    meanwhile, and the engine's slot is lent to others.
     """
 
-    def __init__(self, segment: Segment, written: IncrementalText | None = None) -> None:
-        """written: where it is still being written; else ``segment`` holds all of it."""
+    def __init__(self, segment: Segment, incremental_text: IncrementalText | None = None) -> None:
+        """incremental_text: a text that is still being written; None where ``segment`` holds all of it."""
         self._segment = segment
-        self.incremental_text = written
-        self._growing: asyncio.Task[None] | None = None
+        self.incremental_text = incremental_text
+        self._growth: asyncio.Task[None] | None = None
 
     @property
     def text(self) -> str:
-        """All so far."""
+        """All text so far."""
         return self._segment.text if self.incremental_text is None else self.incremental_text.text
 
     @property
     def boundary(self) -> Boundary | None:
-        """What ends it; None while it goes on."""
+        """End of the segment; None while it goes on."""
         return self._segment.boundary if self.incremental_text is None else self.incremental_text.boundary
 
     @property
     def complete(self) -> bool:
-        """Whether no more will come."""
+        """True if no more text will come."""
         return self.boundary is not None
 
     def growth(self, timeout_s: float) -> asyncio.Task[None] | None:
-        """Ends once there is more, or no more to come, or ``timeout_s`` seconds after it began; None where
-        all is there."""
+        """Return a task that ends with more text, its end, or ``timeout_s`` seconds; None if it is complete.
+
+        The task that runs already is returned again.
+        """
         if self.incremental_text is None or self.complete:
             return None
-        if self._growing is None or self._growing.done():
+        if self._growth is None or self._growth.done():
             more = self.incremental_text.wait_for_more(len(self.text), timeout_s)
-            self._growing = asyncio.create_task(more, name="ElevenLabs waits for text")
-        return self._growing
+            self._growth = asyncio.create_task(more, name="ElevenLabs waits for text")
+        return self._growth
 
     async def regain_slot(self) -> None:
-        """Return once nobody waits for text, so that the place is held again."""
-        if self._growing is not None:
-            await self._growing
+        """Return once no task waits for text, and the engine's slot is held again."""
+        if self._growth is not None:
+            await self._growth
 
     async def __aenter__(self) -> Self:
         return self
@@ -59,6 +61,6 @@ class SegmentText:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._growing is not None and not self._growing.done():
-            self._growing.cancel()
-            await asyncio.wait([self._growing])
+        if self._growth is not None and not self._growth.done():
+            self._growth.cancel()
+            await asyncio.wait([self._growth])

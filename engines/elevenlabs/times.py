@@ -1,4 +1,4 @@
-"""From the times of characters, as ElevenLabs tells them, to spans of words with their marks."""
+"""Turns the character times that ElevenLabs sends into spans of words."""
 
 from __future__ import annotations
 
@@ -12,66 +12,67 @@ from engines.elevenlabs.messages import CharacterAlignment
 from speech.types import Span
 
 MIN_MATCHING_CHARACTERS = 3
-"""So many characters have to agree before what comes before them is taken as left out."""
+"""Characters that have to match the text sent before the characters ahead of them count as left out."""
 
 
 class CharacterTimes:
-    """Places what is told about characters in the text that was sent; gives each word once it is certain.
+    """Matches character times with the text that was sent, and emits each word once its times are final.
 
-    Only characters that are no spaces count: ElevenLabs adds spaces at the ends of what it says in one
-    go. Those that it does not tell about, or only in other words, share the time between their neighbours
-    evenly; what is heard behind the last one belongs to its word, which is given when that is known. A word
-    here is what stands between spaces, marks included, or a single wide character. Times are seconds of the
-    audio as it came.
+    Spaces are ignored, as ElevenLabs adds some at the ends of what it speaks in one piece. Characters
+    without times, or spoken in other words, share the time between their neighbours evenly. The audio
+    behind the last character belongs to its word. A word is what stands between spaces, with its
+    punctuation, or a single wide character. Times are in seconds of the audio as received.
     """
 
     def __init__(self) -> None:
         self._text = ""
         self._ended = False
+        # The characters of the text that are no spaces, with their positions in it.
         self._letters = ""
-        self._places: list[int] = []
+        self._positions: list[int] = []
+        # Times of the first of those characters, as far as they are known.
         self._starts: list[float] = []
         self._ends: list[float] = []
-        self._given = 0
+        # Characters whose words were emitted.
+        self._emitted = 0
 
     def extend_text(self, text: str) -> None:
-        """``text`` is what was sent so far, and continues what it was before."""
+        """Set the text that was sent so far; it continues the text before."""
         added = [at for at in range(len(self._text), len(text)) if not text[at].isspace()]
-        self._places += added
+        self._positions += added
         self._letters += "".join(text[at] for at in added)
         self._text = text
 
-    def add_alignment(self, timed: CharacterAlignment, begun_s: float) -> bool:
-        """Take the alignment of a message whose own audio begins at ``begun_s``.
+    def add_alignment(self, alignment: CharacterAlignment, begun_s: float) -> bool:
+        """Take the alignment of a message whose own audio begins at ``begun_s``; whether it matches the text.
 
-        Its times count from the stream's start (as they do where ``sync_alignment`` is asked for) or from
-        the message's own audio (as they do elsewhere): the nearer of both is believed. False, and nothing
-        is taken, where it tells of other text.
+        Its times count from the start of the stream (observed with ``sync_alignment``) or from the message's
+        own audio (observed without): the nearer of the two is assumed. An alignment of other text is ignored.
         """
-        base_s = 0.0 if timed.starts_s[0] > begun_s / 2 else begun_s
-        told = list(_letters(timed, base_s))
-        if not told:
+        base_s = 0.0 if alignment.starts_s[0] > begun_s / 2 else begun_s
+        letters = list(_letters(alignment, base_s))
+        if not letters:
             return True
         known = len(self._starts)
-        at = self._letters.find("".join(letter for letter, _, _ in told), known)
-        if at < 0 or (at > known and len(told) < MIN_MATCHING_CHARACTERS):
+        at = self._letters.find("".join(letter for letter, _, _ in letters), known)
+        if at < 0 or (at > known and len(letters) < MIN_MATCHING_CHARACTERS):
             return False
-        self._spread(at, told[0][1])
-        for _, start_s, end_s in told:
+        self._spread(at, letters[0][1])
+        for _, start_s, end_s in letters:
             self._starts.append(max(start_s, self._end_s))
             self._ends.append(max(end_s, self._starts[-1]))
         return True
 
     def words(self, until_s: float) -> list[Span]:
-        """The words that begin before ``until_s`` and can change no more, in order."""
+        """Emit the words that begin before ``until_s`` and cannot change any more, in order."""
         words = []
-        while (end := self._word_end()) is not None and self._starts[self._given] < until_s:
-            words.append(self._word(self._given, end))
-            self._given = end
+        while (end := self._word_end()) is not None and self._starts[self._emitted] < until_s:
+            words.append(self._word(self._emitted, end))
+            self._emitted = end
         return words
 
     def finish(self, end_s: float) -> list[Span]:
-        """The words that are left, where the audio ends at ``end_s``: none of them is said behind it."""
+        """Emit the remaining words; their times are limited to ``end_s``, the end of the audio."""
         self._spread(len(self._letters), end_s)
         self._starts = [min(start_s, end_s) for start_s in self._starts]
         self._ends = [*(min(known_s, end_s) for known_s in self._ends[:-1]), end_s][: len(self._starts)]
@@ -80,47 +81,50 @@ class CharacterTimes:
 
     @property
     def incomplete(self) -> bool:
-        """Whether some of the text was told, and not all of it."""
+        """True if times are known for a part of the text only."""
         return 0 < len(self._starts) < len(self._letters)
 
     @property
     def _end_s(self) -> float:
-        """Where what is known ends."""
+        """End of the last character with known times."""
         return self._ends[-1] if self._ends else 0.0
 
     def _spread(self, until: int, end_s: float) -> None:
-        """Give the letters up to ``until`` that nobody told about the time up to ``end_s``."""
+        """Share the time up to ``end_s`` among the characters without times before index ``until``."""
         count = until - len(self._starts)
         edges = np.linspace(self._end_s, max(end_s, self._end_s), count + 1).tolist()
         self._starts += edges[:-1]
         self._ends += edges[1:]
 
     def _word_end(self) -> int | None:
-        """The letter behind the next word; None while more may belong to that, or has no time yet."""
-        end = self._given + 1
-        while end < len(self._letters) and not self._parted(end):
+        """Index behind the next word; None while it may grow, or has no times yet."""
+        end = self._emitted + 1
+        while end < len(self._letters) and not self._begins_word(end):
             end += 1
-        certain = end < len(self._letters) or self._ended
-        return end if certain and end <= len(self._starts) else None
+        final = end < len(self._letters) or self._ended
+        return end if final and end <= len(self._starts) else None
 
-    def _parted(self, at: int) -> bool:
-        """Whether a new word begins with the letter ``at``."""
-        spaced = self._places[at] > self._places[at - 1] + 1
-        return spaced or _stands_alone(self._letters[at]) or _stands_alone(self._letters[at - 1])
+    def _begins_word(self, at: int) -> bool:
+        """Return whether the character at index ``at`` begins a new word."""
+        spaced = self._positions[at] > self._positions[at - 1] + 1
+        return spaced or _is_wide(self._letters[at]) or _is_wide(self._letters[at - 1])
 
     def _word(self, first: int, end: int) -> Span:
-        marks = tuple(self._starts[first:end])
-        return Span(self._places[first], self._places[end - 1] + 1, marks[0], self._ends[end - 1], marks)
+        starts = tuple(self._starts[first:end])
+        return Span(
+            self._positions[first], self._positions[end - 1] + 1, starts[0], self._ends[end - 1], starts
+        )
 
 
-def _stands_alone(letter: str) -> bool:
-    """Whether a letter is of a script that puts no spaces between its words, and wide."""
+def _is_wide(letter: str) -> bool:
+    """Return whether a character is wide, which is a word by itself: its script writes no spaces."""
     return unicodedata.east_asian_width(letter) == "W"
 
 
-def _letters(timed: CharacterAlignment, base_s: float) -> Iterator[tuple[str, float, float]]:
-    """Every character that is no space, with its start and its end."""
-    for text, start_s, duration_s in zip(timed.texts, timed.starts_s, timed.durations_s, strict=True):
+def _letters(alignment: CharacterAlignment, base_s: float) -> Iterator[tuple[str, float, float]]:
+    """Yield every character that is no space, with its start and its end, in seconds."""
+    entries = zip(alignment.texts, alignment.starts_s, alignment.durations_s, strict=True)
+    for text, start_s, duration_s in entries:
         each_s = duration_s / max(len(text), 1)
         for index, letter in enumerate(text):
             if not letter.isspace():

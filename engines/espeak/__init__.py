@@ -1,1 +1,1 @@
-"""espeak-ng, in a process of its own: the fallback engine, and the reference for word times."""
+"""espeak-ng in a process of its own: the fallback engine, and the reference voice of forced alignment."""

@@ -1,4 +1,4 @@
-"""espeak-ng as an engine of the speech core: every language it has, instantly, robotic."""
+"""espeak-ng as an engine of the speech core: about a hundred languages, instantly, in a robotic voice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENGINE = "espeak"
 VOICE_PREFIX = "espeak:"
 
 SPEED_RANGE = (0.5, 1.5)
-"""Where espeak-ng's rate does what it says.
+"""Speeds that espeak-ng's rate renders accurately.
 
 Measured on a sentence of each of es, en, de, fr, ar, zh: the length is 1/speed within 6 % here; at
 2.0 it is up to 10 % off, at 2.5 14 %. Below 80 words a minute it stays the same, and from 450 on
@@ -27,16 +27,16 @@ another algorithm takes over and the length jumps.
 """
 
 PROSODY_FIELDS = frozenset({"pitch", "pitch_range"})
-"""What of a ``Manner`` espeak-ng renders. Its volume clips from 3 dB on: loudness is left to the core."""
+"""Fields of ``Prosody`` that espeak-ng renders. Its volume clips from 3 dB on: the core filters loudness."""
 
 # Measured on a sentence of each of es, en, ar: a step of its pitch is 0.176 semitones from 20 to 99 (the
 # same in all); its range is as much wider as its number is greater than 50, within 10 % from 20 to 80,
 # and raises the pitch by 0.05 semitones a step.
-_NORMAL = 50
-_SEMITONES_A_STEP, _RAISED_A_STEP = 0.176, 0.05
-_HIGHEST = 99
+_NEUTRAL = 50
+_SEMITONES_PER_STEP, _RAISED_PER_STEP = 0.176, 0.05
+_MAX = 99
 
-# Tags that espeak-ng's data writes in a way of its own.
+# Tags that espeak-ng's data spells in its own way.
 _TAGS = {
     "cmn": "zh",
     "cmn-latn-pinyin": "zh-Latn-pinyin",
@@ -45,12 +45,12 @@ _TAGS = {
     "vi-vn-x-central": "vi-VN-x-central",
 }
 
-# The voice of a language that has several, where it is not the one named as the language.
+# Default voice of a language with several voices, where it is not named as the language.
 _DEFAULTS = {"en": "en-us", "pt": "pt-br", "zh": "cmn", "tlh": "piqd"}
 
 
 class EspeakEngine:
-    """See ``speech.engine.Engine``. One thread does the work, a thousandth of the audio's length."""
+    """See ``speech.engine.Engine``. One thread does the work, in a thousandth of the audio's length."""
 
     def __init__(self) -> None:
         self._info: EngineInfo | None = None
@@ -64,17 +64,17 @@ class EspeakEngine:
         return self._info
 
     async def start(self) -> None:
-        """Load the library (2 ms). Raises EngineUnavailable."""
+        """Start espeak-ng's process. Raises EngineUnavailable."""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
-        self._library = await asyncio.get_running_loop().run_in_executor(self._pool, EspeakClient.shared)
-        self._default_names = default_voice_names(self._library.voices)
+        self._client = await asyncio.get_running_loop().run_in_executor(self._pool, EspeakClient.shared)
+        self._default_names = default_voice_names(self._client.voices)
         self._info = EngineInfo(
             name=ENGINE,
-            version=self._library.version,
-            sample_rate=self._library.sample_rate,
+            version=self._client.version,
+            sample_rate=self._client.sample_rate,
             voices=tuple(
                 Voice(VOICE_PREFIX + voice.name, voice.language_name, _tag(voice), ENGINE)
-                for voice in self._library.voices
+                for voice in self._client.voices
             ),
             default_voices={language: VOICE_PREFIX + name for language, name in self._default_names.items()},
             speed_range=SPEED_RANGE,
@@ -87,10 +87,10 @@ class EspeakEngine:
         await asyncio.to_thread(self._pool.shutdown)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``; the first chunk is a word, the next ones a second.
+        """See ``Engine.synthesize``; the first chunk is a word, the others last a second.
 
-        A text of which nothing can be said yields nothing. A voice of another language than the
-        segment's gives way to that language's: they differ in nothing else. Raises UnknownVoice.
+        A text without anything to say yields nothing. A voice of another language than the segment's is
+        replaced by the default voice of that language. Raises UnknownVoice.
         """
         loop = asyncio.get_running_loop()
         chunks: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
@@ -108,16 +108,17 @@ class EspeakEngine:
             job.result()
         finally:
             stop.set()
-            # Begun, it ends within a step; not begun, it never will.
+            # A job that runs ends within a step; one that has not begun is cancelled.
             if not job.cancel():
                 await wait_until_done(asyncio.wrap_future(job))
 
     def _voice_for(self, segment: Segment) -> str:
+        """Return the name of the segment's voice, or of the default voice if that has another language."""
         name = segment.voice.removeprefix(VOICE_PREFIX)
-        if not self._library.has_voice(name):
+        if not self._client.has_voice(name):
             raise UnknownVoice(segment.voice)
         language = primary(segment.language)
-        own = next(primary(_tag(voice)) for voice in self._library.voices if voice.name == name)
+        own = next(primary(_tag(voice)) for voice in self._client.voices if voice.name == name)
         return name if own == language else self._default_names.get(language, name)
 
     def _speak(
@@ -128,14 +129,14 @@ class EspeakEngine:
         stop: threading.Event,
     ) -> None:
         """Speak in the pool's thread, up to a little more than ``max_seconds``."""
-        chunker = WordChunker(segment.text, self._library.sample_rate)
+        chunker = WordChunker(segment.text, self._client.sample_rate)
 
         def on_audio(pcm: Pcm16, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent]) -> None:
             if (chunk := chunker.feed(pcm, words, phonemes)) is not None:
                 emit(chunk)
 
         pitch, pitch_range = pitch_parameters(segment.prosody)
-        self._library.synthesize(
+        self._client.synthesize(
             segment.text,
             voice,
             on_audio,
@@ -148,22 +149,22 @@ class EspeakEngine:
             emit(rest)
 
 
-def pitch_parameters(manner: Prosody) -> tuple[int, int]:
-    """espeak-ng's pitch and pitch range (0–99, 50 is the voice's own) for ``manner``."""
-    pitch_range = min(round(_NORMAL * manner.pitch_range), _HIGHEST)
-    semitones = manner.pitch - _RAISED_A_STEP * (pitch_range - _NORMAL)
-    return min(max(round(_NORMAL + semitones / _SEMITONES_A_STEP), 0), _HIGHEST), pitch_range
-
-
-def _tag(voice: EspeakVoice) -> str:
-    return canonical(_TAGS.get(voice.language, voice.language))
+def pitch_parameters(prosody: Prosody) -> tuple[int, int]:
+    """Return espeak-ng's pitch and pitch range (0–99, 50 is the voice's own) for ``prosody``."""
+    pitch_range = min(round(_NEUTRAL * prosody.pitch_range), _MAX)
+    semitones = prosody.pitch - _RAISED_PER_STEP * (pitch_range - _NEUTRAL)
+    return min(max(round(_NEUTRAL + semitones / _SEMITONES_PER_STEP), 0), _MAX), pitch_range
 
 
 def default_voice_names(voices: Sequence[EspeakVoice]) -> dict[str, str]:
-    """The name of each language's voice: the one set, that named as the language, or the first."""
+    """Return the default voice's name of each language: by table, named as the language, or the first."""
     names: dict[str, str] = {}
     for voice in voices:
         language = primary(_tag(voice))
         if language not in names or voice.name == language:
             names[language] = voice.name
     return names | {language: name for language, name in _DEFAULTS.items() if language in names}
+
+
+def _tag(voice: EspeakVoice) -> str:
+    return canonical(_TAGS.get(voice.language, voice.language))

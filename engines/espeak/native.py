@@ -1,8 +1,8 @@
-"""The espeak-ng C library in this process: for one thread, and for text that does not crash it.
+"""Binding of the espeak-ng C library in this process, for a single thread.
 
-Source: the public interface of espeak-ng 1.52 (``speak_lib.h``). The library keeps its state in
-globals, crashes when two threads are inside it, and crashes at some texts: ``espeak_library`` runs
-this module in a process of its own. SSML and ``[[phoneme]]`` input are off: text is text.
+Source: the public interface of espeak-ng 1.52 (``speak_lib.h``). The library keeps its state in globals,
+crashes when two threads use it at once, and crashes at some texts: ``engines.espeak.worker`` runs this
+module in a process of its own. SSML and ``[[phoneme]]`` input are off: markup is spoken as text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEFAULT_RATE = 175
 """espeak-ng's default rate, in words a minute."""
 
 CALLBACK_MS = 60
-"""Length of the audio that one callback brings, in milliseconds."""
+"""Length of the audio of one callback, in milliseconds."""
 
 _OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_PHONEME_EVENTS, _INITIALIZE_PHONEME_IPA, _INITIALIZE_DONT_EXIT = 0x01, 0x02, 0x8000
@@ -76,66 +76,49 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class EspeakVoice(NamedTuple):
-    """A voice of espeak-ng's data.
+    """A voice of espeak-ng's data."""
 
-    name: what the library takes (``es-419``, lower case); title: English name of the language;
-    language: BCP 47 tag as the data says it, lower case (``cmn``, ``en-gb-x-rp``).
-    """
-
-    name: str
-    language_name: str
-    language: str
+    name: str  # as the library takes it, in lower case (``es-419``)
+    language_name: str  # in English
+    language: str  # BCP 47 tag as the data spells it, in lower case (``cmn``, ``en-gb-x-rp``)
 
 
 class WordEvent(NamedTuple):
-    """The library says that a word begins.
+    """Start of a word, as the library reports it."""
 
-    position: 1-based code point in the text, as the library counts; length: its code points (0
-    when the library does not know, never above 31); sample: where it starts in the audio.
-    """
-
-    position: int
-    length: int
-    sample: int
+    position: int  # 1-based code point in the text, as the library counts
+    length: int  # in code points; 0 where the library does not know, 31 at most
+    sample: int  # start in the audio
 
 
 class PhonemeEvent(NamedTuple):
-    """The library says that a phoneme begins.
+    """Start of a phoneme, as the library reports it."""
 
-    position: that of the word event whose word it belongs to; sample: where it starts in the audio,
-    of a plosive where its closure ends.
-    """
-
-    position: int
-    sample: int
+    position: int  # of the word event whose word it belongs to
+    sample: int  # start in the audio; of a plosive the end of its closure
 
 
 class SynthesisParameters(NamedTuple):
-    """How a text is spoken.
+    """Parameters of a synthesis."""
 
-    rate: words a minute, 80–450 (other values are clamped by the library); pitch and pitch_range:
-    0–100, 50 is the voice's own.
-    """
-
-    rate: int = DEFAULT_RATE
-    pitch: int = 50
-    pitch_range: int = 50
+    rate: int = DEFAULT_RATE  # words a minute, 80–450; the library clamps other values
+    pitch: int = 50  # 0–100, 50 is the voice's own
+    pitch_range: int = 50  # 0–100, 50 is the voice's own
 
 
 OnAudio = Callable[[bytes, Sequence[WordEvent], Sequence[PhonemeEvent]], bool]
 
 
 def clean_text(text: str) -> str:
-    """``text`` with each character that C or espeak-ng must not see replaced by a space.
+    """Replace each character that C or espeak-ng cannot handle by a space, so that positions stay valid.
 
-    NUL and other control characters, lone surrogates, unassigned and private code points; the
-    length stays, so positions stay true.
+    These are NUL and other control characters, lone surrogates, unassigned and private code points.
     """
     return "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Cn", "Co") else c for c in text)
 
 
 class NativeEspeak:
-    """The one espeak-ng of this process. Raises EngineUnavailable when it or its data is not there."""
+    """espeak-ng; one instance a process. Raises EngineUnavailable when the library or its data is missing."""
 
     def __init__(self) -> None:
         data = Path(espeakng_loader.get_data_path())
@@ -143,7 +126,7 @@ class NativeEspeak:
             self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
         except OSError as error:
             raise EngineUnavailable(
-                "espeak-ng's library cannot be loaded; install it anew with "
+                "espeak-ng's library cannot be loaded; reinstall it with "
                 "pip install --force-reinstall espeakng-loader"
             ) from error
         self._declare()
@@ -154,14 +137,14 @@ class NativeEspeak:
         )
         if self.sample_rate <= 0:
             raise EngineUnavailable(
-                "espeak-ng cannot read its data; install it anew with "
+                "espeak-ng cannot read its data; reinstall it with "
                 "pip install --force-reinstall espeakng-loader"
             )
         self.version: str = self._library.espeak_Info(None).decode()
         self.voices = self._list_voices(data)
 
     def phonemize(self, text: str, voice: str, tie: str | None = None) -> str:
-        """See ``EspeakLibrary.phonemes``."""
+        """See ``EspeakClient.phonemize``."""
         mode = _PHONEMES_IPA
         if tie is not None:
             mode |= _PHONEMES_TIE | ord(tie) << 8
@@ -177,9 +160,9 @@ class NativeEspeak:
     def synthesize(self, text: str, voice: str, manner: SynthesisParameters, on_audio: OnAudio) -> bool:
         """Speak ``text``; returns whether it was spoken to its end.
 
-        ``on_audio`` is called for every 60 ms with signed 16-bit mono samples in the machine's
-        byte order and the words and phonemes that begin in or after them; the work ends at once when it
-        says False, or raises, which this raises too.
+        ``on_audio`` is called for every 60 ms with signed 16-bit mono samples in the machine's byte order,
+        and the words and phonemes that begin in or after them. The work ends at once when it returns False
+        or raises; its error is raised here.
         """
         failure: BaseException | None = None
         stopped = False
@@ -189,14 +172,14 @@ class NativeEspeak:
             # An exception cannot pass through C: it is kept, and raised when C has returned.
             try:
                 pcm = ctypes.string_at(wave, count * 2) if wave and count > 0 else b""
-                stopped = not on_audio(pcm, *_begun(events))
+                stopped = not on_audio(pcm, *_parse_events(events))
             except BaseException as error:
                 failure = error
                 stopped = True
             return int(stopped)
 
         source = clean_text(text).encode()
-        held = _Callback(callback)
+        c_callback = _Callback(callback)
         self._set_voice(voice)
         for parameter, value in (
             (_RATE, manner.rate),
@@ -204,7 +187,7 @@ class NativeEspeak:
             (_PITCH_RANGE, manner.pitch_range),
         ):
             self._library.espeak_SetParameter(parameter, value, 0)
-        self._library.espeak_SetSynthCallback(held)
+        self._library.espeak_SetSynthCallback(c_callback)
         status = self._library.espeak_Synth(
             source, len(source) + 1, 0, _POSITION_CHARACTER, 0, _CHARS_UTF8, None, None
         )
@@ -252,7 +235,7 @@ class NativeEspeak:
             index += 1
             identifier = voice.identifier.decode()
             name = identifier.rpartition("/")[2].lower()
-            # The data lists a few voices whose dictionary it does not have: they cannot speak.
+            # The data lists a few voices that cannot speak, as it lacks their dictionary.
             if (data / f"{_dictionary(data / 'lang' / identifier, name)}_dict").exists():
                 # The list of languages: a byte of priority, then a NUL-terminated tag, and so on.
                 language = ctypes.string_at(voice.languages + 1).decode().lower()
@@ -260,7 +243,7 @@ class NativeEspeak:
         return tuple(voices)
 
 
-def _begun(events: Any) -> tuple[list[WordEvent], list[PhonemeEvent]]:
+def _parse_events(events: Any) -> tuple[list[WordEvent], list[PhonemeEvent]]:
     words, phonemes = [], []
     index = 0
     while events[index].type != _EVENT_END_OF_LIST:
@@ -268,14 +251,14 @@ def _begun(events: Any) -> tuple[list[WordEvent], list[PhonemeEvent]]:
         if event.type == _EVENT_WORD:
             words.append(WordEvent(event.text_position, event.length, event.sample))
         elif event.type == _EVENT_PHONEME and event.id.string:
-            # One without a name is a pause, or the join of two words.
+            # An event without a name is a pause, or the join of two words.
             phonemes.append(PhonemeEvent(event.text_position, event.sample))
         index += 1
     return words, phonemes
 
 
 def _dictionary(voice_file: Path, name: str) -> str:
-    """The dictionary that a voice file names, else that of its language's first subtag."""
+    """Return the dictionary that a voice file names, or else its language's first subtag."""
     for line in voice_file.read_text(encoding="utf-8").splitlines():
         word, _, value = line.partition(" ")
         if word == "dictionary":
@@ -284,7 +267,7 @@ def _dictionary(voice_file: Path, name: str) -> str:
 
 
 def _short_path(data: Path) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
-    """A path to ``data`` that espeak-ng's buffer can hold: itself, or a link in the temp folder."""
+    """Return a path to ``data`` that fits espeak-ng's buffer: itself, or a link in a temporary folder."""
     if len(os.fsencode(data)) <= _LONGEST_DATA_PATH:
         return data, None
     folder = tempfile.TemporaryDirectory(prefix="espeak-")

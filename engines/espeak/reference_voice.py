@@ -1,4 +1,4 @@
-"""espeak-ng as the reference voice of forced alignment: any text, with times of its words and phonemes."""
+"""espeak-ng as the reference voice of forced alignment: speaks any text, and times its words and phonemes."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ from speech.timing.reference_voice import ReferenceSpeech, ReferenceWord
 
 
 class EspeakReferenceVoice:
-    """``speech.timing.reference_voice.Renderer`` by espeak-ng: to be compared with, never heard."""
+    """``speech.timing.reference_voice.ReferenceVoice`` by espeak-ng. Its audio is never played."""
 
     async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
-        """See ``Renderer.render``; a thousandth of the audio's length, in a thread."""
+        """See ``ReferenceVoice.render``; takes a thousandth of the audio's length, in a thread."""
         return await asyncio.to_thread(_render, text, language, speed)
 
 
 def _render(text: str, language: str, speed: float) -> ReferenceSpeech:
-    library = EspeakClient.shared()
-    voices = default_voice_names(library.voices)
+    client = EspeakClient.shared()
+    voices = default_voice_names(client.voices)
     voice = voices.get(primary(language))
     if voice is None:
         raise UnsupportedLanguage(language, ", ".join(voices))
-    grouping = WordGrouper(text)
+    grouper = WordGrouper(text)
     groups: list[WordGroup] = []
     pieces: list[Pcm16] = []
 
     def on_audio(pcm: Pcm16, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent]) -> None:
         pieces.append(pcm)
-        groups.extend(grouping.feed(words, phonemes))
+        groups.extend(grouper.feed(words, phonemes))
 
     slowest, fastest = SPEED_RANGE
     rate = round(DEFAULT_RATE * min(max(speed, slowest), fastest))
-    library.synthesize(text, voice, on_audio, rate=rate)
+    client.synthesize(text, voice, on_audio, rate=rate)
     pcm = np.concatenate([np.zeros(0, np.int16), *pieces])
-    groups.extend(grouping.finish(len(pcm)))
+    groups.extend(grouper.finish(len(pcm)))
     words = tuple(word for group in groups for word in _words(group))
-    return ReferenceSpeech(pcm.astype(np.float32) / np.float32(32768), library.sample_rate, words)
+    return ReferenceSpeech(pcm.astype(np.float32) / np.float32(32768), client.sample_rate, words)
 
 
 def _words(group: WordGroup) -> list[ReferenceWord]:
-    shares = group.phonemes_by_word()
-    if shares is None:
+    """Return the words of a group; without enough phonemes they share its time by their letters."""
+    phonemes_by_word = group.phonemes_by_word()
+    if phonemes_by_word is None:
         length = group.end_sample - group.start_sample
         whole = sum(group.letter_counts) or 1
         ends = [
@@ -59,8 +60,8 @@ def _words(group: WordGroup) -> list[ReferenceWord]:
             ReferenceWord(*word, first, (first,))
             for word, (first, _) in zip(group.words, pairwise(ends), strict=True)
         ]
-    begins = [group.start_sample, *(share[0] for share in shares[1:])]
+    starts = [group.start_sample, *(phonemes[0] for phonemes in phonemes_by_word[1:])]
     return [
-        ReferenceWord(*word, begin, share)
-        for word, begin, share in zip(group.words, begins, shares, strict=True)
+        ReferenceWord(*word, start, phonemes)
+        for word, start, phonemes in zip(group.words, starts, phonemes_by_word, strict=True)
     ]

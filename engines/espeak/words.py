@@ -1,6 +1,6 @@
-"""espeak-ng's audio and word events, as they come, into chunks with spans.
+"""Cuts espeak-ng's audio into chunks with the spans of their words.
 
-A pause belongs to the word before it, for espeak-ng; here a word ends where its sound does.
+espeak-ng counts a pause as part of the word before it; here a word ends where its sound does.
 """
 
 from __future__ import annotations
@@ -17,104 +17,108 @@ from speech.timing.characters import spread
 from speech.types import Span, SpeechChunk
 
 SILENCE_LEVEL = 66
-"""Samples up to this (of 32768, −54 dB) are silence."""
+"""Largest amplitude of silence (of 32768: −54 dB)."""
 
 KEPT_SILENCE_S = 0.03
-"""Silence that stays before and after the speech."""
+"""Silence that stays before and after the speech, in seconds."""
 
 CHUNK_S = 1.0
-"""Audio in a chunk after the first, which is a word."""
+"""Least audio of a chunk, in seconds, after the first one, which is a word."""
 
 
 class WordChunker:
-    """Takes what one synthesis of ``text`` brings; gives chunks of finished words."""
+    """Takes the audio and events of one synthesis of ``text``, and returns chunks of completed words."""
 
     def __init__(self, text: str, sample_rate: int) -> None:
-        self._grouping = WordGrouper(text)
+        self._grouper = WordGrouper(text)
         self._rate = sample_rate
         self._kept = round(KEPT_SILENCE_S * sample_rate)
+        # Samples that were received, and those at their end that are still needed.
+        self._received = 0
         self._pending = np.zeros(0, np.int16)
-        self._taken = 0
+        # Sample at which the first chunk begins; None before the first sound.
         self._base: int | None = None
         self._sent = 0
-        self._loud_end = 0
+        self._sound_end = 0
         self._spans: list[Span] = []
 
     @property
     def speech_s(self) -> float:
         """Seconds of speech so far, without the silence before it."""
-        return (self._taken - (self._base or 0)) / self._rate
+        return (self._received - (self._base or 0)) / self._rate
 
     def feed(
         self, pcm: Pcm16, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent] = ()
     ) -> SpeechChunk | None:
-        """The next samples, and what begins in or after them; a chunk, if one is due."""
-        loud = _loud(pcm)
-        if len(loud):
+        """Take the next samples, and the events that begin in or after them; returns a chunk if it is due."""
+        sounds = _sounds(pcm)
+        if len(sounds):
             if self._base is None:
-                # All before is silence: what is kept of it may lie in earlier calls.
-                self._base = self._sent = max(0, self._taken + int(loud[0]) - self._kept)
-            self._loud_end = self._taken + int(loud[-1]) + 1
+                # Everything before is silence; the kept part of it may have come with earlier calls.
+                self._base = self._sent = max(0, self._received + int(sounds[0]) - self._kept)
+            self._sound_end = self._received + int(sounds[-1]) + 1
         self._pending = np.concatenate([self._pending, pcm])
-        self._taken += len(pcm)
-        for group in self._grouping.feed(words, phonemes):
-            self._close(group)
+        self._received += len(pcm)
+        for group in self._grouper.feed(words, phonemes):
+            self._add_spans(group)
         if self._base is None:
             return None
-        ready = min(self._grouping.open_start_sample, self._loud_end + self._kept)
+        ready = min(self._grouper.open_start_sample, self._sound_end + self._kept)
         first = self._sent == self._base
         if ready > self._sent and (first or ready - self._sent >= CHUNK_S * self._rate):
             return self._chunk(ready, last=False)
         return None
 
     def finish(self) -> SpeechChunk | None:
-        """What is left, if it is anything."""
+        """Return the rest after the last samples, if there is any."""
         if self._base is None:
             return None
-        end = min(self._taken, self._loud_end + self._kept)
-        for group in self._grouping.finish(end):
-            self._close(group)
+        end = min(self._received, self._sound_end + self._kept)
+        for group in self._grouper.finish(end):
+            self._add_spans(group)
         return self._chunk(end, last=True) if end > self._sent or self._spans else None
 
-    def _close(self, group: WordGroup) -> None:
-        """The words of a group have been spoken."""
+    def _add_spans(self, group: WordGroup) -> None:
+        """Add the spans of a completed group's words."""
         # Words before any sound take no time.
         base = group.end_sample if self._base is None else self._base
-        offset = self._taken - len(self._pending)
-        sound = _loud(self._pending[group.start_sample - offset : group.end_sample - offset])
+        offset = self._received - len(self._pending)
+        sounds = _sounds(self._pending[group.start_sample - offset : group.end_sample - offset])
         start = max(group.start_sample, base)
-        end = max(start, group.start_sample + (int(sound[-1]) + 1 if len(sound) else 0))
+        end = max(start, group.start_sample + (int(sounds[-1]) + 1 if len(sounds) else 0))
         for index, edges in enumerate(_edges(group, start, end)):
             first, last = group.words[index]
             times = [(edge - base) / self._rate for edge in edges]
-            marks = spread(last - first, times) if len(times) > 2 else ()
-            self._spans.append(Span(first, last, times[0], times[-1], marks))
+            character_starts = spread(last - first, times) if len(times) > 2 else ()
+            self._spans.append(Span(first, last, times[0], times[-1], character_starts))
 
     def _chunk(self, end: int, last: bool) -> SpeechChunk:
+        """Return the audio up to sample ``end``, with the spans that begin in it; all spans if ``last``."""
         base = self._base or 0
-        offset = self._taken - len(self._pending)
+        offset = self._received - len(self._pending)
         piece = self._pending[self._sent - offset : end - offset]
         start_s, end_s = (self._sent - base) / self._rate, (end - base) / self._rate
-        going = [span for span in self._spans if last or span.start_s < end_s]
-        self._spans = self._spans[len(going) :]
+        spans = [span for span in self._spans if last or span.start_s < end_s]
+        self._spans = self._spans[len(spans) :]
         self._pending = self._pending[end - offset :]
         self._sent = end
-        return SpeechChunk(piece.astype(np.float32) / np.float32(32768), self._rate, start_s, tuple(going))
+        return SpeechChunk(piece.astype(np.float32) / np.float32(32768), self._rate, start_s, tuple(spans))
 
 
-def _loud(pcm: Pcm16) -> npt.NDArray[np.intp]:
-    """Indices of the samples that can be heard."""
+def _sounds(pcm: Pcm16) -> npt.NDArray[np.intp]:
+    """Return the indices of the samples above ``SILENCE_LEVEL``."""
     return np.flatnonzero(np.abs(pcm.astype(np.int32)) > SILENCE_LEVEL)
 
 
 def _edges(group: WordGroup, start: int, end: int) -> list[list[float]]:
-    """The samples at which each word of a group begins, has an inner phoneme, and ends."""
-    shares = group.phonemes_by_word()
-    if shares is None:
-        ends = np.cumsum([0, *group.letter_counts]) / (sum(group.letter_counts) or 1) * (end - start) + start
+    """Return for each word of a group its first sample, the starts of its further phonemes, and its end."""
+    phonemes_by_word = group.phonemes_by_word()
+    if phonemes_by_word is None:
+        whole = sum(group.letter_counts) or 1
+        ends = np.cumsum([0, *group.letter_counts]) / whole * (end - start) + start
         return [[first, last] for first, last in pairwise(ends.tolist())]
-    begins = [start, *(share[0] for share in shares[1:]), end]
+    starts = [start, *(phonemes[0] for phonemes in phonemes_by_word[1:]), end]
     return [
-        [float(min(max(edge, start), end)) for edge in (first, *share[1:], last)]
-        for (first, last), share in zip(pairwise(begins), shares, strict=True)
+        [float(min(max(edge, start), end)) for edge in (first, *phonemes[1:], last)]
+        for (first, last), phonemes in zip(pairwise(starts), phonemes_by_word, strict=True)
     ]

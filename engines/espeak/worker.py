@@ -1,12 +1,13 @@
-"""The process in which espeak-ng runs; ``espeak_library`` starts it and says what it reads and writes.
+"""Process that runs espeak-ng; ``engines.espeak.client`` starts it and documents its messages.
 
-Each text is spoken by a fork of this process, in which nothing was spoken or phonemised before: so it
-sounds the same each time (the library's flutter of the pitch would run on, and change the length of words;
-and after some texts that were only phonemised, speech comes out with its vowels cut to nothing). All texts
-are phonemised by one fork that lives on. Where there is no fork, all happens in this process.
-A text that crashes espeak-ng ends the fork or the process. Where it was a fork that spoke, the process
-ends, too: an answer of the fork may be torn, and what was sent to it may be left in standard input, where
-it would be taken for the next request.
+Each text is spoken by a fork of this process, in which nothing was spoken or phonemised before, so that it
+always sounds the same: the library's random flutter of the pitch would continue, and change the length of
+words; and after some texts that were phonemised, speech loses its vowels. All texts are phonemised by one
+long-lived fork. On systems without fork everything happens in this process.
+
+A text that crashes espeak-ng ends the fork or the process. If it was a fork that spoke, the process ends as
+well: the fork's answer may be incomplete, and its unread acknowledgements in standard input would be taken
+for the next request.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ FIRST_BATCH_S, BATCH_S = 0.25, 1.0
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    # A supervisor's SIGTERM reaches all processes of a service: the server says when this one ends.
+    # A supervisor's signal reaches all processes of a service: the client decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # Whatever the library prints is no answer.
+    # Output of the library must not mix with the answers.
     os.dup2(2, 1)
     try:
         library = NativeEspeak()
@@ -48,9 +49,9 @@ def main() -> None:
                     if phonemizer is None:
                         _send(answers, "end", library.phonemize(text, voice, tie))
                     else:
-                        _send(answers, *phonemizer.phonemes(text, voice, tie))
-                case ("synthesize", text, voice, manner):
-                    if not _speak_apart(library, text, voice, SynthesisParameters(*manner), answers):
+                        _send(answers, *phonemizer.phonemize(text, voice, tie))
+                case ("synthesize", text, voice, parameters):
+                    if not _speak_in_fork(library, text, voice, SynthesisParameters(*parameters), answers):
                         return
     except (EOFError, BrokenPipeError):
         return
@@ -60,52 +61,53 @@ def main() -> None:
 
 
 class _Phonemizer:
-    """A fork that phonemises text after text; another takes its place when one has crashed it."""
+    """A fork that phonemises text after text, and is replaced when a text crashes it."""
 
     def __init__(self, library: NativeEspeak, answers: BinaryIO) -> None:
-        """answers: what the fork has no business with."""
+        """answers: the process' output, which the fork closes."""
         self._library = library
-        self._others = answers
+        self._answers = answers
         self._fork = 0
 
-    def phonemes(self, text: str, voice: str, tie: str | None) -> tuple[str, object]:
-        """What is to be answered: its kind and content."""
-        # A fork that was killed while it had nothing to do is no fault of this text.
+    def phonemize(self, text: str, voice: str, tie: str | None) -> tuple[str, object]:
+        """Return the kind and the content of the answer."""
+        # A fork that was killed while it was idle is no fault of this text.
         if self._fork and os.waitpid(self._fork, os.WNOHANG)[0]:
-            self._forget()
+            self._close_pipes()
         if not self._fork:
             self._start()
         try:
             pickle.dump((text, voice, tie), self._requests)
             self._requests.flush()
-            return "end", pickle.load(self._found)  # noqa: S301 - our own fork writes it
+            return "end", pickle.load(self._results)  # noqa: S301 - our own fork writes it
         except (BrokenPipeError, EOFError, pickle.UnpicklingError):
             self._end()
             return "crashed", None
 
     def _start(self) -> None:
-        asked, ask = os.pipe()
-        found, find = os.pipe()
+        request_out, request_in = os.pipe()
+        result_out, result_in = os.pipe()
         self._fork = os.fork()
         if self._fork == 0:
-            # Or it would not see that nobody asks any more, and others not that this process has ended.
-            os.close(ask)
-            os.close(found)
-            os.close(self._others.fileno())
+            # Open in the fork, these would hide the end of the process from the fork and from the client.
+            os.close(request_in)
+            os.close(result_out)
+            os.close(self._answers.fileno())
             try:
-                self._answer(os.fdopen(asked, "rb"), os.fdopen(find, "wb"))
+                self._serve(os.fdopen(request_out, "rb"), os.fdopen(result_in, "wb"))
             finally:
                 os._exit(0)
-        os.close(asked)
-        os.close(find)
-        self._requests, self._found = os.fdopen(ask, "wb"), os.fdopen(found, "rb")
+        os.close(request_out)
+        os.close(result_in)
+        self._requests, self._results = os.fdopen(request_in, "wb"), os.fdopen(result_out, "rb")
 
-    def _answer(self, requests: BinaryIO, found: BinaryIO) -> None:
+    def _serve(self, requests: BinaryIO, results: BinaryIO) -> None:
+        """Answer requests in the fork until the process closes its pipe."""
         try:
             while True:
                 text, voice, tie = pickle.load(requests)  # noqa: S301 - our own parent writes it
-                pickle.dump(self._library.phonemize(text, voice, tie), found)
-                found.flush()
+                pickle.dump(self._library.phonemize(text, voice, tie), results)
+                results.flush()
         except (EOFError, BrokenPipeError):
             return
 
@@ -116,30 +118,30 @@ class _Phonemizer:
 
     def _end(self) -> None:
         fork = self._fork
-        self._forget()
+        self._close_pipes()
         os.waitpid(fork, 0)
 
-    def _forget(self) -> None:
-        """Close the pipes of the fork, which ends by that if it has not ended."""
+    def _close_pipes(self) -> None:
+        """Close the pipes to the fork, which ends a fork that is still running."""
         self._fork = 0
-        self._found.close()
-        # What it could not read any more.
+        self._results.close()
+        # A request that a dead fork did not read.
         with suppress(BrokenPipeError):
             self._requests.close()
 
 
-def _speak_apart(
-    library: NativeEspeak, text: str, voice: str, manner: SynthesisParameters, answers: BinaryIO
+def _speak_in_fork(
+    library: NativeEspeak, text: str, voice: str, parameters: SynthesisParameters, answers: BinaryIO
 ) -> bool:
-    """Speak in a fork; whether it ended as it should."""
+    """Speak in a fork; returns whether the fork ended without an error."""
     if not hasattr(os, "fork"):
-        _send(answers, "end", _speak(library, text, voice, manner, answers))
+        _send(answers, "end", _speak(library, text, voice, parameters, answers))
         return True
     fork = os.fork()
     if fork == 0:
         status = 1
         try:
-            _send(answers, "end", _speak(library, text, voice, manner, answers))
+            _send(answers, "end", _speak(library, text, voice, parameters, answers))
             status = 0
         finally:
             os._exit(status)
@@ -147,9 +149,9 @@ def _speak_apart(
 
 
 def _speak(
-    library: NativeEspeak, text: str, voice: str, manner: SynthesisParameters, answers: BinaryIO
+    library: NativeEspeak, text: str, voice: str, parameters: SynthesisParameters, answers: BinaryIO
 ) -> bool:
-    """Send the audio in batches; the reader says after each whether it wants more."""
+    """Send the audio in batches, each acknowledged by the client; returns whether all was spoken."""
     batch, words, phonemes = bytearray(), list[WordEvent](), list[PhonemeEvent]()
     due_s = FIRST_BATCH_S
 
@@ -168,7 +170,7 @@ def _speak(
         phonemes.extend(new_phonemes)
         return len(batch) < 2 * due_s * library.sample_rate or send()
 
-    complete = library.synthesize(text, voice, manner, on_audio)
+    complete = library.synthesize(text, voice, parameters, on_audio)
     return complete and (not batch or send())
 
 

@@ -1,6 +1,6 @@
-"""The Kani model as an engine of the speech core: text in, the codec's samples out.
+"""The Kani model as an engine of the speech core.
 
-All of the model is in ``kani/``, which imports torch; so this imports it only when it starts.
+``kani/`` imports torch, so this module imports it only when the engine starts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from engines.cancelling import wait_until_done
 from engines.kani.voices import KaniVoices
+from engines.settings import KaniSettings
 from engines.silence_trim import SilenceTrimmer
 from speech.audio.pcm import Resampler
 from speech.engine import EngineInfo
@@ -36,36 +36,19 @@ if TYPE_CHECKING:
     from kani.speaker_encoder import SpeakerEmbedder
 
 ENGINE = "kani"
-_WEIGHT_A_SECOND = 13.0
-_PLACES_A_SLOT = 2
+_WEIGHT_PER_SECOND = 13.0
+_SEGMENTS_PER_SLOT = 2
 _QUIETEST_DB = -65.0
 _NICENESS = 10
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class KaniSettings:
-    """model: a checkpoint's folder or its name on a hub; codec: a .nemo file or a hub's name; embedder: what
-    makes the speakers of KaniTTS-2, a folder or a hub's name; device: auto, cpu, cuda or cuda:N; precision:
-    auto, float32, bfloat16 or int8; slots: streams at once; threads: of the CPU; may_fetch: whether what is
-    named by a hub's name and is not here may be fetched. None is the model's own default."""
-
-    model: str | None = None
-    codec: str | None = None
-    embedder: str | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    slots: int | None = None
-    threads: int | None = None
-    may_fetch: bool = False
-
-
 class KaniEngine:
     """A Kani checkpoint with NanoCodec, many voices in one batch."""
 
     def __init__(self, settings: KaniSettings, *, cache_dir: Path) -> None:
-        """cache_dir: where fetched and built files are kept."""
+        """cache_dir: folder of downloaded and built files."""
         self._settings = settings
         self._cache = cache_dir / "kani"
         self._kani: KaniModel | None = None
@@ -73,8 +56,8 @@ class KaniEngine:
         self._voices = KaniVoices(ENGINE, "", (), ())
         self._stopping = threading.Event()
         # One recording at a time: each takes all the cores that speech leaves.
-        self._listener = ThreadPoolExecutor(
-            1, thread_name_prefix=f"{ENGINE}-embedder", initializer=_step_back
+        self._embedding_pool = ThreadPoolExecutor(
+            1, thread_name_prefix=f"{ENGINE}-embedder", initializer=_lower_priority
         )
 
     @property
@@ -86,20 +69,20 @@ class KaniEngine:
 
     async def start(self) -> None:
         """Load the model and warm it up, which takes seconds. Raises EngineUnavailable."""
-        # A thread of its own: OpenMP's helpers of the thread that warms up stay with it.
+        # A separate thread: OpenMP's helpers stay with the thread that warms up.
         pool = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
         try:
             self._kani = await asyncio.get_running_loop().run_in_executor(pool, self._load)
         finally:
-            # Cancelled, it may be fetching still: the loop does not wait for that.
+            # If cancelled, a download may still run: the event loop does not wait for it.
             pool.shutdown(wait=False)
-        self._info = self._described(self._kani)
+        self._info = self._describe(self._kani)
         self._kani.scheduler.start()
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
         self._stopping.set()
-        await asyncio.to_thread(self._listener.shutdown)
+        await asyncio.to_thread(self._embedding_pool.shutdown)
         if self._kani is not None:
             await asyncio.to_thread(self._kani.scheduler.stop)
             self._kani = None
@@ -107,29 +90,29 @@ class KaniEngine:
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``; a chunk for one frame at first, then for more and more.
 
-        The last chunk carries the segment's one span. Raises EngineFailed where the model found no
-        words for the text, or broke, and InvalidRequest for ``reference`` where the segment's embedding is
-        none of this engine's.
+        The last chunk carries the segment's one span. Raises EngineFailed where the model produced no speech
+        for the text, or failed, and InvalidRequest for ``reference`` where the segment's embedding was not
+        made by this engine.
         """
         kani = self._kani
         if kani is None:
             raise EngineFailed("the Kani engine is not running")
         from kani.output_guard import AUDIBLE
 
-        speaker = self._speaker(segment.embedding)
+        speaker = self._speaker_of(segment.embedding)
         trim = SilenceTrimmer(kani.sample_rate, AUDIBLE)
         made = 0
-        room_s = segment.max_seconds
-        for text, prompt in self._pieces(kani, segment, segment.text):
-            utterance = _utterance(kani, text, prompt, speaker, segment, room_s)
-            async with aclosing(_spoken(kani, utterance)) as spoken:
+        remaining_s = segment.max_seconds
+        for text, prompt in self._split(kani, segment, segment.text):
+            utterance = _utterance(kani, text, prompt, speaker, segment, remaining_s)
+            async with aclosing(_generate(kani, utterance)) as spoken:
                 async for samples in spoken:
                     heard = trim.feed(samples)
-                    room_s -= len(samples) / kani.sample_rate
+                    remaining_s -= len(samples) / kani.sample_rate
                     if len(heard):
                         yield SpeechChunk(heard, kani.sample_rate, made / kani.sample_rate)
                         made += len(heard)
-            if room_s < kani.frame_s:
+            if remaining_s < kani.frame_s:
                 break
         rest = trim.finish()
         end_s = (made + len(rest)) / kani.sample_rate
@@ -148,7 +131,7 @@ class KaniEngine:
             return stop.is_set() or self._stopping.is_set()
 
         try:
-            job = self._listener.submit(_embedded, embedder, recording, stopped)
+            job = self._embedding_pool.submit(_embed, embedder, recording, stopped)
         except RuntimeError as error:
             raise EngineFailed("the Kani engine has been stopped") from error
         work = asyncio.wrap_future(job)
@@ -156,14 +139,14 @@ class KaniEngine:
             values = await asyncio.shield(work)
         except asyncio.CancelledError:
             stop.set()
-            # One that waits behind another's recording need not wait for its end.
+            # If still queued behind another recording, there is nothing to wait for.
             if not job.cancel():
                 with suppress(asyncio.CancelledError):
                     await wait_until_done(work)
             raise
         except RuntimeError as error:
             logger.exception("a recording could not be embedded")
-            raise EngineFailed("the Kani engine could not take up the recording", logged=True) from error
+            raise EngineFailed("the Kani engine could not embed the recording", logged=True) from error
         if not len(values):
             raise EngineFailed("the Kani engine has been stopped")
         return Embedding(ENGINE, embedder.name, values)
@@ -171,30 +154,31 @@ class KaniEngine:
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        """See ``CloningEngine.refine``: there is nothing better than what the model was trained with."""
+        """See ``CloningEngine.refine``; yields nothing: the embedder's result is what the model was trained
+        with."""
         better: tuple[Embedding, ...] = ()
         for one in better:
             yield one
 
-    def _speaker(self, embedding: Embedding | None) -> tuple[float, ...]:
-        """What of a segment's embedding goes to the model: of length 1; nothing without one."""
+    def _speaker_of(self, embedding: Embedding | None) -> tuple[float, ...]:
+        """The speaker of a segment's embedding, of length 1; empty without one."""
         if embedding is None:
             return ()
         kani = self._kani
         if kani is None or kani.embedder is None:
-            raise InvalidRequest("reference", "this Kani model does not speak like a recording")
+            raise InvalidRequest("reference", "this Kani model does not support voice cloning")
         if (embedding.engine, embedding.model) != (ENGINE, kani.embedder.name):
-            raise InvalidRequest("reference", "an embedding that another model made")
+            raise InvalidRequest("reference", "the embedding was made by another model")
         values = np.asarray(embedding.values, np.float64)
         length = np.linalg.norm(values)
         if values.shape != (kani.embedder.size,) or not np.isfinite(length) or length == 0:
             raise InvalidRequest(
-                "reference", f"an embedding is {kani.embedder.size} numbers, not all of them 0"
+                "reference", f"an embedding has {kani.embedder.size} numbers, not all of them 0"
             )
         return tuple((values / length).tolist())
 
-    def _pieces(self, kani: KaniModel, segment: Segment, text: str) -> list[tuple[str, list[int]]]:
-        """The text and its prompt; more of both, cut at spaces, where a prompt can't hold all its tokens."""
+    def _split(self, kani: KaniModel, segment: Segment, text: str) -> list[tuple[str, list[int]]]:
+        """Split the text at spaces until the prompt of each part fits; returns (text, prompt) pairs."""
         cloned = segment.embedding is not None
         written = self._voices.prompt_text(text, None if cloned else segment.voice, segment.language)
         whole = kani.layout.prompt(kani.checkpoint.text_tokens(written))
@@ -203,12 +187,12 @@ class KaniEngine:
             return [(text, whole)]
         middle = len(text) // 2
         cut = text.rfind(" ", 1, middle) + 1 or middle
-        return self._pieces(kani, segment, text[:cut]) + self._pieces(kani, segment, text[cut:])
+        return self._split(kani, segment, text[:cut]) + self._split(kani, segment, text[cut:])
 
     def _load(self) -> KaniModel:
         try:
-            from kani.errors import CheckpointError, DeviceError, OutOfMemory
             from kani.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, DEFAULT_MODEL, load
+            from kani.tokens import CheckpointError, DeviceError, OutOfMemory
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
                 f"the Kani engine needs {error.name}: pip install -r requirements.txt"
@@ -229,10 +213,10 @@ class KaniEngine:
             )
         except (CheckpointError, DeviceError, OutOfMemory) as error:
             raise EngineUnavailable(
-                f"the Kani engine cannot start: {error} (--engine auto speaks without it)"
+                f"the Kani engine cannot start: {error} (--engine auto starts without it)"
             ) from error
 
-    def _described(self, kani: KaniModel) -> EngineInfo:
+    def _describe(self, kani: KaniModel) -> EngineInfo:
         checkpoint = kani.checkpoint
         voices = KaniVoices(ENGINE, kani.name, checkpoint.speakers, checkpoint.language_tags)
         self._voices = voices
@@ -242,8 +226,8 @@ class KaniEngine:
             sample_rate=kani.sample_rate,
             voices=voices.voices,
             default_voices=voices.default_voices,
-            # A slot that is freed is filled within a turn, without waiting for a place to be handed on.
-            max_concurrency=_PLACES_A_SLOT * kani.runner.slots,
+            # A freed slot is filled within a step, without waiting for the core to hand over another segment.
+            max_concurrency=_SEGMENTS_PER_SLOT * kani.runner.slots,
             speed_range=(1.0, 1.0),
             supported_fields=frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "seed"}),
             streams_inside_segment=True,
@@ -253,16 +237,16 @@ class KaniEngine:
         )
 
 
-def _step_back() -> None:
-    """Let those who speak have the cores first: on Linux each thread has a niceness of its own."""
+def _lower_priority() -> None:
+    """Lower the thread's priority behind speech: on Linux each thread has a niceness of its own."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
-        # Never forward: that is for those who may.
+        # Never raise it: that needs privileges.
         os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
-def _embedded(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable[[], bool]) -> Samples:
-    """The embedding of a recording; nothing where it was stopped."""
+def _embed(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable[[], bool]) -> Samples:
+    """The embedding of a recording; empty if cancelled."""
     from kani.speaker_encoder import MAX_RECORDING_S, SAMPLE_RATE, EmbeddingCancelled
 
     samples = recording.samples[: round(MAX_RECORDING_S * recording.sample_rate)]
@@ -279,7 +263,12 @@ def _embedded(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable
 
 
 def _utterance(
-    kani: KaniModel, text: str, prompt: list[int], speaker: tuple[float, ...], segment: Segment, room_s: float
+    kani: KaniModel,
+    text: str,
+    prompt: list[int],
+    speaker: tuple[float, ...],
+    segment: Segment,
+    remaining_s: float,
 ) -> Utterance:
     from kani.sampler import Sampling
     from kani.sequence import Utterance
@@ -295,23 +284,23 @@ def _utterance(
         ),
         seed=secrets.randbits(63) if wanted.seed is None else wanted.seed,
     )
-    # One frame more than there is room for, where it fits: by that the core knows that it was cut.
-    frames = min(math.ceil(room_s / kani.frame_s - 1e-6) + 1, kani.runner.max_frames)
-    expected_s = max(weight(text) / _WEIGHT_A_SECOND, 0.5)
+    # One frame more than fits, where possible: by that the core knows that speech was cut.
+    frames = min(math.ceil(remaining_s / kani.frame_s - 1e-6) + 1, kani.runner.max_frames)
+    expected_s = max(weight(text) / _WEIGHT_PER_SECOND, 0.5)
     return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id, speaker)
 
 
-async def _spoken(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Samples, None]:
-    """The audio of an utterance as it is made; when left early, returns once its slot is free."""
+async def _generate(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Samples, None]:
+    """Yield the audio of an utterance as it is decoded; closed early, returns once its slot is free."""
     from kani.sequence import End, Ending
 
     loop = asyncio.get_running_loop()
     events: asyncio.Queue[Samples | End] = asyncio.Queue()
 
-    def told(event: Samples | End) -> None:
+    def on_event(event: Samples | End) -> None:
         loop.call_soon_threadsafe(events.put_nowait, event)
 
-    stream = kani.scheduler.submit(utterance, told)
+    sequence = kani.scheduler.submit(utterance, on_event)
     heard = ended = False
     try:
         while True:
@@ -319,21 +308,21 @@ async def _spoken(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Sampl
             if isinstance(event, End):
                 ended = True
                 break
-            kani.scheduler.acknowledge(stream, len(event))
+            kani.scheduler.acknowledge(sequence, len(event))
             heard = True
             yield event
     finally:
         if not ended:
-            kani.scheduler.cancel(stream)
-            await wait_until_done(asyncio.ensure_future(_end(events)))
+            kani.scheduler.cancel(sequence)
+            await wait_until_done(asyncio.ensure_future(_wait_for_end(events)))
     match event.ending:
         case Ending.FAILED | Ending.CANCELLED:
             raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")
         case Ending.ANOMALY if not heard:
-            raise EngineFailed(f"the Kani model could not say this text: {event.detail}")
+            raise EngineFailed(f"the Kani model could not speak this text: {event.detail}")
 
 
-async def _end(events: asyncio.Queue[Samples | End]) -> None:
+async def _wait_for_end(events: asyncio.Queue[Samples | End]) -> None:
     from kani.sequence import End
 
     while not isinstance(await events.get(), End):

@@ -1,4 +1,4 @@
-"""Who speaks in a Kani checkpoint, in which languages, and what a text has to begin with for that."""
+"""Voices and languages of a Kani checkpoint, and the text prefixes that select them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from speech.text.languages import canonical, primary, resolve
 from speech.types import Voice
 
 LANGUAGES = ("es", "en", "de", "zh", "ko", "ar")
-"""What kani-tts-370m was trained on, Spanish first; a checkpoint that ends in one of them speaks that one."""
+"""Languages of kani-tts-370m, Spanish first; a checkpoint whose name ends in one speaks only that one."""
 
-# By the makers' pages. A checkpoint names its speakers itself, but not what they speak.
+# From the makers' pages: a checkpoint names its speakers, but not their languages.
 _SPEAKERS = {
     "ar": "karim nur",
     "de": "bert thorsten",
@@ -26,15 +26,15 @@ logger = logging.getLogger(__name__)
 
 
 class KaniVoices:
-    """The voices of a checkpoint: its speakers, or one that is called like it.
+    """The voices of a checkpoint: its speakers, or one named after it.
 
-    Text is said by a speaker where it begins "NAME: ", and in a language or an accent, by a checkpoint that
-    wants to be told, where it begins "TAG: " ("en_us: "). The makers have no checkpoint with both; the name
-    would go before the tag.
+    A text that begins "NAME: " is spoken by that speaker; with a checkpoint that needs language tags, one
+    that begins "TAG: " ("en_us: ") is spoken in that language or accent. No published checkpoint has both;
+    the name would go before the tag.
     """
 
     def __init__(self, engine: str, checkpoint: str, speakers: Sequence[str], tags: Sequence[str]) -> None:
-        """engine: whose voices they are; speakers, tags: as the checkpoint's config has them."""
+        """engine: the voices' engine; speakers, tags: as in the checkpoint's config."""
         self._tags = _by_language(tags)
         named = [tag for tag in LANGUAGES if checkpoint.endswith(f"-{tag}")]
         languages = list(dict.fromkeys(map(primary, self._tags))) or named or list(LANGUAGES)
@@ -47,10 +47,10 @@ class KaniVoices:
         )
         own = {primary(voice.language): voice.id for voice in reversed(self.voices) if voice.language}
         self.default_voices = {tag: own.get(tag, self.voices[0].id) for tag in languages}
-        """The voice of each language, by primary subtags."""
+        """The voice of each language, by primary subtag."""
 
     def prompt_text(self, text: str, voice: str | None, language: str) -> str:
-        """The text as the checkpoint wants it, for a voice's id, or nobody's, and a language (BCP 47)."""
+        """The text with its prefix, for a voice id (None: no speaker) and a language (BCP 47)."""
         start = (self._speakers[voice] if voice else "") or self._tag(language)
         return f"{start}: {text}" if start else text
 
@@ -66,11 +66,11 @@ class KaniVoices:
 
 
 def _by_language(tags: Sequence[str]) -> dict[str, str]:
-    """The tags by the languages (BCP 47) that they mean; the first of two that mean the same."""
+    """Tags by their languages (BCP 47); the first of two with the same meaning."""
     known: dict[str, str] = {}
     for tag in tags:
         try:
             known.setdefault(resolve(tag), tag)
         except UnsupportedLanguage:
-            logger.warning("the Kani checkpoint's language tag %r is none that is known: not used", tag)
+            logger.warning("ignoring the Kani checkpoint's unknown language tag %r", tag)
     return known

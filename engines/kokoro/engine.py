@@ -10,10 +10,10 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import onnxruntime
 
@@ -22,7 +22,7 @@ from engines.cancelling import wait_until_done
 from engines.espeak.client import EspeakClient
 from engines.kokoro.cloning.nearest_voice import NearestVoice
 from engines.kokoro.decoder_build import DecoderBuild
-from engines.kokoro.decoder_choice import DecoderChoice, Int8DecoderLoader, load_int8_decoder
+from engines.kokoro.decoder_choice import Int8DecoderLoader, load_int8_decoder
 from engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
 from engines.kokoro.int8.loader import Pause
 from engines.kokoro.network import parts_cache
@@ -39,6 +39,7 @@ from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, speech_chunk
 from engines.kokoro.voice_embedding import embedding_model
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
+from engines.settings import KokoroSettings
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.playback import Playback
@@ -46,7 +47,6 @@ from speech.text.incremental_text import IncrementalText
 from speech.text.normalizer import SpokenText
 from speech.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 
-THREADS_PER_STEP = 2
 MIN_CONCURRENT_STEPS = 2
 """Steps computed at once even on the smallest machine: one uses the time that another leaves idle."""
 
@@ -56,8 +56,6 @@ MIN_CONCURRENT_STEPS = 2
 # 15 % at 0.625.
 SPEED_RANGE = (0.8, 1.0)
 
-Decoding = Literal["windows", "whole"]
-
 # Mark appended to a text that has none of its own, so that its intonation fits what follows.
 _ENDINGS = {Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",", Boundary.WORD: ""}
 
@@ -65,18 +63,6 @@ _WHY_ONNX = {"windows": "set by KANI_KOKORO_DECODER", "whole": "required by KANI
 
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class KokoroSettings:
-    """Settings of the engine; models_dir, cache_dir and may_fetch as in ``weights.load``."""
-
-    models_dir: Path | None
-    cache_dir: Path
-    threads: int = THREADS_PER_STEP  # cores for one step
-    decoding: Decoding = "windows"  # "windows": early first audio; "whole": the model's own samples
-    decoder: DecoderChoice = "auto"  # of windows
-    may_fetch: bool = False
 
 
 class KokoroEngine:

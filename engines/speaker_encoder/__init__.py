@@ -1,1 +1,1 @@
-"""Speaker embeddings of recordings (the GE2E encoder of Resemblyzer, in NumPy)."""
+"""Speaker embeddings of recordings, by Resemblyzer's GE2E encoder in NumPy."""

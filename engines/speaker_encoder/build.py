@@ -1,10 +1,10 @@
-"""Make ``speaker_encoder.npz`` and ``speaker_encoder.json`` from the wheel of PyPI's Resemblyzer 0.1.4.
+"""Build ``speaker_encoder.npz`` and ``speaker_encoder.json`` from the wheel of PyPI's Resemblyzer 0.1.4.
 
     pip download Resemblyzer==0.1.4 --no-deps
     python -m engines.speaker_encoder.build Resemblyzer-0.1.4-py3-none-any.whl
 
-The wheel holds the makers' weights as a checkpoint of torch's. Here they become float16 arrays without
-their optimiser, the two biases of each layer added up. The same input gives the same bytes.
+The wheel holds the original weights as a torch checkpoint. They become float16 arrays, without the
+optimiser's state, with the two biases of each layer added up. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHECKPOINT = "resemblyzer/pretrained.pt"
 def build(wheel: Path, folder: Path) -> None:
     """Write both files into ``folder``.
 
-    Raises zipfile.BadZipFile when ``wheel`` is no archive, KeyError when it lacks something.
+    Raises zipfile.BadZipFile when ``wheel`` is no archive, KeyError when it lacks the checkpoint or a tensor.
     """
     with zipfile.ZipFile(wheel) as archive:
         checkpoint = archive.read(CHECKPOINT)
@@ -53,7 +53,7 @@ def build(wheel: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m engines.speaker_encoder.build")
     parser.add_argument("wheel", type=Path, help="Resemblyzer-0.1.4-py3-none-any.whl")
     build(parser.parse_args().wheel, Path(__file__).parent)

@@ -1,14 +1,14 @@
-"""Who is speaking: a speaker encoder that needs numpy alone.
+"""Speaker encoder in NumPy: embeddings that are near each other for recordings of one speaker.
 
-Resemblyzer's VoiceEncoder (Corentin Jemine, Apache-2.0; generalised end-to-end loss, Wan et al. 2018): three
-LSTM layers read 1.6 s of a mel spectrogram, and what they remember at its end becomes an embedding of length
-1 and no negative number. Two recordings of one speaker have a cosine of 0.8 to 0.95, of two speakers some
-0.5 to 0.75. ``speaker_encoder.npz`` holds the weights, made by ``build_speaker_encoder.py``.
+Resemblyzer's VoiceEncoder (Corentin Jemine, Apache-2.0; generalised end-to-end loss, Wan et al. 2018):
+three LSTM layers read 1.6 s of a mel spectrogram, and their state at its end becomes an embedding of length
+1 without negative numbers. Two recordings of one speaker have a cosine of 0.8 to 0.95, of two speakers some
+0.5 to 0.75. ``speaker_encoder.npz`` holds the weights, made by ``engines.speaker_encoder.build``.
 
-Two things are not the makers'. They cut out long silences by WebRTC's voice detector: here the frames count
-as voice that are at most ``_DEEPEST_DB`` quieter than the loud ones, and what is made of them is the makers'
-way. And they make recordings as loud as -30 dB full scale that are quieter, but leave the others: here all
-are, or one that is 10 dB louder would be somebody else's by 0.08 of the cosine.
+Two steps differ from Resemblyzer's. It cuts out long silences by WebRTC's voice detector; here a frame
+counts as voice if it is at most ``_VOICE_RANGE_DB`` quieter than the loud ones, and the smoothing is the
+same. And it amplifies recordings that are quieter than -30 dB full scale only; here all are scaled to that
+level, or 10 dB more would change the cosine by 0.08.
 """
 
 from __future__ import annotations
@@ -31,44 +31,46 @@ SAMPLE_RATE = 16_000
 WINDOW_S = 1.6
 LAYERS = 3
 EMBEDDING_SIZE = 256
-"""Numbers of an embedding."""
+"""Length of an embedding."""
 
 BATCH_SIZE = 16
-"""Windows that are computed together."""
+"""Windows that are computed at once."""
 
 Array = npt.NDArray[np.float32]
 
+# Mel spectrogram: samples of a transform and between two, and bands.
 _FFT, _HOP, _BANDS = 400, 160, 40
+# Windows of the network: mel frames of one, and between the starts of two.
 _WINDOW = 160
 _STEP = round(SAMPLE_RATE / 1.3 / _HOP)
-_LEAST_COVERED = 0.75
+# Share of the last window that has to be speech.
+_MIN_COVERED = 0.75
+# Parts that a weight matrix is cut into, see _blocks.
 _BLOCKS = 16
+# Root mean square that recordings are scaled to: -30 dB full scale.
 _LEVEL = 10 ** (-30 / 20)
+# Voice detection: samples of a frame, frames of the smoothing and of the dilation.
 _FRAME = 480
 _SMOOTHED, _KEPT_AROUND = 8, 7
-_DEEPEST_DB = 35.0
-_QUIETEST_DB = -65.0
+_VOICE_RANGE_DB = 35.0
+_SILENCE_DB = -65.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowEmbeddings:
-    """A recording's windows of ``WINDOW_S`` of speech.
+    """Embeddings of a recording's windows of ``WINDOW_S`` of speech."""
 
-    embeddings: [n, 256], each of length 1; spans_s: [n, 2], from when to when, in seconds of the recording:
-    longer than ``WINDOW_S`` where a silence was left out inside.
-    """
-
-    embeddings: Array
-    spans_s: npt.NDArray[np.float64]
+    embeddings: Array  # [n, 256], each of length 1
+    spans_s: npt.NDArray[np.float64]  # [n, 2], start and end in the recording, with silence that was cut out
 
 
 class SpeakerEncoder:
-    """The network, loaded (10 ms); several threads may use it at once."""
+    """The network. Loads in 10 ms; thread-safe."""
 
     def __init__(self) -> None:
-        """Raises EngineUnavailable when the data file is missing or broken."""
+        """Load the weights. Raises EngineUnavailable when the data file is missing or broken."""
         try:
-            # Opened here, because numpy leaves a file open that is no archive.
+            # Opened here: numpy does not close a file that is no archive.
             with Path(__file__).with_name(DATA_FILE).open("rb") as file, np.load(file) as data:
                 self._layers = [
                     (
@@ -81,33 +83,33 @@ class SpeakerEncoder:
                 self._linear, self._offset = (data[name].astype(np.float32) for name in ("linear", "offset"))
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise EngineUnavailable(
-                f"the speaker encoder is missing or broken: take engines/{DATA_FILE} anew from the repository"
+                f"the speaker encoder is missing or broken: restore engines/speaker_encoder/{DATA_FILE}"
             ) from error
 
     def embed(self, samples: Samples) -> Array:
-        """The speaker of ``samples`` (mono, ``SAMPLE_RATE``) [256], of length 1: 0.1 s for 10 s.
+        """Return the embedding [256], of length 1, of ``samples`` (mono, ``SAMPLE_RATE``); 0.1 s for 10 s.
 
-        Raises ValueError where there is no speech in them (``embed_windows``).
+        Raises ValueError where they hold no speech (``embed_windows``).
         """
         mean = self.embed_windows(samples).embeddings.mean(axis=0)
         return np.asarray(mean / np.linalg.norm(mean), np.float32)
 
     def embed_windows(self, samples: Samples) -> WindowEmbeddings:
-        """The speaker of each window of ``samples`` (mono, ``SAMPLE_RATE``), 0.77 s apart.
+        """Return the embeddings of the windows of ``samples`` (mono, ``SAMPLE_RATE``), 0.77 s apart.
 
-        One window where the speech is shorter than that, with silence behind it. Raises ValueError where
-        nothing is louder than -65 dB full scale.
+        Shorter speech is padded with silence to one window. Raises ValueError where no frame is louder than
+        -65 dB full scale.
         """
         mels, spans_s = mel_windows(samples)
         return WindowEmbeddings(self.embed_mels(mels), spans_s)
 
     def embed_mels(self, mels: Array) -> Array:
-        """The embeddings [n, 256] of windows of mel power [n, 160, 40]: 20 ms each."""
+        """Return the embeddings [n, 256] of windows of mel power [n, 160, 40]; 20 ms each."""
         return np.concatenate(
-            [self._of_few(mels[at : at + BATCH_SIZE]) for at in range(0, len(mels), BATCH_SIZE)]
+            [self._embed_batch(mels[at : at + BATCH_SIZE]) for at in range(0, len(mels), BATCH_SIZE)]
         )
 
-    def _of_few(self, mels: Array) -> Array:
+    def _embed_batch(self, mels: Array) -> Array:
         sequence = np.ascontiguousarray(mels.transpose(1, 0, 2), np.float32)
         for weights in self._layers:
             sequence = _lstm(sequence, *weights)
@@ -116,11 +118,11 @@ class SpeakerEncoder:
 
 
 def mel_windows(samples: Samples) -> tuple[Array, npt.NDArray[np.float64]]:
-    """Mel power of the windows of speech [n, 160, 40], and their spans as ``Windows`` has them.
+    """Return the mel power of the windows of speech [n, 160, 40], and their ``WindowEmbeddings.spans_s``.
 
-    samples: mono, ``SAMPLE_RATE``. Raises ValueError where nothing is louder than -65 dB full scale.
+    samples: mono, ``SAMPLE_RATE``. Raises ValueError where no frame is louder than -65 dB full scale.
     """
-    # A constant offset is no sound, and would make a voice of every pause.
+    # With a constant offset every pause would count as voice.
     samples = samples - np.float32(samples.mean(dtype=np.float64)) if len(samples) else samples
     kept = _voiced(samples)
     if not kept.any():
@@ -134,9 +136,9 @@ def mel_windows(samples: Samples) -> tuple[Array, npt.NDArray[np.float64]]:
 
 
 def mel_power(samples: Samples) -> Array:
-    """Power in 40 mel bands every 10 ms [1 + n // 160, 40], with windows of 25 ms about each.
+    """Return the power in 40 mel bands every 10 ms [1 + n // 160, 40], of windows of 25 ms.
 
-    As librosa's ``melspectrogram`` has it: periodic Hann, silence beyond the ends, Slaney's bands.
+    Equals librosa's ``melspectrogram``: periodic Hann, silence beyond the ends, Slaney's bands.
     """
     padded = np.pad(samples, _FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
@@ -146,30 +148,30 @@ def mel_power(samples: Samples) -> Array:
 
 
 def _lstm(sequence: Array, inputs: Array, recurrent: Array, bias: Array) -> Array:
-    """What a layer remembers [T, n, 256] of ``sequence`` [T, n, m], from nothing on.
+    """Return the hidden states [T, n, 256] of a layer for ``sequence`` [T, n, m], from a zero state on.
 
     inputs, recurrent: in blocks of columns (``_blocks``), the gates in torch's order.
     """
     steps, count, _ = sequence.shape
     hidden = np.zeros((count, EMBEDDING_SIZE), np.float32)
     cell = np.zeros((count, EMBEDDING_SIZE), np.float32)
-    remembered = np.empty((steps, count, EMBEDDING_SIZE), np.float32)
+    states = np.empty((steps, count, EMBEDDING_SIZE), np.float32)
     for step in range(steps):
-        driven = np.matmul(sequence[step], inputs) + np.matmul(hidden, recurrent)
-        gates = driven.transpose(1, 0, 2).reshape(count, -1) + bias
-        taken, kept, news, told = np.split(gates, 4, axis=1)
-        cell = _sigmoid(kept) * cell + _sigmoid(taken) * np.tanh(news)
-        hidden = _sigmoid(told) * np.tanh(cell)
-        remembered[step] = hidden
-    return remembered
+        products = np.matmul(sequence[step], inputs) + np.matmul(hidden, recurrent)
+        gates = products.transpose(1, 0, 2).reshape(count, -1) + bias
+        input_gate, forget_gate, candidate, output_gate = np.split(gates, 4, axis=1)
+        cell = _sigmoid(forget_gate) * cell + _sigmoid(input_gate) * np.tanh(candidate)
+        hidden = _sigmoid(output_gate) * np.tanh(cell)
+        states[step] = hidden
+    return states
 
 
 def _blocks(weights: Array) -> Array:
-    """Weights [1024, m] as columns to multiply with, in blocks [16, m, 64].
+    """Return weights [1024, m] as columns to multiply with, in blocks [16, m, 64].
 
-    A product of up to ``AT_ONCE`` windows with a block is so small that OpenBLAS makes it in the calling
-    thread. Shared out, a thousand small products take a hundred times as long on a machine whose cores are
-    busy with speech (measured: 0.2 s and 24 s).
+    A product of up to ``BATCH_SIZE`` windows with a block is small enough for OpenBLAS to compute it in the
+    calling thread. Shared among threads, a thousand small products take a hundred times as long on a machine
+    whose cores are busy with speech (measured: 0.2 s and 24 s).
     """
     return np.ascontiguousarray(weights.reshape(_BLOCKS, -1, weights.shape[1]).transpose(0, 2, 1), np.float32)
 
@@ -180,7 +182,7 @@ def _sigmoid(values: Array) -> Array:
 
 @cache
 def _mel_bands() -> Array:
-    """Slaney's triangles [40, 201], each of area 1: linear below 1 kHz, logarithmic above."""
+    """Return Slaney's triangles [40, 201], each of area 1: linear below 1 kHz, logarithmic above."""
     linear, log_step = 200 / 3, np.log(6.4) / 27
     top = 15 + np.log(SAMPLE_RATE / 2 / 1000) / log_step
     mels = np.linspace(0, top, _BANDS + 2)
@@ -193,13 +195,13 @@ def _mel_bands() -> Array:
 
 
 def _levelled(samples: Samples) -> Samples:
-    """Made as loud as -30 dB full scale."""
+    """Scale samples to -30 dB full scale."""
     level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     return np.asarray(samples * np.float32(_LEVEL / level))
 
 
 def _voiced(samples: Samples) -> npt.NDArray[np.bool_]:
-    """Which frames of 30 ms are speech, or a short silence in it."""
+    """Return whether each frame of 30 ms is speech, or a short silence in it."""
     frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
     if not len(frames):
         return np.zeros(0, bool)
@@ -207,26 +209,26 @@ def _voiced(samples: Samples) -> npt.NDArray[np.bool_]:
     loudest = float(np.percentile(power_db, 95))
     average = 10 * float(np.log10(np.mean(np.power(10.0, power_db / 10))))
     if loudest < average:
-        # Less than a twentieth of it is speech.
+        # Less than a twentieth of the recording is speech.
         loudest = float(np.percentile(power_db[power_db >= average], 95))
-    if loudest < _QUIETEST_DB:
+    if loudest < _SILENCE_DB:
         return np.zeros(len(frames), bool)
     before, behind = (_SMOOTHED - 1) // 2, _SMOOTHED // 2
-    loud = np.pad((power_db > loudest - _DEEPEST_DB).astype(float), (before, behind))
+    loud = np.pad((power_db > loudest - _VOICE_RANGE_DB).astype(float), (before, behind))
     often = np.convolve(loud, np.ones(_SMOOTHED) / _SMOOTHED, "valid") > 0.5
     return np.convolve(often, np.ones(_KEPT_AROUND), "same") > 0.5
 
 
 def _firsts(samples: int) -> list[int]:
-    """The first frame of each window, as the makers lay them; the last may reach beyond the end."""
+    """Return the first frame of each window, as Resemblyzer lays them; the last may reach beyond the end."""
     frames = -(-(samples + 1) // _HOP)
     firsts = list(range(0, max(1, frames - _WINDOW + _STEP + 1), _STEP))
     covered = (samples / _HOP - firsts[-1]) / _WINDOW
-    return firsts[:-1] if covered < _LEAST_COVERED and len(firsts) > 1 else firsts
+    return firsts[:-1] if covered < _MIN_COVERED and len(firsts) > 1 else firsts
 
 
 def _windows(samples: Samples, firsts: list[int]) -> Array:
-    """Mel power [n, 160, 40] of the windows that begin at those frames, with silence behind the end."""
+    """Return the mel power [n, 160, 40] of the windows that begin at ``firsts``, padded with silence."""
     missing = (firsts[-1] + _WINDOW) * _HOP - len(samples)
     mels = mel_power(np.pad(samples, (0, max(missing, 0))))
     return np.stack([mels[first : first + _WINDOW] for first in firsts])

@@ -1,4 +1,4 @@
-"""A recogniser that runs Whisper base here, on the processor."""
+"""Whisper base as a recogniser, on the CPU."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ from engines.whisper.scheduler import PassScheduler
 from engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from engines.whisper.vad import SAMPLE_RATE, VoiceDetector
 from speech.errors import EngineFailed, EngineUnavailable
-from speech.recognizer import Mark, RecognizerInfo
-from speech.recognizer import RecognitionEvent as Told
+from speech.recognizer import Mark, RecognitionEvent, RecognizerInfo
 from speech.types import Samples
 
-# More streams than that are never computed at once, however many cores there are.
-_MOST_WORKERS = 16
-# Audio that is there already is taken in so many steps at a time, 1 ms of work, before others go on.
-_STEPS_AT_ONCE = 8
+# Most passes at once, however many cores there are.
+_MAX_WORKERS = 16
+# Steps of buffered audio that are processed, in 1 ms, before the event loop serves others.
+_STEPS_PER_TURN = 8
 
 
 class WhisperRecognizer:
-    """Whisper base, int8, heard while someone speaks. See ``docs/listening.md``."""
+    """Whisper base in int8, which recognises words while someone speaks. See ``docs/listening.md``."""
 
     def __init__(self, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool = False) -> None:
         """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them."""
         self._load_weight = partial(
             weights.load, models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch
         )
-        self._workers = min(os.cpu_count() or 1, _MOST_WORKERS)
-        self._turns: PassScheduler[PassResult] = PassScheduler(self._workers)
+        self._workers = min(os.cpu_count() or 1, _MAX_WORKERS)
+        self._scheduler: PassScheduler[PassResult] = PassScheduler(self._workers)
 
     @property
     def info(self) -> RecognizerInfo:
@@ -50,64 +49,64 @@ class WhisperRecognizer:
 
     async def stop(self) -> None:
         """See ``Recognizer.stop``."""
-        await self._turns.stop()
+        await self._scheduler.stop()
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[Told, None]:
+    ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``Recognizer.recognize``."""
-        listening = RecognitionStream(self._detector.stream(), language)
-        place = self._turns.add_stream(lambda: partial(self._whisper.transcribe, listening.begin_pass()))
+        stream = RecognitionStream(self._detector.stream(), language)
+        queued = self._scheduler.add_stream(lambda: partial(self._whisper.transcribe, stream.begin_pass()))
         pieces = aiter(audio)
-        coming: asyncio.Task[Samples | Mark | None] | None = None
-        answer: asyncio.Future[PassResult] | None = None
+        incoming: asyncio.Task[Samples | Mark | None] | None = None
+        result: asyncio.Future[PassResult] | None = None
         rest = np.zeros(0, np.float32)
         steps = 0
         try:
             while True:
-                while listening.events:
-                    yield listening.events.popleft()
-                if listening.finished:
+                while stream.events:
+                    yield stream.events.popleft()
+                if stream.finished:
                     return
-                if answer is not None and answer.done():
-                    listening.finish_pass(_result(answer))
-                    answer = None
+                if result is not None and result.done():
+                    stream.finish_pass(_result(result))
+                    result = None
                     continue
-                place.urgent = listening.urgent
-                if answer is None and listening.pass_due:
-                    answer = place.request_pass()
-                elif answer is not None and not listening.pass_running and not listening.pass_due:
-                    place.cancel()
-                    answer = None
-                if len(rest) and not listening.full:
-                    listening.feed(rest[:STEP_SAMPLES])
+                queued.urgent = stream.urgent
+                if result is None and stream.pass_due:
+                    result = queued.request_pass()
+                elif result is not None and not stream.pass_running and not stream.pass_due:
+                    queued.cancel()
+                    result = None
+                if len(rest) and not stream.full:
+                    stream.feed(rest[:STEP_SAMPLES])
                     rest = rest[STEP_SAMPLES:]
                     steps += 1
-                    if steps % _STEPS_AT_ONCE == 0:
+                    if steps % _STEPS_PER_TURN == 0:
                         await asyncio.sleep(0)
                     continue
-                waits: list[asyncio.Future[Any]] = [] if answer is None else [answer]
-                if not listening.full and not listening.audio_ended:
-                    coming = coming or asyncio.create_task(_next(pieces))
-                    waits.append(coming)
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                if coming in waits and coming.done():
-                    piece, coming = coming.result(), None
+                awaited: list[asyncio.Future[Any]] = [] if result is None else [result]
+                if not stream.full and not stream.audio_ended:
+                    incoming = incoming or asyncio.create_task(_next(pieces))
+                    awaited.append(incoming)
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+                if incoming in awaited and incoming.done():
+                    piece, incoming = incoming.result(), None
                     match piece:
                         case None:
-                            listening.end()
+                            stream.end()
                         case Mark():
-                            listening.add_mark(piece)
+                            stream.add_mark(piece)
                         case _:
                             rest = piece
         finally:
-            place.cancel()
-            if coming is not None:
-                coming.cancel()
-                await asyncio.wait([coming])
-                if not coming.cancelled():
-                    # Nobody asks any more what became of the audio.
-                    coming.exception()
+            queued.cancel()
+            if incoming is not None:
+                incoming.cancel()
+                await asyncio.wait([incoming])
+                if not incoming.cancelled():
+                    # Retrieved, or asyncio logs the error as never retrieved.
+                    incoming.exception()
 
     def _load(self) -> None:
         files = {weight.name.rpartition("/")[2]: self._load_weight(weight) for weight in weights.WHISPER_BASE}
@@ -116,7 +115,8 @@ class WhisperRecognizer:
             self._detector = VoiceDetector()
         except OSError as error:
             raise EngineUnavailable(
-                f"Whisper needs 150 MB of the temporary folder for a moment: make room ({error.strerror})"
+                "Whisper needs 150 MB of the temporary folder while it loads: free some space "
+                f"({error.strerror})"
             ) from error
         except (ImportError, RuntimeError) as error:
             raise EngineUnavailable(
@@ -126,12 +126,12 @@ class WhisperRecognizer:
 
 
 async def _next(pieces: AsyncIterator[Samples | Mark]) -> Samples | Mark | None:
-    """The next piece, or None at the end."""
+    """Return the next piece, or None at the end."""
     return await anext(pieces, None)
 
 
-def _result(answer: asyncio.Future[PassResult]) -> PassResult:
+def _result(pass_result: asyncio.Future[PassResult]) -> PassResult:
     try:
-        return answer.result()
+        return pass_result.result()
     except RuntimeError as error:
         raise EngineFailed("the recogniser failed") from error

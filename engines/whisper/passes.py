@@ -1,4 +1,4 @@
-"""What one pass over a stretch of audio is asked and answers; no model in it."""
+"""Input and result of one recognition pass over a stretch of audio; independent of the model."""
 
 from __future__ import annotations
 
@@ -10,36 +10,28 @@ from speech.types import Samples
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PassInput:
-    """A stretch of audio that may hold words.
+    """A stretch of audio that may hold words."""
 
-    samples: 16 kHz; language: a primary subtag, or None to tell it; prefix: the tokens of the words
-    in it that are decided already.
-    """
-
-    samples: Samples
-    language: str | None
-    prefix: tuple[int, ...]
+    samples: Samples  # 16 kHz
+    language: str | None  # primary subtag; None to detect it
+    prefix: tuple[int, ...]  # tokens of its words that are decided already
 
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word, when it is said (seconds since the passage began), and how likely it is, in [0, 1]."""
+    """A word with its times, in seconds since the start of the audio of the pass."""
 
     word: HypothesisWord
     start_s: float
     end_s: float
-    probability: float
+    probability: float  # of its least likely token
 
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """What was heard in a passage behind its prefix.
+    """Words that a pass recognised behind its prefix."""
 
-    words: their times never decrease; language, certainty: what the passage was heard as, and how
-    likely it is that; sound: whether there is speech in it, as far as the model can tell.
-    """
-
-    words: tuple[TimedWord, ...]
-    language: str
-    language_probability: float
-    has_speech: bool
+    words: tuple[TimedWord, ...]  # times never decrease
+    language: str  # given, or detected
+    language_probability: float  # 1 if it was given
+    has_speech: bool  # False where the model's answer cannot be speech

@@ -1,8 +1,8 @@
-"""Whether what Whisper answers can have been said: not too much for its time, and not the same again.
+"""Detects answers of Whisper that cannot be speech: too many tokens for their time, or repetition.
 
 Whisper's tokens are pieces of UTF-8 that were learnt mostly from Latin script: four English letters are
-one token, one Georgian letter is three. So a limit in tokens follows the language, and repetition is
-looked for in characters, of which bytes beyond ASCII are repetitions by themselves.
+one token, one Georgian letter is three. So the limit in tokens depends on the language, and repetition is
+measured in characters: the bytes of other scripts repeat by themselves.
 """
 
 from __future__ import annotations
@@ -16,47 +16,49 @@ if TYPE_CHECKING:
     import tokenizers
 
 MAX_TOKENS = 224
-"""What Whisper can answer at most: half of its text context."""
+"""Most tokens that Whisper can answer: half of its text context."""
 
-# Fast speech has 20 to 25 characters a second. Some more for short passages, where a token too many counts.
-_CHARACTERS_A_SECOND, _TOKENS_MORE = 30, 12
-# Of a language that CLDR names no country in.
-_TOKENS_A_CHARACTER = 1.0
+# Fast speech has 20 to 25 characters a second.
+_CHARACTERS_PER_SECOND = 30
+# Added for short stretches of audio, where a single token counts.
+_EXTRA_TOKENS = 12
+# For a language in which CLDR names no country.
+_DEFAULT_TOKENS_PER_CHARACTER = 1.0
 # A sentence is at most 1.5 times as long as its compressed form; three times over it is 2.4 to 4.3 times as
 # long (measured on 18 languages).
-_MOST_COMPRESSION = 2.0
+_MAX_COMPRESSION = 2.0
 
 
 class TokenLimits:
-    """Limits of the tokens of an answer, by its language and its length in seconds."""
+    """Limits the tokens of an answer by its language and its length in seconds."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
         """tokenizer: Whisper's."""
         self._tokenizer = tokenizer
-        self._a_character: dict[str, float] = {}
+        self._by_language: dict[str, float] = {}
 
     def max_tokens(self, language: str, seconds: float) -> int:
-        """The number of tokens that an answer over ``seconds`` stays below.
+        """Return the number of tokens that an answer over ``seconds`` stays below.
 
         language: a primary subtag.
         """
-        if language not in self._a_character:
-            self._a_character[language] = self._tokens_a_character(language)
-        a_second = _CHARACTERS_A_SECOND * self._a_character[language]
-        return min(int(a_second * seconds) + _TOKENS_MORE, MAX_TOKENS)
+        if language not in self._by_language:
+            self._by_language[language] = self._tokens_per_character(language)
+        tokens_per_second = _CHARACTERS_PER_SECOND * self._by_language[language]
+        return min(int(tokens_per_second * seconds) + _EXTRA_TOKENS, MAX_TOKENS)
 
-    def _tokens_a_character(self, language: str) -> float:
+    def _tokens_per_character(self, language: str) -> float:
         # CLDR's names of countries: some thousand characters in almost every language, in its own script.
         # They need 0.9 to 1.6 times the tokens that ordinary text of the same length does.
         names = " ".join(Locale.parse(language).territories.values())
         if not names:
-            return _TOKENS_A_CHARACTER
+            return _DEFAULT_TOKENS_PER_CHARACTER
         return len(self._tokenizer.encode(names, add_special_tokens=False).ids) / len(names)
 
 
 def is_repetitive(text: str) -> bool:
-    """Whether ``text`` says the same too often to have been said, as an answer that has lost its way does."""
+    """Return whether ``text`` repeats itself more than speech does, as an answer in a decoding loop."""
     numbers: dict[str, int] = {}
-    # One byte for each character: of 256 different ones a passage has far fewer.
+    # One byte for each character: a stretch of speech has far fewer than 256 different ones.
     characters = bytes(numbers.setdefault(character, len(numbers)) % 256 for character in text)
-    return len(characters) > _MOST_COMPRESSION * len(zlib.compress(characters))
+    return len(characters) > _MAX_COMPRESSION * len(zlib.compress(characters))

@@ -1,4 +1,4 @@
-"""Who listens next: the streams of a recogniser share its workers pass by pass."""
+"""Schedules the recognition passes of all streams over the worker threads."""
 
 from __future__ import annotations
 
@@ -11,81 +11,82 @@ T = TypeVar("T")
 
 
 class ScheduledStream(Generic[T]):
-    """One stream's place among the others. It has at most one pass waiting or under way.
+    """One stream in the queue; it has at most one pass waiting or running.
 
-    urgent: whether somebody waits for this very pass; may change while it waits.
+    urgent: whether live speech waits for this pass; may change while the pass waits.
     """
 
-    def __init__(self, turns: PassScheduler[T], begin: Callable[[], Callable[[], T]]) -> None:
-        """``begin`` is called when the turn has come, in the event loop; what it returns is done."""
+    def __init__(self, scheduler: PassScheduler[T], begin: Callable[[], Callable[[], T]]) -> None:
+        """begin: called in the event loop when a worker is free; returns the work for its thread."""
         self.urgent = False
-        self._turns = turns
+        self._scheduler = scheduler
         self._begin = begin
-        self._served = 0
-        self._asked: asyncio.Future[T] | None = None
+        self._last_served = 0
+        self._result: asyncio.Future[T] | None = None
 
     def request_pass(self) -> asyncio.Future[T]:
-        """A turn, in turn; what comes of it. Must not be called before the last one has ended."""
-        self._asked = asyncio.get_running_loop().create_future()
-        self._turns._ask(self)
-        return self._asked
+        """Queue a pass, and return its future result. The pass before must have ended."""
+        self._result = asyncio.get_running_loop().create_future()
+        self._scheduler._enqueue(self)
+        return self._result
 
     def cancel(self) -> None:
-        """Give up the turn, if one is waited for. A pass under way is done in vain."""
-        if self._asked is not None:
-            self._asked.cancel()
-        self._turns._leave(self)
+        """Cancel the pass. One that is running goes on in its thread, and its result is dropped."""
+        if self._result is not None:
+            self._result.cancel()
+        self._scheduler._remove(self)
 
-    def _start(self, turn: int, pool: ThreadPoolExecutor) -> None:
-        self._served = turn
+    def _start(self, number: int, pool: ThreadPoolExecutor) -> None:
+        self._last_served = number
         asyncio.wrap_future(pool.submit(self._begin())).add_done_callback(self._ended)
 
     def _ended(self, job: asyncio.Future[T]) -> None:
         error = job.exception()
-        if self._asked is not None and not self._asked.done():
+        if self._result is not None and not self._result.done():
             if error is None:
-                self._asked.set_result(job.result())
+                self._result.set_result(job.result())
             else:
-                self._asked.set_exception(error)
-        self._turns._ended()
+                self._result.set_exception(error)
+        self._scheduler._pass_ended()
 
 
 class PassScheduler(Generic[T]):
-    """Gives turns: first to what is urgent, and then to whoever was served longest ago.
+    """Starts urgent passes first, and then those of the stream that was served longest ago.
 
-    All places belong to one event loop.
+    All streams belong to one event loop.
     """
 
     def __init__(self, workers: int) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="listening")
+        """workers: threads, and passes at once."""
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="whisper")
         self._free = workers
         self._waiting: list[ScheduledStream[T]] = []
-        self._turn = 0
+        self._passes = 0
 
     def add_stream(self, begin: Callable[[], Callable[[], T]]) -> ScheduledStream[T]:
-        """A place for one more stream; see ``Place``."""
+        """Return the queue entry of a new stream, see ``ScheduledStream``."""
         return ScheduledStream(self, begin)
 
     async def stop(self) -> None:
-        """Return when no pass is under way any more; none may be asked for then."""
+        """Return when no pass is running; no further pass may be requested."""
         await asyncio.to_thread(self._pool.shutdown)
 
-    def _ask(self, place: ScheduledStream[T]) -> None:
-        self._waiting.append(place)
-        self._hand_on()
+    def _enqueue(self, stream: ScheduledStream[T]) -> None:
+        self._waiting.append(stream)
+        self._start_waiting()
 
-    def _leave(self, place: ScheduledStream[T]) -> None:
-        if place in self._waiting:
-            self._waiting.remove(place)
+    def _remove(self, stream: ScheduledStream[T]) -> None:
+        if stream in self._waiting:
+            self._waiting.remove(stream)
 
-    def _ended(self) -> None:
+    def _pass_ended(self) -> None:
         self._free += 1
-        self._hand_on()
+        self._start_waiting()
 
-    def _hand_on(self) -> None:
+    def _start_waiting(self) -> None:
         while self._waiting and self._free:
-            place = min(self._waiting, key=lambda place: (not place.urgent, place._served))
-            self._waiting.remove(place)
-            self._turn += 1
+            stream = min(self._waiting, key=lambda stream: (not stream.urgent, stream._last_served))
+            self._waiting.remove(stream)
+            self._passes += 1
             self._free -= 1
-            place._start(self._turn, self._pool)
+            stream._start(self._passes, self._pool)

@@ -1,7 +1,7 @@
-"""Who speaks when: a voice activity detector, and how likely a pause is to last.
+"""Voice activity detection, and the probability that a pause lasts.
 
-The detector is Silero VAD (MIT), as faster-whisper ships it; its state is carried from chunk to
-chunk, so that a stream is heard as one recording.
+The detector is Silero VAD (MIT), as faster-whisper ships it. Its state is carried from chunk to chunk, so
+that a stream gives the same as one recording.
 """
 
 from __future__ import annotations
@@ -23,31 +23,30 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16_000
 CHUNK_SAMPLES = 512
-"""Samples that the detector takes at a time."""
+"""Samples of one chunk, for which the detector gives one probability."""
 
 CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
 
 _CONTEXT = 64
 _STATE = (1, 1, 128)
 
-# A voice is there from this probability on, and gone below that one: with 0.35 quiet ends of words
-# are cut off.
+# Speech begins at the first probability and ends below the second: with 0.35 quiet ends of words are cut off.
 _ON, _OFF = 0.5, 0.2
-# A click is one chunk.
+# Loud chunks that begin speech; a click is one chunk.
 _ONSET_CHUNKS = 2
 
-# After so much silence a pause of each length of PAUSES_S has reached the probability of 0.6, where
-# the words end with a mark that ends a sentence, and where they do not.
+# Seconds of silence after which a pause of each of PAUSE_LENGTHS_S has the probability _LIKELY: behind a word
+# that ends a sentence, and behind any other.
 _LIKELY_AFTER_S = (0.30, 0.50, 0.70, 1.10)
 _LIKELY_AFTER_UNENDED_S = (0.30, 0.50, 1.00, 1.50)
 _LIKELY = 0.6
 
 
 class VoiceDetector:
-    """The detector's model. Safe to be used by several threads."""
+    """The detector's model. Thread-safe."""
 
     def __init__(self) -> None:
-        """Load it. Raises EngineUnavailable."""
+        """Load the model. Raises EngineUnavailable."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -58,54 +57,53 @@ class VoiceDetector:
         )
 
     def stream(self) -> VoiceStream:
-        """A new stream, of which nothing has been heard."""
+        """Return the detector of a new stream."""
         return VoiceStream(self._session)
 
     def probabilities(self, samples: Samples) -> npt.NDArray[np.float32]:
-        """How likely it is in each whole ``CHUNK`` of a recording (16 kHz) that somebody speaks."""
+        """Return the probability of speech in each whole chunk of a recording (16 kHz)."""
         return np.array(self.stream().feed(samples), np.float32)
 
 
 class VoiceStream:
-    """How likely it is in each chunk of one stream that somebody speaks."""
+    """Detector of one stream, with its state."""
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
         self._hidden = np.zeros(_STATE, np.float32)
         self._cell = np.zeros(_STATE, np.float32)
-        # The end of the last chunk, and what came since.
-        self._left = np.zeros(_CONTEXT, np.float32)
+        # The end of the last chunk, which is the context of the next, and the samples since.
+        self._pending = np.zeros(_CONTEXT, np.float32)
 
     def feed(self, samples: Samples) -> list[float]:
-        """The probability of each chunk that is whole with ``samples`` (16 kHz) at its end."""
-        audio = np.concatenate([self._left, samples])
+        """Accept more samples (16 kHz); returns the probability of speech in each completed chunk."""
+        audio = np.concatenate([self._pending, samples])
         chunks = (len(audio) - _CONTEXT) // CHUNK_SAMPLES
-        self._left = audio[chunks * CHUNK_SAMPLES :].copy()
+        self._pending = audio[chunks * CHUNK_SAMPLES :].copy()
         if not chunks:
             return []
-        windows = np.lib.stride_tricks.sliding_window_view(audio, _CONTEXT + CHUNK_SAMPLES)[::CHUNK_SAMPLES][
-            :chunks
-        ]
+        overlapping = np.lib.stride_tricks.sliding_window_view(audio, _CONTEXT + CHUNK_SAMPLES)
+        windows = overlapping[::CHUNK_SAMPLES][:chunks]
         feed = {"input": np.ascontiguousarray(windows), "h": self._hidden, "c": self._cell}
         voices, self._hidden, self._cell = self._session.run(None, feed)
         return [float(voice) for voice in np.ravel(voices)]
 
 
 class SpeechGate:
-    """Whether somebody speaks, and since when nobody has. Times are seconds since the stream began."""
+    """Detects speech and silence by the voice probabilities. Times are in seconds of the stream."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
         self.speaking = False
         self.onset_s = 0.0
-        """When it began that somebody speaks, or spoke last."""
+        """Start of the speech that goes on, or of the last."""
         self.speech_end_s = 0.0
-        """The end of what was said last; 0 before anybody has spoken."""
+        """End of the last speech; 0 before any."""
         self._chunks = 0
         self._loud = 0
 
     def feed(self, voice: float) -> None:
-        """One more chunk, with the probability of a voice in it."""
+        """Take the probability of a voice in the next chunk."""
         begun_s = self._chunks * CHUNK_S
         self._chunks += 1
         self.now_s = self._chunks * CHUNK_S
@@ -120,12 +118,12 @@ class SpeechGate:
 
     @property
     def silence_s(self) -> float:
-        """Seconds since the end of what was said last; 0 while somebody speaks."""
+        """Seconds since the end of the last speech; 0 during speech."""
         return self.now_s - self.speech_end_s
 
 
 def pause_probabilities(gate: SpeechGate, *, sentence_ended: bool) -> tuple[float, float, float, float]:
-    """See ``Step.pauses``. ended: whether the last words end with a mark that ends a sentence."""
+    """See ``Step.pause_probabilities``. sentence_ended: whether the last word ends a sentence."""
     if not gate.speech_end_s:
         return 1.0, 1.0, 1.0, 1.0
     likely_after = _LIKELY_AFTER_S if sentence_ended else _LIKELY_AFTER_UNENDED_S
@@ -139,13 +137,13 @@ def _probability(silence_s: float, likely_after_s: float) -> float:
 
 
 def _model_file() -> str:
-    """Where faster-whisper keeps the model, without importing all of it."""
+    """Return the path of faster-whisper's copy of the model, without importing the package."""
     package = importlib.util.find_spec("faster_whisper")
     if package is not None and package.submodule_search_locations:
         path = Path(package.submodule_search_locations[0], "assets", "silero_vad_v6.onnx")
         if path.exists():
             return str(path)
-    raise EngineUnavailable("Silero VAD is not here: install the faster-whisper that requirements.txt names")
+    raise EngineUnavailable("Silero VAD is missing: install the faster-whisper that requirements.txt names")
 
 
 assert len(_LIKELY_AFTER_S) == len(_LIKELY_AFTER_UNENDED_S) == len(PAUSE_LENGTHS_S)

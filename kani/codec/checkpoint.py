@@ -1,4 +1,4 @@
-"""From the tensors of a NanoCodec checkpoint to the decoder's layers, weight norm folded in."""
+"""Builds the decoder's layers from a NanoCodec checkpoint, with weight norm folded in."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 from kani.codec.config import NanoCodecConfig
 from kani.codec.layers import CausalConv, Decoder, HalfSnake, ResidualBlock, Stage, UpSample
-from kani.errors import CheckpointError
+from kani.tokens import CheckpointError
 
 
 def build_decoder(config: NanoCodecConfig, weights: Mapping[str, Tensor]) -> Decoder:
-    """The float32 decoder on the CPU that config and a state dict of NeMo's describe.
+    """Build the float32 decoder on the CPU from a config and a NeMo state dict.
 
-    Keys that do not begin with ``audio_decoder.`` are not looked at. Raises CheckpointError with
-    the key and the shapes where a tensor is missing or doesn't fit.
+    Keys that do not begin with ``audio_decoder.`` are ignored. Raises CheckpointError with the key and the
+    shapes where a tensor is missing or does not fit.
     """
     read = _Reader(weights)
     channels = config.base_channels

@@ -7,34 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kani.errors import CheckpointError
+from kani.tokens import CheckpointError
 
 
 @dataclass(frozen=True)
 class NanoCodecConfig:
-    """The sizes of a NanoCodec, as its model_config.yaml gives them.
+    """The sizes of a NanoCodec."""
 
-    sample_rate: Hz; samples_per_frame: of one frame; codebooks: codes in a frame; levels: of one
-    codebook's dimensions; rates: up-sampling of each stage; base_channels: before the first stage,
-    halved by each; kernels, dilations: of the residual blocks; clamp: samples are cut at ±1, not
-    squeezed by tanh.
-    """
-
-    sample_rate: int
-    samples_per_frame: int
-    codebooks: int
-    levels: tuple[int, ...]
-    rates: tuple[int, ...]
-    base_channels: int
+    sample_rate: int  # hertz
+    samples_per_frame: int  # of audio
+    codebooks: int  # codes of a frame
+    levels: tuple[int, ...]  # of each dimension of a codebook
+    rates: tuple[int, ...]  # up-sampling of each stage
+    base_channels: int  # before the first stage, halved by each
     first_kernel: int
     last_kernel: int
-    kernels: tuple[int, ...]
-    dilations: tuple[int, ...]
-    clamp: bool
+    kernels: tuple[int, ...]  # of the residual blocks
+    dilations: tuple[int, ...]  # of the residual blocks
+    clamp: bool  # samples are clipped at ±1, not squeezed by tanh
 
     @property
     def codebook_size(self) -> int:
-        """Number of codes in each codebook."""
+        """Number of codes of each codebook."""
         return math.prod(self.levels)
 
     @property
@@ -44,10 +38,10 @@ class NanoCodecConfig:
 
     @classmethod
     def parse(cls, yaml: Mapping[str, Any]) -> NanoCodecConfig:
-        """The config of a .nemo archive; raises CheckpointError with the key that doesn't fit."""
+        """Parse a .nemo archive's config. Raises CheckpointError with the key that does not fit."""
         decoder = _section(yaml, "audio_decoder", "CausalHiFiGANDecoder")
         quantizer = _section(yaml, "vector_quantizer", "GroupFiniteScalarQuantizer")
-        # What a key means where it is missing is the default of NeMo's class.
+        # The default of a missing key is that of NeMo's class.
         if decoder.get("activation", "lrelu") != "half_snake":
             raise CheckpointError(
                 f"audio_decoder.activation is {decoder.get('activation')!r}, not half_snake"
@@ -71,7 +65,7 @@ class NanoCodecConfig:
             clamp=output == "clamp",
         )
         if min(config.levels) < 2:
-            raise CheckpointError(f"vector_quantizer.num_levels_per_group {config.levels}: a level alone")
+            raise CheckpointError(f"vector_quantizer.num_levels_per_group {config.levels}: below 2 levels")
         dimensions = config.codebooks * len(config.levels)
         if _whole(decoder, "input_dim") != dimensions:
             raise CheckpointError(
@@ -103,7 +97,7 @@ def _whole(
 ) -> int:
     value = section.get(key, default)
     if type(value) is not int or not 0 < value < 1 << 20:
-        raise CheckpointError(f"{where}{key} is {value!r}, no whole number above 0")
+        raise CheckpointError(f"{where}{key} is {value!r}, not a whole number above 0")
     return value
 
 
@@ -112,5 +106,5 @@ def _wholes(
 ) -> tuple[int, ...]:
     values = section.get(key, default)
     if not isinstance(values, list | tuple) or not 0 < len(values) <= 16:
-        raise CheckpointError(f"{where}{key} is {values!r}, no list of whole numbers")
+        raise CheckpointError(f"{where}{key} is {values!r}, not a list of whole numbers")
     return tuple(_whole({key: value}, key, where=where) for value in values)

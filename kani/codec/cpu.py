@@ -1,8 +1,8 @@
-"""NanoCodec's decoder on a CPU with its own kernels between oneDNN's convolutions.
+"""NanoCodec's decoder on a CPU, with its own kernels between oneDNN's convolutions.
 
-The same layers in the same order as ``codec_layers.Decoder``, with the same state: what is there an
-operation of torch each (sum, activation, change of type, join with the past, keep the past) is here
-one pass over memory, and the state is read and written in place.
+The same layers in the same order as ``kani.codec.layers.Decoder``, with the same state. Where torch needs an
+operation each (sum, activation, type conversion, join with the past, keep the past), a kernel makes one pass
+over memory, and the state is read and written in place.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from kani.codec.layers import LEAKY_SLOPE, Decoder, HalfSnake, ResidualBlock, St
 
 
 class CpuDecoder:
-    """Runs a Decoder's layers; holds no state of a stream.
+    """Runs a Decoder's layers; holds no sequence's state.
 
-    It shares the threads that torch has when it is made.
+    It splits the threads that torch has when it is created.
     """
 
     def __init__(self, decoder: Decoder, kernels: Kernels) -> None:
         self._kernels = kernels
         self._clamp = decoder.clamp
-        # Two branches at a time with half of the threads each wait for one another five times a frame;
-        # loops that are split among the threads would wait some two hundred times.
+        # Two branches at a time with half of the threads each synchronise five times a frame; loops split
+        # among the threads would synchronise some two hundred times.
         threads = torch.get_num_threads()
         self._share = max(1, threads // 2)
         self._pool = ThreadPoolExecutor(1, "codec", self._take_share) if threads > 1 else None
@@ -42,17 +42,17 @@ class CpuDecoder:
         self._act = _Activation(decoder.act, decoder.last.inputs, decoder.last.steps, offset, kernels)
 
     def _take_share(self) -> int:
-        torch.get_num_threads()  # torch sets a new thread's number when it first asks: not after us
+        torch.get_num_threads()  # torch's first query in a thread sets its limit: query before ours is set
         return self._kernels.use_threads(self._share)
 
     def __call__(self, frames: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
-        """frames [streams, time, inputs], slots int64 [streams], rows [slots, state size] to samples.
+        """Decode frames [streams, time, inputs], slots int64 [streams], rows [slots, state size] to samples.
 
         Advances rows in place. Raises IndexError where a slot is out of range.
         """
         if not all(0 <= slot < len(rows) for slot in slots.tolist()):
             raise IndexError(f"slots {slots.tolist()} of a state of {len(rows)}")
-        slots = slots.contiguous()  # its address is taken, as is that of every signal
+        slots = slots.contiguous()  # the kernels get its address, and that of every signal
         call = _Call(slots, rows)
         size = self._first.state_size
         past = rows[:, :size].index_select(0, slots).view(len(slots), self._first.steps, -1)
@@ -70,7 +70,7 @@ class CpuDecoder:
 
 
 class _Call:
-    """Where the state of one call's streams lies."""
+    """Addresses of the state of one call's streams."""
 
     def __init__(self, slots: Tensor, rows: Tensor) -> None:
         self.slots, self.rows, self.row, self.dtype = (
@@ -82,7 +82,7 @@ class _Call:
 
 
 class _Activation:
-    """A HalfSnake, of a signal or of a sum, joined with the past of the convolution behind it."""
+    """A HalfSnake, of a signal or of a sum, joined with the past of the convolution after it."""
 
     def __init__(self, act: HalfSnake, channels: int, steps: int, offset: int, kernels: Kernels) -> None:
         self._kernels, self._channels, self._steps, self._offset = kernels, channels, steps, offset
@@ -100,7 +100,7 @@ class _Activation:
         self._address = addressof(self._parameters)
 
     def __call__(self, call: _Call, x: Tensor | None, y: Tensor | None, total: Tensor | None) -> Tensor:
-        """act(x + y), of which one may be None, behind its past; where both are there, total is x + y."""
+        """act(x + y), of which one may be None, after its past; where both are there, total is x + y."""
         shape = (x if x is not None else y).shape  # type: ignore[union-attr]
         joined = torch.empty(shape[0], self._steps + shape[1], self._channels, dtype=call.dtype)
         self._kernels.activate(
@@ -168,12 +168,12 @@ class _Stage:
         return total
 
     def _run_all(self, branches: list[list[_Block]], x: Tensor, call: _Call) -> list[tuple[Tensor, Tensor]]:
-        with torch.inference_mode():  # the pool's thread is in no such mode by itself
+        with torch.inference_mode():  # the mode is per thread
             return [self._run(branch, x, call) for branch in branches]
 
     @staticmethod
     def _run(branch: list[_Block], x_up: Tensor, call: _Call) -> tuple[Tensor, Tensor]:
-        """What the branch makes of x_up, as a signal and what is to be added to it."""
+        """Run a branch on x_up; returns its last signal and the sum it is to be added to."""
         x, y = x_up, None
         for block in branch:
             # x_up itself is kept for the other branches.

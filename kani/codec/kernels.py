@@ -1,4 +1,4 @@
-"""The codec's own CPU kernels: compiled by the machine's C++ compiler in about a second, where it has one."""
+"""The codec's own CPU kernels, compiled in about a second by the machine's C++ compiler, if it has one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _FLAGS = "-std=c++20 -O3 -march=native -fPIC -fno-math-errno -fno-trapping-math 
 
 
 class HalfSnakeParameters(Structure):
-    """``HalfSnake`` of codec_kernels.cpp: three pointers to floats and their number."""
+    """``HalfSnake`` of kernels.cpp: three pointers to floats and their number."""
 
     _fields_ = (("alpha", c_void_p), ("inverse", c_void_p), ("slope", c_void_p), ("tile", c_int64))
 
 
 class Kernels:
-    """The functions of codec_kernels.cpp for one type of convolution, float32 or bfloat16.
+    """The functions of kernels.cpp for one type of convolution, float32 or bfloat16.
 
-    They take addresses and sizes as the source names them, and check neither.
+    They accept addresses and sizes as the source names them, and check neither.
     """
 
     def __init__(self, library: CDLL, precision: torch.dtype) -> None:
@@ -39,7 +39,7 @@ class Kernels:
         self.up_sample = self._bound(library, f"up_sample_{name}", [c_void_p] * 4 + [c_int64] * 4)
 
     def use_threads(self, threads: int) -> int:
-        """Bound the calling thread's parallel loops, torch's too; returns the bound that was."""
+        """Limit the calling thread's parallel loops, torch's too; returns the previous limit."""
         return int(self._use_threads(threads))
 
     @staticmethod
@@ -50,10 +50,10 @@ class Kernels:
 
 
 def compile_kernels(precision: torch.dtype) -> Kernels | None:
-    """The kernels for convolutions of that type; None where no C++ compiler is found or it fails.
+    """Compile the kernels for convolutions of this type; None without a C++ compiler or if it fails.
 
-    Looks for $CXX, c++, g++ and clang++. The threads are those of torch's own OpenMP library, so that
-    there is one pool of them, and none where torch brings no such library.
+    Looks for $CXX, c++, g++ and clang++. The threads are those of torch's own OpenMP library, so that there
+    is one pool of them, and none where torch has no such library.
     """
     compiler = find_compiler()
     if compiler is None:
@@ -63,7 +63,7 @@ def compile_kernels(precision: torch.dtype) -> Kernels | None:
     with tempfile.TemporaryDirectory() as folder:
         compiled, library = Path(folder, "kernels.o"), Path(folder, "kernels.so")
         threads = ["-fopenmp"] if openmp else []
-        # Linked by hand: -fopenmp would bring in the system's library beside torch's.
+        # Linked explicitly: -fopenmp would add the system's library beside torch's.
         for command in (
             [compiler, *_FLAGS, *threads, "-c", str(_SOURCE), "-o", str(compiled)],
             [compiler, "-shared", str(compiled), *([str(openmp)] if openmp else []), "-o", str(library)],

@@ -1,9 +1,9 @@
 """The layers of NanoCodec's decoder: causal convolutions whose left context is carried between calls.
 
-Signals are [streams, time, channels]. Each layer with a memory takes its past from a History and
-leaves there what the next call needs, so that a stream may be cut into calls anywhere, gives the
-same samples, and computes each step once. The shapes of the network are those of
-``CausalHiFiGANDecoder`` in NVIDIA NeMo 3.0 (Apache-2.0); the code is not.
+Signals are [streams, time, channels]. Each layer with a memory reads its past from a History and leaves there
+what the next call needs, so that a stream may be cut into calls anywhere, gives the same samples, and
+computes each step once. The shapes of the network are those of ``CausalHiFiGANDecoder`` in NVIDIA NeMo 3.0
+(Apache-2.0); the code is not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class History:
         self._renewed: list[Tensor] = []
 
     def join(self, x: Tensor, steps: int) -> Tensor:
-        """x [streams, time, channels] with the steps before it in front, in the history's own type."""
+        """Join x [streams, time, channels] with the steps before it, in the history's own type."""
         streams, time, channels = x.shape
         size = steps * channels
         past = self._flat[:, self._offset : self._offset + size].view(streams, steps, channels)
@@ -35,7 +35,7 @@ class History:
         return joined
 
     def renewed(self) -> Tensor:
-        """The pasts for the next call, shaped as the flat they were taken from."""
+        """The pasts for the next call, shaped as the flat they were read from."""
         return torch.cat(self._renewed, dim=1)
 
 
@@ -66,7 +66,7 @@ class CausalConv(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int = 1) -> None:
         super().__init__()
-        # As an image of height 1 with its channels last: the layout that all fast kernels want.
+        # As an image of height 1 with its channels last: the layout that all fast kernels need.
         weight = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         self.weight, self.bias = nn.Buffer(weight), nn.Buffer(bias)
         self.dilation = dilation
@@ -76,7 +76,7 @@ class CausalConv(nn.Module):
         self._packed = False
 
     def pack(self, time: int) -> None:
-        """Put the weight into the layout that oneDNN chooses for signals of about that many steps."""
+        """Put the weight into the layout that oneDNN chooses for signals of about ``time`` steps."""
         sizes = [1, self.inputs, 1, time + self.steps]
         self.weight = torch.ops.mkldnn._reorder_convolution_weight(
             self.weight, [0, 0], [1, 1], [1, self.dilation], 1, sizes
@@ -101,10 +101,10 @@ class CausalConv(nn.Module):
 
 
 class UpSample(nn.Module):
-    """A transposed convolution with kernel 2·rate, a group for each output channel and no look ahead.
+    """A transposed convolution with kernel 2·rate, a group for each output channel and no look-ahead.
 
-    Two input channels make an output channel and each output step hears two input steps, so that
-    four multiplications a sample do it. weight: [in channels, 1, 2·rate]; bias: [out channels].
+    Two input channels make an output channel and each output step depends on two input steps, so that four
+    multiplications per sample are enough. weight: [in channels, 1, 2·rate]; bias: [out channels].
     """
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
@@ -162,9 +162,9 @@ class Stage(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Dequantised frames to samples.
+    """Decodes dequantised frames to samples.
 
-    state_size is the number of values that a stream's History holds.
+    state_size is the number of values in a stream's History.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class Decoder(nn.Module):
         self.state_size = sum(m.state_size for m in self.modules() if isinstance(m, CausalConv | UpSample))
 
     def set_precision(self, precision: torch.dtype) -> None:
-        """Weights of the convolutions in that type; everything else stays float32.
+        """Set the type of the convolutions' weights; everything else stays float32.
 
         So does the last convolution: rounding the samples themselves would be the loudest noise of all.
         """
@@ -186,7 +186,7 @@ class Decoder(nn.Module):
                 module.to(precision)
 
     def pack(self) -> None:
-        """On a CPU with oneDNN: lay out the weights as it likes them for a frame or a few."""
+        """On a CPU with oneDNN: lay out the weights as it prefers for a frame or a few."""
         dtype = self.first.weight.dtype
         if not torch.backends.mkldnn.is_available() or (  # type: ignore[no-untyped-call]
             dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -203,7 +203,8 @@ class Decoder(nn.Module):
         self.last.pack(time)
 
     def forward(self, x: Tensor, flat: Tensor) -> tuple[Tensor, Tensor]:
-        """[streams, frames, input channels] and histories to samples [streams, time] and new histories."""
+        """Decode [streams, frames, input channels] and histories to samples [streams, time] and new
+        histories."""
         history = History(flat)
         x = self.first(x, history)
         for stage in self.stages:

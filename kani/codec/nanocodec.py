@@ -1,8 +1,8 @@
-"""NanoCodec's decoder: frames of codes to speech, stream by stream, each frame decoded once.
+"""NanoCodec's decoder: frames of codes to speech, sequence by sequence, each frame decoded once.
 
-The network is that of NVIDIA's NanoCodec (``AudioCodecModel`` with group FSQ and a causal HiFi-GAN
-decoder, NeMo 3.0), read from its .nemo archive without NeMo. All memory of a stream is a row of a
-CodecState, so that streams of different ages share a call.
+The network is that of NVIDIA's NanoCodec (``AudioCodecModel`` with group FSQ and a causal HiFi-GAN decoder,
+NeMo 3.0), read from its .nemo archive without NeMo. All state of a sequence is a row of a CodecState, so that
+sequences of different lengths share a call.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ __all__ = ["CodecState", "NanoCodec", "NanoCodecConfig"]
 
 
 FRAMES_PER_PASS = 4
-"""Frames that the CPU decodes at once: more is no faster, and oneDNN's layout of the weights, chosen at
-load, no longer suits very long signals: it would be changed at every call (ten times slower)."""
+"""Frames that the CPU decodes at once: more is no faster, and oneDNN's layout of the weights, chosen at load,
+no longer suits very long signals: it would be converted at every call (ten times slower)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodecState:
-    """What the decoder remembers of each slot's stream; rows [slots, values], zero at a stream's start."""
+    """Decoder state by slot: rows [slots, values], zero at a sequence's start."""
 
     rows: Tensor
 
     @property
     def nbytes(self) -> int:
-        """Size in bytes of all slots together."""
+        """Bytes of all slots together."""
         return self.rows.nbytes
 
 
 class NanoCodec:
-    """A decoder that holds no stream: states are passed in and may be many.
+    """A decoder without state of its own: states are passed in and may be many.
 
     On a CPU, calls of one NanoCodec must not overlap where they share a slot.
     """
@@ -58,11 +58,11 @@ class NanoCodec:
 
     @classmethod
     def load(cls, path: Path, *, device: torch.device, precision: torch.dtype) -> NanoCodec:
-        """The decoder of the .nemo archive at path.
+        """Load the decoder of the .nemo archive at ``path``.
 
-        precision: float32, exact, or bfloat16, of the convolutions and the state; activations and
-        sums stay in float32. On CUDA, float32 is exact only where TF32 is off for cuDNN's
-        convolutions. Raises CheckpointError with what doesn't fit, OSError where nothing can be read.
+        precision: float32, exact, or bfloat16, of the convolutions and the state; activations and sums stay
+        in float32. On CUDA, float32 is exact only where TF32 is off for cuDNN's convolutions. Raises
+        CheckpointError with the misfit, OSError where the file cannot be read.
         """
         yaml, weights = read_nemo(path)
         config = NanoCodecConfig.parse(yaml)
@@ -73,11 +73,10 @@ class NanoCodec:
         return cls(config, decoder, device, precision)
 
     def compile(self) -> bool:
-        """Switch to kernels built on the spot; False, and nothing changes, where that isn't possible.
+        """Switch to kernels compiled now; False, without a change, where that is not possible.
 
-        Takes about a second, on a CPU that has a C++ compiler, and counts on the threads that torch
-        has now. May run in another thread: the call that is under way ends as it began, and states
-        stay good.
+        Takes about a second, on a CPU that has a C++ compiler, and uses the threads that torch has now. May
+        run in another thread: a call in progress is not affected, and states stay valid.
         """
         kernels = compile_kernels(self._dtype) if self._device.type == "cpu" else None
         if kernels is not None:
@@ -85,28 +84,28 @@ class NanoCodec:
         return kernels is not None
 
     def new_state(self, slots: int) -> CodecState:
-        """State for that many streams, each at its start."""
+        """State for ``slots`` sequences, each at its start."""
         return CodecState(
             torch.zeros(slots, self._decoder.state_size, dtype=self._dtype, device=self._device)
         )
 
     @property
     def frames_per_call(self) -> int:
-        """How many frames are decoded at once: a call with more takes several passes. Unbounded on a GPU."""
+        """Frames decoded at once: a call with more takes several passes. Unbounded on a GPU."""
         return FRAMES_PER_PASS if self._device.type == "cpu" else sys.maxsize
 
     def reset(self, state: CodecState, slots: Tensor) -> None:
-        """New streams begin in these slots (int64 [n])."""
+        """Prepare these slots (int64 [n]) for new sequences."""
         state.rows.index_fill_(0, slots, 0)
 
     @torch.inference_mode()
     def decode(self, codes: Tensor, slots: Tensor, state: CodecState) -> Tensor:
-        """The next frames of some streams: samples in [-1, 1], float32 [streams, frames · samples_per_frame].
+        """Decode the next frames: samples in [-1, 1], float32 [sequences, frames · samples_per_frame].
 
-        codes: int64 [streams, frames, codebooks], each from 0 to codebook_size - 1, one stream and
-        one frame at least; slots: int64 [streams], the streams' rows of state, no row twice; these
-        rows are advanced. Raises IndexError on a CPU where a code or slot is out of range. Nothing
-        here waits for a GPU, and what is launched depends on shapes alone.
+        codes: int64 [sequences, frames, codebooks], each from 0 to codebook_size - 1, one sequence and one
+        frame at least; slots: int64 [sequences], rows of state, each once; these rows are advanced. Raises
+        IndexError on a CPU where a code or slot is out of range. Nothing here waits for a GPU, and the
+        kernels launched depend on shapes alone.
         """
         frames = self._code_vectors[codes].flatten(2)
         count = frames.shape[1]
@@ -124,7 +123,7 @@ class NanoCodec:
 
 
 def _code_vectors(levels: tuple[int, ...]) -> Tensor:
-    """The dequantised vector of each code, [codebook size, dimensions]; the first dimension turns fastest."""
+    """Dequantised vector of each code, [codebook size, dimensions]; the first dimension varies fastest."""
     # NeMo: (index − ⌊levels/2⌋) / ⌊levels/2⌋.
     axes = [[(i - n // 2) / (n // 2) for i in range(n)] for n in reversed(levels)]
     return torch.tensor([vector[::-1] for vector in product(*axes)])

@@ -7,6 +7,6 @@ import shutil
 
 
 def find_compiler() -> str | None:
-    """The first of $CXX, c++, g++ and clang++ that is there."""
+    """The first of $CXX, c++, g++ and clang++ that exists."""
     names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
     return next(filter(None, map(shutil.which, names)), None)

@@ -17,28 +17,29 @@ from kani.native.linear import NativeInt8, row_bytes, stretches
 from kani.rope import RotaryEmbedding
 from kani.state import LanguageState
 
-_MANY = 16
-"""So many rows each thread quantises for itself, which saves waiting; more are shared out."""
+_MAX_PRIVATE_ROWS = 16
+"""Up to this many rows each thread quantises for itself, which saves synchronising; more are shared out."""
 
 
 class NativeDecoder:
-    """The layers between embedding and head, for rows of many streams at once.
+    """The layers between embedding and head, for rows of many sequences at once.
 
-    A row's result depends on nothing but its own stream: not on the other rows, nor on how many
-    there are, nor on the number of threads, bit for bit; and a prompt read in pieces or a token at a
-    time leaves the same memory.
+    A row's result depends on its own sequence only: not on the other rows, their number, or the number of
+    threads, bit for bit; and a prompt read in pieces or a token at a time leaves the same state.
     """
 
     def __init__(
-        self, library: Library, config: ModelConfig, layers: Sequence[Layer], turns: RotaryEmbedding
+        self, library: Library, config: ModelConfig, layers: Sequence[Layer], rotations: RotaryEmbedding
     ) -> None:
-        """layers: with products that are NativeInt8, gates_and_input in three groups and gate_and_up in two;
-        turns: RoPE's. Raises ValueError for other products."""
+        """Raises ValueError for layers with other products than NativeInt8.
+
+        layers: with gates_and_input in three groups and gate_and_up in two.
+        """
         self._library = library
         self._config = config
-        self._turns = turns
-        self._kept = [(layer, _small(layer)) for layer in layers]
-        self._layers = (NativeLayer * len(layers))(*(_native(*kept) for kept in self._kept))
+        self._rotary = rotations
+        self._referenced = [(layer, _small(layer)) for layer in layers]
+        self._layers = (NativeLayer * len(layers))(*(_native(*kept) for kept in self._referenced))
         self._model = Model(
             addressof(self._layers),
             len(layers),
@@ -50,43 +51,42 @@ class NativeDecoder:
             config.kernel_size,
             config.norm_epsilon,
         )
-        self._room: _Room | None = None
+        self._workspace: _Workspace | None = None
         self._lock = threading.Lock()
 
     def decode(self, hidden: Tensor, state: LanguageState) -> Tensor:
-        """One token of each stream in slots 0 to n − 1: its row [n, hidden] through all layers.
+        """Pass one token of each sequence in slots 0 to n − 1, its row [n, hidden], through all layers.
 
-        Each goes to its slot's ``position``, which the caller advances. Raises ValueError if a slot
-        or its memory does not exist or is full.
+        Each is stored at its slot's ``position``, which the caller advances. Raises ValueError if a slot or
+        its memory does not exist or is full.
         """
         count = len(hidden)
         position = state.position[:count]
         slots, starts, lengths = list(range(count)), position.tolist(), [1] * count
         self._check(hidden, state, slots, starts, lengths)
-        turns = self._turns.speech(position, state.speech_start[:count])
-        return self._through(hidden, state, slots, starts, lengths, turns)
+        rotations = self._rotary.speech(position, state.speech_start[:count])
+        return self._run(hidden, state, slots, starts, lengths, rotations)
 
     def prefill(self, hidden: Tensor, state: LanguageState, start: int, lengths: Sequence[int]) -> Tensor:
-        """The next tokens of the prompts in slots 0 to n − 1, all from position ``start`` on.
+        """Read the next tokens of the prompts in slots 0 to n − 1, all from position ``start`` on.
 
-        hidden: their rows without padding, one prompt's behind the other's [sum of lengths, hidden];
-        lengths: how many each has, possibly none. Positions are left to the caller. Returns the rows.
-        Raises ValueError as ``decode``.
+        hidden: their rows without padding, one prompt after the other [sum of lengths, hidden]; lengths: of
+        each, possibly 0. Positions are set by the caller. Returns the rows. Raises ValueError as ``decode``.
         """
         slots = [slot for slot, length in enumerate(lengths) if length]
         starts, some = [start] * len(slots), [n for n in lengths if n]
         self._check(hidden, state, slots, starts, some)
-        turns = torch.cat([self._turns.prompt(start, start + n) for n in lengths], 1)
-        return self._through(hidden, state, slots, starts, some, turns)
+        rotations = torch.cat([self._rotary.prompt(start, start + n) for n in lengths], 1)
+        return self._run(hidden, state, slots, starts, some, rotations)
 
-    def _through(
+    def _run(
         self,
         hidden: Tensor,
         state: LanguageState,
         slots: list[int],
         starts: list[int],
         lengths: list[int],
-        turns: Tensor,
+        rotations: Tensor,
     ) -> Tensor:
         out = hidden.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         if not slots:
@@ -96,14 +96,14 @@ class NativeDecoder:
             begin.append(begin[-1] + length)
         numbers = torch.tensor([*slots, *starts, *begin])
         first = numbers.data_ptr()
-        turned = torch.view_as_real(turns).contiguous()
+        rotation_pairs = torch.view_as_real(rotations).contiguous()
         streams = Streams(
             first,
             first + 8 * len(slots),
             first + 16 * len(slots),
             state.self_masked_from.data_ptr(),
-            turned.data_ptr(),
-            turned.stride(0) if len(turned) > 1 else 0,
+            rotation_pairs.data_ptr(),
+            rotation_pairs.stride(0) if len(rotation_pairs) > 1 else 0,
             len(slots),
         )
         memory = State(
@@ -115,17 +115,17 @@ class NativeDecoder:
         )
         threads = self._library.threads(torch.get_num_threads())
         with self._lock:
-            room = self._room
-            if room is None or not room.holds(len(out), threads.wanted, state.capacity):
-                room = self._room = _Room(
+            workspace = self._workspace
+            if workspace is None or not workspace.holds(len(out), threads.wanted, state.capacity):
+                workspace = self._workspace = _Workspace(
                     self._config, len(out), threads.wanted, state.capacity, self._library.lanes
                 )
-            room.buffers.shared = len(out) > _MANY
+            workspace.buffers.shared = len(out) > _MAX_PRIVATE_ROWS
             self._library.step(
                 byref(self._model),
                 byref(memory),
                 byref(streams),
-                byref(room.buffers),
+                byref(workspace.buffers),
                 out.data_ptr(),
                 byref(threads),
             )
@@ -134,7 +134,7 @@ class NativeDecoder:
     def _check(
         self, hidden: Tensor, state: LanguageState, slots: list[int], starts: list[int], lengths: list[int]
     ) -> None:
-        """The kernel writes where it is told to."""
+        """Refuse what would make the kernel write outside its memory."""
         config = self._config
         attention = sum(config.attention)
         slot_count = len(state.position)
@@ -150,7 +150,7 @@ class NativeDecoder:
             raise ValueError(f"{list(hidden.shape)} are not {sum(lengths)} rows of {config.hidden}")
         if slots and slots[-1] >= slot_count:
             raise ValueError(f"slot {slots[-1]} of {slot_count}")
-        end = min(state.capacity, self._turns.capacity)
+        end = min(state.capacity, self._rotary.capacity)
         for slot, start, length in zip(slots, starts, lengths, strict=True):
             if start < 0 or start + length > end:
                 raise ValueError(
@@ -186,17 +186,17 @@ def _matrix(product: Linear, groups: int) -> Matrix:
     return product.matrix
 
 
-class _Room:
-    """Where a step keeps what lies between its products."""
+class _Workspace:
+    """Buffers for what lies between a step's products."""
 
     def __init__(self, config: ModelConfig, rows: int, threads: int, capacity: int, lanes: int) -> None:
         self._rows, self._threads, self._capacity = rows, threads, capacity
         mixed = max(config.heads * config.head_size, config.hidden)
         widest = max(mixed, config.feed_forward)
         group = config.heads // config.key_value_heads
-        # A thread's own: gated inputs of a few channels, or a group's queries and weights of all keys.
+        # Per thread: gated inputs of a few channels, or a group's queries and weights of all keys.
         own = max(rows * 2 * lanes, group * (config.head_size + capacity + 2 * lanes))
-        quantised = max(rows, min(rows, _MANY) * threads)
+        quantised = max(rows, min(rows, _MAX_PRIVATE_ROWS) * threads)
         self._floats = [
             torch.empty(size)
             for size in (
@@ -214,5 +214,5 @@ class _Room:
         )
 
     def holds(self, rows: int, threads: int, capacity: int) -> bool:
-        """Whether it is large enough for that."""
+        """Tell if the buffers are large enough."""
         return rows <= self._rows and threads <= self._threads and capacity <= self._capacity

@@ -1,4 +1,4 @@
-"""int8.cpp compiled by the machine's C++ compiler, and its functions and structures for Python."""
+"""Compiles int8.cpp with the machine's C++ compiler, and binds its functions and structures."""
 
 from __future__ import annotations
 
@@ -126,14 +126,14 @@ class Library:
     """The functions of int8.cpp, on the threads of torch's own OpenMP library."""
 
     def __init__(self, path: Path) -> None:
-        """Load a compiled library. Raises OSError if it is none, AttributeError without OpenMP in torch."""
+        """Load a compiled library. Raises OSError if it is not one, AttributeError if torch lacks OpenMP."""
         library = CDLL(str(path))
         self.product = _bound(library.product, c_void_p, c_void_p, c_int64, c_int64, c_float, *[c_void_p] * 5)
         self.step = _bound(library.step, *[c_void_p] * 6)
         self._probe = _bound(library.probe, c_void_p, c_int64, c_void_p)
         library.lanes_of_a_vector.restype = c_int64
         self.lanes = int(library.lanes_of_a_vector())
-        # What torch's library itself is linked with, whatever else has brought an OpenMP of its own.
+        # The OpenMP library that torch itself is linked with, whatever else has loaded another one.
         openmp = CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
         self._functions = [
             cast(openmp[name], c_void_p).value
@@ -141,7 +141,7 @@ class Library:
         ]
 
     def threads(self, count: int) -> Threads:
-        """A team of so many threads of torch's pool."""
+        """A team of ``count`` threads of torch's pool."""
         return Threads(*self._functions, count)
 
     def probe(self, memory: Tensor) -> None:
@@ -151,10 +151,10 @@ class Library:
 
 
 def load(cache: Path | None) -> Library | None:
-    """The library for this processor, from ``cache`` or compiled into it; None where that cannot be.
+    """The library for this processor, from ``cache`` or compiled into it; None if unavailable.
 
-    None on anything but x86-64 Linux with VNNI, without a C++ compiler ($CXX, c++, g++, clang++), or
-    without OpenMP in torch. A cache that cannot be written or holds something else is done without.
+    None on anything but x86-64 Linux with VNNI, without a C++ compiler ($CXX, c++, g++, clang++), or if torch
+    lacks OpenMP. A cache that cannot be used is ignored.
     """
     if (
         platform.system() != "Linux"
@@ -180,13 +180,13 @@ def load(cache: Path | None) -> Library | None:
 
 
 def _cached(cache: Path, command: list[str]) -> Path | None:
-    """The library in ``cache``, put there if need be; None if that folder is of no use."""
+    """The library in ``cache``, compiled into it if missing; None if the folder is unusable."""
     version = subprocess.run([command[0], "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
     sources = [(_FOLDER / name).read_text("utf-8") for name in _SOURCES]
     key = hashlib.sha256("\0".join((*command, version, _processor(), *sources)).encode()).hexdigest()[:32]
     library, digest = cache / f"{key}.so", cache / f"{key}.sha256"
     try:
-        # A file that was cut short can kill the process that loads it.
+        # A truncated file can kill the process that loads it.
         if library.exists() and digest.exists() and digest.read_text("ascii") == _digest(library):
             return library
         cache.mkdir(parents=True, exist_ok=True)
@@ -203,7 +203,7 @@ def _cached(cache: Path, command: list[str]) -> Path | None:
 
 
 def _processor() -> str:
-    """What the processor says it can do."""
+    """The processor's feature flags."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     return next((line for line in lines if line.startswith("flags")), "")
 

@@ -1,4 +1,4 @@
-"""Int8 products whose weights lie as int8.cpp wants them; see kani/linear.py for what a Linear is."""
+"""Int8 products with weights in int8.cpp's layout; see kani/linear.py for ``Linear``."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ _LEVELS = 127
 STRETCH = 256
 """Inputs of a row that share a scale, as in product.h."""
 _LARGE_PAGE = 2**21
-_MOST_INPUTS = 65_536  # 255 * 127 times that is the most a sum of 32 bits holds
+_MAX_INPUTS = 65_536  # 255 * 127 times that still fits into 32 bits
 
 
 class NativeInt8:
-    """A product of int8 weights, one scale for each output, with rows quantised one by one.
+    """A product of int8 weights, one scale per output, with rows quantised one by one.
 
-    A row's levels are round(x * 127 / peak), the peak being that of 256 inputs at a time. Their sums
-    are exact: a row's result does not depend on the other rows at all, nor on the number of threads.
+    A row's levels are round(x * 127 / peak), with a peak per 256 inputs. Their sums are exact: a row's result
+    depends neither on the other rows nor on the number of threads.
     """
 
     def __init__(self, weight: Tensor, library: Library, groups: int = 1) -> None:
-        """weight: float32 [outputs, inputs]; groups: 1, or the number, 2 or 3, of equal parts of the outputs
-        of which NativeDecoder reads a piece each at a time. Raises ValueError for sizes that don't fit."""
+        """Raises ValueError for sizes that do not fit.
+
+        weight: float32 [outputs, inputs]; groups: 1, or the number, 2 or 3, of equal parts of the outputs of
+        which NativeDecoder reads a piece each at a time.
+        """
         outputs, inputs = weight.shape
-        if outputs % groups or not 0 < inputs <= _MOST_INPUTS:
+        if outputs % groups or not 0 < inputs <= _MAX_INPUTS:
             raise ValueError(f"no product of {outputs} outputs in {groups} groups and {inputs} inputs")
         self._library = library
         vectors = 2 if groups == 1 else groups
@@ -80,27 +83,27 @@ class NativeInt8:
 
 
 def stretches(inputs: int) -> int:
-    """How many scales a row has: one for each ``STRETCH`` of its inputs."""
+    """Number of scales of a row: one for each ``STRETCH`` of its inputs."""
     return -(-inputs // STRETCH)
 
 
 def row_bytes(inputs: int) -> int:
-    """Bytes that a quantised row takes: whole cache lines."""
+    """Bytes of a quantised row: whole cache lines."""
     return (inputs + 63) // 64 * 64
 
 
 def _in_large_pages(values: Tensor) -> Tensor:
-    """A copy in pages of 2 MiB, where the system has them: a step is 5 to 8 % faster than with small ones."""
+    """Copy into pages of 2 MiB, where the system has them: a step is 5 to 8 % faster than with small ones."""
     memory = mmap.mmap(-1, values.numel() + _LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(OSError):
         memory.madvise(mmap.MADV_HUGEPAGE)
-    room = torch.frombuffer(memory, dtype=torch.uint8)
-    start = -room.data_ptr() % _LARGE_PAGE
-    return room[start : start + values.numel()].view(values.shape).copy_(values)
+    buffer = torch.frombuffer(memory, dtype=torch.uint8)
+    start = -buffer.data_ptr() % _LARGE_PAGE
+    return buffer[start : start + values.numel()].view(values.shape).copy_(values)
 
 
 def _panels(rows: Tensor, groups: int, vectors: int, lanes: int) -> Tensor:
-    """[outputs, inputs] → [panels, vectors, lanes, inputs], zero where there is no output."""
+    """Reorder [outputs, inputs] to [panels, vectors, lanes, inputs], zero where there is no output."""
     parts = rows.reshape(groups, len(rows) // groups, -1)
     step = lanes * vectors // groups
     parts = functional.pad(parts, (0, 0, 0, -parts.shape[1] % step))

@@ -22,25 +22,25 @@ from kani.tokens import TokenLayout
 class NativeLanguageModel(LanguageModel):
     """A LanguageModel in int8 whose layers are one call; keys and values are kept in half precision.
 
-    A stream's outcome does not depend on who its neighbours are nor on how many, bit for bit.
+    A sequence's result depends neither on its neighbours nor on their number, bit for bit.
     """
 
     def __init__(
         self, config: ModelConfig, weights: Weights, layout: TokenLayout, *, library: Library, capacity: int
     ) -> None:
-        """As LanguageModel. Raises ValueError for sizes that the kernels cannot take."""
+        """As LanguageModel. Raises ValueError for sizes that the kernels do not support."""
         self._library = library
         super().__init__(
             config, weights, layout, precision=torch.int8, device=torch.device("cpu"), capacity=capacity
         )
         self.cache_precision = torch.float16
-        self._native = NativeDecoder(library, config, self._layers, self._turns)
+        self._native = NativeDecoder(library, config, self._layers, self._rotary)
 
     def _linear(self, weight: Tensor, groups: int) -> Linear:
         return NativeInt8(weight, self._library, groups)
 
     def decode(self, tokens: Tensor, state: LanguageState, span: int) -> Tensor:
-        """See LanguageModel; each stream is read as far as it goes, whatever ``span``."""
+        """See LanguageModel; each sequence is read up to its own length, whatever ``span``."""
         return self._native.decode(self._embedding[tokens].float(), state)
 
     def prefill(
@@ -55,8 +55,8 @@ class NativeLanguageModel(LanguageModel):
         count, length = tokens.shape
         end = start + length
         valid = [min(max(whole - start, 0), length) for whole in lengths]
-        rows = self._rows(tokens, start, speakers)
-        self._mark(state, lengths, speakers)
+        rows = self._input_rows(tokens, start, speakers)
+        self._set_speech_start(state, lengths, speakers)
         hidden = torch.cat([row[:n] for row, n in zip(rows, valid, strict=True)])
         hidden = self._native.prefill(hidden, state, start, valid)
         state.position[:count] = torch.tensor([min(end, whole) for whole in lengths])

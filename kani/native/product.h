@@ -35,7 +35,7 @@ INLINE int64_t lanes(const Matrix& w, int64_t panel, int64_t vector) {
 }
 INLINE int64_t row_bytes(int64_t inputs) { return (inputs + 63) / 64 * 64; }
 
-// So many inputs of a row share a scale: one loud input costs its own stretch precision, not the whole row.
+// Inputs of a row that share a scale: one loud input costs its own stretch precision, not the whole row.
 constexpr int64_t STRETCH = 256;
 INLINE int64_t stretches(int64_t inputs) { return (inputs + STRETCH - 1) / STRETCH; }
 

@@ -1,12 +1,14 @@
-"""ElevenLabs' protocol: speech by HTTP and by WebSocket, and the lists that its clients look into.
+"""ElevenLabs' protocol: speech by HTTP and by WebSocket, lists of voices and models, voice cloning.
 
-``http`` speaks whole texts, ``http_lists`` tells of voices and models, ``http_voices`` makes and deletes
-voices; ``formats``, ``voice_ids``, ``voice_settings``, ``body``, ``voice_form`` and ``voice_recordings`` read
-what clients ask for, ``errors`` tells them what is wrong; ``ws`` speaks texts as they are written. ``relay``
-is the protocol of a server that stood between an app and ElevenLabs.
+``http`` speaks whole texts, lists voices and models, and stores and deletes voices; ``websocket`` speaks
+texts while they are written; ``relay`` is the protocol of a server that relayed between an app and
+ElevenLabs. ``formats``, ``voice_ids`` and ``voice_settings`` parse parameters of requests, ``errors`` holds
+the answers to invalid ones.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from starlette.routing import BaseRoute
 
@@ -17,23 +19,37 @@ from protocols.elevenlabs.http.voices import voice_routes
 from protocols.elevenlabs.relay import connection
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.websocket import routes as ws
-from speech.service import SpeechService
+from protocols.elevenlabs.websocket import routes as websocket
+from protocols.shared.protocol import CompatPort, Context, Protocol, Refusal
 
-__all__ = ["PREFIXES", "ElevenLabsSettings", "RelaySettings", "RelayState", "error_body", "routes"]
+__all__ = ["ElevenLabsSettings", "RelaySettings", "protocol"]
 
 PREFIXES = ("/v1/", "/v2/")
 """Prefixes of the protocol's HTTP paths, those that are not served included."""
 
 
-def routes(
-    service: SpeechService, settings: ElevenLabsSettings, relayed: RelaySettings, state: RelayState
-) -> list[BaseRoute]:
-    """The routes of the protocol and of the relay, spoken by ``service``; ``state`` is told who is there."""
-    return [
-        *speech_routes(service, settings),
-        *list_routes(service, settings),
-        *voice_routes(service, settings),
-        *ws.routes(service, settings),
-        *connection.routes(service, settings, relayed, state),
-    ]
+def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Protocol:
+    """Return the protocol together with the relay's, and the relay's port."""
+    state = RelayState()
+
+    def routes(context: Context) -> list[BaseRoute]:
+        service = context.service
+        return [
+            *speech_routes(service, settings),
+            *list_routes(service, settings),
+            *voice_routes(service, settings),
+            *websocket.routes(service, settings),
+            *connection.routes(service, settings, relay_settings, state),
+        ]
+
+    return Protocol(
+        routes,
+        ports=(CompatPort("relay_port", "ws", "relay"),),
+        key_in_first_message=(websocket.PREFIX,),
+        refusals=dict.fromkeys(PREFIXES, _refusal_body),
+        health_fields=state.health_fields,
+    )
+
+
+def _refusal_body(refusal: Refusal) -> dict[str, Any]:
+    return error_body(refusal.status, refusal.reason, refusal.call)

@@ -1,4 +1,4 @@
-"""What went wrong, in the words of ElevenLabs' HTTP answers."""
+"""Error answers of ElevenLabs' HTTP API: statuses, codes and bodies."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from speech.errors import (
 
 VALIDATION_ERROR = "validation_error"
 
-_TRY_AGAIN = (429, 503)
+_RETRYABLE = (429, 503)
 
-_FIELDS = {"voice": "voice_id", "language": "language_code", "audio": "files"}
+_FIELD_NAMES = {"voice": "voice_id", "language": "language_code", "audio": "files"}
 """The protocol's names of the core's fields, where they differ."""
 
-_INVALID = {
+_FIELD_CODES = {
     "model_id": "unsupported_model",
     "output_format": "invalid_output_format",
     "voice_settings": "invalid_voice_settings",
@@ -42,28 +42,24 @@ _INVALID = {
     "labels": "invalid_labels",
     "consent": "invalid_consent",
 }
-"""The code of an error in a field."""
+"""Error code of each field; ``invalid_request`` for others."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetail:
-    """An error as an answer tells it.
+    """One error in the protocol's terms."""
 
-    status: of HTTP; code: the protocol's word for it; kind: its class of errors; message: a sentence;
-    param: the field that is wrong, if one is.
-    """
-
-    status: int
-    code: str
-    error_type: str
+    status: int  # of HTTP
+    code: str  # the protocol's name of the error
+    error_type: str  # the class of errors that the code belongs to
     message: str
-    param: str | None = None
+    param: str | None = None  # the invalid field, if the error is about one
 
     def as_json(self, request_id: str) -> dict[str, Any]:
-        """What stands under ``detail``."""
-        told: dict[str, Any] = {"type": self.error_type, "code": self.code, "message": self.message}
-        told |= {"status": self.code, "request_id": request_id}
-        return told if self.param is None else told | {"param": self.param}
+        """Return the object under ``detail``."""
+        detail: dict[str, Any] = {"type": self.error_type, "code": self.code, "message": self.message}
+        detail |= {"status": self.code, "request_id": request_id}
+        return detail if self.param is None else detail | {"param": self.param}
 
 
 _BY_STATUS = {
@@ -78,11 +74,11 @@ _BY_STATUS = {
 
 
 class FieldTooLarge(InvalidRequest):
-    """A body with more bytes in a field than are taken."""
+    """A form field with more bytes than its limit."""
 
 
 class Unprocessable(Exception):
-    """A body whose fields are missing or of the wrong type: ``errors`` tells each, as FastAPI does."""
+    """A body with missing fields or fields of the wrong type; ``errors`` has FastAPI's form."""
 
     def __init__(self, *errors: dict[str, Any]) -> None:
         super().__init__("unprocessable")
@@ -90,28 +86,28 @@ class Unprocessable(Exception):
 
 
 def error_response(error: SpeechError) -> Response:
-    """The HTTP answer that tells ``error``."""
-    failure = error_detail(error)
-    headers = {"retry-after": "1"} if failure.status in _TRY_AGAIN else None
-    # In ASCII, so that half a surrogate pair of a client's goes back as it came.
-    body = json.dumps({"detail": failure.as_json(request_ids.current())})
-    return Response(body, failure.status, headers, "application/json")
+    """Build the HTTP answer for an error of the core."""
+    detail = error_detail(error)
+    headers = {"retry-after": "1"} if detail.status in _RETRYABLE else None
+    # ASCII: an unpaired surrogate in a client's text comes back as the same JSON escape.
+    body = json.dumps({"detail": detail.as_json(request_ids.current())})
+    return Response(body, detail.status, headers, "application/json")
 
 
 def error_body(status: int, reason: str, call: str = "") -> dict[str, Any]:
-    """The body of an HTTP answer that the server gives before the protocol is asked.
+    """Build the body of an error that the server answers before a request reaches the protocol.
 
-    call: method and path of a call that is not served.
+    call: method and path of an unknown call.
     """
-    code, kind = _BY_STATUS.get(status, ("invalid_request", VALIDATION_ERROR))
+    code, error_type = _BY_STATUS.get(status, ("invalid_request", VALIDATION_ERROR))
     if call and status in (404, 405):
         reason = f"{call} is not served here."
-    detail = ErrorDetail(status, code, kind, reason).as_json(request_ids.current())
+    detail = ErrorDetail(status, code, error_type, reason).as_json(request_ids.current())
     return {"detail": detail | ({"status": "invalid_api_key"} if status == 401 else {})}
 
 
 def error_detail(error: SpeechError) -> ErrorDetail:
-    """How an answer tells ``error``."""
+    """Map an error of the core to the protocol's status, code and sentence."""
     match error:
         case UnknownVoice():
             message = f"A voice with voice_id '{error.voice}' was not found."
@@ -120,14 +116,14 @@ def error_detail(error: SpeechError) -> ErrorDetail:
             message = f"text: too long (at most {error.limit} characters)."
             return ErrorDetail(400, "max_character_limit_exceeded", VALIDATION_ERROR, message, "text")
         case NameTaken():
-            # Not 409: the service's own SDK sends such a request again, and then without its form.
+            # Not 409: ElevenLabs' SDK retries that status, and the retry has lost its form.
             return ErrorDetail(400, "name_taken", VALIDATION_ERROR, str(error), "name")
         case FieldTooLarge():
             return ErrorDetail(413, "request_too_large", VALIDATION_ERROR, str(error), error.field)
         case UnsupportedLanguage():
             return _invalid(error, "unsupported_language")
         case InvalidRequest():
-            return _invalid(error, _INVALID.get(error.field.partition(".")[0], "invalid_request"))
+            return _invalid(error, _FIELD_CODES.get(error.field.partition(".")[0], "invalid_request"))
         case RateLimited():
             return ErrorDetail(429, "too_many_concurrent_requests", "rate_limit_error", str(error))
         case Busy():
@@ -140,5 +136,5 @@ def error_detail(error: SpeechError) -> ErrorDetail:
 
 
 def _invalid(error: InvalidRequest, code: str) -> ErrorDetail:
-    field = _FIELDS.get(error.field, error.field)
+    field = _FIELD_NAMES.get(error.field, error.field)
     return ErrorDetail(400, code, VALIDATION_ERROR, f"{field}: {error.reason}", field)

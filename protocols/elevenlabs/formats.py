@@ -1,4 +1,4 @@
-"""The audio formats by their names in the protocol, ``output_format``."""
+"""Audio formats by their names in the protocol, ``output_format``."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ def _formats() -> dict[str, AudioFormat]:
 
 
 FORMATS = _formats()
-"""Every format by its name."""
+"""All formats by name."""
 
 STREAMABLE_FORMATS = {
     name: audio_format for name, audio_format in FORMATS.items() if audio_format.codec != "wav"
 }
-"""Those that can be sent as they are made."""
+"""Formats without WAV, whose header holds the length of the audio."""
 
 
 def resolve_format(name: str | None, *, streamed: bool = True) -> AudioFormat:
-    """The format of that name; None is the protocol's default.
+    """Look up a format by name; None is the protocol's default.
 
-    streamed: whether it is sent as it is made, as WAV cannot be. Raises InvalidRequest.
+    streamed: whether the audio is sent while it is synthesized. Raises InvalidRequest.
     """
-    known = STREAMABLE_FORMATS if streamed else FORMATS
-    chosen = known.get(name or DEFAULT_FORMAT)
-    if chosen is None:
-        raise InvalidRequest("output_format", f"must be one of {', '.join(known)}")
-    return chosen
+    allowed = STREAMABLE_FORMATS if streamed else FORMATS
+    audio_format = allowed.get(name or DEFAULT_FORMAT)
+    if audio_format is None:
+        raise InvalidRequest("output_format", f"must be one of {', '.join(allowed)}")
+    return audio_format

@@ -1,4 +1,4 @@
-"""ElevenLabs' models, which clients choose by ``model_id``: here each is the same voices."""
+"""ElevenLabs' models (``model_id``), all of which select this server's own voices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from speech.errors import InvalidRequest
 from speech.service import SpeechService
-from speech.text.language_names import LANGUAGES
+from speech.text.languages import english_name
 
 DEFAULT_MODEL = "eleven_multilingual_v2"
 
@@ -20,29 +20,28 @@ MODELS = {
     "eleven_multilingual_v1": "Eleven Multilingual v1",
     "eleven_monolingual_v1": "Eleven English v1",
 }
-"""Every model that is known, by its id."""
+"""Display names by ``model_id``."""
 
-_WITH_DIALOGUE = frozenset({"eleven_v3"})
-"""Those that clients speak with by text-to-dialogue, which is not served: they are taken, and not offered."""
+_DIALOGUE_MODELS = frozenset({"eleven_v3"})
+"""Accepted in requests but not listed: clients call text-to-dialogue for them, which is not served."""
 
 
 def validate_model(model_id: str | None) -> None:
-    """See that a client's ``model_id`` is one of ElevenLabs'. Raises InvalidRequest."""
+    """Raise InvalidRequest unless ``model_id`` is None or one of ElevenLabs' models."""
     if model_id is not None and model_id not in MODELS:
         raise InvalidRequest("model_id", f"must be one of {', '.join(MODELS)}")
 
 
 def list_models(service: SpeechService, max_text: int) -> list[dict[str, Any]]:
-    """``GET /v1/models``: the models, each with the languages that this server speaks."""
-    names = dict(line.partition(" ")[::2] for line in LANGUAGES.strip().splitlines())
+    """Build ``GET /v1/models``: each model with the languages of this server."""
     languages = [
-        {"language_id": language, "name": names.get(language, language).partition("|")[0]}
+        {"language_id": language, "name": english_name(language) or language}
         for language in sorted(service.catalogue.languages)
     ]
     return [
         _model(model_id, name, languages, max_text)
         for model_id, name in MODELS.items()
-        if model_id not in _WITH_DIALOGUE
+        if model_id not in _DIALOGUE_MODELS
     ]
 
 

@@ -1,4 +1,4 @@
-"""What an operator chooses for ElevenLabs' protocol."""
+"""Settings of ElevenLabs' protocol."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class ElevenLabsSettings:
-    """max_text: characters of one request, or of one context of a WebSocket; timing: what the times of
-    characters count from on the WebSockets; voices: this server's voices by the ids that clients name
-    besides.
-    """
+    """Settings of the HTTP calls and the WebSockets."""
 
-    max_text: int = 40_000
-    timing: Literal["auto", "absolute", "relative"] = "auto"
-    voices: Mapping[str, str] = field(default_factory=dict)
+    max_text: int = 40_000  # characters of one request, or of one WebSocket context
+    timing: Literal["auto", "absolute", "relative"] = "auto"  # origin of character times on the WebSockets
+    voices: Mapping[str, str] = field(default_factory=dict)  # this server's voices by additional voice ids

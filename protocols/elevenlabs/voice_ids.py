@@ -1,8 +1,8 @@
-"""The ids by which ElevenLabs' clients name a voice, and which of ours answers to each.
+"""Voice ids of ElevenLabs' clients, mapped to this server's voices.
 
-Our own ids stand as they are. ElevenLabs' well-known voices each speak every language; ours speak one. So
-such an id names a sex at most: where the request tells its language, a voice of that sex speaks, else the
-default voice of whatever language the text is in, as if no voice had been named.
+This server's own ids are used unchanged. ElevenLabs' premade voices speak every language and this server's
+voices one each, so a premade id selects at most a gender: with the language of the request a voice of that
+gender speaks, without it the default voice of the text's language.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from speech.voices.catalogue import DEFAULT_VOICE
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice
 
 ACCOUNT_PREFIX = "elevenlabs:"
-"""How the ids of voices begin that ElevenLabs' own service speaks."""
+"""Prefix of the ids of voices in the ElevenLabs account that the engine ``elevenlabs`` uses."""
 
 MAX_ID_LENGTH = 200
-"""Characters of an id; what is longer is no voice's."""
+"""Characters of a voice id."""
 
 
 @dataclass(frozen=True, slots=True)
 class PremadeVoice:
-    """One of ElevenLabs' own voices: what it is called there, and what it sounds like."""
+    """One of ElevenLabs' premade voices."""
 
     name: str
     gender: Literal["female", "male", ""]
 
 
-_WOMEN = """
+_FEMALE_VOICES = """
 21m00Tcm4TlvDq8ikWAM Rachel
 9BWtsMINqrJLrRacOk9x Aria
 AZnzlk1XvdvUeBnXmlld Domi
@@ -56,7 +56,7 @@ piTKgcLEGmPE4e6mEKli Nicole
 z9fAnlkpzviPz146aGWa Glinda
 zrHiDhphv9ZnVXBqCLjz Mimi
 """
-_MEN = """
+_MALE_VOICES = """
 29vD33N1CtxCmqQRPOHJ Drew
 5Q0t7uMcjvnagumLfvZi Paul
 CYw3kZ02Hs0563khs1Fj Dave
@@ -90,61 +90,59 @@ zcAOhNBS3c14rBihAFp1 Giovanni
 """
 
 
-def _named(lines: str, gender: Literal["female", "male"]) -> dict[str, PremadeVoice]:
-    rows = (line.split() for line in lines.strip().splitlines())
-    return {voice_id: PremadeVoice(name, gender) for voice_id, name in rows}
+def _parse_rows(rows: str, gender: Literal["female", "male"]) -> dict[str, PremadeVoice]:
+    parsed = (row.split() for row in rows.strip().splitlines())
+    return {voice_id: PremadeVoice(name, gender) for voice_id, name in parsed}
 
 
 PREMADE_VOICES = {
-    **_named(_WOMEN, "female"),
-    **_named(_MEN, "male"),
+    **_parse_rows(_FEMALE_VOICES, "female"),
+    **_parse_rows(_MALE_VOICES, "male"),
     "SAz9YHcvj6GT2YYXdXww": PremadeVoice("River", ""),
 }
-"""ElevenLabs' own voices by their ids, as its documentation and its clients' defaults name them."""
+"""ElevenLabs' premade voices by id, as its documentation and its clients' defaults name them."""
 
 
 def resolve_voice(
     service: SpeechService, voice_id: str, settings: ElevenLabsSettings, language: str | None = None
 ) -> str | None:
-    """Our voice that answers to ``voice_id``; None is the default voice of the text's language.
+    """Find this server's voice for ``voice_id``; None is the default voice of the text's language.
 
-    language: a BCP 47 tag, if the request says one. Reads a file where a kept voice is named. Raises
-    UnknownVoice.
+    language: BCP 47 tag, if the request gives one. Reads a file for stored voices. Raises UnknownVoice.
     """
     if len(voice_id) > MAX_ID_LENGTH:
         raise UnknownVoice(voice_id[:MAX_ID_LENGTH] + "…")
     named = settings.voices.get(voice_id, voice_id)
-    # A kept voice may be named without its prefix, and so may the account's where ElevenLabs itself speaks.
-    # ElevenLabs' own ids mean its voices, whatever is kept under such a name.
-    kept = () if named in PREMADE_VOICES else (CUSTOM_PREFIX + named,)
-    for ours in (named, *kept, ACCOUNT_PREFIX + named):
+    # The prefix of a stored voice may be left out, and so may the account's with the engine elevenlabs.
+    # A premade id always means ElevenLabs' voice, even where a stored voice has that name.
+    stored = () if named in PREMADE_VOICES else (CUSTOM_PREFIX + named,)
+    for candidate in (named, *stored, ACCOUNT_PREFIX + named):
         with suppress(UnknownVoice):
-            service.catalogue.language_of(ours)
-            return ours if ours != DEFAULT_VOICE else None
+            service.catalogue.language_of(candidate)
+            return candidate if candidate != DEFAULT_VOICE else None
     premade = PREMADE_VOICES.get(named)
     if premade is None:
         raise UnknownVoice(voice_id)
-    return _alike(service, premade, language) if language is not None else None
+    return _same_gender(service, premade, language) if language is not None else None
 
 
 def resolve_stored_voice(service: SpeechService, voice_id: str, settings: ElevenLabsSettings) -> StoredVoice:
-    """The kept voice that answers to ``voice_id``. Reads files.
+    """Find the stored voice for ``voice_id``. Reads files.
 
-    Raises UnknownVoice, and InvalidRequest for one of this server's own.
+    Raises UnknownVoice, and InvalidRequest for this server's built-in voices.
     """
-    ours = resolve_voice(service, voice_id, settings)
-    if ours is None or not ours.startswith(CUSTOM_PREFIX):
+    found = resolve_voice(service, voice_id, settings)
+    if found is None or not found.startswith(CUSTOM_PREFIX):
         raise InvalidRequest(
-            "voice", "is no kept voice: only those that clients made can be changed or deleted"
+            "voice", "is a built-in voice: only those that clients made can be changed or deleted"
         )
-    return service.store.get(ours)
+    return service.store.get(found)
 
 
-def _alike(service: SpeechService, premade: PremadeVoice, language: str) -> str | None:
-    """A voice of that language and sex; None is that language's default."""
+def _same_gender(service: SpeechService, premade: PremadeVoice, language: str) -> str | None:
+    """Find a voice of that language and gender; None is the language's default voice."""
     default = service.catalogue.resolve(None, language)
-    engine = next(engine for engine in service.engines if engine.name == default.engine)
-    voices = [voice for voice in engine.voices if primary(voice.language) == primary(language)]
-    # The default of the language comes first, then those of just its region.
+    voices = [voice for voice in default.engine.info.voices if primary(voice.language) == primary(language)]
+    # The default of the language comes first, then voices of the requested region.
     voices.sort(key=lambda voice: (voice.id != default.voice, voice.language != language))
     return next((voice.id for voice in voices if premade.gender in ("", voice.gender)), None)

@@ -1,4 +1,4 @@
-"""``voice_settings``: how a client wants its voice, and what of that an engine can do."""
+"""``voice_settings`` and ``apply_text_normalization`` of a request, validated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_SETTINGS = {
     "use_speaker_boost": True,
     "speed": 1.0,
 }
-"""What the protocol says where a client says nothing; such a value asks for nothing."""
+"""The protocol's defaults. A client that sends a default value requests nothing by it."""
 
 SETTING_RANGES = {
     "stability": Range(0.0, 1.0),
@@ -27,43 +27,45 @@ SETTING_RANGES = {
     "speed": Range(0.7, 1.2),
 }
 
-_WARMEST, _USUAL = 0.9, 0.6
-"""Temperatures: of no stability at all, and of the protocol's default, which is the Kani model's own."""
+NORMALIZATION_FIELD = "apply_text_normalization"
+NORMALIZATION_CHOICES = ("auto", "on", "off")
+
+_MAX_TEMPERATURE = 0.9  # at stability 0
+_DEFAULT_TEMPERATURE = 0.6  # at the protocol's default stability; the Kani model's own default
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceSettings:
-    """speed: 0.7–1.2; stability: 0–1; None is "not given". unused: names that nobody here has a use for."""
+    """Requested settings that differ from the protocol's defaults."""
 
-    speed: float | None = None
-    stability: float | None = None
-    unused: tuple[str, ...] = ()
+    speed: float | None = None  # 0.7–1.2
+    stability: float | None = None  # 0–1
+    unused: tuple[str, ...] = ()  # names of requested settings that no engine implements
 
     @property
     def temperature(self) -> float | None:
-        """Stability for engines that draw their tokens: the steadier, the colder; 0.9 to 0.3."""
+        """Sampling temperature, 0.9 at stability 0 down to 0.3 at stability 1."""
         if self.stability is None:
             return None
-        return _WARMEST - 2 * (_WARMEST - _USUAL) * self.stability
+        return _MAX_TEMPERATURE - 2 * (_MAX_TEMPERATURE - _DEFAULT_TEMPERATURE) * self.stability
 
     def sampling(self, seed: int | None = None) -> Sampling:
-        """How an engine that draws its tokens shall do so."""
+        """Return the sampling parameters for engines that sample tokens."""
         return Sampling(temperature=self.temperature, seed=seed)
 
-    def unused_fields(self, unused_fields: list[str]) -> list[str]:
-        """What of a request stays without effect, in the protocol's words.
+    def unused_fields(self, session_fields: list[str]) -> list[str]:
+        """Name the requested fields without effect, in the protocol's terms.
 
-        unused_fields: what ``SpeechSession.unused`` names; stability is the core's temperature.
+        session_fields: ``SpeechSession.unused_fields``; the core's temperature is the protocol's stability.
         """
-        words = {"temperature": f"{FIELD}.stability"}
-        return sorted({*self.unused, *(words.get(name, name) for name in unused_fields)})
+        names = {"temperature": f"{FIELD}.stability"}
+        return sorted({*self.unused, *(names.get(name, name) for name in session_fields)})
 
 
 def parse_voice_settings(given: Any) -> VoiceSettings:
-    """``voice_settings`` of a message; None is as good as ``{}``, and so is null for a field.
+    """Validate ``voice_settings`` of a message; None equals ``{}``, and null a missing field.
 
-    Unknown fields are ignored, as in the original. Raises InvalidRequest, which names the field and its
-    limit.
+    Ignores unknown fields, as ElevenLabs' service does. Raises InvalidRequest with the field and its limit.
     """
     if given is None:
         return VoiceSettings()
@@ -75,14 +77,23 @@ def parse_voice_settings(given: Any) -> VoiceSettings:
             _check(name, allowed, fields[name])
     if not isinstance(fields.get("use_speaker_boost", True), bool):
         raise InvalidRequest(f"{FIELD}.use_speaker_boost", "must be true or false")
-    asked = {name: value for name, value in fields.items() if value != DEFAULT_SETTINGS[name]}
+    changed = {name: value for name, value in fields.items() if value != DEFAULT_SETTINGS[name]}
+    unused = ("similarity_boost", "style", "use_speaker_boost")
     return VoiceSettings(
-        speed=asked.get("speed"),
-        stability=asked.get("stability"),
-        unused=tuple(
-            f"{FIELD}.{name}" for name in ("similarity_boost", "style", "use_speaker_boost") if name in asked
-        ),
+        speed=changed.get("speed"),
+        stability=changed.get("stability"),
+        unused=tuple(f"{FIELD}.{name}" for name in unused if name in changed),
     )
+
+
+def parse_normalization(given: str | None) -> bool:
+    """Return whether numbers, abbreviations and the like are spelled out; None and "" equal "auto".
+
+    "auto" equals "on": no engine here is slower with normalized text. Raises InvalidRequest.
+    """
+    if given and given not in NORMALIZATION_CHOICES:
+        raise InvalidRequest(NORMALIZATION_FIELD, f"must be one of {', '.join(NORMALIZATION_CHOICES)}")
+    return given != "off"
 
 
 def _check(name: str, allowed: Range, value: Any) -> None:

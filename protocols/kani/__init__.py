@@ -1,6 +1,7 @@
-"""The Kani JSON protocol: a WebSocket on ``/`` and the original's two REST calls.
+"""The Kani JSON protocol: a WebSocket on ``/`` and the two REST calls of Kani's original server.
 
-``messages`` is the wire format without a socket, ``websocket`` and ``http`` the two doors.
+``messages`` is the wire format without a socket, ``request`` one request; ``websocket`` and ``http`` serve
+it.
 """
 
 from __future__ import annotations
@@ -8,13 +9,18 @@ from __future__ import annotations
 from starlette.routing import BaseRoute
 
 from protocols.kani.http import http_routes
-from protocols.kani.request import MAX_WHOLE_ANSWER_BYTES
 from protocols.kani.websocket import websocket_routes
 from protocols.shared.memory_budget import MemoryBudget
-from speech.service import SpeechService
+from protocols.shared.protocol import CompatPort, Context, Protocol
+from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
 
 
-def routes(service: SpeechService) -> list[BaseRoute]:
-    """The protocol's routes, spoken by ``service``."""
+def protocol() -> Protocol:
+    """Return the protocol, with the port of the original REST server."""
+    return Protocol(_routes, ports=(CompatPort("rest_port", "http", "Kani REST"),))
+
+
+def _routes(context: Context) -> list[BaseRoute]:
     whole_answers = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use tts_stream_request or /stream-tts")
+    service = context.service
     return [*websocket_routes(service, whole_answers), *http_routes(service, whole_answers)]

@@ -1,4 +1,4 @@
-"""The original's two REST calls: a WAV file, or samples as they are made."""
+"""The REST calls of Kani's original server: a WAV file, or samples while they are made."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from protocols.kani.messages import SAMPLE_RATE, BadMessage, SpeakRequest, error_message, read_body
-from protocols.kani.request import NamedVoices, Whole, open_speech
+from protocols.kani.messages import SAMPLE_RATE, SpeakRequest, error_message, read_body
+from protocols.kani.request import WAV, NamedVoices, open_speech
 from protocols.shared.cloning_report import cloning_fields
+from protocols.shared.errors import BadMessage
 from protocols.shared.memory_budget import MemoryBudget
+from protocols.shared.whole_answer import WholeAnswer
 from speech.audio.pcm import pcm16
 from speech.errors import Busy, InvalidRequest, SpeechError, TimedOut
 from speech.service import SpeechService
@@ -26,34 +28,31 @@ from speech.types import SpeechChunk
 END_PACKET = (0).to_bytes(4, "little")
 FAILURE_PACKET = b"\xff\xff\xff\xff"
 
-Answer = Callable[[Request, SpeechService, SpeakRequest], Awaitable[Response]]
+Endpoint = Callable[[Request, SpeechService, SpeakRequest], Awaitable[Response]]
 
 
 def http_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
-    """``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples).
-
-    whole_answers: the memory of answers that are sent whole.
-    """
+    """Return ``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples)."""
 
     async def whole(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
         with ExitStack() as held:
-            share = held.enter_context(whole_answers.reservation())
-            return await _whole(request, service, speak, Whole(share), held)
+            answer = WholeAnswer(held.enter_context(whole_answers.reservation()), WAV)
+            return await _whole(request, service, speak, answer, held)
 
-    def endpoint(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    def endpoint(answer: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             try:
                 return await answer(request, service, read_body(await request.body()))
             except BadMessage as error:
-                return _refusal(400, str(error))
+                return _error_response(400, str(error))
             except InvalidRequest as error:
-                return _refusal(400, error_message(error))
+                return _error_response(400, error_message(error))
             except Busy as error:
-                return _refusal(503, error_message(error))
+                return _error_response(503, error_message(error))
             except TimedOut as error:
-                return _refusal(504, error_message(error))
+                return _error_response(504, error_message(error))
             except SpeechError as error:
-                return _refusal(500, error_message(error))
+                return _error_response(500, error_message(error))
 
         return handle
 
@@ -63,42 +62,43 @@ def http_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[Bas
     ]
 
 
-def _refusal(status: int, reason: str) -> Response:
+def _error_response(status: int, reason: str) -> Response:
+    # Half a surrogate pair of the client's text cannot be encoded.
     return JSONResponse({"detail": reason.encode("utf-8", "replace").decode()}, status)
 
 
 async def _whole(
-    request: Request, service: SpeechService, speak: SpeakRequest, whole: Whole, held: ExitStack
+    request: Request, service: SpeechService, speak: SpeakRequest, answer: WholeAnswer, held: ExitStack
 ) -> Response:
-    """The WAV file; the answer takes over what is ``held`` for it."""
+    """Return the WAV file, in a response that releases ``held`` once it is sent."""
     async with (
         open_speech(service, speak, request, NamedVoices()) as (session, chunks),
-        _attended(request, session.cancel),
+        _watch_disconnect(request, session.cancel),
     ):
         async for chunk in chunks:
-            whole.add(chunk)
-        headers = _likeness_headers(session)
-    data = await asyncio.to_thread(whole.wav)
-    return _Held(data, headers, held.pop_all())
+            await answer.add(chunk)
+        headers = _cloning_headers(session)
+    data = await asyncio.to_thread(answer.finish)
+    return _WavResponse(data, headers, held.pop_all())
 
 
 async def _streamed(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
-    """The response starts with the first audio, so that what goes wrong before it has a status."""
+    """Return a response that starts with the first audio: an error before that still gets its status."""
     speak = replace(speak, wants_chunks=True, wants_whole=False)
     async with AsyncExitStack() as stack:
         session, chunks = await stack.enter_async_context(open_speech(service, speak, request, NamedVoices()))
-        async with _attended(request, session.cancel):
+        async with _watch_disconnect(request, session.cancel):
             first = await anext(chunks)
         headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
-        return _Stream(_packets(first, chunks), headers | _likeness_headers(session), stack.pop_all())
+        return _PacketResponse(_packets(first, chunks), headers | _cloning_headers(session), stack.pop_all())
 
 
-def _likeness_headers(session: SpeechSession) -> dict[str, str]:
-    """What the metadata of the WebSocket's answers say of a recording; X-Similarity is JSON."""
-    told = cloning_fields(session)
-    if "similarity" in told:
-        told["similarity"] = json.dumps(told["similarity"])
-    return {f"X-{name.replace('_', '-').title()}": value for name, value in told.items()}
+def _cloning_headers(session: SpeechSession) -> dict[str, str]:
+    """Return the cloning fields of the WebSocket's metadata as headers; X-Similarity is JSON."""
+    fields = cloning_fields(session)
+    if "similarity" in fields:
+        fields["similarity"] = json.dumps(fields["similarity"])
+    return {f"X-{name.replace('_', '-').title()}": value for name, value in fields.items()}
 
 
 async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> AsyncIterator[bytes]:
@@ -118,8 +118,8 @@ def _packet(chunk: SpeechChunk) -> bytes:
     return len(pcm).to_bytes(4, "little") + pcm
 
 
-class _Held(Response):
-    """A WAV file that gives back what was held for it when it is sent, or its client has gone."""
+class _WavResponse(Response):
+    """A WAV file that releases ``held`` once it is sent, or its client has disconnected."""
 
     def __init__(self, content: bytes, headers: dict[str, str], held: ExitStack) -> None:
         super().__init__(content, headers=headers, media_type="audio/wav")
@@ -130,8 +130,8 @@ class _Held(Response):
             await super().__call__(scope, receive, send)
 
 
-class _Stream(StreamingResponse):
-    """A streamed body that frees its session when it ends, also when its client has gone."""
+class _PacketResponse(StreamingResponse):
+    """A stream that closes its session at the end, or when its client disconnects."""
 
     def __init__(
         self, content: AsyncIterator[bytes], headers: dict[str, str], session: AsyncExitStack
@@ -145,13 +145,13 @@ class _Stream(StreamingResponse):
 
 
 @asynccontextmanager
-async def _attended(request: Request, leave: Callable[[], None]) -> AsyncIterator[None]:
-    """Call ``leave`` as soon as the client of ``request``, whose body was read, goes away."""
+async def _watch_disconnect(request: Request, cancel: Callable[[], None]) -> AsyncIterator[None]:
+    """Call ``cancel`` when the client of ``request``, whose body was read, disconnects."""
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        leave()
+        cancel()
 
     watcher = asyncio.create_task(watch(), name="client of a request")
     try:

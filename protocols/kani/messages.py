@@ -1,4 +1,4 @@
-"""The messages of the Kani JSON protocol: typed, checked, and told apart without a socket."""
+"""Messages of the Kani JSON protocol: parsed, validated and written without a socket."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from protocols.shared.client_languages import LANGUAGES_FIELD, known_languages, languages_error
+from protocols.shared.errors import BadMessage, validation_error
 from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import InvalidRequest, SpeechError
 from speech.request import Range
@@ -29,18 +30,17 @@ MAX_REFERENCE_BYTES = 10 * 1024 * 1024
 MAX_NAME_LENGTH = 200
 """Characters of a name: a language, an emotion, a voice."""
 
-MAX_WHOLE_ANSWER_S = 1200.0
-"""The longest answer that is sent whole; longer speech is for streams, which keep nothing."""
-
 MAX_ERROR_LENGTH = 500
-MAX_UNUSED_NAMES = 32
-"""How much of a client's own words an answer repeats at most: characters, and names of keys."""
+"""Characters of an error message, which may quote the client's own words."""
 
-_DECODED_AT_ONCE = 2**18
+MAX_UNUSED_NAMES = 32
+"""Names of unused keys that an answer lists."""
+
+_BASE64_PIECE = 2**18
 
 _RANGES = {"chunk_size": Range(1, 1000), "lookback_frames": Range(0, 1000)}
 _FIELD_NAMES = {"voice": "voice_id", "reference": "reference_audio", "duration_s": "duration"}
-_SPOKEN_NAMES = {
+_LANGUAGE_NAMES = {
     "es": "spanish",
     "en": "english",
     "fr": "french",
@@ -50,12 +50,8 @@ _SPOKEN_NAMES = {
 }
 
 
-class BadMessage(Exception):
-    """A message that cannot be answered by speech; ``str()`` is what the client is told."""
-
-
 class Config(msgspec.Struct, frozen=True):
-    """``data.config``: every field optional, ``null`` the same as left out."""
+    """``data.config``: all fields are optional, ``null`` is the same as left out."""
 
     language: str | None = None
     languages: list[str] | None = None
@@ -90,43 +86,39 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """``tts_cancel``: end the speech under way."""
+    """``tts_cancel``: cancel the current speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakRequest:
-    """``tts_request`` or ``tts_stream_request``.
-
-    chunks: whether audio is sent as it is made; whole: whether the answer ends with all of it.
-    unknown: keys of the config that have no meaning here.
-    """
+    """``tts_request`` or ``tts_stream_request``."""
 
     text: str
     config: Config
-    reference: str | None
-    wants_chunks: bool
-    wants_whole: bool
-    unknown: tuple[str, ...]
+    reference: str | None  # base64
+    wants_chunks: bool  # send the audio while it is made
+    wants_whole: bool  # end the answer with all of the audio
+    unknown: tuple[str, ...]  # keys of the config without a meaning here
 
     @property
     def frame_samples(self) -> int:
-        """How many samples one ``tts_stream_chunk`` holds at most."""
+        """Samples of one ``tts_stream_chunk`` at most."""
         return round((self.config.chunk_size or DEFAULT_CHUNK_SIZE) * FRAME_S * SAMPLE_RATE)
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """What was given and is of no use whichever engine speaks: no engine here has a window."""
+        """Given keys that no engine uses; ``lookback_frames`` is one."""
         window = ("lookback_frames",) if self.config.lookback_frames is not None else ()
         return (*window, *self.unknown)
 
     def without_voice(self) -> SpeakRequest:
-        """The same without its voice, for a name that stands for a recording."""
+        """Return a copy without its voice, for a name that stands for a recording."""
         return replace(self, config=msgspec.structs.replace(self.config, voice_id=None))
 
     def to_request(self, reference: Recording | None, accepted: tuple[str, ...] = ()) -> SpeechRequest:
-        """The core's request. Raises InvalidRequest for an unknown language.
+        """Convert to the core's request. Raises InvalidRequest for an unknown language.
 
-        accepted: the languages that the client's connection tells of, where the message tells none.
+        accepted: the connection's ``Accept-Language``, used if the message has no ``languages``.
         """
         config = self.config
         return SpeechRequest(
@@ -151,11 +143,7 @@ ClientMessage = Ping | Cancel | SpeakRequest
 
 
 def read_message(message: str | bytes) -> ClientMessage:
-    """A client's message. Raises BadMessage.
-
-    Python's own parser is used because it takes half a surrogate pair, which JavaScript sends when
-    a text was cut inside an emoji; msgspec does the typing.
-    """
+    """Parse a client's message. Raises BadMessage."""
     parsed = _parsed(message)
     match parsed.get("type"):
         case "ping":
@@ -169,7 +157,7 @@ def read_message(message: str | bytes) -> ClientMessage:
 
 
 def read_body(body: bytes) -> SpeakRequest:
-    """The body of one of the REST calls: the config's fields beside ``text``. Raises BadMessage."""
+    """Parse the body of a REST call: the config's fields beside ``text``. Raises BadMessage."""
     parsed = _parsed(body)
     data = {key: parsed.pop(key) for key in ("text", "reference_audio") if key in parsed}
     return _speak({"data": {**data, "config": parsed}}, streaming=False)
@@ -222,23 +210,21 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
 
 def _convert(value: Any, kind: type[T], where: str) -> T:
     if isinstance(value, dict):
-        # msgspec would choke on a key with half a surrogate pair, so it sees only those it knows.
+        # msgspec cannot convert a key with half a surrogate pair: it gets the known keys alone.
         known = {field.name for field in msgspec.structs.fields(kind)}
         value = {key: value[key] for key in value if key in known}
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        field = path.rstrip("`").removeprefix(".") or where
-        raise BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}") from error
+        raise validation_error(error, where) from error
     except UnicodeEncodeError as error:
-        # msgspec quotes a value of the wrong type, and cannot where that has half a surrogate pair in it.
+        # msgspec quotes a value of the wrong type, and cannot encode half a surrogate pair in it.
         field = _unquotable(value, kind) or where
         raise BadMessage(f"{field}: wrong type, and half of a surrogate pair in it") from error
 
 
 def _unquotable(value: Any, kind: type[msgspec.Struct]) -> str | None:
-    """The first field whose value msgspec cannot quote, if ``value`` has fields."""
+    """Return the first field whose value msgspec cannot quote, if ``value`` has fields."""
     for name, each in value.items() if isinstance(value, dict) else ():
         with suppress(msgspec.ValidationError):
             try:
@@ -249,17 +235,17 @@ def _unquotable(value: Any, kind: type[msgspec.Struct]) -> str | None:
 
 
 def reference_bytes(encoded: str) -> bytes:
-    """The recording in ``reference_audio``: base64, a ``data:`` URL's too.
+    """Decode ``reference_audio``: base64, also as a ``data:`` URL. Raises InvalidRequest.
 
-    Takes some 50 ms for the largest, piece by piece: call it in a thread. Raises InvalidRequest.
+    Takes some 50 ms for the largest recording: call it in a thread.
     """
     start = encoded.find(",") + 1 if encoded.startswith("data:") else 0
     if len(encoded) - start > (MAX_REFERENCE_BYTES + 2) // 3 * 4:
         raise InvalidRequest("reference", f"too large (at most {MAX_REFERENCE_BYTES // 2**20} MiB)")
     try:
         pieces = [
-            base64.b64decode(encoded[at : at + _DECODED_AT_ONCE], validate=True)
-            for at in range(start, len(encoded), _DECODED_AT_ONCE)
+            base64.b64decode(encoded[at : at + _BASE64_PIECE], validate=True)
+            for at in range(start, len(encoded), _BASE64_PIECE)
         ]
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest("reference", "is not base64") from error
@@ -267,15 +253,15 @@ def reference_bytes(encoded: str) -> bytes:
 
 
 def error_message(error: SpeechError) -> str:
-    """What the client is told of an error, with the protocol's names for its fields."""
+    """Return an error's message, with the protocol's names of its fields."""
     if isinstance(error, InvalidRequest):
         return f"{_FIELD_NAMES.get(error.field, error.field)}: {error.reason}"
     return str(error)
 
 
 def language_name(tag: str) -> str:
-    """The protocol's name of a language, or its tag where it has none."""
-    return _SPOKEN_NAMES.get(tag.partition("-")[0], tag)
+    """Return the protocol's name of a language, or the tag if it has none."""
+    return _LANGUAGE_NAMES.get(tag.partition("-")[0], tag)
 
 
 def _message(kind: str, data: dict[str, Any]) -> str:
@@ -287,34 +273,34 @@ def _clean(text: str) -> str:
 
 
 def pong(ready: bool) -> str:
-    """The answer to a ping."""
+    """Encode the answer to a ping."""
     return _message("pong", {"status": "alive", "tts_initialized": ready})
 
 
 def failure(message: str) -> str:
-    """The one form that every error takes."""
+    """Encode an error: all errors have this form."""
     return _message("tts_response", {"audio": "", "status": "error", "message": _clean(message)})
 
 
 def success(wav: bytes, message: str, metadata: dict[str, Any]) -> str:
-    """The whole audio, as a WAV file."""
+    """Encode the whole audio, a WAV file."""
     rest = _message("", {"status": "success", "message": message, "metadata": metadata})
-    # Base64 needs no escaping: put in by hand, a long answer is copied once less.
+    # Base64 needs no escaping; inserted here, a long answer is copied once less.
     audio = base64.b64encode(wav).decode()
     return '{"type":"tts_response","data":{"audio":"' + audio + '",' + rest.partition('"data":{')[2]
 
 
 def stream_chunk(pcm: bytes, metadata: dict[str, Any]) -> str:
-    """A piece of the audio: raw signed 16-bit samples, little endian."""
+    """Encode a piece of the audio: signed 16-bit samples, little endian."""
     audio = base64.b64encode(pcm).decode()
     return _message("tts_stream_chunk", {"audio": audio, "status": "streaming", "metadata": metadata})
 
 
 def stream_complete(message: str, metadata: dict[str, Any]) -> str:
-    """The end of a stream."""
+    """Encode the end of a stream."""
     return _message("tts_stream_complete", {"status": "completed", "message": message, "metadata": metadata})
 
 
 def clean_names(names: Iterable[str]) -> list[str]:
-    """Names of keys fit to be sent back: each once, in order, bounded and whole."""
+    """Make keys fit for an answer: each once, in order, cut to 64 characters."""
     return list(dict.fromkeys(_clean(name)[:64] for name in names))

@@ -1,4 +1,4 @@
-"""The Kani JSON protocol on its WebSocket: one request is spoken at a time, others wait in order."""
+"""The Kani JSON protocol on its WebSocket: requests are spoken one at a time, in their order."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from protocols.kani import messages
-from protocols.kani.messages import BadMessage, Cancel, Ping, SpeakRequest
+from protocols.kani.messages import Cancel, Ping, SpeakRequest
 from protocols.kani.request import (
+    WAV,
     NamedVoices,
-    Whole,
     answer_metadata,
     chunk_metadata,
     completion_message,
     open_speech,
 )
+from protocols.shared.errors import BadMessage
 from protocols.shared.memory_budget import MemoryBudget
 from protocols.shared.tasks import run_until_first
+from protocols.shared.whole_answer import WholeAnswer
 from speech import request_ids
 from speech.audio.pcm import pcm16
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
+from speech.timing.spans import span_rows
 from speech.types import SpeechChunk
 
 MAX_WAITING = 16
 """Requests of one connection that wait while another is spoken."""
 
 MAX_WAITING_BYTES = 32 * 2**20
-"""How much those may weigh together."""
-
-ENCODE_IN_THREAD_BYTES = 2**20
-"""An answer with more audio than this is encoded in a thread, so that nobody else waits for it."""
+"""Bytes of those requests together."""
 
 
 def websocket_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
-    """The WebSocket on ``/``; whole_answers: the memory of answers that are sent whole."""
+    """Return the WebSocket on ``/``."""
 
     async def serve(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -49,22 +49,24 @@ def websocket_routes(service: SpeechService, whole_answers: MemoryBudget) -> lis
 
 
 class KaniConnection:
-    """One client. Nothing is sent that wasn't asked for, and each request is answered in its turn."""
+    """One client. Each request gets one answer, in the order of the requests."""
 
     def __init__(self, websocket: WebSocket, service: SpeechService, whole_answers: MemoryBudget) -> None:
         self._websocket = websocket
         self._service = service
         self._whole_answers = whole_answers
         self._voices = NamedVoices()
+        # Requests, and invalid messages in their order, each with its size in bytes.
         self._waiting: deque[tuple[SpeakRequest | BadMessage, int]] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
+        # The request that can be cancelled; None once its last message is being sent.
         self._speaking: asyncio.Task[None] | None = None
         self._idle = True
         self._requests = 0
 
     async def run(self) -> None:
-        """Serve until the client goes, or something breaks that no message explains."""
+        """Serve until the client disconnects."""
         await run_until_first(self._read(), self._work(), name="kani connection", ignore=WebSocketDisconnect)
 
     async def _read(self) -> None:
@@ -89,14 +91,14 @@ class KaniConnection:
                     await self._queue(message, len(raw))
 
     def _cancel(self) -> None:
-        """End the speech under way, or the one that is about to begin because it came just before."""
+        """Cancel the current request, or the one about to begin because it came just before."""
         if self._speaking is not None:
             self._speaking.cancel()
         elif self._idle and self._waiting and isinstance(self._waiting[0][0], SpeakRequest):
             self._waiting[0] = (BadMessage(str(SpeechCancelled())), self._waiting[0][1])
 
     async def _queue(self, request: SpeakRequest | BadMessage, size: int) -> None:
-        """Let a request wait for its turn; a bad one too, so that answers keep the order of requests."""
+        """Queue a request; also an invalid message, so that answers keep the order of the requests."""
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
             limit = f"{MAX_WAITING}, and {MAX_WAITING_BYTES // 2**20} MiB in all"
             await self._send(messages.failure(f"too many requests are waiting (at most {limit})"))
@@ -123,7 +125,7 @@ class KaniConnection:
             try:
                 await asyncio.wait([task])
             except asyncio.CancelledError:
-                # The task keeps its error, that its frames, and those this connection.
+                # A cycle: the task keeps its error, that its frames, and those this connection.
                 self._speaking = None
                 task.cancel()
                 await asyncio.wait([task])
@@ -135,18 +137,15 @@ class KaniConnection:
                 task.result()
 
     async def _answer(self, speak: SpeakRequest) -> None:
-        """Speak one request. Cancelling it is allowed until its last message is on its way.
+        """Speak one request. It can be cancelled until its last message is being sent.
 
-        The session stays open until that message is sent: a server that stops waits for it.
+        The session stays open until that message is sent: a server that stops waits for open sessions.
         """
         try:
-            with self._whole_answers.reservation() as share:
-                async with open_speech(self._service, speak, self._websocket, self._voices) as (
-                    session,
-                    chunks,
-                ):
-                    whole = Whole(share) if speak.wants_whole else None
-                    last = await self._speak(speak, session, chunks, whole)
+            with self._whole_answers.reservation() as reservation:
+                async with open_speech(self._service, speak, self._websocket, self._voices) as opened:
+                    whole = WholeAnswer(reservation, WAV) if speak.wants_whole else None
+                    last = await self._speak(speak, *opened, whole)
                     self._speaking = None
                     await self._send(last)
         except SpeechError as error:
@@ -158,24 +157,25 @@ class KaniConnection:
         speak: SpeakRequest,
         session: SpeechSession,
         chunks: AsyncIterator[SpeechChunk],
-        whole: Whole | None,
+        whole: WholeAnswer | None,
     ) -> str:
-        """Send the chunks that were asked for; the message that ends the answer, with ``whole`` if any."""
+        """Send the chunks if they are wanted; return the message that ends the answer."""
         samples = 0
         async for chunk in chunks:
             samples += len(chunk.samples)
             if speak.wants_chunks:
                 await self._send(messages.stream_chunk(pcm16(chunk.samples), chunk_metadata(chunk)))
             if whole is not None:
-                whole.add(chunk)
-        facts = answer_metadata(session, speak, samples)
+                await whole.add(chunk)
+        metadata = answer_metadata(session, speak, samples)
         if whole is None:
-            return messages.stream_complete(completion_message(session, "Audio streaming completed"), facts)
-        facts["spans"] = whole.spans
+            done = completion_message(session, "Audio streaming completed")
+            return messages.stream_complete(done, metadata)
+        metadata["spans"] = span_rows(whole.spans)
         done = completion_message(session, "Audio generated successfully")
-        if 2 * samples > ENCODE_IN_THREAD_BYTES:
-            return await asyncio.to_thread(lambda: messages.success(whole.wav(), done, facts))
-        return messages.success(whole.wav(), done, facts)
+        if whole.is_large:
+            return await asyncio.to_thread(lambda: messages.success(whole.finish(), done, metadata))
+        return messages.success(whole.finish(), done, metadata)
 
     async def _send(self, message: str) -> None:
         await self._websocket.send_text(message)

@@ -1,7 +1,7 @@
-"""Kyutai's protocol, that of moshi-server: speech out, speech in, and what stands around them.
+"""Kyutai's protocol, that of moshi-server: speech synthesis and recognition.
 
-``messages`` is the wire format without a socket; ``speech_out`` and ``speech_in`` are the WebSockets,
-``http_out`` and ``http_in`` their doors for whole texts and recordings, ``infos`` tells who is here.
+``messages`` is the wire format without a socket; ``speech_out`` and ``speech_in`` serve the WebSockets,
+``http_out`` and ``http_in`` whole texts and recordings by HTTP, ``server_info`` the server's own data.
 """
 
 from __future__ import annotations
@@ -15,46 +15,65 @@ from starlette.websockets import WebSocket
 
 from protocols.kyutai.http_in import recording_routes
 from protocols.kyutai.http_out import SPEECH_PATHS, speech_routes
-from protocols.kyutai.meter import Meter
+from protocols.kyutai.metrics import KyutaiMetrics
 from protocols.kyutai.server_info import Channels, info_routes
 from protocols.kyutai.speech_in import serve_recognition
 from protocols.kyutai.speech_out import serve_speech
-from speech.service import SpeechService
+from protocols.shared.protocol import CompatPort, Context, PathClass, Protocol
 
-__all__ = ["RECOGNITION_PATH", "SPEECH_PATHS", "KyutaiSettings", "routes"]
+__all__ = ["KyutaiSettings", "protocol"]
 
 RECOGNITION_PATH = "/api/asr-streaming"
+MAX_MESSAGE_BYTES = 64 << 20
+"""Limit of moshi-server on a message of its WebSockets."""
 
 
 @dataclass(frozen=True, slots=True)
 class KyutaiSettings:
-    """idle_s: seconds that a client may wait with its text; version: of this server; max_body: bytes."""
+    """Settings of Kyutai's protocol."""
 
-    idle_s: float
-    version: str
-    max_body: int
+    idle_s: float  # longest wait of an open session for its client's text
+    version: str  # of this server
+    max_body: int  # bytes of an HTTP body
 
 
-def routes(service: SpeechService, settings: KyutaiSettings, meter: Meter) -> list[BaseRoute]:
-    """The protocol's routes."""
-    channels = Channels()
+def protocol(settings: KyutaiSettings) -> Protocol:
+    """Return the protocol, with moshi-server's ports, keys and limit on messages."""
+    websockets = (*SPEECH_PATHS, RECOGNITION_PATH)
+    return Protocol(
+        lambda context: _routes(context, settings),
+        ports=(
+            CompatPort("kyutai_port", "ws", "Kyutai"),
+            CompatPort("kyutai_voice_port", "http", "Kyutai voice cloning"),
+        ),
+        paths={
+            **dict.fromkeys(("/api/build_info", "/api/modules_info"), PathClass.PUBLIC),
+            **dict.fromkeys((*websockets, "/api/tts"), PathClass.REQUIRES_KEY),
+            "/api/voice": PathClass.NO_KEY_WITH_PUBLIC_TOKEN,
+        },
+        max_message=dict.fromkeys(websockets, MAX_MESSAGE_BYTES),
+    )
 
-    async def speaking(websocket: WebSocket) -> None:
+
+def _routes(context: Context, settings: KyutaiSettings) -> list[BaseRoute]:
+    service, metrics, channels = context.service, KyutaiMetrics(context.registry), Channels()
+
+    async def speech(websocket: WebSocket) -> None:
         with channels.open_speech():
-            await serve_speech(websocket, service, meter, settings.idle_s)
+            await serve_speech(websocket, service, metrics, settings.idle_s)
 
-    async def listening(websocket: WebSocket) -> None:
+    async def recognition(websocket: WebSocket) -> None:
         with channels.open_recognition():
-            await serve_recognition(websocket, service, meter)
+            await serve_recognition(websocket, service, metrics)
 
     async def no_upgrade(request: Request) -> Response:
         return PlainTextResponse("Connection header did not include 'upgrade'", 400)
 
     return [
-        *(WebSocketRoute(path, speaking) for path in SPEECH_PATHS),
-        WebSocketRoute(RECOGNITION_PATH, listening),
+        *(WebSocketRoute(path, speech) for path in SPEECH_PATHS),
+        WebSocketRoute(RECOGNITION_PATH, recognition),
         *speech_routes(service),
-        *recording_routes(service, settings.max_body, meter),
+        *recording_routes(service, settings.max_body, metrics),
         *(Route(path, no_upgrade, methods=["GET"]) for path in (*SPEECH_PATHS, RECOGNITION_PATH)),
         *info_routes(service, settings.version, channels),
     ]

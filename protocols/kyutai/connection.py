@@ -1,18 +1,16 @@
-"""What the protocol's two WebSockets have in common: whose they are, and how they end."""
+"""Ends of the protocol's connections: close codes of the WebSockets, statuses of the HTTP endpoints."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from starlette.requests import HTTPConnection
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
-from protocols.kyutai.messages import NO_FREE_CHANNELS, BadMessage
-from speech.errors import Busy, InvalidRequest, SpeechCancelled, TextTooLong
-
-MAX_REASON_BYTES = 120
-"""Bytes of a close frame's reason: 123 at most (RFC 6455, 5.5)."""
+from protocols.kyutai.messages import NO_FREE_CHANNELS
+from protocols.shared.errors import BadMessage
+from speech.errors import Busy, InvalidRequest, SpeechCancelled, SpeechError, TextTooLong, TimedOut
 
 NORMAL = 1000
 GOING_AWAY = 1001
@@ -21,17 +19,21 @@ TOO_BIG = 1009
 INTERNAL_ERROR = 1011
 TRY_LATER = 1013
 
+TASK_NAME = "kyutai request"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """How a connection ends: a close code, and a sentence where something was wrong."""
+    """The end of a WebSocket: a close code, and the reason if something was wrong."""
 
     code: int = NORMAL
     reason: str = ""
 
 
 def closing_for(error: Exception, voice_field: str = "voice") -> Closing:
-    """How a connection ends that met with ``error``; voice: what told whom the speech is to sound like."""
+    """Return how an error ends a WebSocket; voice_field: the field that named the voice, for its errors."""
     match error:
         case Busy():
             return Closing(TRY_LATER, NO_FREE_CHANNELS)
@@ -46,13 +48,30 @@ def closing_for(error: Exception, voice_field: str = "voice") -> Closing:
     return Closing(INTERNAL_ERROR, str(error))
 
 
-def client_address(client: HTTPConnection) -> str:
-    """Whose rate a client counts towards."""
-    return client.client.host if client.client else ""
+def endpoint(answer: Endpoint, recording_field: str = "body") -> Endpoint:
+    """Wrap an HTTP endpoint, turning its errors into 400, 500, 503 (busy) or 504 (timeout) with a sentence.
+
+    recording_field: the part of the request that holds a recording, for errors about it.
+    """
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except BadMessage as error:
+            return _error_response(400, str(error))
+        except InvalidRequest as error:
+            field = recording_field if error.field == "reference" else error.field
+            return _error_response(400, f"{field}: {error.reason}")
+        except Busy as error:
+            return _error_response(503, str(error))
+        except TimedOut as error:
+            return _error_response(504, str(error))
+        except SpeechError as error:
+            return _error_response(500, str(error))
+
+    return handle
 
 
-async def close(websocket: WebSocket, ending: Closing) -> None:
-    """Close a connection, if the client is still there."""
-    reason = ending.reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
-    with suppress(WebSocketDisconnect, RuntimeError):
-        await websocket.close(ending.code, reason)
+def _error_response(status: int, reason: str) -> Response:
+    # Half a surrogate pair of the client's text cannot be encoded.
+    return JSONResponse({"error": {"message": reason.encode("utf-8", "replace").decode()}}, status)

@@ -1,4 +1,4 @@
-"""Recordings that come whole: heard word for word, or made into a voice."""
+"""HTTP endpoints for whole recordings: recognition, and the making of voices."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from protocols.kyutai import messages, voice_payload
-from protocols.kyutai.connection import client_address
-from protocols.kyutai.http_answers import TASK_NAME, endpoint
-from protocols.kyutai.meter import Meter
+from protocols.kyutai.connection import TASK_NAME, endpoint
+from protocols.kyutai.metrics import KyutaiMetrics
 from protocols.kyutai.query import read_language
 from protocols.kyutai.speech_in import PROTOCOL
+from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from speech.audio.decoding import RECORDING_POOL, run_in_pool
 from speech.audio.pcm import REFERENCE_RATE, decode_recording
@@ -27,21 +27,21 @@ from speech.session.recognition import RecognitionSession
 from speech.types import Samples
 
 RECOGNITION_RATE = 16_000
-"""What recordings are decoded to, in hertz: no recogniser there is hears more."""
+"""Hertz that recordings are decoded to: the rate of every recogniser there is."""
 
 MAX_RECORDING_S = 600.0
-"""How long a recording may be that is heard whole."""
+"""Longest recording that is recognized."""
 
 
-def recording_routes(service: SpeechService, max_body: int, meter: Meter) -> list[BaseRoute]:
-    """``POST /api/asr-streaming`` and ``POST /api/voice``; max_body: bytes of a recording."""
+def recording_routes(service: SpeechService, max_body: int, metrics: KyutaiMetrics) -> list[BaseRoute]:
+    """Return ``POST /api/asr-streaming`` and ``POST /api/voice``; max_body: bytes of a recording."""
 
-    async def heard(request: Request) -> Response:
+    async def recognize(request: Request) -> Response:
         language, body = read_language(request.query_params), await request.body()
-        listening = service.open_recognition(
+        opened = service.open_recognition(
             protocol=PROTOCOL, client=client_address(request), sample_rate=RECOGNITION_RATE, language=language
         )
-        async with listening as session:
+        async with opened as session:
             recording = await run_in_pool(
                 RECORDING_POOL,
                 decode_recording,
@@ -50,39 +50,39 @@ def recording_routes(service: SpeechService, max_body: int, meter: Meter) -> lis
                 MAX_RECORDING_S,
                 sample_rate=RECOGNITION_RATE,
             )
-            return JSONResponse(
-                await cancel_on_disconnect(request, _hear(session, recording.samples), name=TASK_NAME)
+            words = await cancel_on_disconnect(
+                request, _recognize(session, recording.samples), name=TASK_NAME
             )
+            return JSONResponse(words)
 
-    async def voice(request: Request) -> Response:
+    async def make_voice(request: Request) -> Response:
         began = time.perf_counter()
         body = await request.body()
-        longest_s = voice_payload.MAX_RECORDING_S
         recording = await run_in_pool(
             RECORDING_POOL,
             decode_recording,
             body,
             max_body,
-            longest_s,
+            voice_payload.MAX_RECORDING_S,
             truncate=True,
             sample_rate=REFERENCE_RATE,
         )
         embeddings = await cancel_on_disconnect(
             request, service.cloning.embed_with_all_engines(recording), name=TASK_NAME
         )
-        meter.voice_embedded(time.perf_counter() - began)
-        made = messages.voice(voice_payload.pack(embeddings))
-        return Response(made, media_type="application/octet-stream")
+        metrics.voice_embedded(time.perf_counter() - began)
+        voice = messages.voice(voice_payload.pack(embeddings))
+        return Response(voice, media_type="application/octet-stream")
 
     return [
-        Route("/api/asr-streaming", endpoint(heard), methods=["POST"]),
-        Route("/api/voice", endpoint(voice), methods=["POST"]),
+        Route("/api/asr-streaming", endpoint(recognize), methods=["POST"]),
+        Route("/api/voice", endpoint(make_voice), methods=["POST"]),
     ]
 
 
-async def _hear(session: RecognitionSession, samples: Samples) -> list[dict[str, Any]]:
-    """Every word, as the messages ``Word`` and ``EndWord`` would tell it. Raises Busy if the server stops."""
-    told: list[dict[str, Any]] = []
+async def _recognize(session: RecognitionSession, samples: Samples) -> list[dict[str, Any]]:
+    """Return every word as the messages ``Word`` and ``EndWord``. Raises Busy if the server stops."""
+    words: list[dict[str, Any]] = []
 
     async def feed() -> None:
         for at in range(0, len(samples), RECOGNITION_RATE):
@@ -96,10 +96,10 @@ async def _hear(session: RecognitionSession, samples: Samples) -> list[dict[str,
         async with aclosing(session.events()) as events:
             async for event in events:
                 if isinstance(event, RecognizedWord):
-                    told.append({"type": "Word", "text": event.text, "start_time": event.start_s})
-                    told.append({"type": "EndWord", "stop_time": event.end_s})
+                    words.append({"type": "Word", "text": event.text, "start_time": event.start_s})
+                    words.append({"type": "EndWord", "stop_time": event.end_s})
         await feeding
     finally:
         feeding.cancel()
         await asyncio.wait([feeding])
-    return told
+    return words

@@ -1,4 +1,4 @@
-"""Speech for those who have all of the text: a WAV file, sent as it is made, or with its words' times."""
+"""HTTP endpoints that speak a whole text: a WAV file sent while it is made, or with the words' times."""
 
 from __future__ import annotations
 
@@ -17,34 +17,36 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from protocols.kyutai.connection import client_address
-from protocols.kyutai.http_answers import TASK_NAME, endpoint
-from protocols.kyutai.messages import FRAME_S, FRAME_SAMPLES, SAMPLE_RATE, BadMessage, validation_error
+from protocols.kyutai.connection import TASK_NAME, endpoint
+from protocols.kyutai.messages import SAMPLE_RATE
 from protocols.kyutai.output import Frames
 from protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
 from protocols.kyutai.speech_out import PROTOCOL
 from protocols.kyutai.text_input import TextFeeder
 from protocols.shared.client_languages import accept_languages
+from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
-from speech.audio.pcm import pcm16, wav
-from speech.errors import InvalidRequest, SpeechError
+from protocols.shared.errors import BadMessage, validation_error
+from protocols.shared.memory_budget import MemoryBudget
+from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
+from speech.audio.encoding import AudioFormat
+from speech.audio.pcm import pcm16
+from speech.errors import SpeechError
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
-from speech.types import Sampling, SpeechRequest
+from speech.types import Samples, Sampling, SpeechChunk, SpeechRequest
 
 T = TypeVar("T")
 
-MAX_WHOLE_ANSWER_S = 1200.0
-"""The longest speech that is answered whole, with its words' times; a WAV that streams has no such end."""
+SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
+"""Paths of speech; LiveKit's plugin uses the second."""
 
 _UNKNOWN_SIZE = 0xFFFFFFFF
-
-SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
-"""Paths of speech out; a plugin for LiveKit asks for the second."""
+_WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav")
 
 
 class StreamedBody(msgspec.Struct):
-    """``POST /api/tts_streaming``: both are needed; an empty voice is the default one."""
+    """``POST /api/tts_streaming``: both are required; an empty voice is the default one."""
 
     text: str
     voice: str
@@ -65,39 +67,46 @@ class LegacyBody(msgspec.Struct):
 
 
 def speech_routes(service: SpeechService) -> list[BaseRoute]:
-    """``POST`` on ``SPEECH_PATHS`` and moshi-server's older ``POST /api/tts``."""
+    """Return ``POST`` on ``SPEECH_PATHS`` and moshi-server's older ``POST /api/tts``."""
+    whole_answers = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="leave out return_timestamps")
 
     async def streamed(request: Request) -> Response:
         body = _read(await request.body(), StreamedBody)
-        wanted = build_request(body.voice, Sampling(), None, service)
-        return await _streamed(request, service, wanted, body.text, None)
+        speech_request = build_request(body.voice, Sampling(), None, service)
+        return await _streamed(request, service, speech_request, body.text, None)
 
     async def legacy(request: Request) -> Response:
         body = _read(await request.body(), LegacyBody)
-        for field, allowed, value in (
-            ("cfg_alpha", CFG_ALPHA_RANGE, body.cfg_alpha),
-            ("max_seq_len", MAX_SEQ_LEN_RANGE, body.max_seq_len),
-        ):
-            if value is not None:
-                allowed.check(field, value)
-        sampling = Sampling(temperature=body.temperature, top_k=body.top_k, seed=body.seed)
-        voice = body.voice or next(iter(body.voices or []), None)
-        wanted = build_request(voice, sampling, body.cfg_alpha, service)
+        speech_request = _legacy_request(body, service)
         text = " ".join(body.text)
         if not body.return_timestamps:
-            return await _streamed(request, service, wanted, text, body.max_seq_len)
-        async with _open(service, wanted, request, at_once=False) as session:
-            feeder = TextFeeder(session, service.limits.max_text)
-            feeder.feed(text)
-            session.finish()
-            return JSONResponse(
-                await cancel_on_disconnect(request, _whole(session, feeder, body.max_seq_len), name=TASK_NAME)
-            )
+            return await _streamed(request, service, speech_request, text, body.max_seq_len)
+        with whole_answers.reservation() as reservation:
+            async with _open(service, speech_request, request, low_latency=False) as session:
+                feeder = TextFeeder(session, service.limits.max_text)
+                feeder.feed(text)
+                session.finish()
+                max_s = MAX_WHOLE_ANSWER_S if body.max_seq_len is None else None
+                whole = WholeAnswer(reservation, _WAV, max_s=max_s)
+                answer = _answer(session, feeder, whole, body.max_seq_len)
+                return JSONResponse(await cancel_on_disconnect(request, answer, name=TASK_NAME))
 
     return [
         *(Route(path, endpoint(streamed, "voice"), methods=["POST"]) for path in SPEECH_PATHS),
         Route("/api/tts", endpoint(legacy, "voice"), methods=["POST"]),
     ]
+
+
+def _legacy_request(body: LegacyBody, service: SpeechService) -> SpeechRequest:
+    for field, allowed, value in (
+        ("cfg_alpha", CFG_ALPHA_RANGE, body.cfg_alpha),
+        ("max_seq_len", MAX_SEQ_LEN_RANGE, body.max_seq_len),
+    ):
+        if value is not None:
+            allowed.check(field, value)
+    sampling = Sampling(temperature=body.temperature, top_k=body.top_k, seed=body.seed)
+    voice = body.voice or next(iter(body.voices or []), None)
+    return build_request(voice, sampling, body.cfg_alpha, service)
 
 
 def _read(body: bytes, kind: type[T]) -> T:
@@ -109,33 +118,40 @@ def _read(body: bytes, kind: type[T]) -> T:
         raise BadMessage("body: is not JSON") from error
 
 
-def _open(service: SpeechService, wanted: SpeechRequest, request: Request, *, at_once: bool) -> SpeechSession:
-    wanted = replace(wanted, languages=accept_languages(request.headers))
-    return service.open(wanted, protocol=PROTOCOL, client=client_address(request), low_latency=at_once)
+def _open(
+    service: SpeechService, speech_request: SpeechRequest, request: Request, *, low_latency: bool
+) -> SpeechSession:
+    speech_request = replace(speech_request, languages=accept_languages(request.headers))
+    client = client_address(request)
+    return service.open(speech_request, protocol=PROTOCOL, client=client, low_latency=low_latency)
 
 
 async def _streamed(
-    request: Request, service: SpeechService, wanted: SpeechRequest, text: str, most_frames: int | None
+    request: Request,
+    service: SpeechService,
+    speech_request: SpeechRequest,
+    text: str,
+    max_frames: int | None,
 ) -> Response:
-    """The WAV of ``text``; it starts with the first audio, so that what goes wrong before has a status."""
+    """Return a response that starts with the first audio: an error before that still gets its status."""
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(_open(service, wanted, request, at_once=True))
+        session = await stack.enter_async_context(_open(service, speech_request, request, low_latency=True))
         TextFeeder(session, service.limits.max_text).feed(text)
         session.finish()
-        pieces = _wav(session, most_frames)
+        pieces = _wav_pieces(session, max_frames)
         first = await cancel_on_disconnect(request, anext(pieces), name=TASK_NAME)
-        return _Stream(_behind(first, pieces), stack.pop_all())
+        return _WavResponse(_prepend(first, pieces), stack.pop_all())
 
 
-async def _wav(session: SpeechSession, most_frames: int | None) -> AsyncGenerator[bytes, None]:
-    """A WAV file piece by piece, whose length nobody knows at its beginning."""
+async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> AsyncGenerator[bytes, None]:
+    """Yield a WAV file whose header leaves its length open."""
     header = struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         *(b"RIFF", _UNKNOWN_SIZE, b"WAVE"),
         *(b"fmt ", 16, 1, 1, SAMPLE_RATE, SAMPLE_RATE * 2, 2, 16),
         *(b"data", _UNKNOWN_SIZE),
     )
-    frames, left = Frames(), most_frames
+    frames, left = Frames(), max_frames
     async for chunk in session:
         ready = frames.feed(chunk)[:left]
         left = None if left is None else left - len(ready)
@@ -147,19 +163,19 @@ async def _wav(session: SpeechSession, most_frames: int | None) -> AsyncGenerato
     yield header + b"".join(pcm16(frame) for frame in frames.finish()[:left])
 
 
-async def _behind(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _prepend(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     yield first
     try:
         async with aclosing(rest) as pieces:
             async for piece in pieces:
                 yield piece
     except SpeechError:
-        # Its status is sent, and the session has logged what broke: the audio ends here.
+        # The status is sent, and the session has logged the error: the audio ends here.
         return
 
 
-class _Stream(StreamingResponse):
-    """A streamed WAV that frees its session when it ends, also when its client has gone."""
+class _WavResponse(StreamingResponse):
+    """A streamed WAV file that closes its session at the end, or when its client disconnects."""
 
     def __init__(self, content: AsyncGenerator[bytes, None], session: AsyncExitStack) -> None:
         super().__init__(content, media_type="audio/wav")
@@ -170,23 +186,26 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _whole(session: SpeechSession, feeder: TextFeeder, most_frames: int | None) -> dict[str, Any]:
-    """``{"wav": base64, "transcript": [{"text", "start_s", "stop_s"}, …]}``."""
-    frames = Frames()
-    pcm, told = bytearray(), []
-    longest = round(MAX_WHOLE_ANSWER_S / FRAME_S) if most_frames is None else most_frames
+async def _answer(
+    session: SpeechSession, feeder: TextFeeder, whole: WholeAnswer, max_frames: int | None
+) -> dict[str, Any]:
+    """Return ``{"wav": base64, "transcript": [{"text", "start_s", "stop_s"}, …]}``."""
+    frames, words, left = Frames(), [], max_frames
+
+    async def add(ready: list[Samples]) -> bool:
+        """Add frames; return whether there were more than ``max_frames`` leaves room for."""
+        nonlocal left
+        for frame in ready[:left]:
+            await whole.add(SpeechChunk(frame, SAMPLE_RATE, whole.samples / SAMPLE_RATE))
+        full = left is not None and len(ready) > left
+        left = None if left is None else max(0, left - len(ready))
+        return full
+
     async for chunk in session:
-        told += feeder.aligner.align(chunk.spans)
-        pcm += b"".join(pcm16(frame) for frame in frames.feed(chunk))
-        if len(pcm) > longest * FRAME_SAMPLES * 2:
-            if most_frames is not None:
-                break
-            raise InvalidRequest(
-                "text", f"its speech is too long for one answer (at most {MAX_WHOLE_ANSWER_S:g} s)"
-            )
+        words += feeder.aligner.align(chunk.spans)
+        if await add(frames.feed(chunk)):
+            break
     else:
-        pcm += b"".join(pcm16(frame) for frame in frames.finish())
-    data = await asyncio.to_thread(
-        lambda: base64.b64encode(wav(bytes(pcm[: longest * FRAME_SAMPLES * 2]), SAMPLE_RATE))
-    )
-    return {"wav": data.decode(), "transcript": [asdict(word) for word in told]}
+        await add(frames.finish())
+    data = await asyncio.to_thread(lambda: base64.b64encode(whole.finish()))
+    return {"wav": data.decode(), "transcript": [asdict(word) for word in words]}

@@ -1,9 +1,8 @@
-"""Kyutai's messages: MessagePack maps whose first key is ``type``, checked without a socket.
+"""Wire format of Kyutai's protocol: MessagePack maps whose first key is ``type``.
 
-What moshi-server (rmp-serde) writes is written byte for byte: single floats for samples and
-probabilities, doubles for times, bytes of Ogg Opus as an array of small integers. What it reads is
-read: any number where a number is due, keys in any order, keys that nobody knows; and bytes as ``bin``
-too.
+Messages are written byte for byte as moshi-server (rmp-serde) writes them: single floats for samples and
+probabilities, doubles for times, bytes of Ogg Opus as an array of small integers. Whatever moshi-server
+reads is read: any kind of number, keys in any order, unknown keys; and bytes as ``bin`` too.
 """
 
 from __future__ import annotations
@@ -16,25 +15,26 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from protocols.shared.errors import BadMessage, validation_error
 from speech.types import Samples
 
 SAMPLE_RATE = 24_000
 FRAME_SAMPLES = 1920
 FRAME_S = 0.08
 MAX_AMPLITUDE = 0.99
-"""Samples go out within plus and minus this."""
+"""Samples are clipped to ± this before they are sent."""
 
 NO_FREE_CHANNELS = "no free channels"
 EOS_BYTE = b"\0"
-"""One zero byte is an ``Eos`` of those clients that have no MessagePack."""
+"""``Eos`` of clients without MessagePack: one zero byte."""
 
 EMBEDDING_CHANNELS = 512
 MAX_EMBEDDING_FRAMES = 400
-"""Frames of a voice: 32 s, as many as fit into a message that is no audio."""
+"""Frames of a voice: 32 s, which fit into a message of ``_BYTES_UNPACKED``."""
 
 _BYTES_UNPACKED = 2**20
-"""The longest message that is no audio, and the longest list of numbers that are not all floats of one
-kind: those become Python objects, of 30 times their size."""
+"""Bytes of a message other than ``Audio``, and of a list of numbers that are not all floats of one kind.
+Those become Python objects, which take 30 times the memory."""
 
 _AUDIO_FIRST = b"\x82\xa4type\xa5Audio\xa3pcm"
 _AUDIO_LAST = (b"\x82\xa3pcm", b"\xa4type\xa5Audio")
@@ -44,12 +44,8 @@ _FLOATS: Final = {
 }
 
 
-class BadMessage(Exception):
-    """A message that cannot be understood; ``str()`` names the field and the limit."""
-
-
 class _Tagged(msgspec.Struct, frozen=True, tag_field="type", tag=True):
-    """A message; its tag is the class's name."""
+    """Base of the messages; ``tag`` is the value of ``type``."""
 
 
 class Text(_Tagged, frozen=True, tag="Text"):
@@ -64,15 +60,15 @@ class _Voice(_Tagged, frozen=True, tag="Voice"):
 
 
 class Eos(_Tagged, frozen=True, tag="Eos"):
-    """From the client: no more text will come."""
+    """From the client: the end of the text."""
 
 
 class Init(_Tagged, frozen=True, tag="Init"):
-    """From the client: begin anew."""
+    """From the client: restart recognition."""
 
 
 class Marker(_Tagged, frozen=True, tag="Marker"):
-    """Both ways: a place in the audio, told back once all before it is decided."""
+    """Both ways: a position in the audio, sent back once every word before it is final."""
 
     id: int
 
@@ -94,26 +90,26 @@ class Ready(_Tagged, frozen=True, tag="Ready"):
 
 
 class Error(_Tagged, frozen=True, tag="Error"):
-    """To the client: why there is no more."""
+    """To the client: why the connection ends."""
 
     message: str
 
 
 class Word(_Tagged, frozen=True, tag="Word"):
-    """To the client: a word that was heard; seconds of the audio it sent."""
+    """To the client: a recognized word and its start, in seconds of the audio that the client sent."""
 
     text: str
     start_time: float
 
 
 class EndWord(_Tagged, frozen=True, tag="EndWord"):
-    """To the client: when the word before it ended."""
+    """To the client: the end of the last ``Word``, in seconds."""
 
     stop_time: float
 
 
 class SpokenText(_Tagged, frozen=True, tag="Text"):
-    """To the client: a word of its own, and when it is spoken, in seconds of the audio it is sent."""
+    """To the client: a word of its text and its times, in seconds of the audio sent."""
 
     text: str
     start_s: float
@@ -128,7 +124,7 @@ class _Step(_Tagged, frozen=True, tag="Step"):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice:
-    """From the client: what ``/api/voice`` answered, [1, 512, T] finite numbers."""
+    """From the client: the embeddings that ``/api/voice`` returned, [1, 512, T] finite numbers."""
 
     embeddings: Samples
 
@@ -138,15 +134,17 @@ SpeechMessage = Text | Voice | Eos
 RecognitionMessage = Init | Marker | Audio | OggOpus
 
 _encode = msgspec.msgpack.Encoder().encode
-_speak_decoder: msgspec.msgpack.Decoder[Text | _Voice | Eos] = msgspec.msgpack.Decoder(Text | _Voice | Eos)
-_hear_decoder: msgspec.msgpack.Decoder[RecognitionMessage] = msgspec.msgpack.Decoder(RecognitionMessage)
+_speech_decoder: msgspec.msgpack.Decoder[Text | _Voice | Eos] = msgspec.msgpack.Decoder(Text | _Voice | Eos)
+_recognition_decoder: msgspec.msgpack.Decoder[RecognitionMessage] = msgspec.msgpack.Decoder(
+    RecognitionMessage
+)
 _numbers_decoder = msgspec.msgpack.Decoder(list[float])
 
 
 def read_speech_message(message: bytes | str) -> SpeechMessage:
-    """A message of a client that wants to hear speech. Raises BadMessage.
+    """Parse a message of a speech connection. Raises BadMessage.
 
-    A text frame is text, whatever it holds.
+    A text frame is text to speak, whatever it holds.
     """
     if len(message) > _BYTES_UNPACKED:
         raise BadMessage(f"message: too large (at most {_BYTES_UNPACKED} bytes)")
@@ -154,19 +152,19 @@ def read_speech_message(message: bytes | str) -> SpeechMessage:
         return Text(message)
     if message == EOS_BYTE:
         return Eos()
-    decoded = _decoded(_speak_decoder, message)
+    decoded = _decoded(_speech_decoder, message)
     return _checked(decoded) if isinstance(decoded, _Voice) else decoded
 
 
 def read_recognition_message(message: bytes) -> RecognitionMessage:
-    """A message of a client that wants to be heard. Raises BadMessage.
+    """Parse a message of a recognition connection. Raises BadMessage.
 
-    One of many megabytes has to be an ``Audio`` with nothing but ``type`` and ``pcm``: nothing else is
-    that long. ``samples`` and ``ogg_bytes`` read what is in it.
+    A message longer than ``_BYTES_UNPACKED`` has to be an ``Audio`` of nothing but ``type`` and ``pcm``.
+    ``audio_samples`` and ``ogg_bytes`` read the content.
     """
     if len(message) <= _BYTES_UNPACKED:
-        return _decoded(_hear_decoder, message)
-    # msgspec would go through all of it, and nobody else could do anything meanwhile.
+        return _decoded(_recognition_decoder, message)
+    # msgspec would walk through all of it, blocking the event loop.
     if message.startswith(_AUDIO_FIRST):
         return Audio(msgspec.Raw(memoryview(message)[len(_AUDIO_FIRST) :]))
     first, last = _AUDIO_LAST
@@ -184,15 +182,8 @@ def _decoded(decoder: msgspec.msgpack.Decoder[T], message: bytes) -> T:
         raise BadMessage("message: is not MessagePack") from error
 
 
-def validation_error(error: msgspec.ValidationError, whole: str) -> BadMessage:
-    """What msgspec complains of, its field first; whole: the name of what has no field."""
-    reason, _, path = str(error).partition(" - at `$")
-    field = path.rstrip("`").removeprefix(".") or whole
-    return BadMessage(f"{field}: {reason[:1].lower()}{reason[1:]}")
-
-
 def _checked(voice: _Voice) -> Voice:
-    """Raises BadMessage unless a voice is [1, 512, T] finite numbers."""
+    """Unpack a voice. Raises BadMessage unless it is [1, 512, T] finite numbers."""
     shape = voice.shape
     if len(shape) != 3 or shape[:2] != [1, EMBEDDING_CHANNELS] or not 1 <= shape[2] <= MAX_EMBEDDING_FRAMES:
         raise BadMessage(f"shape: must be [1, {EMBEDDING_CHANNELS}, 1 to {MAX_EMBEDDING_FRAMES}]")
@@ -205,15 +196,15 @@ def _checked(voice: _Voice) -> Voice:
 
 
 def audio_samples(audio: Audio) -> Samples:
-    """The samples of an ``Audio``, clipped to [-1, 1]. Raises BadMessage.
+    """Return the samples of an ``Audio``, clipped to [-1, 1]. Raises BadMessage.
 
-    Takes 0.1 s for the longest (64 MiB): call it in a thread where ``audio.pcm`` is large.
+    Takes 0.1 s for the longest (64 MiB): call it in a thread if ``audio.pcm`` is large.
     """
     return np.clip(unpack_floats(audio.pcm, "pcm"), -1.0, 1.0)
 
 
 def unpack_floats(packed: msgspec.Raw, field: str) -> Samples:
-    """A packed array of finite numbers. Raises BadMessage, which names ``field``."""
+    """Unpack an array of finite numbers. Raises BadMessage, which names ``field``."""
     view = memoryview(packed)
     count, start = _array_head(view, field)
     body = view[start:]
@@ -234,7 +225,7 @@ def unpack_floats(packed: msgspec.Raw, field: str) -> Samples:
 
 
 def _array_head(view: memoryview, field: str) -> tuple[int, int]:
-    """How many elements a packed array has, and where they begin."""
+    """Return the number of elements of a packed array, and the offset of the first."""
     first = view[0] if len(view) else 0
     if first & 0xF0 == 0x90:
         return first & 0x0F, 1
@@ -246,7 +237,7 @@ def _array_head(view: memoryview, field: str) -> tuple[int, int]:
 
 
 def _singles(values: npt.NDArray[np.floating[Any]]) -> Samples:
-    """The same as float32; one that is too large becomes infinite, without numpy's warning."""
+    """Convert to float32; a number too large becomes infinite, without numpy's warning."""
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
 
@@ -258,7 +249,7 @@ def _finite(values: Samples, field: str) -> Samples:
 
 
 def ogg_bytes(message: OggOpus) -> bytes:
-    """The bytes of an ``OggOpus``. Raises BadMessage."""
+    """Return the bytes of an ``OggOpus``. Raises BadMessage."""
     if isinstance(message.data, bytes):
         return message.data
     try:
@@ -268,7 +259,7 @@ def ogg_bytes(message: OggOpus) -> bytes:
 
 
 def pack_floats(values: Samples) -> bytes:
-    """An array of single floats, packed."""
+    """Pack an array of single floats."""
     count = len(values)
     if count < 16:
         head = bytes([0x90 | count])
@@ -283,52 +274,52 @@ def pack_floats(values: Samples) -> bytes:
 
 
 def ready() -> bytes:
-    """``Ready``."""
+    """Encode ``Ready``."""
     return _encode(Ready())
 
 
 def error(message: str) -> bytes:
-    """``Error``."""
+    """Encode ``Error``."""
     return _encode(Error(message))
 
 
 def audio(frame: Samples) -> bytes:
-    """``Audio``: samples, within ``MAX_AMPLITUDE``."""
+    """Encode ``Audio``: samples within ± ``MAX_AMPLITUDE``."""
     return _encode(Audio(msgspec.Raw(pack_floats(frame))))
 
 
 def ogg_opus(data: bytes) -> bytes:
-    """``OggOpus``: as moshi-server writes it, an array of small integers."""
+    """Encode ``OggOpus``, its bytes as an array of small integers."""
     return _encode(OggOpus(list(data)))
 
 
 def spoken_text(text: str, start_s: float, stop_s: float) -> bytes:
-    """``Text``: a word of the client's, and when it is spoken."""
+    """Encode ``Text``: a word of the client's and its times."""
     return _encode(SpokenText(text, start_s, stop_s))
 
 
 def word(text: str, start_s: float) -> bytes:
-    """``Word``."""
+    """Encode ``Word``."""
     return _encode(Word(text, start_s))
 
 
 def end_word(stop_s: float) -> bytes:
-    """``EndWord``."""
+    """Encode ``EndWord``."""
     return _encode(EndWord(stop_s))
 
 
 def marker(number: int) -> bytes:
-    """``Marker``."""
+    """Encode ``Marker``."""
     return _encode(Marker(number))
 
 
 def step(index: int, pauses: tuple[float, ...], buffered: int) -> bytes:
-    """``Step``: probabilities of a pause of 0.5, 1, 2 and 3 s; samples that wait to be heard."""
+    """Encode ``Step``: probabilities of a pause of 0.5, 1, 2 and 3 s; samples not recognized yet."""
     packed = pack_floats(np.array(pauses, np.float32))
     return _encode(_Step(index, msgspec.Raw(packed), buffered))
 
 
 def voice(embeddings: Samples) -> bytes:
-    """``Voice`` of embeddings [1, 512, T]."""
+    """Encode ``Voice`` of embeddings [1, 512, T]."""
     packed = pack_floats(embeddings.reshape(-1))
     return _encode(_Voice(msgspec.Raw(packed), list(embeddings.shape)))

@@ -1,4 +1,4 @@
-"""What dashboards for Kyutai's server read, by the names that it gives (metrics.rs of moshi-server)."""
+"""Prometheus metrics under the names of moshi-server (its metrics.rs), for the dashboards made for it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from prometheus_client.core import UnknownMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from protocols.kyutai.meter import Meter
-
 HANDLER = "all"
 SPEECH_STEP_BUCKETS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.08)
 SPEECH_STEPS_BUCKETS = (2, 25, 62.5, 125, 250, 500, 750)
@@ -19,7 +17,7 @@ RECOGNITION_STEPS_BUCKETS = (2, 25, 125, 250, 500, 750, 1125, 1500, 2250, 3000, 
 
 
 class _Counter(Collector):
-    """A counter by its bare name: prometheus_client's own end in ``_total``, which Kyutai's do not."""
+    """A counter without the suffix ``_total`` of prometheus_client's own, which moshi-server's names lack."""
 
     def __init__(self, name: str, about: str, registry: CollectorRegistry) -> None:
         self._name = name
@@ -28,18 +26,18 @@ class _Counter(Collector):
         registry.register(self)
 
     def inc(self, count: int = 1) -> None:
-        """Count so many more."""
+        """Add ``count``."""
         self._count += count
 
     def collect(self) -> Iterable[Metric]:
-        """The counter now. Its type is left open, as the library renames what is called a counter."""
+        """Return the current value, as an untyped metric: the library would rename a counter."""
         family = UnknownMetricFamily(self._name, self._about, labels=["handler"])
         family.add_metric([HANDLER], self._count)
         return [family]
 
 
-class KyutaiMetrics(Meter):
-    """The meter of one server, kept in ``registry``. A step is a frame of 80 ms."""
+class KyutaiMetrics:
+    """Metrics of one server in ``registry``. A step is a frame of 80 ms."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, about: str) -> _Counter:
@@ -51,73 +49,73 @@ class KyutaiMetrics(Meter):
         def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(name, about, buckets=buckets, registry=registry)
 
-        self._py_connect = counter("py_connect", "Clients that connected to hear speech.")
-        self._py_open = gauge("py_open_channels", "Clients connected now to hear speech.")
-        self._py_total = counter("py_total_steps", "Steps of 80 ms that were spoken.")
-        self._py_active = counter("py_active_steps", "The same: no step is spoken for nobody.")
+        self._py_connect = counter("py_connect", "Clients that connected for speech.")
+        self._py_open = gauge("py_open_channels", "Clients connected now for speech.")
+        self._py_total = counter("py_total_steps", "Steps of 80 ms that were synthesized.")
+        self._py_active = counter("py_active_steps", "The same: every step has a client.")
         self._py_could_run = counter("py_could_have_run_steps", "The same: no step waits for another.")
         self._py_missing_words = counter(
-            "py_missing_words_steps", "How often what was there was spoken without what was still to come."
+            "py_missing_words_steps", "Texts that were flushed because no word came for a while."
         )
         self._py_step = histogram(
-            "py_model_step_duration", "Seconds that a step took to be spoken.", SPEECH_STEP_BUCKETS
+            "py_model_step_duration", "Seconds to synthesize a step.", SPEECH_STEP_BUCKETS
         )
         self._py_steps = histogram(
-            "py_model_connection_num_steps", "Steps that a connection heard.", SPEECH_STEPS_BUCKETS
+            "py_model_connection_num_steps", "Steps sent on a speech connection.", SPEECH_STEPS_BUCKETS
         )
-        self._asr_connect = counter("asr_connect", "Clients that connected to be heard.")
-        self._asr_open = gauge("asr_open_channels", "Clients connected now to be heard.")
+        self._asr_connect = counter("asr_connect", "Clients that connected for recognition.")
+        self._asr_open = gauge("asr_open_channels", "Clients connected now for recognition.")
         self._asr_step = histogram(
             "asr_model_step_duration",
-            "Seconds from a step's audio to its being heard.",
+            "Seconds from the arrival of a step's audio to its recognition.",
             RECOGNITION_STEP_BUCKETS,
         )
         self._asr_steps = histogram(
-            "asr_connection_num_steps", "Steps of a connection that were heard.", RECOGNITION_STEPS_BUCKETS
+            "asr_connection_num_steps",
+            "Steps recognized on a recognition connection.",
+            RECOGNITION_STEPS_BUCKETS,
         )
-        self._post_connect = counter("py_post_connect", "Recordings that were turned into a voice.")
+        self._post_connect = counter("py_post_connect", "Recordings that were made into a voice.")
         self._post_duration = histogram(
-            "py_post_model_duration",
-            "Seconds that a recording took to become a voice.",
-            RECOGNITION_STEP_BUCKETS,
+            "py_post_model_duration", "Seconds to make a recording into a voice.", RECOGNITION_STEP_BUCKETS
         )
 
     def speech_opened(self) -> None:
-        """A client connected to hear speech."""
+        """Count a client that connected for speech."""
         self._py_connect.inc()
         self._py_open.inc()
 
     def speech_closed(self, steps: int) -> None:
-        """It has gone, after so many steps."""
+        """Count the end of a speech connection on which ``steps`` frames were sent."""
         self._py_open.dec()
         self._py_steps.observe(steps)
 
     def frames_spoken(self, steps: int, seconds: float) -> None:
-        """So many steps were ready ``seconds`` after those before them, or after their text."""
+        """Count ``steps`` frames, ready ``seconds`` after the frames before them, or after their text."""
         for counter in (self._py_total, self._py_active, self._py_could_run):
             counter.inc(steps)
         for _ in range(steps):
             self._py_step.observe(seconds / steps)
 
     def idle_flushed(self) -> None:
-        """What was there is spoken without what may still come, which was waited for long enough."""
+        """Count a text that was flushed because no word came for a while."""
         self._py_missing_words.inc()
 
     def recognition_opened(self) -> None:
-        """A client connected to be heard."""
+        """Count a client that connected for recognition."""
         self._asr_connect.inc()
         self._asr_open.inc()
 
     def recognition_closed(self, steps: int) -> None:
-        """It has gone, after so many steps."""
+        """Count the end of a recognition connection on which ``steps`` frames were recognized."""
         self._asr_open.dec()
         self._asr_steps.observe(steps)
 
     def frame_recognized(self, seconds: float) -> None:
-        """A step was told ``seconds`` after its audio was there."""
+        """Count a frame, recognized ``seconds`` after its audio arrived."""
         self._asr_step.observe(seconds)
 
     def voice_embedded(self, seconds: float) -> None:
-        """A recording was turned into a voice."""
+        """Count a recording that was made into a voice in ``seconds``."""
         self._post_connect.inc()
         self._post_duration.observe(seconds)

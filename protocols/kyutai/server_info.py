@@ -1,4 +1,4 @@
-"""Who is here: ``/api/build_info``, by which clients tell that a server lives, and ``/api/modules_info``."""
+"""Information about the server: ``/api/build_info``, clients' health check, and ``/api/modules_info``."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ BUILD_FIELDS = (
     "build_timestamp build_date git_branch git_timestamp git_date git_hash git_describe rustc_host_triple "
     "rustc_version cargo_target_triple".split()
 )
-"""What moshi-server tells of its build, all of it text."""
+"""Fields of moshi-server's build info, all of them strings."""
 
 
 @dataclass(slots=True)
 class Channels:
-    """Clients that are connected to hear speech, and to be heard."""
+    """Numbers of connected clients."""
 
-    speaking: int = 0
-    listening: int = 0
+    speaking: int = 0  # on the WebSockets for speech
+    listening: int = 0  # on the WebSocket for recognition
 
     @contextmanager
     def open_speech(self) -> Iterator[None]:
-        """One more hears speech, for as long as the body runs."""
+        """Count a client for speech while the body runs."""
         self.speaking += 1
         try:
             yield
@@ -37,7 +37,7 @@ class Channels:
 
     @contextmanager
     def open_recognition(self) -> Iterator[None]:
-        """One more is heard, for as long as the body runs."""
+        """Count a client for recognition while the body runs."""
         self.listening += 1
         try:
             yield
@@ -46,22 +46,22 @@ class Channels:
 
 
 def info_routes(service: SpeechService, version: str, channels: Channels) -> list[BaseRoute]:
-    """The routes; version: of this server, which stands where theirs has a commit."""
+    """Return the routes; version: of this server, in the field for moshi-server's commit."""
 
     async def build(request: Request) -> Response:
-        facts = dict.fromkeys(BUILD_FIELDS, "")
-        return JSONResponse(facts | {"git_describe": f"kani-tts {version}"})
+        fields = dict.fromkeys(BUILD_FIELDS, "")
+        return JSONResponse(fields | {"git_describe": f"kani-tts {version}"})
 
     async def modules(request: Request) -> Response:
         total = str(service.limits.max_sessions)
-        spoken = {
+        speech = {
             "type": "py",
             "path": "/api/tts_streaming",
             "script": "tts.py",
             "used_slots": str(channels.speaking),
             "total_slots": total,
         }
-        heard = {
+        recognition = {
             "type": "batched_asr",
             "path": "/api/asr-streaming",
             "lm": service.recognizer.info.name if service.recognizer else "",
@@ -69,7 +69,7 @@ def info_routes(service: SpeechService, version: str, channels: Channels) -> lis
             "used_slots": str(channels.listening),
             "total_slots": total,
         }
-        return JSONResponse([spoken, heard] if service.recognizer else [spoken])
+        return JSONResponse([speech, recognition] if service.recognizer else [speech])
 
     return [
         Route("/api/build_info", build, methods=["GET"]),

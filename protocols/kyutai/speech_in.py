@@ -1,4 +1,4 @@
-"""The WebSocket that listens: audio goes in as it is spoken, words, pauses and times come out."""
+"""The WebSocket for recognition: audio goes in as it is spoken, words, pauses and times come out."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from protocols.kyutai import messages
-from protocols.kyutai.connection import GOING_AWAY, Closing, client_address, close, closing_for
+from protocols.kyutai.connection import GOING_AWAY, NORMAL, closing_for
 from protocols.kyutai.messages import (
     FRAME_SAMPLES,
     SAMPLE_RATE,
     Audio,
-    BadMessage,
     Init,
     Marker,
     OggOpus,
     read_recognition_message,
 )
-from protocols.kyutai.meter import Meter
-from protocols.kyutai.query import BadQuery, read_language
+from protocols.kyutai.metrics import KyutaiMetrics
+from protocols.kyutai.query import read_language
+from protocols.shared.connection import client_address, close
+from protocols.shared.errors import BadMessage
 from protocols.shared.tasks import run_until_first
 from speech.audio.decoding import STREAM_POOL, run_in_pool
 from speech.audio.ogg_opus import OggOpusDecoder
@@ -37,100 +38,107 @@ from speech.types import Samples
 PROTOCOL = "kyutai-asr"
 
 IDLE_TIMEOUT_S = 120.0
-"""How long a client may send nothing at all; moshi-server waits as long."""
+"""Seconds without any message after which a client is disconnected, as by moshi-server."""
 
 DECODE_IN_THREAD_BYTES = 2**16
-"""Bytes of samples that are unpacked in a thread, as Ogg Opus always is: so nobody waits for it."""
+"""Longer messages are unpacked in a thread, as Ogg Opus always is: they would block the event loop."""
 
 
 async def serve_recognition(
-    websocket: WebSocket, service: SpeechService, meter: Meter, idle_timeout_s: float = IDLE_TIMEOUT_S
+    websocket: WebSocket,
+    service: SpeechService,
+    metrics: KyutaiMetrics,
+    idle_timeout_s: float = IDLE_TIMEOUT_S,
 ) -> None:
-    """Serve one client of ``/api/asr-streaming``, who may send nothing for ``silent_s`` seconds."""
+    """Serve one client of ``/api/asr-streaming``; it is closed after ``idle_timeout_s`` without a message."""
     try:
         language = read_language(websocket.query_params)
-    except BadQuery as error:
+    except BadMessage as error:
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))
         return
     await websocket.accept()
 
-    def opened() -> RecognitionSession:
+    def open_session() -> RecognitionSession:
         return service.open_recognition(
             protocol=PROTOCOL, client=client_address(websocket), sample_rate=SAMPLE_RATE, language=language
         )
 
-    connection = _Connection(websocket, opened, meter, idle_timeout_s)
+    connection = _RecognitionConnection(websocket, open_session, metrics, idle_timeout_s)
     try:
         await connection.run()
     finally:
         if connection.admitted:
-            meter.recognition_closed(connection.steps)
+            metrics.recognition_closed(connection.steps)
 
 
-class _Connection:
-    """One client."""
+class _RecognitionConnection:
+    """One client.
+
+    open_session: called at first, and again after each ``Init`` of the client.
+    """
 
     def __init__(
         self,
         websocket: WebSocket,
-        opened: Callable[[], RecognitionSession],
-        meter: Meter,
-        silent_s: float,
+        open_session: Callable[[], RecognitionSession],
+        metrics: KyutaiMetrics,
+        idle_timeout_s: float,
     ) -> None:
-        """opened: opens a session, at first and after each ``Init`` of the client."""
         self._websocket = websocket
-        self._open = opened
+        self._open_session = open_session
         self._session: RecognitionSession | None = None
-        self._meter = meter
-        self._silent_s = silent_s
-        # Whether an Init waits for another session, and when there is one that takes audio.
-        self._begins_anew = False
-        self._begun = asyncio.Event()
+        self._metrics = metrics
+        self._idle_timeout_s = idle_timeout_s
+        # Whether an Init waits for a new session, and whether there is a session that takes audio.
+        self._restarting = False
+        self._session_ready = asyncio.Event()
         self._opus: OggOpusDecoder | None = None
-        # Samples that were fed up to a message, and when it came; of those that are not heard yet.
+        # For audio that is not recognized yet: samples fed up to a message, and when that came.
         self._arrivals: deque[tuple[int, float]] = deque()
         self._fed = 0
         self.steps = 0
+        """Steps sent so far."""
         self.admitted = False
-        """Whether there was a place for the client."""
+        """True once a session could be opened."""
 
     async def run(self) -> None:
-        """Serve until the client goes, or something breaks that no message explains."""
+        """Serve until the client disconnects."""
         try:
             await run_until_first(
-                self._read(), self._tell(), name="kyutai listening", ignore=WebSocketDisconnect
+                self._read(), self._recognize(), name="kyutai listening", ignore=WebSocketDisconnect
             )
         except (BadMessage, SpeechError) as error:
-            # An Error behind Ready would break the clients there are: only the close tells why.
-            await close(self._websocket, closing_for(error))
+            # An Error behind Ready would break existing clients: only the close gives the reason.
+            closing = closing_for(error)
+            await close(self._websocket, closing.code, closing.reason)
 
     async def _read(self) -> None:
-        """Take what the client sends, until it goes. Raises BadMessage and InvalidRequest."""
+        """Handle the client's messages until it disconnects. Raises BadMessage and InvalidRequest."""
         now = asyncio.get_running_loop().time
-        due = now() + self._silent_s
+        deadline = now() + self._idle_timeout_s
         while True:
             try:
-                async with asyncio.timeout_at(due):
+                async with asyncio.timeout_at(deadline):
                     received = await self._websocket.receive()
             except TimeoutError:
-                await close(self._websocket, Closing(reason=f"nothing came for {self._silent_s:g} s"))
+                await close(self._websocket, NORMAL, f"nothing came for {self._idle_timeout_s:g} s")
                 return
             if received["type"] == "websocket.disconnect":
                 return
             if (packed := received.get("bytes")) is not None:
-                await self._take(packed)
-                due = now() + self._silent_s
+                await self._handle(packed)
+                deadline = now() + self._idle_timeout_s
 
-    async def _take(self, packed: bytes) -> None:
-        await self._begun.wait()
+    async def _handle(self, packed: bytes) -> None:
+        await self._session_ready.wait()
         session = self._session
         assert session is not None
         message = read_recognition_message(packed)
         match message:
             case Init():
                 self._opus = None
-                self._begins_anew = True
-                self._begun.clear()
+                self._restarting = True
+                self._session_ready.clear()
                 session.cancel()
             case Marker():
                 await session.mark(message.id)
@@ -151,33 +159,33 @@ class _Connection:
             self._arrivals.append((self._fed, time.perf_counter()))
             await session.feed(samples)
 
-    async def _tell(self) -> None:
-        """Send what is heard; after an ``Init`` of the client, anew. Raises SpeechError."""
-        while self._session is None or self._begins_anew:
-            async with self._opened() as session, aclosing(session.events()) as events:
+    async def _recognize(self) -> None:
+        """Send what is recognized, in a new session after each ``Init``. Raises SpeechError."""
+        while self._session is None or self._restarting:
+            async with self._admitted_session() as session, aclosing(session.events()) as events:
                 self._session = session
-                self._begins_anew = False
+                self._restarting = False
                 self._arrivals.clear()
                 self._fed = 0
                 await self._websocket.send_bytes(messages.ready())
-                self._begun.set()
+                self._session_ready.set()
                 async for event in events:
-                    if self._begins_anew:
+                    if self._restarting:
                         break
                     await self._send(event, session)
-        await close(self._websocket, Closing(GOING_AWAY, "the server is stopping"))
+        await close(self._websocket, GOING_AWAY, "the server is stopping")
 
     @asynccontextmanager
-    async def _opened(self) -> AsyncIterator[RecognitionSession]:
+    async def _admitted_session(self) -> AsyncIterator[RecognitionSession]:
         try:
-            opened = self._open()
+            opened = self._open_session()
         except SpeechError as error:
             if not self.admitted:
                 await self._websocket.send_bytes(messages.error(closing_for(error).reason))
             raise
         if not self.admitted:
             self.admitted = True
-            self._meter.recognition_opened()
+            self._metrics.recognition_opened()
         async with opened as session:
             yield session
 
@@ -191,13 +199,12 @@ class _Connection:
                 await send(messages.marker(event.number))
             case Step():
                 self.steps += 1
-                self._meter.frame_recognized(
-                    time.perf_counter() - self._arrived((event.index + 1) * FRAME_SAMPLES)
-                )
+                arrived_at = self._arrived_at((event.index + 1) * FRAME_SAMPLES)
+                self._metrics.frame_recognized(time.perf_counter() - arrived_at)
                 await send(messages.step(event.index, event.pause_probabilities, session.backlog_samples))
 
-    def _arrived(self, sample: int) -> float:
-        """When the audio up to a sample had come; what came before is forgotten."""
+    def _arrived_at(self, sample: int) -> float:
+        """Return when the audio up to a sample had arrived; forget the arrivals before it."""
         while len(self._arrivals) > 1 and self._arrivals[0][0] < sample:
             self._arrivals.popleft()
         return self._arrivals[0][1]

@@ -1,4 +1,4 @@
-"""The WebSocket that speaks: words go in as they are written, frames and the words' times come out."""
+"""The WebSocket for speech: words go in as they are written, audio frames and the words' times come out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from protocols.kyutai import voice_payload
-from protocols.kyutai.connection import Closing, client_address, close, closing_for
-from protocols.kyutai.messages import BadMessage, Eos, SpeechMessage, Text, Voice, read_speech_message
-from protocols.kyutai.meter import Meter
+from protocols.kyutai.connection import Closing, closing_for
+from protocols.kyutai.messages import Eos, SpeechMessage, Text, Voice, read_speech_message
+from protocols.kyutai.metrics import KyutaiMetrics
 from protocols.kyutai.output import Frames, OutputEncoder
-from protocols.kyutai.query import BadQuery, read_speech_query
+from protocols.kyutai.query import read_speech_query
 from protocols.kyutai.text_input import TextFeeder
 from protocols.shared.client_languages import accept_languages
+from protocols.shared.connection import client_address, close
+from protocols.shared.errors import BadMessage
+from protocols.shared.idle_flush import IdleFlush
 from protocols.shared.tasks import run_until_first
 from speech.errors import InvalidRequest, SpeechError
 from speech.service import SpeechService
@@ -29,14 +32,16 @@ log = logging.getLogger(__name__)
 PROTOCOL = "kyutai"
 
 IDLE_FLUSH_S = 0.9
-"""How long the next word is waited for before those that are there are spoken to their end."""
+"""Seconds to wait for the next word before the words so far are spoken to their end."""
 
 
-async def serve_speech(websocket: WebSocket, service: SpeechService, meter: Meter, idle_s: float) -> None:
-    """Serve one client of ``/api/tts_streaming``, who may wait ``idle_s`` seconds with its text."""
+async def serve_speech(
+    websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics, idle_s: float
+) -> None:
+    """Serve one client of ``/api/tts_streaming``; its text ends after ``idle_s`` seconds without a word."""
     try:
         query = read_speech_query(websocket.query_params, service)
-    except BadQuery as error:
+    except BadMessage as error:
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))
         return
     await websocket.accept()
@@ -47,28 +52,28 @@ async def serve_speech(websocket: WebSocket, service: SpeechService, meter: Mete
     except SpeechError as error:
         await _refuse(websocket, output, error)
         return
-    meter.speech_opened()
+    metrics.speech_opened()
     feeder = TextFeeder(session, service.limits.max_text)
-    connection = _Connection(websocket, session, feeder, output, query.max_frames, meter, idle_s)
+    connection = _SpeechConnection(websocket, session, feeder, output, query.max_frames, metrics, idle_s)
     try:
         async with session:
             await connection.run()
     finally:
-        meter.speech_closed(connection.frames)
+        metrics.speech_closed(connection.frames)
 
 
 async def _refuse(websocket: WebSocket, output: OutputEncoder, error: SpeechError) -> None:
-    ending = closing_for(error)
+    closing = closing_for(error)
     try:
-        if message := output.error(ending.reason):
+        if message := output.error(closing.reason):
             await websocket.send_bytes(message)
     except WebSocketDisconnect:
         return
-    await close(websocket, ending)
+    await close(websocket, closing.code, closing.reason)
 
 
-class _Connection:
-    """One client. What was fed is spoken also where what came behind it is wrong."""
+class _SpeechConnection:
+    """One client. Text that was accepted is spoken even if a later message is wrong."""
 
     def __init__(
         self,
@@ -76,25 +81,29 @@ class _Connection:
         session: SpeechSession,
         feeder: TextFeeder,
         output: OutputEncoder,
-        most_frames: int | None,
-        meter: Meter,
+        max_frames: int | None,
+        metrics: KyutaiMetrics,
         idle_s: float,
     ) -> None:
         self._websocket = websocket
         self._session = session
         self._feeder = feeder
         self._output = output
-        self._most_frames = most_frames
-        self._meter = meter
+        self._max_frames = max_frames
+        self._metrics = metrics
         self._idle_s = idle_s
+        # The field that named the voice, for errors about it.
         self._voice_field = "voice"
+        # Whether the session takes no more text.
         self._finished = False
-        self._ending = Closing()
+        self._closing = Closing()
+        # When the last text came, or the last frames were sent.
         self._since = time.perf_counter()
         self.frames = 0
+        """Frames sent so far."""
 
     async def run(self) -> None:
-        """Serve until all is spoken, the client goes, or something breaks that no message explains."""
+        """Serve until everything is spoken or the client disconnects."""
         try:
             for message in self._output.start_messages():
                 await self._send(message)
@@ -105,52 +114,60 @@ class _Connection:
             return
 
     async def _read(self) -> None:
-        """Take what the client sends, until it goes."""
+        """Handle the client's messages until it disconnects."""
+        idle_flush = IdleFlush(IDLE_FLUSH_S)
+        try:
+            await self._read_messages(idle_flush)
+        finally:
+            idle_flush.cancel()
+
+    async def _read_messages(self, idle_flush: IdleFlush) -> None:
         now = asyncio.get_running_loop().time
-        unsaid, due = False, now() + self._idle_s
+        deadline = now() + self._idle_s
         while True:
             try:
-                async with asyncio.timeout_at(None if self._finished else due):
+                async with asyncio.timeout_at(None if self._finished else deadline):
                     received = await self._websocket.receive()
             except TimeoutError:
-                if unsaid:
-                    self._meter.idle_flushed()
-                    self._session.flush()
-                    unsaid, due = False, now() + self._idle_s
-                else:
-                    self._end(Closing(reason=f"no text came for {self._idle_s:g} s"))
+                self._end(Closing(reason=f"no text came for {self._idle_s:g} s"))
                 continue
             if received["type"] == "websocket.disconnect":
                 return
             raw = received.get("text")
             try:
-                # Only words put off what is waited for.
-                if self._take(read_speech_message(raw if raw is not None else received["bytes"])):
-                    unsaid, due = True, now() + IDLE_FLUSH_S
+                # Only words put off the deadlines, not empty text.
+                if self._handle(read_speech_message(raw if raw is not None else received["bytes"])):
+                    idle_flush.restart(self._flush)
+                    deadline = now() + IDLE_FLUSH_S + self._idle_s
             except (BadMessage, InvalidRequest) as error:
                 self._end(closing_for(error))
 
-    def _take(self, message: SpeechMessage) -> bool:
-        """Do what a message asks for; whether there are new words, which may not be the last."""
+    def _flush(self) -> None:
+        if not self._finished:
+            self._metrics.idle_flushed()
+            self._session.flush()
+
+    def _handle(self, message: SpeechMessage) -> bool:
+        """Handle a message; return whether it brought words, behind which more may come."""
         if isinstance(message, Eos):
             self._end(Closing())
         elif isinstance(message, Text):
             return self._feed(message.text)
         elif not self._feeder.has_text and not self._finished:
-            self._sound_like(message)
+            self._use_voice(message)
         return False
 
-    def _sound_like(self, voice: Voice) -> None:
-        """Speak like a voice that this server made; who would speak anyway does for any other."""
+    def _use_voice(self, voice: Voice) -> None:
+        """Speak with a voice of this server's ``/api/voice``; embeddings from elsewhere are ignored."""
         embeddings = voice_payload.unpack(voice.embeddings)
         if embeddings is None:
-            log.info("a voice that another server made, or another version: it is passed over")
+            log.info("ignored a voice that another server, or another version of this one, has made")
         elif embeddings:
             self._voice_field = "embeddings"
             self._session.use_embeddings(embeddings)
 
     def _feed(self, text: str) -> bool:
-        if self._ending.reason:
+        if self._closing.reason:
             return False
         if self._finished:
             if text.strip():
@@ -159,16 +176,16 @@ class _Connection:
         self._since = time.perf_counter()
         return self._feeder.feed(text)
 
-    def _end(self, ending: Closing) -> None:
-        """No more text is taken; the first ending that has something to complain of stands."""
-        if not self._ending.reason:
-            self._ending = ending
+    def _end(self, closing: Closing) -> None:
+        """End the text. The connection closes with the first ``closing`` that has a reason."""
+        if not self._closing.reason:
+            self._closing = closing
         if not self._finished:
             self._finished = True
             self._session.finish()
 
     async def _speak(self) -> None:
-        """Send what is spoken, and close."""
+        """Send the speech, and close."""
         frames = Frames()
         try:
             async for chunk in self._session:
@@ -178,25 +195,25 @@ class _Connection:
             else:
                 await self._send_frames(frames.finish())
         except SpeechError as error:
-            self._ending = closing_for(error, self._voice_field)
-        if self._ending.reason:
-            await self._send(self._output.error(self._ending.reason))
+            self._closing = closing_for(error, self._voice_field)
+        if self._closing.reason:
+            await self._send(self._output.error(self._closing.reason))
         for message in self._output.end_messages():
             await self._send(message)
-        await close(self._websocket, self._ending)
+        await close(self._websocket, self._closing.code, self._closing.reason)
 
     async def _send_words(self, chunk: SpeechChunk) -> None:
         for word in self._feeder.aligner.align(chunk.spans):
             await self._send(self._output.word(word))
 
     async def _send_frames(self, frames: list[Samples]) -> bool:
-        """Send frames; False once there were as many as the client wanted at most."""
+        """Send frames; return False once ``max_frames`` were sent."""
         if frames:
             now = time.perf_counter()
-            self._meter.frames_spoken(len(frames), now - self._since)
+            self._metrics.frames_spoken(len(frames), now - self._since)
             self._since = now
         for frame in frames:
-            if self._most_frames is not None and self.frames >= self._most_frames:
+            if self._max_frames is not None and self.frames >= self._max_frames:
                 return False
             self.frames += 1
             await self._send(self._output.frame(frame))

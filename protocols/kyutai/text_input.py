@@ -1,28 +1,31 @@
-"""A client's text, fed to a session: its words, and the rests between them."""
+"""Feeds a client's text to its session: words, and the pauses of ``<break>`` tags."""
 
 from __future__ import annotations
 
-from protocols.kyutai.messages import BadMessage
 from protocols.kyutai.words import MAX_BREAK_TAG_LENGTH, WordAligner, split_text
+from protocols.shared.errors import BadMessage
 from speech.errors import TextTooLong
 from speech.session.session import SpeechSession
 from speech.text.markup.tags import MAX_BREAKS, MAX_TOTAL_BREAKS_S
 
 
 class TextFeeder:
-    """Feeds one session; ``times`` tells when each word is spoken, ``begun`` whether there were any."""
+    """Feeds one session, and times its words.
+
+    max_text: characters that the session accepts; a longer text is refused before it is split.
+    """
 
     def __init__(self, session: SpeechSession, max_text: int) -> None:
-        """max_text: characters that the session takes, so that nothing longer is even looked at."""
         self._session = session
         self._max_text = max_text
         self._breaks = 0
         self._breaks_s = 0.0
         self.aligner = WordAligner()
         self.has_text = False
+        """True once any word was fed."""
 
     def feed(self, text: str) -> bool:
-        """Feed what a ``Text`` says; whether it ends in a word. Raises BadMessage and TextTooLong."""
+        """Feed a text; return whether it ends in a word. Raises BadMessage and TextTooLong."""
         if len(text) > self._max_text + MAX_BREAKS * MAX_BREAK_TAG_LENGTH:
             raise TextTooLong(self._max_text)
         line = ""

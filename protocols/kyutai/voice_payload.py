@@ -1,11 +1,12 @@
-"""A voice in the numbers of a ``Voice`` message: what ``/api/voice`` answers and the socket takes back.
+"""Speaker embeddings packed into the numbers of a ``Voice`` message.
 
-moshi-server's encoder was never published, so that nobody can make the numbers it makes. These are a
-container in their shape, [1, 512, 125]: each number carries 16 bits as a fraction of 32,768, which single
-and double floats hold exactly, so that it survives a client which reads the numbers and writes them anew.
+``/api/voice`` returns such a message, and a client sends it on the speech WebSocket. moshi-server's encoder
+was never published, so its numbers cannot be computed. These are a container of the same shape,
+[1, 512, 125]: each number carries 16 bits as a fraction of 32,768, which single and double floats hold
+exactly, so that it survives a client that decodes and encodes the message.
 
 The bits, as little-endian bytes: 8 of ``MAGIC``, 2 of ``VERSION``, 4 of the content's length, 16 of its
-digest (BLAKE2b), the content, zeros. The content is MessagePack: what each engine took from the recording.
+digest (BLAKE2b), the content, zeros. The content is MessagePack: the embedding of each engine.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from protocols.kyutai.messages import EMBEDDING_CHANNELS
 from speech.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
 
 MAX_RECORDING_S = 10.0
-"""How much of a recording is listened to: 125 frames of 80 ms."""
+"""Seconds of a recording that are used: 125 frames of 80 ms."""
 
 FRAMES = 125
 VERSION = 1
 MAGIC = b"kanitts\0"
 
 MAX_EMBEDDINGS = 7
-"""Engines that one container has room for, however long their embeddings are."""
+"""Embeddings that fit into one container, however long they are."""
 
 _SCALE = 32_768
 _BYTES = 2 * EMBEDDING_CHANNELS * FRAMES
@@ -40,8 +41,8 @@ _Language = Annotated[str, msgspec.Meta(min_length=2, max_length=8)]
 _Cosine = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
-    """An embedding; values: single floats, little-endian; similarity: before, now, measured."""
+class _PackedEmbedding(msgspec.Struct, frozen=True, array_like=True):
+    """An embedding; values: single floats, little-endian; similarity: (before, now, measured) by language."""
 
     engine: _Name
     model: _Name
@@ -49,13 +50,13 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     similarity: Annotated[dict[_Language, tuple[_Cosine, _Cosine, bool]], msgspec.Meta(max_length=64)]
 
 
-_Content = Annotated[list[_Kept], msgspec.Meta(max_length=MAX_EMBEDDINGS)]
+_Content = Annotated[list[_PackedEmbedding], msgspec.Meta(max_length=MAX_EMBEDDINGS)]
 _decode = msgspec.msgpack.Decoder(_Content).decode
 
 
 def pack(embeddings: Iterable[Embedding]) -> Samples:
-    """The numbers [1, 512, 125], float32 in [-1, 1), of at most ``MAX_EMBEDDINGS`` embeddings."""
-    content = msgspec.msgpack.encode([_kept(embedding) for embedding in embeddings])
+    """Pack at most ``MAX_EMBEDDINGS`` embeddings into numbers [1, 512, 125], float32 in [-1, 1)."""
+    content = msgspec.msgpack.encode([_packed(embedding) for embedding in embeddings])
     head = _HEAD.pack(MAGIC, VERSION, len(content), _digest(content))
     words = np.frombuffer((head + content).ljust(_BYTES, b"\0"), "<i2")
     values: Samples = (words.astype(np.float32) / np.float32(_SCALE)).reshape(1, EMBEDDING_CHANNELS, FRAMES)
@@ -63,10 +64,10 @@ def pack(embeddings: Iterable[Embedding]) -> Samples:
 
 
 def unpack(values: Samples) -> tuple[Embedding, ...] | None:
-    """The embeddings in numbers [1, 512, T]; None if this server's container is not in them, whole.
+    """Unpack the embeddings from numbers [1, 512, T]; None unless they are an intact container.
 
-    Another maker's voice is not, nor one that another version of this server wrote. What the numbers of an
-    embedding mean is for its engine to check.
+    Voices of other software, or of another version of this server, are none. Each engine checks the values
+    of its own embedding.
     """
     if values.shape != (1, EMBEDDING_CHANNELS, FRAMES):
         return None
@@ -80,9 +81,9 @@ def unpack(values: Samples) -> tuple[Embedding, ...] | None:
     if (magic, version) != (MAGIC, VERSION) or any(rest) or _digest(content) != digest:
         return None
     try:
-        return tuple(_embedding(kept) for kept in _decode(content))
+        return tuple(_embedding(each) for each in _decode(content))
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
-        # Its digest is right: somebody made it by hand.
+        # The digest is right: the container was crafted by hand.
         return None
 
 
@@ -90,23 +91,25 @@ def _digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def _kept(embedding: Embedding) -> _Kept:
+def _packed(embedding: Embedding) -> _PackedEmbedding:
     similarity = {
         language: (_cosine(known.before), _cosine(known.now), known.measured)
         for language, known in sorted(embedding.similarity.items())
     }
-    return _Kept(embedding.engine, embedding.model, embedding.values.astype("<f4").tobytes(), similarity)
+    return _PackedEmbedding(
+        embedding.engine, embedding.model, embedding.values.astype("<f4").tobytes(), similarity
+    )
 
 
 def _cosine(computed: float) -> float:
-    """As it is but for a rounding error beyond 1, which ``read`` would not take."""
+    """Clip a rounding error beyond ±1, which ``unpack`` would refuse."""
     return min(max(float(computed), -1.0), 1.0)
 
 
-def _embedding(kept: _Kept) -> Embedding:
-    """Raises ValueError for values that are no finite numbers."""
-    values = np.frombuffer(kept.values, "<f4").astype(np.float32)
+def _embedding(packed: _PackedEmbedding) -> Embedding:
+    """Unpack one embedding. Raises ValueError if its values are not finite."""
+    values = np.frombuffer(packed.values, "<f4").astype(np.float32)
     if not np.isfinite(values).all():
-        raise ValueError("values that are no finite numbers")
-    similarity = {language: Similarity(*known) for language, known in kept.similarity.items()}
-    return Embedding(kept.engine, kept.model, values, similarity)
+        raise ValueError("the values are not finite")
+    similarity = {language: Similarity(*known) for language, known in packed.similarity.items()}
+    return Embedding(packed.engine, packed.model, values, similarity)

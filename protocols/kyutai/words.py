@@ -1,4 +1,4 @@
-"""A client's words: as they are echoed, and when each is spoken."""
+"""Splits a client's text into words and breaks, and times the words by the session's spans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from speech.text.markup.tags import break_seconds
 from speech.types import Span
 
 MAX_BREAK_TAG_LENGTH = 40
-"""Characters that a rest is written in, at most."""
+"""Characters of a ``<break>`` tag."""
 
 FRAME_RATE = 12.5
 
@@ -25,7 +25,7 @@ _CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A rest that the client asks for, in seconds; ``echo`` is the word that is told for it."""
+    """A pause of ``seconds`` that the client asked for; ``echo``: the word that is sent back for it."""
 
     seconds: float
     echo: str
@@ -33,7 +33,7 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class EchoedWord:
-    """A word as the client is told of it, and which characters of the text fed to the session it is."""
+    """A word as it is sent back, and its characters [start, end) of the text fed to the session."""
 
     text: str
     start: int
@@ -42,7 +42,7 @@ class EchoedWord:
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word, and when it is spoken, in seconds of output audio."""
+    """A word and its times in seconds of output audio."""
 
     text: str
     start_s: float
@@ -50,46 +50,46 @@ class TimedWord:
 
 
 def split_text(text: str) -> list[str | Break]:
-    """What a ``Text`` asks for, in order: words to speak, as they are written, and rests.
+    """Split a client's text into words, as they are written, and breaks.
 
-    The newlines behind a word, two at most, are kept with it: lists and paragraphs are told by them.
+    A word keeps the newlines behind it, two at most: the core recognises lists and paragraphs by them.
     """
     found: list[str | Break] = []
     for index, piece in enumerate(_BREAK.split(text)):
         if index % 2 == 0:
             found.extend(word + "\n" * min(space.count("\n"), 2) for word, space in _WORD.findall(piece))
-        elif (rest := _rest(piece)) is not None:
-            found.append(rest)
+        elif (pause := _break(piece)) is not None:
+            found.append(pause)
     return found
 
 
-def _rest(attributes: str) -> Break | None:
+def _break(attributes: str) -> Break | None:
     seconds = break_seconds(attributes)
     if not seconds:
         return None
-    # A break lasts whole frames, at least one, as it does there.
+    # Whole frames, at least one, as in moshi-server.
     return Break(max(1, int(seconds * FRAME_RATE)) / FRAME_RATE, f'<break time="{seconds:.2f}s">')
 
 
 class WordAligner:
-    """Takes the words that are fed to a session and its spans; tells when each word is spoken.
+    """Times the words that are fed to a session, by the session's spans.
 
-    Every word is told once, in order, and times never run backwards.
+    Every word is returned once, in order, and times never run backwards.
     """
 
     def __init__(self) -> None:
         self._fed = 0
         self._words: deque[EchoedWord | Break] = deque()
         self._start_s: float | None = None
-        self._told_s = 0.0
+        self._last_start_s = 0.0
 
     def add(self, word: str | Break) -> str:
-        """Remember a word, or a rest; the text that is to be fed to the session for it."""
+        """Add a word or a break; return the text to feed to the session for it."""
         if isinstance(word, Break):
             self._words.append(word)
             return ""
         for piece in _PIECE.finditer(word):
-            # Its marks are not spoken: the word lasts from its first letter to its last.
+            # Punctuation is not spoken: the word lasts from its first letter to its last.
             core = _CORE.search(piece.group())
             first, last = core.span() if core else (0, len(piece.group()))
             start, end = self._fed + piece.start() + first, self._fed + piece.start() + last
@@ -101,15 +101,15 @@ class WordAligner:
         return fed
 
     def align(self, spans: Iterable[Span]) -> list[TimedWord]:
-        """The words that are known now, from the next spans of the session."""
-        told: list[TimedWord] = []
+        """Return the words that the next spans of the session complete."""
+        timed: list[TimedWord] = []
         for span in spans:
             while self._words:
                 word = self._words[0]
                 if isinstance(word, Break):
                     if span.start != span.end:
                         break
-                    told.append(self._tell(word.echo, span.start_s, span.end_s))
+                    timed.append(self._take(word.echo, span.start_s, span.end_s))
                     break
                 if word.start >= span.end:
                     break
@@ -117,18 +117,18 @@ class WordAligner:
                     self._start_s = _at(span, word.start)
                 if word.end > span.end:
                     break
-                told.append(self._tell(word.text, self._start_s, _at(span, word.end)))
-        return told
+                timed.append(self._take(word.text, self._start_s, _at(span, word.end)))
+        return timed
 
-    def _tell(self, text: str, start_s: float, stop_s: float) -> TimedWord:
+    def _take(self, text: str, start_s: float, stop_s: float) -> TimedWord:
         self._words.popleft()
         self._start_s = None
-        start_s = max(start_s, self._told_s)
-        self._told_s = start_s
+        start_s = max(start_s, self._last_start_s)
+        self._last_start_s = start_s
         return TimedWord(text, start_s, max(stop_s, start_s))
 
 
 def _at(span: Span, character: int) -> float:
-    """When a span comes to a character: it takes as long for each."""
+    """Return the time of a character in a span, all of whose characters last equally long."""
     share = (min(max(character, span.start), span.end) - span.start) / (span.end - span.start)
     return span.start_s + share * (span.end_s - span.start_s)

@@ -1,1 +1,1 @@
-"""Parts that several protocols use; none of them belongs to one."""
+"""Parts that several protocols use, and the contract between a protocol and the server."""

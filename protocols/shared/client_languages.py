@@ -1,4 +1,4 @@
-"""The languages that a client says it speaks, in its order: of use where a text does not tell its own."""
+"""The languages a client prefers, for texts whose own language is unclear."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from speech.errors import UnsupportedLanguage
 from speech.text.languages import resolve
 
 LANGUAGES_FIELD = "languages"
-"""The name of the field in the protocols that have one."""
+"""Name of the field in the messages of Kani and VoxCPM."""
 
 MAX_LANGUAGES = 20
-"""Languages that are taken at most."""
+"""Languages accepted of one client."""
 
 MAX_TAG_LENGTH = 35
 """Characters of a tag (BCP 47, section 4.4.1)."""
 
 MAX_HEADER_LENGTH = 1000
-"""Characters of an ``Accept-Language`` that are looked at; browsers send some 100."""
+"""Characters of an ``Accept-Language`` that are read; browsers send some 100."""
 
 
 def accept_languages(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The tags (BCP 47) of ``Accept-Language``, likeliest first; empty without the header, or for ``*``.
+    """Return the tags (BCP 47) of ``Accept-Language``, best first; empty without the header, or for ``*``.
 
-    What cannot be read, or is no known language, is passed over: a browser writes the header, not its user.
+    Parts that are malformed or name no known language are skipped: the header is a browser's, not a user's.
     """
     header = headers.get("accept-language", "")[:MAX_HEADER_LENGTH]
     ranked = [_ranked(part) for part in header.split(",")]
@@ -33,7 +33,7 @@ def accept_languages(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _ranked(part: str) -> tuple[str, float]:
-    """A language of the header and its quality; 0 for what cannot be read."""
+    """Parse one part of the header: a language and its quality, 0 if malformed."""
     tag, *parameters = (piece.strip() for piece in part.split(";"))
     for parameter in parameters:
         name, _, value = parameter.partition("=")
@@ -57,7 +57,7 @@ def languages_error(given: Any) -> str | None:
 
 
 def known_languages(tags: Sequence[str]) -> tuple[str, ...]:
-    """Those of ``tags`` that are known, each once, as BCP 47 writes them; ``MOST`` at most."""
+    """Return the known languages among ``tags``, each once, in BCP 47 form; ``MAX_LANGUAGES`` at most."""
     known: dict[str, None] = {}
     for tag in tags[:MAX_LANGUAGES]:
         if len(tag) > MAX_TAG_LENGTH:

@@ -1,4 +1,4 @@
-"""What an answer tells of how its speech sounds like a recording, for every dialect that tells it."""
+"""The fields by which answers report how closely their speech matches a recording."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from speech.session.session import SpeechSession
 NEAREST_VOICE_NOTE = (
     "This is as near as the built-in voices come to the recording: near it, not the same voice."
 )
-"""What a client is told for whom the nearest voice speaks."""
+"""Explains to clients what ``cloning`` "nearest voice" means."""
 
 
 def cloning_fields(session: SpeechSession) -> dict[str, Any]:
-    """``cloning``; where the engine only comes near ``similarity``, to three digits, and ``cloning_note``.
+    """Return ``cloning``, and for a nearest voice ``similarity`` (three decimals) and ``cloning_note``.
 
-    Known from the first chunk on.
+    Valid from the session's first chunk on.
     """
-    told: dict[str, Any] = {"cloning": session.cloning_kind}
+    fields: dict[str, Any] = {"cloning": session.cloning_kind}
     if (similarity := session.similarity) is not None:
-        told["similarity"] = {
+        fields["similarity"] = {
             "before": round(similarity.before, 3),
             "now": round(similarity.now, 3),
             "measured": similarity.measured,
         }
     if session.cloning_kind == "nearest voice":
-        told["cloning_note"] = NEAREST_VOICE_NOTE
-    return told
+        fields["cloning_note"] = NEAREST_VOICE_NOTE
+    return fields

@@ -1,4 +1,4 @@
-"""HTTP clients that leave before their answer, for every dialect."""
+"""Cancels the work for an HTTP request whose client disconnects."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ T = TypeVar("T")
 
 
 async def cancel_on_disconnect(request: Request, coroutine: Coroutine[None, None, T], *, name: str) -> T:
-    """What ``work`` returns; it is cancelled if the client of a request, whose body was read, leaves first.
+    """Return the result of ``coroutine``, or cancel it when the client of ``request`` disconnects.
 
-    name: of its task. Raises ClientDisconnect then, and what ``work`` raises.
+    The body of ``request`` has to be read before. name: of the tasks. Raises ClientDisconnect, and whatever
+    ``coroutine`` raises.
     """
     results: list[T] = []
 
-    async def done() -> None:
+    async def work() -> None:
         results.append(await coroutine)
 
-    async def gone() -> None:
+    async def wait_for_disconnect() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    await run_until_first(done(), gone(), name=name)
+    await run_until_first(work(), wait_for_disconnect(), name=name)
     if not results:
         raise ClientDisconnect
     return results[0]

@@ -1,4 +1,4 @@
-"""JSON that clients send: read as it comes, but never so much of it that everybody else has to wait."""
+"""Parses clients' JSON, refusing input that would block the event loop for long."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any, NoReturn
 
 MAX_VALUES = 100_000
-"""JSON with more values than this is refused unread: parsing it would hold up everybody."""
+"""JSON with more values is refused before it is parsed: parsing it would block the event loop."""
 
 
 class TooManyValues(ValueError):
@@ -17,10 +17,10 @@ class TooManyValues(ValueError):
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """The object that ``text`` is. Raises TooManyValues, and ValueError for what is no JSON object.
+    """Parse a JSON object. Raises TooManyValues, and ValueError if ``text`` is no JSON object.
 
-    Python's own parser is used because it takes half a surrogate pair, which JavaScript sends when a
-    text was cut inside an emoji.
+    Uses Python's own parser, which accepts half a surrogate pair: JavaScript sends one when a text was cut
+    inside an emoji.
     """
     if len(text) > MAX_VALUES and sum(map(text.count, "[{,")) > MAX_VALUES:
         raise TooManyValues

@@ -1,4 +1,4 @@
-"""How much memory answers that are sent whole may take, all clients' together."""
+"""A memory budget that all clients of a protocol share, for answers that are sent in one piece."""
 
 from __future__ import annotations
 
@@ -9,39 +9,45 @@ from speech.errors import Busy
 
 
 class MemoryBudget:
-    """``limit`` bytes, of which each holder takes as it needs.
+    """``limit`` bytes, reserved piece by piece.
 
-    instead: what a client can do when none are left, for the sentence that refuses it.
+    alternative: for the error message, what a client can do when the budget is spent. Not thread-safe: use
+    it on the event loop alone.
     """
 
     def __init__(self, limit: int, *, alternative: str) -> None:
         self._left = limit
-        self._instead = alternative
+        self.alternative = alternative
 
     @contextmanager
     def reservation(self) -> Iterator[Reservation]:
-        """A share of it, given back however one leaves."""
-        share = Reservation(self)
+        """Open a reservation, at first of no bytes; all of it is given back at the end of the context."""
+        reservation = Reservation(self)
         try:
-            yield share
+            yield reservation
         finally:
-            self._left += share.size
+            self._left += reservation.size
 
     def take(self, size: int) -> None:
-        """Take so many bytes. Raises Busy where they are not left."""
+        """Take ``size`` bytes out of the budget. Raises Busy if fewer are left."""
         if size > self._left:
-            raise Busy(f"too much speech waits to be sent whole: {self._instead}, or try again later")
+            raise Busy(f"too much speech waits to be sent whole: {self.alternative}, or try again later")
         self._left -= size
 
 
 class Reservation:
-    """What one holder has of a budget: ``size`` bytes."""
+    """The bytes of a budget that one answer holds: ``size`` so far."""
 
     def __init__(self, budget: MemoryBudget) -> None:
         self._budget = budget
         self.size = 0
 
+    @property
+    def alternative(self) -> str:
+        """The budget's alternative for clients whose answer is too large."""
+        return self._budget.alternative
+
     def grow(self, size: int) -> None:
-        """Take so many bytes more. Raises Busy where they are not left."""
+        """Reserve ``size`` bytes more. Raises Busy if the budget has fewer left."""
         self._budget.take(size)
         self.size += size

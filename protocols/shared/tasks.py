@@ -1,4 +1,4 @@
-"""Tasks that live and end together: reading from a client and answering it, say."""
+"""Runs coroutines that live and end together, such as reading from a client and answering it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from collections.abc import Coroutine
 async def run_until_first(
     *works: Coroutine[None, None, None], name: str, ignore: type[Exception] | None = None
 ) -> None:
-    """Run all until one ends, then stop the others, and return when nothing of them is left.
+    """Run all coroutines until one ends, cancel the others, and return once every task has ended.
 
-    name: of the tasks. Raises what the first of them raised that raised anything; errors of the type
-    ``quietly`` only end it.
+    name: of the tasks. Raises the first of their errors that is not of type ``ignore``.
     """
     tasks = [asyncio.create_task(work, name=name) for work in works]
     try:
@@ -21,13 +20,13 @@ async def run_until_first(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-    # Each is asked, or asyncio would log those that nobody looked at.
+    # Retrieve every exception: asyncio logs those that are never retrieved.
     errors = [task.exception() for task in tasks if not task.cancelled()]
     error = next((one for one in errors if one is not None and not isinstance(one, ignore or ())), None)
     if error is not None:
         try:
             raise error
         finally:
-            # Its traceback holds this frame, and this frame would hold it: a cycle, with all that the
-            # works held, until somebody looks for garbage.
+            # The traceback refers to this frame, and this frame to the error: a reference cycle that would
+            # keep everything the coroutines held until the next garbage collection.
             del error, errors, tasks

@@ -1,8 +1,8 @@
-"""VoxCPM's protocol: a WebSocket on ``/tts``, and what its page asks for by HTTP.
+"""VoxCPM's protocol: a WebSocket on ``/tts``, and the HTTP calls of the VoxCPM server's page.
 
-``messages``, ``params`` and ``frames`` are the wire format without a socket; ``connection`` is one
-client, ``speaking`` one of its requests; ``http`` the rest, ``remote_recordings`` and ``voice_folder``
-where recordings come from.
+``messages``, ``params`` and ``frames`` are the wire format without a socket; ``connection`` serves one
+client, ``request`` one of its requests; ``http`` serves the rest; recordings come from ``remote_recordings``
+and ``voice_folder``.
 """
 
 from __future__ import annotations
@@ -11,33 +11,47 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from protocols.shared.memory_budget import MemoryBudget
+from protocols.shared.protocol import CompatPort, Context, Protocol
+from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
 from protocols.voxcpm.connection import serve
 from protocols.voxcpm.http import http_routes
-from protocols.voxcpm.meter import Meter
+from protocols.voxcpm.metrics import VoxCPMMetrics
 from protocols.voxcpm.remote_recordings import RemoteRecordings
-from protocols.voxcpm.request import MAX_WHOLE_ANSWER_BYTES, SharedState
+from protocols.voxcpm.request import SharedState
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import VoiceFolder
-from speech.service import SpeechService
 
-__all__ = ["PATH", "Meter", "VoxCPMSettings", "routes"]
+__all__ = ["VoxCPMSettings", "protocol"]
 
 PATH = "/tts"
+MAX_MESSAGE_BYTES = 1 << 20
+"""Limit of the VoxCPM server on a message of its WebSocket."""
 
 
-def routes(service: SpeechService, settings: VoxCPMSettings, meter: Meter) -> list[BaseRoute]:
-    """The protocol's routes, spoken by ``service``."""
+def protocol(settings: VoxCPMSettings) -> Protocol:
+    """Return the protocol, with the VoxCPM server's ports and limit on messages."""
+    return Protocol(
+        lambda context: _routes(context, settings),
+        ports=(
+            CompatPort("voxcpm_port", "ws", "VoxCPM", PATH),
+            CompatPort("voxcpm_page_port", "http", "VoxCPM's page"),
+        ),
+        max_message={PATH: MAX_MESSAGE_BYTES},
+    )
+
+
+def _routes(context: Context, settings: VoxCPMSettings) -> list[BaseRoute]:
     folder = VoiceFolder(settings.voice_dir)
-    house = SharedState(
-        service,
+    shared = SharedState(
+        context.service,
         settings,
-        meter,
+        VoxCPMMetrics(context.registry),
         folder,
         RemoteRecordings(settings.recording_hosts),
         MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use mode 'streaming'"),
     )
 
-    async def speaking(websocket: WebSocket) -> None:
-        await serve(websocket, house)
+    async def speech(websocket: WebSocket) -> None:
+        await serve(websocket, shared)
 
-    return [WebSocketRoute(PATH, speaking), *http_routes(service, settings, folder)]
+    return [WebSocketRoute(PATH, speech), *http_routes(context.service, settings, folder)]

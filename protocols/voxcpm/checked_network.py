@@ -1,4 +1,4 @@
-"""Connections for an HTTP client that may not go where it likes, to hosts that may mean ill."""
+"""Network backend of an HTTP client for untrusted hosts: pinned addresses, bounded input."""
 
 # ruff: noqa: ASYNC109 - the signatures are httpcore's
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Any
 import httpcore
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Bytes of an answer before its body, at most."""
+"""Bytes of an answer before its body."""
 
-_AT_ONCE = 4096
+_READ_BYTES = 4096
 _CONNECT_S = 3.0
-_MAX_TRIED = 3
+_MAX_ADDRESSES = 3
 
 
 class PinnedAddresses(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that were looked at, at least one, and to nothing else."""
+    """Connects to the given addresses only, at least one, whatever host is asked for."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
-        self._addresses = addresses[:_MAX_TRIED]
+        self._addresses = addresses[:_MAX_ADDRESSES]
         self._tcp = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -33,7 +33,7 @@ class PinnedAddresses(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> BoundedStream:
-        """A connection to the first address that takes one. Raises ConnectError or ConnectTimeout."""
+        """Connect to the first address that accepts. Raises ConnectError or ConnectTimeout."""
         *others, last = self._addresses
         for address in others:
             try:
@@ -44,9 +44,9 @@ class PinnedAddresses(httpcore.AsyncNetworkBackend):
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """A connection of which no more than ``left`` bytes are read, a few at a time.
+    """A connection of which at most ``bytes_left`` bytes are read, a few at a time.
 
-    A head without end, or a body in chunks of one byte, costs its reader time that others need.
+    An endless head, or a body in chunks of one byte, would keep the event loop busy.
     """
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, left: int) -> None:
@@ -54,17 +54,17 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         self.bytes_left = left
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Some bytes, none at the end. Raises ReadError beyond ``left``."""
-        # Data that TLS has at hand comes without waiting: everybody else has a turn in between.
+        """Read some bytes, none at the end. Raises ReadError beyond ``bytes_left``."""
+        # Data that TLS has buffered is read without waiting: yield to the event loop in between.
         await asyncio.sleep(0)
-        data = await self._stream.read(min(max_bytes, _AT_ONCE), timeout)
+        data = await self._stream.read(min(max_bytes, _READ_BYTES), timeout)
         self.bytes_left -= len(data)
         if self.bytes_left < 0:
             raise httpcore.ReadError("too many bytes")
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of it."""
+        """Write all of ``buffer``."""
         await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:
@@ -74,11 +74,11 @@ class BoundedStream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> BoundedStream:
-        """The same connection, encrypted, once the host has shown that it is ``server_hostname``."""
+        """Return the connection encrypted, its certificate checked for ``server_hostname``."""
         return BoundedStream(
             await self._stream.start_tls(ssl_context, server_hostname, timeout), self.bytes_left
         )
 
     def get_extra_info(self, info: str) -> Any:
-        """What is known of the connection."""
+        """Return a property of the connection."""
         return self._stream.get_extra_info(info)

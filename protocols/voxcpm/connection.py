@@ -1,4 +1,4 @@
-"""VoxCPM's protocol on its WebSocket: requests are spoken side by side, told apart by their ids."""
+"""VoxCPM's protocol on its WebSocket: requests run concurrently, told apart by their ids."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections import OrderedDict
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from protocols.shared.client_languages import accept_languages
+from protocols.shared.connection import client_address
 from protocols.voxcpm import messages
 from protocols.voxcpm.messages import (
-    BadMessage,
     Cancel,
     Failure,
     Ping,
+    RejectedMessage,
     TtsRequest,
     complete,
     validation_failure,
@@ -25,46 +26,47 @@ from protocols.voxcpm.request import ConnectionContext, RequestRunner, SharedSta
 from speech import request_ids
 
 MAX_REQUESTS = 256
-"""Requests of one connection under way at once."""
+"""Concurrent requests of one connection."""
 
 MAX_REQUEST_BYTES = 16 * 2**20
-"""How much the messages of those may weigh together."""
+"""Bytes of the messages of those requests together."""
 
 MAX_HEAVY_REQUESTS = 4
-"""How many of those may hold a recording or a whole answer in memory; others wait for their turn."""
+"""Requests of one connection that hold a recording or a whole answer in memory; others wait."""
 
 MAX_ENDED_IDS = 256
-"""Of how many requests that are over a connection knows that there were such."""
+"""Ids of ended requests that a connection remembers: to cancel one is no error."""
 
 MAX_TIMEOUT_S = 3600.0
+"""Longest timeout that a client may ask for."""
 
 SUBPROTOCOLS = ("voxcpm-tts-v1", "voxcpm-tts")
-"""Those that are answered, in order of preference; a key that comes as another one is not repeated."""
+"""Subprotocols by preference. Any other is not echoed: it may be a key."""
 
 
-async def serve(websocket: WebSocket, house: SharedState) -> None:
+async def serve(websocket: WebSocket, shared: SharedState) -> None:
     """Serve one client of ``/tts``."""
     offered = websocket.scope["subprotocols"]
     await websocket.accept(next((name for name in SUBPROTOCOLS if name in offered), None))
-    house.meter.connected()
+    shared.metrics.connected()
     try:
-        await VoxCPMConnection(websocket, house).run()
+        await VoxCPMConnection(websocket, shared).run()
     finally:
-        house.meter.disconnected()
+        shared.metrics.disconnected()
 
 
 class _Request:
-    """A request under way."""
+    """A request that has not ended."""
 
     def __init__(self, params: Params, size: int) -> None:
         self.params = params
-        self.size = size
+        self.size = size  # bytes of its message
         self.since = time.perf_counter()
         self.cancelled = False
         self.running: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
-        """End it, unless that was asked for before; one that has not begun yet will see it."""
+        """Cancel the request once; one that does not run yet checks ``cancelled`` when it starts."""
         if not self.cancelled:
             self.cancelled = True
             if self.running is not None:
@@ -74,27 +76,27 @@ class _Request:
 class VoxCPMConnection:
     """One client. Every request gets one last message: ``complete`` or ``error``."""
 
-    def __init__(self, websocket: WebSocket, house: SharedState) -> None:
+    def __init__(self, websocket: WebSocket, shared: SharedState) -> None:
         self._websocket = websocket
-        self._house = house
-        # In turn, so that each stream gets its share of a slow line, and no more than a message of it waits.
-        self._writing = asyncio.Lock()
+        self._shared = shared
+        # A fair lock: each stream gets its share of a slow line, and at most one message waits on the line.
+        self._send_lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._requests: dict[str, _Request] = {}
-        self._under_way = 0
-        self._bytes = 0
-        self._gone = False
-        self._over: OrderedDict[bytes, None] = OrderedDict()
+        self._unanswered = 0
+        self._unanswered_bytes = 0
+        self._disconnected = False
+        self._ended_ids: OrderedDict[bytes, None] = OrderedDict()
         self._last_id: str | None = None
         self._count = 0
 
     async def run(self) -> None:
-        """Serve until the client goes, or something breaks that no message explains."""
-        # It holds this connection, so this connection does not hold it: what a request that was broken
-        # off had in memory is freed at once.
-        visit = ConnectionContext(
-            self._house,
-            self._websocket.client.host if self._websocket.client else "",
+        """Serve until the client disconnects."""
+        # The context refers to this connection, so this connection must not refer to the context: without a
+        # cycle the memory of broken-off requests is freed at once.
+        context = ConnectionContext(
+            self._shared,
+            client_address(self._websocket),
             _timeout_s(self._websocket),
             accept_languages(self._websocket.headers),
             asyncio.Semaphore(MAX_HEAVY_REQUESTS),
@@ -102,13 +104,13 @@ class VoxCPMConnection:
         )
         try:
             async with asyncio.TaskGroup() as group:
-                await self._read(group, visit)
+                await self._read(group, context)
                 for task in self._tasks:
                     task.cancel()
         except* WebSocketDisconnect:
             pass
 
-    async def _read(self, group: asyncio.TaskGroup, visit: ConnectionContext) -> None:
+    async def _read(self, group: asyncio.TaskGroup, context: ConnectionContext) -> None:
         while True:
             received = await self._websocket.receive()
             if received["type"] == "websocket.disconnect":
@@ -117,99 +119,101 @@ class VoxCPMConnection:
             try:
                 if raw is None:
                     sentence = "Binary messages from client are not supported"
-                    raise BadMessage(Failure("UNSUPPORTED_FORMAT", sentence))
+                    raise RejectedMessage(Failure("UNSUPPORTED_FORMAT", sentence))
                 match messages.read(raw):
                     case Ping(timestamp):
                         await self._send(messages.pong(timestamp))
                     case Cancel(request_id):
                         self._cancel(request_id)
                     case TtsRequest() as request:
-                        self._begin(request, len(raw), group, visit)
-            except BadMessage as error:
-                about = error.request_id if error.request_id is not None else self._last_id
-                await self._fail(about, error.failure)
+                        self._start(request, len(raw), group, context)
+            except RejectedMessage as error:
+                failed_id = error.request_id if error.request_id is not None else self._last_id
+                await self._fail(failed_id, error.failure)
 
     def _cancel(self, request_id: str) -> None:
-        """End a request; nothing is answered for one that is over."""
+        """Cancel a request, unless it has ended. Raises RejectedMessage for an unknown id."""
         if request_id in self._requests:
             self._requests[request_id].cancel()
-        elif _digest(request_id) not in self._over:
-            raise BadMessage(Failure("REQUEST_NOT_FOUND", "Request not found"), request_id)
+        elif _digest(request_id) not in self._ended_ids:
+            raise RejectedMessage(Failure("REQUEST_NOT_FOUND", "Request not found"), request_id)
 
-    def _begin(
-        self, request: TtsRequest, size: int, group: asyncio.TaskGroup, visit: ConnectionContext
+    def _start(
+        self, request: TtsRequest, size: int, group: asyncio.TaskGroup, context: ConnectionContext
     ) -> None:
-        """Speak a request beside the others. Raises BadMessage."""
-        name = request.request_id
-        if name in self._requests:
-            raise BadMessage(validation_failure({"request_id": "is that of a request under way"}), name)
-        self._last_id = name
-        self._remember(name)
-        params = read_params(request.params, self._house.settings.max_text, name)
-        if self._under_way >= MAX_REQUESTS or self._bytes + size > MAX_REQUEST_BYTES:
+        """Start a request. Raises RejectedMessage."""
+        request_id = request.request_id
+        if request_id in self._requests:
+            failure = validation_failure({"request_id": "is that of a request under way"})
+            raise RejectedMessage(failure, request_id)
+        self._last_id = request_id
+        self._remember(request_id)
+        params = read_params(request.params, self._shared.settings.max_text, request_id)
+        if self._unanswered >= MAX_REQUESTS or self._unanswered_bytes + size > MAX_REQUEST_BYTES:
             limit = f"{MAX_REQUESTS}, and {MAX_REQUEST_BYTES // 2**20} MiB in all"
             sentence = f"too many requests on this connection (at most {limit}), please try again later"
-            raise BadMessage(Failure("QUEUE_FULL", sentence), name)
+            raise RejectedMessage(Failure("QUEUE_FULL", sentence), request_id)
         self._count += 1
-        under_way = self._requests[name] = _Request(params, size)
-        self._under_way += 1
-        self._bytes += size
+        running = self._requests[request_id] = _Request(params, size)
+        self._unanswered += 1
+        self._unanswered_bytes += size
         with request_ids.bind(f"{request_ids.current()}-{self._count}"):
-            task = group.create_task(self._answer(name, under_way, visit), name="voxcpm request")
+            task = group.create_task(self._answer(request_id, running, context), name="voxcpm request")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, name: str, request: _Request, visit: ConnectionContext) -> None:
-        """Speak one request, and send its last message, from where on nothing can cancel it.
+    async def _answer(self, request_id: str, request: _Request, context: ConnectionContext) -> None:
+        """Run one request and send its last message; while that is sent it can no longer be cancelled.
 
-        It counts as under way until that message is on its way: a client that does not read gets no more.
+        The request counts towards the limits until that message is sent: a client that does not read cannot
+        start more.
         """
-        meter, mode = self._house.meter, request.params.mode
+        metrics, mode = self._shared.metrics, request.params.mode
         status = "cancelled"
 
-        async def finish(ending: str, last: str) -> None:
+        async def finish(how: str, last: str) -> None:
             nonlocal status
-            status = ending
-            self._end(name)
+            status = how
+            self._end(request_id)
             await self._send(last)
 
-        utterance = RequestRunner(visit, name, request.params, finish)
-        meter.request_queued()
+        runner = RequestRunner(context, request_id, request.params, finish)
+        metrics.request_queued()
         try:
             request.running = asyncio.current_task()
             if request.cancelled:
                 raise asyncio.CancelledError
-            await utterance.run()
+            await runner.run()
         except asyncio.CancelledError:
-            if not request.cancelled or self._requests.get(name) is not request:
+            if not request.cancelled or self._requests.get(request_id) is not request:
                 raise
-            await finish("cancelled", complete(name, {"cancelled": True}))
+            await finish("cancelled", complete(request_id, {"cancelled": True}))
         finally:
-            # A task that was cancelled keeps its error, that its frames, and those this request.
+            # A cycle: a cancelled task keeps its error, that its frames, and those this request.
             request.running = None
-            self._under_way -= 1
-            self._bytes -= request.size
-            meter.request_ended(mode, status, time.perf_counter() - request.since, utterance.started)
+            self._unanswered -= 1
+            self._unanswered_bytes -= request.size
+            metrics.request_ended(mode, status, time.perf_counter() - request.since, runner.started)
 
-    def _end(self, name: str) -> None:
-        """A request is over: its id may be used again."""
-        del self._requests[name]
-        self._remember(name)
+    def _end(self, request_id: str) -> None:
+        """Free the id of a request that has ended."""
+        del self._requests[request_id]
+        self._remember(request_id)
 
-    def _remember(self, name: str) -> None:
-        digest = _digest(name)
-        self._over.pop(digest, None)
-        self._over[digest] = None
-        while len(self._over) > MAX_ENDED_IDS:
-            self._over.popitem(last=False)
+    def _remember(self, request_id: str) -> None:
+        digest = _digest(request_id)
+        self._ended_ids.pop(digest, None)
+        self._ended_ids[digest] = None
+        while len(self._ended_ids) > MAX_ENDED_IDS:
+            self._ended_ids.popitem(last=False)
 
-    async def _fail(self, about: str | None, failure: Failure) -> None:
-        self._house.meter.error_sent(failure.code)
-        await self._send(messages.error(about, failure))
+    async def _fail(self, request_id: str | None, failure: Failure) -> None:
+        self._shared.metrics.error_sent(failure.code)
+        await self._send(messages.error(request_id, failure))
 
     async def _send(self, message: str | bytes) -> None:
-        async with self._writing:
-            if self._gone:
+        async with self._send_lock:
+            if self._disconnected:
                 raise WebSocketDisconnect
             try:
                 if isinstance(message, str):
@@ -217,8 +221,8 @@ class VoxCPMConnection:
                 else:
                     await self._websocket.send_bytes(message)
             except WebSocketDisconnect:
-                # Starlette complains of the next who tries.
-                self._gone = True
+                # Starlette raises a RuntimeError for the next send.
+                self._disconnected = True
                 raise
 
 
@@ -227,7 +231,7 @@ def _digest(request_id: str) -> bytes:
 
 
 def _timeout_s(websocket: WebSocket) -> float | None:
-    """How long the client would wait for a request, if it says so in a way that makes sense."""
+    """Return the client's timeout for a request, if its header is a number within limits."""
     try:
         seconds = float(websocket.headers.get("x-request-timeout", ""))
     except ValueError:

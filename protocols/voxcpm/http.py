@@ -1,4 +1,4 @@
-"""What VoxCPM's page asks for by HTTP: where to connect, and which voices there are."""
+"""HTTP endpoints of VoxCPM's page: where to connect, the list of voices, and their samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
+from protocols.shared.errors import BadMessage
 from protocols.voxcpm.params import RANGES
 from protocols.voxcpm.request import PROTOCOL
 from protocols.voxcpm.settings import VoxCPMSettings
@@ -35,7 +37,7 @@ from speech.service import SpeechService
 from speech.types import SpeechRequest, Voice
 
 MAX_QUERY_LENGTH = 200
-"""Characters of a category or of what is searched for."""
+"""Characters of a category or of a search."""
 
 DEFAULT_PARAMS = {
     "mode": "streaming",
@@ -47,19 +49,15 @@ DEFAULT_PARAMS = {
     "retry_badcase_max_times": 3,
     "retry_badcase_ratio_threshold": 6.0,
 }
-_PIECE = 256 * 1024
-_FRESH = {"cache-control": "no-cache"}
-_KEPT = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
+_PIECE_BYTES = 256 * 1024
+_NO_CACHE = {"cache-control": "no-cache"}
+_CACHED = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
 
-Answer = Callable[[Request], Awaitable[Response]]
-
-
-class BadQuery(Exception):
-    """A query that cannot be answered; the sentence is the client's."""
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceFolder) -> list[BaseRoute]:
-    """The routes. Errors are ``{"error": …}`` with 400, 404, 429, 500, 503 or 504."""
+    """Return the routes. Errors are ``{"error": …}`` with 400, 404, 429, 500, 503 or 504."""
 
     def voices() -> dict[str, ListedVoice]:
         return list_voices(service.catalogue, folder)
@@ -77,9 +75,9 @@ def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceF
 
     async def stats(request: Request) -> Response:
         counts = _counts(await asyncio.to_thread(voices))
-        facts = {"total_voices": counts.total(), "total_categories": len(counts), "initialized": True}
-        # The original's documentation and its code have a name each.
-        return _json(facts | dict.fromkeys(("voices_per_category", "voices_by_category"), counts))
+        fields = {"total_voices": counts.total(), "total_categories": len(counts), "initialized": True}
+        # One name is that of the original's documentation, the other that of its code.
+        return _json(fields | dict.fromkeys(("voices_per_category", "voices_by_category"), counts))
 
     async def audio(request: Request) -> Response:
         voice = (await asyncio.to_thread(voices)).get(request.path_params["voice_id"])
@@ -87,11 +85,13 @@ def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceF
             return _error(404, "Voice not found")
         if isinstance(voice.source, FolderVoice):
             file = await asyncio.to_thread(folder.open, voice.source)
-            return _File(file, voice.source.media_type)
-        said = await cancel_on_disconnect(
-            request, _say(service, voice.source, voice.sample_text, _host(request)), name="voice sample"
+            return _FileResponse(file, voice.source.media_type)
+        wav_file = await cancel_on_disconnect(
+            request,
+            _speak(service, voice.source, voice.sample_text, client_address(request)),
+            name="voice sample",
         )
-        return Response(said, media_type="audio/wav", headers=_KEPT)
+        return Response(wav_file, media_type="audio/wav", headers=_CACHED)
 
     return [
         Route("/api/config", _endpoint(config), methods=["GET"]),
@@ -102,13 +102,13 @@ def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceF
     ]
 
 
-def _endpoint(answer: Answer) -> Answer:
-    """``answer``, whose errors become a status and a sentence."""
+def _endpoint(answer: Endpoint) -> Endpoint:
+    """Wrap an endpoint, turning its errors into a status and a sentence."""
 
     async def handle(request: Request) -> Response:
         try:
             return await answer(request)
-        except BadQuery as error:
+        except BadMessage as error:
             return _error(400, str(error))
         except SpeechError as error:
             return _error(_status(error), str(error))
@@ -132,9 +132,9 @@ def _status(error: SpeechError) -> int:
 
 
 def _config(request: Request, max_text: int) -> dict[str, Any]:
-    """Both the keys that the original's documentation has and those of its code.
+    """Return the config, under the names of the original's documentation and of its code.
 
-    The address is the one that the request came to: every port of this server speaks on ``/tts``.
+    The address is that of the request: every port of this server has ``/tts``.
     """
     forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
     scheme = "wss" if forwarded.partition(",")[0].strip().lower() in ("https", "wss") else "ws"
@@ -152,16 +152,16 @@ def _config(request: Request, max_text: int) -> dict[str, Any]:
 
 
 def _listed(voices: dict[str, ListedVoice], category: str, search: str) -> dict[str, Any]:
-    """By category; what is searched for comes as one list. ``total`` counts all voices there are."""
-    wanted = [
+    """Return the voices by category, or for a search as one list. ``total`` counts all voices."""
+    matching = [
         voice
         for voice in voices.values()
         if category in ("", voice.category) and voice.matches(search.casefold())
     ]
     if search:
-        return {"voices": [voice.row() for voice in wanted], "total": len(voices)}
+        return {"voices": [voice.row() for voice in matching], "total": len(voices)}
     by_category: dict[str, list[dict[str, Any]]] = {}
-    for voice in wanted:
+    for voice in matching:
         by_category.setdefault(voice.category, []).append(voice.row())
     return {"voices": by_category, "total": len(voices)}
 
@@ -173,12 +173,12 @@ def _counts(voices: dict[str, ListedVoice]) -> Counter[str]:
 def _query(request: Request, name: str) -> str:
     value = request.query_params.get(name, "").strip()
     if len(value) > MAX_QUERY_LENGTH:
-        raise BadQuery(f"{name}: too long (at most {MAX_QUERY_LENGTH} characters)")
+        raise BadMessage(f"{name}: too long (at most {MAX_QUERY_LENGTH} characters)")
     return value
 
 
-async def _say(service: SpeechService, voice: Voice, text: str, client: str) -> bytes:
-    """``text`` by ``voice``, as a WAV file. Raises SpeechError."""
+async def _speak(service: SpeechService, voice: Voice, text: str, client: str) -> bytes:
+    """Return ``text`` spoken by ``voice``, a WAV file. Raises SpeechError."""
     request = SpeechRequest(voice=voice.id, language=voice.language or None)
     session = service.open(
         request, protocol=PROTOCOL, client=client, fallback_language="en", low_latency=False
@@ -190,11 +190,11 @@ async def _say(service: SpeechService, voice: Voice, text: str, client: str) -> 
         return wav(samples, session.resolved_voice.engine.info.sample_rate)
 
 
-class _File(StreamingResponse):
-    """A file, sent as fast as it is taken, and closed whatever happens."""
+class _FileResponse(StreamingResponse):
+    """A file, read as fast as it is sent, and closed at the end."""
 
     def __init__(self, file: BinaryIO, media_type: str) -> None:
-        super().__init__(_pieces(file), media_type=media_type, headers=_KEPT)
+        super().__init__(_pieces(file), media_type=media_type, headers=_CACHED)
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -203,16 +203,12 @@ class _File(StreamingResponse):
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(file.read, _PIECE):
+    while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
         yield piece
 
 
-def _host(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 def _json(content: Any) -> Response:
-    return Response(msgspec.json.encode(content), media_type="application/json", headers=_FRESH)
+    return Response(msgspec.json.encode(content), media_type="application/json", headers=_NO_CACHE)
 
 
 def _error(status: int, reason: str) -> Response:

@@ -1,6 +1,6 @@
-"""The JSON messages of VoxCPM's protocol: read, told apart and written without a socket.
+"""JSON messages of VoxCPM's protocol: parsed, validated and written without a socket.
 
-The form is that of the original's PROTOCOL.md (justa-cai/listenai-server, folder tts).
+The format is that of the original's PROTOCOL.md (justa-cai/listenai-server, folder tts).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocols.shared.errors import BadMessage
 from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import (
     Busy,
@@ -30,25 +31,22 @@ MAX_ID_LENGTH = 200
 
 MAX_TIMESTAMP = 2**63 - 1
 
-_LONGEST_ECHO = 40
+_MAX_ECHOED = 40
 
 _FIELDS = {"voice": "voice_id", "duration_s": "duration"}
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a client is told when something goes wrong: one of the protocol's codes, a sentence, details."""
+    """An error as it is sent: one of the protocol's codes, a sentence, details."""
 
     code: str
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-class BadMessage(Exception):
-    """A message that cannot be done.
-
-    request_id: the message's own, if it has one that can be read.
-    """
+class RejectedMessage(BadMessage):
+    """A message that is answered with ``failure``; request_id: the message's own, if it is readable."""
 
     def __init__(self, failure: Failure, request_id: str | None = None) -> None:
         super().__init__(failure.message)
@@ -58,7 +56,7 @@ class BadMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TtsRequest:
-    """``tts_request``; params: as they came."""
+    """``tts_request``; params: as they came, not validated."""
 
     request_id: str
     params: Mapping[str, Any]
@@ -66,14 +64,14 @@ class TtsRequest:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """``cancel``: end a request under way."""
+    """``cancel``: cancel a running request."""
 
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """``ping``; timestamp: the client's, or now in seconds."""
+    """``ping``; timestamp: the client's, or the current time in seconds."""
 
     timestamp: float
 
@@ -82,34 +80,36 @@ ClientMessage = TtsRequest | Cancel | Ping
 
 
 def read(message: str) -> ClientMessage:
-    """A client's message. Raises BadMessage."""
+    """Parse a client's message. Raises RejectedMessage."""
     parsed = _parsed(message)
     match parsed.get("type"):
         case "tts_request":
             if "params" not in parsed and "data" in parsed:
                 reason = 'is required (a request with "data" is Kani\'s, whose path is /)'
-                raise BadMessage(validation_failure({"params": reason}), _readable_id(parsed))
+                raise RejectedMessage(validation_failure({"params": reason}), _readable_id(parsed))
             params = parsed.get("params")
             if params is not None and not isinstance(params, dict):
-                raise BadMessage(validation_failure({"params": "must be an object"}), _readable_id(parsed))
+                raise RejectedMessage(
+                    validation_failure({"params": "must be an object"}), _readable_id(parsed)
+                )
             return TtsRequest(_request_id(parsed), params or {})
         case "cancel":
             return Cancel(_request_id(parsed))
         case "ping":
             return Ping(_timestamp(parsed))
         case other:
-            kind = "not a string" if isinstance(other, dict | list) else str(other)[:_LONGEST_ECHO]
+            kind = "not a string" if isinstance(other, dict | list) else str(other)[:_MAX_ECHOED]
             failure = Failure("UNKNOWN_MESSAGE_TYPE", f"Unknown message type: {kind}")
-            raise BadMessage(failure, _readable_id(parsed))
+            raise RejectedMessage(failure, _readable_id(parsed))
 
 
 def _parsed(message: str) -> dict[str, Any]:
     try:
         return parse_object(message)
     except TooManyValues as error:
-        raise BadMessage(Failure("INVALID_JSON", str(error))) from error
+        raise RejectedMessage(Failure("INVALID_JSON", str(error))) from error
     except ValueError as error:
-        raise BadMessage(Failure("INVALID_JSON", "Invalid JSON format")) from error
+        raise RejectedMessage(Failure("INVALID_JSON", "Invalid JSON format")) from error
 
 
 def _readable_id(parsed: Mapping[str, Any]) -> str | None:
@@ -130,7 +130,7 @@ def _request_id(parsed: Mapping[str, Any]) -> str:
             reason = f"too long (max {MAX_ID_LENGTH} characters)"
         case _:
             reason = "must be a string"
-    raise BadMessage(validation_failure({"request_id": reason}))
+    raise RejectedMessage(validation_failure({"request_id": reason}))
 
 
 def _timestamp(parsed: Mapping[str, Any]) -> float:
@@ -139,21 +139,21 @@ def _timestamp(parsed: Mapping[str, Any]) -> float:
         return int(time.time())
     endless = isinstance(given, float) and not math.isfinite(given)
     if isinstance(given, bool) or not isinstance(given, int | float) or endless:
-        raise BadMessage(validation_failure({"timestamp": "must be a number"}))
+        raise RejectedMessage(validation_failure({"timestamp": "must be a number"}))
     if abs(given) > MAX_TIMESTAMP:
         limits = f"{-MAX_TIMESTAMP} and {MAX_TIMESTAMP}"
-        raise BadMessage(validation_failure({"timestamp": f"must be between {limits}"}))
+        raise RejectedMessage(validation_failure({"timestamp": f"must be between {limits}"}))
     return given
 
 
 def validation_failure(errors: Mapping[str, str], code: str = "INVALID_PARAMS") -> Failure:
-    """What is told of parameters that are wrong: a reason by each one's name."""
+    """Return the failure of invalid parameters; errors: the reason by the parameter's name."""
     reasons = ", ".join(f"{name}: {reason}" for name, reason in errors.items())
     return Failure(code, f"Validation failed: {reasons}", {"errors": dict(errors)})
 
 
 def failure_for(error: SpeechError, recording_param: str = "reference") -> Failure:
-    """What is told of an error of the core; recording: the parameter that the reference came from."""
+    """Return the failure of an error of the core; recording_param: the parameter that named the recording."""
     match error:
         case RateLimited():
             return Failure("RATE_LIMITED", str(error), {"limit": error.limit, "window": "60s"})
@@ -176,28 +176,28 @@ def failure_for(error: SpeechError, recording_param: str = "reference") -> Failu
 
 
 def _message(kind: str, **fields: Any) -> str:
-    # ASCII alone: half a surrogate pair, which a client may have sent, comes back as it came.
+    # ASCII alone: half a surrogate pair of the client's is sent back as it came.
     return json.dumps({"type": kind, **fields}, separators=(",", ":"))
 
 
 def progress(request_id: str, state: str, fraction: float, message: str, **more: int) -> str:
-    """How far a request is; share: 0 to 1, to a hundredth."""
+    """Encode the progress of a request; fraction: 0 to 1, rounded to 0.01."""
     return _message(
         "progress", request_id=request_id, state=state, progress=round(fraction, 2), message=message, **more
     )
 
 
 def complete(request_id: str, result: Mapping[str, Any]) -> str:
-    """The end of a request."""
+    """Encode the end of a request."""
     return _message("complete", request_id=request_id, result=result)
 
 
 def error(request_id: str | None, failure: Failure) -> str:
-    """The end of a request that failed, or of a message that was none; None where there was no request."""
-    told = {"code": failure.code, "message": failure.message, "details": failure.details}
-    return _message("error", request_id=request_id, error=told)
+    """Encode a failure; request_id: None if it belongs to no request."""
+    fields = {"code": failure.code, "message": failure.message, "details": failure.details}
+    return _message("error", request_id=request_id, error=fields)
 
 
 def pong(timestamp: float) -> str:
-    """The answer to a ping: its timestamp, and this machine's time in whole seconds."""
+    """Encode the answer to a ping: its timestamp, and the server's time in whole seconds."""
     return _message("pong", timestamp=timestamp, server_time=int(time.time()))

@@ -1,4 +1,4 @@
-"""The parameters of a request: their types, ranges, and the reasons that clients know."""
+"""Parameters of a request: types, ranges, and the error sentences of the protocol."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols.shared.client_languages import LANGUAGES_FIELD, known_languages, languages_error
-from protocols.voxcpm.messages import BadMessage, validation_failure
+from protocols.voxcpm.messages import RejectedMessage, validation_failure
 from speech.text import languages
 from speech.types import OptionValue, Recording, Sampling, SpeechRequest
 
@@ -23,10 +23,10 @@ MAX_NAME_LENGTH = 200
 
 MAX_UNUSED_NAMES = 32
 MAX_UNUSED_LENGTH = 64
-"""How many of a client's own parameters an answer names at most, and how much of each name."""
+"""Unknown parameters that an answer names, and characters of each name."""
 
 Check = Callable[[Any], str | None]
-"""What is wrong with a value that is not null; None is nothing."""
+"""Returns the error in a value other than null, or None."""
 
 
 def _string(longest: int | None) -> Check:
@@ -41,7 +41,7 @@ def _string(longest: int | None) -> Check:
 
 
 def _number(low: float | None = None, high: float | None = None, *, whole: bool = False) -> Check:
-    """low, high: both or neither, where the core knows the range."""
+    """low, high: the range; neither, if the core checks it."""
 
     def check(value: Any) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
@@ -74,14 +74,14 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "retry_badcase_max_times": (0, 10),
     "retry_badcase_ratio_threshold": (1.0, 20.0),
 }
-"""Those of VoxCPM's own numbers, both ends included; whole ones where both ends are."""
+"""Ranges of VoxCPM's own numbers, ends included; a range of integers is for an integer."""
 
 OPTIONS: Mapping[str, Check] = {
     "prompt_text": _string(None),
     **dict.fromkeys(("denoise", "retry_badcase"), _boolean),
     **{name: _number(*ends, whole=isinstance(ends[0], int)) for name, ends in RANGES.items()},
 }
-"""What only some engines know."""
+"""Parameters that only some engines use."""
 
 _OTHERS: Mapping[str, Check] = {
     "mode": _mode,
@@ -98,34 +98,29 @@ _OTHERS: Mapping[str, Check] = {
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """What a request asks for; ``None`` is "not given".
-
-    voice: a voice's id, of this server or of its voice folder; prompt_wav_url, prompt_wav_path: at most
-    one of them; duration: seconds of all the speech; unknown: names of parameters that mean nothing here,
-    bounded.
-    """
+    """Validated parameters; None is "not given"."""
 
     text: str
     mode: str
-    voice: str | None
+    voice: str | None  # an id of this server's, or of its voice folder
     prompt_wav_url: str | None
-    prompt_wav_path: str | None
+    prompt_wav_path: str | None  # not together with prompt_wav_url
     language: str | None
     languages: tuple[str, ...]
     emotion: str | None
     emotion_strength: float | None
     speed: float | None
-    duration: float | None
+    duration: float | None  # seconds of the whole speech
     lexicon: Mapping[str, str]
     normalize: bool
     seed: int | None
     options: Mapping[str, OptionValue]
-    unknown: tuple[str, ...]
+    unknown: tuple[str, ...]  # names of parameters without a meaning here, bounded
 
     def to_request(self, voice: str | None, reference: Recording | None, prompt_text: str) -> SpeechRequest:
-        """The core's request; prompt_text: what is said in the reference, where the client tells nothing.
+        """Convert to the core's request. Raises UnsupportedLanguage.
 
-        Raises UnsupportedLanguage for a language that nobody knows.
+        prompt_text: transcript of the reference, used if the client has given none.
         """
         options = {"prompt_text": prompt_text, **self.options} if prompt_text else self.options
         return SpeechRequest(
@@ -145,9 +140,9 @@ class Params:
 
 
 def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Params:
-    """Check every parameter, ``null`` the same as left out; text: at most ``max_text`` characters.
+    """Validate the parameters, ``null`` the same as left out; max_text: characters of the text.
 
-    Raises BadMessage with all that is wrong.
+    Raises RejectedMessage, which lists all errors.
     """
     known = {"text", *OPTIONS, *_OTHERS}
     params = {name: value for name, value in given.items() if name in known and value is not None}
@@ -158,11 +153,11 @@ def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Par
         if name in params and (wrong := check(params[name])) is not None:
             errors[name] = wrong
     if not errors:
-        errors = _contradictions(params)
+        errors = _conflicts(params)
     if errors:
         too_long = errors.get("text", "").startswith("too long")
         failure = validation_failure(errors, "TEXT_TOO_LONG" if too_long else "INVALID_PARAMS")
-        raise BadMessage(failure, request_id)
+        raise RejectedMessage(failure, request_id)
     voice = params.get("voice_id") or params.get("voice")
     unknown = (name for name in given if name not in known)
     return Params(
@@ -197,7 +192,7 @@ def _text(text: Any, longest: int) -> str | None:
     return f"too long (max {longest} characters)" if len(text.strip()) > longest else None
 
 
-def _contradictions(params: Mapping[str, Any]) -> dict[str, str]:
+def _conflicts(params: Mapping[str, Any]) -> dict[str, str]:
     if params.get("voice_id") and params.get("voice") and params["voice_id"] != params["voice"]:
         return {"voice": "is another than voice_id (one is enough)"}
     if params.get("prompt_wav_url") and params.get("prompt_wav_path"):

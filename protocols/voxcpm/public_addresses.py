@@ -1,4 +1,4 @@
-"""Names looked up without holding anybody up, and which addresses are public."""
+"""DNS lookups that never block the event loop, and a check for public addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import suppress
 from speech.errors import Busy
 
 MAX_LOOKUPS = 64
-"""Lookups under way at most. Nobody can end one: one that hangs outlives whoever asked."""
+"""Concurrent lookups. A lookup cannot be cancelled: one that hangs outlives its request."""
 
 _NOT_PUBLIC_4 = tuple(
     ipaddress.IPv4Network(network)
@@ -21,24 +21,23 @@ _NOT_PUBLIC_4 = tuple(
     198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 168.63.129.16/32
     """.split()
 )
-"""IANA's special-purpose registry and multicast; the last is where Azure answers its own machines."""
+"""IANA's special-purpose registry and multicast; the last one is Azure's, for its own machines."""
 
 _GLOBAL_UNICAST_6 = ipaddress.IPv6Network("2000::/3")
 _NOT_PUBLIC_6 = tuple(
     ipaddress.IPv6Network(network) for network in "2001::/23 2001:db8::/32 2002::/16 3fff::/20".split()
 )
-"""Protocol assignments with Teredo, documentation, 6to4, documentation again."""
+"""Protocol assignments with Teredo, documentation, 6to4, documentation."""
 
 _EMBEDDING_6 = tuple(ipaddress.IPv6Network(network) for network in "::ffff:0:0/96 64:ff9b::/96".split())
 """IPv4-mapped, and NAT64's well-known prefix (RFC 6052): the last 32 bits are an IPv4 address."""
 
 
 def is_public_address(address: str) -> bool:
-    """Whether an IP address, as text, is one that anybody in the Internet can mean.
+    """Return whether an IP address, as text, is reachable from the whole Internet.
 
-    An address that carries an IPv4 address (mapped, NAT64) is as public as that one; 6to4 and Teredo
-    carry one too, and are never public: nobody serves anything there. Raises ValueError for what is
-    no address.
+    An address that embeds an IPv4 address (mapped, NAT64) is as public as that one. 6to4 and Teredo embed
+    one too and are never public: no servers use them. Raises ValueError if ``address`` is none.
     """
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
@@ -49,9 +48,9 @@ def is_public_address(address: str) -> bool:
 
 
 def is_own_address(address: str) -> bool:
-    """Whether an IP address is this machine's: what listens there may be closed to everybody else.
+    """Return whether an IP address is this machine's own: its services may be closed to other machines.
 
-    Nothing is sent: a datagram socket that connects only learns its route.
+    Sends nothing: connecting a datagram socket only selects a route.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
@@ -63,36 +62,36 @@ def is_own_address(address: str) -> bool:
 
 
 class Resolver:
-    """The system's resolver, each lookup in a thread of its own that nobody waits for in the end."""
+    """The system's resolver, each lookup in a daemon thread of its own."""
 
     def __init__(self) -> None:
-        self._under_way = 0
+        self._running = 0
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of ``host`` as text, the preferred one first; none if there is no such name.
+        """Return the addresses of ``host`` as text, the preferred one first; none if the name is unknown.
 
-        A number in any form that the system reads (``0x7f.1``, ``2130706433``) is the address that
-        it stands for. Raises Busy while MAX_LOOKUPS are under way.
+        A number in any form that the system reads (``0x7f.1``, ``2130706433``) is resolved as an address.
+        Raises Busy while MAX_LOOKUPS are running.
         """
-        if self._under_way >= MAX_LOOKUPS:
+        if self._running >= MAX_LOOKUPS:
             raise Busy("too many names are being looked up: try again later")
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[str]] = loop.create_future()
 
         def settle(addresses: list[str]) -> None:
-            self._under_way -= 1
+            self._running -= 1
             if not found.done():
                 found.set_result(addresses)
 
         def ask() -> None:
             addresses = _addresses(host, port)
-            # The loop may have ended meanwhile.
+            # The loop may have been closed meanwhile.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(settle, addresses)
 
-        self._under_way += 1
-        # No pool: at the end of the process Python would wait for a pool's threads.
-        threading.Thread(target=ask, name=f"lookup {self._under_way}", daemon=True).start()
+        self._running += 1
+        # No thread pool: Python would wait for its threads when the process ends.
+        threading.Thread(target=ask, name=f"lookup {self._running}", daemon=True).start()
         return await found
 
 

@@ -1,8 +1,8 @@
-"""Recordings that a client names by URL: fetched from public addresses alone, and never much or long.
+"""Fetches recordings that clients name by URL: from public addresses alone, bounded in size and time.
 
-Whoever may ask this server to fetch something could use it to reach what only this server reaches.
-So every address of a URL's host is looked at, and one of those looked at is connected to: between the
-two nobody is asked again what the name means. The same holds for each redirect.
+A client could otherwise use this server to reach hosts that only this server can reach (server-side request
+forgery). So every address of a URL's host is checked, and the connection goes to a checked address: the name
+is not resolved again in between. The same holds for each redirect.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 
 URL_PARAM = "prompt_wav_url"
 FETCH_TIMEOUT_S = 10.0
-"""For everything, in seconds: the lookups, the redirects, and the last byte of the recording."""
+"""Seconds for everything: lookups, redirects, and the recording up to its last byte."""
 
 MAX_URL_LENGTH = 2000
 MAX_REDIRECTS = 3
 MAX_FETCHES = 16
 
-# A recording of 10 MiB in chunks of half a kibibyte; each costs a little time, however small.
+# A recording of 10 MiB in pieces of half a kibibyte; each piece costs time, however small.
 _MAX_PIECES = 20_000
-_PIECES_A_TURN = 50
+_PIECES_PER_YIELD = 50
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_](?:[a-z0-9_-]{0,62})")
@@ -45,7 +45,7 @@ _TARGET_SAFE = "%/:?#[]@!$&'()*+,;=~"
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A URL taken apart once, so that what is checked and what is fetched cannot differ."""
+    """A parsed URL. It is parsed once: the checked URL and the fetched URL cannot differ."""
 
     url: str
     scheme: str
@@ -55,21 +55,21 @@ class _Target:
 
     @property
     def netloc(self) -> str:
-        """The host and, where it is not the scheme's own, the port, as the Host header has them."""
+        """Host and, unless it is the scheme's default, port, as in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     def is_listed(self, allowed: frozenset[str]) -> bool:
-        """Whether ``allowed`` has the host, or this port of it."""
+        """Return whether ``allowed`` lists the host, or this port of it."""
         names = {self.host, f"[{self.host}]"} if ":" in self.host else {self.host}
         return bool(allowed & {*names, *(f"{name}:{self.port}" for name in names)})
 
 
 class RemoteRecordings:
-    """Fetches recordings over HTTP and HTTPS, and takes them out of ``data:`` URLs.
+    """Fetches recordings over HTTP and HTTPS, and decodes ``data:`` URLs.
 
     allowed_hosts: ``name`` or ``name:port``, in any case, whose addresses may be private;
-    longest_s: seconds for one recording, whatever happens; largest: bytes of one.
+    timeout_s: for one recording; max_bytes: of one.
     """
 
     def __init__(
@@ -80,30 +80,30 @@ class RemoteRecordings:
         max_bytes: int = MAX_RECORDING_BYTES,
     ) -> None:
         self._allowed = frozenset(host.lower() for host in allowed_hosts)
-        self._longest_s = timeout_s
-        self._largest = max_bytes
+        self._timeout_s = timeout_s
+        self._max_bytes = max_bytes
         self._resolver = Resolver()
-        self._under_way = 0
+        self._running = 0
         self._tls: ssl.SSLContext | None = None
 
     async def fetch(self, url: str) -> bytes:
-        """What ``url`` names, as it came. It is not looked at: ``decode_recording`` is for that.
+        """Return the bytes that ``url`` names, unchecked: ``decode_recording`` checks them.
 
-        Raises InvalidRequest for ``prompt_wav_url``, and Busy while MAX_FETCHES are under way. The
-        sentence is the same for a host that is not there and for one that is not public.
+        Raises InvalidRequest for ``prompt_wav_url``, and Busy while MAX_FETCHES are running. The sentence is
+        the same for an unknown host and for one that is not public.
         """
         if url[:5].lower() == "data:":
-            return await asyncio.to_thread(_read_data, url, self._largest)
-        if self._under_way >= MAX_FETCHES:
+            return await asyncio.to_thread(_read_data, url, self._max_bytes)
+        if self._running >= MAX_FETCHES:
             raise Busy("too many recordings are being fetched: try again later")
-        self._under_way += 1
+        self._running += 1
         try:
-            async with asyncio.timeout(self._longest_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await self._follow(_read_url(url))
         except TimeoutError as error:
-            raise _refused(f"was not fetched within {self._longest_s:g} s") from error
+            raise _refused(f"was not fetched within {self._timeout_s:g} s") from error
         finally:
-            self._under_way -= 1
+            self._running -= 1
 
     async def _follow(self, target: _Target) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
@@ -114,7 +114,7 @@ class RemoteRecordings:
         raise _refused(f"redirects too often (at most {MAX_REDIRECTS} times)")
 
     async def _get(self, target: _Target) -> bytes | str:
-        """The body; or where it is said to be."""
+        """Return the body, or the location that the host redirects to."""
         listed = target.is_listed(self._allowed)
         addresses = await self._resolver.resolve(target.host, target.port)
         public = all(is_public_address(address) and not is_own_address(address) for address in addresses)
@@ -147,36 +147,36 @@ class RemoteRecordings:
         if response.status in _REDIRECTS and values.get(b"location"):
             return values[b"location"].decode("utf-8", "replace")
         if response.status != 200:
-            # What a private host answers is nobody's to know.
-            told = "" if listed else f" (status {response.status})"
-            raise _refused(f"was not answered with a recording{told}")
+            # A client must not learn what a private host answers.
+            status = "" if listed else f" (status {response.status})"
+            raise _refused(f"was not answered with a recording{status}")
         if any(value.lower() != b"identity" for name, value in headers if name == b"content-encoding"):
-            raise _refused("was answered compressed, which nobody asked for")
-        if int(values.get(b"content-length", b"0")) > self._largest:
+            raise _refused("was answered compressed, although that was not requested")
+        if int(values.get(b"content-length", b"0")) > self._max_bytes:
             raise self._too_large()
         stream = response.extensions["network_stream"]
         assert isinstance(stream, BoundedStream)
-        stream.bytes_left = 2 * self._largest
+        stream.bytes_left = 2 * self._max_bytes
         body, pieces = bytearray(), 0
         async for piece in response.aiter_stream():
             body += piece
             pieces += 1
-            if len(body) > self._largest:
+            if len(body) > self._max_bytes:
                 raise self._too_large()
             if pieces > _MAX_PIECES:
                 raise _refused("comes in too small pieces")
-            if not pieces % _PIECES_A_TURN:
-                # They come without waiting where they came in one packet.
+            if not pieces % _PIECES_PER_YIELD:
+                # Pieces of one packet are read without waiting: yield to the event loop.
                 await asyncio.sleep(0)
         return bytes(body)
 
     def _too_large(self) -> InvalidRequest:
-        return _refused(_too_large(self._largest))
+        return _refused(_too_large(self._max_bytes))
 
 
 def _read_url(text: str, base: str = "") -> _Target:
-    """What a URL, which may be relative to ``base``, asks for. Raises InvalidRequest."""
-    # What a URL parser would drop without a word is refused, so that all mean the same by it.
+    """Parse a URL, which may be relative to ``base``. Raises InvalidRequest."""
+    # Characters that URL parsers drop silently are refused: parsers could disagree about them.
     if not text.isprintable() or " " in text or "\\" in text:
         raise _refused("holds characters that no URL has")
     if len(text) > MAX_URL_LENGTH:
@@ -199,11 +199,11 @@ def _read_url(text: str, base: str = "") -> _Target:
 
 
 def _host(name: str) -> str:
-    """A host as it is looked up. Raises ValueError if it is none (UnicodeError is one)."""
+    """Normalize a host for its lookup. Raises ValueError (UnicodeError is one) if it is none."""
     if ":" in name:
         address = ipaddress.IPv6Address(name)
         if address.scope_id:
-            raise ValueError("an address of one link")
+            raise ValueError("link-local scope")
         return str(address)
     host = name.encode("idna").decode("ascii").lower().removesuffix(".")
     if len(host) > 253 or not _HOST.fullmatch(host):
@@ -212,7 +212,7 @@ def _host(name: str) -> str:
 
 
 def _read_data(url: str, largest: int) -> bytes:
-    """What a ``data:`` URL holds (RFC 2397). Raises InvalidRequest."""
+    """Decode a ``data:`` URL (RFC 2397). Raises InvalidRequest."""
     kind, comma, content = url[5:].partition(",")
     if not comma:
         raise _refused("is not a data: URL: a comma is missing")

@@ -1,4 +1,4 @@
-"""One request of VoxCPM's protocol, spoken."""
+"""One request of VoxCPM's protocol: queued, spoken, and answered."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 from protocols.shared.cloning_report import cloning_fields
 from protocols.shared.memory_budget import MemoryBudget
+from protocols.shared.rechunking import Rechunker
+from protocols.shared.whole_answer import WholeAnswer
 from protocols.voxcpm import frames, messages
-from protocols.voxcpm.frames import AudioPiece, FrameWriter, Pieces
+from protocols.voxcpm.frames import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter
 from protocols.voxcpm.messages import failure_for, progress
-from protocols.voxcpm.meter import Meter
+from protocols.voxcpm.metrics import VoxCPMMetrics
 from protocols.voxcpm.params import RECORDING_PARAMS, STREAMING, VOICE_ID, Params
 from protocols.voxcpm.remote_recordings import RemoteRecordings
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
 from speech.audio import decoding
-from speech.audio.pcm import REFERENCE_RATE, decode_recording, pcm16
-from speech.errors import InvalidRequest, SpeechError, UnknownVoice
+from speech.audio.pcm import REFERENCE_RATE, decode_recording
+from speech.errors import SpeechError, UnknownVoice
 from speech.service import SpeechService
 from speech.session.context import Prepare
 from speech.session.session import SpeechSession
@@ -30,25 +31,17 @@ from speech.types import Recording, SpeechChunk, SpeechRequest
 
 PROTOCOL = "voxcpm"
 
-MAX_WHOLE_ANSWER_S = 1200.0
-"""The longest answer that is sent whole; longer speech is for streams, which keep nothing."""
-
-MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
-"""And how much such audio there may be at once, all clients' together."""
-
-ENCODE_IN_THREAD_BYTES = 2**20
-"""An answer with more audio than this is encoded in a thread, so that nobody else waits for it."""
-
 CHUNKS_PER_PROGRESS = 5
+"""Frames of a stream between two progress messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedState:
-    """What every connection shares."""
+    """State shared by all connections."""
 
     service: SpeechService
     settings: VoxCPMSettings
-    meter: Meter
+    metrics: VoxCPMMetrics
     voice_folder: VoiceFolder
     remote_recordings: RemoteRecordings
     whole_answer_budget: MemoryBudget
@@ -56,47 +49,43 @@ class SharedState:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionContext:
-    """What every request of a connection shares.
-
-    client: whose rate they count towards; timeout_s: how long the client would wait for one, if it said
-    so; languages: those that its handshake tells of, where a request tells none; heavy: held by a request
-    while it keeps a recording or a whole answer in memory.
-    """
+    """State shared by the requests of one connection."""
 
     shared: SharedState
-    client: str
-    timeout_s: float | None
-    languages: tuple[str, ...]
-    heavy_slots: asyncio.Semaphore
+    client: str  # address that the rate limit counts by
+    timeout_s: float | None  # the client's own timeout for a request
+    languages: tuple[str, ...]  # of the handshake's Accept-Language, for requests without any
+    heavy_slots: asyncio.Semaphore  # held while a request has a recording or a whole answer in memory
     send: Callable[[str | bytes], Awaitable[None]]
 
 
 class RequestRunner:
-    """Speaks one request: sends its progress, its audio, and how it ended.
+    """Runs one request: sends its progress, its audio, and its last message.
 
-    finish: sends the last message, from where on the request cannot be cancelled; it is told before whether
-    that is "success" or "failed".
+    finish: sends the last message, given "success" or "failed" and the message; the request cannot be
+    cancelled any more once it is called.
     """
 
     def __init__(
         self,
-        visit: ConnectionContext,
+        context: ConnectionContext,
         request_id: str,
         params: Params,
         finish: Callable[[str, str], Awaitable[None]],
     ) -> None:
-        self._visit = visit
+        self._context = context
         self._id = request_id
         self._params = params
         self._finish = finish
         self._chunks = 0
         self._samples = 0
+        # The parameter that names a recording, if one does.
         self._source: str | None = None
         self.started = False
-        """Whether it has left the queue."""
+        """True once the request has left the queue."""
 
     async def run(self) -> None:
-        """Speak it to its end."""
+        """Run the request to its end."""
         async with AsyncExitStack() as stack:
             try:
                 voice, request = await self._voice_and_request()
@@ -106,19 +95,19 @@ class RequestRunner:
 
     async def _fail(self, error: SpeechError) -> None:
         failure = failure_for(error, self._source or VOICE_ID)
-        self._visit.shared.meter.error_sent(failure.code)
+        self._context.shared.metrics.error_sent(failure.code)
         await self._finish("failed", messages.error(self._id, failure))
 
     async def _voice_and_request(self) -> tuple[FolderVoice | None, SpeechRequest]:
-        """The voice of the folder that is named, if one is, and the core's request. Raises InvalidRequest.
+        """Return the voice of the folder, if one is named, and the core's request. Raises InvalidRequest.
 
-        A voice of this server comes first, as the list of voices has it.
+        A voice of this server takes precedence over one of the folder, as in the list of voices.
         """
-        params, house = self._params, self._visit.shared
+        params, shared = self._params, self._context.shared
         try:
-            house.service.catalogue.language_of(params.voice)
+            shared.service.catalogue.language_of(params.voice)
         except UnknownVoice as unknown:
-            voice = await asyncio.to_thread(house.voice_folder.get, unknown.voice)
+            voice = await asyncio.to_thread(shared.voice_folder.get, unknown.voice)
             if voice is None:
                 raise
             self._source = VOICE_ID
@@ -127,20 +116,20 @@ class RequestRunner:
         return None, params.to_request(params.voice, None, "")
 
     def _preparation(self, voice: FolderVoice | None, stack: AsyncExitStack) -> Prepare | None:
-        """What the session waits for before it speaks: a turn, if much is to be held, and the recording."""
+        """Return what the session awaits before it speaks: a heavy slot, and the recording if any."""
         if self._params.mode == STREAMING and self._source is None:
             return None
-        params, house, heavy = self._params, self._visit.shared, self._visit.heavy_slots
+        params, shared, heavy_slots = self._params, self._context.shared, self._context.heavy_slots
 
         async def prepare() -> Recording | None:
-            await heavy.acquire()
-            stack.callback(heavy.release)
+            await heavy_slots.acquire()
+            stack.callback(heavy_slots.release)
             if voice is not None:
-                data = await asyncio.to_thread(house.voice_folder.read, voice)
+                data = await asyncio.to_thread(shared.voice_folder.read, voice)
             elif params.prompt_wav_url is not None:
-                data = await house.remote_recordings.fetch(params.prompt_wav_url)
+                data = await shared.remote_recordings.fetch(params.prompt_wav_url)
             elif params.prompt_wav_path is not None:
-                data = await asyncio.to_thread(house.voice_folder.recording, params.prompt_wav_path)
+                data = await asyncio.to_thread(shared.voice_folder.recording, params.prompt_wav_path)
             else:
                 return None
             return await decoding.run_in_pool(
@@ -150,87 +139,83 @@ class RequestRunner:
         return prepare
 
     async def _speak(self, request: SpeechRequest, prepare: Prepare | None) -> None:
-        request = replace(request, languages=request.languages or self._visit.languages)
-        session = self._visit.shared.service.open(
+        request = replace(request, languages=request.languages or self._context.languages)
+        session = self._context.shared.service.open(
             request,
             protocol=PROTOCOL,
-            client=self._visit.client,
+            client=self._context.client,
             low_latency=self._params.mode == STREAMING,
-            # The protocol's own limit was looked at; the spaces around a text are none of it.
+            # The protocol's own limit was checked; it does not count white space around a text.
             max_text=len(self._params.text),
-            timeout_s=self._visit.timeout_s,
+            timeout_s=self._context.timeout_s,
             prepare=prepare,
             clones=self._source is not None,
         )
-        # The session stays open until the last message is sent: a server that stops waits for it.
+        # The session stays open until the last message is sent: a server that stops waits for open sessions.
         async with session:
             try:
-                result = await self._spoken(session)
+                result = await self._send_speech(session)
             except SpeechError as error:
                 session.fail(error)
                 await self._fail(error)
                 return
             await self._finish("success", messages.complete(self._id, result))
 
-    async def _spoken(self, session: SpeechSession) -> dict[str, Any]:
-        """Send all but the last message; what that tells of the speech."""
-        meter = self._visit.shared.meter
+    async def _send_speech(self, session: SpeechSession) -> dict[str, Any]:
+        """Send everything but the last message; return its result."""
+        metrics = self._context.shared.metrics
         session.feed(self._params.text)
         session.finish()
         await self._progress("queued", 0.0, "Request queued")
         async for position in session.queue_positions():
-            await self._tell_position(position)
+            await self._send_position(position)
         self.started = True
-        meter.request_started()
+        metrics.request_started()
         await self._progress("processing", 0.0, "Processing request")
-        await (self._stream(session) if self._params.mode == STREAMING else self._whole(session))
-        meter.request_spoken(session.duration_s)
+        await (self._stream(session) if self._params.mode == STREAMING else self._send_whole(session))
+        metrics.request_spoken(session.duration_s)
         return self._result(session)
 
-    async def _tell_position(self, position: int) -> None:
+    async def _send_position(self, position: int) -> None:
         message = f"Request queued, number {position} in line"
-        await self._visit.send(progress(self._id, "queued", 0.0, message, position=position))
+        await self._context.send(progress(self._id, "queued", 0.0, message, position=position))
 
-    async def _progress(self, state: str, share: float, message: str) -> None:
-        await self._visit.send(progress(self._id, state, share, message))
+    async def _progress(self, state: str, fraction: float, message: str) -> None:
+        await self._context.send(progress(self._id, state, fraction, message))
 
     async def _stream(self, session: SpeechSession) -> None:
         await self._progress("generating", 0.1, "Generating audio...")
-        stream: FrameWriter | None = None
-        async for piece in _pieces(aiter(session)):
-            if stream is None:
-                stream = FrameWriter(self._id, session.resolved_voice.engine.info.sample_rate)
-            await self._visit.send(stream.write(piece))
-            self._samples += len(piece.samples)
+        writer: FrameWriter | None = None
+        async for chunk, final in _frame_chunks(aiter(session)):
+            writer = writer or FrameWriter(self._id, chunk.sample_rate)
+            await self._context.send(writer.write(chunk, final=final))
+            self._samples += len(chunk.samples)
             self._chunks += 1
             if self._chunks % CHUNKS_PER_PROGRESS == 0:
-                share = 0.1 + min(0.7, 0.01 * self._chunks)
-                await self._progress("generating", share, f"Generated {self._chunks} chunks...")
+                fraction = 0.1 + min(0.7, 0.01 * self._chunks)
+                await self._progress("generating", fraction, f"Generated {self._chunks} chunks...")
 
-    async def _whole(self, session: SpeechSession) -> None:
+    async def _send_whole(self, session: SpeechSession) -> None:
         await self._progress("generating", 0.5, "Generating audio...")
-        with self._visit.shared.whole_answer_budget.reservation() as held:
-            pcm, spans = bytearray(), []
+        with self._context.shared.whole_answer_budget.reservation() as reservation:
+            whole = WholeAnswer(reservation)
             async for chunk in session:
-                held.grow(2 * len(chunk.samples))
-                pcm += pcm16(chunk.samples)
-                spans += span_rows(chunk.spans)
-                if len(pcm) > 2 * chunk.sample_rate * MAX_WHOLE_ANSWER_S:
-                    limit = f"{MAX_WHOLE_ANSWER_S:g} s, use mode 'streaming'"
-                    raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
+                await whole.add(chunk)
             await self._progress("encoding", 0.9, "Encoding audio...")
-            self._chunks, self._samples = 1, len(pcm) // 2
+            self._chunks, self._samples = 1, whole.samples
             rate = session.resolved_voice.engine.info.sample_rate
-            write = partial(frames.encode_whole_answer, self._id, rate, spans, pcm)
-            answer = await asyncio.to_thread(write) if len(pcm) > ENCODE_IN_THREAD_BYTES else write()
-            # What waits on the line is one copy, not two.
-            pcm.clear()
-            await self._visit.send(answer)
+
+            def encode() -> bytes:
+                return frames.encode_whole_answer(self._id, rate, span_rows(whole.spans), whole.finish())
+
+            answer = await asyncio.to_thread(encode) if whole.is_large else encode()
+            # The samples are freed by now: one copy waits on the line, not two.
+            await self._context.send(answer)
 
     def _result(self, session: SpeechSession) -> dict[str, Any]:
-        params, speaker = self._params, session.resolved_voice
-        rate = speaker.engine.info.sample_rate
-        # What is said in a folder's recording was not given by the client.
+        params, voice = self._params, session.resolved_voice
+        rate = voice.engine.info.sample_rate
+        # The transcript of a folder's recording is not the client's parameter.
         unused = [name for name in session.unused_fields if name != "prompt_text" or name in params.options]
         unused += [
             name for name in RECORDING_PARAMS if getattr(params, name) is not None and name != self._source
@@ -240,9 +225,9 @@ class RequestRunner:
             "sample_rate": rate,
             "samples": self._samples,
             "chunks": self._chunks,
-            "engine": speaker.engine.info.name,
-            "voice": speaker.voice,
-            "language": speaker.language,
+            "engine": voice.engine.info.name,
+            "voice": voice.voice,
+            "language": voice.language,
             "passages": [asdict(passage) for passage in session.foreign_passages],
             **cloning_fields(session),
             "unused": [*unused, *params.unknown],
@@ -250,13 +235,17 @@ class RequestRunner:
         }
 
 
-async def _pieces(chunks: AsyncIterator[SpeechChunk]) -> AsyncIterator[AudioPiece]:
-    """What a frame each holds, of the chunks of a session."""
-    pieces: Pieces | None = None
+async def _frame_chunks(chunks: AsyncIterator[SpeechChunk]) -> AsyncIterator[tuple[SpeechChunk, bool]]:
+    """Yield the content of each frame of a stream, and whether it is the last frame."""
+    cut: Rechunker | None = None
     async for chunk in chunks:
-        if pieces is None:
-            pieces = Pieces(chunk.sample_rate)
-        for piece in pieces.feed(chunk):
-            yield piece
-    if pieces is not None:
-        yield pieces.finish()
+        if cut is None:
+            hold_back = round(HOLD_BACK_S * chunk.sample_rate)
+            cut = Rechunker(chunk.sample_rate, MAX_PAYLOAD_BYTES // 2, hold_back=hold_back)
+        for ready in cut.feed(chunk):
+            yield ready, False
+    if cut is not None:
+        *others, last = cut.finish()
+        for rest in others:
+            yield rest, False
+        yield last, True

@@ -1,4 +1,4 @@
-"""What an operator chooses for VoxCPM's protocol."""
+"""Settings of VoxCPM's protocol."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class VoxCPMSettings:
-    """max_text: characters of one request; voice_dir: the folder of recorded voices, None is none;
-    recording_hosts: private hosts, ``name`` or ``name:port``, that prompt_wav_url may name.
-    """
+    """Settings of VoxCPM's protocol."""
 
-    max_text: int
-    voice_dir: Path | None
-    recording_hosts: frozenset[str]
+    max_text: int  # characters of one request
+    voice_dir: Path | None  # folder of recorded voices
+    recording_hosts: frozenset[str]  # private hosts, "name" or "name:port", that prompt_wav_url may name

@@ -1,7 +1,7 @@
-"""The folder of recorded voices: ``…/CATEGORY/NAME.mp3`` and, beside it, what is said in ``NAME.txt``.
+"""The folder of recorded voices: ``…/CATEGORY/NAME.mp3`` with its transcript in ``NAME.txt``.
 
-Nothing outside the folder can be read through it, or known to be there: a path is walked part by part,
-and no symbolic link is followed on the way. The folder itself may be one.
+Nothing outside the folder can be read, or its existence detected: a path is walked part by part, and no
+symbolic link is followed on the way. The folder itself may be a link.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 PATH_PARAM = "prompt_wav_path"
 DEFAULT_CATEGORY = "默认"
-"""What the original calls the category of a recording that lies in no folder of its own: "default"."""
+"""Category of recordings outside any subfolder, as in VoxCPM's server; Chinese for "default"."""
 
 MEDIA_TYPES = {
     ".mp3": "audio/mpeg",
@@ -35,7 +35,7 @@ MEDIA_TYPES = {
     ".ogg": "audio/ogg",
     ".m4a": "audio/mp4",
 }
-"""What is taken for a recording, by its extension."""
+"""Media types of recordings by file extension."""
 
 MAX_VOICES = 10_000
 MAX_TRANSCRIPT_LENGTH = 2000
@@ -44,55 +44,51 @@ MAX_TRANSCRIPT_LENGTH = 2000
 MAX_PATH_LENGTH = 1000
 MAX_DEPTH = 16
 
-_MAX_LOOKED_AT = 200_000
-_TRUSTED_S = 2.0
-_LONGEST_TRUSTED_S = 60.0
+_MAX_ENTRIES = 200_000
+_CACHE_S = 2.0
+_MAX_CACHE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class FolderVoice:
-    """A recording of the folder.
+    """A recording of the folder."""
 
-    id: ``CATEGORY-NAME``, unique; sample_text: what is said in it, empty if nobody wrote it down;
-    parts: its path below the folder.
-    """
-
-    id: str
+    id: str  # CATEGORY-NAME, unique
     name: str
     category: str
-    sample_text: str
-    parts: tuple[str, ...]
+    sample_text: str  # the transcript, empty without one
+    parts: tuple[str, ...]  # path below the folder
 
     @property
     def media_type(self) -> str:
-        """What its file is."""
+        """Media type of the file."""
         return MEDIA_TYPES[_extension(self.parts[-1])]
 
 
 class VoiceFolder:
     """The voices below ``path``; None is a folder without any.
 
-    Everything here blocks on files: call it in a thread. Safe to call from any thread.
+    All methods block on files: call them in a thread. Thread-safe.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._looking = threading.Lock()
+        self._lock = threading.Lock()
         self._voices: dict[str, FolderVoice] = {}
         self._folders: dict[Path, int] = {}
-        self._read_at = self._looked_at = -_LONGEST_TRUSTED_S
+        self._read_at = self._checked_at = -_MAX_CACHE_S
 
     def list(self) -> list[FolderVoice]:
-        """Every voice, by category and name, at most MAX_VOICES; a new one is there within seconds."""
+        """Return all voices by category and name, at most MAX_VOICES; a new file appears within seconds."""
         found = self._current().values()
         return sorted(found, key=lambda voice: (voice.category, voice.name))
 
     def get(self, voice_id: str) -> FolderVoice | None:
-        """The voice of that id, if there is one."""
+        """Return the voice of that id, if there is one."""
         return self._current().get(unicodedata.normalize("NFC", voice_id))
 
     def open(self, voice: FolderVoice) -> BinaryIO:
-        """Its file. Raises UnknownVoice if it is gone."""
+        """Open a voice's file. Raises UnknownVoice if it is gone."""
         assert self._path is not None
         try:
             return _open(self._path, voice.parts)
@@ -100,7 +96,7 @@ class VoiceFolder:
             raise UnknownVoice(voice.id) from error
 
     def read(self, voice: FolderVoice) -> bytes:
-        """Its recording as it is. Raises UnknownVoice if it is gone or larger than 10 MiB."""
+        """Read a voice's file. Raises UnknownVoice if it is gone or larger than 10 MiB."""
         with self.open(voice) as file:
             data = file.read(MAX_RECORDING_BYTES + 1)
         if len(data) > MAX_RECORDING_BYTES:
@@ -109,10 +105,10 @@ class VoiceFolder:
         return data
 
     def recording(self, relative_path: str) -> bytes:
-        """The file of that path below the folder, its parts separated by ``/``.
+        """Read the file of a path below the folder, its parts separated by ``/``.
 
-        Raises InvalidRequest for ``prompt_wav_path``; the sentence is the same for whatever is not a
-        recording here, wherever else it may be.
+        Raises InvalidRequest for ``prompt_wav_path``, with the same sentence for every path that is no
+        recording of the folder, whether it exists elsewhere or not.
         """
         if self._path is None:
             raise InvalidRequest(PATH_PARAM, "this server has no voice folder (KANI_VOICE_DIR)")
@@ -141,13 +137,13 @@ class VoiceFolder:
     def _current(self) -> dict[str, FolderVoice]:
         if self._path is None:
             return {}
-        with self._looking:
+        with self._lock:
             now = time.monotonic()
-            if now - self._looked_at > _TRUSTED_S:
-                if now - self._read_at > _LONGEST_TRUSTED_S or self._changed():
-                    self._voices = self._look(self._path)
+            if now - self._checked_at > _CACHE_S:
+                if now - self._read_at > _MAX_CACHE_S or self._changed():
+                    self._voices = self._scan(self._path)
                     self._read_at = now
-                self._looked_at = now
+                self._checked_at = now
             return self._voices
 
     def _changed(self) -> bool:
@@ -156,11 +152,11 @@ class VoiceFolder:
         except OSError:
             return True
 
-    def _look(self, root: Path) -> dict[str, FolderVoice]:
+    def _scan(self, root: Path) -> dict[str, FolderVoice]:
         voices: dict[str, FolderVoice] = {}
         self._folders = {}
         waiting: list[tuple[str, ...]] = [()]
-        left = _MAX_LOOKED_AT
+        left = _MAX_ENTRIES
         while waiting and left > 0 and len(voices) < MAX_VOICES:
             where = waiting.pop()
             folder = root.joinpath(*where)
@@ -168,7 +164,7 @@ class VoiceFolder:
                 self._folders[folder] = folder.stat().st_mtime_ns
                 with os.scandir(folder) as scan:
                     entries = sorted(islice(scan, left), key=lambda entry: entry.name)
-                    # A name that cannot be written down cannot be asked for either.
+                    # A client cannot send a name that is not printable.
                     files = {
                         e.name for e in entries if e.name.isprintable() and e.is_file(follow_symlinks=False)
                     }
@@ -186,19 +182,19 @@ class VoiceFolder:
                     voice = _voice(root, (*where, name), files)
                     voices.setdefault(voice.id, voice)
         if waiting or left <= 0:
-            log.warning("the voice folder holds too much: %d voices of it are known", len(voices))
+            log.warning("the voice folder is too large: only %d of its voices are listed", len(voices))
         return dict(islice(voices.items(), MAX_VOICES))
 
 
-def _voice(root: Path, parts: tuple[str, ...], beside: set[str]) -> FolderVoice:
-    """The voice of a file; beside: the names of the files in its folder."""
+def _voice(root: Path, parts: tuple[str, ...], siblings: set[str]) -> FolderVoice:
+    """Return the voice of a file; siblings: the names of the files in its folder."""
     name = Path(parts[-1]).stem
     category = parts[-2] if len(parts) > 1 else DEFAULT_CATEGORY
     text = ""
-    if f"{name}.txt" in beside:
+    if f"{name}.txt" in siblings:
         try:
             with _open(root, (*parts[:-1], f"{name}.txt")) as file:
-                # Four bytes a character at most, and the mark that some editors put in front.
+                # UTF-8 has at most four bytes a character; some editors write a byte order mark first.
                 text = file.read(4 * MAX_TRANSCRIPT_LENGTH + 3).decode("utf-8-sig", "ignore").strip()
         except OSError as error:
             log.warning("voice folder: the transcript of %s cannot be read: %s", name, error.strerror)
@@ -211,7 +207,7 @@ def _extension(name: str) -> str:
 
 
 def _open(root: Path, parts: Sequence[str]) -> BinaryIO:
-    """A regular file below ``root``; no link is followed below it. Raises OSError."""
+    """Open a regular file below ``root``, following no link below it. Raises OSError."""
     if os.open not in os.supports_dir_fd:
         return _open_resolved(root, parts)
     where = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -220,7 +216,7 @@ def _open(root: Path, parts: Sequence[str]) -> BinaryIO:
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=where)
             os.close(where)
             where = inner
-        # Only looked at before: to open a pipe or a device may do something already.
+        # Checked before opening: to open a pipe or a device can have side effects.
         if not stat.S_ISREG(os.stat(parts[-1], dir_fd=where, follow_symlinks=False).st_mode):
             raise FileNotFoundError
         file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=where)
@@ -233,11 +229,11 @@ def _open(root: Path, parts: Sequence[str]) -> BinaryIO:
 
 
 def _open_resolved(root: Path, parts: Sequence[str]) -> BinaryIO:
-    """The same where the system opens nothing relative to a folder (Windows)."""
+    """Open the file on systems without ``dir_fd`` (Windows)."""
     path = root.resolve(strict=True).joinpath(*parts)
     try:
         straight = path.resolve(strict=True) == path
-    except RuntimeError as error:  # a link that leads to itself
+    except RuntimeError as error:  # a loop of links
         raise FileNotFoundError from error
     if not straight or not path.is_file():
         raise FileNotFoundError

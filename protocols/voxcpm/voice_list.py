@@ -1,38 +1,84 @@
-"""The voices as VoxCPM's clients are shown them: each in a category, with a sentence to hear it by."""
+"""The list of voices for VoxCPM's clients: each with a category and a sample sentence."""
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from protocols.voxcpm.sample_sentences import sample_sentence
 from protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
-from speech.text.language_names import LANGUAGES
-from speech.text.languages import primary
+from speech.text.languages import english_name, primary
 from speech.types import Voice
 from speech.voices.catalogue import VoiceCatalogue
 from speech.voices.store import CUSTOM_PREFIX
 
 CUSTOM_CATEGORY = "custom"
-"""The category of the voices that clients keep here."""
+"""Category of the voices that clients have stored."""
 
 OTHER_CATEGORY = "Other"
 
 
+FALLBACK_SENTENCE = "1, 2, 3, 4, 5."
+"""Sample for other languages: nearly all have words for numbers."""
+
+SAMPLE_SENTENCES = {
+    "ar": "مرحبًا! هكذا يبدو صوتي.",
+    "bg": "Здравейте! Така звучи гласът ми.",
+    "bn": "নমস্কার! আমার কণ্ঠ শুনতে এমন।",
+    "ca": "Hola! Així sona la meva veu.",
+    "chr": "ᎣᏏᏲ! ᎣᏍᏓ ᏑᎾᎴᎢ.",
+    "cs": "Dobrý den! Takhle zní můj hlas.",
+    "cv": "Ырӑ кун! Ку манӑн сасӑ.",
+    "da": "Hej! Sådan lyder min stemme.",
+    "de": "Hallo! So klingt meine Stimme.",
+    "el": "Γεια σας! Έτσι ακούγεται η φωνή μου.",
+    "en": "Hello! This is how my voice sounds.",
+    "es": "¡Hola! Así suena mi voz.",
+    "et": "Tere! Selline on minu hääl.",
+    "fa": "سلام! صدای من این‌گونه است.",
+    "fi": "Hei! Tältä ääneni kuulostaa.",
+    "fr": "Bonjour ! Voici le son de ma voix.",
+    "he": "שלום! כך נשמע הקול שלי.",
+    "hi": "नमस्ते! मेरी आवाज़ ऐसी है।",
+    "hr": "Dobar dan! Ovako zvuči moj glas.",
+    "hu": "Jó napot! Így szól a hangom.",
+    "id": "Halo! Beginilah suara saya.",
+    "it": "Ciao! La mia voce suona così.",
+    "ja": "こんにちは。これが私の声です。",
+    "ko": "안녕하세요! 제 목소리는 이렇습니다.",
+    "nb": "Hei! Slik høres stemmen min ut.",
+    "nl": "Hallo! Zo klinkt mijn stem.",
+    "pl": "Dzień dobry! Tak brzmi mój głos.",
+    "pt": "Olá! É assim que soa a minha voz.",
+    "ro": "Bună ziua! Așa sună vocea mea.",
+    "ru": "Здравствуйте! Так звучит мой голос.",
+    "sk": "Dobrý deň! Takto znie môj hlas.",
+    "sjn": "Mae govannen!",
+    "sr": "Добар дан! Овако звучи мој глас.",
+    "sv": "Hej! Så här låter min röst.",
+    "ta": "வணக்கம்! என் குரல் இப்படித்தான் இருக்கும்.",
+    "th": "สวัสดี เสียงของฉันเป็นแบบนี้",
+    "tr": "Merhaba! Benim sesim böyle.",
+    "uk": "Добрий день! Так звучить мій голос.",
+    "vi": "Xin chào! Giọng của tôi nghe như thế này.",
+    "yue": "你好！我把聲就係咁樣。",
+    "zh": "你好！这就是我的声音。",
+}
+"""Sample sentences by primary language subtag."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListedVoice:
-    """A voice of a list; source: what it is to the server."""
+    """A voice of the list."""
 
     id: str
     name: str
     category: str
     sample_text: str
-    source: Voice | FolderVoice
+    source: Voice | FolderVoice  # the voice of the catalogue or of the voice folder
 
     def row(self) -> dict[str, Any]:
-        """What an answer shows of it."""
+        """Return its JSON row."""
         return {
             "id": self.id,
             "name": self.name,
@@ -42,31 +88,31 @@ class ListedVoice:
         }
 
     def matches(self, words: str) -> bool:
-        """Whether ``words``, folded in case, are somewhere in what is shown of it."""
+        """Return whether ``words``, case-folded, occur in any of its texts."""
         return any(words in text.casefold() for text in (self.id, self.name, self.category, self.sample_text))
 
 
 def list_voices(catalogue: VoiceCatalogue, folder: VoiceFolder) -> dict[str, ListedVoice]:
-    """Every voice by its id, in the order of a list; blocks on files.
+    """Return every voice by its id, in the order of the list. Blocks on files.
 
-    Built-in voices are in the category of their language's English name. One of the folder that has
-    the id of another is left out, as a request by that id means the other. Categories come in the order of
-    the best engine of their voices, and so do the voices of each, where the catalogue has the best first;
-    kept voices and those of the folder are among the best.
+    The category of a built-in voice is its language's English name. A voice of the folder with the id of
+    another voice is left out: a request with that id gets the other one. Categories are ordered by the best
+    engine among their voices, the voices of a category by their engine, best first as in the catalogue;
+    stored voices and those of the folder rank with the best engine.
     """
-    built_in_and_kept = catalogue.list()
+    catalogue_voices = catalogue.list()
     voices = [
         ListedVoice(voice.id, voice.name, _category(voice), sample_sentence(voice.language), voice)
-        for voice in built_in_and_kept
+        for voice in catalogue_voices
     ]
     voices += [
         ListedVoice(voice.id, voice.name, voice.category, voice.sample_text, voice) for voice in folder.list()
     ]
-    engines = list(dict.fromkeys(voice.engine for voice in built_in_and_kept if not _is_kept(voice)))
+    engines = list(dict.fromkeys(voice.engine for voice in catalogue_voices if not _is_stored(voice)))
 
     def rank(voice: ListedVoice) -> int:
         source = voice.source
-        return engines.index(source.engine) if isinstance(source, Voice) and not _is_kept(source) else 0
+        return engines.index(source.engine) if isinstance(source, Voice) and not _is_stored(source) else 0
 
     best: dict[str, int] = {}
     for voice in voices:
@@ -78,17 +124,16 @@ def list_voices(catalogue: VoiceCatalogue, folder: VoiceFolder) -> dict[str, Lis
     return by_id
 
 
-def _is_kept(voice: Voice) -> bool:
+def sample_sentence(language: str) -> str:
+    """Return the sentence for voices of a language (BCP 47); English for a voice without one."""
+    return SAMPLE_SENTENCES.get(primary(language or "en"), FALLBACK_SENTENCE)
+
+
+def _is_stored(voice: Voice) -> bool:
     return voice.id.startswith(CUSTOM_PREFIX)
 
 
 def _category(voice: Voice) -> str:
-    if _is_kept(voice):
+    if _is_stored(voice):
         return CUSTOM_CATEGORY
-    return _english_names().get(primary(voice.language), OTHER_CATEGORY)
-
-
-@functools.cache
-def _english_names() -> dict[str, str]:
-    rows = (line.partition(" ") for line in LANGUAGES.strip().splitlines())
-    return {subtag: names.partition("|")[0] for subtag, _, names in rows}
+    return english_name(primary(voice.language)) or OTHER_CATEGORY

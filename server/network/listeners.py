@@ -1,13 +1,20 @@
-"""The sockets a server listens on, taken before anything slow begins."""
+"""Binds the ports of a server before models are loaded, and reads its TLS certificate."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
+import ssl
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from protocols.shared.protocol import CompatPort
+from server.settings import Settings, variables
 
 BACKLOG = 2048
 LOCALHOST = ("127.0.0.1", "::1")
@@ -15,40 +22,67 @@ MISSING_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 PORT_TRIES = 16
 
 RESERVED_FILES = 256
-"""Files that the server keeps for itself: engines, voices, services that it asks."""
+"""Files kept for the server's own use: engines, voices, requests to other servers."""
 
 HTTP_CONNECTIONS = 256
-"""Connections beside ``KANI_MAX_CONNECTIONS`` WebSockets: requests, and those that have sent none yet."""
+"""Connections beside ``KANI_MAX_CONNECTIONS`` WebSockets: HTTP requests, and those without a request yet."""
+
+METRICS_PORT = CompatPort("metrics_port", "http", "metrics")
+CERTIFICATE = "KANI_TLS_CERT"
+KEY = "KANI_TLS_KEY"
 
 
 class CannotListen(Exception):
-    """An address that cannot be listened on; ``str()`` holds the reason and the cure."""
+    """An address, a port or a certificate that cannot be used; ``str()`` names the reason and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """The listening sockets of a server."""
+
+    sockets: Sequence[socket.socket]
+    port: int  # the one that is always open
+    compat: Mapping[CompatPort, int] = field(default_factory=dict)  # further ports that are open
+
+    @property
+    def root_paths(self) -> dict[int, str]:
+        """Path that a WebSocket on `/` stands for, by port, where that is not Kani's."""
+        return {port: compat.root_path for compat, port in self.compat.items() if compat.root_path}
+
+
+def open_listeners(settings: Settings, compat_ports: Sequence[CompatPort]) -> Listeners:
+    """Listen on the server's port, and on those of ``compat_ports`` and metrics that the settings enable.
+
+    Raises CannotListen.
+    """
+    sockets = listen(settings.host, settings.port)
+    port = _port(sockets)
+    wanted = [*compat_ports] if settings.compat else []
+    if settings.metrics_enabled:
+        wanted.append(METRICS_PORT)
+    compat = {}
+    for each in wanted:
+        opened = listen(settings.host, getattr(settings, each.setting), variables(each.setting)[0])
+        compat[each] = _port(opened)
+        sockets += opened
+    return Listeners(sockets, port, compat)
 
 
 def listen(host: str, port: int, setting: str = "--port") -> list[socket.socket]:
-    """Listen on ``host``; connections wait in the backlog until someone accepts them.
+    """Listen on ``host``; connections wait in the backlog until they are accepted.
 
-    ``localhost`` is both loopback addresses, as clients may try either first; the second may be
-    missing. Port 0 is one free port, the same on every address. setting: where the port can be
-    changed. Raises CannotListen.
+    ``localhost`` is both loopback addresses, as clients may try either first; ::1 may be missing. Port 0 is
+    one free port, the same on every address. setting: named in an error as the place to change the port.
+    Raises CannotListen.
     """
     if port == 0:
-        for _ in range(PORT_TRIES):
-            with socket.socket() as probe:
-                probe.bind(("", 0))
-                free: int = probe.getsockname()[1]
-            try:
-                return listen(host, free, setting)
-            except CannotListen as error:
-                if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRINUSE:
-                    raise
-        raise CannotListen(f"no free port was found on {host}; choose one with {setting}")
+        return _listen_on_free_port(host, setting)
     with ExitStack() as undo:
         sockets: list[socket.socket] = []
         for family, address in _addresses(host, port):
             try:
                 sock = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
-                _listen(sock, address)
+                _bind(sock, address)
             except OSError as error:
                 if host == "localhost" and sockets and error.errno in MISSING_IPV6:
                     continue
@@ -58,15 +92,28 @@ def listen(host: str, port: int, setting: str = "--port") -> list[socket.socket]
     return sockets
 
 
+def _listen_on_free_port(host: str, setting: str) -> list[socket.socket]:
+    for _ in range(PORT_TRIES):
+        with socket.socket() as probe:
+            probe.bind(("", 0))
+            free: int = probe.getsockname()[1]
+        try:
+            return listen(host, free, setting)
+        except CannotListen as error:
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRINUSE:
+                raise
+    raise CannotListen(f"no free port was found on {host}; choose one with {setting}")
+
+
 def machine_names(host: str) -> frozenset[str]:
-    """What a machine that listens on ``host`` is called: that, its own name, and that under .local."""
+    """Return the names of this machine: ``host``, the host name, and that under .local."""
     full = socket.gethostname().rstrip(".").lower()
     short = full.partition(".")[0]
     return frozenset({host.strip("[]").rstrip(".").lower(), full, short, f"{short}.local"} - {""})
 
 
 def raise_file_limit(count: int) -> int:
-    """Let this process have ``count`` files and sockets open, as far as the machine lets it; how many."""
+    """Raise this process' limit on open files to ``count`` or the hard limit; return the limit reached."""
     if sys.platform == "win32":
         return count
     import resource
@@ -79,16 +126,66 @@ def raise_file_limit(count: int) -> int:
 
 
 def files_needed(max_connections: int) -> int:
-    """Files and sockets of a server with so many WebSockets at most."""
+    """Return the number of open files that a server with ``max_connections`` WebSockets needs."""
     return max_connections + HTTP_CONNECTIONS + RESERVED_FILES
 
 
 def max_tcp_connections(max_connections: int, files: int) -> int:
-    """TCP connections that may be open at once, with so many WebSockets and ``files`` files at most.
+    """Return the limit on TCP connections, from the limits on WebSockets and on open files.
 
-    Where there are few files, a quarter of them is spared.
+    At least three quarters of ``files`` are for connections, even where that leaves fewer than
+    ``RESERVED_FILES``.
     """
     return min(max_connections + HTTP_CONNECTIONS, files - min(RESERVED_FILES, files // 4))
+
+
+def server_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Return a TLS context (1.2 or later) of two PEM files; None where neither is given.
+
+    certificate: the server's own first, then the intermediate ones. Raises CannotListen, which names the
+    setting and the reason.
+    """
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        missing = CERTIFICATE if certificate is None else KEY
+        raise CannotListen(f"{CERTIFICATE} and {KEY} belong together: {missing} is not set")
+    _check_pem(CERTIFICATE, certificate, b"CERTIFICATE-----", "certificate")
+    _check_pem(KEY, key, b"PRIVATE KEY-----", "private key")
+
+    def no_password() -> str:
+        raise CannotListen(
+            f"{KEY}: {key} is encrypted, and the server cannot ask for its password: "
+            f"openssl pkey -in {key.name} -out FILE removes it"
+        )
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(certificate, key, no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise CannotListen(f"{KEY}: {key} is not the key of the certificate in {certificate}") from error
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        raise CannotListen(
+            f"{CERTIFICATE}, {KEY}: {certificate} and {key} cannot be used: {reason}"
+        ) from error
+    return context
+
+
+def _check_pem(setting: str, file: Path, mark: bytes, content_name: str) -> None:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise CannotListen(f"{setting}: {file} cannot be read: {error.strerror}") from error
+    if mark not in content:
+        raise CannotListen(f"{setting}: {file} holds no {content_name} in PEM form")
+
+
+def _port(sockets: Sequence[socket.socket]) -> int:
+    port: int = sockets[0].getsockname()[1]
+    return port
 
 
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
@@ -104,10 +201,9 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[A
     return list(dict.fromkeys((info[0], info[4]) for info in found))
 
 
-def _listen(sock: socket.socket, address: tuple[Any, ...]) -> None:
+def _bind(sock: socket.socket, address: tuple[Any, ...]) -> None:
     if os.name == "posix" and sys.platform != "cygwin":
-        # On POSIX this only ignores connections that are being forgotten; elsewhere it would let
-        # two servers take one port.
+        # On POSIX this only ignores connections in TIME_WAIT; elsewhere two servers could share a port.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

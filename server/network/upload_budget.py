@@ -6,36 +6,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FREE_BYTES = 64 * 1024
-"""Of each request. uvicorn holds as much before anything is read, and a text to be spoken is shorter, so that
-clients that upload much cannot keep out those that only speak."""
+"""Bytes of each request that are not counted. uvicorn buffers as much before anything is read, and a text to
+speak is shorter: large uploads cannot crowd out requests for speech."""
 
 LIMIT_BYTES = 32 * 2**20
-"""Of all requests together, beyond what each has free: two of the largest bodies. As much again may be lost
-to holes between what is held, which Python's allocator does not give back to the machine."""
+"""Limit on the counted bytes of all requests together: two of the largest bodies. Fragmentation may cost as
+much again, which Python's allocator does not return to the system."""
 
 
 class UploadBudgetFull(Exception):
-    """There is no room for more of a request; ``str()`` is what its client reads."""
+    """No room for more of a request; ``str()`` is the sentence for its client."""
 
     def __init__(self) -> None:
         super().__init__("too much is being sent to this server at once: try again later")
 
 
 class UploadBudget:
-    """Holds up to ``limit`` bytes of bodies and WebSocket messages whose end has not come yet.
+    """Bounds the bytes of unfinished HTTP bodies and WebSocket messages by ``limit``.
 
-    A request that is alone may be longer, up to its own limit: whatever the limits are, the largest
-    message that is allowed can be received.
+    A single request may exceed it, up to the limit of its own kind: the largest message that is allowed can
+    always be received.
     """
 
     def __init__(self, limit: int = LIMIT_BYTES) -> None:
         self._limit = limit
         self.used = 0
-        """Bytes that all requests hold now, beyond what each has free."""
+        """Bytes that all requests hold now, beyond the free ones of each."""
 
     @contextmanager
     def share(self) -> Iterator[UploadShare]:
-        """A share for one request, given back however the body of the ``with`` ends."""
+        """Yield the share of one request, which is returned at the end of the ``with`` block."""
         share = UploadShare(self)
         try:
             yield share
@@ -51,16 +51,16 @@ class UploadBudget:
 class UploadShare:
     """Share of one request in an ``UploadBudget``: ``size`` bytes beyond the free ones."""
 
-    __slots__ = ("_intake", "size")
+    __slots__ = ("_budget", "size")
 
-    def __init__(self, intake: UploadBudget) -> None:
-        self._intake = intake
+    def __init__(self, budget: UploadBudget) -> None:
+        self._budget = budget
         self.size = 0
 
     def resize(self, unfinished: int) -> None:
-        """Hold ``unfinished`` bytes from now on, which include the free ones. Raises IntakeFull."""
+        """Hold ``unfinished`` bytes, the free ones included. Raises UploadBudgetFull."""
         size = max(0, unfinished - FREE_BYTES)
-        if not self._intake.fits(size, self.size):
+        if not self._budget.fits(size, self.size):
             raise UploadBudgetFull
-        self._intake.used += size - self.size
+        self._budget.used += size - self.size
         self.size = size

@@ -50,9 +50,8 @@ def documentation() -> str:
             ]
         names = ", ".join(f"`{variable}`" for variable in says["variables"])
         unit = f" ({says['unit']})" if says["unit"] else ""
-        lines.append(
-            f"| `{name}` | {names} | {_default(field)} | {accepted_values(name)}{unit} | {field.description} |"
-        )
+        accepted = f"{accepted_values(name)}{unit}"
+        lines.append(f"| `{name}` | {names} | {_default(field)} | {accepted} | {field.description} |")
     return "\n".join([*lines, "", NOT_HERE_YET])
 
 

@@ -1,7 +1,7 @@
-"""Decodes clients' audio in threads of its own, so that no other work waits behind it.
+"""Thread pools for decoding clients' audio, so that no other work waits behind it.
 
-What decoding takes is for the client to choose: a second of a core for ten minutes of MP3. In asyncio's
-default pool, a few clients would hold up every voice that is looked up and every chunk that is encoded.
+Clients choose how long decoding takes: ten minutes of MP3 need a second of a core. In asyncio's default pool
+a few clients would hold up every voice look-up and every encoder.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 THREADS_PER_POOL = 2
-"""Threads of each pool: each takes a core and, for a moment, 80 MB."""
+"""Each thread takes a core and, for a moment, 80 MB."""
 
 RECORDING_POOL = ThreadPoolExecutor(THREADS_PER_POOL, thread_name_prefix="recordings")
-"""For whole recordings."""
+"""For complete recordings."""
 
 STREAM_POOL = ThreadPoolExecutor(THREADS_PER_POOL, thread_name_prefix="streams")
-"""For the pieces of streams, a millisecond each as a rule: they do not wait for recordings."""
+"""For pieces of streams, mostly a millisecond each: they do not wait for recordings."""
 
-_Given = ParamSpec("_Given")
+_Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
 
 
 async def run_in_pool(
-    pool: ThreadPoolExecutor, work: Callable[_Given, _Result], *args: _Given.args, **kwargs: _Given.kwargs
+    pool: ThreadPoolExecutor, work: Callable[_Params, _Result], *args: _Params.args, **kwargs: _Params.kwargs
 ) -> _Result:
-    """Do ``work`` in a thread of ``pool``, first come first served; raises what it raises.
+    """Run ``work`` in a thread of ``pool``, first come first served; raises what it raises.
 
-    Cancelled while it waits for its turn, it is never done.
+    If cancelled while queued, ``work`` is not run.
     """
     return await asyncio.wrap_future(pool.submit(work, *args, **kwargs))

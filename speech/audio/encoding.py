@@ -1,4 +1,4 @@
-"""Speech as the bytes of an audio format, as it is made or as a whole file."""
+"""Encodes speech into an audio format, as a stream or as a complete file."""
 
 from __future__ import annotations
 
@@ -19,41 +19,37 @@ Codec = Literal["pcm", "wav", "ulaw", "alaw", "mp3", "opus"]
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """What a client wants its audio as.
+    """An output format. PCM is 16 bits, signed, little-endian; all formats are mono."""
 
-    name: as its protocol calls it; sample_rate: hertz; bit_rate: bits a second, of the codecs that have one
-    (mp3, opus); content_type: of an HTTP answer. PCM is 16 bits, signed, little-endian; all are mono.
-    """
-
-    name: str
+    name: str  # as the protocol calls it
     codec: Codec
-    sample_rate: int
-    bit_rate: int | None
-    content_type: str
+    sample_rate: int  # hertz
+    bit_rate: int | None  # bits per second, of mp3 and opus
+    content_type: str  # of an HTTP response
 
 
 class Encoder(Protocol):
-    """One stream of samples on its way to bytes; what all calls gave, joined, is the stream.
+    """Encodes one stream of samples; the results of all calls, joined, are the stream.
 
-    It blocks: a second of audio takes up to 0.3 ms as PCM and in G.711, 4 ms as Opus, 5–9 ms as MP3, which
-    are for a thread. One thread at a time.
+    Blocks: a second of audio takes up to 0.3 ms as PCM and in G.711, 4 ms as Opus, 5–9 ms as MP3; run the
+    latter two in a thread. One thread at a time.
     """
 
     def feed(self, samples: Samples) -> bytes:
-        """Take samples at the source's rate; the bytes that are ready, perhaps none."""
+        """Accept samples at the source's rate; returns the bytes that are ready, perhaps none."""
 
     def finish(self) -> bytes:
-        """The rest; nothing can be fed any more."""
+        """Return the rest; nothing can be fed afterwards."""
 
 
 def create_encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
-    """An encoder of samples at ``source_rate`` hertz.
+    """Create an encoder of samples at ``source_rate`` hertz.
 
-    WAV has its length at its beginning and so no stream: ValueError (``FileEncoder`` makes it).
+    Raises ValueError for WAV, whose header holds its length: use ``FileEncoder``.
     """
     match audio_format.codec:
         case "pcm":
-            codec: Encoder = _Plain()
+            codec: Encoder = _Pcm16()
         case "ulaw":
             codec = _G711(_ULAW)
         case "alaw":
@@ -61,17 +57,17 @@ def create_encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
         case "mp3":
             codec = _mp3(audio_format)
         case "opus":
-            # Opus' own clock is 48 kHz whatever went in.
+            # Opus runs at 48 kHz whatever went in.
             if audio_format.bit_rate is None:
                 raise ValueError("Opus needs a bit rate")
             return _Resampled(source_rate, ogg_opus.ENCODED_RATE, _Opus(audio_format.bit_rate))
         case "wav":
-            raise ValueError("a WAV file cannot be streamed: its length stands at its beginning")
+            raise ValueError("a WAV file cannot be streamed: its header holds its length")
     return _Resampled(source_rate, audio_format.sample_rate, codec)
 
 
 class FileEncoder:
-    """A file that is handed out once all of it is there, so that it can tell its own length.
+    """Encodes a complete file, which is returned in the end, with its length in its header.
 
     An MP3 is gapless to the sample at both ends. Blocks as ``Encoder`` does.
     """
@@ -81,7 +77,7 @@ class FileEncoder:
         self._mp3 = _mp3(audio_format) if audio_format.codec == "mp3" else None
         self._encoder: Encoder
         if audio_format.codec == "wav":
-            self._encoder = _Resampled(source_rate, audio_format.sample_rate, _Plain())
+            self._encoder = _Resampled(source_rate, audio_format.sample_rate, _Pcm16())
         elif self._mp3 is not None:
             self._encoder = _Resampled(source_rate, audio_format.sample_rate, self._mp3)
         else:
@@ -89,11 +85,11 @@ class FileEncoder:
         self._bytes = bytearray()
 
     def add(self, samples: Samples) -> int:
-        """Take samples; by how many bytes the file has grown."""
+        """Accept samples; returns the number of bytes by which the file has grown."""
         return self._grow(self._encoder.feed(samples))
 
     def finish(self) -> bytes:
-        """The file; nothing can be added any more."""
+        """Return the file; nothing can be added afterwards."""
         self._grow(self._encoder.finish())
         if self._format.codec == "wav":
             return wav(bytes(self._bytes), self._format.sample_rate)
@@ -108,7 +104,7 @@ class FileEncoder:
 
 
 class _Resampled:
-    """What ``codec`` makes of a stream whose rate is another."""
+    """Resamples a stream in front of ``codec``."""
 
     def __init__(self, source_rate: int, target_rate: int, codec: Encoder) -> None:
         self._resampler = Resampler(source_rate, target_rate)
@@ -121,7 +117,7 @@ class _Resampled:
         return self._codec.feed(self._resampler.finish()) + self._codec.finish()
 
 
-class _Plain:
+class _Pcm16:
     """16-bit PCM."""
 
     def feed(self, samples: Samples) -> bytes:
@@ -132,7 +128,7 @@ class _Plain:
 
 
 class _G711:
-    """A byte a sample, by a table over all 16-bit samples."""
+    """One byte per sample, by a table over all 16-bit samples."""
 
     def __init__(self, table: npt.NDArray[np.uint8]) -> None:
         self._table = table
@@ -145,7 +141,7 @@ class _G711:
 
 
 class _Opus:
-    """Ogg Opus, its two header pages first."""
+    """Ogg Opus, beginning with its two header pages."""
 
     def __init__(self, bit_rate: int) -> None:
         self._opus = OggOpusEncoder(bit_rate)
@@ -167,27 +163,27 @@ def _mp3(audio_format: AudioFormat) -> Mp3Encoder:
 
 
 def _ulaw_levels() -> npt.NDArray[np.int32]:
-    """The 16-bit sample that each of the 256 codes stands for (ITU-T G.711, table 2)."""
+    """The 16-bit sample of each of the 256 codes (ITU-T G.711, table 2)."""
     code = ~np.arange(256) & 0xFF
     size = (((code & 15) << 3) + 132 << (code >> 4 & 7)) - 132
     return np.where(code & 0x80, -size, size).astype(np.int32)
 
 
 def _alaw_levels() -> npt.NDArray[np.int32]:
-    """The same by G.711's table 1."""
+    """The 16-bit sample of each of the 256 codes (ITU-T G.711, table 1)."""
     code = np.arange(256) ^ 0x55
     step, exponent = (code & 15) << 4, code >> 4 & 7
     size = np.where(exponent == 0, step + 8, step + 264 << np.maximum(exponent - 1, 0))
     return np.where(code & 0x80, size, -size).astype(np.int32)
 
 
-def _nearest(levels: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
-    """For each 16-bit sample, read as an unsigned number, the code whose level is nearest to it."""
+def _nearest_codes(levels: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    """For each 16-bit sample, read as an unsigned number, the code of the nearest level."""
     order = np.argsort(levels, kind="stable")
-    middles = (levels[order][1:] + levels[order][:-1]) / 2
+    midpoints = (levels[order][1:] + levels[order][:-1]) / 2
     samples = np.arange(65536).astype(np.uint16).view(np.int16)
-    return order[np.searchsorted(middles, samples)].astype(np.uint8)
+    return order[np.searchsorted(midpoints, samples)].astype(np.uint8)
 
 
-_ULAW = _nearest(_ulaw_levels())
-_ALAW = _nearest(_alaw_levels())
+_ULAW = _nearest_codes(_ulaw_levels())
+_ALAW = _nearest_codes(_alaw_levels())

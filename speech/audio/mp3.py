@@ -1,4 +1,4 @@
-"""MP3 as it is made, by LAME, with the frame before it that tells players what to leave out."""
+"""Encodes MP3 streams with LAME, with an Info frame that makes playback gapless."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BIT_RATES = {
     1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-"""kbit/s that a frame header can name from index 1 on, by MPEG version (ISO/IEC 13818-3, 2.4.2.3)."""
+"""kbit/s by frame header index, from index 1 on, by MPEG version (ISO/IEC 13818-3, 2.4.2.3)."""
 
 _SAMPLE_RATES = {1: (44100, 48000, 32000), 2: (22050, 24000, 16000)}
 _VERSION_BITS = {1: 0xFFFB, 2: 0xFFF3}
@@ -23,10 +23,10 @@ _MONO = 0xC0
 _TAG_BYTES = 120 + 36
 
 _LAME_DELAY = 576
-"""Samples by which LAME is late; its tag counts these."""
+"""Samples of LAME's encoder delay; its tag counts these."""
 
 _DECODER_DELAY = 529
-"""Samples by which any decoder of layer III is late; no tag counts them, every player knows them."""
+"""Samples of delay of any layer III decoder; no tag counts them, every player knows them."""
 
 _HAS_FRAMES, _HAS_BYTES = 1, 2
 _UNKNOWN_BYTES = 0xFFFFFFFF
@@ -34,12 +34,12 @@ _CONSTANT_BIT_RATE = 1
 
 
 class Mp3Encoder:
-    """A stream of mono samples at ``sample_rate`` hertz as MP3 of ``bit_rate`` bits a second, constant.
+    """Encodes mono samples at ``sample_rate`` hertz as MP3 of constant ``bit_rate`` (bits per second).
 
-    The first frame is an "Info" frame, as LAME writes it: no sound, but how many samples at the beginning
-    are the encoder's delay, so that players leave them out. Whoever has the whole file puts
-    ``whole_info`` in its place: it also says what to leave out at the end, which is silence of less than
-    a frame (26 ms) otherwise. LAME holds three frames back (78 ms). One stream, one thread at a time.
+    The first frame is an "Info" frame, as LAME writes it: no sound, but the number of samples of encoder
+    delay at the beginning, so that players skip them. In a complete file it is replaced by
+    ``final_info_frame``, which also gives the padding at the end: silence of less than a frame (26 ms). LAME
+    holds back three frames (78 ms). One stream, one thread at a time.
     """
 
     def __init__(self, sample_rate: int, bit_rate: int) -> None:
@@ -55,43 +55,43 @@ class Mp3Encoder:
         lame.open()
         self._lame = lame
         self._frame = lame.frame_size
-        self._waiting = np.zeros(0, np.float32)
-        self._taken = self._frames = self._bytes = 0
+        self._buffer = np.zeros(0, np.float32)
+        self._samples_fed = self._frames = self._bytes = 0
 
     def feed(self, samples: Samples) -> bytes:
-        """Take samples; the frames that are ready."""
-        begun = self._taken or len(self._waiting)
-        self._waiting = np.concatenate([self._waiting, samples])
-        whole = len(self._waiting) // self._frame * self._frame
-        pieces = self._waiting[:whole].reshape(-1, self._frame)
-        self._waiting = self._waiting[whole:]
+        """Accept samples; returns the frames that are ready."""
+        started = self._samples_fed or len(self._buffer)
+        self._buffer = np.concatenate([self._buffer, samples])
+        whole = len(self._buffer) // self._frame * self._frame
+        pieces = self._buffer[:whole].reshape(-1, self._frame)
+        self._buffer = self._buffer[whole:]
         ready = b"".join(map(self._encode, pieces))
-        return ready if begun or not len(samples) else self._info(0, _UNKNOWN_BYTES, 0) + ready
+        return ready if started or not len(samples) else self._info_frame(0, _UNKNOWN_BYTES, 0) + ready
 
     def finish(self) -> bytes:
-        """The rest; nothing can be fed any more."""
-        begun = self._taken or len(self._waiting)
-        rest = self._encode(self._waiting) if len(self._waiting) else b""
-        if self._taken:
+        """Return the rest; nothing can be fed afterwards."""
+        started = self._samples_fed or len(self._buffer)
+        rest = self._encode(self._buffer) if len(self._buffer) else b""
+        if self._samples_fed:
             flushed = [bytes(packet) for packet in self._lame.encode(None)]
-            # LAME may fill up with a frame more than any sound reaches into.
-            needed = -(-(self._taken + _LAME_DELAY + _DECODER_DELAY) // self._frame)
+            # LAME may pad with a frame that no sound reaches into.
+            needed = -(-(self._samples_fed + _LAME_DELAY + _DECODER_DELAY) // self._frame)
             rest += self._counted(flushed[: max(0, needed - self._frames)])
-        return rest if begun else self._info(0, _UNKNOWN_BYTES, 0)
+        return rest if started else self._info_frame(0, _UNKNOWN_BYTES, 0)
 
     def final_info_frame(self) -> bytes:
-        """What takes the place, byte for byte, of the first frame once ``finish`` has given the last one."""
-        size = len(self._info(0, _UNKNOWN_BYTES, 0)) + self._bytes
-        padding = self._frames * self._frame - _LAME_DELAY - self._taken
-        return self._info(self._frames, size, padding)
+        """The frame that replaces the first one, byte for byte, once ``finish`` has returned the last."""
+        size = len(self._info_frame(0, _UNKNOWN_BYTES, 0)) + self._bytes
+        padding = self._frames * self._frame - _LAME_DELAY - self._samples_fed
+        return self._info_frame(self._frames, size, padding)
 
     def _encode(self, samples: Samples) -> bytes:
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples)[np.newaxis], format="fltp", layout="mono"
         )
         frame.sample_rate = self._sample_rate
-        frame.pts = self._taken
-        self._taken += len(samples)
+        frame.pts = self._samples_fed
+        self._samples_fed += len(samples)
         return self._counted([bytes(packet) for packet in self._lame.encode(frame)])
 
     def _counted(self, frames: list[bytes]) -> bytes:
@@ -99,17 +99,17 @@ class Mp3Encoder:
         self._bytes += sum(map(len, frames))
         return b"".join(frames)
 
-    def _info(self, frames: int, size: int, padding: int) -> bytes:
-        """The Info frame (the Xing header and LAME's extension of it, "MP3 Info Tag rev 1").
+    def _info_frame(self, frames: int, size: int, padding: int) -> bytes:
+        """Build the Info frame (the Xing header and LAME's extension of it, "MP3 Info Tag rev 1").
 
-        frames: those behind this one, 0 where nobody knows; size: bytes of the file; padding: samples at
-        its end that are none of the sound's, the decoder's delay included.
+        frames: number of frames after this one, 0 while unknown; size: bytes of the file; padding: samples at
+        its end to leave out, the decoder's delay included.
         """
         version = self._version
         rates = _BIT_RATES[version]
         factor = self._frame // 8
         needed = 4 + _SIDE_INFO_BYTES[version] + _TAG_BYTES
-        # Of the stream's own bit rate, where the tag has room in such a frame; else of the next that has.
+        # The smallest bit rate, from the stream's own on, whose frame has room for the tag.
         index, length = next(
             (at, length)
             for at, kbits in enumerate(rates, 1)
@@ -129,7 +129,7 @@ class Mp3Encoder:
 
 
 def _crc16(data: bytes) -> int:
-    """The checksum that ends LAME's tag: CRC-16/ARC."""
+    """Checksum at the end of LAME's tag: CRC-16/ARC."""
     crc = 0
     for byte in data:
         crc ^= byte

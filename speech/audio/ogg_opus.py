@@ -1,7 +1,7 @@
-"""Ogg Opus streams: speech into pages as it is made, and a client's pages into samples as they come.
+"""Ogg Opus streams: encodes speech into pages, and decodes a client's pages into samples.
 
-Ogg's pages are RFC 3533, Opus in them is RFC 7845, Opus itself is libopus. A whole file is
-``speech.audio.pcm.decode_recording``'s matter.
+Ogg pages are RFC 3533, Opus in Ogg is RFC 7845, Opus itself is libopus. Complete files are decoded by
+``speech.audio.pcm.decode_recording``.
 """
 
 from __future__ import annotations
@@ -32,33 +32,33 @@ ENCODED_RATE = 24_000
 PAGE_S = 0.08
 MAX_PIECE_S = 60.0
 MAX_PIECE_PAGES = 6_000
-"""Pages of a stream that are decoded at once: a minute, a page each 10 ms."""
+"""Pages decoded by one call: a minute with a page every 10 ms."""
 
 _BITRATE = 64_000
-_FRAME_SAMPLES = 480  # 20 ms: what libopus makes a packet of
+_FRAME_SAMPLES = 480  # 20 ms: one packet
 _PACKETS_A_PAGE = round(PAGE_S * ENCODED_RATE) // _FRAME_SAMPLES
 _SERIAL = 1  # nothing is multiplexed, so any number would do
 
-# Granule positions are counted at 48 kHz, and libopus decodes to it, whatever went in (RFC 7845, 4).
+# Granule positions count at 48 kHz, and libopus decodes to it, whatever went in (RFC 7845, 4).
 _OPUS_RATE = 48_000
-# The longest packet there is: 120 ms in 48 frames (RFC 7845, 6). More is damage, or a picture in the tags.
+# The longest packet: 120 ms in 48 frames (RFC 7845, 6). More is damage, or a picture in the tags.
 _MAX_PACKET_BYTES = 61_440
-# What may be looked at in vain: skipped bytes, pages with a wrong checksum, packets that libopus refuses,
-# pages without sound, and decoders that are made for streams without any. Good pages make up for it, by
-# their bytes and their sound. So damage is passed over, chains of streams of half a second and more are
-# decoded, and rubbish is refused after a few hundredths of a second.
+# Budget for wasted work: skipped bytes, pages with a wrong checksum, packets that libopus refuses, pages
+# without sound, and decoders created for streams without any. Good pages earn it back, by their bytes and
+# their sound. So damage is skipped, chains of streams of half a second and more are decoded, and garbage is
+# refused after a few hundredths of a second.
 _MAX_WASTE_BYTES = 256 * 1024
 _DAMAGED_PACKET_COSTS = _SILENT_PAGE_COSTS = 256
 _STREAM_COSTS = 8 * 1024  # a decoder and a resampler take 0.6 ms
-_SOUND_EARNS = 16 * 1024 / _OPUS_RATE  # a sample
+_SOUND_EARNS = 16 * 1024 / _OPUS_RATE  # per sample
 
 
 class OggOpusEncoder:
-    """A stream of mono samples at ``ENCODED_RATE`` hertz as Ogg Opus, a page each ``PAGE_S``.
+    """Encodes mono samples at ``ENCODED_RATE`` hertz as Ogg Opus, a page every ``PAGE_S``.
 
-    ``header``, what ``feed`` gave and what ``finish`` gives are the stream. A decoder that honours
-    pre-skip and the last granule position gives exactly as many samples as went in. One stream,
-    one thread at a time; a second of speech takes about 3 ms. bit_rate: bits a second, on average.
+    ``header`` and the results of ``feed`` and ``finish`` are the stream. A decoder that honours pre-skip and
+    the last granule position returns exactly as many samples as were fed. One stream, one thread at a time; a
+    second of speech takes about 3 ms. bit_rate: average, in bits per second.
     """
 
     def __init__(self, bit_rate: int = _BITRATE) -> None:
@@ -78,78 +78,77 @@ class OggOpusEncoder:
         tags = b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", 0)
         self._sequence = 0
         self._header = self._page([head], 0, FIRST) + self._page([tags], 0)
-        self._waiting = np.zeros(0, np.float32)
+        self._buffer = np.zeros(0, np.float32)
         self._packets: list[bytes] = []
-        self._taken = self._encoded = 0
+        self._samples_fed = self._samples_encoded = 0
 
     @property
     def header(self) -> bytes:
-        """The two pages that begin the stream (OpusHead, OpusTags), there before any audio."""
+        """The two pages that begin the stream (OpusHead, OpusTags), available before any audio."""
         return self._header
 
     def feed(self, samples: Samples) -> bytes:
-        """Take samples; the pages that are full, none of which waits for samples behind it."""
-        self._taken += len(samples)
+        """Accept samples; returns the pages that are full, without delay."""
+        self._samples_fed += len(samples)
         return self._encode(samples)
 
     def finish(self) -> bytes:
-        """The rest and the end of the stream; nothing can be fed any more."""
-        # What the encoder delays comes out when as much silence is put behind it.
-        whole = self._taken + self._pre_skip * ENCODED_RATE // _OPUS_RATE
-        silence = -(-whole // _FRAME_SAMPLES) * _FRAME_SAMPLES - self._taken
+        """Return the rest and the end of the stream; nothing can be fed afterwards."""
+        # Silence as long as the encoder's delay flushes it.
+        whole = self._samples_fed + self._pre_skip * ENCODED_RATE // _OPUS_RATE
+        silence = -(-whole // _FRAME_SAMPLES) * _FRAME_SAMPLES - self._samples_fed
         pages = self._encode(np.zeros(silence, np.float32), last=True)
-        granule = self._pre_skip + self._taken * _OPUS_RATE // ENCODED_RATE
+        granule = self._pre_skip + self._samples_fed * _OPUS_RATE // ENCODED_RATE
         return pages + self._page(self._packets, granule, LAST)
 
     def _encode(self, samples: Samples, last: bool = False) -> bytes:
-        """The pages that samples fill; the last of all is left to ``finish``."""
-        self._waiting = np.concatenate([self._waiting, samples])
+        """Encode samples into full pages; the last page of the stream is left to ``finish``."""
+        self._buffer = np.concatenate([self._buffer, samples])
         pages = b""
-        whole = len(self._waiting) // _FRAME_SAMPLES * _FRAME_SAMPLES
+        whole = len(self._buffer) // _FRAME_SAMPLES * _FRAME_SAMPLES
         for start in range(0, whole, _FRAME_SAMPLES):
-            piece = self._waiting[np.newaxis, start : start + _FRAME_SAMPLES]
+            piece = self._buffer[np.newaxis, start : start + _FRAME_SAMPLES]
             frame = av.AudioFrame.from_ndarray(piece, format="flt", layout="mono")
             frame.sample_rate = ENCODED_RATE
             assert isinstance(self._opus, av.AudioCodecContext)
             self._packets += [bytes(packet) for packet in self._opus.encode(frame)]
-            self._encoded += _FRAME_SAMPLES
+            self._samples_encoded += _FRAME_SAMPLES
             if len(self._packets) == _PACKETS_A_PAGE and not (last and start + _FRAME_SAMPLES == whole):
-                pages += self._page(self._packets, self._encoded * _OPUS_RATE // ENCODED_RATE)
+                pages += self._page(self._packets, self._samples_encoded * _OPUS_RATE // ENCODED_RATE)
                 self._packets = []
-        self._waiting = self._waiting[whole:]
+        self._buffer = self._buffer[whole:]
         return pages
 
     def _page(self, packets: list[bytes], granule: int, flags: int = 0) -> bytes:
-        """A page of whole packets."""
+        """Write a page of complete packets."""
         page = write_page(packets, granule, flags, _SERIAL, self._sequence)
         self._sequence += 1
         return page
 
 
 class OggOpusDecoder:
-    """An Ogg Opus stream, in pieces torn anywhere, as mono samples at ``sample_rate`` hertz.
+    """Decodes an Ogg Opus stream, in pieces cut anywhere, to mono samples at ``sample_rate`` hertz.
 
-    Stereo is averaged; pre-skip, gain and the last page's granule position are honoured; a chain of
-    streams is one after the other. Pages and packets that are damaged or missing are left out, until
-    there is more damage than sound. What is not Opus, or has more than two channels, is refused. What
-    comes out lags a few hundredths of a second behind what went in until the stream's last page.
-    One stream, one thread at a time; a second of speech takes about 2 ms.
+    Stereo is averaged; pre-skip, gain and the last page's granule position are honoured; chained streams are
+    joined. Damaged or missing pages and packets are skipped, until there is more damage than sound. Anything
+    but Opus, or more than two channels, is refused. Output lags a few hundredths of a second behind the input
+    until the stream's last page. One stream, one thread at a time; a second of speech takes about 2 ms.
     """
 
     def __init__(self, sample_rate: int = ENCODED_RATE) -> None:
         self._sample_rate = sample_rate
         self._buffer = bytearray()
         self._waste = 0
-        self._link: _Link | None = None
-        self._anything_else = False
+        self._stream: _LogicalStream | None = None
+        self._other_codec = False
 
     def feed(self, data: bytes) -> Samples:
-        """Take bytes; the samples that are ready. Bytes behind a stream's end begin the next one.
+        """Accept bytes; returns the samples that are ready. Bytes after a stream's end begin the next one.
 
-        Raises InvalidRequest for ``data`` if it cannot be decoded, or is more than ``MAX_PIECE_S``
-        seconds of audio or ``MAX_PIECE_PAGES``; the decoder is of no use then. A second takes 2 ms, a
-        minute packed into a few kilobytes 0.1 s, or 0.5 s in the shortest packets there are: call it in
-        ``decoding.STREAMS``.
+        Raises InvalidRequest for ``data`` if it cannot be decoded, or is more than ``MAX_PIECE_S`` seconds of
+        audio or ``MAX_PIECE_PAGES``; the decoder must not be used afterwards. A second takes 2 ms, a minute
+        packed into a few kilobytes 0.1 s, or 0.5 s in the shortest possible packets: call it in
+        ``decoding.STREAM_POOL``.
         """
         self._buffer += data
         pieces: list[Samples] = []
@@ -157,7 +156,7 @@ class OggOpusDecoder:
         for number, page in enumerate(self._pages()):
             if number == MAX_PIECE_PAGES:
                 raise _refused(f"too many pages at once (at most {MAX_PIECE_PAGES})")
-            for samples in self._take(page):
+            for samples in self._decode_page(page):
                 room -= len(samples)
                 if room < 0:
                     raise _refused(f"too much audio at once (at most {MAX_PIECE_S:g} s)")
@@ -166,22 +165,22 @@ class OggOpusDecoder:
         return np.clip(samples, -1.0, 1.0, out=samples)
 
     def _pages(self) -> Iterator[Page]:
-        """The whole pages of the buffer, found by their capture pattern and believed by their checksum."""
+        """Take complete pages from the buffer, found by capture pattern and verified by checksum."""
         at = 0
         try:
             while True:
                 found = self._buffer.find(b"OggS", at)
                 if found < 0:
-                    # The pattern may be torn.
+                    # The pattern may be cut.
                     found = max(at, len(self._buffer) - 3)
-                self._wasted(found - at)
+                self._waste_bytes(found - at)
                 at = found
                 size = page_size(self._buffer, at)
                 if size is None or at + size > len(self._buffer):
                     return
                 page = read_page(bytes(self._buffer[at : at + size]))
                 if page is None:
-                    self._wasted(size)
+                    self._waste_bytes(size)
                     at += 1
                     continue
                 at += size
@@ -190,43 +189,43 @@ class OggOpusDecoder:
         finally:
             del self._buffer[:at]
 
-    def _take(self, page: Page) -> Iterator[Samples]:
-        """A page's samples; a stream's last ones when its last page has come."""
+    def _decode_page(self, page: Page) -> Iterator[Samples]:
+        """Decode a page; after a stream's last page also what the resampler holds back."""
         if page.flags & FIRST:
-            self._wasted(_SILENT_PAGE_COSTS)
+            self._waste_bytes(_SILENT_PAGE_COSTS)
             if not page.body.startswith(b"OpusHead"):
-                self._anything_else = True
-            elif self._link is None or self._link.has_begun:
-                # A stream that begins behind another's pages follows it, even where that has no last page.
-                if self._link is not None:
-                    yield self._link.finish()
-                self._wasted(_STREAM_COSTS)
-                self._link = _Link(page.serial, _read_head(page.body), self._sample_rate)
-                self._anything_else = False
+                self._other_codec = True
+            elif self._stream is None or self._stream.has_begun:
+                # A stream that begins after another's pages follows it, even if that one has no last page.
+                if self._stream is not None:
+                    yield self._stream.finish()
+                self._waste_bytes(_STREAM_COSTS)
+                self._stream = _LogicalStream(page.serial, _read_head(page.body), self._sample_rate)
+                self._other_codec = False
             return
-        if self._link is None:
-            if self._anything_else:
+        if self._stream is None:
+            if self._other_codec:
                 raise _refused("holds no Opus audio")
-            self._wasted(_SILENT_PAGE_COSTS)
+            self._waste_bytes(_SILENT_PAGE_COSTS)
             return
-        if page.serial != self._link.serial:
-            self._wasted(_SILENT_PAGE_COSTS)
+        if page.serial != self._stream.serial:
+            self._waste_bytes(_SILENT_PAGE_COSTS)
             return
-        samples, sound, damaged = self._link.take(page)
+        samples, sound, damaged = self._stream.decode_page(page)
         self._waste = max(0, self._waste - round(sound * _SOUND_EARNS))
-        self._wasted(damaged * _DAMAGED_PACKET_COSTS + (0 if sound else _SILENT_PAGE_COSTS))
+        self._waste_bytes(damaged * _DAMAGED_PACKET_COSTS + (0 if sound else _SILENT_PAGE_COSTS))
         yield samples
         if page.flags & LAST:
-            yield self._link.finish()
-            self._link = None
+            yield self._stream.finish()
+            self._stream = None
 
-    def _wasted(self, size: int) -> None:
+    def _waste_bytes(self, size: int) -> None:
         self._waste += size
         if self._waste > _MAX_WASTE_BYTES:
             raise _refused("is not an Ogg stream, or is too damaged")
 
 
-class _Link:
+class _LogicalStream:
     """One logical stream, from its OpusHead on."""
 
     def __init__(self, serial: int, head: _Head, sample_rate: int) -> None:
@@ -234,7 +233,7 @@ class _Link:
         self.has_begun = False
         self._opus = av.CodecContext.create("libopus", "r")
         self._opus.options = {"request_sample_fmt": "flt"}
-        # Pre-skip is taken off here, where the end is cut as well.
+        # Pre-skip is removed here, where the end is cut too.
         self._opus.extradata = struct.pack(
             "<8sBBHIhB", b"OpusHead", 1, head.channels, 0, _OPUS_RATE, head.gain, 0
         )
@@ -243,13 +242,14 @@ class _Link:
         self._resampler = Resampler(_OPUS_RATE, sample_rate)
         self._sequence: int | None = None
         self._granule = 0
-        # The beginning of a packet whose end is on the next page; None if there is none to be continued.
-        self._torn: bytes | None = None
+        # The beginning of a packet that ends on the next page; None if there is none to continue.
+        self._partial_packet: bytes | None = None
 
-    def take(self, page: Page) -> tuple[Samples, int, int]:
-        """The samples of the packets that end on ``page``, at the sample rate asked for.
+    def decode_page(self, page: Page) -> tuple[Samples, int, int]:
+        """Decode the packets that end on ``page``.
 
-        Besides, how many samples at 48 kHz were decoded, and how many packets were damaged.
+        Returns the samples at the target rate, the number of samples decoded at 48 kHz, and the number of
+        damaged packets.
         """
         self.has_begun = True
         packets = [self._decode(packet) for packet in self._packets(page)]
@@ -265,32 +265,32 @@ class _Link:
         return self._resampler.feed(decoded[skipped:end]), len(decoded), packets.count(None)
 
     def finish(self) -> Samples:
-        """The last samples."""
+        """Return the last samples."""
         return self._resampler.finish()
 
     def _packets(self, page: Page) -> Iterator[bytes]:
-        """The packets of audio that end on a page."""
+        """The audio packets that end on a page."""
         if self._sequence is not None and page.sequence != (self._sequence + 1) % 2**32:
-            self._torn = None
+            self._partial_packet = None
         self._sequence = page.sequence
         if not page.lacing:
             return
-        packet = self._torn if page.flags & CONTINUED else b""
-        self._torn = None
+        packet = self._partial_packet if page.flags & CONTINUED else b""
+        self._partial_packet = None
         for piece, ends in page.packet_parts():
-            # A packet without its beginning, or too long to be one, is left out.
+            # A packet without its beginning, or too long to be one, is skipped.
             if packet is not None:
                 packet = packet + piece if len(packet) + len(piece) <= _MAX_PACKET_BYTES else None
             if not ends:
-                self._torn = packet
+                self._partial_packet = packet
                 return
-            # An empty packet would be the end of the stream to FFmpeg; no audio begins like the tags.
+            # An empty packet would end the stream for FFmpeg; no audio begins like the tags.
             if packet and not packet.startswith(b"OpusTags"):
                 yield packet
             packet = b""
 
     def _decode(self, packet: bytes) -> list[Samples] | None:
-        """A packet's samples at 48 kHz, as rows of one a channel; None if it is damaged."""
+        """Decode a packet at 48 kHz, in arrays [samples, channels]; None if it is damaged."""
         assert isinstance(self._opus, av.AudioCodecContext)
         try:
             frames = self._opus.decode(av.Packet(packet))
@@ -301,15 +301,15 @@ class _Link:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What OpusHead says (RFC 7845, 5.1): pre-skip in samples at 48 kHz, gain in 1/256 dB."""
+    """Fields of OpusHead (RFC 7845, 5.1)."""
 
     channels: int
-    pre_skip: int
-    gain: int
+    pre_skip: int  # samples at 48 kHz
+    gain: int  # 1/256 dB
 
 
 def _read_head(packet: bytes) -> _Head:
-    """OpusHead, if it is such as can be decoded to mono. Raises InvalidRequest."""
+    """Parse OpusHead. Raises InvalidRequest for what cannot be decoded to mono."""
     if len(packet) < 19:
         raise _refused("its OpusHead is too short")
     version, channels, pre_skip, _, gain, family = struct.unpack_from("<BBHIhB", packet, 8)

@@ -1,4 +1,4 @@
-"""Ogg's pages (RFC 3533, 6): written, and read out of bytes that came in pieces."""
+"""Reads and writes Ogg pages (RFC 3533, 6)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 CONTINUED, FIRST, LAST = 1, 2, 4
-"""Flags: it begins with the rest of a packet; its stream begins with it; its stream ends with it."""
+"""Flags: begins with the rest of a packet; first page of its stream; last page of its stream."""
 
 NO_PACKET_ENDS = -1
-"""The granule position of a page on which no packet ends."""
+"""Granule position of a page on which no packet ends."""
 
 _HEADER_BYTES = 27
 _BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -19,7 +19,7 @@ _BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page whose checksum is right."""
+    """A page with a correct checksum."""
 
     flags: int
     granule: int
@@ -29,7 +29,7 @@ class Page:
     body: bytes
 
     def packet_parts(self) -> Iterator[tuple[bytes, bool]]:
-        """The packets, or parts of packets, in the body, and whether each ends here."""
+        """The packets, or parts of packets, in the body; True for those that end here."""
         start = end = 0
         for length in self.lacing:
             end += length
@@ -41,7 +41,7 @@ class Page:
 
 
 def write_page(packets: Sequence[bytes], granule: int, flags: int, serial: int, sequence: int) -> bytes:
-    """A page of whole packets, 255 at most."""
+    """Write a page of complete packets, 255 at most."""
     lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
     head = struct.pack("<4sBBqIII", b"OggS", 0, flags, granule, serial, sequence, 0)
     page = bytearray(head + bytes([len(lacing)]) + lacing + b"".join(packets))
@@ -50,7 +50,7 @@ def write_page(packets: Sequence[bytes], granule: int, flags: int, serial: int, 
 
 
 def page_size(buffer: bytearray, at: int) -> int | None:
-    """Bytes of the page that begins at ``at``; None as long as its header is not there."""
+    """Bytes of the page that begins at ``at``; None while its header is incomplete."""
     if len(buffer) < at + _HEADER_BYTES:
         return None
     segments = at + _HEADER_BYTES + buffer[at + _HEADER_BYTES - 1]
@@ -60,7 +60,7 @@ def page_size(buffer: bytearray, at: int) -> int | None:
 
 
 def read_page(data: bytes) -> Page | None:
-    """A whole page; None if it is damaged, or of another version."""
+    """Parse a complete page; None if it is damaged, or of another version."""
     _, version, flags, granule, serial, sequence, checksum, segments = struct.unpack_from("<4sBBqIIIB", data)
     if version != 0 or _checksum(data[:22] + bytes(4) + data[26:]) != checksum:
         return None
@@ -71,8 +71,8 @@ def read_page(data: bytes) -> Page | None:
 def _checksum(data: bytes) -> int:
     """Ogg's CRC-32 of a page whose checksum field is zero.
 
-    It is zlib's polynomial with each byte's bits, and the result's, in the other order, from zero
-    on, and not inverted.
+    It is zlib's polynomial with the bits of each byte, and of the result, reversed, starting from zero and
+    not inverted.
     """
     crc = zlib.crc32(data.translate(_BITS_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)

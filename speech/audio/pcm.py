@@ -1,4 +1,4 @@
-"""Audio at the edges: float samples into what clients take, and their recordings into samples."""
+"""Audio at the edges: encodes float samples as PCM and WAV, and decodes clients' recordings."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ MAX_RECORDING_BYTES = 10 * 1024 * 1024
 MAX_RECORDING_S = 60.0
 
 REFERENCE_RATE = 24_000
-"""Hertz to which a recording is decoded that somebody is to sound like: no model hears more of one, and a
-minute takes 6 MB."""
+"""Hertz to which reference recordings are decoded: no cloning model uses more, and a minute takes 6 MB."""
 
 _MIN_RATE, _MAX_RATE = 4_000, 192_000
 _MAX_CHANNELS = 8
-# Opus in its shortest packets (2.5 ms) has 400: a file of many more is made of nothing.
-_MAX_PACKETS_A_SECOND = 850
+# Opus in its shortest packets (2.5 ms) has 400; a file with many more holds no sound.
+_MAX_PACKETS_PER_SECOND = 850
 _CODECS = frozenset(
     "aac alac flac mp3 mp3float opus libopus vorbis libvorbis "
     "pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_f64le pcm_alaw pcm_mulaw".split()
@@ -34,13 +33,13 @@ _KNOWN_FORMATS = "WAV, MP3, Ogg, FLAC or M4A"
 
 
 def pcm16(samples: Samples) -> bytes:
-    """Samples as signed 16-bit little-endian PCM; beyond [-1, 1] they are clipped."""
+    """Convert samples to signed 16-bit little-endian PCM; beyond [-1, 1] they are clipped."""
     scaled = np.rint(np.clip(samples, -1.0, 1.0) * np.float32(32768))
     return bytes(np.minimum(scaled, 32767).astype("<i2").tobytes())
 
 
 def wav(audio: Samples | bytes, sample_rate: int) -> bytes:
-    """A whole WAV file, 16-bit mono, of samples or of ``pcm16``'s bytes; sample_rate in hertz."""
+    """Make a WAV file, 16-bit mono, of samples or of ``pcm16``'s bytes; sample_rate in hertz."""
     pcm = audio if isinstance(audio, bytes) else pcm16(audio)
     header = struct.pack(
         "<4sI4s4sIHHIIHH4sI",
@@ -52,10 +51,10 @@ def wav(audio: Samples | bytes, sample_rate: int) -> bytes:
 
 
 class Resampler:
-    """A stream from one sample rate (hertz) to another.
+    """Resamples a stream from one sample rate (hertz) to another.
 
-    The whole has ``round(n * target / source)`` samples however it was cut. What comes out lags
-    what goes in by a few hundredths of a second until ``finish``. One stream, one thread at a time.
+    The total is ``round(n * target / source)`` samples however the stream was cut. Output lags the input by a
+    few hundredths of a second until ``finish``. One stream, one thread at a time.
     """
 
     def __init__(self, source_rate: int, target_rate: int) -> None:
@@ -65,37 +64,36 @@ class Resampler:
             if source_rate == target_rate
             else soxr.ResampleStream(source_rate, target_rate, 1, "float32")
         )
-        self._taken = self._given = 0
+        self._samples_fed = self._samples_returned = 0
 
     def feed(self, samples: Samples) -> Samples:
-        """Take samples; those that are ready."""
+        """Accept samples; returns those that are ready."""
         if self._stream is None:
             return samples
-        self._taken += len(samples)
+        self._samples_fed += len(samples)
         ready: Samples = self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32))
-        self._given += len(ready)
+        self._samples_returned += len(ready)
         return ready
 
     def finish(self) -> Samples:
-        """The rest; nothing can be fed any more."""
+        """Return the rest; nothing can be fed afterwards."""
         rest: Samples = np.zeros(0, np.float32)
         if self._stream is None:
             return rest
         rest = self._stream.resample_chunk(rest, last=True)
-        whole = (2 * self._taken * self._target_rate + self._source_rate) // (2 * self._source_rate)
-        missing = whole - self._given
+        whole = (2 * self._samples_fed * self._target_rate + self._source_rate) // (2 * self._source_rate)
+        missing = whole - self._samples_returned
         return np.pad(rest[:missing], (0, max(0, missing - len(rest))))
 
 
 async def reframe(
     chunks: AsyncIterator[SpeechChunk], sample_rate: int, frame_samples: int
 ) -> AsyncIterator[SpeechChunk]:
-    """The same speech at ``sample_rate`` hertz, in chunks of at most ``frame_samples``.
+    """Convert speech to ``sample_rate`` hertz, in chunks of at most ``frame_samples``.
 
-    Nothing waits for a frame to be full: what one chunk yields is split and sent. A span goes with
-    the chunk in which it starts; those left at the end go with the last one, which is without
-    samples only if there is nothing else to carry them. A SpeechError of ``chunks`` is raised behind all
-    that was said before it.
+    Nothing waits for a frame to be full: each chunk is split and yielded at once. A span goes with the chunk
+    in which it starts; spans left at the end go with the last one, which is without samples only if nothing
+    else can carry them. A SpeechError of ``chunks`` is raised after all speech before it.
     """
     resampler: Resampler | None = None
     waiting: list[Span] = []
@@ -106,11 +104,11 @@ async def reframe(
         for start in range(0, len(samples), frame_samples):
             piece = samples[start : start + frame_samples]
             start_s, sent = sent / sample_rate, sent + len(piece)
-            everything = last and start + frame_samples >= len(samples)
+            at_end = last and start + frame_samples >= len(samples)
             end_s = sent / sample_rate
-            going = [span for span in waiting if everything or span.start_s < end_s]
-            waiting = waiting[len(going) :]
-            yield SpeechChunk(piece, sample_rate, start_s, tuple(going))
+            due = [span for span in waiting if at_end or span.start_s < end_s]
+            waiting = waiting[len(due) :]
+            yield SpeechChunk(piece, sample_rate, start_s, tuple(due))
 
     failure: SpeechError | None = None
     try:
@@ -141,13 +139,13 @@ def decode_recording(
     truncate: bool = False,
     sample_rate: int | None = None,
 ) -> Recording:
-    """A client's recording (WAV, MP3, Ogg with Opus or Vorbis, FLAC, M4A) as mono samples.
+    """Decode a client's recording (WAV, MP3, Ogg with Opus or Vorbis, FLAC, M4A) to mono samples.
 
-    The channels are averaged, the sample rate stays, or becomes ``sample_rate`` hertz. A truncated
-    file gives what is there. No more than ``max_seconds`` is ever decoded: a longer recording is
-    refused, or cut there if ``cut``. Nothing but ``data`` is read: the format is told by its first
-    bytes, so a playlist that names files or addresses is not taken for audio. Blocks (10 ms a
-    recording, 0.2 s for hostile ones): call it in a thread. Raises InvalidRequest for ``reference``.
+    Channels are averaged; the sample rate stays, or becomes ``sample_rate`` hertz. A truncated file gives
+    what is there. No more than ``max_seconds`` are ever decoded: a longer recording is refused, or cut there
+    if ``truncate``. The format is detected by the first bytes of ``data``, and nothing else is read, so a
+    playlist that names files or addresses is not taken for audio. Blocks (10 ms for a recording, 0.2 s for
+    hostile ones): call it in a thread. Raises InvalidRequest for ``reference``.
     """
     if not data:
         raise _refused("is empty")
@@ -169,7 +167,7 @@ def decode_recording(
 
 
 def _format_of(head: bytes) -> str | None:
-    """FFmpeg's name of the container that begins with ``head``."""
+    """FFmpeg's name of the container that begins with ``head``; None if unknown."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return "wav"
     if head[:4] == b"OggS":
@@ -189,7 +187,7 @@ def _format_of(head: bytes) -> str | None:
 def _decode(
     data: bytes, container_format: str, max_seconds: float, cut: bool, sample_rate: int | None
 ) -> tuple[list[Samples], int]:
-    """All of the first audio stream; its rate in hertz. Raises FFmpegError and InvalidRequest."""
+    """Decode the first audio stream; returns samples and rate. Raises FFmpegError and InvalidRequest."""
     pieces: list[Samples] = []
     count = 0
     with av.open(io.BytesIO(data), "r", container_format, metadata_errors="ignore") as container:
@@ -197,17 +195,17 @@ def _decode(
             raise _refused("holds no audio")
         stream = container.streams.audio[0]
         rate = _check(stream)
-        # While it is decoded, so that a high rate takes no more room than any other.
+        # Resampled while decoding, so that a high rate takes no more memory than any other.
         resampler = Resampler(rate, sample_rate or rate)
         # Threads gain nothing on a minute of audio.
         stream.codec_context.thread_count = 1
         for index, packet in enumerate(container.demux(stream)):
-            if index > _MAX_PACKETS_A_SECOND * max_seconds:
+            if index > _MAX_PACKETS_PER_SECOND * max_seconds:
                 raise _refused("is made of too many pieces")
             try:
                 frames = packet.decode()
             except av.InvalidDataError:
-                # A damaged or cut packet; the ones around it are good.
+                # Skip a damaged or cut packet; its neighbours are good.
                 continue
             for frame in frames:
                 assert isinstance(frame, av.AudioFrame)
@@ -227,7 +225,7 @@ def _decode(
 
 
 def _check(stream: AudioStream) -> int:
-    """The stream's sample rate in hertz, once its codec, rate and channels are such as exist."""
+    """Check the stream's codec, rate and channels; returns its sample rate in hertz."""
     codec = stream.codec_context
     if codec is None or codec.name not in _CODECS:
         raise _refused(f"is of a codec that this server does not read ({_KNOWN_FORMATS})")
@@ -239,11 +237,11 @@ def _check(stream: AudioStream) -> int:
 
 
 def _mono(frame: av.AudioFrame) -> Samples:
-    """A frame's samples, its channels averaged."""
+    """Average a frame's channels."""
     array: npt.NDArray[np.generic] = frame.to_ndarray()
     channels = frame.layout.nb_channels
     planes = array if frame.format.is_planar else array.reshape(-1, channels).T
-    # A damaged file of floats holds what is no number, which its reader refuses.
+    # A damaged file of floats holds NaN, which the caller refuses.
     with np.errstate(invalid="ignore", over="ignore"):
         mixed = planes.mean(axis=0, dtype=np.float64)
     if planes.dtype == np.uint8:

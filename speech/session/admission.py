@@ -1,11 +1,11 @@
-"""Who may speak now: open sessions, how often a client comes, and the engines' places."""
+"""Admission of sessions: their number, the rate of each client, and the engines' slots."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from speech.errors import Busy, RateLimited
 from speech.observer import Observer
@@ -14,20 +14,19 @@ from speech.session.slots import SlotQueue
 
 
 class RateLimit:
-    """A token bucket a client: so many sessions a minute, a minute's worth at once.
-
-    ``clients`` bounds how many clients are remembered; the one not seen for longest is forgotten
-    first, which only ever forgives.
-    """
+    """A token bucket for each client, which holds one minute's sessions."""
 
     def __init__(self, per_minute: int, clients: int = 10_000, clock: Callable[[], float] = time.monotonic):
+        """per_minute: sessions, 0 for no limit; clients: buckets that are kept, least recently used first to
+        go: a client whose bucket is dropped gets a full one.
+        """
         self._per_minute = per_minute
         self._clients = clients
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def allow(self, client: str) -> bool:
-        """Take one token of ``client``; False if it has none."""
+        """Take a token from the bucket of ``client``; return False if it is empty."""
         if not self._per_minute:
             return True
         now = self._clock()
@@ -41,37 +40,36 @@ class RateLimit:
 
 
 class Admission:
-    """The door of a service: counts sessions, hands out places, refuses by type."""
+    """Counts sessions, owns the slots of all engines, and refuses sessions beyond the limits."""
 
-    def __init__(self, limits: Limits, slots: Mapping[str, Callable[[], int]], observer: Observer) -> None:
-        """places: how many each engine has now, by its name."""
+    def __init__(self, limits: Limits, observer: Observer) -> None:
         self._limits = limits
         self._observer = observer
         self._rate = RateLimit(limits.rate_per_minute)
-        self._places: dict[str, SlotQueue] = {}
-        for name, count in slots.items():
-            self.add_engine(name, count)
+        self._slots: dict[str, SlotQueue] = {}
         self._none_open = asyncio.Event()
         self._none_open.set()
         self.sessions = 0
+        """Open sessions."""
         self.draining = False
+        """Whether new sessions are refused because the server shuts down."""
 
-    def add_engine(self, engine: str, count: Callable[[], int]) -> None:
-        """Have the places of one engine more; count: how many it has now."""
-        self._places[engine] = SlotQueue(count, self._report)
+    def add_engine(self, engine: str, slots: Callable[[], int]) -> None:
+        """Add the slots of an engine; slots: returns their current number."""
+        self._slots[engine] = SlotQueue(slots, self._report)
 
     @property
     def waiting(self) -> int:
-        """Syntheses that wait for a place, over all engines."""
-        return sum(places.waiting for places in self._places.values())
+        """Segments that wait for a slot, over all engines."""
+        return sum(slots.waiting for slots in self._slots.values())
 
     @property
     def slots_in_use(self) -> int:
-        """Places taken, over all engines."""
-        return sum(places.in_use for places in self._places.values())
+        """Slots that are held, over all engines."""
+        return sum(slots.in_use for slots in self._slots.values())
 
     def admit(self, protocol: str, client: str) -> None:
-        """Admit a session. Raises Busy, with the reason, when it has to be refused."""
+        """Admit a session. Raises Busy or RateLimited."""
         if self.draining:
             self._refuse(protocol, "draining", "the server is shutting down")
         if self.sessions >= self._limits.max_sessions:
@@ -84,33 +82,33 @@ class Admission:
         self._observer.session_opened(protocol)
 
     def release(self, protocol: str) -> None:
-        """A session that was admitted has ended."""
+        """Release a session that was admitted."""
         self.sessions -= 1
         if not self.sessions:
             self._none_open.set()
         self._observer.session_closed(protocol)
 
     def check_queue(self, protocol: str, engine: str) -> None:
-        """A session is about to speak its first segment. Raises Busy when it would wait in a full queue.
+        """Raise Busy if a session's first segment would wait for ``engine`` in a queue that is full.
 
-        Later segments are never refused: speech that has begun is not broken off.
+        Not to be asked for later segments: speech that has begun is not broken off.
         """
-        if self.waiting >= self._limits.max_waiting and not self._places[engine].has_free_slot:
+        if self.waiting >= self._limits.max_waiting and not self._slots[engine].has_free_slot:
             self._refuse(
                 protocol, "queue", f"too many requests are waiting (at most {self._limits.max_waiting})"
             )
 
     def slots(self, engine: str) -> SlotQueue:
-        """The places of ``engine``."""
-        return self._places[engine]
+        """The slots of ``engine``."""
+        return self._slots[engine]
 
     async def wait_until_empty(self) -> None:
         """Return once no session is open."""
         await self._none_open.wait()
 
-    def _refuse(self, protocol: str, reason: str, sentence: str) -> None:
+    def _refuse(self, protocol: str, reason: str, message: str) -> None:
         self._observer.session_refused(protocol, reason)
-        raise Busy(sentence)
+        raise Busy(message)
 
     def _report(self) -> None:
         self._observer.waiting_changed(self.waiting)

@@ -1,8 +1,7 @@
-"""Speech of an exact length: all of a text is said once to see how long it is by itself, and then to measure.
+"""Speech of an exact duration: each segment is synthesized at its natural speed, then stretched.
 
-A voice says it faster or slower as far as it can (once more, where its engine renders speeds); the rest,
-and what it misses by, is a filter's (``speech.audio.prosody_filter``). Each segment makes up for what those
-before it were too long or too short by.
+Slower speech is synthesized once more at that speed, where the engine supports it; the rest is left to
+``speech.audio.prosody_filter``. Each segment compensates for the error of those before it.
 """
 
 from __future__ import annotations
@@ -13,93 +12,85 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from speech.audio.segment_filter import SegmentFilter
-from speech.engine import EngineInfo
 from speech.errors import InvalidRequest
-from speech.session.context import ResolvedVoice
 from speech.text.incremental_text import IncrementalText
-from speech.text.segment_queue import Pause
+from speech.text.segment_pipeline import Pause
 from speech.types import SpeechChunk
+from speech.voices.catalogue import ResolvedVoice
 
 MIN_STRETCH, MAX_STRETCH = 0.6, 1.6
-"""How long speech may become against its length by itself and stay intelligible."""
+"""Range of durations, relative to the natural one, in which speech stays intelligible."""
 
-_NEAR = 0.003
-"""What is so near to its length is left as it is."""
+_TOLERANCE = 0.003
+"""Relative error of a duration that is not corrected."""
 
-_SLOWEST = 0.25
-_ROOM_S = 3600.0
+_MIN_SPEED = 0.25
+_MAX_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class NaturalTake:
-    """One segment as it was said: its chunks at the session's rate, unless they were not kept.
+    """One segment, synthesized at its natural speed."""
 
-    pause_s: the silence behind it, unless it is the last.
-    """
-
-    resolved_voice: ResolvedVoice
+    voice: ResolvedVoice
     text: IncrementalText
     chunks: tuple[SpeechChunk, ...]
+    """At the session's sample rate; none where the audio was not kept."""
     seconds: float
     pause_s: float
-
-    @property
-    def engine_info(self) -> EngineInfo:
-        """Of the engine that said it."""
-        return self.resolved_voice.engine.info
+    """Silence behind it, unless it is the last."""
 
     @property
     def can_change_speed(self) -> bool:
-        """Whether its engine says it faster or slower, and otherwise just so."""
-        slowest, fastest = self.engine_info.speed_range
+        """Whether the engine supports more than one speed."""
+        slowest, fastest = self.voice.engine.info.speed_range
         return slowest < fastest
 
 
 def stretch_factor(duration_s: float, takes: list[NaturalTake | Pause]) -> float:
-    """How much longer than by itself everything but the rests has to be to last ``duration_s`` in all.
+    """Stretch factor for the speech (not the requested pauses) so that the whole lasts ``duration_s``.
 
-    Raises InvalidRequest with the range that is possible.
+    Raises InvalidRequest with the possible range.
     """
-    rests_s = sum(part.seconds for part in takes if isinstance(part, Pause))
+    fixed_s = sum(part.seconds for part in takes if isinstance(part, Pause))
     natural_s = sum(part.seconds for part in takes if isinstance(part, NaturalTake))
-    # At the end there is no pause, and a rest takes a pause's place.
+    # There is no pause at the end, nor beside a requested one.
     natural_s += sum(
         part.pause_s
         for part, following in pairwise(takes)
         if isinstance(part, NaturalTake) and isinstance(following, NaturalTake)
     )
-    shortest_s, longest_s = (rests_s + share * natural_s for share in (MIN_STRETCH, MAX_STRETCH))
-    if not natural_s and rests_s <= duration_s:
-        # Nothing is said: it is silent for so long.
+    shortest_s, longest_s = (fixed_s + share * natural_s for share in (MIN_STRETCH, MAX_STRETCH))
+    if not natural_s and fixed_s <= duration_s:
         return 1.0
     if not shortest_s <= duration_s <= longest_s:
         reason = f"this text can be said in {shortest_s:.2f} to {longest_s:.2f} s"
         raise InvalidRequest("duration_s", reason)
-    return (duration_s - rests_s) / natural_s
+    return (duration_s - fixed_s) / natural_s
 
 
-def fit_take(take: NaturalTake, seconds: float, rate: int) -> SegmentFilter:
-    """A take that lasts ``seconds``."""
+def fit_take(take: NaturalTake, seconds: float, sample_rate: int) -> SegmentFilter:
+    """Return a filter that makes the take last ``seconds``, as far as ``MIN_STRETCH`` allows."""
     factor = take.seconds / max(seconds, MIN_STRETCH * take.seconds) if take.seconds else 1.0
-    factor = 1.0 if abs(factor - 1) < _NEAR else max(factor, _SLOWEST)
-    return SegmentFilter(_again(take), rate, factor, round(_ROOM_S * rate))
+    factor = 1.0 if abs(factor - 1) < _TOLERANCE else max(factor, _MIN_SPEED)
+    return SegmentFilter(_replay(take), sample_rate, factor, round(_MAX_S * sample_rate))
 
 
 async def collect(
-    chunks: AsyncGenerator[SpeechChunk, None], most_s: float
+    chunks: AsyncGenerator[SpeechChunk, None], max_s: float
 ) -> tuple[tuple[SpeechChunk, ...], float]:
-    """The chunks and how long they are; none of them if that is more than ``most_s``."""
-    taken: list[SpeechChunk] = []
+    """Return the chunks and their seconds; no chunks if there are more than ``max_s`` seconds."""
+    kept: list[SpeechChunk] = []
     seconds = 0.0
     async with aclosing(chunks):
         async for chunk in chunks:
             seconds += chunk.duration_s
-            taken.append(chunk)
-            if seconds > most_s:
-                taken.clear()
-    return tuple(taken), seconds
+            kept.append(chunk)
+            if seconds > max_s:
+                kept.clear()
+    return tuple(kept), seconds
 
 
-async def _again(take: NaturalTake) -> AsyncGenerator[SpeechChunk, None]:
+async def _replay(take: NaturalTake) -> AsyncGenerator[SpeechChunk, None]:
     for chunk in take.chunks:
         yield chunk

@@ -1,4 +1,4 @@
-"""The audio of a session so far, on its way to its reader, with the spans that tile its text."""
+"""A session's audio on its way to the playout buffer, with the spans that tile the client's text."""
 
 from __future__ import annotations
 
@@ -9,94 +9,117 @@ import numpy as np
 from speech.engine import EngineInfo
 from speech.session.playout_buffer import PlayoutBuffer
 from speech.session.report import SessionReport
+from speech.text.incremental_text import IncrementalText
 from speech.text.normalizer import SpokenText
 from speech.timing.spans import SpanTiler
 from speech.types import Samples, Span, SpeechChunk
 
 EMPTY_TEXT_SILENCE_S = 0.2
-"""What is sent for a text with nothing to say."""
+"""Seconds of silence that answer a text with nothing speakable in it."""
+
+TAIL_S = 0.01
+"""Seconds of a segment's audio that are held back until the segment is complete: spans that are certain only
+then need samples to go with."""
 
 NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
 
 class OutputStream:
-    """One writer. ``engine`` is whose audio it holds; nothing can be added before it is known.
+    """Turns segments' audio and word spans into the chunks of the session. One writer."""
 
-    made: called with the seconds of all audio that is added.
-    """
-
-    def __init__(self, buffer: PlayoutBuffer, account: SessionReport, made: Callable[[float], None]) -> None:
-        self._made = made
+    def __init__(
+        self,
+        engine: EngineInfo,
+        buffer: PlayoutBuffer,
+        report: SessionReport,
+        audio_made: Callable[[float], None],
+    ) -> None:
+        """engine: sets the sample rate; audio_made: called with the seconds of all audio that is added."""
+        self._engine = engine
         self._buffer = buffer
-        self._account = account
+        self._report = report
+        self._audio_made = audio_made
         self._tiler = SpanTiler()
-        self.engine: EngineInfo | None = None
-        self._told = 0
+        self._text: IncrementalText | None = None
+        self._start_s = 0.0
+        """Time at which the current segment began."""
+        self._tiled = 0
+        """Characters of the current segment's spoken form whose words were added."""
+        self._tail = NO_SAMPLES
+        """The current segment's samples that are held back."""
+        self.sample_rate = engine.sample_rate
+        """Hertz of all that is added."""
         self.samples = 0
-        """How many samples there are."""
-
-    @property
-    def sample_rate(self) -> int:
-        """Hertz. RuntimeError before ``engine`` is known."""
-        return self._engine.sample_rate
+        """Number of samples so far."""
 
     @property
     def duration_s(self) -> float:
         """Seconds of audio so far."""
         return self.samples / self.sample_rate
 
-    @property
-    def _engine(self) -> EngineInfo:
-        if self.engine is None:
-            raise RuntimeError("nobody speaks yet")
-        return self.engine
+    def begin_segment(self, text: IncrementalText) -> None:
+        """Begin a segment; the spans of its chunks point into the spoken form of ``text``."""
+        self._text = text
+        self._start_s = self.duration_s
+        self._tiled = 0
+        self._tail = NO_SAMPLES
 
-    def add(self, samples: Samples, words: tuple[Span, ...], spoken: SpokenText, start_s: float) -> None:
-        """Add audio, and words of the segment ``spoken``, which began at ``start_s``.
+    def add(self, chunk: SpeechChunk) -> None:
+        """Add a chunk of the segment, and its last ``TAIL_S`` with the next one.
 
-        Their spans are told once they are certain, in the client's characters and the stream's seconds.
+        Spans are emitted once they are certain, in the client's characters and the stream's seconds.
         """
-        spans = []
-        for word in words:
-            between, self._told = spoken.text[self._told : word.start], word.end
-            spans += self._tiler.add_word(_as_written(word, spoken, start_s), between)
+        spoken, spans = self._spoken, []
+        for word in chunk.spans:
+            between, self._tiled = spoken.text[self._tiled : word.start], word.end
+            spans += self._tiler.add_word(_to_client_text(word, spoken, self._start_s), between)
             if not spoken.shares_origin(word.end):
                 spans += self._tiler.flush()
-        self._put(samples, spans)
+        samples = np.concatenate([self._tail, chunk.samples])
+        at = -round(TAIL_S * self.sample_rate)
+        self._tail = samples[at:]
+        self._put(samples[:at], spans)
 
-    def end_segment(self, tail: Samples, spoken: SpokenText, length: int | None) -> None:
-        """Add a segment's last samples, and its last word and what is behind it.
+    def end_segment(self, length: int | None) -> None:
+        """Add the segment's last samples, its last word and the characters behind it.
 
-        length: characters of the whole text, where it was the last segment with anything to say.
+        length: characters of the whole text, where this was the last speakable segment.
         """
-        end_s = self.duration_s + len(tail) / self.sample_rate
-        spans = self._tiler.add_spoken(spoken.text[self._told :] + ("" if length is not None else " "))
-        self._told = 0
+        end_s = self.duration_s + len(self._tail) / self.sample_rate
+        behind = self._spoken.text[self._tiled :] + ("" if length is not None else " ")
+        spans = self._tiler.add_spoken(behind)
         # A text for which the engine had no sound at all gets its silence from ``finish``.
         if length is not None and end_s > 0.0:
             spans += self._tiler.finish(length, end_s)
-        self._put(tail, spans)
+        self._put(self._tail, spans)
+        self._text = None
+
+    @property
+    def _spoken(self) -> SpokenText:
+        if self._text is None:
+            raise RuntimeError("no segment has begun")
+        return self._text.spoken
 
     def add_silence(self, seconds: float) -> None:
         """Add silence."""
-        self._put(self._silent(seconds), [])
+        self._put(self._silence(seconds), [])
 
     def add_pause(self, at: int, seconds: float) -> None:
-        """Add silence that was asked for before the character ``at``."""
+        """Add silence with a span of its own, before the client's character ``at``."""
         start_s = self.duration_s
-        self._put(self._silent(seconds), self._tiler.add_pause(at, start_s, start_s + seconds))
+        self._put(self._silence(seconds), self._tiler.add_pause(at, start_s, start_s + seconds))
 
     def finish(self, length: int) -> bool:
-        """Close the tiling of a text of ``length`` characters; False where it had nothing to be said.
+        """Close the tiling of a text of ``length`` characters.
 
-        It is a short silence then.
+        Returns whether there is any audio; without any, a short silence is added.
         """
-        said = self.samples > 0
-        silence = NO_SAMPLES if said else self._silent(EMPTY_TEXT_SILENCE_S)
+        has_audio = self.samples > 0
+        silence = NO_SAMPLES if has_audio else self._silence(EMPTY_TEXT_SILENCE_S)
         self._put(silence, self._tiler.finish(length, (self.samples + len(silence)) / self.sample_rate))
-        return said
+        return has_audio
 
-    def _silent(self, seconds: float) -> Samples:
+    def _silence(self, seconds: float) -> Samples:
         return np.zeros(round(seconds * self.sample_rate), np.float32)
 
     def _put(self, samples: Samples, spans: list[Span]) -> None:
@@ -104,19 +127,19 @@ class OutputStream:
             return
         start_s = self.duration_s
         if len(samples):
-            self._account.audio_made(self._engine, len(samples))
+            self._report.audio_made(self._engine, len(samples))
         self.samples += len(samples)
         self._buffer.put(SpeechChunk(samples, self.sample_rate, start_s, tuple(spans)))
-        self._made(len(samples) / self.sample_rate)
+        self._audio_made(len(samples) / self.sample_rate)
 
 
-def _as_written(word: Span, spoken: SpokenText, start_s: float) -> Span:
-    """A word of a segment that began at ``start_s``, in the client's characters and the stream's seconds."""
+def _to_client_text(word: Span, spoken: SpokenText, start_s: float) -> Span:
+    """Map a word of a segment that began at ``start_s`` to the client's text and the stream's time."""
     first, last = spoken.origin(word.start, word.end)
-    marks: tuple[float, ...] = ()
+    character_starts: tuple[float, ...] = ()
     if word.character_starts:
         written, index = np.unique(spoken.starts[word.start : word.end], return_index=True)
         times_s = start_s + np.array([*np.take(word.character_starts, index), word.end_s])
-        marks = tuple(np.interp(range(first, last), [*written, last], times_s).tolist())
-    said = spoken.text[word.start : word.end]
-    return Span(first, last, start_s + word.start_s, start_s + word.end_s, marks, said)
+        character_starts = tuple(np.interp(range(first, last), [*written, last], times_s).tolist())
+    spoken_form = spoken.text[word.start : word.end]
+    return Span(first, last, start_s + word.start_s, start_s + word.end_s, character_starts, spoken_form)

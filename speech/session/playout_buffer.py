@@ -1,4 +1,4 @@
-"""How far an engine may run ahead of whoever listens."""
+"""The buffer between synthesis and its reader, and the time-out of the reader's waiting."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from speech.types import SpeechChunk
 
 
 class PlayoutBuffer:
-    """A queue of chunks that is bounded in seconds of audio.
+    """A queue of chunks that is bounded in seconds of audio. One writer, one reader.
 
-    The writer waits for ``room`` before each piece of work and never holds an engine while it
-    waits: what is buffered is at most ``ahead_s`` and one such piece, which is a chunk where the
-    engine can rest inside a segment, and else a whole segment.
-    Once full there is room again when half of it was taken (high and low water: an engine wakes
-    rarely and then works a while). One writer, one reader.
+    The writer awaits ``wait_writable`` before each piece of work, and holds no slot meanwhile. The buffer
+    exceeds ``high_water_s`` by one piece at most: a chunk where the engine is pausable, else a segment.
+    Writing resumes at half of that (low water), so that an engine wakes rarely and then works for a while.
     """
 
-    def __init__(self, ahead_s: float) -> None:
-        self._ahead_s = ahead_s
+    def __init__(self, high_water_s: float) -> None:
+        self._high_water_s = high_water_s
         self._chunks: deque[SpeechChunk] = deque()
         self._buffered_s = 0.0
         self._closed = False
@@ -33,50 +31,47 @@ class PlayoutBuffer:
 
     @property
     def buffered_s(self) -> float:
-        """Seconds of audio that wait to be taken."""
+        """Seconds of audio in the buffer."""
         return self._buffered_s
 
     @property
     def readable(self) -> bool:
-        """Whether ``get`` would return at once."""
+        """Whether ``get`` would return or raise at once."""
         return bool(self._chunks) or self._closed
 
     @property
     def error(self) -> SpeechError | None:
-        """What ``get`` would raise now."""
+        """The error that ``get`` would raise now."""
         return self._error if self._closed and not self._chunks else None
 
     @property
     def above_high_water(self) -> bool:
-        """Whether ``room`` would wait."""
+        """Whether ``wait_writable`` would wait."""
         return not self._writable.is_set()
 
     async def wait_writable(self) -> None:
-        """Return once the reader has taken enough for more to be made."""
+        """Return once the reader has taken enough for more to be written."""
         await self._writable.wait()
 
     def put(self, chunk: SpeechChunk) -> None:
-        """Append ``chunk``; nothing more is kept once the buffer is closed."""
+        """Append ``chunk``; dropped once the buffer is closed."""
         if self._closed:
             return
         self._chunks.append(chunk)
         self._buffered_s += chunk.duration_s
-        if self._buffered_s >= self._ahead_s:
+        if self._buffered_s >= self._high_water_s:
             self._writable.clear()
         self._readable.set()
 
     def close(self, error: SpeechError | None = None) -> None:
-        """No more chunks will come; after those that are there, ``get`` raises ``error``.
-
-        Only the first call counts.
-        """
+        """Mark the end: after the buffered chunks ``get`` raises ``error``. Only the first call counts."""
         if not self._closed:
             self._closed = True
             self._error = error
             self._readable.set()
 
     def discard(self, error: SpeechError) -> None:
-        """Forget what was not taken yet; ``get`` raises ``error`` from now on."""
+        """Drop the buffered chunks and close; ``get`` raises ``error`` from now on."""
         self._chunks.clear()
         self._buffered_s = 0.0
         self._closed = True
@@ -84,7 +79,7 @@ class PlayoutBuffer:
         self._readable.set()
 
     async def get(self) -> SpeechChunk | None:
-        """The next chunk, or None at the end. Raises the error the writer closed with."""
+        """Return the next chunk, or None at the end. Raises the error that the buffer was closed with."""
         while not self._chunks:
             if self._closed:
                 if self._error is not None:
@@ -94,46 +89,46 @@ class PlayoutBuffer:
             await self._readable.wait()
         chunk = self._chunks.popleft()
         self._buffered_s = max(0.0, self._buffered_s - chunk.duration_s)
-        if self._buffered_s <= self._ahead_s / 2:
+        if self._buffered_s <= self._high_water_s / 2:
             self._writable.set()
         return chunk
 
 
-def _nobody() -> None:
-    """Whom it was is forgotten."""
+def _ignore() -> None:
+    """Do nothing: stands for a callback that is not to be held any longer."""
 
 
 class WaitTimeout:
-    """How long a reader may have to wait in all once its text is whole: ``seconds``, 0 is for ever.
+    """Limit on the seconds for which a reader waits in all, once its text is complete.
 
-    Only what it spends inside ``waits`` counts, so that one who reads slowly has all the time it takes.
-    ``exhausted`` is called when it has waited so long; it has to end the wait.
+    Only time inside ``waiting`` counts: a slow reader is not late.
     """
 
-    def __init__(self, seconds: float, exhausted: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, expired: Callable[[], None]) -> None:
+        """seconds: 0 for no limit; expired: called once they have passed, and has to end the wait."""
         self._left_s = seconds
         self._bounded = seconds > 0
-        self._exhausted = exhausted
-        self._counts = False
+        self._expired = expired
+        self._started = False
         self._waiting = False
-        self._excused = False
+        self._suspended = False
         self._since: float | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """The text is whole: waiting counts from now on, one that is under way too."""
-        self._counts = self._bounded
+        """Count from now on, the rest of a wait that is under way included."""
+        self._started = self._bounded
         if self._since is not None:
             self._set_alarm()
 
     def stop(self) -> None:
-        """Nobody waits any more. Who was to be told, and a recording it may hold, is freed at once."""
+        """Stop for good, and drop the reference to the session, which may hold a recording."""
         self._stop_alarm()
-        self._exhausted = _nobody
+        self._expired = _ignore
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
-        """The reader waits while the body runs."""
+        """Count the time for which the body runs."""
         self._waiting = True
         self._set_alarm()
         try:
@@ -144,13 +139,13 @@ class WaitTimeout:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Waiting does not count while the body runs: the speech gives way to other speech of its client."""
-        self._excused = True
+        """Do not count while the body runs: other speech of the same client goes first."""
+        self._suspended = True
         self._stop_alarm()
         try:
             yield
         finally:
-            self._excused = False
+            self._suspended = False
             if self._waiting:
                 self._set_alarm()
 
@@ -158,8 +153,8 @@ class WaitTimeout:
         loop = asyncio.get_running_loop()
         self._stop_alarm()
         self._since = loop.time()
-        if self._counts and not self._excused:
-            self._alarm = loop.call_later(max(self._left_s, 0.0), self._exhausted)
+        if self._started and not self._suspended:
+            self._alarm = loop.call_later(max(self._left_s, 0.0), self._expired)
 
     def _stop_alarm(self) -> None:
         since, self._since = self._since, None

@@ -1,4 +1,4 @@
-"""Order of the sessions of one connection, where one supersedes another."""
+"""Priorities of the sessions of one connection, where one may supersede another."""
 
 from __future__ import annotations
 
@@ -12,54 +12,55 @@ from itertools import count
 from speech.playback import Playback
 
 LEAD_S = 1.0
-"""Seconds of audio that a session is to be ahead of its playback before one that gives way to it goes on, and
-that one which gives way may be ahead of its own."""
+"""Seconds of audio that a session has to be ahead of its playback before one of lower priority goes on, and
+that one of lower priority may be ahead of its own."""
 
 TEXT_PENDING_S = 1.0
-"""For how long after a piece of its text a session counts as one that is about to be made."""
+"""Seconds after a piece of its text for which a session counts as about to be synthesized."""
 
 
 class SessionPriorities:
-    """The sessions of one connection; those that give way are made behind those that came later."""
+    """The priorities of one connection's sessions."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._ranks = count()
         self._changed = asyncio.Event()
         self.members: set[SessionPriority] = set()
-        """Those of the sessions that are not over."""
+        """Priorities of the sessions that are open."""
 
     def add(self) -> SessionPriority:
-        """The standing of one more session, which gives way to none."""
+        """Return the priority of a new session, which is the highest."""
         standing = SessionPriority(self, self._clock)
         self.members.add(standing)
         return standing
 
     def next_rank(self) -> int:
-        """A rank above all that were given before."""
+        """Return a rank above all earlier ones."""
         return next(self._ranks)
 
     def notify(self) -> None:
-        """Have those that wait look again."""
+        """Wake the waiting sessions, which look again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def wait_for_change(self, timeout_s: float) -> None:
-        """Return once something has changed, or after ``timeout_s`` seconds (∞: no limit)."""
+        """Return after the next ``notify``, or after ``timeout_s`` seconds (∞: no limit)."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s if math.isfinite(timeout_s) else None):
                 await self._changed.wait()
 
 
 class SessionPriority:
-    """One session among those of its connection.
+    """The priority of one session among those of its connection.
 
-    It does not give way until ``give_way``. From then on it is made only while all that came later, and have
-    text, are ahead of their playback or have nothing to be made; and never faster than it is played.
+    It is the highest until ``lower``. From then on the session is synthesized only while each session of a
+    higher priority that has text is ahead of its playback or has nothing to synthesize, and never faster than
+    its own audio is played.
     """
 
-    def __init__(self, among: SessionPriorities, clock: Callable[[], float]) -> None:
-        self._among = among
+    def __init__(self, group: SessionPriorities, clock: Callable[[], float]) -> None:
+        self._group = group
         self._clock = clock
         self._rank = math.inf
         self._playback = Playback(clock)
@@ -67,69 +68,69 @@ class SessionPriority:
         self._working = False
 
     def text_received(self) -> None:
-        """Some of its text has come, or is to be said now."""
+        """Note that text has come, or is to be spoken now."""
         self._text_at = self._clock()
-        self._among.notify()
+        self._group.notify()
 
     def audio_made(self, seconds: float) -> None:
-        """So much more of its audio was made."""
+        """Note that ``seconds`` more of audio were made."""
         self._playback.add(seconds)
-        self._among.notify()
+        self._group.notify()
 
     @contextmanager
     def working(self, working: bool = True) -> Iterator[None]:
-        """Mark it as being synthesised, or waiting for its engine, while the body runs."""
+        """Mark the session as being synthesized, or waiting for a slot, while the body runs."""
         before, self._working = self._working, working
-        self._among.notify()
+        self._group.notify()
         try:
             yield
         finally:
             self._working = before
-            self._among.notify()
+            self._group.notify()
 
     def lower(self) -> None:
-        """Give way to all that do not, and to those that begin to after this one."""
-        self._rank = self._among.next_rank()
-        self._among.notify()
+        """Rank behind all that were not lowered, and those that are lowered later."""
+        self._rank = self._group.next_rank()
+        self._group.notify()
 
     def restore(self) -> None:
-        """Give way no more: another waits for its end."""
+        """Rank with those that were not lowered: another session waits for the end of this one."""
         self._rank = math.inf
-        self._among.notify()
+        self._group.notify()
 
     def leave(self) -> None:
-        """The session is over."""
-        self._among.members.discard(self)
-        self._among.notify()
+        """Leave the group, as the session is closed."""
+        self._group.members.discard(self)
+        self._group.notify()
 
     @property
     def superseded(self) -> bool:
-        """True if there is a session to give way to."""
-        return any(self._before())
+        """Whether a session of a higher priority has text."""
+        return any(self._higher())
 
     @property
     def must_wait(self) -> bool:
-        """True if it has to give way now."""
+        """Whether the session must not be synthesized now."""
         return self._wait_s() > 0
 
     async def wait_for_turn(self) -> None:
-        """Return once it does not have to give way now."""
+        """Return once the session may be synthesized."""
         while (wait_s := self._wait_s()) > 0:
-            await self._among.wait_for_change(wait_s)
+            await self._group.wait_for_change(wait_s)
 
-    def _before(self) -> Iterator[SessionPriority]:
-        """Those with text that it gives way to."""
+    def _higher(self) -> Iterator[SessionPriority]:
+        """Sessions of a higher priority that have text."""
         return (
-            other for other in self._among.members if other._rank > self._rank and other._text_at is not None
+            other for other in self._group.members if other._rank > self._rank and other._text_at is not None
         )
 
     def _wait_s(self) -> float:
-        """Seconds for which it has to give way if nothing changes, at most 0 where it does not."""
-        pressing = [other._pressing_s() for other in self._before()]
-        return max(self._playback.remaining_s - LEAD_S, *pressing) if pressing else 0.0
+        """Seconds to wait if nothing changes; 0 or less if there is nothing to wait for."""
+        urgent = [other._urgent_s() for other in self._higher()]
+        return max(self._playback.remaining_s - LEAD_S, *urgent) if urgent else 0.0
 
-    def _pressing_s(self) -> float:
-        """Seconds for which others have to give way to it if nothing changes."""
+    def _urgent_s(self) -> float:
+        """Seconds for which lower priorities have to wait for this session if nothing changes."""
         if self._text_at is None or self._playback.remaining_s >= LEAD_S:
             return 0.0
         return math.inf if self._working else self._text_at + TEXT_PENDING_S - self._clock()

@@ -1,4 +1,4 @@
-"""One stream that is listened to: samples go in as they are spoken, what was heard comes out."""
+"""One recognition session: samples in, recognised words and pauses out."""
 
 from __future__ import annotations
 
@@ -23,26 +23,25 @@ from speech.types import Samples
 log = logging.getLogger(__name__)
 
 MAX_BACKLOG_S = 60.0
-"""Seconds of audio that may wait to be heard; whoever feeds more waits until there is room."""
+"""Seconds of audio that may wait for the recogniser; ``feed`` waits beyond that."""
 
 MAX_BACKLOG_PIECES = 10_000
-"""And in how many pieces, however short."""
+"""Pieces of audio that may wait, however short they are."""
 
 SLICE_S = 1.0
-"""How much of it is resampled at a time, so that a long piece holds up nobody."""
+"""Seconds that are resampled at a time: a long piece must not block the event loop."""
 
 LEAD_S = 0.002
-"""Silence before the first sample, so that the resampler, which holds back 1 ms, never holds back a step."""
-
+"""Seconds of silence before the first sample: the resampler holds back 1 ms, which would delay each step."""
 
 PRIMING_S = 0.01
-"""Silence that a resampler is started with, which is in nothing that it gives."""
+"""Seconds of silence that a resampler is started with; its output for them is dropped."""
 
 
 class RecognitionSession:
-    """Feed samples, iterate over what is heard; leave by ``async with``, which frees everything.
+    """Feed samples, iterate over ``events``; leave by ``async with``, which frees everything.
 
-    Iteration ends after ``finish`` once all is heard. It raises EngineUnavailable where the
+    Iteration ends after ``finish`` once all audio is recognised. It raises EngineUnavailable where the
     recogniser cannot start, and EngineFailed. One feeder, one reader.
     """
 
@@ -52,51 +51,52 @@ class RecognitionSession:
         start: Callable[[], Awaitable[None]],
         sample_rate: int,
         language: str | None,
-        closed: Callable[[RecognitionSession], None],
-        heard: Callable[[float, float], None],
+        closed: Callable[[], None],
+        recognized: Callable[[float, float], None],
     ) -> None:
-        """start: sees that the recogniser is ready; sample_rate: of what is fed, in hertz.
+        """start: makes the recogniser ready; sample_rate: hertz of the samples that are fed.
 
-        heard: told how many seconds more were heard, and by how many it is late.
+        closed: called once nothing of the session is left; recognized: called with the seconds of audio that
+        were recognised, and the seconds by which that is late.
         """
         self._recognizer = recognizer
         self._start = start
         self._sample_rate = sample_rate
         self._language = language
         self._closed = closed
-        self._heard = heard
+        self._recognized = recognized
         self._waiting: deque[Samples | Mark] = deque()
         self._waiting_samples = 0
         self._fed = 0
         self._first_fed_at = 0.0
-        self._heard_s = 0.0
+        self._recognized_s = 0.0
         self._finished = False
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
 
     @property
     def backlog_samples(self) -> int:
-        """How many of the samples that were fed are not heard yet."""
-        return max(0, self._fed - round(self._heard_s * self._sample_rate))
+        """Number of samples that were fed and are not recognised yet."""
+        return max(0, self._fed - round(self._recognized_s * self._sample_rate))
 
     @property
-    def _behind_s(self) -> float:
-        """Seconds by which hearing is late; to be fed faster than one speaks makes it no later."""
+    def _lag_s(self) -> float:
+        """Seconds by which recognition is late; audio fed faster than real time adds nothing to it."""
         since_first_s = time.perf_counter() - self._first_fed_at
-        return max(0.0, min(self.backlog_samples / self._sample_rate, since_first_s - self._heard_s))
+        return max(0.0, min(self.backlog_samples / self._sample_rate, since_first_s - self._recognized_s))
 
     @property
     def finished(self) -> bool:
-        """Whether no more is listened to."""
+        """Whether further samples are dropped."""
         return self._finished
 
     async def feed(self, samples: Samples) -> None:
-        """Hear ``samples`` too; returns once there is room for more. Nothing is heard after ``finish``."""
+        """Append ``samples``; returns once the backlog is below its limits. Dropped after ``finish``."""
         if len(samples):
             await self._put(samples, len(samples))
 
     async def mark(self, number: int) -> None:
-        """Ask to be told when all that was fed so far is decided; waits as ``feed`` does."""
+        """Append a mark, yielded once all audio before it is decided; waits as ``feed`` does."""
         await self._put(Mark(number), 0)
 
     async def _put(self, piece: Samples | Mark, samples: int) -> None:
@@ -118,13 +118,13 @@ class RecognitionSession:
         return too_long or len(self._waiting) > MAX_BACKLOG_PIECES
 
     def finish(self) -> None:
-        """No more audio will come."""
+        """Mark the end of the audio."""
         self._finished = True
         self._arrived.set()
         self._taken.set()
 
     def cancel(self) -> None:
-        """Hear no more, not even what was fed already."""
+        """Mark the end, and drop the backlog."""
         self._waiting.clear()
         self._waiting_samples = 0
         self.finish()
@@ -136,21 +136,21 @@ class RecognitionSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel()
-        self._closed(self)
+        self._closed()
 
     async def events(self) -> AsyncGenerator[RecognitionEvent, None]:
-        """What is heard, in order; close the generator to stop listening."""
+        """Yield words, steps and marks in order; close the generator to stop the recogniser."""
         await self._start()
         async with aclosing(self._recognizer.recognize(self._audio(), self._language)) as events:
             async for event in events:
                 if isinstance(event, Step):
-                    self._heard_s = (event.index + 1) * STEP_S
-                    self._heard(STEP_S, self._behind_s)
+                    self._recognized_s = (event.index + 1) * STEP_S
+                    self._recognized(STEP_S, self._lag_s)
                 elif isinstance(event, RecognizedWord):
-                    event = self._in_own_time(event)
+                    event = self._without_lead(event)
                 yield event
 
-    def _in_own_time(self, word: RecognizedWord) -> RecognizedWord:
+    def _without_lead(self, word: RecognizedWord) -> RecognizedWord:
         lead_s = 0.0 if self._sample_rate == self._recognizer.info.sample_rate else LEAD_S
         return replace(word, start_s=max(0.0, word.start_s - lead_s), end_s=max(0.0, word.end_s - lead_s))
 
@@ -177,10 +177,10 @@ class RecognitionSession:
 
 
 class LowDelayResampler:
-    """A stream to another sample rate of which, after each piece, nothing is held back.
+    """Resamples a stream; after each piece nothing is held back.
 
-    After ``n`` samples there are ``n * target // source``: of audio that begins with ``LEAD_S`` of
-    silence where the rates differ. By FFmpeg's swresample, as soxr holds back up to 40 ms.
+    For ``n`` samples fed so far, ``n * target // source`` were returned, which begin with ``LEAD_S`` of
+    silence where the rates differ. Uses FFmpeg's swresample, as soxr holds back up to 40 ms.
     """
 
     def __init__(self, source_rate: int, target_rate: int) -> None:
@@ -191,18 +191,18 @@ class LowDelayResampler:
         ffmpeg.disable_threads()
         self._resampler = av.AudioResampler(format="flt", layout="mono", rate=target_rate)
         if source_rate != target_rate:
-            # Its first output waits for more than it does later on: let that be silence nobody asked for.
+            # Its first output needs more input than the later ones: that shall be silence, which is dropped.
             period = source_rate // math.gcd(source_rate, target_rate)
             silence = math.ceil(PRIMING_S * source_rate / period) * period
-            unasked = self._resampled(np.zeros(silence, np.float32))
-            self._skipped = silence * target_rate // source_rate - len(unasked)
+            dropped = self._resample(np.zeros(silence, np.float32))
+            self._skipped = silence * target_rate // source_rate - len(dropped)
 
     def feed(self, samples: Samples) -> Samples:
-        """The audio for ``samples``."""
+        """Return the audio for ``samples``."""
         if self._source_rate == self._target_rate:
             return samples
         self._taken += len(samples)
-        resampled = self._resampled(samples)
+        resampled = self._resample(samples)
         skipped = min(self._skipped, len(resampled))
         self._skipped -= skipped
         ready = np.concatenate([self._ready, resampled[skipped:]])
@@ -211,8 +211,8 @@ class LowDelayResampler:
         self._ready = ready[count:]
         return ready[:count]
 
-    def _resampled(self, samples: Samples) -> Samples:
-        """What swresample gives for more samples."""
+    def _resample(self, samples: Samples) -> Samples:
+        """Return swresample's output for more samples."""
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples[None], np.float32), format="flt", layout="mono"
         )

@@ -1,27 +1,30 @@
-"""What becomes of one session: told to the observer as it happens, and to the log when it has ended."""
+"""Reports one session: metrics while it runs, one log line when it ends."""
 
 from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 from speech import request_ids
 from speech.engine import EngineInfo
 from speech.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, SpeechError, TimedOut
 from speech.observer import Observer
-from speech.session.context import ResolvedVoice
+from speech.text.foreign_passages import ForeignPassage
+from speech.text.segmenter import OpenTextSegment, TextSegment
+from speech.voices.catalogue import ResolvedVoice
 
 log = logging.getLogger(__name__)
 
 TEXT_LOG = logging.getLogger("speech.text")
-"""Where what clients want said is logged. It is nobody's business until an operator asks for it."""
+"""Logs the texts of clients, which are private: disabled unless the operator asks for it."""
 TEXT_LOG.disabled = True
 
 COMPLETED, CANCELLED = "completed", "cancelled"
 
 
 def outcome_of(error: SpeechError) -> str:
-    """How a session ended that met with ``error``, in one word."""
+    """Outcome of a session that ended by ``error``, as ``Observer.synthesis_ended`` lists them."""
     match error:
         case SpeechCancelled():
             return CANCELLED
@@ -35,11 +38,15 @@ def outcome_of(error: SpeechError) -> str:
 
 
 class SessionReport:
-    """The account of one session of ``protocol``; ``request_id`` is what logs call it."""
+    """Reports one session: metrics while it runs, one log line when it ends."""
 
     def __init__(self, protocol: str, observer: Observer) -> None:
         self.request_id = request_ids.current()
+        """Id of the session in logs."""
         self.protocol = protocol
+        self.foreign_passages: list[ForeignPassage] = []
+        """Passages spoken so far by another voice than the session's: one for another language, or one of an
+        engine that has joined."""
         self._observer = observer
         self._opened_at = time.perf_counter()
         self._first_text_at: float | None = None
@@ -51,36 +58,45 @@ class SessionReport:
         log.debug("opened for %s", protocol)
 
     def text_received(self, text: str) -> None:
-        """The client wrote ``text``."""
+        """Count ``text``, and log it where the operator asks for texts."""
         if self._first_text_at is None:
             self._first_text_at = time.perf_counter()
         self._characters += len(text)
         TEXT_LOG.info("%r", text)
 
+    def foreign_passage(self, segment: TextSegment | OpenTextSegment, voice: ResolvedVoice) -> None:
+        """Record a segment that another voice speaks; neighbours of the same voice are one passage."""
+        end, engine = segment.start + len(segment.text), voice.engine.info.name
+        passage = ForeignPassage(segment.start, end, voice.language, voice.voice, engine)
+        before = self.foreign_passages[-1] if self.foreign_passages else None
+        if before is not None and before == replace(passage, start=before.start, end=segment.start):
+            passage = replace(passage, start=self.foreign_passages.pop().start)
+        self.foreign_passages.append(passage)
+
     def slot_acquired(self, engine: str, waited_s: float) -> None:
-        """A segment got its engine's place, after so many seconds."""
+        """Count the wait of a segment for its slot."""
         self._waited_s += waited_s
         self._observer.slot_acquired(self.protocol, engine, waited_s)
 
     def audio_made(self, engine: EngineInfo, samples: int) -> None:
-        """So many samples were made."""
+        """Count samples, and time the first."""
         if self._first_audio_s is None and self._first_text_at is not None:
             self._first_audio_s = time.perf_counter() - self._first_text_at
             self._observer.first_audio(self.protocol, engine.name, self._first_audio_s)
         self._audio_s += samples / engine.sample_rate
 
     def segment_synthesized(self, engine: str, wall_s: float, audio_s: float) -> None:
-        """A segment was spoken: what it took, and how long it is."""
+        """Report the speed of one segment: seconds it took, and seconds of its audio."""
         self._observer.segment_synthesized(self.protocol, engine, wall_s, audio_s)
-        log.debug("%s spoke %.2f s in %.3f s", engine, audio_s, wall_s)
+        log.debug("%s synthesized %.2f s in %.3f s", engine, audio_s, wall_s)
 
-    def timing_estimated(self, engine: str, why: str) -> None:
-        """The times of a segment's words are not found, but estimated."""
+    def timing_estimated(self, engine: str, reason: str) -> None:
+        """Report that the word times of a segment are estimates."""
         self._observer.timing_estimated(self.protocol, engine)
-        log.warning("engine %s: %s", engine, why)
+        log.warning("engine %s: %s", engine, reason)
 
     def engine_failed(self, engine: str, error: BaseException) -> None:
-        """The engine failed, or what speaks with it."""
+        """Report an error of the engine, or of the synthesis around it."""
         self._outcome = "failed"
         self._observer.engine_failed(self.protocol, engine)
         if isinstance(error, EngineFailed) and error.logged:
@@ -89,28 +105,28 @@ class SessionReport:
             log.error("engine %s failed", engine, exc_info=error)
 
     def ended(self, error: SpeechError | None = None) -> None:
-        """Its reader has all of it, or was told why not; only the first call counts."""
+        """Record that the reader got all audio, or ``error``; only the first call counts."""
         self._outcome = self._outcome or (outcome_of(error) if error is not None else COMPLETED)
 
-    def close(self, speaker: ResolvedVoice | None) -> None:
-        """It is over; where nobody ended it, its client has gone."""
+    def close(self, voice: ResolvedVoice | None) -> None:
+        """Write the log line; a session that never ended was left by its client."""
         outcome = self._outcome or CANCELLED
         if outcome == CANCELLED:
             self._observer.session_cancelled(self.protocol)
         seconds = time.perf_counter() - self._opened_at
         self._observer.synthesis_ended(self.protocol, outcome, seconds, self._characters)
-        first = self._first_audio_s
-        facts = {
+        first_s = self._first_audio_s
+        fields = {
             "protocol": self.protocol,
             "outcome": outcome,
-            "engine": speaker.engine.info.name if speaker is not None else None,
-            "voice": speaker.voice if speaker is not None else None,
-            "language": speaker.language if speaker is not None else None,
+            "engine": voice.engine.info.name if voice is not None else None,
+            "voice": voice.voice if voice is not None else None,
+            "language": voice.language if voice is not None else None,
             "characters": self._characters,
             "audio_s": round(self._audio_s, 3),
-            "first_audio_s": round(first, 4) if first is not None else None,
+            "first_audio_s": round(first_s, 4) if first_s is not None else None,
             "waited_s": round(self._waited_s, 4),
             "seconds": round(seconds, 3),
         }
-        told = " ".join(f"{name}={fact}" for name, fact in facts.items() if fact is not None)
-        log.info("%s", told, extra={"facts": facts})
+        line = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
+        log.info("%s", line, extra={"facts": fields})

@@ -1,4 +1,4 @@
-"""How the segments of one session are spoken: by whom, how fast, in which manner."""
+"""Synthesis of single segments: engine, embedding, normalization, speed, prosody and word times."""
 
 from __future__ import annotations
 
@@ -14,138 +14,135 @@ from speech.audio.segment_filter import SegmentFilter
 from speech.emotions import prosody_of
 from speech.engine import StreamingInputEngine
 from speech.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND
-from speech.session.context import ResolvedVoice, SessionContext
+from speech.session.context import SessionContext
 from speech.session.report import SessionReport
 from speech.text.incremental_text import IncrementalText
 from speech.text.lexicon import Lexicon
 from speech.text.normalizer import NormalizerOptions
 from speech.timing.forced_alignment import add_word_times
 from speech.types import Boundary, Embedding, Recording, Segment, SpeechChunk, SpeechRequest
+from speech.voices.catalogue import ResolvedVoice
 
 _ALL_OF_A_CHUNK = 2**31
 
 
 class Synthesis:
-    """One session's way of speaking.
+    """Speaks single segments as one session's request demands."""
 
-    request: what was asked for; its recording may be known only later (``request`` can be set).
-    """
-
-    def __init__(self, request: SpeechRequest, surroundings: SessionContext, account: SessionReport) -> None:
+    def __init__(self, request: SpeechRequest, context: SessionContext, report: SessionReport) -> None:
         self.request = request
-        self._around = surroundings
-        self._account = account
+        """May be replaced: its recording may be known only later."""
         self.prosody = prosody_of(request.emotion, request.emotion_strength)
-        self._readings: dict[tuple[str, str], NormalizerOptions] = {}
-        self._embeddings: dict[tuple[str, str], Embedding] = {}
         self.speed = (request.speed or 1.0) * self.prosody.rate
-        """How much faster than its voice by itself it speaks, where no length was asked for."""
+        """Speed relative to the voice's own, where no duration is requested."""
+        self._context = context
+        self._report = report
+        self._options: dict[tuple[str, str], NormalizerOptions] = {}
+        self._embeddings: dict[tuple[str, str], Embedding] = {}
 
     async def refresh_lexicon(self) -> None:
-        """What has to be done before ``reading`` is asked for: changes of the lexicon count from now on."""
-        if self._around.lexicon is not None:
-            await self._around.lexicon.refresh()
+        """Load the lexicon's latest changes; to be awaited before ``normalization``."""
+        if self._context.lexicon is not None:
+            await self._context.lexicon.refresh()
 
-    async def prepare_voice(self, speaker: ResolvedVoice) -> None:
-        """Have what the speaker needs to sound like whom the request names, as far as its engine can.
+    async def prepare_voice(self, voice: ResolvedVoice) -> None:
+        """Compute the embedding of the requested recording or stored voice, if the engine clones.
 
         Raises SpeechError.
         """
-        reference = self.request.reference if self.request.reference is not None else speaker.kept
-        who = self._who(speaker)
-        if reference is None or who in self._embeddings:
+        reference = self.request.reference if self.request.reference is not None else voice.stored
+        key = self._embedding_key(voice)
+        if reference is None or key in self._embeddings:
             return
-        made = await self._around.cloning.embed(speaker.engine, reference, speaker.language)
-        if made is not None:
-            self._embeddings[who] = made
+        embedding = await self._context.cloner.embed(voice.engine, reference, voice.language)
+        if embedding is not None:
+            self._embeddings[key] = embedding
             if isinstance(reference, Recording):
-                # A minute of sound is not kept for as long as somebody listens.
-                self.request = replace(self.request, reference=(made,))
+                # A minute of samples is not to be held for the rest of the session.
+                self.request = replace(self.request, reference=(embedding,))
 
-    def embedding(self, speaker: ResolvedVoice) -> Embedding | None:
-        """What makes the speaker sound like somebody else, once ``know`` has found it."""
-        return self._embeddings.get(self._who(speaker))
+    def embedding(self, voice: ResolvedVoice) -> Embedding | None:
+        """The embedding that ``prepare_voice`` computed for the voice's engine, if any."""
+        return self._embeddings.get(self._embedding_key(voice))
 
-    def _who(self, speaker: ResolvedVoice) -> tuple[str, str]:
-        """Whom it is to sound like, by which engine: passages may be another's than the rest."""
-        kept = speaker.kept.id if speaker.kept is not None and self.request.reference is None else ""
-        return speaker.engine.info.name, kept
+    def _embedding_key(self, voice: ResolvedVoice) -> tuple[str, str]:
+        """Engine and stored voice (a foreign passage may use another engine)."""
+        stored = voice.stored.id if voice.stored is not None and self.request.reference is None else ""
+        return voice.engine.info.name, stored
 
-    def normalization(self, speaker: ResolvedVoice) -> NormalizerOptions:
-        """How ``speaker`` reads a text."""
-        info, language = speaker.engine.info, speaker.language
-        if (info.name, language) not in self._readings:
+    def normalization(self, voice: ResolvedVoice) -> NormalizerOptions:
+        """Options of the normalizer for text that ``voice`` speaks."""
+        info, language = voice.engine.info, voice.language
+        if (info.name, language) not in self._options:
             plain = info.normalizes_text or not self.request.normalize
-            lexicon = self._around.lexicon
+            lexicon = self._context.lexicon
             known = lexicon.for_language(language) if lexicon is not None else Lexicon()
             words = known.with_request(self.request.lexicon)
-            reading = NormalizerOptions("" if plain else language, words, info.accepts_ipa)
-            self._readings[info.name, language] = reading
-        return self._readings[info.name, language]
+            options = NormalizerOptions("" if plain else language, words, info.accepts_ipa)
+            self._options[info.name, language] = options
+        return self._options[info.name, language]
 
     def pause_s(self, boundary: Boundary, speed: float) -> float:
-        """Seconds of silence behind a segment that ends so."""
+        """Seconds of silence behind a segment with this boundary."""
         return PAUSES_S[boundary] * self.prosody.pauses / speed
 
     def max_segment_s(self) -> float:
-        """Seconds that one segment may last."""
+        """Most seconds that one segment may last."""
         return (self.request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
 
-    def synthesize(self, speaker: ResolvedVoice, written: IncrementalText, speed: float) -> SegmentFilter:
-        """One segment's speech at its final speed and in its manner, timed if its engine times it.
+    def synthesize(
+        self, voice: ResolvedVoice, text: IncrementalText, speed: float, sample_rate: int
+    ) -> tuple[SegmentFilter, AsyncGenerator[SpeechChunk, None]]:
+        """Synthesize one segment at its final speed and prosody, with the times of its words.
 
-        speed: 1 is as fast as the voice by itself.
+        speed: relative to the voice's own; sample_rate: of the returned chunks, in hertz. The filter reports,
+        at the end of the chunks, whether the segment was truncated.
         """
-        engine, request, info = speaker.engine, self.request, speaker.engine.info
-        native, factor = split_speed(speed, info.speed_range)
-        own, left = split_prosody(self.prosody, info.native_prosody)
-        segment = self._segment(speaker, written, speed=native)
+        info = voice.engine.info
+        native_speed, factor = split_speed(speed, info.speed_range)
+        native, filtered = split_prosody(self.prosody, info.native_prosody)
+        max_s = self.max_segment_s()
         segment = replace(
-            segment, prosody=own, max_seconds=self.max_segment_s() * factor, options=request.options
+            self._segment(voice, text, native_speed),
+            prosody=native,
+            max_seconds=max_s * factor,
+            options=self.request.options,
         )
-        speech: AsyncGenerator[SpeechChunk, None]
-        if written.boundary is None:
-            speech = cast(StreamingInputEngine, engine).stream(segment, written)
+        if text.boundary is None:
+            audio = cast(StreamingInputEngine, voice.engine).stream(segment, text)
         else:
-            speech = engine.synthesize(segment)
-        return SegmentFilter(
-            speech, info.sample_rate, factor, round(self.max_segment_s() * info.sample_rate), left
+            audio = voice.engine.synthesize(segment)
+        speech = SegmentFilter(audio, info.sample_rate, factor, round(max_s * info.sample_rate), filtered)
+        chunks = self._timed(voice, text, speech, speed)
+        return speech, chunks if info.sample_rate == sample_rate else _at_rate(chunks, sample_rate)
+
+    def _timed(
+        self, voice: ResolvedVoice, text: IncrementalText, speech: SegmentFilter, speed: float
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """The chunks of ``speech``, with word times from the engine or else from forced alignment."""
+        info, reference_voice = voice.engine.info, self._context.reference_voice
+        if info.times_words or reference_voice is None:
+            return speech.chunks()
+        # Behind the filter: the words are aligned with the audio as the client gets it.
+        return add_word_times(
+            speech.chunks(),
+            self._segment(voice, text, speed),
+            reference_voice,
+            partial(self._report.timing_estimated, info.name),
+            truncated=lambda: speech.truncated,
         )
 
-    def post_process(
-        self,
-        speaker: ResolvedVoice,
-        written: IncrementalText,
-        rendering: SegmentFilter,
-        speed: float,
-        rate: int,
-    ) -> AsyncGenerator[SpeechChunk, None]:
-        """A rendering's audio at ``rate`` hertz, with the times of its words, whoever finds them."""
-        info, renderer = speaker.engine.info, self._around.reference_voice
-        chunks = rendering.chunks()
-        if not info.times_words and renderer is not None:
-            # Behind the cut and the tempo: the words are sought in what is heard.
-            chunks = add_word_times(
-                chunks,
-                self._segment(speaker, written, speed=speed),
-                renderer,
-                partial(self._account.timing_estimated, info.name),
-                truncated=lambda: rendering.truncated,
-            )
-        return chunks if info.sample_rate == rate else _at_rate(chunks, rate)
-
-    def _segment(self, speaker: ResolvedVoice, written: IncrementalText, *, speed: float) -> Segment:
-        request = self.request
+    def _segment(self, voice: ResolvedVoice, text: IncrementalText, speed: float) -> Segment:
         return Segment(
-            text=written.text,
-            voice=speaker.voice,
-            language=speaker.language,
+            text=text.text,
+            voice=voice.voice,
+            language=voice.language,
             speed=speed,
-            boundary=written.boundary or Boundary.SENTENCE,
-            pronunciations=written.spoken.pronunciations,
-            sampling=request.sampling,
-            embedding=self.embedding(speaker),
-            request_id=self._account.request_id,
+            boundary=text.boundary or Boundary.SENTENCE,
+            pronunciations=text.spoken.pronunciations,
+            sampling=self.request.sampling,
+            embedding=self.embedding(voice),
+            request_id=self._report.request_id,
         )
 
 

@@ -1,274 +1,351 @@
-"""The work of one session: its script, spoken part after part onto its track."""
+"""Synthesizes the text of one session, segment by segment, into its playout buffer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
-from speech.session.context import ResolvedVoice, SessionContext
+from speech.errors import EngineFailed, SpeechCancelled, SpeechError
+from speech.session.context import SessionContext
 from speech.session.fit_duration import MIN_STRETCH, NaturalTake, collect, fit_take, stretch_factor
-from speech.session.output import NO_SAMPLES, OutputStream
+from speech.session.output import OutputStream
 from speech.session.playout_buffer import PlayoutBuffer, WaitTimeout
-from speech.session.priority import SessionPriority
 from speech.session.report import SessionReport
+from speech.session.slot_access import SlotAccess
 from speech.session.slots import QueueTicket, Slot
 from speech.session.synthesis import Synthesis
-from speech.text.foreign_passages import ForeignPassage
 from speech.text.incremental_text import IncrementalText
 from speech.text.normalizer import speakable
-from speech.text.segment_queue import Pause, SegmentQueue
-from speech.text.segmenter import OpenTextSegment, TextSegment
-from speech.types import SpeechChunk
-
-TAIL_S = 0.01
+from speech.text.segment_pipeline import Pause
+from speech.text.segment_queue import SegmentQueue
+from speech.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, OpenTextSegment, TextSegment
+from speech.types import Embedding, SpeechChunk
+from speech.voices.catalogue import ResolvedVoice
 
 UNDERRUN_PAUSE_S = 0.08
-"""How much of the pause behind a segment is sent at once where it is not known when the text goes on."""
+"""Seconds of the pause behind a segment that are sent at once where no further text has come yet."""
 
 
 class SessionWorker:
-    """Speaks a script once ``speaker`` is known; one task calls one of its ``speak`` methods.
-
-    ``truncated`` is whether max_tokens cut a segment short, ``passages`` what was said so far by another
-    speaker: its engine does not speak the language, or another engine joined.
-    """
+    """Owns a session's voice, output, queue ticket and task; the task is the one writer of the buffer."""
 
     def __init__(
         self,
-        script: SegmentQueue,
-        speaking: Synthesis,
-        surroundings: SessionContext,
-        account: SessionReport,
+        synthesis: Synthesis,
+        context: SessionContext,
+        report: SessionReport,
+        segments: SegmentQueue,
         buffer: PlayoutBuffer,
-        patience: WaitTimeout,
-        standing: SessionPriority,
-        heard_at_once: bool,
+        timeout: WaitTimeout,
+        voice: ResolvedVoice | None,
     ) -> None:
-        self.output = OutputStream(buffer, account, standing.audio_made)
+        """voice: None where it is to be resolved from the text."""
+        self.synthesis = synthesis
         self.ticket = QueueTicket()
-        self.resolved_voice: ResolvedVoice | None = None
+        self.voice: ResolvedVoice | None = None
+        """None until it is resolved, before the first segment."""
         self.truncated = False
-        self.foreign_passages: list[ForeignPassage] = []
-        self._script = script
-        self._speaking = speaking
-        self._around = surroundings
-        self._account = account
+        """Whether max_tokens cut a segment short."""
+        self.nothing_speakable = False
+        """Whether there was text, but nothing speakable in it."""
+        self._context = context
+        self._report = report
+        self._segments = segments
         self._buffer = buffer
-        self._patience = patience
-        self._standing = standing
-        self._heard_at_once = heard_at_once
+        self._priority = context.priority
+        self._access = SlotAccess(context, report, timeout, self.ticket)
+        self._output: OutputStream | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         self._pause_s: float | None = None
+        """Seconds of silence due before the next segment; None before the first and behind a pause."""
         self._paused_s = 0.0
+        """Seconds of that silence that were sent already."""
+        if voice is not None:
+            self._use_voice(voice)
 
-    async def synthesize(self) -> None:
-        """Speak part after part, as they come. Raises SpeechError."""
+    @property
+    def output(self) -> OutputStream:
+        """The session's audio. RuntimeError before the voice is known."""
+        if self._output is None:
+            raise RuntimeError("there is no output before the voice is known")
+        return self._output
+
+    def use_embeddings(self, embeddings: tuple[Embedding, ...]) -> None:
+        """Imitate these, in place of the requested voice. Only before any text."""
+        self.synthesis.request = replace(self.synthesis.request, reference=embeddings, voice=None)
+        if self.voice is not None:
+            self._use_voice(self._context.voices.by_language(self.synthesis.request, self.voice.language))
+
+    def advance(self) -> None:
+        """Process what was fed: resolve the voice as soon as possible, and start the task."""
+        if self._stopped:
+            return
+        segments = self._segments
+        if segments.length:
+            self._priority.text_received()
+        if not segments.started:
+            try:
+                self._start_segments()
+            except SpeechError as error:
+                self._close_buffer(error)
+                return
+        if self._task is None and (segments.started or segments.finished):
+            self._task = asyncio.create_task(self._run(), name="speech session")
+
+    def drain(self) -> None:
+        """End once what was fed is spoken."""
+        self._segments.drain()
+        if self._task is None and self._segments.empty:
+            self._close_buffer(SpeechCancelled())
+
+    def cancel(self, error: SpeechError) -> None:
+        """Stop at once; the reader of the buffer gets ``error``."""
+        self._stopped = True
+        self._buffer.discard(error)
+        self.ticket.close()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def aclose(self) -> None:
+        """Stop, and return once the task has ended."""
+        task = self._task
+        self.cancel(SpeechCancelled())
+        try:
+            if task is not None:
+                await asyncio.wait([task])
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    self._report.engine_failed(self._engine_name, error)
+        finally:
+            # Exceptions hold the frames they went through, and those this worker: the task would be part of
+            # a cycle, with all that it holds, until the garbage collector runs.
+            self._task = None
+
+    @property
+    def _engine_name(self) -> str:
+        return self.voice.engine.info.name if self.voice is not None else ""
+
+    def _use_voice(self, voice: ResolvedVoice) -> None:
+        self.voice = voice
+        info, audio_made = voice.engine.info, self._priority.audio_made
+        self._output = OutputStream(info, self._buffer, self._report, audio_made)
+
+    def _start_segments(self) -> None:
+        """Resolve the voice, which determines how the text is segmented, if there is enough text for that."""
+        context, segments, request = self._context, self._segments, self.synthesis.request
+        if not segments.length:
+            return
+        voice = self.voice or context.voices.by_text(request, segments.language_sample, segments.flushed)
+        if voice is None:
+            return
+        self._use_voice(voice)
+        info = voice.engine.info
+        early = context.low_latency and not info.streams_inside_segment
+        policy = (EARLY_PHRASE if early else WHOLE_SENTENCES).for_speed(self.synthesis.speed)
+        open_segments = context.low_latency and info.accepts_partial_text and request.duration_s is None
+        segments.start(policy, voice.language, context.languages, open_segments=open_segments)
+
+    async def _run(self) -> None:
+        error: SpeechError = EngineFailed("speech synthesis failed")
+        try:
+            if self._context.prepare is not None and (reference := await self._context.prepare()) is not None:
+                self.synthesis.request = replace(self.synthesis.request, reference=reference)
+            await self.synthesis.refresh_lexicon()
+            if self.voice is not None:
+                await self._synthesize()
+            if self._segments.length:
+                self.nothing_speakable = not self.output.finish(self._segments.length)
+        except SpeechError as known:
+            if isinstance(known, EngineFailed):
+                self._report.engine_failed(self._engine_name, known)
+            error = known
+        except asyncio.CancelledError:
+            error = SpeechCancelled()
+            raise
+        else:
+            self._close_buffer()
+            return
+        finally:
+            self._close_buffer(error)
+            # Its traceback holds this frame.
+            del error
+
+    def _close_buffer(self, error: SpeechError | None = None) -> None:
+        self._buffer.close(error)
+        self.ticket.close()
+
+    async def _synthesize(self) -> None:
+        """Synthesize segment after segment, as they come. Raises SpeechError."""
+        if (duration_s := self.synthesis.request.duration_s) is not None:
+            await self._synthesize_to_duration(duration_s)
+            return
         while (part := await self._next_part()) is not None:
             if isinstance(part, Pause):
-                self._rest(part)
+                self._add_pause(part)
             else:
-                await self._speak_cut(part)
+                await self._synthesize_segment(part)
 
-    async def synthesize_to_duration(self, seconds: float) -> None:
-        """Speak all of it, once it is all there, in just so many seconds.
+    async def _synthesize_to_duration(self, duration_s: float) -> None:
+        """Synthesize the text, once it is complete, so that it lasts ``duration_s``.
 
         Raises InvalidRequest where that would be too fast or too slow, and SpeechError.
         """
         takes: list[NaturalTake | Pause] = []
-        most_s = seconds / MIN_STRETCH
-        while (part := await self._script.next()) is not None:
+        left_s = duration_s / MIN_STRETCH
+        while (part := await self._segments.next()) is not None:
             if isinstance(part, Pause):
                 takes.append(part)
-            else:
-                for made in await self._take(part, most_s):
-                    takes.append(made)
-                    most_s -= made.seconds
-        if most_s < 0:
-            # It will be refused: nothing of it is needed any more.
+            elif (natural := await self._natural_take(part, left_s)) is not None:
+                takes.append(natural)
+                left_s -= natural.seconds
+        if left_s < 0:
+            # ``stretch_factor`` will refuse it: the audio is not needed any more.
             takes = [replace(take, chunks=()) if isinstance(take, NaturalTake) else take for take in takes]
-        longer = stretch_factor(seconds, takes)
+        factor = stretch_factor(duration_s, takes)
         end_s = 0.0
         for take in takes:
             if isinstance(take, Pause):
-                self._rest(take)
+                self._add_pause(take)
                 end_s += take.seconds
                 continue
-            end_s += (self._pause_s or 0.0) + longer * take.seconds
-            await self._fit(take, longer, end_s, last=take is takes[-1])
-            self._pause_s = longer * take.pause_s
-        if (missing_s := seconds - self.output.duration_s) > 0:
+            end_s += (self._pause_s or 0.0) + factor * take.seconds
+            await self._add_take(take, factor, end_s, last=take is takes[-1])
+            self._pause_s = factor * take.pause_s
+        if (missing_s := duration_s - self.output.duration_s) > 0:
             self.output.add_silence(missing_s)
 
     async def _next_part(self) -> TextSegment | OpenTextSegment | Pause | None:
-        """What is to be said next, once the reader has room for it."""
+        """Return the next segment or pause, once the buffer is writable; None at the end."""
         await self._buffer.wait_writable()
-        if self._heard_at_once and self._pause_s is not None and self._script.starved:
-            # Nobody knows when the text goes on: the last sound shall not wait for it in a frame that
-            # is not full.
+        if self._context.low_latency and self._pause_s is not None and self._segments.starved:
+            # The last sound must not wait for further text in a client's frame that is not full.
             self.output.add_silence(UNDERRUN_PAUSE_S)
             self._paused_s += UNDERRUN_PAUSE_S
             self._pause_s = max(self._pause_s - UNDERRUN_PAUSE_S, 0.0) or None
-        return await self._script.next()
+        return await self._segments.next()
 
-    def _rest(self, rest: Pause) -> None:
-        self.output.add_pause(rest.at, rest.seconds)
+    def _add_pause(self, pause: Pause) -> None:
+        self.output.add_pause(pause.at, pause.seconds)
         self._pause_s = None
 
-    async def _speak_cut(self, cut: TextSegment | OpenTextSegment) -> None:
-        speaker, written, place = self._said_by(cut)
-        while written.boundary is None and not speakable(written.text):
+    async def _synthesize_segment(self, segment: TextSegment | OpenTextSegment) -> None:
+        synthesis = self.synthesis
+        voice, text, slot = self._begin_segment(segment)
+        while text.boundary is None and not speakable(text.text):
             # A number that is still being written, say.
-            await self._script.wait_for_more()
-        if speakable(written.text):
-            info = speaker.engine.info
+            await self._segments.wait_for_more()
+        if speakable(text.text):
+            info = voice.engine.info
             self._paused_s = 0.0
-            async with self._held(place, speaker):
-                begun_s = self.output.duration_s
-                rendering = self._speaking.synthesize(speaker, written, self._speaking.speed)
-                heard = self._speaking.post_process(
-                    speaker, written, rendering, self._speaking.speed, self.output.sample_rate
-                )
-                await self._add(heard, written, place if info.pausable else None, last=None)
-                self.truncated |= rendering.truncated
-                self._account.segment_synthesized(info.name, place.held_s, self.output.duration_s - begun_s)
+            await self._prepare_voice(voice)
+            async with self._access.held(slot, info.name):
+                start_s = self.output.duration_s
+                speech, chunks = synthesis.synthesize(voice, text, synthesis.speed, self.output.sample_rate)
+                await self._add_audio(chunks, text, slot if info.pausable else None, last=None)
+                self.truncated |= speech.truncated
+                self._report.segment_synthesized(info.name, slot.held_s, self.output.duration_s - start_s)
         else:
-            # Much of which nothing is said shall not keep everybody waiting.
+            # Yield to the event loop: a long unspeakable text must not block it.
             await asyncio.sleep(0)
-        # What still comes for a segment that max_tokens cut short is not spoken.
-        while written.boundary is None:
-            await self._script.wait_for_more()
+        # Text that still comes for a segment that max_tokens cut short is dropped.
+        while text.boundary is None:
+            await self._segments.wait_for_more()
         if self.output.samples:
-            # Behind what is not said the pause goes on that was begun before it.
-            pause_s = self._speaking.pause_s(written.boundary, self._speaking.speed)
-            self._pause_s = max(pause_s - self._paused_s, 0.0)
+            # Behind unspeakable text the pause that was begun before it goes on.
+            self._pause_s = max(synthesis.pause_s(text.boundary, synthesis.speed) - self._paused_s, 0.0)
 
-    async def _take(self, cut: TextSegment | OpenTextSegment, most_s: float) -> list[NaturalTake]:
-        """A segment as it is said by itself; none if there is nothing in it to say."""
-        speaker, written, place = self._said_by(cut)
-        if not speakable(written.text) or written.boundary is None:
-            return []
-        chunks, seconds = await self._rendered(speaker, written, place, self._speaking.speed, most_s)
-        pause_s = self._speaking.pause_s(written.boundary, self._speaking.speed)
-        return [NaturalTake(speaker, written, chunks, seconds, pause_s)] if seconds else []
+    async def _natural_take(self, segment: TextSegment | OpenTextSegment, max_s: float) -> NaturalTake | None:
+        """Synthesize a segment at its natural speed; None if it is silent."""
+        voice, text, slot = self._begin_segment(segment)
+        if not speakable(text.text) or text.boundary is None:
+            return None
+        chunks, seconds = await self._collect(voice, text, slot, self.synthesis.speed, max_s)
+        pause_s = self.synthesis.pause_s(text.boundary, self.synthesis.speed)
+        return NaturalTake(voice, text, chunks, seconds, pause_s) if seconds else None
 
-    async def _fit(self, take: NaturalTake, longer: float, end_s: float, *, last: bool) -> None:
-        """Add a take, so that it ends at ``end_s`` of the track."""
-        if take.can_change_speed and longer > 1:
-            place = self._place(take.resolved_voice)
-            speed = self._speaking.speed / longer
-            most_s = 2 * longer * take.seconds
-            chunks, seconds = await self._rendered(take.resolved_voice, take.text, place, speed, most_s)
+    async def _add_take(self, take: NaturalTake, factor: float, end_s: float, *, last: bool) -> None:
+        """Add a take, made ``factor`` times as long, so that it ends at ``end_s`` of the output."""
+        if take.can_change_speed and factor > 1:
+            slot = self._access.slot(take.voice)
+            speed = self.synthesis.speed / factor
+            max_s = 2 * factor * take.seconds
+            chunks, seconds = await self._collect(take.voice, take.text, slot, speed, max_s)
             take = replace(take, chunks=chunks, seconds=seconds)
         await self._buffer.wait_writable()
         wanted_s = end_s - self.output.duration_s - (self._pause_s or 0.0)
-        rendering = fit_take(take, wanted_s, self.output.sample_rate)
-        await self._add(rendering.chunks(), take.text, None, last=last)
+        speech = fit_take(take, wanted_s, self.output.sample_rate)
+        await self._add_audio(speech.chunks(), take.text, None, last=last)
 
-    async def _rendered(
-        self, speaker: ResolvedVoice, written: IncrementalText, place: Slot, speed: float, most_s: float
+    async def _collect(
+        self, voice: ResolvedVoice, text: IncrementalText, slot: Slot, speed: float, max_s: float
     ) -> tuple[tuple[SpeechChunk, ...], float]:
-        """A segment's speech, kept unless it is longer than ``most_s``, and how long it is."""
-        info = speaker.engine.info
+        """Synthesize a segment; return its chunks, none if it is longer than ``max_s``, and its seconds."""
+        info = voice.engine.info
         native = min(max(speed, info.speed_range[0]), info.speed_range[1])
-        async with self._held(place, speaker):
-            rendering = self._speaking.synthesize(speaker, written, native)
-            heard = self._speaking.post_process(speaker, written, rendering, native, self.output.sample_rate)
-            chunks, seconds = await collect(heard, most_s)
-            self.truncated |= rendering.truncated
-            self._account.segment_synthesized(info.name, place.held_s, seconds)
+        await self._prepare_voice(voice)
+        async with self._access.held(slot, info.name):
+            speech, synthesized = self.synthesis.synthesize(voice, text, native, self.output.sample_rate)
+            chunks, seconds = await collect(synthesized, max_s)
+            self.truncated |= speech.truncated
+            self._report.segment_synthesized(info.name, slot.held_s, seconds)
         return chunks, seconds
 
-    async def _add(
+    async def _add_audio(
         self,
-        heard: AsyncGenerator[SpeechChunk, None],
-        written: IncrementalText,
-        place: Slot | None,
+        chunks: AsyncGenerator[SpeechChunk, None],
+        text: IncrementalText,
+        slot: Slot | None,
         *,
         last: bool | None,
     ) -> None:
-        """Add a segment's audio to the track.
+        """Add a segment's audio to the output.
 
-        Its last few milliseconds wait until it is complete, so that the spans which are certain
-        only then have samples to go with. place: what is lent to others while the reader is slow;
-        last: whether it is the last, None to look once it was spoken.
+        slot: suspended while the buffer is full, unless None; last: whether the segment is the last, None to
+        determine that at its end.
         """
         if self._pause_s:
             self.output.add_silence(self._pause_s)
-        start_s = self.output.duration_s
-        tail_samples = round(TAIL_S * self.output.sample_rate)
-        tail = NO_SAMPLES
-        async with aclosing(heard) as chunks:
+        self.output.begin_segment(text)
+        async with aclosing(chunks):
             async for chunk in chunks:
-                samples = np.concatenate([tail, chunk.samples])
-                samples, tail = samples[:-tail_samples], samples[-tail_samples:]
-                self.output.add(samples, chunk.spans, written.spoken, start_s)
-                if place is not None and (self._buffer.above_high_water or self._standing.must_wait):
-                    async with self._rest_of(place):
+                self.output.add(chunk)
+                if slot is not None and (self._buffer.above_high_water or self._priority.must_wait):
+                    async with self._access.suspended(slot):
                         await self._buffer.wait_writable()
-                        await self._give_way()
+                        await self._access.wait_for_turn()
         if last is None:
-            last = self._script.finished and not self._script.has_speech_left()
-        self.output.end_segment(tail, written.spoken, self._script.length if last else None)
+            last = self._segments.finished and not self._segments.has_speech_left()
+        self.output.end_segment(self._segments.length if last else None)
 
-    def _said_by(self, cut: TextSegment | OpenTextSegment) -> tuple[ResolvedVoice, IncrementalText, Slot]:
-        """Who says a part, what of it, and the place that it needs."""
-        speaker = self._speaker_of(cut)
-        place = self._place(speaker)
-        rest = partial(self._rest_of, place)
-        return speaker, self._script.begin_segment(cut, rest, self._speaking.normalization(speaker)), place
+    def _begin_segment(
+        self, segment: TextSegment | OpenTextSegment
+    ) -> tuple[ResolvedVoice, IncrementalText, Slot]:
+        voice = self._voice_for(segment)
+        slot = self._access.slot(voice)
+        options = self.synthesis.normalization(voice)
+        text = self._segments.begin_segment(segment, partial(self._access.suspended, slot), options)
+        return voice, text, slot
 
-    def _speaker_of(self, cut: TextSegment | OpenTextSegment) -> ResolvedVoice:
-        """Who says it: the session's speaker, its successor, or one for a language that neither speaks."""
-        assert self.resolved_voice is not None
-        if cut.language is None:
-            speaker = self._around.next_voice(self._speaking.request, self.resolved_voice)
-            if isinstance(cut, OpenTextSegment) and not speaker.engine.info.accepts_partial_text:
-                # That one has to be given whole sentences: from the next on.
-                self._script.require_complete_segments()
-                return self.resolved_voice
+    def _voice_for(self, segment: TextSegment | OpenTextSegment) -> ResolvedVoice:
+        """Return the session's voice, its successor, or one for a language that neither speaks."""
+        assert self.voice is not None
+        if segment.language is None:
+            voice = self._context.voices.next_voice(self.synthesis.request, self.voice)
+            if isinstance(segment, OpenTextSegment) and not voice.engine.info.accepts_partial_text:
+                # The successor needs complete segments: it speaks from the next one on.
+                self._segments.require_complete_segments()
+                return self.voice
         else:
-            speaker = self._around.voice_for_language(self._speaking.request, cut.language)
-        if speaker.voice != self.resolved_voice.voice:
-            end, name = cut.start + len(cut.text), speaker.engine.info.name
-            passage = ForeignPassage(cut.start, end, speaker.language, speaker.voice, name)
-            before = self.foreign_passages[-1] if self.foreign_passages else None
-            if before is not None and before == replace(passage, start=before.start, end=cut.start):
-                passage = replace(passage, start=self.foreign_passages.pop().start)
-            self.foreign_passages.append(passage)
-        return speaker
+            voice = self._context.voices.by_language(self.synthesis.request, segment.language)
+        if voice.voice != self.voice.voice:
+            self._report.foreign_passage(segment, voice)
+        return voice
 
-    def _place(self, speaker: ResolvedVoice) -> Slot:
-        places = self._around.admission.slots(speaker.engine.info.name)
-        return places.slot(None if self.ticket.closed else self.ticket)
-
-    @asynccontextmanager
-    async def _held(self, place: Slot, speaker: ResolvedVoice) -> AsyncGenerator[None, None]:
-        """Hold the place while the body runs; the first that is asked for may be refused (Busy)."""
-        name = speaker.engine.info.name
+    async def _prepare_voice(self, voice: ResolvedVoice) -> None:
+        """Compute the voice's embedding. Raises Busy if the first segment meets a full queue."""
         if not self.output.samples:
-            self._around.admission.check_queue(self._account.protocol, name)
-        await self._speaking.prepare_voice(speaker)
-        await self._give_way()
-        with self._standing.working():
-            async with place:
-                self._account.slot_acquired(name, place.waited_s)
-                while self._standing.must_wait:
-                    async with self._rest_of(place):
-                        await self._give_way()
-                yield
-
-    @asynccontextmanager
-    async def _rest_of(self, place: Slot) -> AsyncGenerator[None, None]:
-        """Lend the place to others while the body runs: no engine is asked for anything meanwhile."""
-        async with place.suspended():
-            with self._standing.working(False):
-                yield
-
-    async def _give_way(self) -> None:
-        """Wait as long as other speech of the same connection comes first."""
-        with self._patience.suspended():
-            await self._standing.wait_for_turn()
+            self._context.admission.check_queue(self._report.protocol, voice.engine.info.name)
+        await self.synthesis.prepare_voice(voice)

@@ -1,7 +1,7 @@
-"""Where a reader would breathe: the breaks in a text, each with its kind.
+"""Phrase breaks: the places where a reader would take a breath, each with its kind.
 
-A break is found only when the character behind its white space is known (or the text is
-complete), so that text which is still being written is never judged differently later.
+A break is found only once the character behind its white space is known (or the text is complete), so that
+further text never changes the kind of an earlier break.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UNSPACED_MARKS = "。！？｡．।॥۔؟።፧։។៕။།"
 CLAUSE_MARKS = ",;:،؛"
 UNSPACED_CLAUSE_MARKS = "、，；：､"
 CLOSERS = "\"'»”’)]}」』）】》〉" + MASK
-# Those that open nothing, so that what stands behind a space before one still belongs to it.
+# Closers that never open: behind a space, too, they belong to the text before them.
 RIGHT_CLOSERS = "»”)]}」』）】》〉"
 DASHES = "—–-"
 
@@ -54,7 +54,7 @@ CONJUNCTIONS = frozenset(
     mas quando enquanto onde embora ou pois
     """.split()
 )
-"""Words before which a reader may breathe, in the same languages."""
+"""Words with a phrase break before them, in the same languages."""
 
 MAX_CONJUNCTION = max(map(len, CONJUNCTIONS))
 
@@ -69,9 +69,9 @@ _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS)}]*")
 
 
 class BreakKind(IntEnum):
-    """How deep a breath is; a greater kind is a better place to cut.
+    """Kind of a phrase break; a greater one is a better place to cut.
 
-    TORN is a space inside a number or behind an abbreviation: only for want of any other.
+    UNSAFE is a space inside a number or behind an abbreviation: a place to cut only where there is no other.
     """
 
     UNSAFE = 0
@@ -84,17 +84,17 @@ class BreakKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PhraseBreak:
-    """A place to cut before character ``at`` (an index into the text that was searched)."""
+    """A phrase break before character ``at`` (an index into the text that was searched)."""
 
     at: int
     kind: BreakKind
 
 
 def phrase_breaks(text: str, start: int, complete: bool) -> Iterator[PhraseBreak]:
-    """The breaks of ``text`` behind ``start``, in order.
+    """The phrase breaks of ``text`` behind ``start``, in order.
 
-    Unless ``complete``, the first break that more text could still change ends the search. The end
-    of the text itself is not a break. Takes time linear in what is searched.
+    Unless ``complete``, the first break that more text could still change ends the search. The end of the
+    text itself is not a break. Takes time linear in the searched text.
     """
     at = start
     while stop := _STOP.search(text, at):
@@ -117,7 +117,8 @@ def phrase_breaks(text: str, start: int, complete: bool) -> Iterator[PhraseBreak
 def _kind_unspaced(text: str, start: int, at: int, end: int) -> BreakKind | None:
     """The kind of the break behind a mark ``[at, end)`` that no white space follows.
 
-    Nothing before ``start`` is looked at: whether that is still there depends on how the text came.
+    Text before ``start`` is not searched: whether it is still there depends on how the text was cut on its
+    way.
     """
     mark = text[at]
     before = text[at - 1] if at > start else ""
@@ -132,14 +133,14 @@ def _kind_unspaced(text: str, start: int, at: int, end: int) -> BreakKind | None
 
 
 def _token_before(text: str, start: int, at: int) -> str:
-    """The last characters before ``at`` that no space divides, at most 64, without what closes them."""
+    """The characters before ``at`` that no space divides (the last 64), without closing marks."""
     before = text[max(start, at - 64) : at].rstrip(_CLOSERS_AND_SPACE)
     match = _TOKEN_TAIL.search(before)
     return match.group() if match else ""
 
 
 def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> BreakKind | None:
-    """The kind of the break at the white space ``[at, end)``; None if that needs more text."""
+    """The kind of the break at the white space ``[at, end)``; None if that depends on more text."""
     newlines = text.count("\n", at, end)
     following = text[end]
     if newlines > 1:
@@ -184,11 +185,11 @@ def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:
 
 
 def _is_abbreviated(stem: str, following: str) -> bool:
-    """Whether the full stop that ends ``stem`` is its own, not a sentence's.
+    """True if the full stop that ends ``stem`` belongs to an abbreviation or an ordinal, not to a sentence.
 
-    It is for known abbreviations, German streets ("Hauptstr."), initials ("J.", "e.e.u.u."), doubled
-    letters ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "1.
-    Abrir"), and short words before a digit ("No. 5", "mar. 3").
+    It does in known abbreviations, German streets ("Hauptstr."), initials ("J.", "e.e.u.u."), doubled letters
+    ("EE. UU."), numbers of one or two digits, which may be ordinals or list items ("3. Mai", "1. Abrir"), and
+    short words before a digit ("No. 5", "mar. 3").
     """
     word = stem.rstrip(".").lstrip(_OPENERS).casefold()
     if word in ABBREVIATIONS or word.endswith("str") or (len(word) == 1 and word.isalpha()):
@@ -204,7 +205,7 @@ def _is_abbreviated(stem: str, following: str) -> bool:
 
 
 def is_grapheme_start(text: str, at: int) -> bool:
-    """Whether cutting before ``at`` leaves marks, joined emoji and surrogate halves together."""
+    """True if a cut before ``at`` leaves marks, joined emoji and surrogate halves together."""
     character = text[at]
     return not (
         unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")

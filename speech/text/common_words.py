@@ -1,9 +1,9 @@
-"""The commonest words of the languages that short texts in Latin letters have to be told apart from.
+"""The commonest words of languages in Latin letters, by which short texts are told apart.
 
 Per language: articles, pronouns, prepositions, conjunctions, question words; forms of to be, to have and
 the like; numerals to ten, days, times of day; greetings and courtesies; everyday verbs, things and adverbs. A
-word that several languages share is listed in each of them, and so tells nothing between these. Words of one
-letter tell too little to be listed.
+word that several languages share is listed in each of them, and so does not decide between them. Words of
+one letter are too ambiguous to be listed.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ vi giới đời lớn nhỏ mới đẹp khỏe
 
 @functools.cache
 def languages_by_word() -> dict[str, frozenset[str]]:
-    """Which languages (primary subtags) have a word, in lower case, among their commonest."""
+    """Languages (primary subtags) by each word, in lower case, that is among their commonest."""
     having: dict[str, set[str]] = {}
     for line in _WORDS.split("\n"):
         language, _, words = line.partition(" ")

@@ -1,8 +1,8 @@
-"""Passages of a text that are written in another script than the rest, and so in another language.
+"""Splits text by script: a passage in another script than the rest is in another language.
 
-"Dijo «добрый день» y se fue" is Spanish with a passage in Russian. Only scripts tell: of a passage in
-the text's own script nobody can be sure, and words in Latin letters inside other writing (names, brands)
-are left to the engine, which knows them or spells them.
+"Dijo «добрый день» y se fue" is Spanish with a passage in Russian. A passage in the text's own script cannot
+be told reliably. Words in Latin letters inside other scripts (names, brands) are left to the engine, which
+knows them or spells them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from speech.text import language_detection
 from speech.text.languages import primary
 
 MIN_LETTERS = 2
-"""Letters of a passage: a single one ("π", "α") is a sign of the text's own language."""
+"""Letters of a passage: a single one ("π", "α") is a sign in the text's own language."""
 
 MAX_DETECTION_TEXT = 80
-"""Characters of a passage that its language is told from at most."""
+"""Characters at the beginning of a passage that its language is detected by."""
 
 _OPENERS = "\"'«“‘‹([{¿¡"
 _FOREIGN_TO_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-\U000effff]")
@@ -28,7 +28,7 @@ _FOREIGN_TO_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-
 
 @dataclass(frozen=True, slots=True)
 class ForeignPassage:
-    """Characters ``[start, end)`` of a client's text that somebody else than the session's speaker says."""
+    """Characters ``[start, end)`` of a client's text that another voice than the session's speaks."""
 
     start: int
     end: int
@@ -39,81 +39,83 @@ class ForeignPassage:
 
 @dataclass(frozen=True, slots=True)
 class LanguageRun:
-    """Some text, and the language of the passage that it belongs to; None is the text's own."""
+    """Text in one language; None is the language of the whole."""
 
     text: str
     language: str | None
 
 
 class ScriptSplitter:
-    """Text goes in as it comes, and comes out again in parts of one language each.
+    """Text goes in as it comes, and comes out as runs in one language each.
 
-    language: the text's own (BCP 47); known: primary subtags of the languages somebody speaks; a passage
-    in any other stays with the text around it. Held back are an opening mark before a word, a single
-    letter of another script, and of a passage so much as tells its language.
+    language: of the whole (BCP 47). spoken_languages: primary subtags of the languages that engines speak; a
+    passage in any other stays with the text around it. Held back are an opening mark before a word, a single
+    letter of another script, and the beginning of a passage until its language can be detected.
     """
 
-    def __init__(self, language: str, known: Collection[str]) -> None:
+    def __init__(self, language: str, spoken_languages: Collection[str]) -> None:
         self._own = language_detection.scripts_of(primary(language))
-        self._known = known
+        self._spoken_languages = spoken_languages
         self._latin = "LATIN" in self._own
         self._language: str | None = None
         self._script: str | None = None
-        self._held = ""
+        self._held_back = ""
 
     def feed(self, text: str) -> list[LanguageRun]:
-        """Take text; what is certain by now."""
-        return self._parts(text, complete=False)
+        """Add ``text``; returns what is certain by now."""
+        return self._runs(text, complete=False)
 
     def flush(self) -> list[LanguageRun]:
-        """What was held back, as if the text ended here."""
-        return self._parts("", complete=True)
+        """Return what was held back, as if the text ended here."""
+        return self._runs("", complete=True)
 
-    def _parts(self, new: str, *, complete: bool) -> list[LanguageRun]:
-        text, self._held = self._held + new, ""
+    def _runs(self, new: str, *, complete: bool) -> list[LanguageRun]:
+        text, self._held_back = self._held_back + new, ""
         if self._latin and self._script is None and not _FOREIGN_TO_LATIN.search(text):
-            return self._own_part(text, complete)
-        parts: list[LanguageRun] = []
+            return self._own_run(text, complete)
+        runs: list[LanguageRun] = []
         while text:
-            if self._script is None and (begins := self._passage_at(text)) != 0:
-                if begins is None:
-                    return parts + self._own_part(text, complete)
-                parts.append(LanguageRun(text[:begins], None))
-                text = text[begins:]
-            part, text = self._of_passage(text, complete)
-            if part is None:
-                self._held = text
+            if self._script is None and (start := self._find_passage(text)) != 0:
+                if start is None:
+                    return runs + self._own_run(text, complete)
+                runs.append(LanguageRun(text[:start], None))
+                text = text[start:]
+            run, text = self._split_passage(text, complete)
+            if run is None:
+                self._held_back = text
                 break
-            if part.text:
-                parts.append(part)
-        return parts
+            if run.text:
+                runs.append(run)
+        return runs
 
-    def _of_passage(self, text: str, complete: bool) -> tuple[LanguageRun | None, str]:
-        """What of ``text`` belongs to the passage it begins with, and the rest; None if that is uncertain."""
-        end, ended = self._end(text)
+    def _split_passage(self, text: str, complete: bool) -> tuple[LanguageRun | None, str]:
+        """Split off the part that belongs to the passage ``text`` begins with; None if that is uncertain."""
+        end, ended = self._find_end(text)
         if self._script is None:
             if not (ended or complete) and len(text) < MAX_DETECTION_TEXT:
                 return None, text
-            self._enter(text[:end])
+            self._enter_passage(text[:end])
         if ended:
             self._script = None
             return LanguageRun(text[:end], self._language), text[end:]
-        # What is behind the last letter may belong to what follows.
+        # Characters behind the last letter may belong to what follows.
         last = len(text) if complete or len(text) - end > MAX_DETECTION_TEXT else end
         return (LanguageRun(text[:last], self._language), text[last:]) if last else (None, text)
 
-    def _enter(self, passage: str) -> None:
-        """Find the language of the passage that begins so: the text's own where nobody speaks it."""
-        told = language_detection.detect(passage[:MAX_DETECTION_TEXT], self._known)
-        self._language = None if told is None or language_detection.scripts_of(told) & self._own else told
+    def _enter_passage(self, passage: str) -> None:
+        """Detect the language of a passage that begins; it is the text's own where no engine speaks it."""
+        detected = language_detection.detect(passage[:MAX_DETECTION_TEXT], self._spoken_languages)
+        self._language = (
+            None if detected is None or language_detection.scripts_of(detected) & self._own else detected
+        )
         self._script = next(script for character in passage if (script := self._foreign(character)))
 
-    def _own_part(self, text: str, complete: bool) -> list[LanguageRun]:
-        part, self._held = (LanguageRun(text, None), "") if complete else self._until_opener(text)
-        return [part] if part is not None and part.text else []
+    def _own_run(self, text: str, complete: bool) -> list[LanguageRun]:
+        run, self._held_back = (LanguageRun(text, None), "") if complete else self._until_opener(text)
+        return [run] if run is not None and run.text else []
 
     def _until_opener(self, text: str) -> tuple[LanguageRun, str]:
-        """Text of its own language, up to opening marks at its end, or a letter that may begin a passage."""
+        """Split off opening marks at the end, or a letter that may begin a passage: they wait for more."""
         end = letter = len(text)
         while letter and unicodedata.category(text[letter - 1])[0] == "M":
             letter -= 1
@@ -123,8 +125,8 @@ class ScriptSplitter:
             end -= 1
         return LanguageRun(text[:end], None), text[end:]
 
-    def _passage_at(self, text: str) -> int | None:
-        """Where the next passage begins, with the marks that open it; None if there is none."""
+    def _find_passage(self, text: str) -> int | None:
+        """Index where the next passage begins, with its opening marks; None without one."""
         letters, begin = 0, 0
         for at, character in enumerate(text):
             if self._foreign(character):
@@ -139,10 +141,10 @@ class ScriptSplitter:
                 letters = 0
         return None
 
-    def _end(self, text: str) -> tuple[int, bool]:
-        """Where the passage that ``text`` begins with ends, and whether more text cannot change that.
+    def _find_end(self, text: str) -> tuple[int, bool]:
+        """End of the passage that ``text`` begins with, and whether more text cannot change it.
 
-        It goes on to the last mark that no white space parts from its last letter.
+        The passage includes the marks that no white space separates from its last letter.
         """
         end = 0
         open_ended = True
@@ -162,7 +164,7 @@ class ScriptSplitter:
         return end, False
 
     def _foreign(self, character: str) -> str | None:
-        """The script of a letter that is not of the text's own, if a language can be told from it."""
+        """The script of a letter that is foreign to the text, if a language can be told by it."""
         if character.isascii():
             return None
         script = _script_of(character)
@@ -170,11 +172,11 @@ class ScriptSplitter:
 
 
 def _group(script: str | None) -> str | None:
-    """A script, or the group of those that one language is written in together."""
+    """A script, or the group of scripts that one language is written in together."""
     return "CJK" if script in ("HIRAGANA", "KATAKANA", "HANGUL") else script
 
 
 @functools.lru_cache(maxsize=4096)
 def _script_of(character: str) -> str | None:
-    """The script of a letter that tells a language."""
+    """The script of a letter that few languages are written in."""
     return language_detection.distinctive_script(character) if character.isalpha() else None

@@ -1,4 +1,4 @@
-"""A segment's text as an engine sees it, also while it is still being written."""
+"""The spoken form of one segment, also while its written form still grows."""
 
 from __future__ import annotations
 
@@ -12,71 +12,78 @@ from speech.types import Boundary
 
 
 class IncrementalText:
-    """What is to be said of a segment so far; text is only ever added to it.
+    """A segment's text, which only ever grows: further text never changes what ``text`` was before.
 
-    ``spoken`` is that text with its origins. One engine reads, and waits in ``more``; the session
-    calls ``update``.
+    The session calls ``extend`` and ``close``; one engine reads, and waits in ``wait_for_more``.
     """
 
     def __init__(
         self,
-        cut: TextSegment | OpenTextSegment,
-        rest: Callable[[], AbstractAsyncContextManager[None]],
-        reading: NormalizerOptions,
-        before: str = "",
+        segment: TextSegment | OpenTextSegment,
+        yield_slot: Callable[[], AbstractAsyncContextManager[None]],
+        options: NormalizerOptions,
+        preceding: str = "",
     ) -> None:
-        """cut: the segment as it was written; rest: lends the engine's place while it is entered;
-        reading: how it is read; before: some of what is written before it.
-        """
-        self._cut = cut
-        self._rest = rest
-        self._reading = reading
-        self._before = before
-        self._written = len(cut.text)
+        """yield_slot: lends the engine's slot while it is entered. preceding: the end of the text before."""
+        self.written = segment.text
+        """The written form so far."""
+        self.boundary: Boundary | None = segment.boundary
+        """The end of the segment; None while more may come."""
+        self._start = segment.start
+        self._yield_slot = yield_slot
+        self._options = options
+        self._preceding = preceding
         self._changed = asyncio.Event()
-        self.spoken = self._read()
-        self.boundary: Boundary | None = cut.boundary
-        """What ends the segment; None while it goes on. Set once, together with the last text."""
+        self._spoken: SpokenText | None = None
+
+    @property
+    def spoken(self) -> SpokenText:
+        """The spoken form so far, with its origins in the session's text.
+
+        While the segment is open, words are left out that further text could still change: in "19:30 de" the
+        time waits for what follows it (``normalize``).
+        """
+        if self._spoken is None:
+            complete = self.boundary is not None
+            self._spoken = normalize(
+                self.written, self._start, self._options, complete=complete, preceding=self._preceding
+            )
+        return self._spoken
 
     @property
     def text(self) -> str:
-        """What is to be said so far, up to the end of a word or the marks behind it."""
+        """The spoken form's characters so far, up to the end of a word or the marks behind it."""
         return self.spoken.text
 
-    def update(self) -> None:
-        """Take over what was added to the cut.
+    def extend(self, text: str) -> None:
+        """Add ``text`` to the written form; it ends where a word does."""
+        self.written += text
+        self._change()
 
-        Of a text that goes on only so much is said as what is still to come cannot change: in "19:30 de"
-        the time waits for what follows it (``normalize``).
-        """
-        ended = self._cut.boundary is not None and self.boundary is None
-        if len(self._cut.text) > self._written or ended:
-            self._written = len(self._cut.text)
-            self.spoken = self._read()
-        self.boundary = self._cut.boundary
+    def close(self, boundary: Boundary) -> None:
+        """End the segment: nothing is added to it any more."""
+        self.boundary = boundary
+        self._change()
+
+    def _change(self) -> None:
+        self._spoken = None
         self._changed.set()
 
-    def _read(self) -> SpokenText:
-        cut = self._cut
-        complete = cut.boundary is not None
-        return normalize(cut.text, cut.start, self._reading, complete=complete, preceding=self._before)
-
     async def wait_for_more(self, known: int, timeout_s: float | None = None) -> None:
-        """Return once ``text`` is longer than ``known``, the boundary is known, or time is over.
+        """Return once ``text`` is longer than ``known``, the segment has ended, or ``timeout_s`` is over.
 
-        Returns at once if it is so already; else the engine's place is lent to others while it
-        waits, and taken again, in turn, before it returns (``timeout_s`` seconds do not count
-        that). Only while the engine's generator runs. Cancelling it is cancelling the segment:
-        the place is not taken again.
+        Unless it returns at once, the engine's slot is lent to other sessions meanwhile and acquired again,
+        in turn, before it returns (``timeout_s`` does not count that). Only while the engine's generator
+        runs. Cancelling it cancels the segment: the slot is not acquired again.
         """
-        if self._is_more(known):
+        if self._has_more(known):
             return
-        async with self._rest():
+        async with self._yield_slot():
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    while not self._is_more(known):
+                    while not self._has_more(known):
                         self._changed.clear()
                         await self._changed.wait()
 
-    def _is_more(self, known: int) -> bool:
+    def _has_more(self, known: int) -> bool:
         return self.boundary is not None or len(self.text) > known

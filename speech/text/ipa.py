@@ -1,7 +1,7 @@
-"""The International Phonetic Alphabet as a lexicon writes it: checked, and cut into its sounds.
+"""The International Phonetic Alphabet in a lexicon: validated, and split into sounds.
 
-Source: the chart of 2020 of the International Phonetic Association (CC BY-SA 3.0), and a few letters
-that dictionaries use besides.
+Source: the chart of 2020 of the International Phonetic Association (CC BY-SA 3.0), and a few letters that
+dictionaries use besides.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _DIACRITICS = frozenset(
     "\u031d\u031e\u031f\u0320\u0324\u0325\u0329\u032a\u032c\u032f\u0330\u0334\u0339\u033a\u033b\u033c\u033d"
     "ʰʷʲˠˤⁿˡʼ˞ːˑ"
 )
-# What is between sounds: syllables, links, breaks, tones; nothing that an engine here can say by itself.
+# Between sounds: syllables, links, breaks, tones. No engine here can pronounce one by itself.
 _BETWEEN = frozenset(".‿|‖˥˦˧˨˩ꜜꜛ↗↘ ")
-_KNOWN = _LETTERS | _DIACRITICS | STRESS_MARKS | _BETWEEN | {TIE}
-_RIGHT = re.compile(
+_SYMBOLS = _LETTERS | _DIACRITICS | STRESS_MARKS | _BETWEEN | {TIE}
+_VALID = re.compile(
     "(?=.*[{letters}])(?:[{between}]|[{stresses}]?[{letters}](?:[{diacritics}]|{tie}[{letters}])*)*".format(
         letters="".join(sorted(_LETTERS)),
         diacritics="".join(sorted(_DIACRITICS)),
@@ -41,7 +41,7 @@ _RIGHT = re.compile(
     )
 )
 _BREAKS = str.maketrans({".": None, "‿": None, "|": " ", "‖": " ", **dict.fromkeys("˥˦˧˨˩ꜜꜛ↗↘")})
-_OTHERWISE_WRITTEN = str.maketrans(
+_VARIANTS = str.maketrans(
     {
         "g": "ɡ",
         ":": LONG,
@@ -58,24 +58,24 @@ _OTHERWISE_WRITTEN = str.maketrans(
 
 
 def canonicalize(ipa: str) -> str:
-    """``ipa`` in one way of writing it: marks apart from their letters, affricates tied, white space folded.
+    """Write ``ipa`` in one form: marks apart from their letters, affricates tied, white space folded.
 
-    Raises ValueError, whose message goes on a sentence about the IPA, for what is empty, longer than
-    ``LONGEST``, has a symbol that the alphabet has not, or a mark in a place where it marks nothing.
+    Raises ValueError, whose message continues a sentence about the IPA, for text that is empty, longer than
+    ``MAX_LENGTH``, has a symbol that is not in the alphabet, or a mark in a place where it marks nothing.
     """
     if len(ipa) > MAX_LENGTH:
         raise ValueError(f"is too long (at most {MAX_LENGTH} characters)")
-    plain = unicodedata.normalize("NFD", ipa).replace("c\u0327", "ç").translate(_OTHERWISE_WRITTEN)
+    plain = unicodedata.normalize("NFD", ipa).replace("c\u0327", "ç").translate(_VARIANTS)
     plain = " ".join(plain.split())
-    if not _RIGHT.fullmatch(plain):
-        raise ValueError(_what_is_wrong(plain))
+    if not _VALID.fullmatch(plain):
+        raise ValueError(_describe_error(plain))
     return plain
 
 
-def _what_is_wrong(ipa: str) -> str:
+def _describe_error(ipa: str) -> str:
     before = " "
     for before, symbol in pairwise(f" {ipa} "):
-        if symbol not in _KNOWN:
+        if symbol not in _SYMBOLS:
             return f"has {symbol!r}, which is no symbol of the IPA"
         if before in STRESS_MARKS and symbol not in _LETTERS:
             return f"has a stress mark {before!r} before no sound"
@@ -87,39 +87,39 @@ def _what_is_wrong(ipa: str) -> str:
 
 
 def split_sounds(ipa: str) -> list[str]:
-    """The sounds, stress marks and spaces of ``checked`` IPA, in order, each stress before its vowel.
+    """Split ``canonicalize``'d IPA into sounds, stress marks and spaces, with each stress before its vowel.
 
-    A sound is a letter, or several tied ones, with its diacritics and length. In the IPA a stress mark
-    stands before its syllable; engines want it before what sounds longest of it.
+    A sound is a letter, or several tied ones, with its diacritics and length. In the IPA a stress mark stands
+    before its syllable; engines want it before the syllable's nucleus.
     """
-    told = ipa.translate(_BREAKS)
-    ends = [at for at in range(1, len(told)) if _begins(told, at)]
-    pieces = [told[start:end] for start, end in pairwise([0, *ends, len(told)])] if told else []
-    return list(_stressed(pieces))
+    plain = ipa.translate(_BREAKS)
+    ends = [at for at in range(1, len(plain)) if _begins_sound(plain, at)]
+    pieces = [plain[start:end] for start, end in pairwise([0, *ends, len(plain)])] if plain else []
+    return list(_move_stress(pieces))
 
 
 def is_nucleus(sound: str) -> bool:
-    """Whether a sound is the middle of a syllable: a vowel that is no glide, or a syllabic consonant."""
+    """True if a sound is the nucleus of a syllable: a vowel that is no glide, or a syllabic consonant."""
     return (sound[0] in _VOWELS and NON_SYLLABIC not in sound) or SYLLABIC in sound
 
 
-def _begins(ipa: str, at: int) -> bool:
+def _begins_sound(ipa: str, at: int) -> bool:
     return ipa[at] not in _DIACRITICS and ipa[at] != TIE and ipa[at - 1] != TIE
 
 
-def _stressed(pieces: list[str]) -> Iterator[str]:
-    """The pieces, with each stress mark moved to the vowel of its syllable, if that has one."""
-    held: str | None = None
+def _move_stress(pieces: list[str]) -> Iterator[str]:
+    """Move each stress mark to the nucleus of its syllable, if that has one."""
+    stress: str | None = None
     onset: list[str] = []
     for piece in pieces:
-        if held is not None and (piece in STRESS_MARKS or piece == " " or is_nucleus(piece)):
-            yield from [*onset, held] if is_nucleus(piece) else [held, *onset]
-            held, onset = None, []
+        if stress is not None and (piece in STRESS_MARKS or piece == " " or is_nucleus(piece)):
+            yield from [*onset, stress] if is_nucleus(piece) else [stress, *onset]
+            stress, onset = None, []
         if piece in STRESS_MARKS:
-            held = piece
-        elif held is not None:
+            stress = piece
+        elif stress is not None:
             onset.append(piece)
         else:
             yield piece
-    if held is not None:
-        yield from [held, *onset]
+    if stress is not None:
+        yield from [stress, *onset]

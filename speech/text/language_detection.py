@@ -1,9 +1,9 @@
-"""The language that a text is written in, as far as it can be told.
+"""Detects the language of a text.
 
-A script that few languages write tells by itself. Latin letters are judged by three factors: a detector's
-probability (py3langid, by groups of letters), how many of the words are among a language's commonest
-(``speech.text.common_words``), and how often a language is met at all. The languages that a client says it
-speaks are more likely by a further factor, which does not overrule a text that is clearly in another.
+A script that few languages write decides alone. Text in Latin letters is scored by three factors: a
+detector's probability (py3langid, by groups of letters), the share of its words that are among a language's
+commonest (``speech.text.common_words``), and how often a language occurs at all. A further factor favours the
+languages that a client says it speaks; it does not overrule a text that is clearly in another.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from speech.text.languages import WIDESPREAD, primary
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-_LOOKED_AT = 500
+_MAX_TEXT = 500
 
 MIN_PROBABILITY = 0.5
-"""The probability from which a language is believed: it is likelier than all others together."""
+"""Least probability to accept a language: it is likelier than all others together."""
 
-_LEAST = 1e-3
-"""No detector's probability counts as less: it has seen few texts of one word."""
+_MIN_DETECTOR_PROBABILITY = 1e-3
+"""Lower bound of a detector's probability, which has seen few texts of one word."""
 
-_ALL_COMMON = 500.0
-"""How much more likely a language is if all words of a text are among its commonest."""
+_COMMON_WORDS_FACTOR = 500.0
+"""Factor for a language if all words of a text are among its commonest."""
 
-_NOT_LISTED = 0.2
-"""Which share of a text's words is taken to be common in a language that is not in the table."""
+_UNLISTED_SHARE = 0.2
+"""Share of common words that is assumed for a language without a list."""
 
-_EXPECTED = (10.0, 8.0, 6.0, 4.0)
-"""How likely each of a client's languages is, in its order, against another one that is met often; those
-further down count as the last."""
+_EXPECTED_FACTORS = (10.0, 8.0, 6.0, 4.0)
+"""Factors for a client's languages, in its order of preference, against another frequent one; those further
+down count as the last."""
 
-_OFTEN = frozenset("de en es fr it pt".split())
-_RARELY = 0.1
-"""How likely a language is that is none of those which are met often, against one of them."""
+_FREQUENT = frozenset("de en es fr it pt".split())
+_RARE_FACTOR = 0.1
+"""Factor for a language that is not in ``_FREQUENT``."""
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
 """A word; single letters are what is left of "j'ai" and "don't"."""
 
-_OF_SCRIPT = {
+_LANGUAGES_BY_SCRIPT = {
     "ARABIC": ("ar", "ur", "fa", "ug", "sd", "ku"),
     "ARMENIAN": ("hy", "hyw"),
     "BENGALI": ("bn", "as"),
@@ -74,10 +74,9 @@ _OF_SCRIPT = {
     "TELUGU": ("te",),
     "THAI": ("th",),
 }
-"""Which languages write a script; the first is meant unless letters, the client or the detector say
-another."""
+"""Languages by script; the first is meant unless letters, the client or the detector say another."""
 
-_TELLING = {
+_OWN_LETTERS = {
     "uk": "[їєґ]",
     "be": "ў",
     "sr": "[ђћ]",
@@ -89,27 +88,29 @@ _TELLING = {
     # Made in Japan, or simplified there alone.
     "ja": "[々働込畑峠辻枠匂気駅円図戻歩毎売読変対応経済験険実広県権楽薬桜竜黒団囲圧帰様仏処両択沢悩]",
 }
-"""Letters of a script that one language alone writes (a pattern)."""
+"""Letters that only one language of a script writes (a pattern)."""
 
-_NEVER = {"ja": "[你您吗呢吧这们么谁没说请谢对现开关电东车门话语习见买卖觉让认识时间给过还进钱饭马鸟鱼爱妈]"}
-"""Letters that a language which shares its script with others does not write."""
+_UNUSED_LETTERS = {
+    "ja": "[你您吗呢吧这们么谁没说请谢对现开关电东车门话语习见买卖觉让认识时间给过还进钱饭马鸟鱼爱妈]"
+}
+"""Letters that a language does not write, though others of its script do."""
 
-_SHARED = {"ja": ("HIRAGANA", "KATAKANA", "CJK"), "ko": ("HANGUL", "CJK")}
-"""Languages that are written in more than one script of the table."""
+_SCRIPTS = {"ja": ("HIRAGANA", "KATAKANA", "CJK"), "ko": ("HANGUL", "CJK")}
+"""Languages that are written in several scripts of ``_LANGUAGES_BY_SCRIPT``."""
 
 
 def scripts_of(language: str) -> frozenset[str]:
-    """The scripts that a language (a primary subtag) is written in, as ``telling_script`` names them."""
-    if language in _SHARED:
-        return frozenset(_SHARED[language])
-    scripts = frozenset(script for script, written in _OF_SCRIPT.items() if language in written)
+    """The scripts that a language (a primary subtag) is written in, as ``distinctive_script`` names them."""
+    if language in _SCRIPTS:
+        return frozenset(_SCRIPTS[language])
+    scripts = frozenset(script for script, written in _LANGUAGES_BY_SCRIPT.items() if language in written)
     return scripts or frozenset(("LATIN",))
 
 
 def distinctive_script(letter: str) -> str | None:
-    """The script of a letter, if few languages are written in it."""
+    """The script of a letter if few languages are written in it, else None."""
     script = unicodedata.name(letter, "").partition(" ")[0]
-    return script if script in _OF_SCRIPT else None
+    return script if script in _LANGUAGES_BY_SCRIPT else None
 
 
 def detect(
@@ -118,86 +119,92 @@ def detect(
     min_probability: float = MIN_PROBABILITY,
     expected: Sequence[str] = (),
 ) -> str | None:
-    """The language that ``text`` is written in, if it can be told; one of ``candidates``.
+    """The language of ``text``, one of ``candidates``; None if it is uncertain.
 
-    candidates: primary subtags. sure: how probable it has to be, unless its script tells. expected: what the
-    client speaks (BCP 47), in its order of preference. The first call that needs the detector loads it
+    candidates: primary subtags. min_probability: of text in a script that many languages write. expected: the
+    client's languages (BCP 47), in its order of preference. The first call that needs the detector loads it
     (``load_detector``); each takes some 100 µs.
     """
     allowed = frozenset(candidates)
-    text = text[:_LOOKED_AT]
+    text = text[:_MAX_TEXT]
     script = _script(text)
     if script is None:
         return None
-    wanted = tuple(dict.fromkeys(primary(tag) for tag in expected))
+    preferred = tuple(dict.fromkeys(primary(tag) for tag in expected))
     if script == "LATIN":
-        return _most_probable(text, allowed, allowed | WIDESPREAD, min_probability, wanted)
-    return _of_script(text, script, allowed, min_probability, wanted)
+        return _most_probable(text, allowed, allowed | WIDESPREAD, min_probability, preferred)
+    return _detect_in_script(text, script, allowed, min_probability, preferred)
 
 
-def _of_script(
-    text: str, script: str, allowed: frozenset[str], sure: float, wanted: Sequence[str]
+def _detect_in_script(
+    text: str, script: str, allowed: frozenset[str], min_probability: float, preferred: Sequence[str]
 ) -> str | None:
-    """The one of the languages written in a text's script that is meant."""
-    written = _OF_SCRIPT.get(script, ())
+    """The most likely of the languages that are written in ``script``."""
+    written = _LANGUAGES_BY_SCRIPT.get(script, ())
     for language in written:
-        if language in _TELLING and re.search(_TELLING[language], text.lower()):
+        if language in _OWN_LETTERS and re.search(_OWN_LETTERS[language], text.lower()):
             return language if language in allowed else None
     possible = [
         language
         for language in written
-        if language in allowed and not (language in _NEVER and re.search(_NEVER[language], text))
+        if language in allowed
+        and not (language in _UNUSED_LETTERS and re.search(_UNUSED_LETTERS[language], text))
     ]
     if not possible:
         return None
-    # The detector takes short Mandarin for Cantonese: its own letters tell that, or its client.
+    # The detector takes short Mandarin for Cantonese: their own letters tell them apart, or the client.
     if script != "CJK" and len(possible) > 1:
-        told = _most_probable(text, allowed, frozenset(possible), sure, wanted)
-        if told is not None:
-            return told
-    return next((language for language in wanted if language in possible), possible[0])
+        detected = _most_probable(text, allowed, frozenset(possible), min_probability, preferred)
+        if detected is not None:
+            return detected
+    return next((language for language in preferred if language in possible), possible[0])
 
 
 def _most_probable(
-    text: str, allowed: frozenset[str], among: frozenset[str], sure: float, wanted: Sequence[str]
+    text: str,
+    allowed: frozenset[str],
+    among: frozenset[str],
+    min_probability: float,
+    preferred: Sequence[str],
 ) -> str | None:
-    """The language of ``among`` that the text is most probably in, if that is sure and it is allowed."""
-    weights = _weights(text, among, wanted)
-    language = max(weights, key=weights.__getitem__, default=None)
+    """The most probable language of ``among``, if it reaches ``min_probability`` and is allowed."""
+    scores = _scores(text, among, preferred)
+    language = max(scores, key=scores.__getitem__, default=None)
     if language is None or language not in allowed:
         return None
-    return language if weights[language] >= sure * sum(weights.values()) else None
+    return language if scores[language] >= min_probability * sum(scores.values()) else None
 
 
-def _weights(text: str, among: frozenset[str], wanted: Sequence[str]) -> dict[str, float]:
-    """How probable each language is, relative to the others."""
-    common, listed = common_word_shares(text), common_words.listed_languages()
-    weights = {}
+def _scores(text: str, among: frozenset[str], preferred: Sequence[str]) -> dict[str, float]:
+    """Scores of the languages, relative to each other."""
+    shares, with_list = common_word_shares(text), common_words.listed_languages()
+    scores = {}
     for language, probability in _detector(among).rank(text):
         language = "nb" if language == "no" else language
-        share = common.get(language, 0.0) if language in listed else _NOT_LISTED
-        weight = max(probability, _LEAST) * _ALL_COMMON**share
-        if language in wanted:
-            weight *= _EXPECTED[min(wanted.index(language), len(_EXPECTED) - 1)]
-        elif language not in _OFTEN:
-            weight *= _RARELY
-        weights[language] = weight
-    return weights
+        share = shares.get(language, 0.0) if language in with_list else _UNLISTED_SHARE
+        score = max(probability, _MIN_DETECTOR_PROBABILITY) * _COMMON_WORDS_FACTOR**share
+        if language in preferred:
+            score *= _EXPECTED_FACTORS[min(preferred.index(language), len(_EXPECTED_FACTORS) - 1)]
+        elif language not in _FREQUENT:
+            score *= _RARE_FACTOR
+        scores[language] = score
+    return scores
 
 
 def common_word_shares(text: str) -> Mapping[str, float]:
-    """Which share of a text's words is among the commonest of each language."""
+    """The share of a text's words that is among the commonest, by language."""
     words = _WORD.findall(text.lower())
-    having = common_words.languages_by_word()
-    counts = Counter(language for word in words for language in having.get(word, ()))
+    by_word = common_words.languages_by_word()
+    counts = Counter(language for word in words for language in by_word.get(word, ()))
     return {language: count / len(words) for language, count in counts.items()}
 
 
 @functools.cache
 def load_detector() -> LanguageIdentifier:
-    """The detector (py3langid, 140 languages), loaded once with the table: half a second; best in a thread.
+    """Load the detector (py3langid, 140 languages) and the lists of words, once.
 
-    Raises EngineUnavailable where its model cannot be unpacked, which takes a temporary file.
+    It takes half a second: best in a thread. Raises EngineUnavailable where its model cannot be unpacked,
+    which takes a temporary file.
     """
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
@@ -206,7 +213,7 @@ def load_detector() -> LanguageIdentifier:
         return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     except OSError as error:
         raise EngineUnavailable(
-            f"the detector of languages cannot unpack its model ({error.strerror or error}): it needs a "
+            f"language detection cannot unpack its model ({error.strerror or error}): it needs a "
             "temporary file of 70 MB (make room, or set TMPDIR to a folder that has it)"
         ) from error
 

@@ -1,4 +1,4 @@
-"""Languages by their tags (BCP 47) and by their names."""
+"""Languages by BCP 47 tag, by ISO 639 code, and by name in any language."""
 
 from __future__ import annotations
 
@@ -6,33 +6,67 @@ import functools
 import re
 import unicodedata
 
-from speech.errors import UnsupportedLanguage
-from speech.text.language_names import LANGUAGES, REGIONAL
+import marisa_trie
+from babel import Locale
+from babel.core import get_global
+from language_data.names import get_trie_value, load_trie, normalize_name
+from language_data.util import data_filename
 
-_TAG = re.compile(r"[a-z]{2,3}(?:[-_][a-z0-9]{1,8}){0,6}", re.IGNORECASE)
-_LONGEST_ECHO = 40
+from speech.errors import UnsupportedLanguage
+
+KNOWN = frozenset(
+    """
+    af am an ar as az ba be bg bn bpy bs ca chr cs cv cy da de el en eo es et eu fa fi fr ga gd gn grc gu hak
+    haw he hi hr ht hu hy hyw ia id io is it ja jbo ka kk kl kn ko kok ku ky la lb lfn lt ltg lv mi mk ml mr
+    ms mt mto my nb nci ne nl nog om or pa pap pl pt py qdb qu quc qya ro ru sd shn si sjn sk sl smj sq sr
+    sv sw ta te th ti tk tlh tn tr tt ug uk ur uz vi yue zh
+    """.split()
+)
+"""Primary subtags that ``resolve`` accepts: the languages of all engines. With all 8,000 that have codes, the
+name of a lexicon file such as "new.txt" would be a language."""
 
 WIDESPREAD = frozenset("ca cs da de en es fi fr hr hu id it nl no pl pt ro sk sv tr vi".split())
-"""Languages that are told from others even where nobody speaks them, so that German is not taken for English
-by a server that speaks five languages (primary subtags)."""
+"""Languages that detection considers even where no engine speaks them, so that German is not taken for
+English by a server that speaks five languages (primary subtags)."""
+
+_LISTED_IN_ERRORS = (WIDESPREAD | {"ar", "el", "he", "hi", "ja", "ko", "nb", "ru", "th", "uk", "zh"}) & KNOWN
+
+_TAG = re.compile(r"[a-z]{2,3}(?:[-_][a-z0-9]{1,8}){0,6}")
+_LONGEST_ECHO = 40
+
+_ALIASES = {
+    # Engines have one Norwegian and one Chinese.
+    "no": "nb", "nor": "nb", "norsk": "nb", "norwegian": "nb", "mandarin": "zh",
+    # Not among the names of language_data, or the name of several languages there.
+    "bahasa melayu": "ms", "brazilian": "pt-BR", "castellano": "es", "cesky": "cs", "flemish": "nl",
+    "hindi": "hi", "kurdî": "ku", "қазақ": "kk", "lang belta": "qdb", "pyash": "py",
+    # Written without accents.
+    "aragones": "an", "catala": "ca", "cestina": "cs", "espanol": "es", "francais": "fr", "gaidhlig": "gd",
+    "islenska": "is", "kurdi": "ku", "latviesu": "lv", "lietuviu": "lt", "portugues": "pt", "romana": "ro",
+    "slovencina": "sk", "slovenscina": "sl", "tieng viet": "vi", "turkce": "tr", "ελληνικα": "el",
+}  # fmt: skip
+"""Names and codes that the data do not have, or have for another language."""
+
+_ENGLISH_NAMES = {
+    "bn": "Bengali", "bpy": "Bishnupriya Manipuri", "hak": "Hakka", "kl": "Greenlandic", "mi": "Maori",
+    "nb": "Norwegian", "or": "Oriya", "quc": "K'iche'", "tn": "Setswana", "hyw": "Western Armenian",
+    "mto": "Totontepec Mixe", "nci": "Classical Nahuatl", "py": "Pyash", "qdb": "Lang Belta", "qya": "Quenya",
+    "sjn": "Sindarin",
+}  # fmt: skip
+"""English names that clients know, where CLDR has others or none."""
 
 
 def resolve(name: str) -> str:
-    """The BCP 47 tag that a client means: ``spanish``, ``Español``, ``es_mx`` or ``es-MX``.
+    """The BCP 47 tag for a tag, a code or a name: ``spanish``, ``Español``, ``spa``, ``es_mx`` or ``es-MX``.
 
-    Raises UnsupportedLanguage for what is neither a known name nor a tag of a known language.
+    Raises UnsupportedLanguage unless its language is in ``KNOWN``.
     """
-    wanted = _plain(name)
-    if wanted in REGIONAL:
-        return REGIONAL[wanted]
-    names = _names()
-    if wanted in names:
-        return names[wanted]
-    if _TAG.fullmatch(wanted):
-        first, _, rest = wanted.replace("_", "-").partition("-")
-        if first in names:
-            return canonical(f"{names[first]}-{rest}" if rest else names[first])
-    raise UnsupportedLanguage(name[:_LONGEST_ECHO], ", ".join(sorted(_widely_known())))
+    wanted = " ".join(unicodedata.normalize("NFC", name).casefold().split())
+    tag = _by_code(wanted if _TAG.fullmatch(wanted) else _tag_of_name(wanted))
+    if primary(tag) not in KNOWN:
+        known = ", ".join(sorted(map(english_name, _LISTED_IN_ERRORS)))
+        raise UnsupportedLanguage(name[:_LONGEST_ECHO], known)
+    return tag
 
 
 def primary(tag: str) -> str:
@@ -54,24 +88,36 @@ def _case(subtag: str) -> str:
     return subtag.title() if len(subtag) == 4 and subtag.isalpha() else subtag
 
 
-def _plain(name: str) -> str:
-    """``name`` without case, accents and stray spaces, as names are compared."""
-    letters = unicodedata.normalize("NFKD", name.casefold())
-    return " ".join("".join(c for c in letters if not unicodedata.combining(c)).split())
+def parent(tag: str) -> str:
+    """The variety that a region's own belongs to, by CLDR: ``es-419`` for ``es-MX``; "" for none."""
+    return str(get_global("parent_exceptions").get(tag.replace("-", "_"), "")).replace("_", "-")
+
+
+def english_name(language: str) -> str:
+    """The English name of a primary subtag; "" unless it is in ``KNOWN``."""
+    if language not in KNOWN:
+        return ""
+    return _ENGLISH_NAMES.get(language) or str(Locale("en").languages[language])
+
+
+def _by_code(tag: str) -> str:
+    """``tag`` with its language's shortest code: ``ger-AT`` and ``de_at`` are ``de-AT``."""
+    first, _, rest = tag.replace("_", "-").partition("-")
+    first = _ALIASES.get(first) or get_global("language_aliases").get(first, first)
+    return canonical(f"{first}-{rest}" if rest else first)
+
+
+def _tag_of_name(name: str) -> str:
+    """The tag of the language of that name, "" for none: "brazilian portuguese" is ``pt-BR``."""
+    if name in _ALIASES:
+        return _ALIASES[name]
+    try:
+        return str(get_trie_value(_names(), normalize_name(name)))
+    except (KeyError, UnicodeError):  # halves of surrogate pairs and control characters are in no name
+        return ""
 
 
 @functools.cache
-def _names() -> dict[str, str]:
-    """Primary subtag by each name and code, as ``_plain`` writes them."""
-    names: dict[str, str] = {}
-    for line in LANGUAGES.strip().splitlines():
-        subtag, _, known_as = line.partition(" ")
-        names |= {_plain(name): subtag for name in (subtag, *known_as.split("|"))}
-    return names
-
-
-def _widely_known() -> list[str]:
-    """English names that an error can list without being a page long."""
-    widely = WIDESPREAD | {"ar", "el", "he", "hi", "ja", "ko", "nb", "ru", "th", "uk", "zh"}
-    rows = (line.partition(" ") for line in LANGUAGES.strip().splitlines())
-    return [known_as.split("|")[0] for subtag, _, known_as in rows if subtag in widely]
+def _names() -> marisa_trie.BytesTrie:
+    """Tags by names in 200 languages (64,000 names, 4 MB)."""
+    return load_trie(data_filename("trie/und/name_to_language.marisa"))

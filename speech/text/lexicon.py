@@ -1,7 +1,7 @@
-"""Words and how they are said: looked up in a written text, the longest first.
+"""Words and their pronunciations, looked up in a written text, the longest first.
 
-Entries come from the server's lexicon (``speech.text.lexicon_file``) and from a request. What an entry says
-is final: nothing of it is looked up again, so entries that name each other are no loop.
+Entries come from the server's lexicon (``speech.text.lexicon_file``) and from a request. A spelling is final:
+it is not looked up again, so entries that name each other are no loop.
 """
 
 from __future__ import annotations
@@ -14,31 +14,29 @@ from itertools import islice
 
 from speech.errors import InvalidRequest
 from speech.text import ipa
+from speech.text.markup import MASK, PARAGRAPH_END
 
 MAX_WORD = 100
-"""Characters of what is looked up."""
+"""Characters of an entry's word."""
 
 MAX_SPOKEN_FORM = 200
-"""Characters of what is said."""
+"""Characters of an entry's pronunciation."""
 
 MAX_REQUEST_ENTRIES = 200
 """Entries of one request."""
 
 MAX_UNITS = 24
-"""Words, spaces and marks of what is looked up: so the time that a text takes stays in bounds."""
+"""Words, spaces and marks of an entry's word: it bounds the time of a look-up."""
 
-_LONGEST_ECHO = 40
+_MAX_ECHO = 40
 _LETTERS = re.compile(r"[^\W_]+")
-# What is no part of a word wherever it stands: a mask of ``speech.text.markup``, and invisible characters.
-_MASK = "\ue000"
-_PARAGRAPH = "\u2029"
 
 
 @dataclass(frozen=True, slots=True)
 class LexiconEntry:
-    """How something is said: spelled otherwise, in the IPA (``speech.text.ipa.checked``), or both.
+    """A pronunciation: another spelling, IPA (``speech.text.ipa.canonicalize``), or both.
 
-    Of both the IPA is said where an engine can; at least one of them is there.
+    With both, the IPA is used where an engine can; at least one of them is there.
     """
 
     spelling: str | None = None
@@ -46,7 +44,7 @@ class LexiconEntry:
 
 
 class LexiconTable:
-    """Entries that are looked up together. They are added one by one, before anything is looked up."""
+    """Entries that are looked up together. All are added before the first look-up."""
 
     def __init__(self) -> None:
         self._any_case: dict[str, LexiconEntry] = {}
@@ -54,13 +52,13 @@ class LexiconTable:
         self._most_units: dict[str, int] = {}
         self._beginnings: set[str] = set()
         self.max_words = 0
-        """Words, as white space parts them, of the entry that has most."""
+        """Words, separated by white space, of the entry that has most."""
 
     def __len__(self) -> int:
         return len(self._any_case) + len(self._exactly)
 
     def add(self, word: str, entry: LexiconEntry) -> bool:
-        """Add an entry for a ``checked_word``; returns whether it takes the place of another."""
+        """Add an entry for a ``validate_word``; returns whether it replaces another."""
         units = [(written, key) for _, written, key in _units(word, 0)]
         first = units[0][1]
         self._most_units[first] = max(self._most_units.get(first, 0), len(units))
@@ -76,7 +74,7 @@ class LexiconTable:
         return known
 
     def match(self, text: str, at: int, first: str) -> tuple[int, LexiconEntry] | None:
-        """See ``Words.match``; at ``at``, where a word may begin, stands ``first`` as it is looked up."""
+        """See ``Lexicon.match``; ``first`` is the folded unit at ``at``, where a word may begin."""
         found = None
         most = self._most_units.get(first, 0)
         name = key = ""
@@ -84,39 +82,39 @@ class LexiconTable:
             name += unit
             key += folded
             entry = self._exactly.get(name) or self._any_case.get(key)
-            if entry is not None and not (_in_word(unit[-1]) and _is_inside(text, end)):
+            if entry is not None and not (_is_word_character(unit[-1]) and _continues_word(text, end)):
                 found = end, entry
         return found
 
     def may_continue(self, text: str, at: int, first: str) -> bool:
-        """See ``Words.goes_on``; at ``at``, where a word may begin, stands ``first`` as it is looked up."""
+        """See ``Lexicon.may_continue``; ``first`` is the folded unit at ``at``, where a word may begin."""
         units = list(islice(_units(text, at), self._most_units.get(first, 0)))
         return (
             bool(units)
-            and _ends(text, units[-1][0])
+            and _is_end(text, units[-1][0])
             and "".join(key for _, _, key in units) in self._beginnings
         )
 
 
 class Lexicon:
-    """The entries that count for one text; plain data, fit to be shared."""
+    """The entries that apply to one text; immutable, so that sessions share it."""
 
     def __init__(self, tables: tuple[LexiconTable, ...] = (), own: LexiconTable | None = None) -> None:
-        """tables: of equally long entries the first one's counts; own: a request's, before all of them."""
+        """tables: of equally long entries the first one's applies. own: a request's, before all of them."""
         self._tables = tables
         self._own = own
         self.max_words = max((table.max_words for table in (*tables, own) if table is not None), default=0)
-        """Words, as white space parts them, of the entry that has most; 0 where there is none."""
+        """Words, separated by white space, of the entry that has most; 0 without entries."""
 
     def match(self, text: str, at: int) -> tuple[int, LexiconEntry] | None:
-        """The longest entry that begins at ``at`` of the written text, and where it ends.
+        """The longest entry that begins at ``at`` of the written text, and its end; None without one.
 
-        None where there is none, or where ``at`` is inside of a word. A word is letters, digits and their
-        marks; an entry begins and ends where one does. An entry without capitals is found in any case,
-        another one only exactly so; one space of it is any white space inside a paragraph. Invisible
-        characters do not count. Takes the time of the longest entry at most.
+        None also where ``at`` is inside a word. A word is letters, digits and their marks; an entry begins
+        and ends where one does. An entry without capitals matches in any case, another one only exactly; one
+        space of it matches any white space inside a paragraph. Invisible characters do not count. Takes the
+        time of the longest entry at most.
         """
-        first = _first(text, at)
+        first = _first_unit(text, at)
         if first is None:
             return None
         if self._own is not None and (found := self._own.match(text, at, first)) is not None:
@@ -126,16 +124,16 @@ class Lexicon:
         return max(matches, key=lambda found: found[0], default=None)
 
     def may_continue(self, text: str, at: int) -> bool:
-        """Whether an entry that begins at ``at`` may go on behind the text's end, when more is written.
+        """True if an entry that begins at ``at`` may continue behind the text's end, once more is written.
 
-        What is found there by now may change then. Takes the time of ``match``.
+        Its ``match`` may change then. Takes the time of ``match``.
         """
-        first = _first(text, at)
+        first = _first_unit(text, at)
         tables = self._tables if self._own is None else (self._own, *self._tables)
         return first is not None and any(table.may_continue(text, at, first) for table in tables)
 
     def with_request(self, lexicon: Mapping[str, str]) -> Lexicon:
-        """These entries and before them a request's: words, and for each what ``said`` reads.
+        """These entries, and before them a request's: each word with a pronunciation for ``parse_entry``.
 
         Raises InvalidRequest that names the entry, counted from 1, and the limit.
         """
@@ -144,25 +142,25 @@ class Lexicon:
         if len(lexicon) > MAX_REQUEST_ENTRIES:
             raise InvalidRequest("lexicon", f"too many entries (at most {MAX_REQUEST_ENTRIES})")
         table = LexiconTable()
-        for number, (word, how) in enumerate(lexicon.items(), 1):
+        for number, (word, pronunciation) in enumerate(lexicon.items(), 1):
             try:
-                if not isinstance(how, str):
+                if not isinstance(pronunciation, str):
                     raise ValueError("is no text")
-                table.add(validate_word(word), parse_entry(how))
+                table.add(validate_word(word), parse_entry(pronunciation))
             except ValueError as error:
-                name = f"entry {number} ({word[:_LONGEST_ECHO]!r})"
+                name = f"entry {number} ({word[:_MAX_ECHO]!r})"
                 raise InvalidRequest("lexicon", f"{name} {error}") from None
         return Lexicon(self._tables, table)
 
 
 def validate_word(word: str) -> str:
-    """What is to be looked up, composed and with its white space folded.
+    """An entry's word, composed and with its white space folded.
 
-    Raises ValueError, whose message goes on a sentence about the entry.
+    Raises ValueError, whose message continues a sentence about the entry.
     """
     if len(word) > MAX_WORD:
         raise ValueError(f"has a word that is too long (at most {MAX_WORD} characters)")
-    plain = "".join(character for character in _plain(word) if not _unseen(character))
+    plain = "".join(character for character in _fold(word) if not _is_invisible(character))
     if not plain:
         raise ValueError("has no word")
     if sum(1 for _ in _units(plain, 0)) > MAX_UNITS:
@@ -170,36 +168,36 @@ def validate_word(word: str) -> str:
     return plain
 
 
-def parse_entry(how: str) -> LexiconEntry:
-    """What an entry says: a spelling, IPA between slashes (``/ˈsiːkwəl/``), or both in this order.
+def parse_entry(pronunciation: str) -> LexiconEntry:
+    """An entry from its text: a spelling, IPA between slashes (``/ˈsiːkwəl/``), or both in this order.
 
-    Raises ValueError, whose message goes on a sentence about the entry.
+    Raises ValueError, whose message continues a sentence about the entry.
     """
-    if len(how) > MAX_SPOKEN_FORM:
-        raise ValueError(f"says too much (at most {MAX_SPOKEN_FORM} characters)")
-    plain = _plain(how)
-    spelling, sounds = _split(plain)
+    if len(pronunciation) > MAX_SPOKEN_FORM:
+        raise ValueError(f"has a pronunciation that is too long (at most {MAX_SPOKEN_FORM} characters)")
+    plain = _fold(pronunciation)
+    spelling, ipa_text = _split(plain)
     if spelling and not any(character.isalnum() for character in spelling):
         raise ValueError("has a spelling without a letter")
-    if sounds is None:
+    if ipa_text is None:
         if not spelling:
-            raise ValueError("says nothing")
+            raise ValueError("has no pronunciation")
         return LexiconEntry(spelling)
     try:
-        return LexiconEntry(spelling or None, ipa.canonicalize(sounds))
+        return LexiconEntry(spelling or None, ipa.canonicalize(ipa_text))
     except ValueError as error:
         raise ValueError(f"has IPA that {error}") from None
 
 
-def _split(how: str) -> tuple[str, str | None]:
+def _split(pronunciation: str) -> tuple[str, str | None]:
     """The spelling and the IPA."""
-    both = re.fullmatch(r"([^/]*)(?:/([^/]*)/)?", how)
+    both = re.fullmatch(r"([^/]*)(?:/([^/]*)/)?", pronunciation)
     if both is None:
         raise ValueError("has IPA that does not stand between two slashes at its end")
     return both[1].strip(), both[2]
 
 
-def _plain(text: str) -> str:
+def _fold(text: str) -> str:
     # White space first: tabs and line ends are control characters too.
     plain = unicodedata.normalize("NFC", " ".join(text.split()))
     for character in plain if not plain.isprintable() else "":
@@ -209,67 +207,71 @@ def _plain(text: str) -> str:
     return plain
 
 
-def _first(text: str, at: int) -> str | None:
-    """What stands at ``at`` as it is looked up, if an entry may begin there."""
-    if at >= len(text) or text[at].isspace() or _unseen(text[at]):
+def _first_unit(text: str, at: int) -> str | None:
+    """The folded unit at ``at``, if an entry may begin there."""
+    if at >= len(text) or text[at].isspace() or _is_invisible(text[at]):
         return None
-    if _in_word(text[at]) and _follows(text, at):
+    if _is_word_character(text[at]) and _is_inside_word(text, at):
         return None
     return next(_units(text, at))[2]
 
 
 def _units(text: str, at: int) -> Iterator[tuple[int, str, str]]:
-    """What stands from ``at`` on, a word, white space or one other character at a time.
+    """Units from ``at`` on: a word, white space or one other character each.
 
-    As (where it ends, as it is written, as it is looked up); a word longer than any entry is cut there.
+    As (end, written form, folded form); a word longer than any entry is cut there.
     """
     while at < len(text):
         letters = _LETTERS.match(text, at, at + MAX_WORD + 1)
         end = letters.end() if letters else at + 1
         if letters and (end == len(text) or text[end].isascii()):
             yield end, letters[0], letters[0].casefold()
-        elif _in_word(text[at]):
-            while end < len(text) and end - at <= MAX_WORD and (_in_word(text[end]) or _unseen(text[end])):
+        elif _is_word_character(text[at]):
+            while (
+                end < len(text)
+                and end - at <= MAX_WORD
+                and (_is_word_character(text[end]) or _is_invisible(text[end]))
+            ):
                 end += 1
-            # What is invisible behind a word is not its own.
-            while _unseen(text[end - 1]):
+            # Invisible characters behind a word are not part of it.
+            while _is_invisible(text[end - 1]):
                 end -= 1
-            written = "".join(character for character in text[at:end] if not _unseen(character))
+            written = "".join(character for character in text[at:end] if not _is_invisible(character))
             written = unicodedata.normalize("NFC", written)
             yield end, written, written.casefold()
         elif text[at].isspace():
             while end < len(text) and text[end].isspace():
                 end += 1
-            if _PARAGRAPH in text[at:end]:
+            if PARAGRAPH_END in text[at:end]:
                 return
             yield end, " ", " "
-        elif not _unseen(text[at]):
+        elif not _is_invisible(text[at]):
             yield end, text[at], text[at]
         at = end
 
 
-def _ends(text: str, end: int) -> bool:
-    """Whether nothing that counts is behind ``end``."""
+def _is_end(text: str, end: int) -> bool:
+    """True if only invisible characters are behind ``end``."""
     return next(_units(text, end), None) is None
 
 
-def _is_inside(text: str, end: int) -> bool:
-    """Whether a word goes on at ``end``."""
-    while end < len(text) and _unseen(text[end]):
+def _continues_word(text: str, end: int) -> bool:
+    """True if a word continues at ``end``."""
+    while end < len(text) and _is_invisible(text[end]):
         end += 1
-    return end < len(text) and _in_word(text[end])
+    return end < len(text) and _is_word_character(text[end])
 
 
-def _follows(text: str, at: int) -> bool:
-    """Whether a word goes on at ``at``, where it does not begin."""
-    while at > 0 and _unseen(text[at - 1]):
+def _is_inside_word(text: str, at: int) -> bool:
+    """True if ``at`` is inside a word."""
+    while at > 0 and _is_invisible(text[at - 1]):
         at -= 1
-    return at > 0 and _in_word(text[at - 1])
+    return at > 0 and _is_word_character(text[at - 1])
 
 
-def _in_word(character: str) -> bool:
+def _is_word_character(character: str) -> bool:
     return character.isalnum() or unicodedata.category(character)[0] == "M"
 
 
-def _unseen(character: str) -> bool:
-    return character == _MASK or unicodedata.category(character) == "Cf"
+def _is_invisible(character: str) -> bool:
+    return character == MASK or unicodedata.category(character) == "Cf"

@@ -1,7 +1,8 @@
-"""The server's lexicon: files of words and how they are said, read anew when they change.
+"""The server's lexicon: files of words and their pronunciations, reloaded when they change.
 
-One entry a line, ``word = said`` (or a tab in place of the sign); ``[es]`` says for which language those
-below it count, ``[*]`` for all, as those before any; what begins with ``#`` is a comment.
+One entry a line, ``word = pronunciation`` (or a tab in place of the sign). ``[es]`` sets the language of the
+entries below it, ``[*]`` is for all languages, as are the entries before any such line. A line that begins
+with ``#`` is a comment.
 """
 
 from __future__ import annotations
@@ -22,29 +23,29 @@ from speech.text.lexicon import Lexicon, LexiconTable, parse_entry, validate_wor
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 2**20
-"""Of one file."""
+"""Size of one file."""
 
 MAX_FILES = 100
-"""Of one folder."""
+"""Files in one folder."""
 
 MAX_ENTRIES = 20_000
-"""Of all files together."""
+"""Entries of all files together."""
 
 CHECK_INTERVAL_S = 1.0
-"""How often it is looked whether the files have changed, at most."""
+"""Least time between two checks for changes."""
 
 ALL_LANGUAGES = "*"
 
-_PROBLEMS_TOLD = 20
+_MAX_LOGGED_PROBLEMS = 20
 _COMMENT = re.compile(r"\s+#.*")
-_LANGUAGE = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
+_SECTION = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
 
 _Signature = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LexiconProblem:
-    """A line that does not count, or counts otherwise than its writer may think."""
+    """A line that is ignored, or that replaces another."""
 
     file: str
     line: int
@@ -55,10 +56,10 @@ class LexiconProblem:
 
 
 class LexiconFile:
-    """A file of entries, or a folder of them (``*.txt``, by name), as it was when it was last readable.
+    """A file of entries, or a folder of them (``*.txt``, by name), as of its last readable state.
 
-    In a folder the entries of a file that is named as a language (``es.txt``, ``es-MX.txt``) count for
-    that language, before any line that says another. Nothing is known before ``refresh``.
+    In a folder the entries of a file that is named as a language (``es.txt``, ``es-MX.txt``) are for that
+    language, before any line that sets another. It is empty before ``refresh``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,17 +71,17 @@ class LexiconFile:
         self._loading = threading.Lock()
 
     def for_language(self, tag: str) -> Lexicon:
-        """The entries that count for a BCP 47 tag: its own, then those of its language, then everybody's."""
+        """The entries for a BCP 47 tag: its own, then those of its language, then those for all languages."""
         sections = self._sections
         parts = tag.lower().split("-")
         names = ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]
         return Lexicon(tuple(sections[name] for name in [*names, ALL_LANGUAGES] if name in sections))
 
     async def refresh(self) -> None:
-        """Read the files anew if they have changed since, which is looked at once a second at most.
+        """Reload the files if they have changed, which is checked once a second at most.
 
-        In a thread; who comes while another looks goes on with what is known. Bad lines, and files that
-        cannot be read, are told to the log; these leave what is known as it is.
+        Runs in a thread; callers that come meanwhile go on with the entries that are loaded. Bad lines and
+        unreadable files are logged; unreadable files leave the entries as they are.
         """
         now = time.monotonic()
         if now - self._checked_at >= CHECK_INTERVAL_S:
@@ -94,12 +95,12 @@ class LexiconFile:
             files = self._files()
             signature = tuple(map(_signature, files))
             if signature != self._signature:
-                # What changes while it is read has another signature the next time.
+                # A change during the load gives another signature at the next check.
                 self._load(files)
                 self._signature = signature
             self._failure = ""
         except OSError as error:
-            self._tell_failure(error)
+            self._log_failure(error)
         finally:
             self._loading.release()
 
@@ -112,30 +113,30 @@ class LexiconFile:
         return files
 
     def _load(self, files: Sequence[Path]) -> None:
-        reading = LexiconParser()
+        parser = LexiconParser()
         for file in files:
             with file.open("rb") as opened:
                 content = opened.read(MAX_BYTES + 1)
             if len(content) > MAX_BYTES:
                 raise OSError(f"{file.name} is larger than {MAX_BYTES} bytes")
-            language = _language_of(file.stem) if self._path.is_dir() else ALL_LANGUAGES
-            reading.parse(content, file.name, language or ALL_LANGUAGES)
-        self._sections = reading.sections
-        for problem in reading.problems[:_PROBLEMS_TOLD]:
+            language = _find_language(file.stem) if self._path.is_dir() else ALL_LANGUAGES
+            parser.parse(content, file.name, language or ALL_LANGUAGES)
+        self._sections = parser.sections
+        for problem in parser.problems[:_MAX_LOGGED_PROBLEMS]:
             logger.warning("lexicon: %s", problem)
-        if len(reading.problems) > _PROBLEMS_TOLD:
-            logger.warning("lexicon: %d more such lines", len(reading.problems) - _PROBLEMS_TOLD)
-        logger.info("lexicon: %d entries of %s", sum(map(len, self._sections.values())), self._path)
+        if len(parser.problems) > _MAX_LOGGED_PROBLEMS:
+            logger.warning("lexicon: %d more such problems", len(parser.problems) - _MAX_LOGGED_PROBLEMS)
+        logger.info("lexicon: loaded %d entries from %s", sum(map(len, self._sections.values())), self._path)
 
-    def _tell_failure(self, error: OSError) -> None:
-        """Once for each reason: it is looked at every second."""
+    def _log_failure(self, error: OSError) -> None:
+        """Log a failure once for each reason: the files are checked every second."""
         if self._failure != (failure := str(error)):
             self._failure = failure
-            logger.warning("lexicon: cannot be read, what was read before still counts: %s", failure)
+            logger.warning("lexicon: cannot be read, keeping the previous entries: %s", failure)
 
 
 class LexiconParser:
-    """What several files say."""
+    """Parses files into tables by language."""
 
     def __init__(self) -> None:
         self.sections: dict[str, LexiconTable] = {}
@@ -143,15 +144,15 @@ class LexiconParser:
         self._entries = 0
 
     def parse(self, content: bytes, file: str, language: str) -> None:
-        """Take the entries of one file, those before any section for ``language``."""
+        """Parse one file; entries before any section are for ``language``."""
         section: str | None = language
         for number, line in _lines(content):
             try:
                 text = line.decode()
-                if header := _LANGUAGE.fullmatch(_COMMENT.sub("", text)):
+                if header := _SECTION.fullmatch(_COMMENT.sub("", text)):
                     section = _section(header[1])
                     if section is None:
-                        raise ValueError(f"unknown language {header[1]!r}; the entries below it do not count")
+                        raise ValueError(f"unknown language {header[1]!r}; the entries below it are ignored")
                 elif section is not None:
                     self._add(section, text)
             except UnicodeDecodeError:
@@ -160,32 +161,32 @@ class LexiconParser:
                 self.problems.append(LexiconProblem(file, number, str(error)))
 
     def _add(self, section: str, text: str) -> None:
-        word, sign, how = text.partition("\t" if "\t" in text else "=")
+        word, sign, pronunciation = text.partition("\t" if "\t" in text else "=")
         if not sign:
-            raise ValueError("has neither a tab nor = between a word and how it is said")
-        word, entry = validate_word(word), parse_entry(_COMMENT.sub("", how.strip()))
+            raise ValueError("has neither a tab nor = between a word and its pronunciation")
+        word, entry = validate_word(word), parse_entry(_COMMENT.sub("", pronunciation.strip()))
         if self._entries >= MAX_ENTRIES:
-            raise ValueError(f"is one entry too many (at most {MAX_ENTRIES})")
+            raise ValueError(f"exceeds the limit of {MAX_ENTRIES} entries")
         if self.sections.setdefault(section, LexiconTable()).add(word, entry):
-            raise ValueError(f"says {word!r} another time; this one counts")
+            raise ValueError(f"repeats {word!r}; this line applies")
         self._entries += 1
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines with anything in them, and their numbers."""
+    """Lines that are neither empty nor comments, with their numbers."""
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-        # The tab between a word and what it says may stand at either end: that is a bad line.
+        # A tab at either end is kept: with nothing before or behind it, the line is a bad entry.
         stripped = line.strip(b" \r\n")
         if stripped.strip() and not stripped.lstrip().startswith(b"#"):
             yield number, stripped
 
 
 def _section(name: str) -> str | None:
-    return ALL_LANGUAGES if name == ALL_LANGUAGES else _language_of(name)
+    return ALL_LANGUAGES if name == ALL_LANGUAGES else _find_language(name)
 
 
-def _language_of(name: str) -> str | None:
-    """The tag, in small letters, of a language by any of its names."""
+def _find_language(name: str) -> str | None:
+    """The lower-case tag of a language by any of its names, or None."""
     try:
         return resolve(name).lower()
     except UnsupportedLanguage:

@@ -1,8 +1,8 @@
-"""Cuts text, as it comes, into segments that are spoken in one breath.
+"""Cuts text, as it comes, into segments that engines speak one by one.
 
-However the text was cut on its way here, the same segments come out: each decision looks at a
-prefix of the text that no further text can change (``speech.text.boundaries`` sees to that). Only where a
-segment is opened before its end is known does it depend on what was there at that moment.
+However the text was cut on its way here, the same segments come out: each decision looks at a prefix of the
+text that no further text can change (``speech.text.boundaries`` sees to that). Only a segment that is opened
+before its end is known depends on how much text there was at that moment.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from speech.text.markup import CODE_BLOCK, MASK
 from speech.types import Boundary
 
 LOOKAHEAD_WEIGHT = 16
-"""How much text behind the longest possible segment settles every break inside it: more than the
+"""Weight of the text behind the longest possible segment that settles every break inside it: more than the
 longest conjunction and a dash with its space."""
 
 MIN_WORDS_TO_OPEN = 2
-"""A segment is opened with no fewer: a word alone may turn out to be all of it ("Sí."), which
-engines pronounce badly, and each more is one word later for the first sound."""
+"""Words of a segment when it is opened: a single word may turn out to be all of it ("Sí."), which engines
+pronounce badly, and each word more makes the first sound one word later."""
 
 OPEN_PHRASE_SHARE = 0.6
-"""The share of the longest weight beyond which an open segment ends at the next breath: what was
-given cannot be taken back, so it has to end at a good place that comes while there is still room."""
+"""Share of ``max_weight`` beyond which an open segment ends at the next phrase break: text that was given
+cannot be taken back, so it has to end at a good place that comes while there is still room."""
 
 OPEN_SPACE_SHARE = 0.8
-"""The share beyond which it ends at any space, for fear that no breath comes."""
+"""Share beyond which it ends at any space, in case no phrase break comes."""
 
 MAX_CHARACTERS = 1000
-"""Of a segment: white space and masked markup weigh nothing, but all of a segment is looked at each time."""
+"""Characters of a segment: white space and masks weigh nothing, but all of it is searched each time."""
 
 _BOUNDARIES = {
     BreakKind.PARAGRAPH: Boundary.PARAGRAPH,
@@ -49,71 +49,81 @@ _BOUNDARIES = {
 
 @dataclass(frozen=True, slots=True)
 class SegmentPolicy:
-    """How long segments are, in weights: a letter weighs 1, a digit or a wide character 4.
-
-    shortest_first, shortest: a sentence shorter than this is spoken together with the next one; the
-    first also if it is a single word, which engines pronounce badly without any other.
-    longest: no segment is heavier. early_phrase: the first segment may be a phrase inside the
-    first sentence. growth: a later segment is cut at the breath at
-    which it weighs at most so many times what was cut before it, so that it is ready before that
-    was heard (0: no such bound). Without any breath up to ``longest`` it is cut at a space.
-    """
+    """Lengths of segments, in weights: a letter weighs 1, a digit or a wide character 4."""
 
     min_first_weight: int = 8
+    """A lighter first sentence is joined with the next, and so is one of a single word: engines pronounce a
+    word without any other badly."""
     min_weight: int = 40
+    """Any later sentence that is lighter is joined with the next."""
     max_weight: int = 200
+    """No segment is more: without any phrase break before it, it is cut at a space."""
     early_phrase: bool = False
+    """True if the first segment may be a phrase inside the first sentence."""
     max_growth: float = 0.0
+    """A later segment is cut at the phrase break at which it weighs at most this many times what was cut
+    before it, so that it is ready before that was played (0: no such bound)."""
 
     def for_speed(self, speed: float) -> SegmentPolicy:
-        """The policy for slow speech, whose segments last as long as at speed 1."""
+        """The policy whose segments last as long at a ``speed`` below 1 as these at speed 1."""
         if speed >= 1:
             return self
-        longest = max(int(self.max_weight * speed), self.min_first_weight)
+        max_weight = max(int(self.max_weight * speed), self.min_first_weight)
         return SegmentPolicy(
-            self.min_first_weight, min(self.min_weight, longest), longest, self.early_phrase, self.max_growth
+            self.min_first_weight,
+            min(self.min_weight, max_weight),
+            max_weight,
+            self.early_phrase,
+            self.max_growth,
         )
 
 
 WHOLE_SENTENCES = SegmentPolicy()
-"""For an engine whose first sound comes early whatever the segment's length."""
+"""For an engine whose first audio comes early however long the segment is."""
 
 EARLY_PHRASE = SegmentPolicy(early_phrase=True, max_growth=2.0)
 """For an engine that gives a segment's audio only when all of it is done: even at a third of real time
-a segment twice as long as what was heard before it is ready in time."""
+a segment twice as long as the audio before it is ready in time."""
 
 MIN_GROWN_WEIGHT = 30
-"""What may follow however little came before it."""
+"""A segment may weigh this much however little came before it."""
 
 MIN_CUT_WEIGHT = 12
-"""A breath before so little text is no place to cut for want of a better one."""
+"""A phrase break behind less text is no place to cut, even where there is no better one."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextSegment:
-    """Characters ``[start, end)`` of the text fed so far, white space and all.
-
-    language: of the passage that it is of, where that is not the text's own.
-    """
+    """Characters ``[start, end)`` of the text fed so far, white space and all."""
 
     start: int
     end: int
     text: str
     boundary: Boundary
     language: str | None = None
+    """Language of the foreign passage that it belongs to; None is the text's own."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class OpenTextSegment:
-    """A segment that began at ``start`` and still grows, until ``boundary`` says what ended it.
+    """The beginning of a segment whose end is not known yet; ``Growth`` follows.
 
-    ``text`` is what certainly belongs to it so far: it ends at the end of a word or at a break.
+    ``text`` certainly belongs to it: it ends at the end of a word or at a break.
     """
 
     start: int
     text: str
-    boundary: Boundary | None
+    boundary: None = None
     language: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The characters that the open segment goes on with."""
+
+    text: str
+    boundary: Boundary | None
+    """The end of the segment behind them; None while it stays open."""
 
 
 _MASKS = {MASK: 0, CODE_BLOCK: 15}
@@ -121,7 +131,7 @@ _WORD = re.compile(r"\S+")
 _COMPLETE_WORD = re.compile(r"\s*\S+(?=\s)")
 
 _Candidate = tuple[int, BreakKind, int]
-"""Where one could cut, how deep a breath that is, and the weight before it."""
+"""A place to cut, the kind of its break, and the weight before it."""
 
 
 class Segmenter:
@@ -131,165 +141,166 @@ class Segmenter:
         self._policy = policy
         self._text = ""
         self._offset = 0
-        self._spoken_weight = 0
+        self._passed_weight = 0
         self._first = True
-        self._open: OpenTextSegment | None = None
+        self._given: int | None = None
+        """Characters that the open segment has so far; None while none is open."""
         self._end = BreakKind.SENTENCE
 
     @property
     def pending(self) -> bool:
-        """Whether there is text that belongs to no segment yet, or to one that is open."""
-        return bool(self._text.strip()) or self._open is not None
+        """True if there is text that belongs to no segment yet, or a segment is open."""
+        return bool(self._text.strip()) or self._given is not None
 
-    def feed(self, text: str) -> list[TextSegment]:
-        """Take more text; the segments that are now certain, behind the open one if there is one."""
+    def feed(self, text: str) -> list[TextSegment | Growth]:
+        """Add ``text``; returns what is certain by now, the open segment's growth first."""
         self._text += text
-        return self._cuts(complete=False)
+        return self._segments(complete=False)
 
-    def flush(self, *, more_to_come: bool = False) -> list[TextSegment]:
-        """Everything taken so far, as if it ended here; an open segment is closed.
+    def flush(self, *, more_to_come: bool = False) -> list[TextSegment | Growth]:
+        """Return everything so far as if the text ended here; this closes the open segment.
 
-        more_to_come: what ends in the middle of a sentence does so like a clause.
+        more_to_come: a segment that ends inside a sentence ends like a clause.
         """
         last = self._text.rstrip(CLOSERS + " \t\n\u00a0\u202f")[-1:]
         ends = last in SENTENCE_MARKS + UNSPACED_MARKS
         self._end = BreakKind.SENTENCE if ends or not more_to_come else BreakKind.CLAUSE
-        return self._cuts(complete=True)
+        return self._segments(complete=True)
 
-    def open(self) -> OpenTextSegment | None:
-        """Begin the next segment with the words that are certain so far, if they are enough.
+    def open(self) -> TextSegment | OpenTextSegment | None:
+        """Begin the next segment with the words that are certain so far.
 
-        None also while another is open. What is fed from now on is added to it, and it is closed,
-        before ``feed`` or ``flush`` returns.
+        None if they are too few, or while another segment is open. A segment that ends with them is complete.
         """
-        if self._open is not None:
+        if self._given is not None:
             return None
         end, kind = self._certain(complete=False)
-        words = sum(any(map(str.isalnum, word)) for word in self._text[:end].split())
+        start, text = self._offset, self._text[:end]
+        words = sum(any(map(str.isalnum, word)) for word in text.split())
         if words < MIN_WORDS_TO_OPEN:
             return None
-        opened = self._open = OpenTextSegment(self._offset, "", None)
-        self._grow(opened, end, kind)
-        return opened
-
-    def _grow(self, opened: OpenTextSegment, end: int, kind: BreakKind | None) -> None:
-        """Give the open segment its text up to ``end``; close it where ``kind`` ends it."""
-        opened.text = self._text[:end]
         if kind is not None:
-            opened.boundary = _BOUNDARIES.get(kind, Boundary.WORD)
-            self._open = None
-            self._pass(end)
+            return self._pass(end, kind)
+        self._given = end
+        return OpenTextSegment(start, text)
+
+    def _grow(self, given: int, complete: bool) -> Growth | None:
+        """Growth of the open segment behind its first ``given`` characters; None if none is certain."""
+        end, kind = self._certain(complete)
+        text = self._text[given:end]
+        if kind is None:
+            self._given = end
+            return Growth(text, None) if text else None
+        self._given = None
+        return Growth(text, self._pass(end, kind).boundary)
 
     def _certain(self, complete: bool) -> tuple[int, BreakKind | None]:
-        """How much of the text belongs to a segment that is open, and the break that ends it there.
+        """The length of an open segment that is certain, and the break that ends it there, if one does.
 
-        Nothing that is given is ever left out when more text has come.
+        More text never makes it shorter.
         """
         policy, text = self._policy, self._text
-        heavy = at = 0
+        weighed = at = 0
         kind = BreakKind.UNSAFE
         for words, found in enumerate(phrase_breaks(text, 0, complete), 1):
-            heavier = heavy + weight(text[at : found.at])
-            if heavier > policy.max_weight:
+            more = weighed + weight(text[at : found.at])
+            if more > policy.max_weight:
                 return at, kind
-            heavy, at, kind = heavier, found.at, found.kind
-            if self._ends_open(kind, heavy, words):
+            weighed, at, kind = more, found.at, found.kind
+            if self._ends_open(kind, weighed, words):
                 return at, kind
-        given = len(self._open.text) if self._open is not None else 0
+        given = self._given or 0
         if len(text) > max(MAX_CHARACTERS, given):
             return max(MAX_CHARACTERS, given), BreakKind.UNSAFE
         word = _COMPLETE_WORD.match(text, at)
-        if word is not None and not complete and heavy + weight(word.group()) <= policy.max_weight:
+        if word is not None and not complete and weighed + weight(word.group()) <= policy.max_weight:
             # A word that ends in a letter needs no look at what follows; one that ends in a mark
             # waits for it, because the mark may end the segment.
             plain = unicodedata.category(word.group()[-1])[0] in "LNM"
             return (word.end() if plain else at), None
-        if heavy + _weight_up_to(text, at, policy.max_weight + 1 - heavy) > policy.max_weight:
+        if weighed + _weight_up_to(text, at, policy.max_weight + 1 - weighed) > policy.max_weight:
             return at, kind
         return (len(text), self._end) if complete else (at, None)
 
-    def _ends_open(self, kind: BreakKind, heavy: int, words: int) -> bool:
-        """Whether an open segment ends at a break of ``kind`` with the weight ``heavy`` before it."""
-        longest = self._policy.max_weight
-        if kind is BreakKind.PARAGRAPH or (kind is BreakKind.SENTENCE and self._long_enough(heavy, words)):
+    def _ends_open(self, kind: BreakKind, weighed: int, words: int) -> bool:
+        """True if an open segment ends at a break of ``kind`` with the weight ``weighed`` before it."""
+        max_weight = self._policy.max_weight
+        if kind is BreakKind.PARAGRAPH or (kind is BreakKind.SENTENCE and self._long_enough(weighed, words)):
             return True
-        if heavy > OPEN_PHRASE_SHARE * longest and kind >= BreakKind.CONJUNCTION:
+        if weighed > OPEN_PHRASE_SHARE * max_weight and kind >= BreakKind.CONJUNCTION:
             return True
-        return heavy > OPEN_SPACE_SHARE * longest and kind is not BreakKind.UNSAFE
+        return weighed > OPEN_SPACE_SHARE * max_weight and kind is not BreakKind.UNSAFE
 
-    def _long_enough(self, heavy: int, words: int) -> bool:
-        """Whether so much text may be a segment by itself."""
+    def _long_enough(self, weighed: int, words: int) -> bool:
+        """True if text of this weight and number of words may be a segment by itself."""
         if self._first:
-            return heavy >= self._policy.min_first_weight and words > 1
-        return heavy >= self._policy.min_weight
+            return weighed >= self._policy.min_first_weight and words > 1
+        return weighed >= self._policy.min_weight
 
-    def _pass(self, end: int) -> None:
-        """The text up to ``end`` is a segment; go on behind it."""
-        self._spoken_weight += weight(self._text[:end])
+    def _pass(self, end: int, kind: BreakKind) -> TextSegment:
+        """Take the text up to ``end`` as a segment."""
+        text, start = self._text[:end], self._offset
+        self._passed_weight += weight(text)
         self._first = False
         self._offset += end
         self._text = self._text[end:]
+        return TextSegment(start, self._offset, text, _BOUNDARIES.get(kind, Boundary.WORD))
 
-    def _cuts(self, complete: bool) -> list[TextSegment]:
-        if self._open is not None:
-            self._grow(self._open, *self._certain(complete))
-            if self._open is not None:
-                return []
-        cuts = []
-        while self._text and (decision := self._decide(complete)) is not None:
-            end, kind = decision
-            boundary = _BOUNDARIES.get(kind, Boundary.WORD)
-            cuts.append(TextSegment(self._offset, self._offset + end, self._text[:end], boundary))
-            self._pass(end)
-        return cuts
+    def _segments(self, complete: bool) -> list[TextSegment | Growth]:
+        found: list[TextSegment | Growth] = []
+        if self._given is not None and (growth := self._grow(self._given, complete)) is not None:
+            found.append(growth)
+        while self._given is None and self._text and (decision := self._decide(complete)) is not None:
+            found.append(self._pass(*decision))
+        return found
 
     def _decide(self, complete: bool) -> tuple[int, BreakKind] | None:
-        """Where the next segment ends, or None if that isn't certain yet."""
+        """The end of the next segment and the break there; None if more text could change them."""
         policy, text = self._policy, self._text
         wanted = self._wanted()
-        heavy = at = 0
-        breaths: list[_Candidate] = []
+        weighed = at = 0
+        phrases: list[_Candidate] = []
         spaces: list[_Candidate] = []
         for words, found in enumerate(phrase_breaks(text, 0, complete), 1):
-            heavy += weight(text[at : found.at])
+            weighed += weight(text[at : found.at])
             at = found.at
-            if heavy > policy.max_weight or (heavy > wanted and breaths):
+            if weighed > policy.max_weight or (weighed > wanted and phrases):
                 break
-            long_enough = self._long_enough(heavy, words)
+            long_enough = self._long_enough(weighed, words)
             if found.kind is BreakKind.PARAGRAPH or (found.kind is BreakKind.SENTENCE and long_enough):
                 return found.at, found.kind
             if self._first and policy.early_phrase and found.kind is BreakKind.CLAUSE and long_enough:
                 return found.at, found.kind
-            if heavy > wanted and found.kind >= BreakKind.CONJUNCTION:
+            if weighed > wanted and found.kind >= BreakKind.CONJUNCTION:
                 return found.at, found.kind
             if found.kind < BreakKind.CONJUNCTION:
-                spaces.append((found.at, found.kind, heavy))
-            elif heavy >= MIN_CUT_WEIGHT:
-                breaths.append((found.at, found.kind, heavy))
-        total = heavy + _weight_up_to(text, at, policy.max_weight + LOOKAHEAD_WEIGHT + 1 - heavy)
+                spaces.append((found.at, found.kind, weighed))
+            elif weighed >= MIN_CUT_WEIGHT:
+                phrases.append((found.at, found.kind, weighed))
+        total = weighed + _weight_up_to(text, at, policy.max_weight + LOOKAHEAD_WEIGHT + 1 - weighed)
         margin = 0 if complete else LOOKAHEAD_WEIGHT
-        if breaths and total > wanted + margin:
-            return _deepest(breaths, wanted)
+        if phrases and total > wanted + margin:
+            return _deepest(phrases, wanted)
         if total > policy.max_weight + margin:
-            return _deepest(spaces, policy.max_weight) if spaces else (self._forced(), BreakKind.UNSAFE)
+            return _deepest(spaces, policy.max_weight) if spaces else (self._forced_cut(), BreakKind.UNSAFE)
         if len(text) > MAX_CHARACTERS:
             return MAX_CHARACTERS, BreakKind.UNSAFE
         return (len(text), self._end) if complete else None
 
     def _wanted(self) -> int:
-        """The weight beyond which a segment is cut at any breath."""
+        """The weight beyond which a segment is cut at any phrase break."""
         policy = self._policy
         if self._first or not policy.max_growth:
             return policy.max_weight
-        return min(policy.max_weight, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._spoken_weight)))
+        return min(policy.max_weight, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
 
-    def _forced(self) -> int:
-        """Where to cut a word that is longer than any segment: between two graphemes."""
-        longest = self._policy.max_weight
-        heavy = end = 0
+    def _forced_cut(self) -> int:
+        """The place to cut a word that is longer than any segment: between two graphemes."""
+        max_weight = self._policy.max_weight
+        weighed = end = 0
         while end < len(self._text):
-            heavy += weight(self._text[end])
-            if heavy > longest and end > 0:
+            weighed += weight(self._text[end])
+            if weighed > max_weight and end > 0:
                 break
             end += 1
         at = end
@@ -299,19 +310,19 @@ class Segmenter:
 
 
 def weight(text: str) -> int:
-    """About how long a text takes to say, in letters; white space takes no time."""
+    """Estimated duration of a text, in letters; white space takes no time."""
     return sum(map(_weight, text))
 
 
 def _weight_up_to(text: str, start: int, enough: int) -> int:
-    """The weight of ``text`` from ``start`` on, or at least ``enough`` of it: no more is looked at."""
-    heavy = 0
+    """The weight of ``text`` from ``start`` on; counting stops at ``enough``."""
+    weighed = 0
     for word in _WORD.finditer(text, start):
         for character in word.group():
-            heavy += _weight(character)
-            if heavy >= enough:
-                return heavy
-    return heavy
+            weighed += _weight(character)
+            if weighed >= enough:
+                return weighed
+    return weighed
 
 
 def _weight(character: str) -> int:
@@ -324,8 +335,8 @@ def _weight(character: str) -> int:
     return 4 if character.isdigit() or unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def _deepest(candidates: list[_Candidate], longest: int) -> tuple[int, BreakKind]:
-    """The deepest breath that isn't too early in the segment, else the deepest; the last of a kind."""
-    late = [candidate for candidate in candidates if 3 * candidate[2] >= longest]
+def _deepest(candidates: list[_Candidate], max_weight: int) -> tuple[int, BreakKind]:
+    """The deepest break that isn't too early in the segment, else the deepest; the last of its kind."""
+    late = [candidate for candidate in candidates if 3 * candidate[2] >= max_weight]
     at, kind, _ = max(late or candidates, key=lambda candidate: (candidate[1], candidate[0]))
     return at, kind

@@ -1,4 +1,4 @@
-"""The words of a written text, as the times of speech are told by."""
+"""The words of a written text that spans of time belong to."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ _SPOKEN_PUNCTUATION = "#@%&"
 
 
 def word_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """What stands between spaces in ``text[start:end]``, without the punctuation around it."""
+    """Character ranges of the words in ``text[start:end]``: split at spaces, without punctuation around
+    them."""
     words = []
     for match in re.finditer(r"\S+", text[start:end]):
         first, last = start + match.start(), start + match.end()
-        while first < last and _silent(text[first]):
+        while first < last and _is_unspoken(text[first]):
             first += 1
-        while last > first and _silent(text[last - 1]):
+        while last > first and _is_unspoken(text[last - 1]):
             last -= 1
         if first < last:
             words.append((first, last))
@@ -23,9 +24,9 @@ def word_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def letter_count(word: str) -> int:
-    """How many letters and digits a word has, at least one."""
+    """The number of letters and digits in a word, at least 1."""
     return max(1, sum(1 for character in word if character.isalnum()))
 
 
-def _silent(character: str) -> bool:
+def _is_unspoken(character: str) -> bool:
     return unicodedata.category(character)[0] in "PC" and character not in _SPOKEN_PUNCTUATION

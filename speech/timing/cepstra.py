@@ -1,4 +1,4 @@
-"""What two voices saying the same have in common, frame by frame: cepstra brought to one level and spread.
+"""Speaker-independent features of speech, frame by frame: normalised cepstra and their slopes.
 
 Log energies in mel bands and their cepstra: Davis and Mermelstein 1980; their slopes: Furui 1981.
 """
@@ -22,12 +22,12 @@ _WINDOW, _FFT = 320, 512
 _BANDS, _CEPSTRA = 26, 7
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 7600.0
 _FLOOR = 1e-7
-# What is this far (nepers of power) below the loud parts of speech says nothing of the voice.
-_NEAR = 8.0
+# Frames this far (nepers of power) below the loud parts of speech say nothing of the voice.
+_AUDIBLE_RANGE = 8.0
 _LOUDNESS, _LOUDEST = 0.8, 4.0
 _SLOPES = 3.0
 SLOPE_FRAMES = 2
-"""Frames on either side by which a slope is told."""
+"""Frames on either side from which a slope is computed."""
 
 
 def _mel_bands() -> Matrix:
@@ -53,25 +53,25 @@ def _cosines() -> Matrix:
 
 _MEL, _DCT = _mel_bands(), _cosines()
 _TAPER = np.hanning(_WINDOW).astype(np.float32)
-# The higher a cepstrum, the more of the speaker and the less of the sound is in it.
+# The higher a cepstrum, the more it depends on the speaker and the less on the sound.
 _WEIGHTS = np.array([_LOUDNESS, *(k**-0.3 for k in range(1, _CEPSTRA))], np.float32)
 
 
 class Cepstra:
-    """Takes audio at ``RATE`` in pieces; holds a row for each frame, which is centred on every ``HOP``."""
+    """Computes a row for each frame, centred on every ``HOP``, of audio at ``SAMPLE_RATE`` fed in pieces."""
 
     def __init__(self) -> None:
         self._pending: Samples = np.zeros(_WINDOW // 2, np.float32)
         self._rows: Matrix = np.zeros((0, _CEPSTRA), np.float32)
         self._levels: Matrix = np.zeros(0, np.float32)
         self.finished = False
-        """Whether all frames are there."""
+        """All frames are there."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def feed(self, samples: Samples, *, last: bool = False) -> None:
-        """Take what follows; last: nothing will."""
+        """Accept samples; last: nothing follows."""
         self.finished |= last
         after: Samples = np.zeros(_WINDOW // 2 if last else 0, np.float32)
         self._pending = np.concatenate([self._pending, samples, after])
@@ -80,7 +80,7 @@ class Cepstra:
             return
         frames = np.lib.stride_tricks.sliding_window_view(self._pending, _WINDOW)[: count * HOP : HOP]
         power = np.square(np.abs(np.fft.rfft(frames * _TAPER, _FFT))).astype(np.float32)
-        # Not by BLAS: for products this small its threads wait more than they work.
+        # Not BLAS: for products this small its threads wait more than they work.
         bands = np.log(np.einsum("tf,bf->tb", power, _MEL) + np.float32(_FLOOR))
         self._rows = np.concatenate([self._rows, np.einsum("tb,cb->tc", bands, _DCT)])
         self._levels = np.concatenate([self._levels, bands.mean(axis=1)])
@@ -88,17 +88,18 @@ class Cepstra:
 
     @property
     def complete_frames(self) -> int:
-        """How many frames have those behind them by which their slope is told."""
+        """Number of frames with all the frames after them that their slope needs."""
         return len(self) if self.finished else max(len(self) - SLOPE_FRAMES, 0)
 
     def features(self, first: int, end: int) -> tuple[Matrix, Matrix]:
-        """Of frames [first, end): the features [frames, 2 * cepstra], and how far below loud speech (nepers).
+        """Features of frames [first, end), [frames, 2 * cepstra], and their distance below loud speech
+        (nepers).
 
-        By the level, the mean and the spread of all frames so far.
+        Normalised by the level, the mean and the spread of all frames so far.
         """
         loudest = len(self._levels) * 95 // 100
         loud = np.partition(self._levels, loudest)[loudest]
-        near = self._rows[self._levels > loud - _NEAR]
+        near = self._rows[self._levels > loud - _AUDIBLE_RANGE]
         mean, spread = near.mean(axis=0), near.std(axis=0) + np.float32(1e-3)
         before, behind = max(first - SLOPE_FRAMES, 0), min(end + SLOPE_FRAMES, len(self))
         rows = (self._rows[before:behind] - mean) / spread * _WEIGHTS

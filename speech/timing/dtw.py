@@ -1,7 +1,7 @@
-"""The cheapest way through two recordings of the same text: dynamic time warping, column by column.
+"""Dynamic time warping of two recordings of the same text, column by column.
 
-Sakoe and Chiba 1978, the symmetric form, with a price on every step that is not diagonal. Rows are the
-frames of a rendering, columns those of the speech that is to be timed.
+Sakoe and Chiba 1978, the symmetric form, with a price on every step that is not diagonal. Rows are the frames
+of the reference speech, columns those of the speech to be timed.
 """
 
 from __future__ import annotations
@@ -11,53 +11,53 @@ import numpy.typing as npt
 
 from speech.timing.cepstra import Matrix
 
-# A frame that one recording has and the other has not costs so much more.
-_STEP = 0.9
+# Extra cost of a frame that one recording has and the other has not.
+_STEP_COST = 0.9
 # A pause costs least where the speech is well below 10 nepers under its loud parts.
-_PAUSE, _PAUSE_AT = 1.5, 10.0
-_PAUSE_LEAST, _PAUSE_STEP = 0.1, 0.1
+_MAX_PAUSE_COST, _PAUSE_LEVEL = 1.5, 10.0
+_MIN_PAUSE_COST, _PAUSE_STEP_COST = 0.1, 0.1
 
 _STAY, _UP = 1, 2
-_FARTHEST = 60.0
+_MAX_EXPONENT = 60.0
 
 
 class WarpingPath:
-    """The cheapest ways to each of some rows, which are features or pauses, for the columns so far.
+    """The cheapest paths to each row (features or pauses) through the columns so far.
 
-    A pause may be passed over at no cost, or stayed in; the first row is one.
+    A pause may be skipped at no cost, or stayed in; the first row is one.
     """
 
     def __init__(self, rows: Matrix, pauses: npt.NDArray[np.bool_]) -> None:
-        """rows: features [rows, dimensions], of no account where ``pauses`` [rows] is true."""
+        """rows: features [rows, dimensions], ignored where ``pauses`` [rows] is true."""
         self._rows = rows
         self._pauses = pauses
         self._squares = np.square(rows).sum(axis=1)
-        self._spoken = np.cumsum(~pauses)
-        self._stay = np.where(pauses, _PAUSE_STEP, _STEP)
-        self._share = np.where(pauses, 0.0, 1.0) / max(int(self._spoken[-1]), 1)
-        self._apart = 0.0
+        self._speech_rows = np.cumsum(~pauses)
+        self._stay = np.where(pauses, _PAUSE_STEP_COST, _STEP_COST)
+        self._weights = np.where(pauses, 0.0, 1.0) / max(int(self._speech_rows[-1]), 1)
+        self._total_distance = 0.0
         self._costs = np.zeros(0)
         self._moves: list[npt.NDArray[np.uint8]] = []
         self._dropped = 0
 
     def __len__(self) -> int:
-        """How many columns there are."""
+        """Number of columns."""
         return self._dropped + len(self._moves)
 
     def feed(self, columns: Matrix, quiet: Matrix) -> None:
-        """Add columns [columns, dimensions]; quiet: how far each is below loud speech, in nepers of power."""
+        """Add columns [columns, dimensions]; quiet: nepers of power of each below loud speech."""
         products = np.einsum("cd,rd->cr", columns, self._rows)
         squares = np.square(columns).sum(axis=1)[:, None] + self._squares - 2 * products
         distances = np.sqrt(np.maximum(squares, 0) / columns.shape[1]).astype(np.float64)
-        self._apart += float((distances @ self._share).sum())
-        below = np.clip(quiet - _PAUSE_AT, -_FARTHEST, _FARTHEST).astype(np.float64)
-        distances[:, self._pauses] = (_PAUSE / (1 + np.exp(below)) + _PAUSE_LEAST)[:, None]
-        climbs = np.cumsum(np.where(self._pauses, 0.0, distances + _STEP), axis=1)
+        self._total_distance += float((distances @ self._weights).sum())
+        below = np.clip(quiet - _PAUSE_LEVEL, -_MAX_EXPONENT, _MAX_EXPONENT).astype(np.float64)
+        distances[:, self._pauses] = (_MAX_PAUSE_COST / (1 + np.exp(below)) + _MIN_PAUSE_COST)[:, None]
+        climbs = np.cumsum(np.where(self._pauses, 0.0, distances + _STEP_COST), axis=1)
         diagonals = np.where(self._pauses, np.inf, 2 * distances)
         stays = distances + self._stay
         for climb, diagonal, stay in zip(climbs, diagonals, stays, strict=True):
             if not len(self):
-                # It begins with the first row, or the first that is no pause.
+                # The path begins with the first row, or the first that is no pause.
                 come = np.full(len(climb), np.inf)
                 come[:2] = diagonal[1]
                 moves = np.zeros(len(climb), np.uint8)
@@ -76,19 +76,19 @@ class WarpingPath:
             self._moves.append(moves)
 
     def best_row(self) -> int:
-        """The row at which the last column most likely is: to which the way is cheapest by its length."""
-        return int(np.argmin(self._costs / (self._spoken + len(self))))
+        """The most likely row of the last column: the one with the cheapest path by its length."""
+        return int(np.argmin(self._costs / (self._speech_rows + len(self))))
 
     def relative_cost(self, row: int) -> float:
-        """The price of a step on the way to ``row`` in the last column, by what frames differ by on average.
+        """Cost per step of the path to ``row`` in the last column, relative to the mean distance of frames.
 
         0: both recordings are the same; 1: they have no more in common than any two sounds of speech.
         """
-        step = self._costs[row] / (self._spoken[row] + len(self))
-        return float(step / max(self._apart / len(self), 1e-9))
+        step = self._costs[row] / (self._speech_rows[row] + len(self))
+        return float(step / max(self._total_distance / len(self), 1e-9))
 
     def backtrack(self, row: int, earliest: int) -> list[tuple[int, int]]:
-        """The way to ``row`` in the last column, from column ``earliest`` on: (row, column), in order."""
+        """The path to ``row`` in the last column, from column ``earliest`` on: (row, column), in order."""
         way = []
         column = len(self) - 1
         first = max(earliest, self._dropped)
@@ -100,7 +100,7 @@ class WarpingPath:
         return way[::-1]
 
     def forget(self, before: int) -> None:
-        """Nobody will ask for columns before this one."""
+        """Free the columns before this one; they must not be backtracked to any more."""
         if before > self._dropped:
             del self._moves[: before - self._dropped]
             self._dropped = before

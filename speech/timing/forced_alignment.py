@@ -1,8 +1,8 @@
-"""When each word is said, for engines that do not tell: by comparing their speech with a voice that does.
+"""Word times for engines that report none: aligns their speech with a voice that reports them.
 
-The voice (a ``ReferenceVoice``) says the same text, robotic but with the sample of each phoneme, and the cheapest
-way through both recordings (``alignment_path``) brings its times over. While speech is still being made,
-what begins more than ``LOOK_BACK_S`` before its last sample is taken for certain.
+The reference voice speaks the same text, robotic but with the sample of each phoneme, and the cheapest path
+through both recordings (``speech.timing.dtw``) maps its times. While speech is still being made, words that
+begin more than ``LOOK_BACK_S`` before its last sample are final.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from speech.timing.reference_voice import ReferenceVoice
 from speech.types import Samples, Segment, Span, SpeechChunk
 
 LOOK_BACK_S = 0.4
-"""How far behind the last sample a word has to begin to be told."""
+"""Distance of a word's beginning from the last sample at which its time is final."""
 
 ALIGNMENT_TIMEOUT_S = 0.5
-"""How long the words' times are waited for once the speech has ended; its place is not free before."""
+"""Wait for the words' times once the speech has ended; its slot is not free before."""
 
 log = logging.getLogger(__name__)
 
@@ -37,31 +37,31 @@ async def add_word_times(
     report: Callable[[str], None],
     truncated: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[SpeechChunk, None]:
-    """The same speech, unchanged and without delay, with a span for each word of ``segment``.
+    """Yield the same speech, unchanged and without delay, with a span for each word of ``segment``.
 
-    A span comes with the first chunk behind the moment at which it is certain; those that are not until
-    the speech has ended come with one more chunk, without samples. Where the words cannot be found, or not
-    ``PATIENCE_S`` after the speech has ended, they share the time as in the rendering, or without one by
-    their letters, and ``report`` is told why. cut_short: whether speech that has ended was not said to its
-    end; words that were not said then have no span. Closing it closes ``speech``. Raises what ``speech``
-    raises.
+    A span comes with the first chunk after its time is final; those that are not final when the speech ends
+    come with one more chunk, without samples. Where the words cannot be found, or not within
+    ``ALIGNMENT_TIMEOUT_S`` after the speech has ended, they share the time as in the reference speech, or
+    without one by their letters, and ``report`` is called with the reason. truncated: tells, once the speech
+    has ended, if it was cut off; words that were not spoken then have no span. Closing it closes ``speech``.
+    Raises what ``speech`` raises.
     """
-    search = _Search(segment, reference_voice, report, truncated)
+    search = _WordSearch(segment, reference_voice, report, truncated)
     end_s, sample_rate = 0.0, 0
     try:
         async with aclosing(speech) as chunks:
             async for chunk in chunks:
                 end_s, sample_rate = chunk.end_s, chunk.sample_rate
-                spans = search.heard(chunk)
+                spans = search.feed(chunk)
                 yield SpeechChunk(chunk.samples, sample_rate, chunk.start_s, spans)
-        if spans := await search.ended(end_s):
+        if spans := await search.finish(end_s):
             yield SpeechChunk(np.zeros(0, np.float32), sample_rate, end_s, spans)
     finally:
         await search.stop()
 
 
-class _Search:
-    """Looks for the words of a segment in its speech, in a task of its own, one step at a time."""
+class _WordSearch:
+    """Aligns a segment with its speech in a task of its own, one step at a time."""
 
     def __init__(
         self,
@@ -74,8 +74,8 @@ class _Search:
         self._renderer = renderer
         self._report = report
         self._cut_short = cut_short
-        self._unheard: list[Samples] = []
-        self._waiting_s = 0.0
+        self._buffer: list[Samples] = []
+        self._buffered_s = 0.0
         self._sample_rate = 0
         self._found: list[Span] = []
         self._last = Span(0, 0, 0.0, 0.0)
@@ -83,19 +83,19 @@ class _Search:
         self._due = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def heard(self, chunk: SpeechChunk) -> tuple[Span, ...]:
-        """Take a chunk; the words found by now that have not been given out."""
+    def feed(self, chunk: SpeechChunk) -> tuple[Span, ...]:
+        """Accept a chunk; returns the words timed since the last call."""
         if not self._sample_rate:
             self._sample_rate = chunk.sample_rate
             self._task = asyncio.create_task(self._run(), name="alignment")
-        self._unheard.append(chunk.samples)
-        self._waiting_s += chunk.duration_s
-        if self._waiting_s >= STEP_S:
+        self._buffer.append(chunk.samples)
+        self._buffered_s += chunk.duration_s
+        if self._buffered_s >= STEP_S:
             self._due.set()
-        return self._given()
+        return self._take_found()
 
-    async def ended(self, end_s: float) -> tuple[Span, ...]:
-        """There is no more speech, but this many seconds; the words that are left."""
+    async def finish(self, end_s: float) -> tuple[Span, ...]:
+        """End the speech, which lasts ``end_s`` seconds; returns the remaining words."""
         self._end_s = end_s
         task = self._task
         if task is not None:
@@ -103,27 +103,27 @@ class _Search:
             await asyncio.wait([task], timeout=ALIGNMENT_TIMEOUT_S)
             if not task.done():
                 await self.stop()
-                self._estimate("finding them takes too long")
+                self._estimate("the alignment timed out")
             elif (error := task.exception()) is not None:
-                # What broke it is no matter of the speech's, and not to be lost either.
-                log.error("the search for words failed", exc_info=error)
-                self._estimate("finding them failed")
-        return self._given()
+                # The speech is not affected, but the cause must not be lost.
+                log.error("the alignment of words failed", exc_info=error)
+                self._estimate("the alignment failed")
+        return self._take_found()
 
     async def stop(self) -> None:
-        """Return when nothing of it is left, wherever it is."""
+        """Cancel the task and return once it has ended."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def _given(self) -> tuple[Span, ...]:
+    def _take_found(self) -> tuple[Span, ...]:
         spans, self._found = tuple(self._found), []
         self._last = spans[-1] if spans else self._last
         return spans
 
-    def _estimate(self, why: str) -> None:
-        """The words that were not found share the time that is left by their letters."""
-        self._report(f"words cannot be found in the speech, their times are estimates: {why}")
+    def _estimate(self, reason: str) -> None:
+        """Share the remaining time among the remaining words by their letters."""
+        self._report(f"word times are estimates: {reason}")
         last = self._found[-1] if self._found else self._last
         if not self._cut_short():
             self._found += _by_letters(self._segment.text, last.end, last.end_s, self._end_s or 0.0)
@@ -134,44 +134,42 @@ class _Search:
             await self._due.wait()
             self._due.clear()
             if aligner is not None:
-                self._found += await asyncio.to_thread(aligner.feed, self._taken())
+                self._found += await asyncio.to_thread(aligner.feed, self._take_buffer())
             else:
-                self._taken()
+                self._take_buffer()
         if aligner is None:
             self._found += _by_letters(self._segment.text, 0, 0.0, self._end_s)
             return
-        spans, belongs = await asyncio.to_thread(_finish, aligner, self._taken(), self._cut_short())
-        if not belongs:
-            self._report("the speech does not sound like its text: its words' times are estimates")
+        spans, matches = await asyncio.to_thread(_finish, aligner, self._take_buffer(), self._cut_short())
+        if not matches:
+            self._report("word times are estimates: the speech does not sound like its text")
         self._found += spans
 
-    def _taken(self) -> Samples:
-        self._waiting_s = 0.0
-        samples, self._unheard = self._unheard, []
+    def _take_buffer(self) -> Samples:
+        self._buffered_s = 0.0
+        samples, self._buffer = self._buffer, []
         return np.concatenate([np.zeros(0, np.float32), *samples])
 
     async def _aligner(self) -> Aligner | None:
-        """None where there is nothing to compare with."""
+        """Create the aligner; None where the reference voice cannot speak the text."""
         segment = self._segment
         try:
             rendered = await self._renderer.render(segment.text, segment.language, segment.speed)
             return await asyncio.to_thread(Aligner, rendered, self._sample_rate, LOOK_BACK_S)
         except (SpeechError, ValueError) as error:
-            self._report(f"words cannot be found in the speech, their times are estimates: {error}")
+            self._report(f"word times are estimates: {error}")
             return None
 
 
 def _finish(aligner: Aligner, samples: Samples, cut_short: bool) -> tuple[list[Span], bool]:
     spans = aligner.feed(samples)
-    rest, belongs = aligner.finish(truncated=cut_short)
-    return spans + rest, belongs
+    rest, matches = aligner.finish(truncated=cut_short)
+    return spans + rest, matches
 
 
-def _by_letters(text: str, told: int, start_s: float, end_s: float) -> list[Span]:
-    """The words of a text behind its first ``told`` characters, said between ``start_s`` and ``end_s``;
-    every letter as long as any other.
-    """
-    words = word_spans(text, told, len(text)) or [(told, len(text))] * (told < len(text))
+def _by_letters(text: str, done: int, start_s: float, end_s: float) -> list[Span]:
+    """Time the words after the first ``done`` characters, from ``start_s`` to ``end_s``, by their letters."""
+    words = word_spans(text, done, len(text)) or [(done, len(text))] * (done < len(text))
     edges = np.cumsum([0, *(letter_count(text[start:end]) for start, end in words)])
     times = (start_s + edges / max(edges[-1], 1) * max(end_s - start_s, 0.0)).tolist()
     return [

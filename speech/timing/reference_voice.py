@@ -1,4 +1,4 @@
-"""The reference voice: says where each word begins, for ``speech.timing.forced_alignment``."""
+"""The reference voice: reports where each word begins, for ``speech.timing.forced_alignment``."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from speech.types import Samples
 
 @dataclass(frozen=True, slots=True)
 class ReferenceWord:
-    """Characters [start, end) of a text, said from ``sample`` on; phonemes: where each of them begins."""
+    """Characters [start, end) of a text and the samples at which they begin."""
 
     start: int
     end: int
-    sample: int
-    phonemes: tuple[int, ...]
+    sample: int  # at which the word begins
+    phonemes: tuple[int, ...]  # the sample at which each phoneme begins
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceSpeech:
-    """A text as such a voice says it: mono samples at ``sample_rate`` hertz, and the words in order."""
+    """A text spoken by a reference voice."""
 
-    samples: Samples
-    sample_rate: int
-    words: tuple[ReferenceWord, ...]
+    samples: Samples  # mono
+    sample_rate: int  # hertz
+    words: tuple[ReferenceWord, ...]  # in order
 
 
 class ReferenceVoice(Protocol):
-    """A voice that tells where each word begins."""
+    """A voice that reports where each word begins."""
 
     async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
-        """Say ``text``, without blocking the event loop.
+        """Speak ``text``, without blocking the event loop.
 
-        language: BCP 47; speed: 1.0 is normal, and what cannot be reached is done as nearly as possible.
-        Raises EngineFailed and UnsupportedLanguage.
+        language: BCP 47; speed: 1.0 is normal; out-of-range speeds are clamped. Raises EngineFailed and
+        UnsupportedLanguage.
         """

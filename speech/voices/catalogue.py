@@ -1,104 +1,98 @@
-"""Which engine and which voice speak a request."""
+"""Chooses the engine and the voice of a request."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from speech.engine import CloningKind, EngineInfo
+from speech.engine import CloningKind, Engine, EngineInfo
 from speech.errors import UnknownVoice, UnsupportedLanguage
-from speech.text.languages import canonical, primary
+from speech.text.languages import canonical, parent, primary
 from speech.types import Voice
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
 
-__all__ = ["DEFAULT_VOICE", "StoredVoice", "VoiceCatalogue", "VoiceChoice", "VoiceStore"]
+__all__ = ["DEFAULT_VOICE", "ResolvedVoice", "StoredVoice", "VoiceCatalogue", "VoiceStore"]
 
 log = logging.getLogger(__name__)
 
 DEFAULT_VOICE = "default"
-"""The name that means: whoever speaks the language."""
+"""The name of the default voice of the language that is spoken."""
 
-_CLONES: Mapping[CloningKind, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
-
-_LATIN_AMERICA = frozenset("AR BO CL CO CR CU DO EC GT HN MX NI PA PE PR PY SV US UY VE".split())
+_CLONING_RANK: Mapping[CloningKind, int] = {"none": 0, "nearest voice": 1, "embedding": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceChoice:
-    """Who speaks: an engine's name, one of its voices, and the language (BCP 47) it speaks.
+class ResolvedVoice:
+    """The engine, voice and language that speak a request."""
 
-    kept: the kept voice that was asked for, if one was: what its speaker sounds like.
-    """
-
-    engine: str
+    engine: Engine
     voice: str
+    """Id of one of the engine's own voices."""
     language: str
+    """BCP 47 tag."""
     stored: StoredVoice | None = None
+    """The stored voice that is to be imitated, if one was named."""
 
 
 class VoiceCatalogue:
-    """All voices of some engines, and those that are kept.
+    """The voices of all engines and the stored voices."""
 
-    engines: in order of preference; default_voice: replaces the default of its own language.
-    Raises UnknownVoice if there is no such voice.
-    """
-
-    def __init__(self, engines: Sequence[EngineInfo], store: VoiceStore, default_voice: str | None) -> None:
-        self._engines = tuple(engines)
+    def __init__(self, engines: Sequence[Engine], store: VoiceStore, default_voice: str | None) -> None:
+        self._engines = {engine.info.name: engine for engine in engines}
+        self._infos = {name: engine.info for name, engine in self._engines.items()}
         self._store = store
-        self._voices = {voice.id: voice for engine in engines for voice in engine.voices}
-        self._by_name = {engine.name: engine for engine in engines}
+        self._voices = {voice.id: voice for info in self._infos.values() for voice in info.voices}
         self._default = default_voice if default_voice != DEFAULT_VOICE else None
-        self._missed = False
+        self._missing_logged = False
         self.find(self._default)
 
     @property
     def languages(self) -> Mapping[str, str]:
-        """The engine that speaks each language, by primary subtag."""
+        """Name of the engine that speaks each language, by primary subtag."""
         spoken: dict[str, str] = {}
-        for engine in self._engines:
-            for language in engine.default_voices:
-                spoken.setdefault(language, engine.name)
+        for name, info in self._infos.items():
+            for language in info.default_voices:
+                spoken.setdefault(language, name)
         return spoken
 
     def list(self) -> list[Voice]:
-        """Every voice a client can name: the engines', then the kept ones (reads files)."""
+        """List every voice a client can name: the engines', then the stored ones (reads files)."""
         return [*self._voices.values(), *map(self.entry, self._store.list())]
 
     def entry(self, voice: StoredVoice) -> Voice:
-        """A kept voice as ``list`` has it, with the engine that speaks its language."""
+        """Describe a stored voice as ``list`` does, with the engine that speaks its language."""
         spoken = primary(voice.language or "") in self.languages
-        engine = self._default_for(voice.language or "", clones=True).engine if spoken else ""
+        engine = self._default_for(voice.language or "", clones=True).engine.info.name if spoken else ""
         return Voice(voice.id, voice.name, voice.language or "", engine)
 
     def language_of(self, voice: str | None) -> str | None:
-        """The language of a voice that is named; None for the default and for one without."""
+        """Language of a named voice; None for the default voice and for a voice without a language."""
         found = self.find(voice)
         return found.language or None if found is not None else None
 
     def resolve(
         self, voice: str | Voice | StoredVoice | None, language: str, *, cloning: bool = False
-    ) -> VoiceChoice:
-        """Who speaks ``language`` (BCP 47) for a client that asked for ``voice``, by its id or as found.
+    ) -> ResolvedVoice:
+        """Choose the engine and voice that speak ``language`` (BCP 47).
 
-        clones: whether it is to sound like somebody else, so that an engine which can comes first.
-        A voice whose engine does not speak the language gives way to the default of that
-        language; a kept voice is spoken by the default of the engine that comes nearest to it. Raises
-        UnknownVoice, and UnsupportedLanguage if no engine speaks it.
+        voice: an id, or the voice itself; cloning: the speech is to sound like a recording, so engines that
+        clone come first. A voice whose engine does not speak the language is replaced by that language's
+        default; a stored voice is spoken by the engine that clones best. Raises UnknownVoice, and
+        UnsupportedLanguage if no engine speaks the language.
         """
         found = self.find(voice) if isinstance(voice, str | None) else voice
         if found is None:
             return self._default_for(language, clones=cloning)
         if isinstance(found, StoredVoice):
             default = self._default_for(language, clones=True)
-            return VoiceChoice(default.engine, default.voice, default.language, found)
-        if primary(language) in self._by_name[found.engine].default_voices:
-            return VoiceChoice(found.engine, found.id, language)
+            return replace(default, stored=found)
+        if primary(language) in self._infos[found.engine].default_voices:
+            return ResolvedVoice(self._engines[found.engine], found.id, language)
         return self._default_for(language)
 
     def find(self, voice: str | None) -> Voice | StoredVoice | None:
-        """The voice of that id, a kept one as it is now (reads a file); None for the default."""
+        """Find a voice by its id, a stored one as it is on disk now (reads a file); None for the default."""
         if voice is None or voice == DEFAULT_VOICE:
             return None
         if voice.startswith(CUSTOM_PREFIX):
@@ -107,41 +101,40 @@ class VoiceCatalogue:
             raise UnknownVoice(voice)
         return self._voices[voice]
 
-    def _default_for(self, language: str, *, clones: bool = False) -> VoiceChoice:
+    def _default_for(self, language: str, *, clones: bool = False) -> ResolvedVoice:
         default, kept = self._own_default(), None
-        speaking = [engine for engine in self._engines if primary(language) in engine.default_voices]
+        speaking = [info for info in self._infos.values() if primary(language) in info.default_voices]
         if not speaking:
             raise UnsupportedLanguage(language, ", ".join(sorted(self.languages)))
-        first = max(speaking, key=lambda engine: _CLONES[engine.cloning])
+        first = max(speaking, key=lambda info: _CLONING_RANK[info.cloning])
         if default is not None and primary(default.language or "") == primary(language):
             if isinstance(default, Voice):
                 if not clones or default.engine == first.name:
-                    return VoiceChoice(default.engine, default.id, language)
+                    return ResolvedVoice(self._engines[default.engine], default.id, language)
             else:
                 kept = default
-        engine = first if clones or kept is not None else speaking[0]
-        return VoiceChoice(engine.name, _regional(engine, language), language, kept)
+        info = first if clones or kept is not None else speaking[0]
+        return ResolvedVoice(self._engines[info.name], _regional(info, language), language, kept)
 
     def _own_default(self) -> Voice | StoredVoice | None:
-        """The voice that replaces its language's default, unless somebody deleted it meanwhile."""
+        """The voice that replaces its language's default, or None if it was deleted meanwhile."""
         try:
             return self.find(self._default)
         except UnknownVoice:
-            if not self._missed:
-                log.warning("the default voice is gone: its language's own speaks")
-                self._missed = True
+            if not self._missing_logged:
+                log.warning(
+                    "the configured default voice was deleted: falling back to its language's default"
+                )
+                self._missing_logged = True
             return None
 
 
 def _regional(engine: EngineInfo, language: str) -> str:
-    """The engine's voice for a language: one of just that region, if the default is of another."""
+    """The engine's voice for a regional variant of a language, or for the macro-region of that region."""
     default = engine.default_voices[primary(language)]
     wanted = canonical(language)
     tags = {voice.id: voice.language for voice in engine.voices}
-    alike = [wanted]
-    if primary(wanted) == "es" and wanted.rpartition("-")[2] in _LATIN_AMERICA:
-        alike.append("es-419")
-    for tag in alike:
+    for tag in filter(None, (wanted, parent(wanted))):
         if tags.get(default) == tag:
             return default
         if regional := next((voice for voice in tags if tags[voice] == tag), None):

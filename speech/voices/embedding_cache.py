@@ -1,4 +1,4 @@
-"""Embeddings of recordings: each made once, by whoever asks first, and kept for those who ask later."""
+"""Cache of embeddings: concurrent requests for one recording share one computation."""
 
 from __future__ import annotations
 
@@ -14,97 +14,97 @@ from speech.types import Embedding
 log = logging.getLogger(__name__)
 
 MAX_CACHED = 1024
-"""How many embeddings stay in memory, each of at most 16 KiB."""
+"""Embeddings kept in memory, each of at most 16 KiB."""
 
 MAX_PENDING = 32
-"""How many are made or wait to be: each may hold a minute of sound."""
+"""Embeddings being made or waiting to be: each may hold a minute of sound."""
 
 Key = tuple[str, str]
-"""What sounds so, and the model that puts it in numbers."""
+"""Key of a recording or stored voice, and the name of the embedding model."""
 
 
 @dataclass(slots=True)
-class _Making:
-    """An embedding on its way: how many wait for it, and whether nobody is to find it afterwards."""
+class _Pending:
+    """An embedding being made."""
 
     task: asyncio.Task[Embedding]
-    waiting: int = 0
-    forgotten: bool = False
+    waiting: int = 0  # number of callers waiting for it
+    forgotten: bool = False  # its result must not be cached
 
 
 class EmbeddingCache:
-    """The embeddings that were asked for last, and those that are being made.
+    """The most recently used embeddings, and those being made.
 
-    at_once: how many are made at a time; the others wait.
+    max_concurrent: how many are made at a time; the others wait.
     """
 
-    def __init__(self, at_once: int) -> None:
-        self._turn = asyncio.Semaphore(at_once)
-        self._known: OrderedDict[Key, Embedding] = OrderedDict()
-        self._making: dict[Key, _Making] = {}
+    def __init__(self, max_concurrent: int) -> None:
+        self._limit = asyncio.Semaphore(max_concurrent)
+        self._cached: OrderedDict[Key, Embedding] = OrderedDict()
+        self._pending: dict[Key, _Pending] = {}
 
     async def get(self, key: Key, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
-        """The embedding of that key, made by ``make`` if nobody made it yet.
+        """The embedding of ``key``, made by ``make`` unless it is cached or being made.
 
-        It is given up once nobody waits for it any more. Raises what ``make`` raises, and Busy where too many
-        are made already.
+        The computation is cancelled once its last caller is cancelled. Raises what ``make`` raises, and Busy
+        while ``MAX_PENDING`` embeddings are being made.
         """
-        if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
-        making = self._making.get(key)
-        if making is None:
-            if len(self._making) >= MAX_PENDING:
-                raise Busy("too many recordings are being taken up: try again later")
+        if key in self._cached:
+            self._cached.move_to_end(key)
+            return self._cached[key]
+        pending = self._pending.get(key)
+        if pending is None:
+            if len(self._pending) >= MAX_PENDING:
+                raise Busy("too many recordings are being embedded: try again later")
             task = asyncio.create_task(self._made(make), name="embedding")
-            making = self._making[key] = _Making(task)
-        making.waiting += 1
+            pending = self._pending[key] = _Pending(task)
+        pending.waiting += 1
         try:
-            embedding = await asyncio.shield(making.task)
-            if not making.forgotten:
+            embedding = await asyncio.shield(pending.task)
+            if not pending.forgotten:
                 self.put(key, embedding)
             return embedding
         finally:
-            making.waiting -= 1
-            if not making.waiting:
-                if self._making.get(key) is making:
-                    del self._making[key]
-                await _ended(making.task)
+            pending.waiting -= 1
+            if not pending.waiting:
+                if self._pending.get(key) is pending:
+                    del self._pending[key]
+                await _cancelled(pending.task)
 
     def cached(self, key: Key) -> Embedding | None:
-        """The embedding of that key, if it is at hand."""
-        return self._known.get(key)
+        """The embedding of ``key`` if it is in memory."""
+        return self._cached.get(key)
 
     def put(self, key: Key, embedding: Embedding) -> None:
-        """Have it from now on; the one that was not asked for longest is forgotten."""
-        self._known[key] = embedding
-        self._known.move_to_end(key)
-        while len(self._known) > MAX_CACHED:
-            self._known.popitem(last=False)
+        """Cache an embedding; the least recently used one is dropped."""
+        self._cached[key] = embedding
+        self._cached.move_to_end(key)
+        while len(self._cached) > MAX_CACHED:
+            self._cached.popitem(last=False)
 
-    def forget(self, sounds: str) -> None:
-        """Have none any more of what is called so, or begins so; those that wait still get theirs."""
-        for key in [key for key in self._known if key[0].startswith(sounds)]:
-            del self._known[key]
-        for key in [key for key in self._making if key[0].startswith(sounds)]:
-            self._making.pop(key).forgotten = True
+    def forget(self, prefix: str) -> None:
+        """Drop all embeddings whose sound key begins with ``prefix``; callers already waiting get theirs."""
+        for key in [key for key in self._cached if key[0].startswith(prefix)]:
+            del self._cached[key]
+        for key in [key for key in self._pending if key[0].startswith(prefix)]:
+            self._pending.pop(key).forgotten = True
 
     async def stop(self) -> None:
-        """Make none any more, and have none."""
-        for making in list(self._making.values()):
-            making.forgotten = True
-            await _ended(making.task)
-        self._known.clear()
+        """Cancel all computations and clear the cache."""
+        for pending in list(self._pending.values()):
+            pending.forgotten = True
+            await _cancelled(pending.task)
+        self._cached.clear()
 
     async def _made(self, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
-        async with self._turn:
+        async with self._limit:
             return await make()
 
 
-async def _ended(task: asyncio.Task[Embedding]) -> None:
-    """Stop a task that nobody waits for, and see it end."""
+async def _cancelled(task: asyncio.Task[Embedding]) -> None:
+    """Cancel a task without waiters and return once it has ended."""
     if not task.done():
         task.cancel()
         await asyncio.wait([task])
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.debug("an embedding was not made: %s", error)
+        log.debug("an embedding failed after its callers were cancelled: %s", error)

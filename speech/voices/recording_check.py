@@ -1,7 +1,7 @@
-"""What is wrong with a recording that is to become a voice, as advice for the person who made it.
+"""Advice on a recording that is to become a voice, for the person who made it.
 
-Only a recording that nobody speaks in is refused. The limits were chosen on speech with faults added to it,
-so that a good recording is left in peace (``benchmarks/voices/recording_judge.py``).
+Only a recording without speech is refused. The limits were chosen on speech with faults added to it, so that
+good recordings pass (``benchmarks/voices/recording_judge.py``).
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from speech.voices.recording_quality import (
 from speech.voices.speaker_count import WindowEncoder, has_several_speakers
 
 MIN_DETECTED_SPEECH_S = 0.5
-"""Less speech than that is none: the detector takes a note or a bark for it now and then."""
+"""Less is no speech: the detector takes a note or a bark for it now and then."""
 
 MIN_SPEECH_S = 2.7
-"""As the detector hears it, which leaves out fading ends: 3 s for a listener."""
+"""As the detector measures it, without fading ends: about 3 s for a listener."""
 
 MAX_SILENCE = 0.5
 MIN_LEVEL_DB = -45.0
 MAX_DC_OFFSET = 0.02
 
 MIN_SNR_DB: Mapping[Background, float] = {"noise": 20.0, "music": 24.0, "hum": 24.0}
-"""How far below the speech what is behind it has to be: tones are heard better than noise."""
+"""Smallest distance of the background below the speech: tones are more audible than noise."""
 
 MIN_DECAY_DB = 14.0
 MIN_BRIGHTNESS_DB = -40.0
 
-# Where the drop is no deeper because of noise, the noise is about as far away.
-_ECHO_BEYOND_NOISE_DB = 8.0
+# Where noise limits the decay, the noise is about as far below the speech.
+_ECHO_ABOVE_NOISE_DB = 8.0
 
-_BEHIND: Mapping[Background, str] = {
+_BACKGROUND_ADVICE: Mapping[Background, str] = {
     "noise": "There is noise behind the voice, only {distance:.0f} dB below it: record it in a quiet place.",
     "music": (
         "There is music or another tone behind the voice, only {distance:.0f} dB below it: "
@@ -58,9 +58,9 @@ _BEHIND: Mapping[Background, str] = {
 
 
 class RecordingCheck:
-    """Judges recordings; several threads may use it at once.
+    """Checks recordings; several threads may use it at once.
 
-    encoder: tells speakers apart; without one nobody looks whether there are several.
+    encoder: tells speakers apart; None skips the check for several speakers.
     """
 
     def __init__(self, detector: VoiceDetector, encoder: WindowEncoder | None = None) -> None:
@@ -68,41 +68,41 @@ class RecordingCheck:
         self._encoder = encoder
 
     def __call__(self, recording: Recording) -> tuple[str, ...]:
-        """Sentences, each with what is wrong and what to do about it; none if all is well.
+        """Sentences with a fault and its cure each; none if all is well.
 
         Blocks: 0.3 s for 10 s of a recording, 2 s for 60 s. Raises InvalidRequest for ``reference`` where
-        there is no speech in it: silence, noise, music.
+        there is no speech: silence, noise, music.
         """
-        heard = detect_speech(recording, self._detector)
-        if heard.speech_s < MIN_DETECTED_SPEECH_S:
+        detected = detect_speech(recording, self._detector)
+        if detected.speech_s < MIN_DETECTED_SPEECH_S:
             raise InvalidRequest("reference", "there is no speech in it: record a person who speaks")
         return (
-            *_amount(heard),
-            *_level(heard, recording),
-            *_surroundings(heard),
-            *_band(heard),
-            *self._speakers(heard),
+            *_check_amount(detected),
+            *_check_level(detected, recording),
+            *_check_background(detected),
+            *_check_bandwidth(detected),
+            *self._speakers(detected),
         )
 
-    def _speakers(self, heard: DetectedSpeech) -> Iterator[str]:
+    def _speakers(self, detected: DetectedSpeech) -> Iterator[str]:
         # An echo makes one speaker sound like several.
-        if self._encoder is None or _echoes(heard):
+        if self._encoder is None or _has_echo(detected):
             return
-        if has_several_speakers(self._encoder.embed_windows(heard.speech_samples), heard.joints_s):
+        if has_several_speakers(self._encoder.embed_windows(detected.speech_samples), detected.joints_s):
             yield "Several people seem to speak in it: leave only one of them."
 
 
-def _amount(heard: DetectedSpeech) -> Iterator[str]:
-    if heard.speech_s < MIN_SPEECH_S:
-        yield f"There are only {heard.speech_s:.1f} s of speech in it: say more, 10 s are good."
-    if heard.silence_share > MAX_SILENCE:
-        yield f"{heard.silence_share:.0%} of it is silence: cut that out."
+def _check_amount(detected: DetectedSpeech) -> Iterator[str]:
+    if detected.speech_s < MIN_SPEECH_S:
+        yield f"There are only {detected.speech_s:.1f} s of speech in it: say more, 10 s are good."
+    if detected.silence_share > MAX_SILENCE:
+        yield f"{detected.silence_share:.0%} of it is silence: cut that out."
 
 
-def _level(heard: DetectedSpeech, recording: Recording) -> Iterator[str]:
-    if heard.level_db < MIN_LEVEL_DB:
+def _check_level(detected: DetectedSpeech, recording: Recording) -> Iterator[str]:
+    if detected.level_db < MIN_LEVEL_DB:
         yield (
-            f"It is very quiet, {-heard.level_db:.0f} dB below full scale: "
+            f"It is very quiet, {-detected.level_db:.0f} dB below full scale: "
             "go nearer to the microphone, or raise its level."
         )
     places = count_clipped_places(recording)
@@ -114,21 +114,21 @@ def _level(heard: DetectedSpeech, recording: Recording) -> Iterator[str]:
         yield f"Its middle is {offset:.2f} away from zero: use another microphone or sound card."
 
 
-def _surroundings(heard: DetectedSpeech) -> Iterator[str]:
-    distance = snr_db(heard)
-    if _echoes(heard):
+def _check_background(detected: DetectedSpeech) -> Iterator[str]:
+    distance = snr_db(detected)
+    if _has_echo(detected):
         yield "The room echoes: go nearer to the microphone, or to a room with curtains and carpets."
     elif distance < max(MIN_SNR_DB.values()):
-        what = classify_background(heard)
+        what = classify_background(detected)
         if distance < MIN_SNR_DB[what]:
-            yield _BEHIND[what].format(distance=max(distance, 0.0))
+            yield _BACKGROUND_ADVICE[what].format(distance=max(distance, 0.0))
 
 
-def _echoes(heard: DetectedSpeech) -> bool:
-    drop = steepest_decay_db(heard)
-    return drop < MIN_DECAY_DB and snr_db(heard) - drop > _ECHO_BEYOND_NOISE_DB
+def _has_echo(detected: DetectedSpeech) -> bool:
+    drop = steepest_decay_db(detected)
+    return drop < MIN_DECAY_DB and snr_db(detected) - drop > _ECHO_ABOVE_NOISE_DB
 
 
-def _band(heard: DetectedSpeech) -> Iterator[str]:
-    if brightness_db(heard) < MIN_BRIGHTNESS_DB:
+def _check_bandwidth(detected: DetectedSpeech) -> Iterator[str]:
+    if brightness_db(detected) < MIN_BRIGHTNESS_DB:
         yield "There is nothing above 4 kHz in it, as on a telephone: record it with a better microphone."

@@ -1,8 +1,8 @@
-"""A folder that is changed safely: whatever is in it is there whole, or not at all.
+"""Atomic changes of a folder: a file or subfolder appears completely or not at all.
 
-One at a time changes it, of all threads and processes. What is written is made under a name that begins with
-a dot, put on the disk, and then moved to where it is seen. Whoever is killed meanwhile, or meets a full disk,
-leaves nothing but such a name behind, which goes with the next change or the next start.
+One thread of one process changes the folder at a time. New content is written under a temporary name that
+begins with a dot, synced to disk, and moved to its place. A process that is killed or meets a full disk
+leaves only a temporary name behind, which the next change or the next start removes.
 """
 
 from __future__ import annotations
@@ -27,37 +27,37 @@ else:
 log = logging.getLogger(__name__)
 
 LOCK_FILE = "lock"
-"""The file that whoever changes the folder holds; it stays there."""
+"""The file that a writer locks; it is never deleted."""
 
 LOCK_TIMEOUT_S = 10.0
-"""How long one waits for others that change the folder."""
+"""Longest wait for other writers, in seconds."""
 
-_LOOK_AGAIN_S = 0.01
+_POLL_S = 0.01
 
-# What ``unseen`` gives, and the names that earlier versions gave to what they were writing.
-_UNSEEN = re.compile(r"\.([0-9a-f]{16}|[0-9a-z_]{8})")
+# Names from ``temporary_path``, and the temporary names of earlier versions.
+_TEMPORARY = re.compile(r"\.([0-9a-f]{16}|[0-9a-z_]{8})")
 
 
 class AtomicFolder:
-    """The folder at ``path``, made when it is changed for the first time; only its owner may look into it.
+    """The folder at ``path``, created by the first change, readable by its owner only.
 
-    Everything here blocks, and raises OSError.
+    All methods block, and raise OSError.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._turn = threading.Lock()
+        self._thread_lock = threading.Lock()
 
     @contextmanager
     def locked(self, *, wait: bool = True) -> Iterator[None]:
-        """Keep everybody else from changing the folder; nothing unseen is left in it before and afterwards.
+        """Lock the folder against other writers, and remove leftovers before and afterwards.
 
-        waiting: whether others are waited for, ``LOCK_TIMEOUT_S`` at most. Raises TimeoutError then.
+        wait: wait up to ``LOCK_TIMEOUT_S`` for other writers. Raises TimeoutError if it is still locked.
         """
         wait_s = LOCK_TIMEOUT_S if wait else 0.0
         _make_folder(self.path, 0o700)
-        if not self._turn.acquire(timeout=wait_s):
-            raise _held_by_others(wait_s)
+        if not self._thread_lock.acquire(timeout=wait_s):
+            raise _locked_by_others(wait_s)
         try:
             descriptor = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
             try:
@@ -68,47 +68,47 @@ class AtomicFolder:
                 finally:
                     self._sweep()
             finally:
-                # Frees the lock too, as the end of the process does.
+                # Releases the lock, as the end of the process does.
                 os.close(descriptor)
         finally:
-            self._turn.release()
+            self._thread_lock.release()
 
     def temporary_path(self) -> Path:
-        """A new name in the folder that nobody sees, to make something under."""
+        """A new hidden path in the folder."""
         return self.path / f".{secrets.token_hex(8)}"
 
     def replace(self, path: Path, content: bytes) -> None:
-        """Have a file with that content somewhere below the folder, in place of the one that is there."""
-        made = self.temporary_path()
-        write_file(made, content)
-        move(made, path)
+        """Write a file below the folder atomically, replacing what is there."""
+        temporary = self.temporary_path()
+        write_file(temporary, content)
+        move(temporary, path)
 
     def remove_leftovers(self) -> None:
-        """Remove what interrupted writers left behind, unless somebody holds the folder, who does it then."""
+        """Remove what interrupted writers left, unless the folder is locked: that writer removes it."""
         try:
-            if not self._left_behind():
+            if not self._leftovers():
                 return
             with self.locked(wait=False):
                 pass
         except (FileNotFoundError, NotADirectoryError, TimeoutError):
             return
         except OSError as error:
-            log.warning("what interrupted writers left behind could not be removed: %s", error)
+            log.warning("leftovers of interrupted writers could not be removed: %s", error)
 
-    def _left_behind(self) -> list[Path]:
-        return [path for path in self.path.iterdir() if _UNSEEN.fullmatch(path.name)]
+    def _leftovers(self) -> list[Path]:
+        return [path for path in self.path.iterdir() if _TEMPORARY.fullmatch(path.name)]
 
     def _sweep(self) -> None:
-        # It never keeps anybody from writing, nor undoes what is done: the next one tries again.
-        for path in self._left_behind():
+        # A failure must neither block the writer nor undo a change: the next change tries again.
+        for path in self._leftovers():
             try:
                 remove(path)
             except OSError as error:
-                log.warning("what an interrupted writer left behind could not be removed: %s", error)
+                log.warning("a leftover of an interrupted writer could not be removed: %s", error)
 
 
 def make_folder(path: Path, files: dict[str, bytes]) -> None:
-    """A new folder with these files, all of it on the disk but its own name."""
+    """Create a folder with these files and sync all but its own name to disk."""
     path.mkdir(0o700)
     for name, content in files.items():
         write_file(path / name, content)
@@ -116,7 +116,7 @@ def make_folder(path: Path, files: dict[str, bytes]) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """A new file, its content on the disk."""
+    """Create a file and sync its content to disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         rest = memoryview(content)
@@ -128,23 +128,23 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Have a file or a folder at ``target`` instead, at once, and on the disk when it returns."""
+    """Move a file or a folder atomically and sync the move to disk."""
     source.replace(target)
     sync_folder(target.parent)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder and everything in it."""
+    """Remove a file, or a folder with everything in it."""
     if path.is_dir() and not path.is_symlink():
-        for inside in path.iterdir():
-            remove(inside)
+        for entry in path.iterdir():
+            remove(entry)
         path.rmdir()
     else:
         path.unlink()
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the folder's entries on disk before what follows counts as done."""
+    """Sync the folder's entries to disk."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -161,21 +161,21 @@ def _make_folder(path: Path, mode: int = 0o777) -> None:
     try:
         path.mkdir(mode)
     except FileExistsError:
-        # Another process was faster; that it is no folder shows in what follows.
+        # Another process was faster. If it is no folder, the next call fails.
         return
     sync_folder(path.parent)
 
 
 def _lock(descriptor: int, wait_s: float) -> None:
-    until = time.monotonic() + wait_s
-    while not _locked(descriptor):
-        # No system tells in a thread, and within some time, that a lock of another process is free.
-        if time.monotonic() >= until:
-            raise _held_by_others(wait_s)
-        time.sleep(_LOOK_AGAIN_S)
+    deadline = time.monotonic() + wait_s
+    while not _try_lock(descriptor):
+        # No system call waits in a thread, with a timeout, for another process's lock.
+        if time.monotonic() >= deadline:
+            raise _locked_by_others(wait_s)
+        time.sleep(_POLL_S)
 
 
-def _locked(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -188,5 +188,5 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _held_by_others(wait_s: float) -> TimeoutError:
-    return TimeoutError(f"others have changed the kept voices for {wait_s:g} s")
+def _locked_by_others(wait_s: float) -> TimeoutError:
+    return TimeoutError(f"the stored voices were locked by other writers for {wait_s:g} s")

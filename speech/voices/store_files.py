@@ -1,4 +1,4 @@
-"""What is in the files of a kept voice: the facts about it, and what engines took from its recording."""
+"""File formats of a stored voice: its metadata and its embeddings."""
 
 from __future__ import annotations
 
@@ -21,58 +21,51 @@ _SIMILARITY_BOUND = 1.0 + 1e-3
 
 @dataclass(frozen=True, slots=True)
 class StoredVoice:
-    """A kept voice, without its recording.
-
-    language: BCP 47 tag, or None if none was given; consent: in the words of who gave it, empty where it
-    was spoken; consent_at: when it came, UTC, ISO 8601; origin: the protocol it came by; sha256, size
-    (bytes), duration_s and sample_rate (hertz) are the recording's; consent_sha256: of the recording in
-    which the consent is spoken, empty where there is none; advice: what would make a better voice, in
-    sentences; renamed_at: when it got the name it has, as ``consent_at``, None if it always had it.
-    """
+    """A stored voice without its recording."""
 
     name: str
-    language: str | None
+    language: str | None  # BCP 47, or None
     description: str
-    consent: str
-    consent_at: str
-    origin: str
-    sha256: str
-    size: int
-    duration_s: float
-    sample_rate: int
-    consent_sha256: str = ""
-    advice: tuple[str, ...] = ()
-    renamed_at: str | None = None
+    consent: str  # the consent in words; empty where it was spoken
+    consent_at: str  # when the consent came: UTC, ISO 8601
+    origin: str  # the protocol it came by
+    sha256: str  # of the recording
+    size: int  # bytes of the recording
+    duration_s: float  # of the recording
+    sample_rate: int  # hertz, of the recording
+    consent_sha256: str = ""  # of the recorded consent; empty where there is none
+    advice: tuple[str, ...] = ()  # sentences on what would make a better recording
+    renamed_at: str | None = None  # when it got its present name: UTC, ISO 8601; None if never renamed
 
     @property
     def id(self) -> str:
-        """What a request calls it: ``custom:NAME``."""
+        """The voice id in requests: ``custom:NAME``."""
         return CUSTOM_PREFIX + self.name
 
     @property
     def has_consent_recording(self) -> bool:
-        """Whether the consent was spoken, and that recording is kept too."""
+        """The consent was spoken, and its recording is stored too."""
         return bool(self.consent_sha256)
 
 
-_FACTS = frozenset(field.name for field in fields(StoredVoice))
+_METADATA_FIELDS = frozenset(field.name for field in fields(StoredVoice))
 
 
 class Renaming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The name that a voice has from the moment on in which its folder is called so, and when that was."""
+    """A rename in progress: it counts once the folder is named by the hash of ``name``."""
 
     name: str
     at: str
 
 
 class _EmbeddingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An embedding on disk. recording: its sha256; values: float32, little-endian (base64 in the JSON)."""
+    """An embedding on disk."""
 
     engine: str
     model: str
     made_at: str
-    recording: str
-    values: bytes
+    recording: str  # sha256
+    values: bytes  # float32, little-endian (base64 in the JSON)
     similarity: dict[str, Similarity]
 
 
@@ -82,45 +75,45 @@ def utc_now() -> str:
 
 
 def hashed_name(name: str) -> str:
-    """A file name for the name of a voice or an engine: 32 hexadecimal digits, so no name can be a path.
+    """File name for a voice or an engine: 32 hexadecimal digits, so no name can be a path.
 
-    One name in composed and in decomposed letters is one.
+    Composed and decomposed spellings of one name give one hash.
     """
     plain = unicodedata.normalize("NFC", name)
     return hashlib.sha256(plain.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def encode_metadata(voice: StoredVoice, renaming: Renaming | None = None) -> bytes:
-    """The file of facts about a voice; renaming: the name that it is about to get."""
-    facts = asdict(voice)
+    """Encode a voice's metadata file; renaming: the name it is about to get."""
+    metadata = asdict(voice)
     if renaming is not None:
-        facts["renaming"] = renaming
-    return msgspec.json.format(msgspec.json.encode(facts), indent=2)
+        metadata["renaming"] = renaming
+    return msgspec.json.format(msgspec.json.encode(metadata), indent=2)
 
 
 def decode_metadata(content: bytes, folder: str) -> StoredVoice:
-    """The voice whose file of facts this is, in a folder of that name, which tells its name from others.
+    """Decode a metadata file; the hashed name in ``folder`` decides if a renaming counts.
 
-    Raises ValueError for what is no such file.
+    Raises ValueError for anything else.
     """
-    facts = msgspec.json.decode(content, type=dict[str, Any])
-    renaming = facts.pop("renaming", None)
+    metadata = msgspec.json.decode(content, type=dict[str, Any])
+    renaming = metadata.pop("renaming", None)
     if renaming is not None:
         new = msgspec.convert(renaming, Renaming)
         if hashed_name(new.name) == folder:
-            facts |= {"name": new.name, "renamed_at": new.at}
-    if unknown := facts.keys() - _FACTS:
-        raise ValueError(f"unknown facts {sorted(unknown)}")
-    voice = msgspec.convert(facts, StoredVoice)
+            metadata |= {"name": new.name, "renamed_at": new.at}
+    if unknown := metadata.keys() - _METADATA_FIELDS:
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    voice = msgspec.convert(metadata, StoredVoice)
     if hashed_name(voice.name) != folder:
-        raise ValueError("it is in the folder of another voice")
+        raise ValueError("the folder is named for another voice")
     return voice
 
 
 def encode_embedding(embedding: Embedding, recording: str) -> bytes:
-    """The file of an embedding; recording: the sha256 of what it was made of.
+    """Encode an embedding file; recording: the sha256 of the recording it was made of.
 
-    Raises ValueError for one that ``read_embedding`` would not take.
+    Raises ValueError for an embedding that ``decode_embedding`` would refuse.
     """
     values = _checked(embedding.values)
     similarity = {language: _checked_similarity(one) for language, one in embedding.similarity.items()}
@@ -137,10 +130,10 @@ def encode_embedding(embedding: Embedding, recording: str) -> bytes:
 
 
 def decode_embedding(content: bytes, recording: str) -> Embedding:
-    """The embedding in such a file, made of the recording with that sha256. Raises ValueError."""
+    """Decode an embedding file made of the recording with this sha256. Raises ValueError."""
     found = msgspec.json.decode(content, type=_EmbeddingFile)
     if found.recording != recording:
-        raise ValueError("it was made of another recording")
+        raise ValueError("the embedding was made of another recording")
     values = _checked(np.frombuffer(found.values, "<f4").astype(np.float32, copy=False))
     for one in found.similarity.values():
         _checked_similarity(one)
@@ -148,7 +141,7 @@ def decode_embedding(content: bytes, recording: str) -> Embedding:
 
 
 def media_type(recording: bytes) -> str:
-    """The type of a kept recording, told by its first bytes: audio/wav, ogg, flac, mp4 or mpeg."""
+    """Media type of a stored recording, by its first bytes: audio/wav, ogg, flac, mp4 or mpeg."""
     if recording[:4] == b"RIFF":
         return "audio/wav"
     if recording[:4] == b"OggS":
@@ -160,13 +153,13 @@ def media_type(recording: bytes) -> str:
 
 def _checked(values: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
     if values.dtype != np.float32 or values.ndim != 1 or not 1 <= len(values) <= MAX_EMBEDDING_VALUES:
-        raise ValueError(f"an embedding is 1-{MAX_EMBEDDING_VALUES} float32 in a row")
+        raise ValueError(f"an embedding has 1-{MAX_EMBEDDING_VALUES} float32 values in one dimension")
     if not np.isfinite(values).all():
-        raise ValueError("an embedding's values are finite")
+        raise ValueError("an embedding's values must be finite")
     return values
 
 
 def _checked_similarity(similarity: Similarity) -> Similarity:
     if not all(math.isfinite(one) for one in (similarity.before, similarity.now)):
-        raise ValueError("a similarity is finite")
+        raise ValueError("a similarity must be finite")
     return similarity

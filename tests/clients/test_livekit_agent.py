@@ -32,13 +32,11 @@ SAID = ("The train to the north leaves from platform seven.", "Please take your 
 
 
 def silence(seconds: float) -> Samples:
-    """So much of it."""
     return np.zeros(round(seconds * RATE), np.float32)
 
 
 @pytest.fixture(scope="module")
 def agent() -> Any:
-    """The example; its modules lie in a folder of no package, and are slow to import."""
     sys.path.insert(0, str(EXAMPLES))
     try:
         return importlib.import_module("livekit_agent")
@@ -48,13 +46,11 @@ def agent() -> Any:
 
 @pytest.fixture(scope="module")
 def devices(agent: ModuleType) -> Any:
-    """What the agent hears and speaks with."""
     return importlib.import_module("tests.support.livekit_devices")
 
 
 @pytest.fixture(scope="module")
 def sentences(server: ServerProcess) -> list[Samples]:
-    """Somebody says SAID."""
 
     async def spoken() -> list[Samples]:
         return [(await say(server, text, voice="af_heart")).samples for text in SAID]
@@ -66,19 +62,18 @@ def sentences(server: ServerProcess) -> list[Samples]:
 async def conversation(
     agent: Any, devices: Any, server: ServerProcess
 ) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
-    """Begin one: ``await conversation(devices.Microphone(), lasting=True, speech_voice="af_heart")``."""
     from livekit.agents import Agent
     from livekit.agents.utils import http_context
 
     begun = []
 
-    async def begin(microphone: Any = None, lasting: bool = False, **choices: str) -> Any:
+    async def begin(microphone: Any = None, real_time: bool = False, **choices: str) -> Any:
         chosen = agent.Choices.of(
             {name.upper(): value for name, value in {"speech_server": server.url, **choices}.items()}
         )
         session = agent.session(chosen)
         session.input.audio = microphone
-        session.output.audio = devices.Loudspeaker(lasting)
+        session.output.audio = devices.Loudspeaker(real_time)
         session.output.transcription = devices.Captions()
         await session.start(Agent(instructions=chosen.agent_task))
         begun.append(session)
@@ -91,20 +86,17 @@ async def conversation(
 
 
 def assert_understood(samples: Samples, text: str, language: str) -> None:
-    """Assert that whoever listens understands ``text``."""
     heard = hear(samples, RATE, language)
     assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
 
 
 def texts(session: Any) -> list[tuple[str, str]]:
-    """Who said what so far; the protocol's times have a space behind the last word."""
     return [(item.role, item.text_content.rstrip()) for item in session.history.messages()]
 
 
-async def test_the_agent_is_understood_and_its_transcript_follows(
+async def test_agent_is_intelligible_and_its_transcript_timed(
     conversation: Callable[..., Awaitable[Any]],
 ) -> None:
-    """LiveKit's own plugin, unmodified: the words shown are the text, and tile the time of the sound."""
     session = await conversation()
     for text, language, voice in ((SPANISH, "es", "ef_dora"), (ENGLISH, "en", "af_heart")):
         session.tts.update_options(voice_id=voice)
@@ -123,10 +115,9 @@ async def test_the_agent_is_understood_and_its_transcript_follows(
     assert texts(session) == [("assistant", SPANISH), ("assistant", ENGLISH)]
 
 
-async def test_what_is_heard_comes_word_by_word_and_turn_by_turn(
+async def test_recognition_has_interim_and_final_transcripts_by_turn(
     agent: Any, devices: Any, server: ServerProcess, sentences: list[Samples]
 ) -> None:
-    """Each turn begins, grows by a word at a time, is final and ends, with times of the whole stream."""
     both = np.concatenate([silence(0.5), sentences[0], silence(1.5), sentences[1]])
     ears = agent.KyutaiSTT(server.url, language="en")
     # As a telephone room gives it, and as a stereo microphone does.
@@ -158,10 +149,9 @@ async def test_what_is_heard_comes_word_by_word_and_turn_by_turn(
     assert second.end_time <= len(both) / RATE + 0.1
 
 
-async def test_a_microphone_that_is_muted_ends_the_turn(
+async def test_muted_microphone_ends_turn(
     agent: Any, devices: Any, server: ServerProcess, sentences: list[Samples]
 ) -> None:
-    """Nothing comes behind the last word, at 48 kHz: that is silence too."""
     ears = agent.KyutaiSTT(server.url)
     async with ears.stream() as stream:
         for frame in devices.frames(np.repeat(sentences[1], 2), rate=48_000):
@@ -174,15 +164,14 @@ async def test_a_microphone_that_is_muted_ends_the_turn(
 
 
 @pytest.mark.slow
-async def test_a_question_is_answered(
+async def test_agent_answers_question(
     conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
 ) -> None:
-    """From the microphone to the loudspeaker, at the speed of speech; without a model it says it back."""
     microphone = devices.Microphone()
     session = await conversation(microphone, speech_voice="af_heart", speech_language="en")
     answered = asyncio.Event()
     session.on("agent_state_changed", lambda event: event.old_state == "speaking" and answered.set())
-    await microphone.hear(np.concatenate([sentences[0], silence(1.5)]))
+    await microphone.speak(np.concatenate([sentences[0], silence(1.5)]))
     async with asyncio.timeout(300):
         await answered.wait()
     (heard_by, heard), (said_by, said) = texts(session)
@@ -192,12 +181,11 @@ async def test_a_question_is_answered(
 
 
 @pytest.mark.slow
-async def test_who_speaks_over_the_agent_interrupts_it(
+async def test_first_recognized_word_interrupts_agent(
     conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
 ) -> None:
-    """The first word that is heard is enough."""
     microphone = devices.Microphone()
-    session = await conversation(microphone, lasting=True, speech_voice="af_heart", speech_language="en")
+    session = await conversation(microphone, real_time=True, speech_voice="af_heart", speech_language="en")
     # Long enough for a recogniser on a slow machine to hear the word before all is played.
     speaking = asyncio.Event()
     session.on("agent_state_changed", lambda event: event.new_state == "speaking" and speaking.set())
@@ -205,16 +193,15 @@ async def test_who_speaks_over_the_agent_interrupts_it(
     # LiveKit lets nobody interrupt in the first three seconds, while echo cancelling settles.
     async with asyncio.timeout(300):
         await speaking.wait()
-        await microphone.hear(np.concatenate([silence(3.5), sentences[1], silence(1.0)]))
+        await microphone.speak(np.concatenate([silence(3.5), sentences[1], silence(1.0)]))
         await handle.wait_for_playout()
     assert handle.interrupted
     assert session.output.audio.interrupted_at_s > 3.5
 
 
-async def test_a_language_model_writes_what_is_said(
+async def test_agent_speaks_language_models_answer(
     conversation: Callable[..., Awaitable[Any]], http_server: Callable[..., Awaitable[str]]
 ) -> None:
-    """Behind any OpenAI-compatible address: it is asked with the whole conversation, and streams."""
     from aiohttp import web
 
     asked: list[dict[str, Any]] = []
@@ -242,10 +229,9 @@ async def test_a_language_model_writes_what_is_said(
 
 
 @pytest.mark.parametrize(("path", "status"), [("/v1", 401), ("/nowhere", 404)])
-async def test_a_model_that_refuses_is_an_error_of_livekits(
+async def test_models_status_is_api_status_error(
     agent: Any, http_server: Callable[..., Awaitable[str]], path: str, status: int
 ) -> None:
-    """With its status, so that the framework knows whether to ask again."""
     from aiohttp import web
     from livekit.agents import APIStatusError, llm
 
@@ -258,8 +244,7 @@ async def test_a_model_that_refuses_is_an_error_of_livekits(
     assert refused.value.status_code == status and not refused.value.retryable
 
 
-async def test_a_model_that_is_not_there_is_an_error_of_livekits(agent: Any) -> None:
-    """One that tells to ask again."""
+async def test_unreachable_model_is_retryable_error(agent: Any) -> None:
     from livekit.agents import APIConnectionError, llm
 
     with pytest.raises(APIConnectionError, match="http://localhost:9/v1") as failed:
@@ -269,7 +254,6 @@ async def test_a_model_that_is_not_there_is_an_error_of_livekits(agent: Any) -> 
 
 @pytest.fixture
 async def http_server() -> AsyncIterator[Callable[..., Awaitable[str]]]:
-    """Serve routes of aiohttp's: ``url = await http_server(web.get("/", answer))``."""
     from aiohttp import web
 
     runners = []
@@ -290,7 +274,6 @@ async def http_server() -> AsyncIterator[Callable[..., Awaitable[str]]]:
 
 @asynccontextmanager
 async def failing(ears: Any, samples: Samples, devices: Any) -> AsyncIterator[Any]:
-    """A stream without a second try, all of which was pushed."""
     from livekit.agents import APIConnectOptions
 
     async with ears.stream(conn_options=APIConnectOptions(max_retry=0, timeout=5.0)) as stream:
@@ -299,8 +282,9 @@ async def failing(ears: Any, samples: Samples, devices: Any) -> AsyncIterator[An
         yield stream
 
 
-async def test_ears_that_cannot_hear_say_why(agent: Any, devices: Any, espeak_server: ServerProcess) -> None:
-    """Nobody at the address, a key that is not known, a language that is not: errors of LiveKit's kinds."""
+async def test_recognition_errors_are_livekits(
+    agent: Any, devices: Any, espeak_server: ServerProcess
+) -> None:
     from livekit.agents import APIConnectionError, APIStatusError
 
     async with failing(agent.KyutaiSTT("ws://localhost:9"), silence(0.1), devices) as stream:
@@ -316,10 +300,9 @@ async def test_ears_that_cannot_hear_say_why(agent: Any, devices: Any, espeak_se
         assert refused.value.status_code == status and not refused.value.retryable
 
 
-async def test_a_server_that_has_no_place_or_goes_is_a_reason_to_come_again(
+async def test_busy_or_stopped_server_is_retryable_error(
     agent: Any, devices: Any, start_server: StartServer
 ) -> None:
-    """Both are errors that the framework tries again after."""
     from livekit.agents import APIConnectionError
 
     server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
@@ -337,8 +320,7 @@ async def test_a_server_that_has_no_place_or_goes_is_a_reason_to_come_again(
     assert refused.value.retryable and gone.value.retryable
 
 
-def test_the_environment_chooses(agent: Any) -> None:
-    """By the names that the example tells of; what is not there stays as it is."""
+def test_environment_sets_choices(agent: Any) -> None:
     chosen = agent.Choices.of({"SPEECH_SERVER": "wss://tts.example.test", "LLM_MODEL": "m", "HOME": "/"})
     assert (chosen.speech_server, chosen.llm_model) == ("wss://tts.example.test", "m")
     assert chosen.speech_voice == "ef_dora"
@@ -347,8 +329,7 @@ def test_the_environment_chooses(agent: Any) -> None:
 
 
 @pytest.mark.slow
-async def test_it_offers_itself_to_a_livekit_server(http_server: Callable[..., Awaitable[str]]) -> None:
-    """``python examples/livekit_agent.py dev`` comes to any LiveKit server, with that server's key."""
+async def test_agent_registers_with_livekit_server(http_server: Callable[..., Awaitable[str]]) -> None:
     from aiohttp import web
     from livekit.protocol.agent import RegisterWorkerResponse, ServerMessage, WorkerMessage
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from engines import weights
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.parts import LoadPart
+from engines.settings import KokoroSettings
 
 
 @pytest.fixture(scope="session")

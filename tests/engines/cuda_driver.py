@@ -1,4 +1,4 @@
-"""A stand-in for CUDA's driver: a library that counts devices, and can do nothing with them."""
+"""A replacement of CUDA's driver that counts devices, and can do nothing with them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ int cuDeviceGetCount(int *count) { *count = DEVICES; return 0; }
 
 
 def cuda_driver(folder: Path, *, devices: int = 1) -> Path:
-    """A folder for LD_LIBRARY_PATH, with a driver that finds so many devices; skips without a compiler."""
+    """Build a driver that finds ``devices`` devices; returns its folder for LD_LIBRARY_PATH."""
     compiler = shutil.which("cc")
     if compiler is None:
-        pytest.skip("no C compiler (cc) for a stand-in of CUDA's driver")
+        pytest.skip("no C compiler (cc) to build a replacement of CUDA's driver")
     library = folder / "driver" / "libcuda.so.1"
     library.parent.mkdir()
     subprocess.run(

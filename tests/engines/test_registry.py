@@ -1,50 +1,47 @@
-"""Which engines a name stands for."""
+"""Engines and the recogniser of each name, as the composition builds them from the settings."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from prometheus_client import CollectorRegistry
 
+from engines import weights
+from engines.elevenlabs.engine import ElevenLabsEngine
+from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.kani.engine import KaniEngine
 from engines.kokoro.engine import KokoroEngine
-from engines.registry import ENGINE_NAMES, engines_for
+from engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES, Engines, engines_for, recognizer_for
+from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings
+from server.settings import Settings, load
 from speech.errors import EngineUnavailable
 from tests.engines.cuda_driver import cuda_driver
+from websocket_server import build_engines, build_recognizer
+
+ROOT = Path(__file__).parents[2]
 
 
-@dataclass(frozen=True)
-class Folders:
-    """The settings that engines read."""
+def settings(folder: Path, **given: Any) -> Settings:
+    return load({"cache_dir": str(folder), **given}, {}, folder / "none.env")
 
-    cache_dir: Path
-    models_dir: Path | None = None
-    no_fetch: bool = False
-    threads: int | None = None
-    kokoro_decoding: Literal["windows", "whole"] = "windows"
-    kokoro_decoder: Literal["auto", "onnx", "fast"] = "auto"
-    model: str | None = None
-    codec: str | None = None
-    embedder: str | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    slots: int | None = None
-    elevenlabs_api_key: SecretStr | None = None
-    elevenlabs_voice_id: str | None = None
-    elevenlabs_model: str = "eleven_flash_v2_5"
-    elevenlabs_optimize_latency: int = 1
-    elevenlabs_url: str = "https://api.elevenlabs.io"
-    elevenlabs_fallback: Literal["none", "kokoro", "espeak"] = "none"
+
+def engines(folder: Path, name: str, *, fetch_requested: bool = False, **given: Any) -> Engines:
+    chosen = settings(folder, engine=name, **given)
+    return build_engines(chosen, CollectorRegistry(), fetch_requested=fetch_requested)
+
+
+def kinds(found: Engines) -> list[str]:
+    return [type(engine).__name__ for engine in found.required]
 
 
 @pytest.mark.parametrize(
-    ("name", "kinds"),
+    ("name", "expected"),
     [
         ("auto", ["KokoroEngine", "EspeakEngine"]),
         ("kokoro", ["KokoroEngine"]),
@@ -53,37 +50,66 @@ class Folders:
         ("elevenlabs", ["ElevenLabsEngine"]),
     ],
 )
-def test_a_name_gives_its_engines_in_order(tmp_path: Path, name: str, kinds: list[str]) -> None:
-    """``auto`` prefers Kokoro; a name alone gives exactly that engine."""
-    assert [type(engine).__name__ for engine in engines_for(name, Folders(tmp_path)).required] == kinds
+def test_name_gives_its_engines_in_order(tmp_path: Path, name: str, expected: list[str]) -> None:
+    assert kinds(engines(tmp_path, name)) == expected
 
 
-async def test_elevenlabs_without_a_key_says_what_to_set(tmp_path: Path) -> None:
-    """The refusal is a sentence with the cure."""
-    (engine,) = engines_for("elevenlabs", Folders(tmp_path)).required
+@pytest.mark.parametrize("fallback", ["none", "kokoro", "espeak"])
+def test_settings_reach_elevenlabs_and_its_fallback(tmp_path: Path, fallback: str) -> None:
+    given = {
+        "elevenlabs_api_key": "key",
+        "elevenlabs_voice_id": "voice",
+        "elevenlabs_model": "eleven_turbo_v2",
+        "elevenlabs_optimize_latency": 3,
+        "elevenlabs_url": "https://api.example",
+        "elevenlabs_fallback": fallback,
+    }
+    (engine,) = engines(tmp_path, "elevenlabs", **given).required
+    assert isinstance(engine, ElevenLabsEngine)
+    assert engine._settings == ElevenLabsUpstream(
+        "key", "voice", "eleven_turbo_v2", 3, "https://api.example", fallback=fallback
+    )
+    found = type(engine._fallback.engine).__name__ if engine._fallback is not None else ""
+    assert found == {"none": "", "kokoro": "KokoroEngine", "espeak": "EspeakEngine"}[fallback]
+
+
+def test_settings_reach_kani_and_kokoro(tmp_path: Path) -> None:
+    (kani,) = engines(
+        tmp_path, "kani", model="m", codec="c", embedder="e", precision="int8", slots=3, threads=5
+    ).required
+    (kokoro,) = engines(
+        tmp_path, "kokoro", models_dir=tmp_path, threads=5, kokoro_decoding="whole", kokoro_decoder="onnx"
+    ).required
+    assert isinstance(kani, KaniEngine) and isinstance(kokoro, KokoroEngine)
+    assert kani._settings == KaniSettings("m", "c", "e", "auto", "int8", 3, 5, may_fetch=True)
+    assert kokoro._settings == KokoroSettings(tmp_path, tmp_path, 5, "whole", "onnx", may_fetch=True)
+
+
+async def test_elevenlabs_without_a_key_names_the_cure(tmp_path: Path) -> None:
+    (engine,) = engines(tmp_path, "elevenlabs").required
     with pytest.raises(EngineUnavailable, match=r"ELEVEN_API_KEY.*--engine auto"):
         await engine.start()
 
 
 @pytest.mark.parametrize(("given", "device"), [("auto", "cuda"), ("cuda:1", "cuda:1"), ("cpu", "cpu")])
-def test_the_kani_model_joins_where_there_is_cuda(
+def test_kani_joins_late_where_there_is_cuda(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, device: str
 ) -> None:
-    """With ``auto`` alone, on the GPU unless another device was named, and nowhere without one."""
-    chosen = Folders(tmp_path, device=given)
+    """With ``auto`` alone, on the GPU unless another device was named."""
     monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 0)
-    assert engines_for("auto", chosen).late is None
+    assert engines(tmp_path, "auto", device=given).late is None
     monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 1)
-    engines = engines_for("auto", chosen)
-    assert engines.late is not None
-    name, engine = engines.late
-    assert (name, type(engine).__name__, engine._settings.device) == ("kani", "KaniEngine", device)
-    assert [type(engine).__name__ for engine in engines.required] == ["KokoroEngine", "EspeakEngine"]
-    assert engines_for("kokoro", chosen).late is None
+    found = engines(tmp_path, "auto", device=given)
+    assert found.late is not None
+    name, engine = found.late
+    assert isinstance(engine, KaniEngine)
+    assert (name, engine._settings.device) == ("kani", device)
+    assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
+    assert engines(tmp_path, "kokoro", device=given).late is None
 
 
 @pytest.mark.parametrize(
-    ("name", "fetching", "no_fetch", "may"),
+    ("name", "fetch_requested", "no_fetch", "may_fetch"),
     [
         ("auto", False, False, {"kani"}),
         ("auto", True, False, {"kani", "kokoro"}),
@@ -94,29 +120,88 @@ def test_the_kani_model_joins_where_there_is_cuda(
         ("kani", False, True, set()),
     ],
 )
-def test_files_are_fetched_where_the_user_asked_for_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fetching: bool, no_fetch: bool, may: set[str]
+def test_engine_files_are_fetched_on_request(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    fetch_requested: bool,
+    no_fetch: bool,
+    may_fetch: set[str],
 ) -> None:
     """By --fetch, for an engine that is named, and for the Kani model on a GPU; never with no_fetch."""
     monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 1)
-    engines = engines_for(name, Folders(tmp_path, no_fetch=no_fetch), fetch_requested=fetching)
-    joining = [engines.late[1]] if engines.late is not None else []
-    kinds = {KaniEngine: "kani", KokoroEngine: "kokoro"}
-    found = {
-        kinds[type(engine)]
-        for engine in (*joining, *engines.required)
-        if type(engine) in kinds and engine._settings.may_fetch
+    found = engines(tmp_path, name, fetch_requested=fetch_requested, no_fetch=no_fetch)
+    late = [found.late[1]] if found.late is not None else []
+    names = {KaniEngine: "kani", KokoroEngine: "kokoro"}
+    assert may_fetch == {
+        names[type(engine)]
+        for engine in (*late, *found.required)
+        if type(engine) in names and engine._settings.may_fetch
     }
-    assert found == may
 
 
-def test_the_driver_is_asked_for_its_devices(tmp_path: Path) -> None:
-    """A driver that counts two devices is believed, without torch."""
-    code = "import sys; from engines.registry import cuda_devices; assert 'torch' not in sys.modules; "
+@pytest.mark.parametrize(
+    ("name", "fetch_requested", "no_fetch", "may_fetch"),
+    [
+        ("auto", False, False, False),
+        ("auto", True, False, True),
+        ("whisper", False, False, True),
+        ("whisper", True, True, False),
+    ],
+)
+async def test_recogniser_files_are_fetched_on_request(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    fetch_requested: bool,
+    no_fetch: bool,
+    may_fetch: bool,
+) -> None:
+    unreachable = tuple(
+        replace(weight, parts=(), url="http://127.0.0.1:1/model") for weight in weights.WHISPER_BASE
+    )
+    monkeypatch.setattr(weights, "WHISPER_BASE", unreachable)
+    chosen = settings(tmp_path, no_fetch=no_fetch)
+    recognizer = build_recognizer(name, chosen, fetch_requested=fetch_requested)
+    assert recognizer is not None
+    reason = "could not be fetched" if may_fetch else "nothing is fetched unasked"
+    with pytest.raises(EngineUnavailable, match=rf"whisper-base/model\.bin .*{reason}"):
+        await recognizer.start()
+
+
+def test_recogniser_info_is_known_before_the_start(tmp_path: Path) -> None:
+    found = {name: build_recognizer(name, settings(tmp_path)) for name in RECOGNIZER_NAMES}
+    assert found["none"] is None
+    for name in ("auto", "whisper"):
+        recognizer = found[name]
+        assert recognizer is not None
+        assert recognizer.info.name == "whisper"
+        assert recognizer.info.sample_rate == 16_000
+        assert {"es", "en", "fr", "jv", "yi"} <= recognizer.info.languages
+        assert len(recognizer.info.languages) == 99
+
+
+def test_unknown_names_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="festival"):
+        engines_for(
+            "festival",
+            kani=KaniSettings(),
+            kokoro=KokoroSettings(None, tmp_path),
+            elevenlabs=ElevenLabsUpstream("", ""),
+            metrics=UpstreamMetrics(CollectorRegistry()),
+            cache_dir=tmp_path,
+        )
+    with pytest.raises(ValueError, match="parrot"):
+        recognizer_for("parrot", models_dir=None, cache_dir=tmp_path, may_fetch=False)
+    assert not {"festival", "parrot"} & {*ENGINE_NAMES, *RECOGNIZER_NAMES}
+
+
+def test_cuda_devices_are_counted_without_torch(tmp_path: Path) -> None:
+    code = "import sys; from engines.registry import cuda_device_count; assert 'torch' not in sys.modules; "
     counted = subprocess.run(
-        [sys.executable, "-c", f"{code}print(cuda_devices())"],
+        [sys.executable, "-c", f"{code}print(cuda_device_count())"],
         env={**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))},
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         check=True,
         capture_output=True,
         text=True,
@@ -124,20 +209,14 @@ def test_the_driver_is_asked_for_its_devices(tmp_path: Path) -> None:
     assert counted.stdout == "2\n"
 
 
-def test_an_unknown_name_is_a_mistake(tmp_path: Path) -> None:
-    """A name outside the list never gets here from the settings."""
-    with pytest.raises(ValueError, match="festival"):
-        engines_for("festival", Folders(tmp_path))
-    assert "festival" not in ENGINE_NAMES
-
-
-def test_an_engine_is_imported_only_when_asked_for() -> None:
-    """The espeak engine alone loads neither onnxruntime nor torch."""
+def test_model_libraries_are_imported_only_when_needed() -> None:
+    """espeak and a recogniser that is not started load neither onnxruntime, torch nor ctranslate2."""
     code = (
-        "import sys; from pathlib import Path; from types import SimpleNamespace as N\n"
-        "from engines.registry import engines_for\n"
-        "chosen = N(models_dir=None, cache_dir=Path(), threads=None, no_fetch=False)\n"
-        "engines_for('espeak', chosen)\n"
-        "assert not {'onnxruntime', 'torch', 'engines.kokoro.engine'} & set(sys.modules)"
+        "import sys; from prometheus_client import CollectorRegistry\n"
+        "from server.settings import load; from websocket_server import build_engines, build_recognizer\n"
+        "chosen = load({'engine': 'espeak'}, {})\n"
+        "build_engines(chosen, CollectorRegistry()); build_recognizer('auto', chosen)\n"
+        "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'faster_whisper', 'tokenizers'}\n"
+        "assert not {*libraries, 'engines.kokoro.engine'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

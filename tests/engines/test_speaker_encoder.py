@@ -1,4 +1,4 @@
-"""The speaker encoder: the makers' numbers without torch, and who is told from whom by them."""
+"""The speaker encoder: Resemblyzer's numbers without torch, and distances between speakers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
 
@@ -42,19 +43,28 @@ TEXTS = (
 
 @cache
 def encoder() -> SpeakerEncoder:
-    """One for all tests."""
     return SpeakerEncoder()
 
 
-async def spoken(engine: KokoroEngine, text: str, voice: str) -> Samples:
-    """A sentence at the encoder's rate."""
-    segment = Segment(text, voice, "es")
-    samples = np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
-    return np.asarray(soxr.resample(samples, 24_000, SAMPLE_RATE), np.float32)
+Speak = Callable[[str, str], Awaitable[Samples]]
 
 
-def test_the_weights_are_what_their_origin_says() -> None:
-    """Their checksum stands beside them, with licence and source; they are small enough to ship."""
+@pytest.fixture(scope="module")
+def spoken(onnx_engine: KokoroEngine) -> Speak:
+    """Gives a text in a voice at the encoder's rate; each is synthesised once."""
+    kept: dict[tuple[str, str], Samples] = {}
+
+    async def speak(text: str, voice: str) -> Samples:
+        if (text, voice) not in kept:
+            segment = Segment(text, voice, "es")
+            samples = np.concatenate([chunk.samples async for chunk in onnx_engine.synthesize(segment)])
+            kept[text, voice] = np.asarray(soxr.resample(samples, 24_000, SAMPLE_RATE), np.float32)
+        return kept[text, voice].copy()
+
+    return speak
+
+
+def test_weights_match_their_recorded_origin() -> None:
     origin = json.loads((FOLDER / ORIGIN_FILE).read_text(encoding="utf-8"))
     with np.load(FOLDER / DATA_FILE) as data:
         content = b"".join(data[name].tobytes() for name in data.files)
@@ -67,7 +77,6 @@ def test_the_weights_are_what_their_origin_says() -> None:
 def test_broken_weights_are_refused_with_the_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
-    """Missing, empty or something else: the error names the file."""
     if content is not None:
         (tmp_path / DATA_FILE).write_bytes(content)
     monkeypatch.setattr(module, "__file__", str(tmp_path / "speaker_encoder.py"))
@@ -75,9 +84,8 @@ def test_broken_weights_are_refused_with_the_cure(
         SpeakerEncoder()
 
 
-async def test_an_offset_and_much_silence_are_nobody(engine: KokoroEngine) -> None:
-    """A recording with a constant offset, or with little speech in it, is of the same speaker."""
-    speech = await spoken(engine, TEXTS[0], "ef_dora")
+async def test_offset_and_silence_do_not_change_the_speaker(spoken: Speak) -> None:
+    speech = await spoken(TEXTS[0], "ef_dora")
     pauses = np.zeros(SAMPLE_RATE // 2, np.float32)
     spaced = np.concatenate([pauses, speech, pauses, speech, pauses])
     own = encoder().embed(spaced)
@@ -90,8 +98,7 @@ async def test_an_offset_and_much_silence_are_nobody(engine: KokoroEngine) -> No
         encoder().embed(np.full(SAMPLE_RATE, 0.01, np.float32))
 
 
-def judged(folder: Path, mels: Array, samples: Samples) -> dict[str, Array]:
-    """What the makers' own code makes of windows, and of a recording."""
+def makers_results(folder: Path, mels: Array, samples: Samples) -> dict[str, Array]:
     if not JUDGE_PYTHON:
         pytest.skip("KANI_JUDGE_PYTHON names no python with Resemblyzer")
     if subprocess.run([JUDGE_PYTHON, "-c", "import resemblyzer"], capture_output=True).returncode:
@@ -102,32 +109,30 @@ def judged(folder: Path, mels: Array, samples: Samples) -> dict[str, Array]:
         return {name: found[name] for name in found.files}
 
 
-@pytest.mark.slow
-async def test_the_numbers_are_the_makers(engine: KokoroEngine, tmp_path: Path) -> None:
-    """Of the same windows, and of the whole recording but for where silences are cut out."""
-    samples = np.concatenate([await spoken(engine, text, "em_alex") for text in TEXTS])
+@pytest.mark.heard
+async def test_numbers_equal_resemblyzers(spoken: Speak, tmp_path: Path) -> None:
+    """For the same windows, and for the whole recording except where silences are cut out."""
+    samples = np.concatenate([await spoken(text, "em_alex") for text in TEXTS])
     samples *= 10 ** (-30 / 20) / np.sqrt(np.mean(np.square(samples)))
     mels, _ = mel_windows(samples)
-    theirs = await asyncio.to_thread(judged, tmp_path, mels, samples)
+    theirs = await asyncio.to_thread(makers_results, tmp_path, mels, samples)
     np.testing.assert_allclose(mel_power(samples), theirs["mel"], rtol=1e-3, atol=1e-6 * theirs["mel"].max())
     assert (encoder().embed_mels(mels) * theirs["windows"]).sum(axis=1).min() >= 0.9999
     assert encoder().embed(samples) @ theirs["whole"] >= 0.995
 
 
-@pytest.mark.slow
-async def test_a_speaker_is_told_from_others_whatever_is_said(engine: KokoroEngine) -> None:
-    """Another sentence of the same voice is nearer than the same sentence of another voice."""
-    first, again = [encoder().embed(await spoken(engine, text, "ef_dora")) for text in TEXTS]
-    other = encoder().embed(await spoken(engine, TEXTS[0], "em_santa"))
+@pytest.mark.heard
+async def test_speaker_is_nearer_to_itself_than_to_others(spoken: Speak) -> None:
+    first, again = [encoder().embed(await spoken(text, "ef_dora")) for text in TEXTS]
+    other = encoder().embed(await spoken(TEXTS[0], "em_santa"))
     assert first @ again > 0.85
     assert first @ other < 0.7
     assert np.linalg.norm(first) == pytest.approx(1, abs=1e-5)
     assert first.min() >= 0
 
 
-async def test_windows_say_where_they_are_in_the_recording(engine: KokoroEngine) -> None:
-    """Silence before, between and behind is no part of the speech: windows lie around it."""
-    one, other = [await spoken(engine, TEXTS[1], voice) for voice in ("ef_dora", "em_santa")]
+async def test_windows_lie_around_the_speech(spoken: Speak) -> None:
+    one, other = [await spoken(TEXTS[1], voice) for voice in ("ef_dora", "em_santa")]
     silence = np.zeros(2 * SAMPLE_RATE, np.float32)
     samples = np.concatenate([silence, one, silence, other, silence])
     windows = encoder().embed_windows(samples)
@@ -137,29 +142,26 @@ async def test_windows_say_where_they_are_in_the_recording(engine: KokoroEngine)
     assert end[-1] == pytest.approx((len(samples) - len(silence)) / SAMPLE_RATE, abs=0.5)
     assert np.all(np.diff(begin) > 0)
     assert np.all(end - begin >= WINDOW_S - 0.5)
-    # Who speaks where: the first windows are one's, the last the other's.
+    # The first windows are of one speaker, the last of the other.
     assert windows.embeddings[0] @ encoder().embed(one) > windows.embeddings[0] @ encoder().embed(other)
     assert windows.embeddings[-1] @ encoder().embed(other) > windows.embeddings[-1] @ encoder().embed(one)
 
 
-async def test_loudness_is_no_part_of_a_speaker(engine: KokoroEngine) -> None:
-    """Loud or quiet, a recording is heard as one of -30 dB full scale."""
-    samples = await spoken(engine, TEXTS[0], "ef_dora")
+async def test_loudness_does_not_change_the_speaker(spoken: Speak) -> None:
+    samples = await spoken(TEXTS[0], "ef_dora")
     own = encoder().embed(samples)
     assert own @ encoder().embed(samples / 30) > 0.9999
     assert own @ encoder().embed(samples * 3) > 0.9999
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.02, 1.0])
-def test_silence_is_nobodys(seconds: float) -> None:
-    """Nor is nothing at all, or less than a frame."""
+def test_silence_has_no_embedding(seconds: float) -> None:
     with pytest.raises(ValueError, match="no speech"):
         encoder().embed(np.zeros(round(seconds * SAMPLE_RATE), np.float32))
 
 
-async def test_a_short_recording_is_one_window(engine: KokoroEngine) -> None:
-    """Half a second, with silence behind it: it still is somebody."""
-    samples = (await spoken(engine, TEXTS[0], "ef_dora"))[: SAMPLE_RATE // 2]
+async def test_short_recording_is_one_window(spoken: Speak) -> None:
+    samples = (await spoken(TEXTS[0], "ef_dora"))[: SAMPLE_RATE // 2]
     windows = encoder().embed_windows(samples)
     assert len(windows.embeddings) == 1
     assert windows.spans_s[0, 1] <= 0.5

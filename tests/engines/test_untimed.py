@@ -1,4 +1,4 @@
-"""An engine that tells no times, in the server's own surroundings: Kokoro, its times hidden."""
+"""Forced alignment of an engine without word times, within the service: Kokoro, its times hidden."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from engines.espeak.reference_voice import EspeakReferenceVoice
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
+from engines.settings import KokoroSettings
 from speech.engine import EngineInfo
 from speech.observer import Observer
 from speech.request import Limits
@@ -22,30 +23,25 @@ TEXT = "La abuela, que estaba sentada junto al fuego, contaba un cuento muy anti
 
 
 class UntimedKokoro(KokoroEngine):
-    """Speaks as Kokoro does, and keeps to itself when; ``told`` is what it would have said."""
+    """Kokoro without its spans; ``hidden`` holds them."""
 
-    told: list[Span]
+    hidden: list[Span]
 
     @property
     def info(self) -> EngineInfo:
-        """Facts, as those of an engine without times."""
         return replace(super().info, times_words=False, accepts_partial_text=False)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """Speak."""
-        self.told = []
+        self.hidden = []
         async for chunk in super().synthesize(segment):
-            self.told += chunk.spans
+            self.hidden += chunk.spans
             yield replace(chunk, spans=())
 
 
 class Estimates(Observer):
-    """Counts segments whose words were not found."""
-
     count = 0
 
     def timing_estimated(self, protocol: str, engine: str) -> None:
-        """One more."""
         self.count += 1
 
 
@@ -53,7 +49,6 @@ class Estimates(Observer):
 async def service(
     cache: Path, tmp_path: Path
 ) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
-    """A service over that engine."""
     engine = UntimedKokoro(KokoroSettings(models_dir=None, cache_dir=cache, decoder="onnx"))
     estimates = Estimates()
     service = SpeechService(
@@ -71,7 +66,6 @@ async def service(
 
 
 async def spoken(service: SpeechService, **request: object) -> tuple[list[SpeechChunk], bool]:
-    """The chunks of the text, and whether it was cut short."""
     chosen = SpeechRequest(language="es", **request)  # type: ignore[arg-type]
     async with service.open(chosen, protocol="test") as session:
         session.feed(TEXT)
@@ -80,12 +74,12 @@ async def spoken(service: SpeechService, **request: object) -> tuple[list[Speech
 
 
 @pytest.mark.parametrize(
-    "speed", [1.0, *(pytest.param(speed, marks=pytest.mark.slow) for speed in (0.8, 1.6))]
+    "speed", [1.0, *(pytest.param(speed, marks=pytest.mark.heard) for speed in (0.8, 1.6))]
 )
-async def test_words_are_found_in_the_speech(
+async def test_alignment_finds_the_words(
     service: tuple[SpeechService, UntimedKokoro, Estimates], speed: float
 ) -> None:
-    """Each word of the second sentence begins where the engine knows that it does; nothing is estimated."""
+    """Each word of the second sentence begins at the engine's own time; nothing is estimated."""
     core, engine, estimates = service
     chunks, _ = await spoken(core, speed=speed)
     spans = [span for chunk in chunks for span in chunk.spans]
@@ -95,27 +89,26 @@ async def test_words_are_found_in_the_speech(
     assert [TEXT[span.start : span.end] for span in found] == ["Nadie", "la", "interrumpía"]
     since = np.array([span.start_s - found[0].start_s for span in found])
     factor = speed / min(max(speed, engine.info.speed_range[0]), engine.info.speed_range[1])
-    truth = np.array([(span.start_s - engine.told[-3].start_s) / factor for span in engine.told[-3:]])
+    truth = np.array([(span.start_s - engine.hidden[-3].start_s) / factor for span in engine.hidden[-3:]])
     assert since == pytest.approx(truth, abs=0.09)
     assert estimates.count == 0 and all(len(span.character_starts) == span.end - span.start for span in found)
 
 
-@pytest.mark.slow
-async def test_words_of_speech_that_is_cut_are_those_that_were_said(
+@pytest.mark.heard
+async def test_words_of_truncated_speech_keep_their_times(
     service: tuple[SpeechService, UntimedKokoro, Estimates],
 ) -> None:
-    """At max_tokens what was said keeps its times, to the last whole word."""
     core, _, estimates = service
     whole, _ = await spoken(core)
     cut, truncated = await spoken(core, max_tokens=100)
     assert truncated and estimates.count == 0
     first = TEXT.index(".") + 1
-    told = [
+    timed = [
         [span for chunk in chunks for span in chunk.spans if span.character_starts and span.start < first]
         for chunks in (whole, cut)
     ]
-    said = [span for span in told[0] if span.end_s < 1.7]
+    said = [span for span in timed[0] if span.end_s < 1.7]
     assert len(said) >= 4
-    for full, short in zip(said, told[1], strict=False):
+    for full, short in zip(said, timed[1], strict=False):
         assert (full.start, full.end) == (short.start, short.end)
         assert full.start_s == pytest.approx(short.start_s, abs=0.08)

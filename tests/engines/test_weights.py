@@ -1,4 +1,4 @@
-"""Where model files come from."""
+"""Model files: where they are looked for, verified, fetched and kept."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ class Publisher(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the file is."""
         return f"http://127.0.0.1:{self.server_address[1]}/model.onnx"
 
 
@@ -67,7 +66,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def publisher() -> Iterator[Publisher]:
-    """A publisher at work."""
     with Publisher() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -78,7 +76,6 @@ def publisher() -> Iterator[Publisher]:
 
 @pytest.fixture
 def published(publisher: Publisher) -> WeightFile:
-    """The file, as the publisher's address has it."""
     return _weight(url=publisher.url)
 
 
@@ -90,7 +87,6 @@ def _weight(
 
 
 def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path) -> bytes:
-    """Load with leave to fetch."""
     return weights.load(weight, models_dir=models_dir, cache_dir=cache_dir, may_fetch=True)
 
 
@@ -111,14 +107,12 @@ HALVES = (("weights_half_a", "part.bin"), ("weights_half_b", "part.bin"))
 
 @pytest.mark.parametrize("weight", [weights.KOKORO, *weights.WHISPER_BASE], ids=lambda weight: weight.name)
 def test_installed_packages_hold_the_model_files(weight: WeightFile, tmp_path: Path) -> None:
-    """The pinned packages give every file of the table, whole, and nothing is written."""
     content = weights.load(weight, models_dir=None, cache_dir=tmp_path / "cache")
     assert len(content) == weight.size
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_users_folder_comes_first(package: Path, tmp_path: Path) -> None:
-    """A good file in the user's folder is used though a broken one is installed."""
+def test_users_folder_comes_first(package: Path, tmp_path: Path) -> None:
     (package / "weights_half_b" / "part.bin").write_bytes(b"broken")
     (tmp_path / "models" / "family").mkdir(parents=True)
     (tmp_path / "models" / "family" / "model.onnx").write_bytes(CONTENT)
@@ -127,21 +121,18 @@ def test_the_users_folder_comes_first(package: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", [CONTENT[:-1], CONTENT[:-1] + b"x"], ids=["short", "changed"])
-def test_a_broken_file_of_the_users_is_named(broken: bytes, package: Path, tmp_path: Path) -> None:
-    """A file in the user's folder that is not the right one is an error, not passed over."""
+def test_broken_file_of_the_user_is_an_error(broken: bytes, package: Path, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(broken)
     weight = _weight(parts=HALVES, name="model.onnx")
     with pytest.raises(EngineUnavailable, match=r"model\.onnx in the models folder"):
         load(weight, models_dir=tmp_path, cache_dir=tmp_path / "cache")
 
 
-def test_parts_are_put_together_in_order(package: Path, tmp_path: Path) -> None:
-    """A file that lies in several packages is their parts in the order of the table."""
+def test_parts_are_joined_in_order(package: Path, tmp_path: Path) -> None:
     assert load(_weight(parts=HALVES), models_dir=None, cache_dir=tmp_path) == CONTENT
 
 
-def test_a_broken_package_is_never_used(package: Path, published: WeightFile, tmp_path: Path) -> None:
-    """An installed part that was changed is passed over, and the makers' file is fetched."""
+def test_broken_package_is_replaced_by_a_fetch(package: Path, published: WeightFile, tmp_path: Path) -> None:
     (package / "weights_half_a" / "part.bin").write_bytes(b"x" * 1000)
     weight = _weight(parts=HALVES, url=published.url)
     assert load(weight, models_dir=None, cache_dir=tmp_path) == CONTENT
@@ -152,7 +143,7 @@ def test_a_broken_package_is_never_used(package: Path, published: WeightFile, tm
 def test_nothing_is_fetched_unasked(
     publisher: Publisher, published: WeightFile, tmp_path: Path, cached: bytes | None
 ) -> None:
-    """Without leave nothing is sent anywhere; the message names size, licence and both cures."""
+    """The message names size, licence and both cures."""
     if cached is not None:
         (tmp_path / "family").mkdir()
         (tmp_path / "family" / "model.onnx").write_bytes(cached)
@@ -164,17 +155,15 @@ def test_nothing_is_fetched_unasked(
     assert publisher.ranges == []
 
 
-def test_a_fetch_says_what_it_fetches(
+def test_fetch_logs_name_size_licence_and_address(
     published: WeightFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Name, size, licence and address are in the log before the first byte is there."""
-    with caplog.at_level("INFO", "weights"):
+    with caplog.at_level("INFO", "engines.weights"):
         load(published, models_dir=None, cache_dir=tmp_path)
     assert f"fetching family/model.onnx (1 MB, MIT, from {published.url})" in caplog.text
 
 
-def test_a_fetched_file_is_kept(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
-    """What was fetched once is taken from the cache, and no scrap is left beside it."""
+def test_fetched_file_is_kept(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
     weights.fetch([published], models_dir=None, cache_dir=tmp_path)
     publisher.status = 500
     assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
@@ -183,36 +172,27 @@ def test_a_fetched_file_is_kept(publisher: Publisher, published: WeightFile, tmp
     assert left == {"model.onnx"}
 
 
-def test_a_broken_cached_file_is_fetched_again(published: WeightFile, tmp_path: Path) -> None:
-    """A file in the cache that fails its checksum is replaced by a good one."""
+def test_broken_cached_file_is_fetched_again(published: WeightFile, tmp_path: Path) -> None:
     (tmp_path / "family").mkdir()
     (tmp_path / "family" / "model.onnx").write_bytes(b"?" * len(CONTENT))
     assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
     assert (tmp_path / "family" / "model.onnx").read_bytes() == CONTENT
 
 
-def test_a_wrong_file_of_the_makers_is_never_kept(
-    publisher: Publisher, published: WeightFile, tmp_path: Path
+@pytest.mark.parametrize("content", [CONTENT[::-1], CONTENT * 4], ids=["changed", "longer"])
+def test_wrong_published_file_is_never_kept(
+    publisher: Publisher, published: WeightFile, tmp_path: Path, content: bytes
 ) -> None:
-    """A published file that is not the known one is refused, and the next start begins anew."""
-    publisher.content = CONTENT[::-1]
+    publisher.content = content
     with pytest.raises(EngineUnavailable, match=r"fails its SHA-256.*pip install some-model==1\.0"):
         load(published, models_dir=None, cache_dir=tmp_path)
     assert not list((tmp_path / "family").glob("model.onnx*l"))
     assert not (tmp_path / "family" / "model.onnx").exists()
 
 
-def test_an_endless_answer_is_cut_off(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
-    """A published file that is too long is refused like any other wrong one."""
-    publisher.content = CONTENT * 4
-    with pytest.raises(EngineUnavailable, match="fails its SHA-256"):
-        load(published, models_dir=None, cache_dir=tmp_path)
-
-
-def test_an_interrupted_download_goes_on(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
-    """A connection that breaks leaves what came; the next start asks for the rest only."""
+def test_interrupted_download_is_resumed(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
     publisher.breaks_after = 300_000
-    with pytest.raises(EngineUnavailable, match="goes on where it stopped"):
+    with pytest.raises(EngineUnavailable, match="resume the download"):
         load(published, models_dir=None, cache_dir=tmp_path)
     have = (tmp_path / "family" / "model.onnx.partial").stat().st_size
     assert 0 < have <= 300_000
@@ -221,37 +201,34 @@ def test_an_interrupted_download_goes_on(publisher: Publisher, published: Weight
     assert publisher.ranges == [None, f"bytes={have}-"]
 
 
-def test_a_server_without_ranges_gives_it_whole(
-    publisher: Publisher, published: WeightFile, tmp_path: Path
+@pytest.mark.parametrize(
+    ("partial", "knows_ranges", "ranges"),
+    [(CONTENT[:5000], False, ["bytes=5000-"]), (b"?" * 5000, True, ["bytes=5000-", None])],
+    ids=["server without ranges", "broken part"],
+)
+def test_download_that_cannot_be_resumed_is_restarted(
+    publisher: Publisher,
+    published: WeightFile,
+    tmp_path: Path,
+    partial: bytes,
+    knows_ranges: bool,
+    ranges: list[str | None],
 ) -> None:
-    """Where the server ignores the range, the file is taken from its start."""
-    publisher.knows_ranges = False
+    publisher.knows_ranges = knows_ranges
     (tmp_path / "family").mkdir()
-    (tmp_path / "family" / "model.onnx.partial").write_bytes(CONTENT[:5000])
+    (tmp_path / "family" / "model.onnx.partial").write_bytes(partial)
     assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
-    assert len(publisher.ranges) == 1
+    assert publisher.ranges == ranges
 
 
-def test_a_broken_first_half_is_fetched_anew(
-    publisher: Publisher, published: WeightFile, tmp_path: Path
-) -> None:
-    """When what an earlier try left was broken, everything is fetched once more."""
-    (tmp_path / "family").mkdir()
-    (tmp_path / "family" / "model.onnx.partial").write_bytes(b"?" * 5000)
-    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
-    assert publisher.ranges == ["bytes=5000-", None]
-
-
-def test_two_starts_fetch_once(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
-    """A second start that comes meanwhile waits for the first one's download."""
+def test_concurrent_starts_fetch_once(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(load, published, models_dir=None, cache_dir=tmp_path) for _ in range(4)]
         assert all(job.result() == CONTENT for job in jobs)
     assert publisher.ranges == [None]
 
 
-def test_offline_is_one_sentence_with_the_cure(tmp_path: Path) -> None:
-    """Without a network the error says what is missing and what to do, in one line."""
+def test_missing_network_is_one_sentence_with_the_cure(tmp_path: Path) -> None:
     with Publisher() as closed:
         url = closed.url
     with pytest.raises(EngineUnavailable) as caught:
@@ -263,23 +240,20 @@ def test_offline_is_one_sentence_with_the_cure(tmp_path: Path) -> None:
     assert str(tmp_path) not in message
 
 
-def test_a_refusing_server_is_named_by_its_status(
+def test_http_error_is_named_by_its_status(
     publisher: Publisher, published: WeightFile, tmp_path: Path
 ) -> None:
-    """An HTTP error is told with its status."""
     publisher.status = 403
     with pytest.raises(EngineUnavailable, match="the server answered 403"):
         load(published, models_dir=None, cache_dir=tmp_path)
 
 
-def test_a_file_that_nobody_publishes_comes_by_pip(tmp_path: Path) -> None:
-    """Where there is no address, the error names the package."""
+def test_unpublished_file_names_its_package(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match=r"model\.onnx is not here: pip install some-model==1\.0"):
         load(_weight(), models_dir=None, cache_dir=tmp_path)
 
 
-def test_a_cache_that_cannot_be_written(published: WeightFile, tmp_path: Path) -> None:
-    """A cache folder that cannot be is named with the setting that moves it."""
+def test_unwritable_cache_names_its_setting(published: WeightFile, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EngineUnavailable, match=r"cache folder cannot be written .*KANI_CACHE_DIR"):
         load(published, models_dir=None, cache_dir=tmp_path / "file")
@@ -298,7 +272,6 @@ def test_progress_is_shown_on_a_terminal_only(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fetch draws a progress bar with the file's name on a terminal, and nothing elsewhere."""
     monkeypatch.setattr(sys, "stderr", stream())
     load(published, models_dir=None, cache_dir=tmp_path)
     assert ("family/model.onnx" in sys.stderr.getvalue()) is shown

@@ -1,4 +1,4 @@
-"""What clients send: the parsers of every protocol."""
+"""Cases of the parsers of every protocol's messages."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from protocols.voxcpm import messages as voxcpm
 from protocols.voxcpm.params import read_params
 from speech.errors import InvalidRequest, SpeechError
 from speech.types import Embedding
+from tests.fuzzing.case import Case, as_json, as_json_bytes
 from tests.fuzzing.mutator import Mutator
-from tests.fuzzing.row import Row, as_json, as_json_bytes
 
 TEXT = "Hola, ¿qué tal? Son las 10:30. 你好 \U0001f600"
 CONFIG = {
@@ -83,7 +83,7 @@ BOUNDARY = "b0undary"
 
 
 def packed(mutator: Mutator, sample: Any) -> bytes:
-    """MessagePack, whose values or whose bytes are wrong."""
+    """MessagePack with wrong values or wrong bytes."""
     try:
         packed = msgspec.msgpack.encode(mutator.object(sample))
     except (UnicodeEncodeError, OverflowError):
@@ -161,7 +161,7 @@ def _read_heard(message: bytes) -> None:
 
 
 def _payload(mutator: Mutator, sample: bytes) -> np.ndarray:
-    """Numbers of a voice whose container is wrong, though its digest may be right."""
+    """Numbers of a voice with a wrong container, though its digest may be right."""
     content = mutator.bytes(sample)[: voice_payload._BYTES - voice_payload._HEAD.size]
     digest = voice_payload._digest(content) if mutator.sometimes() else bytes(16)
     head = voice_payload._HEAD.pack(voice_payload.MAGIC, voice_payload.VERSION, len(content), digest)
@@ -184,8 +184,8 @@ def _read_token(body: bytes) -> None:
     wanted.claims()
 
 
-def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
-    """All of them; service: whose voices and languages the addresses name."""
+def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
+    """All cases of this file; service: resolves the voices and languages of addresses."""
     audio = {"type": "Audio", "pcm": [0.0, 0.5, -0.25] * 20}
     pages = {"type": "OggOpus", "data": list(b"OggS" + struct.pack("<BBqIIIB", 0, 2, 0, 1, 0, 0, 0))}
     speak = [{"type": "Text", "text": TEXT}, {"type": "Eos"}]
@@ -219,91 +219,91 @@ def rows(service: Any, loop: asyncio.AbstractEventLoop) -> list[Row]:
         await (await voices_api.read_form(request)).close()
 
     return [
-        Row(
+        Case(
             "kani message",
             (SPEAK, {"type": "ping", "data": {}}),
             as_json,
             _read_kani,
             (kani.BadMessage, SpeechError),
         ),
-        Row(
+        Case(
             "kani body",
             (SPEAK["data"],),
             as_json_bytes,
             lambda body: _asked(kani.read_body(body)),
             (kani.BadMessage, SpeechError),
         ),
-        Row("voxcpm message", (VOXCPM,), as_json, _read_voxcpm, (voxcpm.BadMessage,)),
-        Row("kyutai to speak", (*speak, voice), packed, kyutai.read_speech_message, (kyutai.BadMessage,)),
-        Row(
+        Case("voxcpm message", (VOXCPM,), as_json, _read_voxcpm, (voxcpm.BadMessage,)),
+        Case("kyutai to speak", (*speak, voice), packed, kyutai.read_speech_message, (kyutai.BadMessage,)),
+        Case(
             "kyutai to hear",
             (audio, pages, {"type": "Marker", "id": 1}),
             packed,
             _read_heard,
             (kyutai.BadMessage,),
         ),
-        Row(
+        Case(
             "kyutai query",
             (speak_query,),
             _query,
             lambda query: kyutai_query.read_speech_query(query, service),
             (kyutai_query.BadQuery,),
         ),
-        Row(
+        Case(
             "kyutai body",
             ({"text": TEXT, "voice": "es"},),
             as_json_bytes,
             lambda body: http_out._read(body, http_out.StreamedBody),
             (kyutai.BadMessage,),
         ),
-        Row("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
-        Row(
+        Case("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
+        Case(
             "elevenlabs body",
             (ELEVENLABS,),
             as_json_bytes,
             lambda body: elevenlabs_body.parse_body(body, 40_000).speech_request(None, ("es",)),
             (Unprocessable, SpeechError),
         ),
-        Row(
+        Case(
             "elevenlabs message",
             (CONTEXT,),
             as_json,
             elevenlabs_ws.parse_message,
-            (elevenlabs_ws.ProtocolError, SpeechError),
+            (elevenlabs_ws.BadMessage, SpeechError),
         ),
-        Row(
+        Case(
             "elevenlabs query",
             (elevenlabs_query,),
             _query,
             lambda query: parse_query(query, service),
             (SpeechError,),
         ),
-        Row(
+        Case(
             "elevenlabs form",
             (form,),
             _posted,
             posted,
             (Unprocessable, FieldTooLarge, InvalidRequest, HTTPException),
         ),
-        Row(
+        Case(
             "voices form",
             (form,),
             _posted,
             lambda request: loop.run_until_complete(kept(request)),
             (voices_api.VoiceRequestError,),
         ),
-        Row(
+        Case(
             "relay message",
             ({"action": "start_tts", "text": TEXT},),
             as_json,
             relay.parse_command,
             (relay.BadMessage,),
         ),
-        Row(
+        Case(
             "accept-language",
             ("es-419,es;q=0.9,en-GB;q=0.8,*;q=0.1",),
             Mutator.text,
             lambda header: client_languages.accept_languages({"accept-language": header}),
         ),
-        Row("livekit token", (TOKEN,), as_json_bytes, _read_token, (livekit_tokens.TokenRequestError,)),
+        Case("livekit token", (TOKEN,), as_json_bytes, _read_token, (livekit_tokens.TokenRequestError,)),
     ]

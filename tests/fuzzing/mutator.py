@@ -94,7 +94,6 @@ class Mutator:
         return [sample[at:end] for at, end in zip([0, *cuts], [*cuts, len(sample)], strict=True)]
 
     def sometimes(self) -> bool:
-        """True every other time."""
         return self._random.random() < 0.5
 
     def _span(self, length: int) -> tuple[int, int]:
@@ -102,7 +101,6 @@ class Mutator:
         return at, min(length, at + self._random.choice((0, 1, 1, 2, 4, 16, 200)))
 
     def _place(self, whole: list[Any]) -> tuple[Any, Any]:
-        """A list or an object in ``whole``, and an index or a key in it."""
         places: list[tuple[Any, Any]] = [(whole, 0)]
         for holder, key in places:
             inner = holder[key]

@@ -1,4 +1,4 @@
-"""Wrong messages to a live server: it goes on, and a client beside them is not disturbed."""
+"""Wrong messages to a live server, which serves another client undisturbed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fuzzing.messages import CONTEXT, SPEAK, TEXT, VOXCPM, packed
 from tests.fuzzing.mutator import Mutator
 
 INPUTS = 200
-"""Messages to each door."""
+"""Messages to each path."""
 
 PER_CONNECTION = 40
 
@@ -26,7 +26,7 @@ KEY = "public_token"
 
 Make = Callable[[Mutator], str | bytes]
 
-DOORS: dict[str, Make] = {
+PATHS: dict[str, Make] = {
     "/": lambda mutator: mutator.json(SPEAK),
     "/tts": lambda mutator: mutator.json(VOXCPM),
     "/stream_tts": lambda mutator: mutator.json({"type": "speak", "text": TEXT}),
@@ -40,7 +40,6 @@ DOORS: dict[str, Make] = {
 
 
 async def spoken(server: ServerProcess) -> Any:
-    """The audio of one sentence, in base64."""
     request = {"text": "Son las diez y media de la mañana.", "config": {"voice_id": "espeak:es"}}
     async with connect(f"{server.url}/", max_size=None) as socket:
         await socket.send(json.dumps({"type": "tts_request", "data": request}))
@@ -48,14 +47,13 @@ async def spoken(server: ServerProcess) -> Any:
 
 
 async def read_all(socket: ClientConnection) -> None:
-    """Read until the server closes."""
     with suppress(ConnectionClosed):
         async for _ in socket:
             pass
 
 
 async def attack(server: ServerProcess, path: str, make: Make) -> None:
-    """Send wrong messages, and leave."""
+    """Send wrong messages, and leave, every other time without a goodbye."""
     mutator = Mutator(path)
     sent = 0
     while sent < INPUTS:
@@ -69,20 +67,20 @@ async def attack(server: ServerProcess, path: str, make: Make) -> None:
                         message = message.encode("utf-8", "replace").decode()
                     await socket.send(message)
                     sent += 1
-                # Half of them without a goodbye; answers to what they sent are on their way to both.
+                # Answers are under way to both kinds of clients.
                 if sent // PER_CONNECTION % 2:
                     socket.transport.abort()
                 await socket.close()
                 await reading
 
 
-@pytest.mark.slow
-async def test_wrong_messages_disturb_nobody_else(start_server: StartServer) -> None:
-    """While every door is attacked each sentence is the same, and no traceback is in the log."""
+@pytest.mark.heard
+async def test_wrong_messages_disturb_no_other_client(start_server: StartServer) -> None:
+    """While every path is attacked each sentence is the same, and no traceback is in the log."""
     server = start_server("--engine", "espeak", KANI_API_KEYS=KEY)
     alone = await spoken(server)
     async with asyncio.TaskGroup() as group:
-        attacks = [group.create_task(attack(server, path, make)) for path, make in DOORS.items()]
+        attacks = [group.create_task(attack(server, path, make)) for path, make in PATHS.items()]
         while not all(task.done() for task in attacks):
             assert await spoken(server) == alone
     assert await spoken(server) == alone

@@ -1,7 +1,4 @@
-"""The judge of intelligibility: what whisper-base hears, and how many words of it are wrong.
-
-``from tests.judges.judge import hear, word_error_rate``.
-"""
+"""Intelligibility: word error rates of whisper-base."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ def whisper() -> WhisperModel:
 
 
 def hear(samples: Samples, sample_rate: int, language: str) -> str:
-    """What is said in ``samples`` (mono, hertz), in the language of a BCP 47 tag."""
+    """Transcribe ``samples`` (mono, hertz) in the language of a BCP 47 tag."""
     audio = soxr.resample(np.asarray(samples, np.float32), sample_rate, WHISPER_RATE)
     segments, _ = whisper().transcribe(
         audio, language=language.partition("-")[0], beam_size=5, condition_on_previous_text=False
@@ -56,7 +53,7 @@ def hear(samples: Samples, sample_rate: int, language: str) -> str:
 
 
 def words_of(text: str, language: str) -> list[str]:
-    """``text`` as it is compared: small letters, no punctuation, small numbers as words."""
+    """Normalise ``text`` for comparison: lower case, no punctuation, small numbers as words."""
     names = _NUMBERS[language.partition("-")[0]].split()
     text = unicodedata.normalize("NFC", text).lower().replace("’", "'")
     words = re.findall(r"\w+(?:['-]\w+)*", text)
@@ -65,7 +62,7 @@ def words_of(text: str, language: str) -> list[str]:
 
 
 def wrong_words(reference: str, heard: str, language: str) -> tuple[int, int]:
-    """How many words were inserted, left out or changed, and how many words there were to say."""
+    """Number of inserted, deleted or substituted words, and number of reference words."""
     said, got = words_of(reference, language), words_of(heard, language)
     row = list(range(len(got) + 1))
     for at, word in enumerate(said, 1):
@@ -77,6 +74,6 @@ def wrong_words(reference: str, heard: str, language: str) -> tuple[int, int]:
 
 
 def word_error_rate(reference: str, heard: str, language: str) -> float:
-    """Wrong words for each word of the reference: 0 is perfect."""
+    """Wrong words per reference word: 0 is perfect."""
     wrong, words = wrong_words(reference, heard, language)
     return wrong / words

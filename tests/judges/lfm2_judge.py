@@ -1,4 +1,4 @@
-"""What a checkpoint says by transformers' own network: the judge of the language model's tests."""
+"""Reference of the language model's tests: a checkpoint in transformers' own network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The makers' own code for KaniTTS-2, where it is at hand: what it says and hears."""
+"""Runs the makers' own KaniTTS-2 code, where it is installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ needs_makers = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be said: a prompt without its last two tokens, by whom, how many frames at most."""
+    """An utterance: a prompt without its last two tokens, a speaker, and the maximum of frames."""
 
     prompt: Sequence[int]
     speaker: Sequence[float]
@@ -34,7 +34,7 @@ class Asked:
 
 
 def said(checkpoint: Path, asked: Sequence[Asked], scratch: Path) -> list[list[list[int]]]:
-    """The frames of each, with the end's behind them where it comes to an end."""
+    """Frames of each utterance, with the end's frame if it ends."""
     (scratch / "asked.json").write_text(json.dumps([asdict(one) for one in asked]), "utf-8")
     _run("say", checkpoint, scratch / "asked.json", scratch / "said.json")
     codes = json.loads((scratch / "said.json").read_text("utf-8"))
@@ -42,7 +42,7 @@ def said(checkpoint: Path, asked: Sequence[Asked], scratch: Path) -> list[list[l
 
 
 def heard(embedder: Path, samples: npt.NDArray[np.float32], scratch: Path) -> npt.NDArray[np.float32]:
-    """The embedding of samples at 16 kHz."""
+    """Embedding of samples at 16 kHz."""
     np.save(scratch / "samples.npy", samples)
     _run("embed", embedder, scratch / "samples.npy", scratch / "embedding.npy")
     embedding: npt.NDArray[np.float32] = np.load(scratch / "embedding.npy")

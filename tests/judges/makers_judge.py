@@ -1,13 +1,4 @@
-"""What KaniTTS-2 says and hears by its makers' own code, PyPI kani-tts-2 0.0.5 on transformers 4.56.0.
-
-Run with a folder on PYTHONPATH into which tests/judges/requirements-kani-tts-2.txt was installed.
-
-``python makers_judge.py say CHECKPOINT ASKED.json SAID.json``. Asked: a list of {prompt, speaker, frames,
-penalty}, the prompt without start_of_ai and start_of_speech, the speaker 128 numbers or none. Said: for each
-a list of codes, four a frame, and 4032 where it ends.
-
-``python makers_judge.py embed EMBEDDER SAMPLES.npy EMBEDDING.npy``: float32 samples at 16 kHz.
-"""
+"""Frames and embeddings of the makers' own code, PyPI kani-tts-2 0.0.5 on transformers 4.56.0."""
 
 from __future__ import annotations
 
@@ -25,7 +16,7 @@ CODES = 4032
 
 
 def makers(module: str) -> object:
-    """A module of theirs, without their package's own imports, which want NeMo."""
+    """Import a makers' module without their package's own imports, which need NeMo."""
     package = importlib.util.find_spec("kani_tts")
     path = Path(package.submodule_search_locations[0], f"{module}.py")
     spec = importlib.util.spec_from_file_location(module, path)
@@ -35,7 +26,7 @@ def makers(module: str) -> object:
 
 
 class Legal:
-    """Leaves the tokens that may come next: the two that begin the answer, then codes in turn."""
+    """Masks all tokens but the legal next ones: the two that begin the answer, then codes in turn."""
 
     def __init__(self, prompt: int, audio_start: int) -> None:
         self._prompt, self._start = prompt, audio_start
@@ -55,7 +46,7 @@ class Legal:
 
 
 def say(folder: str, asked_file: str, said_file: str) -> None:
-    """Say all that is asked for, the likeliest legal token at a time."""
+    """Generate greedily all utterances."""
     audio_start = json.loads(Path(folder, "config.json").read_text("utf-8"))["audio_tokens_start"]
     model = makers("model").KaniTTS2ForCausalLM.from_pretrained(folder, torch_dtype=torch.float32).eval()
     # Where no frequencies were learnt, their loader leaves the speaker's projection as it was drawn.

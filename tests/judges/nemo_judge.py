@@ -1,8 +1,4 @@
-"""NeMo's own decode of codes, run by the python of an environment that has nemo_toolkit 3.0.0.
-
-``python nemo_judge.py ARCHIVE.nemo CODES.npy SAMPLES.npy``: codes int64 [streams, frames,
-codebooks] in, samples float32 [streams, samples] out.
-"""
+"""Decodes codes with NeMo, run by the Python of an environment with nemo_toolkit 3.0.0."""
 
 from __future__ import annotations
 

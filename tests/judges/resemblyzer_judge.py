@@ -1,9 +1,4 @@
-"""The makers' own encoder, by the python of an environment that has Resemblyzer.
-
-``python -P resemblyzer_judge.py IN.npz OUT.npz``: ``mels`` [n, 160, 40] and ``samples`` at 16 kHz in;
-``windows``, the embeddings of ``mels``, ``mel``, the makers' spectrogram of ``samples``, and ``whole``, their
-embedding of ``samples`` after their own voice detection, out.
-"""
+"""Embeddings of Resemblyzer, run by the Python of an environment that has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tiny random checkpoint and codec, and what is built of them, for the tests of the Kani model."""
+"""A tiny random checkpoint and codec for the tests of the Kani model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NewRunner = Callable[..., Runner]
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads, and far slower where another process spins."""
+    """Networks this small are slower on two threads, and far slower beside a busy process."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -40,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny checkpoint that ends its speech now and then, after some frames. Not to be written to."""
+    """A tiny checkpoint that ends its speech after some frames. Read-only."""
     folder = random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
     layout = Checkpoint(folder).layout(codebooks=4, codebook_size=4032)
     weights = load_file(folder / "model.safetensors")
@@ -52,24 +52,21 @@ def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint(checkpoint_folder: Path) -> Checkpoint:
-    """The same, opened."""
     return Checkpoint(checkpoint_folder)
 
 
 @pytest.fixture(scope="session")
 def layout(checkpoint: Checkpoint) -> TokenLayout:
-    """Its tokens."""
     return checkpoint.layout(codebooks=4, codebook_size=4032)
 
 
 @pytest.fixture(scope="session")
 def model(checkpoint: Checkpoint, layout: TokenLayout) -> LanguageModel:
-    """Its network in float32, with room for the longest prompt and speech and not one token more."""
+    """Its network in float32, with exactly enough room for the longest prompt and speech."""
     return load(checkpoint, layout, torch.float32)
 
 
 def load(checkpoint: Checkpoint, layout: TokenLayout, precision: torch.dtype) -> LanguageModel:
-    """A checkpoint's network."""
     with ExitStack() as stack:
         return LanguageModel(
             checkpoint.config,
@@ -97,7 +94,7 @@ def codec(tmp_path_factory: pytest.TempPathFactory) -> NanoCodec:
 
 @pytest.fixture(scope="session")
 def prompts(checkpoint: Checkpoint, layout: TokenLayout) -> list[Prompt]:
-    """Prompts of many lengths, the shortest and the longest that the tests' slots hold among them."""
+    """Prompts of many lengths, among them the shortest and the longest that fit the tests' slots."""
     texts = ["", "a", "Hola", "¿Qué?", "tres tristes tigres", "uno dos", "Buenos días a todos", "x" * 42]
     made = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in texts]
     assert max(map(len, made)) == LONGEST_PROMPT
@@ -106,7 +103,7 @@ def prompts(checkpoint: Checkpoint, layout: TokenLayout) -> list[Prompt]:
 
 @pytest.fixture(scope="session")
 def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
-    """Makes runners: ``new_runner(slots, kind=Runner)`` of the tiny model and codec."""
+    """Creates runners of the tiny model and codec: ``new_runner(slots, kind=Runner)``."""
 
     def make(slots: int, kind: type[Runner] = Runner) -> Runner:
         return kind(model, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
@@ -114,17 +111,24 @@ def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
     return make
 
 
-def join(runner: Runner, slot: int, prompt: Prompt, sampling: Sampling, piece: int = 1000) -> None:
-    """Read a prompt in pieces and let its stream run."""
-    prefill = runner.start_prefill([prompt])
+def admit(
+    runner: Runner,
+    slot: int,
+    prompt: Prompt,
+    sampling: Sampling,
+    piece: int = 1000,
+    speaker: tuple[float, ...] = (),
+) -> None:
+    """Prefill a prompt in pieces and admit it."""
+    prefill = runner.start_prefill([prompt], [speaker])
     while not prefill.done:
         runner.prefill_chunk(prefill, piece)
     runner.admit(slot, prefill, 0, sampling)
 
 
-def say(runner: Runner, prompt: Prompt, sampling: Sampling, frames: int) -> Frames:
-    """What a stream says alone, in slot 0, with the end's frame behind it where it comes to an end."""
-    join(runner, 0, prompt, sampling)
+def run_alone(runner: Runner, prompt: Prompt, sampling: Sampling, frames: int) -> Frames:
+    """Frames of a solo run in slot 0, with the end's frame if it ends."""
+    admit(runner, 0, prompt, sampling)
     said: Frames = []
     for _ in range(frames):
         said += runner.sample(1).tolist()

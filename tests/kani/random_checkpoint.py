@@ -1,7 +1,4 @@
-"""Kani checkpoints with random weights, in the files that the makers' have: tiny or of full size.
-
-They say nothing anybody would understand: they are for arithmetic and for timing.
-"""
+"""Kani checkpoints with random weights, tiny or of full size, in the makers' file format."""
 
 from __future__ import annotations
 
@@ -71,7 +68,7 @@ def random_checkpoint(
     return folder
 
 
-def random_second(
+def random_kani_tts_2(
     folder: Path, sizes: dict[str, object] = TINY, *, seed: int = 0, **settings: object
 ) -> Path:
     """Write a KaniTTS-2 checkpoint as ``random_checkpoint`` does, whose frames are 0.3 positions apart.
@@ -101,7 +98,7 @@ def random_second(
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte, with start_of_text in front, as LFM2's tokenizer has it."""
+    """A token per byte, with start_of_text in front, as LFM2's tokenizer has it."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     names = ["<|pad|>", "<|startoftext|>", "<|im_end|>", *letters]
     tokenizer = Tokenizer(models.BPE({name: number for number, name in enumerate(names)}, []))

@@ -1,4 +1,4 @@
-"""A speaker embedder with random weights, in the files that the makers' has; smaller, but for its rows."""
+"""A speaker embedder with random weights, in the makers' file format; smaller, except for its rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kani.speaker_encoder import _Head
 
 
 def random_embedder(folder: Path, *, outputs: int = 128, **sizes: object) -> Path:
-    """Write one into ``folder`` and return it. sizes: entries of its config."""
+    """Write an embedder into ``folder`` and return it. sizes: entries of its config."""
     small: dict[str, object] = {
         # The makers' head takes rows of 1024 and no others.
         "hidden_size": 1024,

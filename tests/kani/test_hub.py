@@ -1,4 +1,4 @@
-"""A model hub: asked only with leave, once for each model, and never for what is here already."""
+"""Downloads from a model hub: only if allowed, once per model, and never for cached files."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from kani.errors import CheckpointError
 from kani.hub import Hub as HubFiles
+from kani.tokens import CheckpointError
 
 
 def find(name: str, cache: Path, *, may_fetch: bool = True) -> Path:
-    """The folder of a model, by this cache."""
     return HubFiles(cache, may_fetch, lambda line: None).find(name)
 
 
 def find_codec(name: str, cache: Path) -> Path:
-    """The file of a codec, by this cache."""
     return HubFiles(cache, True, lambda line: None).find_codec(name)
 
 
 class Hub(ThreadingHTTPServer):
-    """A model hub on this machine: one repository, whose main branch moves when it is told to."""
+    """A local model hub with one repository whose main branch can move."""
 
     repository = "owner/name"
 
@@ -42,8 +40,7 @@ class _HubHandler(BaseHTTPRequestHandler):
     server: Hub
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_: object) -> None:
-        """Be quiet."""
+    def log_message(self, *_: object) -> None: ...
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -84,8 +81,8 @@ class _HubHandler(BaseHTTPRequestHandler):
 NO_HUB = "http://127.0.0.1:9"
 
 
-def ask(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """Have huggingface_hub ask this hub, as HF_ENDPOINT does at its start."""
+def use_hub(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Make huggingface_hub use this hub, as HF_ENDPOINT does at its start."""
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
     template = address + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -93,53 +90,52 @@ def ask(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub that huggingface_hub asks."""
     server = Hub({"config.json": b"config ", "a.safetensors": b"weights ", "pytorch_model.bin": b"pickle "})
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    ask(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+    use_hub(monkeypatch, f"http://127.0.0.1:{server.server_port}")
     yield server
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def test_a_folder_is_found_where_it_is(tmp_path: Path) -> None:
-    """A folder's path is not looked for on any hub."""
+def test_local_folder_is_used(tmp_path: Path) -> None:
     assert find(str(tmp_path), tmp_path / "cache") == tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["name", "a/b/c", "/nowhere/at/all", "a/b@c@d", "a/b@../c", "a b/c", "é/b"])
-def test_what_is_neither_folder_nor_name_is_refused(tmp_path: Path, name: str) -> None:
-    """The message says what would do."""
-    with pytest.raises(CheckpointError, match=r"neither .* nor the name of a model on a hub \(OWNER/NAME\)"):
-        find(name, tmp_path)
+NO_PATH = r"neither .* nor a model's name on a hub \(OWNER/NAME\)"
+NO_NAME = "is not a valid model name on a hub"
 
 
-@pytest.mark.parametrize("name", ["a/..", "-a/b", "a--b/c", "a/b.git", "a" * 100 + "/b"])
-def test_a_name_that_no_hub_has_is_refused(tmp_path: Path, name: str) -> None:
-    """Before anything is asked or written."""
-    with pytest.raises(CheckpointError, match="is no name that a model on a hub may have"):
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        *(
+            (name, NO_PATH)
+            for name in ("name", "a/b/c", "/nowhere/at/all", "a/b@c@d", "a/b@../c", "a b/c", "é/b")
+        ),
+        *((name, NO_NAME) for name in ("a/..", "-a/b", "a--b/c", "a/b.git", "a" * 100 + "/b")),
+    ],
+)
+def test_invalid_name_is_refused(tmp_path: Path, name: str, complaint: str) -> None:
+    with pytest.raises(CheckpointError, match=complaint):
         find(name, tmp_path)
     assert not (tmp_path / "revisions").exists()
 
 
 @pytest.mark.parametrize("name", ["owner/name", "owner/name@v1.0"])
-def test_without_a_network_the_message_says_what_to_do(
+def test_missing_network_is_reported_with_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """And nothing is kept that would be taken for the model later."""
-    ask(monkeypatch, NO_HUB)
+    use_hub(monkeypatch, NO_HUB)
     with pytest.raises(CheckpointError, match=f"{name} cannot be fetched .*; give a folder that holds it"):
         find(name, tmp_path)
     assert not (tmp_path / "revisions").exists()
 
 
-def test_what_was_heard_yesterday_is_heard_tomorrow(
-    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The commit of the first fetch is kept, though the hub's main branch moves, and without a network."""
+def test_first_revision_is_pinned(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     first = find("owner/name", tmp_path)
     assert first.name == "a" * 40
     assert (first / "config.json").read_bytes() == b"config " + b"a" * 40
@@ -147,21 +143,19 @@ def test_what_was_heard_yesterday_is_heard_tomorrow(
     hub.commit = "b" * 40
     assert find("owner/name", tmp_path) == first
     assert find("owner/name", tmp_path / "other").name == "b" * 40
-    ask(monkeypatch, NO_HUB)
+    use_hub(monkeypatch, NO_HUB)
     assert find("owner/name", tmp_path) == first
 
 
 @pytest.mark.parametrize("name", ["owner/name", "owner/name@" + "a" * 40, "owner/name@main"])
-def test_the_hub_is_asked_nothing_for_what_is_here(tmp_path: Path, hub: Hub, name: str) -> None:
-    """The second start sends nothing, and needs no leave to fetch."""
+def test_cached_model_needs_no_request(tmp_path: Path, hub: Hub, name: str) -> None:
     first = find(name, tmp_path)
     hub.asked.clear()
     assert find(name, tmp_path, may_fetch=False) == first
     assert hub.asked == []
 
 
-def test_nothing_is_fetched_without_leave(tmp_path: Path, hub: Hub) -> None:
-    """Without leave the hub is not asked, and the message names what is missing and the cure."""
+def test_no_fetch_sends_no_request(tmp_path: Path, hub: Hub) -> None:
     with pytest.raises(CheckpointError, match=r"owner/name is not here.*--no-fetch.*--fetch"):
         find("owner/name", tmp_path, may_fetch=False)
     assert hub.asked == []
@@ -176,10 +170,9 @@ def test_nothing_is_fetched_without_leave(tmp_path: Path, hub: Hub) -> None:
         (None, "not named"),
     ],
 )
-def test_a_fetch_says_size_licence_and_revision_first(
+def test_fetch_reports_size_licence_and_revision_first(
     tmp_path: Path, hub: Hub, card: dict[str, str] | None, licence: str
 ) -> None:
-    """Of the files that are taken, before any of them is asked for."""
     hub.card = card
     asked: list[list[str]] = []
     lines: list[str] = []
@@ -199,13 +192,12 @@ def test_a_fetch_says_size_licence_and_revision_first(
     [
         pytest.param(403, id="refused"),
         # huggingface_hub tries again for a minute.
-        pytest.param(200, id="cut off", marks=pytest.mark.slow),
+        pytest.param(200, id="cut off", marks=pytest.mark.heard),
     ],
 )
-def test_a_fetch_that_fails_goes_on_with_the_next(tmp_path: Path, hub: Hub, status: int) -> None:
-    """What came whole is kept, half a model is never taken for one, and the message says what to do."""
+def test_failed_fetch_is_resumed(tmp_path: Path, hub: Hub, status: int) -> None:
     hub.fails["a.safetensors"] = status
-    with pytest.raises(CheckpointError, match=r"owner/name cannot be fetched .*what came already is kept"):
+    with pytest.raises(CheckpointError, match=r"owner/name cannot be fetched .*completed downloads are kept"):
         find("owner/name", tmp_path)
     with pytest.raises(CheckpointError, match="is not here"):
         find("owner/name", tmp_path, may_fetch=False)
@@ -215,28 +207,24 @@ def test_a_fetch_that_fails_goes_on_with_the_next(tmp_path: Path, hub: Hub, stat
     assert not [path for path in hub.asked if path.endswith("config.json")]
 
 
-def test_a_named_revision_is_taken_and_not_kept(tmp_path: Path, hub: Hub) -> None:
-    """One request's @REVISION does not become everybody's."""
+def test_named_revision_is_not_pinned(tmp_path: Path, hub: Hub) -> None:
     assert find("owner/name@" + "b" * 40, tmp_path).name == "b" * 40
     assert find("owner/name", tmp_path).name == "a" * 40
 
 
-def test_pickles_are_not_even_fetched(tmp_path: Path, hub: Hub) -> None:
-    """Of a hub's repository only JSON and safetensors files are asked for."""
+def test_pickles_are_not_fetched(tmp_path: Path, hub: Hub) -> None:
     find("owner/name", tmp_path)
     assert not [path for path in hub.asked if path.endswith(".bin")]
 
 
-def test_a_repository_or_revision_that_is_not_there_is_named(tmp_path: Path, hub: Hub) -> None:
-    """The message holds the name that was asked for."""
+def test_missing_repository_or_revision_is_named(tmp_path: Path, hub: Hub) -> None:
     with pytest.raises(CheckpointError, match="owner/other"):
         find("owner/other", tmp_path)
     with pytest.raises(CheckpointError, match="owner/name@v9"):
         find("owner/name@v9", tmp_path)
 
 
-def test_a_codec_is_one_nemo_file(tmp_path: Path, hub: Hub) -> None:
-    """Given itself, alone in a folder, or from a hub; none or two are refused."""
+def test_codec_is_exactly_one_nemo_file(tmp_path: Path, hub: Hub) -> None:
     file = tmp_path / "codec.nemo"
     file.touch()
     assert find_codec(str(file), tmp_path) == find_codec(str(tmp_path), tmp_path) == file

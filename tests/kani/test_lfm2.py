@@ -1,4 +1,4 @@
-"""The language model is transformers' Lfm2ForCausalLM, however its tokens are read."""
+"""The language model matches transformers' Lfm2ForCausalLM, for any chunking of its tokens."""
 
 from __future__ import annotations
 
@@ -42,12 +42,11 @@ SHAPES: dict[str, dict[str, object]] = {
 
 
 def random_tokens(layout: TokenLayout, *shape: int, key: int = 0) -> Tensor:
-    """Any tokens of the vocabulary."""
     return torch.randint(0, layout.size, shape, generator=torch.Generator().manual_seed(key))
 
 
 def legal(layout: TokenLayout, logits: Tensor, codebook: int) -> Tensor:
-    """Those of transformers' logits that the model's head gives."""
+    """Transformers' logits of the tokens that the model's head covers."""
     start, end = layout.codebook_range(codebook)
     ends = [logits[..., layout.end_of_speech, None]] if codebook == 0 else []
     return torch.cat([logits[..., start:end], *ends], -1)
@@ -55,7 +54,7 @@ def legal(layout: TokenLayout, logits: Tensor, codebook: int) -> Tensor:
 
 @torch.inference_mode()
 def read(model: LanguageModel, tokens: Tensor, sizes: list[int], state: LanguageState) -> Tensor:
-    """A prompt's tokens read into slot 0 in pieces of these sizes; the last one's row."""
+    """Prefill slot 0 in pieces of these sizes; returns the last row."""
     hidden, start = torch.empty(0), 0
     for piece in tokens.split(sizes):
         hidden = model.prefill(piece[None], [len(tokens)], state, start)
@@ -65,7 +64,7 @@ def read(model: LanguageModel, tokens: Tensor, sizes: list[int], state: Language
 
 @torch.inference_mode()
 def compare(model: LanguageModel, layout: TokenLayout, judged: Tensor, tokens: Tensor) -> float:
-    """Read half of the tokens at once and the others one by one; the largest difference of any logit."""
+    """Prefill half of the tokens and decode the others; returns the largest difference of any logit."""
     half = len(tokens) // 2
     state = model.new_state(1)
     hidden = read(model, tokens[:half], [half], state)
@@ -81,8 +80,7 @@ def compare(model: LanguageModel, layout: TokenLayout, judged: Tensor, tokens: T
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_logits_are_transformers_for_lfm2s_of_other_shapes(tmp_path: Path, shape: str) -> None:
-    """Every size that a config may change is followed, when a prompt is read and when speech goes on."""
+def test_logits_match_transformers_for_other_shapes(tmp_path: Path, shape: str) -> None:
     random_checkpoint(tmp_path, TINY | SHAPES[shape], seed=3)
     checkpoint = Checkpoint(tmp_path)
     checkpoint.check_shapes()
@@ -92,10 +90,9 @@ def test_logits_are_transformers_for_lfm2s_of_other_shapes(tmp_path: Path, shape
     assert compare(load(checkpoint, layout, torch.float32), layout, judged, tokens) < NEAR
 
 
-def test_logits_are_transformers_as_far_as_a_slot_reaches(
+def test_logits_match_transformers_up_to_capacity(
     model: LanguageModel, layout: TokenLayout, judge: Judge
 ) -> None:
-    """At the last place there is room for, the logits are as near as at the first."""
     tokens = random_tokens(layout, model.capacity)
     judged = judge.logits(tokens.tolist())
     state = model.new_state(1)
@@ -107,12 +104,11 @@ def test_logits_are_transformers_as_far_as_a_slot_reaches(
     assert (model.head(hidden, 1) - legal(layout, judged[-1], 1)).abs().max() < NEAR
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None)  # an example runs two models
 @given(cuts=st.lists(st.integers(1, 9), min_size=1, max_size=6))
-def test_a_prompt_is_read_in_pieces_of_any_size(
+def test_chunked_prefill_matches_transformers(
     model: LanguageModel, layout: TokenLayout, cuts: list[int]
 ) -> None:
-    """All that is remembered, and the last row, are what reading it at once gives."""
     tokens = random_tokens(layout, sum(cuts), key=sum(cuts))
     whole, pieces = model.new_state(1), model.new_state(1)
     torch.testing.assert_close(
@@ -123,13 +119,12 @@ def test_a_prompt_is_read_in_pieces_of_any_size(
     assert pieces.position.tolist() == whole.position.tolist() == [len(tokens)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None)  # an example runs two models
 @given(lengths=st.lists(st.integers(1, 12), min_size=2, max_size=5), piece=st.integers(1, 12))
 @torch.inference_mode()
-def test_prompts_of_different_lengths_are_read_together(
+def test_prompts_of_different_lengths_share_prefill(
     model: LanguageModel, layout: TokenLayout, lengths: list[int], piece: int
 ) -> None:
-    """Padding leaves nothing behind in what is saved of a prompt, and the last rows are its own."""
     tokens = random_tokens(layout, len(lengths), max(lengths), key=sum(lengths))
     together = model.new_state(len(lengths))
     for start in range(0, max(lengths), piece):
@@ -149,10 +144,9 @@ def test_prompts_of_different_lengths_are_read_together(
 
 
 @torch.inference_mode()
-def test_streams_of_different_ages_step_together(
+def test_sequences_of_different_lengths_step_together(
     model: LanguageModel, layout: TokenLayout, judge: Judge
 ) -> None:
-    """Each stream's logits are transformers' for its own tokens, in whatever slot of whatever batch."""
     lengths = [3, 40, 11]
     tokens = [random_tokens(layout, length + 8, key=length) for length in lengths]
     state = model.new_state(4)
@@ -177,10 +171,9 @@ def test_streams_of_different_ages_step_together(
 
 @pytest.mark.parametrize(("precision", "least"), [(torch.bfloat16, 0.999), (torch.int8, 0.99)], ids=str)
 @torch.inference_mode()
-def test_other_precisions_stay_near(
+def test_other_precisions_stay_close(
     checkpoint: Checkpoint, layout: TokenLayout, judge: Judge, precision: torch.dtype, least: float
 ) -> None:
-    """Half and a quarter of the bytes turn the logits by a small angle only."""
     if precision == torch.int8 and not Int8.supported():
         pytest.skip("this build of torch has no fbgemm")
     model = load(checkpoint, layout, precision)
@@ -191,9 +184,8 @@ def test_other_precisions_stay_near(
     assert least < cosine < 1
 
 
-@pytest.mark.slow
-def test_other_precisions_stay_near_at_full_size() -> None:
-    """With transformers' own initialisation: a cosine of 0.999 for bfloat16, 0.99 for int8, 1 for float32."""
+@pytest.mark.heard
+def test_other_precisions_stay_close_at_full_size() -> None:
     settings_ = FULL | {"max_position_embeddings": 4096}
     config = ModelConfig.parse(settings_)
     layout = TokenLayout.of_vocabulary(config.vocabulary, codebooks=4, codebook_size=4032)

@@ -1,4 +1,4 @@
-"""Matrix products in each precision: near the exact ones, and a row's own affair."""
+"""Matrix products in each precision: close to exact, and independent of other rows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ int8_here = pytest.mark.skipif(not Int8.supported(), reason="this build of torch
 
 
 def random(*shape: int, key: int = 0) -> Tensor:
-    """Normal numbers."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(key))
 
 
 def product(precision: str, weight: Tensor) -> Linear:
-    """The product of that precision."""
     if precision == "int8":
         if not Int8.supported():
             pytest.skip("this build of torch has no fbgemm")
@@ -35,8 +33,7 @@ def product(precision: str, weight: Tensor) -> Linear:
 
 @pytest.mark.parametrize("precision", NEAREST)
 @pytest.mark.parametrize("rows", [(1,), (5,), (2, 3)], ids=str)
-def test_products_are_near_the_exact_ones(precision: str, rows: tuple[int, ...]) -> None:
-    """Of rows of any shape and any level, as they are and divided by their root mean square."""
+def test_products_are_close_to_exact(precision: str, rows: tuple[int, ...]) -> None:
     weight = random(OUTPUTS, INPUTS, key=1) * torch.exp(random(OUTPUTS, 1, key=2))
     linear = product(precision, weight)
     x = random(*rows, INPUTS) * torch.exp(3 * random(*rows, 1, key=3))
@@ -49,10 +46,9 @@ def test_products_are_near_the_exact_ones(precision: str, rows: tuple[int, ...])
 
 
 @int8_here
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 39), st.integers(0, 10**6), st.floats(-30, 30))
-def test_an_int8_row_does_not_hear_its_neighbours(rows: int, place: int, key: int, level: float) -> None:
-    """Alone or among others, of whatever level they are, a row's product is the same bit by bit."""
+def test_int8_row_does_not_depend_on_neighbours(rows: int, place: int, key: int, level: float) -> None:
     linear = Int8(random(OUTPUTS, INPUTS, key=1))
     x = random(rows, INPUTS, key=key)
     x[place % rows] = own = random(INPUTS, key=key + 1)
@@ -64,8 +60,7 @@ def test_an_int8_row_does_not_hear_its_neighbours(rows: int, place: int, key: in
 
 
 @int8_here
-def test_int8_products_of_silence_are_silence() -> None:
-    """Rows and weights of nothing but zeros give zeros, beside rows that are something."""
+def test_int8_product_of_zeros_is_zero() -> None:
     weight = random(OUTPUTS, INPUTS)
     weight[3] = 0.0
     linear = Int8(weight)
@@ -77,8 +72,7 @@ def test_int8_products_of_silence_are_silence() -> None:
 
 @int8_here
 @pytest.mark.parametrize("inputs", [1, 2, 3, 5, 64, 257])
-def test_int8_takes_any_number_of_inputs(inputs: int) -> None:
-    """What the kernel pads does not count: sums of 127 levels are exact."""
+def test_int8_supports_any_number_of_inputs(inputs: int) -> None:
     levels = torch.arange(-127, 128, dtype=torch.float32)[:, None].expand(-1, inputs).contiguous()
     x = torch.zeros(1, inputs)
     x[0, -1] = 0.5

@@ -1,4 +1,4 @@
-"""The compiled int8 language model: exact sums, rows of their own, and never a byte beside its memory."""
+"""The compiled int8 language model: exact sums, independent rows, no access outside its memory."""
 
 from __future__ import annotations
 
@@ -61,12 +61,11 @@ SECOND: dict[str, object] = {
 
 
 def random(*shape: int, key: int = 0) -> Tensor:
-    """Normal numbers."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(key))
 
 
 def missing() -> str:
-    """Why there are no compiled kernels here; fails where all they want is there."""
+    """Reason for the kernels' absence; fails where all their requirements are met."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return f"the kernels are for Linux on x86-64, not for {platform.system()} on {platform.machine()}"
     if not torch.cpu._is_vnni_supported():
@@ -78,7 +77,6 @@ def missing() -> str:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    """The compiled functions."""
     found = load(tmp_path_factory.mktemp("kernels"))
     if found is None:
         pytest.skip(missing())
@@ -93,7 +91,7 @@ def config_of(sizes: dict[str, object]) -> ModelConfig:
 
 
 def weights_of(config: ModelConfig) -> Weights:
-    """Random weights with which every layer has a say."""
+    """Random weights with which every layer matters."""
     shapes = config.shapes()
 
     def read(name: str) -> Tensor:
@@ -115,7 +113,7 @@ def model(request: pytest.FixtureRequest, library: Library) -> NativeLanguageMod
 
 
 class ExactInt8:
-    """The judge of a product: the same levels, summed in float64, which holds each sum exactly."""
+    """The reference of a product: the same levels, summed in float64, which holds each sum exactly."""
 
     def __init__(self, weight: Tensor) -> None:
         peaks = weight.abs().amax(1).clamp_min(1e-12)
@@ -123,11 +121,9 @@ class ExactInt8:
         self._scales = peaks / 127
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """See ``Linear``."""
         return self._product(rows, torch.ones(()))
 
     def normed(self, rows: Tensor, epsilon: float) -> Tensor:
-        """See ``Linear``."""
         return self._product(
             rows, torch.rsqrt(rows.double().square().mean(-1, keepdim=True) + epsilon).float()
         )
@@ -142,7 +138,7 @@ class ExactInt8:
 
 
 class ExactLanguageModel(LanguageModel):
-    """The judge of a model: the eager code with the judge's products."""
+    """The reference of a model: the eager code with reference products."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(
@@ -167,7 +163,7 @@ def with_full_precision(model: LanguageModel, slots: int) -> LanguageState:
 
 
 def read(model: LanguageModel, state: LanguageState, prompts: list[list[int]], piece: int = 1000) -> Tensor:
-    """Prefill prompts in pieces: the rows of each piece's last tokens, the last piece's."""
+    """Prefill prompts in pieces; returns the rows of the last piece."""
     longest = max(map(len, prompts))
     tokens = torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts])
     for start in range(0, longest, piece):
@@ -176,13 +172,12 @@ def read(model: LanguageModel, state: LanguageState, prompts: list[list[int]], p
 
 
 def prompt(length: int, key: int) -> list[int]:
-    """Random text tokens."""
     generator = torch.Generator().manual_seed(key)
     return torch.randint(3, LAYOUT.text_vocabulary, (length,), generator=generator).tolist()
 
 
 def same(a: LanguageState, b: LanguageState, slots: int) -> bool:
-    """Whether two states' first slots hold the same bits."""
+    """Tell if the first slots of two states hold the same bits."""
     return torch.equal(a.cache[:, :, :slots], b.cache[:, :, :slots]) and torch.equal(
         a.context[:, :slots], b.context[:, :slots]
     )
@@ -191,10 +186,9 @@ def same(a: LanguageState, b: LanguageState, slots: int) -> bool:
 @pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (37, 203), (48, 64), (66, 130), (96, 4610)])
 @pytest.mark.parametrize("groups", [1, 2, 3])
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 10, 11, 16, 33])
-def test_a_product_is_the_exact_sum_of_its_levels(
+def test_product_is_exact_sum_of_levels(
     library: Library, outputs: int, inputs: int, groups: int, rows: int
 ) -> None:
-    """Sums of integers, then scaled in the order that the documentation says: equal to the last bit."""
     outputs *= groups
     weight = random(outputs, inputs, key=1) * torch.exp(random(outputs, 1, key=2))
     x = random(rows, inputs, key=3) * torch.exp(3 * random(rows, 1, key=4))
@@ -207,8 +201,7 @@ def test_a_product_is_the_exact_sum_of_its_levels(
     )
 
 
-def test_a_product_takes_rows_of_any_shape_and_level(library: Library) -> None:
-    """Zeros give zeros, one loud input does not overflow, leading dimensions are kept, no rows give none."""
+def test_product_accepts_rows_of_any_shape_and_level(library: Library) -> None:
     product = NativeInt8(torch.full((5, 64), -2.0), library)
     assert not product(torch.zeros(2, 3, 64)).any()
     assert product(torch.zeros(2, 3, 64)).shape == (2, 3, 5)
@@ -221,8 +214,7 @@ def test_a_product_takes_rows_of_any_shape_and_level(library: Library) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_a_row_does_not_hear_its_neighbours_nor_the_threads(library: Library, threads: int) -> None:
-    """Alone or among 1 to 40 others, on one thread or many, a row's product is the same bit by bit."""
+def test_row_does_not_depend_on_neighbours_or_threads(library: Library, threads: int) -> None:
     product = NativeInt8(random(70, 90, key=1), library)
     x = random(41, 90, key=2) * torch.exp(5 * random(41, 1, key=3))
     alone = torch.cat([product.normed(row, EPSILON) for row in x.split(1)])
@@ -236,8 +228,7 @@ def test_a_row_does_not_hear_its_neighbours_nor_the_threads(library: Library, th
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_a_step_is_the_eager_code_s_with_exact_products(library: Library, name: str) -> None:
-    """In any sizes, from the same memory: the same row to 1e-6, but where a level fell the other way."""
+def test_step_matches_eager_model_with_exact_products(library: Library, name: str) -> None:
     config = config_of(SIZES[name])
     judge = ExactLanguageModel(config)
     model = NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
@@ -257,14 +248,13 @@ def test_a_step_is_the_eager_code_s_with_exact_products(library: Library, name: 
 
 
 def speakers(model: LanguageModel, *rows: int) -> dict[int, Tensor]:
-    """Somebody for each of these rows of a prefill."""
+    """Projected random speakers for these rows of a prefill."""
     numbers = {row: random(model.config.speaker_size, key=row).tolist() for row in rows}
     return {row: model.project_speaker(speaker) for row, speaker in numbers.items()}
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_a_step_of_kani_tts_2_is_the_eager_code_s(library: Library, name: str) -> None:
-    """Frames' positions, a layer's own frequencies, a speaker's prompt: the same row, as above."""
+def test_kani_tts_2_step_matches_eager_model(library: Library, name: str) -> None:
     config = config_of(SIZES[name] | SECOND)
     judge = ExactLanguageModel(config)
     model = NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
@@ -296,8 +286,7 @@ def test_a_step_of_kani_tts_2_is_the_eager_code_s(library: Library, name: str) -
         assert cosine_similarity(actual, exact).min() > 0.99
 
 
-def test_a_speaker_does_not_hear_its_neighbours(library: Library) -> None:
-    """Alone, or read and spoken beside two of other ages, one with another speaker: the same bits."""
+def test_speaker_sequence_does_not_depend_on_neighbours(library: Library) -> None:
     config = config_of(SIZES["odd"] | SECOND)
     model = NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
     prompts = [prompt(length, key=length) for length in (9, 14, 6)]
@@ -320,8 +309,7 @@ def test_a_speaker_does_not_hear_its_neighbours(library: Library) -> None:
             assert torch.equal(rows[place], alone[0])
 
 
-def test_half_precision_of_keys_changes_next_to_nothing(model: NativeLanguageModel) -> None:
-    """Logits with keys and values in float16 against float32: a cosine of 0.999."""
+def test_half_precision_cache_stays_close(model: NativeLanguageModel) -> None:
     states = [model.new_state(1), with_full_precision(model, 1)]
     assert states[0].cache.dtype == torch.float16
     half, full = (model.head(read(model, state, [prompt(40, key=1)]), 0) for state in states)
@@ -329,8 +317,7 @@ def test_half_precision_of_keys_changes_next_to_nothing(model: NativeLanguageMod
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_a_stream_does_not_hear_its_neighbours(model: NativeLanguageModel, threads: int) -> None:
-    """Alone, or one of 2 to 16 of other ages, in any slot: the same rows and memory bit by bit."""
+def test_sequence_does_not_depend_on_neighbours(model: NativeLanguageModel, threads: int) -> None:
     prompts = [prompt(3 + 5 * i % 37, key=i) for i in range(16)]
     tokens = torch.arange(30, 46)
     alone, rows = [], []
@@ -355,8 +342,7 @@ def test_a_stream_does_not_hear_its_neighbours(model: NativeLanguageModel, threa
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 16, 17])
-def test_a_prompt_is_the_same_in_pieces(model: NativeLanguageModel, piece: int) -> None:
-    """Whole, in pieces, or token by token as speech is read: the same row and memory bit by bit."""
+def test_chunked_prefill_is_bit_identical(model: NativeLanguageModel, piece: int) -> None:
     prompts = [prompt(length, key=length) for length in (34, 34, 34)]
     whole, pieces = model.new_state(3), model.new_state(3)
     assert torch.equal(read(model, whole, prompts), read(model, pieces, prompts, piece))
@@ -369,8 +355,7 @@ def test_a_prompt_is_the_same_in_pieces(model: NativeLanguageModel, piece: int) 
     assert same(whole, spoken, 3)
 
 
-def test_a_full_memory_is_used_to_its_end_and_no_further(model: NativeLanguageModel) -> None:
-    """The last place is written; the next one, another slot or a slot that isn't there never is."""
+def test_kernel_stays_within_state(model: NativeLanguageModel) -> None:
     state = model.new_state(3)
     read(model, state, [prompt(CAPACITY - 1, key=1), prompt(CAPACITY - 1, key=2)])
     before = (state.cache[:, :, 2].clone(), state.context[:, 2].clone())
@@ -396,8 +381,7 @@ def test_a_full_memory_is_used_to_its_end_and_no_further(model: NativeLanguageMo
     assert torch.equal(state.context[:, 2], before[1])
 
 
-def test_a_state_of_another_model_is_refused(model: NativeLanguageModel) -> None:
-    """Other sizes, types or gaps would have the kernel write beside the memory."""
+def test_state_of_another_model_is_refused(model: NativeLanguageModel) -> None:
     token = torch.tensor([30])
     state = model.new_state(2)
     state.cache = state.cache[..., :-2]
@@ -413,8 +397,7 @@ def test_a_state_of_another_model_is_refused(model: NativeLanguageModel) -> None
         model.decode(token, state, 1)
 
 
-def test_the_compiled_library_is_kept(library: Library, tmp_path: Path) -> None:
-    """It is found again; what was cut short or lost in the meantime is made anew."""
+def test_compiled_library_is_cached(library: Library, tmp_path: Path) -> None:
     assert load(tmp_path / "new" / "folder") is not None
     (kept,) = (tmp_path / "new" / "folder").glob("*.so")
     made = kept.stat().st_mtime_ns
@@ -432,18 +415,16 @@ def test_the_compiled_library_is_kept(library: Library, tmp_path: Path) -> None:
     assert digest.exists()
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
+def test_unwritable_cache_is_ignored(
     library: Library, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file where the folder ought to be: the library is compiled all the same, and that is told."""
     (tmp_path / "file").touch()
     with caplog.at_level(logging.INFO):
         assert load(tmp_path / "file" / "folder") is not None
     assert "cannot keep" in caplog.text
 
 
-def test_without_a_compiler_there_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """None, and no error: the eager code runs then. Nor is there one if the compiler fails."""
+def test_library_needs_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert load(tmp_path / "cache") is None

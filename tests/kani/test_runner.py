@@ -1,4 +1,4 @@
-"""Slots over one model: streams join, leave, rest and come back, and each says what it says alone."""
+"""Slots over one model: any schedule gives each sequence the codes of its solo run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kani.codec.nanocodec import NanoCodec
-from kani.errors import OutOfMemory
 from kani.lfm2 import LanguageModel
 from kani.runner import Runner, SavedSlot
 from kani.sampler import Sampling
+from kani.tokens import OutOfMemory
 from tests.judges.lfm2_judge import Judge
-from tests.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, NewRunner, Prompt, join, say
+from tests.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, NewRunner, Prompt, admit, run_alone
 
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 PENALISED = Sampling(temperature=0.0, repetition_penalty=1.1)
@@ -25,20 +25,19 @@ SAMPLED = Sampling(seed=7)
 
 @pytest.fixture(scope="module")
 def alone(new_runner: NewRunner, prompts: list[Prompt]) -> dict[tuple[Prompt, Sampling], Frames]:
-    """What each prompt says by itself."""
+    """Codes of each prompt's solo run."""
     runner = new_runner(1)
     return {
-        (prompt, sampling): say(runner, prompt, sampling, 12)
+        (prompt, sampling): run_alone(runner, prompt, sampling, 12)
         for prompt in prompts
         for sampling in (GREEDY, PENALISED, SAMPLED)
     }
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, PENALISED], ids=["plain", "repetition_penalty 1.1"])
-def test_greedy_codes_are_transformers(
+def test_greedy_codes_match_transformers(
     alone: dict[tuple[Prompt, Sampling], Frames], prompts: list[Prompt], judge: Judge, sampling: Sampling
 ) -> None:
-    """Each code, and the end, is the likeliest legal token of transformers' own forward pass."""
     ended = 0
     for prompt in prompts:
         said = alone[prompt, sampling]
@@ -50,14 +49,13 @@ def test_greedy_codes_are_transformers(
     assert 0 < ended < len(prompts)
 
 
-def test_the_longest_speech_of_the_longest_prompt_is_transformers(
+def test_longest_speech_of_longest_prompt_matches_transformers(
     new_runner: NewRunner, prompts: list[Prompt], judge: Judge
 ) -> None:
-    """With not one token more of room than that takes, up to the last code, beside a stream that is short."""
     runner = new_runner(2)
     longest = max(prompts, key=len)
-    join(runner, 0, longest, PENALISED)
-    join(runner, 1, prompts[0], PENALISED)
+    admit(runner, 0, longest, PENALISED)
+    admit(runner, 1, prompts[0], PENALISED)
     said: Frames = []
     for _ in range(LONGEST_FRAMES):
         frame = runner.sample(2).tolist()[0]
@@ -69,8 +67,8 @@ def test_the_longest_speech_of_the_longest_prompt_is_transformers(
 
 
 @dataclass
-class Voice:
-    """A stream of a schedule."""
+class Scheduled:
+    """A sequence of a schedule."""
 
     prompt: Prompt
     sampling: Sampling
@@ -78,21 +76,20 @@ class Voice:
     saved: SavedSlot | None = None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None)  # an example runs whole schedules
 @given(data=st.data())
-def test_in_any_schedule_every_stream_says_what_it_says_alone(
+def test_any_schedule_gives_codes_of_solo_run(
     new_runner: NewRunner,
     alone: dict[tuple[Prompt, Sampling], Frames],
     prompts: list[Prompt],
     data: st.DataObject,
 ) -> None:
-    """Joins, ends, cancels, pauses and resumes in any order, greedy and sampled streams side by side."""
     runner = new_runner(4)
-    running: list[Voice] = []
-    paused: list[Voice] = []
-    all_: list[Voice] = []
+    running: list[Scheduled] = []
+    paused: list[Scheduled] = []
+    all_: list[Scheduled] = []
 
-    def leave(voice: Voice) -> None:
+    def leave(voice: Scheduled) -> None:
         slot = running.index(voice)
         runner.release(slot, len(running))
         running[slot] = running[-1]
@@ -106,8 +103,8 @@ def test_in_any_schedule_every_stream_says_what_it_says_alone(
                 runner.restore(len(running), voice.saved)
             else:
                 prompt, sampling = data.draw(st.sampled_from(sorted(alone, key=str)))
-                voice = Voice(prompt, sampling)
-                join(runner, len(running), prompt, sampling, data.draw(st.integers(1, 50)))
+                voice = Scheduled(prompt, sampling)
+                admit(runner, len(running), prompt, sampling, data.draw(st.integers(1, 50)))
                 all_.append(voice)
             running.append(voice)
         if running and data.draw(st.integers(0, 3)) == 0:
@@ -129,19 +126,18 @@ def test_in_any_schedule_every_stream_says_what_it_says_alone(
         assert voice.said == alone[voice.prompt, voice.sampling][: len(voice.said)]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10, deadline=None)  # an example runs whole schedules
 @given(data=st.data())
-def test_prompts_read_together_say_what_each_says_alone(
+def test_batched_prefill_gives_codes_of_solo_run(
     new_runner: NewRunner,
     alone: dict[tuple[Prompt, Sampling], Frames],
     prompts: list[Prompt],
     data: st.DataObject,
 ) -> None:
-    """Prompts of different lengths, read in pieces of any size while others run, into any slots."""
     runner = new_runner(5)
     together = data.draw(st.lists(st.sampled_from(prompts), min_size=1, max_size=4))
     piece = data.draw(st.integers(1, LONGEST_PROMPT))
-    join(runner, 0, prompts[3], SAMPLED)
+    admit(runner, 0, prompts[3], SAMPLED)
     said: list[Frames] = [[] for _ in range(len(together) + 1)]
     prefill = runner.start_prefill(together)
     while not prefill.done and len(said[0]) < 5:
@@ -161,13 +157,11 @@ def test_prompts_read_together_say_what_each_says_alone(
         assert said[len(together) - row] == alone[prompt, GREEDY][:4]
 
 
-def test_nothing_is_left_of_a_slot_s_last_stream(
+def test_reused_slot_is_clean(
     model: LanguageModel, codec: NanoCodec, prompts: list[Prompt], new_runner: NewRunner
 ) -> None:
-    """Codes and samples are bit by bit those of a slot in which nobody has ever been."""
-
     def whole(runner: Runner, prompt: Prompt, sampling: Sampling) -> tuple[Frames, bytes]:
-        join(runner, 0, prompt, sampling)
+        admit(runner, 0, prompt, sampling)
         said, heard = [], b""
         for _ in range(6):
             codes = runner.sample(1)
@@ -183,9 +177,7 @@ def test_nothing_is_left_of_a_slot_s_last_stream(
         assert whole(used, prompts[2], sampling) == whole(new_runner(1), prompts[2], sampling)
 
 
-def test_a_pause_changes_no_bit(new_runner: NewRunner, prompts: list[Prompt]) -> None:
-    """Saved after a frame has begun and restored where another was, a stream goes on as it would have."""
-
+def test_pause_changes_no_bit(new_runner: NewRunner, prompts: list[Prompt]) -> None:
     def speak(runner: Runner, count: int) -> tuple[Frames, bytes]:
         said, heard = [], b""
         for _ in range(count):
@@ -197,24 +189,23 @@ def test_a_pause_changes_no_bit(new_runner: NewRunner, prompts: list[Prompt]) ->
 
     paused, unpaused = new_runner(1), new_runner(1)
     for runner in (paused, unpaused):
-        join(runner, 0, prompts[4], SAMPLED)
+        admit(runner, 0, prompts[4], SAMPLED)
         speak(runner, 3)
     saved = paused.save(0)
     paused.release(0, 1)
-    join(paused, 0, prompts[7], GREEDY)
+    admit(paused, 0, prompts[7], GREEDY)
     speak(paused, 8)
     paused.release(0, 1)
     paused.restore(0, saved)
     assert speak(paused, 5) == speak(unpaused, 5)
 
 
-def test_streams_are_spoken_by_the_codec_as_they_are_drawn(
+def test_decoded_audio_matches_sampled_codes(
     new_runner: NewRunner, codec: NanoCodec, prompts: list[Prompt]
 ) -> None:
-    """A slot's samples are the codec's for its codes, after other slots were freed and theirs moved."""
     runner = new_runner(3)
     for slot, prompt in enumerate(prompts[4:7]):
-        join(runner, slot, prompt, SAMPLED)
+        admit(runner, slot, prompt, SAMPLED)
     said, heard = [], []
     for frame in range(6):
         if frame == 3:
@@ -228,16 +219,13 @@ def test_streams_are_spoken_by_the_codec_as_they_are_drawn(
     assert np.abs(np.concatenate(heard) - expected.numpy()).max() <= 1e-5
 
 
-def test_warming_up_leaves_nothing_behind(new_runner: NewRunner, prompts: list[Prompt]) -> None:
-    """What is said afterwards is what would have been said without."""
+def test_warm_up_leaves_no_state(new_runner: NewRunner, prompts: list[Prompt]) -> None:
     warm = new_runner(2)
     warm.warm_up(lambda line: None)
-    assert say(warm, prompts[1], SAMPLED, 5) == say(new_runner(2), prompts[1], SAMPLED, 5)
+    assert run_alone(warm, prompts[1], SAMPLED, 5) == run_alone(new_runner(2), prompts[1], SAMPLED, 5)
 
 
-def test_a_slot_s_size_is_what_its_tensors_take(new_runner: NewRunner) -> None:
-    """The bytes that are told of and counted are those that more slots really take, within a twentieth."""
-
+def test_slot_bytes_match_allocated_tensors(new_runner: NewRunner) -> None:
     def allocated(runner: Runner) -> int:
         tensors = [runner._language.cache, runner._language.context, runner._audio.rows]
         return sum(tensor.nbytes for tensor in (*tensors, *runner._sampler._tensors))
@@ -247,8 +235,7 @@ def test_a_slot_s_size_is_what_its_tensors_take(new_runner: NewRunner) -> None:
     assert abs(each - more.slot_bytes) < each / 20
 
 
-def test_slots_that_do_not_fit_are_refused(new_runner: NewRunner) -> None:
-    """Before they are taken, with what they need, what there is, and how many would fit."""
+def test_oversized_slots_are_refused(new_runner: NewRunner) -> None:
     message = r"1000000000 slots need \d+\.\d GiB of \d+\.\d GiB that are free: at most --slots (\d+)"
     with pytest.raises(OutOfMemory, match=message):
         new_runner(10**9)

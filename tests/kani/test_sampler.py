@@ -1,4 +1,4 @@
-"""Codes are drawn with the probabilities that transformers' own processors give them."""
+"""Codes are drawn with the probabilities of transformers' own processors."""
 
 from __future__ import annotations
 
@@ -35,17 +35,15 @@ samplings = st.builds(
 
 
 def state(slots: int, frames: int = 8, layout: TokenLayout = LAYOUT) -> SamplerState:
-    """An empty one."""
     return SamplerState(layout, slots=slots, frames=frames, device=CPU)
 
 
 def random(*shape: int, key: int = 0, level: float = 3.0) -> Tensor:
-    """Normal logits."""
     return level * torch.randn(*shape, generator=torch.Generator().manual_seed(key))
 
 
 def transformers_probabilities(logits: Tensor, said: list[int], sampling: Sampling) -> Tensor:
-    """What transformers' generate would draw from."""
+    """The probabilities that transformers' generate draws from."""
     scores = RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty)(torch.tensor([said]), logits[None])
     scores = TemperatureLogitsWarper(sampling.temperature)(None, scores)
     scores = TopKLogitsWarper(sampling.top_k)(None, scores)
@@ -54,19 +52,18 @@ def transformers_probabilities(logits: Tensor, said: list[int], sampling: Sampli
 
 
 def frequencies(sampler: SamplerState, logits: Tensor, codebook: int) -> Tensor:
-    """How often each code is drawn as the uniform number goes from 0 to 1 in as many steps as slots."""
+    """Frequency of each code as the uniform number goes from 0 to 1 in as many steps as slots."""
     slots = len(sampler.uniforms)
     sampler.uniforms[:, :, :] = ((torch.arange(slots) + 0.5) / slots)[:, None, None]
     drawn = sampler.draw(logits.expand(slots, -1).contiguous(), codebook)
     return torch.bincount(drawn, minlength=logits.shape[-1]) / slots
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(sampling=samplings, codebook=st.integers(0, 1), key=st.integers(0, 1000), data=st.data())
-def test_probabilities_are_transformers(
+def test_probabilities_match_transformers(
     sampling: Sampling, codebook: int, key: int, data: st.DataObject
 ) -> None:
-    """Penalty, temperature, top_k and top_p in their order, for codes and for the end of speech alike."""
     logits = random(CODES + (codebook == 0), key=key)
     likely = logits.topk(10).indices.tolist()
     said = data.draw(st.lists(st.sampled_from(likely), max_size=5))
@@ -82,8 +79,7 @@ def test_probabilities_are_transformers(
     assert (frequencies(sampler, logits, codebook) - expected).abs().max() <= 1.01 / GRID
 
 
-def test_what_was_said_in_another_codebook_is_no_repetition() -> None:
-    """The same number in two codebooks is two codes, as it is two tokens."""
+def test_repetition_penalty_is_per_codebook() -> None:
     logits = random(CODES)
     sampler = state(1)
     sampler.reset(0, Sampling(temperature=0, repetition_penalty=1e6))
@@ -93,8 +89,7 @@ def test_what_was_said_in_another_codebook_is_no_repetition() -> None:
     assert [int(sampler.draw(logits[None], 1)) for _ in range(3)] == best
 
 
-def test_the_penalty_is_for_positive_and_negative_logits() -> None:
-    """A positive logit is divided, a negative one multiplied, once, however often the code was said."""
+def test_repetition_penalty_handles_both_signs() -> None:
     logits = torch.full((1, CODES), -50.0)
     logits[0, 7], logits[0, 8], logits[0, 9] = 2.0, 1.5, -0.1
     sampler = state(1)
@@ -105,8 +100,7 @@ def test_the_penalty_is_for_positive_and_negative_logits() -> None:
 
 
 @pytest.mark.parametrize("top_k", [0, MAX_CANDIDATES + 1, 10**9])
-def test_a_larger_top_k_is_the_largest(top_k: int) -> None:
-    """None and more than the candidates count as all candidates; what is beyond is never drawn."""
+def test_top_k_is_capped(top_k: int) -> None:
     logits = random(CODES, level=0.1)
     sampler = state(GRID)
     for slot in range(GRID):
@@ -116,8 +110,7 @@ def test_a_larger_top_k_is_the_largest(top_k: int) -> None:
     assert (frequencies(sampler, logits, 1) - expected).abs().max() <= 1.01 / GRID
 
 
-def test_seeded_draws_have_the_right_distribution() -> None:
-    """The uniform numbers of many seeds, frames and codebooks fill the distribution (chi-square)."""
+def test_seeded_draws_fill_distribution() -> None:
     logits = random(CODES, level=1.0)
     sampling = Sampling(1.0, 0.9, 20, 1.0)
     slots, frames = 400, 25
@@ -140,12 +133,11 @@ def test_seeded_draws_have_the_right_distribution() -> None:
     assert chi_square < freedom * (1 - 2 / (9 * freedom) + 5 * math.sqrt(2 / (9 * freedom))) ** 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(own=samplings, others=st.lists(samplings, max_size=4), place=st.integers(0, 4), key=st.integers(0, 99))
-def test_a_stream_draws_the_same_whoever_its_neighbours_are(
+def test_draws_do_not_depend_on_neighbours(
     own: Sampling, others: list[Sampling], place: int, key: int
 ) -> None:
-    """Same seed and logits, same codes: in another slot, beside others, saved, restored and moved."""
     place = min(place, len(others))
     logits = random(6, 2, CODES, key=key)
 
@@ -172,8 +164,7 @@ def test_a_stream_draws_the_same_whoever_its_neighbours_are(
     assert say(batch, place, len(others) + 1) == say(state(1), 0, 1)
 
 
-def test_a_move_takes_all_of_a_stream_along() -> None:
-    """Moved to another slot between two frames, a stream draws on as if nothing had happened."""
+def test_move_keeps_sampling_state() -> None:
     logits = random(10, 3, CODES, level=1.0)
     stays, moves = state(3), state(3)
     for sampler in (stays, moves):
@@ -191,8 +182,7 @@ def test_a_move_takes_all_of_a_stream_along() -> None:
         moves.frame += 1
 
 
-def test_a_seed_means_the_same_where_streams_may_be_longer() -> None:
-    """How many frames a slot has room for does not change what is drawn."""
+def test_capacity_does_not_change_seeded_draws() -> None:
     short, long = state(1, 8), state(1, 999)
     for sampler in (short, long):
         sampler.reset(0, Sampling(seed=2**63 - 1))
@@ -200,10 +190,9 @@ def test_a_seed_means_the_same_where_streams_may_be_longer() -> None:
     assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(samplings, st.integers(0, 999))
-def test_temperature_zero_takes_the_likeliest(sampling: Sampling, key: int) -> None:
-    """Whatever top_p, top_k and seed are."""
+def test_zero_temperature_takes_argmax(sampling: Sampling, key: int) -> None:
     logits = random(3, CODES, key=key)
     sampler = state(3)
     greedy = Sampling(0.0, sampling.top_p, sampling.top_k, 1.0, sampling.seed)
@@ -212,14 +201,13 @@ def test_temperature_zero_takes_the_likeliest(sampling: Sampling, key: int) -> N
     assert torch.equal(sampler.draw(logits, 1), logits.argmax(-1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(
     samplings,
     st.sampled_from([0.0, 1.0 - 2**-24]),
     st.sampled_from(["equal", "one", "huge", "not a number", "infinite"]),
 )
-def test_what_is_drawn_is_a_code(sampling: Sampling, uniform: float, kind: str) -> None:
-    """At both ends of the uniform numbers and for logits of any kind: never beyond the block, never -inf."""
+def test_draw_is_always_valid_code(sampling: Sampling, uniform: float, kind: str) -> None:
     logits = {
         "equal": torch.zeros(CODES),
         "one": torch.full((CODES,), -torch.inf).index_fill_(0, torch.tensor(CODES - 1), 0.0),
@@ -251,7 +239,6 @@ def test_what_is_drawn_is_a_code(sampling: Sampling, uniform: float, kind: str) 
     ],
     ids=str,
 )
-def test_what_nothing_can_be_drawn_by_is_refused(wrong: dict[str, float]) -> None:
-    """Before it gets to the other streams, and with its value."""
+def test_invalid_sampling_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="nothing can be drawn by"):
         Sampling(**wrong)  # type: ignore[arg-type]

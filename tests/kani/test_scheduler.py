@@ -1,4 +1,4 @@
-"""The loop: who runs when, who is told what, and that nobody's trouble is another's."""
+"""The scheduler: order of sequences, their events, and isolation of failures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kani.sampler import Sampling
 from kani.scheduler import MAX_ATTEMPTS, Scheduler
 from kani.sequence import MAX_CHUNK_FRAMES, End, Ending, SpeechSequence, Utterance
 from tests.judges.lfm2_judge import Judge
-from tests.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, NewRunner, Prompt, say
+from tests.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, NewRunner, Prompt, run_alone
 
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 SAMPLED = Sampling(seed=7)
@@ -35,21 +35,20 @@ WITHIN_S = 300.0
 
 
 class Directed(Runner):
-    """A runner that does what a test wants done before its n-th frame, in the loop's own thread."""
+    """A runner that executes a test's actions before its n-th frame, in the loop's thread."""
 
     script: dict[int, list[Callable[[], object]]]
     load: list[int]
 
     def sample(self, count: int) -> Codes:
-        """Act, then draw."""
         self.load = [*getattr(self, "load", []), count]
         for act in getattr(self, "script", {}).pop(len(self.load), []):
             act()
         return super().sample(count)
 
 
-class Hearer:
-    """A listener that keeps what it is told and takes all of it at once, unless it lags."""
+class Collector:
+    """A listener that collects events and acknowledges audio at once, unless it lags."""
 
     def __init__(self, scheduler: Scheduler, *, lags: bool = False) -> None:
         self.scheduler, self.lags = scheduler, lags
@@ -59,13 +58,11 @@ class Hearer:
         self.stream: SpeechSequence | None = None
         self.on_piece: Callable[[], object] = lambda: None
 
-    def say(self, prompt: Prompt, sampling: Sampling, frames: int, expected_s: float = 100.0) -> Hearer:
-        """Ask for an utterance."""
+    def say(self, prompt: Prompt, sampling: Sampling, frames: int, expected_s: float = 100.0) -> Collector:
         self.stream = self.scheduler.submit(Utterance(prompt, sampling, frames, expected_s, "7f3a-1"), self)
         return self
 
     def __call__(self, event: Samples | End) -> None:
-        """The listener."""
         if isinstance(event, End):
             self.ends.append(event)
             self.ended.set()
@@ -77,27 +74,23 @@ class Hearer:
         self.on_piece()
 
     def take(self) -> None:
-        """Take what there is."""
         if self.stream is not None:
             self.scheduler.acknowledge(self.stream, self.stream.unconsumed_samples)
 
     def cancel(self) -> None:
-        """Want no more of it."""
         if self.stream is not None:
             self.scheduler.cancel(self.stream)
 
-    def until_paused(self) -> None:
+    def wait_until_paused(self) -> None:
         """Wait until a stream is paused; the loop tells nobody when it does that."""
         while not self.scheduler.counts["paused"]:
             assert not self.ended.wait(0.002)
 
     @property
     def heard(self) -> Samples:
-        """All samples."""
         return np.concatenate([np.zeros(0, np.float32), *self.pieces])
 
     def end(self) -> End:
-        """The one end that it was told."""
         assert self.ended.wait(WITHIN_S), "no end was told"
         assert len(self.ends) == 1
         return self.ends[0]
@@ -105,11 +98,11 @@ class Hearer:
 
 @contextmanager
 def scheduling(
-    runner: Runner, *, ahead_s: float = 1e9, start: bool = True, **changes: int
+    runner: Runner, *, max_lead_s: float = 1e9, start: bool = True, **changes: int
 ) -> Iterator[Scheduler]:
-    """A scheduler at work, or one that the test starts itself; stopped in the end."""
-    how = {"prompts_at_once": 1, "tokens_a_turn": 16} | changes
-    scheduler = Scheduler(runner, sample_rate=RATE, frame_s=FRAME_S, max_lead_s=ahead_s, **how)
+    """A scheduler, started or not, that is stopped in the end."""
+    how = {"max_prefill_prompts": 1, "prefill_tokens_per_step": 16} | changes
+    scheduler = Scheduler(runner, sample_rate=RATE, frame_s=FRAME_S, max_lead_s=max_lead_s, **how)
     if start:
         scheduler.start()
     try:
@@ -124,12 +117,12 @@ Expected = Callable[[Prompt, Sampling, int], Samples]
 
 @pytest.fixture(scope="module")
 def expected(new_runner: NewRunner, codec: NanoCodec, judge: Judge) -> Expected:
-    """The samples of an utterance: what it says alone (transformers' codes, if greedy), decoded at once."""
+    """Expected samples: the codes of a solo run (transformers', if greedy), decoded at once."""
     known: dict[tuple[Prompt, Sampling], Frames] = {}
 
     def samples(prompt: Prompt, sampling: Sampling, frames: int) -> Samples:
         if (prompt, sampling) not in known:
-            said = say(new_runner(1), prompt, sampling, 14)
+            said = run_alone(new_runner(1), prompt, sampling, 14)
             assert sampling.temperature or judge.agrees(prompt, said, sampling.repetition_penalty)
             known[prompt, sampling] = said if said[-1][0] < 4032 else said[:-1]
         assert frames <= 14
@@ -140,17 +133,16 @@ def expected(new_runner: NewRunner, codec: NanoCodec, judge: Judge) -> Expected:
 
 
 def same(actual: Samples, wanted: Samples) -> bool:
-    """Whether they are the same speech; of another code everything would be different."""
+    """Tell if the samples are of the same codes."""
     return len(actual) == len(wanted) and bool(np.abs(actual - wanted).max(initial=0.0) <= 1e-5)
 
 
-def test_every_stream_of_a_full_house_says_transformers_tokens(
+def test_batched_sequences_match_transformers(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt]
 ) -> None:
-    """More greedy streams than slots, prompts of all lengths read two at a time in pieces: each is exact."""
-    with scheduling(new_runner(3), prompts_at_once=2, tokens_a_turn=7) as scheduler:
+    with scheduling(new_runner(3), max_prefill_prompts=2, prefill_tokens_per_step=7) as scheduler:
         lengths = [(prompt, 5 + number) for number, prompt in enumerate(prompts)]
-        hearers = [Hearer(scheduler).say(prompt, GREEDY, frames) for prompt, frames in lengths]
+        hearers = [Collector(scheduler).say(prompt, GREEDY, frames) for prompt, frames in lengths]
         for (prompt, frames), hearer in zip(lengths, hearers, strict=True):
             wanted = expected(prompt, GREEDY, frames)
             whole = len(wanted) == frames * FRAME
@@ -158,21 +150,20 @@ def test_every_stream_of_a_full_house_says_transformers_tokens(
             assert same(hearer.heard, wanted)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None)  # an example runs whole schedules
 @given(data=st.data())
-def test_in_any_schedule_everybody_is_heard(
+def test_any_schedule_ends_every_sequence_once(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt], data: st.DataObject
 ) -> None:
-    """Whoever comes, goes, lags and catches up: each is told one end, and its own speech without a gap."""
     runner = new_runner(data.draw(st.integers(1, 3)), Directed)
     runner.script = {}
-    asked: list[tuple[Hearer, Prompt, Sampling, int, bool]] = []
+    asked: list[tuple[Collector, Prompt, Sampling, int, bool]] = []
     with scheduling(
         runner,
-        ahead_s=data.draw(st.sampled_from([0.0, 0.2, 1e9])),
+        max_lead_s=data.draw(st.sampled_from([0.0, 0.2, 1e9])),
         start=False,
-        prompts_at_once=data.draw(st.integers(1, 3)),
-        tokens_a_turn=data.draw(st.integers(1, 50)),
+        max_prefill_prompts=data.draw(st.integers(1, 3)),
+        prefill_tokens_per_step=data.draw(st.integers(1, 50)),
     ) as scheduler:
         for _ in range(data.draw(st.integers(1, 6))):
             prompt, sampling = (
@@ -180,7 +171,7 @@ def test_in_any_schedule_everybody_is_heard(
                 data.draw(st.sampled_from([GREEDY, SAMPLED])),
             )
             frames = data.draw(st.integers(1, 14))
-            hearer = Hearer(scheduler, lags=data.draw(st.booleans()))
+            hearer = Collector(scheduler, lags=data.draw(st.booleans()))
             begin = partial(hearer.say, prompt, sampling, frames)
             if first := data.draw(st.integers(0, 8)):
                 runner.script.setdefault(first, []).append(begin)
@@ -212,13 +203,10 @@ def test_in_any_schedule_everybody_is_heard(
         assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
 
 
-def test_a_cancelled_stream_s_slot_is_another_s_at_the_next_frame(
-    new_runner: NewRunner, prompts: list[Prompt]
-) -> None:
-    """Cancelled during a frame, a stream has no other; the next frame is that of whoever waited."""
+def test_cancelled_slot_is_reused_at_next_frame(new_runner: NewRunner, prompts: list[Prompt]) -> None:
     runner = new_runner(1, Directed)
-    with scheduling(runner, start=False, tokens_a_turn=100) as scheduler:
-        first, second = Hearer(scheduler), Hearer(scheduler)
+    with scheduling(runner, start=False, prefill_tokens_per_step=100) as scheduler:
+        first, second = Collector(scheduler), Collector(scheduler)
         at: dict[str, int] = {}
 
         def cancel() -> None:
@@ -237,11 +225,10 @@ def test_a_cancelled_stream_s_slot_is_another_s_at_the_next_frame(
         assert len(first.pieces) == 3
 
 
-def test_nothing_is_heard_after_a_cancel(new_runner: NewRunner, prompts: list[Prompt]) -> None:
-    """Cancelled while a frame is made, a stream is not told of that frame."""
+def test_no_audio_follows_cancel(new_runner: NewRunner, prompts: list[Prompt]) -> None:
     runner = new_runner(1, Directed)
     with scheduling(runner, start=False) as scheduler:
-        hearer = Hearer(scheduler).say(prompts[7], GREEDY, 20)
+        hearer = Collector(scheduler).say(prompts[7], GREEDY, 20)
         runner.script = {4: [hearer.cancel]}
         scheduler.start()
         assert hearer.end().ending is Ending.CANCELLED
@@ -249,17 +236,18 @@ def test_nothing_is_heard_after_a_cancel(new_runner: NewRunner, prompts: list[Pr
 
 
 @pytest.mark.parametrize("place", ["waiting", "reading", "reading with others", "running", "paused", "ended"])
-def test_a_stream_is_cancelled_wherever_it_is(
+def test_sequence_is_cancelled_in_every_state(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt], place: str
 ) -> None:
-    """It is told so once, at once, and others are not touched; a cancel after the end does nothing."""
     runner = new_runner(
         3 if place.startswith("reading") else 2 if place in ("running", "paused") else 1, Directed
     )
-    with scheduling(runner, ahead_s=0.0, start=False, prompts_at_once=2, tokens_a_turn=4) as scheduler:
-        other = Hearer(scheduler).say(prompts[4], GREEDY, 12)
-        hearer = Hearer(scheduler, lags=place == "paused")
-        late = Hearer(scheduler)
+    with scheduling(
+        runner, max_lead_s=0.0, start=False, max_prefill_prompts=2, prefill_tokens_per_step=4
+    ) as scheduler:
+        other = Collector(scheduler).say(prompts[4], GREEDY, 12)
+        hearer = Collector(scheduler, lags=place == "paused")
+        late = Collector(scheduler)
         if place == "reading with others":
             late.say(prompts[6], GREEDY, 5)
         runner.script = {
@@ -272,7 +260,7 @@ def test_a_stream_is_cancelled_wherever_it_is(
         scheduler.start()
         if place == "paused":
             assert other.end().ending is Ending.MAX_LENGTH
-            hearer.until_paused()
+            hearer.wait_until_paused()
             hearer.cancel()
         assert hearer.end().ending is (Ending.MAX_LENGTH if place == "ended" else Ending.CANCELLED)
         assert len(hearer.pieces) == {"running": 1, "paused": 1, "ended": 2}.get(place, 0)
@@ -284,13 +272,12 @@ def test_a_stream_is_cancelled_wherever_it_is(
     assert len(hearer.ends) == 1
 
 
-def test_who_lags_is_paused_and_lends_its_slot(
+def test_lagging_listener_yields_slot(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt]
 ) -> None:
-    """One slot: while the first listener takes nothing, the second's is said; then the first goes on."""
-    with scheduling(new_runner(1), ahead_s=2 * FRAME_S) as scheduler:
-        slow = Hearer(scheduler, lags=True).say(prompts[4], SAMPLED, 14)
-        quick = Hearer(scheduler).say(prompts[6], SAMPLED, 10)
+    with scheduling(new_runner(1), max_lead_s=2 * FRAME_S) as scheduler:
+        slow = Collector(scheduler, lags=True).say(prompts[4], SAMPLED, 14)
+        quick = Collector(scheduler).say(prompts[6], SAMPLED, 10)
         assert quick.end().ending in (Ending.MAX_LENGTH, Ending.FINISHED)
         assert not slow.ends
         assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 1}
@@ -302,10 +289,9 @@ def test_who_lags_is_paused_and_lends_its_slot(
         assert same(quick.heard, expected(prompts[6], SAMPLED, 10))
 
 
-def test_chunks_grow_from_one_frame_to_the_largest(new_runner: NewRunner, prompts: list[Prompt]) -> None:
-    """One frame at a time, then an eighth of what was spoken so far, in whole calls of the codec."""
+def test_chunks_grow_from_one_frame_to_maximum(new_runner: NewRunner, prompts: list[Prompt]) -> None:
     with scheduling(new_runner(1, Endless)) as scheduler:
-        hearer = Hearer(scheduler).say(prompts[0], GREEDY, LONGEST_FRAMES)
+        hearer = Collector(scheduler).say(prompts[0], GREEDY, LONGEST_FRAMES)
         assert hearer.end().ending is Ending.MAX_LENGTH
     sizes = [len(piece) // FRAME for piece in hearer.pieces]
     assert sizes == [1] * 16 + [2, 2, 2, 2, 2, 2, 2, 2, 4, 4, 4, 4, 4, 4, 4]
@@ -314,17 +300,14 @@ def test_chunks_grow_from_one_frame_to_the_largest(new_runner: NewRunner, prompt
 
 
 class Endless(Directed):
-    """Never says end_of_speech."""
-
     def sample(self, count: int) -> Codes:
-        """Draw another code instead."""
         codes = super().sample(count)
         np.minimum(codes, self.layout.codebook_size - 1, out=codes)
         return codes
 
 
 class Faulty(Endless):
-    """Says no end; some attempts are silent, or from a given frame on silent or always the same."""
+    """Never ends; some attempts are silent, or silent or constant from a given frame on."""
 
     mute = 0
     """Attempts of which nothing is audible."""
@@ -337,13 +320,11 @@ class Faulty(Endless):
         self.frame = 0
 
     def admit(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
-        """Go wrong where that is due."""
         super().admit(slot, prefill, row, sampling)
         self.seeds.append(sampling.seed)
         self.frame = 0
 
     def sample(self, count: int) -> Codes:
-        """Go wrong where that is due."""
         codes = super().sample(count)
         self.frame += 1
         if self.frame > self.stuck_after:
@@ -351,7 +332,6 @@ class Faulty(Endless):
         return codes
 
     def decode_audio(self, slots: Sequence[int], codes: Codes) -> Samples:
-        """Go wrong where that is due."""
         samples = super().decode_audio(slots, codes)
         return samples * (len(self.seeds) > self.mute and self.frame <= self.silent_after)
 
@@ -390,7 +370,7 @@ class SilentTwice(Faulty):
         (Loops, 60, 100.0, "speech repeated itself", 33),
     ],
 )
-def test_what_goes_wrong_unheard_is_tried_three_times(
+def test_silent_anomaly_is_retried_twice(
     new_runner: NewRunner,
     prompts: list[Prompt],
     kind: type[Faulty],
@@ -400,16 +380,12 @@ def test_what_goes_wrong_unheard_is_tried_three_times(
     tried_for: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """With another seed each time, the same ones whenever it is asked for; then the trouble is told.
-
-    Each attempt is a line in the log that bears the request's id.
-    """
     runner = new_runner(2, kind)
     assert isinstance(runner, Faulty)
     with scheduling(runner) as scheduler:
         for _ in range(2):
             before = scheduler.frames
-            hearer = Hearer(scheduler).say(prompts[2], SAMPLED, frames, expected_s)
+            hearer = Collector(scheduler).say(prompts[2], SAMPLED, frames, expected_s)
             end = hearer.end()
             assert (end.ending, end.detail) == (Ending.ANOMALY, detail)
             assert hearer.pieces == []
@@ -420,18 +396,17 @@ def test_what_goes_wrong_unheard_is_tried_three_times(
 
 
 @pytest.mark.parametrize(("kind", "silent"), [(SilentOnce, 1), (SilentTwice, 2)])
-def test_a_second_attempt_that_speaks_is_all_that_is_heard(
+def test_only_audible_attempt_is_emitted(
     new_runner: NewRunner, prompts: list[Prompt], codec: NanoCodec, kind: type[Faulty], silent: int
 ) -> None:
-    """Nothing of the silent attempts is sent, and the speech is that of the seed that spoke."""
     runner = new_runner(1, kind)
     assert isinstance(runner, Faulty)
     with scheduling(runner) as scheduler:
-        hearer = Hearer(scheduler).say(prompts[2], SAMPLED, 8)
+        hearer = Collector(scheduler).say(prompts[2], SAMPLED, 8)
         assert hearer.end().ending is Ending.MAX_LENGTH
     assert len(runner.seeds) == silent + 1
     seeded = new_runner(1, Endless)
-    codes = say(seeded, prompts[2], Sampling(seed=runner.seeds[-1]), 8)
+    codes = run_alone(seeded, prompts[2], Sampling(seed=runner.seeds[-1]), 8)
     wanted = codec.decode(torch.tensor(codes)[None], torch.tensor([0]), codec.new_state(1))[0]
     assert same(hearer.heard, wanted.numpy())
 
@@ -444,7 +419,7 @@ def test_a_second_attempt_that_speaks_is_all_that_is_heard(
         (FallsSilent, 100.0, "there was no voice", None),
     ],
 )
-def test_what_goes_wrong_after_it_was_heard_is_cut(
+def test_audible_anomaly_ends_speech(
     new_runner: NewRunner,
     prompts: list[Prompt],
     kind: type[Faulty],
@@ -452,11 +427,10 @@ def test_what_goes_wrong_after_it_was_heard_is_cut(
     detail: str,
     frames: int | None,
 ) -> None:
-    """It is not begun again, and all that was said until then is sent."""
     runner = new_runner(1, kind)
     assert isinstance(runner, Faulty)
     with scheduling(runner) as scheduler:
-        hearer = Hearer(scheduler).say(prompts[2], SAMPLED, LONGEST_FRAMES, expected_s)
+        hearer = Collector(scheduler).say(prompts[2], SAMPLED, LONGEST_FRAMES, expected_s)
         end = hearer.end()
         assert (end.ending, end.detail) == (Ending.ANOMALY, detail)
     assert runner.seeds == [SAMPLED.seed]
@@ -466,26 +440,24 @@ def test_what_goes_wrong_after_it_was_heard_is_cut(
 
 
 @pytest.mark.parametrize("kind", [RunsAway, Loops, LoopsAloud, FallsSilent])
-def test_greedy_speech_is_never_judged(
+def test_greedy_speech_skips_output_guard(
     new_runner: NewRunner, prompts: list[Prompt], kind: type[Faulty]
 ) -> None:
-    """At temperature 0 it is what the model says, however long, silent and repetitive."""
     runner = new_runner(1, kind)
     assert isinstance(runner, Faulty)
     with scheduling(runner) as scheduler:
-        hearer = Hearer(scheduler).say(prompts[2], GREEDY, LONGEST_FRAMES, 0.0)
+        hearer = Collector(scheduler).say(prompts[2], GREEDY, LONGEST_FRAMES, 0.0)
         assert hearer.end().ending is Ending.MAX_LENGTH
     assert len(hearer.heard) == LONGEST_FRAMES * FRAME
     assert len(runner.seeds) == 1
 
 
-def test_stopping_ends_everybody(new_runner: NewRunner, prompts: list[Prompt]) -> None:
-    """Who waits, is read, runs or is paused is told CANCELLED, once, and later requests are refused."""
+def test_stop_cancels_every_sequence(new_runner: NewRunner, prompts: list[Prompt]) -> None:
     runner = new_runner(2, Endless)
-    with scheduling(runner, ahead_s=0.0, start=False, tokens_a_turn=1) as scheduler:
-        paused = Hearer(scheduler, lags=True).say(prompts[0], GREEDY, 60)
-        running = Hearer(scheduler).say(prompts[1], GREEDY, 60)
-        read, waits = Hearer(scheduler), Hearer(scheduler)
+    with scheduling(runner, max_lead_s=0.0, start=False, prefill_tokens_per_step=1) as scheduler:
+        paused = Collector(scheduler, lags=True).say(prompts[0], GREEDY, 60)
+        running = Collector(scheduler).say(prompts[1], GREEDY, 60)
+        read, waits = Collector(scheduler), Collector(scheduler)
         seen: list[dict[str, int]] = []
         stopper = threading.Thread(target=scheduler.stop)
 
@@ -504,12 +476,12 @@ def test_stopping_ends_everybody(new_runner: NewRunner, prompts: list[Prompt]) -
         stopper.join()
         assert seen == [{"waiting": 2, "running": 1, "paused": 1}]
         with pytest.raises(RuntimeError, match="has been stopped"):
-            Hearer(scheduler).say(prompts[0], GREEDY, 5)
+            Collector(scheduler).say(prompts[0], GREEDY, 5)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, torch.OutOfMemoryError])
 @pytest.mark.parametrize("when", ["audio", "end"])
-def test_a_listener_that_raises_concerns_nobody_else(
+def test_raising_listener_affects_only_itself(
     new_runner: NewRunner,
     expected: Expected,
     prompts: list[Prompt],
@@ -517,7 +489,6 @@ def test_a_listener_that_raises_concerns_nobody_else(
     error: type[Exception],
     when: str,
 ) -> None:
-    """It gets no more audio, its slot is free, the reason is logged, and its neighbour is heard."""
     calls: list[Samples | End] = []
 
     def listener(event: Samples | End) -> None:
@@ -527,8 +498,8 @@ def test_a_listener_that_raises_concerns_nobody_else(
 
     with scheduling(new_runner(2)) as scheduler:
         scheduler.submit(Utterance(prompts[7], GREEDY, 6, 100.0), listener)
-        other = Hearer(scheduler).say(prompts[4], GREEDY, 12)
-        again = Hearer(scheduler).say(prompts[6], GREEDY, 12)
+        other = Collector(scheduler).say(prompts[4], GREEDY, 12)
+        again = Collector(scheduler).say(prompts[6], GREEDY, 12)
         for hearer, prompt in ((other, prompts[4]), (again, prompts[6])):
             assert hearer.end().ending in (Ending.MAX_LENGTH, Ending.FINISHED)
             assert same(hearer.heard, expected(prompt, GREEDY, 12))
@@ -539,68 +510,35 @@ def test_a_listener_that_raises_concerns_nobody_else(
 
 
 class Breaks(Directed):
-    """Breaks once, in one of its methods."""
-
     where, after = "", 0
     error: Exception
 
-    def _maybe(self, where: str) -> None:
+    def fail_in(self, where: str) -> None:
         if where == self.where:
             self.after -= 1
             if self.after == -1:
                 raise self.error
 
-    def start_prefill(
-        self, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]] = ()
-    ) -> Prefill:
-        """Break where that is due."""
-        self._maybe("prefill")
-        return super().start_prefill(prompts, speakers)
 
-    def prefill_chunk(self, prefill: Prefill, tokens: int) -> None:
-        """Break where that is due."""
-        self._maybe("read")
-        super().prefill_chunk(prefill, tokens)
+def _breaking(name: str) -> Callable[..., Any]:
+    """The runner's method, which fails before its work, ``sample`` after it."""
 
-    def admit(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
-        """Break where that is due."""
-        self._maybe("join")
-        super().admit(slot, prefill, row, sampling)
+    def method(self: Breaks, *arguments: Any) -> Any:
+        if name != "sample":
+            self.fail_in(name)
+        result = getattr(super(Breaks, self), name)(*arguments)
+        if name == "sample":
+            self.fail_in(name)
+        return result
 
-    def sample(self, count: int) -> Codes:
-        """Break where that is due."""
-        codes = super().sample(count)
-        self._maybe("complete")
-        return codes
+    return method
 
-    def advance(self, count: int) -> None:
-        """Break where that is due."""
-        self._maybe("begin")
-        super().advance(count)
 
-    def decode_audio(self, slots: Sequence[int], codes: Codes) -> Samples:
-        """Break where that is due."""
-        self._maybe("speak")
-        return super().decode_audio(slots, codes)
-
-    def release(self, slot: int, count: int) -> None:
-        """Break where that is due."""
-        self._maybe("leave")
-        super().release(slot, count)
-
-    def save(self, slot: int) -> Any:
-        """Break where that is due."""
-        self._maybe("save")
-        return super().save(slot)
-
-    def restore(self, slot: int, saved: Any) -> None:
-        """Break where that is due."""
-        self._maybe("restore")
-        super().restore(slot, saved)
+for _name in "start_prefill prefill_chunk admit sample advance decode_audio release save restore".split():
+    setattr(Breaks, _name, _breaking(_name))
 
 
 def broken(new_runner: NewRunner, slots: int, where: str, after: int, error: Exception) -> Breaks:
-    """A runner that breaks there."""
     runner = new_runner(slots, Breaks)
     assert isinstance(runner, Breaks)
     runner.where, runner.after, runner.error = where, after, error
@@ -608,10 +546,10 @@ def broken(new_runner: NewRunner, slots: int, where: str, after: int, error: Exc
 
 
 @pytest.mark.parametrize(("where", "after", "failing"), [
-    ("prefill", 1, {1, 2}), ("read", 3, {1, 2}), ("join", 1, {1, 2}), ("join", 2, {2}),
-    ("speak", 3, {0}), ("complete", 3, {0}), ("begin", 3, {0}), ("save", 0, {0}), ("restore", 0, {0}),
+    ("start_prefill", 1, {1, 2}), ("prefill_chunk", 3, {1, 2}), ("admit", 1, {1, 2}), ("admit", 2, {2}),
+    ("decode_audio", 3, {0}), ("sample", 3, {0}), ("advance", 3, {0}), ("save", 0, {0}), ("restore", 0, {0}),
 ])  # fmt: skip
-def test_want_of_memory_fails_who_wanted_it(
+def test_out_of_memory_fails_requesting_sequences(
     new_runner: NewRunner,
     expected: Expected,
     prompts: list[Prompt],
@@ -619,12 +557,15 @@ def test_want_of_memory_fails_who_wanted_it(
     after: int,
     failing: set[int],
 ) -> None:
-    """Those whose prompt or speech it was, all that run where a step broke off; the next is heard."""
     runner = broken(new_runner, 3, where, after, torch.OutOfMemoryError("CUDA out of memory"))
     lags = where in ("save", "restore")
-    with scheduling(runner, ahead_s=0.0 if lags else 1e9, start=False, prompts_at_once=2) as scheduler:
-        first = Hearer(scheduler).say(prompts[4], GREEDY, 12)
-        second, third, later = Hearer(scheduler), Hearer(scheduler), Hearer(scheduler)
+    with scheduling(runner, max_lead_s=0.0 if lags else 1e9, start=False, max_prefill_prompts=2) as scheduler:
+        first = Collector(scheduler).say(prompts[4], GREEDY, 12)
+        second, third, later = (
+            Collector(scheduler),
+            Collector(scheduler),
+            Collector(scheduler),
+        )
         first.lags = lags
         if failing != {0}:
             runner.script = {
@@ -632,7 +573,7 @@ def test_want_of_memory_fails_who_wanted_it(
             }
         scheduler.start()
         if where == "restore":
-            first.until_paused()
+            first.wait_until_paused()
             first.take()
         if not lags and failing == {0}:
             assert first.end().ending is Ending.FAILED
@@ -653,10 +594,10 @@ def test_want_of_memory_fails_who_wanted_it(
 
 @pytest.mark.parametrize(
     ("where", "after"),
-    [("prefill", 0), ("read", 1), ("join", 1), ("complete", 4), ("begin", 4), ("speak", 4), ("leave", 0),
-     ("save", 0), ("restore", 0)],
+    [("start_prefill", 0), ("prefill_chunk", 1), ("admit", 1), ("sample", 4), ("advance", 4),
+     ("decode_audio", 4), ("release", 0), ("save", 0), ("restore", 0)],
 )  # fmt: skip
-def test_a_turn_that_breaks_ends_all_and_the_loop_goes_on(
+def test_failed_step_ends_all_and_loop_continues(
     new_runner: NewRunner,
     expected: Expected,
     prompts: list[Prompt],
@@ -664,54 +605,51 @@ def test_a_turn_that_breaks_ends_all_and_the_loop_goes_on(
     where: str,
     after: int,
 ) -> None:
-    """Wherever the device breaks, each is told FAILED once, nobody is forgotten, the next is exact."""
     runner = broken(new_runner, 2, where, after, RuntimeError("an illegal memory access"))
-    with scheduling(runner, ahead_s=0.0, start=False, prompts_at_once=2) as scheduler:
-        hearers = [Hearer(scheduler, lags=where in ("save", "restore")) for _ in range(4)]
+    with scheduling(runner, max_lead_s=0.0, start=False, max_prefill_prompts=2) as scheduler:
+        hearers = [Collector(scheduler, lags=where in ("save", "restore")) for _ in range(4)]
         for hearer, prompt in zip(hearers, prompts[4:], strict=True):
             hearer.say(prompt, GREEDY, 14)
         for hearer in hearers:
-            hearer.on_piece = hearers[3].cancel if where == "leave" else lambda: None
-        if where == "leave":
+            hearer.on_piece = hearers[3].cancel if where == "release" else lambda: None
+        if where == "release":
             hearers[0].on_piece = hearers[0].cancel
         scheduler.start()
         if where == "restore":
-            hearers[0].until_paused()
+            hearers[0].wait_until_paused()
             hearers[0].take()
         for hearer in hearers:
             assert hearer.end().ending is (
-                Ending.CANCELLED if where == "leave" and hearer is hearers[3] else Ending.FAILED
+                Ending.CANCELLED if where == "release" and hearer is hearers[3] else Ending.FAILED
             )
-        later = Hearer(scheduler).say(prompts[5], SAMPLED, 9)
+        later = Collector(scheduler).say(prompts[5], SAMPLED, 9)
         assert later.end().ending in (Ending.FINISHED, Ending.MAX_LENGTH)
         assert same(later.heard, expected(prompts[5], SAMPLED, 9))
     assert "an illegal memory access" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_loop_that_dies_leaves_nobody_waiting(new_runner: NewRunner, prompts: list[Prompt]) -> None:
-    """An error that nobody foresaw ends the thread: everybody is told, and later requests are refused."""
-    runner = broken(new_runner, 1, "complete", 2, IndexError("a mistake"))
+def test_dead_loop_ends_every_sequence(new_runner: NewRunner, prompts: list[Prompt]) -> None:
+    runner = broken(new_runner, 1, "sample", 2, IndexError("a mistake"))
     with scheduling(runner, start=False) as scheduler:
-        hearers = [Hearer(scheduler).say(prompts[4], GREEDY, 10) for _ in range(3)]
+        hearers = [Collector(scheduler).say(prompts[4], GREEDY, 10) for _ in range(3)]
         scheduler.start()
         assert [hearer.end().ending for hearer in hearers] == [Ending.FAILED] * 3
         with pytest.raises(RuntimeError, match="has been stopped"):
-            Hearer(scheduler).say(prompts[0], GREEDY, 5)
+            Collector(scheduler).say(prompts[0], GREEDY, 5)
 
 
-def test_requests_come_from_many_threads(
+def test_threads_submit_concurrently(
     new_runner: NewRunner, expected: Expected, prompts: list[Prompt]
 ) -> None:
-    """Submitted, cancelled and taken by six threads at once: each hears its own speech, exactly."""
-    with scheduling(new_runner(3), ahead_s=0.1, prompts_at_once=2) as scheduler:
+    with scheduling(new_runner(3), max_lead_s=0.1, max_prefill_prompts=2) as scheduler:
         failures: list[object] = []
 
         def client(number: int) -> None:
             pick = random.Random(number)
             for _ in range(6):
                 prompt, frames = pick.choice(prompts), pick.randint(1, 10)
-                hearer = Hearer(scheduler, lags=pick.random() < 0.5)
+                hearer = Collector(scheduler, lags=pick.random() < 0.5)
                 hearer.say(prompt, GREEDY, frames)
                 cancelled = pick.random() < 0.3
                 if cancelled:
@@ -746,19 +684,17 @@ def test_requests_come_from_many_threads(
         ((310,), 5),
     ],
 )
-def test_what_no_slot_can_hold_is_refused(new_runner: NewRunner, prompt: Prompt, frames: int) -> None:
-    """Before it is anybody's affair: too long, empty, or with tokens that are no text's."""
+def test_oversized_utterance_is_refused(new_runner: NewRunner, prompt: Prompt, frames: int) -> None:
     with scheduling(new_runner(1)) as scheduler:
         with pytest.raises(ValueError, match=r"a prompt|speech has"):
-            Hearer(scheduler).say(prompt, GREEDY, frames)
+            Collector(scheduler).say(prompt, GREEDY, frames)
         assert scheduler.counts == {"waiting": 0, "running": 0, "paused": 0}
 
 
-@pytest.mark.slow
-def test_nothing_is_kept_of_streams_that_are_gone(
+@pytest.mark.heard
+def test_ended_sequences_leave_no_tensors(
     new_runner: NewRunner, prompts: list[Prompt], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After 200 random streams, said, cancelled, paused, in trouble: no tensor or thread is left."""
     caplog.set_level(logging.CRITICAL)
 
     def tensors() -> int:
@@ -768,7 +704,7 @@ def test_nothing_is_kept_of_streams_that_are_gone(
     pick = random.Random(0)
 
     def some(scheduler: Scheduler, count: int) -> None:
-        hearers = [Hearer(scheduler, lags=pick.random() < 0.3) for _ in range(count)]
+        hearers = [Collector(scheduler, lags=pick.random() < 0.3) for _ in range(count)]
         for hearer in hearers:
             hearer.say(pick.choice(prompts), pick.choice([GREEDY, SAMPLED]), pick.randint(1, 4))
             if pick.random() < 0.2:
@@ -778,7 +714,7 @@ def test_nothing_is_kept_of_streams_that_are_gone(
                 hearer.take()
 
     threads = threading.active_count()
-    with scheduling(new_runner(4), ahead_s=0.05, prompts_at_once=3) as scheduler:
+    with scheduling(new_runner(4), max_lead_s=0.05, max_prefill_prompts=3) as scheduler:
         some(scheduler, 10)
         before = tensors()
         some(scheduler, 200)

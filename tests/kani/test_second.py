@@ -1,4 +1,4 @@
-"""KaniTTS-2: the makers' tokens, whoever speaks, and streams of different speakers side by side."""
+"""KaniTTS-2: the makers' tokens, for any speaker, and batches of different speakers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from kani.checkpoint import Checkpoint
 from kani.codec.nanocodec import NanoCodec
-from kani.errors import CheckpointError
 from kani.lfm2 import LanguageModel
 from kani.linear import Int8
 from kani.model_config import ModelConfig
@@ -20,20 +19,20 @@ from kani.runner import Runner
 from kani.sampler import Sampling
 from kani.scheduler import Scheduler
 from kani.sequence import Utterance
-from kani.tokens import TokenLayout
+from kani.tokens import CheckpointError, TokenLayout
 from tests.judges import makers
-from tests.kani.conftest import CPU, LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt, load
-from tests.kani.random_checkpoint import TINY, random_checkpoint, random_second
+from tests.kani.conftest import CPU, LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt, admit, load
+from tests.kani.random_checkpoint import TINY, random_checkpoint, random_kani_tts_2
 
 Speaker = tuple[float, ...]
 
-NOBODY: Speaker = ()
+NO_SPEAKER: Speaker = ()
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.1)
 SAMPLED = Sampling(seed=7)
 
 
 def speaker(key: int) -> Speaker:
-    """Anybody: 128 numbers of length 1."""
+    """A random speaker: 128 numbers of length 1."""
     numbers = torch.randn(128, generator=torch.Generator().manual_seed(key))
     return tuple((numbers / numbers.norm()).tolist())
 
@@ -44,24 +43,22 @@ ANA, BEN = speaker(1), speaker(2)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny KaniTTS-2 checkpoint whose frames are 0.3 positions apart."""
-    return random_second(tmp_path_factory.mktemp("second") / "tiny")
+    return random_kani_tts_2(tmp_path_factory.mktemp("second") / "tiny")
 
 
 @pytest.fixture(scope="module")
 def second(folder: Path) -> LanguageModel:
-    """Its network in float32."""
     return opened(folder)[2]
 
 
 @pytest.fixture(scope="module")
 def texts(folder: Path) -> list[Prompt]:
-    """Prompts of some lengths."""
     checkpoint, layout, _ = opened(folder)
     return [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("a", "Hola", "uno dos tres")]
 
 
 def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
-    """All of a checkpoint."""
+    """Checkpoint, layout and network of a folder."""
     checkpoint = Checkpoint(folder)
     checkpoint.check_shapes()
     layout = checkpoint.layout(codebooks=4, codebook_size=4032)
@@ -69,22 +66,11 @@ def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
 
 
 def runner_of(model: LanguageModel, codec: NanoCodec, slots: int) -> Runner:
-    """So many slots of a model."""
     return Runner(model, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
 
 
-def join(
-    runner: Runner, slot: int, prompt: Prompt, who: Speaker, sampling: Sampling, piece: int = 1000
-) -> None:
-    """Read a prompt in pieces and let its stream run."""
-    prefill = runner.start_prefill([prompt], [who])
-    while not prefill.done:
-        runner.prefill_chunk(prefill, piece)
-    runner.admit(slot, prefill, 0, sampling)
-
-
-def go_on(runner: Runner, count: int, frames: int) -> list[Frames]:
-    """So many frames of each of the streams that run."""
+def run(runner: Runner, count: int, frames: int) -> list[Frames]:
+    """Frames of each running sequence."""
     spoken: list[Frames] = [[] for _ in range(count)]
     for _ in range(frames):
         for mine, frame in zip(spoken, runner.sample(count).tolist(), strict=True):
@@ -94,43 +80,44 @@ def go_on(runner: Runner, count: int, frames: int) -> list[Frames]:
 
 
 def alone(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, frames: int) -> Frames:
-    """What a stream says by itself."""
-    join(runner, 0, prompt, who, sampling)
-    (spoken,) = go_on(runner, 1, frames)
+    """Frames of a solo run."""
+    admit(runner, 0, prompt, sampling, speaker=who)
+    (spoken,) = run(runner, 1, frames)
     runner.release(0, 1)
     return spoken
 
 
+@pytest.mark.heard
 @makers.needs_makers
 @pytest.mark.parametrize(
     "settings",
     [
         pytest.param({}, id="step 0.3"),
-        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1", marks=pytest.mark.slow),
-        pytest.param({"use_learnable_rope": False}, id="frequencies as they are", marks=pytest.mark.slow),
+        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1"),
+        pytest.param({"use_learnable_rope": False}, id="frequencies as they are"),
     ],
 )
-def test_greedy_codes_are_the_makers(tmp_path: Path, codec: NanoCodec, settings: dict[str, object]) -> None:
-    """With and without a speaker, for prompts read in pieces: each of 120 codes."""
-    checkpoint, layout, model = opened(random_second(tmp_path / "tiny", seed=3, **settings))
+def test_greedy_codes_match_makers_code(
+    tmp_path: Path, codec: NanoCodec, settings: dict[str, object]
+) -> None:
+    checkpoint, layout, model = opened(random_kani_tts_2(tmp_path / "tiny", seed=3, **settings))
     runner = runner_of(model, codec, 1)
     frames = 30
     prompts = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("Hola", "tres tristes tigres")]
     asked = [
         makers.Asked(prompt[:-2], who, frames, GREEDY.repetition_penalty)
         for prompt in prompts
-        for who in (NOBODY, ANA, BEN)
+        for who in (NO_SPEAKER, ANA, BEN)
     ]
     theirs = makers.said(tmp_path / "tiny", asked, tmp_path)
     for one, expected in zip(asked, theirs, strict=True):
-        join(runner, 0, (*one.prompt, *prompts[0][-2:]), tuple(one.speaker), GREEDY, piece=7)
-        assert go_on(runner, 1, frames)[0][: len(expected)] == expected
+        admit(runner, 0, (*one.prompt, *prompts[0][-2:]), GREEDY, piece=7, speaker=tuple(one.speaker))
+        assert run(runner, 1, frames)[0][: len(expected)] == expected
         runner.release(0, 1)
     assert len({str(one) for one in theirs}) == len(asked)
 
 
-def test_a_frame_has_one_position(folder: Path) -> None:
-    """Text has its places; the first frame is behind it, each next one 0.3 on, in a layer's own turns."""
+def test_tokens_of_frame_share_position(folder: Path) -> None:
     checkpoint = Checkpoint(folder)
     with ExitStack() as stack:
         weights = checkpoint.weights(stack)
@@ -151,8 +138,7 @@ def test_a_frame_has_one_position(folder: Path) -> None:
     )
 
 
-def test_older_checkpoints_have_a_position_for_each_token(tmp_path: Path) -> None:
-    """Turns come from one table that nothing of a stream changes."""
+def test_older_checkpoints_have_position_per_token(tmp_path: Path) -> None:
     checkpoint = Checkpoint(random_checkpoint(tmp_path / "tiny"))
     with ExitStack() as stack:
         turns = RotaryEmbedding(
@@ -164,12 +150,11 @@ def test_older_checkpoints_have_a_position_for_each_token(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
-def test_speakers_side_by_side_say_what_each_says_alone(
+def test_batched_speakers_give_codes_of_solo_run(
     second: LanguageModel, codec: NanoCodec, texts: list[Prompt], sampling: Sampling
 ) -> None:
-    """In one step: two speakers of one text, one of another, and nobody; read together, in pieces."""
     runner = runner_of(second, codec, 4)
-    streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], NOBODY)]
+    streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], NO_SPEAKER)]
     expected = [alone(runner, prompt, who, sampling, 12) for prompt, who in streams]
     assert len({str(frames) for frames in expected}) == len(streams)
     prefill = runner.start_prefill([prompt for prompt, _ in streams], [who for _, who in streams])
@@ -177,48 +162,43 @@ def test_speakers_side_by_side_say_what_each_says_alone(
         runner.prefill_chunk(prefill, 5)
     for slot in range(len(streams)):
         runner.admit(slot, prefill, slot, sampling)
-    assert go_on(runner, len(streams), 12) == expected
+    assert run(runner, len(streams), 12) == expected
 
 
 @torch.inference_mode()
-def test_a_neighbour_s_speaker_changes_no_bit(
+def test_neighbouring_speaker_changes_no_bit(
     second: LanguageModel, codec: NanoCodec, texts: list[Prompt]
 ) -> None:
-    """The numbers that the next code is drawn from are the same beside any speaker."""
     logits = []
-    for neighbour in (ANA, BEN, NOBODY):
+    for neighbour in (ANA, BEN, NO_SPEAKER):
         runner = runner_of(second, codec, 2)
-        join(runner, 0, texts[1], ANA, GREEDY)
-        join(runner, 1, texts[1], neighbour, GREEDY)
-        go_on(runner, 2, 8)
+        admit(runner, 0, texts[1], GREEDY, speaker=ANA)
+        admit(runner, 1, texts[1], GREEDY, speaker=neighbour)
+        run(runner, 2, 8)
         logits.append(runner._logits[0].clone())
     assert torch.equal(logits[0], logits[1]) and torch.equal(logits[0], logits[2])
 
 
-def test_a_pause_and_a_move_change_no_bit(
-    second: LanguageModel, codec: NanoCodec, texts: list[Prompt]
-) -> None:
-    """A speaker's stream that rests, and comes back where nobody's was, goes on as it would have."""
+def test_pause_and_move_change_no_bit(second: LanguageModel, codec: NanoCodec, texts: list[Prompt]) -> None:
     whole = alone(runner_of(second, codec, 1), texts[2], ANA, SAMPLED, 12)
     runner = runner_of(second, codec, 2)
-    join(runner, 0, texts[0], NOBODY, SAMPLED)
-    join(runner, 1, texts[2], ANA, SAMPLED)
-    before = go_on(runner, 2, 4)[1]
+    admit(runner, 0, texts[0], SAMPLED, speaker=NO_SPEAKER)
+    admit(runner, 1, texts[2], SAMPLED, speaker=ANA)
+    before = run(runner, 2, 4)[1]
     saved = runner.save(1)
     runner.release(1, 2)
-    go_on(runner, 1, 3)
+    run(runner, 1, 3)
     runner.restore(1, saved)
-    between = go_on(runner, 2, 4)[1]
+    between = run(runner, 2, 4)[1]
     runner.release(0, 2)
-    assert before + between + go_on(runner, 1, 4)[0] == whole
+    assert before + between + run(runner, 1, 4)[0] == whole
 
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.int8], ids=str)
 @torch.inference_mode()
-def test_other_precisions_stay_near(
+def test_other_precisions_stay_close(
     folder: Path, second: LanguageModel, texts: list[Prompt], precision: torch.dtype
 ) -> None:
-    """The row behind a speaker's prompt is turned by a small angle only."""
     if precision == torch.int8 and not Int8.supported():
         pytest.skip("this build of torch has no fbgemm")
     checkpoint, layout, _ = opened(folder)
@@ -232,8 +212,7 @@ def test_other_precisions_stay_near(
     assert 0.97 < torch.cosine_similarity(*rows, dim=0) < 1
 
 
-def test_what_is_no_speaker_is_refused(second: LanguageModel, model: LanguageModel) -> None:
-    """Another number of them, and any at all for a checkpoint that takes none."""
+def test_invalid_speaker_is_refused(second: LanguageModel, model: LanguageModel) -> None:
     with pytest.raises(ValueError, match="128 numbers, not 127"):
         second.project_speaker(ANA[1:])
     with pytest.raises(ValueError, match="0 numbers, not 128"):
@@ -250,10 +229,9 @@ def test_what_is_no_speaker_is_refused(second: LanguageModel, model: LanguageMod
     ],
     ids=["no room", "no prompt", "short", "nan"],
 )
-def test_an_utterance_that_cannot_be_said_is_refused(
+def test_invalid_speaker_utterance_is_refused(
     second: LanguageModel, codec: NanoCodec, length: int, who: Speaker, complaint: str
 ) -> None:
-    """Before it waits for a slot: the streams that run would suffer for it."""
     scheduler = Scheduler(
         runner_of(second, codec, 1),
         sample_rate=codec.config.sample_rate,
@@ -267,8 +245,7 @@ def test_an_utterance_that_cannot_be_said_is_refused(
     assert scheduler.counts["waiting"] == 0
 
 
-def test_a_config_says_what_it_is() -> None:
-    """By its architecture or its entries, with the makers' defaults; older ones are none of it."""
+def test_config_tells_kani_tts_2() -> None:
     named = {"architectures": ["KaniTTS2ForCausalLM"]}
 
     def parts(settings: dict[str, object]) -> tuple[object, ...]:
@@ -286,8 +263,7 @@ def test_a_config_says_what_it_is() -> None:
     ("key", "shape"),
     [("model.speaker_emb_projection.weight", [64, 128]), ("model.learnable_rope_layers.3.alpha_weight", [])],
 )
-def test_what_a_checkpoint_lacks_is_named(folder: Path, tmp_path: Path, key: str, shape: list[int]) -> None:
-    """A weight that the config promises has to be there, in its shape."""
+def test_missing_kani_tts_2_weight_is_named(folder: Path, tmp_path: Path, key: str, shape: list[int]) -> None:
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     weights = load_file(folder / "model.safetensors")
@@ -301,10 +277,9 @@ def test_what_a_checkpoint_lacks_is_named(folder: Path, tmp_path: Path, key: str
         Checkpoint(tmp_path).check_shapes()
 
 
-def test_weights_of_kani_tts_2_in_an_older_checkpoint_are_refused(folder: Path, tmp_path: Path) -> None:
-    """A config that doesn't say that it takes a speaker has none."""
+def test_kani_tts_2_weights_need_config(folder: Path, tmp_path: Path) -> None:
     random_checkpoint(tmp_path)
     weights = load_file(folder / "model.safetensors")
     save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"learnable_rope_layers\.1\.alpha_weight \[\] is no part"):
+    with pytest.raises(CheckpointError, match=r"learnable_rope_layers\.1\.alpha_weight \[\] is not part"):
         Checkpoint(tmp_path).check_shapes()

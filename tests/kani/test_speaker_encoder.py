@@ -1,4 +1,4 @@
-"""The speaker embedder is the makers', and takes nothing but what it can read."""
+"""The speaker embedder matches the makers' code and refuses misfits."""
 
 from __future__ import annotations
 
@@ -10,32 +10,30 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kani.errors import CheckpointError
 from kani.speaker_encoder import MAX_RECORDING_S, SAMPLE_RATE, EmbeddingCancelled, Samples, SpeakerEmbedder
+from kani.tokens import CheckpointError
 from tests.judges import makers
 from tests.kani.random_embedder import random_embedder
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small embedder of the makers' kind."""
     return random_embedder(tmp_path_factory.mktemp("embedder") / "small")
 
 
 @pytest.fixture(scope="module")
 def embedder(folder: Path) -> SpeakerEmbedder:
-    """The same, opened."""
     return SpeakerEmbedder(folder, "small")
 
 
 def noise(seconds: float, key: int = 0) -> Samples:
-    """Noise that is louder on one side of 0."""
+    """Noise with an offset."""
     samples = np.random.default_rng(key).normal(0.02, 0.1, round(seconds * SAMPLE_RATE))
     return samples.astype(np.float32)
 
 
 def changed(folder: Path, target: Path, **entries: object) -> Path:
-    """A copy with other entries in its config; None takes one out."""
+    """A copy with other config entries; None removes one."""
     target.mkdir(exist_ok=True)
     settings = json.loads((folder / "config.json").read_text("utf-8")) | entries
     kept = {key: value for key, value in settings.items() if key not in entries or value is not None}
@@ -44,12 +42,12 @@ def changed(folder: Path, target: Path, **entries: object) -> Path:
     return target
 
 
+@pytest.mark.heard
 @makers.needs_makers
-@pytest.mark.parametrize("seconds", [0.5, pytest.param(3.0, marks=pytest.mark.slow)])
-def test_embeddings_are_the_makers(
+@pytest.mark.parametrize("seconds", [0.5, 3.0])
+def test_embeddings_match_makers_code(
     folder: Path, embedder: SpeakerEmbedder, tmp_path: Path, seconds: float
 ) -> None:
-    """The same weights, the same samples: a cosine of 0.9999 at least."""
     samples = noise(seconds)
     expected = makers.heard(folder, samples, tmp_path)
     embedding = embedder.embed(samples)
@@ -58,8 +56,7 @@ def test_embeddings_are_the_makers(
     assert float(embedder.embed(noise(seconds, key=1)) @ expected) < 0.9999
 
 
-def test_an_embedding_is_the_same_each_time_and_has_length_1(embedder: SpeakerEmbedder) -> None:
-    """Bit by bit; how loud a recording is does not matter."""
+def test_embedding_is_deterministic_unit_vector(embedder: SpeakerEmbedder) -> None:
     samples = noise(1.0)
     first = embedder.embed(samples)
     assert np.array_equal(first, embedder.embed(samples))
@@ -67,16 +64,14 @@ def test_an_embedding_is_the_same_each_time_and_has_length_1(embedder: SpeakerEm
     assert float(embedder.embed(samples * 0.1) @ first) > 0.9999
 
 
-def test_only_the_first_half_minute_is_heard(folder: Path, tmp_path: Path) -> None:
-    """What comes later changes nothing, and takes no time."""
+def test_embedding_uses_first_30_seconds(folder: Path, tmp_path: Path) -> None:
     steps = [320, 1, 1, 1, 1, 1, 1]
     quick = SpeakerEmbedder(random_embedder(tmp_path / "quick", conv_stride=steps, conv_dim=[8] * 7), "quick")
     long = noise(MAX_RECORDING_S + 5)
     assert np.array_equal(quick.embed(long), quick.embed(long[: round(MAX_RECORDING_S * SAMPLE_RATE)]))
 
 
-def test_it_stops_between_two_layers(embedder: SpeakerEmbedder) -> None:
-    """Told so before the last layer, it has not gone through it; and it can be asked again."""
+def test_embedding_is_cancelled_between_layers(embedder: SpeakerEmbedder) -> None:
     asked = []
 
     def soon() -> bool:
@@ -99,18 +94,14 @@ def test_it_stops_between_two_layers(embedder: SpeakerEmbedder) -> None:
     ],
     ids=["short", "silent", "nan"],
 )
-def test_samples_without_a_sound_are_refused(
+def test_samples_without_sound_are_refused(
     embedder: SpeakerEmbedder, samples: Samples, complaint: str
 ) -> None:
-    """Nothing could be said of them."""
     with pytest.raises(ValueError, match=complaint):
         embedder.embed(samples)
 
 
-def test_other_names_of_the_weight_norm_are_known(
-    folder: Path, embedder: SpeakerEmbedder, tmp_path: Path
-) -> None:
-    """Older files call its two parts weight_g and weight_v."""
+def test_older_weight_norm_names_are_read(folder: Path, embedder: SpeakerEmbedder, tmp_path: Path) -> None:
     target = changed(folder, tmp_path / "older")
     weights = load_file(folder / "model.safetensors")
     older = {
@@ -135,27 +126,25 @@ def test_other_names_of_the_weight_norm_are_known(
         ({"top_interm_size": 0}, "top_interm_size is 0"),
         ({"add_adapter": True}, "adapter"),
         ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
-        ({"hidden_size": 2**40}, "hidden_size is beyond"),
-        ({"conv_dim": [32] * 100}, "conv_dim is beyond"),
+        ({"hidden_size": 2**40}, "hidden_size is out of range"),
+        ({"conv_dim": [32] * 100}, "conv_dim is out of range"),
         ({"conv_dim": [32] * 3}, "do not fit together"),
         ({"hidden_size": "wide"}, "do not fit together"),
         ({"num_attention_heads": 7}, "do not fit together"),
         ({"intermediate_size": 96}, r"intermediate_dense\.\w+ has the shape \[128"),
         ({"num_hidden_layers": 3}, r"encoder\.layers\.2\.\S+ is missing"),
-        ({"num_hidden_layers": 1}, r"encoder\.layers\.1\.\S+ \[.+\] is no part"),
+        ({"num_hidden_layers": 1}, r"encoder\.layers\.1\.\S+ \[.+\] is not part"),
         ({"embd_size": 64}, r"top_layers\.\S+ has the shape \[128"),
     ],
 )
-def test_a_config_that_does_not_fit_is_refused_by_its_entry(
+def test_misfit_config_is_refused_by_entry(
     folder: Path, tmp_path: Path, entries: dict[str, object], message: str
 ) -> None:
-    """Before anything of its size is made."""
     with pytest.raises(CheckpointError, match=message):
         SpeakerEmbedder(changed(folder, tmp_path / "other", **entries), "other")
 
 
-def test_files_that_are_missing_or_something_else_are_refused(folder: Path, tmp_path: Path) -> None:
-    """By their names; a pickle is not read."""
+def test_missing_or_wrong_files_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         SpeakerEmbedder(tmp_path, "none")
     target = changed(folder, tmp_path / "other")

@@ -1,4 +1,4 @@
-"""The tokens of a checkpoint are where the makers' code has them."""
+"""The token layout matches the makers' code."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.errors import CheckpointError
-from kani.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
+from kani.tokens import END_OF_TEXT, START_OF_TEXT, CheckpointError, TokenLayout
 
 
-def test_the_published_vocabulary_has_the_published_tokens() -> None:
-    """80,538 tokens are 64,400 of text, the special ones behind them, and four codebooks from 64,410 on."""
+def test_published_vocabulary_has_published_tokens() -> None:
     layout = TokenLayout.of_vocabulary(80538, codebooks=4, codebook_size=4032)
     assert layout.text_vocabulary == 64400
     assert (layout.start_of_speech, layout.end_of_speech) == (64401, 64402)
@@ -22,15 +20,13 @@ def test_the_published_vocabulary_has_the_published_tokens() -> None:
     assert layout.size == 80538
 
 
-def test_a_prompt_ends_where_the_first_frame_begins() -> None:
-    """The text, as tokenised, stands between the turns, and the answer is already begun."""
+def test_prompt_ends_with_start_of_speech() -> None:
     layout = TokenLayout(100, 4, 10)
     assert layout.prompt([START_OF_TEXT, 50, 60]) == [103, 1, 50, 60, END_OF_TEXT, 104, 105, 101]
 
 
 @given(st.integers(3, 10**6), st.integers(1, 16), st.integers(1, 5000))
-def test_no_token_means_two_things(text: int, codebooks: int, size: int) -> None:
-    """Whatever the sizes, blocks lie end to end behind the special tokens, up to the vocabulary's end."""
+def test_token_ranges_do_not_overlap(text: int, codebooks: int, size: int) -> None:
     layout = TokenLayout.of_vocabulary(text + 10 + codebooks * size, codebooks=codebooks, codebook_size=size)
     assert layout.text_vocabulary == text
     special = [
@@ -48,7 +44,6 @@ def test_no_token_means_two_things(text: int, codebooks: int, size: int) -> None
 
 
 @pytest.mark.parametrize("size", [-1, 0, 4 * 4032, 4 * 4032 + 12])
-def test_a_vocabulary_too_small_is_refused(size: int) -> None:
-    """Where no text token would be left, the message says for how many codes there is no room."""
+def test_small_vocabulary_is_refused(size: int) -> None:
     with pytest.raises(CheckpointError, match=rf"vocab_size is {size}: too small for 4 codebooks of 4032"):
         TokenLayout.of_vocabulary(size, codebooks=4, codebook_size=4032)

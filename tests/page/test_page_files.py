@@ -12,9 +12,9 @@ import pytest
 from server import page
 
 if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
+    from tests.conftest import ServerProcess
 
-WEB = Path(page.__file__).parent / "web"
+WEB = page.FOLDER
 LANGUAGES = ("en", "es", "zh")
 
 
@@ -24,12 +24,18 @@ def texts(language: str) -> dict[str, str]:
     return dict(re.findall(r'^  "([^"]+)": "(.*)",$', source, re.MULTILINE))
 
 
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application that holds the page alone."""
+    context = Context(SpeechService.__new__(SpeechService), CollectorRegistry())
+    transport = httpx.ASGITransport(Starlette(routes=page.protocol().routes(context)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+
+
 @pytest.mark.parametrize("path", sorted(page.PATHS))
-def test_every_file_is_served_with_the_headers_of_a_page_that_trusts_nobody(
-    path: str, espeak_server: ServerProcess
-) -> None:
-    """Each file has its media type, the policy that nothing else is loaded, and the rest of the headers."""
-    answer = httpx.get(espeak_server.http_url + path)
+async def test_every_file_has_its_type_and_the_page_s_policy(path: str, client: httpx.AsyncClient) -> None:
+    answer = await client.get(path)
     assert answer.status_code == 200
     suffix = Path(path).suffix or ".html"
     assert answer.headers["content-type"] == page.MEDIA_TYPES[suffix]
@@ -43,43 +49,27 @@ def test_every_file_is_served_with_the_headers_of_a_page_that_trusts_nobody(
     assert answer.headers["cache-control"] == "no-cache"
 
 
-def test_a_file_that_the_browser_has_is_not_sent_again(espeak_server: ServerProcess) -> None:
-    """The ETag a file came with is answered by 304 and no body; another one by the file."""
-    url = espeak_server.http_url + "/static/app.js"
-    first = httpx.get(url)
+async def test_known_etag_is_answered_by_304(client: httpx.AsyncClient) -> None:
+    path = "/static/app.js"
+    first = await client.get(path)
     for known in (first.headers["etag"], f'"x", W/{first.headers["etag"]}', "*"):
-        again = httpx.get(url, headers={"if-none-match": known})
+        again = await client.get(path, headers={"if-none-match": known})
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]
-    assert httpx.get(url, headers={"if-none-match": '"other"'}).content == first.content
+    assert (await client.get(path, headers={"if-none-match": '"other"'})).content == first.content
 
 
-def test_only_the_heads_are_sent_to_head(espeak_server: ServerProcess) -> None:
-    """HEAD says the length and sends nothing."""
-    answer = httpx.head(espeak_server.http_url + "/")
+async def test_head_has_the_length_and_no_body(client: httpx.AsyncClient) -> None:
+    answer = await client.head("/")
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer.headers["content-length"]) == (WEB / "index.html").stat().st_size
 
 
-@pytest.mark.parametrize("path", ["/static/", "/static/none.js", "/static/%2e%2e/page.py"])
-def test_nothing_but_the_pages_files_is_there(path: str, espeak_server: ServerProcess) -> None:
-    """Any other name below /static is not found."""
-    assert httpx.get(espeak_server.http_url + path).status_code == 404
-
-
-def test_the_page_is_open_where_everything_else_needs_a_key(start_server: StartServer) -> None:
-    """Without a key the page and its files come, the voices and the socket on the page's own path do not."""
-    server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="secret")
-    at = f"http://127.0.0.1:{server.port}"
-    assert {httpx.get(at + path).status_code for path in page.PATHS} == {200}
-    assert httpx.get(f"{at}/v1/audio/voices").status_code == 401
-    upgrade = {
-        "connection": "upgrade",
-        "upgrade": "websocket",
-        "sec-websocket-version": "13",
-        "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
-    }
-    assert httpx.get(f"{at}/", headers=upgrade).status_code == 401
+@pytest.mark.parametrize(
+    "path", ["/static/", "/static/none.js", "/static/index.html", "/static/%2e%2e/page.py"]
+)
+async def test_other_names_are_not_found(path: str, client: httpx.AsyncClient) -> None:
+    assert (await client.get(path)).status_code == 404
 
 
 def test_nothing_in_the_page_comes_from_elsewhere() -> None:

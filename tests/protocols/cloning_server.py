@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from protocols import kani, kyutai, voxcpm
-from protocols.kyutai.meter import Meter
+from protocols.shared.protocol import Context
 from speech.audio.pcm import wav
 from speech.errors import InvalidRequest
 from speech.observer import Observer
@@ -101,9 +102,13 @@ async def cloning_server(folder: Path) -> AsyncIterator[CloningServer]:
     voices.mkdir()
     settings = kyutai.KyutaiSettings(idle_s=60.0, version="0", max_body=16 * 2**20)
     routes = [
-        *kani.routes(service),
-        *kyutai.routes(service, settings, Meter()),
-        *voxcpm.routes(service, voxcpm.VoxCPMSettings(5000, voices, frozenset()), voxcpm.Meter()),
+        route
+        for protocol in (
+            kani.protocol(),
+            kyutai.protocol(settings),
+            voxcpm.protocol(voxcpm.VoxCPMSettings(5000, voices, frozenset())),
+        )
+        for route in protocol.routes(Context(service, CollectorRegistry()))
     ]
     await service.start()
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -22,6 +23,7 @@ from protocols.shared.client_languages import (
 )
 from tests.clients.kyutai.wire import KEY, pack
 from tests.conftest import ServerProcess
+from tests.support.app_server import AppServer
 
 Say = Callable[[ServerProcess, str, Mapping[str, str]], Awaitable[None]]
 
@@ -29,25 +31,21 @@ LONGEST_WAIT_S = 120.0
 
 
 async def last(socket: ClientConnection) -> None:
-    """Read until the server closes."""
     async for _ in socket:
         pass
 
 
-async def kani(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """Kani's WebSocket."""
+async def kani(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     async with connect(server.url, additional_headers=headers) as socket:
         await socket.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
         assert json.loads(await socket.recv())["data"]["status"] == "success"
 
 
-async def kani_rest(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """Kani's REST call."""
+async def kani_rest(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     await post(f"{server.http_url}/tts", {"text": text}, headers)
 
 
-async def voxcpm(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """VoxCPM's WebSocket."""
+async def voxcpm(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     request = {"type": "tts_request", "request_id": "a", "params": {"text": text, "mode": "non_streaming"}}
     async with connect(f"{server.url}/tts", max_size=None, additional_headers=headers) as socket:
         await socket.send(json.dumps(request))
@@ -57,14 +55,12 @@ async def voxcpm(server: ServerProcess, text: str, headers: Mapping[str, str]) -
                 break
 
 
-async def elevenlabs(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """ElevenLabs' documented call, with the voice of their example."""
+async def elevenlabs(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     url = f"{server.http_url}/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM?output_format=pcm_16000"
     await post(url, {"text": text}, headers)
 
 
-async def elevenlabs_websocket(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """ElevenLabs' ``stream-input``."""
+async def elevenlabs_websocket(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     path = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream-input?output_format=pcm_16000"
     async with connect(f"{server.url}{path}", additional_headers=headers) as socket:
         for piece in (" ", f"{text} ", ""):
@@ -72,8 +68,7 @@ async def elevenlabs_websocket(server: ServerProcess, text: str, headers: Mappin
         await last(socket)
 
 
-async def kyutai(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """Kyutai's WebSocket, word by word."""
+async def kyutai(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     url = f"{server.url}/api/tts_streaming?format=PcmMessagePack"
     async with connect(url, additional_headers={**KEY, **headers}) as socket:
         for word in text.split():
@@ -82,13 +77,11 @@ async def kyutai(server: ServerProcess, text: str, headers: Mapping[str, str]) -
         await last(socket)
 
 
-async def kyutai_http(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """Kyutai's call for a whole text."""
+async def kyutai_http(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     await post(f"{server.http_url}/api/tts_streaming", {"text": text, "voice": ""}, {**KEY, **headers})
 
 
-async def relay(server: ServerProcess, text: str, headers: Mapping[str, str]) -> None:
-    """The relay."""
+async def relay(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
     async with connect(f"{server.url}/stream_tts", additional_headers=headers) as socket:
         await socket.send(json.dumps({"action": "start_tts", "text": text}))
         while json.loads(await socket.recv())["type"] != "complete":
@@ -96,7 +89,6 @@ async def relay(server: ServerProcess, text: str, headers: Mapping[str, str]) ->
 
 
 async def post(url: str, body: Mapping[str, str], headers: Mapping[str, str]) -> None:
-    """Post JSON, and take the whole answer."""
     async with httpx.AsyncClient(timeout=LONGEST_WAIT_S) as client:
         answer = await client.post(url, json=body, headers=headers)
     assert answer.status_code == 200, answer.text
@@ -106,13 +98,18 @@ PROTOCOLS = (kani, kani_rest, voxcpm, elevenlabs, elevenlabs_websocket, kyutai, 
 
 
 async def spoken_language(
-    server: ServerProcess, say: Say, text: str, headers: Mapping[str, str] | None = None
+    server: AppServer,
+    caplog: pytest.LogCaptureFixture,
+    say: Say,
+    text: str,
+    headers: Mapping[str, str] | None = None,
 ) -> str:
     """The language that the server's log gives for ``text``, said without one."""
 
     def languages() -> list[str]:
-        return re.findall(r"outcome=completed .*language=(\S+)", server.log)
+        return re.findall(r"outcome=completed .*language=(\S+)", caplog.text)
 
+    caplog.set_level(logging.INFO)
     before = len(languages())
     async with asyncio.timeout(LONGEST_WAIT_S):
         await say(server, text, headers or {})
@@ -122,26 +119,27 @@ async def spoken_language(
 
 
 @pytest.mark.parametrize("say", PROTOCOLS)
-async def test_hello_world_is_english(espeak_server: ServerProcess, say: Say) -> None:
-    """The first text that anybody sends is spoken in its own language by every protocol."""
-    assert await spoken_language(espeak_server, say, "Hello world!") == "en"
-    assert await spoken_language(espeak_server, say, "Guten Morgen") == "de"
+async def test_clear_text_is_spoken_in_its_language(
+    espeak_app: AppServer, caplog: pytest.LogCaptureFixture, say: Say
+) -> None:
+    assert await spoken_language(espeak_app, caplog, say, "Hello world!") == "en"
+    assert await spoken_language(espeak_app, caplog, say, "Guten Morgen") == "de"
 
 
 @pytest.mark.parametrize("say", PROTOCOLS)
-async def test_an_unclear_text_is_in_its_clients_language(espeak_server: ServerProcess, say: Say) -> None:
-    """What tells no language is Spanish, or what the client prefers; a clear text stays what it is."""
-    assert await spoken_language(espeak_server, say, "OK 3") == "es"
+async def test_unclear_text_is_spoken_in_client_language(
+    espeak_app: AppServer, caplog: pytest.LogCaptureFixture, say: Say
+) -> None:
+    assert await spoken_language(espeak_app, caplog, say, "OK 3") == "es"
     english = {"accept-language": "tlh-x;q=0.1, en-US,en;q=0.9,*;q=0.5"}
-    assert await spoken_language(espeak_server, say, "OK 3", english) == "en"
-    assert await spoken_language(espeak_server, say, "¿Dónde está la biblioteca?", english) == "es"
-    assert await spoken_language(espeak_server, say, "OK 3", {"accept-language": "*"}) == "es"
+    assert await spoken_language(espeak_app, caplog, say, "OK 3", english) == "en"
+    assert await spoken_language(espeak_app, caplog, say, "¿Dónde está la biblioteca?", english) == "es"
+    assert await spoken_language(espeak_app, caplog, say, "OK 3", {"accept-language": "*"}) == "es"
 
 
-async def test_the_field_comes_before_the_header(espeak_server: ServerProcess) -> None:
-    """``languages`` of Kani's and VoxCPM's messages is taken first, and named where it is wrong."""
+async def test_languages_field_precedes_header(espeak_app: AppServer) -> None:
     german = {"accept-language": "de"}
-    async with connect(espeak_server.url, additional_headers=german) as socket:
+    async with connect(espeak_app.url, additional_headers=german) as socket:
 
         async def kani_answer(**config: object) -> dict[str, object]:
             data = {"text": "OK 3", "config": config}
@@ -156,7 +154,7 @@ async def test_the_field_comes_before_the_header(espeak_server: ServerProcess) -
         assert (await kani_answer(languages="fr"))["message"].startswith("languages: ")
         too_many = f"languages: too many (at most {MAX_LANGUAGES})"
         assert (await kani_answer(languages=["fr"] * 99))["message"] == too_many
-    async with connect(f"{espeak_server.url}/tts", max_size=None, additional_headers=german) as socket:
+    async with connect(f"{espeak_app.url}/tts", max_size=None, additional_headers=german) as socket:
 
         async def voxcpm_answer(languages: object) -> dict[str, object]:
             params = {"text": "OK 3", "mode": "non_streaming", "languages": languages}
@@ -188,18 +186,15 @@ async def test_the_field_comes_before_the_header(espeak_server: ServerProcess) -
     ],
 )
 def test_accept_language_is_read_within_limits(header: str, languages: tuple[str, ...]) -> None:
-    """By quality, then in order; what is unknown, refused by the client or unreadable is passed over."""
     assert accept_languages({"accept-language": header}) == languages
 
 
 @given(st.text(max_size=MAX_HEADER_LENGTH * 2))
-def test_no_header_does_harm(header: str) -> None:
-    """Whatever is in the header, a bounded list of tags comes of it."""
+def test_any_header_gives_bounded_list(header: str) -> None:
     assert len(accept_languages({"accept-language": header})) <= MAX_LANGUAGES
 
 
-def test_a_field_that_is_wrong_is_named() -> None:
-    """A list of short strings, or the reason why not."""
+def test_invalid_languages_field_is_refused() -> None:
     assert languages_error(["en", "x" * MAX_TAG_LENGTH]) is None
     assert languages_error({"en": 1}) == languages_error(["en", 5]) == "must be a list of strings"
     assert languages_error(["en"] * (MAX_LANGUAGES + 1)) == "too many (at most 20)"

@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 
 from protocols import livekit_tokens
 from protocols.livekit_tokens import LiveKitSettings
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
+from tests.support.app_server import AppServer, StartApp, app_server
 
 URL = "wss://rooms.example.test"
 KEY, SECRET = "APIx7kQ2", "a-secret-of-more-than-32-characters-9f2c"
@@ -27,43 +28,36 @@ Verify = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server that knows a LiveKit server's key, and one further web page."""
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    """A server with a LiveKit server's key, and one further allowed origin."""
     variables = CONFIGURED | {"KANI_ALLOWED_ORIGINS": APP}
-    running = ServerProcess(tmp_path_factory.mktemp("rooms"), "--engine", "espeak", **variables)
-    running.wait_until_ready()
-    yield running
-    running.stop()
+    with app_server(tmp_path_factory.mktemp("rooms"), **variables) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def verify() -> Verify:
-    """What a LiveKit server's own library makes of a token."""
     # Slow to import, and of no use to the other modules.
     from livekit.api import TokenVerifier
 
     return TokenVerifier(KEY, SECRET).verify
 
 
-def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
-    """A client of a server."""
+def client_of(server: AppServer, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=server.http_url, headers=headers)
 
 
 def client_alone(settings: LiveKitSettings) -> httpx.AsyncClient:
-    """A client of the routes without a server around them."""
     transport = httpx.ASGITransport(Starlette(routes=livekit_tokens.routes(settings)))
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What a token says, its signature checked."""
     read: dict[str, Any] = jwt.decode(token, SECRET, algorithms=["HS256"])
     return read
 
 
-async def test_the_relays_app_gets_a_token(rooms: ServerProcess, verify: Verify) -> None:
-    """With the fields that it reads, and the claims that its own server wrote, no more and no less."""
+async def test_relay_app_gets_token(rooms: AppServer, verify: Verify) -> None:
     before = int(time.time())
     async with client_of(rooms) as client:
         answer = await client.get("/token", params={"identity": "نور", "room": "قراءة ١"})
@@ -83,8 +77,7 @@ async def test_the_relays_app_gets_a_token(rooms: ServerProcess, verify: Verify)
     assert read.video.can_publish and read.video.can_subscribe and read.video.can_publish_data
 
 
-async def test_who_names_nothing_is_alone(rooms: ServerProcess) -> None:
-    """A name of one's own and a room of it, whoever asks at the same time."""
+async def test_unnamed_clients_get_own_rooms(rooms: AppServer) -> None:
     async with client_of(rooms) as client:
         answers = await asyncio.gather(*(client.get("/token?identity=&room=") for _ in range(40)))
         named = (await client.get("/token", params={"room": "kitchen"})).json()
@@ -99,8 +92,7 @@ async def test_who_names_nothing_is_alone(rooms: ServerProcess) -> None:
     assert posted["video"]["room"] == posted["sub"]
 
 
-async def test_a_server_that_starts_again_gives_no_name_twice() -> None:
-    """Whoever is still in a room of before is not joined, or thrown out, by somebody who names none."""
+async def test_names_are_unique_across_restarts() -> None:
     names = []
     for _ in range(3):
         async with client_alone(LiveKitSettings(URL, KEY, SECRET)) as client:
@@ -109,8 +101,7 @@ async def test_a_server_that_starts_again_gives_no_name_twice() -> None:
     assert len({*names}) == 3 and sorted(names) == names
 
 
-async def test_livekits_libraries_get_a_token(rooms: ServerProcess, verify: Verify) -> None:
-    """All that their TokenSource may ask for is in it; fields that nobody knows are not looked at."""
+async def test_livekit_libraries_get_token(rooms: AppServer, verify: Verify) -> None:
     asked = {
         "room_name": "kitchen",
         "participant_identity": "ana",
@@ -133,8 +124,7 @@ async def test_livekits_libraries_get_a_token(rooms: ServerProcess, verify: Veri
     assert "later_field" not in claims(told["participant_token"])
 
 
-async def test_fields_by_their_other_name(rooms: ServerProcess, verify: Verify) -> None:
-    """A protobuf message's JSON may call them so; null and nothing are as if they were not there."""
+async def test_camel_case_fields_are_read(rooms: AppServer, verify: Verify) -> None:
     asked = {
         "roomName": "kitchen",
         "participantIdentity": "ana",
@@ -156,8 +146,7 @@ NAMED = "has to be a text of at most 256 bytes, without control characters"
 
 @pytest.mark.parametrize("value", ["x" * 257, "ñ" * 129, "a\nb", "a\x00", "\x7f", " ", "\u2028"])
 @pytest.mark.parametrize("name", ["identity", "room"])
-async def test_a_name_that_cannot_be(rooms: ServerProcess, name: str, value: str) -> None:
-    """By GET: 400, with the field and what is wrong."""
+async def test_invalid_name_is_refused(rooms: AppServer, name: str, value: str) -> None:
     async with client_of(rooms) as client:
         answer = await client.get("/token", params={name: value})
     assert (answer.status_code, answer.json()) == (400, {"detail": f"{name}: {NAMED}"})
@@ -194,15 +183,13 @@ async def test_a_name_that_cannot_be(rooms: ServerProcess, name: str, value: str
         ({"room_config": {"egress": {}}}, "room_config: egress is not a client's to ask for"),
     ],
 )
-async def test_what_cannot_be_in_a_token(rooms: ServerProcess, asked: dict[str, Any], reason: str) -> None:
-    """By POST: 400, with the field and what is wrong."""
+async def test_invalid_field_is_refused(rooms: AppServer, asked: dict[str, Any], reason: str) -> None:
     async with client_of(rooms) as client:
         answer = await client.post("/token", content=json.dumps(asked))
     assert (answer.status_code, answer.json()) == (400, {"detail": reason})
 
 
-async def test_what_fits_is_taken(rooms: ServerProcess) -> None:
-    """The longest of everything makes a token."""
+async def test_longest_fields_are_accepted(rooms: AppServer) -> None:
     longest = {
         "room_name": "ñ" * 128,
         "participant_identity": "x" * 256,
@@ -227,45 +214,40 @@ async def test_what_fits_is_taken(rooms: ServerProcess) -> None:
         (b" " * 33000, 413, "body: too large (at most 32 KiB)"),
     ],
 )
-async def test_a_body_that_cannot_be_read(
-    rooms: ServerProcess, body: bytes, status: int, begins: str
-) -> None:
-    """400 or 413, with a sentence."""
+async def test_invalid_body_is_refused(rooms: AppServer, body: bytes, status: int, begins: str) -> None:
     async with client_of(rooms) as client:
         answer = await client.post("/token", content=body)
     assert answer.status_code == status and answer.json()["detail"].startswith(begins)
 
 
-async def test_without_credentials_the_relays_words_say_so(espeak_server: ServerProcess) -> None:
-    """As its token server does; ``/debug`` tells too."""
-    async with client_of(espeak_server) as client:
+async def test_missing_credentials_are_reported(espeak_app: AppServer) -> None:
+    async with client_of(espeak_app) as client:
         for answer in (await client.get("/token"), await client.post("/token", json={})):
             assert (answer.status_code, answer.json()) == (500, UNCONFIGURED)
         debug = (await client.get("/debug")).json()
     told = {"status": "running", "default_room": "tts-reading-room", "livekit_url": None}
     assert debug == told | {"credentials_loaded": False}
-    assert "LIVEKIT" not in espeak_server.terminal
 
 
 @pytest.mark.parametrize(
-    ("settings", "detail"),
+    ("settings", "detail", "warnings"),
     [
-        (LiveKitSettings(URL, None, SECRET), UNCONFIGURED["detail"]),
-        (LiveKitSettings(URL, KEY, ""), UNCONFIGURED["detail"]),
-        (LiveKitSettings(None, KEY, SECRET), "LiveKit URL not configured. Check .env file."),
+        (LiveKitSettings(None, None, None), UNCONFIGURED["detail"], []),
+        (LiveKitSettings(URL, None, SECRET), UNCONFIGURED["detail"], ["WARNING"]),
+        (LiveKitSettings(URL, KEY, ""), UNCONFIGURED["detail"], ["WARNING"]),
+        (LiveKitSettings(None, KEY, SECRET), "LiveKit URL not configured. Check .env file.", ["WARNING"]),
     ],
 )
-async def test_half_a_configuration_is_told_at_the_start(
-    settings: LiveKitSettings, detail: str, caplog: pytest.LogCaptureFixture
+async def test_incomplete_settings_are_logged(
+    settings: LiveKitSettings, detail: str, warnings: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And with every answer."""
     async with client_alone(settings) as client:
         answer = await client.get("/token")
     assert (answer.status_code, answer.json()) == (500, {"detail": detail})
-    assert [record.levelname for record in caplog.records if "LIVEKIT_URL" in record.message] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if "LIVEKIT" in record.message] == warnings
 
 
-async def test_the_secret_stays_here(start_server: StartServer) -> None:
+async def test_secret_is_never_disclosed(start_server: StartServer) -> None:
     """In no answer, no log, no terminal, nor in what a settings object prints; the key in tokens alone.
 
     One that is too short is told of once, at the start, and tokens are signed with it.
@@ -294,8 +276,7 @@ async def test_the_secret_stays_here(start_server: StartServer) -> None:
 
 
 @pytest.mark.parametrize("origin", [APP, "http://localhost:51234"])
-async def test_listed_pages_may_read_tokens(rooms: ServerProcess, origin: str) -> None:
-    """As those of this machine may, whatever their port is: after asking, as browsers do."""
+async def test_allowed_origins_can_read_tokens(rooms: AppServer, origin: str) -> None:
     asks = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
     async with client_of(rooms, origin=origin) as client:
         before = await client.options("/token", headers=asks)
@@ -306,17 +287,15 @@ async def test_listed_pages_may_read_tokens(rooms: ServerProcess, origin: str) -
     assert all(answer.headers["access-control-allow-origin"] == origin for answer in [*answers, refused])
 
 
-async def test_no_other_page_gets_a_token(rooms: ServerProcess) -> None:
-    """It is refused, and could not read an answer."""
+async def test_other_origins_are_refused(rooms: AppServer) -> None:
     async with client_of(rooms, origin="https://elsewhere.example.test") as client:
         for answer in (await client.get("/token"), await client.post("/token", json={})):
             assert answer.status_code == 403 and "participant" not in answer.text
             assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_a_stranger_needs_a_key(start_server: StartServer) -> None:
-    """As everywhere on this server; the app can send it with the address."""
-    server = start_server("--engine", "espeak", KANI_API_KEYS="k-123456", **CONFIGURED)
+async def test_remote_client_needs_key(start_app: StartApp) -> None:
+    server = start_app(KANI_API_KEYS="k-123456", **CONFIGURED)
     async with client_of(server, **{"x-forwarded-for": "192.0.2.7"}) as client:
         assert (await client.get("/token")).status_code == 401
         assert (await client.post("/token", json={})).status_code == 401
@@ -326,8 +305,7 @@ async def test_a_stranger_needs_a_key(start_server: StartServer) -> None:
         assert (await client.post("/token", json={}, headers=authorized)).status_code == 201
 
 
-async def test_the_app_finds_it_where_it_looks(start_server: StartServer) -> None:
-    """On port 8080 of a server for other servers' clients."""
+async def test_compat_port_serves_tokens(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", "--compat", **CONFIGURED)
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://localhost:{server.compat['Kyutai']}/token")

@@ -28,7 +28,8 @@ from speech.voices.store import VoiceStore
 from tests.support.tone import ToneEngine
 
 if TYPE_CHECKING:
-    from tests.conftest import ServerProcess, StartServer
+    from tests.conftest import StartServer
+    from tests.support.app_server import AppServer, StartApp
 
 PATH = "/v1/audio/voices"
 CONSENT = "This is my own voice and it may be used here."
@@ -36,7 +37,6 @@ CONSENT = "This is my own voice and it may be used here."
 
 @cache
 def speech() -> tuple[Samples, int]:
-    """Some seconds of somebody's speech, and its rate."""
     text = "Me llamo Ana. Esta es mi propia voz, y se puede usar aquí para leer textos en voz alta."
     rendered = asyncio.run(EspeakReferenceVoice().render(text, "es", 1.0))
     return rendered.samples, rendered.sample_rate
@@ -44,13 +44,11 @@ def speech() -> tuple[Samples, int]:
 
 @cache
 def recording(seconds: float = 3.5) -> bytes:
-    """A WAV file of speech."""
     samples, rate = speech()
     return wav(np.resize(samples, round(rate * seconds)), rate)
 
 
 def encoded(codec: str, container_format: str) -> bytes:
-    """The same as another kind of file."""
     file = io.BytesIO()
     with av.open(file, "w", container_format) as container:
         rate = 48_000 if codec == "libopus" else 22_050
@@ -72,17 +70,15 @@ def form(audio: bytes | None = None, spoken: bytes | None = None, **fields: str)
 
 
 @pytest.fixture
-def client(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
-    """A client of the server; no voice stays behind."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
+def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
         yield client
         for voice in client.get(PATH).json()["voices"]:
             if voice["kept"]:
                 client.delete(f"{PATH}/{voice['id']}")
 
 
-def test_the_engines_voices_are_listed(client: httpx.Client) -> None:
-    """Each voice says its id, name, language, gender and engine, and that nobody added it."""
+def test_built_in_voices_are_listed(client: httpx.Client) -> None:
     voices = client.get(PATH).json()["voices"]
     assert len(voices) > 10
     spanish = next(voice for voice in voices if voice["id"] == "espeak:es-419")
@@ -90,8 +86,7 @@ def test_the_engines_voices_are_listed(client: httpx.Client) -> None:
     assert (spanish["language"], spanish["engine"], spanish["kept"]) == ("es-419", "espeak", False)
 
 
-def test_a_voice_is_kept_listed_and_deleted(client: httpx.Client) -> None:
-    """A recording with consent becomes custom:NAME, and is gone once it is deleted."""
+def test_voice_is_stored_listed_and_deleted(client: httpx.Client) -> None:
     answer = client.post(PATH, **form(language="spanish", description="warm"))
     assert answer.status_code == 201
     voice = answer.json()
@@ -118,8 +113,7 @@ def test_a_voice_is_kept_listed_and_deleted(client: httpx.Client) -> None:
     assert not any(voice["kept"] for voice in client.get(PATH).json()["voices"])
 
 
-def test_an_engines_voice_is_told_alone(client: httpx.Client) -> None:
-    """By its id, as in the list; it has no recording, and one that is not there is 404."""
+def test_built_in_voice_is_returned_by_id(client: httpx.Client) -> None:
     listed = {voice["id"]: voice for voice in client.get(PATH).json()["voices"]}
     assert client.get(f"{PATH}/espeak:es-419").json() == listed["espeak:es-419"]
     for path in ("espeak:es-419/sample", "nobody", "nobody/sample", "custom:nobody", "..%2f..%2fetc"):
@@ -137,10 +131,9 @@ def test_an_engines_voice_is_told_alone(client: httpx.Client) -> None:
         ("aac", "ipod", "audio/mp4", "m4a"),
     ],
 )
-def test_the_recording_can_be_heard(
+def test_recording_is_served_unchanged(
     client: httpx.Client, codec: str, container_format: str, kind: str, extension: str
 ) -> None:
-    """As it came, as what it is whatever it was called, and as nothing that a browser would run."""
     audio = encoded(codec, container_format)
     assert client.post(PATH, **form(audio, name="ñandú")).status_code == 201
     answer = client.get(f"{PATH}/custom:ñandú/sample")
@@ -151,8 +144,7 @@ def test_the_recording_can_be_heard(
     assert answer.headers["content-disposition"] == f"inline; filename*=UTF-8''%C3%B1and%C3%BA.{extension}"
 
 
-def test_consent_may_be_spoken(client: httpx.Client) -> None:
-    """A recording of it is enough; nothing of either is not."""
+def test_consent_may_be_recording(client: httpx.Client) -> None:
     answer = client.post(PATH, **form(spoken=recording(2.0), consent=""))
     assert answer.status_code == 201 and answer.json()["consent_recording"] is True
     answer = client.post(PATH, **form(name="eva", consent=""))
@@ -160,8 +152,7 @@ def test_consent_may_be_spoken(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("spoken", [b"", b"I agree.", recording(0.5), recording(61)])
-def test_what_is_no_spoken_consent_is_refused(client: httpx.Client, spoken: bytes) -> None:
-    """As the recording is, by its own field."""
+def test_invalid_consent_recording_is_refused(client: httpx.Client, spoken: bytes) -> None:
     answer = client.post(PATH, **form(spoken=spoken))
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "consent_recording")
     data = {"name": "ana", "consent_recording": "I agree."}
@@ -171,8 +162,7 @@ def test_what_is_no_spoken_consent_is_refused(client: httpx.Client, spoken: byte
 
 
 @pytest.mark.parametrize("prefix", ["", "custom:"])
-def test_a_voice_is_renamed(client: httpx.Client, prefix: str) -> None:
-    """It is found by the new name alone, with all that it had."""
+def test_voice_is_renamed(client: httpx.Client, prefix: str) -> None:
     before = client.post(PATH, **form(language="es")).json()
     answer = client.patch(f"{PATH}/{prefix}ana", json={"name": " María "})
     assert answer.status_code == 200
@@ -201,10 +191,9 @@ def test_a_voice_is_renamed(client: httpx.Client, prefix: str) -> None:
         ("espeak:es-419", b'{"name": "x"}', 404, "voice"),
     ],
 )
-def test_what_cannot_be_renamed_stays(
+def test_invalid_rename_changes_nothing(
     client: httpx.Client, voice: str, body: bytes, status: int, param: str | None
 ) -> None:
-    """A name that is taken or none, and a voice that nobody made, are told apart; nothing changes."""
     for name in ("ana", "eva"):
         assert client.post(PATH, **form(name=name)).status_code == 201
     listed = client.get(PATH).json()
@@ -214,8 +203,7 @@ def test_what_cannot_be_renamed_stays(
     assert client.get(PATH).json() == listed
 
 
-def test_of_two_at_once_one_gets_the_name(client: httpx.Client) -> None:
-    """By adding or renaming: one is told that it has it, the others that it is taken."""
+def test_concurrent_requests_cannot_share_name(client: httpx.Client) -> None:
     assert client.post(PATH, **form(name="old")).status_code == 201
 
     def attempt(number: int) -> int:
@@ -231,8 +219,7 @@ def test_of_two_at_once_one_gets_the_name(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "custom:"])
-def test_a_voice_is_deleted_by_name_or_id(client: httpx.Client, prefix: str) -> None:
-    """DELETE takes the id with or without custom:, and answers 404 to what is not there."""
+def test_voice_is_deleted_by_name_or_id(client: httpx.Client, prefix: str) -> None:
     assert client.post(PATH, **form(name="ñandú")).status_code == 201
     assert client.delete(f"{PATH}/{prefix}ñandú").status_code == 204
     answer = client.delete(f"{PATH}/{prefix}ñandú")
@@ -240,13 +227,11 @@ def test_a_voice_is_deleted_by_name_or_id(client: httpx.Client, prefix: str) -> 
     assert answer.json()["error"]["param"] == "voice" and "unknown voice" in answer.json()["error"]["message"]
 
 
-def test_built_in_voices_cannot_be_deleted(client: httpx.Client) -> None:
-    """An engine's voice is none of those that are kept."""
+def test_built_in_voice_cannot_be_deleted(client: httpx.Client) -> None:
     assert client.delete(f"{PATH}/espeak:es-419").status_code == 404
 
 
-def test_a_name_is_given_once(client: httpx.Client) -> None:
-    """A second voice of the same name is a conflict, and the first stays."""
+def test_duplicate_name_is_conflict(client: httpx.Client) -> None:
     assert client.post(PATH, **form()).status_code == 201
     answer = client.post(PATH, **form())
     assert answer.status_code == 409 and answer.json()["error"]["param"] == "name"
@@ -265,8 +250,7 @@ def test_a_name_is_given_once(client: httpx.Client) -> None:
         ({"description": "x" * 2001}, "description"),
     ],
 )
-def test_a_wrong_field_is_named(client: httpx.Client, fields: dict[str, str], param: str) -> None:
-    """A field that is missing or cannot be taken is 400, by its name; nothing is kept."""
+def test_invalid_field_is_named(client: httpx.Client, fields: dict[str, str], param: str) -> None:
     answer = client.post(PATH, **form(**fields))
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
     assert answer.json()["error"]["message"].startswith(f"{param}: ")
@@ -274,14 +258,12 @@ def test_a_wrong_field_is_named(client: httpx.Client, fields: dict[str, str], pa
 
 
 @pytest.mark.parametrize("audio", [b"", b"not audio at all", recording()[:60], recording(0.5), recording(61)])
-def test_what_is_no_fit_recording_is_refused(client: httpx.Client, audio: bytes) -> None:
-    """Something that is no audio, or too short, or too long, is 400 for the field audio."""
+def test_invalid_recording_is_refused(client: httpx.Client, audio: bytes) -> None:
     answer = client.post(PATH, **form(audio))
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "audio")
 
 
-def test_a_form_without_a_file_is_refused(client: httpx.Client) -> None:
-    """The audio has to be a file of the form."""
+def test_form_without_file_is_refused(client: httpx.Client) -> None:
     answer = client.post(PATH, data={"name": "ana", "consent": "yes", "audio": "ana.wav"}, files={"x": b""})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "audio")
 
@@ -296,15 +278,12 @@ def test_a_form_without_a_file_is_refused(client: httpx.Client) -> None:
         ("multipart/form-data; boundary=b", b"--b\r\n\r\n"),
     ],
 )
-def test_what_is_no_form_is_refused(client: httpx.Client, content_type: str, body: bytes) -> None:
-    """A body that is not the form that was announced is 400, not a failure."""
+def test_invalid_form_is_refused(client: httpx.Client, content_type: str, body: bytes) -> None:
     answer = client.post(PATH, content=body, headers={"content-type": content_type})
     assert answer.status_code == 400 and answer.json()["error"]["message"]
 
 
-def test_too_large_an_upload_is_stopped_on_the_way(client: httpx.Client) -> None:
-    """An upload that goes on beyond 15 MiB is 413, though its length was never told."""
-
+def test_oversized_upload_is_stopped(client: httpx.Client) -> None:
     def endless() -> Iterator[bytes]:
         yield b'--b\r\ncontent-disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
         for _ in range(16):
@@ -316,15 +295,13 @@ def test_too_large_an_upload_is_stopped_on_the_way(client: httpx.Client) -> None
 
 
 @pytest.mark.parametrize("field", ["audio", "consent_recording"])
-def test_too_large_a_recording_is_refused(client: httpx.Client, field: str) -> None:
-    """Each of the two may have 10 MiB, and is named."""
+def test_oversized_recording_is_refused(client: httpx.Client, field: str) -> None:
     large = {"audio": "audio", "consent_recording": "spoken"}[field]
     answer = client.post(PATH, **form(**{large: bytes(10 * 2**20 + 1)}))
     assert (answer.status_code, answer.json()["error"]["param"]) == (413, field)
 
 
-async def test_each_engine_tells_how_near_it_comes(tmp_path: Path) -> None:
-    """At once what is foreseen; what was measured in the background once that is there."""
+async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
     service = SpeechService(
         [ToneEngine(clones=True)],
         VoiceStore(tmp_path),
@@ -348,17 +325,15 @@ async def test_each_engine_tells_how_near_it_comes(tmp_path: Path) -> None:
     await service.stop()
 
 
-@pytest.mark.slow
-def test_kept_voices_outlive_the_server(start_server: StartServer, tmp_path: Path) -> None:
-    """A voice is still there when the server has been started anew."""
+@pytest.mark.heard
+def test_stored_voices_survive_restart(start_app: StartApp, tmp_path: Path) -> None:
     for status in (201, 409):
-        server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path))
+        server = start_app(KANI_DATA_DIR=str(tmp_path))
         assert httpx.post(f"{server.http_url}{PATH}", **form()).status_code == status
         server.stop()
 
 
-def test_a_newer_versions_store_is_refused_at_the_start(start_server: StartServer, tmp_path: Path) -> None:
-    """With what is wrong, and what to do."""
+def test_store_of_newer_version_is_refused(start_server: StartServer, tmp_path: Path) -> None:
     (tmp_path / "voices").mkdir()
     (tmp_path / "voices" / "version").write_text("3\n")
     server = start_server("--engine", "espeak", ready=False, KANI_DATA_DIR=str(tmp_path))
@@ -366,10 +341,9 @@ def test_a_newer_versions_store_is_refused_at_the_start(start_server: StartServe
     assert "newer version of this server" in server.terminal and "start that one" in server.terminal
 
 
-def test_a_folder_that_cannot_be_written_is_said(start_server: StartServer, tmp_path: Path) -> None:
-    """Where nothing can be written, the client is told so and the server goes on."""
+def test_unwritable_store_is_reported(start_app: StartApp, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path / "file"))
+    server = start_app(KANI_DATA_DIR=str(tmp_path / "file"))
     answer = httpx.post(f"{server.http_url}{PATH}", **form())
     assert answer.status_code == 507
     assert str(tmp_path) not in answer.text

@@ -38,14 +38,12 @@ def merged(messages: list[str]) -> list[str]:
     return kept
 
 
-def test_there_are_examples() -> None:
-    """The page's examples are found."""
+def test_examples_are_found() -> None:
     assert len(EXAMPLES) == 8
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-async def test_an_example(server: ServerProcess, example: str) -> None:
-    """What is sent as written is answered as written, keys in the same order."""
+async def test_example_is_answered_as_documented(server: ServerProcess, example: str) -> None:
     # A long message goes on in indented lines.
     lines = re.sub(r"\n +", " ", example).splitlines()
     sent = [line[3:] for line in lines if line.startswith("C> ")]

@@ -156,7 +156,7 @@ def test_broken_weights_are_one_line(start_server: StartServer, tmp_path: Path) 
     (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
     server = start_server("--engine", "kokoro", ready=False, KANI_MODELS_DIR=str(tmp_path))
     assert refusal(server).startswith(
-        "kokoro-v1.0.int8.onnx in the models folder is not the file it should be"
+        "kokoro-v1.0.int8.onnx in the models folder has a wrong size or SHA-256"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from server import event_loop
+from server import lifecycle
 from server.middleware import HttpMetricsMiddleware
 
 Messages = list[dict[str, Any]]
@@ -145,7 +145,7 @@ async def test_a_busy_loop_is_told_late() -> None:
         lags.append(seconds)
         seen.set()
 
-    with event_loop.watch_loop_lag(observe):
+    with lifecycle.watch_loop_lag(observe):
         await seen.wait()
         seen.clear()
         until = time.perf_counter() + 0.3
@@ -154,5 +154,5 @@ async def test_a_busy_loop_is_told_late() -> None:
         await seen.wait()
     assert lags[0] < 0.1 and 0.15 < max(lags) < 5
     before = len(lags)
-    await asyncio.to_thread(threading.Event().wait, 2 * event_loop.EVERY_S)
+    await asyncio.to_thread(threading.Event().wait, 2 * lifecycle.LAG_INTERVAL_S)
     assert len(lags) == before

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import engines.recognizers
 import engines.registry
 import websocket_config
 from server import settings
@@ -170,9 +169,7 @@ def test_misspelt_variables_are_noticed() -> None:
 def test_the_choices_are_those_of_the_registries() -> None:
     """What a setting takes is what there is."""
     assert settings.accepted_values("engine") == "one of " + ", ".join(engines.registry.ENGINE_NAMES)
-    assert settings.accepted_values("recognizer") == "one of " + ", ".join(
-        engines.recognizers.RECOGNIZER_NAMES
-    )
+    assert settings.accepted_values("recognizer") == "one of " + ", ".join(engines.registry.RECOGNIZER_NAMES)
 
 
 def test_every_variable_belongs_to_one_setting() -> None:

@@ -15,13 +15,11 @@ from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from server.connections import RequestIdMiddleware
 from server.lifecycle import accept_connections
-from server.middleware import HttpMetricsMiddleware
+from server.middleware import HttpMetricsMiddleware, RequestIdMiddleware, UnhandledErrorMiddleware
 from server.network.tcp_connections import TcpTable
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import load
-from server.unhandled_errors import UnhandledErrorMiddleware
 from speech import request_ids
 
 if TYPE_CHECKING:

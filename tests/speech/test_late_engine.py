@@ -233,7 +233,7 @@ async def test_whatever_fails_the_voice_stays(
         assert [info.name for info in service.engines] == ["tone"]
         warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         (warning,) = warnings
-        assert "the voices that speak already go on" in warning and cure in warning
+        assert "the other engines are not affected" in warning and cure in warning
         assert reason in caplog.text
         assert newcomer.stopped
 

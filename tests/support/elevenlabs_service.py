@@ -1,8 +1,7 @@
-"""ElevenLabs' ``stream-input`` and ``/v1/voices`` on this machine, as they were recorded.
+"""ElevenLabs' ``stream-input`` and ``/v1/voices`` on this machine, after recordings of the real service.
 
-It answers with the frames that the real service was recorded to send (keys, order, nulls, the space
-that it adds, times that tile, how it refuses and closes), and speaks with whatever voice it is given. A
-test takes part of the conversation over by ``answer``, or changes what goes out by ``change``.
+The frames have the recorded keys, order, nulls, added spaces, adjacent times, refusals and closing; the
+voice is given. Tests answer a WebSocket themselves by ``answers``, or change outgoing frames by ``change``.
 """
 
 from __future__ import annotations
@@ -80,9 +79,8 @@ FINAL: Frame = {"alignment": None, "audio": None, "isFinal": True, "normalizedAl
 
 
 def detail(code: str, message: str) -> bytes:
-    """The body of a refusal over HTTP."""
-    told = {"code": code, "message": message, "request_id": "r1", "status": code, "type": "error"}
-    return json.dumps({"detail": told}).encode()
+    fields = {"code": code, "message": message, "request_id": "r1", "status": code, "type": "error"}
+    return json.dumps({"detail": fields}).encode()
 
 
 def tone(text: str) -> Spoken:
@@ -96,7 +94,7 @@ def tone(text: str) -> Spoken:
 
 @dataclass
 class Exchange:
-    """One WebSocket that was opened, and all that its client sent."""
+    """A WebSocket that was opened, and the messages of its client."""
 
     socket: ServerConnection
     path: str
@@ -109,15 +107,13 @@ class Exchange:
 
     @property
     def text(self) -> str:
-        """All text that came but for keep-alives."""
+        """All text received, without keep-alives."""
         return "".join(frame["text"] for frame in self.received if frame["text"] != " ")
 
     async def send(self, frame: Frame | str | bytes) -> None:
-        """Send a frame; text and bytes as they are."""
         await self.socket.send(json.dumps(frame) if isinstance(frame, dict) else frame)
 
     async def refuse(self, frame: Frame) -> None:
-        """Tell an error and close, as the real service does."""
         await self.send(frame)
         await self.socket.close(1008, frame["message"].encode()[:123].decode())
 
@@ -127,7 +123,7 @@ Change = Callable[[Frame, int], list[Frame | str | bytes]]
 
 
 class ElevenLabsService:
-    """The service. ``exchanges``: the WebSockets so far; each of ``answers`` takes one of the next over."""
+    """Each of ``answers`` answers one of the next WebSockets; ``change`` replaces outgoing frames."""
 
     def __init__(self, voice: Callable[[str], Awaitable[Spoken]] | None = None) -> None:
         self.exchanges: list[Exchange] = []
@@ -141,11 +137,9 @@ class ElevenLabsService:
         self._voice = voice
 
     def refuse_upgrade(self, status: HTTPStatus, body: bytes) -> None:
-        """Answer the next upgrade with an HTTP error."""
         self.refusals.append(Response(status.value, status.phrase, Headers(), body))
 
     async def conversation(self, socket: ServerConnection) -> None:
-        """One client."""
         assert socket.request is not None
         parts = urlsplit(socket.request.path)
         exchange = Exchange(socket, parts.path, dict(parse_qsl(parts.query)), socket.request.headers)
@@ -164,7 +158,7 @@ class ElevenLabsService:
             exchange.gone.set()
 
     async def speak(self, exchange: Exchange) -> None:
-        """Speak whatever comes, as the real service does, and close behind it."""
+        """Speak as the real service does, and close."""
         said_s, number = 0.0, 0
         async for text in pieces(exchange):
             audio, starts = await self._voice(text) if self._voice is not None else tone(text)
@@ -178,7 +172,6 @@ class ElevenLabsService:
         await exchange.socket.close(1000, "")
 
     def process(self, socket: ServerConnection, request: Request) -> Response | None:
-        """Answers what is no WebSocket."""
         if urlsplit(request.path).path == "/v1/voices":
             self.voices_asked.append(request.headers)
             if request.headers.get("xi-api-key") != KEY:
@@ -188,7 +181,7 @@ class ElevenLabsService:
 
 
 async def pieces(exchange: Exchange) -> AsyncIterator[str]:
-    """The pieces of text that are spoken in one go, by the client's schedule; each with a space behind it."""
+    """Yield the text in pieces by the client's schedule, each with a space behind it."""
     schedule = list(SCHEDULE)
     waiting = ""
     async for raw in exchange.socket:
@@ -209,7 +202,7 @@ async def pieces(exchange: Exchange) -> AsyncIterator[str]:
 
 
 def frames(text: str, audio: bytes, starts: list[float], synchronous: bool, said_s: float) -> Iterator[Frame]:
-    """The messages of a piece: all times with the first, or each with its own, since the stream began."""
+    """Yield a piece; synchronous: each message with its times, else all times with the first message."""
     length_s = len(audio) / (2 * RATE)
     edges = [round(start * 1000) for start in starts] + [round(length_s * 1000)]
     step = round(PIECE_S * RATE) * 2
@@ -245,7 +238,7 @@ def _alignment(text: str, edges: list[int], chosen: list[int], base_ms: int) -> 
 async def running(
     voice: Callable[[str], Awaitable[Spoken]] | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[ElevenLabsService]:
-    """The service, on a free port; tls: its certificate, for localhost."""
+    """Run the service on a free port; tls: its certificate, for localhost."""
     service = ElevenLabsService(voice)
     async with serve(
         service.conversation,
@@ -254,7 +247,6 @@ async def running(
         process_request=service.process,
         ping_interval=None,
         ssl=tls,
-        # What a service logs of its clients' headers is not what is looked at.
         logger=_quiet,
     ) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -264,7 +256,7 @@ async def running(
 
 @asynccontextmanager
 async def speaking(voice: str, language: str) -> AsyncIterator[Callable[[str], Awaitable[Spoken]]]:
-    """A voice for the service that says the words: espeak-ng's ``voice``, with its own times."""
+    """Make a voice for the service that speaks words: espeak-ng's ``voice``, with its own times."""
     engine = EspeakEngine()
     await engine.start()
 

@@ -83,23 +83,22 @@ class Writer:
         self._words = text.split(" ")
         self.words_at_once = words
         self._written = 0
-        self._segment = OpenTextSegment(0, "", None)
         self.waited = 0
         self.waits = asyncio.Event()
+        self.text = IncrementalText(OpenTextSegment(0, ""), self._wait, options)
         self._add(words if first is None else first)
-        self.text = IncrementalText(self._segment, self._wait, options)
 
     def _add(self, words: int) -> None:
-        self._written = min(self._written + words, len(self._words))
-        self._segment.text = " ".join(self._words[: self._written])
+        added = self._words[self._written : self._written + words]
+        self.text.extend("".join(f" {word}" for word in added)[0 if self._written else 1 :])
+        self._written += len(added)
         if self._written == len(self._words):
-            self._segment.boundary = Boundary.SENTENCE
+            self.text.close(Boundary.SENTENCE)
 
     @asynccontextmanager
     async def _wait(self) -> AsyncIterator[None]:
         self.waited += 1
         self.waits.set()
-        if self.words_at_once:
+        if self.words_at_once and self.text.boundary is None:
             self._add(self.words_at_once)
-            self.text.update()
         yield

@@ -1,6 +1,6 @@
 """A microphone, a loudspeaker and captions for LiveKit's agents, without a room.
 
-Imported by the tests that need it when they run: LiveKit's framework takes seconds to import.
+Imported inside the tests that need it: LiveKit's framework takes seconds to import.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from speech.types import Samples
 
 RATE = 24_000
 FRAME = 480
-"""Samples that a microphone gives at a time: 20 ms."""
+"""Samples of a microphone's frame: 20 ms."""
 
 
 def frames(samples: Samples, rate: int = RATE, channels: int = 1) -> list[rtc.AudioFrame]:
-    """Samples as 20 ms frames of 16 bits, the same in every channel."""
     pcm = np.repeat((samples * 32767).astype("<i2"), channels)
     step = rate // 50 * channels
     pieces = [pcm[start : start + step] for start in range(0, len(pcm), step)]
@@ -30,7 +29,7 @@ def frames(samples: Samples, rate: int = RATE, channels: int = 1) -> list[rtc.Au
 
 
 class Microphone(io.AudioInput):
-    """Gives what is said into it."""
+    """An input that is spoken into by ``speak``."""
 
     def __init__(self) -> None:
         super().__init__(label="microphone")
@@ -39,8 +38,8 @@ class Microphone(io.AudioInput):
     async def __anext__(self) -> rtc.AudioFrame:
         return await self._frames.get()
 
-    async def hear(self, samples: Samples) -> None:
-        """Be spoken into, at the speed of speech."""
+    async def speak(self, samples: Samples) -> None:
+        """Speak in real time."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         for number, frame in enumerate(frames(samples)):
@@ -49,26 +48,24 @@ class Microphone(io.AudioInput):
 
 
 class Loudspeaker(io.AudioOutput):
-    """Keeps what it is given. A segment is heard at once, or, where it is ``lasting``, in its time."""
+    """Records its audio. A segment is played at once, or in real time."""
 
-    def __init__(self, lasting: bool = False) -> None:
+    def __init__(self, real_time: bool = False) -> None:
         super().__init__(
             label="loudspeaker", capabilities=io.AudioOutputCapabilities(pause=False), sample_rate=RATE
         )
         self.played: list[npt.NDArray[np.int16]] = []
         self.interrupted_at_s: float | None = None
-        self._lasting = lasting
+        self._real_time = real_time
         self._segment_s = 0.0
         self._began = 0.0
         self._ending: asyncio.TimerHandle | None = None
 
     @property
     def samples(self) -> Samples:
-        """All that was played, or begun to be."""
         return np.concatenate(self.played).astype(np.float32) / 32768
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
-        """Play a frame."""
         await super().capture_frame(frame)
         if not self._segment_s:
             self._began = time.time()
@@ -77,14 +74,12 @@ class Loudspeaker(io.AudioOutput):
         self._segment_s += frame.duration
 
     def flush(self) -> None:
-        """A segment is complete."""
         super().flush()
         if self._segment_s:
-            left_s = self._began + self._segment_s - time.time() if self._lasting else 0.0
+            left_s = self._began + self._segment_s - time.time() if self._real_time else 0.0
             self._ending = asyncio.get_running_loop().call_later(max(0.0, left_s), self._end)
 
     def clear_buffer(self) -> None:
-        """Be silent at once."""
         if self._segment_s:
             self.interrupted_at_s = time.time() - self._began
             self._end()
@@ -100,14 +95,13 @@ class Loudspeaker(io.AudioOutput):
 
 
 class Captions(io.TextOutput):
-    """Keeps what is shown."""
+    """Records its text."""
 
     def __init__(self) -> None:
         super().__init__(label="captions", next_in_chain=None)
         self.shown: list[str | TimedString] = []
 
     async def capture_text(self, text: str) -> None:
-        """Show a piece."""
         self.shown.append(text)
 
     def flush(self) -> None:

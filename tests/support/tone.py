@@ -161,3 +161,11 @@ class ToneEngine:
         samples = 0.5 * np.sin(2 * np.pi * pitch * np.arange(count) / RATE)
         span = Span(word.start(), word.end(), at_s, at_s + count / RATE)
         return SpeechChunk(samples.astype(np.float32), RATE, at_s, (span,))
+
+
+def tones(*infos: EngineInfo) -> list[ToneEngine]:
+    """A tone engine for each ``info``, which it declares as its own."""
+    engines = [ToneEngine() for _ in infos]
+    for engine, info in zip(engines, infos, strict=True):
+        engine.info = info
+    return engines

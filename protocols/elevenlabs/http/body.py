@@ -1,4 +1,4 @@
-"""The body of a request for speech, read and checked."""
+"""Bodies of text-to-speech requests, parsed and validated."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 from protocols.elevenlabs.errors import Unprocessable
 from protocols.elevenlabs.models import validate_model
-from protocols.elevenlabs.normalization import parse_normalization
-from protocols.elevenlabs.voice_settings import VoiceSettings, parse_voice_settings
+from protocols.elevenlabs.voice_settings import VoiceSettings, parse_normalization, parse_voice_settings
 from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import InvalidRequest, TextTooLong
 from speech.request import Range
@@ -17,14 +16,14 @@ from speech.types import SpeechRequest
 
 SEED_RANGE = Range(0, 4294967295)
 
-_KINDS: dict[type, tuple[str, str]] = {
+_TYPE_ERRORS: dict[type, tuple[str, str]] = {
     str: ("string_type", "Input should be a valid string"),
     bool: ("bool_type", "Input should be a valid boolean"),
     int: ("int_type", "Input should be a valid integer"),
     list: ("list_type", "Input should be a valid list"),
     dict: ("dict_type", "Input should be a valid dictionary"),
 }
-"""What FastAPI says of a value that is none of that type."""
+"""FastAPI's error type and message by the expected type."""
 
 _FIELDS: dict[str, type] = {
     "text": str,
@@ -54,19 +53,20 @@ _WITHOUT_EFFECT = (
 
 @dataclass(frozen=True, slots=True)
 class SpeechBody:
-    """language: a BCP 47 tag, None where the text tells it; normalize: whether numbers, abbreviations and
-    the like are spelled out; unused: fields given that mean nothing here.
-    """
+    """A validated request body."""
 
     text: str
-    language: str | None
+    language: str | None  # BCP 47 tag; None is detected from the text
     voice_settings: VoiceSettings
     seed: int | None
-    normalize: bool
-    unused: tuple[str, ...]
+    normalize: bool  # whether numbers, abbreviations and the like are spelled out
+    unused: tuple[str, ...]  # given fields without effect on this server
 
     def speech_request(self, voice: str | None, accepted: tuple[str, ...]) -> SpeechRequest:
-        """The core's request, for our voice of that id; accepted: the languages that its client speaks."""
+        """Return the core's request.
+
+        voice: this server's id of it; accepted: BCP 47 tags of the client's languages.
+        """
         settings = self.voice_settings
         return SpeechRequest(
             voice=voice,
@@ -77,21 +77,21 @@ class SpeechBody:
             sampling=settings.sampling(self.seed),
         )
 
-    def unused_fields(self, unused_fields: list[str]) -> list[str]:
-        """Everything that was asked for in vain; unused_fields: what ``SpeechSession.unused`` names."""
-        return sorted({*self.unused, *self.voice_settings.unused_fields(unused_fields)})
+    def unused_fields(self, session_fields: list[str]) -> list[str]:
+        """Name all given fields without effect; session_fields: ``SpeechSession.unused_fields``."""
+        return sorted({*self.unused, *self.voice_settings.unused_fields(session_fields)})
 
 
 def parse_body(data: bytes, max_text: int) -> SpeechBody:
-    """The body that ``data`` is; null is the same as left out, unknown fields are ignored.
+    """Parse a body; null equals a missing field, and unknown fields are ignored.
 
-    max_text: characters. Raises Unprocessable for what is missing or of the wrong type, and InvalidRequest
-    for a value out of its range.
+    max_text: characters. Raises Unprocessable for a missing field or one of the wrong type, and
+    InvalidRequest for a value out of its range.
     """
-    body = _fields(data)
+    body = _known_fields(data)
     if "text" not in body:
         raise Unprocessable(_error("missing", ["body", "text"], "Field required", None))
-    if wrong := [_wrong_type(name, body[name]) for name in body if not _is(body[name], _FIELDS[name])]:
+    if wrong := [_type_error(name, body[name]) for name in body if not _is(body[name], _FIELDS[name])]:
         raise Unprocessable(*wrong)
     text: str = body["text"]
     if len(text) > max_text:
@@ -102,7 +102,6 @@ def parse_body(data: bytes, max_text: int) -> SpeechBody:
     normalize = parse_normalization(body.get("apply_text_normalization"))
     if (seed := body.get("seed")) is not None:
         SEED_RANGE.check("seed", seed)
-    unused = [name for name in _WITHOUT_EFFECT if body.get(name)]
     code = body.get("language_code")
     return SpeechBody(
         text,
@@ -110,12 +109,12 @@ def parse_body(data: bytes, max_text: int) -> SpeechBody:
         parse_voice_settings(body.get("voice_settings")),
         seed,
         normalize,
-        tuple(unused),
+        tuple(name for name in _WITHOUT_EFFECT if body.get(name)),
     )
 
 
-def _fields(data: bytes) -> dict[str, Any]:
-    """Those of the body's fields that are known and not null."""
+def _known_fields(data: bytes) -> dict[str, Any]:
+    """Return the known fields that are not null."""
     try:
         given = parse_object(data.decode())
     except TooManyValues as error:
@@ -130,12 +129,12 @@ def _is(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
-def _wrong_type(name: str, value: Any) -> dict[str, Any]:
-    kind, message = _KINDS[_FIELDS[name]]
-    # A value may be as long as the body; what it is can be told from its beginning.
+def _type_error(name: str, value: Any) -> dict[str, Any]:
+    error_type, message = _TYPE_ERRORS[_FIELDS[name]]
+    # A value may be as long as the body: the error repeats only its beginning.
     shown = value if isinstance(value, int | float | bool) else f"{value!s:.100}"
-    return _error(kind, ["body", name], message, shown)
+    return _error(error_type, ["body", name], message, shown)
 
 
-def _error(kind: str, location: list[str], message: str, value: Any) -> dict[str, Any]:
-    return {"type": kind, "loc": location, "msg": message, "input": value}
+def _error(error_type: str, location: list[str], message: str, value: Any) -> dict[str, Any]:
+    return {"type": error_type, "loc": location, "msg": message, "input": value}

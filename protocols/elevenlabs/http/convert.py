@@ -1,4 +1,4 @@
-"""Text to speech by HTTP: whole or as it is made, with the time of each character or without."""
+"""Text to speech by HTTP: whole or streamed, with or without character timestamps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -18,126 +18,131 @@ from starlette.types import Receive, Scope, Send
 from protocols.elevenlabs.formats import resolve_format
 from protocols.elevenlabs.http.body import SpeechBody, parse_body
 from protocols.elevenlabs.http.responses import TASK_NAME, endpoint
-from protocols.elevenlabs.http.timestamps import timestamps_json
-from protocols.elevenlabs.http.whole import MAX_ANSWER_BYTES, encode_whole
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.voice_ids import resolve_voice
 from protocols.shared.client_languages import accept_languages
+from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
-from protocols.shared.memory_budget import MemoryBudget
+from protocols.shared.memory_budget import MemoryBudget, Reservation
+from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
 from speech import request_ids
 from speech.audio.encoding import AudioFormat, Encoder, create_encoder
 from speech.errors import SpeechError
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
-from speech.timing.characters import FormsClock, TimedForms
+from speech.timing.characters import FormsClock, TimedCharacters, TimedForms
 from speech.types import Span, SpeechRequest
-from speech.voices.store import CUSTOM_PREFIX as KEPT
+from speech.voices.store import CUSTOM_PREFIX
 
 PROTOCOL = "elevenlabs"
 PATH = "/v1/text-to-speech/{voice_id}"
 
-Pieces = AsyncGenerator[bytes, None]
-Maker = Callable[[SpeechSession, "Order"], Pieces]
+_BLOCK_BYTES = 3 * 32 * 1024
+"""Part of a whole answer that is sent at once; a multiple of 3, so that its base64 has no padding."""
+
+ByteStream = AsyncGenerator[bytes, None]
+Producer = Callable[[SpeechSession, "ConvertRequest"], ByteStream]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a request asks for, checked."""
+class ConvertRequest:
+    """A validated request."""
 
     body: SpeechBody
     speech: SpeechRequest
     audio_format: AudioFormat
 
     def headers(self, session: SpeechSession) -> dict[str, str]:
-        """What is said of the answer beside it, once somebody speaks: its id and what it cost, in characters;
-        ``x-cloning`` how a kept voice is spoken; ``x-unused`` names what was asked for in vain.
+        """Return the answer's headers, known once the session has a voice.
+
+        ``character-cost``: characters of the text; ``x-cloning``: the kind of cloning of a stored voice;
+        ``x-unused``: names of the given fields without effect.
         """
         request_id = request_ids.current()
-        told = {
+        headers = {
             "request-id": request_id,
             "x-trace-id": request_id,
             "character-cost": str(len(self.body.text)),
         }
-        if (self.speech.voice or "").startswith(KEPT):
-            told["x-cloning"] = session.cloning_kind
+        if (self.speech.voice or "").startswith(CUSTOM_PREFIX):
+            headers["x-cloning"] = session.cloning_kind
         unused = self.body.unused_fields(session.unused_fields)
-        return told | {"x-unused": ", ".join(unused)} if unused else told
+        return headers | {"x-unused": ", ".join(unused)} if unused else headers
 
 
-_PIECE_BYTES = 3 * 32 * 1024
-"""What of a whole answer is sent at once; base64 of so much has no padding."""
-
-
-class Whole(NamedTuple):
-    """An answer that is there: its bytes, in pieces, and how many they are."""
+class SizedStream(NamedTuple):
+    """The bytes of a whole answer and their number."""
 
     length: int
-    pieces: Pieces
+    blocks: ByteStream
 
 
 def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
-    """The four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504."""
-    budget = MemoryBudget(MAX_ANSWER_BYTES, alternative="ask for /stream")
+    """Return the four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504."""
+    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for /stream")
 
-    async def ordered(request: Request, streamed: bool) -> Order:
+    async def parse(request: Request, streamed: bool) -> ConvertRequest:
         body = parse_body(await request.body(), settings.max_text)
-        chosen = resolve_format(request.query_params.get("output_format"), streamed=streamed)
-        named = request.path_params["voice_id"]
-        voice = await asyncio.to_thread(resolve_voice, service, named, settings, body.language)
-        return Order(body, body.speech_request(voice, accept_languages(request.headers)), chosen)
+        audio_format = resolve_format(request.query_params.get("output_format"), streamed=streamed)
+        voice_id = request.path_params["voice_id"]
+        voice = await asyncio.to_thread(resolve_voice, service, voice_id, settings, body.language)
+        return ConvertRequest(
+            body, body.speech_request(voice, accept_languages(request.headers)), audio_format
+        )
 
-    def opened(request: Request, order: Order, at_once: bool) -> SpeechSession:
+    def open_session(request: Request, parsed: ConvertRequest, low_latency: bool) -> SpeechSession:
         return service.open(
-            order.speech,
+            parsed.speech,
             protocol=PROTOCOL,
-            client=request.client.host if request.client else "",
-            low_latency=at_once,
+            client=client_address(request),
+            low_latency=low_latency,
             max_text=settings.max_text,
         )
 
-    async def answered(request: Request, compose: Callable[[bytes, TimedForms], Whole] | None) -> Response:
-        """The whole speech as a file, or as what ``compose`` makes of it and of its characters' times."""
-        order = await ordered(request, streamed=False)
+    async def whole(request: Request, compose: Callable[[bytes, TimedForms], SizedStream] | None) -> Response:
+        """Answer with the audio file, or with ``compose`` of the file and its character times."""
+        parsed = await parse(request, streamed=False)
         async with AsyncExitStack() as stack:
-            share = stack.enter_context(budget.reservation())
-            async with opened(request, order, at_once=False) as session:
-                _say(session, order)
-                speech = encode_whole(session, order.body.text, order.audio_format, share)
-                data, timed = await cancel_on_disconnect(request, speech, name=TASK_NAME)
-                headers = order.headers(session)
-            whole, media_type = _file(data), order.audio_format.content_type
+            memory = stack.enter_context(budget.reservation())
+            async with open_session(request, parsed, low_latency=False) as session:
+                _feed(session, parsed)
+                encoding = _encode_whole(session, parsed, memory)
+                data, timed = await cancel_on_disconnect(request, encoding, name=TASK_NAME)
+                headers = parsed.headers(session)
+            answer, media_type = _audio_file(data), parsed.audio_format.content_type
             if compose is not None:
-                whole, media_type = await asyncio.to_thread(compose, data, timed), "application/json"
-            headers["content-length"] = str(whole.length)
-            return _Stream(whole.pieces, headers=headers, media_type=media_type, stack=stack.pop_all())
+                answer, media_type = await asyncio.to_thread(compose, data, timed), "application/json"
+            headers["content-length"] = str(answer.length)
+            return _OwningResponse(
+                answer.blocks, headers=headers, media_type=media_type, stack=stack.pop_all()
+            )
 
-    async def streamed(request: Request, make: Maker, media_type: str | None) -> Response:
-        """It starts with the first audio, so that what goes wrong before has a status."""
-        order = await ordered(request, streamed=True)
+    async def streamed(request: Request, produce: Producer, media_type: str | None) -> Response:
+        """Start the answer with the first audio, so that earlier errors have a status."""
+        parsed = await parse(request, streamed=True)
         async with AsyncExitStack() as stack:
-            session = await stack.enter_async_context(opened(request, order, at_once=True))
-            _say(session, order)
-            pieces = await stack.enter_async_context(aclosing(make(session, order)))
-            first = await cancel_on_disconnect(request, anext(pieces), name=TASK_NAME)
-            return _Stream(
-                _behind(first, pieces),
-                headers=order.headers(session),
-                media_type=media_type or order.audio_format.content_type,
+            session = await stack.enter_async_context(open_session(request, parsed, low_latency=True))
+            _feed(session, parsed)
+            blocks = await stack.enter_async_context(aclosing(produce(session, parsed)))
+            first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
+            return _OwningResponse(
+                _prepend(first, blocks),
+                headers=parsed.headers(session),
+                media_type=media_type or parsed.audio_format.content_type,
                 stack=stack.pop_all(),
             )
 
     async def convert(request: Request) -> Response:
-        return await answered(request, None)
+        return await whole(request, None)
 
     async def convert_with_timestamps(request: Request) -> Response:
-        return await answered(request, _with_timestamps)
+        return await whole(request, _audio_with_timestamps)
 
     async def stream(request: Request) -> Response:
-        return await streamed(request, _audio, None)
+        return await streamed(request, _audio_blocks, None)
 
     async def stream_with_timestamps(request: Request) -> Response:
-        return await streamed(request, _lines, "application/x-ndjson")
+        return await streamed(request, _json_lines, "application/x-ndjson")
 
     return [
         Route(PATH, endpoint(convert), methods=["POST"]),
@@ -147,80 +152,111 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
     ]
 
 
-def _say(session: SpeechSession, order: Order) -> None:
-    session.feed(order.body.text)
+def _feed(session: SpeechSession, parsed: ConvertRequest) -> None:
+    session.feed(parsed.body.text)
     session.finish()
 
 
-def _file(data: bytes) -> Whole:
-    """Speech as it is."""
+async def _encode_whole(
+    session: SpeechSession, parsed: ConvertRequest, memory: Reservation
+) -> tuple[bytes, TimedForms]:
+    """Encode the whole session as a file, and time its characters. Raises SpeechError."""
+    clock = FormsClock()
+    clock.feed(parsed.body.text)
+    answer = WholeAnswer(memory, parsed.audio_format, max_s=None)
+    async for chunk in session:
+        await answer.add(chunk)
+    data = await asyncio.to_thread(answer.finish)
+    return data, clock.align(answer.spans)
 
-    async def pieces() -> Pieces:
-        for at in range(0, len(data), _PIECE_BYTES):
-            yield data[at : at + _PIECE_BYTES]
 
-    return Whole(len(data), pieces())
+def _audio_file(data: bytes) -> SizedStream:
+    async def blocks() -> ByteStream:
+        for start in range(0, len(data), _BLOCK_BYTES):
+            yield data[start : start + _BLOCK_BYTES]
+
+    return SizedStream(len(data), blocks())
 
 
-def _with_timestamps(data: bytes, timed: TimedForms) -> Whole:
-    """Speech in JSON, written as it is sent: whole, it would be there once more, and a third longer."""
-    head, tail = json.dumps(timestamps_json("|", timed)).encode().split(b"|", 1)
+def _audio_with_timestamps(data: bytes, timed: TimedForms) -> SizedStream:
+    """Write the JSON while it is sent: a whole copy would take another 4/3 of the audio's memory."""
+    head, tail = json.dumps(_timestamps_json("|", timed)).encode().split(b"|", 1)
 
-    async def pieces() -> Pieces:
+    async def blocks() -> ByteStream:
         yield head
-        for at in range(0, len(data), _PIECE_BYTES):
-            yield base64.b64encode(data[at : at + _PIECE_BYTES])
+        for start in range(0, len(data), _BLOCK_BYTES):
+            yield base64.b64encode(data[start : start + _BLOCK_BYTES])
         yield tail
 
-    return Whole(len(head) + -(-len(data) // 3) * 4 + len(tail), pieces())
+    return SizedStream(len(head) + -(-len(data) // 3) * 4 + len(tail), blocks())
 
 
-async def _audio(session: SpeechSession, order: Order) -> Pieces:
-    """The audio as it is made."""
-    async for data, _ in _encoded(session, order.audio_format):
+async def _audio_blocks(session: SpeechSession, parsed: ConvertRequest) -> ByteStream:
+    """Yield encoded audio while it is synthesized."""
+    async for data, _ in _encode(session, parsed.audio_format):
         yield data
 
 
-async def _lines(session: SpeechSession, order: Order) -> Pieces:
-    """The audio as it is made, each piece a line of JSON with the characters that begin in it."""
+async def _json_lines(session: SpeechSession, parsed: ConvertRequest) -> ByteStream:
+    """Yield a line of JSON for each block of audio, with the characters that begin in it."""
     clock = FormsClock()
-    clock.feed(order.body.text)
-    async for data, spans in _encoded(session, order.audio_format):
-        line = timestamps_json(base64.b64encode(data).decode(), clock.align(spans))
+    clock.feed(parsed.body.text)
+    async for data, spans in _encode(session, parsed.audio_format):
+        line = _timestamps_json(base64.b64encode(data).decode(), clock.align(spans))
         yield json.dumps(line).encode() + b"\n"
 
 
-async def _encoded(
-    session: SpeechSession, chosen: AudioFormat
+async def _encode(
+    session: SpeechSession, audio_format: AudioFormat
 ) -> AsyncGenerator[tuple[bytes, list[Span]], None]:
-    """Audio of a session, never empty, with the spans of what went into it."""
-    stream: Encoder | None = None
+    """Yield non-empty blocks of encoded audio, each with the spans of the chunks that it completes."""
+    encoder: Encoder | None = None
     spans: list[Span] = []
     async for chunk in session:
-        if stream is None:
-            stream = create_encoder(chosen, chunk.sample_rate)
+        if encoder is None:
+            encoder = create_encoder(audio_format, chunk.sample_rate)
         spans += chunk.spans
-        if data := await asyncio.to_thread(stream.feed, chunk.samples):
+        if data := await asyncio.to_thread(encoder.feed, chunk.samples):
             yield data, spans
             spans = []
-    if stream is not None and ((data := await asyncio.to_thread(stream.finish)) or spans):
+    if encoder is not None and ((data := await asyncio.to_thread(encoder.finish)) or spans):
         yield data, spans
 
 
-async def _behind(first: bytes, rest: Pieces) -> Pieces:
-    yield first
-    async for piece in rest:
-        yield piece
+def _timestamps_json(audio_base64: str, timed: TimedForms) -> dict[str, Any]:
+    return {
+        "audio_base64": audio_base64,
+        "alignment": _alignment_json(timed.written),
+        "normalized_alignment": _alignment_json(timed.spoken),
+    }
 
 
-class _Stream(StreamingResponse):
-    """An answer in pieces, each sent when the one before it was taken.
+def _alignment_json(timed: TimedCharacters) -> dict[str, Any] | None:
+    """Return seconds since the answer's first sample, rounded to 1 ms; None without characters.
 
-    It frees its session, or what it holds, when it ends, also when its client has gone.
+    Each character ends where the next begins.
     """
+    if not timed.text:
+        return None
+    edges = [round(edge, 3) for edge in timed.edges_s]
+    return {
+        "characters": list(timed.text),
+        "character_start_times_seconds": edges[:-1],
+        "character_end_times_seconds": edges[1:],
+    }
+
+
+async def _prepend(first: bytes, rest: ByteStream) -> ByteStream:
+    yield first
+    async for block in rest:
+        yield block
+
+
+class _OwningResponse(StreamingResponse):
+    """A response that closes its session or releases its memory when it ends or its client disconnects."""
 
     def __init__(
-        self, content: Pieces, *, headers: dict[str, str], media_type: str, stack: AsyncExitStack
+        self, content: ByteStream, *, headers: dict[str, str], media_type: str, stack: AsyncExitStack
     ) -> None:
         super().__init__(content, headers=headers, media_type=media_type)
         self._stack = stack
@@ -230,6 +266,6 @@ class _Stream(StreamingResponse):
             try:
                 await super().__call__(scope, receive, send)
             except SpeechError:
-                # Its status is sent, and the session has logged what broke. Without its last piece the
-                # answer is cut off, and no client takes it for whole.
+                # The status is sent already, and the session has logged the error. Without its last chunk
+                # the answer is incomplete, so that clients do not take it for the whole speech.
                 return

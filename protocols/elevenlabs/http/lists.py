@@ -1,4 +1,4 @@
-"""What clients look up before they speak: voices, models, and an account that costs nothing."""
+"""Read-only calls: voices, models, and the account of a local server, which costs nothing."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS
 from speech.service import SpeechService
 from speech.voices.store import MAX_VOICES
 
-NO_LIMIT = 1_000_000_000
-"""Characters that an account here may still have spoken: clients stop where none are left."""
+UNLIMITED_CHARACTERS = 1_000_000_000
+"""Quota of the account, which is never charged. Some clients stop at a quota of 0."""
 
 SUBSCRIPTION: dict[str, Any] = {
     "tier": "local",
     "character_count": 0,
-    "character_limit": NO_LIMIT,
+    "character_limit": UNLIMITED_CHARACTERS,
     "max_character_limit_extension": None,
     "max_credit_limit_extension": 0,
     "can_extend_character_limit": False,
@@ -62,30 +62,30 @@ USER: dict[str, Any] = {
 
 
 def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
-    """The calls; none of them changes anything."""
+    """Return the calls."""
 
     async def voices(request: Request) -> Response:
-        base = _base_url(request)
+        base_url = _base_url(request)
         listed = await asyncio.to_thread(service.catalogue.list)
-        return json_response({"voices": await asyncio.to_thread(describe_voices, service, listed, base)})
+        return json_response({"voices": await asyncio.to_thread(describe_voices, service, listed, base_url)})
 
-    async def found(request: Request) -> Response:
-        base = _base_url(request)
+    async def search(request: Request) -> Response:
+        base_url = _base_url(request)
         listed = await asyncio.to_thread(service.catalogue.list)
-        page, total, following = search_voices(listed, dict(request.query_params))
+        page, total, next_page_token = search_voices(listed, dict(request.query_params))
         return json_response(
             {
-                "voices": await asyncio.to_thread(describe_voices, service, page, base),
-                "has_more": following is not None,
+                "voices": await asyncio.to_thread(describe_voices, service, page, base_url),
+                "has_more": next_page_token is not None,
                 "total_count": total,
-                "next_page_token": following,
+                "next_page_token": next_page_token,
             }
         )
 
     async def voice(request: Request) -> Response:
-        named = request.path_params["voice_id"]
+        voice_id, base_url = request.path_params["voice_id"], _base_url(request)
         return json_response(
-            await asyncio.to_thread(describe_voice_id, service, named, settings, _base_url(request))
+            await asyncio.to_thread(describe_voice_id, service, voice_id, settings, base_url)
         )
 
     async def voice_settings(request: Request) -> Response:
@@ -106,7 +106,7 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
 
     calls = {
         "/v1/voices": voices,
-        "/v2/voices": found,
+        "/v2/voices": search,
         "/v1/voices/settings/default": default_settings,
         "/v1/voices/{voice_id}": voice,
         "/v1/voices/{voice_id}/settings": voice_settings,
@@ -114,18 +114,18 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
         "/v1/user": user,
         "/v1/user/subscription": subscription,
     }
-    return [Route(path, endpoint(answer), methods=["GET"]) for path, answer in calls.items()]
+    return [Route(path, endpoint(handler), methods=["GET"]) for path, handler in calls.items()]
 
 
 async def _subscription(service: SpeechService) -> dict[str, Any]:
-    """What the account may do: have voices made, where an engine speaks like them."""
-    kept = await asyncio.to_thread(service.store.list)
-    clones = any(engine.cloning != "none" for engine in service.engines)
-    return SUBSCRIPTION | {"voice_slots_used": len(kept), "can_use_instant_voice_cloning": clones}
+    """Return the account with its stored voices and whether an engine can clone voices."""
+    stored = await asyncio.to_thread(service.store.list)
+    can_clone = any(engine.cloning != "none" for engine in service.engines)
+    return SUBSCRIPTION | {"voice_slots_used": len(stored), "can_use_instant_voice_cloning": can_clone}
 
 
 def _base_url(request: Request) -> str:
-    """How the client reaches this server, as far as its request tells."""
+    """Return this server's URL as the client sees it: scheme behind a proxy, and ``Host``."""
     forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
     scheme = "https" if forwarded.partition(",")[0].strip().lower() == "https" else "http"
     return f"{scheme}://{request.headers.get('host', 'localhost')}"

@@ -1,4 +1,4 @@
-"""How the protocol's HTTP calls answer, and tell errors."""
+"""Endpoints and responses of the protocol's HTTP calls."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ TASK_NAME = "elevenlabs request"
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def endpoint(answer: Handler) -> Handler:
-    """``answer``, whose errors become a status and a ``detail``."""
+def endpoint(handler: Handler) -> Handler:
+    """Wrap a handler so that its errors become a status and a ``detail``."""
 
     async def handle(request: Request) -> Response:
         try:
-            return await answer(request)
+            return await handler(request)
         except Unprocessable as error:
             return json_response({"detail": error.errors}, 422)
         except SpeechError as error:
@@ -32,5 +32,5 @@ def endpoint(answer: Handler) -> Handler:
 
 
 def json_response(content: Any, status: int = 200) -> Response:
-    """JSON, in ASCII: half a surrogate pair of a client's comes back as it came."""
+    """Return JSON in ASCII: an unpaired surrogate in a client's text comes back as the same escape."""
     return Response(json.dumps(content), status, {"cache-control": "no-cache"}, "application/json")

@@ -1,19 +1,21 @@
-"""The forms by which clients make voices and edit them: read and checked."""
+"""Forms that add and edit voices, parsed and validated."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
-from speech.audio.pcm import MAX_RECORDING_BYTES
+from speech.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_recording, wav
 from speech.errors import InvalidRequest, UnsupportedLanguage
 from speech.text import languages
+from speech.types import Samples
 
 MAX_FILES = 25
 MAX_FIELDS = 16
@@ -21,35 +23,32 @@ MAX_FIELD_BYTES = 16 * 1024
 
 CONSENT_HEADER = "x-consent"
 
+JOINED_RATE = 48_000
+"""Hertz of joined recordings: an encoder uses no frequency of a voice above half of it."""
+
 _WITHOUT_EFFECT = ("remove_background_noise",)
 _LABELS_WITHOUT_EFFECT = ("accent", "age", "gender", "use_case")
-_YES = ("true", "1", "on", "yes")
+_TRUE = ("true", "1", "on", "yes")
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceForm:
-    """What a form asks for.
+    """A validated form."""
 
-    name: as voices are called here; files: recordings as they came, at most ``MAX_FILES`` and 10 MiB
-    together; description, language (a BCP 47 tag): None where none is given; consent: the speaker's, in
-    words, empty where there is none; unused: what was asked for in vain.
-    """
-
-    name: str
-    files: tuple[bytes, ...]
+    name: str  # as stored: runs of spaces replaced by "_"
+    files: tuple[bytes, ...]  # recordings, at most ``MAX_FILES`` and 10 MiB together
     description: str | None
-    language: str | None
-    consent: str
-    unused: tuple[str, ...]
+    language: str | None  # BCP 47 tag
+    consent: str  # the speaker's, in words; "" if missing
+    unused: tuple[str, ...]  # given fields without effect on this server
 
 
 async def read_voice_form(request: Request, *, files_needed: bool) -> VoiceForm:
-    """The form of a request, with ``name``, ``files``, ``description``, ``labels`` and ``consent``.
+    """Parse the form of a request: ``name``, ``files``, ``description``, ``labels`` and ``consent``.
 
-    A voice's name holds no spaces here: each run of them becomes ``_``. ``labels`` is JSON, an object of
-    strings; ``language`` and ``consent`` of it count. A consent may also be its own field, which comes
-    first, or the header ``x-consent``. Raises Unprocessable for what is missing, TooLarge, InvalidRequest,
-    and HTTPException (400) for a form that cannot be read.
+    ``labels`` is a JSON object of strings, of which ``language`` and ``consent`` have an effect. The consent
+    is read from its own field, the label or the header ``x-consent``, in this order. Raises Unprocessable
+    for a missing field, FieldTooLarge, InvalidRequest, and HTTPException (400) for an unreadable form.
     """
     async with request.form(
         max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
@@ -62,7 +61,7 @@ async def read_voice_form(request: Request, *, files_needed: bool) -> VoiceForm:
         if missing:
             raise Unprocessable(*(_error("missing", [name], "Field required") for name in missing))
         labels = _labels(fields.get("labels", ""))
-        unused = [name for name in _WITHOUT_EFFECT if fields.get(name, "").lower() in _YES]
+        unused = [name for name in _WITHOUT_EFFECT if fields.get(name, "").lower() in _TRUE]
         unused += [f"labels.{name}" for name in _LABELS_WITHOUT_EFFECT if labels.get(name)]
         consents = (fields.get("consent"), labels.get("consent"), _consent_header(request))
         return VoiceForm(
@@ -76,13 +75,13 @@ async def read_voice_form(request: Request, *, files_needed: bool) -> VoiceForm:
 
 
 async def _files(form: FormData) -> tuple[bytes, ...]:
-    """The recordings. Raises Unprocessable for those that are no files, and TooLarge."""
+    """Read the recordings. Raises Unprocessable for values that are no files, and FieldTooLarge."""
     given = form.getlist("files")
     uploads = [file for file in given if isinstance(file, UploadFile)]
     if len(uploads) < len(given):
         index = next(index for index, file in enumerate(given) if isinstance(file, str))
-        wanted = "Value error, Expected UploadFile, received: <class 'str'>"
-        raise Unprocessable(_error("value_error", ["files", index], wanted))
+        message = "Value error, Expected UploadFile, received: <class 'str'>"
+        raise Unprocessable(_error("value_error", ["files", index], message))
     if sum(file.size or 0 for file in uploads) > MAX_RECORDING_BYTES:
         raise FieldTooLarge(
             "files", f"too large (at most {MAX_RECORDING_BYTES >> 20} MiB, all of them together)"
@@ -90,11 +89,11 @@ async def _files(form: FormData) -> tuple[bytes, ...]:
     return tuple([await file.read() for file in uploads])
 
 
-def _labels(written: str) -> Mapping[str, str | None]:
-    """The labels of a form; null and nothing are none. Raises InvalidRequest."""
+def _labels(field: str) -> Mapping[str, str | None]:
+    """Parse the labels; null and "" are no labels. Raises InvalidRequest."""
     try:
-        labels = json.loads(written) if written.strip() else None
-        # The SDK writes labels that are a string already as a JSON string once more.
+        labels = json.loads(field) if field.strip() else None
+        # The SDK encodes labels that are given as a string once more, as a JSON string.
         if isinstance(labels, str):
             labels = json.loads(labels) if labels.strip() else None
     except (ValueError, RecursionError) as error:
@@ -114,13 +113,38 @@ def _language(label: str | None) -> str | None:
 
 
 def _consent_header(request: Request) -> str:
-    written = request.headers.get(CONSENT_HEADER, "")
+    value = request.headers.get(CONSENT_HEADER, "")
     try:
-        # HTTP knows Latin-1 only; who has other letters sends UTF-8.
-        return written.encode("latin-1").decode()
+        # Headers are decoded as Latin-1; clients send other letters as UTF-8.
+        return value.encode("latin-1").decode()
     except UnicodeDecodeError:
-        return written
+        return value
 
 
-def _error(kind: str, location: list[str | int], message: str) -> dict[str, Any]:
-    return {"type": kind, "loc": ["body", *location], "msg": message, "input": None}
+def _error(error_type: str, location: list[str | int], message: str) -> dict[str, Any]:
+    return {"type": error_type, "loc": ["body", *location], "msg": message, "input": None}
+
+
+def join_recordings(files: Sequence[bytes]) -> tuple[bytes, bool]:
+    """Return the recording to store for one or more ``files``, and whether it contains all of them.
+
+    A single file is returned unchanged. Several are joined in order, as WAV of ``JOINED_RATE`` hertz and at
+    most 60 s. Blocks (about 0.1 s for a minute of audio): call it in a thread. Raises InvalidRequest for
+    ``files``.
+    """
+    if len(files) == 1:
+        return files[0], True
+    max_samples = round(MAX_RECORDING_S * JOINED_RATE)
+    parts: list[Samples] = []
+    count = 0
+    for index, file in enumerate(files):
+        try:
+            part = decode_recording(file, truncate=True, sample_rate=JOINED_RATE)
+        except InvalidRequest as error:
+            raise InvalidRequest("files", f"number {index + 1} {error.reason}") from error
+        parts.append(part.samples)
+        count += len(part.samples)
+        if count >= max_samples:
+            break
+    complete = len(parts) == len(files) and count <= max_samples
+    return wav(np.concatenate(parts)[:max_samples], JOINED_RATE), complete

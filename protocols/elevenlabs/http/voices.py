@@ -1,4 +1,4 @@
-"""Voices that clients make of recordings: kept, edited, heard and deleted."""
+"""Calls that add, rename, play and delete stored voices."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from protocols.elevenlabs.http.responses import endpoint, json_response
-from protocols.elevenlabs.http.voice_form import CONSENT_HEADER, VoiceForm, read_voice_form
-from protocols.elevenlabs.http.voice_recordings import join_recordings
+from protocols.elevenlabs.http.voice_form import CONSENT_HEADER, VoiceForm, join_recordings, read_voice_form
 from protocols.elevenlabs.http.voices_list import sample_id
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.voice_ids import resolve_stored_voice
@@ -33,20 +32,20 @@ NO_CONSENT = (
     "that of the person who speaks is needed, in words, as a form field of that name, "
     f"as labels.consent or in the header {CONSENT_HEADER}"
 )
-ONE_RECORDING = "a kept voice is its one recording: delete the voice, and make it anew"
+ONE_RECORDING = "a stored voice has exactly one recording: delete the voice and add it again"
 
 
 def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
-    """The calls. Errors are ``{"detail": …}`` with 400, 404, 413, 422, 429, 503 or 507."""
+    """Return the calls. Errors are ``{"detail": …}`` with 400, 404, 413, 422, 429, 503 or 507."""
 
-    async def named(request: Request) -> StoredVoice:
+    async def find_voice(request: Request) -> StoredVoice:
         return await asyncio.to_thread(
             resolve_stored_voice, service, request.path_params["voice_id"], settings
         )
 
-    async def recorded(request: Request) -> StoredVoice:
-        """The voice, if the sample that is asked for is its own."""
-        voice = await named(request)
+    async def find_sample(request: Request) -> StoredVoice:
+        """Return the voice whose sample the path names. Raises HTTPException (404) for another sample."""
+        voice = await find_voice(request)
         if request.path_params["sample_id"] != sample_id(voice):
             raise HTTPException(404, "the voice has no sample of that sample_id")
         return voice
@@ -55,8 +54,8 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         form = await read_voice_form(request, files_needed=True)
         if not form.consent:
             raise InvalidRequest("consent", NO_CONSENT)
-        recording, whole = await run_in_pool(RECORDING_POOL, join_recordings, form.files)
-        with _on_disk():
+        recording, complete = await run_in_pool(RECORDING_POOL, join_recordings, form.files)
+        with _report_disk_errors():
             voice = await service.cloning.add(
                 form.name,
                 recording,
@@ -66,24 +65,24 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
                 description=form.description or "",
             )
         answer = {"voice_id": voice.id, "requires_verification": False, "advice": list(voice.advice)}
-        return _unused(json_response(answer), (*form.unused, *([] if whole else ["files"])))
+        return _with_unused(json_response(answer), (*form.unused, *([] if complete else ["files"])))
 
     async def edit(request: Request) -> Response:
         form = await read_voice_form(request, files_needed=False)
-        voice = await named(request)
+        voice = await find_voice(request)
         _check_edit(form, voice)
-        with _on_disk():
+        with _report_disk_errors():
             voice = await service.cloning.rename(voice.name, form.name)
-        return _unused(json_response({"status": "ok", "voice_id": voice.id}), form.unused)
+        return _with_unused(json_response({"status": "ok", "voice_id": voice.id}), form.unused)
 
     async def delete(request: Request) -> Response:
-        voice = await named(request)
-        with _on_disk():
+        voice = await find_voice(request)
+        with _report_disk_errors():
             await service.cloning.delete(voice.name)
         return json_response({"status": "ok"})
 
-    async def hear(request: Request) -> Response:
-        voice = await recorded(request)
+    async def play_sample(request: Request) -> Response:
+        voice = await find_sample(request)
         recording = await asyncio.to_thread(service.store.recording, voice)
         headers = {
             "cache-control": "no-store",
@@ -93,40 +92,40 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         return Response(recording, media_type=media_type(recording), headers=headers)
 
     async def delete_sample(request: Request) -> Response:
-        await recorded(request)
+        await find_sample(request)
         raise InvalidRequest("sample_id", ONE_RECORDING)
 
     calls = [
         ("POST", "/v1/voices/add", add),
         ("DELETE", "/v1/voices/{voice_id}", delete),
         ("POST", "/v1/voices/{voice_id}/edit", edit),
-        ("GET", "/v1/voices/{voice_id}/samples/{sample_id}/audio", hear),
+        ("GET", "/v1/voices/{voice_id}/samples/{sample_id}/audio", play_sample),
         ("DELETE", "/v1/voices/{voice_id}/samples/{sample_id}", delete_sample),
     ]
-    return [Route(path, endpoint(answer), methods=[method]) for method, path, answer in calls]
+    return [Route(path, endpoint(handler), methods=[method]) for method, path, handler in calls]
 
 
 def _check_edit(form: VoiceForm, voice: StoredVoice) -> None:
-    """Raise InvalidRequest for what would be another voice."""
+    """Raise InvalidRequest for changes that need another recording."""
     if form.files:
         raise InvalidRequest("files", ONE_RECORDING)
     if form.description not in (None, voice.description):
-        raise InvalidRequest("description", "stays as it was given with the recording")
+        raise InvalidRequest("description", "cannot be changed: it belongs to the recording")
     if form.language not in (None, voice.language):
-        raise InvalidRequest("labels.language", "stays as it was given with the recording")
+        raise InvalidRequest("labels.language", "cannot be changed: it belongs to the recording")
 
 
-def _unused(answer: Response, names: tuple[str, ...]) -> Response:
+def _with_unused(answer: Response, names: tuple[str, ...]) -> Response:
     if names:
         answer.headers["x-unused"] = ", ".join(names)
     return answer
 
 
 @contextmanager
-def _on_disk() -> Iterator[None]:
-    """Tells a client that its change could not be written."""
+def _report_disk_errors() -> Iterator[None]:
+    """Turn OSError into HTTPException (507)."""
     try:
         yield
     except OSError as error:
-        log.error("a kept voice could not be changed: %s", error)
+        log.error("writing a stored voice failed: %s", error)
         raise HTTPException(507, "the voice could not be written on this server") from error

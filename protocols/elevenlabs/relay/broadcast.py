@@ -1,4 +1,4 @@
-"""What agents write, spoken to everybody who listens."""
+"""Broadcast of agents' utterances to all clients of the relay."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from protocols.elevenlabs.relay.queue import UtteranceQueue
 from protocols.elevenlabs.relay.settings import RelayState
 
 MAX_BACKLOG_BYTES = 8 * 2**20
-"""Bytes of messages that may wait for one listener, two minutes of audio; the messages are shared by all."""
-
+"""Bytes of messages that may wait for one subscriber: two minutes of audio, shared by all subscribers."""
 
 HIGH_WATER_BYTES = 2**20
-"""Bytes that may wait even for the quickest listener before more is spoken."""
+"""Bytes that may wait for the fastest subscriber before synthesis is paused."""
 
 
 class Subscriber:
-    """One who listens: messages that wait for it, in order. taken: set whenever it takes one."""
+    """A client's queue of messages. consumed: an event that is set whenever it takes a message."""
 
-    def __init__(self, taken: asyncio.Event) -> None:
+    def __init__(self, consumed: asyncio.Event) -> None:
         self._messages: deque[tuple[str, bool]] = deque()
-        self._taken = taken
+        self._consumed = consumed
         self._readable = asyncio.Event()
         self.queued_bytes = 0
-        """Bytes that wait."""
+        """Bytes of the messages in the queue."""
         self.overflowed = asyncio.Event()
-        """Set once too much waits: it gets no more."""
+        """Set once the queue has exceeded its limit; it takes no more messages then."""
 
     def push(self, message: str, last: bool) -> None:
-        """Let a message wait for it."""
+        """Queue a message. last: whether it ends its utterance."""
         if self.queued_bytes + len(message) > MAX_BACKLOG_BYTES:
             self._messages.clear()
             self.overflowed.set()
@@ -41,49 +40,54 @@ class Subscriber:
             self._readable.set()
 
     async def get(self) -> tuple[str, bool]:
-        """The next message, and whether it ends an utterance."""
+        """Wait for the next message; returns it and whether it ends its utterance."""
         while not self._messages:
             self._readable.clear()
             await self._readable.wait()
         message, last = self._messages.popleft()
         self.queued_bytes -= len(message)
-        self._taken.set()
+        self._consumed.set()
         return message, last
 
 
 class Broadcast:
-    """One utterance at a time, whichever agent writes it, for all who listen.
+    """Speaks the utterances of all agents, one at a time, to all subscribers.
 
-    It waits for the quickest of them. Who does not keep up with that one is left behind.
+    Synthesis is paced by the fastest subscriber. One that falls ``MAX_BACKLOG_BYTES`` behind overflows.
     """
 
     def __init__(self, state: RelayState) -> None:
-        self._listeners: set[Subscriber] = set()
-        self._taken = asyncio.Event()
+        self._subscribers: set[Subscriber] = set()
+        self._consumed = asyncio.Event()
         self.queue = UtteranceQueue(state, asyncio.Lock())
-        self._performing: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """See that somebody speaks. It goes on when its agents have gone, until all is said."""
-        if self._performing is None or self._performing.done():
-            self._performing = asyncio.create_task(self.queue.run(), name="relay broadcast")
+        """Run the queue, which continues after its agents have disconnected until all is spoken."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self.queue.run(), name="relay broadcast")
 
     @contextmanager
     def subscribe(self) -> Iterator[Subscriber]:
-        """Somebody listens while the body runs, from what comes next on."""
-        listener = Subscriber(self._taken)
-        self._listeners.add(listener)
-        self._taken.set()
+        """Subscribe to the messages sent while the body runs."""
+        subscriber = Subscriber(self._consumed)
+        self._subscribers.add(subscriber)
+        self._consumed.set()
         try:
-            yield listener
+            yield subscriber
         finally:
-            self._listeners.discard(listener)
-            self._taken.set()
+            self._subscribers.discard(subscriber)
+            self._consumed.set()
 
     async def send(self, message: str, *, last: bool = False) -> None:
-        """Send a message to all. last: whether it ends its utterance; then nobody is waited for."""
-        while not last and min((one.queued_bytes for one in self._listeners), default=0) > HIGH_WATER_BYTES:
-            self._taken.clear()
-            await self._taken.wait()
-        for listener in self._listeners:
-            listener.push(message, last)
+        """Send a message to all subscribers, below the high-water mark of the fastest.
+
+        last: whether it ends its utterance; such a message is sent without waiting.
+        """
+        while (
+            not last and min((each.queued_bytes for each in self._subscribers), default=0) > HIGH_WATER_BYTES
+        ):
+            self._consumed.clear()
+            await self._consumed.wait()
+        for subscriber in self._subscribers:
+            subscriber.push(message, last)

@@ -1,7 +1,8 @@
-"""The relay that stands between an app and ElevenLabs, spoken by this server.
+"""WebSockets of the relay between an app and ElevenLabs, with this server's speech.
 
-``/stream_tts`` speaks to whoever asks; ``/client`` does too, and hears besides what agents write on
-``/agent``. Source: github.com/said4244/elevenlabs_phonemes, server/ and lib/src/tts_stream_handler.dart.
+``/stream_tts`` speaks to the client that asks. ``/client`` does too, and also receives the utterances that
+agents write on ``/agent``. Source: github.com/said4244/elevenlabs_phonemes, server/ and
+lib/src/tts_stream_handler.dart.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from protocols.elevenlabs.relay import messages
 from protocols.elevenlabs.relay.alignment_files import RelayLogs
 from protocols.elevenlabs.relay.broadcast import MAX_BACKLOG_BYTES, Broadcast, Subscriber
-from protocols.elevenlabs.relay.messages import Append, BadMessage, Finish, Ping, Start, Stop
+from protocols.elevenlabs.relay.messages import Append, Finish, Ping, Start, Stop
 from protocols.elevenlabs.relay.queue import UtteranceQueue
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.shared.client_languages import accept_languages
+from protocols.shared.connection import client_address, close
+from protocols.shared.errors import BadMessage
 from protocols.shared.tasks import run_until_first
 from speech.errors import SpeechError
 from speech.service import SpeechService
@@ -33,57 +36,58 @@ AGENT_PATH = "/agent"
 
 TRY_AGAIN_LATER = 1013
 CLOSE_TIMEOUT_S = 5.0
-"""How long one who does not read is waited for with a close frame."""
+"""Time for sending the close frame to a client that does not read."""
 
 
 def routes(
-    service: SpeechService, settings: ElevenLabsSettings, relayed: RelaySettings, state: RelayState
+    service: SpeechService, settings: ElevenLabsSettings, relay_settings: RelaySettings, state: RelayState
 ) -> list[BaseRoute]:
-    """The relay's routes, spoken by ``service``; who is there is told to ``state``."""
-    logs = RelayLogs(relayed.logs_dir, alignment=relayed.log_alignment, outputs=relayed.log_outputs)
-    house = RelayContext(service, settings, relayed, state, logs)
+    """Return the relay's routes; ``state`` counts their connections."""
+    logs = RelayLogs(
+        relay_settings.logs_dir, alignment=relay_settings.log_alignment, outputs=relay_settings.log_outputs
+    )
+    context = RelayContext(service, settings, relay_settings, state, logs)
     broadcast = Broadcast(state)
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
-        line = _Line(websocket)
-        performance = UtteranceQueue(state, asyncio.Lock())
+        output = _Output(websocket)
+        queue = UtteranceQueue(state, asyncio.Lock())
         state.clients += 1
         try:
-            reading = _Reader(websocket, house, performance, line.send, line.send).run()
-            await run_until_first(reading, performance.run(), name="relay", ignore=WebSocketDisconnect)
+            reading = _Reader(websocket, context, queue, output.send, output.send).run()
+            await run_until_first(reading, queue.run(), name="relay", ignore=WebSocketDisconnect)
         finally:
             state.clients -= 1
 
     async def client(websocket: WebSocket) -> None:
         await websocket.accept()
-        line = _Line(websocket)
-        floor = asyncio.Lock()
-        performance = UtteranceQueue(state, floor)
+        output = _Output(websocket)
+        turn = asyncio.Lock()
+        queue = UtteranceQueue(state, turn)
         state.clients += 1
         try:
-            with broadcast.subscribe() as listener:
+            with broadcast.subscribe() as subscriber:
                 await run_until_first(
-                    _Reader(websocket, house, performance, line.send, line.send).run(),
-                    performance.run(),
-                    _hear(listener, line.send, floor),
-                    _fall_behind(listener),
+                    _Reader(websocket, context, queue, output.send, output.send).run(),
+                    queue.run(),
+                    _forward_broadcast(subscriber, output.send, turn),
+                    _wait_for_overflow(subscriber),
                     name="relay client",
                     ignore=WebSocketDisconnect,
                 )
         finally:
             state.clients -= 1
-        if listener.overflowed.is_set():
-            await line.close(
-                TRY_AGAIN_LATER, f"too slow: more than {MAX_BACKLOG_BYTES >> 20} MiB waited to be read"
-            )
+        if subscriber.overflowed.is_set():
+            reason = f"too slow: more than {MAX_BACKLOG_BYTES >> 20} MiB waited to be read"
+            await output.close(TRY_AGAIN_LATER, reason)
 
     async def agent(websocket: WebSocket) -> None:
         await websocket.accept()
-        line = _Line(websocket)
+        output = _Output(websocket)
         broadcast.start()
         state.agents += 1
-        reader = _Reader(websocket, house, broadcast.queue, line.send, broadcast.send)
+        reader = _Reader(websocket, context, broadcast.queue, output.send, broadcast.send)
         try:
             with suppress(WebSocketDisconnect):
                 await reader.run()
@@ -98,65 +102,63 @@ def routes(
     ]
 
 
-class _Line:
-    """The way to one client; whoever sends waits while that does not read."""
+class _Output:
+    """Sends messages to one client; sending waits while the client does not read."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
-        self._gone = False
+        self._disconnected = False
 
     async def send(self, message: str, *, last: bool = False) -> None:
         """Send a message. Raises WebSocketDisconnect."""
-        if self._gone:
+        if self._disconnected:
             raise WebSocketDisconnect
         try:
             await self._websocket.send_text(message)
         except WebSocketDisconnect:
-            # Starlette complains of the next who tries.
-            self._gone = True
+            # Starlette raises RuntimeError for further sends.
+            self._disconnected = True
             raise
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the connection, if the client is still there."""
-        if not self._gone:
-            with suppress(WebSocketDisconnect, TimeoutError):
+        """Close the connection, unless the client has disconnected."""
+        if not self._disconnected:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self._websocket.close(code, reason)
+                    await close(self._websocket, code, reason)
 
 
 class _Reader:
-    """Does what one client asks for. answer: its own line; speak: where speech goes."""
+    """Executes the commands of one client.
+
+    answer: sends to this client; speak: sends speech, to this client or to all subscribers.
+    """
 
     def __init__(
-        self,
-        websocket: WebSocket,
-        house: RelayContext,
-        performance: UtteranceQueue,
-        answer: Send,
-        speak: Send,
+        self, websocket: WebSocket, context: RelayContext, queue: UtteranceQueue, answer: Send, speak: Send
     ) -> None:
         self._websocket = websocket
-        self._house = house
-        self._performance = performance
+        self._context = context
+        self._queue = queue
         self._answer = answer
         self._speak = speak
-        self._client = websocket.client.host if websocket.client else ""
+        self._client = client_address(websocket)
         self._languages = accept_languages(websocket.headers)
-        self._written: Utterance | None = None
+        self._incremental: Utterance | None = None
 
     async def run(self) -> None:
-        """Serve until the client goes."""
+        """Serve until the client disconnects."""
         while True:
             received = await self._websocket.receive()
             if received["type"] == "websocket.disconnect":
                 return
             try:
-                await self._do(messages.parse_command(received.get("text")))
+                await self._execute(messages.parse_command(received.get("text")))
             except (BadMessage, SpeechError) as error:
                 await self._answer(messages.error_message(error))
 
-    async def _do(self, message: messages.Command) -> None:
-        match message:
+    async def _execute(self, command: messages.Command) -> None:
+        match command:
             case Start(text):
                 self._add(text).finish()
             case Append(text):
@@ -164,7 +166,7 @@ class _Reader:
             case Finish():
                 self.finish()
             case Stop():
-                self._performance.stop()
+                self._queue.stop()
                 await self._answer(messages.STOPPED)
                 if self._speak != self._answer:
                     await self._speak(messages.STOPPED, last=True)
@@ -172,11 +174,11 @@ class _Reader:
                 await self._answer(messages.PONG)
 
     def _add(self, text: str) -> Utterance:
-        """A new utterance, behind those that are there. Raises BadMessage and TextTooLong."""
-        utterance = Utterance(self._house, self._client, self._languages, self._speak)
+        """Queue a new utterance. Raises BadMessage and TextTooLong."""
+        utterance = Utterance(self._context, self._client, self._languages, self._speak)
         utterance.feed(text)
         try:
-            self._performance.add(utterance)
+            self._queue.add(utterance)
         except BadMessage:
             utterance.discard()
             raise
@@ -185,28 +187,28 @@ class _Reader:
     def _append(self, text: str) -> None:
         if not text:
             return
-        if self._written is None or self._written.closed:
-            self._written = self._add(text)
+        if self._incremental is None or self._incremental.closed:
+            self._incremental = self._add(text)
         else:
-            self._written.feed(text)
+            self._incremental.feed(text)
 
     def finish(self) -> None:
-        """What was appended so far is all; nothing is to be done where nothing was."""
-        if self._written is not None and not self._written.closed:
-            self._written.finish()
+        """End the incremental text, if there is one."""
+        if self._incremental is not None and not self._incremental.closed:
+            self._incremental.finish()
 
 
-async def _hear(listener: Subscriber, send: Send, floor: asyncio.Lock) -> None:
-    """Send a listener what agents say, an utterance at a time: its own do not come in between."""
+async def _forward_broadcast(subscriber: Subscriber, send: Send, turn: asyncio.Lock) -> None:
+    """Send a client the broadcast; holds ``turn`` during an utterance, so that its own ones wait."""
     while True:
-        message, last = await listener.get()
-        async with floor:
+        message, last = await subscriber.get()
+        async with turn:
             await send(message)
             while not last:
-                message, last = await listener.get()
+                message, last = await subscriber.get()
                 await send(message)
 
 
-async def _fall_behind(listener: Subscriber) -> None:
-    """Return once the listener has not kept up."""
-    await listener.overflowed.wait()
+async def _wait_for_overflow(subscriber: Subscriber) -> None:
+    """Return once the subscriber has fallen behind."""
+    await subscriber.overflowed.wait()

@@ -1,7 +1,7 @@
-"""The relay's messages: read, checked, and written without a socket.
+"""The relay's messages: parsing and writing, without a socket.
 
-Its app takes every type but ``error``, ``complete``, ``pong`` and ``stopped`` for a chunk, so there are
-no others.
+The relay's app treats every type but ``error``, ``complete``, ``pong`` and ``stopped`` as a chunk, so no
+other types are sent.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import json
 from dataclasses import dataclass
 
+from protocols.shared.errors import BadMessage
 from protocols.shared.json_input import TooManyValues, parse_object
 from speech.errors import SpeechCancelled, SpeechError
 
@@ -17,47 +18,43 @@ SAMPLE_RATE = 22_050
 """Hertz of the relay's audio, which is 16-bit PCM, mono, little endian."""
 
 MAX_ECHOED = 100
-"""How many characters of a client's own words an answer repeats."""
-
-
-class BadMessage(Exception):
-    """A message that cannot be done; ``str()`` is what its client is told."""
+"""Characters of a client's input that an error message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Say ``text``, which is all of it."""
+    """Speak a complete text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Say ``text`` behind what came before it; more may come."""
+    """Append to the incremental text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """No more will come."""
+    """End the incremental text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Say nothing more."""
+    """Discard all utterances."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Answer."""
+    """Request a pong."""
 
 
 Command = Start | Append | Finish | Stop | Ping
 
 
 def parse_command(raw: str | None) -> Command:
-    """What a client sends; None stands for a binary message. Raises BadMessage."""
+    """Parse a client's message; None is a binary one. Raises BadMessage."""
     if raw is None:
         raise BadMessage("Binary messages are not supported")
     try:
@@ -90,7 +87,7 @@ def _text(text: object) -> str:
 
 
 def chunk(index: int, pcm: bytes, characters: str, starts_ms: list[int], durations_ms: list[int]) -> str:
-    """Audio, and the characters that begin in it: milliseconds since the utterance began."""
+    """Write audio and the characters that begin in it; times count from the start of the utterance."""
     return _message(
         "chunk",
         audio=base64.b64encode(pcm).decode(),
@@ -102,25 +99,25 @@ def chunk(index: int, pcm: bytes, characters: str, starts_ms: list[int], duratio
 
 
 def duration_ms(pcm: bytes) -> int:
-    """What a chunk adds to ``complete``'s total: the milliseconds begun in it are not counted."""
+    """Return a chunk's part of ``total_duration_ms``: complete milliseconds only, as the original relay."""
     return int(len(pcm) / (2 * SAMPLE_RATE) * 1000)
 
 
 def complete(text: str, total_duration_ms: int) -> str:
-    """All of an utterance was sent."""
+    """Write the end of an utterance."""
     return _message("complete", total_chars=len(text), total_duration_ms=total_duration_ms, text=text)
 
 
 def error_message(error: SpeechError | BadMessage) -> str:
-    """Why something is not said."""
-    # What a client stops itself is answered by "stopped".
+    """Write an error."""
+    # Only a stopping server cancels here: an utterance that the client stops is answered by "stopped".
     sentence = "the server is stopping" if isinstance(error, SpeechCancelled) else str(error)
     return _message("error", message=sentence)
 
 
-def _message(kind: str, **fields: object) -> str:
-    # Half a surrogate pair, which JavaScript sends of a text that was cut in an emoji, stays what it is.
-    return json.dumps({"type": kind, **fields}, separators=(",", ":"))
+def _message(message_type: str, **fields: object) -> str:
+    # ASCII: an unpaired surrogate, which JavaScript sends for text cut inside an emoji, is kept.
+    return json.dumps({"type": message_type, **fields}, separators=(",", ":"))
 
 
 STOPPED = _message("stopped")

@@ -1,4 +1,4 @@
-"""What an operator chooses for the relay, and what /health tells of it."""
+"""Settings of the relay, and its counters for /health."""
 
 from __future__ import annotations
 
@@ -8,27 +8,24 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """voice: who speaks; None, or a name that is no voice of this server, is the default of the text's
-    language. log_alignment, log_outputs: whether the times and the texts of what was said are kept, in
-    folders of ``logs_dir``.
-    """
+    """Settings of the relay."""
 
-    voice: str | None
-    log_alignment: bool
-    log_outputs: bool
+    voice: str | None  # None, or the id of no voice here: the default voice of the text's language
+    log_alignment: bool  # whether the times of characters are written to ``logs_dir``
+    log_outputs: bool  # whether the texts are written to ``logs_dir``
     logs_dir: Path
 
 
 @dataclass(slots=True)
 class RelayState:
-    """Who is here: clients that hear, agents that write, and utterances that are being spoken."""
+    """Counts of connections and of utterances being spoken."""
 
     clients: int = 0
     agents: int = 0
     active_utterances: int = 0
 
     def health_fields(self) -> dict[str, int | bool]:
-        """By the names that the relay's own /health has."""
+        """Return the fields of the original relay's /health."""
         return {
             "flutter_clients": self.clients,
             "agent_connected": self.agents > 0,

@@ -1,1 +1,1 @@
-"""ElevenLabs' stream-input sockets, of one context and of several."""
+"""ElevenLabs' WebSockets, ``stream-input`` and ``multi-stream-input``."""

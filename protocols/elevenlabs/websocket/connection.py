@@ -1,10 +1,9 @@
-"""What ElevenLabs' two WebSockets have in common: who comes in, how long one waits, how a connection ends."""
+"""Base of ElevenLabs' WebSocket connections: authentication, timeouts, contexts and the closing handshake."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -15,18 +14,20 @@ from protocols.elevenlabs.voice_settings import VoiceSettings
 from protocols.elevenlabs.websocket import messages
 from protocols.elevenlabs.websocket.context import Context, OutputOptions
 from protocols.elevenlabs.websocket.messages import (
-    BadMessage,
     ClientMessage,
     ErrorMessage,
     MessageWriter,
     ProtocolError,
     error_message,
     input_timeout,
+    invalid_message,
     strip_bearer,
 )
 from protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from protocols.elevenlabs.websocket.query import Query
 from protocols.shared.client_languages import accept_languages
+from protocols.shared.connection import client_address, close
+from protocols.shared.errors import BadMessage
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session.priority import SessionPriorities
@@ -36,17 +37,14 @@ from speech.types import SpeechRequest
 PROTOCOL = "elevenlabs"
 
 KEY_TIMEOUT_S = 10.0
-"""How long a client that has shown no key may take for its first message."""
+"""Time for the first message of a client that has sent no API key with its handshake."""
 
-MAX_REASON_BYTES = 123
-"""Bytes of a close frame's reason (RFC 6455, 5.5)."""
-
-_CREDENTIALS = ("xi-api-key", "authorization")
+_CREDENTIAL_HEADERS = ("xi-api-key", "authorization")
 _CREDENTIAL_PARAMETERS = ("authorization", "single_use_token")
 
 
 class BaseConnection:
-    """One client. What it gave is spoken, and sent, also where what came behind it is wrong."""
+    """One client. Text received before an error is spoken and sent before the error."""
 
     def __init__(
         self, websocket: WebSocket, service: SpeechService, settings: ElevenLabsSettings, query: Query
@@ -57,78 +55,67 @@ class BaseConnection:
         self._query = query
         self._voice_id: str = websocket.path_params["voice_id"]
         self._voice: str | None = None
+        # Set by the access middleware while the client still has to send a key.
         self._is_key: Callable[[str], bool] | None = websocket.scope.get("key_check")
-        self._begun = False
-        self._failure: ErrorMessage | None = None
+        self._voice_resolved = False
+        self._error: ErrorMessage | None = None
         self._input_ended = asyncio.Event()
-        self._outgoing = PrioritySender(websocket.send_text)
-        self._precedence = SessionPriorities()
-        self._contexts: dict[asyncio.Task[None], Context] = {}
+        self._sender = PrioritySender(websocket.send_text)
+        self._priorities = SessionPriorities()
+        self._contexts: dict[asyncio.Task[None], Context] = {}  # by the task that sends their audio
 
     async def run(self) -> None:
-        """Serve until all is said, the client goes, or something breaks that no message explains."""
+        """Serve until all is spoken, the client disconnects, or an unexpected error is raised."""
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                concluding = group.create_task(self._conclude(), name="elevenlabs connection")
-                await self._read()
-                for task in (concluding, *self._contexts):
+                closing = group.create_task(self._close_when_done(), name="elevenlabs connection")
+                await self._receive()
+                for task in (closing, *self._contexts):
                     task.cancel()
         except* WebSocketDisconnect:
             pass
         finally:
-            # Those whose tasks were cancelled before they had begun.
+            # Contexts whose tasks were cancelled before their first step.
             for context in self._contexts.values():
                 await context.aclose()
-            # What is in it was cancelled while it ended: such a task refers to this connection.
+            # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.
             self._contexts.clear()
 
-    async def _read(self) -> None:
-        """Take what the client sends, until it goes."""
-        now = asyncio.get_running_loop().time
-        if self._is_key is not None and self._has_shown_credentials():
+    async def _receive(self) -> None:
+        """Handle messages until the client disconnects."""
+        if self._is_key is not None and self._sent_credentials():
             self._end_input(messages.INVALID_KEY)
-        patience_s = KEY_TIMEOUT_S if self._is_key is not None else self._query.inactivity_timeout_s
-        silent_at = now() + patience_s
+        timeout_s = KEY_TIMEOUT_S if self._is_key is not None else self._query.inactivity_timeout_s
         while True:
             try:
-                async with asyncio.timeout_at(self._next_due(silent_at)):
+                async with asyncio.timeout(None if self._input_ended.is_set() else timeout_s):
                     received = await self._websocket.receive()
             except TimeoutError:
-                for context in self._contexts.values():
-                    context.flush_if_due(now())
-                if silent_at <= now():
-                    self._end_input(messages.INVALID_KEY if self._is_key else input_timeout(patience_s))
+                self._end_input(messages.INVALID_KEY if self._is_key else input_timeout(timeout_s))
                 continue
             if received["type"] == "websocket.disconnect":
                 return
             try:
-                await self._hear(received.get("text"))
-            except ProtocolError as refused:
-                self._end_input(refused.error_message)
+                await self._handle_text(received.get("text"))
+            except BadMessage as error:
+                self._end_input(invalid_message(str(error)))
+            except ProtocolError as error:
+                self._end_input(error.error_message)
             except SpeechError as error:
                 self._end_input(error_message(error, self._voice_id))
-            patience_s = self._query.inactivity_timeout_s
-            silent_at = now() + patience_s
+            timeout_s = self._query.inactivity_timeout_s
 
-    def _has_shown_credentials(self) -> bool:
-        """Whether the client sent a key with its handshake, which then was a wrong one."""
+    def _sent_credentials(self) -> bool:
+        """Return whether the handshake had a key, which was invalid if one is still needed."""
         websocket = self._websocket
-        return any(name in websocket.headers for name in _CREDENTIALS) or any(
+        return any(name in websocket.headers for name in _CREDENTIAL_HEADERS) or any(
             name in websocket.query_params for name in _CREDENTIAL_PARAMETERS
         )
 
-    def _next_due(self, silent_at: float) -> float | None:
-        """When there is something to do although nothing came, by the event loop's clock."""
-        if self._input_ended.is_set():
-            return None
-        return min(
-            [silent_at, *(each.flush_at for each in self._contexts.values() if each.flush_at is not None)]
-        )
-
-    async def _hear(self, raw: str | None) -> None:
-        """Take one message. Raises Refused and SpeechError."""
-        if self._input_ended.is_set() and self._failure is not None:
+    async def _handle_text(self, raw: str | None) -> None:
+        """Handle one message; None is a binary one. Raises BadMessage, ProtocolError, SpeechError."""
+        if self._input_ended.is_set() and self._error is not None:
             return
         if raw is None:
             raise BadMessage("binary messages are not supported")
@@ -138,95 +125,91 @@ class BaseConnection:
                 self._end_input(messages.INVALID_KEY)
                 return
             self._is_key = None
-        if not self._begun:
-            self._begun = True
+        if not self._voice_resolved:
+            self._voice_resolved = True
             language = self._query.language
             self._voice = resolve_voice(self._service, self._voice_id, self._settings, language)
         await self._handle_message(message)
 
     async def _handle_message(self, message: ClientMessage) -> None:
-        """Do what a message says. Raises Refused and SpeechError."""
+        """Handle one message of an authenticated client. Raises BadMessage, ProtocolError, SpeechError."""
         raise NotImplementedError
 
     def _new_context(self) -> Context:
-        timing = self._settings.timing
-        absolute = timing == "absolute" or (timing == "auto" and self._query.sync_alignment)
-        output = OutputOptions(self._query.audio_format, absolute, strict=timing == "relative")
-        return Context(self._start, output, auto_mode=self._query.auto_mode)
+        timing, query = self._settings.timing, self._query
+        absolute = timing == "absolute" or (timing == "auto" and query.sync_alignment)
+        output = OutputOptions(query.audio_format, absolute, strict=timing == "relative")
+        return Context(self._open_session, output, auto_mode=query.auto_mode)
 
-    def _start(self, voice: VoiceSettings) -> SpeechSession:
-        """A session for a context. Raises Busy and InvalidRequest."""
+    def _open_session(self, voice_settings: VoiceSettings) -> SpeechSession:
+        """Open the session of a context. Raises Busy and InvalidRequest."""
         request = SpeechRequest(
             voice=self._voice,
             language=self._query.language,
             languages=accept_languages(self._websocket.headers),
-            speed=voice.speed,
+            speed=voice_settings.speed,
             normalize=self._query.normalize,
-            sampling=voice.sampling(self._query.seed),
+            sampling=voice_settings.sampling(self._query.seed),
         )
-        client = self._websocket.client
         return self._service.open(
             request,
             protocol=PROTOCOL,
-            client=client.host if client else "",
+            client=client_address(self._websocket),
             max_text=self._settings.max_text,
-            priorities=self._precedence,
+            priorities=self._priorities,
         )
 
     def _start_sending(
-        self, context: Context, writer: MessageWriter, before: asyncio.Task[None] | None = None
+        self, context: Context, writer: MessageWriter, predecessor: asyncio.Task[None] | None = None
     ) -> asyncio.Task[None]:
-        """Send what ``context`` says, behind what ``before`` sends."""
-        task = self._group.create_task(self._send_context(context, writer, before), name="elevenlabs context")
+        """Start a task that sends the audio of ``context``, after ``predecessor`` has ended."""
+        sending = self._send_context(context, writer, predecessor)
+        task = self._group.create_task(sending, name="elevenlabs context")
         self._contexts[task] = context
         return task
 
     async def _send_context(
-        self, context: Context, writer: MessageWriter, before: asyncio.Task[None] | None
+        self, context: Context, writer: MessageWriter, predecessor: asyncio.Task[None] | None
     ) -> None:
-        if before is not None:
-            await asyncio.wait([before])
+        if predecessor is not None:
+            await asyncio.wait([predecessor])
         try:
-            async for data, timing in context.audio():
-                await self._outgoing.send(writer.audio(data, timing), low_priority=lambda: context.superseded)
+            async for data, alignments in context.audio():
+                message = writer.audio(data, alignments)
+                await self._sender.send(message, low_priority=lambda: context.superseded)
             if not context.input_ended:
-                # The server stops, and waits for no more text.
+                # The audio ends before the input only when the server is stopping.
                 raise SpeechCancelled
-            if self._failure is None or writer.multi:
-                await self._outgoing.send(writer.final())
+            if self._error is None or writer.multi:
+                await self._sender.send(writer.final())
         except SpeechError as error:
             await self._fail_context(writer, error)
         finally:
             await context.aclose()
-            # Without a name for the task: it keeps its error, that this frame, and the frame would keep it,
-            # a cycle with all that the context held, until the garbage collector runs.
+            # Without a variable for the task: the task keeps its error, the error this frame, and the frame
+            # would keep the task: a cycle with all that the context holds, until garbage is collected.
             del self._contexts[cast("asyncio.Task[None]", asyncio.current_task())]
 
     async def _fail_context(self, writer: MessageWriter, error: SpeechError) -> None:
-        """A context ends by ``error``, and the connection with it."""
+        """End a context by ``error``, and the connection with it."""
         self._end_input(error_message(error, self._voice_id))
 
-    def _end_input(self, failure: ErrorMessage | None = None) -> None:
-        """No more is taken. All that was is spoken; then the connection ends, by its first failure if any."""
-        if self._failure is None:
-            self._failure = failure
+    def _end_input(self, error: ErrorMessage | None = None) -> None:
+        """Ignore further messages; the connection closes once all is spoken, by its first error if any."""
+        if self._error is None:
+            self._error = error
         if not self._input_ended.is_set():
             self._input_ended.set()
             for context in self._contexts.values():
                 context.finish()
 
-    async def _conclude(self) -> None:
-        """Wait for the end, and for what is still spoken; say why, and close."""
+    async def _close_when_done(self) -> None:
+        """Wait for the end of the input and of all contexts, then send the error, if any, and close."""
         await self._input_ended.wait()
         while self._contexts:
             await asyncio.wait(self._contexts)
-        if self._failure is None:
-            await self._close(1000, "")
+        if self._error is None:
+            await close(self._websocket, 1000)
         else:
-            await self._outgoing.send(MessageWriter().error(self._failure))
-            await self._close(self._failure.code, self._failure.message)
-
-    async def _close(self, code: int, sentence: str) -> None:
-        reason = sentence.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
-        with suppress(RuntimeError):
-            await self._websocket.close(code, reason)
+            await self._sender.send(MessageWriter().error(self._error))
+            await close(self._websocket, self._error.code, self._error.message)

@@ -1,4 +1,4 @@
-"""A context: text that comes in pieces, spoken as one stream. All of ``stream-input`` is one."""
+"""A context: incremental text spoken as one stream. A ``stream-input`` connection is a single context."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from protocols.elevenlabs.websocket.timed_audio import (
     TimedAudio,
     TimedAudioFramer,
 )
+from protocols.shared.idle_flush import IdleFlush
 from speech.audio.encoding import AudioFormat, Encoder, create_encoder
 from speech.audio.ogg_opus import ENCODED_RATE
 from speech.audio.pcm import reframe
@@ -24,29 +25,40 @@ from speech.timing.characters import FormsClock, TimedForms
 from speech.types import Samples, SpeechChunk
 
 MAX_FRAME_S = 0.25
-"""The longest audio of a message."""
+"""Longest audio of a message."""
 
-_THREADED = ("mp3", "opus")
-"""Codecs that take their time, and keep some of what they were given until more comes."""
+_BUFFERING_CODECS = ("mp3", "opus")
+"""Codecs that are slow enough to need a thread, and that hold back samples until their frame is full."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How audio goes out, and what its characters' times count from.
-
-    absolute: the start of the stream; strict: if they do not, whether audio waits until they are known, so
-    that they are exact for clients that add the length of the audio before.
-    """
+    """Format of the audio, and origin of its characters' times."""
 
     audio_format: AudioFormat
-    absolute_times: bool
-    strict: bool
+    absolute_times: bool  # times count from the start of the stream
+    strict: bool  # else: hold audio back until its characters' times are exact relative to their message
+
+
+@dataclass(slots=True)
+class TextCursor:
+    """Positions in the text of a context, in characters since its start."""
+
+    fed: int = 0  # end of the text given to the session
+    generated: int = 0  # end of the text whose synthesis was forced, by the schedule or by a flush
+    flushed: int = 0  # end of the text that a closed context still speaks
+    spoken: int = 0  # end of the text whose audio the session has yielded
+
+    @property
+    def pending(self) -> int:
+        """Characters given to the session but neither forced nor spoken."""
+        return self.fed - max(self.generated, self.spoken)
 
 
 class Context:
-    """Take messages, iterate over ``audio``; ``aclose`` frees everything.
+    """One stream of text and audio: give it messages, iterate over ``audio``, and release it by ``aclose``.
 
-    start: opens the session, once there is something to say; raises SpeechError.
+    start: opens the session at the first text, raises SpeechError; auto_mode: flush each message.
     """
 
     def __init__(
@@ -60,19 +72,18 @@ class Context:
         self._clock = FormsClock()
         self._schedule = ChunkLengthSchedule()
         self._voice = VoiceSettings()
-        self._last = ""
-        self._fed = self._generated = self._flushed = self._told = 0
-        self._until: int | None = None
+        self._last_character = ""
+        self._cursor = TextCursor()
+        self._idle_flush = IdleFlush(FLUSH_AFTER_S)
+        self._speak_until: int | None = None  # end of the audible text once closed with unflushed text
         self._error: SpeechError | None = None
         self.input_ended = False
-        """Whether no more text is taken."""
-        self.flush_at: float | None = None
-        """When what waits is to be spoken although no more has come, by the event loop's clock."""
+        """Whether further text is ignored."""
 
     def handle_message(self, message: ClientMessage) -> None:
-        """Do what a message says: settings, text, flush; nothing once no more text is taken.
+        """Apply a message's settings, text and flush; does nothing once the input has ended.
 
-        Settings of the voice count until the first text. What goes wrong is told behind the audio.
+        Voice settings have an effect until the first text. Errors are raised by ``audio``, behind the audio.
         """
         if self.input_ended:
             return
@@ -84,7 +95,7 @@ class Context:
             self._schedule.trigger()
         text = message.text or ""
         try:
-            if self._adds(text):
+            if self._is_content(text):
                 self._feed(text)
         except SpeechError as error:
             self._error = error
@@ -93,13 +104,13 @@ class Context:
         if message.flush or (self._auto_mode and text.strip()):
             self._flush()
         else:
-            self._wait()
+            self._schedule_flush()
 
-    def _adds(self, text: str) -> bool:
-        """Whether ``text`` is more than the space that opens a context or keeps it alive."""
+    def _is_content(self, text: str) -> bool:
+        """Return whether ``text`` is more than the space that opens a context or keeps it alive."""
         if not text.isspace():
             return bool(text)
-        return bool(self._last) and (text != " " or not self._last.isspace())
+        return bool(self._last_character) and (text != " " or not self._last_character.isspace())
 
     def _feed(self, text: str) -> None:
         if self._session is None:
@@ -107,157 +118,158 @@ class Context:
             self._ready.set()
         self._session.feed(text)
         self._clock.feed(text)
-        self._fed += len(text)
-        self._last = text[-1]
+        self._cursor.fed += len(text)
+        self._last_character = text[-1]
 
-    def _wait(self) -> None:
-        """Speak what is there a moment from now, if it is enough and ends where a word may."""
-        waiting = self._fed - max(self._generated, self._told)
-        enough = waiting > 0 and self._schedule.is_reached(waiting) and not self._last.isalnum()
-        self.flush_at = asyncio.get_running_loop().time() + FLUSH_AFTER_S if enough else None
-
-    def flush_if_due(self, now: float) -> None:
-        """Speak what has waited long enough."""
-        if self.flush_at is not None and self.flush_at <= now:
-            self._generate()
+    def _schedule_flush(self) -> None:
+        """Speak the pending text once no more comes, if it reaches the schedule and ends with a word."""
+        pending = self._cursor.pending
+        reached = pending > 0 and self._schedule.is_reached(pending)
+        if reached and not self._last_character.isalnum():
+            self._idle_flush.restart(self._generate)
+        else:
+            self._idle_flush.cancel()
 
     def _generate(self) -> None:
-        self.flush_at = None
+        self._idle_flush.cancel()
         if self._session is not None:
             self._session.flush()
-            self._generated = self._fed
+            self._cursor.generated = self._cursor.fed
             self._schedule.advance()
 
     def _flush(self) -> None:
-        """Speak what is there; it ends with a word, whatever comes behind it."""
-        if self._fed > self._flushed:
+        """Speak the text so far; its last word ends here, whatever follows."""
+        if self._cursor.fed > self._cursor.flushed:
             self._end_word()
             self._generate()
 
     def _end_word(self) -> None:
-        """What is there belongs together with nothing that comes: the service adds this space too."""
-        if self._last and not self._last.isspace():
+        """End the current word with a space, as ElevenLabs' service does."""
+        if self._last_character and not self._last_character.isspace():
             self._feed(" ")
-        self._flushed = self._fed
+        self._cursor.flushed = self._cursor.fed
 
     def finish(self) -> None:
-        """Speak what is there, to its end; no more text will come."""
+        """End the input; all text is spoken."""
         if not self.input_ended:
             self._end_word()
-            self._finish()
+            self._end_input()
 
     def close(self) -> None:
-        """Speak what was flushed, to its end, and nothing else; no more text will come."""
+        """End the input; only the flushed text is spoken."""
         if self.input_ended:
             return
-        if self._fed > self._flushed:
-            self._until = self._flushed
-            if self._session is not None and self._told >= self._flushed:
+        cursor = self._cursor
+        if cursor.fed > cursor.flushed:
+            self._speak_until = cursor.flushed
+            if self._session is not None and cursor.spoken >= cursor.flushed:
                 self._session.cancel()
-        self._finish()
+        self._end_input()
 
-    def give_way(self) -> None:
-        """Be made and sent behind other contexts of the connection: no more is to be said in it."""
+    def _end_input(self) -> None:
+        self.input_ended = True
+        self._idle_flush.cancel()
+        self._ready.set()
+        if self._session is not None:
+            self._session.finish()
+
+    def lower_priority(self) -> None:
+        """Synthesize and send after the connection's other contexts."""
         if self._session is not None:
             self._session.lower_priority()
 
-    def keep_ahead(self) -> None:
-        """Give way no more: the next context of its name waits for its end."""
+    def restore_priority(self) -> None:
+        """Undo ``lower_priority``, because a context of the same id waits for this one's end."""
         if self._session is not None:
             self._session.restore_priority()
 
     @property
     def superseded(self) -> bool:
-        """True while it gives way to a context that has text."""
+        """Whether its priority is lowered and another context has text."""
         return self._session is not None and self._session.superseded
 
-    def _finish(self) -> None:
-        self.input_ended = True
-        self.flush_at = None
-        self._ready.set()
-        if self._session is not None:
-            self._session.finish()
-
     async def audio(self) -> AsyncIterator[tuple[bytes, Alignments]]:
-        """Audio as it is made, and the times of the characters that begin in it.
+        """Yield encoded audio, each with the alignments of the characters that begin in it.
 
-        All characters of the text, in order; an end without audio only where there was none.
-        Raises SpeechError.
+        The alignments contain each character of the text once, in order. Audio is empty only for characters
+        behind the last audio. Raises SpeechError after the audio before the error.
         """
         await self._ready.wait()
         if self._session is not None:
-            async for message in self._encoded(self._session):
+            async for message in self._encode(self._session):
                 yield message
         if self._error is not None:
             raise self._error
 
-    async def _encoded(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Alignments]]:
-        codec, times = _Codec(self._output.audio_format), AlignmentClock(absolute=self._output.absolute_times)
-        waiting = TimedForms()
-        async for piece in self._pieces(session, codec):
-            waiting += piece.reading
-            if data := await codec.feed(piece.samples):
-                yield data, times.take(waiting)
-                waiting = TimedForms()
-        data = await codec.finish()
-        if data or waiting.written.text:
-            yield data, times.take(waiting)
+    async def _encode(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Alignments]]:
+        encoder = _AsyncEncoder(self._output.audio_format)
+        clock = AlignmentClock(absolute=self._output.absolute_times)
+        pending = TimedForms()
+        async for timed in self._timed_audio(session, encoder):
+            pending += timed.characters
+            if data := await encoder.feed(timed.samples):
+                yield data, clock.take(pending)
+                pending = TimedForms()
+        data = await encoder.finish()
+        if data or pending.written.text:
+            yield data, clock.take(pending)
 
-    async def _pieces(self, session: SpeechSession, codec: _Codec) -> AsyncIterator[TimedAudio]:
-        """The speech, up to where it is to end."""
-        output = self._output
-        cuts = not (output.absolute_times or codec.delays)
-        pieces = TimedAudioFramer(self._clock, codec.rate, cut_at_characters=cuts, strict=output.strict)
-        async for frame in reframe(self._chunks(session), codec.rate, round(MAX_FRAME_S * codec.rate)):
-            for piece in pieces.feed(self._until_closed(frame, session)):
-                yield piece
-        for piece in pieces.finish():
-            yield piece
+    async def _timed_audio(self, session: SpeechSession, encoder: _AsyncEncoder) -> AsyncIterator[TimedAudio]:
+        """Yield the audible speech in parts that match their characters."""
+        output, rate = self._output, encoder.sample_rate
+        cut = not (output.absolute_times or encoder.buffers)
+        framer = TimedAudioFramer(self._clock, rate, cut_at_characters=cut, strict=output.strict)
+        async for frame in reframe(self._chunks(session), rate, round(MAX_FRAME_S * rate)):
+            for timed in framer.feed(self._cut_unflushed(frame, session)):
+                yield timed
+        for timed in framer.finish():
+            yield timed
 
     async def _chunks(self, session: SpeechSession) -> AsyncIterator[SpeechChunk]:
-        """What is spoken; an error ends it, and is kept until all that was spoken has been sent."""
+        """Yield the session's chunks; keeps its error until all audio before it has been sent."""
         try:
             async for chunk in session:
                 yield chunk
         except SpeechError as error:
-            cut_short = self._until is not None and isinstance(error, SpeechCancelled)
-            if self._error is None and not cut_short:
+            closed = self._speak_until is not None and isinstance(error, SpeechCancelled)
+            if self._error is None and not closed:
                 self._error = error
 
-    def _until_closed(self, frame: SpeechChunk, session: SpeechSession) -> SpeechChunk:
-        """What of a frame is to be heard: none from where it says what was not flushed before the close."""
-        until = self._until
+    def _cut_unflushed(self, frame: SpeechChunk, session: SpeechSession) -> SpeechChunk:
+        """Drop the audio of a frame that speaks text which was not flushed before ``close``."""
+        end = self._speak_until
         if frame.spans:
-            self._told = frame.spans[-1].end
-        if until is None or self._told <= until:
+            self._cursor.spoken = frame.spans[-1].end
+        if end is None or self._cursor.spoken <= end:
             return frame
         session.cancel()
-        spans = tuple(span for span in frame.spans if span.end <= until)
+        spans = tuple(span for span in frame.spans if span.end <= end)
         return SpeechChunk(NO_SAMPLES, frame.sample_rate, frame.start_s, spans)
 
     async def aclose(self) -> None:
-        """Stop what is under way, and return once nothing of it is left."""
+        """End the input and the session; returns when its synthesis has stopped."""
         self.input_ended = True
+        self._idle_flush.cancel()
         if self._session is not None:
             await self._session.aclose()
 
 
-class _Codec:
-    """An encoder that holds up nobody."""
+class _AsyncEncoder:
+    """An encoder that runs slow codecs in a thread."""
 
-    def __init__(self, audio: AudioFormat) -> None:
-        self.rate = ENCODED_RATE if audio.codec == "opus" else audio.sample_rate
-        """Hertz of what it is fed with."""
-        self.delays = audio.codec in _THREADED
-        """Whether it keeps some of what it was fed with until more comes."""
-        self._encoder: Encoder = create_encoder(audio, self.rate)
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self.sample_rate = ENCODED_RATE if audio_format.codec == "opus" else audio_format.sample_rate
+        """Hertz of the samples that it takes."""
+        self.buffers = audio_format.codec in _BUFFERING_CODECS
+        """Whether it holds back samples until its frame is full."""
+        self._encoder: Encoder = create_encoder(audio_format, self.sample_rate)
 
     async def feed(self, samples: Samples) -> bytes:
-        """Take samples; the bytes that are ready."""
-        if self.delays:
+        """Encode samples; returns the bytes that are complete."""
+        if self.buffers:
             return await asyncio.to_thread(self._encoder.feed, samples)
         return self._encoder.feed(samples)
 
     async def finish(self) -> bytes:
-        """The rest."""
-        return await asyncio.to_thread(self._encoder.finish) if self.delays else self._encoder.finish()
+        """Return the remaining bytes."""
+        return await asyncio.to_thread(self._encoder.finish) if self.buffers else self._encoder.finish()

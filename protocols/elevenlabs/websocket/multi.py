@@ -1,10 +1,11 @@
-"""``multi-stream-input``: several contexts on one connection, each a stream of text and one of audio."""
+"""Connections of ``stream-input``, with one context, and of ``multi-stream-input``, with several."""
 
 from __future__ import annotations
 
 import asyncio
 
 from starlette.websockets import WebSocket
+from typing_extensions import override
 
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.elevenlabs.websocket.connection import BaseConnection
@@ -17,22 +18,44 @@ from protocols.elevenlabs.websocket.messages import (
     too_many_contexts,
 )
 from protocols.elevenlabs.websocket.query import Query
+from protocols.shared.errors import BadMessage
 from speech.errors import InvalidRequest, SpeechError
 from speech.service import SpeechService
 
 MAX_CONTEXTS = 5
-"""Contexts that may be open at once, as in the service."""
+"""Contexts that may be open at once, as in ElevenLabs' service."""
 
 MAX_CLOSING_CONTEXTS = 16
-"""Contexts that were closed and still speak what was flushed; beyond them nothing is read until one ends."""
+"""Closed contexts that still speak their flushed text; beyond them nothing is read until one ends."""
+
+
+class SingleContextConnection(BaseConnection):
+    """A client of ``stream-input``: an empty text ends the input, ``isFinal`` the audio."""
+
+    @override
+    async def _handle_message(self, message: ClientMessage) -> None:
+        if self._input_ended.is_set():
+            if message.text and message.text.strip():
+                raise BadMessage("text: came after the end of the input, the empty string")
+            return
+        # Read from ``_contexts`` instead of an attribute: the context refers to this connection, and a
+        # second reference would be a cycle that only the garbage collector frees.
+        context = next(iter(self._contexts.values()), None)
+        if context is None:
+            context = self._new_context()
+            self._start_sending(context, MessageWriter())
+        context.handle_message(message)
+        if message.ends_input:
+            self._end_input()
 
 
 class MultiContextConnection(BaseConnection):
-    """One client of ``multi-stream-input``.
+    """A client of ``multi-stream-input``.
 
-    A context that breaks by no fault of its client's ends alone: by an error that names it, and ``isFinal``.
-    An id may be used again once its context was closed: the new one is heard when the old one has ended.
-    A closed context gives way to those of other ids: most of its clients close one when they are interrupted.
+    A context that fails for a reason other than invalid input ends alone, by an error with its id and
+    ``isFinal``. An id can be used again once its context was closed: the new context is sent after the old
+    one has ended. A closed context has lower priority than those of other ids, because clients close contexts
+    when they are interrupted.
     """
 
     def __init__(
@@ -40,10 +63,11 @@ class MultiContextConnection(BaseConnection):
     ) -> None:
         super().__init__(websocket, service, settings, query)
         self._open: dict[str | None, Context] = {}
-        self._speaking: dict[str | None, asyncio.Task[None]] = {}
+        self._sending: dict[str | None, asyncio.Task[None]] = {}
 
+    @override
     async def _handle_message(self, message: ClientMessage) -> None:
-        name = message.context_id
+        context_id = message.context_id
         if self._input_ended.is_set():
             return
         if message.close_socket:
@@ -51,40 +75,42 @@ class MultiContextConnection(BaseConnection):
                 context.close()
             self._end_input()
         elif message.close_context:
-            # Its text does not count, as ElevenLabs' own library has it.
-            if name in self._open:
-                context = self._open.pop(name)
+            # The text of such a message is ignored, as by ElevenLabs' own library.
+            if context_id in self._open:
+                context = self._open.pop(context_id)
                 context.close()
-                context.give_way()
+                context.lower_priority()
             while len(self._contexts) - len(self._open) > MAX_CLOSING_CONTEXTS:
                 await asyncio.wait(self._contexts, return_when=asyncio.FIRST_COMPLETED)
-        elif name in self._open:
-            self._open[name].handle_message(message)
+        elif context_id in self._open:
+            self._open[context_id].handle_message(message)
         elif not message.ends_input:
-            self._begin(name).handle_message(message)
+            self._open_context(context_id).handle_message(message)
 
-    def _begin(self, name: str | None) -> Context:
-        """Open a context. Raises Refused."""
+    def _open_context(self, context_id: str | None) -> Context:
+        """Open a context. Raises ProtocolError."""
         if len(self._open) == MAX_CONTEXTS:
             raise ProtocolError(too_many_contexts(MAX_CONTEXTS))
-        context = self._open[name] = self._new_context()
-        before = self._speaking.get(name)
-        if before is not None and before in self._contexts:
-            self._contexts[before].keep_ahead()
-        task = self._speaking[name] = self._start_sending(context, MessageWriter(name, multi=True), before)
+        context = self._open[context_id] = self._new_context()
+        predecessor = self._sending.get(context_id)
+        if predecessor is not None and predecessor in self._contexts:
+            self._contexts[predecessor].restore_priority()
+        task = self._start_sending(context, MessageWriter(context_id, multi=True), predecessor)
+        self._sending[context_id] = task
 
-        def over(task: asyncio.Task[None]) -> None:
-            if self._open.get(name) is context:
-                del self._open[name]
-            if self._speaking[name] is task:
-                del self._speaking[name]
+        def remove(task: asyncio.Task[None]) -> None:
+            if self._open.get(context_id) is context:
+                del self._open[context_id]
+            if self._sending[context_id] is task:
+                del self._sending[context_id]
 
-        task.add_done_callback(over)
+        task.add_done_callback(remove)
         return context
 
+    @override
     async def _fail_context(self, writer: MessageWriter, error: SpeechError) -> None:
         if isinstance(error, InvalidRequest):
             await super()._fail_context(writer, error)
         else:
-            await self._outgoing.send(writer.error(error_message(error, self._voice_id)))
-        await self._outgoing.send(writer.final())
+            await self._sender.send(writer.error(error_message(error, self._voice_id)))
+        await self._sender.send(writer.final())

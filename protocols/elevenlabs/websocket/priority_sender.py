@@ -1,4 +1,4 @@
-"""The messages of a connection on their way out: those of superseded contexts behind all others."""
+"""Outgoing messages of a connection: those of superseded contexts after all others."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ def _never() -> bool:
 
 
 class PrioritySender:
-    """Sends messages in turn: Starlette's socket has one sender."""
+    """Sends messages one at a time: Starlette's WebSocket supports a single sender."""
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
         self._send = send
-        self._sending = asyncio.Lock()
-        self._ahead = 0
-        self._none_ahead = asyncio.Event()
-        self._none_ahead.set()
+        self._lock = asyncio.Lock()
+        self._waiting = 0  # messages of normal priority that are not sent yet
+        self._none_waiting = asyncio.Event()
+        self._none_waiting.set()
 
     async def send(self, message: str, low_priority: Callable[[], bool] = _never) -> None:
-        """Send a message; as long as ``behind`` says so, only while no other is waiting to be sent."""
-        while low_priority() and self._ahead:
-            await self._none_ahead.wait()
+        """Send a message; while ``low_priority()`` is true, it waits for all other messages."""
+        while low_priority() and self._waiting:
+            await self._none_waiting.wait()
         if low_priority():
             await self._write(message)
             return
-        self._ahead += 1
-        self._none_ahead.clear()
+        self._waiting += 1
+        self._none_waiting.clear()
         try:
             await self._write(message)
         finally:
-            self._ahead -= 1
-            if not self._ahead:
-                self._none_ahead.set()
+            self._waiting -= 1
+            if not self._waiting:
+                self._none_waiting.set()
 
     async def _write(self, message: str) -> None:
-        async with self._sending:
+        async with self._lock:
             await self._send(message)

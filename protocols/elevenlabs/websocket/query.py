@@ -1,4 +1,4 @@
-"""What a client says in the URL of ElevenLabs' WebSockets."""
+"""Query parameters of ElevenLabs' WebSockets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 
 from protocols.elevenlabs.formats import resolve_format
 from protocols.elevenlabs.models import validate_model
-from protocols.elevenlabs.normalization import parse_normalization
+from protocols.elevenlabs.voice_settings import parse_normalization
 from speech.audio.encoding import AudioFormat
 from speech.errors import InvalidRequest
 from speech.request import Range
@@ -25,22 +25,19 @@ MAX_INACTIVITY_S = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """audio: how it goes out; language: a BCP 47 tag, None is told from voice or text; inactivity_s: how
-    long no message may come; sync: ``sync_alignment``; auto_mode: whether each message is spoken at once;
-    normalize: whether numbers, abbreviations and the like are spelled out.
-    """
+    """Validated parameters of a connection."""
 
     audio_format: AudioFormat
-    language: str | None
+    language: str | None  # BCP 47 tag; None is that of the voice, or detected from the text
     seed: int | None
-    inactivity_timeout_s: float
-    sync_alignment: bool
-    auto_mode: bool
-    normalize: bool
+    inactivity_timeout_s: float  # longest time without a message
+    sync_alignment: bool  # whether times count from the start of the stream
+    auto_mode: bool  # whether each message is spoken at once
+    normalize: bool  # whether numbers, abbreviations and the like are spelled out
 
 
 def parse_query(query: QueryParams, service: SpeechService) -> Query:
-    """The parameters of both WebSockets; those that nobody knows are passed over. Raises InvalidRequest."""
+    """Parse the parameters of both WebSockets; unknown ones are ignored. Raises InvalidRequest."""
     validate_model(query.get("model_id") or None)
     language = query.get("language_code")
     if language:
@@ -64,7 +61,7 @@ def parse_query(query: QueryParams, service: SpeechService) -> Query:
 def _inactivity(seconds: float) -> float:
     if seconds < MIN_INACTIVITY_S:
         raise InvalidRequest("inactivity_timeout", f"must be at least {MIN_INACTIVITY_S:g}")
-    # Clients that ask for more get the most there is, as from the service.
+    # Larger values are clamped, as by ElevenLabs' service.
     return min(seconds, MAX_INACTIVITY_S)
 
 

@@ -1,4 +1,4 @@
-"""ElevenLabs' two WebSockets, ``stream-input`` and ``multi-stream-input``."""
+"""Routes of ElevenLabs' two WebSockets."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from starlette.websockets import WebSocket
 
 from protocols.elevenlabs.errors import error_response
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.websocket.multi import MultiContextConnection
+from protocols.elevenlabs.websocket.multi import MultiContextConnection, SingleContextConnection
 from protocols.elevenlabs.websocket.query import parse_query
-from protocols.elevenlabs.websocket.single import SingleContextConnection
 from speech.errors import InvalidRequest
 from speech.service import SpeechService
 
 PREFIX = "/v1/text-to-speech/"
-"""How the paths of both begin. Their clients may send the key with their first message."""
+"""Prefix of both paths. Clients may send the API key in their first message."""
 
 
 def routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
-    """Both WebSockets, spoken by ``service``."""
+    """Return the routes of ``stream-input`` and ``multi-stream-input``."""
 
-    def route(
-        name: str, kind: type[SingleContextConnection] | type[MultiContextConnection]
-    ) -> WebSocketRoute:
+    def route(name: str, kind: type[SingleContextConnection | MultiContextConnection]) -> WebSocketRoute:
         async def serve(websocket: WebSocket) -> None:
             try:
                 query = parse_query(websocket.query_params, service)

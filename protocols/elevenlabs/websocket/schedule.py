@@ -1,9 +1,9 @@
-"""When text without an end is spoken all the same: ``chunk_length_schedule``, ``try_trigger_generation``.
+"""Synthesis of text without a sentence end: ``chunk_length_schedule`` and ``try_trigger_generation``.
 
-The service gathers text until the schedule's next entry is reached, and then makes audio of it. Here speech
-begins as soon as words stand that nothing can change, so the schedule is only what it promises at the latest:
-so much text is spoken although its sentence is not complete. As long as more text keeps coming, a sentence is
-not broken for it.
+ElevenLabs' service buffers text until the schedule's next entry is reached, and then synthesizes it. Here
+synthesis begins as soon as further text cannot change the first words, so the schedule is only an upper
+bound: text of that length is spoken although its sentence is incomplete. While more text keeps coming, a
+sentence is not broken for it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ ENTRY_RANGE = Range(50, 500)
 DEFAULT_LENGTHS = (120, 160, 250, 290)
 
 FLUSH_AFTER_S = 0.5
-"""How long text is waited for once there is as much as the schedule wants."""
+"""Time without further text before a reached schedule is applied."""
 
 
 class ChunkLengthSchedule:
-    """How many characters may wait for the end of their sentence; the last entry counts again and again."""
+    """Characters that may wait for the end of their sentence, one entry for each generation.
+
+    The last entry is repeated.
+    """
 
     def __init__(self) -> None:
         self.lengths: Sequence[float] = DEFAULT_LENGTHS
@@ -30,15 +33,15 @@ class ChunkLengthSchedule:
         self._triggered = False
 
     def trigger(self) -> None:
-        """What there is may be spoken from the least entry on (``try_trigger_generation``)."""
+        """Lower the current entry to the smallest allowed one (``try_trigger_generation``)."""
         self._triggered = True
 
-    def is_reached(self, waiting: int) -> bool:
-        """Whether so many characters are enough."""
+    def is_reached(self, pending: int) -> bool:
+        """Return whether ``pending`` characters reach the current entry."""
         length = self.lengths[min(self._generations, len(self.lengths) - 1)]
-        return waiting >= (min(length, ENTRY_RANGE.low) if self._triggered else length)
+        return pending >= (min(length, ENTRY_RANGE.low) if self._triggered else length)
 
     def advance(self) -> None:
-        """What waited is spoken: the next entry counts."""
+        """Move to the next entry, after the pending text was flushed."""
         self._generations += 1
         self._triggered = False

@@ -1,9 +1,9 @@
-"""A session's audio in pieces that go with the characters said in them, for both ways to count their times.
+"""A session's audio, divided so that each message's times are right for every client.
 
-Clients count in two ways. Those that ask for ``sync_alignment`` take every time as one since the start of
-the stream. The others add to each message's times either how much audio came before it, or how long all
-characters before it lasted. Both are right only where a message that tells characters begins with the audio
-of the first of them: so audio is cut there, and the pause behind a word waits until it is known what follows.
+Clients read times in two ways. With ``sync_alignment`` all times count from the start of the stream. Other
+clients add to each message's times either the length of the audio before it, or the duration of all
+characters before it. Both are right only if a message's audio begins with its first character: so audio is
+cut there, and the pause after a word is held back until the next word is known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from speech.types import Samples, SpeechChunk
 NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
 PAUSE_PEAK = 0.01
-"""The loudest sample of a pause: breath and the noise of a model, -40 dB."""
+"""Largest amplitude of a pause, -40 dB: above the breath and the noise of a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,15 @@ class TimedAudio:
     """Some samples, and the characters that begin in them."""
 
     samples: Samples
-    reading: TimedForms = field(default_factory=TimedForms)
+    characters: TimedForms = field(default_factory=TimedForms)
 
 
 class TimedAudioFramer:
-    """Frames of a session's speech become pieces; they are the same samples.
+    """Divides frames of speech at their characters; the samples stay the same.
 
-    sample_rate: hertz of the frames; cuts: whether a piece with characters begins with the first of them.
-    Then the pause behind the last character that is told is held back, until what follows it is known. So
-    is speech, if ``strict``: some engines tell a word only when they know its end.
+    sample_rate: hertz of the frames; cut_at_characters: whether a part with characters begins at the first of
+    them, and the pause after the last timed character is held back until the next one is timed; strict: hold
+    back speech too, for engines that time a word only at its end.
     """
 
     def __init__(
@@ -44,37 +44,37 @@ class TimedAudioFramer:
     ) -> None:
         self._clock = clock
         self._rate = sample_rate
-        self._cuts = cut_at_characters
-        self._quiet = math.inf if strict else PAUSE_PEAK
+        self._cut = cut_at_characters
+        self._max_peak = math.inf if strict else PAUSE_PEAK
         self._held: Samples = NO_SAMPLES
-        self._sent = 0
-        self._told = 0
+        self._sent = 0  # samples returned
+        self._timed = 0  # end of the last timed character, in samples since the start
 
     def feed(self, frame: SpeechChunk) -> list[TimedAudio]:
-        """The pieces that are ready."""
-        reading = self._clock.align(frame.spans)
-        if not self._cuts:
-            return [TimedAudio(frame.samples, reading)]
+        """Return the parts that are complete."""
+        characters = self._clock.align(frame.spans)
+        if not self._cut:
+            return [TimedAudio(frame.samples, characters)]
         self._held = np.concatenate([self._held, frame.samples])
-        pieces = []
-        if edges_s := reading.written.edges_s:
-            begin, self._told = (round(edge * self._rate) for edge in (edges_s[0], edges_s[-1]))
-            if len(before := self._take(begin)):
-                pieces.append(TimedAudio(before))
-            pieces.append(TimedAudio(self._take(self._told), reading))
-        else:
-            unknown = self._held[max(0, self._told - self._sent) :]
-            pause = np.abs(unknown).max(initial=0.0) <= self._quiet
-            if len(rest := self._take(self._told if pause else self._sent + len(self._held))):
-                pieces.append(TimedAudio(rest))
-        return pieces
+        if edges_s := characters.written.edges_s:
+            return self._cut_at(characters, edges_s[0], edges_s[-1])
+        untimed = self._held[max(0, self._timed - self._sent) :]
+        is_pause = np.abs(untimed).max(initial=0.0) <= self._max_peak
+        samples = self._take(self._timed if is_pause else self._sent + len(self._held))
+        return [TimedAudio(samples)] if len(samples) else []
+
+    def _cut_at(self, characters: TimedForms, begin_s: float, end_s: float) -> list[TimedAudio]:
+        before = self._take(round(begin_s * self._rate))
+        self._timed = round(end_s * self._rate)
+        part = TimedAudio(self._take(self._timed), characters)
+        return [TimedAudio(before), part] if len(before) else [part]
 
     def finish(self) -> list[TimedAudio]:
-        """What was held back."""
+        """Return the samples that were held back."""
         return [TimedAudio(self._take(self._sent + len(self._held)))] if len(self._held) else []
 
     def _take(self, end: int) -> Samples:
-        """What is held of the samples up to ``end``, counted from the start of the stream."""
+        """Remove the held samples before ``end``, counted from the start of the stream."""
         count = max(0, end - self._sent)
         taken, self._held = self._held[:count], self._held[count:]
         self._sent += len(taken)
@@ -82,24 +82,24 @@ class TimedAudioFramer:
 
 
 class AlignmentClock:
-    """Characters' times as the protocol tells them.
+    """Converts characters' times to those of messages, in whole milliseconds.
 
-    absolute: since the start of the stream; else since the end of the characters before them, which is what
-    those have added up who add. Both alignments of a message count from the same moment: a client may take
-    the one where the other is not.
+    absolute: times count from the start of the stream; else from the end of the last written character of
+    the messages before, which is the sum that adding clients compute. Both alignments of a message count
+    from the same moment, because a client may use one for a message without the other.
     """
 
     def __init__(self, *, absolute: bool) -> None:
         self._absolute = absolute
-        self._told_ms = 0
+        self._end_ms = 0
 
-    def take(self, reading: TimedForms) -> Alignments:
-        """The times of the next characters."""
-        origin_ms = 0 if self._absolute else self._told_ms
-        written, said = (
-            Alignment(characters.text, *characters.milliseconds(origin_ms)) if characters.text else None
-            for characters in (reading.written, reading.spoken)
+    def take(self, characters: TimedForms) -> Alignments:
+        """Return the alignments of the next characters."""
+        origin_ms = 0 if self._absolute else self._end_ms
+        written, normalized = (
+            Alignment(form.text, *form.milliseconds(origin_ms)) if form.text else None
+            for form in (characters.written, characters.spoken)
         )
         if written is not None:
-            self._told_ms = origin_ms + written.starts_ms[-1] + written.durations_ms[-1]
-        return Alignments(written, said)
+            self._end_ms = origin_ms + written.starts_ms[-1] + written.durations_ms[-1]
+        return Alignments(written, normalized)

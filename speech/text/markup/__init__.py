@@ -1,7 +1,7 @@
-"""Markup in a client's text: what of it is said, where it pauses, and what is only there to be seen.
+"""Masks markup in a client's text, so that engines speak only what a reader would, and finds its pauses.
 
-However the text was cut on its way here, the same comes out: what is held back is what more text could still
-change, a few characters as a rule and never more than ``MAX_HELD_BACK``.
+However the text was cut on its way here, the same comes out: text is held back only while more text could
+change its meaning, usually a few characters and never more than ``MAX_HELD_BACK``.
 """
 
 from speech.text.markup.masked_text import CODE_BLOCK, MASK, PARAGRAPH_END, Break

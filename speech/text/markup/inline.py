@@ -13,7 +13,7 @@ from speech.text.markup.masked_text import PARAGRAPH_END, MaskedText
 from speech.text.markup.source import MAX_LOOKAHEAD, PendingText
 
 MAX_EMPHASIS_RUN = 16
-"""Marks of emphasis that are looked at together."""
+"""Marks of emphasis that are read together."""
 
 _PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|]+")
 _RUN = re.compile(rf"([*_~=])\1{{0,{MAX_EMPHASIS_RUN - 1}}}")
@@ -21,15 +21,15 @@ _TICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNORECASE)
 _AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")
 _COMMENT_BEGUN = re.compile(r"<(?:!-?)?")
-_ENDS_ADDRESS = frozenset("\n<>`|")
-_BEHIND_ADDRESS = frozenset(".,;:!?)\"'»”’")
+_ADDRESS_END = frozenset("\n<>`|")
+_BEHIND_ADDRESS_MARKS = frozenset(".,;:!?)\"'»”’")
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Text is dropped up to where ``end`` matches, and with it what it matches.
+    """Masks text up to where ``end`` matches, and the match.
 
-    held: how many characters may be the beginning of that.
+    held_back: characters at the end that may be the beginning of a match.
     """
 
     end: re.Pattern[str]
@@ -44,24 +44,24 @@ _UNREAD = {
 
 
 class InlineReader:
-    """Reads what stands in a line. ``skip``: what is being dropped, if anything is."""
+    """Reads the text inside a line. ``skip``: what is being masked, if anything is."""
 
     def __init__(self, source: PendingText, plain: MaskedText) -> None:
         self._source = source
         self._plain = plain
         self._breaks = tags.BreakBudget()
-        self._links = 0
+        self._open_links = 0
         self._autolink = False
-        self._starred = False
+        self._in_stars = False
         self.skip: Skip | None = None
 
     def new_line(self) -> None:
-        """What is open ends with its line."""
-        self._links = 0
-        self._autolink = self._starred = False
+        """Close what is open: it ends with its line."""
+        self._open_links = 0
+        self._autolink = self._in_stars = False
 
     def read(self, at: int) -> int | None:
-        """Read from ``at`` on; where that ended: at ``at`` if it needs more text. None: ask the line."""
+        """Read from ``at`` on and return the end: ``at`` with too little text, None if the line decides."""
         text, plain = self._source.text, self._plain
         if found := _PLAIN.match(text, at):
             plain.copy(found.group())
@@ -92,7 +92,7 @@ class InlineReader:
         return None
 
     def read_skipped(self, at: int) -> str | None:
-        """Drop what is to be skipped from ``at`` on; what that was. None if it needs more text."""
+        """Mask text from ``at`` on by ``skip`` and return it; None if more text is needed."""
         skip, source = self.skip, self._source
         assert skip is not None
         found = skip.end.search(source.text, at)
@@ -107,20 +107,20 @@ class InlineReader:
         return source.text[at:end]
 
     def copy(self, at: int, end: int) -> int:
-        """What is written at ``[at, end)`` is said."""
+        """Copy ``[at, end)`` to the output; returns ``end``."""
         self._plain.copy(self._source.text[at:end])
         return end
 
     def mask(self, at: int, end: int) -> int:
-        """What is written at ``[at, end)`` is not said."""
+        """Mask ``[at, end)``; returns ``end``."""
         self._plain.mask(self._source.text[at:end])
         return end
 
     def _address(self, at: int) -> int | None:
-        """A character that means something elsewhere, in an address; None if it ends that."""
+        """Read a markup character inside an address; None if it ends the address."""
         source, plain = self._source, self._plain
         character = source.text[at]
-        if character in _ENDS_ADDRESS or (character == "]" and self._links):
+        if character in _ADDRESS_END or (character == "]" and self._open_links):
             plain.address_length = 0
             return None
         if character not in "*_~":
@@ -130,7 +130,7 @@ class InlineReader:
         end = found.end()
         if source.may_continue(at, end, MAX_EMPHASIS_RUN):
             return at
-        if source.is_blank(end) or source.text[end] in _BEHIND_ADDRESS:
+        if source.is_blank(end) or source.text[end] in _BEHIND_ADDRESS_MARKS:
             plain.address_length = 0
             return self.mask(at, end)
         return self.copy(at, end)
@@ -141,7 +141,7 @@ class InlineReader:
             return at
         following = source.text[at + 1 : at + 2]
         if following in ("(", ")", "[", "]"):
-            # Of a formula, or of a bracket that is none of a link's: neither is said.
+            # Brackets of a formula, or escaped ones that belong to no link, are not spoken.
             return self.mask(at, at + 2)
         if following == "\n":
             return self.mask(at, at + 1)
@@ -152,7 +152,7 @@ class InlineReader:
         return self.copy(at, at + 1)
 
     def _code(self, at: int) -> int:
-        """A code span: its ticks are not said, and nothing in it is markup."""
+        """Read a code span: its ticks are masked, and nothing inside is markup."""
         source = self._source
         text = source.text
         window = at + MAX_LOOKAHEAD
@@ -186,13 +186,13 @@ class InlineReader:
         if not self._emphasizes(found.group(), after):
             return self.copy(at, end)
         if (end - at) % 2:
-            self._starred = found[1] == "*" and after.strip() != "" and not _in_word(self._plain.previous)
+            self._in_stars = found[1] == "*" and after.strip() != "" and not _in_word(self._plain.previous)
         return self.mask(at, end)
 
     def _emphasizes(self, run: str, after: str) -> bool:
-        """Whether marks are markup, by what stands on both sides of them, as in Markdown.
+        """True if a run of marks is markup, by the characters on both sides of it, as in Markdown.
 
-        Not every mark finds its other half: it is dropped all the same.
+        A mark without its counterpart is masked all the same.
         """
         before = self._plain.previous
         mark, count = run[0], len(run)
@@ -212,7 +212,7 @@ class InlineReader:
         if count == 2:
             return not (before.isdigit() or after.isdigit())
         # "3*4", and "Lehrer*innen", but the end of "*foo*bar".
-        return self._starred and not (before.isdigit() and after.isdigit())
+        return self._in_stars and not (before.isdigit() and after.isdigit())
 
     def _angle(self, at: int) -> int:
         source, plain = self._source, self._plain
@@ -259,9 +259,9 @@ class InlineReader:
         if (
             tag.name == "break"
             and not tag.closing
-            and (rest := self._breaks.take(tag.attributes)) is not None
+            and (pause := self._breaks.take(tag.attributes)) is not None
         ):
-            plain.pause(rest)
+            plain.pause(pause)
         return tag.end
 
     def _end_autolink(self, at: int) -> int:
@@ -301,12 +301,12 @@ class InlineReader:
         if verdict is BracketKind.TEXT:
             return self.copy(at, at + 1)
         if verdict is BracketKind.LINK:
-            self._links += 1
+            self._open_links += 1
         return self.mask(at, end)
 
     def _end_link(self, at: int) -> int:
         source = self._source
-        if not self._links:
+        if not self._open_links:
             return self.copy(at, at + 1)
         if source.may_continue(at, at + 1):
             return at
@@ -315,7 +315,7 @@ class InlineReader:
         verdict, end = links.classify_closing(source, at)
         if verdict is BracketKind.UNDECIDED:
             return at
-        self._links -= 1
+        self._open_links -= 1
         if verdict is BracketKind.LONG_LINK:
             self.skip = _TARGET
         return self.mask(at, end if verdict is not BracketKind.TEXT else at + 1)

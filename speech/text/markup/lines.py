@@ -1,4 +1,4 @@
-"""What lines begin and end with: headings, lists, quotes, tables, rules, code blocks."""
+"""Markup at the beginning and the end of lines: headings, lists, quotes, tables, rules, code blocks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Kind(Enum):
 
 
 class LineReader:
-    """Reads text from wherever it is in a line."""
+    """Reads text line by line, from any place in a line."""
 
     def __init__(
         self, source: PendingText, plain: MaskedText, inline: InlineReader, announce_code: bool
@@ -57,7 +57,7 @@ class LineReader:
         self._fence = ""
 
     def read(self, at: int) -> int:
-        """Read from ``at`` on; where that ended: at ``at`` if it needs more text."""
+        """Read from ``at`` on and return the end; ``at`` itself if more text is needed."""
         if self._inline.skip is not None:
             rule = self._inline.skip is _RULE
             dropped = self._inline.read_skipped(at)
@@ -87,7 +87,7 @@ class LineReader:
         return self._newline(at)
 
     def _start(self, at: int) -> int | None:
-        """Read what a line begins with; None if it is text."""
+        """Read the beginning of a line; None if it is text."""
         source, inline = self._source, self._inline
         text = source.text
         if blanks := _BLANKS.match(text, at):
@@ -128,7 +128,7 @@ class LineReader:
         return self._inline.mask(at, end)
 
     def _marks(self, at: int) -> int | None:
-        """A bullet or a rule; else marks of emphasis or a sign."""
+        """Read a bullet or a rule; None for marks of emphasis or a sign."""
         source = self._source
         run = _LINE_MARKS.match(source.text, at)
         assert run is not None
@@ -144,7 +144,7 @@ class LineReader:
         return None
 
     def _row(self, at: int) -> int:
-        """A table's row, or the line that divides its head from them."""
+        """Read a table's row, or the line between its head and its rows."""
         source, inline, plain = self._source, self._inline, self._plain
         found = _DELIMITERS.match(source.text, at, at + MAX_HELD_BACK)
         assert found is not None
@@ -161,10 +161,10 @@ class LineReader:
         return inline.mask(at, at + 1)
 
     def _opening_fence(self, at: int) -> int | None:
-        """The fence before a code block; None if it is none.
+        """Read the fence before a code block; None if it is none.
 
-        Behind other text of its line it is one too, against Markdown's rule, where nothing but a language's
-        name follows: else the closing fence would be taken for an opening one.
+        Against Markdown's rule, a fence behind other text of its line counts too if only a language's name
+        follows: else the closing fence would be taken for an opening one.
         """
         source, plain = self._source, self._plain
         text = source.text
@@ -190,7 +190,7 @@ class LineReader:
         return end
 
     def _code_line(self, at: int) -> int:
-        """A line of a code block, or as much of it as there is."""
+        """Read a line of a code block, or as much of it as is there."""
         source, plain = self._source, self._plain
         text = source.text
         if self._starts:
@@ -212,7 +212,7 @@ class LineReader:
         source, plain = self._source, self._plain
         self._fence = ""
         newline = source.text[end : end + 1]
-        # What was announced is a paragraph by itself already.
+        # The announcement is a paragraph by itself already.
         shown = " " if self._announces else newline
         plain.substitute(" " * (end - at) + shown[: len(newline)], source.text[at : end + len(newline)])
         self._begin_line(starts=newline == "\n")
@@ -230,7 +230,7 @@ class LineReader:
         return self._inline.mask(at, end)
 
     def _hash(self, at: int) -> int:
-        """A "#" inside a line: a heading may end in some."""
+        """Read a "#" inside a line: some may end a heading."""
         source, inline = self._source, self._inline
         if self._kind is not _Kind.HEADING or not self._plain.previous.isspace():
             return inline.copy(at, at + 1)
@@ -243,7 +243,7 @@ class LineReader:
         return inline.copy(at, at + 1)
 
     def _pipe(self, at: int) -> int:
-        """Between two cells, or behind the last; a pipe elsewhere is text."""
+        """Read a pipe: between two cells or behind the last of a row; elsewhere it is text."""
         source, inline, plain = self._source, self._inline, self._plain
         if not (self._kind is _Kind.ROW or self._in_table):
             return inline.copy(at, at + 1)
@@ -274,7 +274,7 @@ class LineReader:
             if source.may_continue(at, found.end()):
                 return at
             following = source.text[found.end() : found.end() + 1]
-            # An item goes on in the next line where that begins with a small letter.
+            # An item continues in the next line if that begins with a small letter.
             shown = "\n" if following == "\n" or following.islower() else PARAGRAPH_END
         if plain.last_spoken == "" or plain.ends_with_mark:
             shown = "\n"

@@ -1,4 +1,4 @@
-"""What stands in square brackets: links, images, footnotes, the boxes of tasks."""
+"""Square brackets: links, images, footnotes, the boxes of tasks."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _BEFORE_TEXT_BEGUN = re.compile(r"\[(?:[^\[\]\n]{1,100}(?:\](?::[ \t]*[^\s]{0,10
 
 
 class BracketKind(Enum):
-    """What a bracket turned out to be."""
+    """Meaning of a square bracket."""
 
     TEXT = auto()
     UNDECIDED = auto()
     LINK = auto()
     LONG_LINK = auto()
-    """The end of a link whose target is longer than what is held back."""
+    """The end of a link whose target is longer than ``MAX_HELD_BACK``."""
     MARK = auto()
-    """A footnote's number, a task's box: not said."""
+    """A footnote's number or a task's box: it is masked."""
     DEFINITION = auto()
-    """The line says where a link leads."""
+    """The line defines a link's target."""
 
 
 def classify_at_line_start(source: PendingText, at: int) -> tuple[BracketKind, int]:
-    """What the "[" at ``at`` is, where a line begins, and where that ends."""
+    """The kind of the "[" at ``at`` where a line begins, and its end."""
     text = source.text
     if found := _NOTE_OR_BOX.match(text, at):
         return BracketKind.MARK, found.end()
@@ -55,7 +55,7 @@ def classify_at_line_start(source: PendingText, at: int) -> tuple[BracketKind, i
 
 
 def classify_opening(source: PendingText, at: int) -> tuple[BracketKind, int]:
-    """What the "[" at ``at`` is, and where that ends (behind the bracket, for a link)."""
+    """The kind of the "[" at ``at``, and its end (behind the bracket, for a link)."""
     text = source.text
     if found := _FOOTNOTE.match(text, at):
         return BracketKind.MARK, found.end()
@@ -68,7 +68,7 @@ def classify_opening(source: PendingText, at: int) -> tuple[BracketKind, int]:
 
 
 def classify_closing(source: PendingText, at: int) -> tuple[BracketKind, int]:
-    """What the "]" of a link at ``at`` is, and where that ends."""
+    """The kind of the "]" of a link at ``at``, and its end."""
     text = source.text
     if found := _END.match(text, at, at + MAX_HELD_BACK):
         return BracketKind.LINK, found.end()

@@ -1,4 +1,4 @@
-"""The plain text that comes out, character for character as long as what was written."""
+"""The output: plain text, character for character as long as the text with markup."""
 
 from __future__ import annotations
 
@@ -7,147 +7,146 @@ import unicodedata
 from dataclasses import dataclass
 
 MASK = "\ue000"
-"""Stands for a character that is not said, inside a word or behind one."""
+"""Replaces a character that is not spoken, inside a word or behind one."""
 
 CODE_BLOCK = "\ue001"
-"""Stands for a code block that is announced."""
+"""Replaces a code block that is announced."""
 
 PARAGRAPH_END = "\u2029"
-"""A paragraph ends here, though nothing that was written says so."""
+"""Ends a paragraph that only markup ends."""
 
 MAX_ADDRESS = 100
-"""Characters of an address behind its ``://`` that are said; the rest of it is dropped."""
+"""Characters of an address behind its ``://`` that are kept; the rest of it is masked."""
 
 MAX_LINE_HEAD = 24
-"""How much of a line's beginning is remembered: more than any numbering."""
+"""Characters of a line's beginning that are remembered: more than any numbering."""
 
 PRIVATE_USE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]+")
 _ADDRESS = re.compile(r"(?<=[A-Za-z]{2})://|(?<![\w/.@])www\.", re.IGNORECASE)
 _ADDRESS_END = re.compile(r"[\s<>\"\u2e80-\U0010ffff]")
 _SIGNS = frozenset("%‰&@#*/\\§¶†‡·•")
-"""Other punctuation, to Unicode, that ends no clause."""
+"""Characters that Unicode calls other punctuation (Po) but that end no clause."""
 
 _QUOTES = frozenset("\"'")
 _CLOSING = frozenset(("Pe", "Pf", "Co"))
 _TAIL = 6
-"""Characters before a piece of text that belong to the beginning of an address in it."""
+"""Characters before a piece of text that may belong to the beginning of an address in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A pause that was asked for, in seconds (above 0, at most ``tags.LONGEST_BREAK_S``)."""
+    """A requested pause, in seconds (above 0, at most ``tags.MAX_BREAK_S``)."""
 
     seconds: float
 
 
 class MaskedText:
-    """Takes what was written, piece by piece, and how it comes out.
-
-    ``before``: the last character that was written; ``last``: the last that is said in this line, closing
-    marks aside; ``head``: the beginning of this line as it was written; ``address``: how long the address
-    is that is being said (0: none).
-    """
+    """Collects the output, a piece for each piece of text with markup."""
 
     def __init__(self) -> None:
         self.previous = ""
+        """The last character of the text with markup."""
         self.last_spoken = ""
+        """The last visible character of this line, closing marks aside."""
         self.line_head = ""
+        """The beginning of this line, with markup."""
         self.address_length = 0
-        self._after = ""
+        """Characters so far of the address that is being read; 0 outside one."""
+        self._last_shown = ""
         self._tail = ""
-        self._made: list[str | Break] = []
+        self._output: list[str | Break] = []
 
     def take(self) -> list[str | Break]:
-        """What was made since it was asked last; no two strings stand side by side."""
-        made: list[str | Break] = []
+        """Return the output since the last call; no two strings are neighbours."""
+        output: list[str | Break] = []
         run: list[str] = []
-        for part in self._made:
+        for part in self._output:
             if isinstance(part, str):
                 run.append(part)
                 continue
             if run:
-                made.append("".join(run))
+                output.append("".join(run))
                 run = []
-            made.append(part)
+            output.append(part)
         if run:
-            made.append("".join(run))
-        self._made = []
-        return made
+            output.append("".join(run))
+        self._output = []
+        return output
 
     @property
     def ends_with_mark(self) -> bool:
-        """Whether what is said in this line ends with a mark of its own."""
+        """True if the visible text of this line ends with a mark of its own."""
         last = self.last_spoken
         return last != "" and unicodedata.category(last) == "Po" and last not in _SIGNS
 
     def new_line(self) -> None:
-        """A line begins."""
+        """Begin a line."""
         self.last_spoken = self.line_head = self._tail = ""
         self.address_length = 0
 
     def copy(self, written: str) -> None:
-        """``written`` is said as it is; private characters and most of a long address are masked."""
+        """Keep ``written``; private-use characters and most of a long address are masked."""
         at = 0
         joined = self._tail + written
         known = len(self._tail)
         while at < len(written):
             if self.address_length:
-                at = self._say_address(written, at)
+                at = self._copy_address(written, at)
                 continue
             found = _ADDRESS.search(joined, at)
             while found is not None and found.end() - known <= at:
                 found = _ADDRESS.search(joined, found.end())
             end = len(written) if found is None else found.end() - known
-            self._say(written[at:end])
+            self._copy(written[at:end])
             at = end
             if found is not None:
                 self.address_length = 1
         self._tail = joined[-_TAIL:]
 
     def substitute(self, shown: str, written: str) -> None:
-        """``shown`` stands for ``written``, which is as long."""
-        self._put(shown)
-        self._wrote(written)
+        """Replace ``written`` by ``shown``, which is as long."""
+        self._append(shown)
+        self._remember(written)
         self._tail = ""
 
     def mask(self, written: str) -> None:
-        """``written`` is not said."""
+        """Mask ``written``."""
         self.substitute(self._masks(len(written)), written)
 
-    def pause(self, rest: Break) -> None:
-        """Be silent here."""
-        self._made.append(rest)
-        self._after = ""
+    def pause(self, requested: Break) -> None:
+        """Add a pause."""
+        self._output.append(requested)
+        self._last_shown = ""
 
-    def _say_address(self, written: str, at: int) -> int:
-        """Say the address that goes on at ``at``; where it ends."""
+    def _copy_address(self, written: str, at: int) -> int:
+        """Keep or mask the address that continues at ``at``; returns its end."""
         found = _ADDRESS_END.search(written, at)
         end = len(written) if found is None else found.start()
         room = max(MAX_ADDRESS + 1 - self.address_length, 0)
-        self._say(written[at : min(end, at + room)])
+        self._copy(written[at : min(end, at + room)])
         if end > at + room:
-            self._put(MASK * (end - at - room))
-            self._wrote(written[at + room : end])
+            self._append(MASK * (end - at - room))
+            self._remember(written[at + room : end])
         self.address_length = 0 if found is not None else self.address_length + end - at
         return end
 
-    def _say(self, written: str) -> None:
+    def _copy(self, written: str) -> None:
         at = 0
         for private in PRIVATE_USE.finditer(written):
-            self._put(written[at : private.start()])
-            self._put(self._masks(len(private.group())))
+            self._append(written[at : private.start()])
+            self._append(self._masks(len(private.group())))
             at = private.end()
-        self._put(written[at:])
-        self._wrote(written)
+        self._append(written[at:])
+        self._remember(written)
 
     def _masks(self, count: int) -> str:
-        return (" " if not self._after or self._after.isspace() else MASK) * count
+        return (" " if not self._last_shown or self._last_shown.isspace() else MASK) * count
 
-    def _put(self, shown: str) -> None:
+    def _append(self, shown: str) -> None:
         if not shown:
             return
-        self._made.append(shown)
-        self._after = shown[-1]
+        self._output.append(shown)
+        self._last_shown = shown[-1]
         for character in reversed(shown):
             if not (
                 character.isspace() or character in _QUOTES or unicodedata.category(character) in _CLOSING
@@ -155,7 +154,7 @@ class MaskedText:
                 self.last_spoken = character
                 break
 
-    def _wrote(self, written: str) -> None:
+    def _remember(self, written: str) -> None:
         if written:
             self.previous = written[-1]
             if len(self.line_head) < MAX_LINE_HEAD:

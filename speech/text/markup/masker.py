@@ -1,4 +1,4 @@
-"""Reads text as it comes: ``LineReader`` knows what lines begin and end with, ``InlineReader`` what is in them."""
+"""Masks text as it comes: ``LineReader`` reads line beginnings and ends, ``InlineReader`` the rest."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from speech.text.markup.source import PendingText
 class MarkupMasker:
     """Text with Markdown, tags and breaks goes in; plain text of the same length comes out, and pauses.
 
-    Joined, the strings that come out are what went in, character for character, but that what is not said
-    is masked: by a space before a word, behind white space and where a line begins; by ``DROPPED`` inside a
-    word or behind one. ``CODE`` stands in the first place of a code block that is announced. Where a heading,
-    a list item or a table's row ends without a mark, its newline is ``PARAGRAPH_END``; between two cells stands
-    a comma. A ``Break`` stands behind the masked characters of its tag. A character reference gives its
+    The output, joined, is the input character for character, except that markup is masked: by a space before
+    a word, behind white space and where a line begins; by ``MASK`` inside a word or behind one.
+    ``CODE_BLOCK`` replaces the first character of a code block that is announced. Where a heading, a list
+    item or a table's row ends without a mark, its newline becomes ``PARAGRAPH_END``; a comma stands between
+    two cells. A ``Break`` follows the masked characters of its tag. A character reference becomes its
     character, in the first of its places. Private-use characters are masked. Takes time linear in the text.
     """
 
     def __init__(self, *, announce_code: bool = True) -> None:
         """announce_code: whether code blocks are announced, rather than passed over."""
         self._source = PendingText()
-        self._plain = MaskedText()
-        self._inline = InlineReader(self._source, self._plain)
-        self._lines = LineReader(self._source, self._plain, self._inline, announce_code)
+        self._output = MaskedText()
+        self._inline = InlineReader(self._source, self._output)
+        self._lines = LineReader(self._source, self._output, self._inline, announce_code)
 
     def feed(self, text: str) -> list[str | Break]:
-        """Take more text; what is certain by now."""
+        """Add ``text``; returns what is certain by now."""
         self._source.text += text
         return self._read()
 
     def flush(self) -> list[str | Break]:
-        """What was held back, as if the text ended here. More may follow: open blocks stay open."""
+        """Return what was held back, as if the text ended here. More may follow: open blocks stay open."""
         self._source.complete = True
-        made = self._read()
+        output = self._read()
         self._source.complete = False
-        return made
+        return output
 
     def _read(self) -> list[str | Break]:
         source = self._source
@@ -47,4 +47,4 @@ class MarkupMasker:
                 break
             at = end
         source.text = source.text[at:]
-        return self._plain.take()
+        return self._output.take()

@@ -1,4 +1,4 @@
-"""Text that was taken and not told of yet."""
+"""Text that was fed and not read yet."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ MAX_HELD_BACK = 300
 """Characters that are held back at most: a tag or the end of a link that is longer is text."""
 
 MAX_LOOKAHEAD = 120
-"""How far the end of a code span or of a link's text is looked for: their words wait for it."""
+"""Characters in which the end of a code span or of a link's text is searched: their words wait for it."""
 
 
 class PendingText:
-    """``text`` is what is there of it; ``complete`` whether to decide as if it ended there."""
+    """``text`` is what is there; ``complete``: whether to decide as if it ended there."""
 
     def __init__(self) -> None:
         self.text = ""
         self.complete = False
 
     def may_continue(self, at: int, end: int, longest: int = MAX_HELD_BACK) -> bool:
-        """Whether ``[at, end)`` may go on with text that is still to come."""
+        """True if ``[at, end)`` may continue with text that is still to come."""
         return end >= len(self.text) and not self.complete and end - at < longest
 
     def lookahead_end(self, at: int) -> int:
-        """How far to look from ``at`` on, so that the character behind that is known in time."""
+        """End of a search from ``at`` on that leaves one character of ``MAX_HELD_BACK`` for what follows the
+        match."""
         return at + MAX_HELD_BACK - 1
 
     def is_line_end(self, at: int) -> bool:
-        """Whether a line, or the text, ends at ``at``."""
+        """True if a line, or the text, ends at ``at``."""
         return self.text.startswith("\n", at) or (self.complete and at >= len(self.text))
 
     def is_blank(self, at: int) -> bool:
-        """Whether white space, or the end, is at ``at``."""
+        """True if white space, or the end, is at ``at``."""
         return at >= len(self.text) or self.text[at].isspace()

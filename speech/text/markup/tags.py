@@ -1,4 +1,4 @@
-"""Tags (HTML, SSML), what a break asks for, and character references."""
+"""Tags (HTML, SSML), the pauses of breaks, and character references."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from speech.text.markup.source import MAX_HELD_BACK, PendingText
 MAX_BREAK_S = 10.0
 MAX_BREAKS = 1000
 MAX_TOTAL_BREAKS_S = 600.0
-"""What one text may ask for, each and in all: breaks cost no text, so its limit does not hold them."""
+"""Limits of one text, for each break and in all: breaks cost no characters, so the text's limit does not
+bound them."""
 
 STRENGTHS_S = {"none": 0.0, "x-weak": 0.25, "weak": 0.5, "medium": 0.75, "strong": 1.0, "x-strong": 1.25}
 """SSML leaves the seconds to the server; these are the ones that Azure's speech service documents."""
@@ -25,12 +26,12 @@ BLOCK_ELEMENTS = frozenset(
     select summary table tbody tfoot thead title tr ul
     """.split()
 )
-"""Elements that stand by themselves: something else begins before and behind them."""
+"""Block elements: a paragraph ends before and behind them."""
 
 CELL_ELEMENTS = frozenset(("td", "th"))
 
 UNSPOKEN_ELEMENTS = frozenset(("script", "style"))
-"""Elements whose content is not for people."""
+"""Elements whose content is not spoken."""
 
 _INLINE = frozenset(
     """
@@ -66,7 +67,7 @@ _REFERENCE_BEGUN = re.compile(r"&(?:#(?:\d{0,7}|[xX][0-9A-Fa-f]{0,6})|[A-Za-z][A
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """What stands in angle brackets, up to ``end``; placeholder: its words are meant to be read."""
+    """A tag up to ``end``; placeholder: the words in the angle brackets are text."""
 
     end: int
     name: str = ""
@@ -76,9 +77,9 @@ class Tag:
 
 
 def parse_tag(source: PendingText, at: int, before: str) -> Tag | None:
-    """What begins with the "<" at ``at``, behind ``before``; None if that is text.
+    """Parse the "<" at ``at``, behind the character ``before``; None if it is text.
 
-    A ``Tag`` that ends where it begins is one of which there is not enough yet.
+    A ``Tag`` that ends where it begins needs more text.
     """
     text, window = source.text, at + MAX_HELD_BACK
     if found := _TAG.match(text, at, window):
@@ -88,29 +89,29 @@ def parse_tag(source: PendingText, at: int, before: str) -> Tag | None:
             return Tag(found.end(), name.lower(), bool(closing), attributes)
     elif found := _DECLARATION.match(text, at, window):
         return Tag(found.end())
-    elif _goes_on(_TAG_BEGUN, source, at) or _goes_on(_DECLARATION_BEGUN, source, at):
+    elif _may_begin(_TAG_BEGUN, source, at) or _may_begin(_DECLARATION_BEGUN, source, at):
         return Tag(at)
     if before.isalnum():
         return None
     if found := _PLACEHOLDER.match(text, at):
         return Tag(found.end(), placeholder=True)
-    return Tag(at) if _goes_on(_PLACEHOLDER_BEGUN, source, at) else None
+    return Tag(at) if _may_begin(_PLACEHOLDER_BEGUN, source, at) else None
 
 
-def _goes_on(begun: re.Pattern[str], source: PendingText, at: int) -> bool:
-    """Whether all that is there from ``at`` on is the beginning of something."""
+def _may_begin(begun: re.Pattern[str], source: PendingText, at: int) -> bool:
+    """True if all that is there from ``at`` on may be the beginning of a match."""
     end = len(source.text)
     return source.may_continue(at, end) and begun.fullmatch(source.text, at) is not None
 
 
 def parse_reference(source: PendingText, at: int) -> tuple[int, str] | None:
-    """Where the character reference at ``at`` ends, and what it says; (at, "") if more text is needed."""
+    """The end and the character of the reference at ``at``; (at, "") if more text is needed."""
     if found := _REFERENCE.match(source.text, at):
         name = found.group()[1:]
         known = name.startswith("#") or name in html5
-        says = html.unescape(found.group())
-        return (found.end(), "" if PRIVATE_USE.search(says) else says) if known else None
-    return (at, "") if _goes_on(_REFERENCE_BEGUN, source, at) else None
+        character = html.unescape(found.group())
+        return (found.end(), "" if PRIVATE_USE.search(character) else character) if known else None
+    return (at, "") if _may_begin(_REFERENCE_BEGUN, source, at) else None
 
 
 class BreakBudget:
@@ -121,7 +122,7 @@ class BreakBudget:
         self._seconds = 0.0
 
     def take(self, attributes: str) -> Break | None:
-        """The pause that a ``<break>`` with these attributes asks for; None if there is none, or too many."""
+        """The pause of a ``<break>`` with these attributes; None for no pause, or beyond the limits."""
         seconds = break_seconds(attributes)
         if not seconds or self._count >= MAX_BREAKS or self._seconds + seconds > MAX_TOTAL_BREAKS_S:
             return None
@@ -131,9 +132,9 @@ class BreakBudget:
 
 
 def break_seconds(attributes: str) -> float:
-    """How long a ``<break>`` with these attributes is, in seconds: 0 to ``MAX_BREAK_S``.
+    """Duration of a ``<break>`` with these attributes, in seconds: 0 to ``MAX_BREAK_S``.
 
-    A time goes before a strength; without either it is a medium one. Nonsense is 0.
+    A time overrides a strength; without either it is a medium one. An invalid time is 0.
     """
     given = {name.lower(): value.rstrip("/").strip("\"'“” \t\n") for name, value in _PAIR.findall(attributes)}
     if "time" not in given:

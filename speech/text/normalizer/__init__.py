@@ -1,8 +1,8 @@
-"""From what was written to what is said, with every spoken character's origin kept.
+"""Written form to spoken form, with the written characters that each spoken one stands for.
 
-Invisible characters, emoji and broken code units are left out, white space is folded. In a language
-that has a table (``tables/``), numbers, dates, abbreviations, addresses and the like are said in
-words; what no rule knows is left to the engine.
+Invisible characters, emoji and broken code units are left out, white space is folded. In a language with a
+table (``tables/``), numbers, dates, abbreviations, addresses and the like become words; the engine gets
+everything else as it is written.
 """
 
 from speech.text.markup import CODE_BLOCK
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def speakable(text: str) -> bool:
-    """Whether a voice would say anything at all of a text, written or spoken."""
+    """True if a text, in written or spoken form, has anything that a voice would speak."""
     return any(
         character.isalnum() or character in SPOKEN_SIGNS or character == CODE_BLOCK for character in text
     )

@@ -1,4 +1,4 @@
-"""The characters of a text that a voice has any use for."""
+"""Leaves out the characters that are not spoken."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾")
 """Characters other than letters and digits that are read aloud on their own."""
 
 _TATWEEL = "\u0640"
-"""Draws Arabic letters apart, and says nothing."""
+"""Draws Arabic letters apart, and has no sound."""
 
 
 @dataclass(frozen=True, slots=True)
 class CleanText:
-    """A text without what is invisible; each character stands for ``[starts[i], ends[i])`` of the written."""
+    """A text without invisible characters; each character stands for the written ``[starts[i], ends[i])``."""
 
     text: str
     starts: tuple[int, ...]
@@ -27,11 +27,10 @@ class CleanText:
 def clean(written: str) -> CleanText:
     """Leave out invisible characters and broken code units, turn emoji into spaces.
 
-    A letter and the combining marks behind it are composed where Unicode has a letter for them,
-    so that "e" and an accent are one "é" to the engine. Where a paragraph ends without a mark it gets a
-    full stop.
+    A letter and the combining marks behind it are composed where Unicode has a letter for them, so that "e"
+    and an accent are one "é" to the engine. A paragraph that ends without a mark gets a full stop.
     """
-    if all(map(_is_itself, set(written))):
+    if all(map(_is_unchanged, set(written))):
         return CleanText(written, tuple(range(len(written))), tuple(range(1, len(written) + 1)))
     kept: list[str] = []
     starts: list[int] = []
@@ -42,11 +41,11 @@ def clean(written: str) -> CleanText:
         end = at + 1
         while end < len(written) and unicodedata.category(written[end]) == "Mn":
             end += 1
-        said = _said(written[at:end])
+        spoken = _spoken_form(written[at:end])
         if written[at] == PARAGRAPH_END and last.isalnum():
-            said = ". "
-        last = said.strip()[-1:] or last
-        for character in said:
+            spoken = ". "
+        last = spoken.strip()[-1:] or last
+        for character in spoken:
             kept.append(character)
             starts.append(at)
             ends.append(end)
@@ -55,14 +54,16 @@ def clean(written: str) -> CleanText:
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_itself(character: str) -> bool:
-    """Whether a character stays what it is, whatever stands beside it."""
+def _is_unchanged(character: str) -> bool:
+    """True if a character is kept unchanged next to any other."""
     if character == PARAGRAPH_END:
         return False
-    return unicodedata.category(character) != "Mn" and (character.isspace() or _said(character) == character)
+    return unicodedata.category(character) != "Mn" and (
+        character.isspace() or _spoken_form(character) == character
+    )
 
 
-def _said(cluster: str) -> str:
+def _spoken_form(cluster: str) -> str:
     base = cluster[0]
     category = unicodedata.category(base)
     if base == CODE_BLOCK:

@@ -1,4 +1,4 @@
-"""Reads a text word by word: which rule has something to say of each."""
+"""Normalizes a text token by token with the first rule that applies."""
 
 from __future__ import annotations
 
@@ -41,26 +41,24 @@ _PLAIN = re.compile(rf"(?:[^\W\d_]|[{_VOWEL_MARKS}])+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _LETTERS = r"[^\W\d_⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
 _PARTS = re.compile(rf"{NUMBER}|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
-_SEEN_BEFORE = 80
-"""Characters of the text before that are looked at."""
+_MAX_PRECEDING = 80
+"""Characters of the preceding text that rules can see."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalizerOptions:
-    """How a text is read.
-
-    language: BCP 47; without a table for it ("" has none) numbers, abbreviations and the like stay
-    as they are written. lexicon: words that are said otherwise, before any rule. ipa: whether the
-    engine says IPA; if not, an entry is said by its spelling, or as it is written.
-    """
+    """Options of ``normalize``, which depend on the engine and the request."""
 
     language: str = ""
+    """BCP 47; without a table for it ("" has none) numbers and abbreviations are left as they are."""
     lexicon: Lexicon | None = None
+    """Words with a pronunciation of their own, which comes before any rule."""
     accepts_ipa: bool = False
+    """True if the engine takes IPA; if not, an entry's spelling is spoken, or its written form."""
 
 
 VERBATIM = NormalizerOptions()
-"""As it is written."""
+"""The written form is spoken."""
 
 
 def normalize(
@@ -71,88 +69,90 @@ def normalize(
     complete: bool = True,
     preceding: str = "",
 ) -> SpokenText:
-    """What is said of ``written``; origins are counted from ``offset``.
+    """The spoken form of ``written``; its origins are counted from ``offset``.
 
-    complete: whether this is all of it; if not, it ends where a word does, and what further text
-    may change is left out: what comes out is the beginning of what will. before: the last
-    characters of the text before it, as far as they are known. Takes time linear in the text.
-    Raises TableError where the language's table is broken.
+    complete: whether this is all of it; if not, it ends where a word does, and words are left out that
+    further text may change: the result is the beginning of that for the whole. preceding: the end of the text
+    before it, as far as it is known. Takes time linear in the text. Raises TableError where the language's
+    table is broken.
     """
     text = clean(written)
     table = table_for(options.language) if options.language else None
-    words = tokenize(text.text, options.lexicon, complete)
+    tokens = tokenize(text.text, options.lexicon, complete)
     if table is not None:
-        words = split_joined(words, table.acronyms.elided, table.abbreviations)
-    earlier = tokenize(clean(preceding[-_SEEN_BEFORE:]).text, None, True) if preceding and table else []
-    cursor = TokenCursor(words, earlier, complete)
-    speech = SpokenTextBuilder(text, offset)
-    goes_on = preceding[-1:].isdecimal() and written[:1].isdecimal()
+        tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations)
+    earlier = tokenize(clean(preceding[-_MAX_PRECEDING:]).text, None, True) if preceding and table else []
+    cursor = TokenCursor(tokens, earlier, complete)
+    builder = SpokenTextBuilder(text, offset)
+    continues_number = preceding[-1:].isdecimal() and written[:1].isdecimal()
     done = 0
     while not cursor.exhausted:
-        word = cursor.token()
+        token = cursor.token()
         try:
-            said = _read(cursor, word, table, goes_on)
+            verbalization = _verbalize(cursor, token, table, continues_number)
         except MoreTextNeeded:
             break
-        goes_on = False
-        if done and (word.start > done or (word.core[:1].isdecimal() and text.text[done - 1] in "°º")):
-            speech.append(" ", done, done + 1)
-        if word.entry is not None:
-            _say_entry(word, word.entry, options.accepts_ipa, speech)
-            done = word.end
-        elif said is None:
-            _copy(word, word.start, table, speech)
-            done = word.end
+        continues_number = False
+        if done and (token.start > done or (token.core[:1].isdecimal() and text.text[done - 1] in "°º")):
+            builder.append(" ", done, done + 1)
+        if token.entry is not None:
+            _append_entry(token, token.entry, options.accepts_ipa, builder)
+            done = token.end
+        elif verbalization is None:
+            _append_verbatim(token, token.start, table, builder)
+            done = token.end
         else:
-            begin = said.pieces[0].start if said.pieces else word.core_start
-            _marks(word, word.start, min(begin, word.core_start), speech)
-            for piece in said.pieces:
-                speech.append(piece.text, piece.start, piece.end)
-            done = said.end
+            begin = verbalization.pieces[0].start if verbalization.pieces else token.core_start
+            _append_marks(token, token.start, min(begin, token.core_start), builder)
+            for piece in verbalization.pieces:
+                builder.append(piece.text, piece.start, piece.end)
+            done = verbalization.end
         while not cursor.exhausted and cursor.token().end <= done:
             cursor.at += 1
         if not cursor.exhausted and (rest := cursor.token()).start < done:
-            _marks(rest, done, rest.end, speech)
+            _append_marks(rest, done, rest.end, builder)
             done = rest.end
             cursor.at += 1
-    return speech.build()
+    return builder.build()
 
 
-def _say_entry(word: Token, entry: LexiconEntry, ipa: bool, speech: SpokenTextBuilder) -> None:
-    """Say what the lexicon says, apart from letters and figures that it touches ("50€")."""
-    said = entry.spelling or " ".join(word.core.split())
-    if word.text[max(word.start - 1, 0) : word.start].isalnum():
-        speech.append(" ", word.start, word.end)
+def _append_entry(token: Token, entry: LexiconEntry, ipa: bool, builder: SpokenTextBuilder) -> None:
+    """Append a lexicon entry, separated from letters and digits that it touches ("50€")."""
+    verbalization = entry.spelling or " ".join(token.core.split())
+    if token.text[max(token.start - 1, 0) : token.start].isalnum():
+        builder.append(" ", token.start, token.end)
     if ipa and entry.ipa is not None:
-        speech.append_pronounced(" ".join(word.core.split()), entry.ipa, word.start, word.end)
+        builder.append_pronounced(" ".join(token.core.split()), entry.ipa, token.start, token.end)
     else:
-        speech.append(said, word.start, word.end)
-    if word.text[word.end : word.end + 1].isalnum():
-        speech.append(" ", word.start, word.end)
+        builder.append(verbalization, token.start, token.end)
+    if token.text[token.end : token.end + 1].isalnum():
+        builder.append(" ", token.start, token.end)
 
 
-def _copy(word: Token, start: int, table: LanguageTable | None, speech: SpokenTextBuilder) -> None:
-    """Say a word as it is written."""
+def _append_verbatim(
+    token: Token, start: int, table: LanguageTable | None, builder: SpokenTextBuilder
+) -> None:
+    """Copy a token as it is written."""
     if table is None:
-        if word.core != CODE_BLOCK:
-            speech.copy(start, word.end)
+        if token.core != CODE_BLOCK:
+            builder.copy(start, token.end)
         return
-    _marks(word, start, word.core_start, speech)
-    speech.copy(word.core_start, word.core_end)
-    _marks(word, word.core_end, word.end, speech)
+    _append_marks(token, start, token.core_start, builder)
+    builder.copy(token.core_start, token.core_end)
+    _append_marks(token, token.core_end, token.end, builder)
 
 
-def _marks(word: Token, start: int, end: int, speech: SpokenTextBuilder) -> None:
-    """Say marks; one of a row of them, and none that is only drawn."""
-    if end - start == 1 and word.text[start] not in "*_`~|^\\":
-        speech.copy(start, end)
+def _append_marks(token: Token, start: int, end: int, builder: SpokenTextBuilder) -> None:
+    """Append punctuation: one mark of a repeated one, and no character that is only drawn."""
+    if end - start == 1 and token.text[start] not in "*_`~|^\\":
+        builder.copy(start, end)
         return
-    for run in _RUN.finditer(word.text, start, end):
+    for run in _RUN.finditer(token.text, start, end):
         marks = run.group()
         if marks[0] in "*_`~|^\\":
             continue
         kept = "…" if marks[0] == "." and len(marks) > 1 else "".join(dict.fromkeys(marks))
-        speech.append(kept, run.start(), run.end())
+        builder.append(kept, run.start(), run.end())
 
 
 _Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
@@ -196,97 +196,99 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
 )
 
 
-def _read(
-    cursor: TokenCursor, word: Token, table: LanguageTable | None, goes_on: bool
+def _verbalize(
+    cursor: TokenCursor, token: Token, table: LanguageTable | None, continues_number: bool
 ) -> Verbalization | None:
-    """What a rule says of the word; None where it is said as it is written."""
-    core = word.core
-    if table is None or word.entry is not None:
+    """The first rule's result for the token; None if it is spoken as it is written."""
+    core = token.core
+    if table is None or token.entry is not None:
         return None
-    if word.end - word.start == 1 and (sign := math.sign_between(cursor, table)) is not None:
+    if token.end - token.start == 1 and (sign := math.sign_between(cursor, table)) is not None:
         return sign
     if len(core) > 1 and core in table.signs:
-        return Verbalization((Piece(table.signs[core], word.core_start, word.core_end),), word.core_end)
+        return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
-        # Hyphens in place of a dash are a breath; a rule, or a row of other signs, is only to be seen.
-        dash = (Piece("—", word.core_start, word.core_end),) if core in ("--", "---") else ()
-        return Verbalization(dash, word.core_end)
+        # Hyphens in place of a dash are a phrase break; a rule, or a row of other signs, is not spoken.
+        dash = (Piece("—", token.core_start, token.core_end),) if core in ("--", "---") else ()
+        return Verbalization(dash, token.core_end)
     if not core:
         return None
     if core == CODE_BLOCK:
-        announced = (Piece(table.code_block, word.start, word.end),) if table.code_block else ()
-        return Verbalization(announced, word.end)
-    if core.islower() and core.isalpha() and len(core) > 1 and not word.suffix.startswith("."):
+        announced = (Piece(table.code_block, token.start, token.end),) if table.code_block else ()
+        return Verbalization(announced, token.end)
+    if core.islower() and core.isalpha() and len(core) > 1 and not token.suffix.startswith("."):
         if core in table.dates.months:
             return _month(cursor, table)
         if core not in table.abbreviations:
             return acronyms.roman(cursor, table) if acronyms.may_be_small_roman(cursor, table) else None
-    if goes_on and core[0].isdecimal():
-        return _rest_of_number(word, table)
+    if continues_number and core[0].isdecimal():
+        return _continue_number(token, table)
     has_digits = any(map(str.isnumeric, core))
     if has_digits and (prefix := alphanumerics.number_prefix(core, table)):
         with cursor.without_prefix(len(prefix)) as rest:
-            number = _read(cursor, rest, table, goes_on)
+            number = _verbalize(cursor, rest, table, continues_number)
         if number is None:
             return None
         if cursor.previous().core[:1].isdecimal():
             # "between 10 and 20": the word before both governs this one too.
-            number = _governed(number, cursor, table, 2)
-        return alphanumerics.join_prefix(number, prefix, word, table)
+            number = _inflected(number, cursor, table, 2)
+        return alphanumerics.join_prefix(number, prefix, token, table)
     if core.isupper() and core.lower() in table.dates.months and (month := _month(cursor, table)) is not None:
         return month
     for rule in _WITH_DIGITS if has_digits else _WITHOUT_DIGITS:
-        said = rule(cursor, table)
-        if said is not None:
-            return _governed(said, cursor, table) if has_digits else said
+        verbalization = rule(cursor, table)
+        if verbalization is not None:
+            return _inflected(verbalization, cursor, table) if has_digits else verbalization
     if core.lower() in table.dates.months:
         return _month(cursor, table)
     if not has_digits and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
         return None
-    return _parts(word, table)
+    return _verbalize_parts(token, table)
 
 
-def _governed(said: Verbalization, cursor: TokenCursor, table: LanguageTable, back: int = 1) -> Verbalization:
-    """What is said, as the word so far back wants it."""
+def _inflected(
+    verbalization: Verbalization, cursor: TokenCursor, table: LanguageTable, back: int = 1
+) -> Verbalization:
+    """Inflect a verbalization as the token ``back`` before it governs it."""
     previous = cursor.previous(back)
     if not previous.core or previous.suffix:
-        return said
+        return verbalization
     before = previous.core.lower()
     return Verbalization(
         tuple(
             Piece(table.number_words.inflected_after(before, one.text), one.start, one.end)
-            for one in said.pieces
+            for one in verbalization.pieces
         ),
-        said.end,
+        verbalization.end,
     )
 
 
-def _rest_of_number(word: Token, table: LanguageTable) -> Verbalization:
-    """The digits of a number that began before the text, one by one."""
-    end = next((at for at, character in enumerate(word.core) if not character.isdecimal()), len(word.core))
-    if end < len(word.core):
-        return _parts(word, table)
+def _continue_number(token: Token, table: LanguageTable) -> Verbalization:
+    """Verbalize digits of a number that began before the text, one by one."""
+    end = next((at for at, character in enumerate(token.core) if not character.isdecimal()), len(token.core))
+    if end < len(token.core):
+        return _verbalize_parts(token, table)
     return Verbalization(
-        (Piece(say_digits(word.core, table), word.core_start, word.core_end),), word.core_end
+        (Piece(say_digits(token.core, table), token.core_start, token.core_end),), token.core_end
     )
 
 
 def _month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A month's short name, beside a day or a year, in full."""
-    word = cursor.token()
-    number = table.dates.months[word.core.lower()]
+    """A month's abbreviated name beside a day or a year, in full."""
+    token = cursor.token()
+    number = table.dates.months[token.core.lower()]
     name = table.dates.names[number - 1]
-    if word.core.lower() == name.lower():
+    if token.core.lower() == name.lower():
         return None
     beside = cursor.previous().core[:1].isdigit() or (
         cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
     )
     if not beside:
-        beside = word.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
+        beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
     if not beside:
         return None
-    stop = word.suffix.startswith(".") and (len(word.suffix) > 1 or not _ends_sentence(cursor))
-    return Verbalization((Piece(name, word.core_start, word.core_end),), word.core_end + stop)
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
 
 
 def _ends_sentence(cursor: TokenCursor) -> bool:
@@ -294,55 +296,55 @@ def _ends_sentence(cursor: TokenCursor) -> bool:
     return following.core == "" or following.core[0].isupper()
 
 
-def _parts(word: Token, table: LanguageTable) -> Verbalization:
-    """A word of several kinds of characters, each by itself."""
+def _verbalize_parts(token: Token, table: LanguageTable) -> Verbalization:
+    """Verbalize a token of several kinds of characters, each kind by itself."""
     pieces: list[Piece] = []
-    found = list(_PARTS.finditer(word.core))
+    found = list(_PARTS.finditer(token.core))
     kind_before = ""
     for at, match in enumerate(found):
         part = match.group()
-        start, end = word.core_start + match.start(), word.core_start + match.end()
+        start, end = token.core_start + match.start(), token.core_start + match.end()
         following = found[at + 1].group()[0] if at + 1 < len(found) else ""
         if part[0].isdecimal():
             kind = "digits"
-            figure = parse_numeral(part, table)
-            text = say_numeral(figure, table) if figure is not None else _dotted(part, table)
-            said: tuple[Piece, ...] = (Piece(text, start, end),)
+            numeral = parse_numeral(part, table)
+            text = say_numeral(numeral, table) if numeral is not None else _dotted(part, table)
+            verbalization: tuple[Piece, ...] = (Piece(text, start, end),)
         elif part[0].isalpha():
             kind = "letters"
-            said = _letters(part, start, word.core, table)
+            verbalization = _letters(part, start, token.core, table)
         elif part in VULGAR_FRACTIONS:
-            kind, said = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
+            kind, verbalization = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
         else:
             kind = "sign"
-            said = (
+            verbalization = (
                 Piece(_sign(part, found[at - 1].group()[-1] if at else "", following, table), start, end),
             )
         apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}
         if pieces and apart:
             pieces.append(Piece(" ", start, start + 1))
-        pieces += said
+        pieces += verbalization
         kind_before = kind
     if pieces:
         last = pieces.pop()
         pieces.append(Piece(last.text.rstrip(" "), last.start, last.end))
-    return Verbalization(tuple(piece for piece in pieces if piece.text), word.core_end)
+    return Verbalization(tuple(piece for piece in pieces if piece.text), token.core_end)
 
 
 def _dotted(written: str, table: LanguageTable) -> str:
-    """Numbers that are not one, each by itself."""
-    said = []
+    """Digit groups that are not one number, each by itself."""
+    verbalization = []
     for part in re.split(r"(\D)", written):
         if not part.isdecimal():
-            said.append(table.web.signs.get(part, ","))
+            verbalization.append(table.web.signs.get(part, ","))
         else:
             long = len(part) > 15 or (part[0] == "0" and len(part) > 1)
-            said.append(say_digits(part, table) if long else table.number_words.cardinal(int(part)))
-    return " ".join(said)
+            verbalization.append(say_digits(part, table) if long else table.number_words.cardinal(int(part)))
+    return " ".join(verbalization)
 
 
 def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Piece, ...]:
-    """A run of letters inside of a word."""
+    """Verbalize a run of letters inside a token."""
     compound = part != core
     if "&" in core and len(part) <= 3 and part.isupper() and table.letters:
         return acronyms.spelled_pieces(part, start, table)
@@ -356,7 +358,7 @@ def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Pi
 
 
 def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
-    """What a sign inside a word says."""
+    """The spoken form of a sign inside a token."""
     if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
         return f" {table.signs_between_figures[sign]} "
     if sign in table.signs:

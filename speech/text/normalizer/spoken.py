@@ -1,4 +1,4 @@
-"""What is said, character by character, and the written characters each of them stands for."""
+"""Spoken text, character by character, and the written characters each of them stands for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from speech.types import Pronunciation
 
 @dataclass(frozen=True, slots=True)
 class SpokenText:
-    """Text to be said, and where it comes from.
+    """Text in spoken form, with its origins in the written one.
 
-    Character ``i`` of ``text`` stands for the characters ``[starts[i], ends[i])`` of the written
-    text; both are non-decreasing. pronunciations: parts of ``text`` that are said otherwise than
-    they are written there, in order.
+    Character ``i`` of ``text`` stands for the characters ``[starts[i], ends[i])`` of the written text; both
+    are non-decreasing. pronunciations: parts of ``text`` with IPA, in order.
     """
 
     text: str
@@ -23,13 +22,13 @@ class SpokenText:
     pronunciations: tuple[Pronunciation, ...] = ()
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """Which written characters ``[start, end)`` of the spoken text stand for (start < end)."""
+        """The written characters that ``[start, end)`` of the spoken text stands for (start < end)."""
         return self.starts[start], self.ends[end - 1]
 
     def shares_origin(self, end: int) -> bool:
-        """Whether what is said from ``end`` on still stands for written characters of what is before it.
+        """True if the characters on both sides of ``end`` stand for the same written ones.
 
-        So it is inside "21", which is said in two words.
+        They do inside "21", which is two spoken words.
         """
         following = end + (self.text[end : end + 1] == " ")
         return following < len(self.text) and self.starts[following] < self.ends[end - 1]
@@ -37,7 +36,7 @@ class SpokenText:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """``text`` is said for the characters ``[start, end)`` of the clean text."""
+    """``text`` is spoken for the characters ``[start, end)`` of the clean text."""
 
     text: str
     start: int
@@ -46,17 +45,17 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Verbalization:
-    """What a rule says, and up to where (a place in the clean text) it says it."""
+    """A rule's result: its pieces, and the place in the clean text where they end."""
 
     pieces: tuple[Piece, ...]
     end: int
 
 
 class SpokenTextBuilder:
-    """Spoken text in the making; white space is folded as it is added."""
+    """Builds spoken text; white space is folded as it is added."""
 
     def __init__(self, clean: CleanText, offset: int) -> None:
-        """offset: what is added to every origin."""
+        """offset: added to every origin."""
         self._clean = clean
         self._offset = offset
         self._text: list[str] = []
@@ -67,7 +66,7 @@ class SpokenTextBuilder:
         self._spaced = True
 
     def copy(self, start: int, end: int) -> None:
-        """Say ``[start, end)`` of the clean text, in which there is no white space, as it is written."""
+        """Append ``[start, end)`` of the clean text, which has no white space, as it is written."""
         if end > start:
             offset = self._offset
             self._text.append(self._clean.text[start:end])
@@ -77,7 +76,7 @@ class SpokenTextBuilder:
             self._spaced = False
 
     def append(self, text: str, start: int, end: int) -> None:
-        """Say ``text`` for ``[start, end)`` of the clean text (start < end)."""
+        """Append ``text`` for ``[start, end)`` of the clean text (start < end)."""
         if self._spaced:
             text = text.lstrip(" ")
         if not text:
@@ -91,13 +90,13 @@ class SpokenTextBuilder:
         self._spaced = text[-1] == " "
 
     def append_pronounced(self, text: str, ipa: str, start: int, end: int) -> None:
-        """Say ``text`` for ``[start, end)`` of the clean text, as ``ipa`` says."""
+        """Append ``text`` for ``[start, end)`` of the clean text, pronounced as ``ipa``."""
         before = self._length
         self.append(text, start, end)
         self._pronunciations.append(Pronunciation(before, self._length, ipa))
 
     def build(self) -> SpokenText:
-        """All that was said, without white space at its end."""
+        """The spoken text, without white space at its end."""
         whole = "".join(self._text)
         text = whole.rstrip(" ")
         length = len(text)

@@ -1,4 +1,4 @@
-"""The words of a text, one after the other, and how far ahead a rule may look."""
+"""Tokens of a text, and a cursor that bounds how far ahead a rule may look."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from speech.text.markup import CODE_BLOCK
 
 _UNSPACED = UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS
 _MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS)}]*"
-# Behind the marks of scripts without spaces another word begins, as another segment may.
+# Behind the marks of scripts without spaces another token begins, as another segment may.
 _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
 _OPENERS = "\"'«»‹›“„‘‚([{¿¡*_`"
 _JOINED = re.compile(
@@ -24,14 +24,14 @@ _CLOSERS = ".,;:!?…)]}\"'«»‹›“”’‘*_`،؛" + _UNSPACED + RIGHT_CL
 
 
 class MoreTextNeeded(Exception):
-    """A rule looked behind the last word of a text that is still being written."""
+    """A rule looked behind the last token of a text that is still being written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What stands between white space: ``[start, end)`` of a text, its core without the marks around it.
+    """Text between white space: ``[start, end)`` of ``text``, and its core without the marks around it.
 
-    entry: what the lexicon says of it, else None.
+    entry: its lexicon entry, if it has one.
     """
 
     text: str
@@ -54,11 +54,11 @@ class Token:
 
 
 NO_TOKEN = Token("", 0, 0, "", 0, 0)
-"""Stands behind the last word, and before the first."""
+"""Stands behind the last token, and before the first."""
 
 
 def token_at(text: str, start: int, end: int) -> Token:
-    """The word ``[start, end)`` of ``text``."""
+    """The token ``[start, end)`` of ``text``."""
     whole = text[start:end]
     opened = whole.lstrip(_OPENERS)
     core_start = end - len(opened)
@@ -69,34 +69,34 @@ def token_at(text: str, start: int, end: int) -> Token:
 
 
 def split_joined(
-    words: Sequence[Token], elided: frozenset[str], abbreviations: Container[str]
+    tokens: Sequence[Token], elided: frozenset[str], abbreviations: Container[str]
 ) -> list[Token]:
-    """``words``, those that are written as one but are two by themselves.
+    """Split tokens that are written together but verbalized apart.
 
-    So is what lost its end before an apostrophe ("l'" of "l'ONU"; before a capital or a digit only,
-    what else follows has no rule of its own), and an abbreviation of "number" before one ("n°" of "n°5").
+    These are words that lost their end before an apostrophe ("l'" of "l'ONU"; before a capital or a digit
+    only, because no rule needs others), and abbreviations of "number" before one ("n°" of "n°5").
     """
     found: list[Token] = []
-    for word in words:
-        match = _JOINED.match(word.core) if word.entry is None else None
+    for token in tokens:
+        match = _JOINED.match(token.core) if token.entry is None else None
         if match and ((match["elided"] or "").lower() in elided or match["number"] in abbreviations):
-            middle = word.core_start + match.end()
-            found.append(token_at(word.text, word.start, middle))
-            word = token_at(word.text, middle, word.end)
-        elif half := _HALF.match(word.core):
+            middle = token.core_start + match.end()
+            found.append(token_at(token.text, token.start, middle))
+            token = token_at(token.text, middle, token.end)
+        elif half := _HALF.match(token.core):
             # "9:00 AM-5:00 PM"
-            middle = word.core_start + half.end()
-            found.append(token_at(word.text, word.start, middle))
-            found.append(token_at(word.text, middle, middle + 1))
-            word = token_at(word.text, middle + 1, word.end)
-        found.append(word)
+            middle = token.core_start + half.end()
+            found.append(token_at(token.text, token.start, middle))
+            found.append(token_at(token.text, middle, middle + 1))
+            token = token_at(token.text, middle + 1, token.end)
+        found.append(token)
     return found
 
 
 def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:
-    """The words of ``text``, what the lexicon knows apart from what it touches.
+    """The tokens of ``text``; a lexicon entry is a token of its own.
 
-    Unless ``complete``, words that might begin an entry that goes on behind the text are left out.
+    Unless ``complete``, tokens that might begin a longer entry whose end is not written yet are left out.
     """
     if lexicon is None or not lexicon.max_words:
         return [token_at(text, *match.span()) for match in _WORD.finditer(text)]
@@ -124,7 +124,7 @@ def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:
 
 
 def _begins_more(text: str, spans: Sequence[tuple[int, int]], lexicon: Lexicon) -> int:
-    """Where the first word stands that may begin an entry whose end is not written yet."""
+    """Start of the first token that may begin an entry whose end is not written yet."""
     for start, end in spans[-lexicon.max_words :]:
         if any(lexicon.may_continue(text, at) for at in range(start, end)):
             return start
@@ -132,56 +132,56 @@ def _begins_more(text: str, spans: Sequence[tuple[int, int]], lexicon: Lexicon) 
 
 
 class TokenCursor:
-    """A word, and those around it."""
+    """A position in a list of tokens, from which rules look ahead and back."""
 
-    def __init__(self, words: list[Token], before: Sequence[Token], complete: bool) -> None:
-        """before: the words before the text, as far as they are known."""
-        self._words = words
+    def __init__(self, tokens: list[Token], before: Sequence[Token], complete: bool) -> None:
+        """before: the tokens before the text, as far as they are known."""
+        self._tokens = tokens
         self._before = before
         self._complete = complete
         self.at = 0
 
     def token(self, ahead: int = 0) -> Token:
-        """The word so far ahead, ``END`` behind the last.
+        """The token ``ahead`` positions further, ``NO_TOKEN`` behind the last.
 
-        Raises MoreNeeded where it may be written yet: so what a rule says never depends on what it
-        has not seen.
+        Raises MoreTextNeeded where it may still be written, so that no verbalization depends on text that is
+        not there yet.
         """
         at = self.at + ahead
-        if at < len(self._words):
-            return self._words[at]
+        if at < len(self._tokens):
+            return self._tokens[at]
         if not self._complete:
             raise MoreTextNeeded
         return NO_TOKEN
 
     def previous(self, back: int = 1) -> Token:
-        """The word so far back, ``END`` before the first."""
+        """The token ``back`` positions before, ``NO_TOKEN`` before the first."""
         at = self.at - back
         if at >= 0:
-            return self._words[at]
+            return self._tokens[at]
         return self._before[at] if -at <= len(self._before) else NO_TOKEN
 
     @property
     def exhausted(self) -> bool:
-        """Whether no word is left."""
-        return self.at >= len(self._words)
+        """True if no token is left."""
+        return self.at >= len(self._tokens)
 
     @contextmanager
     def without_prefix(self, length: int) -> Iterator[Token]:
-        """The word without so many characters of its core, as long as the context lasts."""
-        word = self._words[self.at]
-        start = word.core_start + length
-        rest = replace(word, start=start, core=word.core[length:], core_start=start)
-        self._words[self.at] = rest
+        """The token without the first ``length`` characters of its core, while the context lasts."""
+        token = self._tokens[self.at]
+        start = token.core_start + length
+        rest = replace(token, start=start, core=token.core[length:], core_start=start)
+        self._tokens[self.at] = rest
         try:
             yield rest
         finally:
-            self._words[self.at] = word
+            self._tokens[self.at] = token
 
     def is_adjacent(self, ahead: int = 1) -> bool:
-        """Whether no mark stands between the word before the one so far ahead, and it.
+        """True if no mark stands between the token ``ahead`` and the one before it.
 
-        That one is there, and the lexicon has nothing to say of it.
+        False where it is missing or has a lexicon entry.
         """
         first = self.token(ahead - 1)
         if first.end > first.core_end:

@@ -59,18 +59,15 @@ class ReceivedSpeech:
 
     @property
     def samples(self) -> Samples:
-        """Its PCM, between -1 and 1."""
         return np.frombuffer(bytes(self.audio), "<i2").astype(np.float32) / 32768
 
 
 def split_tokens(text: str) -> list[str]:
-    """A text as a language model writes it: a word and the space before it at a time."""
     first, *more = text.split(" ")
     return [first, *(f" {word}" for word in more)]
 
 
 def sdk(http_url: str) -> ElevenLabs:
-    """The official library; it would use TLS for its WebSocket whatever it is told."""
     client = ElevenLabs(api_key="key", base_url=http_url)
     client.text_to_speech._ws_base_url = http_url.replace("http", "ws", 1)
     return client
@@ -79,7 +76,6 @@ def sdk(http_url: str) -> ElevenLabs:
 async def speak_with_sdk(
     http_url: str, voice: str, text: Iterable[str], output_format: Any, speed: float | None = None
 ) -> ReceivedSpeech:
-    """``convert_realtime`` of the official library. Raises its ApiError."""
 
     def speak() -> bytes:
         def written() -> Iterator[str]:
@@ -98,7 +94,6 @@ async def speak_with_sdk(
 async def speak_with_livekit(
     http_url: str, voice: str, texts: Iterable[str], **options: Any
 ) -> list[ReceivedSpeech]:
-    """LiveKit's plugin: a stream for each text, all over one connection, in PCM at 22,050 Hz."""
     encoding = options.pop("encoding", "pcm_22050")
     async with aiohttp.ClientSession() as session:
         speaker = livekit_elevenlabs.TTS(

@@ -48,7 +48,6 @@ class ReceivedSpeech:
     error: Message | None = None
 
     def add(self, message: Message) -> None:
-        """Read a message, every key of which is where it must be."""
         if "error" in message:
             self.error = message
             return
@@ -71,25 +70,20 @@ class ReceivedSpeech:
 
     @property
     def audio(self) -> bytes:
-        """All of it."""
         return b"".join(data for data, _ in self.parts)
 
     @property
     def samples(self) -> Samples:
-        """The same, of PCM, between -1 and 1."""
         return np.frombuffer(self.audio, "<i2").astype(np.float32) / 32768
 
     @property
     def text(self) -> str:
-        """The characters that were told, joined."""
         return "".join(each.text for _, characters in self.parts for each in characters)
 
     def absolute(self) -> list[Character]:
-        """The characters as they came, where their times count from the start."""
         return [each for _, characters in self.parts for each in characters]
 
     def summed(self) -> list[Character]:
-        """The characters, where each message's count from the end of those before, as pipecat reads them."""
         found, since = [], 0
         for _, characters in self.parts:
             found += [Character(each.text, each.start + since, each.duration) for each in characters]
@@ -98,7 +92,6 @@ class ReceivedSpeech:
         return found
 
     def audio_relative(self, rate: int) -> list[Character]:
-        """The characters, where each message's count from the start of its audio (16-bit PCM)."""
         found, bytes_before = [], 0
         for data, characters in self.parts:
             since = round(bytes_before / 2 / rate * 1000)
@@ -108,7 +101,6 @@ class ReceivedSpeech:
 
 
 def parse_alignment(told: Message) -> list[Character]:
-    """The characters of a message: single ones, in whole milliseconds, each where the one before it ends."""
     assert list(told) == ALIGNMENT and told["charDurationsMs"] == told["charsDurationsMs"]
     starts, durations = told["charStartTimesMs"], told["charDurationsMs"]
     assert all(type(time) is int for time in starts + durations)
@@ -119,7 +111,6 @@ def parse_alignment(told: Message) -> list[Character]:
 
 
 def assert_tiles(characters: Iterable[Character]) -> None:
-    """Assert that each character begins where the one before it ends."""
     for one, following in pairwise(characters):
         assert following.start == one.start + one.duration, (one, following)
 
@@ -132,35 +123,29 @@ class Client:
         self.contexts: dict[str | None, ReceivedSpeech] = {}
 
     async def send(self, *messages: Message | str) -> None:
-        """Send messages."""
         for message in messages:
             await self.socket.send(message if isinstance(message, str) else json.dumps(message))
 
     async def receive(self) -> Message:
-        """The next message."""
         raw = await self.socket.recv()
         assert isinstance(raw, str)
         message: Message = json.loads(raw)
         return message
 
     async def receive_speech(self) -> Message:
-        """The next message, read into what was heard of its context."""
         message = await self.receive()
         self.received(message.get("contextId")).add(message)
         return message
 
     def received(self, context_id: str | None = None) -> ReceivedSpeech:
-        """What was heard of a context so far."""
         return self.contexts.setdefault(context_id, ReceivedSpeech())
 
     async def receive_until_final(self, *context_ids: str) -> list[ReceivedSpeech]:
-        """Read until each of these contexts has ended; what was heard of them."""
         while not all(self.received(name).final for name in context_ids):
             await self.receive_speech()
         return [self.contexts.pop(name) for name in context_ids]
 
     async def receive_until_closed(self) -> tuple[int, str]:
-        """Read until the server closes; its code and reason."""
         try:
             while True:
                 await self.receive_speech()
@@ -169,7 +154,6 @@ class Client:
             return closed.rcvd.code, closed.rcvd.reason
 
     async def speak(self, *texts: str) -> ReceivedSpeech:
-        """All that is heard of a text in pieces on ``stream-input``, to its good end."""
         await self.send(BOS, *({"text": text} for text in texts), EOS)
         ended = await self.receive_until_closed()
         heard = self.received()
@@ -181,7 +165,6 @@ class Client:
 async def connect_client(
     url: str, name: str = "stream-input", voice: str = "espeak:es", headers: Any = None, **query: object
 ) -> AsyncIterator[Client]:
-    """A connection to one of the two WebSockets; PCM at 22,050 Hz unless the query says otherwise."""
     asked = urlencode({"output_format": "pcm_22050", **query})
     address = f"{url}/v1/text-to-speech/{quote(voice)}/{name}?{asked}"
     async with connect(address, max_size=None, compression=None, additional_headers=headers) as socket:
@@ -190,6 +173,5 @@ async def connect_client(
 
 @asynccontextmanager
 async def connect_multi(url: str, voice: str = "espeak:es", **query: object) -> AsyncIterator[Client]:
-    """A connection to ``multi-stream-input``."""
     async with connect_client(url, "multi-stream-input", voice, **query) as client:
         yield client

@@ -35,37 +35,30 @@ class ReceivedUtterance:
 
     @property
     def text(self) -> str:
-        """Its characters."""
         return "".join(character for chunk in self.chunks for character in chunk["chars"])
 
     @property
     def starts(self) -> list[int]:
-        """When each of them begins, in milliseconds."""
         return [time for chunk in self.chunks for time in chunk["char_times"]]
 
     @property
     def durations(self) -> list[int]:
-        """How long each of them lasts."""
         return [time for chunk in self.chunks for time in chunk["char_durations"]]
 
     @property
     def pieces(self) -> list[bytes]:
-        """The audio of each chunk."""
         return [base64.b64decode(chunk["audio"], validate=True) for chunk in self.chunks]
 
     @property
     def samples(self) -> Samples:
-        """All of it, between -1 and 1."""
         return np.frombuffer(b"".join(self.pieces), "<i2").astype(np.float32) / 32768
 
     def check(self, text: str) -> None:
-        """Assert that it is a whole utterance of ``text``, whose last character ends with the audio."""
         self.check_characters(text)
         end = self.starts[-1] + self.durations[-1]
         assert abs(end - 1000 * len(self.samples) / RATE) <= 20
 
     def check_characters(self, text: str) -> None:
-        """Assert that it is a whole utterance of ``text``."""
         assert self.last["type"] == "complete", self.last
         assert self.text == self.last["text"] == text
         assert self.last["total_chars"] == len(text)
@@ -85,11 +78,9 @@ class Client:
         self.connection = connection
 
     async def send(self, action: str, **fields: object) -> None:
-        """Ask for something."""
         await self.connection.send(json.dumps({"action": action, **fields}))
 
     async def receive(self) -> Message:
-        """The next message."""
         raw = await self.connection.recv()
         assert isinstance(raw, str)
         message: Message = json.loads(raw)
@@ -104,7 +95,6 @@ class Client:
         return message
 
     async def receive_utterance(self) -> ReceivedUtterance:
-        """All of the next utterance."""
         answer = ReceivedUtterance()
         while (message := await self.receive())["type"] == "chunk":
             assert message["chunk_index"] == len(answer.chunks)
@@ -113,19 +103,16 @@ class Client:
         return answer
 
     async def receive_after_chunks(self) -> Message:
-        """The next message that is no chunk."""
         while (message := await self.receive())["type"] == "chunk":
             pass
         return message
 
     async def speak(self, text: str) -> ReceivedUtterance:
-        """Ask for a whole text; what comes."""
         await self.send("start_tts", text=text)
         return await self.receive_utterance()
 
 
 @asynccontextmanager
 async def connect_client(url: str, path: str = "/stream_tts") -> AsyncIterator[Client]:
-    """A client of a server."""
     async with connect(f"{url}{path}", max_size=None) as connection:
         yield Client(connection)

@@ -1,4 +1,4 @@
-"""The ElevenLabs engine in tests: started against the service, given texts, its speech looked at."""
+"""Helpers for tests of the ElevenLabs engine against the recorded service."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from engines.elevenlabs.engine import ElevenLabsEngine, ElevenLabsUpstream
-from engines.elevenlabs.meter import UpstreamMeter
+from engines.elevenlabs.engine import ElevenLabsEngine
+from engines.elevenlabs.metrics import UpstreamMetrics
+from engines.settings import ElevenLabsUpstream
 from speech.audio.pcm import pcm16
 from speech.engine import Engine
 from speech.text.incremental_text import IncrementalText
@@ -20,67 +22,63 @@ from speech.text.normalizer import VERBATIM
 from speech.text.segmenter import OpenTextSegment
 from speech.types import Boundary, Segment, SpeechChunk
 from tests.support.elevenlabs_service import KEY, LETTER_S, VOICE, ElevenLabsService
+from tests.support.patience import WITHIN_S
 
 ID = f"elevenlabs:{VOICE}"
 TEXT = "Hello there, it is 21 degrees. مَرحبا!"
 LONG = "One two three four five six seven eight nine ten, and then eleven twelve thirteen fourteen fifteen."
-WITHIN_S = 300.0
-
-
-class Counts(UpstreamMeter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.failures: list[str] = []
-        self.stand_ins: list[str] = []
-
-    def count_failure(self, code: str) -> None:
-        """A failure."""
-        self.failures.append(code)
-
-    def count_fallback(self, engine: str) -> None:
-        """A segment of another's."""
-        self.stand_ins.append(engine)
 
 
 class Typing:
-    """A text that is being written; ``waits`` is set while the engine's place is lent."""
+    """A text that is being written; ``waits`` is set while the engine's slot is lent."""
 
     def __init__(self, text: str) -> None:
-        self._cut = OpenTextSegment(0, text, None)
         self.waits = asyncio.Event()
-        self.written = IncrementalText(self._cut, self._rest, VERBATIM)
+        self.text = IncrementalText(OpenTextSegment(0, text), self._lend_slot, VERBATIM)
 
     def add(self, text: str, boundary: Boundary | None = None) -> None:
-        """Write more."""
         self.waits.clear()
-        self._cut.text += text
-        self._cut.boundary = boundary
-        self.written.update()
+        self.text.extend(text)
+        if boundary is not None:
+            self.text.close(boundary)
 
     @asynccontextmanager
-    async def _rest(self) -> AsyncIterator[None]:
+    async def _lend_slot(self) -> AsyncIterator[None]:
         self.waits.set()
         yield
+
+
+def new_engine(
+    settings: ElevenLabsUpstream, fallback: Engine | None = None, registry: CollectorRegistry | None = None
+) -> ElevenLabsEngine:
+    return ElevenLabsEngine(settings, UpstreamMetrics(registry or CollectorRegistry()), fallback)
 
 
 @asynccontextmanager
 async def started(
     service: ElevenLabsService,
     fallback: Engine | None = None,
-    meter: UpstreamMeter | None = None,
+    registry: CollectorRegistry | None = None,
     **settings: Any,
 ) -> AsyncIterator[ElevenLabsEngine]:
-    """The engine, started."""
     chosen = replace(ElevenLabsUpstream(KEY, VOICE, base_url=service.url), **settings)
-    engine = ElevenLabsEngine(chosen, fallback, meter)
+    engine = new_engine(chosen, fallback, registry)
     await engine.start()
     yield engine
     await engine.stop()
 
 
+def counted(registry: CollectorRegistry, counter: str) -> dict[str, float]:
+    """Values of a counter with one label, by the label's value."""
+    return {
+        "".join(sample.labels.values()): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == f"{counter}_total"
+    }
+
+
 async def said(engine: ElevenLabsEngine, text: str = TEXT, **segment: Any) -> list[SpeechChunk]:
-    """All chunks of a text, in time."""
     async with asyncio.timeout(WITHIN_S):
         return [chunk async for chunk in engine.synthesize(Segment(text, ID, "en", **segment))]
 
@@ -109,8 +107,8 @@ def expected_words(text: str) -> list[tuple[str, int, int]]:
     return [*words, (last, start, round(at * letter_ms))]
 
 
-def in_order(chunks: list[SpeechChunk], text: str) -> None:
-    """Every word is there once, in order, within the audio, and its marks do not fall."""
+def assert_in_order(chunks: list[SpeechChunk], text: str) -> None:
+    """Every word is there once, in order, within the audio, and the starts of its characters never fall."""
     spans = [span for chunk in chunks for span in chunk.spans]
     assert [text[span.start : span.end] for span in spans] == text.split()
     times = [time for span in spans for time in (span.start_s, *span.character_starts, span.end_s)]

@@ -1,12 +1,13 @@
-"""The ElevenLabs engine against the service as it was recorded: what it sends, and what it hears."""
+"""The ElevenLabs engine against the recorded service: messages sent, audio and times received."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,20 @@ from engines.elevenlabs import messages
 from engines.elevenlabs.audio_in import AudioReceiver
 from engines.elevenlabs.messages import CharacterAlignment, Message
 from engines.elevenlabs.times import CharacterTimes
-from speech.types import Boundary, Sampling, Segment, SpeechChunk
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
+from speech.timing.characters import CharacterClock
+from speech.types import Boundary, Sampling, Segment, SpeechChunk, SpeechRequest
+from speech.voices.catalogue import VoiceStore
 from tests.engines.elevenlabs.elevenlabs_engine import (
     ID,
     LONG,
     TEXT,
-    WITHIN_S,
     Typing,
+    assert_in_order,
     audio_of,
     expected_words,
-    in_order,
     said,
     started,
     words_of,
@@ -41,23 +46,15 @@ from tests.support.elevenlabs_service import (
     VOICE,
     ElevenLabsService,
     Frame,
-    running,
     tone,
 )
+from tests.support.patience import WITHIN_S
+
+# Messages sent, audio and times received.
 
 
-@pytest.fixture
-async def service() -> AsyncIterator[ElevenLabsService]:
-    """ElevenLabs, as far as this engine can tell."""
-    async with running() as started:
-        yield started
-
-
-# What is sent, and what is heard.
-
-
-async def test_a_whole_text_is_sent_and_heard(service: ElevenLabsService) -> None:
-    """Messages as the service documents them; samples as they came; every character's time exact."""
+async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> None:
+    """Messages as the service documents them; samples as received; the exact time of every character."""
     async with started(service) as engine:
         chunks = await said(engine, speed=1.1, sampling=Sampling(seed=2**32 + 7))
     (exchange,) = service.exchanges
@@ -85,21 +82,20 @@ async def test_a_whole_text_is_sent_and_heard(service: ElevenLabsService) -> Non
     assert audio_of(chunks) == tone(TEXT + " ")[0]
     assert all(chunk.sample_rate == RATE for chunk in chunks)
     assert words_of(TEXT, chunks) == expected_words(TEXT)
-    in_order(chunks, TEXT)
+    assert_in_order(chunks, TEXT)
     marks = [round(mark * 1000) for chunk in chunks for span in chunk.spans for mark in span.character_starts]
     assert marks == [round(at * LETTER_S * 1000) for at, letter in enumerate(TEXT) if letter != " "]
 
 
-async def test_the_model_is_told_the_language_only_where_it_takes_it(service: ElevenLabsService) -> None:
-    """The older models refuse the parameter."""
+async def test_language_is_sent_only_to_models_that_take_it(service: ElevenLabsService) -> None:
     async with started(service, model="eleven_multilingual_v2") as engine:
         await said(engine)
         assert "hu" not in engine.info.default_voices and "ar" in engine.info.default_voices
     assert "language_code" not in service.exchanges[0].query
 
 
-async def test_what_it_says_of_itself(service: ElevenLabsService) -> None:
-    """The account's voices, the configured one first; ids that could be a path are left out."""
+async def test_info_lists_the_accounts_voices(service: ElevenLabsService) -> None:
+    """The configured voice first; ids that could be a path are left out."""
     async with started(service) as engine:
         info = engine.info
     assert [(voice.id, voice.name, voice.gender) for voice in info.voices] == [
@@ -113,12 +109,12 @@ async def test_what_it_says_of_itself(service: ElevenLabsService) -> None:
 
 
 def times_absolute(frame: Frame, sent_ms: float) -> Frame:
-    """As ``sync_alignment`` was observed to do."""
+    """As observed with ``sync_alignment``: from the start of the stream."""
     return frame
 
 
 def times_relative(frame: Frame, sent_ms: float) -> Frame:
-    """As its documentation says: from the message's own audio on."""
+    """As the documentation of ``sync_alignment`` says: from the message's own audio on."""
     alignment = frame["alignment"]
     if alignment:
         starts = [round(start - sent_ms) for start in alignment["charStartTimesMs"]]
@@ -127,7 +123,6 @@ def times_relative(frame: Frame, sent_ms: float) -> Frame:
 
 
 def names_snake(frame: Frame, sent_ms: float) -> Frame:
-    """By the names that some clients read too."""
     if alignment := frame["alignment"]:
         renamed = {
             "chars": alignment["chars"],
@@ -144,7 +139,6 @@ def only_normalized(frame: Frame, sent_ms: float) -> Frame:
 
 
 def pairs_of_characters(frame: Frame, sent_ms: float) -> Frame:
-    """Several characters in one entry."""
     if alignment := frame["alignment"]:
         chars, starts, durations = (
             alignment[name] for name in ("chars", "charStartTimesMs", "charDurationsMs")
@@ -162,10 +156,9 @@ def pairs_of_characters(frame: Frame, sent_ms: float) -> Frame:
 @pytest.mark.parametrize(
     "wording", [times_absolute, times_relative, names_snake, only_normalized, pairs_of_characters]
 )
-async def test_times_are_read_however_they_are_told(
+async def test_every_format_of_times_is_read(
     service: ElevenLabsService, wording: Callable[[Frame, float], Frame]
 ) -> None:
-    """The same words at the same times, to the millisecond, over many messages."""
     sent_ms = 0.0
 
     def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
@@ -182,18 +175,18 @@ async def test_times_are_read_however_they_are_told(
 
 
 @pytest.mark.parametrize("sync", [True, False])
-async def test_several_pieces_of_one_text_follow_each_other(
+async def test_pieces_of_one_text_follow_each_other(
     service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch, sync: bool
 ) -> None:
     """Also where all times of a piece come with its first message, counted from there."""
     path = messages.stream_path
     monkeypatch.setattr(
-        messages, "path", lambda voice, **query: path(voice, **(query | {"sync_alignment": sync}))
+        messages, "stream_path", lambda voice, **query: path(voice, **(query | {"sync_alignment": sync}))
     )
     async with started(service) as engine:
         first = Typing(LONG)
-        segment = Segment(first.written.text, ID, "en")
-        async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, first.written)) as speech:
+        segment = Segment(first.text.text, ID, "en")
+        async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, first.text)) as speech:
             chunks = [await anext(speech)]
             first.add(" And so on.", Boundary.SENTENCE)
             chunks += [chunk async for chunk in speech]
@@ -202,17 +195,16 @@ async def test_several_pieces_of_one_text_follow_each_other(
     assert words_of(text, chunks) == expected_words(text)
 
 
-async def test_text_goes_straight_through_while_it_is_written(service: ElevenLabsService) -> None:
-    """Each piece is sent as it comes; what is made of it is heard while more is waited for."""
+async def test_text_is_sent_and_spoken_while_it_is_written(service: ElevenLabsService) -> None:
     typing = Typing("One two")
     async with started(service) as engine:
         segment = Segment("One two", ID, "en")
-        async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, typing.written)) as speech:
+        async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, typing.text)) as speech:
             pending = asyncio.ensure_future(anext(speech))
             await typing.waits.wait()
             typing.add(" three four five six seven eight nine ten eleven")
             first = await pending
-            assert first.spans[0].character_starts and typing.written.boundary is None
+            assert first.spans[0].character_starts and typing.text.boundary is None
             await typing.waits.wait()
             typing.add(" twelve.", Boundary.SENTENCE)
             rest = [chunk async for chunk in speech]
@@ -225,19 +217,18 @@ async def test_text_goes_straight_through_while_it_is_written(service: ElevenLab
         "",
     ]
     assert exchange.received[0]["generation_config"] == {"chunk_length_schedule": [50, 120, 160, 250]}
-    in_order([first, *rest], typing.written.text)
+    assert_in_order([first, *rest], typing.text.text)
 
 
-async def test_a_stream_that_waits_for_text_says_so(
+async def test_waiting_stream_sends_keep_alives(
     service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lone space is the service's own way; it adds nothing to the text."""
     monkeypatch.setattr(exchange_module, "KEEP_ALIVE_S", 0.05)
     typing = Typing("One two")
     async with started(service) as engine:
 
         async def listen() -> list[SpeechChunk]:
-            return [chunk async for chunk in engine.stream(Segment("One two", ID, "en"), typing.written)]
+            return [chunk async for chunk in engine.stream(Segment("One two", ID, "en"), typing.text)]
 
         async with asyncio.timeout(WITHIN_S):
             listening = asyncio.create_task(listen())
@@ -247,11 +238,11 @@ async def test_a_stream_that_waits_for_text_says_so(
             typing.add(" three.", Boundary.SENTENCE)
             chunks = await listening
     assert service.exchanges[0].text == "One two three."
-    in_order(chunks, "One two three.")
+    assert_in_order(chunks, "One two three.")
 
 
-async def test_silence_around_the_speech_is_left_out(service: ElevenLabsService) -> None:
-    """At most 50 ms of it stay on each side, and times count from the first sample that is heard."""
+async def test_silence_around_the_speech_is_trimmed(service: ElevenLabsService) -> None:
+    """At most 50 ms stay on each side; times count from the first sample that is played."""
     silence = base64.b64encode(bytes(2 * RATE * 6 // 10)).decode()
     untimed: Frame = {"alignment": None, "audio": silence, "isFinal": None, "normalizedAlignment": None}
 
@@ -274,21 +265,18 @@ async def test_silence_around_the_speech_is_left_out(service: ElevenLabsService)
     assert words_of(TEXT, chunks) == [*words, (last, begins, ends + 50)]
 
 
-# What is sent amiss.
+# Invalid messages.
 
 
-def rubbish(frame: Frame, number: int) -> list[Frame | str | bytes]:
-    """Whatever is no message."""
+def invalid_messages(frame: Frame, number: int) -> list[Frame | str | bytes]:
     return ["not json", b"\x00\x01", "[1, 2]", "null", '{"audio": NaN}', "[" * 5000, {"audio": 7}, {}, frame]
 
 
 def without_times(frame: Frame, number: int) -> list[Frame | str | bytes]:
-    """Audio only."""
     return [frame | {"alignment": None, "normalizedAlignment": None}]
 
 
 def times_alone(frame: Frame, number: int) -> list[Frame | str | bytes]:
-    """Times and audio in messages of their own."""
     return [frame | {"audio": None}, frame | {"alignment": None, "normalizedAlignment": None}]
 
 
@@ -315,8 +303,6 @@ def in_one() -> Callable[[Frame, int], list[Frame | str | bytes]]:
 
 
 def spoiled(**fields: Any) -> Callable[[Frame, int], list[Frame | str | bytes]]:
-    """Alignments with some of their fields changed."""
-
     def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
         alignment = frame["alignment"] and frame["alignment"] | fields
         return [frame | {"alignment": alignment, "normalizedAlignment": None}]
@@ -327,7 +313,7 @@ def spoiled(**fields: Any) -> Callable[[Frame, int], list[Frame | str | bytes]]:
 @pytest.mark.parametrize(
     "change",
     [
-        rubbish,
+        invalid_messages,
         without_times,
         times_alone,
         in_one(),
@@ -346,38 +332,34 @@ def spoiled(**fields: Any) -> Callable[[Frame, int], list[Frame | str | bytes]]:
         spoiled(chars=["H", "e"], charStartTimesMs=[3_000_000, 3_000_001], charDurationsMs=[10, 10]),
     ],
 )
-async def test_what_is_sent_amiss_costs_no_audio(
+async def test_invalid_messages_cost_no_audio(
     service: ElevenLabsService, change: Callable[[Frame, int], list[Frame | str | bytes]]
 ) -> None:
-    """All samples are heard, and every word has a time in them."""
     service.change = change
     async with started(service) as engine:
         chunks = await said(engine)
     assert audio_of(chunks) == tone(TEXT + " ")[0]
-    in_order(chunks, TEXT)
+    assert_in_order(chunks, TEXT)
 
 
 async def test_words_without_times_share_the_audio_evenly(service: ElevenLabsService) -> None:
-    """A letter is as long as any other."""
     service.change = without_times
     async with started(service) as engine:
         chunks = await said(engine, "ab cd")
     assert words_of("ab cd", chunks) == [("ab", 0, 150), ("cd", 150, 300)]
 
 
-async def test_a_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
-    """Letters that one message does not tell lie between those of its neighbours."""
-
+async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
     def change(frame: Frame, number: int) -> list[Frame | str | bytes]:
         return without_times(frame, number) if number in (1, 2) else [frame]
 
     service.change = change
     async with started(service) as engine:
         chunks = await said(engine, LONG)
-    in_order(chunks, LONG)
-    told = {word: start for word, start, _ in words_of(LONG, chunks)}
-    assert told == {word: pytest.approx(start, abs=150) for word, start, _ in expected_words(LONG)}
-    assert told["fifteen."] == expected_words(LONG)[-1][1]
+    assert_in_order(chunks, LONG)
+    timed = {word: start for word, start, _ in words_of(LONG, chunks)}
+    assert timed == {word: pytest.approx(start, abs=150) for word, start, _ in expected_words(LONG)}
+    assert timed["fifteen."] == expected_words(LONG)[-1][1]
 
 
 NUMBERS = st.one_of(
@@ -385,7 +367,7 @@ NUMBERS = st.one_of(
     st.floats(),
     st.none(),
     st.booleans(),
-    st.text(max_size=2),
+    st.sampled_from(["", "1", "x"]),
     st.lists(st.integers()),
 )
 
@@ -416,22 +398,70 @@ NUMBERS = st.one_of(
         )
     )
 )
-def test_no_message_breaks_it(frames: list[Frame]) -> None:
-    """Whatever comes, each word is told once, in order, within the audio."""
+def test_any_messages_place_each_word_once(frames: list[Frame]) -> None:
+    """In order, within the audio."""
     hearing = AudioReceiver()
     text = "ab a bb ab"
     hearing.times.extend_text(text)
     chunks = [hearing.feed(Message(audio=np.full(240, 9000, "<i2").tobytes()))]
     chunks += [hearing.feed(messages.parse(json.dumps(frame))) for frame in frames]
     chunks.append(hearing.finish())
-    in_order([chunk for chunk in chunks if chunk is not None], text)
+    assert_in_order([chunk for chunk in chunks if chunk is not None], text)
 
 
-def test_text_without_spaces_is_told_letter_by_letter() -> None:
-    """Where a script puts no spaces, each wide character is a word, and is told as soon as it is timed."""
+def test_wide_characters_are_words() -> None:
+    """Each is placed as soon as its time is known."""
     times = CharacterTimes()
     times.extend_text("今天很好。OK")
-    told = CharacterAlignment(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
-    assert times.add_alignment(told, 0.0)
+    timed = CharacterAlignment(tuple("今天很"), (0.0, 0.2, 0.4), (0.2, 0.2, 0.2))
+    assert times.add_alignment(timed, 0.0)
     assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
     assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
+
+
+STORY = (
+    "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for all of us."
+)
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+async def test_session_times_every_character(service: ElevenLabsService, tmp_path: Path, step: int) -> None:
+    """However the text comes, in scripts of both directions, without gaps to the end."""
+    async with started(service) as engine:
+        core = SpeechService(
+            [engine],
+            VoiceStore(tmp_path),
+            Limits(),
+            default_language="en",
+            default_voice=None,
+            observer=Observer(),
+        )
+        await core.start()
+        clock = CharacterClock()
+        async with core.open(SpeechRequest(language="en"), protocol="test") as session:
+
+            async def write() -> None:
+                for at in range(0, len(STORY), step):
+                    session.feed(STORY[at : at + step])
+                    await asyncio.sleep(0)
+                session.finish()
+
+            writing = asyncio.create_task(write())
+            text, edges = "", [0.0]
+            async with aclosing(aiter(session)) as chunks, asyncio.timeout(WITHIN_S):
+                clock.feed(STORY)
+                async for chunk in chunks:
+                    timed = clock.align(chunk.spans)
+                    text += timed.text
+                    assert not timed.edges_s or timed.edges_s[0] == edges[-1]
+                    edges += timed.edges_s[1:]
+            await writing
+            assert text == STORY and edges == sorted(edges)
+            assert edges[-1] == pytest.approx(session.duration_s, abs=0.02)
+            sent = "".join(exchange.text for exchange in service.exchanges).replace(" ", "")
+            assert sent == STORY.replace("😀", "").replace(" ", "")
+            within = [
+                at for at, letter in enumerate(STORY) if STORY[at - 1 : at].isalpha() and letter.isalpha()
+            ]
+            assert [edges[at] - edges[at - 1] for at in within] == pytest.approx([LETTER_S] * len(within))
+        await core.stop()

@@ -1,4 +1,4 @@
-"""What is left of espeak-ng's speech when a process of it hangs or is killed: all but the text it was at."""
+"""espeak-ng's processes when one of them hangs or is killed: only its own text fails."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 
-from engines.espeak.client import ANSWER_TIMEOUT_S, EspeakClient, Pcm16
+from engines.espeak.client import ANSWER_TIMEOUT_S, EspeakClient
 from speech.errors import EngineFailed
 from tests.conftest import StartServer
+from tests.support.espeak_audio import audio
 
 LONG = "Esta frase no es corta, ni mucho menos. " * 20
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="no processes are forked on this system")
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(not hasattr(os, "killpg"), reason="no processes are forked on this system"),
+]
 
 
 @pytest.fixture
-def library() -> Iterator[EspeakClient]:
-    """A library whose process is the test's own."""
+def client() -> Iterator[EspeakClient]:
     own = EspeakClient()
     yield own
     own.close()
@@ -45,101 +48,84 @@ def group(pid: int) -> list[int]:
     return members
 
 
-def worker(library: EspeakClient) -> int:
-    """The worker's process."""
-    assert library._process is not None
-    return library._process.pid
+def worker(client: EspeakClient) -> int:
+    assert client._process is not None
+    return client._process.pid
 
 
-def spoken(library: EspeakClient, text: str) -> Pcm16:
-    """All samples of a text."""
-    pieces = [np.zeros(0, np.int16)]
-    library.synthesize(text, "es", lambda pcm, *_: pieces.append(pcm))
-    return np.concatenate(pieces)
-
-
-def test_a_process_that_hangs_in_mid_speech_is_killed_with_its_forks(library: EspeakClient) -> None:
-    """The text fails, nothing of the process is left, and the next text is spoken as ever."""
-    expected, hung = spoken(library, "Hola"), worker(library)
+def test_process_that_hangs_in_mid_speech_is_killed_with_its_forks(client: EspeakClient) -> None:
+    expected, hung = audio(client, "Hola"), worker(client)
 
     def stop_all(*_: object) -> None:
         assert len(group(hung)) == 2
         os.killpg(hung, signal.SIGSTOP)
 
     with pytest.raises(EngineFailed, match=rf"hung at this text \(no answer for {ANSWER_TIMEOUT_S:g} s\)"):
-        library.synthesize(LONG, "es", stop_all)
+        client.synthesize(LONG, "es", stop_all)
     assert group(hung) == []
-    assert np.array_equal(spoken(library, "Hola"), expected)
+    assert np.array_equal(audio(client, "Hola"), expected)
 
 
 @pytest.mark.parametrize("text", ["Hola", "palabra " * 40_000])
-def test_a_process_that_does_not_read_its_request_is_replaced(library: EspeakClient, text: str) -> None:
+def test_process_that_does_not_read_is_replaced(client: EspeakClient, text: str) -> None:
     """Also where the request is more than a pipe holds, so that writing it blocks."""
-    hung = worker(library)
+    hung = worker(client)
     os.killpg(hung, signal.SIGSTOP)
     with pytest.raises(EngineFailed, match="hung"):
-        library.phonemize(text, "es")
+        client.phonemize(text, "es")
     assert group(hung) == []
-    assert library.phonemize("Hola", "es") == "ˈola"
+    assert client.phonemize("Hola", "es") == "ˈola"
 
 
-def test_a_phonemiser_that_hangs_is_killed_with_its_worker(library: EspeakClient) -> None:
-    """The fork that phonemises is in the group, too."""
-    assert library.phonemize("Hola", "es") == "ˈola"
-    hung = worker(library)
+def test_phonemiser_that_hangs_is_killed_with_its_worker(client: EspeakClient) -> None:
+    assert client.phonemize("Hola", "es") == "ˈola"
+    hung = worker(client)
     (phonemiser,) = children(hung)
     os.kill(phonemiser, signal.SIGSTOP)
     with pytest.raises(EngineFailed, match="hung"):
-        library.phonemize("Hola", "es")
+        client.phonemize("Hola", "es")
     assert group(hung) == []
-    assert library.phonemize("Hola", "es") == "ˈola"
+    assert client.phonemize("Hola", "es") == "ˈola"
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_a_fork_that_is_killed_in_mid_speech_costs_its_own_text_alone(
-    library: EspeakClient, batch: int
-) -> None:
-    """What was sent to it is not taken for the next request, nor its torn answer for one."""
-    expected, batches = spoken(library, "Hola"), 0
+def test_killed_fork_fails_its_own_text_only(client: EspeakClient, batch: int) -> None:
+    """Its unread acknowledgements are not taken for the next request, nor its torn answer for one."""
+    expected, batches = audio(client, "Hola"), 0
 
     def kill(*_: object) -> None:
         nonlocal batches
         batches += 1
         if batches == batch:
-            (fork,) = children(worker(library))
+            (fork,) = children(worker(client))
             os.kill(fork, signal.SIGKILL)
 
     for _ in range(3):
         batches = 0
         with pytest.raises(EngineFailed, match="crashed"):
-            library.synthesize(LONG, "es", kill)
-        assert np.array_equal(spoken(library, "Hola"), expected)
+            client.synthesize(LONG, "es", kill)
+        assert np.array_equal(audio(client, "Hola"), expected)
 
 
-def test_a_phonemiser_that_is_killed_while_idle_costs_no_text(library: EspeakClient) -> None:
-    """Another takes its place before the next text is asked for."""
-    assert library.phonemize("Hola", "es") == "ˈola"
-    (phonemiser,) = children(worker(library))
+def test_idle_phonemiser_that_is_killed_costs_no_text(client: EspeakClient) -> None:
+    assert client.phonemize("Hola", "es") == "ˈola"
+    (phonemiser,) = children(worker(client))
     os.kill(phonemiser, signal.SIGKILL)
     # Until the worker looks at it.
     while psutil.Process(phonemiser).status() != psutil.STATUS_ZOMBIE:
         continue
-    assert library.phonemize("Hola", "es") == "ˈola"
+    assert client.phonemize("Hola", "es") == "ˈola"
 
 
-def test_no_process_is_left_behind_by_a_crash(library: EspeakClient) -> None:
-    """The phonemiser ends with a worker whose fork crashed, and is reaped by it."""
-    library.phonemize("Hola", "es")
-    ended = worker(library)
+def test_crash_leaves_no_process(client: EspeakClient) -> None:
+    client.phonemize("Hola", "es")
+    ended = worker(client)
     with pytest.raises(EngineFailed):
-        library.synthesize("`", "vi", lambda *_: None)
+        client.synthesize("`", "vi", lambda *_: None)
     assert group(ended) == []
 
 
-async def test_a_server_whose_espeak_hangs_says_so_and_speaks_again_and_ends(
-    start_server: StartServer,
-) -> None:
-    """The client is told within its time limit, the next one is spoken to, and SIGTERM ends the server."""
+async def test_server_survives_a_hung_espeak(start_server: StartServer) -> None:
     server = start_server(
         "--engine", "espeak", "--recognizer", "none", KANI_REQUEST_TIMEOUT="5", KANI_SHUTDOWN_SECONDS="2"
     )

@@ -1,4 +1,4 @@
-"""espeak-ng as what other engines' speech is compared with."""
+"""espeak-ng as the reference voice of forced alignment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from speech.types import Segment, Span, SpeechChunk
     ],
 )
 async def test_every_word_has_its_samples(text: str, language: str) -> None:
-    """Words are in order, each with at least one phoneme; the sound is the text's."""
     rendered = await EspeakReferenceVoice().render(text, language, 1.0)
     assert 0.1 < np.abs(rendered.samples).max() <= 1.0
     assert 0.5 < len(rendered.samples) / rendered.sample_rate < 4.0
@@ -35,8 +34,7 @@ async def test_every_word_has_its_samples(text: str, language: str) -> None:
     assert before < len(rendered.samples)
 
 
-async def test_speed_counts_within_what_the_library_can() -> None:
-    """Faster is shorter; beyond the range it stays."""
+async def test_speed_is_limited_to_the_librarys_range() -> None:
     lengths = [
         len((await EspeakReferenceVoice().render("Buenos días a todos", "es", speed)).samples)
         for speed in (0.5, 1, 1.5, 9)
@@ -44,12 +42,12 @@ async def test_speed_counts_within_what_the_library_can() -> None:
     assert lengths[0] > lengths[1] > lengths[2] == lengths[3]
 
 
-async def test_a_language_that_it_does_not_speak_is_an_error() -> None:
-    """There is no other voice for it."""
+async def test_unsupported_language_is_an_error() -> None:
     with pytest.raises(UnsupportedLanguage):
         await EspeakReferenceVoice().render("Hello", "xx", 1.0)
 
 
+@pytest.mark.heard
 @pytest.mark.parametrize(
     ("text", "voice", "language"),
     [
@@ -58,12 +56,12 @@ async def test_a_language_that_it_does_not_speak_is_an_error() -> None:
         ("Le facteur a laissé un énorme colis devant la porte du garage.", "ff_siwis", "fr"),
     ],
 )
-async def test_words_of_natural_speech_are_found(
-    engine: KokoroEngine, text: str, voice: str, language: str
+async def test_alignment_finds_the_words_of_natural_speech(
+    onnx_engine: KokoroEngine, text: str, voice: str, language: str
 ) -> None:
-    """In Kokoro's speech, which tells the truth itself, words and letters are 35 ms off on average."""
+    """Words and letters of Kokoro's speech are 35 ms off its own times on average."""
     segment = Segment(text, voice, language)
-    chunks = [chunk async for chunk in engine.synthesize(segment)]
+    chunks = [chunk async for chunk in onnx_engine.synthesize(segment)]
     true = {span.start: span for chunk in chunks for span in chunk.spans}
 
     async def mute():

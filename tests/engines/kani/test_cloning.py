@@ -1,4 +1,4 @@
-"""The Kani engine with a KaniTTS-2 checkpoint: like whom it speaks, and in which language."""
+"""The Kani engine with a KaniTTS-2 checkpoint: cloning and languages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from kani.speaker_encoder import EmbeddingCancelled, SpeakerEmbedder
 from speech.errors import EngineFailed, InvalidRequest
 from speech.types import Embedding, Recording, Samples, Sampling, Segment
 from tests.kani.codec import tiny_codec
-from tests.kani.random_checkpoint import random_second
+from tests.kani.random_checkpoint import random_kani_tts_2
 from tests.kani.random_embedder import random_embedder
 
 RATE = 24_000
@@ -31,11 +31,10 @@ TAGS = {"status": "available_language_tags", "language_tags_list": ["en_us", "en
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> KaniSettings:
-    """A tiny checkpoint, a small codec and a small embedder."""
     folder = tmp_path_factory.mktemp("kani")
     tiny_codec.write(folder / "codec.nemo", tiny_codec.SMALL)
     return KaniSettings(
-        model=str(random_second(folder / "tiny", language_settings=TAGS)),
+        model=str(random_kani_tts_2(folder / "tiny", language_settings=TAGS)),
         codec=str(folder / "codec.nemo"),
         embedder=str(random_embedder(folder / "embedder")),
         device="cpu",
@@ -45,35 +44,24 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> KaniSettings:
     )
 
 
-@pytest.fixture
-async def engine(settings: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
-    """A started engine."""
-    engine = KaniEngine(settings, cache_dir=tmp_path)
-    await engine.start()
-    yield engine
-    await engine.stop()
-
-
 def hum(pitch: float, seconds: float = 1.0, rate: int = RATE) -> Recording:
-    """A tone with overtones: to the tiny embedder one is as good a voice as any."""
+    """A tone with overtones: for the tiny embedder as good a voice as any."""
     times = np.arange(round(seconds * rate)) / rate
     tone = sum(np.sin(2 * np.pi * pitch * n * times) / n for n in range(1, 9))
     return Recording((0.2 * np.asarray(tone)).astype(np.float32), rate)
 
 
 async def said(engine: KaniEngine, segment: Segment) -> Samples:
-    """All samples of a segment."""
     return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
 
 
 def segment_of(engine: KaniEngine, embedding: Embedding | None = None) -> Segment:
-    """Something to say, at most a second of it."""
+    """A segment of at most a second."""
     voice = engine.info.voices[0].id
     return Segment("Hola", voice, "es", max_seconds=1.0, sampling=GREEDY, embedding=embedding)
 
 
-async def test_a_recording_is_spoken_like(engine: KaniEngine) -> None:
-    """Two recordings and nobody's: three ways of saying it, each the same again; all of them at once, too."""
+async def test_engine_speaks_like_recording(engine: KaniEngine) -> None:
     info = engine.info
     assert info.cloning == "embedding" and info.embedding_model.startswith("embedder ")
     made = [await engine.embed(hum(pitch)) for pitch in (90, 210)]
@@ -92,14 +80,12 @@ async def test_a_recording_is_spoken_like(engine: KaniEngine) -> None:
     np.testing.assert_allclose(await said(engine, segment_of(engine, louder)), alone[1], atol=1e-5)
 
 
-async def test_a_recording_sounds_the_same_at_any_rate(engine: KaniEngine) -> None:
-    """The embedder hears 16 kHz, whatever it was recorded with."""
+async def test_sample_rate_does_not_change_embedding(engine: KaniEngine) -> None:
     wide, narrow = await engine.embed(hum(120, rate=48_000)), await engine.embed(hum(120, rate=16_000))
     assert float(wide.values @ narrow.values) > 0.999
 
 
-async def test_an_embedding_that_is_none_is_refused(engine: KaniEngine) -> None:
-    """Of another model, of another length, nobody's, or not finite: nothing is spoken."""
+async def test_invalid_embedding_is_refused(engine: KaniEngine) -> None:
     good = await engine.embed(hum(100))
     for bad in (
         replace(good, model="another"),
@@ -116,16 +102,14 @@ async def test_an_embedding_that_is_none_is_refused(engine: KaniEngine) -> None:
 
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE), np.full(RATE, 0.5), 1e-5 * hum(100).samples])
-async def test_a_recording_without_speech_is_refused(engine: KaniEngine, samples: Samples) -> None:
-    """Silence, a level that never changes, and what nobody could hear."""
+async def test_recording_without_speech_is_refused(engine: KaniEngine, samples: Samples) -> None:
     with pytest.raises(InvalidRequest, match="no speech"):
         await engine.embed(Recording(samples.astype(np.float32), RATE))
 
 
-async def test_a_cancelled_recording_is_left_within_a_layer(
+async def test_cancelled_embedding_ends_within_a_layer(
     engine: KaniEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it is heard already or waits for its turn; the next one is taken up then."""
     begun, asked = asyncio.Event(), []
     loop = asyncio.get_running_loop()
     embed = SpeakerEmbedder.embed
@@ -156,10 +140,9 @@ async def test_a_cancelled_recording_is_left_within_a_layer(
     assert (await engine.embed(hum(100))).values.shape == (128,)
 
 
-async def test_a_stop_does_not_wait_for_a_recording(
+async def test_stop_cancels_embedding(
     settings: KaniSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is left within a layer, and who waits for it is told."""
     engine = KaniEngine(settings, cache_dir=tmp_path)
     await engine.start()
     begun, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -179,37 +162,30 @@ async def test_a_stop_does_not_wait_for_a_recording(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
-async def test_recordings_are_heard_with_what_speech_leaves(engine: KaniEngine) -> None:
-    """Their thread steps back behind the others of the process."""
-
+async def test_embedding_thread_has_lower_priority(engine: KaniEngine) -> None:
     def niceness() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    theirs = await asyncio.get_running_loop().run_in_executor(engine._listener, niceness)
+    theirs = await asyncio.get_running_loop().run_in_executor(engine._embedding_pool, niceness)
     assert theirs == max(10, niceness())
 
 
-async def test_an_embedder_that_breaks_fails_the_recording(
-    engine: KaniEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What torch raises is told in a sentence, and in the log."""
-
+async def test_embedder_error_fails_recording(engine: KaniEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> Samples:
         raise RuntimeError("no memory")
 
     monkeypatch.setattr(SpeakerEmbedder, "embed", broken)
-    with pytest.raises(EngineFailed, match="could not take up the recording"):
+    with pytest.raises(EngineFailed, match="could not embed the recording"):
         await engine.embed(hum(100))
 
 
 @pytest.mark.parametrize(
     ("embedder", "complaint"),
-    [("/nowhere/at/all", "neither here nor"), ("narrow", "64 numbers, the model takes 128")],
+    [("/nowhere/at/all", "neither a local path nor"), ("narrow", "64 numbers, the model takes 128")],
 )
-async def test_without_its_embedder_the_model_speaks_by_itself(
+async def test_missing_embedder_disables_cloning(
     settings: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, embedder: str, complaint: str
 ) -> None:
-    """It does not clone, the log says why and what to do, and an embedding is refused."""
     if embedder == "narrow":
         embedder = str(random_embedder(tmp_path / "narrow", outputs=64))
     engine = KaniEngine(replace(settings, embedder=embedder), cache_dir=tmp_path)
@@ -222,30 +198,28 @@ async def test_without_its_embedder_the_model_speaks_by_itself(
         with pytest.raises(EngineFailed, match="does not clone"):
             await engine.embed(hum(100))
         stray = Embedding("kani", "", np.ones(128, np.float32))
-        with pytest.raises(InvalidRequest, match="does not speak like a recording"):
+        with pytest.raises(InvalidRequest, match="does not support voice cloning"):
             await said(engine, segment_of(engine, stray))
     finally:
         await engine.stop()
 
 
-async def test_a_speaker_leaves_room_for_a_token_less(engine: KaniEngine) -> None:
-    """The longest text that fits by itself is said in two pieces by somebody else."""
+async def test_speaker_takes_one_token(engine: KaniEngine) -> None:
     kani, embedding = engine._kani, await engine.embed(hum(100))
     room = kani.runner.max_prompt_tokens - len(kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: ")))
     text = "o" * room
-    assert len(engine._pieces(kani, segment_of(engine), text)) == 1
-    pieces = engine._pieces(kani, segment_of(engine, embedding), text)
+    assert len(engine._split(kani, segment_of(engine), text)) == 1
+    pieces = engine._split(kani, segment_of(engine, embedding), text)
     assert len(pieces) == 2 and "".join(piece for piece, _ in pieces) == text
     assert len(await said(engine, replace(segment_of(engine, embedding), text=text)))
 
 
-async def test_language_tags_are_told(engine: KaniEngine) -> None:
-    """The text begins with the request's one, and the engine speaks the tags' languages."""
+async def test_language_tag_prefixes_text(engine: KaniEngine) -> None:
     assert list(engine.info.default_voices) == ["en", "es"]
     kani = engine._kani
     segment = replace(segment_of(engine), language="es")
     expected = kani.layout.prompt(kani.checkpoint.text_tokens("es_MX: Hola"))
-    assert engine._pieces(kani, segment, "Hola") == [("Hola", expected)]
+    assert engine._split(kani, segment, "Hola") == [("Hola", expected)]
 
 
 @pytest.mark.parametrize(
@@ -255,24 +229,21 @@ async def test_language_tags_are_told(engine: KaniEngine) -> None:
         ("es", "es"), ("es-MX", "es-mx"), ("es-AR", "es"), ("zh-Hans-CN", "zh"), ("fr-FR", "French"),
     ],
 )  # fmt: skip
-def test_the_tag_is_the_nearest(language: str, tag: str) -> None:
-    """Of exactly the language, of the language alone, or the first of that language."""
+def test_closest_tag_is_chosen(language: str, tag: str) -> None:
     tags = ["en_us", "en_nyork", "es-mx", "es", "zh", "French"]
     voices = KaniVoices("kani", "many", (), tags)
     assert voices.prompt_text("Hola", "kani:many", language) == f"{tag}: Hola"
     assert voices.prompt_text("Hola", None, language) == f"{tag}: Hola"
 
 
-def test_a_tag_that_nobody_knows_is_told_of_and_not_used(caplog: pytest.LogCaptureFixture) -> None:
-    """The others are; and a checkpoint that has none of the known ones is told by its name."""
+def test_unknown_tag_is_logged_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
     voices = KaniVoices("kani", "second-de", (), ["qqq", "es"])
     assert "'qqq'" in caplog.text and list(voices.default_voices) == ["es"]
     assert list(KaniVoices("kani", "second-de", (), ["qqq"]).default_voices) == ["de"]
     assert voices.prompt_text("Hola", None, "fr") == "Hola"
 
 
-def test_a_speaker_s_name_goes_before_the_text() -> None:
-    """Without a tag where it has a name; with one where somebody else speaks."""
+def test_speaker_name_prefixes_text() -> None:
     voices = KaniVoices("kani", "many", ("nova",), ["es"])
     assert voices.prompt_text("Hola", "kani:nova", "es") == "nova: Hola"
     assert voices.prompt_text("Hola", None, "es") == "es: Hola"

@@ -1,14 +1,15 @@
-"""The Kani engine: a random checkpoint through the real server, and what the core may ask of an engine."""
+"""The Kani engine: a random checkpoint through the server, and the engine's contract."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ from kani.tokens import TokenLayout
 from speech.errors import EngineFailed, EngineUnavailable
 from speech.types import Samples, Sampling, Segment, Span, SpeechChunk
 from tests.conftest import StartServer
-from tests.kani.codec import tiny_codec
 from tests.kani.random_checkpoint import random_checkpoint
 from websocket_client import KaniTTSClient
 
@@ -33,43 +33,12 @@ JUDGE = Path(__file__).parents[2] / "judges" / "nemo_judge.py"
 SAMPLES_A_FRAME = 1764
 RATE = 22050
 TEXTS = ("Hola, ya hablo.", "Un texto algo más largo que el primero, con una coma.", "¿Y tú?")
-NOBODY = {"waiting": 0, "running": 0, "paused": 0}
+IDLE = {"waiting": 0, "running": 0, "paused": 0}
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny checkpoint and a small codec with frames of 80 ms."""
-    folder = tmp_path_factory.mktemp("kani")
-    random_checkpoint(folder / "tiny")
-    tiny_codec.write(folder / "codec.nemo", tiny_codec.SMALL)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def small(folder: Path) -> KaniSettings:
-    """Settings for them: exact arithmetic, two slots."""
-    return KaniSettings(
-        str(folder / "tiny"),
-        str(folder / "codec.nemo"),
-        device="cpu",
-        precision="float32",
-        slots=2,
-        threads=1,
-    )
-
-
-@pytest.fixture
-async def engine(small: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
-    """A started engine."""
-    engine = KaniEngine(small, cache_dir=tmp_path)
-    await engine.start()
-    yield engine
-    await engine.stop()
-
-
 def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
-    """What transformers' own forward pass says, the likeliest legal token at a time."""
+    """Greedy codes of transformers' own forward pass."""
     checkpoint = Checkpoint(folder / "tiny")
     layout: TokenLayout = checkpoint.layout(codebooks=4, codebook_size=4032)
     model = Lfm2ForCausalLM.from_pretrained(folder / "tiny", dtype=torch.float32)
@@ -87,7 +56,7 @@ def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
 
 
 def decoded(judge: str, folder: Path, streams: list[Samples], tmp_path: Path) -> list[Samples]:
-    """The samples of each stream's codes, by NeMo or by this project's codec."""
+    """Samples of each sequence's codes, by NeMo or by this project's codec."""
     archive = folder / "codec.nemo"
     # One batch, because NeMo takes longest to be imported; padding behind changes nothing: it is causal.
     codes = np.zeros((len(streams), max(map(len, streams)), 4), np.int64)
@@ -113,10 +82,9 @@ def without_silence(samples: Samples) -> Samples:
 
 
 @pytest.mark.parametrize("judge", ["own codec", "NeMo"])
-async def test_the_socket_gives_the_samples_of_transformers_tokens(
+async def test_websocket_streams_samples_of_transformers_tokens(
     folder: Path, start_server: StartServer, tmp_path: Path, judge: str
 ) -> None:
-    """Three requests at once, in pieces of 1, 3 and 25 frames, decoded beside it by NeMo or our codec."""
     if judge == "NeMo" and not JUDGE_PYTHON:
         pytest.skip("KANI_JUDGE_PYTHON names no python with nemo_toolkit")
     server = start_server(
@@ -148,8 +116,7 @@ async def test_the_socket_gives_the_samples_of_transformers_tokens(
         assert np.abs(got - np.minimum(expected * 32768, 32767)).max() < 0.51
 
 
-async def test_a_segment_streams_and_ends_with_its_span(engine: KaniEngine) -> None:
-    """The first chunk is one frame; times follow one another; one span covers the text."""
+async def test_segment_streams_and_ends_with_span(engine: KaniEngine) -> None:
     segment = Segment(TEXTS[1], engine.info.voices[0].id, "es", max_seconds=4.0, sampling=GREEDY)
     chunks = [chunk async for chunk in engine.synthesize(segment)]
     assert len(chunks[0].samples) <= SAMPLES_A_FRAME
@@ -159,8 +126,7 @@ async def test_a_segment_streams_and_ends_with_its_span(engine: KaniEngine) -> N
     assert chunks[-1].spans == (Span(0, len(segment.text), 0.0, pytest.approx(chunks[-1].end_s)),)
 
 
-async def test_a_seed_says_the_same_whoever_else_speaks(engine: KaniEngine) -> None:
-    """The same seed gives the same samples alone and among others; another one others."""
+async def test_seed_does_not_depend_on_other_requests(engine: KaniEngine) -> None:
     sampling = Sampling(seed=7)
 
     async def said(text: str, sampling: Sampling) -> Samples:
@@ -173,24 +139,22 @@ async def test_a_seed_says_the_same_whoever_else_speaks(engine: KaniEngine) -> N
     assert not np.array_equal(await said(TEXTS[0], Sampling(seed=8)), alone)
 
 
-async def test_leaving_early_frees_the_slots(engine: KaniEngine) -> None:
-    """A reader that goes, after a chunk or before the first, leaves nothing behind."""
+async def test_closed_generator_frees_slot(engine: KaniEngine) -> None:
     segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", sampling=GREEDY)
     for _ in range(5):
         async with aclosing(engine.synthesize(segment)) as chunks:
             await anext(chunks)
-        assert engine._kani.scheduler.counts == NOBODY
+        assert engine._kani.scheduler.counts == IDLE
     waiting = asyncio.create_task(anext(engine.synthesize(segment)))
     await asyncio.sleep(0)
     for _ in range(3):  # however often it is told
         waiting.cancel()
         await asyncio.sleep(0)
     await asyncio.gather(waiting, return_exceptions=True)
-    assert engine._kani.scheduler.counts == NOBODY
+    assert engine._kani.scheduler.counts == IDLE
 
 
-async def test_readers_that_lag_lend_their_slots(engine: KaniEngine) -> None:
-    """With both slots taken by readers who stopped reading, a third is spoken to its end, then they too."""
+async def test_lagging_readers_yield_slots(engine: KaniEngine) -> None:
     segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=6.0, sampling=GREEDY)
     lagging = [engine.synthesize(segment) for _ in range(2)]
     first = [await anext(chunks) for chunks in lagging]
@@ -201,10 +165,9 @@ async def test_readers_that_lag_lend_their_slots(engine: KaniEngine) -> None:
         np.testing.assert_allclose(whole, np.concatenate([part.samples for part in third]), atol=1e-5)
 
 
-async def test_a_text_beyond_a_prompt_is_said_in_pieces(engine: KaniEngine) -> None:
-    """Nothing of it is left out: each piece is spoken after the other."""
+async def test_long_text_is_split_into_prompts(engine: KaniEngine) -> None:
     segment = Segment("una palabra " * 120, engine.info.voices[0].id, "es", sampling=GREEDY)
-    pieces = engine._pieces(engine._kani, segment, segment.text)
+    pieces = engine._split(engine._kani, segment, segment.text)
     assert len(pieces) > 1
     assert all(len(prompt) <= engine._kani.runner.max_prompt_tokens for _, prompt in pieces)
     assert "".join(text for text, _ in pieces) == segment.text
@@ -213,25 +176,22 @@ async def test_a_text_beyond_a_prompt_is_said_in_pieces(engine: KaniEngine) -> N
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"model": "/nowhere/at/all"}, "neither here nor"),
+        ({"model": "/nowhere/at/all"}, "neither a local path nor"),
         ({"codec": __file__}, "tar"),
-        ({"device": "abacus"}, "no device"),
+        ({"device": "abacus"}, "not a device"),
         ({"device": "cuda:99"}, "CUDA|device"),
         ({"slots": 10**9}, "--slots"),
     ],
 )
-async def test_what_cannot_start_says_why(
-    small: KaniSettings, tmp_path: Path, change: dict[str, object], complaint: str
+async def test_failed_start_reports_reason(
+    settings: KaniSettings, tmp_path: Path, change: dict[str, Any], complaint: str
 ) -> None:
-    """Each refusal is one line with the reason and the cure."""
-    values = {name: getattr(small, name) for name in KaniSettings.__dataclass_fields__}
-    engine = KaniEngine(KaniSettings(**values | change), cache_dir=tmp_path)
+    engine = KaniEngine(replace(settings, **change), cache_dir=tmp_path)
     with pytest.raises(EngineUnavailable, match=complaint):
         await engine.start()
 
 
-async def test_a_model_that_finds_no_words_fails_the_segment(engine: KaniEngine) -> None:
-    """Three attempts with nothing to hear, and the segment fails; the engine goes on."""
+async def test_model_without_speech_fails_segment(engine: KaniEngine) -> None:
     codec = engine._kani.codec
     decode = codec.decode
     codec.decode = lambda *given: decode(*given) * 0  # a codec that is silent whatever it is told
@@ -242,14 +202,12 @@ async def test_a_model_that_finds_no_words_fails_the_segment(engine: KaniEngine)
     assert [chunk async for chunk in engine.synthesize(segment)]
 
 
-async def test_speakers_of_a_checkpoint_are_voices(folder: Path, small: KaniSettings, tmp_path: Path) -> None:
-    """Each has an id, and a language's default is one who speaks it."""
+async def test_checkpoint_speakers_are_voices(settings: KaniSettings, tmp_path: Path) -> None:
     random_checkpoint(
         tmp_path / "many",
         speaker_settings={"status": "multispeaker", "speaker_list": ["katie", "nova", "karim"]},
     )
-    values = {name: getattr(small, name) for name in KaniSettings.__dataclass_fields__}
-    engine = KaniEngine(KaniSettings(**values | {"model": str(tmp_path / "many")}), cache_dir=tmp_path)
+    engine = KaniEngine(replace(settings, model=str(tmp_path / "many")), cache_dir=tmp_path)
     await engine.start()
     try:
         assert [voice.id for voice in engine.info.voices] == ["kani:katie", "kani:nova", "kani:karim"]
@@ -257,17 +215,15 @@ async def test_speakers_of_a_checkpoint_are_voices(folder: Path, small: KaniSett
         assert engine.info.default_voices["ar"] == "kani:karim"
         kani = engine._kani
         expected = kani.layout.prompt(kani.checkpoint.text_tokens("nova: Hola"))
-        assert engine._pieces(kani, Segment("Hola", "kani:nova", "es"), "Hola") == [("Hola", expected)]
+        assert engine._split(kani, Segment("Hola", "kani:nova", "es"), "Hola") == [("Hola", expected)]
     finally:
         await engine.stop()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-async def test_the_model_speaks_on_a_gpu(small: KaniSettings, tmp_path: Path) -> None:
-    """Smoke test: CUDA graphs, bfloat16, many streams at once, each one ends."""
-    values = {name: getattr(small, name) for name in KaniSettings.__dataclass_fields__}
-    changed = {"device": "cuda", "precision": "bfloat16", "slots": 8}
-    engine = KaniEngine(KaniSettings(**values | changed), cache_dir=tmp_path)
+async def test_model_speaks_on_gpu(settings: KaniSettings, tmp_path: Path) -> None:
+    on_gpu = replace(settings, device="cuda", precision="bfloat16", slots=8)
+    engine = KaniEngine(on_gpu, cache_dir=tmp_path)
     await engine.start()
     try:
         segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=2.0, sampling=GREEDY)

@@ -1,4 +1,4 @@
-"""The Kani model that joins where there is a GPU: it takes over only once it is understood."""
+"""The Kani model joins late on a GPU: it takes over only once its speech is intelligible."""
 
 from __future__ import annotations
 
@@ -25,38 +25,16 @@ from speech.types import Segment, SpeechChunk, SpeechRequest
 from speech.voices.catalogue import VoiceStore
 from tests.conftest import StartServer
 from tests.engines.cuda_driver import cuda_driver
-from tests.kani.codec import tiny_codec
-from tests.kani.random_checkpoint import random_checkpoint
 from tests.support.tone import ToneEngine
 from websocket_client import KaniTTSClient
+
+pytestmark = pytest.mark.heard
 
 READY_WITHIN_S = 300.0
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny checkpoint and a small codec: both work, and what they say is noise."""
-    folder = tmp_path_factory.mktemp("kani")
-    random_checkpoint(folder / "tiny")
-    tiny_codec.write(folder / "codec.nemo", tiny_codec.SMALL)
-    return folder
-
-
-@pytest.fixture
-def small(folder: Path) -> KaniSettings:
-    """Settings for them."""
-    return KaniSettings(
-        str(folder / "tiny"),
-        str(folder / "codec.nemo"),
-        device="cpu",
-        precision="float32",
-        slots=1,
-        threads=1,
-    )
-
-
 async def joined(engine: KaniEngine | KokoroVoice, tmp_path: Path) -> tuple[str, list[str], list[str]]:
-    """How an engine fared that joins a tone: its state, who speaks, and what the tone said afterwards."""
+    """Result of a late engine beside a tone engine: its state, the engines, and later speech."""
     tone = ToneEngine()
     joining = LateEngine("kani", engine, WhisperRecognizer(models_dir=None, cache_dir=tmp_path), "es")
     service = SpeechService(
@@ -83,13 +61,12 @@ async def joined(engine: KaniEngine | KokoroVoice, tmp_path: Path) -> tuple[str,
 
 
 class KokoroVoice:
-    """Stands in for a Kani engine with good weights: it is called Kani and speaks as Kokoro does."""
+    """A Kani engine with good weights: named Kani, speaks as Kokoro does."""
 
     def __init__(self, cache: Path) -> None:
         self._kokoro = KokoroEngine(KokoroSettings(None, cache))
 
     async def start(self) -> None:
-        """Load the voice."""
         await self._kokoro.start()
         info = self._kokoro.info
         voices = tuple(replace(voice, id=f"kani:{voice.id}", engine="kani") for voice in info.voices)
@@ -102,52 +79,45 @@ class KokoroVoice:
         )
 
     async def stop(self) -> None:
-        """Free it."""
         await self._kokoro.stop()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """Kokoro's speech."""
         own = replace(segment, voice=segment.voice.removeprefix("kani:"))
         async for chunk in self._kokoro.synthesize(own):
             yield chunk
 
 
-async def test_good_weights_join(cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What the recogniser understands takes over, and the log says which languages it speaks."""
+async def test_good_weights_join_late(cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "speech.late_engine"):
         assert await joined(KokoroVoice(cache), tmp_path) == ("speaking", ["kani", "tone"], [])
     assert "kani 1.0 int8 has joined, and speaks en es fr it pt from now on" in caplog.text
 
 
-def noise(small: KaniSettings, tmp_path: Path) -> KaniSettings:
-    """Random weights: audio, and no words."""
-    return small
+def noise(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+    return settings
 
 
-def not_a_number(small: KaniSettings, tmp_path: Path) -> KaniSettings:
-    """Weights that were broken on their way."""
-    copy = Path(shutil.copytree(str(small.model), tmp_path / "broken"))
+def not_a_number(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+    """Damaged weights."""
+    copy = Path(shutil.copytree(str(settings.model), tmp_path / "broken"))
     tensors = load_file(copy / "model.safetensors")
     save_file(
         {key: torch.full_like(each, float("nan")) for key, each in tensors.items()},
         copy / "model.safetensors",
     )
-    return replace(small, model=str(copy))
+    return replace(settings, model=str(copy))
 
 
-def out_of_memory(small: KaniSettings, tmp_path: Path) -> KaniSettings:
-    """More slots than any machine has memory for."""
-    return replace(small, slots=10**9)
+def out_of_memory(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+    return replace(settings, slots=10**9)
 
 
-def no_such_files(small: KaniSettings, tmp_path: Path) -> KaniSettings:
-    """Files that are on a hub, and may not be fetched."""
-    return replace(small, model="owner/name", may_fetch=False)
+def no_such_files(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+    return replace(settings, model="owner/name", may_fetch=False)
 
 
-def no_gpu(small: KaniSettings, tmp_path: Path) -> KaniSettings:
-    """A driver that finds a device that torch does not."""
-    return replace(small, device="cuda:7")
+def no_gpu(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+    return replace(settings, device="cuda:7")
 
 
 @pytest.mark.parametrize(
@@ -160,26 +130,24 @@ def no_gpu(small: KaniSettings, tmp_path: Path) -> KaniSettings:
         (no_gpu, "CUDA"),
     ],
 )
-async def test_what_does_not_speak_does_not_join(
-    small: KaniSettings,
+async def test_failing_engine_does_not_join(
+    settings: KaniSettings,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     change: Callable[[KaniSettings, Path], KaniSettings],
     cure: str,
 ) -> None:
-    """The embedded voice goes on, and one warning names the reason and the cure."""
-    engine = KaniEngine(change(small, tmp_path), cache_dir=tmp_path / "cache")
+    engine = KaniEngine(change(settings, tmp_path), cache_dir=tmp_path / "cache")
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "speech.late_engine"]
     assert warning.startswith("the kani engine does not join") and cure in warning
 
 
-async def test_silence_does_not_join(
-    small: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+async def test_silent_engine_does_not_join(
+    settings: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A codec that is silent whatever it is given."""
     monkeypatch.setattr("kani.codec.nanocodec.NanoCodec.decode", _silent)
-    engine = KaniEngine(small, cache_dir=tmp_path / "cache")
+    engine = KaniEngine(settings, cache_dir=tmp_path / "cache")
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
     assert "no voice" in caplog.text
 
@@ -189,15 +157,13 @@ def _silent(self: object, codes: torch.Tensor, *rest: object) -> torch.Tensor:
 
 
 async def health(url: str) -> dict[str, object]:
-    """What /health says."""
     async with httpx.AsyncClient(timeout=30) as client:
         return (await client.get(f"{url}/health")).json()
 
 
-async def test_a_server_with_a_gpu_speaks_at_once(
+async def test_server_speaks_while_gpu_model_loads(
     folder: Path, start_server: StartServer, tmp_path: Path
 ) -> None:
-    """Its banner and /health say that the model loads; as that is noise the embedded voice stays."""
     server = start_server(
         "--model", str(folder / "tiny"), "--codec", str(folder / "codec.nemo"),
         "--device", "cpu", "--precision", "float32", "--slots", "1",
@@ -218,15 +184,14 @@ async def test_a_server_with_a_gpu_speaks_at_once(
 
 @pytest.fixture
 async def mute_hub() -> AsyncIterator[str]:
-    """A hub that takes connections and never answers; its address."""
+    """Address of a hub that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-async def test_a_hub_that_never_answers_holds_up_nothing(
+async def test_hanging_hub_delays_nothing(
     folder: Path, start_server: StartServer, tmp_path: Path, mute_hub: str
 ) -> None:
-    """The server speaks while its model is being fetched, and ends when it is told to."""
     server = start_server("--device", "cpu", LD_LIBRARY_PATH=str(cuda_driver(tmp_path)), HF_ENDPOINT=mute_hub)
     async with KaniTTSClient(server.host, server.port) as client:
         assert [part async for part in client.stream("Hola, ya hablo.")]
@@ -234,8 +199,7 @@ async def test_a_hub_that_never_answers_holds_up_nothing(
     server.stop()
 
 
-async def test_no_fetch_is_said_to_the_user(start_server: StartServer, tmp_path: Path) -> None:
-    """With --no-fetch the hub is not asked; the log says what is missing and how it may be had."""
+async def test_no_fetch_is_logged(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server(
         "--no-fetch",
         "--device",

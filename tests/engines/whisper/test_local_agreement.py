@@ -1,4 +1,4 @@
-"""Which words two passes agree on."""
+"""Agreement of two passes on words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from engines.whisper.local_agreement import HypothesisWord, agreed_count, ends_s
 
 
 def words(text: str) -> list[HypothesisWord]:
-    """The words of a text, each with a token of its own."""
     return [HypothesisWord(word, (number,)) for number, word in enumerate(text.split())]
 
 
@@ -28,18 +27,16 @@ def words(text: str) -> list[HypothesisWord]:
         ("Ça", "ça va", 1),
     ],
 )
-def test_words_count_up_to_the_first_that_differs(before: str, now: str, count: int) -> None:
-    """Case and marks aside; a sentence's last word waits for the next one."""
+def test_agreement_ends_at_the_first_different_word(before: str, now: str, count: int) -> None:
+    """Case and punctuation are ignored; the last word of a sentence waits for another to follow."""
     assert agreed_count(words(before), words(now)) == count
 
 
 @pytest.mark.parametrize("text", ["end.", "end!", "end?", "end…", 'end."', "end?»", "终。"])
-def test_these_end_a_sentence(text: str) -> None:
-    """A mark that ends a sentence may stand inside what closes a quotation."""
+def test_sentence_ending_may_stand_inside_a_quotation(text: str) -> None:
     assert ends_sentence(text)
 
 
 @pytest.mark.parametrize("text", ["", "end", "end,", "end;", "3.5", '"'])
-def test_these_do_not(text: str) -> None:
-    """Other marks, points inside a word, and nothing at all."""
+def test_other_punctuation_ends_no_sentence(text: str) -> None:
     assert not ends_sentence(text)

@@ -1,4 +1,4 @@
-"""What can have been said, and what cannot, in many scripts."""
+"""Limits of plausible answers, in many scripts."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from speech.types import Segment
 
 
 @pytest.fixture(scope="module")
-def tokenizer(nowhere: Path) -> tokenizers.Tokenizer:
-    """Whisper's own."""
+def tokenizer(empty_cache: Path) -> tokenizers.Tokenizer:
     (file,) = (weight for weight in weights.WHISPER_BASE if weight.name.endswith("tokenizer.json"))
-    return tokenizers.Tokenizer.from_buffer(weights.load(file, models_dir=None, cache_dir=nowhere))
+    return tokenizers.Tokenizer.from_buffer(weights.load(file, models_dir=None, cache_dir=empty_cache))
 
 
 @pytest.fixture(scope="module")
 def spoken_s() -> dict[str, float]:
-    """How long espeak-ng speaks for the article in each language, in seconds."""
+    """Seconds that espeak-ng needs for the article in each language."""
 
     async def say() -> dict[str, float]:
         engine = EspeakEngine()
@@ -41,36 +40,33 @@ def spoken_s() -> dict[str, float]:
 
 
 @pytest.mark.parametrize("language", ARTICLE_1)
-def test_what_is_said_can_be_told_in_every_script(
+def test_fast_speech_is_plausible_in_every_script(
     tokenizer: tokenizers.Tokenizer, spoken_s: dict[str, float], language: str
 ) -> None:
-    """The right answer stays below the limit, at half as fast again too, and does not count as repetition."""
+    """Also at one and a half times espeak-ng's speed."""
     text = ARTICLE_1[language]
     tokens = len(tokenizer.encode(text, add_special_tokens=False).ids)
     limits = TokenLimits(tokenizer)
-    # Half of the text in half of the time: all of it is more than Whisper can answer at once in some scripts.
+    # Half of the text in half of the time: in some scripts all of it exceeds Whisper's longest answer.
     assert tokens / 2 < limits.max_tokens(language, spoken_s[language] / 2 / 1.5)
     assert not is_repetitive(text)
 
 
 @pytest.mark.parametrize("language", ARTICLE_1)
-def test_an_answer_that_has_lost_its_way_is_not_told(language: str) -> None:
-    """The same three times over, and a short word again and again."""
+def test_repetition_is_detected_in_every_script(language: str) -> None:
     text = ARTICLE_1[language]
     assert is_repetitive(" ".join([text] * 3))
     assert is_repetitive(text.split()[0][:10] * 20)
 
 
-def test_an_answer_without_end_is_cut_in_every_language(tokenizer: tokenizers.Tokenizer) -> None:
-    """In each language fewer tokens than Whisper can answer, in a second; never more than those."""
+def test_every_language_has_a_limit_below_the_longest_answer(tokenizer: tokenizers.Tokenizer) -> None:
     limits = TokenLimits(tokenizer)
     for language in LANGUAGES:
         assert 15 < limits.max_tokens(language, 1.0) < 120
         assert limits.max_tokens(language, 30.0) <= MAX_TOKENS
 
 
-def test_languages_in_latin_script_are_held_as_tight_as_before(tokenizer: tokenizers.Tokenizer) -> None:
-    """Some ten tokens a second, which is fast speech."""
+def test_latin_script_has_a_limit_of_ten_tokens_a_second(tokenizer: tokenizers.Tokenizer) -> None:
     limits = TokenLimits(tokenizer)
     for language in ("en", "es", "fr", "it", "pt", "de"):
         assert limits.max_tokens(language, 5.0) <= 5.0 * 10 + 12

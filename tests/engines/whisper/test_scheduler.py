@@ -1,4 +1,4 @@
-"""Who listens next, with real threads."""
+"""Order of the recognition passes, with real threads."""
 
 from __future__ import annotations
 
@@ -9,29 +9,25 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from engines.whisper.scheduler import PassScheduler, ScheduledStream
-
-WITHIN_S = 300.0
+from tests.support.patience import WITHIN_S
 
 
 @pytest.fixture
-async def turns() -> AsyncIterator[PassScheduler[str]]:
-    """One worker."""
-    one: PassScheduler[str] = PassScheduler(1)
-    yield one
-    await one.stop()
+async def scheduler() -> AsyncIterator[PassScheduler[str]]:
+    one_worker: PassScheduler[str] = PassScheduler(1)
+    yield one_worker
+    await one_worker.stop()
 
 
 class Streams:
-    """Places whose passes note when they begin, and end when they are told to."""
+    """Streams whose passes note that they begin, and end once ``may_end`` is set."""
 
-    def __init__(self, turns: PassScheduler[str]) -> None:
-        self.turns = turns
+    def __init__(self, scheduler: PassScheduler[str]) -> None:
+        self.scheduler = scheduler
         self.begun: list[str] = []
         self.may_end = threading.Event()
 
-    def place(self, name: str) -> ScheduledStream[str]:
-        """A place whose passes are called so."""
-
+    def add(self, name: str) -> ScheduledStream[str]:
         def begin() -> Callable[[], str]:
             self.begun.append(name)
 
@@ -41,81 +37,64 @@ class Streams:
 
             return work
 
-        return self.turns.add_stream(begin)
+        return self.scheduler.add_stream(begin)
 
 
-async def test_a_pass_is_done_and_its_result_comes_back(turns: PassScheduler[str]) -> None:
-    """The plain case."""
-    streams = Streams(turns)
+async def test_stream_served_longest_ago_is_next(scheduler: PassScheduler[str]) -> None:
+    streams = Streams(scheduler)
+    a, b, c = (streams.add(name) for name in "abc")
     streams.may_end.set()
-    assert await streams.place("a").request_pass() == "a"
-
-
-async def test_the_one_served_longest_ago_is_next(turns: PassScheduler[str]) -> None:
-    """Whoever has just been served comes after all who wait, in whatever order they asked."""
-    streams = Streams(turns)
-    a, b, c = (streams.place(name) for name in "abc")
-    streams.may_end.set()
-    for place in (c, b, a):
-        await place.request_pass()
+    for stream, name in ((c, "c"), (b, "b"), (a, "a")):
+        assert await stream.request_pass() == name
     streams.begun.clear()
     streams.may_end.clear()
-    busy = streams.place("busy").request_pass()
-    waiting = [a.request_pass(), b.request_pass(), c.request_pass()]
+    requested = [streams.add("busy").request_pass(), *(stream.request_pass() for stream in (a, b, c))]
     streams.may_end.set()
-    await asyncio.gather(busy, *waiting)
+    await asyncio.gather(*requested)
     assert streams.begun == ["busy", "c", "b", "a"]
 
 
-async def test_what_is_urgent_comes_first_even_if_it_became_so_while_it_waited(
-    turns: PassScheduler[str],
-) -> None:
-    """The others keep their order."""
-    streams = Streams(turns)
-    busy, a, b, c = (streams.place(name) for name in ("busy", "a", "b", "c"))
-    asked = [busy.request_pass(), a.request_pass(), b.request_pass(), c.request_pass()]
+async def test_waiting_pass_that_becomes_urgent_is_next(scheduler: PassScheduler[str]) -> None:
+    streams = Streams(scheduler)
+    busy, a, b, c = (streams.add(name) for name in ("busy", "a", "b", "c"))
+    requested = [stream.request_pass() for stream in (busy, a, b, c)]
     c.urgent = True
     streams.may_end.set()
-    await asyncio.gather(*asked)
+    await asyncio.gather(*requested)
     assert streams.begun == ["busy", "c", "a", "b"]
 
 
-async def test_no_more_are_under_way_than_there_are_workers() -> None:
-    """The others wait."""
-    turns: PassScheduler[str] = PassScheduler(2)
-    streams = Streams(turns)
-    asked = [streams.place(name).request_pass() for name in "abcd"]
+async def test_workers_limit_running_passes() -> None:
+    scheduler: PassScheduler[str] = PassScheduler(2)
+    streams = Streams(scheduler)
+    requested = [streams.add(name).request_pass() for name in "abcd"]
     assert streams.begun == ["a", "b"]
     streams.may_end.set()
-    await asyncio.gather(*asked)
+    await asyncio.gather(*requested)
     assert streams.begun == ["a", "b", "c", "d"]
-    await turns.stop()
+    await scheduler.stop()
 
 
-async def test_who_leaves_gives_up_the_turn_at_once(turns: PassScheduler[str]) -> None:
-    """Whether it waited or its pass was under way."""
-    streams = Streams(turns)
-    busy, gone, next_one = (streams.place(name) for name in ("busy", "gone", "next"))
-    first, left, last = busy.request_pass(), gone.request_pass(), next_one.request_pass()
-    gone.cancel()
-    assert left.cancelled()
-    # A pass that is under way ends in vain, and its worker is free then.
-    busy.cancel()
-    assert first.cancelled()
+async def test_cancelled_pass_frees_its_turn(scheduler: PassScheduler[str]) -> None:
+    """A waiting pass is never begun; a running one ends in vain, and its worker is free then."""
+    streams = Streams(scheduler)
+    running, waiting, last = (streams.add(name) for name in ("running", "waiting", "last"))
+    first, left, result = running.request_pass(), waiting.request_pass(), last.request_pass()
+    waiting.cancel()
+    running.cancel()
+    assert left.cancelled() and first.cancelled()
     streams.may_end.set()
-    assert await last == "next"
-    assert streams.begun == ["busy", "next"]
+    assert await result == "last"
+    assert streams.begun == ["running", "last"]
 
 
-async def test_a_pass_that_fails_fails_for_its_own_stream_alone(turns: PassScheduler[str]) -> None:
-    """The worker goes on."""
-
+async def test_failed_pass_fails_its_own_stream_only(scheduler: PassScheduler[str]) -> None:
     def fail() -> str:
         raise RuntimeError("broken")
 
-    broken: ScheduledStream[str] = turns.add_stream(lambda: fail)
+    broken: ScheduledStream[str] = scheduler.add_stream(lambda: fail)
     with pytest.raises(RuntimeError, match="broken"):
         await broken.request_pass()
-    streams = Streams(turns)
+    streams = Streams(scheduler)
     streams.may_end.set()
-    assert await streams.place("a").request_pass() == "a"
+    assert await streams.add("a").request_pass() == "a"

@@ -28,7 +28,7 @@ _LOSSES = "nemo.collections.tts.losses.audio_codec_loss."
 
 
 def config(sizes: Mapping[str, Any]) -> dict[str, Any]:
-    """A model_config.yaml with these sizes of the decoder, and what else NeMo asks for."""
+    """A model_config.yaml with these decoder sizes, complete enough for NeMo."""
     rates = sizes["up_sample_rates"]
     return {
         "target": "nemo.collections.tts.models.audio_codec.AudioCodecModel",
@@ -115,7 +115,7 @@ def write(path: Path, sizes: Mapping[str, Any] = TINY, *, key: int = 0) -> None:
 
 
 def pack(path: Path, members: Mapping[str, bytes], mode: str = "w:") -> None:
-    """A tar file of these members, named as NeMo names them, with ./ in front."""
+    """A tar file of these members, named with ./ in front as NeMo does."""
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
         for name, content in members.items():
             member = tarfile.TarInfo(f"./{name}")

@@ -63,7 +63,6 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    """As it is until it is held back; nobody may wait for a place."""
     tone = ToneEngine()
     service = SpeechService(
         [tone],
@@ -82,8 +81,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     await service.stop()
 
 
-async def test_the_whole_file_is_the_cores_speech(house: House) -> None:
-    """Sample for sample, with its length told beforehand."""
+async def test_whole_file_is_core_speech(house: House) -> None:
     answer = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": "wav_8000"})
     samples, _ = await house.truth()
     file = FileEncoder(FORMATS["wav_8000"], RATE)
@@ -95,8 +93,7 @@ async def test_the_whole_file_is_the_cores_speech(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-async def test_every_format_has_its_type(house: House, name: str) -> None:
-    """Whole and, but for WAV, as it is made; both the same speech, byte for byte where nothing is patched."""
+async def test_every_format_has_its_media_type(house: House, name: str) -> None:
     codec = FORMATS[name].codec
     whole = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": name})
     types = {"mp3": "audio/mpeg", "pcm": "audio/pcm", "wav": "audio/wav", "opus": "audio/opus"}
@@ -113,15 +110,13 @@ async def test_every_format_has_its_type(house: House, name: str) -> None:
         assert streamed.content == whole.content
 
 
-async def test_the_default_is_mp3(house: House) -> None:
-    """44.1 kHz, 128 kbit/s."""
+async def test_default_format_is_mp3_44100_128(house: House) -> None:
     plain = await house.client.post(PATH, json={"text": TEXT})
     named = await house.client.post(PATH, json={"text": TEXT}, params={"output_format": "mp3_44100_128"})
     assert plain.content == named.content and plain.content[0] == 0xFF
 
 
-async def test_what_is_told_beside_the_answer(house: House) -> None:
-    """Its id and what it cost; what was asked for in vain by its name."""
+async def test_headers_have_id_cost_and_unused_fields(house: House) -> None:
     asked = {
         "text": TEXT,
         "model_id": "eleven_flash_v2_5",
@@ -148,8 +143,7 @@ async def test_what_is_told_beside_the_answer(house: House) -> None:
     assert "x-unused" not in plain.headers
 
 
-async def test_speed_is_real(house: House) -> None:
-    """The same words in less time, and their times with them."""
+async def test_speed_changes_length_and_times(house: House) -> None:
     lengths = {}
     for speed in (0.7, 1.0, 1.2):
         asked = {"text": "unodostres", "voice_settings": {"speed": speed}}
@@ -162,8 +156,7 @@ async def test_speed_is_real(house: House) -> None:
     assert lengths[0.7] > 1.3 * lengths[1.0] > 1.3 * 1.15 * lengths[1.2]
 
 
-async def test_a_known_voice_speaks_the_texts_language(house: House) -> None:
-    """Which is told from the text, or by the request; the voice of the path is that language's."""
+async def test_premade_voice_speaks_language_of_text(house: House) -> None:
     rachel = "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM"
     for asked, language in (
         ({"text": "The weather is rather nice today, and we are all going home."}, "en"),
@@ -176,7 +169,6 @@ async def test_a_known_voice_speaks_the_texts_language(house: House) -> None:
 
 
 def assert_times(alignment: dict[str, Any], text: str, words: list[tuple[str, float]], end_s: float) -> None:
-    """Assert that characters are those of the text, tile, and begin with the core's words."""
     characters = alignment["characters"]
     starts, ends = (alignment[f"character_{edge}_times_seconds"] for edge in ("start", "end"))
     assert "".join(characters) == text
@@ -190,8 +182,7 @@ def assert_times(alignment: dict[str, Any], text: str, words: list[tuple[str, fl
     assert ends[-1] == pytest.approx(end_s, abs=0.02)
 
 
-async def test_whole_times_are_the_cores(house: House) -> None:
-    """To rounding; they tile, and the last ends with the audio: of what was written, and of what was said."""
+async def test_whole_times_match_core(house: House) -> None:
     text = "Hola,  ¿qué tal?  😀 e\u0301 n\u0303 \u200f123 "
     answer = await house.client.post(
         f"{PATH}/with-timestamps", json={"text": text}, params={"output_format": "pcm_8000"}
@@ -208,8 +199,7 @@ async def test_whole_times_are_the_cores(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["pcm_22050", "mp3_44100_128", "opus_48000_64", "ulaw_8000"])
-async def test_streamed_lines_are_the_whole(house: House, name: str) -> None:
-    """Joined they are what comes without times, and their times those of the whole answer."""
+async def test_streamed_lines_equal_whole_answer(house: House, name: str) -> None:
     path, query = f"{PATH}/stream/with-timestamps", {"output_format": name}
     answer = await house.client.post(path, json={"text": TEXT}, params=query)
     lines = [json.loads(line) for line in answer.content.splitlines()]
@@ -232,10 +222,7 @@ async def test_streamed_lines_are_the_whole(house: House, name: str) -> None:
 @pytest.mark.parametrize(
     ("normalization", "said"), [("auto", "veintiuna"), ("on", "veintiuna"), ("off", "21")]
 )
-async def test_what_was_said_is_told_beside_what_was_written(
-    house: House, normalization: str, said: str
-) -> None:
-    """A figure is spelled out unless that is turned off; its words take the time of its digits."""
+async def test_normalized_alignment_has_spoken_form(house: House, normalization: str, said: str) -> None:
     asked = {"text": "Hay 21 casas.", "language_code": "es", "apply_text_normalization": normalization}
     answer = await house.client.post(f"{PATH}/with-timestamps", json=asked)
     told = answer.json()
@@ -248,8 +235,7 @@ async def test_what_was_said_is_told_beside_what_was_written(
     assert "x-unused" not in answer.headers
 
 
-async def test_a_line_does_not_wait_for_the_next_one(house: House) -> None:
-    """What was said is sent while the rest is still being made."""
+async def test_line_is_sent_before_next_is_synthesized(house: House) -> None:
     text = "cuatro " * 12
     house.tone.allow = 0
     sent: list[bytes] = []
@@ -304,8 +290,7 @@ async def call(
 
 
 @pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
-async def test_a_client_that_leaves_before_the_answer(house: House, path: str) -> None:
-    """Is not spoken to any more."""
+async def test_disconnect_before_answer_cancels_synthesis(house: House, path: str) -> None:
     house.tone.allow = 0
 
     async def leaves() -> None:
@@ -321,8 +306,7 @@ async def test_a_client_that_leaves_before_the_answer(house: House, path: str) -
 
 
 @pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
-async def test_a_client_that_leaves_in_the_middle(house: House, path: str) -> None:
-    """Ends its session; the engine is free for others."""
+async def test_disconnect_during_stream_cancels_synthesis(house: House, path: str) -> None:
     house.tone.allow = 3
     begun = asyncio.Event()
 
@@ -339,8 +323,7 @@ async def test_a_client_that_leaves_in_the_middle(house: House, path: str) -> No
 
 
 @pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
-async def test_what_breaks_before_the_audio_has_a_status(house: House, path: str) -> None:
-    """As any error."""
+async def test_engine_failure_before_audio_is_500(house: House, path: str) -> None:
     answer = await house.client.post(PATH + path, json={"text": "kaputt y nada más"})
     assert answer.status_code == 500
     detail = answer.json()["detail"]
@@ -349,8 +332,7 @@ async def test_what_breaks_before_the_audio_has_a_status(house: House, path: str
 
 
 @pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
-async def test_what_breaks_in_the_middle_has_no_end(house: House, path: str) -> None:
-    """The last piece of the answer never comes: nobody takes half a speech for a whole one."""
+async def test_engine_failure_in_stream_leaves_answer_incomplete(house: House, path: str) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -362,10 +344,9 @@ async def test_what_breaks_in_the_middle_has_no_end(house: House, path: str) -> 
 
 
 @pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
-async def test_a_client_sees_that_the_answer_was_cut_off(
+async def test_client_sees_incomplete_stream(
     house: House, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Through a real socket: an error of the transport. The engine's failure is logged once, by the core."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(house.app, log_config=None, lifespan="off")
         running = uvicorn.Server(config)
@@ -385,8 +366,7 @@ async def test_a_client_sees_that_the_answer_was_cut_off(
     assert not any("Exception in ASGI application" in message for message in told)
 
 
-async def test_who_finds_no_place_is_told_to_come_again(house: House) -> None:
-    """With 429, as the service says it."""
+async def test_busy_service_answers_429(house: House) -> None:
     house.tone.allow = 0
     first = asyncio.create_task(house.client.post(PATH, json={"text": TEXT}))
     while not house.tone.under_way:
@@ -399,8 +379,7 @@ async def test_who_finds_no_place_is_told_to_come_again(house: House) -> None:
     assert (detail["code"], detail["type"]) == ("system_busy", "rate_limit_error")
 
 
-async def test_the_limit_is_the_protocols_own(house: House) -> None:
-    """Not the server's, which is for others; what is too long is never looked at."""
+async def test_text_limit_is_the_protocols_own(house: House) -> None:
     fits = await house.client.post(PATH, json={"text": "a " * (MAX_TEXT // 2)})
     assert fits.status_code == 200
     refused = await house.client.post(PATH, json={"text": "a" * (MAX_TEXT + 1)})
@@ -409,9 +388,8 @@ async def test_the_limit_is_the_protocols_own(house: House) -> None:
     assert str(MAX_TEXT) in detail["message"] and detail["param"] == "text"
 
 
-async def test_whole_answers_share_their_memory(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not fit is refused, and what was taken is given back."""
-    monkeypatch.setattr("protocols.elevenlabs.http.convert.MAX_BYTES", 100_000)
+async def test_whole_answers_share_memory_budget(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocols.elevenlabs.http.convert.MAX_WHOLE_ANSWER_BYTES", 100_000)
     app = Starlette(routes=speech_routes(house.service, ElevenLabsSettings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         for _ in range(3):
@@ -425,8 +403,7 @@ async def test_whole_answers_share_their_memory(house: House, monkeypatch: pytes
             ).status_code == 200
 
 
-async def test_half_a_surrogate_pair_comes_back(house: House) -> None:
-    """As it came: a client may cut its text anywhere."""
+async def test_unpaired_surrogate_comes_back(house: House) -> None:
     body = b'{"text": "Hola \\ud83d dos."}'
     answer = await house.client.post(f"{PATH}/with-timestamps", content=body)
     assert answer.status_code == 200
@@ -435,8 +412,7 @@ async def test_half_a_surrogate_pair_comes_back(house: House) -> None:
     assert refused.status_code == 400
 
 
-async def test_a_text_with_nothing_to_say_is_a_silence(house: House) -> None:
-    """Its characters have a time all the same."""
+async def test_unspeakable_text_is_timed_silence(house: House) -> None:
     answer = await house.client.post(f"{PATH}/with-timestamps", json={"text": "😀🎉"})
     assert answer.status_code == 200
     assert answer.json()["alignment"]["characters"] == ["😀", "🎉"]

@@ -35,21 +35,18 @@ WRONG_AT_MOST = 0.04
 
 @contextmanager
 def sdk_of(server: ServerProcess) -> Iterator[ElevenLabs]:
-    """The official client, told nothing but where the server is; its sockets are closed afterwards."""
     with httpx.Client(timeout=120) as client:
         yield ElevenLabs(api_key="k", base_url=server.http_url, httpx_client=client)
 
 
 @pytest.fixture
 def sdk(espeak_server: ServerProcess) -> Iterator[ElevenLabs]:
-    """The same, for a server that is fast."""
     with sdk_of(espeak_server) as client:
         yield client
 
 
 @pytest.fixture
 def natural(server: ServerProcess) -> Iterator[ElevenLabs]:
-    """The same, for one with natural voices."""
     with sdk_of(server) as client:
         yield client
 
@@ -65,7 +62,6 @@ def container(name: str) -> tuple[str, dict[str, str]]:
 
 
 def decoded(data: bytes, name: str) -> tuple[Samples, int]:
-    """What is heard of a file, and its rate in hertz."""
     called, options = container(name)
     with av.open(io.BytesIO(data), format=called, options=options) as opened:
         arrays = [frame.to_ndarray().mean(axis=0) for frame in opened.decode(audio=0)]
@@ -76,7 +72,6 @@ def decoded(data: bytes, name: str) -> tuple[Samples, int]:
 
 
 def assert_heard(data: bytes, name: str, text: str, language: str) -> None:
-    """Assert that whoever listens understands ``text``."""
     samples, rate = decoded(data, name)
     heard = hear(samples, rate, language)
     assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
@@ -87,8 +82,7 @@ def assert_heard(data: bytes, name: str, text: str, language: str) -> None:
     ("text", "language", "name"),
     [(SPANISH, "es", "mp3_44100_128"), (ENGLISH, "en", "opus_48000_64")],
 )
-def test_what_the_sdk_streams_is_understood(natural: ElevenLabs, text: str, language: str, name: str) -> None:
-    """By a voice of ElevenLabs' that speaks every language, so that the text tells which."""
+def test_sdk_streams_intelligible_speech(natural: ElevenLabs, text: str, language: str, name: str) -> None:
     pieces = list(natural.text_to_speech.stream(GEORGE, text=text, output_format=name))  # type: ignore[arg-type]
     assert len(pieces) > 5
     assert_heard(b"".join(pieces), name, text, language)
@@ -101,22 +95,17 @@ def test_what_the_sdk_streams_is_understood(natural: ElevenLabs, text: str, lang
         pytest.param(SPANISH, "es", "pcm_24000", marks=pytest.mark.slow),
     ],
 )
-def test_what_the_sdk_converts_is_understood(
-    natural: ElevenLabs, text: str, language: str, name: str
-) -> None:
-    """In one piece; the smallest MP3 too."""
+def test_sdk_converts_intelligible_speech(natural: ElevenLabs, text: str, language: str, name: str) -> None:
     data = b"".join(natural.text_to_speech.convert(GEORGE, text=text, output_format=name))  # type: ignore[arg-type]
     assert_heard(data, name, text, language)
 
 
 def seconds(data: bytes, name: str) -> float:
-    """How long a file sounds."""
     samples, rate = decoded(data, name)
     return len(samples) / rate
 
 
 def assert_tiles(alignments: Iterable[Any], text: str, end_s: float) -> None:
-    """Assert that characters are the text's, tile, and end with the audio."""
     told = [alignment for alignment in alignments if alignment is not None]
     assert "".join("".join(alignment.characters) for alignment in told) == text
     starts = [at for alignment in told for at in alignment.character_start_times_seconds]
@@ -136,10 +125,7 @@ TIMED = "¡Hola! ¿Cómo estás, amiga? Son las 10:30 😀."
     ],
 )
 @pytest.mark.parametrize("whose", ["natural", "sdk"])
-def test_the_sdk_gets_the_time_of_every_character(
-    whose: str, request: pytest.FixtureRequest, name: Any
-) -> None:
-    """Whole and streamed, by both engines that know; the last ends within 20 ms of the audio."""
+def test_sdk_receives_time_of_every_character(whose: str, request: pytest.FixtureRequest, name: Any) -> None:
     sdk = request.getfixturevalue(whose)
     whole = sdk.text_to_speech.convert_with_timestamps(
         GEORGE, text=TIMED, language_code="es", output_format=name
@@ -158,8 +144,7 @@ def test_the_sdk_gets_the_time_of_every_character(
 
 
 @pytest.mark.parametrize("name", ["wav_8000", "alaw_8000", "pcm_48000", "mp3_24000_48", "opus_48000_192"])
-def test_the_sdk_converts(sdk: ElevenLabs, name: Any) -> None:
-    """In every kind of format to the same length."""
+def test_sdk_converts_every_kind_of_format(sdk: ElevenLabs, name: Any) -> None:
     lengths = {
         seconds(b"".join(sdk.text_to_speech.convert("espeak:es", text=TIMED, output_format=chosen)), chosen)
         for chosen in ("pcm_24000", name)
@@ -167,8 +152,7 @@ def test_the_sdk_converts(sdk: ElevenLabs, name: Any) -> None:
     assert max(lengths) - min(lengths) < 0.001
 
 
-def test_the_sdk_sets_a_voice(sdk: ElevenLabs) -> None:
-    """Faster is shorter."""
+def test_sdk_sets_speed(sdk: ElevenLabs) -> None:
     lengths = [
         len(
             b"".join(
@@ -187,8 +171,7 @@ def test_the_sdk_sets_a_voice(sdk: ElevenLabs) -> None:
     assert lengths[0] > 1.4 * lengths[1]
 
 
-def test_the_sdk_lists_voices(sdk: ElevenLabs) -> None:
-    """All of them, and by pages; each can be looked up by its id."""
+def test_sdk_lists_and_searches_voices(sdk: ElevenLabs) -> None:
     voices = sdk.voices.get_all().voices
     by_id = {voice.voice_id: voice for voice in voices}
     arabic = by_id["espeak:ar"]
@@ -209,8 +192,7 @@ def test_the_sdk_lists_voices(sdk: ElevenLabs) -> None:
     assert {voice.voice_id for voice in found} == {"espeak:es", "espeak:es-419"}
 
 
-def test_a_preview_can_be_heard(sdk: ElevenLabs) -> None:
-    """No voice has a link that leads nowhere."""
+def test_preview_url_is_playable(sdk: ElevenLabs) -> None:
     for voice_id in ("espeak:es", "espeak:ar"):
         url = sdk.voices.get(voice_id).preview_url
         assert url is not None
@@ -219,8 +201,7 @@ def test_a_preview_can_be_heard(sdk: ElevenLabs) -> None:
     assert sdk.voices.get(GEORGE).name == "George" and sdk.voices.get(GEORGE).preview_url is None
 
 
-def test_the_sdk_looks_up_settings_models_and_user(sdk: ElevenLabs) -> None:
-    """What it needs of each is there."""
+def test_sdk_reads_settings_models_and_user(sdk: ElevenLabs) -> None:
     assert sdk.voices.settings.get_default().speed == 1.0
     assert sdk.voices.settings.get(GEORGE) == sdk.voices.settings.get_default()
     models = {model.model_id: model for model in sdk.models.list()}
@@ -233,8 +214,7 @@ def test_the_sdk_looks_up_settings_models_and_user(sdk: ElevenLabs) -> None:
     assert user.subscription.character_limit - user.subscription.character_count > 40_000
 
 
-def test_the_sdk_raises_what_is_wrong(sdk: ElevenLabs) -> None:
-    """With the status and the service's words."""
+def test_sdk_raises_api_errors(sdk: ElevenLabs) -> None:
     with pytest.raises(ApiError) as refused:
         list(sdk.text_to_speech.convert("nobody", text="Hola."))
     assert refused.value.status_code == 404
@@ -249,21 +229,18 @@ def test_the_sdk_raises_what_is_wrong(sdk: ElevenLabs) -> None:
 
 @pytest.fixture
 async def http_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """What LiveKit's plugin sends with."""
     async with aiohttp.ClientSession() as session:
         yield session
 
 
 def livekit_of(server: ServerProcess, session: aiohttp.ClientSession, **chosen: Any) -> livekit.TTS:
-    """LiveKit's plugin, told nothing but where the server is."""
     return livekit.TTS(api_key="k", base_url=f"{server.http_url}/v1", http_session=session, **chosen)
 
 
 @pytest.mark.parametrize("name", ["mp3_22050_32", "pcm_22050", "opus_48000_64"])
-async def test_livekit_synthesizes(
+async def test_livekit_decodes_every_encoding(
     espeak_server: ServerProcess, sdk: ElevenLabs, http_session: aiohttp.ClientSession, name: Any
 ) -> None:
-    """Its own default voice, in each of the kinds that it decodes; as long as the speech is."""
     text = "Hello there, my friend. How are you today?"
     plugin = livekit_of(espeak_server, http_session, encoding=name)
     frame = await plugin.synthesize(text).collect()
@@ -277,15 +254,13 @@ async def test_livekit_synthesizes(
 async def test_livekit_lists_voices(
     espeak_server: ServerProcess, http_session: aiohttp.ClientSession
 ) -> None:
-    """Each with what it wants to know."""
     voices = {voice.id: voice for voice in await livekit_of(espeak_server, http_session).list_voices()}
     assert (voices["espeak:ar"].name, voices["espeak:ar"].category) == ("Arabic", "premade")
 
 
-async def test_livekit_is_told_what_is_wrong(
+async def test_livekit_raises_status_error(
     espeak_server: ServerProcess, http_session: aiohttp.ClientSession
 ) -> None:
-    """By the status."""
     plugin = livekit_of(espeak_server, http_session, voice_id="nobody")
     with pytest.raises(APIStatusError) as refused:
         await plugin.synthesize("Hello.").collect()
@@ -293,7 +268,6 @@ async def test_livekit_is_told_what_is_wrong(
 
 
 async def run_example(server: ServerProcess, *arguments: str | Path) -> str:
-    """What examples/elevenlabs_client.py prints."""
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, str(ROOT / "examples" / "elevenlabs_client.py"), "--server", server.http_url),
         *map(str, arguments),
@@ -305,8 +279,7 @@ async def run_example(server: ServerProcess, *arguments: str | Path) -> str:
     return printed.decode()
 
 
-async def test_the_example_does_what_it_says(espeak_server: ServerProcess, tmp_path: Path) -> None:
-    """It writes the speech, tells when each character begins, lists voices, and explains what is wrong."""
+async def test_example_writes_speech_times_and_voices(espeak_server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "speech.audio.mp3"
     printed = await run_example(espeak_server, TIMED, "-o", file)
     assert f"{file.stat().st_size} bytes" in printed

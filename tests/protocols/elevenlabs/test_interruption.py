@@ -33,19 +33,16 @@ class Socket:
         self.order: list[str] = []
 
     async def send(self, *messages: dict[str, object]) -> None:
-        """Send messages."""
         for message in messages:
             await self.incoming.put({"type": "websocket.receive", "text": json.dumps(message)})
 
     async def take(self) -> None:
-        """Read the next message."""
         message = json.loads((await self.outgoing.get())["text"])
         name = message["contextId"]
         self.order.append(name)
         self.contexts.setdefault(name, ReceivedSpeech()).add(message)
 
     async def until_final(self, name: str) -> ReceivedSpeech:
-        """Read until a context has ended."""
         while name not in self.contexts or not self.contexts[name].final:
             await self.take()
         return self.contexts[name]
@@ -53,7 +50,6 @@ class Socket:
 
 @asynccontextmanager
 async def connected(service: SpeechService) -> AsyncIterator[Socket]:
-    """A client of ``multi-stream-input``."""
     app = Starlette(routes=routes.routes(service, ElevenLabsSettings(max_text=1000)))
     socket = Socket()
     await socket.incoming.put({"type": "websocket.connect"})
@@ -73,12 +69,10 @@ async def connected(service: SpeechService) -> AsyncIterator[Socket]:
 
 
 def context(name: str, text: str) -> list[dict[str, object]]:
-    """A context with its text, which auto_mode flushes."""
     return [{"text": " ", "context_id": name}, {"text": text, "context_id": name}]
 
 
-async def test_an_interrupted_answer_is_not_made_ahead_of_the_new_one(tmp_path: Path) -> None:
-    """One step of the closed context at most comes before a second of the new one; the rest follows it."""
+async def test_new_context_is_synthesized_before_closed_one(tmp_path: Path) -> None:
     engine = ToneEngine(rests=True, places=2)
     engine.allow = 0
     async with serving(engine, tmp_path) as service, connected(service) as socket:
@@ -98,8 +92,7 @@ async def test_an_interrupted_answer_is_not_made_ahead_of_the_new_one(tmp_path: 
     assert old.error is new.error is None
 
 
-async def test_an_id_that_is_used_again_waits_for_its_own_old_context(tmp_path: Path) -> None:
-    """There the order is the protocol's: the closed one is spoken to its end first."""
+async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
     engine = ToneEngine(rests=True)
     engine.allow = 0
     async with serving(engine, tmp_path) as service, connected(service) as socket:
@@ -114,8 +107,7 @@ async def test_an_id_that_is_used_again_waits_for_its_own_old_context(tmp_path: 
         assert (await socket.until_final("a")).text == NEW
 
 
-async def test_audio_of_a_superseded_context_is_sent_behind_all_other() -> None:
-    """What waits to be sent, because the client reads slowly, goes first where nothing supersedes it."""
+async def test_sender_sends_low_priority_messages_last() -> None:
     sent: list[str] = []
     reads = asyncio.Semaphore(0)
 

@@ -5,30 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocols.elevenlabs.http.voice_recordings import JOINED_RATE, join_recordings
+from protocols.elevenlabs.http.voice_form import JOINED_RATE, join_recordings
 from speech.audio.pcm import decode_recording, wav
 from speech.errors import InvalidRequest
 
 
 def tone(hertz: float, seconds: float, rate: int) -> bytes:
-    """A WAV file of one tone."""
     times = np.arange(round(seconds * rate)) / rate
     return wav((0.5 * np.sin(2 * np.pi * hertz * times)).astype(np.float32), rate)
 
 
 def pitch(samples: np.ndarray) -> float:
-    """The strongest frequency, in hertz."""
     return float(np.abs(np.fft.rfft(samples)).argmax() * JOINED_RATE / len(samples))
 
 
-def test_one_stays_as_it_came() -> None:
-    """Byte for byte, whatever it is."""
+def test_single_recording_is_unchanged() -> None:
     assert join_recordings([b"anything"]) == (b"anything", True)
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
-def test_several_are_joined_in_order(rate: int) -> None:
-    """At one rate, none higher or lower than it was, and nothing in between."""
+def test_recordings_are_joined_in_order(rate: int) -> None:
     joined, whole = join_recordings([tone(200, 2.0, rate), tone(300, 1.0, 16_000), tone(400, 1.0, 48_000)])
     recording = decode_recording(joined)
     assert whole and (recording.sample_rate, recording.duration_s) == (JOINED_RATE, 4.0)
@@ -36,8 +32,7 @@ def test_several_are_joined_in_order(rate: int) -> None:
     assert [round(pitch(piece)) for piece in (first, second, third)] == [200, 300, 400]
 
 
-def test_a_minute_is_kept() -> None:
-    """Of more what came first, and that something is missing is told; of just as much everything."""
+def test_joined_recording_has_at_most_60_s() -> None:
     half = tone(200, 30.0, 8_000)
     joined, whole = join_recordings([half, half])
     assert whole and decode_recording(joined).duration_s == 60.0
@@ -47,7 +42,6 @@ def test_a_minute_is_kept() -> None:
     assert not whole and decode_recording(joined).duration_s == 60.0
 
 
-def test_one_that_is_no_audio() -> None:
-    """Is named by its place."""
+def test_bad_recording_is_named_by_number() -> None:
     with pytest.raises(InvalidRequest, match="files: number 2 is empty"):
         join_recordings([tone(200, 1.0, 8_000), b""])

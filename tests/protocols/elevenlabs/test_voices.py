@@ -29,7 +29,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SpeechService]:
-    """Kokoro and espeak-ng, as they come, and one kept voice."""
     folder = tmp_path_factory.mktemp("voices")
     built = build_service(load({"data_dir": folder, "recognizer": "none"}, {}, folder / "none"), Metrics("0"))
     await built.start()
@@ -50,14 +49,14 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Spe
         ("default", None),
     ],
 )
-async def test_our_voices_have_their_own_ids(service: SpeechService, name: str, ours: str | None) -> None:
-    """A kept one may be named without its prefix."""
+async def test_own_and_stored_voices_have_own_ids(
+    service: SpeechService, name: str, ours: str | None
+) -> None:
     assert resolve_voice(service, name, NOTHING_CHOSEN) == ours
 
 
 @pytest.mark.parametrize("voice_id", sorted(PREMADE_VOICES))
-async def test_a_known_voice_is_nobody_in_particular(service: SpeechService, voice_id: str) -> None:
-    """Without a language it is the default of whatever the text turns out to be."""
+async def test_premade_voice_without_language_is_default(service: SpeechService, voice_id: str) -> None:
     assert len(voice_id) == 20 and voice_id.isalnum()
     assert resolve_voice(service, voice_id, NOTHING_CHOSEN) is None
 
@@ -73,26 +72,21 @@ async def test_a_known_voice_is_nobody_in_particular(service: SpeechService, voi
         (ADAM, "fr", None),
     ],
 )
-async def test_with_a_language_it_is_one_of_its_sex(
+async def test_premade_voice_with_language_has_its_gender(
     service: SpeechService, voice_id: str, language: str, ours: str | None
 ) -> None:
-    """As far as the language has one: Kokoro's only French voice is a woman's."""
     assert resolve_voice(service, voice_id, NOTHING_CHOSEN, language) == ours
 
 
 @pytest.mark.parametrize("region", ["en-GB", "en-US"])
 @pytest.mark.parametrize("voice_id", [RACHEL, ADAM])
-async def test_it_is_of_the_region_that_was_asked_for(
-    service: SpeechService, voice_id: str, region: str
-) -> None:
-    """And of the sex."""
+async def test_premade_voice_has_requested_region(service: SpeechService, voice_id: str, region: str) -> None:
     ours = resolve_voice(service, voice_id, NOTHING_CHOSEN, region)
     voice = next(voice for voice in service.catalogue.list() if voice.id == ours)
     assert (voice.language, voice.gender) == (region, PREMADE_VOICES[voice_id].gender)
 
 
-async def test_an_operator_can_say_who_an_id_is(service: SpeechService) -> None:
-    """Of a voice that only the client's account had, and of a well-known one; a wrong one is not found."""
+async def test_operator_maps_ids_to_voices(service: SpeechService) -> None:
     chosen = ElevenLabsSettings(voices={"theirOwnClone1234567": "em_santa", ADAM: "em_alex", "wrong": "x"})
     assert resolve_voice(service, "theirOwnClone1234567", chosen) == "em_santa"
     assert resolve_voice(service, ADAM, chosen) == "em_alex"
@@ -101,29 +95,25 @@ async def test_an_operator_can_say_who_an_id_is(service: SpeechService) -> None:
 
 
 @pytest.mark.parametrize("name", ["nobody", "", "custom:nobody", "custom:../x", "../x", "\0", "x" * 5000])
-async def test_any_other_id_is_not_found(service: SpeechService, name: str) -> None:
-    """And never a file of that name."""
+async def test_unknown_id_is_not_found(service: SpeechService, name: str) -> None:
     with pytest.raises(UnknownVoice) as refused:
         resolve_voice(service, name, NOTHING_CHOSEN)
     assert len(str(refused.value)) < MAX_ID_LENGTH + 50
 
 
-async def test_a_language_that_nobody_speaks(service: SpeechService) -> None:
-    """Is refused as such."""
+async def test_unsupported_language_is_rejected(service: SpeechService) -> None:
     with pytest.raises(UnsupportedLanguage):
         resolve_voice(service, RACHEL, NOTHING_CHOSEN, "yo")
 
 
-async def test_a_known_voice_is_described_by_its_own_name(service: SpeechService) -> None:
-    """And without a sample to hear: who it is depends on the text."""
+async def test_premade_voice_is_described_without_preview(service: SpeechService) -> None:
     told = describe_voice_id(service, RACHEL, NOTHING_CHOSEN, "http://localhost")
     assert (told["voice_id"], told["name"], told["labels"]["gender"]) == (RACHEL, "Rachel", "female")
     assert told["preview_url"] is None and told["verified_languages"] == []
     assert describe_voice_id(service, "default", NOTHING_CHOSEN, "http://localhost")["name"] == "Default"
 
 
-async def test_a_voice_of_ours_is_described(service: SpeechService) -> None:
-    """Under the id that was asked for."""
+async def test_voice_is_described_by_requested_id(service: SpeechService) -> None:
     chosen = ElevenLabsSettings(voices={"theirs": "em_alex"})
     told = describe_voice_id(service, "theirs", chosen, "http://localhost")
     assert (told["voice_id"], told["name"], told["category"]) == ("theirs", "em_alex", "premade")
@@ -137,8 +127,7 @@ VOICES = [Voice(f"v{n}", f"Name {n:02}", "es" if n % 2 else "en-GB", "tone", "fe
 VOICES.append(Voice("custom:ana", "ana", "", "", ""))
 
 
-async def test_a_search_comes_in_pages() -> None:
-    """Every voice once, in order, whatever the size of a page."""
+async def test_search_pages_contain_every_voice_once() -> None:
     for size in (None, 1, 7, 100):
         query = {} if size is None else {"page_size": str(size)}
         seen, token = [], ""
@@ -165,13 +154,11 @@ async def test_a_search_comes_in_pages() -> None:
         ({"voice_type": "community"}, 0),
     ],
 )
-async def test_a_search_finds(query: dict[str, str], found: int) -> None:
-    """By words, by language in English, and by kind."""
+async def test_search_filters_by_words_and_category(query: dict[str, str], found: int) -> None:
     assert search_voices(VOICES, query)[1] == found
 
 
-async def test_a_search_can_be_sorted() -> None:
-    """By name, in either direction."""
+async def test_search_sorts_by_name() -> None:
     names = [voice.name for voice in search_voices(VOICES, {"sort": "name", "page_size": "100"})[0]]
     assert names == sorted(names, key=str.casefold)
     down = search_voices(VOICES, {"sort": "name", "sort_direction": "desc", "page_size": "100"})[0]
@@ -190,8 +177,7 @@ async def test_a_search_can_be_sorted() -> None:
         ({"search": "x" * 201}, "search"),
     ],
 )
-async def test_a_search_that_cannot_be(query: dict[str, str], field: str) -> None:
-    """Is refused by the field's name."""
+async def test_bad_search_is_rejected_by_field(query: dict[str, str], field: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         search_voices(VOICES, query)
     assert refused.value.field == field
@@ -200,14 +186,12 @@ async def test_a_search_that_cannot_be(query: dict[str, str], field: str) -> Non
 @pytest.mark.parametrize(
     "given", [None, {}, DEFAULT_SETTINGS, dict.fromkeys(DEFAULT_SETTINGS), {"new_field": 5}]
 )
-async def test_settings_that_ask_for_nothing(given: Any) -> None:
-    """Change nothing, and nothing of them is in vain."""
+async def test_default_settings_request_nothing(given: Any) -> None:
     read = parse_voice_settings(given)
     assert (read.speed, read.stability, read.temperature, read.unused) == (None, None, None, ())
 
 
-async def test_what_is_asked_for_is_done_or_named() -> None:
-    """Speed is everybody's; stability goes to engines that draw their tokens; the rest nobody can do."""
+async def test_settings_are_applied_or_reported_unused() -> None:
     asked = {"speed": 1.1, "stability": 1, "style": 0.4, "similarity_boost": 1.0, "use_speaker_boost": False}
     read = parse_voice_settings(asked)
     assert (read.speed, read.sampling(7).seed) == (1.1, 7)
@@ -221,15 +205,13 @@ async def test_what_is_asked_for_is_done_or_named() -> None:
     )
 
 
-async def test_the_steadier_the_colder() -> None:
-    """Around the temperature that the Kani model has by itself."""
+async def test_stability_lowers_temperature() -> None:
     temperatures = [parse_voice_settings({"stability": s}).temperature for s in (0, 0.25, 0.75, 1)]
     assert temperatures == pytest.approx([0.9, 0.75, 0.45, 0.3])
 
 
 @pytest.mark.parametrize("name", sorted(SETTING_RANGES))
-async def test_each_setting_has_its_range(name: str) -> None:
-    """Its ends are within."""
+async def test_settings_have_ranges(name: str) -> None:
     allowed = SETTING_RANGES[name]
     for value in (allowed.low, allowed.high):
         parse_voice_settings({name: value})
@@ -240,7 +222,6 @@ async def test_each_setting_has_its_range(name: str) -> None:
 
 
 @pytest.mark.parametrize("given", [5, "fast", [], {"use_speaker_boost": 1}])
-async def test_settings_of_the_wrong_type(given: Any) -> None:
-    """Are refused."""
+async def test_settings_of_wrong_type_are_rejected(given: Any) -> None:
     with pytest.raises(InvalidRequest, match="voice_settings"):
         parse_voice_settings(given)

@@ -16,7 +16,7 @@ from elevenlabs.client import AsyncElevenLabs, ElevenLabs
 from elevenlabs.core.api_error import ApiError
 
 from speech.audio.pcm import decode_recording
-from tests.conftest import ServerProcess, StartServer
+from tests.support.app_server import AppServer, StartApp
 from tests.support.elevenlabs_service import KEY, VOICE, running
 
 SENTENCE = (
@@ -27,39 +27,34 @@ LABELS = {"consent": CONSENT, "language": "Spanish", "accent": "andaluz"}
 
 
 @pytest.fixture(scope="module")
-def recording(espeak_server: ServerProcess) -> bytes:
-    """Somebody who speaks for seven seconds: a WAV file."""
-    path = f"{espeak_server.http_url}/v1/text-to-speech/espeak:es"
+def recording(espeak_app: AppServer) -> bytes:
+    path = f"{espeak_app.http_url}/v1/text-to-speech/espeak:es"
     answer = httpx.post(path, params={"output_format": "wav_24000"}, json={"text": SENTENCE}, timeout=300)
     return answer.raise_for_status().content
 
 
 @contextmanager
-def sdk_of(server: ServerProcess) -> Iterator[ElevenLabs]:
-    """The official client, told nothing but where the server is."""
+def sdk_of(server: AppServer) -> Iterator[ElevenLabs]:
     with httpx.Client(timeout=300) as client:
         yield ElevenLabs(api_key="k", base_url=server.http_url, httpx_client=client)
 
 
 @pytest.fixture
-def sdk(espeak_server: ServerProcess) -> Iterator[ElevenLabs]:
-    """The same, for a server that is fast; no voice stays behind."""
-    with sdk_of(espeak_server) as sdk:
+def sdk(espeak_app: AppServer) -> Iterator[ElevenLabs]:
+    with sdk_of(espeak_app) as sdk:
         yield sdk
         for voice in sdk.voices.search(category="cloned", page_size=100).voices:
             sdk.voices.delete(voice.voice_id)
 
 
 def detail_of(raised: pytest.ExceptionInfo[ApiError], status: int) -> dict[str, Any]:
-    """The one error that an answer told."""
     assert raised.value.status_code == status, raised.value.body
     detail: dict[str, Any] = raised.value.body["detail"]
     assert detail["status"] == detail["code"]
     return detail
 
 
-def test_a_voice_from_its_making_to_its_end(sdk: ElevenLabs, recording: bytes) -> None:
-    """Made, listed, looked up, heard as it came, spoken by the id that it was given, and gone."""
+def test_sdk_adds_lists_plays_speaks_and_deletes_voice(sdk: ElevenLabs, recording: bytes) -> None:
     made = sdk.voices.ivc.create(name="My voice", files=[recording], description="warm", labels=LABELS)
     assert (made.voice_id, made.requires_verification) == ("custom:My_voice", False)
 
@@ -88,28 +83,25 @@ def test_a_voice_from_its_making_to_its_end(sdk: ElevenLabs, recording: bytes) -
         assert detail_of(raised, 404)["code"] == "voice_not_found"
 
 
-def test_every_protocol_knows_it(espeak_server: ServerProcess, sdk: ElevenLabs, recording: bytes) -> None:
-    """By the same id, with the language that it was given, and where it came from."""
+def test_voices_api_has_origin(espeak_app: AppServer, sdk: ElevenLabs, recording: bytes) -> None:
     sdk.voices.ivc.create(name="ana", files=[("ana.wav", recording, "audio/wav")], labels=LABELS)
-    kept = httpx.get(f"{espeak_server.http_url}/v1/audio/voices/custom:ana").json()
+    kept = httpx.get(f"{espeak_app.http_url}/v1/audio/voices/custom:ana").json()
     assert (kept["origin"], kept["language"]) == ("elevenlabs", "es")
 
 
 @pytest.mark.parametrize("name", ["Ana María", "  ana\tmaría ", "ñandú", "声音", "a-1_b"])
-def test_names_become_ids(sdk: ElevenLabs, recording: bytes, name: str) -> None:
-    """Spaces are "_" in them; letters of any script stay."""
+def test_name_becomes_id(sdk: ElevenLabs, recording: bytes, name: str) -> None:
     made = sdk.voices.ivc.create(name=name, files=[recording], labels={"consent": CONSENT})
     assert made.voice_id == "custom:" + "_".join(name.split())
     assert sdk.voices.get(made.voice_id).voice_id == made.voice_id
     assert sdk.voices.delete(made.voice_id).status == "ok"
 
 
-async def test_the_asynchronous_client(
-    espeak_server: ServerProcess, recording: bytes, sdk: ElevenLabs
+async def test_one_of_two_concurrent_adds_gets_the_name(
+    espeak_app: AppServer, recording: bytes, sdk: ElevenLabs
 ) -> None:
-    """Sends the same; of two at once that want one name, one gets it."""
     async with httpx.AsyncClient(timeout=300) as client:
-        both = AsyncElevenLabs(api_key="k", base_url=espeak_server.http_url, httpx_client=client)
+        both = AsyncElevenLabs(api_key="k", base_url=espeak_app.http_url, httpx_client=client)
         makings = [both.voices.ivc.create(name="ana", files=[recording], labels=LABELS) for _ in range(2)]
         results = await asyncio.gather(*makings, return_exceptions=True)
     made = [result for result in results if not isinstance(result, BaseException)]
@@ -118,8 +110,7 @@ async def test_the_asynchronous_client(
     assert refused[0].status_code == 400 and refused[0].body["detail"]["code"] == "name_taken"
 
 
-def test_nothing_is_kept_without_consent(sdk: ElevenLabs, recording: bytes) -> None:
-    """And the client is told how it is given."""
+def test_voice_without_consent_is_rejected(sdk: ElevenLabs, recording: bytes) -> None:
     for labels in ({}, {"language": "es"}, {"consent": "  "}):
         with pytest.raises(ApiError) as raised:
             sdk.voices.ivc.create(name="ana", files=[recording], labels=labels)
@@ -130,14 +121,12 @@ def test_nothing_is_kept_without_consent(sdk: ElevenLabs, recording: bytes) -> N
     assert not sdk.voices.search(category="cloned").voices
 
 
-def test_labels_may_be_text(sdk: ElevenLabs, recording: bytes) -> None:
-    """The SDK takes a string too, and quotes it once more."""
+def test_labels_may_be_json_string(sdk: ElevenLabs, recording: bytes) -> None:
     made = sdk.voices.ivc.create(name="ana", files=[recording], labels='{"consent": "It is me."}')
     assert made.voice_id == "custom:ana"
 
 
-def test_several_recordings_become_one(sdk: ElevenLabs, recording: bytes) -> None:
-    """Behind each other, as long as they are together."""
+def test_several_recordings_are_joined(sdk: ElevenLabs, recording: bytes) -> None:
     made = sdk.voices.ivc.create(name="ana", files=[recording, recording, recording], labels=LABELS)
     samples = sdk.voices.get(made.voice_id).samples
     assert samples is not None and samples[0].mime_type == "audio/wav"
@@ -145,8 +134,7 @@ def test_several_recordings_become_one(sdk: ElevenLabs, recording: bytes) -> Non
     assert samples[0].duration_secs == pytest.approx(3 * one_s, abs=0.01)
 
 
-def test_a_voice_gets_another_name(sdk: ElevenLabs, recording: bytes) -> None:
-    """And with it another id, which the answer tells; what is the same as before may be sent along."""
+def test_voice_is_renamed(sdk: ElevenLabs, recording: bytes) -> None:
     made = sdk.voices.ivc.create(name="ana", files=[recording], description="warm", labels=LABELS)
     answer = sdk.voices.update(made.voice_id, name="Ana dos", description="warm", labels={"language": "es"})
     assert (answer.status, answer.voice_id) == ("ok", "custom:Ana_dos")
@@ -168,10 +156,9 @@ def test_a_voice_gets_another_name(sdk: ElevenLabs, recording: bytes) -> None:
         ({"name": "other"}, "name"),
     ],
 )
-def test_what_cannot_be_edited(
+def test_other_edits_are_rejected_and_change_nothing(
     sdk: ElevenLabs, recording: bytes, changes: dict[str, Any], param: str
 ) -> None:
-    """Is refused by its name, and nothing of the rest is done."""
     for name in ("ana", "other"):
         sdk.voices.ivc.create(name=name, files=[recording], description="warm", labels=LABELS)
     with pytest.raises(ApiError) as raised:
@@ -180,8 +167,7 @@ def test_what_cannot_be_edited(
     assert {voice.name for voice in sdk.voices.search(category="cloned").voices} == {"ana", "other"}
 
 
-def test_a_voices_recording_stays_with_it(sdk: ElevenLabs, recording: bytes) -> None:
-    """It cannot be deleted by itself, and no other sample is there."""
+def test_recording_cannot_be_deleted_alone(sdk: ElevenLabs, recording: bytes) -> None:
     made = sdk.voices.ivc.create(name="ana", files=[recording], labels=LABELS)
     [sample] = sdk.voices.get(made.voice_id).samples or []
     with pytest.raises(ApiError) as raised:
@@ -193,8 +179,7 @@ def test_a_voices_recording_stays_with_it(sdk: ElevenLabs, recording: bytes) -> 
 
 
 @pytest.mark.parametrize("voice", ["espeak:es", "default", "21m00Tcm4TlvDq8ikWAM"])
-def test_the_servers_own_voices_stay(sdk: ElevenLabs, voice: str) -> None:
-    """Nobody deletes or edits them, whatever they are called; they have no recordings."""
+def test_builtin_voices_cannot_be_changed(sdk: ElevenLabs, voice: str) -> None:
     for change in (lambda: sdk.voices.delete(voice), lambda: sdk.voices.update(voice, name="mine")):
         with pytest.raises(ApiError) as raised:
             change()
@@ -203,8 +188,7 @@ def test_the_servers_own_voices_stay(sdk: ElevenLabs, voice: str) -> None:
     assert sdk.voices.get(voice).samples is None
 
 
-def test_an_account_tells_what_is_used(sdk: ElevenLabs, recording: bytes) -> None:
-    """espeak-ng cannot speak like a recording, and the account says so."""
+def test_account_reports_used_voice_slots(sdk: ElevenLabs, recording: bytes) -> None:
     before = sdk.user.subscription.get()
     assert not before.can_use_instant_voice_cloning
     sdk.voices.ivc.create(name="ana", files=[recording], labels=LABELS)
@@ -212,32 +196,25 @@ def test_an_account_tells_what_is_used(sdk: ElevenLabs, recording: bytes) -> Non
     assert (before.voice_slots_used, after.voice_slots_used, after.voice_limit) == (0, 1, 1000)
 
 
-@pytest.mark.slow
-def test_an_operators_id_may_be_a_kept_voices(start_server: StartServer, recording: bytes) -> None:
-    """One that only the client's account had, say; what is kept is there when a server starts again."""
-    first = start_server("--engine", "espeak")
+def test_operator_maps_id_to_stored_voice(start_app: StartApp, recording: bytes) -> None:
+    first = start_app()
     with sdk_of(first) as sdk:
         sdk.voices.ivc.create(name="ana", files=[recording], labels=LABELS)
-    first.stop()
-    data, voices = str(first.folder / "data"), "theirClone=custom:ana"
-    second = start_server("--engine", "espeak", KANI_DATA_DIR=data, KANI_ELEVENLABS_VOICES=voices)
+    data = str(first.folder / "data")
+    second = start_app(KANI_DATA_DIR=data, KANI_ELEVENLABS_VOICES="theirClone=custom:ana")
     with sdk_of(second) as sdk:
         assert sdk.voices.get("theirClone").category == "cloned"
         assert b"".join(sdk.text_to_speech.convert("theirClone", text="Hola."))
 
 
-async def test_recordings_stay_here_where_elevenlabs_speaks(
-    start_server: StartServer, recording: bytes
-) -> None:
-    """A kept voice is spoken by the account's configured one, and the answer says so."""
+async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp, recording: bytes) -> None:
     async with running() as service:
         server = await asyncio.to_thread(
-            start_server,
-            *("--engine", "elevenlabs"),
+            start_app,
+            KANI_ENGINE="elevenlabs",
             ELEVEN_API_KEY=KEY,
             ELEVEN_VOICE_ID=VOICE,
             KANI_ELEVENLABS_URL=service.url,
-            KANI_RECOGNIZER="none",
         )
         asked = len(service.voices_asked)
         async with httpx.AsyncClient(base_url=server.http_url, timeout=300) as client:

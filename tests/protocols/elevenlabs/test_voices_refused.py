@@ -1,4 +1,4 @@
-"""What clients get of ElevenLabs' calls that make voices where something is wrong; nothing is kept then."""
+"""Errors of ElevenLabs' calls that add voices; no voice is stored then."""
 
 from __future__ import annotations
 
@@ -11,42 +11,50 @@ import numpy as np
 import pytest
 
 from speech.audio.pcm import MAX_RECORDING_BYTES, wav
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
 from tests.protocols.elevenlabs.test_http_bad_input import detail_of
+from tests.support.app_server import AppServer
 
 ADD = "/v1/voices/add"
 CONSENT = "It is me."
 RATE = 16_000
-VALIDATION = "validation_error"
 
 
-@pytest.fixture(scope="module")
-def recording(espeak_server: ServerProcess) -> bytes:
-    """Somebody who speaks for some seconds: a WAV file."""
-    path = f"{espeak_server.http_url}/v1/text-to-speech/espeak:en"
+@pytest.fixture(scope="session")
+def recording(espeak_app: AppServer) -> bytes:
+    path = f"{espeak_app.http_url}/v1/text-to-speech/espeak:en"
     text = "This is my own voice, and there is more than enough of it here for a whole voice to be made."
     answer = httpx.post(path, params={"output_format": "wav_16000"}, json={"text": text}, timeout=300)
     return answer.raise_for_status().content
 
 
 @pytest.fixture
-def client(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
-    """A client that never saw the service's documentation; whatever it does, no voice is kept."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
+def adding(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    """A client whose voices are deleted afterwards."""
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
         yield client
-        kept = client.get("/v2/voices", params={"category": "cloned"}).json()["voices"]
-        for voice in kept:
+        for voice in stored(client):
             client.delete(f"/v1/voices/{voice['voice_id']}")
-        assert not kept
+
+
+@pytest.fixture
+def client(adding: httpx.Client) -> Iterator[httpx.Client]:
+    """A client that stores no voice, whatever it does."""
+    yield adding
+    assert not stored(adding)
+
+
+def stored(client: httpx.Client) -> list[dict[str, Any]]:
+    voices: list[dict[str, Any]] = client.get("/v2/voices", params={"category": "cloned"}).json()["voices"]
+    return voices
 
 
 def silence(seconds: float) -> bytes:
-    """A WAV file of nothing."""
     return wav(np.zeros(round(seconds * RATE), np.float32), RATE)
 
 
 def post(client: httpx.Client, *files: bytes, headers: Any = None, **fields: str) -> httpx.Response:
-    """Ask for a voice; a field that is empty is left out."""
+    """Add a voice; an empty field is left out."""
     given = {"name": "ana", "consent": CONSENT} | fields
     return client.post(
         ADD,
@@ -56,11 +64,10 @@ def post(client: httpx.Client, *files: bytes, headers: Any = None, **fields: str
     )
 
 
-def test_fields_that_are_missing(client: httpx.Client, recording: bytes) -> None:
-    """Are told as FastAPI does, all at once, whatever the body is."""
+def test_missing_fields_are_422(client: httpx.Client, recording: bytes) -> None:
     missing = {"type": "missing", "msg": "Field required", "input": None}
     name, files = ({**missing, "loc": ["body", field]} for field in ("name", "files"))
-    for answer, told in [
+    for answer, errors in [
         (post(client, recording, name=""), [name]),
         (client.post(ADD, data={"name": "ana", "consent": CONSENT}), [files]),
         (client.post(ADD), [name, files]),
@@ -68,110 +75,74 @@ def test_fields_that_are_missing(client: httpx.Client, recording: bytes) -> None
         (client.post("/v1/voices/custom:ana/edit", data={"description": "x"}), [name]),
     ]:
         assert answer.status_code == 422
-        assert answer.json() == {"detail": told}
+        assert answer.json() == {"detail": errors}
 
 
-def test_files_that_are_text(client: httpx.Client) -> None:
-    """As the service tells it."""
+def test_text_instead_of_file_is_422(client: httpx.Client) -> None:
     answer = client.post(ADD, data={"name": "ana", "consent": CONSENT, "files": "a.wav"})
     assert answer.status_code == 422
-    [told] = answer.json()["detail"]
-    assert told["loc"] == ["body", "files", 0] and "Expected UploadFile" in told["msg"]
+    [error] = answer.json()["detail"]
+    assert error["loc"] == ["body", "files", 0] and "Expected UploadFile" in error["msg"]
 
 
 @pytest.mark.parametrize(
-    ("file", "words"),
+    ("files", "words"),
     [
-        (b"", "is empty"),
-        (b"This is no sound.", "is not audio"),
-        (b"RIFF\x00\x00\x00\x00WAVE", "is broken"),
-        (b"#EXTM3U\nfile:///etc/passwd\n", "is not audio"),
-        (silence(2.9), "too short (at least 3 s)"),
-        (silence(60.1), "too long (at most 60 s)"),
-        (silence(5.0), "no speech"),
+        ([b""], "is empty"),
+        ([b"This is no sound."], "is not audio"),
+        ([b"RIFF\x00\x00\x00\x00WAVE"], "is broken"),
+        ([b"#EXTM3U\nfile:///etc/passwd\n"], "is not audio"),
+        ([silence(2.9)], "too short (at least 3 s)"),
+        ([silence(1.0), silence(1.5)], "too short"),
+        ([silence(60.1)], "too long (at most 60 s)"),
+        ([silence(5.0)], "no speech"),
+        ([silence(5.0), b"no sound"], "files: number 2 is not audio"),
     ],
 )
-def test_recordings_of_which_no_voice_is_made(client: httpx.Client, file: bytes, words: str) -> None:
-    """Not audio, too short, too long, silent."""
-    detail = detail_of(post(client, file), 400, "invalid_files", VALIDATION)
+def test_unusable_recordings_are_rejected(client: httpx.Client, files: list[bytes], words: str) -> None:
+    detail = detail_of(post(client, *files), 400, "invalid_files", "validation_error")
     assert detail["param"] == "files" and words in detail["message"]
 
 
-def test_one_bad_recording_among_several(client: httpx.Client, recording: bytes) -> None:
-    """Is counted out."""
-    detail = detail_of(post(client, recording, b"no sound"), 400, "invalid_files", VALIDATION)
-    assert detail["message"].startswith("files: number 2 is not audio")
-
-
-def test_recordings_that_are_too_short_together(client: httpx.Client) -> None:
-    """What counts is how long they are joined."""
-    detail = detail_of(post(client, silence(1.0), silence(1.5)), 400, "invalid_files", VALIDATION)
-    assert "too short" in detail["message"]
-
-
-@pytest.mark.parametrize("parts", [1, 3])
-def test_recordings_that_are_too_large(client: httpx.Client, parts: int) -> None:
-    """One, or several together."""
-    files = [bytes(MAX_RECORDING_BYTES // parts + 1)] * parts
-    detail = detail_of(post(client, *files), 413, "request_too_large", VALIDATION)
-    assert detail["param"] == "files" and "10 MiB" in detail["message"]
-
-
-def test_a_body_beyond_all_limits(client: httpx.Client) -> None:
-    """Is not taken at all."""
-    assert detail_of(post(client, bytes(17 << 20)), 413, "request_too_large", VALIDATION)
-
-
-def test_more_files_than_the_service_takes(client: httpx.Client, recording: bytes) -> None:
-    """Are refused unread."""
-    detail = detail_of(post(client, *[b"x"] * 26), 400, "invalid_request", VALIDATION)
-    assert "25" in detail["message"]
+@pytest.mark.parametrize(
+    ("files", "status", "code", "words"),
+    [
+        ([bytes(MAX_RECORDING_BYTES + 1)], 413, "request_too_large", "10 MiB"),
+        ([bytes(MAX_RECORDING_BYTES // 3 + 1)] * 3, 413, "request_too_large", "10 MiB"),
+        ([bytes(17 << 20)], 413, "request_too_large", ""),
+        ([b"x"] * 26, 400, "invalid_request", "25"),
+    ],
+    ids=["file", "files", "body", "count"],
+)
+def test_too_many_or_large_files_are_rejected(
+    client: httpx.Client, files: list[bytes], status: int, code: str, words: str
+) -> None:
+    detail = detail_of(post(client, *files), status, code, "validation_error")
+    assert words in detail["message"] and ("MiB" not in words or detail["param"] == "files")
 
 
 @pytest.mark.parametrize(
     "name", ["../ana", "a/b", "a\\b", ".", "custom:ana", "a\0b", "x" * 65, " ", "ana.wav", "%2e%2e"]
 )
-def test_names_that_cannot_be(client: httpx.Client, recording: bytes, name: str) -> None:
-    """Nothing that could be a path, and nothing that is too long."""
-    detail = detail_of(post(client, recording, name=name), 400, "invalid_name", VALIDATION)
+def test_bad_name_is_rejected(client: httpx.Client, recording: bytes, name: str) -> None:
+    detail = detail_of(post(client, recording, name=name), 400, "invalid_name", "validation_error")
     assert detail["param"] == "name" and "1-64 letters" in detail["message"]
 
 
-def test_a_name_is_given_once(espeak_server: ServerProcess, recording: bytes) -> None:
-    """The second is refused, and the first stays; spaces do not make another name."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
-        try:
-            assert post(client, recording, name="Ana dos").status_code == 200
-            for name in ("Ana dos", "Ana_dos"):
-                detail = detail_of(post(client, recording, name=name), 400, "name_taken", VALIDATION)
-                assert detail["param"] == "name"
-        finally:
-            assert client.delete("/v1/voices/Ana_dos").json() == {"status": "ok"}
-
-
-@pytest.mark.parametrize(
-    ("labels", "param"),
-    [
-        ("{", "labels"),
-        ("5", "labels"),
-        ("0", "labels"),
-        ("[]", "labels"),
-        ('"{"', "labels"),
-        ('["es"]', "labels"),
-        ('{"language": 5}', "labels"),
-        ('{"language": "xyzzy"}', "labels.language"),
-        ("[" * 10_000, "labels"),
-    ],
-)
-def test_labels_that_cannot_be(client: httpx.Client, recording: bytes, labels: str, param: str) -> None:
-    """Are refused by their name."""
-    detail = detail_of(post(client, recording, labels=labels), 400, "invalid_labels", VALIDATION)
-    assert detail["param"] == param
+def test_taken_name_is_rejected(adding: httpx.Client, recording: bytes) -> None:
+    assert post(adding, recording, name="Ana dos").status_code == 200
+    for name in ("Ana dos", "Ana_dos"):
+        detail = detail_of(post(adding, recording, name=name), 400, "name_taken", "validation_error")
+        assert detail["param"] == "name"
+    assert adding.delete("/v1/voices/Ana_dos").json() == {"status": "ok"}
 
 
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
+        *(({"labels": labels}, "labels") for labels in ("{", "5", "0", "[]", '"{"', '["es"]', "[" * 10_000)),
+        ({"labels": '{"language": 5}'}, "labels"),
+        ({"labels": '{"language": "xyzzy"}'}, "labels.language"),
         ({"consent": ""}, "consent"),
         ({"consent": "x" * 2001}, "consent"),
         ({"consent": "\x1b[2J"}, "consent"),
@@ -179,65 +150,42 @@ def test_labels_that_cannot_be(client: httpx.Client, recording: bytes, labels: s
         ({"description": "x" * 2001}, "description"),
     ],
 )
-def test_words_that_cannot_be(
+def test_bad_fields_are_rejected(
     client: httpx.Client, recording: bytes, fields: dict[str, str], param: str
 ) -> None:
-    """No consent, and words without end or that no terminal should see."""
     answer = post(client, recording, **fields)
-    assert answer.status_code == 400 and answer.json()["detail"]["param"] == param
+    detail = answer.json()["detail"]
+    assert (answer.status_code, detail["param"]) == (400, param)
+    assert detail["code"] == "invalid_labels" or not param.startswith("labels")
 
 
 @pytest.mark.parametrize("header", ["It is me.", "Soy yo, la señora 声.".encode()])
-def test_consent_in_a_header(espeak_server: ServerProcess, recording: bytes, header: Any) -> None:
-    """For clients whose forms cannot be changed; what was asked for in vain is named."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
-        answer = post(
-            client,
-            recording,
-            headers={"x-consent": header},
-            consent="",
-            remove_background_noise="true",
-            labels='{"gender": "female"}',
-        )
-        try:
-            assert answer.status_code == 200, answer.text
-            assert answer.headers["x-unused"] == "remove_background_noise, labels.gender"
-        finally:
-            client.delete("/v1/voices/ana")
+def test_consent_header_is_accepted(adding: httpx.Client, recording: bytes, header: Any) -> None:
+    unused = {"remove_background_noise": "true", "labels": '{"gender": "female"}'}
+    answer = post(adding, recording, headers={"x-consent": header}, consent="", **unused)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-unused"] == "remove_background_noise, labels.gender"
 
 
-def test_what_does_not_fit_is_named(espeak_server: ServerProcess, recording: bytes) -> None:
-    """Of recordings that are longer together than one may be the first minute is kept."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
-        answer = post(client, *[recording] * 20)
-        try:
-            assert answer.headers["x-unused"] == "files"
-            [sample] = client.get("/v1/voices/ana").json()["samples"]
-            assert sample["duration_secs"] == 60.0
-        finally:
-            client.delete("/v1/voices/ana")
+def test_omitted_recordings_are_reported(adding: httpx.Client, recording: bytes) -> None:
+    answer = post(adding, *[recording] * 20)
+    assert answer.headers["x-unused"] == "files"
+    [sample] = adding.get("/v1/voices/ana").json()["samples"]
+    assert sample["duration_secs"] == 60.0
 
 
-def test_a_recording_is_no_page(espeak_server: ServerProcess, recording: bytes) -> None:
-    """Whatever a client uploads, no browser takes it for anything but sound."""
-    with httpx.Client(base_url=espeak_server.http_url, timeout=300) as client:
-        assert post(client, recording).status_code == 200
-        try:
-            [sample] = client.get("/v1/voices/ana").json()["samples"]
-            answer = client.get(f"/v1/voices/ana/samples/{sample['sample_id']}/audio")
-            assert answer.content == recording
-            assert answer.headers["content-type"] == "audio/wav"
-            assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["cache-control"] == "no-store"
-        finally:
-            client.delete("/v1/voices/ana")
+def test_recording_is_served_as_audio_only(adding: httpx.Client, recording: bytes) -> None:
+    assert post(adding, recording).status_code == 200
+    [sample] = adding.get("/v1/voices/ana").json()["samples"]
+    answer = adding.get(f"/v1/voices/ana/samples/{sample['sample_id']}/audio")
+    assert answer.content == recording
+    headers = ("content-type", "x-content-type-options", "cache-control")
+    assert [answer.headers[name] for name in headers] == ["audio/wav", "nosniff", "no-store"]
 
 
-def test_a_key_is_needed_where_there_are_keys(start_server: StartServer, recording: bytes) -> None:
-    """For every call; nobody else makes, hears or deletes voices."""
+def test_every_call_needs_key(start_server: StartServer, recording: bytes) -> None:
     server = start_server("--engine", "espeak", KANI_HOST="0.0.0.0", KANI_API_KEYS="secret")
-    url = f"http://127.0.0.1:{server.port}"
-    with httpx.Client(base_url=url, timeout=300) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=300) as client:
         for method, path in [
             ("POST", ADD),
             ("DELETE", "/v1/voices/ana"),
@@ -247,4 +195,4 @@ def test_a_key_is_needed_where_there_are_keys(start_server: StartServer, recordi
             answer = client.request(method, path)
             assert answer.status_code == 401 and answer.json()["detail"]["status"] == "invalid_api_key"
         assert post(client, recording, headers={"xi-api-key": "secret"}).status_code == 200
-    assert "It is me" not in server.log + server.terminal
+    assert CONSENT not in server.log + server.terminal

@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 import pytest_asyncio
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from protocols import elevenlabs
+from protocols.shared.protocol import Context
 from speech.types import Samples
 from tests.clients.elevenlabs import wire
 from tests.clients.relay import wire as relay
@@ -39,24 +41,22 @@ class Server:
 
     @property
     def http_url(self) -> str:
-        """Where its HTTP calls are."""
         return f"http://{self.address}"
 
     @property
     def url(self) -> str:
-        """The same for WebSockets."""
         return f"ws://{self.address}"
 
 
 @asynccontextmanager
 async def serving(folder: Path, relay_voice: str) -> AsyncIterator[Server]:
-    """The protocol on a real port, with two kept voices and an id of the operator's for one of them."""
     async with cloning_server(folder) as cloning:
         for name, level in (("soft", SOFT), ("loud", LOUD)):
             await cloning.keep(name, level)
         chosen = elevenlabs.ElevenLabsSettings(voices={"theirClone": "custom:loud"})
         relayed = elevenlabs.RelaySettings(relay_voice, False, False, folder)
-        routes = elevenlabs.routes(cloning.service, chosen, relayed, elevenlabs.RelayState())
+        context = Context(cloning.service, CollectorRegistry())
+        routes = elevenlabs.protocol(chosen, relayed).routes(context)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             app = Starlette(routes=routes)
             config = uvicorn.Config(app, log_config=None, lifespan="off", ws="websockets-sansio")
@@ -71,18 +71,15 @@ async def serving(folder: Path, relay_voice: str) -> AsyncIterator[Server]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """For the whole module."""
     async with serving(tmp_path_factory.mktemp("spoken"), "soft") as running:
         yield running
 
 
 def samples_of(pcm: bytes) -> Samples:
-    """16-bit PCM between -1 and 1."""
     return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
 
 
 async def call(server: Server, voice: str, way: str) -> Samples:
-    """What one of the four HTTP calls answers; the answer says how the voice is spoken."""
     async with httpx.AsyncClient(base_url=server.http_url, timeout=300) as client:
         path = f"/v1/text-to-speech/{voice}{way}"
         answer = await client.post(path, params={"output_format": "pcm_22050"}, json={"text": TEXT})
@@ -96,13 +93,11 @@ async def call(server: Server, voice: str, way: str) -> Samples:
 
 
 async def single(server: Server, voice: str) -> Samples:
-    """What ``stream-input`` says."""
     async with wire.connect_client(server.url, voice=voice) as client:
         return (await client.speak(TEXT)).samples
 
 
 async def multi(server: Server, voice: str) -> Samples:
-    """What a context of ``multi-stream-input`` says."""
     async with wire.connect_multi(server.url, voice) as client:
         await client.send({"text": " ", "context_id": "a"}, {"text": TEXT, "context_id": "a", "flush": True})
         await client.send({"context_id": "a", "close_context": True})
@@ -131,14 +126,12 @@ WAYS: dict[str, Callable[[Server, str], Awaitable[Samples]]] = {
         ("echo:tone_es", 1.0),
     ],
 )
-async def test_a_kept_voice_is_heard(server: Server, way: str, voice: str, level: float) -> None:
-    """By its id, by its name and by the operator's id for it; a voice of the engine's own is itself."""
+async def test_stored_voice_speaks_on_every_call(server: Server, way: str, voice: str, level: float) -> None:
     samples = await WAYS[way](server, voice)
     assert len(samples) > 10_000 and loudness(samples) == level
 
 
-async def test_it_can_be_spoken_as_soon_as_it_is_made(server: Server) -> None:
-    """By the id that the answer gave, and no more once it is deleted."""
+async def test_added_voice_speaks_until_deleted(server: Server) -> None:
     async with httpx.AsyncClient(base_url=server.http_url, timeout=300) as client:
         form = {"name": "just made", "labels": '{"consent": "It is me.", "language": "es"}'}
         files = [("files", hum(2.0, 0.5)), ("files", hum(2.0, 0.5))]
@@ -156,8 +149,7 @@ async def test_it_can_be_spoken_as_soon_as_it_is_made(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/stream_tts", "/client"])
-async def test_the_relay_speaks_with_a_kept_voice(server: Server, path: str) -> None:
-    """Where the operator names one, by its bare name too."""
+async def test_relay_speaks_with_stored_voice(server: Server, path: str) -> None:
     async with relay.connect_client(server.url, path) as client:
         answer = await client.speak(TEXT)
         answer.check(TEXT)
@@ -167,7 +159,6 @@ async def test_the_relay_speaks_with_a_kept_voice(server: Server, path: str) -> 
 @pytest.mark.parametrize(
     ("named", "level"), [("custom:loud", LOUD), ("theirClone", LOUD), ("custom:gone", 1.0)]
 )
-async def test_what_the_relays_voice_may_be_called(tmp_path: Path, named: str, level: float) -> None:
-    """As in the rest of the protocol; one that is not there is the default."""
+async def test_relay_voice_may_be_any_id(tmp_path: Path, named: str, level: float) -> None:
     async with serving(tmp_path, named) as server, relay.connect_client(server.url) as client:
         assert loudness((await client.speak(TEXT)).samples) == level

@@ -13,23 +13,22 @@ from websockets.exceptions import ConnectionClosed
 
 from speech.audio.pcm import decode_recording
 from tests.clients.elevenlabs.wire import BOS, EOS, Client, assert_tiles, connect_client, connect_multi
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba. "
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 8
 
 
 def open_context(name: str, text: str = "", **more: object) -> list[dict[str, object]]:
-    """What clients send for a context and its text."""
     return [
         {"text": " ", "voice_settings": {}, "context_id": name},
         {"text": text, "context_id": name, "flush": True, **more},
     ]
 
 
-async def test_the_frames_are_as_recorded(espeak_server: ServerProcess) -> None:
-    """Audio with times, audio without, the end, and the close: keys, order and types."""
-    async with connect_client(espeak_server.url, output_format="pcm_24000") as client:
+async def test_frames_match_recorded_service(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url, output_format="pcm_24000") as client:
         await client.send(BOS, *({"text": token} for token in ("Hol", "a", " mundo", ".")), EOS)
         raw = []
         with pytest.raises(ConnectionClosed) as closed:
@@ -48,15 +47,14 @@ async def test_the_frames_are_as_recorded(espeak_server: ServerProcess) -> None:
     assert "".join(alignment["chars"]).startswith("Hola")
     client = Client(client.socket)
     for message in map(json.loads, raw):
-        client.heard().take(message)
-    assert client.heard().text == "Hola mundo. "
+        client.received().add(message)
+    assert client.received().text == "Hola mundo. "
 
 
-async def test_the_three_ways_to_count_agree(espeak_server: ServerProcess) -> None:
-    """By default a message's times are right for those who add; with sync_alignment they are absolute."""
-    async with connect_client(espeak_server.url) as client:
+async def test_relative_and_absolute_times_agree(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         relative = await client.speak(HELLO, "¿Qué tal estás?")
-    async with connect_client(espeak_server.url, sync_alignment="true") as client:
+    async with connect_client(espeak_app.url, sync_alignment="true") as client:
         absolute = await client.speak(HELLO, "¿Qué tal estás?")
     assert relative.audio == absolute.audio
     assert relative.text == absolute.text == HELLO + "¿Qué tal estás? "
@@ -66,12 +64,11 @@ async def test_the_three_ways_to_count_agree(espeak_server: ServerProcess) -> No
 
 
 @pytest.mark.parametrize("sync", ["false", "true"])
-async def test_what_was_said_is_told_beside_what_was_written(espeak_server: ServerProcess, sync: str) -> None:
-    """``normalizedAlignment`` has a figure's words, with its time; turned off, its digits."""
+async def test_normalized_alignment_has_spoken_form(espeak_app: AppServer, sync: str) -> None:
     said = {}
     for normalization in ("auto", "off"):
         query = {"sync_alignment": sync, "apply_text_normalization": normalization, "language_code": "es"}
-        async with connect_client(espeak_server.url, **query) as client:
+        async with connect_client(espeak_app.url, **query) as client:
             heard = await client.speak("Hay 21 casas.")
         assert heard.text == "Hay 21 casas. "
         said[normalization] = "".join(each.text for each in heard.normalized)
@@ -82,9 +79,8 @@ async def test_what_was_said_is_told_beside_what_was_written(espeak_server: Serv
 
 
 @pytest.mark.parametrize(("times", "sync"), [("absolute", "false"), ("relative", "true")])
-async def test_an_operator_may_say_how_times_count(start_server: StartServer, times: str, sync: str) -> None:
-    """Whatever the client asks for."""
-    server = start_server("--engine", "espeak", KANI_ELEVENLABS_TIMES=times, KANI_RECOGNIZER="none")
+async def test_operator_sets_origin_of_times(start_app: StartApp, times: str, sync: str) -> None:
+    server = start_app(KANI_ELEVENLABS_TIMES=times)
     async with connect_client(server.url, sync_alignment=sync) as client:
         heard = await client.speak(HELLO, "¿Qué tal estás?")
     characters = heard.absolute() if times == "absolute" else heard.audio_relative(22_050)
@@ -92,8 +88,7 @@ async def test_an_operator_may_say_how_times_count(start_server: StartServer, ti
     assert starts == sorted(starts) and starts[-1] > 1500
 
 
-async def test_text_may_come_with_the_first_message(espeak_server: ServerProcess) -> None:
-    """All of it, with every setting, as the relay sends it."""
+async def test_first_message_contains_text_and_settings(espeak_app: AppServer) -> None:
     first = {
         "text": "Hola mundo ",
         "voice_settings": {"stability": 0.5, "similarity_boost": 0.75, "speed": 1.2},
@@ -101,19 +96,18 @@ async def test_text_may_come_with_the_first_message(espeak_server: ServerProcess
         "xi_api_key": "k",
         "try_trigger_generation": True,
     }
-    async with connect_client(espeak_server.url, optimize_streaming_latency=4) as client:
+    async with connect_client(espeak_app.url, optimize_streaming_latency=4) as client:
         await client.send(first, EOS)
         assert (await client.receive_until_closed())[0] == 1000
         fast = client.received()
-    async with connect_client(espeak_server.url) as client:
+    async with connect_client(espeak_app.url) as client:
         usual = await client.speak("Hola mundo ")
     assert fast.text == usual.text == "Hola mundo "
     assert len(fast.samples) / len(usual.samples) == pytest.approx(1 / 1.2, abs=0.03)
 
 
-async def test_text_is_spoken_before_its_end_comes(espeak_server: ServerProcess) -> None:
-    """A whole sentence, what is flushed, and what the schedule wants; the connection stays open."""
-    async with connect_client(espeak_server.url, sync_alignment="true") as client:
+async def test_text_is_spoken_before_input_ends(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url, sync_alignment="true") as client:
         await client.send(BOS, {"text": "Primero una frase entera. Y luego"})
         while not client.received().text.startswith("Primero una frase entera"):
             await client.receive_speech()
@@ -131,9 +125,8 @@ async def test_text_is_spoken_before_its_end_comes(espeak_server: ServerProcess)
 
 
 @pytest.mark.alone
-async def test_a_space_keeps_it_alive_and_adds_nothing(espeak_server: ServerProcess) -> None:
-    """Nor does it join two words; without it the connection would have ended."""
-    async with connect_client(espeak_server.url, inactivity_timeout=1) as client:
+async def test_space_keeps_connection_alive_without_joining_words(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url, inactivity_timeout=1) as client:
         await client.send(BOS)
         for text in ("uno", " ", " ", "dos"):
             await asyncio.sleep(0.6)
@@ -143,11 +136,10 @@ async def test_a_space_keeps_it_alive_and_adds_nothing(espeak_server: ServerProc
         assert client.received().text == "uno dos "
 
 
-async def test_a_stream_without_text_ends_at_once(espeak_server: ServerProcess) -> None:
-    """With the end alone; so does one that says only marks, with a short silence."""
-    async with connect_client(espeak_server.url) as client:
+async def test_empty_stream_ends_at_once(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         assert (await client.speak()).parts == []
-    async with connect_client(espeak_server.url) as client:
+    async with connect_client(espeak_app.url) as client:
         heard = await client.speak("…")
         assert heard.text == "… " and not heard.samples.any() and len(heard.samples)
 
@@ -164,13 +156,12 @@ async def test_a_stream_without_text_ends_at_once(espeak_server: ServerProcess) 
         ("pcm_48000", 96_000),
     ],
 )
-async def test_every_format_comes_with_its_times(
-    espeak_server: ServerProcess, name: str, bytes_a_second: int | None
+async def test_every_format_has_same_times(
+    espeak_app: AppServer, name: str, bytes_a_second: int | None
 ) -> None:
-    """The same characters at the same times, whatever the encoder keeps back."""
-    async with connect_client(espeak_server.url, output_format=name) as client:
+    async with connect_client(espeak_app.url, output_format=name) as client:
         heard = await client.speak(HELLO, LONG[:200])
-    async with connect_client(espeak_server.url, sync_alignment="true") as client:
+    async with connect_client(espeak_app.url, sync_alignment="true") as client:
         plain = await client.speak(HELLO, LONG[:200])
     if bytes_a_second is None:
         heard_s = decode_recording(heard.audio).duration_s
@@ -181,28 +172,25 @@ async def test_every_format_comes_with_its_times(
         assert one.text == other.text and abs(one.start - other.start) <= 1
 
 
-async def test_the_default_format_and_voice_are_the_protocols(espeak_server: ServerProcess) -> None:
-    """MP3 at 44.1 kHz, and one of ElevenLabs' own voices is whoever speaks the text's language."""
-    async with connect_client(espeak_server.url, voice="21m00Tcm4TlvDq8ikWAM", output_format="") as client:
+async def test_default_format_is_mp3_and_premade_voice_follows_language(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url, voice="21m00Tcm4TlvDq8ikWAM", output_format="") as client:
         heard = await client.speak("This is quite an ordinary English sentence, is it not?")
     assert heard.audio[:2] == b"\xff\xfb"
-    async with connect_client(espeak_server.url, voice="21m00Tcm4TlvDq8ikWAM", language_code="fr") as client:
+    async with connect_client(espeak_app.url, voice="21m00Tcm4TlvDq8ikWAM", language_code="fr") as client:
         await client.speak("Bonjour tout le monde.")
 
 
-async def test_whole_characters_come_back(espeak_server: ServerProcess) -> None:
-    """Code points as they were sent: emoji, marks that turn the direction, half an emoji."""
+async def test_characters_come_back_unchanged(espeak_app: AppServer) -> None:
     for text in ("Sí 🙂 ñandú. ", "\u200fمرحبا\u200f، كيف الحال؟ ", "medio \ud83d emoji. ", "21 €, 3.5 %. "):
-        async with connect_client(espeak_server.url) as client:
+        async with connect_client(espeak_app.url) as client:
             await client.send(BOS, {"text": text}, EOS)
             await client.receive_until_closed()
             assert client.received().text == text
 
 
-async def test_contexts_are_told_apart(espeak_server: ServerProcess) -> None:
-    """Five at once, each as it sounds alone, in its own time; the connection is used again."""
+async def test_five_contexts_speak_independently(espeak_app: AppServer) -> None:
     texts = {f"c{number}": f"Número {number}. {HELLO}" for number in range(5)}
-    async with connect_multi(espeak_server.url, sync_alignment="true", auto_mode="true") as client:
+    async with connect_multi(espeak_app.url, sync_alignment="true", auto_mode="true") as client:
         alone = {}
         for name, text in texts.items():
             await client.send(*open_context(name, text), {"context_id": name, "close_context": True})
@@ -219,9 +207,8 @@ async def test_contexts_are_told_apart(espeak_server: ServerProcess) -> None:
         assert await client.receive_until_closed() == (1000, "")
 
 
-async def test_messages_of_contexts_name_them_twice(espeak_server: ServerProcess) -> None:
-    """In both spellings, with the end; clients may use either too."""
-    async with connect_multi(espeak_server.url) as client:
+async def test_messages_have_both_spellings_of_context_id(espeak_app: AppServer) -> None:
+    async with connect_multi(espeak_app.url) as client:
         await client.send({"text": "Hola. ", "contextId": "ñ 1", "flush": True})
         message = await client.receive()
         assert (message["contextId"], message["context_id"], message["isFinal"]) == ("ñ 1", "ñ 1", None)
@@ -239,9 +226,8 @@ async def test_messages_of_contexts_name_them_twice(espeak_server: ServerProcess
         }
 
 
-async def test_what_keeps_a_connection_alive_opens_and_closes_nothing(espeak_server: ServerProcess) -> None:
-    """An empty text, with or without a context: five can still be opened."""
-    async with connect_multi(espeak_server.url, auto_mode="true") as client:
+async def test_empty_texts_open_no_context(espeak_app: AppServer) -> None:
+    async with connect_multi(espeak_app.url, auto_mode="true") as client:
         for number in range(10):
             await client.send({"text": ""}, {"text": "", "context_id": f"gone{number}"})
         for number in range(5):
@@ -252,26 +238,23 @@ async def test_what_keeps_a_connection_alive_opens_and_closes_nothing(espeak_ser
         assert heard.text == HELLO
 
 
-async def test_a_context_without_a_name_is_one_too(espeak_server: ServerProcess) -> None:
-    """Its messages name none."""
-    async with connect_multi(espeak_server.url) as client:
+async def test_context_needs_no_id(espeak_app: AppServer) -> None:
+    async with connect_multi(espeak_app.url) as client:
         await client.send({"text": HELLO, "flush": True}, {"close_context": True})
         while not client.received(None).final:
             await client.receive_speech()
         assert client.received(None).text == HELLO
 
 
-async def test_a_bare_flush_opens_a_context(espeak_server: ServerProcess) -> None:
-    """There is nothing to say in it, and it ends when it is closed."""
-    async with connect_multi(espeak_server.url) as client:
+async def test_flush_without_text_opens_context(espeak_app: AppServer) -> None:
+    async with connect_multi(espeak_app.url) as client:
         await client.send({"context_id": "c", "flush": True}, {"context_id": "c", "close_context": True})
         (heard,) = await client.receive_until_final("c")
         assert heard.parts == []
 
 
-async def test_an_id_may_be_used_again_at_once(espeak_server: ServerProcess) -> None:
-    """The new context is heard behind the old one, which says what was flushed."""
-    async with connect_multi(espeak_server.url, auto_mode="true", sync_alignment="true") as client:
+async def test_closed_context_id_is_reusable_at_once(espeak_app: AppServer) -> None:
+    async with connect_multi(espeak_app.url, auto_mode="true", sync_alignment="true") as client:
         await client.send(*open_context("c", LONG), {"context_id": "c", "close_context": True})
         await client.send(*open_context("c", HELLO))
         (old,) = await client.receive_until_final("c")
@@ -281,9 +264,8 @@ async def test_an_id_may_be_used_again_at_once(espeak_server: ServerProcess) -> 
     assert all(one.start <= other.start for one, other in pairwise(new.absolute()))
 
 
-async def test_close_socket_says_what_was_flushed(espeak_server: ServerProcess) -> None:
-    """Then it closes; a context whose text was not flushed just ends."""
-    async with connect_multi(espeak_server.url) as client:
+async def test_close_socket_speaks_flushed_text(espeak_app: AppServer) -> None:
+    async with connect_multi(espeak_app.url) as client:
         await client.send(
             *open_context("a", LONG), {"text": "nunca", "context_id": "b"}, {"close_socket": True}
         )
@@ -292,9 +274,8 @@ async def test_close_socket_says_what_was_flushed(espeak_server: ServerProcess) 
         assert client.received("b").text == "" and client.received("b").final
 
 
-async def test_an_interrupted_context_ends_early(espeak_server: ServerProcess) -> None:
-    """Text that was not flushed is not spoken to its end once its context is closed."""
-    async with connect_multi(espeak_server.url, sync_alignment="true") as client:
+async def test_closing_context_drops_unflushed_text(espeak_app: AppServer) -> None:
+    async with connect_multi(espeak_app.url, sync_alignment="true") as client:
         await client.send({"text": LONG * 10, "context_id": "c"})
         await client.receive_speech()
         await client.send({"context_id": "c", "close_context": True})
@@ -306,10 +287,9 @@ async def test_an_interrupted_context_ends_early(espeak_server: ServerProcess) -
         assert following.text == HELLO
 
 
-async def test_many_contexts_may_be_closed_and_still_speak(espeak_server: ServerProcess) -> None:
-    """Nobody is refused who closes one before opening the next; all is heard."""
+async def test_sixty_closed_contexts_speak_their_text(espeak_app: AppServer) -> None:
     names = [f"c{number}" for number in range(60)]
-    async with connect_multi(espeak_server.url) as client:
+    async with connect_multi(espeak_app.url) as client:
 
         async def talk() -> None:
             for name in names:
@@ -323,8 +303,7 @@ async def test_many_contexts_may_be_closed_and_still_speak(espeak_server: Server
 
 
 @pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
-async def test_a_server_that_stops_ends_every_stream(start_server: StartServer, name: str) -> None:
-    """What was flushed is spoken; who still writes is told; the connection is closed with 1001."""
+async def test_stopping_server_closes_streams_with_1001(start_server: StartServer, name: str) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     async with connect_client(server.url, name) as client:
         await client.send({"text": HELLO, "flush": True})

@@ -18,20 +18,17 @@ from websockets.exceptions import InvalidStatus
 
 from protocols.elevenlabs import ElevenLabsSettings
 from protocols.elevenlabs.websocket.routes import routes
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
-from speech.voices.catalogue import VoiceStore
 from tests.clients.elevenlabs.wire import BOS, EOS, Client, Message, connect_client, connect_multi
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
 from tests.protocols.elevenlabs.test_websocket import HELLO, open_context
+from tests.speech.session.test_session import serving
+from tests.support.app_server import KEY, AppServer
 from tests.support.tone import ToneEngine
 
 UNREADABLE = (
     "Could not parse input message, make sure it is a json and follows the schema outlined in protocol."
 )
 INVALID_KEY = {"code": 1008, "error": "invalid_api_key", "message": "Invalid API key"}
-KEY = "geheim-1"
 
 
 async def refused(client: Client, context_id: str | None = None) -> Message:
@@ -44,6 +41,23 @@ async def refused(client: Client, context_id: str | None = None) -> Message:
     return error
 
 
+def shape(reason: str, **fields: Any) -> tuple[Message, str, str]:
+    return fields, "invalid_input_message", f"{UNREADABLE} ({reason})"
+
+
+def settings(sentence: str, **given: Any) -> tuple[Message, str, str]:
+    return {"text": "a", "voice_settings": given}, "invalid_voice_settings", f"voice_settings.{sentence}"
+
+
+def lengths(sentence: str, given: object, config: str = "generation_config") -> tuple[Message, str, str]:
+    path = f"{config}.chunk_length_schedule"
+    return (
+        {"text": "a", config: {"chunk_length_schedule": given}},
+        "invalid_request",
+        f"{path}: must be {sentence}",
+    )
+
+
 @pytest.mark.parametrize(
     ("message", "error", "sentence"),
     [
@@ -51,59 +65,19 @@ async def refused(client: Client, context_id: str | None = None) -> Message:
         ("[1]", "invalid_input_message", UNREADABLE),
         ('{"text": "a', "invalid_input_message", UNREADABLE),
         ("[" * 100_000, "invalid_input_message", UNREADABLE),
-        ({"text": 7}, "invalid_input_message", f"{UNREADABLE} (text: must be a string)"),
-        ({}, "invalid_input_message", f"{UNREADABLE} (text: is required)"),
-        ({"text": None}, "invalid_input_message", f"{UNREADABLE} (text: is required)"),
-        (
-            {"text": "a", "flush": "yes"},
-            "invalid_input_message",
-            f"{UNREADABLE} (flush: must be true or false)",
-        ),
-        (
-            {"text": "a", "try_trigger_generation": 1},
-            "invalid_input_message",
-            f"{UNREADABLE} (try_trigger_generation: must be true or false)",
-        ),
-        (
-            {"text": "a", "context_id": "x" * 201},
-            "invalid_input_message",
-            f"{UNREADABLE} (context_id: too long (at most 200 characters))",
-        ),
-        (
-            {"text": "a", "generation_config": [50]},
-            "invalid_input_message",
-            f"{UNREADABLE} (generation_config: must be an object)",
-        ),
-        (
-            {"text": "a", "generation_config": {"chunk_length_schedule": [50, 501]}},
-            "invalid_request",
-            "generation_config.chunk_length_schedule: must be between 50 and 500",
-        ),
-        (
-            {"text": "a", "generator_config": {"chunk_length_schedule": ["50"]}},
-            "invalid_request",
-            "generator_config.chunk_length_schedule: must be a list of numbers",
-        ),
-        (
-            {"text": "a", "generation_config": {"chunk_length_schedule": []}},
-            "invalid_request",
-            "generation_config.chunk_length_schedule: must be a list of 1 to 100 numbers",
-        ),
-        (
-            {"text": "a", "voice_settings": {"speed": 1.3}},
-            "invalid_voice_settings",
-            "voice_settings.speed: must be between 0.7 and 1.2",
-        ),
-        (
-            {"text": "a", "voice_settings": {"stability": "much"}},
-            "invalid_voice_settings",
-            "voice_settings.stability: must be a number",
-        ),
-        (
-            {"text": "a", "voice_settings": 3},
-            "invalid_voice_settings",
-            "voice_settings: must be an object",
-        ),
+        shape("text: must be a string", text=7),
+        shape("text: is required"),
+        shape("text: is required", text=None),
+        shape("flush: must be true or false", text="a", flush="yes"),
+        shape("try_trigger_generation: must be true or false", text="a", try_trigger_generation=1),
+        shape("context_id: too long (at most 200 characters)", text="a", context_id="x" * 201),
+        shape("generation_config: must be an object", text="a", generation_config=[50]),
+        lengths("between 50 and 500", [50, 501]),
+        lengths("a list of numbers", ["50"], "generator_config"),
+        lengths("a list of 1 to 100 numbers", []),
+        settings("speed: must be between 0.7 and 1.2", speed=1.3),
+        settings("stability: must be a number", stability="much"),
+        ({"text": "a", "voice_settings": 3}, "invalid_voice_settings", "voice_settings: must be an object"),
         (
             {"text": "a " * 500_000},
             "max_character_limit_exceeded",
@@ -112,28 +86,25 @@ async def refused(client: Client, context_id: str | None = None) -> Message:
     ],
 )
 @pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
-async def test_a_bad_message_ends_the_connection_behind_what_was_said(
-    espeak_server: ServerProcess, name: str, message: Message | str, error: str, sentence: str
+async def test_bad_message_closes_connection_after_spoken_text(
+    espeak_app: AppServer, name: str, message: Message | str, error: str, sentence: str
 ) -> None:
-    """By the field and its limit; all text before it is spoken and sent first."""
-    async with connect_client(espeak_server.url, name) as client:
+    async with connect_client(espeak_app.url, name) as client:
         await client.send({"text": HELLO}, message)
         assert await refused(client) == {"code": 1008, "error": error, "message": sentence}
         assert client.received().text == HELLO
         assert client.received().final == (name == "multi-stream-input")
 
 
-async def test_binary_messages_are_refused(espeak_server: ServerProcess) -> None:
-    """They are none of the protocol's."""
-    async with connect_client(espeak_server.url) as client:
+async def test_binary_message_is_rejected(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         await client.socket.send(b"{}")
         error = await refused(client)
         assert error["message"] == f"{UNREADABLE} (binary messages are not supported)"
 
 
-async def test_text_behind_the_end_is_refused(espeak_server: ServerProcess) -> None:
-    """What came before is spoken; a keep-alive there is none."""
-    async with connect_client(espeak_server.url) as client:
+async def test_text_after_end_of_input_is_rejected(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         await client.send(BOS, {"text": HELLO * 20}, EOS, EOS, {"text": "más"})
         error = await refused(client)
         assert error["error"] == "invalid_input_message"
@@ -142,11 +113,8 @@ async def test_text_behind_the_end_is_refused(espeak_server: ServerProcess) -> N
 
 
 @pytest.mark.parametrize("voice", ["nobody", "../../etc/passwd", "ñ" * 30, "custom:nobody"])
-async def test_an_unknown_voice_is_told_after_the_first_text(
-    espeak_server: ServerProcess, voice: str
-) -> None:
-    """As the service does, in its words."""
-    async with connect_client(espeak_server.url, voice=voice.replace("/", "%2F")) as client:
+async def test_unknown_voice_is_rejected_at_first_text(espeak_app: AppServer, voice: str) -> None:
+    async with connect_client(espeak_app.url, voice=voice.replace("/", "%2F")) as client:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.receive(), 0.1)
         await client.send(BOS)
@@ -156,53 +124,45 @@ async def test_an_unknown_voice_is_told_after_the_first_text(
 
 
 @pytest.mark.parametrize(
-    ("query", "code", "param", "said"),
+    ("param", "value", "code", "sentence"),
     [
-        ({"model_id": "eleven_telepathic_v9"}, "unsupported_model", "model_id", "eleven_flash_v2_5"),
-        ({"output_format": "wav_44100"}, "invalid_output_format", "output_format", "pcm_22050"),
-        ({"language_code": "nonsense"}, "unsupported_language", "language_code", "nonsense"),
-        ({"language_code": "xx"}, "unsupported_language", "language_code", "xx"),
-        ({"inactivity_timeout": "soon"}, "invalid_request", "inactivity_timeout", "must be a number"),
-        ({"inactivity_timeout": "0"}, "invalid_request", "inactivity_timeout", "must be at least 1"),
-        ({"inactivity_timeout": "nan"}, "invalid_request", "inactivity_timeout", "must be a number"),
-        ({"seed": "1.5"}, "invalid_request", "seed", "must be a whole number"),
-        ({"seed": "4294967296"}, "invalid_request", "seed", "must be between 0 and 4"),
-        (
-            {"apply_text_normalization": "maybe"},
-            "invalid_request",
-            "apply_text_normalization",
-            "must be one of auto, on, off",
-        ),
-        ({"auto_mode": "perhaps"}, "invalid_request", "auto_mode", "must be true or false"),
+        ("model_id", "eleven_telepathic_v9", "unsupported_model", "eleven_flash_v2_5"),
+        ("output_format", "wav_44100", "invalid_output_format", "pcm_22050"),
+        ("language_code", "nonsense", "unsupported_language", "nonsense"),
+        ("language_code", "xx", "unsupported_language", "xx"),
+        ("inactivity_timeout", "soon", "invalid_request", "must be a number"),
+        ("inactivity_timeout", "0", "invalid_request", "must be at least 1"),
+        ("inactivity_timeout", "nan", "invalid_request", "must be a number"),
+        ("seed", "1.5", "invalid_request", "must be a whole number"),
+        ("seed", "4294967296", "invalid_request", "must be between 0 and 4"),
+        ("apply_text_normalization", "maybe", "invalid_request", "must be one of auto, on, off"),
+        ("auto_mode", "perhaps", "invalid_request", "must be true or false"),
     ],
 )
-async def test_a_bad_query_is_refused_before_the_upgrade(
-    espeak_server: ServerProcess, query: dict[str, str], code: str, param: str, said: str
+async def test_bad_query_is_rejected_before_upgrade(
+    espeak_app: AppServer, param: str, value: str, code: str, sentence: str
 ) -> None:
-    """With HTTP's 400 and the service's detail; what nobody knows is passed over."""
     with pytest.raises(InvalidStatus) as caught:
-        async with connect_client(espeak_server.url, **query):
+        async with connect_client(espeak_app.url, **{param: value}):
             pass
     response = caught.value.response
     assert response.status_code == 400 and response.body is not None
     detail = json.loads(response.body)["detail"]
     assert (detail["code"], detail["status"], detail["param"]) == (code, code, param)
-    assert detail["type"] == "validation_error" and said in detail["message"] and detail["request_id"]
+    assert detail["type"] == "validation_error" and sentence in detail["message"] and detail["request_id"]
 
 
-async def test_unknown_fields_and_parameters_are_passed_over(espeak_server: ServerProcess) -> None:
-    """As the service does; so is a time-out beyond the longest."""
+async def test_unknown_fields_and_parameters_are_ignored(espeak_app: AppServer) -> None:
     async with connect_client(
-        espeak_server.url, foo="bar", inactivity_timeout=300, enable_logging="x"
+        espeak_app.url, foo="bar", inactivity_timeout=300, enable_logging="x"
     ) as client:
         await client.send({"text": HELLO, "foo": {"bar": []}, "voice_settings": {"baz": 7}}, EOS)
         assert (await client.receive_until_closed())[0] == 1000
 
 
 @pytest.mark.alone
-async def test_silence_ends_a_connection_behind_what_was_said(espeak_server: ServerProcess) -> None:
-    """In the service's words, with the seconds that the client asked for."""
-    async with connect_client(espeak_server.url, inactivity_timeout=1) as client:
+async def test_inactivity_closes_connection_after_spoken_text(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url, inactivity_timeout=1) as client:
         await client.send(BOS, {"text": "Hola, esto"})
         began = time.monotonic()
         assert await refused(client) == {
@@ -216,9 +176,8 @@ async def test_silence_ends_a_connection_behind_what_was_said(espeak_server: Ser
         assert client.received().text == "Hola, esto "
 
 
-async def test_a_sixth_context_ends_the_connection(espeak_server: ServerProcess) -> None:
-    """In the service's words, once the five have said what they were given; a closed one does not count."""
-    async with connect_multi(espeak_server.url) as client:
+async def test_sixth_context_closes_connection(espeak_app: AppServer) -> None:
+    async with connect_multi(espeak_app.url) as client:
         for number in range(6):
             await client.send(*open_context(f"c{number}", HELLO))
             if number == 0:
@@ -234,30 +193,11 @@ async def test_a_sixth_context_ends_the_connection(espeak_server: ServerProcess)
         assert all(client.received(f"c{number}").final for number in range(6))
 
 
-@pytest.fixture(scope="module")
-def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server that asks for a key, whoever comes."""
-    running = ServerProcess(
-        tmp_path_factory.mktemp("keyed"),
-        *("--engine", "espeak", "--host", "0.0.0.0"),
-        KANI_API_KEYS=KEY,
-        KANI_RECOGNIZER="none",
-    )
-    running.wait_until_ready()
-    running.host = "127.0.0.1"
-    yield running
-    running.stop()
-    assert KEY not in running.log + running.terminal
-
-
 @pytest.mark.parametrize("field", ["xi_api_key", "xi-api-key", "authorization"])
 @pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
-async def test_the_key_may_come_with_the_first_message(
-    keyed_server: ServerProcess, name: str, field: str
-) -> None:
-    """By each of its names, and behind the word Bearer."""
+async def test_first_message_contains_key(keyed_app: AppServer, name: str, field: str) -> None:
     key = f"Bearer {KEY}" if field == "authorization" else KEY
-    async with connect_client(keyed_server.url, name) as client:
+    async with connect_client(keyed_app.url, name) as client:
         await client.send({"text": HELLO, "flush": True, field: key})
         while not client.received().text.endswith("prueba"):
             assert "error" not in await client.receive_speech()
@@ -272,20 +212,18 @@ async def test_the_key_may_come_with_the_first_message(
         {"single_use_token": KEY},
     ],
 )
-async def test_the_key_may_come_with_the_handshake(
-    keyed_server: ServerProcess, shown: dict[str, Any]
-) -> None:
-    """In a header or the query."""
-    async with connect_client(keyed_server.url, **shown) as client:
+async def test_handshake_contains_key(keyed_app: AppServer, shown: dict[str, Any]) -> None:
+    async with connect_client(keyed_app.url, **shown) as client:
         await client.send({"text": HELLO}, EOS)
         assert (await client.receive_until_closed())[0] == 1000
 
 
 @pytest.mark.parametrize("message", [{"text": " "}, {"text": " ", "xi_api_key": "other"}, {"text": "a" * 99}])
 @pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
-async def test_nobody_speaks_without_a_key(keyed_server: ServerProcess, name: str, message: Message) -> None:
-    """A first message without a good one ends it; the voice, whose name may be a secret, is not looked at."""
-    async with connect_client(keyed_server.url, name, voice="nobody") as client:
+async def test_message_without_valid_key_closes_connection(
+    keyed_app: AppServer, name: str, message: Message
+) -> None:
+    async with connect_client(keyed_app.url, name, voice="nobody") as client:
         await client.send(message, {"text": HELLO, "xi_api_key": KEY}, EOS)
         assert await refused(client) == INVALID_KEY
         assert client.received().parts == []
@@ -299,51 +237,35 @@ async def test_nobody_speaks_without_a_key(keyed_server: ServerProcess, name: st
         {"authorization": "x"},
     ],
 )
-async def test_a_wrong_key_is_told_before_any_text(
-    keyed_server: ServerProcess, shown: dict[str, Any]
-) -> None:
-    """It was looked for in the handshake already."""
-    async with connect_client(keyed_server.url, **shown) as client:
+async def test_wrong_key_in_handshake_closes_connection(keyed_app: AppServer, shown: dict[str, Any]) -> None:
+    async with connect_client(keyed_app.url, **shown) as client:
         assert await refused(client) == INVALID_KEY
 
 
 @asynccontextmanager
-async def spoken_to(tmp_path: Path, **limits: Any) -> AsyncIterator[tuple[ToneEngine, Starlette]]:
-    """The WebSockets over an engine that breaks at the word "kaputt"; nothing of them is left at the end."""
+async def tone_app(tmp_path: Path, **limits: float) -> AsyncIterator[tuple[ToneEngine, Starlette]]:
     engine = ToneEngine()
-    service = SpeechService(
-        [engine],
-        VoiceStore(tmp_path),
-        Limits(**limits),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
-    )
-    await service.start()
-    yield engine, Starlette(routes=routes(service, ElevenLabsSettings()))
-    assert service.state().sessions == 0 and not engine.under_way
-    await service.stop()
+    async with serving(engine, tmp_path, **limits) as service:
+        yield engine, Starlette(routes=routes(service, ElevenLabsSettings()))
 
 
-def told(socket: WebSocketTestSession) -> Iterator[Message]:
-    """What the server says until it closes."""
+def received_until_closed(socket: WebSocketTestSession) -> Iterator[Message]:
     while (message := socket.receive())["type"] == "websocket.send":
         parsed: Message = json.loads(message["text"])
         yield parsed
     yield {"closed": message["code"]}
 
 
-async def test_an_engine_that_breaks_loses_nothing_of_what_was_said(tmp_path: Path) -> None:
-    """On stream-input it ends the connection, on the other its context alone."""
+async def test_engine_failure_keeps_audio_before_it(tmp_path: Path) -> None:
     path = "/v1/text-to-speech/tone_es/"
-    async with spoken_to(tmp_path) as (_, app):
+    async with tone_app(tmp_path) as (_, app):
 
         def talk() -> tuple[list[Message], list[Message]]:
             with TestClient(app) as client:
                 with client.websocket_connect(path + "stream-input?output_format=pcm_8000") as socket:
                     socket.send_json({"text": "uno dos. kaputt. tres. "})
                     socket.send_json(EOS)
-                    single = list(told(socket))
+                    single = list(received_until_closed(socket))
                 with client.websocket_connect(path + "multi-stream-input?output_format=pcm_8000") as socket:
                     for name, text in (("a", "uno dos. kaputt. "), ("b", "tres. ")):
                         socket.send_json({"text": text, "context_id": name, "flush": True})
@@ -352,7 +274,7 @@ async def test_an_engine_that_breaks_loses_nothing_of_what_was_said(tmp_path: Pa
                     while sum(bool(message.get("isFinal")) for message in several) < 2:
                         several.append(json.loads(socket.receive()["text"]))
                     socket.send_json({"close_socket": True})
-                    several += told(socket)
+                    several += received_until_closed(socket)
             return single, several
 
         single, several = await asyncio.to_thread(talk)
@@ -375,9 +297,8 @@ async def test_an_engine_that_breaks_loses_nothing_of_what_was_said(tmp_path: Pa
         ({"rate_per_minute": 1}, "too_many_concurrent_requests"),
     ],
 )
-async def test_one_too_many_is_told_so(tmp_path: Path, limits: dict[str, int], error: str) -> None:
-    """The context alone ends by it; it can be tried again."""
-    async with spoken_to(tmp_path, **limits) as (engine, app):
+async def test_limit_ends_context_alone(tmp_path: Path, limits: dict[str, int], error: str) -> None:
+    async with tone_app(tmp_path, **limits) as (engine, app):
         engine.allow = 0
 
         def talk() -> list[Message]:
@@ -392,8 +313,19 @@ async def test_one_too_many_is_told_so(tmp_path: Path, limits: dict[str, int], e
         assert last["isFinal"] and last["contextId"] == "b"
 
 
-async def test_who_leaves_frees_its_place(start_server: StartServer) -> None:
-    """However many contexts were speaking; and the log has nothing to tell."""
+async def test_log_contains_no_key(start_server: StartServer) -> None:
+    environment = {"KANI_API_KEYS": KEY, "KANI_RECOGNIZER": "none"}
+    server = start_server("--engine", "espeak", "--host", "0.0.0.0", **environment)
+    server.host = "127.0.0.1"
+    for shown in ({"headers": {"xi-api-key": KEY}}, {"authorization": KEY}, {}):
+        async with connect_client(server.url, **shown) as client:
+            await client.send({"text": HELLO, "xi_api_key": KEY}, EOS)
+            assert (await client.receive_until_closed())[0] == 1000
+    server.stop()
+    assert KEY not in server.log + server.terminal
+
+
+async def test_disconnecting_clients_free_their_slots(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     async with httpx.AsyncClient(base_url=server.http_url) as http:
         for name in ("stream-input", "multi-stream-input") * 5:
@@ -410,12 +342,11 @@ async def test_who_leaves_frees_its_place(start_server: StartServer) -> None:
 
 
 @pytest.mark.alone
-async def test_a_long_text_holds_up_nobody(espeak_server: ServerProcess) -> None:
-    """Others are answered while it is read and refused."""
+async def test_long_text_does_not_block_other_clients(espeak_app: AppServer) -> None:
     slowest = 0.0
     async with (
-        httpx.AsyncClient(base_url=espeak_server.http_url) as http,
-        connect_client(espeak_server.url) as client,
+        httpx.AsyncClient(base_url=espeak_app.http_url) as http,
+        connect_client(espeak_app.url) as client,
     ):
         refusing = asyncio.create_task(refused(client))
         await client.send({"text": "a:" * 4_000_000})

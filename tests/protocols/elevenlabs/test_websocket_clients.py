@@ -46,21 +46,18 @@ async def characters(server: ServerProcess, text: str, rate: int) -> tuple[list[
 
 
 def words_of(told: list[Character]) -> list[Word]:
-    """The words, each with when its first character is said."""
     text = "".join(each.text for each in told)
     begins = [at for at, char in enumerate(text) if char != " " and (at == 0 or text[at - 1] == " ")]
     return [Word(text[at:].split(" ", 1)[0], told[at].start / 1000) for at in begins]
 
 
 def assert_at_its_time(spoken: list[Word], truth: list[Word], within_s: float) -> None:
-    """Assert that a client has every word, when it is said."""
     assert [word.text for word in spoken] == [word.text for word in truth]
     for word, said in zip(spoken, truth, strict=True):
         assert word.start_s == pytest.approx(said.start_s, abs=within_s), word
 
 
-async def test_the_official_library_hears_all(espeak_server: ServerProcess) -> None:
-    """convert_realtime, in PCM and MP3, and slower if it asks; it returns when the server closes."""
+async def test_sdk_receives_all_audio(espeak_server: ServerProcess) -> None:
     _, samples = await characters(espeak_server, TEXT, 24_000)
     heard = await speak_with_sdk(espeak_server.http_url, "espeak:es", split_tokens(TEXT), "pcm_24000")
     assert np.array_equal(heard.samples, samples)
@@ -73,16 +70,14 @@ async def test_the_official_library_hears_all(espeak_server: ServerProcess) -> N
     assert duration_s == pytest.approx(len(samples) / 24_000, abs=0.06)
 
 
-async def test_the_official_library_is_told_what_is_wrong(espeak_server: ServerProcess) -> None:
-    """As its ApiError, with the service's frame."""
+async def test_sdk_raises_error_frame(espeak_server: ServerProcess) -> None:
     with pytest.raises(ApiError) as caught:
         await speak_with_sdk(espeak_server.http_url, "nobody", split_tokens(TEXT), "pcm_24000")
     assert caught.value.status_code == 1008
     assert "A voice with voice_id nobody does not exist." in str(caught.value.body)
 
 
-async def test_livekits_plugin_hears_all_at_its_time(espeak_server: ServerProcess) -> None:
-    """Several streams over one connection: audio, and each word when it is said."""
+async def test_livekit_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
     truth, samples = await characters(espeak_server, SHORT, 22_050)
     long, short, again = await speak_with_livekit(espeak_server.http_url, "espeak:es", [TEXT, SHORT, SHORT])
     assert_at_its_time(short.words, words_of(truth), 0.001)
@@ -90,8 +85,7 @@ async def test_livekits_plugin_hears_all_at_its_time(espeak_server: ServerProces
     assert [word.text for word in long.words] == TEXT.split(" ")
 
 
-async def test_livekits_plugin_with_a_schedule(espeak_server: ServerProcess) -> None:
-    """Then it sends word by word, and flushes nothing but the end."""
+async def test_livekit_with_schedule_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
     truth, samples = await characters(espeak_server, TEXT, 22_050)
     (spoken,) = await speak_with_livekit(
         espeak_server.http_url, "espeak:es", [TEXT], chunk_length_schedule=[50, 100]
@@ -100,8 +94,7 @@ async def test_livekits_plugin_with_a_schedule(espeak_server: ServerProcess) -> 
     assert np.array_equal(spoken.samples, samples)
 
 
-async def test_pipecats_service_hears_all_at_its_time(espeak_server: ServerProcess) -> None:
-    """As tokens come, over two turns: audio, and each word when it is said, by its own running sum."""
+async def test_pipecat_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
     spoken = await speak_with_pipecat(espeak_server.url, "espeak:es", [TEXT, SHORT], tokens=True)
     for one, text in zip(spoken, (TEXT, SHORT), strict=True):
         truth, samples = await characters(espeak_server, text, 24_000)
@@ -109,8 +102,7 @@ async def test_pipecats_service_hears_all_at_its_time(espeak_server: ServerProce
         assert_at_its_time(one.words, words_of(truth), 0.001)
 
 
-async def test_pipecats_service_in_sentences(espeak_server: ServerProcess) -> None:
-    """Its usual way: each sentence is spoken by itself, and its words begin where it does."""
+async def test_pipecat_by_sentences_receives_audio_and_word_times(espeak_server: ServerProcess) -> None:
     (spoken,) = await speak_with_pipecat(espeak_server.url, "espeak:es", [TEXT])
     assert [word.text for word in spoken.words] == TEXT.split(" ") and not spoken.errors
     starts = [word.start_s for word in spoken.words]
@@ -125,8 +117,9 @@ async def test_pipecats_service_in_sentences(espeak_server: ServerProcess) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
-async def test_what_each_of_them_hears_is_understood(server: ServerProcess, text: str, language: str) -> None:
-    """Natural voices, by a listener that writes down what it hears; the library's in MP3."""
+async def test_every_library_receives_intelligible_speech(
+    server: ServerProcess, text: str, language: str
+) -> None:
     voice = VOICES[language]
     coded = await speak_with_sdk(server.http_url, voice, split_tokens(text), "mp3_44100_128")
     recording = decode_recording(bytes(coded.audio))
@@ -140,13 +133,11 @@ async def test_what_each_of_them_hears_is_understood(server: ServerProcess, text
 
 
 def assert_understood(samples: Samples, rate: int, text: str, language: str) -> None:
-    """Assert that whoever listens understands ``text``."""
     heard = hear(samples, rate, language)
     assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
 
 
-async def test_the_example_writes_what_it_hears(espeak_server: ServerProcess, tmp_path: Path) -> None:
-    """examples/elevenlabs_realtime.py, as it is told to be started."""
+async def test_realtime_example_writes_speech(espeak_server: ServerProcess, tmp_path: Path) -> None:
     output = tmp_path / "speech.wav"
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, str(ROOT / "examples" / "elevenlabs_realtime.py"), TEXT),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 
 from protocols.elevenlabs.websocket.context import Context, OutputOptions
 from protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
-from protocols.elevenlabs.websocket.schedule import FLUSH_AFTER_S
 from protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedAudioFramer
 from speech.audio.encoding import AudioFormat
 from speech.service import SpeechService
@@ -44,7 +42,6 @@ async def context(
     auto_mode: bool = False,
     request: SpeechRequest = ODD,
 ) -> AsyncIterator[Context]:
-    """A context that is nowhere sent to."""
     opened = Context(
         lambda voice: service.open(request, protocol="test"),
         OutputOptions(PCM, absolute, strict),
@@ -67,7 +64,6 @@ async def hear(opened: Context) -> ReceivedSpeech:
 async def spoken(
     service: SpeechService, *pieces: str, absolute: bool = False, strict: bool = False
 ) -> ReceivedSpeech:
-    """What is heard of a text in pieces."""
     async with context(service, absolute=absolute, strict=strict) as opened:
         for piece in pieces:
             opened.handle_message(ClientMessage(text=piece))
@@ -89,7 +85,6 @@ async def truth(service: SpeechService, *pieces: str) -> tuple[bytes, list[tuple
 
 
 def starts(characters: list[Character], words: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    """When the first character of each of the core's spans is said, by the wire."""
     found, at = [], 0
     for word, _ in words:
         assert "".join(each.text for each in characters[at : at + len(word)]) == word
@@ -101,8 +96,7 @@ def starts(characters: list[Character], words: list[tuple[str, float]]) -> list[
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=TEXTS)
-async def test_what_was_said_is_the_cores(tmp_path: Path, pieces: list[str]) -> None:
-    """Words as the engine got them; they tile, and none is said after the last that was written."""
+async def test_normalized_alignment_matches_engine_text(tmp_path: Path, pieces: list[str]) -> None:
     engine = ToneEngine()
     async with serving(engine, tmp_path) as service:
         heard = await spoken(service, *pieces, absolute=True)
@@ -119,8 +113,7 @@ async def test_what_was_said_is_the_cores(tmp_path: Path, pieces: list[str]) -> 
 
 
 @pytest.mark.parametrize("writes", [False, True])
-async def test_times_are_the_cores_to_rounding_however_they_are_counted(tmp_path: Path, writes: bool) -> None:
-    """Since the start, added up, or added to the audio before: each way is right, over a long text too."""
+async def test_times_match_core_by_every_way_to_count(tmp_path: Path, writes: bool) -> None:
     engine = ToneEngine(writes=writes)
     pieces = ["Uno, dos, ", "tres y cua", "tro. ", "¿Qué tal ", "estás hoy? "] * 30
     async with serving(engine, tmp_path) as service:
@@ -144,10 +137,9 @@ async def test_times_are_the_cores_to_rounding_however_they_are_counted(tmp_path
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=TEXTS, absolute=st.booleans(), strict=st.booleans())
-async def test_the_characters_are_the_clients(
+async def test_alignment_has_all_characters_of_client(
     tmp_path: Path, pieces: list[str], absolute: bool, strict: bool
 ) -> None:
-    """All of them, with a space behind the last word; they tile, and the last ends with the audio."""
     async with serving(ToneEngine(), tmp_path) as service:
         heard = await spoken(service, *pieces, absolute=absolute, strict=strict)
     text = "".join(pieces)
@@ -162,13 +154,11 @@ async def test_the_characters_are_the_clients(
 
 
 def frame(start: int, loud: int, *spans: Span) -> SpeechChunk:
-    """A frame of 100 samples behind ``start``, of which the first ``loud`` are heard."""
     samples = np.where(np.arange(100) < loud, 0.5, 0.0).astype(np.float32)
     return SpeechChunk(samples, RATE, start / RATE, spans)
 
 
-def test_speech_whose_words_are_told_late_waits_only_where_it_has_to() -> None:
-    """Strictly counted it waits for its word; else it is sent, and the pause behind a word waits."""
+def test_framer_holds_untimed_speech_only_if_strict() -> None:
     frames = [
         frame(0, 100),
         frame(100, 50, Span(0, 4, 0.0, 0.15)),
@@ -183,12 +173,11 @@ def test_speech_whose_words_are_told_late_waits_only_where_it_has_to() -> None:
         clock.feed("hola uno")
         pieces = TimedAudioFramer(clock, RATE, cut_at_characters=True, strict=strict)
         found = [piece for each in frames for piece in pieces.feed(each)] + pieces.finish()
-        told = [(len(piece.samples), piece.reading.written.text) for piece in found if len(piece.samples)]
+        told = [(len(piece.samples), piece.characters.written.text) for piece in found if len(piece.samples)]
         assert told == expected
 
 
-def test_what_an_encoder_keeps_is_told_with_the_next_audio() -> None:
-    """Characters that wait for it are told together, and the count goes on behind them."""
+def test_characters_of_buffered_audio_are_sent_together() -> None:
     times = AlignmentClock(absolute=False)
     first = TimedForms(TimedCharacters("ab", (0.0, 0.1004, 0.2006)))
     together = TimedForms() + first + TimedForms(TimedCharacters("c", (0.2006, 0.3)))
@@ -198,8 +187,7 @@ def test_what_an_encoder_keeps_is_told_with_the_next_audio() -> None:
 
 
 @pytest.mark.parametrize("absolute", [False, True])
-def test_both_alignments_of_a_message_count_from_the_same_moment(absolute: bool) -> None:
-    """Also behind a message in which nothing is said; what is said then is not told to begin before it."""
+def test_both_alignments_have_same_origin(absolute: bool) -> None:
     times = AlignmentClock(absolute=absolute)
     assert times.take(TimedForms()) == Alignments()
     one = TimedForms(TimedCharacters("5", (0.0, 0.4)), TimedCharacters("five", (0.0, 0.1, 0.2, 0.3, 0.4)))
@@ -214,47 +202,46 @@ def test_both_alignments_of_a_message_count_from_the_same_moment(absolute: bool)
     )
 
 
-async def test_the_schedule_speaks_a_sentence_that_does_not_go_on(tmp_path: Path) -> None:
-    """What reaches its entry and ends with a word is spoken a moment later; what is less waits."""
+@pytest.fixture
+def flush_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocols.elevenlabs.websocket.context.FLUSH_AFTER_S", 0.0)
+
+
+@pytest.mark.usefixtures("flush_at_once")
+async def test_schedule_speaks_unfinished_sentence(tmp_path: Path) -> None:
     engine = ToneEngine()
-    now = asyncio.get_running_loop().time
     async with serving(engine, tmp_path) as service, context(service, absolute=True) as opened:
-        opened.handle_message(ClientMessage(text=" ", chunk_lengths=(50, 60)))
-        opened.handle_message(ClientMessage(text="una frase que no termina "))
-        assert opened.flush_at is None
-        opened.handle_message(ClientMessage(text="y que sigue y sigue todaví"))
-        assert opened.flush_at is None
-        opened.handle_message(ClientMessage(text="a "))
-        assert opened.flush_at == pytest.approx(now() + FLUSH_AFTER_S, abs=0.2)
-        due = opened.flush_at
-        opened.handle_message(ClientMessage(text="más "))
-        assert opened.flush_at is not None and opened.flush_at > due
-        opened.speak_due(opened.due - 0.01)
-        assert opened.due is not None and not engine.segments
-        opened.speak_due(opened.due)
+        # Too short; inside a word; replaced by further text before the loop runs; then spoken.
+        for text, pending in (
+            ("una frase que no termina ", False),
+            ("y que sigue y sigue todaví", False),
+            ("a ", True),
+            ("más ", True),
+        ):
+            opened.handle_message(ClientMessage(text=text, chunk_lengths=(50, 60)))
+            assert opened._idle_flush.pending == pending
+        assert not engine.segments
         audio = opened.audio()
-        assert len((await anext(audio))[0]) > 0
+        assert len((await anext(audio))[0]) > 0 and not opened._idle_flush.pending
         # The next entry counts from here.
-        opened.take(ClientMessage(text="veinticinco letras o más. "[:25] * 2))
-        assert opened.due is None
-        opened.take(ClientMessage(text="otras diez."))
-        assert opened.due is not None
+        opened.handle_message(ClientMessage(text="veinticinco letras o más. "[:25] * 2))
+        assert not opened._idle_flush.pending
+        opened.handle_message(ClientMessage(text="otras diez."))
+        assert opened._idle_flush.pending
         opened.finish()
-        assert [timing async for _, timing in audio]
+        assert [alignments async for _, alignments in audio]
 
 
-async def test_a_trigger_counts_from_the_least_entry_on(tmp_path: Path) -> None:
-    """Until the schedule's own entry is reached it is fifty characters."""
+async def test_trigger_lowers_schedule_to_smallest_entry(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path) as service, context(service) as opened:
         opened.handle_message(ClientMessage(text="a" * 49 + " "))
-        assert opened.flush_at is None
+        assert not opened._idle_flush.pending
         opened.handle_message(ClientMessage(text="b ", trigger_generation=True))
-        assert opened.flush_at is not None
+        assert opened._idle_flush.pending
 
 
 @pytest.mark.parametrize("auto_mode", [False, True])
-async def test_in_auto_mode_each_message_is_spoken_at_once(tmp_path: Path, auto_mode: bool) -> None:
-    """It ends with a word whatever comes behind it; without the mode it goes on."""
+async def test_auto_mode_flushes_each_message(tmp_path: Path, auto_mode: bool) -> None:
     engine = ToneEngine()
     async with serving(engine, tmp_path) as service:
         async with context(service, absolute=True, auto_mode=auto_mode) as opened:
@@ -276,10 +263,9 @@ async def test_in_auto_mode_each_message_is_spoken_at_once(tmp_path: Path, auto_
         ([], ["uno dos tres. cuatro. "], ""),
     ],
 )
-async def test_a_context_that_is_closed_says_what_was_flushed(
+async def test_closed_context_speaks_flushed_text_only(
     tmp_path: Path, before: list[str], after: list[str], text: str
 ) -> None:
-    """To its end, also where more was written behind it, and no more than that."""
     engine = ToneEngine()
     async with serving(engine, tmp_path) as service, context(service, absolute=True) as opened:
         for piece in before:
@@ -293,8 +279,7 @@ async def test_a_context_that_is_closed_says_what_was_flushed(
     assert len(heard.samples) / RATE == pytest.approx(0.6 if text else 0.0, abs=0.4)
 
 
-async def test_settings_of_the_voice_count_until_the_first_text(tmp_path: Path) -> None:
-    """Later ones are passed over, as clients send them with every message."""
+async def test_voice_settings_apply_until_first_text(tmp_path: Path) -> None:
     asked = []
     async with serving(ToneEngine(), tmp_path) as service:
 

@@ -27,30 +27,25 @@ MEASURED = {"before": 0.5, "now": 0.8, "measured": True}
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[CloningServer]:
-    """Kani's protocol over engines of which the second clones."""
     async with cloning_server(tmp_path) as serving:
         yield serving
 
 
 @pytest.fixture
 async def socket(server: CloningServer) -> AsyncIterator[ClientConnection]:
-    """A connection."""
     async with connect(server.url, max_size=None) as connection:
         yield connection
 
 
 def encoded(recording: bytes) -> str:
-    """As a message has it."""
     return base64.b64encode(recording).decode()
 
 
 def samples_of(pcm: bytes) -> Samples:
-    """Samples of 16 bits."""
     return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
 
 
 def samples_in(file: bytes) -> Samples:
-    """Those of a WAV file."""
     with wave.open(io.BytesIO(file)) as opened:
         return samples_of(opened.readframes(opened.getnframes()))
 
@@ -58,7 +53,6 @@ def samples_in(file: bytes) -> Samples:
 async def ask(
     socket: ClientConnection, kind: str = "tts_request", **data: Any
 ) -> tuple[Samples, dict[str, Any]]:
-    """What is heard of a request, and the data of its last message."""
     await socket.send(json.dumps({"type": kind, "data": {"text": TEXT, **data}}))
     pcm = b""
     while True:
@@ -72,10 +66,9 @@ async def ask(
 
 
 @pytest.mark.parametrize("kind", ["tts_request", "tts_stream_request"])
-async def test_speech_sounds_like_the_recording_and_says_how_much(
+async def test_speech_sounds_like_recording(
     server: CloningServer, socket: ClientConnection, kind: str
 ) -> None:
-    """Near it, by a measured or a foreseen cosine, and one sentence that tells what that means."""
     own, last = await ask(socket, kind)
     assert loudness(own) == 1.0 and last["metadata"]["engine"] == "tone"
     assert last["metadata"]["cloning"] == "none"
@@ -89,10 +82,7 @@ async def test_speech_sounds_like_the_recording_and_says_how_much(
     assert "reference_audio" not in metadata["unused"]
 
 
-async def test_a_recording_that_comes_again_is_spoken_better(
-    server: CloningServer, socket: ClientConnection
-) -> None:
-    """Who uses a voice twice will use it again: it is worked on meanwhile."""
+async def test_repeated_recording_is_refined(server: CloningServer, socket: ClientConnection) -> None:
     for _ in range(2):
         _, last = await ask(socket, reference_audio=encoded(hum()))
         assert last["metadata"]["similarity"] == FORESEEN
@@ -102,8 +92,9 @@ async def test_a_recording_that_comes_again_is_spoken_better(
     assert len(server.echo.embedded) == 1
 
 
-async def test_a_name_for_the_connection(server: CloningServer, socket: ClientConnection) -> None:
-    """The latest recording of that name, until the connection ends."""
+async def test_named_recording_is_kept_for_connection(
+    server: CloningServer, socket: ClientConnection
+) -> None:
     named = {"voice_id": "user_voice"}
     for level in (0.25, 0.75):
         heard, _ = await ask(socket, reference_audio=encoded(hum(level=level)), config=named)
@@ -115,8 +106,7 @@ async def test_a_name_for_the_connection(server: CloningServer, socket: ClientCo
     assert last["message"] == "voice_id: unknown voice 'user_voice'"
 
 
-async def test_a_kept_voice(server: CloningServer, socket: ClientConnection) -> None:
-    """By its id, on every connection; deleted it is unknown."""
+async def test_stored_voice_is_used(server: CloningServer, socket: ClientConnection) -> None:
     await server.keep("ana", 0.25)
     config = {"voice_id": "custom:ana"}
     heard, last = await ask(socket, config=config)
@@ -137,8 +127,9 @@ async def test_a_kept_voice(server: CloningServer, socket: ClientConnection) -> 
     ],
 )
 @pytest.mark.parametrize("kind", ["tts_request", "tts_stream_request"])
-async def test_bad_recordings(socket: ClientConnection, kind: str, recording: bytes, reason: str) -> None:
-    """The answer names the field; the next request is spoken."""
+async def test_unusable_recording_is_refused(
+    socket: ClientConnection, kind: str, recording: bytes, reason: str
+) -> None:
     heard, last = await ask(socket, kind, reference_audio=encoded(recording))
     assert not len(heard)
     assert (last["status"], last["message"]) == ("error", f"reference_audio: {reason}")
@@ -146,10 +137,7 @@ async def test_bad_recordings(socket: ClientConnection, kind: str, recording: by
     assert loudness(heard) == 1.0
 
 
-async def test_a_bad_voice_is_named_by_what_the_client_gave(
-    server: CloningServer, socket: ClientConnection
-) -> None:
-    """A kept recording without speech, or one of this connection: ``voice_id``."""
+async def test_unusable_voice_names_field(server: CloningServer, socket: ClientConnection) -> None:
     server.echo.deaf = True
     await server.keep("nobody", 0.25)
     silent = encoded(hum(level=0.0))
@@ -160,8 +148,7 @@ async def test_a_bad_voice_is_named_by_what_the_client_gave(
         assert last["message"] == f"voice_id: {NO_SPEECH}"
 
 
-async def test_the_calls_by_http(server: CloningServer) -> None:
-    """The same voices and errors; what an answer says of them is in its headers."""
+async def test_rest_calls_report_cloning(server: CloningServer) -> None:
     body = {"text": TEXT, "reference_audio": encoded(hum(level=0.25))}
     async with httpx.AsyncClient(base_url=server.http_url) as client:
         for path in ("/tts", "/stream-tts"):

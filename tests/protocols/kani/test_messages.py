@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.kani import messages
-from protocols.kani.messages import BadMessage, Cancel, Config, Ping, SpeakRequest, read_body, read_message
+from protocols.kani.messages import Cancel, Config, Ping, SpeakRequest, read_body, read_message
+from protocols.shared.errors import BadMessage
 from speech.errors import InvalidRequest
 from speech.types import Sampling, SpeechRequest
 
@@ -20,20 +21,17 @@ LEXICON = Path(__file__).parents[3] / "docs" / "lexicon.md"
 
 
 def request(kind: str = "tts_request", **data: object) -> str:
-    """A request as a client would write it."""
     return json.dumps({"type": kind, "data": data})
 
 
-def test_the_bytes_of_answers_without_audio() -> None:
-    """Frame by frame what the original sends, keys in its order."""
+def test_message_bytes_without_audio() -> None:
     assert messages.pong(True) == '{"type":"pong","data":{"status":"alive","tts_initialized":true}}'
     assert messages.failure("No text provided") == (
         '{"type":"tts_response","data":{"audio":"","status":"error","message":"No text provided"}}'
     )
 
 
-def test_the_bytes_of_answers_with_audio() -> None:
-    """The original's fields come first and unchanged; ours are behind them, in metadata."""
+def test_message_bytes_with_audio() -> None:
     assert messages.success(b"RIFF", "Audio generated successfully", {"duration": 3.5}) == (
         '{"type":"tts_response","data":{"audio":"UklGRg==","status":"success",'
         '"message":"Audio generated successfully","metadata":{"duration":3.5}}}'
@@ -47,8 +45,7 @@ def test_the_bytes_of_answers_with_audio() -> None:
     )
 
 
-def test_the_guides_request() -> None:
-    """Every field of the integration guide's request arrives where it belongs."""
+def test_request_of_guide_is_read() -> None:
     config = {
         "language": "spanish", "emotion": "friendly", "speed": 1, "voice_id": "default", "temperature": 0.6,
         "max_tokens": 1200, "top_p": 0.95, "chunk_size": 10, "lookback_frames": 15, "colour": "blue",
@@ -73,8 +70,7 @@ def test_the_guides_request() -> None:
     assert core.sampling == Sampling(temperature=0.6, top_p=0.95)
 
 
-def test_what_is_said_and_how() -> None:
-    """All of it arrives; beside a length the speed of 1 that every client sends is the core's affair."""
+def test_prosody_fields_are_read() -> None:
     config = {
         "emotion": "happy:0.5,calm:0.5", "emotion_strength": 0.7, "speed": 1.0, "duration": 3,
         "lexicon": {"Kani": "cani", "\ud83d": "x"}, "normalize": False,
@@ -91,8 +87,7 @@ def test_what_is_said_and_how() -> None:
     assert isinstance(speak, SpeakRequest) and speak.to_request(None) == SpeechRequest()
 
 
-def test_a_request_without_config() -> None:
-    """The guide's old message has text and reference alone; ``null`` is the same as nothing."""
+def test_request_without_config_is_read() -> None:
     for text in (request(text="Hola", reference_audio=None), request(text="Hola", config=None, stream=None)):
         speak = read_message(text)
         assert isinstance(speak, SpeakRequest)
@@ -111,15 +106,13 @@ def test_a_request_without_config() -> None:
         ("tts_stream_request", False, True, False),
     ],
 )
-def test_how_an_answer_comes(kind: str, stream: bool, chunks: bool, whole: bool) -> None:
-    """Whole, in chunks, or both."""
+def test_answer_mode_follows_request(kind: str, stream: bool, chunks: bool, whole: bool) -> None:
     speak = read_message(request(kind, text="Hola", stream=stream))
     assert isinstance(speak, SpeakRequest)
     assert (speak.wants_chunks, speak.wants_whole) == (chunks, whole)
 
 
-def test_the_small_messages() -> None:
-    """Ping and cancel need no data."""
+def test_ping_and_cancel_are_read() -> None:
     assert read_message('{"type":"ping","data":{}}') == Ping()
     assert read_message(b'{"type":"ping"}') == Ping()
     assert read_message('{"type":"tts_cancel"}') == Cancel()
@@ -159,15 +152,13 @@ def test_the_small_messages() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_bad_messages_are_told(message: str | bytes, reason: str) -> None:
-    """The field is named, and what was expected of it."""
+def test_invalid_message_has_reason(message: str | bytes, reason: str) -> None:
     with pytest.raises(BadMessage) as caught:
         read_message(message)
     assert str(caught.value) == reason
 
 
-def test_half_a_surrogate_pair_is_text() -> None:
-    """JavaScript sends one when a text was cut inside an emoji; it is read, and never sent back broken."""
+def test_half_surrogate_is_read() -> None:
     speak = read_message('{"type":"tts_request","data":{"text":"Hola \\ud83d","config":{"\\ud83d":1}}}')
     assert isinstance(speak, SpeakRequest) and speak.text == "Hola \ud83d"
     assert messages.clean_names(speak.unused) == ["?"]
@@ -175,8 +166,7 @@ def test_half_a_surrogate_pair_is_text() -> None:
 
 
 @pytest.mark.parametrize("field", [*Config.__struct_fields__, "config", "stream", "data"])
-def test_half_a_surrogate_pair_of_the_wrong_type_names_its_field(field: str) -> None:
-    """What is wrong about a value is told although the value itself cannot be repeated."""
+def test_half_surrogate_of_wrong_type_names_field(field: str) -> None:
     value: Any = "\ud800"
     if field in Config.__struct_fields__ and Config.__annotations__[field].startswith("str"):
         value = ["\ud800"]
@@ -187,8 +177,7 @@ def test_half_a_surrogate_pair_of_the_wrong_type_names_its_field(field: str) -> 
     assert str(caught.value).startswith(f"{field}: ")
 
 
-def test_an_answer_repeats_little_of_what_a_client_sent() -> None:
-    """Huge names and values come back cut."""
+def test_echoed_input_is_bounded() -> None:
     speak = read_message(request(text="a", config={f"key{n}" * 100: n for n in range(1000)}))
     assert isinstance(speak, SpeakRequest)
     assert len(messages.clean_names(speak.unused)) == 32
@@ -210,7 +199,6 @@ def test_an_answer_repeats_little_of_what_a_client_sent() -> None:
     )
 )
 def test_any_json_is_read_or_refused(value: object) -> None:
-    """No message breaks the reader, whatever is where."""
     messages_ = [
         value,
         {"type": "tts_request", "data": value},
@@ -224,8 +212,7 @@ def test_any_json_is_read_or_refused(value: object) -> None:
             messages.failure(str(error)).encode()
 
 
-def test_the_body_of_a_rest_call() -> None:
-    """The REST calls have the config's fields beside the text."""
+def test_rest_body_is_read() -> None:
     speak = read_body(b'{"text":"Hola","temperature":0.5,"max_tokens":100,"chunk_size":5,"hue":1}')
     assert speak.text == "Hola" and speak.config.temperature == 0.5 and speak.unused == ("hue",)
     for body in (b"", b"[]", b'{"text":""}', b'{"text":"a","speed":"x"}'):
@@ -234,7 +221,6 @@ def test_the_body_of_a_rest_call() -> None:
 
 
 def test_reference_audio_is_base64() -> None:
-    """Plain base64 and a data: URL's are taken; anything else is refused with the field's name."""
     assert messages.reference_bytes("UklGRg==") == b"RIFF"
     assert messages.reference_bytes("data:audio/wav;base64,UklGRg==") == b"RIFF"
     for encoded in ("not base64!", "ñ", "A"):
@@ -245,8 +231,7 @@ def test_reference_audio_is_base64() -> None:
         messages.reference_bytes("A" * 14_000_000)
 
 
-def test_errors_wear_the_protocols_names() -> None:
-    """The core's fields are told by the names the client used."""
+def test_errors_use_field_names_of_protocol() -> None:
     assert (
         messages.error_message(InvalidRequest("voice", "unknown voice 'x'")) == "voice_id: unknown voice 'x'"
     )
@@ -255,8 +240,7 @@ def test_errors_wear_the_protocols_names() -> None:
     )
 
 
-def test_the_lexicons_page_shows_a_request_that_is_taken() -> None:
-    """As it stands there."""
+def test_request_of_lexicon_document_is_read() -> None:
     (example,) = re.findall(r"^```json\n(.*?)^```$", LEXICON.read_text(encoding="utf-8"), re.M | re.S)
     asked = read_message(example)
     assert isinstance(asked, SpeakRequest) and asked.text == "Pregunta a Nguyen por SQL."

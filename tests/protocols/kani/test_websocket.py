@@ -19,34 +19,31 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from speech.types import Span
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
 from tests.speech.timing.test_spans import assert_tiles
+from tests.support.app_server import AppServer, StartApp
 
 HOLA = "¡Hola! ¿Cómo estás hoy?"
 LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 12
 
 
 @pytest.fixture
-async def socket(espeak_server: ServerProcess) -> AsyncIterator[ClientConnection]:
-    """A connection to the server that speaks with espeak-ng."""
-    async with connect(espeak_server.url, max_size=None) as connection:
+async def socket(espeak_app: AppServer) -> AsyncIterator[ClientConnection]:
+    async with connect(espeak_app.url, max_size=None) as connection:
         yield connection
 
 
 def request(text: str = HOLA, kind: str = "tts_request", **data: Any) -> str:
-    """A request."""
     return json.dumps({"type": kind, "data": {"text": text, **data}})
 
 
 async def receive(socket: ClientConnection) -> tuple[str, dict[str, Any]]:
-    """The next message: its type and its data."""
     message = json.loads(await asyncio.wait_for(socket.recv(), 300))
     assert set(message) == {"type", "data"}
     return message["type"], message["data"]
 
 
 async def ask(socket: ClientConnection, message: str | bytes) -> dict[str, Any]:
-    """The data of the one answer to a request."""
     await socket.send(message)
     kind, data = await receive(socket)
     assert kind == "tts_response"
@@ -54,7 +51,6 @@ async def ask(socket: ClientConnection, message: str | bytes) -> dict[str, Any]:
 
 
 async def stream(socket: ClientConnection, message: str) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
-    """The chunks of a streamed answer, and how it ends."""
     await socket.send(message)
     chunks = []
     while True:
@@ -65,29 +61,24 @@ async def stream(socket: ClientConnection, message: str) -> tuple[list[dict[str,
 
 
 async def assert_alive(socket: ClientConnection) -> None:
-    """Assert that the connection still speaks."""
     assert (await ask(socket, request("Sigo aquí.")))["status"] == "success"
 
 
 def samples(data: dict[str, Any]) -> np.ndarray:
-    """The samples of an answer's WAV file, whose header is checked."""
     with wave.open(io.BytesIO(base64.b64decode(data["audio"]))) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22050, 1, 2)
         return np.frombuffer(file.readframes(file.getnframes()), "<i2")
 
 
 def pcm(chunks: list[dict[str, Any]]) -> np.ndarray:
-    """The samples of streamed chunks."""
     return np.frombuffer(b"".join(base64.b64decode(chunk["audio"]) for chunk in chunks), "<i2")
 
 
 def spans(rows: list[list[float]]) -> list[Span]:
-    """Spans as they were before they went over the wire."""
     return [Span(int(start), int(end), start_s, end_s) for start, end, start_s, end_s in rows]
 
 
-async def test_a_request_gets_one_answer(socket: ClientConnection) -> None:
-    """A WAV file whose metadata is true, and nothing before or after it."""
+async def test_request_gets_one_answer(socket: ClientConnection) -> None:
     config = {
         "language": "spanish",
         "emotion": "friendly",
@@ -118,8 +109,7 @@ async def test_a_request_gets_one_answer(socket: ClientConnection) -> None:
     assert await receive(socket) == ("pong", {"status": "alive", "tts_initialized": True})
 
 
-async def test_what_is_said_and_how_is_the_clients(socket: ClientConnection) -> None:
-    """A blend, its strength, a length, a lexicon and figures as they stand: all of use, and echoed."""
+async def test_prosody_fields_are_applied_and_echoed(socket: ClientConnection) -> None:
     text = "Kani cuenta hasta 21 y se va."
     plain = await ask(socket, request(text, config={"language": "spanish"}))
     natural_s = plain["metadata"]["duration"]
@@ -155,8 +145,9 @@ async def test_what_is_said_and_how_is_the_clients(socket: ClientConnection) -> 
         ({"emotion": "neutral", "emotion_strength": 0.5}, 1.0),
     ],
 )
-async def test_each_is_heard(socket: ClientConnection, config: dict[str, Any], longer: float) -> None:
-    """A lexicon says more than is written, a sad voice takes its time; nothing asked changes nothing."""
+async def test_prosody_changes_speech(
+    socket: ClientConnection, config: dict[str, Any], longer: float
+) -> None:
     plain, other = [
         samples(await ask(socket, request("Kani canta.", config={"language": "es", **asked})))
         for asked in ({}, config)
@@ -167,8 +158,7 @@ async def test_each_is_heard(socket: ClientConnection, config: dict[str, Any], l
         assert len(other) > longer * len(plain)
 
 
-async def test_a_passage_in_another_script_is_told(server: ServerProcess) -> None:
-    """Where the voice's engine does not speak its language, another says it, and the answer says who."""
+async def test_foreign_passage_is_reported(server: ServerProcess) -> None:
     async with connect(server.url, max_size=None) as connection:
         text = "Dijo добрый день y se fue."
         config = {"language": "es", "voice_id": "ef_dora"}
@@ -179,8 +169,7 @@ async def test_a_passage_in_another_script_is_told(server: ServerProcess) -> Non
     assert (kind, last["metadata"]["passages"]) == ("tts_stream_complete", expected)
 
 
-async def test_a_stream_is_chunks_and_their_end(socket: ClientConnection) -> None:
-    """Raw samples in chunks of at most chunk_size frames, then tts_stream_complete; the sum is the whole."""
+async def test_stream_equals_whole_answer(socket: ClientConnection) -> None:
     whole = await ask(socket, request(LONG))
     chunks, kind, last = await stream(socket, request(LONG, "tts_stream_request", config={"chunk_size": 10}))
     assert kind == "tts_stream_complete"
@@ -197,15 +186,13 @@ async def test_a_stream_is_chunks_and_their_end(socket: ClientConnection) -> Non
     assert last["metadata"]["duration"] == whole["metadata"]["duration"]
 
 
-async def test_stream_true_gets_both(socket: ClientConnection) -> None:
-    """With "stream": true a tts_request is answered by chunks and then by the whole."""
+async def test_stream_flag_gets_chunks_and_whole(socket: ClientConnection) -> None:
     chunks, kind, last = await stream(socket, request(stream=True))
     assert kind == "tts_response" and chunks
     assert np.array_equal(pcm(chunks), samples(last))
 
 
-async def test_requests_are_answered_in_their_order(socket: ClientConnection) -> None:
-    """Requests that come at once, bad ones among them, are answered one by one in order; pings at once."""
+async def test_requests_are_answered_in_order(socket: ClientConnection) -> None:
     texts = ["Uno.", "", "Dos dos.", "Tres tres tres."]
     for text in texts:
         await socket.send(request(text))
@@ -218,8 +205,7 @@ async def test_requests_are_answered_in_their_order(socket: ClientConnection) ->
     assert durations == sorted(durations)
 
 
-async def test_too_many_requests_at_once(server: ServerProcess) -> None:
-    """Sixteen may wait; the next is refused, and every other is answered."""
+async def test_waiting_requests_are_limited(server: ServerProcess) -> None:
     async with connect(server.url, max_size=None) as socket:
         for _ in range(30):
             await socket.send(request("Un momento."))
@@ -231,8 +217,7 @@ async def test_too_many_requests_at_once(server: ServerProcess) -> None:
     assert len(refused) >= 12
 
 
-async def test_cancel_ends_the_speech_under_way_alone(server: ServerProcess) -> None:
-    """tts_cancel is answered once, the request behind it is spoken; without speech it is ignored."""
+async def test_cancel_ends_current_request_alone(server: ServerProcess) -> None:
     async with connect(server.url, max_size=None) as socket:
         await socket.send('{"type":"tts_cancel"}')
         await socket.send(request(LONG, "tts_stream_request"))
@@ -289,10 +274,9 @@ async def test_cancel_ends_the_speech_under_way_alone(server: ServerProcess) -> 
         (request(reference_audio="A" * 14_200_000), "reference_audio: too large (at most 10 MiB)"),
     ],
 )  # fmt: skip
-async def test_bad_input_is_told_and_the_connection_lives(
+async def test_invalid_input_leaves_connection_open(
     socket: ClientConnection, message: str | bytes, reason: str
 ) -> None:
-    """The field and its limit are named in an error answer; the next request is spoken."""
     data = await ask(socket, message)
     assert data["status"] == "error" and data["audio"] == ""
     assert data["message"].startswith(reason)
@@ -314,8 +298,7 @@ async def test_bad_input_is_told_and_the_connection_lives(
         "你好，世界。नमस्ते दुनिया। Привет, мир!",
     ],
 )  # fmt: skip
-async def test_strange_text_is_spoken(socket: ClientConnection, text: str) -> None:
-    """Text of any kind is answered by speech whose spans tile it."""
+async def test_unusual_text_is_spoken(socket: ClientConnection, text: str) -> None:
     data = await ask(socket, request(text))
     assert data["status"] == "success", data["message"]
     assert len(samples(data)) > 2000
@@ -326,16 +309,14 @@ async def test_strange_text_is_spoken(socket: ClientConnection, text: str) -> No
 
 
 @pytest.mark.parametrize("text", ["…", "🎉", "\u200b"])
-async def test_nothing_to_say_is_told(socket: ClientConnection, text: str) -> None:
-    """Text without a word gets a short silence, and the message says so."""
+async def test_text_without_words_is_short_silence(socket: ClientConnection, text: str) -> None:
     data = await ask(socket, request(text))
     assert data["status"] == "success" and "nothing to say" in data["message"]
     assert not samples(data).any() and 0 < data["metadata"]["duration"] < 0.5
 
 
-@pytest.mark.slow
-async def test_speech_that_is_too_long_for_one_answer(socket: ClientConnection) -> None:
-    """Speech beyond twenty minutes is refused whole, with the way out, and streamed."""
+@pytest.mark.heard
+async def test_too_long_whole_answer_is_refused(socket: ClientConnection) -> None:
     text = "天气很好。" * 800
     config = {"language": "zh", "speed": 0.5}
     data = await ask(socket, request(text, config=config))
@@ -345,8 +326,7 @@ async def test_speech_that_is_too_long_for_one_answer(socket: ClientConnection) 
     assert len(pcm(chunks)) == round(last["metadata"]["duration"] * 22050)
 
 
-async def test_max_tokens_is_told_when_it_cut(socket: ClientConnection) -> None:
-    """Fifty tokens are a second of each segment."""
+async def test_max_tokens_truncates_speech(socket: ClientConnection) -> None:
     data = await ask(
         socket, request("Una frase que dura bastante más de un segundo.", config={"max_tokens": 50})
     )
@@ -354,8 +334,7 @@ async def test_max_tokens_is_told_when_it_cut(socket: ClientConnection) -> None:
     assert "max_tokens" in data["message"]
 
 
-async def test_speed_is_heard_in_the_length(socket: ClientConnection) -> None:
-    """Half the speed is about twice the length, over the whole range."""
+async def test_speed_changes_duration(socket: ClientConnection) -> None:
     text = "Vamos a medir cuánto dura esta frase cuando se dice más deprisa o más despacio."
     lengths = {}
     for speed in (0.25, 0.5, 1.0, 2.0, 4.0):
@@ -365,7 +344,6 @@ async def test_speed_is_heard_in_the_length(socket: ClientConnection) -> None:
 
 
 def recording(seconds: float = 4.0) -> bytes:
-    """A WAV file with some sound."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
@@ -376,21 +354,19 @@ def recording(seconds: float = 4.0) -> bytes:
     return file.getvalue()
 
 
-async def test_a_reference_names_a_voice_for_this_connection_alone(
-    socket: ClientConnection, espeak_server: ServerProcess
+async def test_named_reference_is_kept_for_connection(
+    socket: ClientConnection, espeak_app: AppServer
 ) -> None:
-    """voice_id with reference_audio is a new voice, known until the connection ends; cloning is told."""
     encoded = base64.b64encode(recording()).decode()
     config = {"voice_id": "user_voice"}
     data = await ask(socket, request(reference_audio=encoded, config=config))
     assert data["status"] == "success" and data["metadata"]["cloning"] == "none"
     assert (await ask(socket, request(config=config)))["status"] == "success"
-    async with connect(espeak_server.url, max_size=None) as other:
+    async with connect(espeak_app.url, max_size=None) as other:
         assert (await ask(other, request(config=config)))["message"].startswith("voice_id: unknown voice")
 
 
-async def test_a_reference_that_is_too_long_is_refused(socket: ClientConnection) -> None:
-    """More than 60 seconds of recording are refused with the limit."""
+async def test_too_long_reference_is_refused(socket: ClientConnection) -> None:
     data = await ask(socket, request(reference_audio=base64.b64encode(recording(61)).decode()))
     assert (
         data["status"] == "error"
@@ -399,11 +375,10 @@ async def test_a_reference_that_is_too_long_is_refused(socket: ClientConnection)
     )
 
 
-async def test_a_message_that_is_too_big_closes_its_connection_alone(
-    socket: ClientConnection, espeak_server: ServerProcess
+async def test_oversized_message_closes_its_connection_alone(
+    socket: ClientConnection, espeak_app: AppServer
 ) -> None:
-    """1009 for the one, nothing for the other."""
-    async with connect(espeak_server.url, max_size=None) as big:
+    async with connect(espeak_app.url, max_size=None) as big:
         with pytest.raises(ConnectionClosedError) as caught:
             await big.send(request("x" * (17 * 2**20)))
             await big.recv()
@@ -411,33 +386,28 @@ async def test_a_message_that_is_too_big_closes_its_connection_alone(
     await assert_alive(socket)
 
 
-async def test_invalid_utf8_closes_its_connection_alone(
-    socket: ClientConnection, espeak_server: ServerProcess
-) -> None:
-    """1007 for the one, nothing for the other."""
+async def test_invalid_utf8_closes_its_connection_alone(espeak_server: ServerProcess) -> None:
     async with connect(espeak_server.url) as broken:
         await broken.send(b"\xff\xfe{", text=True)
         with pytest.raises(ConnectionClosedError) as caught:
             await broken.recv()
         assert caught.value.rcvd is not None and caught.value.rcvd.code == 1007
-    await assert_alive(socket)
+    async with connect(espeak_server.url) as other:
+        await assert_alive(other)
 
 
-async def counters(server: ServerProcess) -> dict[str, int]:
-    """What /health counts."""
+async def counters(server: AppServer) -> dict[str, int]:
     async with httpx.AsyncClient() as client:
         return (await client.get(f"{server.http_url}/health")).json()["counters"]
 
 
-async def wait_for_idle(server: ServerProcess) -> None:
-    """Return once no session is open and no place is taken."""
+async def wait_for_idle(server: AppServer) -> None:
     async with asyncio.timeout(300):
         while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
             await asyncio.sleep(0.02)
 
 
-async def test_clients_that_vanish_leave_nothing_behind(server: ServerProcess) -> None:
-    """Connections that drop while they are spoken to free their place, and every file handle."""
+async def test_vanished_clients_free_slots_and_files(server: ServerProcess) -> None:
     process = psutil.Process(server.process.pid)
     async with connect(server.url, max_size=None) as socket:
         await ask(socket, request("Antes."))
@@ -458,26 +428,24 @@ async def test_clients_that_vanish_leave_nothing_behind(server: ServerProcess) -
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.slow
-async def test_a_client_that_does_not_read_slows_only_itself(espeak_server: ServerProcess) -> None:
-    """A reader that never reads costs a bounded amount, and others are served at once."""
-    async with connect(espeak_server.url, max_size=None, max_queue=1) as slow:
+@pytest.mark.heard
+async def test_client_that_does_not_read_blocks_no_other(espeak_app: AppServer) -> None:
+    async with connect(espeak_app.url, max_size=None, max_queue=1) as slow:
         await slow.send(request(("Una frase que nadie escucha. " * 400)[:10_000], "tts_stream_request"))
-        async with connect(espeak_server.url, max_size=None) as other:
+        async with connect(espeak_app.url, max_size=None) as other:
             assert (await ask(other, request()))["status"] == "success"
-    await wait_for_idle(espeak_server)
+    await wait_for_idle(espeak_app)
 
 
-async def test_many_streams_at_once_equal_their_solo_runs(espeak_server: ServerProcess) -> None:
-    """Each of many concurrent streams, a third of them cancelled or dropped, sounds as if alone."""
+async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None:
     texts = [f"Frase número {n}, con su propia música. Y aquí sigue la segunda parte." for n in range(24)]
 
     async def alone(text: str) -> np.ndarray:
-        async with connect(espeak_server.url, max_size=None) as socket:
+        async with connect(espeak_app.url, max_size=None) as socket:
             return pcm((await stream(socket, request(text, "tts_stream_request")))[0])
 
     async def together(n: int) -> np.ndarray | None:
-        async with connect(espeak_server.url, max_size=None) as socket:
+        async with connect(espeak_app.url, max_size=None) as socket:
             await socket.send(request(texts[n], "tts_stream_request"))
             if n % 6 == 1:
                 socket.transport.abort()
@@ -500,12 +468,11 @@ async def test_many_streams_at_once_equal_their_solo_runs(espeak_server: ServerP
             assert np.array_equal(heard, solo[n])
         else:
             assert n % 6 in (1, 4)
-    await wait_for_idle(espeak_server)
+    await wait_for_idle(espeak_app)
 
 
-async def test_post_tts_is_a_wav_file(espeak_server: ServerProcess) -> None:
-    """The original's first REST call, and what it says of bad input."""
-    async with httpx.AsyncClient(base_url=espeak_server.http_url) as client:
+async def test_tts_call_returns_wav(espeak_app: AppServer) -> None:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
         body = {"text": HOLA, "temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
         answer = await client.post("/tts", json=body)
         assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
@@ -519,9 +486,8 @@ async def test_post_tts_is_a_wav_file(espeak_server: ServerProcess) -> None:
             assert (answer.status_code, answer.json()) == (400, {"detail": reason})
 
 
-async def test_post_stream_tts_is_length_prefixed(espeak_server: ServerProcess) -> None:
-    """Packets of a length and samples, ended by a zero; the same samples as the WAV file's."""
-    async with httpx.AsyncClient(base_url=espeak_server.http_url) as client:
+async def test_stream_tts_call_is_length_prefixed(espeak_app: AppServer) -> None:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
         answer = await client.post("/stream-tts", json={"text": LONG, "chunk_size": 5})
         whole = await client.post("/tts", json={"text": LONG})
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -539,8 +505,7 @@ async def test_post_stream_tts_is_length_prefixed(espeak_server: ServerProcess) 
     assert heard == whole.content[44:]
 
 
-async def test_a_rest_client_that_leaves_frees_its_place(server: ServerProcess) -> None:
-    """Hanging up during a REST call ends the speech."""
+async def test_disconnected_rest_client_frees_slot(server: ServerProcess) -> None:
     async with httpx.AsyncClient(base_url=server.http_url) as client:
         for path in ("/tts", "/stream-tts"):
             with pytest.raises(TimeoutError):
@@ -549,9 +514,8 @@ async def test_a_rest_client_that_leaves_frees_its_place(server: ServerProcess) 
             await wait_for_idle(server)
 
 
-async def test_a_full_server_says_so(start_server: StartServer) -> None:
-    """Over the limit of sessions a request is refused in the protocol's words, and told again later."""
-    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="2")
+async def test_full_server_refuses(start_app: StartApp) -> None:
+    server = start_app(KANI_RATE_PER_MINUTE="2")
     async with connect(server.url, max_size=None) as socket:
         answers = [await ask(socket, request("Hola.")) for _ in range(3)]
     assert [data["status"] for data in answers] == ["success", "success", "error"]

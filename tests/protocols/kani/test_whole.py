@@ -28,7 +28,6 @@ SHORT, LONG = "Hola.", "Hola a todos. " * 10
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
-    """The protocol alone, with ``BYTES`` for whole answers."""
     chosen = load({"engine": "espeak", "data_dir": tmp_path}, {}, tmp_path / "none")
     service = build_service(chosen, Metrics("0"))
     await service.start()
@@ -37,8 +36,7 @@ async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
     await service.stop()
 
 
-async def test_rest_calls(app: Starlette) -> None:
-    """What does not fit is refused with 503 and the way out, and what was held is given back."""
+async def test_rest_calls_share_memory_budget(app: Starlette) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         for _ in range(3):
             refused = await client.post("/tts", json={"text": LONG})
@@ -48,8 +46,7 @@ async def test_rest_calls(app: Starlette) -> None:
         assert (await client.post("/stream-tts", json={"text": LONG})).status_code == 200
 
 
-async def test_the_websocket(app: Starlette) -> None:
-    """The same by a message; a stream keeps nothing, so it is not refused."""
+async def test_websocket_shares_memory_budget(app: Starlette) -> None:
     received: asyncio.Queue[Message] = asyncio.Queue()
     sent: asyncio.Queue[Message] = asyncio.Queue()
     received.put_nowait({"type": "websocket.connect"})

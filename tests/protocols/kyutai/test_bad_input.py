@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 import pytest
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
@@ -27,12 +28,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from protocols.kyutai.messages import pack_floats
-from protocols.kyutai.meter import Meter
+from protocols.kyutai.metrics import KyutaiMetrics
 from protocols.kyutai.speech_in import serve_recognition
 from server.metrics import Metrics
 from server.settings import load
 from speech.types import Samples
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
+from tests.support.app_server import AppServer, StartApp
+from tests.support.loudness import LoudnessRecognizer
 from websocket_server import build_service
 
 KEY = {"kyutai-api-key": "public_token"}
@@ -46,30 +49,25 @@ pack = msgspec.msgpack.encode
 
 
 def text(words: str) -> bytes:
-    """``Text``."""
     return pack({"type": "Text", "text": words})
 
 
 def audio(samples: Samples) -> bytes:
-    """``Audio``."""
     return b"\x82\xa4type\xa5Audio\xa3pcm" + pack_floats(samples)
 
 
 def voice(count: int, shape: list[Any], value: float = 0.5) -> bytes:
-    """``Voice`` of so many numbers."""
     return pack({"type": "Voice", "embeddings": [value] * count, "shape": shape})
 
 
 def marker(number: int) -> bytes:
-    """``Marker``."""
     return pack({"type": "Marker", "id": number})
 
 
 EOS = pack({"type": "Eos"})
 
 
-def door(server: ServerProcess, path: str, query: str = "", **options: Any) -> connect:
-    """A connection to be entered."""
+def door(server: AppServer, path: str, query: str = "", **options: Any) -> connect:
     return connect(f"{server.url}{path}?{query}", additional_headers=KEY, max_size=None, **options)
 
 
@@ -83,17 +81,14 @@ class Answer:
 
     @property
     def told(self) -> list[dict[str, Any]]:
-        """The messages, unpacked."""
         return [msgspec.msgpack.decode(message) for message in self.messages]
 
     @property
     def audio(self) -> bytes:
-        """The samples of all ``Audio``, as packed."""
         return b"".join(msgspec.msgpack.encode(told["pcm"]) for told in self.told if told["type"] == "Audio")
 
 
 async def rest_of(socket: ClientConnection) -> Answer:
-    """What still comes, up to the close."""
     messages: list[bytes] = []
     async with asyncio.timeout(300):
         try:
@@ -106,15 +101,14 @@ async def rest_of(socket: ClientConnection) -> Answer:
             return Answer(messages, closed.rcvd.code, closed.rcvd.reason)
 
 
-async def say(server: ServerProcess, *messages: bytes | str, query: str = "format=PcmMessagePack") -> Answer:
-    """Send messages to the server that speaks; its answer."""
+async def say(server: AppServer, *messages: bytes | str, query: str = "format=PcmMessagePack") -> Answer:
     async with door(server, SPEAK, query) as socket:
         for message in messages:
             await socket.send(message)
         return await rest_of(socket)
 
 
-async def tell(server: ServerProcess, *messages: bytes | str) -> Answer:
+async def tell(server: AppServer, *messages: bytes | str) -> Answer:
     """Send messages to the server that listens, and wait for it to close."""
     async with door(server, LISTEN) as socket:
         for message in messages:
@@ -122,33 +116,29 @@ async def tell(server: ServerProcess, *messages: bytes | str) -> Answer:
         return await rest_of(socket)
 
 
-async def counters(server: ServerProcess) -> dict[str, int]:
-    """What /health counts."""
+async def counters(server: AppServer) -> dict[str, int]:
     async with httpx.AsyncClient() as client:
         return (await client.get(f"{server.http_url}/health")).json()["counters"]
 
 
-async def wait_for_idle(server: ServerProcess) -> None:
-    """Return once no session is open and no place is taken."""
+async def wait_for_idle(server: AppServer) -> None:
     async with asyncio.timeout(300):
         while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
             await asyncio.sleep(0.02)
 
 
-async def assert_speaks(server: ServerProcess) -> None:
-    """Assert that who comes now is spoken to."""
+async def assert_speaks(server: AppServer) -> None:
     answer = await say(server, text("Next."), EOS)
     assert answer.code == 1000 and answer.audio
 
 
-async def assert_serves(server: ServerProcess) -> None:
+async def assert_serves(server: AppServer) -> None:
     """Assert that nothing is left open and that who comes now is spoken to."""
     await wait_for_idle(server)
     await assert_speaks(server)
 
 
 async def read_marker(socket: ClientConnection) -> list[dict[str, Any]]:
-    """What is told before the next Marker."""
     told = []
     async with asyncio.timeout(300):
         while (message := msgspec.msgpack.decode(await socket.recv()))["type"] != "Marker":
@@ -162,8 +152,7 @@ def spoken() -> dict[str, list[bytes]]:
     return {}
 
 
-async def hello(server: ServerProcess, spoken: dict[str, list[bytes]], form: str) -> list[bytes]:
-    """The messages that ``HELLO`` alone gets."""
+async def hello(server: AppServer, spoken: dict[str, list[bytes]], form: str) -> list[bytes]:
     if form not in spoken:
         answer = await say(server, text(HELLO), EOS, query=f"format={form}")
         assert answer.code == 1000 and not answer.reason
@@ -220,11 +209,10 @@ TO_SPEAK = [
 
 
 @pytest.mark.parametrize(("message", "reason"), TO_SPEAK, ids=[reason for _, reason in TO_SPEAK])
-async def test_what_cannot_be_spoken_is_told(
-    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], message: bytes, reason: str
+async def test_invalid_speech_message_is_answered_by_error(
+    espeak_app: AppServer, spoken: dict[str, list[bytes]], message: bytes, reason: str
 ) -> None:
-    """What came before is spoken; then an Error that names the field, and a close that tells the same."""
-    answer = await say(espeak_server, text(HELLO), message, text("And what comes behind it?"))
+    answer = await say(espeak_app, text(HELLO), message, text("And what comes behind it?"))
     *before, told, end = answer.told
     assert told["type"] == "Error" and told["message"].startswith(reason)
     assert (end["type"], end["text"]) == ("Text", "")
@@ -234,19 +222,18 @@ async def test_what_cannot_be_spoken_is_told(
         words = [word["text"] for word in before if word["type"] == "Text"]
         assert words == [*HELLO.split(), "Hi.", *['<break time="0.08s">'] * 1000]
     else:
-        solo = await hello(espeak_server, spoken, "PcmMessagePack")
+        solo = await hello(espeak_app, spoken, "PcmMessagePack")
         assert answer.messages[:-2] == solo[:-1]
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 @pytest.mark.parametrize("form", FORMATS)
-async def test_each_format_ends_in_its_own_way(
-    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], form: str
+async def test_error_is_sent_in_each_format(
+    espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str
 ) -> None:
-    """Where there are no messages around the audio the close alone tells what was wrong."""
-    answer = await say(espeak_server, text(HELLO), pack({"type": "Sing"}), query=f"format={form}")
+    answer = await say(espeak_app, text(HELLO), pack({"type": "Sing"}), query=f"format={form}")
     assert answer.code == 1007 and answer.reason.startswith("type: invalid value 'Sing'")
-    solo = await hello(espeak_server, spoken, form)
+    solo = await hello(espeak_app, spoken, form)
     if form.endswith("MessagePack"):
         errors = [message for message in answer.messages if b"Error" in message]
         assert [msgspec.msgpack.decode(error)["message"] for error in errors] == [answer.reason]
@@ -270,41 +257,40 @@ async def test_each_format_ends_in_its_own_way(
         ([voice(FRAMES_125, [1, 512, 125]), EOS], ""),
     ],
 )  # fmt: skip
-async def test_nothing_to_say(espeak_server: ServerProcess, messages: list[bytes], reason: str) -> None:
-    """Without a word there is no audio, and the connection is closed at once."""
-    answer = await say(espeak_server, *messages)
+async def test_text_without_words_ends_at_once(
+    espeak_app: AppServer, messages: list[bytes], reason: str
+) -> None:
+    answer = await say(espeak_app, *messages)
     errors = [told["message"] for told in answer.told if told["type"] == "Error"]
     # Text behind Eos may find the connection closed already: there was nothing to wait for.
     assert (answer.code, errors) in [(1000, []), *([(1007, [reason])] if reason else [])]
     assert [told["type"] for told in answer.told if told["type"] != "Error"] == ["Ready", "Text"]
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 @pytest.mark.parametrize("behind", [text("Too late."), "Too late.", text(""), text(" "), EOS])
-async def test_text_behind_the_end(
-    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], behind: bytes | str
+async def test_text_after_eos_is_error(
+    espeak_app: AppServer, spoken: dict[str, list[bytes]], behind: bytes | str
 ) -> None:
-    """What was said before Eos is spoken; a word behind it is an error, and nothing is nothing."""
-    answer = await say(espeak_server, text(HELLO), EOS, behind)
-    solo = await hello(espeak_server, spoken, "PcmMessagePack")
+    answer = await say(espeak_app, text(HELLO), EOS, behind)
+    solo = await hello(espeak_app, spoken, "PcmMessagePack")
     late = "late" in str(behind)
     assert answer.reason == ("text: came after Eos" if late else "")
     assert answer.messages[:-2] == solo[:-1] if late else answer.messages == solo
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 @pytest.mark.parametrize("first", [True, False])
-async def test_a_voice_of_ones_own_changes_nothing_here(
-    espeak_server: ServerProcess, spoken: dict[str, list[bytes]], first: bool
+async def test_engine_without_cloning_ignores_embeddings(
+    espeak_app: AppServer, spoken: dict[str, list[bytes]], first: bool
 ) -> None:
-    """An embedding that is right is taken before Ready is read and behind it, before words and amid them."""
     own = voice(FRAMES_125, [1, 512, 125])
-    async with door(espeak_server, SPEAK, "format=PcmMessagePack") as socket:
+    async with door(espeak_app, SPEAK, "format=PcmMessagePack") as socket:
         head = [] if first else [await socket.recv()]
         for message in (own, text("Good morning"), own, text("to you."), EOS):
             await socket.send(message)
         answer = await rest_of(socket)
-    assert [*head, *answer.messages] == await hello(espeak_server, spoken, "PcmMessagePack")
+    assert [*head, *answer.messages] == await hello(espeak_app, spoken, "PcmMessagePack")
 
 
 TO_HEAR = [
@@ -342,16 +328,16 @@ TO_HEAR = [
 
 
 @pytest.mark.parametrize(("message", "reason"), TO_HEAR, ids=[reason for _, reason in TO_HEAR])
-async def test_what_cannot_be_heard_closes(espeak_server: ServerProcess, message: bytes, reason: str) -> None:
-    """Behind Ready and good audio the close alone names the field: an Error would break Unmute."""
-    answer = await tell(espeak_server, audio(np.zeros(1920 * 3, np.float32)), message, marker(1))
+async def test_invalid_recognition_message_closes_connection(
+    espeak_app: AppServer, message: bytes, reason: str
+) -> None:
+    answer = await tell(espeak_app, audio(np.zeros(1920 * 3, np.float32)), message, marker(1))
     assert answer.code == 1007 and answer.reason.startswith(reason[:120])
     assert {told["type"] for told in answer.told} <= {"Ready", "Step"} and answer.told[0]["type"] == "Ready"
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
-async def test_a_stream_that_is_not_opus_is_refused(espeak_server: ServerProcess) -> None:
-    """Ogg with Vorbis in it is told by its first page."""
+async def test_ogg_without_opus_is_refused(espeak_app: AppServer) -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="ogg") as container:
         # FFmpeg's own encoder, which it does not trust, and which speaks stereo only.
@@ -361,43 +347,39 @@ async def test_a_stream_that_is_not_opus_is_refused(espeak_server: ServerProcess
         frame.sample_rate = 24_000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    answer = await tell(espeak_server, pack({"type": "OggOpus", "data": file.getvalue()}))
+    answer = await tell(espeak_app, pack({"type": "OggOpus", "data": file.getvalue()}))
     assert (answer.code, answer.reason) == (1007, "data: holds no Opus audio")
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
-async def test_text_frames_are_nothing_to_one_who_listens(espeak_server: ServerProcess) -> None:
-    """They are passed over, as is audio without a sample."""
-    async with door(espeak_server, LISTEN) as socket:
+async def test_recognition_ignores_text_frames(espeak_app: AppServer) -> None:
+    async with door(espeak_app, LISTEN) as socket:
         for message in ("Hello?", "", audio(np.zeros(0, np.float32)), marker(2**63 - 1)):
             await socket.send(message)
         assert [told["type"] for told in await read_marker(socket)] == ["Ready"]
 
 
-async def test_audio_at_another_rate_is_heard_as_it_is(espeak_server: ServerProcess) -> None:
-    """48 kHz taken for 24 kHz is slow speech: each of its frames is a step, whatever the words are."""
-    solo = await say(espeak_server, text(HELLO), EOS, query="format=Pcm")
+async def test_audio_is_taken_as_24_khz(espeak_app: AppServer) -> None:
+    solo = await say(espeak_app, text(HELLO), EOS, query="format=Pcm")
     samples = np.frombuffer(b"".join(solo.messages), "<f4").repeat(2)
-    async with door(espeak_server, LISTEN) as socket:
+    async with door(espeak_app, LISTEN) as socket:
         await socket.send(audio(samples))
         await socket.send(audio(np.zeros(24_000, np.float32)))
         await socket.send(marker(1))
         told = await read_marker(socket)
     assert len([step for step in told if step["type"] == "Step"]) == len(samples) // 1920 + 12
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 async def read_steps(socket: ClientConnection, count: int) -> None:
-    """Return once so many steps were told."""
     async with asyncio.timeout(300):
         while count:
             count -= msgspec.msgpack.decode(await socket.recv())["type"] == "Step"
 
 
 @pytest.mark.alone
-@pytest.mark.slow
-async def test_the_longest_message_is_heard_and_holds_up_nobody(espeak_server: ServerProcess) -> None:
-    """64 MiB of samples: its steps come, others are answered meanwhile, and its memory is given back."""
+@pytest.mark.heard
+async def test_largest_message_blocks_no_other_client(espeak_server: ServerProcess) -> None:
     process = psutil.Process(espeak_server.process.pid)
     noise = np.random.default_rng(1).normal(0, 0.1, (LARGEST - 21) // 5).astype(np.float32)
     message = audio(noise)
@@ -424,15 +406,14 @@ async def test_the_longest_message_is_heard_and_holds_up_nobody(espeak_server: S
 
 
 @pytest.mark.parametrize("path", [SPEAK, LISTEN])
-async def test_a_message_that_is_too_big_is_not_even_read(espeak_server: ServerProcess, path: str) -> None:
-    """1009 for the head of a frame of one byte more than 64 MiB."""
+async def test_message_over_64_mib_closes_with_1009(espeak_server: ServerProcess, path: str) -> None:
     async with door(espeak_server, path, "format=Pcm") as socket:
         socket.transport.write(b"\x82\xff" + struct.pack(">Q", LARGEST + 1) + bytes(4))
         assert (await rest_of(socket)).code == 1009
     await assert_serves(espeak_server)
 
 
-def small_socket(server: ServerProcess) -> sockets.socket:
+def small_socket(server: AppServer) -> sockets.socket:
     """A connected socket that keeps next to nothing of what its owner doesn't read."""
     own = sockets.socket()
     own.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
@@ -441,8 +422,7 @@ def small_socket(server: ServerProcess) -> sockets.socket:
     return own
 
 
-async def test_who_never_reads_its_speech_waits_alone(espeak_server: ServerProcess) -> None:
-    """The engine rests as its reader does, the memory is bounded, and others are served."""
+async def test_speech_client_that_never_reads_costs_bounded_memory(espeak_server: ServerProcess) -> None:
     process = psutil.Process(espeak_server.process.pid)
     await assert_serves(espeak_server)
     before = process.memory_info().rss
@@ -466,9 +446,8 @@ async def test_who_never_reads_its_speech_waits_alone(espeak_server: ServerProce
     await assert_serves(espeak_server)
 
 
-@pytest.mark.slow
-async def test_who_never_reads_what_was_heard_waits_alone(espeak_server: ServerProcess) -> None:
-    """What it sends is not taken any more once its answers are not; the memory is bounded."""
+@pytest.mark.heard
+async def test_recognition_client_that_never_reads_costs_bounded_memory(espeak_server: ServerProcess) -> None:
     process = psutil.Process(espeak_server.process.pid)
     await tell(espeak_server, b"\0")
     before = process.memory_info().rss
@@ -504,20 +483,18 @@ async def test_who_never_reads_what_was_heard_waits_alone(espeak_server: ServerP
     ],
     ids=lambda value: value[:24],
 )
-async def test_a_wrong_url_is_told_before_anything_else(
-    espeak_server: ServerProcess, path: str, query: str, reason: str
+async def test_invalid_query_is_refused_before_upgrade(
+    espeak_app: AppServer, path: str, query: str, reason: str
 ) -> None:
-    """400 in the place of the upgrade, with the parameter's name and its limit."""
     with pytest.raises(InvalidStatus) as caught:
-        await door(espeak_server, path, query).__aenter__()
+        await door(espeak_app, path, query).__aenter__()
     assert caught.value.response.status_code == 400
     assert caught.value.response.body.decode().startswith(reason)
 
 
 @pytest.mark.parametrize("path", [SPEAK, LISTEN])
-async def test_a_key_is_asked_for(espeak_server: ServerProcess, path: str) -> None:
-    """401 in the place of the upgrade, unless the header or the parameter has the key."""
-    url = f"{espeak_server.url}{path}?format=PcmMessagePack"
+async def test_key_is_required(espeak_app: AppServer, path: str) -> None:
+    url = f"{espeak_app.url}{path}?format=PcmMessagePack"
     wrong = {"kyutai-api-key": "wrong"}
     for place, headers in ((url, {}), (url, wrong), (f"{url}&auth_id=wrong", {}), (f"{url}&auth_id=", {})):
         with pytest.raises(InvalidStatus) as caught:
@@ -526,7 +503,7 @@ async def test_a_key_is_asked_for(espeak_server: ServerProcess, path: str) -> No
     for place, headers in ((url, KEY), (f"{url}&auth_id=public_token", {})):
         async with connect(place, additional_headers=headers) as socket:
             assert msgspec.msgpack.decode(await socket.recv()) == {"type": "Ready"}
-    async with httpx.AsyncClient(base_url=espeak_server.http_url) as client:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
         assert (await client.post(path, content=b"{}")).status_code == 401
         assert (await client.post(path, content=b"{}", headers=wrong)).status_code == 401
 
@@ -564,22 +541,20 @@ OLD = {"text": ["Hello."], "seed": 1, "temperature": 0.8, "top_k": 250}
     ],
     ids=lambda value: str(value)[:24],
 )
-async def test_a_wrong_body_is_told(
-    espeak_server: ServerProcess, path: str, body: bytes | object, status: int, reason: str
+async def test_invalid_body_is_refused(
+    espeak_app: AppServer, path: str, body: bytes | object, status: int, reason: str
 ) -> None:
-    """A status, and JSON that names the field and the limit."""
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    async with httpx.AsyncClient(base_url=espeak_server.http_url, headers=KEY, timeout=300) as client:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY, timeout=300) as client:
         answer = await client.post(path, content=content)
     assert answer.status_code == status, answer.text
     assert answer.json()["error"]["message"].startswith(reason)
-    await assert_serves(espeak_server)
+    await assert_serves(espeak_app)
 
 
 @pytest.mark.alone
-async def test_limits_of_ones_own(start_server: StartServer) -> None:
-    """Text beyond KANI_MAX_TEXT ends the text, and KANI_IDLE_SECONDS of nothing end the connection."""
-    server = start_server("--engine", "espeak", KANI_MAX_TEXT="50", KANI_IDLE_SECONDS="1")
+async def test_configured_limits_end_text_and_connection(start_app: StartApp) -> None:
+    server = start_app(KANI_MAX_TEXT="50", KANI_IDLE_SECONDS="1")
     answer = await say(server, *[text("wonderful")] * 6)
     words = [told["text"] for told in answer.told if told["type"] == "Text"]
     assert words == [*["wonderful"] * 5, ""]
@@ -591,18 +566,17 @@ async def test_limits_of_ones_own(start_server: StartServer) -> None:
     await wait_for_idle(server)
 
 
-async def test_a_word_without_end_is_spoken(start_server: StartServer) -> None:
-    """100,000 characters without a space, where so much text is allowed, are heard from the beginning."""
-    server = start_server("--engine", "espeak", KANI_MAX_TEXT="200000")
+async def test_very_long_word_is_spoken(start_app: StartApp) -> None:
+    server = start_app(KANI_MAX_TEXT="200000")
     for letters in ("x" * 100_000, "\u0301" * 99_999 + "a", "(" * 100_000):
         answer = await say(server, text(letters), EOS, query="format=PcmMessagePack&max_seq_len=20")
         assert answer.code == 1000 and not answer.reason
     await wait_for_idle(server)
 
 
-async def test_a_full_server_says_so(start_server: StartServer) -> None:
-    """Error and 1013 where there are messages, 1013 alone where there are none, 503 for a whole text."""
-    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
+async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
+    server = start_app(KANI_RATE_PER_MINUTE="1")
+    server.service.recognizer = LoudnessRecognizer()
     busy = {"type": "Error", "message": "no free channels"}
     assert (await say(server, text("Hello."), EOS)).code == 1000
     for form in FORMATS:
@@ -628,7 +602,7 @@ async def listening(silent_s: float, folder: Path) -> AsyncIterator[str]:
     await service.start()
 
     async def serve(websocket: WebSocket) -> None:
-        await serve_recognition(websocket, service, Meter(), silent_s)
+        await serve_recognition(websocket, service, KyutaiMetrics(CollectorRegistry()), silent_s)
 
     app = Starlette(routes=[WebSocketRoute("/", serve)])
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="websockets-sansio"))
@@ -641,8 +615,7 @@ async def listening(silent_s: float, folder: Path) -> AsyncIterator[str]:
     await service.stop()
 
 
-async def test_who_sends_nothing_is_not_listened_to_for_ever(tmp_path: Path) -> None:
-    """Pings are no audio: a client that only answers them is told so and closed."""
+async def test_silent_recognition_client_is_disconnected(tmp_path: Path) -> None:
     async with listening(0.5, tmp_path) as url, connect(url, ping_interval=0.1) as socket:
         answer = await rest_of(socket)
     assert answer.told == [{"type": "Ready"}]

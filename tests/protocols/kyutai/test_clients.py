@@ -44,13 +44,11 @@ WITHIN_S = 300.0
 
 
 def assert_heard(samples: Samples, text: str, language: str) -> None:
-    """Assert that whisper-base hears ``text`` in the samples."""
     heard = hear(samples, RATE, language)
     assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
 
 
 def assert_understood(words: list[str], text: str, language: str) -> None:
-    """Assert that the server understood ``text``."""
     assert word_error_rate(text, " ".join(words), language) <= WRONG_AT_MOST, words
 
 
@@ -77,12 +75,10 @@ def assert_told_in_time(messages: list[SpokenText | SpokenAudio]) -> None:
 
 
 def semitones(samples: Samples) -> float:
-    """How high somebody speaks, in semitones above one hertz."""
     return float(12 * np.log2(np.nanmedian(pitch(samples))))
 
 
 async def as_written(text: str, pause_s: float = 0.05) -> AsyncIterator[str]:
-    """A text's words as a language model writes them."""
     for word in text.split():
         yield word
         await asyncio.sleep(pause_s)
@@ -93,7 +89,6 @@ Say = Callable[[str, str], Awaitable[Samples]]
 
 @pytest.fixture(scope="module")
 def said() -> dict[tuple[str, str], Samples]:
-    """What was said so far."""
     return {}
 
 
@@ -109,21 +104,18 @@ def say(server: ServerProcess, said: dict[tuple[str, str], Samples]) -> Say:
     return speak
 
 
-@pytest.mark.slow
-async def test_the_script_that_speaks(server: ServerProcess) -> None:
-    """Words at once, no look at Ready, blocks for a sound card, the end by a clean close."""
+@pytest.mark.heard
+async def test_tts_script_is_understood(server: ServerProcess) -> None:
     assert_heard(await SpeakScript(server.url).speak(ENGLISH), ENGLISH, "en")
 
 
-async def test_the_documents_client_that_speaks(server: ServerProcess) -> None:
-    """Purge, a word each 100 ms, both ways at once: a French voice speaks French."""
+async def test_example_tts_client_is_understood(server: ServerProcess) -> None:
     samples = await kyutai_tts_client.speak(server.url, FRENCH, PARISIAN, "public_token")
     assert_heard(samples, FRENCH, "fr")
 
 
-@pytest.mark.slow
-async def test_unmute_speaks_turn_after_turn(server: ServerProcess) -> None:
-    """A connection a turn, ready in half a second; each word is told once, in order, and in time."""
+@pytest.mark.heard
+async def test_unmute_speaks_several_turns(server: ServerProcess) -> None:
     assert await unmute_is_healthy(server.http_url)
     for text in (QUESTION, ANSWER):
         speaker = UnmuteSpeaker(server.url, "unmute-prod-website/p329_022.wav")
@@ -136,9 +128,8 @@ async def test_unmute_speaks_turn_after_turn(server: ServerProcess) -> None:
         assert_told_in_time(turn.messages)
 
 
-@pytest.mark.slow
-async def test_unmute_speaks_with_a_voice_of_ones_own(server: ServerProcess, say: Say) -> None:
-    """What /api/voice made of a man's recording is sent as it is before Ready: no woman speaks any more."""
+@pytest.mark.heard
+async def test_unmute_speaks_with_cloned_voice(server: ServerProcess, say: Say) -> None:
     recording = await say(QUESTION, "am_michael")
     embedding = await unmute_clones(server.http_url, wav(recording, RATE))
     pitches = []
@@ -152,8 +143,7 @@ async def test_unmute_speaks_with_a_voice_of_ones_own(server: ServerProcess, say
     assert own > 6 and max(cloned) < 3
 
 
-async def test_unmute_is_interrupted(server: ServerProcess) -> None:
-    """Hanging up in the middle of a sentence leaves the next turn all it needs."""
+async def test_unmute_can_be_interrupted(server: ServerProcess) -> None:
     for _ in range(3):
         speaker = UnmuteSpeaker(server.url, PARISIAN)
         await speaker.start_up()
@@ -164,30 +154,26 @@ async def test_unmute_is_interrupted(server: ServerProcess) -> None:
     assert_heard((await speaker.say(as_written(FRENCH))).samples, FRENCH, "fr")
 
 
-@pytest.mark.slow
-async def test_unmutes_sample_of_a_voice(server: ServerProcess) -> None:
-    """No format, words as text, a zero byte: Ogg Opus that FFmpeg reads, in the language of the text."""
+@pytest.mark.heard
+async def test_unmute_plays_voice_sample(server: ServerProcess) -> None:
     assert_heard(await unmute_sample(server.url, SPANISH), SPANISH, "es")
 
 
-@pytest.mark.slow
-async def test_invincible_voice_speaks(server: ServerProcess) -> None:
-    """One POST is one WAV file whose header does not know its length."""
+@pytest.mark.heard
+async def test_invincible_voice_is_understood(server: ServerProcess) -> None:
     assert_heard(await invincible_speech(server.http_url, FRENCH, PARISIAN), FRENCH, "fr")
 
 
-@pytest.mark.slow
-async def test_the_script_that_listens(server: ServerProcess, say: Say) -> None:
-    """Up to its marker all was said, each word has its time; then it leaves 35 seconds unheard."""
+@pytest.mark.heard
+async def test_stt_script_transcribes_file(server: ServerProcess, say: Say) -> None:
     samples = await say(ENGLISH, "af_heart")
     words = await ListenScript(server.url).transcribe(samples, pace=1.01)
     assert_understood([word.text for word in words], ENGLISH, "en")
     assert_timed(words, 1.0, 1.0 + len(samples) / RATE)
 
 
-@pytest.mark.slow
-async def test_the_script_that_leaves(server: ServerProcess, say: Say) -> None:
-    """Hanging up in the middle of what is sent does no harm to those who come next."""
+@pytest.mark.heard
+async def test_stt_script_that_leaves_harms_no_other(server: ServerProcess, say: Say) -> None:
     samples = await say(ENGLISH, "af_heart")
     for _ in range(3):
         with pytest.raises(TimeoutError):
@@ -197,9 +183,8 @@ async def test_the_script_that_leaves(server: ServerProcess, say: Say) -> None:
     assert_understood([word.text for word in words], ENGLISH, "en")
 
 
-@pytest.mark.slow
-async def test_the_script_with_a_microphone(server: ServerProcess, say: Say) -> None:
-    """The words as they come, and a stroke behind each of two sentences, once the speaker pauses."""
+@pytest.mark.heard
+async def test_microphone_script_prints_words_and_pauses(server: ServerProcess, say: Say) -> None:
     quiet = np.zeros(4 * RATE, np.float32)
     script = MicrophoneScript(server.url)
     sentences = [await say(text, "ef_dora") for text in (SPANISH, DINNER)]
@@ -210,16 +195,14 @@ async def test_the_script_with_a_microphone(server: ServerProcess, say: Say) -> 
     assert_understood(second.split(), DINNER, "es")
 
 
-async def test_the_documents_client_that_listens(server: ServerProcess, say: Say) -> None:
-    """Two seconds of silence behind its marker are enough for all words and the marker to come."""
+async def test_example_stt_client_transcribes_speech(server: ServerProcess, say: Say) -> None:
     samples = await say(FRENCH, PARISIAN)
     words = await kyutai_stt_client.transcribe(server.url, samples, "public_token")
     assert_understood([word.text for word in words], FRENCH, "fr")
     assert_timed(words, 0.0, len(samples) / RATE)
 
 
-async def test_invincible_voice_listens(server: ServerProcess, say: Say) -> None:
-    """Ready comes first, in a binary frame; audio that comes all at once is understood."""
+async def test_invincible_voice_transcribes_speech(server: ServerProcess, say: Say) -> None:
     samples = await say(FRENCH, PARISIAN)
     assert_understood(await invincible_words(server.url, samples), FRENCH, "fr")
 
@@ -238,9 +221,8 @@ async def user_turn(listener: UnmuteListener, samples: Samples) -> float:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
-async def test_a_conversation_with_unmute(server: ServerProcess, say: Say) -> None:
-    """It notices that its user has finished, has understood all by then, and answers."""
+@pytest.mark.heard
+async def test_unmute_holds_conversation(server: ServerProcess, say: Say) -> None:
     question = await say(QUESTION, "am_michael")
     listener = UnmuteListener(server.url)
     await listener.start_up()
@@ -253,9 +235,8 @@ async def test_a_conversation_with_unmute(server: ServerProcess, say: Say) -> No
     assert_heard((await speaker.say(as_written(ANSWER))).samples, ANSWER, "en")
 
 
-@pytest.mark.slow
-async def test_unmutes_user_takes_a_breath(server: ServerProcess, say: Say) -> None:
-    """A pause of 0.4 s in the middle of a turn does not end it."""
+@pytest.mark.heard
+async def test_short_pause_does_not_end_unmute_turn(server: ServerProcess, say: Say) -> None:
     first, second = "So I was thinking, maybe we could", "visit our grandmother on Sunday."
     breath = np.zeros(round(0.4 * RATE), np.float32)
     spoken = [await say(first, "am_michael"), breath, await say(second, "am_michael")]

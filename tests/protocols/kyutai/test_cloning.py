@@ -26,13 +26,11 @@ EOS = pack({"type": "Eos"})
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[CloningServer]:
-    """Kyutai's protocol over engines of which the second clones."""
     async with cloning_server(tmp_path) as serving:
         yield serving
 
 
 def text(words: str = TEXT) -> bytes:
-    """A ``Text``."""
     return pack({"type": "Text", "text": words})
 
 
@@ -59,13 +57,11 @@ ENDED = [{"type": "Ready"}, {"close": 1000}]
 
 
 async def as_written() -> AsyncIterator[str]:
-    """A text's words."""
     for word in TEXT.split():
         yield word
 
 
-async def test_unmute_speaks_with_a_recordings_voice(server: CloningServer) -> None:
-    """Its bytes go back verbatim, before Ready, turn after turn; the recording was taken up once."""
+async def test_unmute_speaks_with_recorded_voice(server: CloningServer) -> None:
     voice = await unmute_clones(server.http_url, hum(level=0.25))
     for embedding, loud_as in ((None, 1.0), (voice, 0.25), (voice, 0.25)):
         speaker = UnmuteSpeaker(server.url, embedding=embedding)
@@ -78,8 +74,7 @@ async def test_unmute_speaks_with_a_recordings_voice(server: CloningServer) -> N
     assert len(server.echo.embedded) == 1
 
 
-async def test_the_same_recording_is_the_same_voice(server: CloningServer) -> None:
-    """Byte for byte, and taken up once however often it comes; another recording is another voice."""
+async def test_same_recording_gives_same_voice(server: CloningServer) -> None:
     loud, again, soft = [await unmute_clones(server.http_url, hum(level=n)) for n in (0.5, 0.5, 0.25)]
     assert loud == again != soft
     assert len(server.echo.embedded) == 2
@@ -88,8 +83,7 @@ async def test_the_same_recording_is_the_same_voice(server: CloningServer) -> No
     assert (voice["type"], voice["shape"], len(voice["embeddings"])) == ("Voice", [1, 512, 125], 64_000)
 
 
-async def test_ten_seconds_of_a_recording_are_listened_to(server: CloningServer) -> None:
-    """What is behind them changes nothing; what is shorter is as good."""
+async def test_first_ten_seconds_of_recording_are_used(server: CloningServer) -> None:
     long, cut, short = [await unmute_clones(server.http_url, hum(seconds)) for seconds in (70, 10, 0.5)]
     assert long == cut
     assert [one.duration_s for one in server.echo.embedded] == [10.0, 0.5]
@@ -105,8 +99,7 @@ async def test_ten_seconds_of_a_recording_are_listened_to(server: CloningServer)
         (b"no sound in here", "body: is not audio that this server reads (WAV, MP3, Ogg, FLAC or M4A)"),
     ],
 )
-async def test_recordings_that_are_no_voice(server: CloningServer, recording: bytes, reason: str) -> None:
-    """Are refused with a sentence, and others are taken up as before."""
+async def test_unusable_recording_is_refused(server: CloningServer, recording: bytes, reason: str) -> None:
     async with httpx.AsyncClient(base_url=server.http_url) as client:
         answer = await client.post("/api/voice", content=recording)
         assert answer.status_code == 400
@@ -114,8 +107,7 @@ async def test_recordings_that_are_no_voice(server: CloningServer, recording: by
         assert (await client.post("/api/voice", content=hum())).status_code == 200
 
 
-async def test_the_last_voice_before_the_first_word_speaks(server: CloningServer) -> None:
-    """Also behind a text without a word or a rest, whatever the URL names; none behind a word counts."""
+async def test_last_voice_before_first_word_is_used(server: CloningServer) -> None:
     loud, soft = [await unmute_clones(server.http_url, hum(level=n)) for n in (0.75, 0.25)]
     tag = '<break time="0.5s"/>'
     for sent, loud_as in (
@@ -133,10 +125,9 @@ async def test_the_last_voice_before_the_first_word_speaks(server: CloningServer
     assert not len(samples) and others == ENDED
 
 
-async def test_another_makers_voice_is_passed_over(
+async def test_foreign_embeddings_are_ignored(
     server: CloningServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who would speak anyway does, and whoever reads the log knows why; one of ours before it stays."""
     ours = await unmute_clones(server.http_url, hum(level=0.25))
     noise = np.random.default_rng(3).normal(0, 0.7, (1, 512, 125)).astype(np.float32)
     foreign = messages.voice(noise)
@@ -148,8 +139,7 @@ async def test_another_makers_voice_is_passed_over(
     assert loudness(samples) == 0.25 and others == ENDED
 
 
-async def test_a_voice_that_no_engine_here_made(server: CloningServer) -> None:
-    """An engine of another version made it, or one that is gone: somebody speaks, and nothing is wrong."""
+async def test_embeddings_of_unknown_engine_are_ignored(server: CloningServer) -> None:
     made = Embedding("echo", "tone 0", np.ones(1, np.float32))
     for embeddings in ((), (made,)):
         voice = messages.voice(voice_payload.pack(embeddings))
@@ -157,8 +147,7 @@ async def test_a_voice_that_no_engine_here_made(server: CloningServer) -> None:
         assert loudness(samples) == 1.0 and others == ENDED
 
 
-async def test_a_kept_voice_is_named_in_the_url(server: CloningServer) -> None:
-    """And in the bodies of the HTTP doors; one that nobody kept is the default voice, as it is there."""
+async def test_stored_voice_is_selected_by_id(server: CloningServer) -> None:
     await server.keep("ana", 0.25)
     for voice, loud_as in (("custom:ana", 0.25), ("custom:eva", 1.0)):
         samples, others = await say(server, text(), EOS, voice=voice)
@@ -169,8 +158,7 @@ async def test_a_kept_voice_is_named_in_the_url(server: CloningServer) -> None:
         assert loudness(heard) == loud_as
 
 
-async def test_what_an_engine_does_not_take_is_told_by_its_name(server: CloningServer) -> None:
-    """A kept voice in which it finds no speech: the client named it by ``voice``."""
+async def test_unusable_stored_voice_is_reported_as_voice(server: CloningServer) -> None:
     server.echo.deaf = True
     await server.keep("nobody", 0.25)
     reason = f"voice: {NO_SPEECH}"

@@ -77,7 +77,6 @@ class Client:
 
     @property
     def asked(self) -> tuple[str, int, str]:
-        """What its answer depends on: not on how it is sent."""
         return self.kind, self.what, self.form
 
 
@@ -93,7 +92,6 @@ class Server:
     recordings: list[Samples]
 
     async def answer(self, client: Client) -> Told:
-        """All that a client gets; raises Gone where it left."""
         if client.kind == "post":
             return await self._posted(client)
         if client.kind == "speak":
@@ -160,12 +158,10 @@ class Server:
 
 
 def packed(kind: str, **fields: str | int) -> bytes:
-    """A message."""
     return msgspec.msgpack.encode({"type": kind, **fields})
 
 
 async def leave(socket: ClientConnection, how: Leaving) -> None:
-    """Leave."""
     if how is Leaving.TORN:
         # A frame of a thousand bytes, of which ten come.
         socket.transport.write(b"\x82\xfe\x03\xe8" + bytes(4) + packed("Text", text="a" * 990)[:10])
@@ -175,7 +171,6 @@ async def leave(socket: ClientConnection, how: Leaving) -> None:
 
 
 def crowd(seed: int, recordings: int) -> list[Client]:
-    """So many clients, the same for each seed."""
     dice = random.Random(seed)
     clients = []
     for _ in range(CROWD):
@@ -251,11 +246,10 @@ async def settle(server: Server, tasks: set[asyncio.Task[object]]) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
-async def test_a_hundred_at_once_are_each_alone(
+@pytest.mark.heard
+async def test_hundred_clients_do_not_affect_each_other(
     tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who stays gets what it gets alone, byte for byte; who goes leaves no session, place, task or memory."""
     memory: list[int] = []
     async with serving(tmp_path, cache) as running:
         server = Server(running.listeners.port, running, await recordings(running.listeners.port))

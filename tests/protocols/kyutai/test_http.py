@@ -13,15 +13,14 @@ import pytest
 from speech.audio.pcm import wav
 from speech.types import Samples
 from tests.clients.kyutai.wire import KEY, RATE, unpack
-from tests.conftest import ServerProcess, StartServer
 from tests.protocols.kyutai.test_speech_out import SENTENCE, opened, say
+from tests.support.app_server import AppServer, StartApp
 
 LEGACY = {"seed": 1, "temperature": 0.8, "top_k": 250}
 TONE = (0.3 * np.sin(np.arange(16_000 * 3) * 2 * np.pi * 220 / 16_000)).astype(np.float32)
 
 
-def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
-    """A client with the key, unless told otherwise."""
+def client_of(server: AppServer, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=server.http_url, headers=headers or KEY, timeout=300)
 
 
@@ -43,21 +42,17 @@ def streamed(body: bytes) -> Samples:
         ),
     ],
 )
-async def test_a_text_is_a_wav_that_begins_early(
-    espeak_server: ServerProcess, path: str, body: object
-) -> None:
-    """The same speech as through the socket, in 16 bits."""
-    expected = await say(espeak_server, SENTENCE, voice="espeak:es")
-    async with client_of(espeak_server) as client:
+async def test_whole_text_is_streamed_as_wav(espeak_app: AppServer, path: str, body: object) -> None:
+    expected = await say(espeak_app, SENTENCE, voice="espeak:es")
+    async with client_of(espeak_app) as client:
         answer = await client.post(path, json=body)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
     assert len(streamed(answer.content)) == pytest.approx(len(expected.samples), rel=0.1)
 
 
-async def test_the_older_door_tells_the_words_times(espeak_server: ServerProcess) -> None:
-    """A WAV in base64 with its true length, and each word."""
+async def test_legacy_endpoint_returns_word_times(espeak_app: AppServer) -> None:
     body = {"text": ["Uno dos,", "tres."], "voice": "espeak:es", "return_timestamps": True, **LEGACY}
-    async with client_of(espeak_server) as client:
+    async with client_of(espeak_app) as client:
         answer = (await client.post("/api/tts", json=body)).json()
         cut = (await client.post("/api/tts", json=body | {"max_seq_len": 4})).json()
     with wave.open(io.BytesIO(base64.b64decode(answer["wav"]))) as file:
@@ -70,10 +65,9 @@ async def test_the_older_door_tells_the_words_times(espeak_server: ServerProcess
 
 
 @pytest.mark.parametrize("seconds", [0.5, 3, 30])
-async def test_a_recording_is_a_voice(espeak_server: ServerProcess, seconds: float) -> None:
-    """[1, 512, 125] numbers whatever its length and whoever speaks, which are taken back before any text."""
+async def test_recording_becomes_voice(espeak_app: AppServer, seconds: float) -> None:
     samples = np.resize(TONE, round(seconds * 16_000))
-    async with client_of(espeak_server, accept="*/*") as client:
+    async with client_of(espeak_app, accept="*/*") as client:
         answer = await client.post(
             "/api/voice",
             content=wav(samples, 16_000),
@@ -84,7 +78,7 @@ async def test_a_recording_is_a_voice(espeak_server: ServerProcess, seconds: flo
     assert list(voice) == ["type", "embeddings", "shape"]
     assert (voice["type"], voice["shape"]) == ("Voice", [1, 512, 125])
     assert len(voice["embeddings"]) == 64_000 and np.abs(voice["embeddings"]).max() <= 1
-    async with opened(espeak_server) as websocket:
+    async with opened(espeak_app) as websocket:
         await websocket.send(answer.content)
         assert unpack(await websocket.recv()) == {"type": "Ready"}
         await websocket.send("Hola a todos.")
@@ -93,9 +87,8 @@ async def test_a_recording_is_a_voice(espeak_server: ServerProcess, seconds: flo
         assert websocket.close_code == 1000
 
 
-async def test_everybody_may_ask_who_is_here(espeak_server: ServerProcess) -> None:
-    """Text for text, without a key; channels that are taken are counted."""
-    async with client_of(espeak_server, accept="*/*") as client, opened(espeak_server) as websocket:
+async def test_server_info_needs_no_key(espeak_app: AppServer) -> None:
+    async with client_of(espeak_app, accept="*/*") as client, opened(espeak_app) as websocket:
         await websocket.recv()
         build = (await client.get("/api/build_info")).json()
         modules = (await client.get("/api/modules_info")).json()
@@ -111,9 +104,8 @@ async def test_everybody_may_ask_who_is_here(espeak_server: ServerProcess) -> No
             assert answer.status_code == 400 and "upgrade" in answer.text
 
 
-async def test_a_client_that_leaves_is_not_spoken_to(start_server: StartServer) -> None:
-    """In the middle of its WAV: the session ends."""
-    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
+async def test_disconnect_ends_session(start_app: StartApp) -> None:
+    server = start_app(KANI_AHEAD_SECONDS="1")
     async with client_of(server) as client:
         body = {"text": " ".join([SENTENCE] * 100), "voice": ""}
         async with client.stream("POST", "/api/tts_streaming", json=body) as answer:

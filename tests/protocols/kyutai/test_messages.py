@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from protocols.kyutai import messages
 from protocols.kyutai.messages import (
     Audio,
-    BadMessage,
     Eos,
     Init,
     Marker,
@@ -24,6 +23,7 @@ from protocols.kyutai.messages import (
     read_recognition_message,
     read_speech_message,
 )
+from protocols.shared.errors import BadMessage
 
 TYPE = "a4 74797065 "
 READY = "81" + TYPE + "a5 5265616479"
@@ -68,14 +68,12 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_a_message_is_written_as_the_original_writes_it(name: str) -> None:
-    """Keys in their order, single floats where those are due, bytes as an array of integers."""
+def test_message_has_bytes_of_moshi_server(name: str) -> None:
     expected, written = WRITTEN[name]
     assert written == bytes.fromhex(expected)
 
 
-def test_the_original_s_messages_are_read_to_speak() -> None:
-    """Eos, a word with and without times, a voice; a lone zero byte and text frames."""
+def test_speech_messages_are_read() -> None:
     assert read_speech_message(bytes.fromhex(EOS)) == Eos()
     assert read_speech_message(b"\0") == Eos()
     assert read_speech_message(bytes.fromhex(TEXT)) == Text("Hello")
@@ -85,8 +83,7 @@ def test_the_original_s_messages_are_read_to_speak() -> None:
     assert voice.embeddings.shape == (1, 512, 125)
 
 
-def test_the_original_s_messages_are_read_to_hear() -> None:
-    """Audio, Ogg Opus as an array of integers and as bytes, markers, Init."""
+def test_recognition_messages_are_read() -> None:
     audio = read_recognition_message(bytes.fromhex(AUDIO))
     assert isinstance(audio, Audio)
     assert np.array_equal(messages.audio_samples(audio), np.zeros(1920, np.float32))
@@ -103,8 +100,7 @@ FLOATS = st.floats(-1, 1, width=32)
 
 
 @given(st.lists(FLOATS, max_size=40), st.sampled_from(["single", "double", "mixed"]), st.booleans())
-def test_samples_are_read_whatever_numbers_they_are(values: list[float], kind: str, last: bool) -> None:
-    """Single floats, doubles, integers among them, the type in front or behind, keys nobody knows."""
+def test_samples_of_any_number_type_are_read(values: list[float], kind: str, last: bool) -> None:
     numbers: list[float | int] = [round(v) if kind == "mixed" and i % 2 else v for i, v in enumerate(values)]
     pcm = (
         messages.pack_floats(np.array(values, np.float32))
@@ -121,8 +117,7 @@ def test_samples_are_read_whatever_numbers_they_are(values: list[float], kind: s
 
 @pytest.mark.parametrize("type_last", [False, True])
 @pytest.mark.parametrize("single", [False, True])
-def test_many_megabytes_of_audio_are_read(type_last: bool, single: bool) -> None:
-    """A whole recording in one message, floats of either kind."""
+def test_large_audio_message_is_read(type_last: bool, single: bool) -> None:
     wave = np.sin(np.arange(400_000) / 50).astype(np.float32)
     pcm = messages.pack_floats(wave) if single else msgspec.msgpack.encode(wave.astype(float).tolist())
     head, kind = b"\xa3pcm" + pcm, b"\xa4type\xa5Audio"
@@ -131,22 +126,19 @@ def test_many_megabytes_of_audio_are_read(type_last: bool, single: bool) -> None
     assert np.array_equal(messages.audio_samples(audio), wave)
 
 
-def test_the_longest_voice_fits_into_a_message() -> None:
-    """So that its limit is what its shape says, not what a message may weigh."""
+def test_longest_voice_fits_into_message() -> None:
     assert isinstance(read_speech_message(messages.voice(np.ones((1, 512, 400), np.float32))), Voice)
     with pytest.raises(BadMessage, match="1 to 400"):
         read_speech_message(messages.voice(np.ones((1, 512, 401), np.float32)))
 
 
 def test_samples_beyond_full_scale_are_clipped() -> None:
-    """What a client sends too loud is as loud as can be."""
     audio = read_recognition_message(msgspec.msgpack.encode({"type": "Audio", "pcm": [2.5, -1e30, 0.5]}))
     assert isinstance(audio, Audio)
     assert messages.audio_samples(audio).tolist() == [1.0, -1.0, 0.5]
 
 
 def packed(**fields: object) -> bytes:
-    """A message of any fields."""
     return msgspec.msgpack.encode(fields)
 
 
@@ -174,8 +166,7 @@ BAD_TO_HEAR = {
 
 
 @pytest.mark.parametrize("message", BAD_TO_HEAR, ids=range(len(BAD_TO_HEAR)))
-def test_what_cannot_be_heard_is_refused_with_its_reason(message: bytes) -> None:
-    """The sentence names the field and the limit."""
+def test_invalid_recognition_message_is_refused(message: bytes) -> None:
     with pytest.raises(BadMessage) as refused:
         heard = read_recognition_message(message)
         if isinstance(heard, Audio):
@@ -186,7 +177,6 @@ def test_what_cannot_be_heard_is_refused_with_its_reason(message: bytes) -> None
 
 
 def voice(count: int, shape: object, **more: object) -> bytes:
-    """A Voice with so many numbers, whatever its shape says."""
     return packed(type="Voice", embeddings=[0.5] * count, shape=shape, **more)
 
 
@@ -212,16 +202,14 @@ BAD_TO_SPEAK = {
 
 
 @pytest.mark.parametrize("message", BAD_TO_SPEAK, ids=range(len(BAD_TO_SPEAK)))
-def test_what_cannot_be_spoken_is_refused_with_its_reason(message: bytes) -> None:
-    """The sentence names the field and the limit."""
+def test_invalid_speech_message_is_refused(message: bytes) -> None:
     with pytest.raises(BadMessage) as refused:
         read_speech_message(message)
     assert BAD_TO_SPEAK[message] in str(refused.value)
 
 
 @given(st.binary(max_size=64))
-def test_no_bytes_break_the_reader(data: bytes) -> None:
-    """A message or a BadMessage, whatever comes."""
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     for read in (read_speech_message, read_recognition_message):
         try:
             message = read(data)

@@ -18,7 +18,6 @@ TONE = np.sin(np.arange(24_000) / 20).astype(np.float32)
 
 @pytest.mark.parametrize("rate", RATES)
 def test_frames_are_exact_and_lose_nothing(rate: int) -> None:
-    """1,920 samples each, whatever the engine's rate and pieces; the last one ends in silence."""
     samples = (1.2 * np.sin(np.arange(rate + 17) / 30)).astype(np.float32)
     frames = Frames()
     out = []
@@ -35,13 +34,11 @@ def test_frames_are_exact_and_lose_nothing(rate: int) -> None:
         assert np.array_equal(whole[:expected], np.clip(samples, -0.99, 0.99))
 
 
-def test_no_speech_is_no_frame() -> None:
-    """Nothing is made of nothing."""
+def test_no_speech_gives_no_frame() -> None:
     assert Frames().finish() == []
 
 
 def sent(form: AudioFormat) -> list[bytes]:
-    """All that is sent for a second of a tone and one word."""
     output = OutputEncoder(form)
     messages = output.start_messages()
     messages += [output.word(TimedWord("tono", 0.0, 1.0))]
@@ -52,7 +49,6 @@ def sent(form: AudioFormat) -> list[bytes]:
 
 
 def test_pcm_message_pack() -> None:
-    """Ready, the word, frames, the word without text, an error."""
     decoded = [msgspec.msgpack.decode(message) for message in sent(AudioFormat.PCM_MESSAGE_PACK)]
     assert [message["type"] for message in decoded] == ["Ready", "Text", *["Audio"] * 12, "Text", "Error"]
     assert decoded[-2] == {"type": "Text", "text": "", "start_s": 0.0, "stop_s": 0.0}
@@ -61,19 +57,16 @@ def test_pcm_message_pack() -> None:
 
 
 def test_pcm() -> None:
-    """Little-endian samples and nothing else, an error neither."""
     messages = sent(AudioFormat.PCM)
     assert {len(message) for message in messages} == {7680}
     assert np.array_equal(np.frombuffer(b"".join(messages), "<f4"), TONE[:23_040])
 
 
 def heard(pages: bytes) -> np.ndarray:
-    """What an Ogg Opus stream says."""
     return OggOpusDecoder(24_000).feed(pages)
 
 
 def test_ogg_opus() -> None:
-    """Its header at once, then a page for each frame; together a stream that is the tone again."""
     messages = sent(AudioFormat.OGG_OPUS)
     assert messages[0].startswith(b"OggS") and b"OpusHead" in messages[0] and b"OpusTags" in messages[0]
     assert all(message.startswith(b"OggS") for message in messages)
@@ -83,7 +76,6 @@ def test_ogg_opus() -> None:
 
 
 def test_ogg_opus_message_pack() -> None:
-    """The same bytes, each in a message, as an array of integers."""
     decoded = [msgspec.msgpack.decode(message) for message in sent(AudioFormat.OGG_OPUS_MESSAGE_PACK)]
     kinds = [message["type"] for message in decoded]
     assert kinds[:3] == ["Ready", "OggOpus", "Text"] and kinds[-2:] == ["Text", "Error"]

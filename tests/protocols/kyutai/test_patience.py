@@ -17,6 +17,7 @@ from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack,
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.kyutai.test_speech_in import heard_by, speech, until, words
 from tests.protocols.kyutai.test_speech_out import Heard, hear_all, opened, say, take, text
+from tests.support.app_server import AppServer
 
 __all__ = ["speech"]
 
@@ -25,13 +26,12 @@ WITHIN_S = 300.0
 
 @pytest.mark.alone
 @pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/tts"])
-async def test_a_text_that_is_far_too_long_holds_up_nobody(espeak_server: ServerProcess, path: str) -> None:
-    """Others are answered at once while it is refused."""
+async def test_oversized_text_blocks_no_other_client(espeak_app: AppServer, path: str) -> None:
     body = {"text": "a:" * 4_000_000, "voice": ""}
     if path == "/api/tts":
         body = {"text": [body["text"]], "seed": 1, "temperature": 0.5, "top_k": 9}
     slowest = 0.0
-    async with httpx.AsyncClient(base_url=espeak_server.http_url, headers=KEY, timeout=300) as client:
+    async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY, timeout=300) as client:
         posting = asyncio.create_task(client.post(path, json=body))
         while not posting.done():
             began = time.monotonic()
@@ -44,8 +44,7 @@ async def test_a_text_that_is_far_too_long_holds_up_nobody(espeak_server: Server
 
 
 @pytest.mark.alone
-async def test_a_client_that_waits_with_its_text_does_not_hold_up_the_end(start_server: StartServer) -> None:
-    """Nor does one whose text was spoken; what is being spoken is spoken to its end."""
+async def test_idle_clients_do_not_delay_shutdown(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS=str(2 * WITHIN_S))
     async with opened(server) as silent, opened(server) as heard_one, opened(server) as speaking:
         for websocket in (silent, heard_one, speaking):
@@ -71,9 +70,8 @@ async def test_a_client_that_waits_with_its_text_does_not_hold_up_the_end(start_
 
 
 @pytest.mark.alone
-async def test_empty_messages_do_not_put_off_speech(espeak_server: ServerProcess) -> None:
-    """Only words do: those that are there are spoken about a second after the last of them."""
-    async with opened(espeak_server, voice="espeak:es") as websocket:
+async def test_empty_text_does_not_delay_flush(espeak_app: AppServer) -> None:
+    async with opened(espeak_app, voice="espeak:es") as websocket:
         await websocket.recv()
         await websocket.send(text("uno dos tres"))
         began = time.monotonic()
@@ -90,9 +88,8 @@ async def test_empty_messages_do_not_put_off_speech(espeak_server: ServerProcess
         await asyncio.wait([dripping])
 
 
-async def test_a_rest_at_the_beginning_is_before_the_first_word(espeak_server: ServerProcess) -> None:
-    """Its words' times are those of the audio."""
-    heard = await say(espeak_server, '<break time="1s"/> hola <break time="0.4s"/><break time="0.4s"/> adiós')
+async def test_leading_break_precedes_first_word(espeak_app: AppServer) -> None:
+    heard = await say(espeak_app, '<break time="1s"/> hola <break time="0.4s"/><break time="0.4s"/> adiós')
     times = {word: (start, stop) for word, start, stop in heard.words}
     assert heard.said[0] == '<break time="1.00s">'
     assert times["hola"][0] >= times['<break time="1.00s">'][1] == pytest.approx(0.96)
@@ -101,9 +98,8 @@ async def test_a_rest_at_the_beginning_is_before_the_first_word(espeak_server: S
     assert np.abs(heard.samples[round(start * RATE) : round(stop * RATE)]).max() > 0.05
 
 
-async def test_rests_are_not_without_end(espeak_server: ServerProcess) -> None:
-    """Ten minutes in all: those are kept, and the rest of the text is refused."""
-    async with opened(espeak_server) as websocket:
+async def test_breaks_are_limited_to_ten_minutes(espeak_app: AppServer) -> None:
+    async with opened(espeak_app) as websocket:
         await websocket.send(text("Uno. " + '<break time="10s"/>' * 61))
         heard = Heard()
         with pytest.raises(ConnectionClosedError, match="1007"):
@@ -114,9 +110,8 @@ async def test_rests_are_not_without_end(espeak_server: ServerProcess) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
-async def test_an_init_forgets_what_waits(server: ServerProcess, speech: Samples) -> None:
-    """Nobody wants to know any more what was said, so nobody waits for it."""
+@pytest.mark.heard
+async def test_init_discards_backlog(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         for _ in range(8):
             for frame in frames_of(speech):
@@ -128,11 +123,8 @@ async def test_an_init_forgets_what_waits(server: ServerProcess, speech: Samples
         assert len(words(before).split()) < 8 * 12
 
 
-@pytest.mark.slow
-async def test_a_recording_that_was_not_heard_to_its_end_is_no_answer(
-    start_server: StartServer, speech: Samples
-) -> None:
-    """A server that stops says so, rather than send half of it."""
+@pytest.mark.heard
+async def test_shutdown_refuses_unfinished_recording(start_server: StartServer, speech: Samples) -> None:
     server = start_server("--engine", "espeak")
     long = np.tile(speech, 40)
     async with httpx.AsyncClient(headers=KEY, timeout=300) as client:

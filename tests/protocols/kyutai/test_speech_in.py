@@ -19,22 +19,21 @@ from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate
 from tests.protocols.kyutai.test_speech_out import say
+from tests.support.app_server import AppServer, StartApp
 
 SAID = "The train to the north leaves from platform seven at nine o'clock."
 SILENCE_S = 2.0
 
 
 @pytest.fixture(scope="session")
-def speech(server: ServerProcess) -> Samples:
-    """The sentence, with silence around it."""
+def speech(server: AppServer) -> Samples:
     heard = asyncio.run(say(server, SAID, voice="af_heart"))
     silence = np.zeros(round(SILENCE_S * RATE), np.float32)
     return np.concatenate([silence[: RATE // 2], heard.samples, silence])
 
 
 @asynccontextmanager
-async def heard_by(server: ServerProcess, **query: str) -> AsyncIterator[ClientConnection]:
-    """A connection that was told Ready."""
+async def heard_by(server: AppServer, **query: str) -> AsyncIterator[ClientConnection]:
     url = httpx.URL(f"{server.url}/api/asr-streaming", params=query)
     async with connect(str(url), additional_headers=KEY, max_size=None) as websocket:
         assert unpack(await websocket.recv()) == {"type": "Ready"}
@@ -42,7 +41,6 @@ async def heard_by(server: ServerProcess, **query: str) -> AsyncIterator[ClientC
 
 
 async def until(websocket: ClientConnection, kind: str) -> list[dict[str, Any]]:
-    """All messages up to the first of a type."""
     messages: list[dict[str, Any]] = []
     while not messages or messages[-1]["type"] != kind:
         messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
@@ -50,22 +48,17 @@ async def until(websocket: ClientConnection, kind: str) -> list[dict[str, Any]]:
 
 
 def words(messages: Sequence[dict[str, Any]]) -> str:
-    """What was heard."""
     return " ".join(message["text"] for message in messages if message["type"] == "Word")
 
 
 async def send(websocket: ClientConnection, samples: Samples, marker: int = 7) -> None:
-    """Everything at once, and a marker."""
     for frame in frames_of(samples):
         await websocket.send(audio_message(frame))
     await websocket.send(pack({"type": "Marker", "id": marker}))
 
 
-@pytest.mark.slow
-async def test_a_step_for_each_frame_and_the_words_between_them(
-    server: ServerProcess, speech: Samples
-) -> None:
-    """Steps count from 0 with four probabilities; each word is followed by its end; a marker ends it."""
+@pytest.mark.heard
+async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         await send(websocket, speech)
         messages = await until(websocket, "Marker")
@@ -86,11 +79,8 @@ async def test_a_step_for_each_frame_and_the_words_between_them(
     assert 0.3 < starts[0] < 0.9 and ends[-1] <= len(speech) / RATE - SILENCE_S + 0.4
 
 
-@pytest.mark.slow
-async def test_the_last_word_comes_before_the_step_that_says_the_speaker_pauses(
-    server: ServerProcess, speech: Samples
-) -> None:
-    """At the pace of speech, as a client has it that ends the turn at 0.6."""
+@pytest.mark.heard
+async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
 
         async def speak() -> None:
@@ -113,10 +103,11 @@ async def test_the_last_word_comes_before_the_step_that_says_the_speaker_pauses(
     assert all(one["prs"][2] < 0.6 for one in messages[begun:-1] if one["type"] == "Step")
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize("size", [997, 12_000, None])
-async def test_chunks_of_any_length(server: ServerProcess, speech: Samples, size: int | None) -> None:
-    """Less than a step, more than one, all of it."""
+async def test_chunks_of_any_length_are_recognized(
+    server: ServerProcess, speech: Samples, size: int | None
+) -> None:
     async with heard_by(server, language="english") as websocket:
         for at in range(0, len(speech), size or len(speech)):
             piece = speech[at : at + (size or len(speech))]
@@ -127,9 +118,8 @@ async def test_chunks_of_any_length(server: ServerProcess, speech: Samples, size
     assert sum(message["type"] == "Step" for message in messages) == len(speech) // FRAME
 
 
-@pytest.mark.slow
-async def test_ogg_opus_is_heard_and_init_begins_anew(server: ServerProcess, speech: Samples) -> None:
-    """After an Init there is another Ready, and time counts from 0; a new Opus stream may follow."""
+@pytest.mark.heard
+async def test_ogg_opus_is_recognized_and_init_restarts(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         for turn in range(2):
             encoder = OggOpusEncoder()
@@ -145,12 +135,11 @@ async def test_ogg_opus_is_heard_and_init_begins_anew(server: ServerProcess, spe
             assert (await until(websocket, "Ready"))[-1] == {"type": "Ready"}
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize("seconds", [0, 35])
-async def test_a_marker_comes_back_with_silence_behind_it_or_none(
+async def test_marker_returns_with_or_without_silence(
     server: ServerProcess, speech: Samples, seconds: int
 ) -> None:
-    """Where everything is decided, nothing has to follow; what follows in one go is heard fast."""
     async with heard_by(server) as websocket:
         await send(websocket, speech)
         for _ in range(seconds):
@@ -159,9 +148,8 @@ async def test_a_marker_comes_back_with_silence_behind_it_or_none(
         assert word_error_rate(SAID, words(messages), "en") == 0.0
 
 
-@pytest.mark.slow
-async def test_a_server_that_stops_decides_what_was_said(start_server: StartServer, speech: Samples) -> None:
-    """Its clients have the words so far, and a close that says why."""
+@pytest.mark.heard
+async def test_shutdown_finalizes_words(start_server: StartServer, speech: Samples) -> None:
     server = start_server("--engine", "espeak")
     async with heard_by(server) as websocket:
         frames = frames_of(speech[: -round(1.9 * RATE)])
@@ -177,9 +165,8 @@ async def test_a_server_that_stops_decides_what_was_said(start_server: StartServ
     assert server.wait() == 0
 
 
-async def test_nobody_listens_where_nobody_is_to(start_server: StartServer) -> None:
-    """The first message is an error, as it is where there is no place; the rest of the server speaks."""
-    server = start_server("--engine", "espeak", "--recognizer", "none")
+async def test_disabled_recognition_is_reported(start_app: StartApp) -> None:
+    server = start_app()
     async with connect(f"{server.url}/api/asr-streaming", additional_headers=KEY) as websocket:
         error = unpack(await websocket.recv())
         assert error["type"] == "Error" and "KANI_RECOGNIZER" in error["message"]
@@ -188,9 +175,8 @@ async def test_nobody_listens_where_nobody_is_to(start_server: StartServer) -> N
     assert (await say(server, "Hola.")).frames
 
 
-@pytest.mark.slow
-async def test_a_recording_is_heard_whole(server: ServerProcess, speech: Samples) -> None:
-    """Words and their ends, in a list; at any sample rate."""
+@pytest.mark.heard
+async def test_recording_is_recognized_whole(server: ServerProcess, speech: Samples) -> None:
     async with httpx.AsyncClient(headers=KEY, timeout=300) as client:
         for rate, samples in ((RATE, speech), (48_000, np.repeat(speech, 2))):
             answer = await client.post(f"{server.http_url}/api/asr-streaming", content=wav(samples, rate))

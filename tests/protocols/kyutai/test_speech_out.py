@@ -20,19 +20,18 @@ from speech.types import Samples
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, pack, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import WHISPER_RATE, hear, whisper, word_error_rate
+from tests.support.app_server import AppServer
 
 SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
 EOS = pack({"type": "Eos"})
 
 
-def opened(server: ServerProcess, form: str = "PcmMessagePack", **query: str) -> connect:
-    """A connection that hears speech."""
+def opened(server: AppServer, form: str = "PcmMessagePack", **query: str) -> connect:
     url = httpx.URL(f"{server.url}/api/tts_streaming", params={"format": form, **query})
     return connect(str(url), additional_headers=KEY, max_size=None)
 
 
 def text(words: str) -> bytes:
-    """A ``Text``."""
     return pack({"type": "Text", "text": words})
 
 
@@ -46,17 +45,14 @@ class Heard:
 
     @property
     def samples(self) -> Samples:
-        """All of the audio."""
         return np.concatenate(self.frames)
 
     @property
     def said(self) -> list[str]:
-        """The words without the one that ends them."""
         return [word for word, *_ in self.words if word]
 
 
 async def hear_all(websocket: ClientConnection, heard: Heard | None = None) -> Heard:
-    """Everything up to the close, which has to be a good one."""
     heard = heard or Heard()
     async for message in websocket:
         take(unpack(message), heard)
@@ -65,7 +61,6 @@ async def hear_all(websocket: ClientConnection, heard: Heard | None = None) -> H
 
 
 def take(message: dict[str, Any], heard: Heard) -> None:
-    """Sort one message."""
     if message["type"] == "Audio":
         heard.frames.append(np.array(message["pcm"], np.float32))
     elif message["type"] == "Text":
@@ -74,16 +69,14 @@ def take(message: dict[str, Any], heard: Heard) -> None:
         heard.others.append(message)
 
 
-async def say(server: ServerProcess, words: str, **query: str) -> Heard:
-    """Speak a text that is sent in one message."""
+async def say(server: AppServer, words: str, **query: str) -> Heard:
     async with opened(server, **query) as websocket:
         await websocket.send(text(words))
         await websocket.send(EOS)
         return await hear_all(websocket)
 
 
-async def test_words_come_back_one_for_one_where_they_are_spoken(server: ServerProcess) -> None:
-    """In order, in seconds of the audio; frames of 80 ms within ±0.99; a last word without text."""
+async def test_words_return_with_their_times(server: ServerProcess) -> None:
     heard = await say(server, SENTENCE)
     assert heard.others == [{"type": "Ready"}]
     assert heard.said == SENTENCE.split()
@@ -99,10 +92,9 @@ async def test_words_come_back_one_for_one_where_they_are_spoken(server: ServerP
         assert loudest > 0.02, word
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.alone
-async def test_words_that_come_one_by_one_are_one_sentence(server: ServerProcess) -> None:
-    """Every word is heard, and they are spoken before the last of them is there."""
+async def test_words_sent_singly_make_one_sentence(server: ServerProcess) -> None:
     heard, sentence = (
         Heard(),
         "Después de comer, mi abuela siempre contaba historias del pueblo y de sus vecinos.",
@@ -128,10 +120,9 @@ async def test_words_that_come_one_by_one_are_one_sentence(server: ServerProcess
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("engine", ["server", "espeak_server"])
-async def test_words_are_spoken_without_an_eos(engine: str, request: pytest.FixtureRequest) -> None:
-    """Those that are there, once no more came for about a second; and later those that come then."""
-    server: ServerProcess = request.getfixturevalue(engine)
+@pytest.mark.parametrize("engine", [pytest.param("server", marks=pytest.mark.server), "espeak_app"])
+async def test_idle_words_are_flushed_without_eos(engine: str, request: pytest.FixtureRequest) -> None:
+    server: AppServer = request.getfixturevalue(engine)
     heard = Heard()
     async with opened(server, voice="ef_dora" if engine == "server" else "espeak:es") as websocket:
         await websocket.recv()
@@ -151,9 +142,8 @@ async def test_words_are_spoken_without_an_eos(engine: str, request: pytest.Fixt
     assert waited and int(waited[1]) >= 1
 
 
-async def test_rests_are_silence_that_is_told_like_a_word(espeak_server: ServerProcess) -> None:
-    """In whole frames; the words around them keep their times."""
-    heard = await say(espeak_server, 'Uno <break time="1.0s"/> dos<break time="0.5s"/>tres.')
+async def test_breaks_are_silent_and_echoed(espeak_app: AppServer) -> None:
+    heard = await say(espeak_app, 'Uno <break time="1.0s"/> dos<break time="0.5s"/>tres.')
     assert heard.said == ["Uno", '<break time="1.00s">', "dos", '<break time="0.50s">', "tres."]
     times = {word: (start, stop) for word, start, stop in heard.words}
     for rest, seconds in (('<break time="1.00s">', 0.96), ('<break time="0.50s">', 0.48)):
@@ -164,18 +154,16 @@ async def test_rests_are_silence_that_is_told_like_a_word(espeak_server: ServerP
     assert times["dos"][0] >= times['<break time="1.00s">'][1] - 0.02
 
 
-async def test_words_are_echoed_normalized(espeak_server: ServerProcess) -> None:
-    """As the original echoes them; what is nothing but marks is a word as well, or none."""
-    heard = await say(espeak_server, "L’été (vingt) : 12:30 – fin —")
+async def test_words_are_echoed_as_by_original(espeak_app: AppServer) -> None:
+    heard = await say(espeak_app, "L’été (vingt) : 12:30 – fin —")
     assert heard.said == ["L'été", "vingt", "12", "30", "fin", "—"]
 
 
-async def test_every_format_says_the_same(espeak_server: ServerProcess) -> None:
-    """Messages or bytes, samples or Ogg Opus; text frames and a zero byte where there are no messages."""
-    expected = (await say(espeak_server, SENTENCE)).samples
+async def test_formats_carry_same_speech(espeak_app: AppServer) -> None:
+    expected = (await say(espeak_app, SENTENCE)).samples
     for form in ("Pcm", "OggOpus", "OggOpusMessagePack", None):
         query = {} if form is None else {"format": form}
-        url = httpx.URL(f"{espeak_server.url}/api/tts_streaming", params=query)
+        url = httpx.URL(f"{espeak_app.url}/api/tts_streaming", params=query)
         async with connect(str(url), additional_headers=KEY, max_size=None) as websocket:
             for word in SENTENCE.split():
                 await websocket.send(word)
@@ -205,39 +193,35 @@ async def test_every_format_says_the_same(espeak_server: ServerProcess) -> None:
     ("voice", "language"),
     [
         ("unmute-prod-website/developpeuse-3.wav", "fr"),
-        pytest.param("developpeuse-3.wav+2.5", "fr", marks=pytest.mark.slow),
+        pytest.param("developpeuse-3.wav+2.5", "fr", marks=pytest.mark.heard),
         ("unmute-prod-website/p329_022.wav", "en"),
-        pytest.param("expresso/ex03-ex01_happy_001_channel1_334s.wav", "en", marks=pytest.mark.slow),
-        pytest.param("cml-tts/fr/12977_10625_000037-0001.wav", "fr", marks=pytest.mark.slow),
+        pytest.param("expresso/ex03-ex01_happy_001_channel1_334s.wav", "en", marks=pytest.mark.heard),
+        pytest.param("cml-tts/fr/12977_10625_000037-0001.wav", "fr", marks=pytest.mark.heard),
         ("ef_dora", "es"),
     ],
 )
-async def test_known_voices_speak_their_language(server: ServerProcess, voice: str, language: str) -> None:
-    """Whatever the text would tell, which here is digits."""
+async def test_kyutai_voices_speak_their_language(server: ServerProcess, voice: str, language: str) -> None:
     heard = await say(server, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10.", voice=voice)
     _, told = whisper().transcribe(soxr.resample(heard.samples, RATE, WHISPER_RATE))
     assert told.language == language
 
 
 @pytest.mark.parametrize("voice", ["unmute-prod-website/default_voice.wav", "nobody", "custom:a-b", "../x"])
-async def test_an_unknown_voice_is_the_default_one(espeak_server: ServerProcess, voice: str) -> None:
-    """No error, as there; the text tells the language."""
-    expected = await say(espeak_server, SENTENCE)
-    heard = await say(espeak_server, SENTENCE, voice=voice)
+async def test_unknown_voice_is_default(espeak_app: AppServer, voice: str) -> None:
+    expected = await say(espeak_app, SENTENCE)
+    heard = await say(espeak_app, SENTENCE, voice=voice)
     assert np.array_equal(heard.samples, expected.samples)
 
 
-async def test_a_session_can_be_kept_short(espeak_server: ServerProcess) -> None:
-    """max_seq_len counts frames; the other numbers are taken where they are numbers."""
+async def test_max_seq_len_limits_frames(espeak_app: AppServer) -> None:
     numbers = {"temperature": "0.8", "top_k": "250", "seed": "42", "cfg_alpha": "1.5"}
-    heard = await say(espeak_server, SENTENCE, max_seq_len="5", **numbers)
+    heard = await say(espeak_app, SENTENCE, max_seq_len="5", **numbers)
     assert len(heard.frames) == 5
-    assert len((await say(espeak_server, SENTENCE, **dict.fromkeys(numbers, "null"))).frames) > 5
+    assert len((await say(espeak_app, SENTENCE, **dict.fromkeys(numbers, "null"))).frames) > 5
 
 
-async def test_words_split_over_messages_and_messages_full_of_them(espeak_server: ServerProcess) -> None:
-    """A message ends a word; white space of any kind divides them."""
-    async with opened(espeak_server) as websocket:
+async def test_message_ends_word(espeak_app: AppServer) -> None:
+    async with opened(espeak_app) as websocket:
         for piece in ("uno dos\n tres", "", " ", "cua", "tro\u00a0cinco"):
             await websocket.send(text(piece))
         await websocket.send(EOS)
@@ -245,10 +229,9 @@ async def test_words_split_over_messages_and_messages_full_of_them(espeak_server
     assert heard.said == ["uno", "dos", "tres", "cua", "tro", "cinco"]
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.alone
-async def test_a_client_that_closes_is_spoken_to_no_more(start_server: StartServer) -> None:
-    """Its session ends, and its engine place is free, at once."""
+async def test_close_frees_slot(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro")
     async with httpx.AsyncClient() as client:
         for _ in range(3):
@@ -265,9 +248,8 @@ async def test_a_client_that_closes_is_spoken_to_no_more(start_server: StartServ
     assert counters["cancellations"] == 3
 
 
-@pytest.mark.slow
-async def test_a_slow_reader_is_not_left_behind(start_server: StartServer) -> None:
-    """The engine rests until it reads, and nothing is lost."""
+@pytest.mark.heard
+async def test_slow_reader_gets_everything(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
     words = " ".join([SENTENCE] * 150)
     heard = Heard()

@@ -38,13 +38,11 @@ ONE = (Embedding("kokoro", "mix 1", np.array([0.1, -3.0], np.float32), {"es": Si
 
 
 def facts(embeddings: tuple[Embedding, ...] | None) -> list[object]:
-    """All that is in embeddings, so that they can be compared."""
     assert embeddings is not None
     return [(one.engine, one.model, one.values.tobytes(), dict(one.similarity)) for one in embeddings]
 
 
 def container(content: bytes, magic: bytes = MAGIC, version: int = VERSION, rest: bytes = b"") -> Samples:
-    """The numbers of a container that somebody else wrote."""
     digest = hashlib.blake2b(content, digest_size=16).digest()
     packed = struct.pack("<8sHI16s", magic, version, len(content), digest) + content + rest
     words = np.frombuffer(packed.ljust(128_000, b"\0"), "<i2")
@@ -53,8 +51,7 @@ def container(content: bytes, magic: bytes = MAGIC, version: int = VERSION, rest
 
 @settings(max_examples=25, deadline=None)
 @given(embeddings=EMBEDDINGS)
-def test_what_comes_back_is_what_went_out(embeddings: tuple[Embedding, ...]) -> None:
-    """Bit for bit, in numbers that are harmless to whoever takes them for a voice."""
+def test_payload_round_trips(embeddings: tuple[Embedding, ...]) -> None:
     values = pack(embeddings)
     assert values.shape == (1, 512, 125) and values.dtype == np.float32
     assert np.abs(values).max() <= 1
@@ -62,16 +59,14 @@ def test_what_comes_back_is_what_went_out(embeddings: tuple[Embedding, ...]) -> 
     assert np.array_equal(pack(embeddings), values)
 
 
-def test_the_largest_there_is() -> None:
-    """As many engines as there is room for, each with the longest embedding and names."""
+def test_largest_payload_fits() -> None:
     values = np.random.default_rng(1).normal(size=MAX_EMBEDDING_VALUES).astype(np.float32)
     nearness = {f"{first}{second}": Similarity(0.1, 0.2, False) for first in "abcd" for second in "abcd"}
     largest = tuple(Embedding("e" * 200, f"{n}" * 200, values, nearness) for n in range(MAX_EMBEDDINGS))
     assert facts(unpack(pack(largest))) == facts(largest)
 
 
-def test_clients_that_read_the_numbers_and_write_them_anew() -> None:
-    """As doubles, whole numbers as integers, or the bytes as they came: it is the same voice."""
+def test_payload_survives_reencoding() -> None:
     sent = messages.voice(pack(ONE))
     decoded = msgspec.msgpack.decode(sent)
     doubles = decoded["embeddings"]
@@ -88,7 +83,6 @@ def test_clients_that_read_the_numbers_and_write_them_anew() -> None:
 
 
 def changed(index: int, by: float) -> Samples:
-    """A container with one number changed."""
     values = pack(ONE)
     values.reshape(-1)[index] += np.float32(by)
     return values
@@ -136,20 +130,17 @@ GOOD = ["kokoro", "mix 1", b"\0\0\0\0", {}]
         container(msgspec.msgpack.encode([[*GOOD[:3], {f"a{n}": [0.5, 0.5, True] for n in range(65)}]])),
     ],
 )
-def test_what_another_made_is_not_taken_for_ours(values: Samples) -> None:
-    """Another maker's numbers, another version's, what was changed on the way, what was made by hand."""
+def test_foreign_numbers_are_no_payload(values: Samples) -> None:
     assert unpack(values) is None
 
 
-def test_what_is_made_by_hand_in_the_right_way_is_a_voice() -> None:
-    """The containers above are refused for what is wrong with each, and for nothing else."""
+def test_crafted_payload_is_valid() -> None:
     made = unpack(container(msgspec.msgpack.encode([GOOD])))
     assert facts(made) == [("kokoro", "mix 1", bytes(4), {})]
     assert unpack(container(msgspec.msgpack.encode([]))) == ()
 
 
-def test_a_cosine_that_was_rounded_beyond_one() -> None:
-    """It is kept as one: what is written can be read."""
+def test_rounded_cosine_is_clipped() -> None:
     nearness = {"es": Similarity(-1.0000001, 1.0000001, True)}
     made = voice_payload.unpack(pack((Embedding("kokoro", "mix 1", ONE[0].values, nearness),)))
     assert made is not None and made[0].similarity["es"] == Similarity(-1.0, 1.0, True)

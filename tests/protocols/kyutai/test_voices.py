@@ -1,26 +1,35 @@
-"""Kyutai's names of voices: which of ours answers."""
+"""Names of Kyutai's voices, and the voices of this server that replace them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
-from protocols.kyutai.voices import resolve_voice
-from server.metrics import Metrics
-from server.settings import load
+from engines.kokoro.voices import DEFAULT_VOICES, Voices
+from protocols.kyutai.query import resolve_voice
+from speech.observer import Observer
+from speech.request import Limits
 from speech.service import SpeechService
-from websocket_server import build_service
+from speech.voices.catalogue import VoiceStore
+from tests.support.tone import ToneEngine
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SpeechService]:
-    """Kokoro and espeak-ng, as they come."""
-    folder = tmp_path_factory.mktemp("voices")
-    built = build_service(load({"data_dir": folder, "recognizer": "none"}, {}, folder / "none"), Metrics("0"))
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[SpeechService]:
+    """A service with Kokoro's voices."""
+    engine = ToneEngine()
+    engine.info = replace(engine.info, name="kokoro", voices=Voices().all, default_voices=DEFAULT_VOICES)
+    built = SpeechService(
+        [engine],
+        VoiceStore(tmp_path),
+        Limits(),
+        default_language="es",
+        default_voice=None,
+        observer=Observer(),
+    )
     await built.start()
     yield built
     await built.stop()
@@ -39,10 +48,9 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Spe
         ("em_alex", "es", "male"),
     ],
 )
-async def test_a_known_name_is_a_voice_of_its_language_and_sex(
+async def test_kyutai_voice_maps_to_language_and_sex(
     service: SpeechService, name: str, language: str, gender: str | None
 ) -> None:
-    """Of the engine that speaks that language by preference."""
     found = resolve_voice(name, service)
     voice = next(voice for voice in service.catalogue.list() if voice.id == found)
     assert voice.language.partition("-")[0] == language
@@ -50,12 +58,10 @@ async def test_a_known_name_is_a_voice_of_its_language_and_sex(
     assert gender in (None, voice.gender)
 
 
-async def test_a_sex_that_no_voice_of_the_language_has_gives_way(service: SpeechService) -> None:
-    """Kokoro's only French voice is a woman's."""
+async def test_missing_sex_falls_back_to_language(service: SpeechService) -> None:
     assert resolve_voice("unmute-prod-website/degaulle-2.wav", service) == "ff_siwis"
 
 
 @pytest.mark.parametrize("name", [None, "", "nobody", "custom:x", "custom:../x", "default_voice.wav", "+2.5"])
-async def test_every_other_name_is_the_default_voice(service: SpeechService, name: str | None) -> None:
-    """Without an error, as it is there."""
+async def test_unknown_name_is_default_voice(service: SpeechService, name: str | None) -> None:
     assert resolve_voice(name, service) is None

@@ -12,8 +12,7 @@ from protocols.kyutai.words import Break, TimedWord, WordAligner, split_text
 from speech.types import Span
 
 
-def test_a_text_is_words_and_rests() -> None:
-    """Rests are whole frames of 80 ms, at least one, ten seconds at most."""
+def test_text_splits_into_words_and_breaks() -> None:
     text = 'Uno  dos<break time="0.5s"/>tres <break time="99s" /> <break time="0.01s"/>\n<break time="1s">'
     assert split_text(text) == [
         "Uno",
@@ -27,8 +26,7 @@ def test_a_text_is_words_and_rests() -> None:
     assert split_text(' \n <break time="1.2.3s"/>') == []
 
 
-def test_newlines_stay_with_their_words() -> None:
-    """They are fed on, so that lists and paragraphs are heard, and are no part of what is echoed."""
+def test_newlines_stay_with_words() -> None:
     words = [part for part in split_text("Uno:\n- dos\n\n\ntres") if isinstance(part, str)]
     times = WordAligner()
     assert "".join(map(times.add, words)) == "Uno:\n- dos\n\ntres "
@@ -36,21 +34,18 @@ def test_newlines_stay_with_their_words() -> None:
 
 
 def echoes(*words: str) -> list[str]:
-    """The words as they are told, spoken one letter a second."""
     times = WordAligner()
     text = "".join(map(times.add, words))
     return [word.text for word in times.align([Span(0, len(text), 0.0, float(len(text)))])]
 
 
-def test_words_are_echoed_as_the_original_echoes_them() -> None:
-    """Curly apostrophes straight, no parentheses, no en dash, a colon like a space."""
+def test_words_are_echoed_as_by_original() -> None:
     assert echoes("l’eau", "(Hola)", "Nota:", "12:30", "a–b", ":", "()", "«sí»") == [
         *("l'eau", "Hola", "Nota", "12", "30", "ab", "«sí»"),
     ]
 
 
-def test_a_word_lasts_from_its_first_letter_to_its_last() -> None:
-    """Its marks are in the pause, which is nobody's."""
+def test_word_times_exclude_punctuation() -> None:
     times = WordAligner()
     assert "".join(map(times.add, ["¿Qué,", "tal?"])) == "¿Qué, tal? "
     spans = [
@@ -60,15 +55,13 @@ def test_a_word_lasts_from_its_first_letter_to_its_last() -> None:
     assert times.align(spans) == [TimedWord("¿Qué,", 0.2, 0.5), TimedWord("tal?", 0.9, 1.3)]
 
 
-def test_words_in_one_span_share_it_by_their_letters() -> None:
-    """As where an engine says several in one breath, or a client writes "12:30"."""
+def test_words_share_span_by_letters() -> None:
     times = WordAligner()
     times.add("12:30")
     assert times.align([Span(0, 5, 1.0, 2.0)]) == [TimedWord("12", 1.0, 1.4), TimedWord("30", 1.6, 2.0)]
 
 
-def test_a_word_in_several_spans_lasts_over_all_of_them() -> None:
-    """It is told once the last of them is known."""
+def test_word_covers_several_spans() -> None:
     times = WordAligner()
     times.add("electro-magnético")
     assert times.align([Span(0, 7, 0.0, 0.5)]) == []
@@ -77,8 +70,7 @@ def test_a_word_in_several_spans_lasts_over_all_of_them() -> None:
     ]
 
 
-def test_rests_are_told_in_their_place() -> None:
-    """Also where nothing but marks stands before them."""
+def test_breaks_keep_their_place() -> None:
     times = WordAligner()
     for word in ("uno", "…", Break(0.48, "<break>"), Break(0.08, "<break 2>"), "dos"):
         times.add(word)
@@ -96,8 +88,7 @@ LETTERS = st.text(st.sampled_from("aé,.:;()–— 1😀-"), min_size=1, max_siz
 
 
 @given(st.lists(LETTERS, max_size=12), st.data())
-def test_every_word_is_told_once_in_order_and_never_backwards(texts: list[str], data: st.DataObject) -> None:
-    """However the spans cut the text, as long as they tile it."""
+def test_words_return_once_and_in_order(texts: list[str], data: st.DataObject) -> None:
     times = WordAligner()
     words = [part for text in texts for part in split_text(text) if isinstance(part, str)]
     text = "".join(map(times.add, words))

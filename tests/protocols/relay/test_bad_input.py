@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.clients.relay.wire import connect_client
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
 
 
 def start(text: object) -> str:
-    """A request for speech."""
     return json.dumps({"action": "start_tts", "text": text})
 
 
@@ -50,11 +50,10 @@ def start(text: object) -> str:
         ('{"action":"append_tts","text":{}}', "text: must be a string"),
     ],
 )
-async def test_each_is_answered_and_the_socket_goes_on(
-    espeak_server: ServerProcess, raw: str | bytes, says: str
+async def test_bad_message_is_answered_by_one_error(
+    espeak_app: AppServer, raw: str | bytes, says: str
 ) -> None:
-    """One error; the next text is said."""
-    async with connect_client(espeak_server.url) as client:
+    async with connect_client(espeak_app.url) as client:
         await client.connection.send(raw)
         assert await client.receive() == {"type": "error", "message": says}
         (await client.speak(HELLO)).check(HELLO)
@@ -79,11 +78,10 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
         ).map(json.dumps),
     )
 )
-def test_nothing_breaks_the_socket(espeak_server: ServerProcess, raw: str | bytes) -> None:
-    """Whatever comes is answered by messages of the protocol, and a ping behind it by its pong."""
+def test_socket_survives_any_message(espeak_app: AppServer, raw: str | bytes) -> None:
 
     async def check() -> None:
-        async with connect_client(espeak_server.url) as client:
+        async with connect_client(espeak_app.url) as client:
             await client.connection.send(
                 raw.encode("utf-8", "replace").decode() if isinstance(raw, str) else raw
             )
@@ -96,9 +94,8 @@ def test_nothing_breaks_the_socket(espeak_server: ServerProcess, raw: str | byte
     asyncio.run(check())
 
 
-async def test_a_written_text_ends_at_its_limit(espeak_server: ServerProcess) -> None:
-    """What is too much is refused by itself; what came before it is said."""
-    async with connect_client(espeak_server.url) as client:
+async def test_incremental_text_is_limited(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         await client.send("append_tts", text="Hola. ")
         await client.send("append_tts", text="a" * 9_995)
         assert await client.receive() == {
@@ -110,9 +107,8 @@ async def test_a_written_text_ends_at_its_limit(espeak_server: ServerProcess) ->
         (await client.receive_utterance()).check("Hola. Adiós.")
 
 
-async def test_nothing_to_finish_or_to_stop(espeak_server: ServerProcess) -> None:
-    """Finishing nothing is answered by nothing, as empty text is; stopping by ``stopped``."""
-    async with connect_client(espeak_server.url) as client:
+async def test_finish_and_stop_without_text(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         await client.send("finish_tts")
         await client.send("append_tts", text="")
         await client.send("finish_tts")
@@ -121,9 +117,8 @@ async def test_nothing_to_finish_or_to_stop(espeak_server: ServerProcess) -> Non
         assert [(await client.receive())["type"] for _ in range(2)] == ["stopped", "pong"]
 
 
-async def test_texts_that_wait_are_bounded(espeak_server: ServerProcess) -> None:
-    """Sixteen wait behind the one that speaks; the others are refused, and nothing is lost of those."""
-    async with connect_client(espeak_server.url) as client:
+async def test_queue_is_limited_to_16_texts(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         await client.send("append_tts", text="Espera: ")
         await client.send("ping")
         assert (await client.receive())["type"] == "pong"
@@ -139,9 +134,8 @@ async def test_texts_that_wait_are_bounded(espeak_server: ServerProcess) -> None
             (await client.receive_utterance()).check(f"Número {number}.")
 
 
-async def test_a_busy_server_says_so(start_server: StartServer) -> None:
-    """Sessions and a client's rate are bounded; the refused utterance is one error."""
-    server = start_server("--engine", "espeak", KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="2")
+async def test_rate_limit_is_one_error(start_app: StartApp) -> None:
+    server = start_app(KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="2")
     async with connect_client(server.url) as client:
         for _ in range(2):
             (await client.speak(HELLO)).check(HELLO)
@@ -152,8 +146,7 @@ async def test_a_busy_server_says_so(start_server: StartServer) -> None:
         assert await client.receive() == {"type": "pong"}
 
 
-async def test_a_server_that_stops_says_why(start_server: StartServer) -> None:
-    """Speech under way is broken off with a sentence, and the socket is closed as going away."""
+async def test_stopping_server_closes_with_1001(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="0.2")
     async with connect_client(server.url) as client:
         await client.send("append_tts", text=LONG[:300])

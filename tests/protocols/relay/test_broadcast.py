@@ -13,34 +13,31 @@ from websockets.exceptions import ConnectionClosed
 from protocols.elevenlabs.relay.broadcast import HIGH_WATER_BYTES, MAX_BACKLOG_BYTES, Broadcast, Subscriber
 from protocols.elevenlabs.relay.settings import RelayState
 from tests.clients.relay.wire import Client, connect_client
-from tests.conftest import ServerProcess
+from tests.support.app_server import AppServer
 
 ANSWER = ["Hola. ", "Esto lo escribe un ", "modelo, palabra por ", "palabra."]
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
 
 
-async def facts(server: ServerProcess) -> dict[str, object]:
-    """What /health says of the relay."""
+async def facts(server: AppServer) -> dict[str, object]:
     async with httpx.AsyncClient() as http:
         told = (await http.get(f"{server.http_url}/health")).json()
     return {name: told[name] for name in ("flutter_clients", "agent_connected", "is_streaming")}
 
 
 async def write(agent: Client, pieces: list[str]) -> None:
-    """Write an answer as an agent does."""
     for piece in pieces:
         await agent.send("append_tts", text=piece)
     await agent.send("finish_tts")
 
 
-async def test_all_clients_hear_an_agent(espeak_server: ServerProcess) -> None:
-    """Each gets the very same messages; the agent none of them, but an answer to its ping."""
-    before = await facts(espeak_server)
+async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
+    before = await facts(espeak_app)
     assert before == {"flutter_clients": 0, "agent_connected": False, "is_streaming": False}
     async with (
-        connect_client(espeak_server.url, "/client") as one,
-        connect_client(espeak_server.url, "/client") as other,
-        connect_client(espeak_server.url, "/agent") as agent,
+        connect_client(espeak_app.url, "/client") as one,
+        connect_client(espeak_app.url, "/client") as other,
+        connect_client(espeak_app.url, "/agent") as agent,
     ):
         for client in (one, other):
             await client.send("ping")
@@ -52,7 +49,7 @@ async def test_all_clients_hear_an_agent(espeak_server: ServerProcess) -> None:
             assert heard == also
         await agent.send("append_tts", text=LONG)
         await one.receive()
-        during = await facts(espeak_server)
+        during = await facts(espeak_app)
         assert during == {"flutter_clients": 2, "agent_connected": True, "is_streaming": True}
         await agent.send("ping")
         assert await agent.receive() == {"type": "pong"}
@@ -64,24 +61,22 @@ async def test_all_clients_hear_an_agent(espeak_server: ServerProcess) -> None:
         (await other.receive_utterance()).check("".join(ANSWER))
 
 
-async def test_an_agent_that_goes_is_heard_to_its_end(espeak_server: ServerProcess) -> None:
-    """What it wrote is said, and the next agent's answer behind it."""
-    async with connect_client(espeak_server.url, "/client") as client:
-        async with connect_client(espeak_server.url, "/agent") as agent:
+async def test_disconnected_agent_is_spoken_to_its_end(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url, "/client") as client:
+        async with connect_client(espeak_app.url, "/agent") as agent:
             await agent.send("append_tts", text=LONG[:900])
             assert (await client.receive())["chunk_index"] == 0
-        async with connect_client(espeak_server.url, "/agent") as agent:
+        async with connect_client(espeak_app.url, "/agent") as agent:
             await write(agent, ANSWER)
             assert (await client.receive_after_chunks())["text"] == LONG[:900]
             (await client.receive_utterance()).check("".join(ANSWER))
 
 
-async def test_agents_do_not_write_into_each_others_answers(espeak_server: ServerProcess) -> None:
-    """Two at once: one answer after the other."""
+async def test_agents_have_separate_utterances(espeak_app: AppServer) -> None:
     async with (
-        connect_client(espeak_server.url, "/client") as client,
-        connect_client(espeak_server.url, "/agent") as one,
-        connect_client(espeak_server.url, "/agent") as other,
+        connect_client(espeak_app.url, "/client") as client,
+        connect_client(espeak_app.url, "/agent") as one,
+        connect_client(espeak_app.url, "/agent") as other,
     ):
         await one.send("append_tts", text="Uno ")
         await one.send("ping")
@@ -97,13 +92,12 @@ async def test_agents_do_not_write_into_each_others_answers(espeak_server: Serve
         (await client.receive_utterance()).check("Dos y dos.")
 
 
-async def test_a_clients_own_text_does_not_come_in_between(espeak_server: ServerProcess) -> None:
-    """It waits for an agent's answer that has begun; one that begins meanwhile waits for it."""
+async def test_own_text_waits_for_broadcast_utterance(espeak_app: AppServer) -> None:
     own = "Esto lo quiere oír una sola."
     async with (
-        connect_client(espeak_server.url, "/client") as one,
-        connect_client(espeak_server.url, "/client") as other,
-        connect_client(espeak_server.url, "/agent") as agent,
+        connect_client(espeak_app.url, "/client") as one,
+        connect_client(espeak_app.url, "/client") as other,
+        connect_client(espeak_app.url, "/agent") as agent,
     ):
         await agent.send("append_tts", text=LONG[:300])
         first = await one.receive()
@@ -119,11 +113,10 @@ async def test_a_clients_own_text_does_not_come_in_between(espeak_server: Server
         (await other.receive_utterance()).check("".join(ANSWER))
 
 
-async def test_what_an_agent_does_wrong_is_told_to_it_alone(espeak_server: ServerProcess) -> None:
-    """Clients hear nothing of it."""
+async def test_agent_alone_receives_its_errors(espeak_app: AppServer) -> None:
     async with (
-        connect_client(espeak_server.url, "/client") as client,
-        connect_client(espeak_server.url, "/agent") as agent,
+        connect_client(espeak_app.url, "/client") as client,
+        connect_client(espeak_app.url, "/agent") as agent,
     ):
         await agent.send("append_tts", text="a" * 10_001)
         assert (await agent.receive())["message"] == "text: too long (at most 10000 characters)"
@@ -131,8 +124,7 @@ async def test_what_an_agent_does_wrong_is_told_to_it_alone(espeak_server: Serve
         assert await client.receive() == {"type": "pong"}
 
 
-async def test_who_is_behind_gets_no_more() -> None:
-    """Messages wait for a listener up to a bound, in order; beyond it nothing waits at all."""
+async def test_slow_subscriber_overflows() -> None:
     listener = Subscriber(asyncio.Event())
     messages = [f"{number}" * (MAX_BACKLOG_BYTES // 8) for number in range(8)]
     for message in messages:
@@ -149,8 +141,7 @@ async def test_who_is_behind_gets_no_more() -> None:
             await listener.get()
 
 
-async def test_the_quickest_is_waited_for() -> None:
-    """Nothing runs ahead of all; what ends an utterance waits for nobody, and neither does an empty house."""
+async def test_broadcast_waits_for_fastest_subscriber() -> None:
     broadcast = Broadcast(RelayState())
     piece = "x" * (HIGH_WATER_BYTES + 1)
     await broadcast.send(piece)
@@ -171,26 +162,25 @@ async def test_the_quickest_is_waited_for() -> None:
 
 
 @pytest.mark.slow
-async def test_a_client_that_does_not_read_holds_up_nobody(espeak_server: ServerProcess) -> None:
-    """It is left behind and closed with a reason; the others hear everything."""
+async def test_client_that_does_not_read_is_closed(espeak_app: AppServer) -> None:
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     small.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", espeak_server.port))
+    await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", espeak_app.port))
     slow = await connect(
-        f"{espeak_server.url}/client", sock=small, max_queue=1, max_size=None, ping_interval=None
+        f"{espeak_app.url}/client", sock=small, max_queue=1, max_size=None, ping_interval=None
     )
     try:
         async with (
-            connect_client(espeak_server.url, "/client") as quick,
-            connect_client(espeak_server.url, "/agent") as agent,
+            connect_client(espeak_app.url, "/client") as quick,
+            connect_client(espeak_app.url, "/agent") as agent,
         ):
             for _ in range(2):
                 await write(agent, [LONG])
             for _ in range(2):
                 (await quick.receive_utterance()).check(LONG)
             async with asyncio.timeout(300):
-                while (await facts(espeak_server))["flutter_clients"] != 1:
+                while (await facts(espeak_app))["flutter_clients"] != 1:
                     await quick.send("ping")
                     assert await quick.receive() == {"type": "pong"}
             with pytest.raises(ConnectionClosed):

@@ -12,26 +12,25 @@ from hypothesis import strategies as st
 
 from examples.relay_client import Alignment, Chunk, StreamHandler
 from tests.clients.relay.wire import Client, connect_client
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
 ARABIC = "\u200fمَرْحَبًا بِالعَالَم! اليوم ٢١ يناير، والجو جميل 👋🏽."
 
 
-async def test_a_text_is_said_and_the_socket_stays(espeak_server: ServerProcess) -> None:
-    """Chunks with characters and their times, and complete; the next utterance begins anew."""
-    async with connect_client(espeak_server.url) as client:
+async def test_texts_are_spoken_on_one_socket(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         for text in (HELLO, "Y otra vez.", HELLO):
             answer = await client.speak(text)
             answer.check(text)
             assert len(answer.samples) > 8_000 and abs(answer.samples).max() > 0.1
 
 
-async def test_the_apps_own_logic_gets_it_whole(espeak_server: ServerProcess) -> None:
-    """Chunks are collected, told once at complete, and forgotten: two utterances do not mix."""
+async def test_app_logic_collects_alignment(espeak_app: AppServer) -> None:
     handler = StreamHandler()
-    async with connect_client(espeak_server.url) as client:
+    async with connect_client(espeak_app.url) as client:
         for text in (HELLO, ARABIC):
             await client.connection.send(handler.start(text))
             pcm = b""
@@ -53,15 +52,14 @@ TEXTS = st.text(
 
 @settings(deadline=None, max_examples=40)
 @given(TEXTS, st.lists(st.integers(1, 9), max_size=8), st.booleans())
-def test_characters_are_those_of_the_client(
-    espeak_server: ServerProcess, text: str, sizes: list[int], whole: bool
+def test_any_text_comes_back_with_tiled_times(
+    espeak_app: AppServer, text: str, sizes: list[int], whole: bool
 ) -> None:
-    """Whatever the text and however it was cut: the same code points, in order, with times that tile."""
     if not text:
         return
 
     async def check() -> None:
-        async with connect_client(espeak_server.url) as client:
+        async with connect_client(espeak_app.url) as client:
             if whole:
                 await client.send("start_tts", text=text)
             else:
@@ -74,25 +72,22 @@ def test_characters_are_those_of_the_client(
 
 
 @pytest.mark.parametrize("text", [" ", "   \n ", "👋", "…", "\u200f", "Hola.   ", " \t Hola", "21,5 €"])
-async def test_what_cannot_be_said_has_times_too(espeak_server: ServerProcess, text: str) -> None:
-    """Spaces, emoji, marks and digits, alone and at the ends."""
-    async with connect_client(espeak_server.url) as client:
+async def test_unspeakable_characters_have_times(espeak_app: AppServer, text: str) -> None:
+    async with connect_client(espeak_app.url) as client:
         (await client.speak(text)).check(text)
 
 
-async def test_arabic_as_it_is_written(espeak_server: ServerProcess) -> None:
-    """Marks, vowels, digits and an emoji of two code points; letters are said in order, all in some time."""
-    async with connect_client(espeak_server.url) as client:
+async def test_arabic_letters_have_durations(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         answer = await client.speak(ARABIC)
     answer.check(ARABIC)
     said = {char: time for char, time in zip(ARABIC, answer.durations, strict=True) if char.isalpha()}
     assert all(time > 0 for time in said.values()), said
 
 
-async def test_text_is_said_while_it_is_written(espeak_server: ServerProcess) -> None:
-    """The first sound is there before the text's end; it is one utterance."""
+async def test_incremental_text_is_spoken_before_it_ends(espeak_app: AppServer) -> None:
     pieces = ["Hola, ¿qué ", "tal estás? ", "Yo estoy muy ", "bien, gracias. ", "¿Y tu ", "familia?"]
-    async with connect_client(espeak_server.url) as client:
+    async with connect_client(espeak_app.url) as client:
         for piece in pieces[:-1]:
             await client.send("append_tts", text=piece)
         first = await client.receive()
@@ -107,9 +102,8 @@ async def test_text_is_said_while_it_is_written(espeak_server: ServerProcess) ->
         assert message["text"] == "".join(pieces)
 
 
-async def test_what_is_there_is_said_though_nobody_finishes(espeak_server: ServerProcess) -> None:
-    """A writer that pauses is heard to its last word."""
-    async with connect_client(espeak_server.url) as client:
+async def test_idle_text_is_spoken_to_last_word(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         await client.send("append_tts", text="Déjame ver")
         text = ""
         async with asyncio.timeout(300):
@@ -122,9 +116,8 @@ async def test_what_is_there_is_said_though_nobody_finishes(espeak_server: Serve
         assert text == message["text"] == "Déjame ver. Ya está."
 
 
-async def test_texts_wait_for_each_other(espeak_server: ServerProcess) -> None:
-    """What comes while another speaks is said behind it, and nothing is lost or mixed."""
-    async with connect_client(espeak_server.url) as client:
+async def test_texts_are_queued_in_order(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         await client.send("start_tts", text=LONG[:400])
         await client.send("append_tts", text="Se escribe ")
         await client.send("start_tts", text="Y el tercero.")
@@ -134,9 +127,8 @@ async def test_texts_wait_for_each_other(espeak_server: ServerProcess) -> None:
             (await client.receive_utterance()).check(text)
 
 
-async def test_stop_ends_all(espeak_server: ServerProcess) -> None:
-    """What speaks, what waits and what is being written; nothing of it comes behind ``stopped``."""
-    async with connect_client(espeak_server.url) as client:
+async def test_stop_discards_all_utterances(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         await client.send("start_tts", text=LONG)
         assert (await client.receive())["type"] == "chunk"
         await client.send("start_tts", text=HELLO)
@@ -154,8 +146,7 @@ async def test_stop_ends_all(espeak_server: ServerProcess) -> None:
         assert await client.receive() == {"type": "stopped"}
 
 
-async def test_ping_is_answered_while_it_speaks(server: ServerProcess) -> None:
-    """At once, between two chunks."""
+async def test_ping_is_answered_between_chunks(server: ServerProcess) -> None:
     async with connect_client(server.url) as client:
         await client.send("start_tts", text=LONG[:600])
         assert (await client.receive())["type"] == "chunk"
@@ -164,36 +155,36 @@ async def test_ping_is_answered_while_it_speaks(server: ServerProcess) -> None:
         await client.send("stop")
 
 
-async def until_nobody_speaks(server: ServerProcess, client: Client) -> None:
-    """Wait until the server has no session left."""
+async def until_nobody_speaks(server: AppServer, client: Client) -> None:
     async with httpx.AsyncClient() as http, asyncio.timeout(300):
         while (await http.get(f"{server.http_url}/health")).json()["active_sessions"]:
             await client.send("ping")
             await client.receive()
 
 
-async def test_whoever_goes_leaves_nothing(espeak_server: ServerProcess) -> None:
-    """A client that goes while it is spoken to, and one that never finished, free their places."""
-    async with connect_client(espeak_server.url) as client:
+async def test_disconnected_client_leaves_no_session(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
         await client.send("start_tts", text=LONG)
         await client.receive()
         await client.send("start_tts", text=LONG)
-    async with connect_client(espeak_server.url) as client:
+    async with connect_client(espeak_app.url) as client:
         await client.send("append_tts", text="Nunca ")
-    async with connect_client(espeak_server.url) as client:
-        await until_nobody_speaks(espeak_server, client)
+    async with connect_client(espeak_app.url) as client:
+        await until_nobody_speaks(espeak_app, client)
 
 
-async def test_the_port_and_the_voice_of_the_relay(start_server: StartServer) -> None:
-    """With --compat it has its own port; ELEVEN_VOICE_ID speaks if it is a voice of this server."""
-    server = start_server("--engine", "espeak", "--compat", ELEVEN_VOICE_ID="espeak:de")
+async def test_configured_voice_speaks(start_app: StartApp) -> None:
+    lengths = set()
+    for voice in ("espeak:de", "21m00Tcm4TlvDq8ikWAM"):
+        async with connect_client(start_app(ELEVEN_VOICE_ID=voice).url) as client:
+            lengths.add(len((await client.speak("Buenos dias")).samples))
+    assert len(lengths) == 2, "German, and the default voice of the text's language"
+
+
+async def test_relay_has_own_port(compat_server: ServerProcess) -> None:
     heard = []
-    for url in (server.url, f"ws://localhost:{server.compat['relay']}"):
+    for url in (compat_server.url, f"ws://localhost:{compat_server.compat['relay']}"):
         async with connect_client(url) as client:
             heard.append(await client.speak("Buenos dias"))
             heard[-1].check("Buenos dias")
     assert (heard[0].samples == heard[1].samples).all()
-    other = start_server("--engine", "espeak", ELEVEN_VOICE_ID="21m00Tcm4TlvDq8ikWAM")
-    async with connect_client(other.url) as client:
-        spanish = await client.speak("Buenos dias")
-    assert len(spanish.samples) != len(heard[0].samples)

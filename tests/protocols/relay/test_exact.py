@@ -19,6 +19,7 @@ from protocols.elevenlabs.relay.alignment_files import RelayLogs
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from protocols.elevenlabs.settings import ElevenLabsSettings
+from protocols.shared.idle_flush import IdleFlush
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
@@ -36,19 +37,16 @@ class Heard:
         self.lasts: list[bool] = []
 
     async def send(self, message: str, *, last: bool = False) -> None:
-        """Take a message."""
         self.messages.append(json.loads(message))
         self.lasts.append(last)
 
     def samples(self, index: int) -> list[float]:
-        """A chunk's audio."""
         pcm = base64.b64decode(self.messages[index]["audio"])
         return (np.frombuffer(pcm, "<i2") / 32768).tolist()
 
 
 @asynccontextmanager
 async def housed(engine: ToneEngine, folder: Path) -> AsyncIterator[RelayContext]:
-    """The relay over one engine."""
     service = SpeechService(
         [engine],
         VoiceStore(folder),
@@ -65,8 +63,7 @@ async def housed(engine: ToneEngine, folder: Path) -> AsyncIterator[RelayContext
     await service.stop()
 
 
-async def test_the_times_of_every_character(tmp_path: Path) -> None:
-    """A letter lasts 100 ms, a space nothing; audio and characters together are exactly the utterance's."""
+async def test_chunks_have_exact_times(tmp_path: Path) -> None:
     heard = Heard()
     async with housed(ToneEngine(), tmp_path) as house:
         utterance = Utterance(house, "", (), heard.send)
@@ -88,8 +85,7 @@ async def test_the_times_of_every_character(tmp_path: Path) -> None:
     assert heard.lasts == [False] * len(chunks) + [True]
 
 
-async def test_what_breaks_tells_what_came_before_it(tmp_path: Path) -> None:
-    """An engine that fails: the words before it are sent, then one error, without its cause."""
+async def test_engine_failure_keeps_audio_before_it(tmp_path: Path) -> None:
     heard = Heard()
     async with housed(ToneEngine(), tmp_path) as house:
         utterance = Utterance(house, "", (), heard.send)
@@ -103,10 +99,9 @@ async def test_what_breaks_tells_what_came_before_it(tmp_path: Path) -> None:
     assert sum(len(heard.samples(index)) for index in range(len(heard.messages) - 1)) > 0.3 * RATE
 
 
-async def test_text_that_stops_coming_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """First it is said to its last word, then the utterance is complete, and takes no more."""
-    monkeypatch.setattr(relay_utterance, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(relay_utterance, "IDLE_S", 0.2)
+async def test_idle_utterance_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.05)
+    monkeypatch.setattr(relay_utterance, "FINISH_AFTER_S", 0.2)
     heard = Heard()
     async with housed(ToneEngine(), tmp_path) as house:
         utterance = Utterance(house, "", (), heard.send)
@@ -117,17 +112,14 @@ async def test_text_that_stops_coming_is_finished(tmp_path: Path, monkeypatch: p
     assert heard.messages[-1]["type"] == "complete" and heard.messages[-1]["text"] == "hola"
 
 
-async def test_text_that_waited_long_enough_is_not_waited_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Patience counts from the text, not from when its turn comes."""
-    monkeypatch.setattr(relay_utterance, "PATIENCE_S", 0.05)
+async def test_idle_time_counts_from_last_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.05)
     engine, heard = ToneEngine(), Heard()
     async with housed(engine, tmp_path) as house:
         utterance = Utterance(house, "", (), heard.send)
         utterance.feed("hola")
         await asyncio.sleep(0.1)
-        monkeypatch.setattr(relay_utterance, "PATIENCE_S", 60.0)
+        utterance._flush_timer = IdleFlush(60.0)
         speaking = asyncio.create_task(utterance.synthesize())
         async with asyncio.timeout(300):
             while engine.words != ["hola"]:
@@ -137,8 +129,7 @@ async def test_text_that_waited_long_enough_is_not_waited_for_again(
     assert heard.messages[-1]["type"] == "complete"
 
 
-def test_messages_as_they_are_written() -> None:
-    """Their fields in order, without spaces; what UTF-8 has no bytes for stays what it was."""
+def test_messages_match_original_bytes() -> None:
     assert messages.chunk(3, b"\x01\x02", "aم", [0, 5], [5, 7]) == (
         '{"type":"chunk","audio":"AQI=","char_times":[0,5],"char_durations":[5,7],'
         '"chars":["a","\\u0645"],"chunk_index":3}'

@@ -34,7 +34,6 @@ ENGLISH = [
 
 
 async def written(client: Client, text: str) -> ReceivedUtterance:
-    """A text as an agent sends it, in pieces that end in a space."""
     for piece in re.findall(r"(?:\S+\s*){1,4}", text):
         await client.send("append_tts", text=piece)
     await client.send("finish_tts")
@@ -43,7 +42,7 @@ async def written(client: Client, text: str) -> ReceivedUtterance:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("language", "sentences"), [("es", SPANISH), ("en", ENGLISH)])
-async def test_it_is_understood(server: ServerProcess, language: str, sentences: list[str]) -> None:
+async def test_speech_is_intelligible(server: ServerProcess, language: str, sentences: list[str]) -> None:
     """At most four words of a hundred are heard wrong, in texts sent whole and in texts being written."""
     wrong = words = 0
     async with connect_client(server.url) as client:
@@ -57,7 +56,6 @@ async def test_it_is_understood(server: ServerProcess, language: str, sentences:
 
 
 def client_says(*arguments: str | Path, code: int = 0) -> str:
-    """What the example client prints."""
     ended = subprocess.run(
         [sys.executable, str(ROOT / "examples/relay_client.py"), *map(str, arguments)],
         capture_output=True,
@@ -70,8 +68,9 @@ def client_says(*arguments: str | Path, code: int = 0) -> str:
 
 
 @pytest.mark.parametrize("mode", [[], ["--as-written"]], ids=["whole", "written"])
-def test_the_example_client(espeak_server: ServerProcess, tmp_path: Path, mode: list[str]) -> None:
-    """A WAV file, and a line for each letter with its time."""
+def test_example_client_writes_speech_and_times(
+    espeak_server: ServerProcess, tmp_path: Path, mode: list[str]
+) -> None:
     path, text = tmp_path / "hello.wav", "مَرْحَبًا بالعالم"
     printed = client_says(text, "-o", path, "--server", espeak_server.url, *mode).splitlines()
     letters = [re.fullmatch(r" *(\d+) ms {2}(.)", line) for line in printed[:-1]]
@@ -85,8 +84,7 @@ def test_the_example_client(espeak_server: ServerProcess, tmp_path: Path, mode: 
     assert printed[-1] == f"{path}: {len(samples) / RATE:.2f} s"
 
 
-def test_the_example_client_without_a_server_or_a_text(espeak_server: ServerProcess) -> None:
-    """One line says what is wrong."""
+def test_example_client_reports_errors_in_one_line(espeak_server: ServerProcess) -> None:
     printed = client_says("Hola", "--server", "ws://localhost:9", code=1)
     assert printed.startswith("ws://localhost:9: ") and "start_websocket_server.py" in printed
     printed = client_says("", "--server", espeak_server.url, code=1)

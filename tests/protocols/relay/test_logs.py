@@ -13,7 +13,7 @@ import pytest
 from protocols.elevenlabs.relay import alignment_files
 from protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
 from tests.clients.relay.wire import connect_client
-from tests.conftest import ServerProcess, StartServer
+from tests.support.app_server import AppServer, StartApp
 
 STAMP = r"\d{8}_\d{6}_\d{6}"
 GREETING = """{
@@ -46,25 +46,21 @@ GREETING = """{
 
 
 def said(text: str = "مرح") -> SentUtterance:
-    """An utterance whose letters last 100 ms."""
     return SentUtterance(text, [100 * index for index in range(len(text))], [100] * len(text))
 
 
 def names(folder: Path) -> list[str]:
-    """What is in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_an_alignment_file_to_the_letter() -> None:
-    """As the original writes it: this order, two spaces, letters as they are."""
+def test_alignment_file_matches_original() -> None:
     spoken = SentUtterance()
     spoken.add("مر", [0, 150], [150, 100])
     spoken.add("ح", [250], [180])
     assert alignment_files.alignment_json(spoken, "20241204_120000_123456") == GREETING
 
 
-def test_names_and_newest(tmp_path: Path) -> None:
-    """A file an utterance, named by the time alone, and the newest under a name of its own."""
+def test_files_are_named_by_time_and_newest(tmp_path: Path) -> None:
     logs = RelayLogs(tmp_path / "logs", alignment=True, outputs=True)
     for text in ("../../uno\0", "dos\n"):
         logs.write(said(text))
@@ -83,8 +79,7 @@ def test_names_and_newest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["alignment", "outputs"])
-def test_each_kind_by_itself(tmp_path: Path, kind: str) -> None:
-    """Only what is wanted is kept."""
+def test_kinds_are_written_independently(tmp_path: Path, kind: str) -> None:
     logs = RelayLogs(tmp_path, alignment=kind == "alignment", outputs=kind == "outputs")
     assert logs.enabled
     logs.write(said())
@@ -92,8 +87,7 @@ def test_each_kind_by_itself(tmp_path: Path, kind: str) -> None:
     assert not RelayLogs(tmp_path, alignment=False, outputs=False).enabled
 
 
-def test_no_two_have_the_same_name(tmp_path: Path) -> None:
-    """However quickly they come; in order."""
+def test_names_are_unique_and_ordered(tmp_path: Path) -> None:
     logs = RelayLogs(tmp_path, alignment=False, outputs=True)
     for number in range(50):
         logs.write(said(f"{number}"))
@@ -103,9 +97,8 @@ def test_no_two_have_the_same_name(tmp_path: Path) -> None:
     ]
 
 
-def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many of each kind are kept; what is not ours is left alone."""
-    monkeypatch.setattr(alignment_files, "MOST_FILES", 3)
+def test_oldest_files_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alignment_files, "MAX_FILES", 3)
     logs = RelayLogs(tmp_path, alignment=True, outputs=False)
     folder = tmp_path / "alignment"
     folder.mkdir()
@@ -118,37 +111,33 @@ def test_the_oldest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert names(folder) == sorted([*kept, "alignment.txt", "alignment_mine.json"])
 
 
-def test_what_is_too_long_is_not_kept(
+def test_too_long_file_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says so; the text of the same utterance, which is short enough, is kept."""
-    monkeypatch.setattr(alignment_files, "MOST_BYTES", 500)
+    monkeypatch.setattr(alignment_files, "MAX_FILE_BYTES", 500)
     logs = RelayLogs(tmp_path, alignment=True, outputs=True)
     with caplog.at_level(logging.WARNING):
         logs.write(said("a" * 400))
     assert names(tmp_path) == ["outputs"]
-    assert re.search(r"alignment of \d+ bytes is not kept \(at most 500\)", caplog.text)
+    assert re.search(r"alignment of \d+ bytes not written \(at most 500\)", caplog.text)
 
 
-def test_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
-    """In JSON it is what it was; a text file, which cannot hold it, names it."""
+def test_unpaired_surrogate_is_escaped(tmp_path: Path) -> None:
     RelayLogs(tmp_path, alignment=True, outputs=True).write(said("a\ud83d"))
     content = json.loads((tmp_path / "alignment/alignment.txt").read_text(encoding="utf-8"))
     assert content["text"] == "a\ud83d" and content["characters"][1]["char"] == "\ud83d"
     assert (tmp_path / "outputs/output.txt").read_text(encoding="utf-8") == "a\\ud83d"
 
 
-def test_a_disk_that_takes_nothing_is_complained_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is raised."""
+def test_disk_error_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "logs").write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
         RelayLogs(tmp_path / "logs", alignment=True, outputs=True).write(said())
-    assert "what the relay said cannot be kept" in caplog.text
+    assert "writing the relay's log files failed" in caplog.text
 
 
-async def test_a_server_keeps_what_it_is_told_to(start_server: StartServer) -> None:
-    """LOG_ALIGNMENT and LOG_OUTPUTS: files tell what clients were told, of complete utterances."""
-    server = start_server("--engine", "espeak", LOG_ALIGNMENT="true", LOG_OUTPUTS="true")
+async def test_server_writes_complete_utterances(start_app: StartApp) -> None:
+    server = start_app(LOG_ALIGNMENT="true", LOG_OUTPUTS="true")
     text = "مَرْحَبًا بالعالم 👋"
     async with connect_client(server.url) as client:
         await client.send("start_tts", text="Esto no se acaba nunca. " * 200)
@@ -172,6 +161,5 @@ async def test_a_server_keeps_what_it_is_told_to(start_server: StartServer) -> N
     assert (logs / "outputs/output.txt").read_text(encoding="utf-8") == text
 
 
-def test_nothing_is_kept_unless_it_is_asked_for(espeak_server: ServerProcess) -> None:
-    """Other tests of the run have spoken through this server."""
-    assert not (espeak_server.folder / "logs").exists()
+def test_nothing_is_written_by_default(espeak_app: AppServer) -> None:
+    assert not (espeak_app.folder / "logs").exists()

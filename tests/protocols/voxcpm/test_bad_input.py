@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import Client, Frame, Message, opened
 from tests.conftest import ServerProcess, StartServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -26,12 +27,10 @@ MIB = 2**20
 
 
 def request(request_id: object = "one", **params: object) -> str:
-    """A request for speech."""
     return json.dumps({"type": "tts_request", "request_id": request_id, "params": params})
 
 
 async def error(client: Client) -> Message:
-    """The next message, which is an error."""
     message = await client.receive()
     assert isinstance(message, dict) and message["type"] == "error", message
     return message
@@ -90,11 +89,10 @@ NO_VOICE = "VOICE_NOT_FOUND"
         ),
     ],
 )  # fmt: skip
-async def test_each_is_answered_and_the_connection_goes_on(
-    espeak_server: ServerProcess, raw: str | bytes, request_id: str | None, code: str, says: str
+async def test_invalid_message_leaves_connection_open(
+    espeak_app: AppServer, raw: str | bytes, request_id: str | None, code: str, says: str
 ) -> None:
-    """With the request's own id where it has one, and before anything else."""
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         await client.socket.send(raw)
         told = await error(client)
         assert (told["request_id"], told["error"]["code"]) == (request_id, code)
@@ -112,11 +110,8 @@ async def test_each_is_answered_and_the_connection_goes_on(
         ("prompt_wav_path", "/etc/passwd"),
     ],
 )
-async def test_a_recording_that_cannot_be_had_is_told_by_its_field(
-    espeak_server: ServerProcess, field: str, value: str
-) -> None:
-    """The request is queued while it is looked for; then the error, and no word of speech."""
-    async with opened(espeak_server.url) as client:
+async def test_unavailable_recording_names_field(espeak_app: AppServer, field: str, value: str) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak(HELLO, **{field: value})
         assert [message["state"] for message in answer.messages[:-1] if isinstance(message, dict)] == [
             "queued"
@@ -126,17 +121,15 @@ async def test_a_recording_that_cannot_be_had_is_told_by_its_field(
         await client.alive()
 
 
-async def test_an_error_without_a_request_has_the_last_ones_id(espeak_server: ServerProcess) -> None:
-    """As the original says it."""
-    async with opened(espeak_server.url) as client:
+async def test_error_without_request_has_last_id(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         await client.speak(HELLO, "mine")
         await client.socket.send(b"x")
         assert (await error(client))["request_id"] == "mine"
 
 
-async def test_an_id_that_is_taken_does_not_disturb_whose_it_is(espeak_server: ServerProcess) -> None:
-    """The second request is refused by the name of its id, the first goes on to its end."""
-    async with opened(espeak_server.url) as client:
+async def test_duplicate_id_does_not_disturb_request(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         alone = await client.speak(LONG, "same")
         await client.request("same", LONG)
         await client.request("same", HELLO)
@@ -152,15 +145,13 @@ async def test_an_id_that_is_taken_does_not_disturb_whose_it_is(espeak_server: S
     assert [(one["code"], list(one["details"]["errors"])) for one in refused] == [(INVALID, ["request_id"])]
 
 
-async def test_half_an_emoji_is_spoken_around(espeak_server: ServerProcess) -> None:
-    """JavaScript sends it where a text was cut inside one."""
-    async with opened(espeak_server.url) as client:
+async def test_half_surrogate_is_skipped(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak("Hola \ud83d amigo \udc00.")
         assert answer.last["type"] == "complete" and answer.spans[-1][1] == 15
 
 
-async def test_a_message_of_more_than_a_mebibyte_ends_the_connection(espeak_server: ServerProcess) -> None:
-    """With 1009, as there; one that just fits is read."""
+async def test_message_over_mebibyte_closes_with_1009(espeak_server: ServerProcess) -> None:
     async with opened(espeak_server.url) as client:
         fits = '{"type":"ping","timestamp":1,"x":"'
         await client.socket.send(fits + "x" * (MIB - len(fits) - 2) + '"}')
@@ -172,9 +163,8 @@ async def test_a_message_of_more_than_a_mebibyte_ends_the_connection(espeak_serv
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
 
-async def test_a_connection_takes_only_so_many_requests_at_once(start_server: StartServer) -> None:
-    """256, and 16 MiB; what is too much is refused by QUEUE_FULL, and the others are spoken."""
-    server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1")
+async def test_requests_of_connection_are_limited(start_app: StartApp) -> None:
+    server = start_app(KANI_AHEAD_SECONDS="1")
     async with opened(server.url) as client:
         for number in range(257):
             await client.request(f"r{number}", "Uno. " * 900, mode="non_streaming")
@@ -200,10 +190,8 @@ async def test_a_connection_takes_only_so_many_requests_at_once(start_server: St
         assert isinstance(message, dict) and message["error"]["code"] == "QUEUE_FULL"
 
 
-async def test_limits_of_the_server(start_server: StartServer) -> None:
-    """Text, rate and queue, by the names that operators of the original know."""
-    server = start_server(
-        *("--engine", "espeak"),
+async def test_configured_limits_are_applied(start_app: StartApp) -> None:
+    server = start_app(
         TTS_MAX_TEXT_LENGTH="10",
         TTS_RATE_LIMIT_ENABLED="true",
         TTS_RATE_LIMIT_PER_MINUTE="3",
@@ -222,9 +210,8 @@ async def test_limits_of_the_server(start_server: StartServer) -> None:
         assert len(refused.messages) == 1
 
 
-@pytest.mark.slow
-async def test_a_full_queue(start_server: StartServer) -> None:
-    """Who comes when so many wait already is told so; who waits is spoken to."""
+@pytest.mark.heard
+async def test_full_queue_is_reported(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro", TTS_MAX_CONCURRENT="1", TTS_MAX_QUEUE_SIZE="2")
     ended: dict[str, Any] = {}
     async with opened(server.url) as client:
@@ -245,9 +232,8 @@ async def test_a_full_queue(start_server: StartServer) -> None:
     assert all(result["samples"] for result in ended.values())
 
 
-@pytest.mark.slow
-async def test_recordings_are_held_by_few_at_once(start_server: StartServer) -> None:
-    """Many requests with a minute of sound each take no more memory than a few."""
+@pytest.mark.heard
+async def test_recordings_in_memory_are_limited(start_server: StartServer) -> None:
     target = io.BytesIO()
     with av.open(target, "w", "ogg") as container:
         stream = container.add_stream("libopus", rate=48_000, layout="mono")
@@ -298,15 +284,11 @@ WRONG = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(WRONG, min_size=1, max_size=8))
-def test_whatever_comes_is_answered_by_an_error(
-    espeak_server: ServerProcess, sent: list[str | bytes]
-) -> None:
-    """One each, and the connection works as before."""
-
+def test_any_input_is_answered_by_error(espeak_app: AppServer, sent: list[str | bytes]) -> None:
     async def exchange() -> None:
-        async with opened(espeak_server.url) as client:
+        async with opened(espeak_app.url) as client:
             for raw in sent:
                 with contextlib.suppress(ValueError, TypeError, AttributeError):
                     if json.loads(raw).get("type") == "ping":

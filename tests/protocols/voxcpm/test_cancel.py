@@ -10,33 +10,30 @@ import httpx
 import pytest
 
 from tests.clients.voxcpm.wire import Answer, Client, Frame, opened
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
 
 
 async def cancel(client: Client, request_id: str) -> None:
-    """Ask for an end."""
     await client.send("cancel", request_id=request_id)
 
 
 async def frames(client: Client, count: int) -> None:
-    """Wait for so many frames."""
     while count:
         count -= isinstance(await client.receive(), Frame)
 
 
 def assert_cancelled(answer: Answer) -> None:
-    """Assert that it was ended by its client."""
     assert answer.last["type"] == "complete" and answer.last["result"] == {"cancelled": True}
 
 
 @pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
-async def test_cancelled_at_any_time_it_is_answered_once(espeak_server: ServerProcess, mode: str) -> None:
-    """Whether it has not begun, waits, or is half sent; nothing comes behind the answer."""
+async def test_cancel_is_answered_once_at_any_time(espeak_app: AppServer, mode: str) -> None:
     dice = random.Random(1)
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         for number in range(60):
             name = f"r{number}"
             await client.request(name, LONG, mode=mode)
@@ -48,18 +45,16 @@ async def test_cancelled_at_any_time_it_is_answered_once(espeak_server: ServerPr
             await client.alive()
 
 
-async def test_a_request_and_its_cancel_in_one_breath(espeak_server: ServerProcess) -> None:
-    """It is answered as well."""
-    async with opened(espeak_server.url) as client:
+async def test_immediate_cancel_is_answered(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         for _ in range(50):
             await asyncio.gather(client.request("one", LONG), cancel(client, "one"))
             assert_cancelled(await client.answer("one"))
         await client.alive()
 
 
-async def test_only_the_one_that_is_named_ends(espeak_server: ServerProcess) -> None:
-    """The others of the connection say what they say alone."""
-    async with opened(espeak_server.url) as client:
+async def test_cancel_ends_named_request_alone(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         alone = await client.speak(HELLO, "b")
         for name in "abc":
             await client.request(name, HELLO if name == "b" else LONG)
@@ -72,9 +67,8 @@ async def test_only_the_one_that_is_named_ends(espeak_server: ServerProcess) -> 
     assert answers["b"].pcm == alone.pcm
 
 
-async def test_an_id_that_was_never_seen_is_not_found(espeak_server: ServerProcess) -> None:
-    """Not on this connection, that is; one that is over is not answered, however it ended."""
-    async with opened(espeak_server.url) as client, opened(espeak_server.url) as other:
+async def test_unknown_id_is_not_found(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client, opened(espeak_app.url) as other:
         await other.request("theirs", LONG)
         await client.request("mine", HELLO)
         await client.answer("mine")
@@ -96,9 +90,8 @@ async def test_an_id_that_was_never_seen_is_not_found(espeak_server: ServerProce
         await other.answer("theirs")
 
 
-async def test_a_connection_remembers_only_so_many(espeak_server: ServerProcess) -> None:
-    """The last 256 that are over."""
-    async with opened(espeak_server.url) as client:
+async def test_ended_ids_are_remembered_up_to_limit(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         for number in range(257):
             await client.request(f"r{number}", "")
             await client.answer(f"r{number}")
@@ -110,9 +103,8 @@ async def test_a_connection_remembers_only_so_many(espeak_server: ServerProcess)
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("engine", ["espeak", pytest.param("kokoro", marks=pytest.mark.slow)])
-async def test_the_place_is_free_when_the_answer_is_there(start_server: StartServer, engine: str) -> None:
-    """No place is taken and no session open any more, and the next request has its turn."""
+@pytest.mark.parametrize("engine", ["espeak", pytest.param("kokoro", marks=pytest.mark.heard)])
+async def test_slot_is_free_after_cancel(start_server: StartServer, engine: str) -> None:
     server = start_server("--engine", engine, TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
     async with opened(server.url) as client, httpx.AsyncClient(base_url=server.http_url) as http:
         for _ in range(3):
@@ -138,9 +130,8 @@ async def test_the_place_is_free_when_the_answer_is_there(start_server: StartSer
             assert (counters["speaking"], counters["waiting"], counters["sessions"]) == (0, 0, 0)
 
 
-@pytest.mark.slow
-async def test_what_waits_for_its_turn_can_be_cancelled(start_server: StartServer) -> None:
-    """In the engine's queue, or behind the whole answers of its own connection."""
+@pytest.mark.heard
+async def test_queued_requests_can_be_cancelled(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro", TTS_MAX_CONCURRENT="1")
     async with opened(server.url) as client:
         names = [f"r{number}" for number in range(8)]
@@ -155,8 +146,7 @@ async def test_what_waits_for_its_turn_can_be_cancelled(start_server: StartServe
 
 
 @pytest.mark.alone
-async def test_a_recording_is_waited_for_no_longer(start_server: StartServer) -> None:
-    """Its server may be as slow as it likes."""
+async def test_cancel_ends_recording_fetch(start_app: StartApp) -> None:
     asked = asyncio.Event()
 
     async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -166,7 +156,7 @@ async def test_a_recording_is_waited_for_no_longer(start_server: StartServer) ->
 
     async with await asyncio.start_server(never, "127.0.0.1", 0) as slow:
         port = slow.sockets[0].getsockname()[1]
-        server = start_server("--engine", "espeak", KANI_RECORDING_HOSTS=f"127.0.0.1:{port}")
+        server = start_app(KANI_RECORDING_HOSTS=f"127.0.0.1:{port}")
         async with opened(server.url) as client:
             await client.request("one", HELLO, prompt_wav_url=f"http://127.0.0.1:{port}/voice.wav")
             await asyncio.wait_for(asked.wait(), 300)
@@ -178,9 +168,8 @@ async def test_a_recording_is_waited_for_no_longer(start_server: StartServer) ->
 
 
 @pytest.mark.alone
-@pytest.mark.slow
-async def test_a_client_that_leaves_is_spoken_to_no_more(start_server: StartServer) -> None:
-    """All its requests end, and their places are free."""
+@pytest.mark.heard
+async def test_disconnect_frees_slots(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro")
     async with httpx.AsyncClient(base_url=server.http_url) as http:
         async with opened(server.url) as client:
@@ -195,10 +184,9 @@ async def test_a_client_that_leaves_is_spoken_to_no_more(start_server: StartServ
 
 
 @pytest.mark.alone
-async def test_connections_that_drop_leave_nothing(start_server: StartServer) -> None:
-    """At any time, amid requests and their cancels: no session, no place, and no word in the log."""
+async def test_dropped_connections_leave_no_session(start_app: StartApp) -> None:
     dice = random.Random(3)
-    server = start_server("--engine", "espeak")
+    server = start_app()
 
     async def drop() -> None:
         async with opened(server.url, close_timeout=0.1) as client:

@@ -25,57 +25,50 @@ WRONG_AT_MOST = 0.04
 
 
 def assert_heard(samples: Samples, rate: int, text: str, language: str) -> None:
-    """Assert that whoever listens understands ``text``."""
     heard = hear(samples, rate, language)
     assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
 
 
 def assert_in_order(heard: Heard) -> None:
-    """Assert that nothing was lost, and that progress goes forward."""
     assert heard.sequences == list(range(len(heard.sequences)))
     assert all(one <= following for one, following in pairwise(heard.shares))
 
 
 @pytest.fixture
 async def any_node() -> list[str]:
-    """A node with WebSocket."""
     found = await node()
     if not found:
         pytest.skip("no node with WebSocket: pip install playwright brings one")
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
-async def test_the_documents_javascript_is_understood(
+async def test_document_javascript_is_understood(
     server: ServerProcess, any_node: list[str], tmp_path: Path, text: str, language: str
 ) -> None:
-    """The class as the document writes it, in node."""
     heard = await speak_in_node(any_node, f"{server.url}/tts", text, tmp_path)
     assert_in_order(heard)
     assert_heard(heard.samples, heard.rate, text, language)
 
 
-async def test_the_documents_javascript_hears_thousands_of_chunks(
+async def test_document_javascript_plays_thousands_of_chunks(
     espeak_server: ServerProcess, any_node: list[str], tmp_path: Path
 ) -> None:
-    """Without an exception: it dies at the first payload that begins at an odd byte."""
     heard = await speak_in_node(any_node, f"{espeak_server.url}/tts", LONG, tmp_path)
     assert_in_order(heard)
     assert len(heard.sequences) > 1000
     assert len(heard.samples) > 120 * heard.rate
 
 
-async def test_the_documents_javascript_is_told_of_errors(
+async def test_document_javascript_gets_errors(
     espeak_server: ServerProcess, any_node: list[str], tmp_path: Path
 ) -> None:
-    """By the message that it reads."""
     with pytest.raises(AssertionError, match="text: cannot be empty"):
         await speak_in_node(any_node, f"{espeak_server.url}/tts", " ", tmp_path)
 
 
-async def test_the_documents_javascript_in_a_browser(espeak_server: ServerProcess) -> None:
-    """The same class on a page of the server's own, in Chromium."""
+async def test_document_javascript_runs_in_browser(espeak_server: ServerProcess) -> None:
     playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
@@ -98,22 +91,19 @@ async def test_the_documents_javascript_in_a_browser(espeak_server: ServerProces
     assert len(told["sequences"]) > 1000 and told["samples"] > 120 * told["rate"]
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
-async def test_the_documents_python_is_understood(server: ServerProcess, text: str, language: str) -> None:
-    """The function as the document writes it."""
+async def test_document_python_is_understood(server: ServerProcess, text: str, language: str) -> None:
     pcm = await python_client()(text, url=f"{server.url}/tts")
     assert_heard(np.frombuffer(pcm, "<i2").astype(np.float32) / 32768, 24_000, text, language)
 
 
-async def test_the_documents_python_is_told_of_errors(espeak_server: ServerProcess) -> None:
-    """As an exception with what the server says."""
+async def test_document_python_gets_errors(espeak_server: ServerProcess) -> None:
     with pytest.raises(Exception, match="text: cannot be empty"):
         await python_client()(" ", url=f"{espeak_server.url}/tts")
 
 
 async def run_example(*arguments: str | Path) -> str:
-    """What examples/voxcpm_client.py prints."""
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, str(ROOT / "examples" / "voxcpm_client.py")),
         *map(str, arguments),
@@ -126,10 +116,7 @@ async def run_example(*arguments: str | Path) -> str:
 
 
 @pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
-async def test_the_example_writes_what_it_hears(
-    espeak_server: ServerProcess, tmp_path: Path, mode: str
-) -> None:
-    """Both modes, to a file: the samples that came, at their own rate."""
+async def test_example_writes_audio_file(espeak_server: ServerProcess, tmp_path: Path, mode: str) -> None:
     output = tmp_path / "speech.wav"
     printed = await run_example(SPANISH, "-o", output, "--mode", mode, "--server", espeak_server.url)
     assert "Request queued" in printed and "engine=espeak" in printed
@@ -140,8 +127,7 @@ async def test_the_example_writes_what_it_hears(
         assert file.getframerate() == expected.last["result"]["sample_rate"]
 
 
-async def test_the_example_pings_and_cancels(espeak_server: ServerProcess, tmp_path: Path) -> None:
-    """And says what went wrong."""
+async def test_example_pings_and_cancels(espeak_server: ServerProcess, tmp_path: Path) -> None:
     assert (await run_example("--ping", "--server", espeak_server.url)).startswith("pong: ")
     cancelled = await run_example(LONG, "--stop-after", "0", "--server", espeak_server.url)
     assert cancelled.endswith("cancelled=True\n")
@@ -152,14 +138,12 @@ async def test_the_example_pings_and_cancels(espeak_server: ServerProcess, tmp_p
     assert f"samples={len(raw.read_bytes()) // 2}" in told
 
 
-async def test_several_of_them_at_once(espeak_server: ServerProcess) -> None:
-    """Each hears what it would hear alone."""
+async def test_concurrent_clients_get_their_own_speech(espeak_server: ServerProcess) -> None:
     client = python_client()
     texts = [f"Número {number}. {SPANISH}" for number in range(10)]
     alone = [await client(text, url=f"{espeak_server.url}/tts") for text in texts]
     assert await asyncio.gather(*(client(text, url=f"{espeak_server.url}/tts") for text in texts)) == alone
 
 
-def test_the_document_is_kept_as_it_is() -> None:
-    """What is tested is what its readers copy: the line that its client stands and falls with is there."""
+def test_document_is_unchanged() -> None:
     assert "new Int16Array(buffer, 8 + metadataLength + 4, payloadLength / 2)" in javascript_class()

@@ -27,18 +27,15 @@ async def server(tmp_path: Path) -> AsyncIterator[CloningServer]:
 
 @pytest.fixture
 async def client(server: CloningServer) -> AsyncIterator[Client]:
-    """A connection."""
     async with opened(server.url) as connected:
         yield connected
 
 
 def url_of(recording: bytes) -> str:
-    """A recording in its own URL."""
     return "data:audio/wav;base64," + base64.b64encode(recording).decode()
 
 
 def assert_near(answer: Answer, level: float = 0.25) -> None:
-    """Assert that it sounds like a recording, and says how much."""
     assert loudness(answer.samples) == level
     result = answer.last["result"]
     assert (result["engine"], result["cloning"], result["unused"]) == ("echo", "nearest voice", [])
@@ -47,8 +44,7 @@ def assert_near(answer: Answer, level: float = 0.25) -> None:
 
 
 @pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
-async def test_speech_sounds_like_the_recording(server: CloningServer, client: Client, mode: str) -> None:
-    """By URL, by path, by the id of a voice of the folder or of one that is kept; else like nobody."""
+async def test_speech_sounds_like_recording(server: CloningServer, client: Client, mode: str) -> None:
     await server.keep("eva", 0.75)
     plain = await client.speak(TEXT, mode=mode)
     assert loudness(plain.samples) == 1.0
@@ -71,8 +67,7 @@ async def test_speech_sounds_like_the_recording(server: CloningServer, client: C
         (hum(level=0.0), NO_SPEECH),
     ],
 )
-async def test_bad_recordings(client: Client, recording: bytes, reason: str) -> None:
-    """The error names the parameter, and ends nothing but its request."""
+async def test_unusable_recording_names_parameter(client: Client, recording: bytes, reason: str) -> None:
     await client.request("good", TEXT, prompt_wav_url=url_of(hum(level=0.25)))
     await client.request("bad", TEXT, prompt_wav_url=url_of(recording))
     answers = await client.answers("good", "bad")
@@ -83,8 +78,7 @@ async def test_bad_recordings(client: Client, recording: bytes, reason: str) -> 
     await client.alive()
 
 
-async def test_a_bad_voice_is_named_by_what_the_client_gave(server: CloningServer, client: Client) -> None:
-    """By path, by the id of a voice of the folder, by that of a kept one."""
+async def test_unusable_voice_names_parameter(server: CloningServer, client: Client) -> None:
     server.echo.deaf = True
     await server.keep("nobody", 0.25)
     for params in (
@@ -96,8 +90,7 @@ async def test_a_bad_voice_is_named_by_what_the_client_gave(server: CloningServe
         assert error["details"] == {"errors": dict.fromkeys(params, NO_SPEECH)}
 
 
-async def test_kept_voices_are_listed(server: CloningServer) -> None:
-    """In a category of their own, with a sentence that they say like whoever was recorded."""
+async def test_stored_voices_are_listed(server: CloningServer) -> None:
     await server.keep("eva", 0.75)
     async with httpx.AsyncClient(base_url=server.http_url) as client:
         listed = (await client.get("/api/voices", params={"category": "custom"})).json()["voices"]

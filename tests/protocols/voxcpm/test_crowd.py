@@ -36,7 +36,6 @@ class Asked:
 
 
 async def connection(url: str, asked: dict[str, Asked]) -> dict[str, Answer]:
-    """Ask for all at once; all answers."""
     async with opened(url) as client, asyncio.TaskGroup() as group:
 
         async def cancel(name: str, after_s: float) -> None:
@@ -58,9 +57,8 @@ async def connection(url: str, asked: dict[str, Asked]) -> dict[str, Answer]:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
-async def test_five_hundred_at_once_are_each_alone(start_server: StartServer) -> None:
-    """Who is not cancelled gets what it gets alone, byte for byte; nothing is left of anybody."""
+@pytest.mark.heard
+async def test_five_hundred_requests_do_not_affect_each_other(start_server: StartServer) -> None:
     dice = random.Random(1)
     server = start_server("--engine", "espeak")
     alone: dict[tuple[int, str], Answer] = {}

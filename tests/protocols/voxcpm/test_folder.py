@@ -42,15 +42,13 @@ def root(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 
 
 def refusal(root: Path | None, path: str) -> str:
-    """The sentence that refuses a path."""
     with pytest.raises(InvalidRequest) as caught:
         VoiceFolder(root).recording(path)
     assert caught.value.field == "prompt_wav_path"
     return str(caught.value)
 
 
-def test_voices_are_told_by_their_folder_and_name(root: Path) -> None:
-    """Of two files of one name the first counts; what lies in no folder is in the default category."""
+def test_voices_are_listed_by_folder_and_name(root: Path) -> None:
     voices = VoiceFolder(root).list()
     assert [
         (voice.id, voice.name, voice.category, voice.sample_text, voice.media_type) for voice in voices
@@ -62,8 +60,7 @@ def test_voices_are_told_by_their_folder_and_name(root: Path) -> None:
     ]
 
 
-def test_a_voice_is_found_and_read_by_its_id(root: Path) -> None:
-    """However its letters are composed; an id that is none is nobody's."""
+def test_voice_is_found_by_id(root: Path) -> None:
     folder = VoiceFolder(root)
     (root / "animals/zoe\u0308.wav").write_bytes(b"zoe's")
     granny, zoe = folder.get("dubbing-granny"), folder.get("animals-zo\u00eb")
@@ -73,8 +70,7 @@ def test_a_voice_is_found_and_read_by_its_id(root: Path) -> None:
     assert folder.get("dubbing-nobody") is None and folder.get("") is None and folder.get("\ud800") is None
 
 
-def test_a_voice_that_is_gone_is_unknown(root: Path) -> None:
-    """Between the list and the reading its file was removed, or grew beyond the limit."""
+def test_missing_file_is_unknown_voice(root: Path) -> None:
     folder = VoiceFolder(root)
     granny, uncle = folder.get("dubbing-granny"), folder.get("dubbing-uncle")
     assert granny is not None and uncle is not None
@@ -86,13 +82,11 @@ def test_a_voice_that_is_gone_is_unknown(root: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["doubao/dubbing/granny.mp3", "./doubao//dubbing/./granny.mp3"])
-def test_a_recording_is_read_by_its_path(root: Path, path: str) -> None:
-    """Relative to the folder."""
+def test_recording_is_read_by_path(root: Path, path: str) -> None:
     assert VoiceFolder(root).recording(path) == b"granny's recording"
 
 
-def test_the_folder_itself_may_be_a_link(root: Path, tmp_path: Path) -> None:
-    """An operator may keep it elsewhere."""
+def test_folder_may_be_link(root: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(root)
     folder = VoiceFolder(tmp_path / "link")
     assert folder.recording("animals/cat.wav") == b"cat's"
@@ -119,8 +113,7 @@ def test_the_folder_itself_may_be_a_link(root: Path, tmp_path: Path) -> None:
         "animals/\udcff.wav",
     ],
 )
-def test_a_path_that_leads_elsewhere_is_refused(root: Path, path: str) -> None:
-    """By its letters alone, whether something is there or not."""
+def test_path_outside_folder_is_refused(root: Path, path: str) -> None:
     assert refusal(root, path.replace("{root}", str(root))) == NOT_BELOW
 
 
@@ -142,8 +135,7 @@ def test_a_path_that_leads_elsewhere_is_refused(root: Path, path: str) -> None:
         "x" * 300 + ".wav",
     ],
 )
-def test_what_is_no_recording_is_refused(root: Path, path: str) -> None:
-    """A folder, a missing file, a file of another kind: one sentence for all."""
+def test_other_file_is_refused(root: Path, path: str) -> None:
     assert refusal(root, path) == NOT_HERE
 
 
@@ -160,31 +152,27 @@ LINKS: dict[str, Callable[[Path, Path], None]] = {
 
 
 @pytest.mark.parametrize("kind", LINKS)
-def test_what_is_no_plain_file_is_never_opened(root: Path, tmp_path: Path, kind: str) -> None:
-    """No link is followed, and a pipe makes nobody wait; none of them is listed."""
+def test_special_file_is_never_opened(root: Path, tmp_path: Path, kind: str) -> None:
     LINKS[kind](root, tmp_path)
     assert refusal(root, "animals/link.wav") == NOT_HERE
     assert VoiceFolder(root).get("animals-link") is None
 
 
 @pytest.mark.parametrize("inner", ["secret.wav", "missing.wav"])
-def test_no_link_is_followed_on_the_way(root: Path, tmp_path: Path, inner: str) -> None:
-    """A folder that is a link is none, and its files are not listed."""
+def test_linked_folder_is_not_followed(root: Path, tmp_path: Path, inner: str) -> None:
     (root / "animals/inner").symlink_to(tmp_path / "outside")
     assert refusal(root, f"animals/inner/{inner}") == NOT_HERE
     assert VoiceFolder(root).get("inner-secret") is None
 
 
-def test_a_transcript_that_is_no_plain_file_is_left_out(root: Path, tmp_path: Path) -> None:
-    """A link or a pipe beside a recording is not read."""
+def test_special_transcript_is_ignored(root: Path, tmp_path: Path) -> None:
     (root / "animals/cat.txt").symlink_to(tmp_path / "secret.wav")
     os.mkfifo(root / "top.txt")
     folder = VoiceFolder(root)
     assert [voice.sample_text for voice in folder.list() if voice.name in ("cat", "top")] == ["", ""]
 
 
-def test_a_path_and_a_file_have_limits(root: Path) -> None:
-    """Each is named by its limit; the largest file that may be read is."""
+def test_path_and_file_size_are_limited(root: Path) -> None:
     assert "too long (at most 1000 characters" in refusal(root, "x/" * 10 + "x" * 1000)
     assert "too long" in refusal(root, "a/" * 17 + "x.wav")
     os.truncate(root / "animals/cat.wav", 10 * 2**20 + 1)
@@ -193,30 +181,26 @@ def test_a_path_and_a_file_have_limits(root: Path) -> None:
     assert len(VoiceFolder(root).recording("animals/cat.wav")) == 10 * 2**20
 
 
-def test_a_file_that_may_not_be_read_is_refused(root: Path) -> None:
-    """By the sentence for one that is not there."""
+def test_unreadable_file_is_refused(root: Path) -> None:
     (root / "animals/cat.wav").chmod(0)
     with permissions.binding():
         assert refusal(root, "animals/cat.wav") == NOT_HERE
 
 
-def test_without_a_folder_there_is_nothing() -> None:
-    """The sentence tells the operator what is missing."""
+def test_no_folder_has_no_voices() -> None:
     folder = VoiceFolder(None)
     assert (folder.list(), folder.get("animals-cat")) == ([], None)
     assert "has no voice folder (KANI_VOICE_DIR)" in refusal(None, "animals/cat.wav")
 
 
-def test_a_folder_that_is_missing_is_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """And the log says so."""
+def test_missing_folder_is_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert VoiceFolder(tmp_path / "missing").list() == []
     assert "cannot be read" in caplog.text
     assert refusal(tmp_path / "missing", "animals/cat.wav") == NOT_HERE
 
 
-def test_a_list_is_kept_until_something_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that come and go are seen; what did not change is not read anew."""
-    monkeypatch.setattr(voice_folder, "_TRUSTED_S", -1.0)
+def test_list_is_cached_until_change(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice_folder, "_CACHE_S", -1.0)
     folder = VoiceFolder(root)
     first = folder.get("animals-cat")
     assert first is not None and folder.get("animals-cat") is first
@@ -229,8 +213,7 @@ def test_a_list_is_kept_until_something_changes(root: Path, monkeypatch: pytest.
     assert len(folder.list()) == 4
 
 
-def test_a_list_is_trusted_for_a_moment(root: Path) -> None:
-    """Many who ask at once look at the disk once."""
+def test_concurrent_lookups_scan_once(root: Path) -> None:
     folder = VoiceFolder(root)
     found: list[object] = []
     threads = [threading.Thread(target=lambda: found.append(folder.get("animals-cat"))) for _ in range(20)]
@@ -241,22 +224,20 @@ def test_a_list_is_trusted_for_a_moment(root: Path) -> None:
     assert len(found) == 20 and found[0] is not None and all(voice is found[0] for voice in found)
 
 
-def test_a_transcript_and_a_list_are_bounded(
+def test_transcript_and_list_are_bounded(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of a long text the beginning is kept, of too many voices the first; the log says so."""
     (root / "animals/cat.txt").write_text("猫" * 100_000, encoding="utf-8")
     voice = VoiceFolder(root).get("animals-cat")
     assert voice is not None and voice.sample_text == "猫" * 2000
     monkeypatch.setattr(voice_folder, "MAX_VOICES", 2)
     assert len(VoiceFolder(root).list()) == 2
-    assert "holds too much" in caplog.text
-    monkeypatch.setattr(voice_folder, "_MAX_LOOKED_AT", 3)
+    assert "too large" in caplog.text
+    monkeypatch.setattr(voice_folder, "_MAX_ENTRIES", 3)
     assert len(VoiceFolder(root).list()) <= 1
 
 
-def test_folders_are_looked_into_to_a_depth(root: Path) -> None:
-    """As deep as a path may be, and no deeper."""
+def test_folders_are_scanned_to_limited_depth(root: Path) -> None:
     inner = root.joinpath(*"abcdefghijklmno")
     (inner / "p").mkdir(parents=True)
     (inner / "deep.wav").write_bytes(b"deep")
@@ -266,8 +247,7 @@ def test_folders_are_looked_into_to_a_depth(root: Path) -> None:
     assert (folder.get("o-deep") is None, folder.get("p-deeper") is None) == (False, True)
 
 
-def test_names_that_cannot_be_written_are_left_out(root: Path) -> None:
-    """Those of bytes that are no text, or with control characters in them."""
+def test_unprintable_names_are_ignored(root: Path) -> None:
     (root / "animals" / os.fsdecode(b"\xff.wav")).write_bytes(b"x")
     (root / "animals/a\nb.wav").write_bytes(b"x")
     (root / os.fsdecode(b"\xfe")).mkdir()

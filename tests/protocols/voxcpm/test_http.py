@@ -17,10 +17,9 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 
 from protocols.voxcpm.http import http_routes
-from protocols.voxcpm.sample_sentences import FALLBACK_SENTENCE, SAMPLE_SENTENCES, sample_sentence
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import VoiceFolder
-from protocols.voxcpm.voice_list import list_voices
+from protocols.voxcpm.voice_list import FALLBACK_SENTENCE, SAMPLE_SENTENCES, list_voices, sample_sentence
 from speech.engine import EngineInfo
 from speech.observer import Observer
 from speech.request import Limits
@@ -29,9 +28,10 @@ from speech.text.language_detection import detect
 from speech.types import Samples, Voice
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
 from tests.clients.voxcpm.wire import opened
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
 from tests.protocols.test_voices_api import form, recording
-from tests.support.tone import ToneEngine
+from tests.support.app_server import AppServer, StartApp
+from tests.support.tone import ToneEngine, tones
 
 PARAMS = {
     "mode": "streaming",
@@ -45,13 +45,11 @@ PARAMS = {
 }
 
 
-def client_of(server: ServerProcess, **headers: str) -> httpx.AsyncClient:
-    """A client of a server."""
+def client_of(server: AppServer, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=server.http_url, headers=headers, timeout=300)
 
 
 def heard(file: bytes) -> Samples:
-    """The samples of a WAV file."""
     with wave.open(io.BytesIO(file)) as opened_file:
         assert (opened_file.getnchannels(), opened_file.getsampwidth()) == (1, 2)
         data = opened_file.readframes(opened_file.getnframes())
@@ -70,11 +68,10 @@ def voices(tmp_path: Path) -> Path:
     return folder
 
 
-async def test_a_page_is_told_where_to_connect_and_what_is_allowed(espeak_server: ServerProcess) -> None:
-    """Under the names of the original's documentation and under those of its code."""
-    async with client_of(espeak_server) as client:
+async def test_config_has_address_and_limits(espeak_app: AppServer) -> None:
+    async with client_of(espeak_app) as client:
         answer = await client.get("/api/config")
-    url = f"ws://localhost:{espeak_server.port}/tts"
+    url = f"ws://localhost:{espeak_app.port}/tts"
     assert answer.headers["cache-control"] == "no-cache"
     assert answer.json() == {
         "wsUrl": url,
@@ -91,9 +88,8 @@ async def test_a_page_is_told_where_to_connect_and_what_is_allowed(espeak_server
     }
 
 
-async def test_what_is_told_to_be_allowed_is(espeak_server: ServerProcess) -> None:
-    """The ends of each range are taken on the socket, what lies beyond them is not."""
-    async with client_of(espeak_server) as client, opened(espeak_server.url) as socket:
+async def test_config_limits_match_websocket(espeak_app: AppServer) -> None:
+    async with client_of(espeak_app) as client, opened(espeak_app.url) as socket:
         told = (await client.get("/api/config")).json()
         limits = told["constraints"]
         longest = limits.pop("max_text_length")
@@ -108,8 +104,7 @@ async def test_what_is_told_to_be_allowed_is(espeak_server: ServerProcess) -> No
         assert too_long.last["error"]["code"] == "TEXT_TOO_LONG"
 
 
-async def test_every_port_names_itself(compat_server: ServerProcess) -> None:
-    """The page's own port too, and a client that goes where it is told is spoken to."""
+async def test_each_port_returns_own_address(compat_server: ServerProcess) -> None:
     server = compat_server
     for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
         async with httpx.AsyncClient() as client:
@@ -122,18 +117,16 @@ async def test_every_port_names_itself(compat_server: ServerProcess) -> None:
 @pytest.mark.parametrize(
     ("forwarded", "scheme"), [("https", "wss"), ("https, http", "wss"), ("http", "ws"), ("", "ws")]
 )
-async def test_behind_a_proxy_the_address_is_the_proxys(
-    start_server: StartServer, forwarded: str, scheme: str
+async def test_config_uses_forwarded_scheme_and_host(
+    start_app: StartApp, forwarded: str, scheme: str
 ) -> None:
-    """Its name as it passes it on, and its scheme as it tells it."""
-    server = start_server("--engine", "espeak", "--no-auth", KANI_ALLOWED_HOSTS="tts.example.test")
+    server = start_app(KANI_NO_AUTH="true", KANI_ALLOWED_HOSTS="tts.example.test")
     async with client_of(server, **{"x-forwarded-proto": forwarded, "host": "tts.example.test"}) as client:
         assert (await client.get("/api/config")).json()["wsUrl"] == f"{scheme}://tts.example.test/tts"
 
 
-async def test_voices_are_listed_by_category(start_server: StartServer, voices: Path) -> None:
-    """Those of a language under its name, those that clients keep, and those of the folder."""
-    server = start_server("--engine", "espeak", KANI_VOICE_DIR=str(voices))
+async def test_voices_are_listed_by_category(start_app: StartApp, voices: Path) -> None:
+    server = start_app(KANI_VOICE_DIR=str(voices))
     async with client_of(server) as client:
         assert (await client.post("/v1/audio/voices", **form(language="spanish"))).status_code == 201
         told = (await client.get("/api/voices")).json()
@@ -177,8 +170,7 @@ async def test_voices_are_listed_by_category(start_server: StartServer, voices: 
     assert categories == {"categories": [{"name": name, "count": counts[name]} for name in sorted(counts)]}
 
 
-def test_voices_of_the_best_engine_come_first(tmp_path: Path) -> None:
-    """Their languages before all others, and in each of them they themselves."""
+def test_voices_of_best_engine_come_first(tmp_path: Path) -> None:
     voices = {
         "natural": {"ef_dora": "es", "af_heart": "en"},
         "robotic": {"robot:af": "af", "a robot:en": "en"},
@@ -193,7 +185,7 @@ def test_voices_of_the_best_engine_come_first(tmp_path: Path) -> None:
         )
         for name, own in voices.items()
     ]
-    catalogue = VoiceCatalogue(engines, VoiceStore(tmp_path), None)
+    catalogue = VoiceCatalogue(tones(*engines), VoiceStore(tmp_path), None)
     listed = list_voices(catalogue, VoiceFolder(None))
     assert [(voice.category, voice.id) for voice in listed.values()] == [
         ("English", "af_heart"),
@@ -203,9 +195,8 @@ def test_voices_of_the_best_engine_come_first(tmp_path: Path) -> None:
     ]
 
 
-async def test_a_search_is_answered_by_one_list(start_server: StartServer, voices: Path) -> None:
-    """Of the voices that have the words somewhere, in any case."""
-    server = start_server("--engine", "espeak", KANI_VOICE_DIR=str(voices))
+async def test_search_returns_one_list(start_app: StartApp, voices: Path) -> None:
+    server = start_app(KANI_VOICE_DIR=str(voices))
     spanish = ["Spanish-a?b #1%2", "espeak:es", "espeak:es-419"]
     async with client_of(server) as client:
         for search, category, found in (
@@ -220,9 +211,8 @@ async def test_a_search_is_answered_by_one_list(start_server: StartServer, voice
 
 
 @pytest.mark.parametrize("name", ["search", "category"])
-async def test_a_query_has_an_end(espeak_server: ServerProcess, name: str) -> None:
-    """One that is longer is 400, by its name."""
-    async with client_of(espeak_server) as client:
+async def test_query_length_is_limited(espeak_app: AppServer, name: str) -> None:
+    async with client_of(espeak_app) as client:
         assert (await client.get("/api/voices", params={name: "x" * 200})).status_code == 200
         answer = await client.get("/api/voices", params={name: "x" * 201})
     assert (answer.status_code, answer.json()) == (
@@ -231,9 +221,8 @@ async def test_a_query_has_an_end(espeak_server: ServerProcess, name: str) -> No
     )
 
 
-async def test_every_built_in_voice_can_be_heard(espeak_server: ServerProcess) -> None:
-    """By a sentence of its language, or at least by numbers."""
-    async with client_of(espeak_server) as client:
+async def test_built_in_voices_have_samples(espeak_app: AppServer) -> None:
+    async with client_of(espeak_app) as client:
         listed = (await client.get("/api/voices")).json()["voices"]
         for voice in (voice for row in listed.values() for voice in row):
             answer = await client.get(voice["audio_url"])
@@ -245,8 +234,7 @@ async def test_every_built_in_voice_can_be_heard(espeak_server: ServerProcess) -
             assert voice["sample_text"] in (*SAMPLE_SENTENCES.values(), FALLBACK_SENTENCE)
 
 
-def test_a_sentence_is_of_its_language() -> None:
-    """As far as the detector can tell it from the others that have one; other languages count."""
+def test_sample_sentences_are_in_their_language() -> None:
     alike = {"cv": "ru", "hr": "sr", "yue": "zh"}
     for language, words in SAMPLE_SENTENCES.items():
         assert detect(words, SAMPLE_SENTENCES) in (language, alike.get(language), None), language
@@ -256,9 +244,8 @@ def test_a_sentence_is_of_its_language() -> None:
     assert sample_sentence("tlh") == FALLBACK_SENTENCE
 
 
-async def test_a_kept_recording_stays_here(start_server: StartServer) -> None:
-    """A kept voice is heard by a sentence; what it was made from is handed to nobody."""
-    server = start_server("--engine", "espeak")
+async def test_stored_recording_is_not_served(start_app: StartApp) -> None:
+    server = start_app()
     async with client_of(server) as client:
         assert (await client.post("/v1/audio/voices", **form(language="french"))).status_code == 201
         kept = (await client.get("/api/voices")).json()["voices"]["custom"][0]
@@ -268,9 +255,8 @@ async def test_a_kept_recording_stays_here(start_server: StartServer) -> None:
     assert recording()[44:200] not in answer.content
 
 
-async def test_a_folders_recording_is_handed_out_as_it_is(start_server: StartServer, voices: Path) -> None:
-    """With the type that it is of."""
-    server = start_server("--engine", "espeak", KANI_VOICE_DIR=str(voices))
+async def test_folder_recording_is_served_unchanged(start_app: StartApp, voices: Path) -> None:
+    server = start_app(KANI_VOICE_DIR=str(voices))
     async with client_of(server) as client:
         listed = (await client.get("/api/voices", params={"search": "-"})).json()["voices"]
         urls = {voice["id"]: voice["audio_url"] for voice in listed}
@@ -296,18 +282,16 @@ async def test_a_folders_recording_is_handed_out_as_it_is(start_server: StartSer
         "%ff",
     ],
 )
-async def test_an_unknown_voice_is_not_found(espeak_server: ServerProcess, voice: str) -> None:
-    """Whatever stands there in its place."""
-    async with client_of(espeak_server) as client:
+async def test_unknown_voice_is_404(espeak_app: AppServer, voice: str) -> None:
+    async with client_of(espeak_app) as client:
         answer = await client.get(f"/api/voices/{voice}/audio")
     assert answer.status_code == 404
     if "%2f" not in voice and ".." not in voice:
         assert answer.json() == {"error": "Voice not found"}
 
 
-async def test_a_sample_counts_towards_the_rate(start_server: StartServer) -> None:
-    """As any speech does: beyond the limit the client is told to come again."""
-    server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
+async def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:
+    server = start_app(KANI_RATE_PER_MINUTE="1")
     async with client_of(server) as client:
         assert (await client.get("/api/voices/espeak:es/audio")).status_code == 200
         answer = await client.get("/api/voices/espeak:es/audio")
@@ -333,8 +317,9 @@ async def engine(tmp_path: Path) -> AsyncIterator[tuple[ToneEngine, SpeechServic
     await service.stop()
 
 
-async def test_a_sample_waits_for_no_place(engine: tuple[ToneEngine, SpeechService, Starlette]) -> None:
-    """Where the engine is taken and nobody more may wait, the client is told to come again."""
+async def test_sample_is_refused_when_queue_is_full(
+    engine: tuple[ToneEngine, SpeechService, Starlette],
+) -> None:
     tone, _, app = engine
     tone.allow = 0
     transport = httpx.ASGITransport(app)
@@ -349,10 +334,9 @@ async def test_a_sample_waits_for_no_place(engine: tuple[ToneEngine, SpeechServi
     assert second.json()["error"]
 
 
-async def test_a_client_that_leaves_is_not_spoken_to(
+async def test_disconnect_cancels_sample(
     engine: tuple[ToneEngine, SpeechService, Starlette],
 ) -> None:
-    """Its sample ends, and the engine is free."""
     tone, service, app = engine
     tone.allow = 0
     scope = {

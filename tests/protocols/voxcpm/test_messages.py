@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.voxcpm import messages
-from protocols.voxcpm.messages import BadMessage, Cancel, Failure, Ping, TtsRequest, failure_for, read
+from protocols.voxcpm.messages import Cancel, Failure, Ping, RejectedMessage, TtsRequest, failure_for, read
 from protocols.voxcpm.params import Params, read_params
 from speech import errors
 from speech.types import Recording, Sampling
@@ -31,32 +31,27 @@ DOCUMENTED = {
 
 
 def message(kind: str, **fields: object) -> str:
-    """A message as a client would write it."""
     return json.dumps({"type": kind, **fields})
 
 
-def refused(raw: str) -> BadMessage:
-    """What is wrong with a message."""
-    with pytest.raises(BadMessage) as caught:
+def refused(raw: str) -> RejectedMessage:
+    with pytest.raises(RejectedMessage) as caught:
         read(raw)
     return caught.value
 
 
 def params(**given: Any) -> Params:
-    """Parameters that are right, with a text."""
     return read_params({"text": "Hola", **given}, MAX_TEXT, "r")
 
 
 def failure(given: dict[str, Any]) -> Failure:
-    """What is wrong with parameters."""
-    with pytest.raises(BadMessage) as caught:
+    with pytest.raises(RejectedMessage) as caught:
         read_params(given, MAX_TEXT, "r")
     assert caught.value.request_id == "r"
     return caught.value.failure
 
 
-def test_the_bytes_of_answers() -> None:
-    """Keys and their order are the original's."""
+def test_message_bytes() -> None:
     assert messages.progress("r", "queued", 0.0, "Request queued") == (
         '{"type":"progress","request_id":"r","state":"queued","progress":0.0,"message":"Request queued"}'
     )
@@ -73,15 +68,13 @@ def test_the_bytes_of_answers() -> None:
     )
 
 
-def test_a_pong_has_the_pings_timestamp_and_this_machines_time() -> None:
-    """Whole seconds."""
+def test_pong_has_both_timestamps() -> None:
     answer = json.loads(messages.pong(1_700_000_000.25))
     assert answer["type"] == "pong" and answer["timestamp"] == 1_700_000_000.25
     assert isinstance(answer["server_time"], int) and abs(answer["server_time"] - time.time()) < 5
 
 
-def test_messages_are_told_apart() -> None:
-    """Each of the three kinds, with what it has to have."""
+def test_messages_are_parsed() -> None:
     assert read(message("tts_request", request_id="r", params=DOCUMENTED)) == TtsRequest("r", DOCUMENTED)
     assert read(message("cancel", request_id="r")) == Cancel("r")
     assert read(message("ping", timestamp=1_700_000_000)) == Ping(1_700_000_000)
@@ -90,8 +83,7 @@ def test_messages_are_told_apart() -> None:
     assert abs(without.timestamp - time.time()) < 5
 
 
-def test_an_id_comes_back_as_it_came() -> None:
-    """In any script, and cut inside an emoji, as JavaScript may send it."""
+def test_id_is_echoed_unchanged() -> None:
     for request_id in ("ñandú", "🙂", "half \ud83d", "x" * 200):
         told = read(message("cancel", request_id=request_id))
         assert isinstance(told, Cancel)
@@ -110,8 +102,7 @@ def test_an_id_comes_back_as_it_came() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["tts_request", "cancel"])
-def test_ids_that_are_none(kind: str, given: dict[str, object], reason: str) -> None:
-    """Each gets its reason, and no request's id."""
+def test_invalid_id_is_refused(kind: str, given: dict[str, object], reason: str) -> None:
     error = refused(message(kind, params=DOCUMENTED, **given))
     assert error.failure == Failure(
         "INVALID_PARAMS",
@@ -155,14 +146,12 @@ def test_ids_that_are_none(kind: str, given: dict[str, object], reason: str) -> 
         ),
     ],
 )  # fmt: skip
-def test_what_is_no_message_gets_its_code(raw: str, code: str, sentence: str) -> None:
-    """And a sentence that says what is wrong."""
+def test_invalid_message_has_code(raw: str, code: str, sentence: str) -> None:
     found = refused(raw).failure
     assert (found.code, found.message) == (code, sentence)
 
 
-def test_the_documents_parameters() -> None:
-    """Every row of its table arrives; ``null`` is the same as nothing, and streaming is the default."""
+def test_documented_parameters_are_read() -> None:
     read_ones = read_params(DOCUMENTED, MAX_TEXT, "r")
     assert (read_ones.text, read_ones.mode) == ("Hello, this is a test!", "streaming")
     assert read_ones.options == {
@@ -177,8 +166,7 @@ def test_the_documents_parameters() -> None:
     assert params().mode == "streaming" and params(mode="non_streaming").mode == "non_streaming"
 
 
-def test_parameters_become_the_cores_request() -> None:
-    """Ours have the same names as everywhere."""
+def test_parameters_become_request() -> None:
     recording = Recording(samples=None, sample_rate=16_000)  # type: ignore[arg-type]
     given = params(
         language="spanish", emotion="happy", speed=1.5, seed=7, voice="ef_dora", cfg_value=3, foo=1, bar=None
@@ -203,13 +191,11 @@ def test_parameters_become_the_cores_request() -> None:
 
 
 @pytest.mark.parametrize("nobody", [{}, {"voice_id": None}, {"voice_id": ""}, {"voice": "default"}])
-def test_no_voice_is_the_default(nobody: dict[str, Any]) -> None:
-    """However it is said."""
+def test_no_voice_is_default(nobody: dict[str, Any]) -> None:
     assert params(**nobody).voice is None
 
 
-def test_a_voice_has_two_names() -> None:
-    """Either, or both if they are the same."""
+def test_voice_has_two_names() -> None:
     either = [
         {"voice_id": "a"},
         {"voice": "a"},
@@ -260,8 +246,7 @@ MODE = "must be 'streaming' or 'non_streaming'"
         ("seed", [1.5, "1", True], INTEGER),
     ],
 )
-def test_every_reason(name: str, values: list[Any], reason: str) -> None:
-    """Of the protocol's table, and of what is ours, by the parameter's name."""
+def test_invalid_parameter_has_reason(name: str, values: list[Any], reason: str) -> None:
     for value in values:
         found = failure({"text": "Hola", name: value})
         assert found == Failure(
@@ -269,8 +254,7 @@ def test_every_reason(name: str, values: list[Any], reason: str) -> None:
         ), value
 
 
-def test_text_that_is_too_long_has_a_code_of_its_own() -> None:
-    """At the limit it is spoken, one character beyond it is not."""
+def test_too_long_text_has_own_code() -> None:
     assert len(read_params({"text": "é" * MAX_TEXT}, MAX_TEXT, "r").text) == MAX_TEXT
     found = failure({"text": "é" * (MAX_TEXT + 1)})
     assert found == Failure(
@@ -280,8 +264,7 @@ def test_text_that_is_too_long_has_a_code_of_its_own() -> None:
     )
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
-    """In one sentence, and each by its name."""
+def test_all_errors_are_listed() -> None:
     found = failure({"mode": "fast", "cfg_value": 11, "normalize": 1})
     assert found.details == {
         "errors": {
@@ -294,16 +277,14 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     assert found.message.startswith("Validation failed: text: is required, mode: must be")
 
 
-def test_parameters_that_contradict_each_other() -> None:
-    """Two voices, or two recordings."""
+def test_conflicting_parameters_are_refused() -> None:
     found = failure({"text": "x", "voice_id": "a", "voice": "b"})
     assert found.code == "INVALID_PARAMS" and "voice_id" in found.message
     found = failure({"text": "x", "prompt_wav_url": "http://a", "prompt_wav_path": "b.wav"})
     assert found.code == "INVALID_PARAMS" and "together with prompt_wav_url" in found.message
 
 
-def test_unknown_parameters_are_named_but_not_without_end() -> None:
-    """At most 32 names, each cut."""
+def test_unknown_parameters_are_bounded() -> None:
     unknown = params(**{f"{number}{'x' * 100}": number for number in range(100)}).unknown
     assert len(unknown) == 32 and {len(name) for name in unknown} == {64}
 
@@ -327,8 +308,7 @@ def test_unknown_parameters_are_named_but_not_without_end() -> None:
         (errors.SpeechCancelled(), ("GENERATION_FAILED", {})),
     ],
 )
-def test_every_error_of_the_core_has_its_code(error: errors.SpeechError, told: tuple[str, object]) -> None:
-    """With the details that clients read."""
+def test_core_error_has_code(error: errors.SpeechError, told: tuple[str, object]) -> None:
     found = failure_for(error, "prompt_wav_url")
     assert (found.code, found.details) == told
     assert found.message
@@ -352,14 +332,13 @@ NAMES = st.sampled_from(["text", "mode", "cfg_value", "voice", "voice_id", "seed
     JSON | st.just("r"),
     JSON | st.dictionaries(NAMES, JSON),
 )
-def test_whatever_comes_is_read_or_refused(kind: Any, request_id: Any, given: Any) -> None:
-    """Never anything else, and what is refused can be told."""
+def test_any_json_is_read_or_refused(kind: Any, request_id: Any, given: Any) -> None:
     try:
         found = read(
             json.dumps({"type": kind, "request_id": request_id, "params": given, "timestamp": given})
         )
         if isinstance(found, TtsRequest):
             read_params(found.params, MAX_TEXT, found.request_id)
-    except BadMessage as error:
+    except RejectedMessage as error:
         told = json.loads(messages.error(error.request_id, error.failure))
         assert told["error"]["code"] and len(told["error"]["message"]) < 2000

@@ -13,17 +13,17 @@ import pytest
 
 from tests.clients.voxcpm.wire import Answer, Client
 from tests.clients.voxcpm.wire import opened as connected
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import ServerProcess
 from tests.protocols.raw_site import Site, answer, opened, redirect
 from tests.protocols.test_voices_api import recording
 from tests.protocols.voxcpm.test_remote import PRIVATE_HOSTS, flood
+from tests.support.app_server import AppServer, StartApp
 
 TEXT = "Hola."
 
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    """A host that the server's operator listed."""
     async with opened() as site:
         site.answers |= {
             "/a.wav": answer(recording(), "Content-Type: text/html"),
@@ -37,8 +37,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-def server(start_server: StartServer, site: Site, tmp_path: Path) -> ServerProcess:
-    """A server with a voice folder that lists the host."""
+def server(start_app: StartApp, site: Site, tmp_path: Path) -> ServerProcess:
     folder = tmp_path / "voices"
     (folder / "animals").mkdir(parents=True)
     (folder / "animals/cat.wav").write_bytes(recording())
@@ -49,7 +48,7 @@ def server(start_server: StartServer, site: Site, tmp_path: Path) -> ServerProce
     os.mkfifo(folder / "pipe.wav")
     (tmp_path / "secret.wav").write_bytes(recording())
     hosts = f"127.0.0.1:{site.port}"
-    return start_server("--engine", "espeak", KANI_RECORDING_HOSTS=hosts, KANI_VOICE_DIR=str(folder))
+    return start_app(KANI_RECORDING_HOSTS=hosts, KANI_VOICE_DIR=str(folder))
 
 
 def assert_refused(told: Answer, field: str) -> None:
@@ -61,12 +60,10 @@ def assert_refused(told: Answer, field: str) -> None:
 
 
 async def assert_speaks(client: Client) -> None:
-    """Assert that the connection goes on working."""
     assert (await client.speak(TEXT)).last["type"] == "complete"
 
 
-async def test_nothing_private_is_fetched(server: ServerProcess, site: Site) -> None:
-    """Every way to write an address that is not public is refused by its field; nobody is visited."""
+async def test_private_address_is_not_fetched(server: ServerProcess, site: Site) -> None:
     async with opened() as inner, connected(server.url) as client:
         for host in PRIVATE_HOSTS:
             url = inner.url("/a.wav", host=host)
@@ -77,8 +74,7 @@ async def test_nothing_private_is_fetched(server: ServerProcess, site: Site) -> 
         await assert_speaks(client)
 
 
-async def test_what_is_no_recording_is_refused(server: ServerProcess, site: Site) -> None:
-    """Whether it cannot be fetched or is no audio, the field is named and the connection stays."""
+async def test_invalid_recording_is_refused(server: ServerProcess, site: Site) -> None:
     async with connected(server.url) as client:
         for url in (
             "file:///etc/passwd",
@@ -95,9 +91,8 @@ async def test_what_is_no_recording_is_refused(server: ServerProcess, site: Site
         await assert_speaks(client)
 
 
-@pytest.mark.slow
-async def test_nobody_is_waited_for_longer_than_ten_seconds(server: ServerProcess, site: Site) -> None:
-    """A host that never greets back, as it does not speak TLS."""
+@pytest.mark.heard
+async def test_fetch_times_out_after_ten_seconds(server: ServerProcess, site: Site) -> None:
     began = time.monotonic()
     async with connected(server.url) as client:
         told = await client.speak(TEXT, prompt_wav_url=site.url("/a.wav", scheme="https"))
@@ -106,8 +101,7 @@ async def test_nobody_is_waited_for_longer_than_ten_seconds(server: ServerProces
         await assert_speaks(client)
 
 
-async def test_nothing_outside_the_folder_is_read(server: ServerProcess) -> None:
-    """Nor what is no audio in it: the field is named and the connection stays."""
+async def test_file_outside_folder_is_not_read(server: ServerProcess) -> None:
     async with connected(server.url) as client:
         for path in (
             "../secret.wav",
@@ -127,8 +121,7 @@ async def test_nothing_outside_the_folder_is_read(server: ServerProcess) -> None
         await assert_speaks(client)
 
 
-async def test_a_recording_is_taken_from_where_it_may_be(server: ServerProcess, site: Site) -> None:
-    """A listed host, behind a redirect too, a URL that holds it, a path, a voice of the folder."""
+async def test_allowed_recordings_are_used(server: ServerProcess, site: Site) -> None:
     held = "data:audio/wav;base64," + base64.b64encode(recording()).decode()
     async with connected(server.url) as client:
         for named in (
@@ -142,17 +135,14 @@ async def test_a_recording_is_taken_from_where_it_may_be(server: ServerProcess, 
             assert told.last["type"] == "complete" and told.last["result"]["cloning"] == "none"
 
 
-async def test_without_a_folder_a_path_is_refused(espeak_server: ServerProcess) -> None:
-    """And a voice that would be in it is unknown."""
-    async with connected(espeak_server.url) as client:
+async def test_path_without_folder_is_refused(espeak_app: AppServer) -> None:
+    async with connected(espeak_app.url) as client:
         assert_refused(await client.speak(TEXT, prompt_wav_path="animals/cat.wav"), "prompt_wav_path")
         told = await client.speak(TEXT, voice_id="animals-cat")
         assert told.last["error"]["code"] == "VOICE_NOT_FOUND"
 
 
-async def test_a_host_that_hangs_holds_only_who_asked(server: ServerProcess, site: Site) -> None:
-    """Others on the same connection are spoken to meanwhile, and who asked can leave it."""
-
+async def test_hanging_host_blocks_one_request_alone(server: ServerProcess, site: Site) -> None:
     async def hang(writer: object) -> None:
         await asyncio.Event().wait()
 

@@ -9,7 +9,7 @@ import pytest
 
 from speech.audio.pcm import wav
 from tests.clients.voxcpm.wire import Answer, opened
-from tests.conftest import StartServer
+from tests.support.app_server import StartApp
 
 HELLO = "Hola, esto es una prueba."
 RECORDING = wav(np.sin(np.arange(16_000, dtype=np.float32) / 20) / 2, 16_000)
@@ -32,9 +32,8 @@ def assert_spoken(answer: Answer, unused: list[str]) -> None:
     assert (result["samples"], result["cloning"], result["unused"]) == (len(answer.samples), "none", unused)
 
 
-async def test_voices_and_files_of_the_folder(start_server: StartServer, folder: Path) -> None:
-    """By id, or by path; what its transcript says is not counted among what the client gave."""
-    server = start_server("--engine", "espeak", TTS_VOICE_DIR=str(folder))
+async def test_folder_voices_and_files_are_used(start_app: StartApp, folder: Path) -> None:
+    server = start_app(TTS_VOICE_DIR=str(folder))
     async with opened(server.url) as client:
         assert_spoken(await client.speak(HELLO, voice_id="friends-ana"), [])
         assert_spoken(await client.speak(HELLO, voice="friends-ana", mode="non_streaming"), [])

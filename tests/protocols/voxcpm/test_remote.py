@@ -64,7 +64,6 @@ PRIVATE_HOSTS = [
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    """A host on a loopback address."""
     async with opened() as site:
         site.answers["/a.wav"] = answer(BODY, "Content-Type: text/plain")
         yield site
@@ -77,15 +76,13 @@ def recordings(site: Site) -> RemoteRecordings:
 
 
 async def refusal(recordings: RemoteRecordings, url: str) -> str:
-    """The sentence that refuses a URL."""
     with pytest.raises(InvalidRequest) as caught:
         await recordings.fetch(url)
     assert caught.value.field == "prompt_wav_url"
     return str(caught.value)
 
 
-async def test_a_recording_is_fetched_as_it_is(site: Site, recordings: RemoteRecordings) -> None:
-    """Byte for byte, whatever type it is said to be; the request says little and asks for no coding."""
+async def test_recording_is_fetched_unchanged(site: Site, recordings: RemoteRecordings) -> None:
     site.answers["/%C3%B1/a.wav?b=%20c"] = answer(BODY)
     assert await recordings.fetch(site.url("/a.wav#there")) == BODY
     assert await recordings.fetch(site.url("/ñ/a.wav?b=%20c").replace("http", "HTTP")) == BODY
@@ -101,8 +98,7 @@ async def test_a_recording_is_fetched_as_it_is(site: Site, recordings: RemoteRec
 
 
 @pytest.mark.parametrize("listed", ["LocalHost", "localhost:{port}"])
-async def test_a_private_host_is_fetched_from_where_it_is_listed(site: Site, listed: str) -> None:
-    """By its name, with any port or one; by no other name and on no other port."""
+async def test_listed_private_host_is_fetched(site: Site, listed: str) -> None:
     recordings = RemoteRecordings(frozenset({listed.format(port=site.port)}))
     assert await recordings.fetch(site.url("/a.wav", host="localhost")) == BODY
     assert await refusal(recordings, site.url("/a.wav")) == NOT_PUBLIC
@@ -111,8 +107,7 @@ async def test_a_private_host_is_fetched_from_where_it_is_listed(site: Site, lis
 
 
 @pytest.mark.parametrize("listed", ["::1", "[::1]", "[::1]:{port}"])
-async def test_an_ipv6_address_is_listed_with_brackets_or_without(listed: str) -> None:
-    """And the Host header has it in brackets."""
+async def test_ipv6_host_is_listed_with_or_without_brackets(listed: str) -> None:
     try:
         async with opened("::1") as site:
             site.answers["/a.wav"] = answer(BODY)
@@ -124,25 +119,23 @@ async def test_an_ipv6_address_is_listed_with_brackets_or_without(listed: str) -
 
 
 @pytest.mark.parametrize("host", PRIVATE_HOSTS)
-async def test_a_host_that_is_not_public_is_never_visited(site: Site, host: str) -> None:
-    """However its address is written, one sentence answers, and nobody connects."""
+async def test_private_host_is_never_visited(site: Site, host: str) -> None:
     recordings = RemoteRecordings(frozenset({"elsewhere.test"}))
     assert await refusal(recordings, site.url("/a.wav", host=host)) == NOT_PUBLIC
     assert site.visits == 0
 
 
 @pytest.mark.parametrize("host", PRIVATE_HOSTS)
-async def test_a_redirect_leads_nowhere_else(site: Site, recordings: RemoteRecordings, host: str) -> None:
-    """Where a redirect points is looked at as if the client had named it."""
+async def test_redirect_to_private_host_is_refused(
+    site: Site, recordings: RemoteRecordings, host: str
+) -> None:
     async with opened() as inner:
         site.answers["/go"] = redirect(inner.url("/a.wav", host=host))
         assert await refusal(recordings, site.url("/go")) == NOT_PUBLIC
         assert (site.visits, inner.visits) == (1, 0)
 
 
-async def test_an_unknown_host_is_refused_as_a_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So nobody learns which names there are in this machine's network."""
-
+async def test_unknown_host_has_same_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: Any, **__: Any) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
@@ -158,7 +151,6 @@ class Resolving:
         self.asked: list[str] = []
 
     def __call__(self, host: str, port: int, *_: Any, **__: Any) -> list[Any]:
-        """As socket.getaddrinfo."""
         self.asked.append(host)
         found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return [
@@ -169,8 +161,7 @@ class Resolving:
         ]
 
 
-async def test_a_name_is_asked_for_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that is public when it is looked at, and private when it is used, is used as looked at."""
+async def test_name_is_resolved_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     resolving = Resolving(["93.184.215.14"], ["127.0.0.1"])
     monkeypatch.setattr(socket, "getaddrinfo", resolving)
     connected: list[tuple[str, int]] = []
@@ -191,10 +182,9 @@ async def test_a_name_is_asked_for_once(site: Site, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("private", ["127.0.0.1", "::1", "::ffff:10.0.0.1", "fe80::1%1"])
 @pytest.mark.parametrize("first", [True, False])
-async def test_every_address_of_a_name_has_to_be_public(
+async def test_mixed_addresses_are_refused(
     site: Site, monkeypatch: pytest.MonkeyPatch, private: str, first: bool
 ) -> None:
-    """One private address among public ones is enough to refuse."""
     found = [private, "93.184.215.14"] if first else ["93.184.215.14", "2606:2800:21f::1", private]
     monkeypatch.setattr(socket, "getaddrinfo", Resolving(found))
     recordings = RemoteRecordings(frozenset())
@@ -202,16 +192,14 @@ async def test_every_address_of_a_name_has_to_be_public(
     assert site.visits == 0
 
 
-async def test_the_next_address_is_tried(
+async def test_next_address_is_tried(
     site: Site, recordings: RemoteRecordings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the first address takes no connection, another of those that were looked at does."""
     monkeypatch.setattr(socket, "getaddrinfo", Resolving(["::1", "127.0.0.1"]))
     assert await recordings.fetch(site.url("/a.wav")) == BODY
 
 
 async def test_redirects_are_followed_three_times(site: Site, recordings: RemoteRecordings) -> None:
-    """Relative or not, by any status; a fourth one is refused."""
     site.answers |= {
         "/4": redirect("/3"),
         "/3": redirect(site.url("/2"), "301 Moved"),
@@ -225,10 +213,7 @@ async def test_redirects_are_followed_three_times(site: Site, recordings: Remote
 @pytest.mark.parametrize(
     "where", ["file:///etc/passwd", "gopher://127.0.0.1/", "data:audio/wav,abc", "//@127.0.0.1/"]
 )
-async def test_a_redirect_is_held_to_the_same_rules(
-    site: Site, recordings: RemoteRecordings, where: str
-) -> None:
-    """To HTTP and HTTPS, without a name or a password."""
+async def test_redirect_obeys_same_rules(site: Site, recordings: RemoteRecordings, where: str) -> None:
     site.answers["/go"] = redirect(where)
     assert await refusal(recordings, site.url("/go"))
     assert site.visits == 1
@@ -266,10 +251,9 @@ async def test_a_redirect_is_held_to_the_same_rules(
         ("http://a%2eb/a.wav", "is not a URL"),
     ],
 )
-async def test_what_is_no_fit_url_is_refused(
+async def test_invalid_url_is_refused(
     site: Site, recordings: RemoteRecordings, url: str, reason: str
 ) -> None:
-    """The sentence says what is wrong with it; nobody connects."""
     assert f"prompt_wav_url: {reason}" in await refusal(recordings, url.replace("{port}", str(site.port)))
     assert site.visits == 0
 
@@ -277,18 +261,16 @@ async def test_what_is_no_fit_url_is_refused(
 @pytest.mark.parametrize(
     "status", ["404 Not Found", "206 Partial Content", "500 Broken", "304 Same", "302 Found"]
 )
-async def test_only_a_whole_answer_counts(site: Site, recordings: RemoteRecordings, status: str) -> None:
-    """Any other status is refused, and that of a private host not even told."""
+async def test_other_status_is_refused(site: Site, recordings: RemoteRecordings, status: str) -> None:
     site.answers["/b.wav"] = answer(BODY if status[0] != "3" else b"", status=status)
     assert (
         await refusal(recordings, site.url("/b.wav")) == "prompt_wav_url: was not answered with a recording"
     )
 
 
-async def test_the_status_of_a_public_host_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its answer is anybody's to see."""
+async def test_status_of_public_host_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(public_addresses, "_NOT_PUBLIC_4", ())
-    monkeypatch.setattr("protocols.voxcpm.remote_recordings.is_own", lambda address: False)
+    monkeypatch.setattr("protocols.voxcpm.remote_recordings.is_own_address", lambda address: False)
     sentence = await refusal(RemoteRecordings(frozenset()), site.url("/missing"))
     assert sentence == "prompt_wav_url: was not answered with a recording (status 404)"
 
@@ -301,22 +283,19 @@ async def test_the_status_of_a_public_host_is_told(site: Site, monkeypatch: pyte
         (["Content-Encoding: identity", "Content-Encoding: deflate"], "compressed"),
     ],
 )
-async def test_a_compressed_answer_is_not_read(
+async def test_compressed_answer_is_refused(
     site: Site, recordings: RemoteRecordings, headers: list[str], reason: str
 ) -> None:
-    """Whatever it would have grown to."""
     site.answers["/b.wav"] = answer(BODY, *headers)
     assert reason in await refusal(recordings, site.url("/b.wav"))
 
 
-async def test_a_length_beyond_the_limit_is_refused_unread(site: Site, recordings: RemoteRecordings) -> None:
-    """Before a byte of the body has come."""
+async def test_content_length_beyond_limit_is_refused(site: Site, recordings: RemoteRecordings) -> None:
     site.answers["/b.wav"] = b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n"
     assert "too large (at most " in await refusal(recordings, site.url("/b.wav"))
 
 
 async def flood(writer: asyncio.StreamWriter, head: bytes, piece: bytes) -> None:
-    """``head``, and then ``piece`` for ever."""
     writer.write(head)
     while True:
         writer.write(piece * 100)
@@ -347,17 +326,14 @@ async def flood(writer: asyncio.StreamWriter, head: bytes, piece: bytes) -> None
         (b"", b"not HTTP at all", "could not be fetched"),
     ],
 )
-async def test_an_answer_without_end_is_left(site: Site, head: bytes, piece: bytes, reason: str) -> None:
-    """As soon as it is too much, in whatever form it comes."""
+async def test_endless_answer_is_refused(site: Site, head: bytes, piece: bytes, reason: str) -> None:
     site.answers["/b.wav"] = lambda writer: flood(writer, head, piece)
     patient = RemoteRecordings(frozenset({"127.0.0.1"}), timeout_s=60, max_bytes=100_000)
     assert reason in await refusal(patient, site.url("/b.wav"))
 
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\n\r\nRIFF"])
-async def test_a_slow_host_is_left_in_time(site: Site, head: bytes) -> None:
-    """One that says nothing, or a byte now and then, is waited for as long as the limit says in all."""
-
+async def test_slow_host_times_out(site: Site, head: bytes) -> None:
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(head)
         while head:
@@ -373,24 +349,21 @@ async def test_a_slow_host_is_left_in_time(site: Site, head: bytes) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nRIFF"])
-async def test_a_host_that_hangs_up_is_refused(site: Site, recordings: RemoteRecordings, said: bytes) -> None:
-    """Half a recording is none."""
+async def test_truncated_answer_is_refused(site: Site, recordings: RemoteRecordings, said: bytes) -> None:
     site.answers["/b.wav"] = said
     assert await refusal(recordings, site.url("/b.wav")) == "prompt_wav_url: could not be fetched"
 
 
-async def test_nobody_there_is_refused(site: Site) -> None:
-    """A listed host that takes no connection."""
+async def test_closed_port_is_refused(site: Site) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
         assert "could not be fetched" in await refusal(RemoteRecordings(frozenset({"127.0.0.1"})), url)
 
 
-async def test_no_proxy_comes_between(
+async def test_proxies_of_environment_are_ignored(
     site: Site, recordings: RemoteRecordings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the environment says of proxies is not asked."""
     async with opened() as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url())
@@ -398,15 +371,13 @@ async def test_no_proxy_comes_between(
         assert proxy.visits == 0
 
 
-async def test_no_cookie_is_sent_back(site: Site, recordings: RemoteRecordings) -> None:
-    """Nothing of one request is told in the next."""
+async def test_cookies_are_not_sent_back(site: Site, recordings: RemoteRecordings) -> None:
     site.answers["/b.wav"] = answer(b"", "Set-Cookie: me=you", "Location: /a.wav", status="302 Found")
     assert await recordings.fetch(site.url("/b.wav")) == BODY
     assert not any("cookie" in head.lower() for head in site.heads)
 
 
-async def test_only_so_many_are_fetched_at_once(site: Site) -> None:
-    """One more is told to come again; when they are done there is room."""
+async def test_concurrent_fetches_are_limited(site: Site) -> None:
     recordings = RemoteRecordings(frozenset({"127.0.0.1"}))
     go = asyncio.Event()
 
@@ -427,8 +398,7 @@ async def test_only_so_many_are_fetched_at_once(site: Site) -> None:
     assert await recordings.fetch(site.url("/a.wav")) == BODY
 
 
-async def test_a_resolver_that_hangs_holds_nobody_else(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for the name is answered in time, others at once, and so are more until all hang."""
+async def test_hanging_resolver_blocks_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     # Long enough for a recording that is there, on a machine that is busy.
     recordings = RemoteRecordings(frozenset({"127.0.0.1"}), timeout_s=2.0)
     wake = threading.Event()
@@ -460,8 +430,7 @@ async def test_a_resolver_that_hangs_holds_nobody_else(site: Site, monkeypatch: 
             await asyncio.sleep(0)
 
 
-async def test_https_shows_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The certificate has to be one that this machine trusts, and the URL's host has to be in it."""
+async def test_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -490,8 +459,7 @@ async def test_https_shows_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyP
         "data:text/plain;charset=utf-8," + BODY.decode(),
     ],
 )
-async def test_a_data_url_holds_its_recording(recordings: RemoteRecordings, url: str) -> None:
-    """In base64 or percent-encoded."""
+async def test_data_url_is_decoded(recordings: RemoteRecordings, url: str) -> None:
     assert await recordings.fetch(url) == BODY
 
 
@@ -506,8 +474,7 @@ async def test_a_data_url_holds_its_recording(recordings: RemoteRecordings, url:
         ("data:," + "x" * 100_001, "too large"),
     ],
 )
-async def test_a_broken_data_url_is_refused(recordings: RemoteRecordings, url: str, reason: str) -> None:
-    """The sentence says how it is broken."""
+async def test_invalid_data_url_is_refused(recordings: RemoteRecordings, url: str, reason: str) -> None:
     assert reason in await refusal(recordings, url)
 
 
@@ -524,12 +491,10 @@ async def test_a_broken_data_url_is_refused(recordings: RemoteRecordings, url: s
     ],
 )
 def test_public_addresses_are_public(address: str) -> None:
-    """Also those that only carry one."""
     assert is_public_address(address)
 
 
-def test_nothing_that_python_calls_private_is_public() -> None:
-    """The first and the last address of each of its networks."""
+def test_private_networks_of_python_are_not_public() -> None:
     networks = [
         *ipaddress.IPv4Address("0.0.0.0")._constants._private_networks,  # type: ignore[attr-defined]
         *ipaddress.IPv6Address("::")._constants._private_networks,  # type: ignore[attr-defined]
@@ -542,8 +507,7 @@ def test_nothing_that_python_calls_private_is_public() -> None:
             assert not is_public_address(str(network[0])) and not is_public_address(str(network[-1])), network
 
 
-def test_a_machine_knows_its_own_addresses() -> None:
-    """Without sending anything; another's is not its own."""
+def test_own_addresses_are_recognized() -> None:
     assert is_own_address("127.0.0.1")
     assert not is_own_address("192.0.2.1")
     assert not is_own_address("2001:db8::1")

@@ -13,14 +13,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Client, Frame, opened
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
 
 
 def order(answer: Answer) -> list[str]:
-    """What came, without the audio's own numbers."""
     return [
         "frame" if isinstance(message, Frame) else message.get("state", message["type"])
         for message in answer.messages
@@ -28,7 +28,6 @@ def order(answer: Answer) -> list[str]:
 
 
 def shares(answer: Answer) -> list[tuple[str, float, str]]:
-    """All progress that was told."""
     return [
         (message["state"], message["progress"], message["message"])
         for message in answer.told
@@ -45,9 +44,8 @@ def assert_tiled(answer: Answer, text: str) -> None:
     assert spans[-1][3] == pytest.approx(answer.last["result"]["duration"], abs=0.02)
 
 
-async def test_a_stream_comes_in_the_originals_order(espeak_server: ServerProcess) -> None:
-    """queued, processing, generating, frames with progress after every fifth, complete."""
-    async with opened(espeak_server.url) as client:
+async def test_stream_has_order_of_original(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak(HELLO, mode="streaming")
     frames = answer.frames
     expected = ["queued", "processing", "generating"]
@@ -72,9 +70,8 @@ async def test_a_stream_comes_in_the_originals_order(espeak_server: ServerProces
     assert_tiled(answer, HELLO)
 
 
-async def test_an_answer_comes_whole_in_the_originals_order(espeak_server: ServerProcess) -> None:
-    """One frame between encoding and complete; its spans tile the text as well."""
-    async with opened(espeak_server.url) as client:
+async def test_whole_answer_has_order_of_original(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak(HELLO, mode="non_streaming")
     assert order(answer) == ["queued", "processing", "generating", "encoding", "frame", "complete"]
     assert shares(answer)[2:] == [
@@ -90,9 +87,8 @@ async def test_an_answer_comes_whole_in_the_originals_order(espeak_server: Serve
     assert_tiled(answer, HELLO)
 
 
-async def test_a_long_answer_comes_whole(espeak_server: ServerProcess) -> None:
-    """Minutes of it, in one frame, while others are answered."""
-    async with opened(espeak_server.url) as client:
+async def test_long_whole_answer_does_not_block_others(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         await client.request("long", LONG, mode="non_streaming")
         await client.request("short", HELLO)
         answers = await client.answers("long", "short")
@@ -100,26 +96,23 @@ async def test_a_long_answer_comes_whole(espeak_server: ServerProcess) -> None:
     assert_tiled(answers["long"], LONG)
 
 
-async def test_progress_stops_at_four_fifths(espeak_server: ServerProcess) -> None:
-    """However many chunks there are."""
-    async with opened(espeak_server.url) as client:
+async def test_progress_stops_at_four_fifths(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         told = shares(await client.speak(LONG[:800]))
     assert told[-1][1] == 0.8
     assert [share for _, share, _ in told] == sorted(share for _, share, _ in told)
 
 
-async def test_the_mode_is_streaming_where_none_is_given(espeak_server: ServerProcess) -> None:
-    """As the document's table says."""
-    async with opened(espeak_server.url) as client:
+async def test_streaming_is_default_mode(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak(HELLO)
     assert {frame.kind for frame in answer.frames} == {STREAMING_CHUNK}
 
 
-async def test_the_result_says_who_spoke_and_what_was_of_no_use(espeak_server: ServerProcess) -> None:
-    """The engine, its voice and language; VoxCPM's parameters, which espeak-ng does not have, by name."""
+async def test_result_has_voice_and_unused_parameters(espeak_app: AppServer) -> None:
     given = {"cfg_value": 2.5, "inference_timesteps": 10, "normalize": True, "denoise": None, "seed": 7}
     ours = {"voice_id": "espeak:es", "language": "spanish", "speed": 1.5, "foo": 1}
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         result = (await client.speak(HELLO, **given, **ours)).last["result"]
         plain = (await client.speak(HELLO, speed=1.0)).last["result"]
     assert (result["engine"], result["voice"], result["language"]) == ("espeak", "espeak:es", "es")
@@ -129,10 +122,9 @@ async def test_the_result_says_who_spoke_and_what_was_of_no_use(espeak_server: S
     assert plain["unused"] == plain["passages"] == []
 
 
-async def test_what_is_said_and_how_is_the_clients(espeak_server: ServerProcess) -> None:
-    """An emotion and how much of it, a length, a lexicon, figures spelled out or not: all of use."""
+async def test_prosody_parameters_are_applied(espeak_app: AppServer) -> None:
     text = "Kani cuenta hasta 1000000."
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
 
         async def seconds(**params: Any) -> float:
             result = (await client.speak(text, language="es", **params)).last["result"]
@@ -151,11 +143,10 @@ async def test_what_is_said_and_how_is_the_clients(espeak_server: ServerProcess)
     assert refused["details"]["errors"]["duration"].startswith("this text can be said in ")
 
 
-async def test_requests_of_one_connection_are_told_apart(espeak_server: ServerProcess) -> None:
-    """Ten at once, streamed and whole: each gets what it gets alone, and nothing of another."""
+async def test_concurrent_requests_are_independent(espeak_app: AppServer) -> None:
     texts = {f"r{number}": f"Número {number}. {HELLO}" for number in range(10)}
     modes = {name: ("streaming", "non_streaming")[at % 2] for at, name in enumerate(texts)}
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         alone = {name: await client.speak(text, name, mode=modes[name]) for name, text in texts.items()}
         for name, text in texts.items():
             await client.request(name, text, mode=modes[name])
@@ -165,33 +156,29 @@ async def test_requests_of_one_connection_are_told_apart(espeak_server: ServerPr
         assert answer.last["result"] == alone[name].last["result"]
 
 
-async def test_an_id_may_be_used_again_and_the_connection_stays_open(espeak_server: ServerProcess) -> None:
-    """Once its request is over, however it ended."""
-    async with opened(espeak_server.url) as client:
+async def test_id_can_be_reused(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         first = await client.speak(HELLO, "again")
         assert (await client.speak("", "again")).last["type"] == "error"
         assert (await client.speak(HELLO, "again")).pcm == first.pcm
         await client.alive()
 
 
-async def test_an_id_in_any_script_comes_back(espeak_server: ServerProcess) -> None:
-    """In messages and frames alike, half an emoji too."""
-    async with opened(espeak_server.url) as client:
+async def test_id_of_any_characters_is_echoed(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         for request_id in ("ñandú 🙂", "half \ud83d", '"quoted\\"', "x" * 200):
             answer = await client.speak("Sí.", request_id)
             assert answer.last["type"] == "complete"
 
 
-async def test_spans_count_whole_characters(espeak_server: ServerProcess) -> None:
-    """Code points, of the text as it was sent: white space around it and emoji count."""
+async def test_spans_count_code_points(espeak_app: AppServer) -> None:
     text = "  🙂 Hola, 你好.\n"
-    async with opened(espeak_server.url) as client:
+    async with opened(espeak_app.url) as client:
         assert_tiled(await client.speak(text), text)
 
 
-async def test_a_text_with_nothing_to_say_is_a_short_silence(espeak_server: ServerProcess) -> None:
-    """It is complete, as there is something in it."""
-    async with opened(espeak_server.url) as client:
+async def test_text_without_words_is_short_silence(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         answer = await client.speak("…")
     assert answer.last["result"]["duration"] == pytest.approx(0.2, abs=0.01)
     assert not answer.samples.any()
@@ -207,18 +194,16 @@ async def test_a_text_with_nothing_to_say_is_a_short_silence(espeak_server: Serv
         (None, None),
     ],
 )
-async def test_sub_protocols_are_answered(
-    espeak_server: ServerProcess, offered: list[str] | None, chosen: str | None
+async def test_known_subprotocol_is_accepted(
+    espeak_app: AppServer, offered: list[str] | None, chosen: str | None
 ) -> None:
-    """Those that are known, and never one with a key in it."""
-    async with opened(espeak_server.url, subprotocols=offered) as client:
+    async with opened(espeak_app.url, subprotocols=offered) as client:
         assert client.socket.subprotocol == chosen
         await client.alive()
 
 
-async def test_a_ping_is_answered_while_speech_is_on_its_way(espeak_server: ServerProcess) -> None:
-    """With its own timestamp."""
-    async with opened(espeak_server.url) as client:
+async def test_ping_is_answered_during_speech(espeak_app: AppServer) -> None:
+    async with opened(espeak_app.url) as client:
         await client.request("long", LONG)
         await client.send("ping", timestamp=12.5)
         while (message := await client.receive()) and (
@@ -228,10 +213,9 @@ async def test_a_ping_is_answered_while_speech_is_on_its_way(espeak_server: Serv
         assert isinstance(message, dict) and message["timestamp"] == 12.5
 
 
-@pytest.mark.slow
-async def test_the_place_in_the_queue_is_told_as_it_changes(start_server: StartServer) -> None:
-    """As progress, by a number, until it is its turn."""
-    server = start_server("--engine", "espeak", TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
+@pytest.mark.heard
+async def test_queue_position_is_reported(start_app: StartApp) -> None:
+    server = start_app(TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
     async with opened(server.url) as client:
         names = [f"r{number}" for number in range(12)]
         for name in names:
@@ -251,9 +235,8 @@ async def test_the_place_in_the_queue_is_told_as_it_changes(start_server: StartS
                 assert message["message"] == f"Request queued, number {message['position']} in line"
 
 
-@pytest.mark.slow
-async def test_a_client_may_say_how_long_it_would_wait(start_server: StartServer) -> None:
-    """Its request ends with TIMEOUT then; a time that makes no sense is not looked at."""
+@pytest.mark.heard
+async def test_client_timeout_is_applied(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro")
     async with opened(server.url, additional_headers={"X-Request-Timeout": "0.05"}) as client:
         answer = await client.speak(LONG[:1000], mode="non_streaming")
@@ -264,9 +247,8 @@ async def test_a_client_may_say_how_long_it_would_wait(start_server: StartServer
             assert (await client.speak("Sí.")).last["type"] == "complete"
 
 
-@pytest.mark.slow
-async def test_a_slow_reader_holds_up_nobody(start_server: StartServer) -> None:
-    """The engine rests until it reads, others are spoken to meanwhile, and nothing is lost."""
+@pytest.mark.heard
+async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="1")
     async with (
         opened(server.url, max_queue=1) as slow,
@@ -294,9 +276,8 @@ async def test_a_slow_reader_holds_up_nobody(start_server: StartServer) -> None:
     assert made_s < heard_s / 2
 
 
-@pytest.mark.slow
-async def test_a_server_that_stops_ends_each_request_once(start_server: StartServer) -> None:
-    """With an error, then the connection with 1001."""
+@pytest.mark.heard
+async def test_shutdown_ends_each_request_once(start_server: StartServer) -> None:
     server = start_server("--engine", "kokoro", KANI_SHUTDOWN_SECONDS="0.2")
     async with opened(server.url) as client:
         for name in ("a", "b"):
@@ -316,8 +297,7 @@ async def test_a_server_that_stops_ends_each_request_once(start_server: StartSer
     assert server.wait() == 0
 
 
-async def test_speech_under_way_is_finished_before_a_server_stops(start_server: StartServer) -> None:
-    """To its last message."""
+async def test_shutdown_waits_for_speech(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak")
     async with opened(server.url) as client:
         await client.request("one", LONG)
@@ -328,9 +308,8 @@ async def test_speech_under_way_is_finished_before_a_server_stops(start_server: 
         assert answer.last["type"] == "complete" and answer.frames[-1].metadata["is_final"]
 
 
-async def test_what_dashboards_read(start_server: StartServer) -> None:
-    """The original's names: requests by how they ended, errors by code, and nobody left at the end."""
-    server = start_server("--engine", "espeak")
+async def test_metrics_have_names_of_original(start_app: StartApp) -> None:
+    server = start_app()
 
     async def ended(client: Client, request_id: str) -> None:
         await client.send("cancel", request_id=request_id)

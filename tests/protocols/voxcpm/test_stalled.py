@@ -15,9 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import opened
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
 from tests.protocols.raw_site import Site
 from tests.protocols.raw_site import opened as site_opened
+from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -25,12 +26,11 @@ MIB = 2**20
 
 
 def request(name: str, text: str = HELLO, **params: object) -> str:
-    """A request, as it is sent."""
     return json.dumps({"type": "tts_request", "request_id": name, "params": {"text": text, **params}})
 
 
 @asynccontextmanager
-async def never_reading(server: ServerProcess) -> AsyncIterator[ClientConnection]:
+async def never_reading(server: AppServer) -> AsyncIterator[ClientConnection]:
     """A connection whose client reads nothing, and whose line breaks in the end."""
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -46,8 +46,6 @@ async def never_reading(server: ServerProcess) -> AsyncIterator[ClientConnection
 
 @pytest.fixture
 async def silent_site() -> AsyncIterator[Site]:
-    """A host that takes a request and never answers."""
-
     async def hang(writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 
@@ -56,10 +54,9 @@ async def silent_site() -> AsyncIterator[Site]:
         yield site
 
 
-@pytest.mark.slow
+@pytest.mark.heard
 @pytest.mark.parametrize("kind", ["recordings", "cancels"])
-async def test_who_does_not_read_is_read_from_no_more(start_server: StartServer, kind: str) -> None:
-    """Answers that wait on the line count as requests under way: at their limit nothing more is taken."""
+async def test_client_that_does_not_read_is_not_read_from(start_server: StartServer, kind: str) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     memory = psutil.Process(server.process.pid)
     async with never_reading(server) as client:
@@ -78,16 +75,14 @@ async def test_who_does_not_read_is_read_from_no_more(start_server: StartServer,
         assert memory.memory_info().rss < before + 80 * MIB
 
 
-@pytest.mark.slow
-async def test_whole_answers_that_nobody_took_are_forgotten(start_server: StartServer) -> None:
-    """Soon after their line breaks their memory is free again, without waiting for a garbage collection."""
+@pytest.mark.heard
+async def test_unsent_whole_answers_are_freed(start_server: StartServer) -> None:
     # So that glibc gives what is freed back at once, and what the process has is what it needs.
     plain = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none", **plain)
     memory = psutil.Process(server.process.pid)
 
     async def held(enough: Callable[[int], bool]) -> None:
-        """Wait until the server has so much memory, at most 20 s."""
         async with asyncio.timeout(300):
             while not enough(memory.memory_info().rss):
                 await asyncio.sleep(0.05)
@@ -101,9 +96,8 @@ async def test_whole_answers_that_nobody_took_are_forgotten(start_server: StartS
         await held(lambda size: size < before + 40 * MIB)
 
 
-@pytest.mark.slow
-async def test_lines_that_break_are_no_errors(start_server: StartServer) -> None:
-    """However many requests were under way, and whether some were cancelled, the log has nothing to tell."""
+@pytest.mark.heard
+async def test_broken_connections_log_no_error(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none", KANI_MAX_CONCURRENT="2")
 
     async def come_and_break(number: int) -> None:
@@ -122,10 +116,7 @@ async def test_lines_that_break_are_no_errors(start_server: StartServer) -> None
     assert " ERROR " not in server.log and "Traceback" not in server.log
 
 
-async def test_a_recording_that_is_waited_for_ends_with_the_server(
-    start_server: StartServer, silent_site: Site
-) -> None:
-    """Its request is answered before the connection is closed with 1001."""
+async def test_shutdown_ends_recording_fetch(start_server: StartServer, silent_site: Site) -> None:
     hosts = f"127.0.0.1:{silent_site.port}"
     server = start_server(
         "--engine", "espeak", KANI_RECORDING_HOSTS=hosts, KANI_SHUTDOWN_SECONDS="0.2", KANI_RECOGNIZER="none"
@@ -143,12 +134,9 @@ async def test_a_recording_that_is_waited_for_ends_with_the_server(
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
 
 
-async def test_a_clients_patience_counts_for_its_recording_too(
-    start_server: StartServer, silent_site: Site
-) -> None:
-    """X-Request-Timeout ends a request whose recording does not come, by TIMEOUT."""
+async def test_client_timeout_covers_recording(start_app: StartApp, silent_site: Site) -> None:
     hosts = f"127.0.0.1:{silent_site.port}"
-    server = start_server("--engine", "espeak", KANI_RECORDING_HOSTS=hosts, KANI_RECOGNIZER="none")
+    server = start_app(KANI_RECORDING_HOSTS=hosts)
     async with opened(server.url, additional_headers={"X-Request-Timeout": "0.3"}) as client:
         names = [f"r{number}" for number in range(6)]
         for name in names:
@@ -158,17 +146,10 @@ async def test_a_clients_patience_counts_for_its_recording_too(
     assert {answer.last["error"]["code"] for answer in answers.values()} == {"TIMEOUT"}
 
 
-async def test_the_rate_counts_before_anything_is_fetched(start_server: StartServer) -> None:
-    """A request beyond it is refused unheard: nobody is visited for it, and nothing is queued."""
+async def test_rate_limit_applies_before_fetch(start_app: StartApp) -> None:
     async with site_opened() as site:
         hosts = f"127.0.0.1:{site.port}"
-        server = start_server(
-            "--engine",
-            "espeak",
-            KANI_RECORDING_HOSTS=hosts,
-            TTS_RATE_LIMIT_PER_MINUTE="2",
-            KANI_RECOGNIZER="none",
-        )
+        server = start_app(KANI_RECORDING_HOSTS=hosts, TTS_RATE_LIMIT_PER_MINUTE="2")
         async with opened(server.url) as client:
             for number in range(6):
                 answer = await client.speak(HELLO, prompt_wav_url=site.url(f"/{number}"))

@@ -14,8 +14,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from server.network.listeners import CannotListen
-from server.network.tls import server_context
+from server.network.listeners import CannotListen, server_context
 from tests.support import permissions
 
 trustme = pytest.importorskip("trustme", reason="trustme, which makes certificates, is not installed")

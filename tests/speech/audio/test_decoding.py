@@ -1,4 +1,4 @@
-"""Decoding has threads of its own: whatever clients send, nothing else waits behind it."""
+"""Decoding runs in its own threads and blocks no other work."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from speech.audio.decoding import RECORDING_POOL, STREAM_POOL, THREADS_PER_POOL, run_in_pool
 
 
-async def test_recordings_hold_up_neither_streams_nor_other_work() -> None:
-    """While every thread for recordings is busy, the rest is done at once; one more recording waits."""
+async def test_recordings_block_neither_streams_nor_other_work() -> None:
     going, done = threading.Event(), list[str]()
     busy = [asyncio.create_task(run_in_pool(RECORDING_POOL, going.wait)) for _ in range(THREADS_PER_POOL)]
     waiting = asyncio.create_task(run_in_pool(RECORDING_POOL, done.append, "recording"))
@@ -26,7 +25,6 @@ async def test_recordings_hold_up_neither_streams_nor_other_work() -> None:
     assert done == ["stream", "other", "recording"]
 
 
-async def test_what_decoding_raises_comes_through() -> None:
-    """An error is the caller's."""
+async def test_decoding_error_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         await run_in_pool(RECORDING_POOL, lambda: 1 // 0)

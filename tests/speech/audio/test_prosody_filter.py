@@ -1,4 +1,4 @@
-"""What engines do not render, by filters: tempo, pitch, brightness, loudness, as the speech comes."""
+"""Prosody by filters: tempo, pitch, brightness, loudness of a stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXCITED, SAD = EMOTIONS["excited"], EMOTIONS["sad"]
 
 
 def voiced(seconds: float = 2.0, hertz: float = 150.0, peak: float = 0.4) -> Samples:
-    """A tone with harmonics whose loudness comes and goes three times a second."""
+    """A tone with harmonics and a loudness that rises and falls three times per second."""
     time_s = np.arange(round(seconds * RATE)) / RATE
     tone = sum(np.sin(2 * np.pi * hertz * n * time_s) / n for n in range(1, 20)) * (
         1 - np.cos(6 * np.pi * time_s)
@@ -27,7 +27,7 @@ def voiced(seconds: float = 2.0, hertz: float = 150.0, peak: float = 0.4) -> Sam
 
 
 def filtered(samples: Samples, factor: float, manner: Prosody = NEUTRAL, block: int = 6000) -> Samples:
-    """All that comes out, fed in blocks."""
+    """All output for input fed in blocks."""
     changed = ProsodyFilter(RATE, factor, manner)
     pieces = [changed.feed(samples[at : at + block]) for at in range(0, len(samples), block)]
     return np.concatenate([*pieces, changed.finish()])
@@ -49,8 +49,7 @@ def level_db(samples: Samples, low: float = 0.0, high: float = RATE / 2) -> floa
 @pytest.mark.parametrize(
     "native", [frozenset(), FILTERABLE, frozenset({"pitch", "pitch_range"}), frozenset({"loudness"})]
 )
-def test_what_an_engine_renders_is_not_filtered_and_the_rest_is(native: frozenset[str]) -> None:
-    """Rate and pauses are in neither; a range that the engine does not widen is lost."""
+def test_prosody_is_split_between_engine_and_filter(native: frozenset[str]) -> None:
     own, left = split_prosody(EXCITED, native)
     for field in ("pitch", "loudness", "brightness"):
         parts = (getattr(own, field), getattr(left, field))
@@ -61,22 +60,20 @@ def test_what_an_engine_renders_is_not_filtered_and_the_rest_is(native: frozense
     assert (own.rate, own.pauses, left.rate, left.pauses) == (1.0, 1.0, 1.0, 1.0)
 
 
-def test_of_neutral_nothing_is_left_to_anybody() -> None:
-    """Both shares are neutral, so the engine does as ever and no filter is made."""
+def test_neutral_prosody_leaves_nothing() -> None:
     assert split_prosody(NEUTRAL, FILTERABLE) == split_prosody(NEUTRAL, frozenset()) == (NEUTRAL, NEUTRAL)
     assert split_speed(1.0, (0.75, 1.2)) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("block", [1, 100, 256, 6000, 48_000])
 @pytest.mark.parametrize(("factor", "manner"), [(1.0, EXCITED), (0.8, SAD), (3.3, EXCITED), (0.3, NEUTRAL)])
-def test_it_is_the_same_however_it_comes(factor: float, manner: Prosody, block: int) -> None:
-    """State is carried from piece to piece: there are no seams."""
+def test_chunking_does_not_change_samples(factor: float, manner: Prosody, block: int) -> None:
     samples = voiced(0.5)
     whole = filtered(samples, factor, manner, len(samples))
     assert np.abs(filtered(samples, factor, manner, block) - whole).max() < 1e-5
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(
     st.integers(0, 30_000),
     st.floats(0.2, 4.5),
@@ -84,10 +81,9 @@ def test_it_is_the_same_however_it_comes(factor: float, manner: Prosody, block: 
     st.floats(-6, 6),
     st.floats(-6, 6),
 )
-def test_the_length_is_what_the_factor_says(
+def test_length_follows_factor(
     length: int, factor: float, pitch: float, loudness: float, brightness: float
 ) -> None:
-    """To the sample, whatever else is changed; and it never is too loud."""
     manner = Prosody(pitch=pitch, loudness=loudness, brightness=brightness)
     out = filtered(voiced(2.0, peak=0.9)[:length], factor, manner)
     assert out.dtype == np.float32
@@ -97,16 +93,14 @@ def test_the_length_is_what_the_factor_says(
 
 @pytest.mark.parametrize("pitch", [-6.0, -2.0, 1.0, 3.5, 6.0])
 @pytest.mark.parametrize("factor", [1.0, 0.8, 1.5])
-def test_pitch_moves_by_semitones_and_tempo_does_not_move_it(pitch: float, factor: float) -> None:
-    """A tone is where it is asked to be, to a fifth of a semitone."""
+def test_pitch_shifts_by_semitones(pitch: float, factor: float) -> None:
     tone = (0.3 * np.sin(2 * np.pi * 200 * np.arange(2 * RATE) / RATE)).astype(np.float32)
     out = filtered(tone, factor, Prosody(pitch=pitch))
     assert 12 * np.log2(fundamental(out) / 200) == pytest.approx(pitch, abs=0.2)
 
 
 @pytest.mark.parametrize("brightness", [-4.0, 2.0, 5.0])
-def test_brightness_is_what_is_above_2_khz(brightness: float) -> None:
-    """There as asked; below as it was."""
+def test_brightness_raises_above_2_khz(brightness: float) -> None:
     noise = (0.05 * np.random.default_rng(1).standard_normal(2 * RATE)).astype(np.float32)
     out = filtered(noise, 1.0, Prosody(brightness=brightness))
     above = level_db(out, 2500) - level_db(noise, 2500)
@@ -117,7 +111,6 @@ def test_brightness_is_what_is_above_2_khz(brightness: float) -> None:
 
 @pytest.mark.parametrize("loudness", [-6.0, -1.0, 3.0, 6.0])
 def test_loudness_is_in_decibels(loudness: float) -> None:
-    """Where there is room for it, exactly."""
     samples = voiced(peak=0.4)
     out = filtered(samples, 1.0, Prosody(loudness=loudness))
     assert level_db(out) - level_db(samples) == pytest.approx(loudness, abs=0.01)
@@ -125,8 +118,7 @@ def test_loudness_is_in_decibels(loudness: float) -> None:
 
 
 @pytest.mark.parametrize("manner", [Prosody(loudness=6.0), Prosody(loudness=4.0, brightness=4.0)])
-def test_what_is_loud_already_is_not_clipped(manner: Prosody) -> None:
-    """The peaks stay below 0.96, and no harmonic comes that was not there."""
+def test_loud_speech_is_limited(manner: Prosody) -> None:
     samples = voiced(peak=0.95)
     out = filtered(samples, 1.0, manner)
     assert 0.8 < np.abs(out).max() < 0.96
@@ -137,8 +129,7 @@ def test_what_is_loud_already_is_not_clipped(manner: Prosody) -> None:
 
 @pytest.mark.parametrize("factor", [0.4, 0.8, 1.3, 3.4])
 @pytest.mark.parametrize("manner", [NEUTRAL, EXCITED, SAD])
-def test_a_sound_stays_where_it_belongs(factor: float, manner: Prosody) -> None:
-    """Bursts begin at their time by the factor, blurred by no more than 40 ms of what was fed."""
+def test_onset_keeps_its_time(factor: float, manner: Prosody) -> None:
     samples = np.zeros(3 * RATE, np.float32)
     begins = (0.4, 1.1, 1.9, 2.5)
     for begin in begins:
@@ -152,8 +143,7 @@ def test_a_sound_stays_where_it_belongs(factor: float, manner: Prosody) -> None:
 
 @pytest.mark.parametrize("factor", [1.0, 0.3, 0.8, 1.5, 3.4])
 @pytest.mark.parametrize("manner", [NEUTRAL, replace(EXCITED, pitch=0.0), EXCITED, SAD])
-def test_the_first_sound_does_not_wait(factor: float, manner: Prosody) -> None:
-    """Of a quarter of a second something comes at once; where only loudness changes, nearly all."""
+def test_first_sound_comes_early(factor: float, manner: Prosody) -> None:
     changed = ProsodyFilter(RATE, factor, manner)
     first = changed.feed(voiced(0.24))
     assert len(first) / RATE > 0.12 / factor

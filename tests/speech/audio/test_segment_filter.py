@@ -1,4 +1,4 @@
-"""A segment on its way from its engine: speed, manner, length and spans."""
+"""Post-processing of a segment: speed, prosody, length and spans."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ def chunks() -> list[SpeechChunk]:
 
 
 async def engine() -> AsyncGenerator[SpeechChunk, None]:
-    """Says those."""
     for chunk in chunks():
         yield chunk
 
@@ -34,7 +33,6 @@ async def engine() -> AsyncGenerator[SpeechChunk, None]:
 async def rendered(
     factor: float, manner: Prosody = NEUTRAL, longest: int = 10 * RATE
 ) -> tuple[Samples, list[Span], SegmentFilter]:
-    """All samples and spans."""
     rendering = SegmentFilter(engine(), RATE, factor, longest, manner)
     heard = [chunk async for chunk in rendering.chunks()]
     return (
@@ -44,8 +42,7 @@ async def rendered(
     )
 
 
-async def test_where_nothing_is_to_change_the_samples_are_the_engines() -> None:
-    """Bit for bit, and as they came."""
+async def test_neutral_filter_passes_samples_through() -> None:
     heard = [chunk async for chunk in SegmentFilter(engine(), RATE, 1.0, 10 * RATE, NEUTRAL).chunks()]
     for own, chunk in zip(heard, chunks(), strict=True):
         assert np.array_equal(own.samples, chunk.samples)
@@ -54,8 +51,7 @@ async def test_where_nothing_is_to_change_the_samples_are_the_engines() -> None:
 
 @pytest.mark.parametrize("factor", [0.3, 0.8, 1.0, 1.5, 3.4])
 @pytest.mark.parametrize("manner", [NEUTRAL, HAPPY])
-async def test_spans_end_with_the_audio(factor: float, manner: Prosody) -> None:
-    """Times are scaled as the audio is: they agree to the sample at its end."""
+async def test_spans_are_rescaled_with_audio(factor: float, manner: Prosody) -> None:
     samples, spans, rendering = await rendered(factor, manner)
     assert len(samples) == round(RATE / factor)
     assert [span.start_s for span in spans] == pytest.approx([at / 4 / factor for at in range(4)])
@@ -66,8 +62,7 @@ async def test_spans_end_with_the_audio(factor: float, manner: Prosody) -> None:
     assert not rendering.truncated
 
 
-async def test_a_manner_changes_the_sound_and_not_the_times() -> None:
-    """Louder and brighter, as long as before."""
+async def test_prosody_changes_sound_not_times() -> None:
     plain, plain_spans, _ = await rendered(1.0)
     happy, happy_spans, _ = await rendered(1.0, HAPPY)
     assert happy_spans == plain_spans and len(happy) == len(plain)
@@ -75,8 +70,7 @@ async def test_a_manner_changes_the_sound_and_not_the_times() -> None:
 
 
 @pytest.mark.parametrize("manner", [NEUTRAL, HAPPY])
-async def test_what_is_too_long_is_cut(manner: Prosody) -> None:
-    """At the sample; times do not go past it."""
+async def test_long_segment_is_cut(manner: Prosody) -> None:
     samples, spans, rendering = await rendered(0.5, manner, longest=RATE)
     assert len(samples) == RATE and rendering.truncated
     assert all(span.end_s <= 1.0 for span in spans)

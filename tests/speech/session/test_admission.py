@@ -14,7 +14,9 @@ from speech.session.admission import Admission, RateLimit, SlotQueue
 
 def admission(**limits: int) -> Admission:
     """An admission for one engine with one place."""
-    return Admission(Limits(**limits), {"tone": lambda: 1}, Observer())
+    made = Admission(Limits(**limits), Observer())
+    made.add_engine("tone", lambda: 1)
+    return made
 
 
 async def turn_of(places: SlotQueue, name: str, order: list[str], release: asyncio.Event) -> None:

@@ -81,20 +81,20 @@ async def test_it_goes_on_at_the_speed_of_its_playback(tmp_path: Path) -> None:
     old.lower()
     new.text_received()
     assert old.must_wait
-    new.made(LEAD_S)
-    assert old.waits, "it is ahead of its own listener"
+    new.audio_made(LEAD_S)
+    assert old.must_wait, "it is ahead of its own listener"
     clock.now += 5.0 - LEAD_S
-    new.made(LEAD_S)
+    new.audio_made(LEAD_S)
     clock.now += 0.5
-    new.made(LEAD_S)
-    assert not old.waits
+    new.audio_made(LEAD_S)
+    assert not old.must_wait
     with new.working():
         clock.now += 10.0
-        assert old.waits, "the new one is late"
+        assert old.must_wait, "the new one is late"
         with new.working(False):
-            assert not old.waits, "it waits for its text"
+            assert not old.must_wait, "it waits for its text"
     new.leave()
-    assert not (old.waits or old.superseded)
+    assert not (old.must_wait or old.superseded)
 
 
 def test_a_text_of_which_nothing_is_made_is_waited_for_a_moment_only() -> None:
@@ -107,7 +107,7 @@ def test_a_text_of_which_nothing_is_made_is_waited_for_a_moment_only() -> None:
     new.text_received()
     assert old.must_wait
     clock.now += TEXT_PENDING_S
-    assert not old.waits and old.superseded
+    assert not old.must_wait and old.superseded
 
 
 def test_of_those_that_give_way_the_later_comes_first() -> None:
@@ -140,10 +140,10 @@ async def test_a_wait_ends_when_something_changes() -> None:
 async def test_giving_way_is_no_waiting_of_the_reader() -> None:
     """A text that is whole is not given up because another one of its client comes first."""
     exhausted = asyncio.Event()
-    patience = WaitTimeout(0.05, exhausted.set)
-    patience.start()
-    async with patience.waiting():
-        with patience.suspended():
+    timeout = WaitTimeout(0.05, exhausted.set)
+    timeout.start()
+    async with timeout.waiting():
+        with timeout.suspended():
             await asyncio.sleep(0.2)
             assert not exhausted.is_set()
         await exhausted.wait()

@@ -232,11 +232,11 @@ async def test_a_wait_that_began_before_the_text_was_whole_counts_from_then(tmp_
     exhausted = asyncio.Event()
     for seconds, expected in ((0.1, True), (0.0, False)):
         exhausted.clear()
-        patience = WaitTimeout(seconds, exhausted.set)
-        async with patience.waiting():
+        timeout = WaitTimeout(seconds, exhausted.set)
+        async with timeout.waiting():
             await asyncio.sleep(0.15)
             assert not exhausted.is_set()
-            patience.start()
+            timeout.start()
             await asyncio.sleep(0.15)
         assert exhausted.is_set() is expected
 

@@ -56,36 +56,31 @@ def parts_of(*pieces: str, language: str = "es") -> list[tuple[str, str | None]]
         ("", []),
     ],
 )
-def test_scripts_tell_passages(text: str, parts: list[tuple[str, str | None]]) -> None:
-    """With the marks that open and close them, in the language that their letters tell."""
+def test_script_separates_passages(text: str, parts: list[tuple[str, str | None]]) -> None:
     assert parts_of(text) == parts
     assert parts_of(*text) == parts
 
 
-def test_words_in_latin_letters_are_left_to_the_engine() -> None:
-    """Names and brands inside Arabic; another script inside it is a passage."""
+def test_latin_words_in_arabic_are_no_passage() -> None:
     assert parts_of("مرحبا بالعالم Hello عالم", language="ar") == [("مرحبا بالعالم Hello عالم", None)]
     found = parts_of("مرحبا Привет мир عالم", language="ar")
     assert found == [("مرحبا ", None), ("Привет мир", "ru"), (" عالم", None)]
 
 
-def test_ordinary_text_passes_at_once() -> None:
-    """The first sound waits for it."""
+def test_plain_text_passes_at_once() -> None:
     passages = ScriptSplitter("es", KNOWN)
     assert passages.feed("Hola, ") == [LanguageRun("Hola, ", None)]
     assert passages.feed("¿qué tal? ") == [LanguageRun("¿qué tal? ", None)]
 
 
-def test_what_follows_a_passage_is_not_held_back_for_long() -> None:
-    """However many figures without a letter come behind it."""
+def test_text_behind_a_passage_is_not_held_back_for_long() -> None:
     passages = ScriptSplitter("es", KNOWN)
     given_out = "".join(part.text for piece in ["Привет "] + ["1 "] * 500 for part in passages.feed(piece))
     assert len(given_out) > 1000 - 2 * MAX_DETECTION_TEXT
 
 
 @given(st.text("aé «»(.,π1 добрый你好מ\u0301\u200f", max_size=120), st.lists(st.integers(1, 7), max_size=40))
-def test_nothing_is_lost_and_cuts_change_nothing(text: str, lengths: list[int]) -> None:
-    """Joined, the parts are the text; in pieces it has the same passages while they are short."""
+def test_pieces_do_not_change_the_runs(text: str, lengths: list[int]) -> None:
     pieces, at = [], 0
     for length in lengths:
         pieces.append(text[at : at + length])
@@ -99,8 +94,7 @@ def test_nothing_is_lost_and_cuts_change_nothing(text: str, lengths: list[int]) 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("unit", ["Texto normal ", "Привет мир ", "α ", "α«", "1 "])
-def test_takes_time_linear_in_the_text(unit: str) -> None:
-    """10,000 characters in small pieces take a tenth of a second at most."""
+def test_splitting_takes_linear_time(unit: str) -> None:
     passages = ScriptSplitter("es", KNOWN)
     text = unit * (10_000 // len(unit))
     begun = time.process_time()

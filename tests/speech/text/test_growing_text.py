@@ -18,8 +18,8 @@ from speech.errors import EngineFailed, SpeechCancelled
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
+from speech.session.output import TAIL_S
 from speech.session.session import SpeechSession
-from speech.session.worker import TAIL_S
 from speech.text.incremental_text import IncrementalText
 from speech.text.normalizer import VERBATIM, NormalizerOptions, normalize
 from speech.text.segmenter import OpenTextSegment
@@ -69,8 +69,8 @@ async def feed(session: SpeechSession, text: str) -> None:
         await settle()
 
 
-async def test_words_are_heard_a_few_words_behind(tmp_path: Path) -> None:
-    """What is certain is said at once, and who waits for the next word holds no place."""
+async def test_words_are_spoken_a_few_words_behind(tmp_path: Path) -> None:
+    """Waiting for the next word holds no slot."""
     text = "esto lo escribe alguien palabra por palabra mientras se oye"
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
@@ -92,13 +92,12 @@ async def test_words_are_heard_a_few_words_behind(tmp_path: Path) -> None:
     assert_tiles([span for chunk in chunks for span in chunk.spans], len(text) + 1)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(TEXTS, st.lists(st.tuples(st.integers(1, 12), st.integers(0, 6))), st.booleans())
 @example("hola 。Dr. ", [], False)
-def test_every_word_is_said_once_however_the_text_comes(
+def test_pieces_do_not_change_the_words(
     tmp_path: Path, text: str, pieces: list[tuple[int, int]], one_by_one: bool
 ) -> None:
-    """In order, in full words, with spans that tile the text and tell where each word sounds."""
 
     async def check() -> None:
         engine = ToneEngine(writes=True, rests=True)
@@ -133,8 +132,7 @@ def test_every_word_is_said_once_however_the_text_comes(
     asyncio.run(check())
 
 
-async def test_segments_end_where_sentences_do(tmp_path: Path) -> None:
-    """Each sentence is a segment that was opened before its end was known, with its pause behind it."""
+async def test_open_segments_end_with_sentences(tmp_path: Path) -> None:
     sentences = [
         "Esta es la primera frase de un texto largo.",
         "¿No sería mejor que viniera la segunda de inmediato?",
@@ -164,8 +162,7 @@ async def test_segments_end_where_sentences_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["flush", "finish"])
-async def test_a_half_word_is_said_only_when_it_is_all_there_is(tmp_path: Path, end: str) -> None:
-    """A flush and the end close the open segment at what is there; what comes later is a new one."""
+async def test_flush_and_finish_speak_half_a_word(tmp_path: Path, end: str) -> None:
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
         async with service.open(SPANISH, protocol="test") as session:
@@ -185,8 +182,8 @@ async def test_a_half_word_is_said_only_when_it_is_all_there_is(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("later", [False, True])
-async def test_a_text_that_is_all_there_is_not_streamed_as_written(tmp_path: Path, later: bool) -> None:
-    """Whole sentences are given to the engine whole; so is what nobody hears while it is made."""
+async def test_complete_text_is_not_streamed(tmp_path: Path, later: bool) -> None:
+    """Neither are complete sentences, nor text that is played back later."""
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
         async with service.open(SPANISH, protocol="test", low_latency=not later) as session:
@@ -202,8 +199,7 @@ async def test_a_text_that_is_all_there_is_not_streamed_as_written(tmp_path: Pat
     assert len(engine.segments) == 2
 
 
-async def test_finished_sentences_come_before_an_open_one(tmp_path: Path) -> None:
-    """What was written while a segment was spoken is cut as ever; only the last sentence is opened."""
+async def test_complete_sentences_come_before_an_open_one(tmp_path: Path) -> None:
     engine = ToneEngine(writes=True)
     engine.allow = 0
     async with serving(engine, tmp_path) as service:
@@ -222,8 +218,7 @@ async def test_finished_sentences_come_before_an_open_one(tmp_path: Path) -> Non
             session.cancel()
 
 
-async def test_sessions_that_wait_for_text_hold_no_place(tmp_path: Path) -> None:
-    """Two that are fed by turns share one place, word by word."""
+async def test_sessions_that_wait_for_text_share_a_slot(tmp_path: Path) -> None:
     texts = ["uno dos tres cuatro cinco seis", "siete ocho nueve diez once doce"]
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
@@ -243,8 +238,7 @@ async def test_sessions_that_wait_for_text_hold_no_place(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("how", ["cancel", "leave"])
-async def test_a_cancel_while_it_waits_for_text(tmp_path: Path, how: str) -> None:
-    """The engine is closed where it waits, and the next session has its place."""
+async def test_cancel_while_waiting_for_text(tmp_path: Path, how: str) -> None:
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
         async with service.open(SPANISH, protocol="test") as session:
@@ -264,8 +258,8 @@ async def test_a_cancel_while_it_waits_for_text(tmp_path: Path, how: str) -> Non
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 30])
-async def test_a_cancel_while_it_waits_for_its_place(tmp_path: Path, turns: int) -> None:
-    """Its turn in the queue is given up, or its place handed on, so many loop turns after it was free."""
+async def test_cancel_while_waiting_for_a_slot(tmp_path: Path, turns: int) -> None:
+    """Also ``turns`` turns of the event loop after the slot became free."""
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
         async with service.open(SPANISH, protocol="test") as other:
@@ -296,8 +290,7 @@ def paced(engine: ToneEngine, session: SpeechSession) -> None:
     session.finish()
 
 
-async def test_a_slow_reader_lends_its_place_inside_a_segment(tmp_path: Path) -> None:
-    """Nothing is made ahead of it but the limit and a chunk; others speak meanwhile; it is heard whole."""
+async def test_slow_reader_yields_its_slot(tmp_path: Path) -> None:
     engine = ToneEngine(rests=True)
     async with serving(engine, tmp_path, ahead_s=4.0) as service:
         async with service.open(SPANISH, protocol="test") as slow:
@@ -326,8 +319,7 @@ async def test_a_slow_reader_lends_its_place_inside_a_segment(tmp_path: Path) ->
 
 @pytest.mark.parametrize("how", ["cancel", "leave"])
 @pytest.mark.parametrize("waits_for_its_place", [False, True])
-async def test_a_cancel_while_it_rests(tmp_path: Path, how: str, waits_for_its_place: bool) -> None:
-    """The engine's generator is closed, and no place is given back twice."""
+async def test_cancel_while_the_slot_is_yielded(tmp_path: Path, how: str, waits_for_its_place: bool) -> None:
     engine = ToneEngine(rests=True)
     async with serving(engine, tmp_path, ahead_s=4.0) as service:
         async with service.open(SPANISH, protocol="test") as other:
@@ -355,8 +347,7 @@ async def test_a_cancel_while_it_rests(tmp_path: Path, how: str, waits_for_its_p
             await collect(other)
 
 
-async def test_an_engine_that_cannot_rest_is_left_alone(tmp_path: Path) -> None:
-    """Its segment's audio is taken as it comes."""
+async def test_engine_that_cannot_pause_keeps_its_slot(tmp_path: Path) -> None:
     engine = ToneEngine()
     async with serving(engine, tmp_path, ahead_s=4.0) as service:
         async with service.open(SPANISH, protocol="test") as slow:
@@ -366,8 +357,7 @@ async def test_an_engine_that_cannot_rest_is_left_alone(tmp_path: Path) -> None:
             assert service.state().slots_in_use == 0
 
 
-async def test_a_slow_reader_of_a_text_being_written(tmp_path: Path) -> None:
-    """It rests for its reader and for its text by turns, holds no place, and is heard whole."""
+async def test_slow_reader_of_growing_text(tmp_path: Path) -> None:
     engine = ToneEngine(rests=True, writes=True)
     async with serving(engine, tmp_path, ahead_s=4.0) as service:
         async with service.open(SPANISH, protocol="test") as session:
@@ -383,8 +373,8 @@ async def test_a_slow_reader_of_a_text_being_written(tmp_path: Path) -> None:
     assert len(audio(heard)) == pytest.approx(12 * RATE, abs=2)
 
 
-async def test_what_comes_for_a_segment_that_was_cut_short_is_swallowed(tmp_path: Path) -> None:
-    """max_tokens ends an open segment's speech, not its text; the next sentence is spoken, with its pause."""
+async def test_text_behind_max_tokens_is_not_spoken(tmp_path: Path) -> None:
+    """The next sentence is, with its pause."""
     text = "unas cuantas palabras que nadie oye ya hasta el final de la frase. Otras dos y más palabras "
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
@@ -405,8 +395,7 @@ async def test_what_comes_for_a_segment_that_was_cut_short_is_swallowed(tmp_path
     assert_tiles([span for chunk in chunks for span in chunk.spans], len(text))
 
 
-async def test_the_end_of_a_text_that_was_cut_short_ends_the_session(tmp_path: Path) -> None:
-    """Nothing is waited for behind the last word."""
+async def test_finish_behind_max_tokens_ends_the_session(tmp_path: Path) -> None:
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
         async with service.open(SpeechRequest(language="es", max_tokens=25), protocol="test") as session:
@@ -418,7 +407,6 @@ async def test_the_end_of_a_text_that_was_cut_short_ends_the_session(tmp_path: P
 
 
 async def test_speed_beyond_the_engines_range(tmp_path: Path) -> None:
-    """What the filter shortens has its words where they sound, while it is being written too."""
     text = "palabras cortas sueltas que alguien escribe despacio "
     engine = ToneEngine(writes=True, native=(0.8, 1.25))
     async with serving(engine, tmp_path) as service:
@@ -435,8 +423,7 @@ async def test_speed_beyond_the_engines_range(tmp_path: Path) -> None:
     assert spans[-1].end_s == pytest.approx(expected_s, rel=0.02, abs=0.02)
 
 
-async def test_an_engine_that_breaks_on_a_text_being_written(tmp_path: Path) -> None:
-    """What it said is heard, then it is told; text that still comes harms nobody."""
+async def test_engine_breaks_on_growing_text(tmp_path: Path) -> None:
     engine = ToneEngine(writes=True)
     async with serving(engine, tmp_path) as service:
         async with service.open(SPANISH, protocol="test") as session:
@@ -487,8 +474,7 @@ async def watched(
     await service.stop()
 
 
-async def test_waiting_is_not_counted_as_work(tmp_path: Path) -> None:
-    """A segment's wall time leaves out the time in which it waits for its text or its reader."""
+async def test_waiting_does_not_count_as_synthesis(tmp_path: Path) -> None:
     watch = Watch()
     async with watched(ToneEngine(writes=True, rests=True), tmp_path, watch, 4.0) as session:
         await feed(session, "abcdefghij " * 3)
@@ -503,8 +489,7 @@ async def test_waiting_is_not_counted_as_work(tmp_path: Path) -> None:
     assert 0 < told["wall"] < 0.2
 
 
-async def test_a_session_that_is_left_while_it_waits_for_text_is_told_once(tmp_path: Path) -> None:
-    """As cancelled, and no segment as spoken."""
+async def test_abandoned_session_is_reported_once(tmp_path: Path) -> None:
     watch = Watch()
     async with watched(ToneEngine(writes=True), tmp_path, watch, 30.0) as session:
         await feed(session, "uno dos tres cuatro")
@@ -527,27 +512,24 @@ class Rests:
         self.now = False
 
 
-async def test_more_waits_only_for_what_is_not_there() -> None:
-    """What is there comes at once; else the place rests until text, the boundary or the time has come."""
-    cut, rests = OpenTextSegment(3, "uno dos", None), Rests()
-    written = IncrementalText(cut, rests.rest, VERBATIM)
+async def test_wait_for_more_returns_at_once_if_text_is_there() -> None:
+    rests = Rests()
+    written = IncrementalText(OpenTextSegment(3, "uno dos"), rests.rest, VERBATIM)
     await written.wait_for_more(4)
     assert rests.count == 0
     await written.wait_for_more(7, timeout_s=0.001)
     assert (rests.count, rests.now, written.text) == (1, False, "uno dos")
     waiting = asyncio.create_task(written.wait_for_more(7))
     await settle()
-    written.update()
+    written.extend("")
     await settle()
     assert rests.now and not waiting.done()
-    cut.text += " tres"
-    written.update()
+    written.extend(" tres")
     await waiting
     assert written.text == "uno dos tres" and written.spoken.origin(8, 12) == (11, 15)
     waiting = asyncio.create_task(written.wait_for_more(12))
     await settle()
-    cut.boundary = Boundary.SENTENCE
-    written.update()
+    written.close(Boundary.SENTENCE)
     await waiting
     await written.wait_for_more(12)
     assert rests.count == 3 and written.boundary is Boundary.SENTENCE

@@ -22,8 +22,7 @@ from speech.text.ipa import MAX_LENGTH, STRESS_MARKS, canonicalize, is_nucleus, 
         ("ga", "ɡa"),
     ],
 )
-def test_ipa_is_kept_in_one_way_of_writing(written: str, kept: str) -> None:
-    """ASCII stand-ins, ligatures and composed letters become the alphabet's own."""
+def test_ipa_has_one_canonical_form(written: str, kept: str) -> None:
     assert canonicalize(written) == kept
 
 
@@ -45,8 +44,7 @@ def test_ipa_is_kept_in_one_way_of_writing(written: str, kept: str) -> None:
         ("a\ud800", "which is no symbol of the IPA"),
     ],
 )
-def test_what_is_no_ipa_is_named(written: str, reason: str) -> None:
-    """The symbol or the limit is in the message."""
+def test_invalid_ipa_is_named(written: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         canonicalize(written)
 
@@ -64,14 +62,12 @@ def test_what_is_no_ipa_is_named(written: str, reason: str) -> None:
         ("a˥|b", ["a", " ", "b"]),
     ],
 )
-def test_stress_stands_before_its_vowel(ipa: str, told: list[str]) -> None:
-    """Sounds keep their ties and diacritics; what is between syllables is gone."""
+def test_stress_moves_before_its_nucleus(ipa: str, told: list[str]) -> None:
     assert split_sounds(ipa) == told
 
 
 @given(st.text("ˈˌabtʃ͡ːˑ̯̩̃ɪ .‿˥sw|", max_size=60))
-def test_sounds_lose_nothing_but_what_is_between_them(text: str) -> None:
-    """Whatever is accepted comes out in sounds that begin with a letter, each stress before one."""
+def test_sounds_keep_all_letters(text: str) -> None:
     try:
         ipa = canonicalize(text)
     except ValueError:
@@ -83,8 +79,7 @@ def test_sounds_lose_nothing_but_what_is_between_them(text: str) -> None:
     assert all(told[at + 1] in spoken for at, sound in enumerate(told) if sound in STRESS_MARKS)
 
 
-def test_vowels_are_the_middle_of_syllables() -> None:
-    """A glide is none, a syllabic consonant is one."""
+def test_nuclei_are_vowels_and_syllabic_consonants() -> None:
     assert [is_nucleus(sound) for sound in ("a", "ɪː", "n̩", "i̯", "j", "t")] == [True, True, True] + 3 * [
         False
     ]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks import sentences
 from benchmarks.text.phrases import EVALUATION, TUNING, read_phrases
 from engines.espeak.client import EspeakClient
-from speech.service import EARLY_DETECTION, LANGUAGE_DETECTION_CHARACTERS
+from speech.session.voice_resolver import EARLY_DETECTION, LANGUAGE_DETECTION_CHARACTERS
 from speech.text.common_words import languages_by_word
 from speech.text.language_detection import detect, load_detector
 from speech.text.languages import primary
@@ -51,8 +51,7 @@ LONG = {
         ("I said привет, дорогие друзья", "ru"),
     ],
 )
-def test_a_script_tells_its_language(text: str, language: str) -> None:
-    """One word in a script that few languages write is enough."""
+def test_script_decides_the_language(text: str, language: str) -> None:
     assert detect(text, EVERY) == language
 
 
@@ -77,16 +76,14 @@ SHORT = {
 @pytest.mark.parametrize(
     ("language", "text"), [(code, text) for code, texts in SHORT.items() for text in texts]
 )
-def test_a_short_sentence_tells_its_language(language: str, text: str) -> None:
-    """A sentence of five words is told among all languages there are."""
+def test_short_sentence_is_detected(language: str, text: str) -> None:
     assert detect(text, EVERY) == language
 
 
 @pytest.mark.parametrize(
     ("language", "text"), [(code, text) for code, texts in SHORT.items() for text in texts]
 )
-def test_no_beginning_is_taken_for_another_language(language: str, text: str) -> None:
-    """From the second word on, what is too short to tell is left open, not guessed."""
+def test_beginning_is_not_mistaken(language: str, text: str) -> None:
     words = text.split()
     for count in range(2, len(words)):
         assert detect(" ".join(words[:count]), EVERY) in (language, None)
@@ -95,15 +92,13 @@ def test_no_beginning_is_taken_for_another_language(language: str, text: str) ->
 @pytest.mark.parametrize(
     ("language", "text"), [(code, text) for code, texts in LONG.items() for text in texts]
 )
-def test_a_text_that_is_written_is_told_early_and_not_wrongly(language: str, text: str) -> None:
-    """Where a session looks early, a word may be cut anywhere; in the end every sentence is told."""
+def test_growing_text_is_detected_early(language: str, text: str) -> None:
     for characters, sure in EARLY_DETECTION:
         assert detect(text[:characters], EVERY, sure) in (language, None)
     assert detect(text[:LANGUAGE_DETECTION_CHARACTERS], EVERY) == language
 
 
-def test_most_sentences_are_told_at_the_first_look() -> None:
-    """24 characters are enough for four of five."""
+def test_first_look_detects_most_sentences() -> None:
     characters, sure = EARLY_DETECTION[0]
     texts = [text for texts in LONG.values() for text in texts]
     told = [detect(text[:characters], EVERY, sure) is not None for text in texts]
@@ -119,13 +114,12 @@ def test_most_sentences_are_told_at_the_first_look() -> None:
         *(("Guten Morgen", "de"), ("Guten Tag", "de"), ("你好", "zh"), ("こんにちは", "ja")),
     ],
 )
-def test_a_greeting_tells_its_language(text: str, language: str) -> None:
-    """Whatever its client speaks."""
+def test_greeting_is_detected(text: str, language: str) -> None:
     for expected in ((), ("es",), ("en-US", "en"), ("zh-CN", "en")):
         assert detect(text, EVERY, expected=expected) == language
 
 
-def test_short_phrases_are_told() -> None:
+def test_short_phrases_are_detected() -> None:
     """Of 400 phrases of one to five words 95 % (benchmarks.text.language_detection), and 99 % with a hint."""
     phrases = read_phrases(EVALUATION)
     assert Counter(language for language, _ in phrases) == dict.fromkeys(EIGHT, 50)
@@ -133,8 +127,7 @@ def test_short_phrases_are_told() -> None:
     assert sum(detect(text, EVERY, expected=[language]) == language for language, text in phrases) >= 396
 
 
-def test_phrases_in_other_languages_are_not_taken_for_the_eight() -> None:
-    """Of 180 in fifteen languages at most 5 are, and most are told."""
+def test_other_languages_are_not_mistaken_for_the_eight() -> None:
     phrases = [(language, text) for language, text in read_phrases(TUNING) if language not in EIGHT]
     told = [(language, detect(text, EVERY)) for language, text in phrases]
     assert len(told) == 180
@@ -142,14 +135,13 @@ def test_phrases_in_other_languages_are_not_taken_for_the_eight() -> None:
     assert sum(language == found for language, found in told) >= 140
 
 
-def test_no_phrase_is_judged_that_was_tried_on() -> None:
+def test_evaluation_has_no_tuning_phrases() -> None:
     """The two sets share greetings of at most two words."""
     judged, tried = (set(read_phrases(file)) for file in (EVALUATION, TUNING))
     assert all(len(text.split()) <= 2 for _, text in judged & tried)
 
 
-def test_the_table_holds_words_and_no_phrases() -> None:
-    """What is in it is in lower case, single, and of two letters at least, so that it can be found."""
+def test_common_words_are_single_lower_case_words() -> None:
     for word in languages_by_word():
         assert word == word.lower() and word.isalpha() and len(word) >= 2, word
 
@@ -176,21 +168,16 @@ def test_the_table_holds_words_and_no_phrases() -> None:
         ("Добре", ("uk",), "uk"),
     ],
 )
-def test_what_a_client_speaks_counts_where_the_text_is_unclear(
-    text: str, expected: tuple[str, ...], language: str
-) -> None:
-    """Its languages in their order; letters that one language alone writes, and clear texts, come first."""
+def test_expected_languages_decide_unclear_text(text: str, expected: tuple[str, ...], language: str) -> None:
     assert detect(text, EVERY, expected=expected) == language
 
 
 @pytest.mark.parametrize("text", ["", "  ", "123 456", "!?…", "🎉", "\ud800", "\0", "ok"])
-def test_nothing_to_tell_from_is_no_language(text: str) -> None:
-    """Digits, marks and two letters tell nothing."""
+def test_text_without_words_has_no_language(text: str) -> None:
     assert detect(text, EVERY) is None
 
 
-def test_a_language_nobody_speaks_is_not_taken_for_another() -> None:
-    """German is not English where only Kokoro's five languages are spoken; Arabic is none of them."""
+def test_unspoken_language_is_not_mistaken_for_a_spoken_one() -> None:
     assert detect("Ich muss heute leider mit dem Arzt sprechen", KOKORO) is None
     assert detect("مرحبا كيف حالك", KOKORO) is None
     assert detect("Tengo que hablar con el médico", KOKORO) == "es"
@@ -198,13 +185,11 @@ def test_a_language_nobody_speaks_is_not_taken_for_another() -> None:
 
 
 @given(st.text(max_size=200))
-def test_no_text_does_harm(text: str) -> None:
-    """Whatever the text, the answer is a candidate or none."""
+def test_any_text_gives_a_candidate_or_none(text: str) -> None:
     assert detect(text, KOKORO) in (*KOKORO, None)
 
 
-def test_the_detector_is_loaded_once_and_late() -> None:
-    """Importing the module, and a telling script, load no detector."""
+def test_detector_is_loaded_lazily() -> None:
     code = (
         "import sys; from speech.text.language_detection import detect\n"
         "assert detect('안녕하세요', ['ko']) == 'ko'\n"
@@ -215,8 +200,7 @@ def test_the_detector_is_loaded_once_and_late() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="only POSIX limits the size of files")
-def test_where_the_model_cannot_be_unpacked_the_start_says_so() -> None:
-    """A sentence with the cure, and no traceback, where no temporary file can be written."""
+def test_unpacking_without_disk_space_is_reported() -> None:
     start = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
         "import start_websocket_server; sys.exit(start_websocket_server.main(sys.argv[1:]))"

@@ -44,32 +44,28 @@ from speech.text.languages import canonical, primary, resolve
         ("Haitian Creole", "ht"),
     ],
 )
-def test_a_language_is_known_by_its_names(name: str, tag: str) -> None:
-    """Tags in any case, with hyphen or underscore, and English and native names give one tag."""
+def test_names_and_tags_resolve(name: str, tag: str) -> None:
     assert resolve(name) == tag
 
 
 @pytest.mark.parametrize(
     "name", ["", " ", "xx", "klingonish", "es-", "es-MX-", "-", "\0", "\ud800", "english please", "a" * 500]
 )
-def test_an_unknown_language_is_refused_with_the_known_ones(name: str) -> None:
-    """The refusal names the field and some languages, and does not repeat pages of input."""
+def test_unknown_language_is_refused_with_known_ones(name: str) -> None:
     with pytest.raises(UnsupportedLanguage, match=r"language: .*Spanish") as caught:
         resolve(name)
     assert len(str(caught.value)) < 700
 
 
 @pytest.mark.parametrize("voice", EspeakClient.shared().voices, ids=lambda voice: voice.name)
-def test_all_that_espeak_speaks_can_be_named(voice: object) -> None:
-    """The language of every voice has a name here."""
+def test_languages_of_espeak_resolve(voice: object) -> None:
     language = primary(voice.language)  # type: ignore[attr-defined]
     language = {"cmn": "zh", "piqd": "tlh"}.get(language, language)
     assert primary(resolve(language)) == language
 
 
 @given(st.text(max_size=30))
-def test_no_name_does_harm(name: str) -> None:
-    """Any text is a language or an error; what comes out resolves to itself."""
+def test_resolved_tag_resolves_to_itself(name: str) -> None:
     try:
         tag = resolve(name)
     except UnsupportedLanguage:
@@ -77,8 +73,7 @@ def test_no_name_does_harm(name: str) -> None:
     assert resolve(tag) == tag
 
 
-def test_tags_are_cased_as_bcp47_recommends() -> None:
-    """Regions are upper, scripts title, everything after x lower case."""
+def test_tags_have_the_case_of_bcp47() -> None:
     assert canonical("ZH-hant-tw") == "zh-Hant-TW"
     assert canonical("vi-vn-x-central") == "vi-VN-x-central"
     assert canonical("ES-419") == "es-419"

@@ -52,14 +52,13 @@ def found(lexicon: Lexicon, text: str) -> dict[str, str | None]:
         ("GnuLinux linuxes", []),
     ],
 )
-def test_an_entry_begins_and_ends_with_a_word(text: str, names: list[str]) -> None:
+def test_entry_matches_whole_words(text: str, names: list[str]) -> None:
     """One with capitals is found as it is, one without in any case; masks and joiners do not count."""
     assert list(found(words(SQL="sequel", linux="línux"), text)) == names
 
 
 @pytest.mark.parametrize("text", ["Los Ángeles", "los  ángeles", "LOS\n\tÁNGELES", "Los A\u0301ngeles"])
-def test_entries_of_several_words(text: str) -> None:
-    """Any white space is between them, and accents may stand apart from their letters."""
+def test_entry_of_several_words_matches_any_white_space(text: str) -> None:
     lexicon = words(los_ángeles="eley", los="l")
     assert found(lexicon, text) == {text: "eley"}
     assert lexicon.max_words == 2
@@ -67,15 +66,13 @@ def test_entries_of_several_words(text: str) -> None:
     assert list(found(lexicon, "los ángele")) == ["los"]
 
 
-def test_marks_may_be_part_of_a_word() -> None:
-    """So are "C++", "Dr." and ".NET", and the longest entry wins."""
+def test_entry_may_have_marks() -> None:
     lexicon = Lexicon().with_request({"C": "ce", "C++": "ce más más", "Dr.": "doctora", ".NET": "dot net"})
     text = "C, C++, Dr. Ruiz, Dr Ruiz y .NET"
     assert list(found(lexicon, text)) == ["C", "C++", "Dr.", ".NET"]
 
 
-def test_a_word_of_its_own_case_comes_before_one_of_any() -> None:
-    """ "us" is "nosotros", but "US" is the country."""
+def test_exact_case_comes_before_any_case() -> None:
     assert found(words(us="nosotros", US="estados unidos"), "us US Us") == {
         "us": "nosotros",
         "US": "estados unidos",
@@ -83,7 +80,7 @@ def test_a_word_of_its_own_case_comes_before_one_of_any() -> None:
     }
 
 
-def test_a_requests_entries_come_first() -> None:
+def test_entries_of_the_request_come_first() -> None:
     """They win over longer ones of the server; of the server's the longest, then the first table's."""
     first, second = LexiconTable(), LexiconTable()
     first.add("a", LexiconEntry("first"))
@@ -107,8 +104,7 @@ def test_a_requests_entries_come_first() -> None:
         ("e\u0301l", LexiconEntry("él")),
     ],
 )
-def test_what_is_said(how: str, entry: LexiconEntry) -> None:
-    """A spelling, IPA between slashes, or both."""
+def test_entry_is_spelling_or_ipa_or_both(how: str, entry: LexiconEntry) -> None:
     assert parse_entry(how) == entry
 
 
@@ -122,17 +118,16 @@ def test_what_is_said(how: str, entry: LexiconEntry) -> None:
         ("a\x00", "x", "the character U+0000, which is no text"),
         ("a\ud800", "x", "the character U+D800, which is no text"),
         ("a\ue000", "x", "the character U+E000, which is no text"),
-        ("a", "", "says nothing"),
+        ("a", "", "has no pronunciation"),
         ("a", "…", "a spelling without a letter"),
-        ("a", "x" * 201, "says too much (at most 200 characters)"),
+        ("a", "x" * 201, "has a pronunciation that is too long (at most 200 characters)"),
         ("a", "/si", "IPA that does not stand between two slashes at its end"),
         ("a", "/si/ y", "IPA that does not stand between two slashes at its end"),
         ("a", "//", "has IPA that has no sound"),
         ("a", "/s1/", "has IPA that has '1', which is no symbol of the IPA"),
     ],
 )
-def test_a_bad_entry_of_a_request_is_named(word: str, how: str, reason: str) -> None:
-    """By its number, its word and the limit, in one sentence."""
+def test_invalid_entry_is_named(word: str, how: str, reason: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         Lexicon().with_request({"good": "bueno", word: how})
     assert refused.value.field == "lexicon"
@@ -140,8 +135,7 @@ def test_a_bad_entry_of_a_request_is_named(word: str, how: str, reason: str) -> 
     assert refused.value.reason.endswith(reason)
 
 
-def test_a_request_has_two_hundred_entries_at_most() -> None:
-    """One more is refused with the limit."""
+def test_request_has_two_hundred_entries_at_most() -> None:
     entries = {f"palabra{number}": "x" for number in range(MAX_REQUEST_ENTRIES)}
     assert Lexicon().with_request(entries).match("PALABRA199", 0) == (10, LexiconEntry("x"))
     with pytest.raises(InvalidRequest, match="lexicon: too many entries \\(at most 200\\)"):
@@ -164,8 +158,7 @@ def test_a_request_has_two_hundred_entries_at_most() -> None:
         ("xLos", False),
     ],
 )
-def test_a_text_that_is_written_may_go_on_to_an_entry(text: str, waits: bool) -> None:
-    """Only where an entry of more words begins like this; anything else can be said at once."""
+def test_growing_text_may_continue_an_entry(text: str, waits: bool) -> None:
     lexicon = Lexicon().with_request({"los ángeles del infierno": "x", "C++": "y", "SQL": "z"})
     assert any(lexicon.may_continue(text, at) for at in range(len(text))) == waits
 
@@ -176,8 +169,7 @@ def test_a_text_that_is_written_may_go_on_to_an_entry(text: str, waits: bool) ->
     ),
     st.text(st.sampled_from("aAé\u0301 .'-\ue000\u200db\u2029\ud800"), max_size=40),
 )
-def test_what_is_found_is_always_a_whole_word(names: list[str], text: str) -> None:
-    """A match begins at ``at``, is not empty, and cuts no word at either end."""
+def test_match_is_always_whole_words(names: list[str], text: str) -> None:
     table = LexiconTable()
     for name in names:
         try:
@@ -202,8 +194,7 @@ def test_what_is_found_is_always_a_whole_word(names: list[str], text: str) -> No
 
 @pytest.mark.alone
 @pytest.mark.parametrize("text", ["a ", "!", "a\ue000", "\ue000", "a\u0301", "abc", "a" + " " * 50])
-def test_looking_up_takes_time_linear_in_the_text(text: str) -> None:
-    """Four times the text takes some four times as long, even where every word begins a long entry."""
+def test_look_up_takes_linear_time(text: str) -> None:
     lexicon = Lexicon().with_request({" ".join("a" * 11) + " b": "x", "!" * MAX_UNITS: "y", "é " * 12: "z"})
 
     def seconds(length: int) -> float:
@@ -220,14 +211,12 @@ def test_looking_up_takes_time_linear_in_the_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["", "es", "en"])
-def test_entries_that_name_each_other_are_no_loop(language: str) -> None:
-    """What an entry says is said, and not looked up."""
+def test_spelling_is_not_looked_up_again(language: str) -> None:
     reading = NormalizerOptions(language, Lexicon().with_request({"a": "b", "b": "a", "c": "c c"}))
     assert normalize("a b c", options=reading).text == "b a c c"
 
 
-def test_ipa_is_said_where_an_engine_can_and_the_spelling_elsewhere() -> None:
-    """The characters that are pronounced are those that were written."""
+def test_ipa_needs_an_engine_that_accepts_it() -> None:
     lexicon = Lexicon().with_request({"GIF": "yif /ˈxif/", "Nguyen": "/wɪn/"})
     text = "El GIF de Nguyen."
     spelled = normalize(text, options=NormalizerOptions("es", lexicon))

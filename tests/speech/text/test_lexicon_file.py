@@ -32,7 +32,7 @@ tu = toi
 @pytest.fixture(autouse=True)
 def always_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """No second has to pass."""
-    monkeypatch.setattr(lexicon_file, "CHECK_EVERY_S", 0.0)
+    monkeypatch.setattr(lexicon_file, "CHECK_INTERVAL_S", 0.0)
 
 
 async def loaded(path: Path) -> LexiconFile:
@@ -53,7 +53,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-async def test_a_file_has_entries_for_all_and_for_languages(
+async def test_file_has_entries_for_all_and_for_languages(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A language's own entry comes before that of all, a region's before that of its language."""
@@ -71,10 +71,7 @@ async def test_a_file_has_entries_for_all_and_for_languages(
     assert how(lexicon, "fr-CA", "tu") == LexiconEntry("toi") and how(lexicon, "es", "tu") is None
 
 
-async def test_bad_lines_are_named_and_the_good_ones_count(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Each by the file's name, the line's number and the reason."""
+async def test_bad_lines_are_logged_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "words.txt"
     lines = [
         b"SQL = sequel",
@@ -94,13 +91,13 @@ async def test_bad_lines_are_named_and_the_good_ones_count(
     lexicon = await loaded(file)
     told = [message.removeprefix("lexicon: words.txt, line ") for message in warnings(caplog)]
     assert told == [
-        "2: has neither a tab nor = between a word and how it is said",
+        "2: has neither a tab nor = between a word and its pronunciation",
         "3: has IPA that has '1', which is no symbol of the IPA",
         "4: is not UTF-8",
-        "5: unknown language 'klingonese'; the entries below it do not count",
+        "5: unknown language 'klingonese'; the entries below it are ignored",
         "8: has no word",
-        "9: says nothing",
-        "11: says 'b' another time; this one counts",
+        "9: has no pronunciation",
+        "11: repeats 'b'; this line applies",
         "12: has a word that is too long (at most 100 characters)",
     ]
     assert how(lexicon, "es", "SQL") == LexiconEntry("sequel")
@@ -108,10 +105,9 @@ async def test_bad_lines_are_named_and_the_good_ones_count(
     assert how(lexicon, "en", "b") is None and how(lexicon, "en", "unheard") is None
 
 
-async def test_a_change_is_read_and_what_becomes_unreadable_changes_nothing(
+async def test_change_is_loaded_and_unreadable_file_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What was readable last counts; the reason is logged once, however often it is looked."""
     file = tmp_path / "words.txt"
     file.write_text("SQL = sequel")
     lexicon = await loaded(file)
@@ -124,16 +120,13 @@ async def test_a_change_is_read_and_what_becomes_unreadable_changes_nothing(
     await lexicon.refresh()
     await lexicon.refresh()
     assert how(lexicon, "en", "SQL") == LexiconEntry("my sequel")
-    assert len(warnings(caplog)) == 1 and "what was read before still counts" in warnings(caplog)[0]
+    assert len(warnings(caplog)) == 1 and "keeping the previous entries" in warnings(caplog)[0]
     file.write_text("SQL = again")
     await lexicon.refresh()
     assert how(lexicon, "en", "SQL") == LexiconEntry("again")
 
 
-async def test_a_file_that_is_too_large_counts_as_unreadable(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The limit is in the log."""
+async def test_large_file_counts_as_unreadable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "words.txt"
     file.write_text("SQL = sequel")
     lexicon = await loaded(file)
@@ -143,8 +136,7 @@ async def test_a_file_that_is_too_large_counts_as_unreadable(
     assert f"words.txt is larger than {MAX_BYTES} bytes" in warnings(caplog)[0]
 
 
-async def test_a_folders_files_count_for_the_language_they_are_named_as(tmp_path: Path) -> None:
-    """The others for all; a file that is added is found."""
+async def test_folder_has_a_file_for_each_language(tmp_path: Path) -> None:
     (tmp_path / "es.txt").write_text("web = güeb\n[*]\nwifi = uifi")
     (tmp_path / "names.txt").write_text("SQL = sequel")
     (tmp_path / "notes.md").write_text("SQL = not this")
@@ -158,10 +150,9 @@ async def test_a_folders_files_count_for_the_language_they_are_named_as(tmp_path
     assert how(lexicon, "pt-BR", "web") == LexiconEntry("uébi") and how(lexicon, "pt", "web") is None
 
 
-async def test_entries_beyond_the_limit_are_named_in_few_lines(
+async def test_log_of_entries_beyond_the_limit_is_short(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Twenty thousand count; of the rest some are told and the others counted."""
     file = tmp_path / "words.txt"
     file.write_text("\n".join(f"w{number} = x" for number in range(MAX_ENTRIES + 500)))
     lexicon = await loaded(file)
@@ -169,13 +160,12 @@ async def test_entries_beyond_the_limit_are_named_in_few_lines(
     assert how(lexicon, "en", f"w{MAX_ENTRIES}") is None
     told = warnings(caplog)
     assert len(told) == 21
-    assert f"line {MAX_ENTRIES + 1}: is one entry too many (at most {MAX_ENTRIES})" in told[0]
-    assert told[-1] == "lexicon: 480 more such lines"
+    assert f"line {MAX_ENTRIES + 1}: exceeds the limit of {MAX_ENTRIES} entries" in told[0]
+    assert told[-1] == "lexicon: 480 more such problems"
 
 
-async def test_it_is_looked_once_a_second_and_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many sessions that open at once look at the file once."""
-    monkeypatch.setattr(lexicon_file, "CHECK_EVERY_S", 60.0)
+async def test_concurrent_sessions_check_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexicon_file, "CHECK_INTERVAL_S", 60.0)
     file = tmp_path / "words.txt"
     file.write_text("SQL = sequel")
     lexicon = LexiconFile(file)
@@ -187,10 +177,7 @@ async def test_it_is_looked_once_a_second_and_by_one(tmp_path: Path, monkeypatch
     assert how(lexicon, "en", "SQL") == LexiconEntry("sequel"), "the minute is not over"
 
 
-async def test_the_example_of_the_docs_has_no_bad_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whoever copies it has a lexicon that says what the page promises."""
+async def test_example_of_the_docs_is_valid(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     page = Path(__file__).parents[3] / "docs" / "lexicon.md"
     file = tmp_path / "words.txt"
     file.write_text(page.read_text(encoding="utf-8").split("```")[1].lstrip("\n"), encoding="utf-8")

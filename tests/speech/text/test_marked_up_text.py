@@ -37,10 +37,10 @@ def silent(chunks: list[SpeechChunk], start_s: float, end_s: float) -> bool:
         ('<break time="2s"/> <break time="0.5s"/>', [2.0, 0.5]),
     ],
 )
-async def test_a_break_in_the_text_is_silence_of_its_length(
+async def test_break_is_silence_of_its_duration(
     tmp_path: Path, tags: str, rests: list[float], writes: bool
 ) -> None:
-    """It is told by a span without characters behind its tag, of which nothing is said."""
+    """A span without characters behind its tag covers it."""
     text = f"uno{tags}dos"
     engine = ToneEngine(writes=writes)
     async with serving(engine, tmp_path) as service:
@@ -56,8 +56,7 @@ async def test_a_break_in_the_text_is_silence_of_its_length(
     assert_tiles(spans, len(text), rests=len(rests))
 
 
-async def test_a_break_that_comes_in_pieces_is_one(tmp_path: Path) -> None:
-    """The engine sees nothing of it however the text is written."""
+async def test_break_in_pieces_is_one_pause(tmp_path: Path) -> None:
     engine = ToneEngine(writes=True)
     text = 'Uno dos <break time="0.5s"/> tres cuatro.'
     async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
@@ -71,8 +70,7 @@ async def test_a_break_that_comes_in_pieces_is_one(tmp_path: Path) -> None:
     assert_tiles(spans, len(text), rests=1)
 
 
-async def test_breaks_alone_say_nothing(tmp_path: Path) -> None:
-    """There is nobody who would be silent."""
+async def test_breaks_alone_are_silent(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path) as service:
         assert not np.any(audio(await speak(service, '<break time="1s"/>')))
         chunks = await speak(service, '<break time="1s"/>hola')
@@ -80,8 +78,7 @@ async def test_breaks_alone_say_nothing(tmp_path: Path) -> None:
         assert_tiles(spans_of(chunks), len('<break time="1s"/>hola'), rests=1)
 
 
-async def test_each_word_is_where_it_was_written(tmp_path: Path) -> None:
-    """Marks, tags and links belong to what lies between two words."""
+async def test_spans_cover_words_without_markup(tmp_path: Path) -> None:
     text = "# **Título**\n- [uno](https://ej.es/a_b) y `dos`\n- foo**bar**\n\nAT&amp;T <b>fin</b>."
     engine = ToneEngine()
     async with serving(engine, tmp_path) as service:
@@ -93,18 +90,16 @@ async def test_each_word_is_where_it_was_written(tmp_path: Path) -> None:
     assert "https" not in " ".join(engine.words) and "amp" not in " ".join(engine.words)
 
 
-async def test_what_ends_a_paragraph_pauses_like_one(tmp_path: Path) -> None:
-    """Items and headings without a mark are not run together, in capital letters or not."""
+async def test_list_items_pause_like_paragraphs(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path) as service:
         listed = spans_of(await speak(service, "Hay que comprar varias cosas:\n- manzanas\n- peras\n- uvas"))
         prose = spans_of(await speak(service, "Hay que comprar varias cosas: manzanas peras uvas"))
     assert listed[-1].end_s > prose[-1].end_s
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, st.lists(st.integers(0, 400), max_size=8).map(sorted))
-async def test_spans_tile_whatever_markup_was_written(tmp_path: Path, text: str, cuts: list[int]) -> None:
-    """However it came; each rest has its place between two characters."""
+async def test_spans_tile_any_markup(tmp_path: Path, text: str, cuts: list[int]) -> None:
     async with (
         serving(ToneEngine(writes=bool(cuts)), tmp_path) as service,
         service.open(SpeechRequest(language="es"), protocol="test") as session,

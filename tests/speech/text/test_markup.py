@@ -72,7 +72,7 @@ def said(text: str) -> str:
     ],
 )
 def test_emphasis_is_masked(text: str, expected: str) -> None:
-    """A space before a word, DROPPED inside and behind one, so that no word is torn and no end hidden."""
+    """A space before a word, MASK inside and behind one, so that no word is torn and no end hidden."""
     assert shown(read(text)) == expected
 
 
@@ -96,8 +96,7 @@ def test_emphasis_is_masked(text: str, expected: str) -> None:
         "x",
     ],
 )
-def test_what_only_looks_like_markup_stays(text: str) -> None:
-    """By what stands beside it."""
+def test_text_that_looks_like_markup_stays(text: str) -> None:
     assert "".join(str(part) for part in read(text)) == text
 
 
@@ -117,8 +116,7 @@ def test_what_only_looks_like_markup_stays(text: str) -> None:
         ("- **uno**\r\n- dos\r\n", "    uno··\r¶  dos\r¶"),
     ],
 )
-def test_lines_lose_their_marks_and_keep_their_ends(text: str, expected: str) -> None:
-    """A heading or an item without a mark of its own ends a paragraph."""
+def test_line_marks_are_masked_and_line_ends_stay(text: str, expected: str) -> None:
     assert shown(read(text)) == expected
 
 
@@ -133,8 +131,7 @@ def test_lines_lose_their_marks_and_keep_their_ends(text: str, expected: str) ->
         ("| a \\| b | c |\n", "  a  | b , c  ¶"),
     ],
 )
-def test_cells_are_told_apart(text: str, expected: str) -> None:
-    """By a comma, where a word stands before it; the line of dashes is dropped."""
+def test_cells_are_separated_by_commas(text: str, expected: str) -> None:
     assert shown(read(text)) == expected
 
 
@@ -153,13 +150,11 @@ def test_cells_are_told_apart(text: str, expected: str) -> None:
         ("**https://ej.es/a_b**, *www.a.es*", "https://ej.es/a_b, www.a.es"),
     ],
 )
-def test_links_say_their_text(text: str, expected: str) -> None:
-    """Images what they show, autolinks and plain addresses themselves."""
+def test_links_leave_their_text(text: str, expected: str) -> None:
     assert said(text) == expected
 
 
-def test_most_of_a_long_address_is_dropped() -> None:
-    """Up to the white space behind it, however it came; what stands before and behind it is said."""
+def test_long_address_is_masked() -> None:
     text = "ver https://" + "a" * 2000 + " y 请看https://" + "b" * 2000 + "，好"
     assert said(text) == f"ver https://{'a' * MAX_ADDRESS} y 请看https://{'b' * MAX_ADDRESS}，好"
 
@@ -174,8 +169,7 @@ def test_most_of_a_long_address_is_dropped() -> None:
         ("```no es bloque``` ya", "   no es bloque··· ya"),
     ],
 )
-def test_code_in_a_line_is_said_as_it_is(text: str, expected: str) -> None:
-    """Nothing in it is markup; a tick without another is dropped."""
+def test_code_span_is_not_markup(text: str, expected: str) -> None:
     assert shown(read(text)) == expected
 
 
@@ -189,14 +183,13 @@ def test_code_in_a_line_is_said_as_it_is(text: str, expected: str) -> None:
         "```py\r\nx\r\n```\r\n",
     ],
 )
-def test_a_code_block_is_announced_or_passed_over(block: str) -> None:
-    """Whether anything more is written or not; what is before and behind it stands by itself."""
+def test_code_block_is_announced_or_passed_over(block: str) -> None:
     assert shown(read(f"Mira:\n{block}Listo.")) == "Mira:\n§¶·" + " " * (len(block) - 3) + "Listo."
     silent = " " * (len(block) - 1) + "\n"
     assert shown(read(f"Mira:\n{block}Listo.", announce_code=False)) == f"Mira:\n{silent}Listo."
 
 
-def test_a_fence_behind_text_is_one_too() -> None:
+def test_fence_behind_text_opens_a_block() -> None:
     """Else the closing one would be taken for an opening one, and all that follows would be lost."""
     for before in ("1. ", "Mira: ", "| "):
         assert said(f"{before}```bash\nls -l\n```\nListo.").endswith(f"{CODE_BLOCK} Listo.")
@@ -204,8 +197,7 @@ def test_a_fence_behind_text_is_one_too() -> None:
     assert said("usa ```") == "usa"
 
 
-def test_a_code_block_is_announced_before_it_ends() -> None:
-    """And one that never ends goes on to the end."""
+def test_code_block_is_announced_before_it_ends() -> None:
     markup = MarkupMasker()
     assert shown(markup.feed("- ```python\n")) == "  §¶·" + " " * 7
     assert shown(markup.feed("x = 1\n" * 1000)) == " " * 6000
@@ -234,25 +226,21 @@ def test_a_code_block_is_announced_before_it_ends() -> None:
         ("\\*no\\* \\(x\\) \\[y\\] \\# a", "*no* x y # a"),
     ],
 )
-def test_tags_and_references_are_not_read_aloud(text: str, expected: str) -> None:
-    """Elements that are known, or cannot be anything else; a placeholder's words are read."""
+def test_tags_and_references_are_masked(text: str, expected: str) -> None:
     assert said(text) == expected
 
 
-def test_elements_that_stand_by_themselves_divide_what_they_divide() -> None:
-    """By a line's end, a paragraph's, or a comma."""
+def test_block_elements_end_lines_and_paragraphs() -> None:
     assert shown(read("a<br>b<br/>- c")) == "a\n   b\n    - c"
     assert shown(read("<p>uno</p><p>dos</p>")) == "   uno¶      dos¶   "
     assert shown(read("<td>1</td><td>2</td>")) == "    1,        2,    "
 
 
-def test_a_reference_stands_in_the_first_of_its_places() -> None:
-    """The others are masked."""
+def test_reference_becomes_its_character() -> None:
     assert shown(read("AT&amp;T&nbsp;a")) == "AT&····T\u00a0     a"
 
 
-def test_private_characters_of_a_client_are_no_masks() -> None:
-    """Nothing that is fed can be taken for something that was dropped, or for a block of code."""
+def test_private_use_characters_are_masked() -> None:
     text = "a\ue000b\ue001 \uf8ffc\U000f0000\U0010fffd"
     assert shown(read(text)) == "a·b·  c··"
 
@@ -274,8 +262,7 @@ def test_private_characters_of_a_client_are_no_masks() -> None:
         ('<break strength="X-Strong"/>', STRENGTHS_S["x-strong"]),
     ],
 )
-def test_a_break_is_a_pause(tag: str, seconds: float) -> None:
-    """Behind its masked characters, whatever way it is written."""
+def test_break_is_a_pause(tag: str, seconds: float) -> None:
     parts = read(f"uno{tag}dos")
     if not seconds:
         assert shown(parts) == "uno" + "·" * len(tag) + "dos"
@@ -289,13 +276,11 @@ def test_a_break_is_a_pause(tag: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "time", ["", "x", "-1s", "1.2.3s", "0s", "0.0ms", "1", "s", "1e9s", "nans", "infs", "½s", "1 min"]
 )
-def test_a_time_that_is_none_is_no_pause(time: str) -> None:
-    """The tag is not read aloud either."""
+def test_invalid_time_is_no_pause(time: str) -> None:
     assert read(f'uno <break time="{time}"/> dos') == ["uno" + " " * (len(time) + 18) + "dos"]
 
 
 def test_breaks_of_one_text_are_bounded() -> None:
-    """In number and in seconds; those beyond are dropped without a pause."""
     count = sum(isinstance(part, Break) for part in read('<break time="1ms"/>' * (MAX_BREAKS + 5)))
     assert count == MAX_BREAKS
     pauses = [part.seconds for part in read('a <break time="9s"/>' * 100) if isinstance(part, Break)]
@@ -312,19 +297,16 @@ def test_breaks_of_one_text_are_bounded() -> None:
         "[" + "x" * 200 + "](y)",
     ],
 )
-def test_what_never_closes_or_is_too_long_is_text(text: str) -> None:
-    """Nothing waits for more than is held back at most."""
+def test_unclosed_or_long_markup_is_text(text: str) -> None:
     assert said(text) != "" and "".join(str(part) for part in read(text)).startswith(text[:5])
 
 
-def test_nested_markup_that_never_closes_is_dropped_mark_by_mark() -> None:
-    """Whatever it is nested in."""
+def test_unclosed_nested_markup_is_masked_mark_by_mark() -> None:
     assert said("**_~~hola *__que `tal [a ==b") == "hola que tal [a b"
 
 
 @given(TEXTS, st.data())
-def test_the_same_comes_out_however_the_text_was_cut(text: str, data: st.DataObject) -> None:
-    """As long as what went in, with little held back, and no mask but ours."""
+def test_pieces_do_not_change_the_output(text: str, data: st.DataObject) -> None:
     expected = read(text)
     assert sum(len(part) for part in expected if isinstance(part, str)) == len(text)
     cuts = data.draw(
@@ -343,8 +325,7 @@ def test_the_same_comes_out_however_the_text_was_cut(text: str, data: st.DataObj
 
 
 @given(TEXTS, TEXTS)
-def test_a_flush_lets_go_of_everything(before: str, behind: str) -> None:
-    """And what follows is read on, character for character."""
+def test_flush_returns_all_that_was_held_back(before: str, behind: str) -> None:
     markup = MarkupMasker()
     first = markup.feed(before) + markup.flush()
     assert sum(len(part) for part in first if isinstance(part, str)) == len(before)
@@ -354,8 +335,7 @@ def test_a_flush_lets_go_of_everything(before: str, behind: str) -> None:
 
 
 @given(st.lists(st.text("abcñé .,;:()?¿\"'-\u0301—1 23", min_size=1), max_size=10))
-def test_ordinary_words_pass_at_once(words: list[str]) -> None:
-    """The first sound waits for them; only what begins a line may wait for the next character."""
+def test_plain_words_pass_at_once(words: list[str]) -> None:
     markup = MarkupMasker()
     markup.feed("a")
     for word in words:
@@ -382,8 +362,7 @@ def test_ordinary_words_pass_at_once(words: list[str]) -> None:
         ("-", "-"),
     ],
 )
-def test_what_is_held_back_is_what_may_still_change(text: str, held: str) -> None:
-    """And no more."""
+def test_only_text_that_may_change_is_held_back(text: str, held: str) -> None:
     told = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
     assert text[told:] == held
 
@@ -411,8 +390,7 @@ SPACED_MARKS = [
 
 @pytest.mark.alone
 @pytest.mark.parametrize("piece", [*MARKS.split(), *SPACED_MARKS], ids=repr)
-def test_time_is_linear_in_the_text(piece: str) -> None:
-    """However it comes: the work for a character does not grow with those before it."""
+def test_masking_takes_linear_time(piece: str) -> None:
 
     def took(length: int, step: int) -> float:
         text = (piece * length)[:length]

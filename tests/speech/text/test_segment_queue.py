@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from speech.text.segment_queue import Pause, SegmentQueue
+from speech.text.segment_pipeline import Pause
+from speech.text.segment_queue import SegmentQueue
 from speech.text.segmenter import WHOLE_SENTENCES, TextSegment
 
 SENTENCES = [f"Esta es la frase número {n} de un texto muy largo, que nadie espera. " for n in range(80)]
@@ -26,16 +27,14 @@ async def parts_of(*pieces: str | float) -> list[tuple[str, int] | float]:
     return parts
 
 
-async def test_a_long_text_is_cut_as_it_is_in_pieces() -> None:
-    """All of it, in order, at the same places, though only some of it is looked at in advance."""
+async def test_long_text_is_cut_as_in_pieces() -> None:
     whole = await parts_of("".join(SENTENCES))
     assert "".join(part[0] for part in whole if isinstance(part, tuple)) == "".join(SENTENCES)
     assert whole == await parts_of(*SENTENCES)
     assert len(whole) > 20
 
 
-async def test_rests_stay_where_they_were_asked_for() -> None:
-    """Behind much text that was not looked at yet, too."""
+async def test_pauses_stay_in_their_place() -> None:
     half = len(SENTENCES) // 2
     parts = await parts_of("".join(SENTENCES[:half]), 1.5, "".join(SENTENCES[half:]))
     at = parts.index(1.5)
@@ -43,8 +42,7 @@ async def test_rests_stay_where_they_were_asked_for() -> None:
     assert before.strip() == "".join(SENTENCES[:half]).strip()
 
 
-async def test_what_was_flushed_is_not_said_with_what_follows() -> None:
-    """A flush behind a long text holds where it was asked for, though more text came soon."""
+async def test_flush_behind_a_long_text_ends_a_segment() -> None:
     script = SegmentQueue()
     script.start(WHOLE_SENTENCES, "es", {"es", "ru"}, open_segments=False)
     first = "".join(SENTENCES[:40]) + "y aquí se acaba"

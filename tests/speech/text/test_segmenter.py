@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from speech.text.segmenter import (
     EARLY_PHRASE,
     WHOLE_SENTENCES,
-    OpenTextSegment,
+    Growth,
     Segmenter,
     SegmentPolicy,
     TextSegment,
@@ -84,10 +84,15 @@ FRAGMENTS = st.sampled_from(
 TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=12)), max_size=40).map("".join)
 
 
+def complete(found: list[TextSegment | Growth]) -> list[TextSegment]:
+    """What a segmenter gives while none is open."""
+    return [segment for segment in found if isinstance(segment, TextSegment)]
+
+
 def segments(text: str, policy: SegmentPolicy) -> list[TextSegment]:
     """The segments of a text that comes in one piece."""
     segmenter = Segmenter(policy)
-    return segmenter.feed(text) + segmenter.flush()
+    return complete(segmenter.feed(text) + segmenter.flush())
 
 
 def spoken(text: str, policy: SegmentPolicy = WHOLE_SENTENCES) -> list[str]:
@@ -96,20 +101,18 @@ def spoken(text: str, policy: SegmentPolicy = WHOLE_SENTENCES) -> list[str]:
 
 
 @given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
-def test_pieces_do_not_matter(text: str, sizes: list[int], policy: SegmentPolicy) -> None:
-    """However a text is cut on its way, the same segments come out."""
+def test_pieces_do_not_change_the_segments(text: str, sizes: list[int], policy: SegmentPolicy) -> None:
     segmenter = Segmenter(policy)
     cuts, at = [], 0
     for size in sizes:
-        cuts += segmenter.feed(text[at : at + size])
+        cuts += complete(segmenter.feed(text[at : at + size]))
         at += size
-    cuts += segmenter.feed(text[at:]) + segmenter.flush()
+    cuts += complete(segmenter.feed(text[at:]) + segmenter.flush())
     assert cuts == segments(text, policy)
 
 
 @given(TEXTS, st.sampled_from(POLICIES))
-def test_no_character_is_lost(text: str, policy: SegmentPolicy) -> None:
-    """The segments together are the text, and say where they are in it."""
+def test_segments_are_the_text(text: str, policy: SegmentPolicy) -> None:
     cuts = segments(text, policy)
     assert "".join(cut.text for cut in cuts) == text
     assert [cut.start for cut in cuts] == [0, *(cut.end for cut in cuts[:-1])][: len(cuts)]
@@ -117,8 +120,7 @@ def test_no_character_is_lost(text: str, policy: SegmentPolicy) -> None:
 
 
 @given(TEXTS, st.sampled_from(POLICIES))
-def test_no_segment_is_too_long(text: str, policy: SegmentPolicy) -> None:
-    """A segment weighs at most what the policy allows, unless one grapheme alone weighs more."""
+def test_segments_keep_to_max_weight(text: str, policy: SegmentPolicy) -> None:
     assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in segments(text, policy))
 
 
@@ -139,8 +141,7 @@ def test_no_segment_is_too_long(text: str, policy: SegmentPolicy) -> None:
         ("Dijo «no volveré nunca más a esta casa vieja». Y se fue.", 2),
     ],
 )
-def test_sentences_end_where_a_reader_would_end_them(text: str, sentences: int) -> None:
-    """Sentence marks cut; those of numbers, abbreviations, addresses and links don't."""
+def test_sentences_end_at_their_marks(text: str, sentences: int) -> None:
     assert len(spoken(text)) == sentences
 
 
@@ -158,14 +159,12 @@ def test_sentences_end_where_a_reader_would_end_them(text: str, sentences: int) 
         ("我花了３．５万元买了这辆车，觉得非常满意也非常高兴。", 1),
     ],
 )
-def test_what_assistants_really_write(text: str, cuts: int) -> None:
-    """Doubled letters, dates, guillemets with spaces, full-width decimals, short words that are words."""
+def test_abbreviations_and_dates_do_not_end_sentences(text: str, cuts: int) -> None:
     policy = SegmentPolicy(min_first_weight=1, min_weight=12)
     assert len(spoken(text, policy)) == cuts, spoken(text, policy)
 
 
-def test_no_scrap_is_cut_off() -> None:
-    """An enumeration is not cut behind its first word for want of a better place."""
+def test_enumeration_is_not_cut_behind_its_first_word() -> None:
     text = "Well then, we offer apples, pears, etc. that were brought from the old orchards behind the hills."
     assert all(weight(part) >= 7 for part in spoken(text, EARLY_PHRASE))
 
@@ -183,22 +182,19 @@ def test_no_scrap_is_cut_off() -> None:
         "1 000 000",
     ],
 )
-def test_no_cut_inside_what_belongs_together(whole: str) -> None:
-    """Numbers, abbreviations, addresses and links stay whole, wherever in a long text they stand."""
+def test_numbers_and_addresses_are_not_cut(whole: str) -> None:
     for before in range(30):
         text = "palabra " * before + whole + " " + "palabra " * 40
         assert any(whole in cut.text for cut in segments(text, EARLY_PHRASE)), before
 
 
-def test_the_first_phrase_comes_alone() -> None:
-    """Where the engine gives audio only for whole segments, the first segment is the first phrase."""
+def test_early_phrase_comes_alone() -> None:
     text = "Buenos días a todos, hoy hablaremos de la historia de esta vieja ciudad y de su gente."
     assert spoken(text, EARLY_PHRASE)[0] == "Buenos días a todos,"
     assert len(spoken(text, WHOLE_SENTENCES)) == 1
 
 
-def test_segments_grow_no_faster_than_they_can_be_spoken() -> None:
-    """A long sentence behind a short phrase is cut at a breath, not left to be waited for."""
+def test_growth_of_segments_is_bounded() -> None:
     text = (
         "Buenos días, hoy hablaremos de la larga historia de esta vieja ciudad, de sus calles y de su gente, "
         "de los ríos que la cruzan, y de todo aquello que la hace distinta a las demás ciudades."
@@ -214,8 +210,7 @@ def test_segments_grow_no_faster_than_they_can_be_spoken() -> None:
     )
 
 
-def test_a_cut_before_a_conjunction_where_nothing_better_is() -> None:
-    """Without any punctuation, a long text is cut before a conjunction."""
+def test_text_without_marks_is_cut_before_conjunctions() -> None:
     text = (
         "la casa que compramos el año pasado en la sierra tiene muchas habitaciones " * 4
         + "pero no tiene jardín"
@@ -225,23 +220,20 @@ def test_a_cut_before_a_conjunction_where_nothing_better_is() -> None:
 
 
 def test_short_sentences_are_joined() -> None:
-    """Sentences of a word or two are spoken in one breath, except the first."""
     assert spoken("De acuerdo. Sí. No. Vale. Mañana hablaremos de todo esto con más calma.") == [
         "De acuerdo.",
         "Sí. No. Vale. Mañana hablaremos de todo esto con más calma.",
     ]
 
 
-def test_one_word_never_comes_first_alone() -> None:
-    """A single word at the beginning is spoken together with what follows it."""
+def test_single_word_does_not_come_first() -> None:
     assert spoken("¡Felicidades! Lo has conseguido por fin.", EARLY_PHRASE)[0].startswith("¡Felicidades! Lo")
     assert spoken("Naturalmente, eso no lo sabe nadie.", EARLY_PHRASE) == [
         "Naturalmente, eso no lo sabe nadie."
     ]
 
 
-def test_flush_gives_what_there_is() -> None:
-    """A flush ends the segment inside a sentence; what comes later is a new one."""
+def test_flush_ends_the_segment() -> None:
     segmenter = Segmenter(WHOLE_SENTENCES)
     assert segmenter.feed("Espera un momento") == []
     assert [cut.text for cut in segmenter.flush()] == ["Espera un momento"]
@@ -249,70 +241,77 @@ def test_flush_gives_what_there_is() -> None:
     assert [(cut.start, cut.text) for cut in segmenter.flush()] == [(17, " que ya voy")]
 
 
-def test_a_paragraph_always_ends_a_segment() -> None:
-    """An empty line cuts even behind a title without a full stop, and asks for the longest pause."""
+def test_paragraph_ends_a_segment() -> None:
     cuts = segments("Título\n\nEl texto que sigue es otra cosa.", WHOLE_SENTENCES)
     assert [cut.boundary for cut in cuts] == [Boundary.PARAGRAPH, Boundary.SENTENCE]
 
 
 @pytest.mark.alone
-def test_time_is_linear_in_the_text() -> None:
-    """Ten thousand characters of anything, fed one by one, are searched a bounded number of times."""
+def test_segmenting_takes_linear_time() -> None:
     for text in ("x" * 10_000, " " * 10_000, "。" * 10_000, "\u0301" * 10_000, "1 " * 5_000):
         segmenter = Segmenter(EARLY_PHRASE)
         cuts = [cut for character in text for cut in segmenter.feed(character)] + segmenter.flush()
         assert sum(len(cut.text) for cut in cuts) == 10_000
 
 
-def opened(
-    text: str, policy: SegmentPolicy = WHOLE_SENTENCES, *, sizes: list[int] | None = None
-) -> list[OpenTextSegment]:
-    """Every segment of a text that comes in pieces (else by characters), each opened as soon as it can be.
+class Opener:
+    """Opens each segment as soon as it can be, and joins it with its growth."""
 
-    What could not be opened stands between them, as if it had been.
-    """
-    segmenter = Segmenter(policy)
-    cuts: list[OpenTextSegment] = []
-    current: OpenTextSegment | None = None
-    at = 0
-    for size in [*(sizes or [1] * len(text)), len(text)]:
-        before = current.text if current is not None else ""
-        fed = segmenter.feed(text[at : at + size])
+    def __init__(self, policy: SegmentPolicy = WHOLE_SENTENCES) -> None:
+        self._segmenter = Segmenter(policy)
+        self.start: int | None = None
+        self.text = ""
+        self.found: list[TextSegment] = []
+
+    def feed(self, text: str, *, last: bool = False) -> None:
+        """Feed ``text``, and flush behind the last."""
+        for part in self._segmenter.feed(text) + (self._segmenter.flush() if last else []):
+            if isinstance(part, TextSegment):
+                assert self.start is None
+                self.found.append(part)
+                continue
+            assert self.start is not None
+            self.text += part.text
+            if part.boundary is not None:
+                self.found.append(
+                    TextSegment(self.start, self.start + len(self.text), self.text, part.boundary)
+                )
+                self.start = None
+        begun = self._segmenter.open()
+        assert begun is None or self.start is None
+        if isinstance(begun, TextSegment):
+            self.found.append(begun)
+        elif begun is not None:
+            self.start, self.text = begun.start, begun.text
+
+
+def opened(
+    text: str, policy: SegmentPolicy = WHOLE_SENTENCES, sizes: list[int] | None = None
+) -> list[TextSegment]:
+    """Every segment of a text that comes in pieces (else by characters), opened where it can be."""
+    opener, at = Opener(policy), 0
+    for size in sizes or [1] * len(text):
+        opener.feed(text[at : at + size])
         at += size
-        if at >= len(text):
-            fed += segmenter.flush()
-        assert current is None or current.text.startswith(before)
-        if current is not None and current.boundary is None:
-            assert not fed and segmenter.open() is None
-            continue
-        cuts += [OpenTextSegment(cut.start, cut.text, cut.boundary) for cut in fed]
-        current = segmenter.open()
-        if current is not None:
-            cuts.append(current)
-        if at >= len(text):
-            break
-    return cuts
+    opener.feed(text[at:], last=True)
+    assert opener.start is None
+    return opener.found
 
 
 @given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
-def test_an_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPolicy) -> None:
-    """Nothing that was given is taken back, all is given once, and no segment is too long."""
-    cuts = opened(text, policy, sizes=sizes)
+def test_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPolicy) -> None:
+    cuts = opened(text, policy, sizes)
     assert "".join(cut.text for cut in cuts) == text
     assert [cut.start for cut in cuts] == [sum(len(cut.text) for cut in cuts[:i]) for i in range(len(cuts))]
-    assert all(cut.boundary is not None for cut in cuts)
     assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in cuts)
 
 
-def test_words_are_given_as_soon_as_they_are_certain() -> None:
+def test_open_segment_grows_by_certain_words() -> None:
     """Two words open a segment; a word is certain at its space, a mark once it is known what it ends."""
-    segmenter = Segmenter(WHOLE_SENTENCES)
-    segmenter.feed("Hola mun")
-    assert segmenter.open() is None
-    segmenter.feed("do ")
-    cut = segmenter.open()
-    assert cut is not None and cut.text == "Hola mundo"
+    opener = Opener()
     for piece, given_ in [
+        ("Hola mun", ""),
+        ("do ", "Hola mundo"),
         ("qu", "Hola mundo"),
         ("e", "Hola mundo"),
         (" t", "Hola mundo que"),
@@ -321,15 +320,16 @@ def test_words_are_given_as_soon_as_they_are_certain() -> None:
         (". ", "Hola mundo que tal,"),
         ("Ruiz. ", "Hola mundo que tal, Dr."),
     ]:
-        assert segmenter.feed(piece) == []
-        assert (cut.text.rstrip(), cut.boundary) == (given_, None)
-    assert segmenter.feed("Y") == []
-    assert (cut.text, cut.boundary) == ("Hola mundo que tal, Dr. Ruiz. ", Boundary.SENTENCE)
-    assert [cut.text for cut in segmenter.flush()] == ["Y"]
+        opener.feed(piece)
+        assert (opener.text.rstrip(), opener.found) == (given_, [])
+    opener.feed("Y", last=True)
+    assert [(cut.text, cut.boundary) for cut in opener.found] == [
+        ("Hola mundo que tal, Dr. Ruiz. ", Boundary.SENTENCE),
+        ("Y", Boundary.SENTENCE),
+    ]
 
 
-def test_marks_alone_open_nothing() -> None:
-    """What nobody says is no word."""
+def test_marks_open_no_segment() -> None:
     segmenter = Segmenter(WHOLE_SENTENCES)
     segmenter.feed("— … uno ")
     assert segmenter.open() is None
@@ -337,8 +337,7 @@ def test_marks_alone_open_nothing() -> None:
     assert segmenter.open() is not None
 
 
-def test_open_segments_end_at_sentences() -> None:
-    """A sentence that may stand alone ends its segment; a short one, and a first word, go on."""
+def test_open_segment_ends_at_a_sentence() -> None:
     cuts = opened("¡Hola! Me alegro de verte. Sí. No sé si vendrán mañana todos los demás.\n\nAdiós a todos.")
     assert [(cut.text, cut.boundary) for cut in cuts] == [
         ("¡Hola! Me alegro de verte. ", Boundary.SENTENCE),
@@ -347,8 +346,8 @@ def test_open_segments_end_at_sentences() -> None:
     ]
 
 
-def test_a_long_open_segment_ends_at_a_breath_then_at_a_space_then_anywhere() -> None:
-    """The longer it grows, the less a place has to be to end it; slow speech is as long in seconds."""
+def test_long_open_segment_ends_at_worse_breaks() -> None:
+    """The longer it grows, the worse the break may be; slow speech lasts as long in seconds."""
     words = "palabra " * 40
     comma = opened("palabra " * 18 + "bien, " + words)[0]
     assert (comma.text[-6:], comma.boundary) == ("bien, ", Boundary.CLAUSE)
@@ -367,26 +366,23 @@ def test_a_long_open_segment_ends_at_a_breath_then_at_a_space_then_anywhere() ->
 
 
 @pytest.mark.parametrize("last", ["12 1", "1234 y"])
-def test_what_waited_is_not_too_long_when_it_is_opened(last: str) -> None:
+def test_text_that_waited_is_opened_up_to_the_last_space(last: str) -> None:
     """Text that is too long by less than settles it is opened up to the last space before the limit."""
     first = "palabra casa " + "12 " * 23
     assert weight(first) == 195
     segmenter = Segmenter(WHOLE_SENTENCES)
     assert segmenter.feed(first + last) == []
     cut = segmenter.open()
-    assert cut is not None and cut.boundary is not None
-    assert cut.text == first
+    assert isinstance(cut, TextSegment) and cut.text == first
 
 
-def test_a_word_too_long_for_an_open_segment_begins_the_next() -> None:
-    """It is not torn for the sake of what stood before it."""
+def test_long_word_begins_the_next_segment() -> None:
     cuts = opened("dos palabras " + "x" * 300 + " y más")
     assert cuts[0].text == "dos palabras "
     assert cuts[1].text == "x" * 200
 
 
-def test_unspaced_scripts_open_nothing() -> None:
-    """Without spaces no word is certain before its sentence is."""
+def test_text_without_spaces_opens_no_segment() -> None:
     segmenter = Segmenter(WHOLE_SENTENCES)
     for character in "今天天气很好，我们一起去公园散步好不好":
         segmenter.feed(character)
@@ -404,13 +400,10 @@ def test_unspaced_scripts_open_nothing() -> None:
     ],
 )
 @pytest.mark.parametrize("opened", [False, True])
-def test_what_is_flushed_before_its_end_ends_like_a_clause(
-    text: str, boundary: Boundary, opened: bool
-) -> None:
-    """Unless it ends in a mark of its own, or is all there is."""
+def test_flush_inside_a_sentence_ends_like_a_clause(text: str, boundary: Boundary, opened: bool) -> None:
     for more_to_come, expected in ((True, boundary), (False, Boundary.SENTENCE)):
         segmenter = Segmenter(WHOLE_SENTENCES)
         segmenter.feed(text)
-        open_cut = segmenter.open() if opened else None
-        cuts = segmenter.flush(more_to_come=more_to_come)
-        assert [cut.boundary for cut in ([open_cut] if open_cut else cuts)] == [expected]
+        if opened:
+            segmenter.open()
+        assert [cut.boundary for cut in segmenter.flush(more_to_come=more_to_come)] == [expected]

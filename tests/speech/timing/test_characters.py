@@ -1,4 +1,4 @@
-"""Every character's time, from the spans of a session."""
+"""Times of every character, from the spans of a session."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ TIMES = st.floats(0, 3)
 
 
 @st.composite
-def told(draw: st.DrawFn) -> tuple[str, list[list[Span]]]:
-    """A text, and the spans that tile it, with or without marks, rests between them, chunk by chunk."""
+def texts_with_spans(draw: st.DrawFn) -> tuple[str, list[list[Span]]]:
+    """A text, and spans that tile it, with or without character starts and pauses, chunk by chunk."""
     spans: list[Span] = []
     at, time_s = 0, 0.0
     for length in draw(st.lists(st.integers(0, 6), max_size=12)):
@@ -31,18 +31,17 @@ def told(draw: st.DrawFn) -> tuple[str, list[list[Span]]]:
     return text, [spans[first:stop] for first, stop in pairwise([0, *cuts, len(spans)])]
 
 
-def told_of(text: str, chunks: list[list[Span]]) -> list[TimedCharacters]:
-    """What a clock says of each chunk that has characters."""
+def timed_chunks(text: str, chunks: list[list[Span]]) -> list[TimedCharacters]:
+    """The timed characters of each chunk that has any."""
     clock = CharacterClock()
     clock.feed(text)
     return [taken for spans in chunks if (taken := clock.align(spans)).text]
 
 
-@given(told())
-def test_characters_are_the_text_and_tile(made: tuple[str, list[list[Span]]]) -> None:
-    """Joined they are the text; each ends where the next one starts, over chunks too."""
+@given(texts_with_spans())
+def test_characters_tile_text(made: tuple[str, list[list[Span]]]) -> None:
     text, chunks = made
-    taken = told_of(text, chunks)
+    taken = timed_chunks(text, chunks)
     assert "".join(part.text for part in taken) == text
     edges = [part.edges_s for part in taken]
     assert all(len(part.edges_s) == len(part.text) + 1 for part in taken)
@@ -53,21 +52,16 @@ def test_characters_are_the_text_and_tile(made: tuple[str, list[list[Span]]]) ->
         assert edges[0][0] == 0.0 and edges[-1][-1] >= spoken[-1].end_s
 
 
-@given(told(), st.integers(0, 5000))
-def test_milliseconds_tile_too(made: tuple[str, list[list[Span]]], origin_ms: int) -> None:
-    """Each start is the one before it and its duration, and is within half a millisecond of the truth.
-
-    What is before the origin is at it.
-    """
-    for part in told_of(*made):
+@given(texts_with_spans(), st.integers(0, 5000))
+def test_milliseconds_tile(made: tuple[str, list[list[Span]]], origin_ms: int) -> None:
+    for part in timed_chunks(*made):
         starts, durations = part.milliseconds(origin_ms)
         assert starts == list(accumulate(durations[:-1], initial=starts[0]))
         for start, edge in zip(starts, part.edges_s, strict=False):
             assert start == pytest.approx(max(edge * 1000 - origin_ms, 0), abs=0.5001)
 
 
-def test_marks_are_told_as_they_are_and_else_time_is_shared() -> None:
-    """A word whose letters are timed, a space, and a word of which nothing is known but its ends."""
+def test_character_starts_are_used_where_known() -> None:
     clock = CharacterClock()
     clock.feed("sol mar")
     taken = clock.align([Span(0, 3, 0.0, 0.6, (0.0, 0.1, 0.4)), Span(3, 4, 0.6, 0.7), Span(4, 7, 0.7, 1.0)])
@@ -75,8 +69,7 @@ def test_marks_are_told_as_they_are_and_else_time_is_shared() -> None:
     assert taken.edges_s == pytest.approx((0.0, 0.1, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0))
 
 
-def test_a_rest_belongs_to_a_character() -> None:
-    """To the one before it, if that is still to be told, else to the one behind."""
+def test_pause_belongs_to_character() -> None:
     clock = CharacterClock()
     clock.feed("ab")
     together = clock.align([Span(0, 1, 0.0, 0.2), Span(1, 1, 0.2, 1.2), Span(1, 2, 1.2, 1.4)])
@@ -88,8 +81,7 @@ def test_a_rest_belongs_to_a_character() -> None:
     assert apart.align([Span(1, 2, 1.2, 1.4)]).edges_s == (0.2, 1.4)
 
 
-def test_what_was_said_shares_the_time_of_what_was_written() -> None:
-    """Evenly over its letters' marks; what is not said leaves its time to what is said before it."""
+def test_spoken_form_shares_time_of_written_form() -> None:
     clock = FormsClock()
     clock.feed("**Son** 21 sol")
     reading = clock.align(
@@ -108,8 +100,7 @@ def test_what_was_said_shares_the_time_of_what_was_written() -> None:
     assert reading.written.edges_s[-1] == 2.0
 
 
-def test_what_is_not_said_at_all_leaves_its_time_to_what_follows() -> None:
-    """Told by itself it says nothing, and the next character begins where the last one ended."""
+def test_unspoken_characters_leave_time_to_next() -> None:
     clock = FormsClock()
     clock.feed("a*b")
     first = clock.align([Span(0, 1, 0.0, 0.2)])
@@ -122,9 +113,8 @@ def test_what_is_not_said_at_all_leaves_its_time_to_what_follows() -> None:
     assert len(together.spoken.edges_s) == 6 and together.written.edges_s == (0.0, 0.2, 0.5, 0.9)
 
 
-@given(told(), st.data())
-def test_what_was_said_tiles_over_chunks_too(made: tuple[str, list[list[Span]]], data: st.DataObject) -> None:
-    """Whatever was said for each span: all of it, in order, each character where the one before it ends."""
+@given(texts_with_spans(), st.data())
+def test_spoken_form_tiles_across_chunks(made: tuple[str, list[list[Span]]], data: st.DataObject) -> None:
     text, chunks = made
     says = st.one_of(st.none(), st.text(max_size=5))
     chunks = [
@@ -134,7 +124,7 @@ def test_what_was_said_tiles_over_chunks_too(made: tuple[str, list[list[Span]]],
     clock = FormsClock()
     clock.feed(text)
     readings = [clock.align(spans) for spans in chunks]
-    assert [reading.written for reading in readings if reading.written.text] == told_of(text, chunks)
+    assert [reading.written for reading in readings if reading.written.text] == timed_chunks(text, chunks)
     spans = [span for chunk in chunks for span in chunk]
     said = "".join(
         text[each.start : each.end] if each.spoken_form is None else each.spoken_form for each in spans
@@ -146,8 +136,7 @@ def test_what_was_said_tiles_over_chunks_too(made: tuple[str, list[list[Span]]],
 
 
 @given(st.integers(1, 30), st.lists(TIMES, min_size=2, max_size=12))
-def test_letters_are_spread_over_phonemes(count: int, times: list[float]) -> None:
-    """They begin with the word, never fall, and lie within it; a letter a phoneme begins with it."""
+def test_characters_spread_over_phonemes(count: int, times: list[float]) -> None:
     edges = sorted(times)
     marks = spread(count, edges)
     assert len(marks) == count and marks[0] == edges[0]

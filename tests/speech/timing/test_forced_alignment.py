@@ -1,4 +1,4 @@
-"""Words found in speech whose engine does not tell: espeak-ng's, played higher, with its own times hidden."""
+"""Word times by alignment: of espeak-ng's speech, played higher, with its own times hidden."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PITCH = 1.12
 
 @pytest.fixture(scope="module")
 def spoken() -> tuple[list[SpeechChunk], list[Span]]:
-    """TEXT a little faster and higher than the renderer says it, in chunks of 80 ms, and its true times."""
+    """TEXT faster and higher than the reference voice speaks it, in chunks of 80 ms, and its true times."""
 
     async def speak() -> list[SpeechChunk]:
         engine = EspeakEngine()
@@ -53,12 +53,12 @@ def spoken() -> tuple[list[SpeechChunk], list[Span]]:
 
 @pytest.fixture(scope="module")
 def rendered() -> ReferenceSpeech:
-    """What the speech of TEXT is compared with."""
+    """Reference speech of TEXT."""
     return asyncio.run(EspeakReferenceVoice().render(TEXT, "es", SEGMENT.speed))
 
 
 def cut(samples: Samples, rate: int, seconds: float = 0.08) -> list[SpeechChunk]:
-    """Samples as an engine that tells no times yields them."""
+    """Chunks without times."""
     step = round(seconds * rate)
     return [
         SpeechChunk(samples[start : start + step], rate, start / rate)
@@ -67,27 +67,20 @@ def cut(samples: Samples, rate: int, seconds: float = 0.08) -> list[SpeechChunk]
 
 
 async def engine(chunks: list[SpeechChunk]) -> AsyncGenerator[SpeechChunk, None]:
-    """An engine's speech."""
     for chunk in chunks:
         yield chunk
 
 
-class NoRenderer:
-    """Fails."""
-
+class FailingVoice:
     async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
-        """See ``Renderer.render``."""
         raise EngineFailed("espeak-ng crashed at this text")
 
 
-class SilentRenderer:
-    """Never comes back."""
-
+class HangingVoice:
     def __init__(self) -> None:
         self.left = False
 
     async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
-        """See ``Renderer.render``."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -96,13 +89,13 @@ class SilentRenderer:
 
 
 def starts_off_ms(found: list[Span], true: list[Span]) -> list[float]:
-    """How far the start of each word but the first is off."""
+    """Error of each word's start, without the first."""
     assert [(span.start, span.end) for span in found] == [(span.start, span.end) for span in true]
     return [abs(ours.start_s - theirs.start_s) * 1000 for ours, theirs in zip(found, true, strict=True)][1:]
 
 
-def check(spans: list[Span], end_s: float) -> None:
-    """Words in order that do not overlap, their letters inside them."""
+def assert_ordered(spans: list[Span], end_s: float) -> None:
+    """Assert that words are in order and do not overlap, with their characters inside them."""
     at, before_s = 0, 0.0
     for span in spans:
         assert at <= span.start < span.end and before_s <= span.start_s <= span.end_s <= end_s + 1e-6
@@ -118,8 +111,7 @@ def check(spans: list[Span], end_s: float) -> None:
         at, before_s = span.end, span.end_s
 
 
-async def test_the_speech_is_the_engines_and_its_words_are_found(spoken) -> None:
-    """Every sample in its chunk, every word once, 30 ms off on average; letters tile."""
+async def test_speech_is_unchanged_and_words_are_timed(spoken) -> None:
     chunks, true = spoken
     reports: list[str] = []
     heard = [
@@ -132,7 +124,7 @@ async def test_the_speech_is_the_engines_and_its_words_are_found(spoken) -> None
     assert [chunk.start_s for chunk in heard[: len(chunks)]] == [chunk.start_s for chunk in chunks]
     assert sum(len(chunk.samples) for chunk in heard[len(chunks) :]) == 0
     spans = [span for chunk in heard for span in chunk.spans]
-    check(spans, chunks[-1].end_s)
+    assert_ordered(spans, chunks[-1].end_s)
     assert np.mean(starts_off_ms(spans, true)) < 30
     assert reports == []
     clock = CharacterClock()
@@ -142,8 +134,7 @@ async def test_the_speech_is_the_engines_and_its_words_are_found(spoken) -> None
 
 
 @pytest.mark.parametrize("rate", [16_000, 24_000, 48_000])
-async def test_any_sample_rate_will_do(spoken, rate: int) -> None:
-    """The same times at any rate, to the hundredth of a second."""
+async def test_sample_rate_does_not_change_times(spoken, rate: int) -> None:
     from speech.audio.pcm import Resampler
 
     chunks, true = spoken
@@ -154,8 +145,7 @@ async def test_any_sample_rate_will_do(spoken, rate: int) -> None:
 
 
 @pytest.mark.parametrize("step_s", [0.011, 0.08, 0.5, 60.0])
-def test_words_are_told_while_the_speech_is_made(spoken, rendered: ReferenceSpeech, step_s: float) -> None:
-    """However it comes: what lies a second behind its end has been told, and is not taken back."""
+def test_words_are_timed_while_streaming(spoken, rendered: ReferenceSpeech, step_s: float) -> None:
     chunks, true = spoken
     rate = chunks[0].sample_rate
     aligner = Aligner(rendered, rate, LOOK_BACK_S)
@@ -167,12 +157,11 @@ def test_words_are_told_while_the_speech_is_made(spoken, rendered: ReferenceSpee
         assert len(told) >= len(due) - 1
     rest, belongs = aligner.finish()
     assert belongs
-    check(told + rest, chunks[-1].end_s)
+    assert_ordered(told + rest, chunks[-1].end_s)
     assert np.mean(starts_off_ms(told + rest, true)) < 30
 
 
-def test_what_is_certain_is_forgotten(rendered: ReferenceSpeech, spoken) -> None:
-    """Of a long text only what is not certain yet is kept to be searched."""
+def test_final_columns_are_freed(rendered: ReferenceSpeech, spoken) -> None:
     chunks, _ = spoken
     aligner = Aligner(rendered, chunks[0].sample_rate, LOOK_BACK_S)
     for chunk in chunks:
@@ -180,10 +169,9 @@ def test_what_is_certain_is_forgotten(rendered: ReferenceSpeech, spoken) -> None
     assert len(aligner._path) > 400 > 250 > len(aligner._path._moves)
 
 
-async def test_audio_waits_for_nobody(spoken) -> None:
-    """A renderer that hangs holds no chunk back; closing ends it, and the engine."""
+async def test_hanging_reference_voice_delays_no_audio(spoken) -> None:
     chunks, _ = spoken
-    renderer = SilentRenderer()
+    renderer = HangingVoice()
     closed = asyncio.Event()
 
     async def endless() -> AsyncGenerator[SpeechChunk, None]:
@@ -202,8 +190,7 @@ async def test_audio_waits_for_nobody(spoken) -> None:
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
 
 
-async def test_an_engine_that_fails_fails_as_before(spoken) -> None:
-    """Its error comes through, and nothing goes on searching."""
+async def test_engine_failure_is_raised(spoken) -> None:
     chunks, _ = spoken
 
     async def failing() -> AsyncGenerator[SpeechChunk, None]:
@@ -211,18 +198,16 @@ async def test_an_engine_that_fails_fails_as_before(spoken) -> None:
         raise EngineFailed("out of memory")
 
     with pytest.raises(EngineFailed, match="out of memory"):
-        async for _ in add_word_times(failing(), SEGMENT, SilentRenderer(), pytest.fail):
+        async for _ in add_word_times(failing(), SEGMENT, HangingVoice(), pytest.fail):
             pass
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
 
 
-async def test_an_engine_that_says_nothing_says_nothing() -> None:
-    """No chunk, no search."""
-    assert [chunk async for chunk in add_word_times(engine([]), SEGMENT, NoRenderer(), pytest.fail)] == []
+async def test_silent_engine_yields_nothing() -> None:
+    assert [chunk async for chunk in add_word_times(engine([]), SEGMENT, FailingVoice(), pytest.fail)] == []
 
 
-async def test_a_text_that_is_not_the_speechs_is_noticed(spoken) -> None:
-    """It is reported, once, and every word has a time, to the end of the speech."""
+async def test_mismatched_text_is_reported(spoken) -> None:
     chunks, _ = spoken
     reports: list[str] = []
     heard = add_word_times(
@@ -230,19 +215,18 @@ async def test_a_text_that_is_not_the_speechs_is_noticed(spoken) -> None:
     )
     spans = [span async for chunk in heard for span in chunk.spans]
     assert len(reports) == 1 and "does not sound like its text" in reports[0]
-    check(spans, chunks[-1].end_s)
+    assert_ordered(spans, chunks[-1].end_s)
     assert [OTHER[span.start : span.end] for span in spans] == [word.strip(",.") for word in OTHER.split()]
     assert spans[-1].end_s == pytest.approx(chunks[-1].end_s, abs=0.03)
 
 
-@pytest.mark.parametrize(("renderer", "language"), [(NoRenderer(), "es"), (EspeakReferenceVoice(), "xx")])
-async def test_without_a_rendering_words_have_their_letters_share(spoken, renderer, language: str) -> None:
-    """A renderer that fails, or has no such language, is reported; every word has a time."""
+@pytest.mark.parametrize(("renderer", "language"), [(FailingVoice(), "es"), (EspeakReferenceVoice(), "xx")])
+async def test_failing_reference_voice_gives_estimates(spoken, renderer, language: str) -> None:
     chunks, _ = spoken
     reports: list[str] = []
     heard = add_word_times(engine(chunks), replace(SEGMENT, language=language), renderer, reports.append)
     spans = [span async for chunk in heard for span in chunk.spans]
-    check(spans, chunks[-1].end_s)
+    assert_ordered(spans, chunks[-1].end_s)
     assert len(spans) == len(TEXT.split())
     assert len(reports) == 1 and "estimates" in reports[0]
     assert spans[-1].end_s == pytest.approx(chunks[-1].end_s)
@@ -250,37 +234,33 @@ async def test_without_a_rendering_words_have_their_letters_share(spoken, render
 
 
 @pytest.mark.parametrize("text", ["%", "…", "—¡!—"])
-async def test_a_text_of_signs_has_a_span(spoken, text: str) -> None:
-    """Whatever was said for it, its characters have a time."""
+async def test_text_of_signs_has_span(spoken, text: str) -> None:
     chunks, _ = spoken
     heard = add_word_times(
         engine(chunks), replace(SEGMENT, text=text), EspeakReferenceVoice(), lambda _: None
     )
     spans = [span async for chunk in heard for span in chunk.spans]
-    check(spans, chunks[-1].end_s)
+    assert_ordered(spans, chunks[-1].end_s)
     assert spans and spans[-1].end <= len(text)
 
 
-async def test_silence_has_words_too(rendered: ReferenceSpeech) -> None:
-    """Speech without a sound, and of a few samples, ends without an error."""
+async def test_silent_speech_has_word_times(rendered: ReferenceSpeech) -> None:
     for length in (1, 200, 30_000):
         chunks = cut(np.zeros(length, np.float32), 24_000)
         heard = add_word_times(engine(chunks), SEGMENT, EspeakReferenceVoice(), lambda _: None)
         spans = [span async for chunk in heard for span in chunk.spans]
         assert len(spans) == len(rendered.words)
-        check(spans, length / 24_000)
+        assert_ordered(spans, length / 24_000)
 
 
-def test_nothing_to_compare_with_is_an_error() -> None:
-    """A rendering without a sound, or a word, is refused."""
+def test_empty_reference_speech_is_refused() -> None:
     silent = ReferenceSpeech(np.zeros(4000, np.float32), 16_000, (ReferenceWord(0, 1, 0, (0,)),))
     for rendering in (silent, ReferenceSpeech(np.ones(4000, np.float32), 16_000, ())):
-        with pytest.raises(ValueError, match="there is no"):
+        with pytest.raises(ValueError, match="reference speech has no"):
             Aligner(rendering, 16_000, LOOK_BACK_S)
 
 
-def test_the_way_through_the_same_recording_is_straight(rendered: ReferenceSpeech) -> None:
-    """A recording beside itself costs nothing; its silence is no word's."""
+def test_path_through_same_recording_is_diagonal(rendered: ReferenceSpeech) -> None:
     said = Cepstra()
     said.feed(rendered.samples[:44_000], last=True)
     features, quiet = said.features(0, len(said))
@@ -291,8 +271,7 @@ def test_the_way_through_the_same_recording_is_straight(rendered: ReferenceSpeec
     assert path.relative_cost(len(rows) - 1) < 1e-2
 
 
-def test_frames_do_not_depend_on_how_samples_came(rendered: ReferenceSpeech) -> None:
-    """Cut anywhere, the features are the same."""
+def test_chunking_does_not_change_features(rendered: ReferenceSpeech) -> None:
     samples = rendered.samples[:20_000]
     whole, pieces = Cepstra(), Cepstra()
     whole.feed(samples, last=True)
@@ -303,8 +282,7 @@ def test_frames_do_not_depend_on_how_samples_came(rendered: ReferenceSpeech) -> 
         np.testing.assert_allclose(one, other, atol=1e-3)
 
 
-async def test_a_word_or_two_are_believed() -> None:
-    """What is too short to be judged is not reported, and has times."""
+async def test_short_speech_is_taken_to_match() -> None:
     segment = Segment("Buenos días", "espeak:es", "es")
     rendered = await EspeakReferenceVoice().render("Buenas tardes", "es", 1.0)
     heard = add_word_times(
@@ -312,4 +290,4 @@ async def test_a_word_or_two_are_believed() -> None:
     )
     spans = [span async for chunk in heard for span in chunk.spans]
     assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)]
-    check(spans, len(rendered.samples) / 22_050)
+    assert_ordered(spans, len(rendered.samples) / 22_050)

@@ -16,12 +16,9 @@ WORDS = st.lists(
 )
 
 
-def assert_tiles(spans: list[Span], length: int, rests: int = 0) -> None:
-    """Assert that spans cover ``length`` characters once, in order, and their times too.
-
-    rests: how many of them stand for a silence, and for no character.
-    """
-    assert sum(span.start == span.end for span in spans) == rests
+def assert_tiles(spans: list[Span], length: int, pauses: int = 0) -> None:
+    """Assert that spans cover ``length`` characters once, in order, and their times too; rests: pauses."""
+    assert sum(span.start == span.end for span in spans) == pauses
     at, time_s = 0, 0.0
     for span in spans:
         assert span.start == at and span.end >= span.start
@@ -31,15 +28,13 @@ def assert_tiles(spans: list[Span], length: int, rests: int = 0) -> None:
 
 
 @given(WORDS, st.integers(1, 80), st.floats(0, 30))
-def test_any_words_become_a_tiling(words: list[Span], length: int, end_s: float) -> None:
-    """Whatever an engine says of its words, the spans tile the text, in characters and in time."""
+def test_any_words_tile_text(words: list[Span], length: int, end_s: float) -> None:
     tiler = SpanTiler()
     spans = [span for word in words if word.end <= length for span in tiler.add_word(word)]
     assert_tiles(spans + tiler.finish(length, end_s), length)
 
 
-def test_words_and_what_lies_between() -> None:
-    """Words keep their times; spaces and punctuation last from one word to the next."""
+def test_text_between_words_gets_spans() -> None:
     tiler = SpanTiler()
     spans = (
         tiler.add_word(Span(1, 5, 0.1, 0.5)) + tiler.add_word(Span(7, 12, 0.8, 1.2)) + tiler.finish(13, 1.3)
@@ -53,13 +48,11 @@ def test_words_and_what_lies_between() -> None:
     ]
 
 
-def test_several_spoken_words_for_one_written() -> None:
-    """Two words that stand for the same characters are one span."""
+def test_words_of_same_characters_are_merged() -> None:
     tiler = SpanTiler()
     spans = tiler.add_word(Span(0, 3, 0.0, 0.3)) + tiler.add_word(Span(0, 3, 0.3, 0.9)) + tiler.finish(3, 1.0)
     assert spans == [Span(0, 3, 0.0, 0.9)]
 
 
 def test_span_rows() -> None:
-    """Spans are rows of two indexes and two times."""
     assert span_rows([Span(0, 4, 0.0, 0.31249)]) == [[0, 4, 0.0, 0.3125]]

@@ -1,4 +1,4 @@
-"""Which voice speaks for whom."""
+"""Choice of engine and voice for a request."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from speech.engine import EngineInfo
 from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from speech.types import Voice
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+from tests.support.tone import tones
 
 
 def info(name: str, voices: dict[str, str], defaults: dict[str, str]) -> EngineInfo:
-    """Facts of an engine with some voices (id: language)."""
     listed = tuple(Voice(voice, voice, language, name) for voice, language in voices.items())
     return EngineInfo(name, "1", 24000, listed, defaults)
 
@@ -55,7 +55,7 @@ def store(tmp_path: Path) -> VoiceStore:
 @pytest.fixture
 def catalogue(store: VoiceStore) -> VoiceCatalogue:
     """Two engines, the fine one preferred."""
-    return VoiceCatalogue([FINE, WIDE], store, None)
+    return VoiceCatalogue(tones(FINE, WIDE), store, None)
 
 
 @pytest.mark.parametrize(
@@ -80,77 +80,72 @@ def catalogue(store: VoiceStore) -> VoiceCatalogue:
         ("w:ar", "fr-FR", None, None),
     ],
 )
-def test_who_speaks(
+def test_catalogue_resolves_voice_and_language(
     catalogue: VoiceCatalogue, voice: str | None, language: str, engine: str | None, speaker: str | None
 ) -> None:
-    """A voice speaks what its engine can; else the default of the language, region first."""
     if engine is None:
         with pytest.raises(UnsupportedLanguage, match=r"known: ar, en, es, pt, zh"):
             catalogue.resolve(voice, language)
         return
     choice = catalogue.resolve(voice, language)
-    assert (choice.engine, choice.voice, choice.language, choice.stored) == (engine, speaker, language, None)
+    assert (choice.engine.info.name, choice.voice) == (engine, speaker)
+    assert (choice.language, choice.stored) == (language, None)
 
 
 @pytest.mark.parametrize(
     ("language", "speaker"),
     [("es-MX", "w:es-419"), ("es-419", "w:es-419"), ("es-ES", "w:es"), ("es", "w:es")],
 )
-def test_latin_america_has_a_voice_of_its_own(store: VoiceStore, language: str, speaker: str) -> None:
-    """Where the engine has a voice for the continent, its countries get it."""
-    assert VoiceCatalogue([WIDE], store, None).resolve(None, language).voice == speaker
+def test_latin_american_countries_get_continental_voice(
+    store: VoiceStore, language: str, speaker: str
+) -> None:
+    assert VoiceCatalogue(tones(WIDE), store, None).resolve(None, language).voice == speaker
 
 
-def test_the_default_voice_replaces_that_of_its_language_only(store: VoiceStore) -> None:
-    """--voice counts for its own language, from any engine, and for no other."""
-    catalogue = VoiceCatalogue([FINE, WIDE], store, "w:es-419")
+def test_default_voice_replaces_only_its_own_language(store: VoiceStore) -> None:
+    catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "w:es-419")
     assert catalogue.resolve(None, "es").voice == "w:es-419"
-    assert catalogue.resolve(None, "es-ES").engine == "wide"
+    assert catalogue.resolve(None, "es-ES").engine.info.name == "wide"
     assert catalogue.resolve(None, "en").voice == "heart"
     assert catalogue.resolve("dora", "es").voice == "dora"
     assert catalogue.resolve("heart", "ar").voice == "w:ar"
 
 
-def test_a_kept_voice_is_spoken_by_the_default(catalogue: VoiceCatalogue) -> None:
-    """Until cloning exists the default speaks, and the choice says for whom."""
+def test_stored_voice_is_spoken_by_default_engine(catalogue: VoiceCatalogue) -> None:
     choice = catalogue.resolve("custom:ana", "es-MX")
-    assert (choice.engine, choice.voice) == ("fine", "dora")
+    assert (choice.engine.info.name, choice.voice) == ("fine", "dora")
     assert choice.stored is not None and choice.stored.name == "ana"
     assert catalogue.resolve("custom:who", "ar").voice == "w:ar"
 
 
-def test_a_kept_voice_may_be_the_default(store: VoiceStore) -> None:
-    """--voice custom:NAME counts for the language it was given, and for none without one."""
-    catalogue = VoiceCatalogue([FINE, WIDE], store, "custom:ana")
+def test_stored_voice_can_be_default(store: VoiceStore) -> None:
+    catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "custom:ana")
     spanish, arabic = catalogue.resolve(None, "es"), catalogue.resolve(None, "ar")
     assert spanish.stored is not None and spanish.voice == "dora"
     assert arabic.stored is None
-    assert VoiceCatalogue([FINE], store, "custom:who").resolve(None, "es").stored is None
+    assert VoiceCatalogue(tones(FINE), store, "custom:who").resolve(None, "es").stored is None
 
 
 @pytest.mark.parametrize(
     "voice", ["nobody", "custom:nobody", "Dora", "custom:", "", "custom:../ana", "\ud800", "a\0"]
 )
-def test_an_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStore, voice: str) -> None:
-    """An unknown name is an error when it is asked for, and when it is to be the default."""
+def test_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStore, voice: str) -> None:
     with pytest.raises(UnknownVoice):
         catalogue.resolve(voice, "es")
     with pytest.raises(UnknownVoice):
         catalogue.language_of(voice)
     with pytest.raises(UnknownVoice):
-        VoiceCatalogue([FINE], store, voice)
+        VoiceCatalogue(tones(FINE), store, voice)
 
 
-def test_a_deleted_voice_is_unknown_at_once(catalogue: VoiceCatalogue, store: VoiceStore) -> None:
-    """The catalogue remembers no kept voice."""
+def test_deleted_voice_is_unknown_immediately(catalogue: VoiceCatalogue, store: VoiceStore) -> None:
     assert catalogue.resolve("custom:ana", "es").stored
     store.delete("ana")
     with pytest.raises(UnknownVoice):
         catalogue.resolve("custom:ana", "es")
 
 
-def test_the_language_of_a_voice(catalogue: VoiceCatalogue) -> None:
-    """A named voice says its language; the default, and a kept one without, say none."""
+def test_voice_reports_its_language(catalogue: VoiceCatalogue) -> None:
     assert catalogue.language_of("emma") == "en-GB"
     assert catalogue.language_of("custom:ana") == "es-MX"
     assert catalogue.language_of("custom:who") is None
@@ -158,13 +153,11 @@ def test_the_language_of_a_voice(catalogue: VoiceCatalogue) -> None:
     assert catalogue.language_of(None) is None
 
 
-def test_languages_and_who_speaks_them(catalogue: VoiceCatalogue) -> None:
-    """Each language is the first engine's that speaks it."""
+def test_first_engine_speaks_each_language(catalogue: VoiceCatalogue) -> None:
     assert catalogue.languages == {"es": "fine", "en": "fine", "pt": "wide", "ar": "wide", "zh": "wide"}
 
 
-def test_the_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
-    """The engines' voices come first, then the kept ones with whoever would speak them."""
+def test_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
     listed = {voice.id: voice for voice in catalogue.list()}
     assert list(listed) == [
         *("dora", "alex", "heart", "emma"),
@@ -185,13 +178,14 @@ def test_the_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
     | st.sampled_from(["default", "dora", "w:ar", "custom:ana", "custom:who"]),
     st.text(max_size=10) | st.sampled_from(["es", "es-MX", "en-GB", "ar", "zh-Hant-TW", "xx", "-"]),
 )
-def test_any_wish_is_answered(catalogue: VoiceCatalogue, voice: str | None, language: str) -> None:
-    """A choice is a voice of its engine, which speaks the language; else an error names the field."""
+def test_any_request_resolves_or_names_field(
+    catalogue: VoiceCatalogue, voice: str | None, language: str
+) -> None:
     try:
         choice = catalogue.resolve(voice, language)
     except InvalidRequest as error:
         assert error.field in ("voice", "language")
         return
-    engine = {"fine": FINE, "wide": WIDE}[choice.engine]
+    engine = choice.engine.info
     assert choice.voice in {known.id for known in engine.voices}
     assert language.partition("-")[0].lower() in engine.default_voices

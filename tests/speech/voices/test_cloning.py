@@ -1,4 +1,4 @@
-"""Whom speech sounds like: embeddings made once, kept with voices, and better in the background."""
+"""Speaker embeddings of recordings and stored voices: made once, stored, refined in the background."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from speech.errors import Busy, EngineFailed, InvalidRequest, NameTaken, Unknown
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
+from speech.session.session import SpeechSession
 from speech.types import Embedding, Recording, Similarity, SpeechRequest, Voice
 from speech.voices.catalogue import VoiceStore
 from speech.voices.cloning import MAX_WAITING_RECORDINGS, VoiceCloner
@@ -29,36 +30,35 @@ from tests.support.tone import ToneEngine
 RATE = 16_000
 WITHIN_S = 300.0
 SPANISH = SpeechRequest(language="es")
+CONSENT: dict[str, str] = {"consent": "It is me.", "origin": "test"}
 
 
 def hum(seconds: float = 4.0, level: float = 0.5) -> Recording:
-    """A tone: what the tests' engine takes from it is its level."""
+    """A tone: the tests' engine embeds its level."""
     times = np.arange(round(seconds * RATE)) / RATE
     return Recording((level * np.sin(2 * np.pi * 200 * times)).astype(np.float32), RATE)
 
 
 def recording_of(sound: Recording) -> bytes:
-    """As a file."""
     return wav(sound.samples, sound.sample_rate)
 
 
 def largest(folder: Path) -> int:
-    """Bytes of the largest file in a folder."""
     return max((path.stat().st_size for path in folder.rglob("*") if path.is_file()), default=0)
 
 
 class WatchedRecording(Recording):
-    """One of which can be seen whether it is still in memory: without slots it takes weak references."""
+    """Without slots it supports weak references."""
 
 
 def damage(folder: Path) -> None:
-    """Make what is known of every voice unreadable."""
+    """Make the metadata of every voice unreadable."""
     for path in folder.rglob("voice.json"):
         path.write_text("{")
 
 
 class SlowEngine(ToneEngine):
-    """Takes nothing from a recording before ``let`` is set; breaks if ``broken``."""
+    """Embeds only once ``let`` is set; fails if ``broken``."""
 
     def __init__(self) -> None:
         super().__init__(clones=True)
@@ -68,7 +68,6 @@ class SlowEngine(ToneEngine):
         self.broken = False
 
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``ToneEngine.embed``."""
         self.asked.set()
         try:
             await self.let.wait()
@@ -81,7 +80,7 @@ class SlowEngine(ToneEngine):
 
 
 class EndlessEngine(ToneEngine):
-    """Never comes to an end with a voice, unless it is stopped."""
+    """Refines without end until stopped."""
 
     def __init__(self) -> None:
         super().__init__(clones=True)
@@ -91,7 +90,6 @@ class EndlessEngine(ToneEngine):
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        """See ``ToneEngine.refine``."""
         self.begun.set()
         try:
             await asyncio.Event().wait()
@@ -122,22 +120,27 @@ async def two(
 
 
 async def refined(cloning: VoiceCloner, store: VoiceStore, name: str) -> dict[str, Similarity]:
-    """How near the tests' engine comes to a kept voice once nothing is being refined any more."""
+    """Similarities of the tests' engine to a stored voice, after all refinement."""
     await settled()
     likeness = cloning.statuses(store.get(name))[0]
     assert likeness.state == "ready"
     return dict(likeness.similarity)
 
 
+async def finish(session: SpeechSession, text: str) -> None:
+    session.feed(text)
+    session.finish()
+    await collect(session)
+
+
 async def settled() -> None:
-    """Return once nothing is done in the background any more."""
+    """Return once all background work has ended."""
     async with asyncio.timeout(WITHIN_S):
         while tasks := [task for task in asyncio.all_tasks() if task.get_name().startswith("refinement")]:
             await asyncio.wait(tasks)
 
 
-async def test_a_recording_is_taken_up_once_however_many_speak_like_it(tmp_path: Path) -> None:
-    """The same sound is the same voice, in whatever request it comes; another sound is another."""
+async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
     engine = SlowEngine()
     engine.let.set()
     async with serving(engine, tmp_path) as service:
@@ -151,26 +154,20 @@ async def test_a_recording_is_taken_up_once_however_many_speak_like_it(tmp_path:
     assert [round(float(one.values[0]), 2) for one in told if one is not None].count(0.5) == 3
 
 
-async def test_a_session_tells_whom_it_sounds_like(tmp_path: Path) -> None:
-    """How near its engine came, and nothing where nobody was named."""
+async def test_session_reports_cloning_and_similarity(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
         async with service.open(replace(SPANISH, reference=hum()), protocol="test") as session:
-            session.feed("uno")
-            session.finish()
-            await collect(session)
+            await finish(session, "uno")
             assert (session.cloning_kind, session.similarity) == (
                 "nearest voice",
                 Similarity(0.5, 0.6, False),
             )
         async with service.open(SPANISH, protocol="test") as session:
-            session.feed("uno")
-            session.finish()
-            await collect(session)
+            await finish(session, "uno")
             assert (session.cloning_kind, session.similarity) == ("none", None)
 
 
-async def test_nobody_waits_any_more() -> None:
-    """What is taken from a recording is given up with the last who wanted it, not before."""
+async def test_computation_ends_with_its_last_caller() -> None:
     engine, embeddings = SlowEngine(), EmbeddingCache(1)
 
     def wait() -> asyncio.Task[Embedding]:
@@ -192,8 +189,7 @@ async def test_nobody_waits_any_more() -> None:
     assert len(engine.embedded) == 1
 
 
-async def test_not_too_many_at_a_time() -> None:
-    """Who comes then is refused; what is forgotten while it is made is nobody's afterwards."""
+async def test_pending_embeddings_are_limited() -> None:
     engine, embeddings = SlowEngine(), EmbeddingCache(1)
 
     def wait(number: int) -> asyncio.Task[Embedding]:
@@ -213,8 +209,7 @@ async def test_not_too_many_at_a_time() -> None:
     assert embeddings.cached(("1 hum", "tone 1")) is None
 
 
-async def test_a_failure_is_told_to_all_and_not_kept(tmp_path: Path) -> None:
-    """Who asks afterwards may be luckier."""
+async def test_failure_reaches_all_callers_and_is_not_cached(tmp_path: Path) -> None:
     engine = SlowEngine()
     engine.broken = True
     async with serving(engine, tmp_path) as service:
@@ -232,8 +227,7 @@ async def test_a_failure_is_told_to_all_and_not_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sound", "reason"), [(hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in it")]
 )
-async def test_bad_recordings(tmp_path: Path, sound: Recording, reason: str) -> None:
-    """The request is refused, and names what is wrong."""
+async def test_bad_reference_is_refused(tmp_path: Path, sound: Recording, reason: str) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
         with pytest.raises(InvalidRequest, match=reason) as refused:
             await speak(service, "uno", replace(SPANISH, reference=sound))
@@ -241,8 +235,7 @@ async def test_bad_recordings(tmp_path: Path, sound: Recording, reason: str) -> 
         await speak(service, "dos")
 
 
-async def test_embeddings_that_come_back(tmp_path: Path) -> None:
-    """What the engine made is taken as it is; what another model made is nobody the engine knows."""
+async def test_session_accepts_embeddings_of_its_engine_only(tmp_path: Path) -> None:
     engine = ToneEngine(clones=True)
     async with serving(engine, tmp_path) as service:
         made = await service.cloning.embed_with_all_engines(hum())
@@ -250,31 +243,24 @@ async def test_embeddings_that_come_back(tmp_path: Path) -> None:
         for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
             async with service.open(SPANISH, protocol="test") as session:
                 session.use_embeddings(reference)
-                session.feed("uno")
-                session.finish()
-                await collect(session)
+                await finish(session, "uno")
                 assert session.cloning_kind == cloning
                 with pytest.raises(RuntimeError):
                     session.use_embeddings(made)
         assert [segment.embedding for segment in engine.segments] == [made[0], None]
 
 
-async def test_a_kept_voice_is_taken_up_at_once_and_becomes_better(tmp_path: Path) -> None:
-    """All of it is kept: the next server takes nothing from the recording any more."""
+async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
     engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
     async with serving(engine, tmp_path) as service:
-        voice = await service.cloning.add(
-            "ana", recording_of(hum()), consent="It is me.", origin="test", language="en"
-        )
+        voice = await service.cloning.add("ana", recording_of(hum()), **CONSENT, language="en")
         assert len(engine.embedded) == 1
         assert await refined(service.cloning, store, "ana") == {
             "es": Similarity(0.5, 0.6, False),
             "en": Similarity(0.5, 0.8, True),
         }
         async with service.open(SpeechRequest(voice=voice.id), protocol="test") as session:
-            session.feed("one")
-            session.finish()
-            await collect(session)
+            await finish(session, "one")
             assert (session.similarity, session.resolved_voice.language) == (Similarity(0.5, 0.8, True), "en")
     again = ToneEngine(clones=True)
     async with serving(again, tmp_path) as service:
@@ -287,10 +273,9 @@ async def test_a_kept_voice_is_taken_up_at_once_and_becomes_better(tmp_path: Pat
     assert (again.embedded, [language for _, language in again.refined]) == ([], ["es"])
 
 
-async def test_another_model_takes_it_up_anew(tmp_path: Path) -> None:
-    """Where an engine has learned more, what its older version took from the recording is left."""
+async def test_new_model_embeds_stored_voice_again(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
         await settled()
     newer = ToneEngine(clones=True)
     newer.info = replace(newer.info, embedding_model="tone 2")
@@ -301,12 +286,11 @@ async def test_another_model_takes_it_up_anew(tmp_path: Path) -> None:
     assert newer.segments[0].embedding is not None and newer.segments[0].embedding.model == "tone 2"
 
 
-async def test_a_voice_that_is_deleted_while_it_becomes_better(tmp_path: Path) -> None:
-    """The work ends, and nothing of the voice is left or comes back."""
+async def test_deletion_ends_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
-        await cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await cloning.add("ana", recording_of(hum()), **CONSENT)
         await engine.begun.wait()
         assert cloning.statuses(service.store.get("ana"))[0].state == "refining"
         await cloning.delete("custom:ana")
@@ -318,8 +302,7 @@ async def test_a_voice_that_is_deleted_while_it_becomes_better(tmp_path: Path) -
     assert largest(tmp_path) < 1000
 
 
-async def test_recordings_are_not_heaped_up(tmp_path: Path) -> None:
-    """A recording is made better from its second time on, while few others wait; a kept voice always."""
+async def test_recordings_waiting_for_refinement_are_limited(tmp_path: Path) -> None:
     engine = EndlessEngine()
     in_memory: WeakSet[Recording] = WeakSet()
     async with serving(engine, tmp_path) as service:
@@ -341,16 +324,15 @@ async def test_recordings_are_not_heaped_up(tmp_path: Path) -> None:
         await cloning.stop()
 
 
-async def test_another_recording_of_the_same_name(tmp_path: Path) -> None:
-    """A session that began with the first speaks like nobody else; what is kept is the recording's own."""
+async def test_replaced_recording_does_not_reuse_embedding(tmp_path: Path) -> None:
     engine = ToneEngine(clones=True)
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
         first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
-        await cloning.add("ana", first, consent="It is me.", origin="test")
+        await cloning.add("ana", first, **CONSENT)
         async with service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test") as session:
             await cloning.delete("ana")
-            await cloning.add("ana", second, consent="It is me.", origin="test")
+            await cloning.add("ana", second, **CONSENT)
             session.feed("uno")
             session.finish()
             with pytest.raises(UnknownVoice):
@@ -358,7 +340,7 @@ async def test_another_recording_of_the_same_name(tmp_path: Path) -> None:
         for recording, level in ((second, 0.2), (first, 0.9)):
             if level == 0.9:
                 await cloning.delete("ana")
-                await cloning.add("ana", recording, consent="It is me.", origin="test")
+                await cloning.add("ana", recording, **CONSENT)
             await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
             known = engine.segments[-1].embedding
             assert known is not None and known.values[0] == pytest.approx(level, abs=0.01)
@@ -367,24 +349,20 @@ async def test_another_recording_of_the_same_name(tmp_path: Path) -> None:
         assert kept[0].values[0] == pytest.approx(0.9, abs=0.01)
 
 
-async def test_the_servers_own_voice_may_be_deleted(tmp_path: Path) -> None:
-    """Then its language's own speaks, and a new one of the name speaks again."""
-    VoiceStore(tmp_path).add("ana", recording_of(hum()), consent="It is me.", origin="test", language="es")
+async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT, language="es")
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
         await service.cloning.delete("ana")
         await speak(service, "uno", SPANISH)
-        await service.cloning.add(
-            "ana", recording_of(hum()), consent="It is me.", origin="test", language="es"
-        )
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT, language="es")
         await speak(service, "dos", SPANISH)
     assert [segment.text for segment in plain.segments] == ["uno"]
     assert [segment.embedding is not None for segment in echo.segments] == [True]
 
 
-async def test_a_passage_keeps_its_voice_to_itself(tmp_path: Path) -> None:
-    """Whom a kept voice of another language sounds like is not told of those around it."""
-    VoiceStore(tmp_path).add("olga", recording_of(hum()), consent="It is me.", origin="test", language="ru")
+async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
+    VoiceStore(tmp_path).add("olga", recording_of(hum()), **CONSENT, language="ru")
     engine = ToneEngine(clones=True)
     russian = Voice("tone_ru", "Tone", "ru", "tone")
     engine.info = replace(
@@ -407,14 +385,13 @@ async def test_a_passage_keeps_its_voice_to_itself(tmp_path: Path) -> None:
     await service.stop()
 
 
-async def test_names_that_cannot_be_taken(tmp_path: Path) -> None:
-    """An engine's own voices keep their names; a refused name stops nothing."""
+async def test_names_in_use_are_refused(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
         with pytest.raises(NameTaken):
-            await cloning.add("tone_es", recording_of(hum()), consent="It is me.", origin="test")
-        await cloning.add("हिन्दी", recording_of(hum()), consent="It is me.", origin="test")
+            await cloning.add("tone_es", recording_of(hum()), **CONSENT)
+        await cloning.add("हिन्दी", recording_of(hum()), **CONSENT)
         await engine.begun.wait()
         for name in ("tone_es", "a/b", "\u093f"):
             with pytest.raises(InvalidRequest):
@@ -427,10 +404,9 @@ async def test_names_that_cannot_be_taken(tmp_path: Path) -> None:
         await cloning.stop()
 
 
-async def test_a_damaged_voice_is_deleted_too(tmp_path: Path) -> None:
-    """Its recording is not left behind because the rest of it cannot be read."""
+async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
         await settled()
         damage(tmp_path)
         with pytest.raises(UnknownVoice):
@@ -439,23 +415,21 @@ async def test_a_damaged_voice_is_deleted_too(tmp_path: Path) -> None:
     assert largest(tmp_path) < 1000
 
 
-async def test_a_server_that_stops_waits_for_nothing_in_the_background(tmp_path: Path) -> None:
-    """What was refined so far is not waited for."""
+async def test_stop_cancels_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
         await engine.begun.wait()
         # Before the look at what tasks are left.
         await service.cloning.stop()
     assert engine.stopped == 1
 
 
-async def test_a_new_name(tmp_path: Path) -> None:
-    """The voice is the same, and nobody answers to the old name."""
+async def test_renamed_voice_keeps_embedding(tmp_path: Path) -> None:
     engine = ToneEngine(clones=True)
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
-        await cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await cloning.add("ana", recording_of(hum()), **CONSENT)
         voice = await cloning.rename("ana", "eva")
         assert voice.id == "custom:eva"
         await speak(service, "uno", SpeechRequest(voice="custom:eva", language="es"))
@@ -465,11 +439,10 @@ async def test_a_new_name(tmp_path: Path) -> None:
     assert len(engine.embedded) == 1
 
 
-async def test_who_clones_comes_first_for_whom_it_is_asked(tmp_path: Path) -> None:
-    """Recordings and kept voices are spoken by an engine that can; a voice that is named stays who it is."""
+async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> None:
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path) as service:
-        await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
         for request, engine in (
             (SPANISH, "tone"),
             (replace(SPANISH, reference=hum()), "echo"),
@@ -477,25 +450,20 @@ async def test_who_clones_comes_first_for_whom_it_is_asked(tmp_path: Path) -> No
             (replace(SPANISH, voice="tone_es", reference=hum()), "tone"),
         ):
             async with service.open(request, protocol="test") as session:
-                session.feed("uno")
-                session.finish()
-                await collect(session)
+                await finish(session, "uno")
                 assert session.resolved_voice.engine.info.name == engine
                 assert session.cloning_kind == ("none" if engine == "tone" else "nearest voice")
         async with service.open(SPANISH, protocol="test") as session:
             session.use_embeddings(await service.cloning.embed_with_all_engines(hum()))
-            session.feed("uno")
-            session.finish()
-            await collect(session)
+            await finish(session, "uno")
             assert (session.resolved_voice.engine.info.name, session.cloning_kind) == (
                 "echo",
                 "nearest voice",
             )
 
 
-async def test_the_servers_own_voice_is_a_kept_one(tmp_path: Path) -> None:
-    """``--voice custom:NAME`` speaks its own language; the others are spoken by who always does."""
-    VoiceStore(tmp_path).add("ana", recording_of(hum()), consent="It is me.", origin="test", language="es")
+async def test_stored_default_voice_is_cloned_in_its_language(tmp_path: Path) -> None:
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT, language="es")
     plain, echo = ToneEngine(), ToneEngine(clones=True)
     async with two(plain, echo, tmp_path, voice="custom:ana") as service:
         await speak(service, "uno", SPANISH)

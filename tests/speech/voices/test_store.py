@@ -1,4 +1,4 @@
-"""Kept voices: what is accepted, what is on disk, and what is left after deletion."""
+"""Stored voices: input checks, files on disk, and deletion."""
 
 from __future__ import annotations
 
@@ -27,36 +27,32 @@ CONSENT = "I, Ana, agree to my voice being kept and used by this server."
 
 
 def recording(seconds: float = 3.5, level: float = 0.2) -> bytes:
-    """A WAV of some length."""
     tone = level * np.sin(np.arange(round(seconds * 8000)) * 0.3)
     return wav(tone.astype(np.float32), 8000)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> VoiceStore:
-    """An empty store."""
     return VoiceStore(tmp_path / "data")
 
 
 def add(store: VoiceStore, name: str = "ana", **changes: object) -> StoredVoice:
-    """Keep a voice that is all right but for the changes."""
+    """Store a valid voice with these changes."""
     given = {"recording": recording(), "consent": CONSENT, "origin": "test", **changes}
     return store.add(name, **given)  # type: ignore[arg-type]
 
 
 def embedding(engine: str = "m", model: str = "m-1") -> Embedding:
-    """What an engine took from a recording."""
     return Embedding(engine, model, np.arange(3, dtype=np.float32))
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files of voices, unseen ones too."""
+    """All files of voices, temporary ones too."""
     own = {"lock", "version"}
     return [path for path in folder.rglob("*") if path.is_file() and path.name not in own]
 
 
-def test_a_voice_is_kept_with_its_consent(store: VoiceStore, tmp_path: Path) -> None:
-    """What is kept is the recording as it came, and who agreed to what, when, over which protocol."""
+def test_voice_is_stored_with_consent(store: VoiceStore, tmp_path: Path) -> None:
     data = recording()
     kept = add(store, "Ana_1", recording=data, language="spanish", description="warm")
     assert kept.id == "custom:Ana_1"
@@ -70,8 +66,7 @@ def test_a_voice_is_kept_with_its_consent(store: VoiceStore, tmp_path: Path) -> 
     assert again.list() == [kept]
 
 
-def test_nothing_is_on_disk_before_the_first_voice(store: VoiceStore, tmp_path: Path) -> None:
-    """Looking makes no folder."""
+def test_reading_creates_no_folder(store: VoiceStore, tmp_path: Path) -> None:
     assert store.list() == []
     with pytest.raises(UnknownVoice):
         store.get("ana")
@@ -79,15 +74,13 @@ def test_nothing_is_on_disk_before_the_first_voice(store: VoiceStore, tmp_path: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions are POSIX's")
-def test_only_the_owner_can_read(store: VoiceStore, tmp_path: Path) -> None:
-    """Folders and files are closed to group and others."""
+def test_files_are_private_to_owner(store: VoiceStore, tmp_path: Path) -> None:
     add(store)
     voices = tmp_path / "data" / "voices"
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in [voices, *voices.rglob("*")])
 
 
-def test_deletion_removes_every_copy(store: VoiceStore, tmp_path: Path) -> None:
-    """No byte of the recording is left, and the name is free again."""
+def test_deletion_removes_every_file(store: VoiceStore, tmp_path: Path) -> None:
     store.save_embedding(add(store, consent_recording=recording(1.0)), embedding())
     add(store, "eva")
     store.delete("custom:ana")
@@ -107,8 +100,7 @@ def test_deletion_removes_every_copy(store: VoiceStore, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["", "a b", "../ana", "a/b", "a\\b", ".", "..", "a\0", "a" * 65, "a\n", "x:y", "🎉", "\ud800"]
 )
-def test_a_bad_name_is_refused(store: VoiceStore, tmp_path: Path, name: str) -> None:
-    """Only letters, digits, _ and - make a name; nothing is written."""
+def test_invalid_name_is_refused(store: VoiceStore, tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         add(store, name)
     assert caught.value.field == "name"
@@ -116,22 +108,19 @@ def test_a_bad_name_is_refused(store: VoiceStore, tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["a", "José", "声", "CON", "aux", "-", "_", "A" * 64, "nul"])
-def test_a_good_name_is_kept(store: VoiceStore, name: str) -> None:
-    """Letters of any script, and names that some systems reserve for devices, are fine."""
+def test_valid_name_is_stored(store: VoiceStore, name: str) -> None:
     assert add(store, name).name == name
     assert store.get(name).name == name
 
 
-def test_one_name_written_two_ways_is_one_voice(store: VoiceStore) -> None:
-    """Composed and decomposed accents are the same name; another case is another."""
+def test_unicode_forms_of_name_are_one_voice(store: VoiceStore) -> None:
     add(store, "Jose\u0301")
     assert store.get("José").name == "José"
     add(store, "josé")
     assert [voice.name for voice in store.list()] == ["José", "josé"]
 
 
-def test_consent_may_be_spoken(store: VoiceStore) -> None:
-    """A recording in which the speaker agrees is kept as it came, with words or without."""
+def test_spoken_consent_is_stored(store: VoiceStore) -> None:
     spoken = recording(1.0)
     ana = add(store, "ana", consent="", consent_recording=spoken)
     assert ana.has_consent_recording and ana.consent == "" and store.get("ana") == ana
@@ -144,9 +133,7 @@ def test_consent_may_be_spoken(store: VoiceStore) -> None:
         store.consent_recording("nobody")
 
 
-def test_a_judge_advises_and_refuses(tmp_path: Path) -> None:
-    """What the judge says stays with the voice; where it hears nobody, nothing is kept."""
-
+def test_recording_check_advises_and_refuses(tmp_path: Path) -> None:
     def judge(heard: Recording) -> tuple[str, ...]:
         if np.abs(heard.samples).max() < 0.01:
             raise InvalidRequest("reference", "nobody speaks in it")
@@ -162,8 +149,7 @@ def test_a_judge_advises_and_refuses(tmp_path: Path) -> None:
     assert [voice.name for voice in store.list()] == ["loud", "quiet"]
 
 
-def test_a_voice_gets_another_name(store: VoiceStore, tmp_path: Path) -> None:
-    """All of it is there by the new name, none by the old one, which is free again."""
+def test_rename_keeps_everything_else(store: VoiceStore, tmp_path: Path) -> None:
     data = recording(4.0)
     before = add(store, recording=data, consent_recording=recording(1.0), language="es")
     store.save_embedding(before, embedding())
@@ -182,8 +168,7 @@ def test_a_voice_gets_another_name(store: VoiceStore, tmp_path: Path) -> None:
     assert [voice.name for voice in VoiceStore(tmp_path / "data").list()] == ["ana", "x"]
 
 
-def test_a_name_can_be_given_back(store: VoiceStore) -> None:
-    """There and back again, and to the name it has."""
+def test_renamed_voice_can_be_renamed_back(store: VoiceStore) -> None:
     add(store)
     for name in ("eva", "ana", "eva", "eva"):
         assert store.rename(store.list()[0].name, name) == store.get(name)
@@ -193,8 +178,7 @@ def test_a_name_can_be_given_back(store: VoiceStore) -> None:
 @pytest.mark.parametrize(
     ("new", "error"), [("eva", NameTaken), ("../x", InvalidRequest), ("", InvalidRequest)]
 )
-def test_a_name_that_cannot_be_given(store: VoiceStore, new: str, error: type[InvalidRequest]) -> None:
-    """One that is taken or no name is refused, and the voice keeps its own."""
+def test_rename_refuses_bad_name(store: VoiceStore, new: str, error: type[InvalidRequest]) -> None:
     ana = add(store)
     eva = add(store, "eva")
     with pytest.raises(error) as caught:
@@ -205,8 +189,7 @@ def test_a_name_that_cannot_be_given(store: VoiceStore, new: str, error: type[In
         store.rename("nobody", "somebody")
 
 
-def test_a_name_is_taken_once(store: VoiceStore) -> None:
-    """A second voice of the name is refused, and the first stays as it was."""
+def test_second_voice_of_name_is_refused(store: VoiceStore) -> None:
     first = add(store)
     with pytest.raises(NameTaken, match=r"name: .*'ana' already"):
         add(store, recording=recording(4.0))
@@ -233,10 +216,9 @@ def test_a_name_is_taken_once(store: VoiceStore) -> None:
         ({"language": "klingonish"}, "language"),
     ],
 )
-def test_what_is_wrong_is_named_and_not_kept(
+def test_refusal_names_field_and_stores_nothing(
     store: VoiceStore, tmp_path: Path, changes: dict[str, object], field: str
 ) -> None:
-    """A refusal names the field; nothing is written."""
     with pytest.raises(InvalidRequest) as caught:
         add(store, **changes)
     assert caught.value.field == field
@@ -244,8 +226,7 @@ def test_what_is_wrong_is_named_and_not_kept(
     assert isinstance(caught.value, UnsupportedLanguage) == (field == "language")
 
 
-def test_the_number_of_voices_is_limited(store: VoiceStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more than the limit is refused until one is deleted."""
+def test_number_of_voices_is_limited(store: VoiceStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("speech.voices.store.MAX_VOICES", 2)
     add(store, "a")
     add(store, "b")
@@ -255,10 +236,9 @@ def test_the_number_of_voices_is_limited(store: VoiceStore, monkeypatch: pytest.
     add(store, "c")
 
 
-def test_a_broken_folder_is_left_out_and_logged(
+def test_broken_folder_is_skipped_and_logged(
     store: VoiceStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever happened to one voice's files, the others are there."""
     names = ["cut", "json", "field", "type", "moved", "gone", "unagreed", "good"]
     voices = tmp_path / "data" / "voices"
     folders = {name: voices / hashed_name(name) for name in names}
@@ -281,8 +261,7 @@ def test_a_broken_folder_is_left_out_and_logged(
             store.get(name)
 
 
-def test_what_is_broken_can_be_deleted(store: VoiceStore, tmp_path: Path) -> None:
-    """A voice that cannot be read any more keeps its name until it is deleted."""
+def test_broken_voice_can_be_deleted(store: VoiceStore, tmp_path: Path) -> None:
     add(store)
     (tmp_path / "data" / "voices" / hashed_name("ana") / "voice.json").write_text("{")
     with pytest.raises(NameTaken):
@@ -292,8 +271,7 @@ def test_what_is_broken_can_be_deleted(store: VoiceStore, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", [".abcd_123", ".0123456789abcdef"])
-def test_what_an_interrupted_writer_left_is_removed(store: VoiceStore, tmp_path: Path, name: str) -> None:
-    """A half-written voice is never listed, and goes with the next change, or the next start."""
+def test_leftover_of_interrupted_writer_is_removed(store: VoiceStore, tmp_path: Path, name: str) -> None:
     add(store)
     left = tmp_path / "data" / "voices" / name
     for clean in (lambda: store.delete("ana"), lambda: VoiceStore(tmp_path / "data")):
@@ -305,8 +283,7 @@ def test_what_an_interrupted_writer_left_is_removed(store: VoiceStore, tmp_path:
         assert not left.exists()
 
 
-def test_what_is_not_the_stores_stays(store: VoiceStore, tmp_path: Path) -> None:
-    """Other hidden files in the folder are nobody's leftovers."""
+def test_foreign_file_is_kept(store: VoiceStore, tmp_path: Path) -> None:
     add(store)
     other = tmp_path / "data" / "voices" / ".DS_Store"
     other.write_bytes(b"")
@@ -314,8 +291,7 @@ def test_what_is_not_the_stores_stays(store: VoiceStore, tmp_path: Path) -> None
     assert other.exists()
 
 
-def test_a_name_is_won_by_one_of_many(store: VoiceStore) -> None:
-    """Of several that want the same name at once, for a new voice or one they have, one succeeds."""
+def test_concurrent_writers_get_name_once(store: VoiceStore) -> None:
     for number in range(3):
         add(store, f"old{number}")
 
@@ -335,10 +311,9 @@ def test_a_name_is_won_by_one_of_many(store: VoiceStore) -> None:
     assert len(store.list()) == (3 if won.index(True) % 2 else 4)
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=70))
-def test_no_name_leaves_the_folder(store: VoiceStore, tmp_path: Path, name: str) -> None:
-    """Whatever the name, files appear only two levels below the folder, and asking is safe."""
+def test_no_name_escapes_folder(store: VoiceStore, tmp_path: Path, name: str) -> None:
     try:
         store.delete(add(store, name).id)
     except InvalidRequest as error:

@@ -1,4 +1,4 @@
-"""What engines took from kept voices: kept with the model that made it, and never another's."""
+"""Stored embeddings: kept per engine, with the model that made them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,15 @@ SIMILARITY = {"es": Similarity(0.81, 0.95, True), "en": Similarity(0.7, 0.75, Fa
 
 @pytest.fixture
 def store(tmp_path: Path) -> VoiceStore:
-    """An empty store."""
     return VoiceStore(tmp_path)
 
 
 def embedding(engine: str = "kokoro", model: str = "near-1", size: int = 256) -> Embedding:
-    """Numbers that mean nothing."""
     values = np.random.default_rng(size).standard_normal(size).astype(np.float32)
     return Embedding(engine, model, values, SIMILARITY)
 
 
 def same(one: Embedding | None, other: Embedding) -> bool:
-    """Whether two embeddings are the same, to the bit."""
     return (
         one is not None
         and (one.engine, one.model) == (other.engine, other.model)
@@ -41,8 +38,7 @@ def same(one: Embedding | None, other: Embedding) -> bool:
     )
 
 
-def test_an_embedding_is_kept_to_the_bit(store: VoiceStore, tmp_path: Path) -> None:
-    """By the model that made it, also for the next start."""
+def test_embedding_is_stored_exactly(store: VoiceStore, tmp_path: Path) -> None:
     assert store.embeddings(add(store)) == ()
     made = embedding(size=MAX_EMBEDDING_VALUES)
     store.save_embedding(store.get("ana"), made)
@@ -52,8 +48,7 @@ def test_an_embedding_is_kept_to_the_bit(store: VoiceStore, tmp_path: Path) -> N
         assert [same(one, made) for one in reader.embeddings(reader.get("ana"))] == [True]
 
 
-def test_each_engine_has_its_own(store: VoiceStore) -> None:
-    """One of a newer model takes the place of the same engine's older one, and of no other's."""
+def test_each_engine_has_its_own_embedding(store: VoiceStore) -> None:
     voice = add(store)
     kept = [embedding("kokoro", "near-1"), embedding("kani/2 ../x", "wavlm-1"), embedding("kokoro", "near-2")]
     for one in kept:
@@ -63,8 +58,7 @@ def test_each_engine_has_its_own(store: VoiceStore) -> None:
     assert same(store.embedding(store.get("ana"), "wavlm-1"), kept[1])
 
 
-def test_a_voice_that_is_gone_or_another_gets_none(store: VoiceStore, tmp_path: Path) -> None:
-    """What was made of a recording that is not there any more is not kept."""
+def test_embedding_of_replaced_voice_is_not_stored(store: VoiceStore, tmp_path: Path) -> None:
     voice = add(store)
     store.delete("ana")
     store.save_embedding(voice, embedding())
@@ -79,8 +73,7 @@ def test_a_voice_that_is_gone_or_another_gets_none(store: VoiceStore, tmp_path: 
     assert len(store.embeddings(store.get("eva"))) == 1
 
 
-def test_nobody_has_no_embedding(store: VoiceStore) -> None:
-    """A voice that is gone is told so, and one whose name is another's by now."""
+def test_unknown_voice_has_no_embedding(store: VoiceStore) -> None:
     voice = add(store)
     store.delete("ana")
     for _ in range(2):
@@ -106,8 +99,7 @@ def test_nobody_has_no_embedding(store: VoiceStore) -> None:
         Embedding("e", "m", np.zeros(2, np.float32), {"es": Similarity(0.5, float("inf"), False)}),
     ],
 )
-def test_what_is_no_embedding_is_not_kept(store: VoiceStore, wrong: Embedding) -> None:
-    """Numbers that are none, or too many of them, are a mistake of the engine's."""
+def test_invalid_embedding_is_refused(store: VoiceStore, wrong: Embedding) -> None:
     voice = add(store)
     with pytest.raises(ValueError, match=r"an embedding|a similarity"):
         store.save_embedding(voice, wrong)
@@ -127,23 +119,21 @@ def test_what_is_no_embedding_is_not_kept(store: VoiceStore, wrong: Embedding) -
         {"similarity": {"es": 0.5}},
     ],
 )
-def test_a_broken_embedding_is_as_none(
+def test_broken_embedding_is_skipped(
     store: VoiceStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, object]
 ) -> None:
-    """Whatever is wrong with the file, it is logged, and the engine makes another in its place."""
     voice = add(store)
     store.save_embedding(voice, embedding())
     (path,) = (tmp_path / "voices" / hashed_name("ana")).glob("*.embedding.json")
     path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | change))
     with caplog.at_level(logging.WARNING):
         assert store.embedding(store.get("ana"), "near-1") is None
-    assert "an embedding of kept voice" in caplog.text
+    assert "unreadable embedding of stored voice" in caplog.text
     store.save_embedding(voice, embedding())
     assert same(store.embedding(store.get("ana"), "near-1"), embedding())
 
 
-def test_half_an_embedding_is_as_none(store: VoiceStore, tmp_path: Path) -> None:
-    """A file that ends somewhere is none, wherever that is."""
+def test_truncated_embedding_is_skipped(store: VoiceStore, tmp_path: Path) -> None:
     store.save_embedding(add(store), embedding())
     (path,) = (tmp_path / "voices" / hashed_name("ana")).glob("*.embedding.json")
     whole = path.read_bytes()

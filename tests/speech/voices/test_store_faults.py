@@ -1,4 +1,4 @@
-"""Disks that fail or are full, and processes that die, at each step of each change of kept voices."""
+"""Disk faults, full disks and killed processes at each step of each change of stored voices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECORDING, SPOKEN = recording(3.0), recording(1.0)
 
 
 class Killed(BaseException):
-    """The process has ended here: nothing that follows is done any more, nor is anything cleaned up."""
+    """Simulates the death of the process: nothing is executed or cleaned up afterwards."""
 
 
 class Disk:
@@ -47,7 +47,7 @@ class Disk:
 
     @contextmanager
     def in_use(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Have all calls go through here."""
+        """Route all calls through this object."""
         with monkeypatch.context() as patch:
             for step in STEPS:
                 patch.setattr(os, step, self._wrapped(step))
@@ -93,17 +93,15 @@ def _takes_room(step: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def embedding(number: float) -> Embedding:
-    """One that can be told from others."""
     return Embedding("kokoro", "near-1", np.full(256, number, np.float32))
 
 
 def with_a_voice(store: VoiceStore) -> None:
-    """Ana is kept, with all that a voice can have."""
+    """Store a voice with every kind of file."""
     store.save_embedding(add(store, "ana", recording=RECORDING, consent_recording=SPOKEN), embedding(1))
 
 
-def nothing(store: VoiceStore) -> None:
-    """Nobody was here yet."""
+def nothing(store: VoiceStore) -> None: ...
 
 
 CHANGES: dict[str, tuple[Callable[[VoiceStore], None], Callable[[VoiceStore], object]]] = {
@@ -120,7 +118,7 @@ CHANGES: dict[str, tuple[Callable[[VoiceStore], None], Callable[[VoiceStore], ob
 
 
 def content(folder: Path) -> dict[str, object]:
-    """All that a store holds, but the times, as one sees it who opens it now."""
+    """Everything that a newly opened store holds, without the times."""
     store = VoiceStore(folder)
     return {
         voice.name: (
@@ -134,8 +132,8 @@ def content(folder: Path) -> dict[str, object]:
     }
 
 
-def assert_nothing_is_left_over(folder: Path) -> None:
-    """Beside the voices that there are, and their files, there is nothing."""
+def assert_no_leftovers(folder: Path) -> None:
+    """Assert that the folder holds only stored voices and their files."""
     voices = folder / "voices"
     if not voices.exists():
         return
@@ -147,10 +145,9 @@ def assert_nothing_is_left_over(folder: Path) -> None:
 
 @pytest.mark.parametrize("how", ["fails", "full", "dies"])
 @pytest.mark.parametrize("change", CHANGES)
-def test_whatever_goes_wrong_it_is_the_old_state_or_the_new(
+def test_failed_change_leaves_old_or_new_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, change: str, how: str
 ) -> None:
-    """At each step in turn; whoever was told that it is done finds it done, and doing it again does it."""
     prepare, act = CHANGES[change]
     prepare(VoiceStore(tmp_path / "before"))
     before = content(tmp_path / "before")
@@ -173,7 +170,7 @@ def test_whatever_goes_wrong_it_is_the_old_state_or_the_new(
                 done = False
         found = content(folder)
         assert found == after if done else found in (before, after), f"step {at}: {disk.steps}"
-        assert_nothing_is_left_over(folder)
+        assert_no_leftovers(folder)
         again = VoiceStore(folder)
         try:
             act(again)
@@ -184,11 +181,10 @@ def test_whatever_goes_wrong_it_is_the_old_state_or_the_new(
             break
         shutil.rmtree(folder)
     assert not disk.went_wrong
-    assert "left out" not in caplog.text
+    assert "skipping" not in caplog.text
 
 
-def test_a_voice_can_be_deleted_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That takes no room, and makes some."""
+def test_voice_can_be_deleted_on_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_a_voice(VoiceStore(tmp_path))
     with Disk("full", 0).in_use(monkeypatch):
         store = VoiceStore(tmp_path)
@@ -199,8 +195,7 @@ def test_a_voice_can_be_deleted_on_a_full_disk(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("change", ["first", "add", "rename", "better"])
-def test_what_is_done_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    """What is written is synced before it is moved to where it is seen, and the move before one is told."""
+def test_finished_change_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     prepare, act = CHANGES[change]
     prepare(VoiceStore(tmp_path))
     disk = Disk("fails", 10**6)
@@ -216,14 +211,13 @@ def test_what_is_done_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert synced and disk.steps.count("replace") >= 1
 
 
-def test_others_are_waited_for_and_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where another process holds the folder, reading goes on, and who would write is told in the end."""
+def test_lock_wait_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = VoiceStore(tmp_path)
     ana = add(store)
     monkeypatch.setattr("speech.voices.store_disk.LOCK_TIMEOUT_S", 0.05)
     with AtomicFolder(tmp_path / "voices").locked():
         assert store.list() == [ana] and store.get("ana") == ana
-        with pytest.raises(TimeoutError, match="others"):
+        with pytest.raises(TimeoutError, match="other writers"):
             add(store, "eva")
         assert VoiceStore(tmp_path).list() == [ana]
     assert add(store, "eva") in store.list()

@@ -1,4 +1,4 @@
-"""Two processes that change one store's voices at random, and are killed at random moments."""
+"""Two processes change one store at random and are killed at random moments."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ from speech.errors import NameTaken, UnknownVoice
 from speech.types import Embedding
 from speech.voices.store import VoiceStore
 from tests.speech.voices.test_store import add, recording
-from tests.speech.voices.test_store_faults import assert_nothing_is_left_over
+from tests.speech.voices.test_store_faults import assert_no_leftovers
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="processes are not killed so")
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(os.name == "nt", reason="processes are not killed this way"),
+]
 
 CHANGES = 200
 NAMES_EACH = 5
@@ -34,7 +37,7 @@ Change = tuple[str, str, str, int]
 
 
 def change_voices(folder: Path, prefix: str, number: int, told: Connection) -> None:
-    """Do 200 changes to voices whose names begin so, each told before and after."""
+    """Make 200 changes to voices with this prefix, reporting each before and after."""
     chance = random.Random(number)
     names = [f"{prefix}{index}" for index in range(NAMES_EACH)]
     recordings = [recording(3.0 + index / 10) for index in range(3)]
@@ -68,7 +71,7 @@ def _done(store: VoiceStore, change: Change, recordings: list[bytes]) -> str:
 
 
 def expected(voices: Voices, change: Change) -> tuple[Voices, str]:
-    """What a change should make of the voices, and what it should say."""
+    """The voices after a change, and its reported outcome."""
     what, name, other, number = change
     if what == "add":
         return (voices, "taken") if name in voices else (voices | {name: (number % 3, 0)}, "done")
@@ -84,7 +87,7 @@ def expected(voices: Voices, change: Change) -> tuple[Voices, str]:
 
 @dataclass
 class Worker:
-    """A process that changes voices, and what the store should hold of them."""
+    """A process that changes voices, and the expected content of the store."""
 
     folder: Path
     prefix: str
@@ -93,7 +96,6 @@ class Worker:
     under_way: Change | None = None
 
     def start(self, number: int) -> None:
-        """Have it change voices from now on."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.speech.voices.test_store_kills"])
         self._told, telling = context.Pipe(duplex=False)
@@ -104,11 +106,10 @@ class Worker:
         telling.close()
 
     def begun(self) -> None:
-        """Return once it has begun."""
         assert self._told.poll(30)
 
     def kill(self, after_s: float) -> None:
-        """End it the hard way after some seconds, if it is not done before, and look what it told."""
+        """Kill the process after some seconds, unless it has ended, and read its reports."""
         self._process.join(after_s)
         self._process.kill()
         self._process.join()
@@ -128,7 +129,7 @@ class Worker:
         self._told.close()
 
     def check(self, found: Voices) -> None:
-        """The store holds what was told to be done, and what was under way wholly or not at all."""
+        """Assert that the store holds every finished change, and the running one completely or not at all."""
         mine = {name: voice for name, voice in found.items() if name.startswith(self.prefix)}
         possible = [self.voices]
         if self.under_way is not None:
@@ -137,8 +138,8 @@ class Worker:
         self.voices = mine
 
 
-def what_is_kept(folder: Path) -> Voices:
-    """What the store holds, as one finds it who opens it now; each recording is whole."""
+def stored_voices(folder: Path) -> Voices:
+    """Content of the store as newly opened."""
     store = VoiceStore(folder)
     recordings = [recording(3.0 + index / 10) for index in range(3)]
     voices: Voices = {}
@@ -151,8 +152,8 @@ def what_is_kept(folder: Path) -> Voices:
     return voices
 
 
-def kill_and_look(folder: Path, rounds: int, longest_s: float, caplog: pytest.LogCaptureFixture) -> int:
-    """Kill two processes at random moments, so many times; how many changes they made in all."""
+def kill_and_check(folder: Path, rounds: int, longest_s: float, caplog: pytest.LogCaptureFixture) -> int:
+    """Kill two processes ``rounds`` times; returns the number of changes."""
     chance = random.Random(rounds)
     workers = [Worker(folder, prefix) for prefix in ("a", "b")]
     with caplog.at_level(logging.WARNING):
@@ -163,20 +164,20 @@ def kill_and_look(folder: Path, rounds: int, longest_s: float, caplog: pytest.Lo
                 worker.begun()
             for worker in chance.sample(workers, 2):
                 worker.kill(chance.uniform(0.0, longest_s))
-            found = what_is_kept(folder)
+            found = stored_voices(folder)
             for worker in workers:
                 worker.check(found)
-            assert_nothing_is_left_over(folder)
+            assert_no_leftovers(folder)
     assert caplog.records == []
     return sum(worker.changes for worker in workers)
 
 
-def test_a_killed_process_leaves_whole_voices(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """After each kill the store opens, with every voice that was told to be kept, and no half one."""
-    assert kill_and_look(tmp_path, 12, 0.5, caplog) >= 12
+def test_killed_process_leaves_complete_voices(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert kill_and_check(tmp_path, 12, 0.5, caplog) >= 12
 
 
-@pytest.mark.slow
-def test_many_killed_processes_leave_whole_voices(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The same many times more."""
-    assert kill_and_look(tmp_path, 24, 1.5, caplog) >= 24
+@pytest.mark.heard
+def test_many_killed_processes_leave_complete_voices(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert kill_and_check(tmp_path, 24, 1.5, caplog) >= 24

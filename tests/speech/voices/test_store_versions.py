@@ -1,4 +1,4 @@
-"""Stores of other versions of the server: what they wrote is read, or refused with the cure."""
+"""Stores of other versions: read, or refused with the cure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support import permissions
 
 @pytest.fixture
 def first_version(tmp_path: Path) -> Path:
-    """What the first servers wrote: a voice, and nothing that tells a version."""
+    """A store as written by version 1, without a version file."""
     folder = tmp_path / "voices" / hashed_name("eva")
     folder.mkdir(parents=True)
     (folder / "recording").write_bytes(recording())
@@ -36,8 +36,7 @@ def first_version(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_the_first_version_wrote_is_read(first_version: Path) -> None:
-    """Its voices are there, and nothing is changed by looking."""
+def test_version_1_is_read(first_version: Path) -> None:
     store = VoiceStore(first_version)
     eva = store.get("eva")
     assert (eva.consent, eva.has_consent_recording, eva.advice, eva.renamed_at) == (CONSENT, False, (), None)
@@ -45,16 +44,14 @@ def test_what_the_first_version_wrote_is_read(first_version: Path) -> None:
     assert [path.name for path in (first_version / "voices").iterdir()] == [hashed_name("eva")]
 
 
-def test_the_first_change_makes_it_this_version(first_version: Path) -> None:
-    """Then it says so, with the old voices still in it."""
+def test_first_change_upgrades_version(first_version: Path) -> None:
     store = VoiceStore(first_version)
     assert store.rename("eva", "ana").name == "ana"
     assert (first_version / "voices" / "version").read_text() == "2\n"
     assert [voice.name for voice in VoiceStore(first_version).list()] == ["ana"]
 
 
-def test_a_voice_of_the_first_version_can_be_deleted(first_version: Path) -> None:
-    """That leaves nothing of it."""
+def test_version_1_voice_can_be_deleted(first_version: Path) -> None:
     VoiceStore(first_version).delete("eva")
     assert not (first_version / "voices" / hashed_name("eva")).exists()
 
@@ -68,8 +65,7 @@ def test_a_voice_of_the_first_version_can_be_deleted(first_version: Path) -> Non
         (b"9" * 5000, "damaged"),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_the_cure(tmp_path: Path, version: bytes, reason: str) -> None:
-    """At the start, and where it became so meanwhile; not a byte is changed."""
+def test_unreadable_version_is_refused_with_cure(tmp_path: Path, version: bytes, reason: str) -> None:
     store = VoiceStore(tmp_path)
     eva = add(store, "eva")
     (tmp_path / "voices" / "version").write_bytes(version)
@@ -83,8 +79,7 @@ def test_what_cannot_be_read_is_refused_with_the_cure(tmp_path: Path, version: b
     assert (tmp_path / "voices" / "version").read_bytes() == version
 
 
-def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
-    """The reason is the system's."""
+def test_folder_without_permission_is_refused(tmp_path: Path) -> None:
     add(VoiceStore(tmp_path))
     (tmp_path / "voices").chmod(0)
     try:
@@ -94,8 +89,7 @@ def test_a_folder_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
         (tmp_path / "voices").chmod(0o700)
 
 
-def test_facts_are_plain_json(tmp_path: Path) -> None:
-    """An operator can read who agreed to what, and when."""
+def test_metadata_is_plain_json(tmp_path: Path) -> None:
     kept: StoredVoice = add(VoiceStore(tmp_path), "ana", language="es")
     facts = json.loads((tmp_path / "voices" / hashed_name("ana") / "voice.json").read_text())
     assert (facts["name"], facts["consent"], facts["consent_at"]) == ("ana", CONSENT, kept.consent_at)

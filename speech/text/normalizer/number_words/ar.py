@@ -1,4 +1,4 @@
-"""Arabic numbers: agreement with what is counted, cases behind particles, ordinals, hours."""
+"""Arabic numbers: agreement with counted nouns, cases behind particles, ordinals, hours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEN_MORE = {"m": "عشر", "f": "عشرة"}
 _BEFORE_TEN = {"m": {1: "أحد", 2: "اثنا"}, "f": {1: "إحدى", 2: "اثنتا"}}
 _TENS = "  عشرون ثلاثون أربعون خمسون ستون سبعون ثمانون تسعون".split(" ")
 _HUNDREDS = " مئة مئتان ثلاثمئة أربعمئة خمسمئة ستمئة سبعمئة ثمانمئة تسعمئة".split(" ")
-# One, two, three to ten, from eleven on, and before what is counted.
+# One, two, three to ten, from eleven on, and before a counted noun.
 _POWERS = (
     (10**12, "تريليون تريليونان تريليونات تريليونا تريليون".split()),
     (10**9, "مليار ملياران مليارات مليارا مليار".split()),
@@ -38,27 +38,27 @@ _PARTICLES = frozenset(
     "في من إلى على عن حتى منذ بعد قبل خلال نحو حوالي عام سنة لعام بعام عمر سن رقم لمدة بنسبة بمبلغ"
     " بسعر بقيمة بين مع غضون وفي ومن وإلى وعلى حوالى فوق تحت ضمن قرابة زهاء أكثر أقل".split()
 )
-"""Words behind which what follows is in the genitive."""
+"""Words that are followed by the genitive."""
 _PREPOSITIONS = frozenset("ب ل ك لل بال كال وب ول".split())
 
 
 class ArabicNumbers(NumberWords):
-    """Genders are those of what is counted ("m", "f"); "hour" names hours, which are ordinals.
+    """Genders are those of the counted noun ("m", "f"); "hour" is for hours, which are ordinals.
 
-    Numbers are in the nominative but behind words that want another case.
+    Numbers are in the nominative, except behind words that govern another case.
     """
 
     def cardinal(self, number: int, gender: str = "") -> str:
-        """A gender says that what is counted follows: two of something lose their ending ("مئتا دولار")."""
+        """With a gender a counted noun follows: the dual loses its ending ("مئتا دولار")."""
         if gender == "hour":
             hour = number % 24 or 12
             return "الواحدة" if hour == 1 else self.ordinal(hour, "f")
-        said = " و".join(_parts(number, gender))
+        spoken = " و".join(_parts(number, gender))
         if gender:
-            said = _DUAL_END.sub(r"\1ا", said)
+            spoken = _DUAL_END.sub(r"\1ا", spoken)
             # "خمسون ألف رجل"
-            said = re.sub(r" (ألف|مليون|مليار|تريليون)ا$", r" \1", said)
-        return said
+            spoken = re.sub(r" (ألف|مليون|مليار|تريليون)ا$", r" \1", spoken)
+        return spoken
 
     def ordinal(self, number: int, form: str = "") -> str:
         """With the article: "الثالث", "الحادية والعشرون"; from a hundred on as cardinals."""
@@ -75,25 +75,25 @@ class ArabicNumbers(NumberWords):
         return f"{first} وال{_TENS[tens]}" if units else f"ال{_TENS[tens]}"
 
     def year(self, number: int) -> str:
-        """In the genitive, behind the word for year that is said or meant."""
+        """In the genitive, behind the word for year that is spoken or understood."""
         return _genitive(self.cardinal(number))
 
-    def inflected_after(self, previous: str, said: str) -> str:
+    def inflected_after(self, previous: str, spoken: str) -> str:
         """In the genitive behind a preposition or the like."""
-        return _genitive(said) if previous in _PARTICLES else said
+        return _genitive(spoken) if previous in _PARTICLES else spoken
 
-    def with_prefix(self, prefix: str, said: str) -> str:
-        """ "بخمسين", "العشرين": particles are a part of the word."""
+    def with_prefix(self, prefix: str, spoken: str) -> str:
+        """ "بخمسين", "العشرين": particles are part of the word."""
         definite = prefix.endswith("ال") or prefix == "لل"
         if definite:
-            said = re.sub(r"(?<= )و(?=\w)", "وال", said)
+            spoken = re.sub(r"(?<= )و(?=\w)", "وال", spoken)
         if prefix in _PREPOSITIONS or definite:
-            said = _genitive(said)
-        return prefix + said
+            spoken = _genitive(spoken)
+        return prefix + spoken
 
 
 def _parts(number: int, gender: str) -> list[str]:
-    """What is joined by "and"."""
+    """The parts that "and" joins."""
     parts = []
     for power, names in _POWERS:
         count, number = divmod(number, power)
@@ -108,17 +108,17 @@ def _parts(number: int, gender: str) -> list[str]:
 
 
 def _of_power(count: int, names: list[str]) -> str:
-    """So many thousands or millions."""
+    """``count`` thousands or millions."""
     one, two, few, many, construct = names
     if count <= 2:
         return one if count == 1 else two
-    said = " و".join(_parts(count, "m"))
+    spoken = " و".join(_parts(count, "m"))
     rest = count % 100
     if 3 <= rest <= 10:
-        return f"{said} {few}"
+        return f"{spoken} {few}"
     if rest > 10:
-        return f"{said} {many}"
-    before_noun = _DUAL_END.sub(r"\1ا", said)
+        return f"{spoken} {many}"
+    before_noun = _DUAL_END.sub(r"\1ا", spoken)
     return f"{before_noun} {construct}"
 
 
@@ -135,7 +135,7 @@ def _below_hundred(number: int, gender: str) -> list[str]:
     return [one, _TENS[tens]]
 
 
-def _genitive(said: str) -> str:
+def _genitive(spoken: str) -> str:
     """Tens end in "ين" then, twos in "ين" or "ي"."""
-    said = _DUAL.sub(r"\1ين", _TENS_WORD.sub(r"\1ين", said))
-    return _DUAL_NOUN.sub(r"\1\2ين", _DUAL_BEFORE_NOUN.sub(r"\1ي", said))
+    spoken = _DUAL.sub(r"\1ين", _TENS_WORD.sub(r"\1ين", spoken))
+    return _DUAL_NOUN.sub(r"\1\2ين", _DUAL_BEFORE_NOUN.sub(r"\1ي", spoken))

@@ -19,8 +19,8 @@ class GermanNumbers(NumberWords):
         """ "tausendeinhundert" rather than "eintausendeinhundert"; "eine" before a feminine noun."""
         if number == 1 and gender:
             return "eine" if gender == "f" else "ein"
-        said = _ONE_THOUSAND.sub("ein", num2words_cached("de", number, "cardinal"))
-        return _ONE_OF_MORE.sub("", said, count=1) if said.startswith("ein") else said
+        spoken = _ONE_THOUSAND.sub("ein", num2words_cached("de", number, "cardinal"))
+        return _ONE_OF_MORE.sub("", spoken, count=1) if spoken.startswith("ein") else spoken
 
     def ordinal(self, number: int, form: str = "") -> str:
         """ "dritte", with the ending that ``form`` asks for."""
@@ -33,7 +33,7 @@ class GermanNumbers(NumberWords):
         return stem + (form or "e")
 
     def year(self, number: int) -> str:
-        """ "neunzehnhundertneunundachtzig"; as a number where no one counts in hundreds."""
+        """ "neunzehnhundertneunundachtzig"; outside 1100 to 1999 as a number."""
         hundreds, rest = divmod(number, 100)
         if not 11 <= hundreds <= 19:
             return self.cardinal(number)
@@ -43,15 +43,15 @@ class GermanNumbers(NumberWords):
         """ "neunzehnhundertneunziger"."""
         return f"{self.year(number)}er"
 
-    def inflected_after(self, previous: str, said: str) -> str:
+    def inflected_after(self, previous: str, spoken: str) -> str:
         """Articles and endings behind a preposition: "von Ludwig dem Vierzehnten"."""
-        article, _, rest = said.partition(" ")
+        article, _, rest = spoken.partition(" ")
         if article in ("der", "die") and rest.endswith("te"):
             if previous in _DATIVE:
                 return f"{'dem' if article == 'der' else 'der'} {rest}n"
             if previous in _ACCUSATIVE and article == "der":
                 return f"den {rest}n"
-        return said
+        return spoken
 
     def denominator(self, number: int, numerator: int) -> str | None:
         """ "Zwanzigstel", up to a thousand."""

@@ -14,8 +14,8 @@ class EnglishNumbers(NumberWords):
 
     def ordinal(self, number: int, form: str = "") -> str:
         """ "one hundred first"; form "plural" adds an s."""
-        said = num2words_cached("en", number, "ordinal").replace(",", "").replace(" and ", " ")
-        return f"{said}s" if form == "plural" else said
+        spoken = num2words_cached("en", number, "ordinal").replace(",", "").replace(" and ", " ")
+        return f"{spoken}s" if form == "plural" else spoken
 
     def year(self, number: int) -> str:
         """ "nineteen ninety-nine", "nineteen oh five", "two thousand five"."""
@@ -23,8 +23,8 @@ class EnglishNumbers(NumberWords):
 
     def decade(self, number: int) -> str:
         """ "nineteen nineties", "nineties", "two thousands"."""
-        said = self.year(number)
-        return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
+        spoken = self.year(number)
+        return f"{spoken[:-1]}ies" if spoken.endswith("y") else f"{spoken}s"
 
     def denominator(self, number: int, numerator: int) -> str | None:
         """Ordinals, up to a hundred."""

@@ -29,19 +29,19 @@ class SpanishNumbers(NumberWords):
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "veintiún mil" rather than "veintiuno mil"; "veintiún", "veintiuna", "doscientas" before nouns."""
-        said = _ONE_BEFORE_MORE.sub(
+        spoken = _ONE_BEFORE_MORE.sub(
             lambda one: "veintiún" if one[1] else "un", num2words_cached("es", number, "cardinal")
         )
         if gender == "m":
-            return _ONE.sub(lambda one: "veintiún" if one[1] else "un", said)
+            return _ONE.sub(lambda one: "veintiún" if one[1] else "un", spoken)
         if gender == "f":
-            millions, rest = split.groups("") if (split := _MILLIONS.match(said)) else ("", said)
+            millions, rest = split.groups("") if (split := _MILLIONS.match(spoken)) else ("", spoken)
             rest = rest.replace("cientos", "cientas").replace("quinientos", "quinientas")
             return millions + _ONE.sub(r"\1una", rest)
-        return said
+        return spoken
 
     def ordinal(self, number: int, form: str = "") -> str:
-        """From a thousand on as a cardinal, as everybody says it."""
+        """From 1001 on as a cardinal, as in everyday Spanish."""
         if number == 1000:
             return "milésima" if form == "f" else "milésimo"
         if not 0 < number < 1000:
@@ -51,12 +51,12 @@ class SpanishNumbers(NumberWords):
         parts = [_HUNDREDS[hundreds], _TEENS[units] if tens == 1 else _TENS[tens]]
         if tens != 1:
             parts.append(_UNITS[units])
-        said = [part for part in parts if part]
+        spoken = [part for part in parts if part]
         if form == "f":
-            said = [f"{part[:-1]}a" for part in said]
-        elif form == "short" and said[-1].endswith(("primero", "tercero")):
-            said[-1] = said[-1][:-1]
-        return " ".join(said)
+            spoken = [f"{part[:-1]}a" for part in spoken]
+        elif form == "short" and spoken[-1].endswith(("primero", "tercero")):
+            spoken[-1] = spoken[-1][:-1]
+        return " ".join(spoken)
 
     def denominator(self, number: int, numerator: int) -> str | None:
         """ "doceavos" and the like, up to a hundred."""

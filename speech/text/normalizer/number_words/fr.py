@@ -21,8 +21,8 @@ class FrenchNumbers(NumberWords):
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "vingt et une" before a feminine noun."""
-        said = self._count(number)
-        return _ONE.sub("une", said) if gender == "f" else said
+        spoken = self._count(number)
+        return _ONE.sub("une", spoken) if gender == "f" else spoken
 
     def ordinal(self, number: int, form: str = "") -> str:
         """ "première", "quatre-vingtième", "deux centième"."""
@@ -32,17 +32,17 @@ class FrenchNumbers(NumberWords):
             return "première" if form == "f" else "premier"
         if number == 2 and form.startswith("second"):
             return form
-        said = _PLURAL.sub(r"\1", self._count(number))
-        if said.endswith("cinq"):
-            said += "u"
-        elif said.endswith("neuf"):
-            said = f"{said[:-1]}v"
-        return f"{said.removesuffix('e')}ième"
+        spoken = _PLURAL.sub(r"\1", self._count(number))
+        if spoken.endswith("cinq"):
+            spoken += "u"
+        elif spoken.endswith("neuf"):
+            spoken = f"{spoken[:-1]}v"
+        return f"{spoken.removesuffix('e')}ième"
 
     def _count(self, number: int) -> str:
         """As it is counted; "septante" and "nonante" in Belgium and Switzerland."""
-        said = num2words_cached("fr", number, "cardinal")
-        return said if self.language == "fr" else _TENS.sub(_septante, said)
+        spoken = num2words_cached("fr", number, "cardinal")
+        return spoken if self.language == "fr" else _TENS.sub(_septante, spoken)
 
     def denominator(self, number: int, numerator: int) -> str | None:
         """Ordinals, up to a hundred."""

@@ -1,4 +1,4 @@
-"""Which gender a number takes from the word behind it."""
+"""Grammatical gender of a number by the noun behind it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """[agreement]: nouns by their endings, and those that end otherwise.
+    """[agreement]: nouns by their endings, and the exceptions.
 
-    plural_endings: how a noun ends behind a number other than one; without any, every word may be a noun.
-    genders: for "m", "f" and "n" the endings and the words that have it; words come first, then the
-    longest ending. not_nouns: words that a number does not count, not_noun_beginnings:
-    how others begin that stand behind a number by chance. capitals: whether nouns are written
-    with a capital. beginnings: for a form of numbers the gender it belongs to and how nouns begin before
-    which it stands for that ("uno studente", "un'ora").
+    plural_endings: of a noun behind a number other than one; without any, every word may be a noun. genders:
+    for "m", "f" and "n" the endings and the words; words come first, then the longest ending. not_nouns:
+    words that a number does not count; not_noun_beginnings: beginnings of others that stand behind a number
+    by chance. capitals: whether nouns are written with a capital. beginnings: for a form of numbers its
+    gender and the beginnings of the nouns that need it ("uno studente", "un'ora").
     """
 
     plural_endings: tuple[str, ...]
@@ -26,7 +25,8 @@ class Agreement:
     beginnings: Mapping[str, tuple[str, tuple[str, ...]]]
 
     def gender(self, noun: str, plural: bool) -> str:
-        """ "m", "f", "n", a form of [agreement.beginnings], or "" for what is no noun, or of none known."""
+        """ "m", "f", "n", a form of [agreement.beginnings], or "" for a word that is no noun or has no known
+        gender."""
         gender = self._gender(noun, plural)
         for form, (of, begins) in self.beginnings.items():
             if gender == of and noun.lower().startswith(begins):

@@ -18,23 +18,23 @@ class ItalianNumbers(NumberWords):
         """ "un" and "una" before a noun; "un milione duecentomila", but "un milione e uno"; "centotré"."""
         if number == 1 and gender:
             return _ONE[gender]
-        said = num2words_cached(self.language, number, "cardinal").replace(",", "")
-        said = _HUNDREDS_BEHIND_MILLIONS.sub(" ", said)
-        return f"{said[:-1]}é" if number > 3 and said.endswith("tre") else said
+        spoken = num2words_cached(self.language, number, "cardinal").replace(",", "")
+        spoken = _HUNDREDS_BEHIND_MILLIONS.sub(" ", spoken)
+        return f"{spoken[:-1]}é" if number > 3 and spoken.endswith("tre") else spoken
 
     def ordinal(self, number: int, form: str = "") -> str:
         """ "ventunesimo", "ventunesima"."""
         if number == 0:
-            said = "zeresimo"
+            spoken = "zeresimo"
         elif number < 1_000_000:
-            said = num2words_cached(self.language, number, "ordinal")
+            spoken = num2words_cached(self.language, number, "ordinal")
         else:
             return self.cardinal(number)
-        return f"{said[:-1]}a" if form in ("f", "f vowel") else said
+        return f"{spoken[:-1]}a" if form in ("f", "f vowel") else spoken
 
     def denominator(self, number: int, numerator: int) -> str | None:
         """Ordinals, up to a hundred."""
         if not 4 < number <= 100:
             return None
-        said = self.ordinal(number)
-        return said if numerator == 1 else f"{said[:-1]}i"
+        spoken = self.ordinal(number)
+        return spoken if numerator == 1 else f"{spoken[:-1]}i"

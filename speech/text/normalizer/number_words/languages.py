@@ -1,4 +1,4 @@
-"""Which languages have number words of their own."""
+"""Number words by language."""
 
 from __future__ import annotations
 
@@ -26,5 +26,6 @@ _OWN: dict[str, type[NumberWords]] = {
 
 @functools.cache
 def number_words(language: str, variety: str = "") -> NumberWords:
-    """Those of ``language`` (a primary subtag that num2words knows); variety: the country's, as "pt_BR"."""
+    """Number words of ``language`` (a primary subtag that num2words has); variety: the country's, as
+    "pt_BR"."""
     return _OWN.get(language, NumberWords)(variety or language)

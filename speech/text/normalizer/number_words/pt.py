@@ -16,18 +16,18 @@ class PortugueseNumbers(NumberWords):
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "vinte e uma mil", "duas", "duzentas" before a feminine noun; millions stay as they are."""
-        said = num2words_cached(self.language, number, "cardinal").replace(",", "")
+        spoken = num2words_cached(self.language, number, "cardinal").replace(",", "")
         if gender != "f":
-            return said
-        millions, rest = split.groups("") if (split := _MILLIONS.match(said)) else ("", said)
+            return spoken
+        millions, rest = split.groups("") if (split := _MILLIONS.match(spoken)) else ("", spoken)
         return millions + _FEMININE.sub(_feminine, rest)
 
     def ordinal(self, number: int, form: str = "") -> str:
-        """ "vigésima primeira"; as a cardinal where nobody says it otherwise."""
+        """ "vigésima primeira"; from 2000 on as a cardinal."""
         if not 0 < number <= _LAST_ORDINAL:
             return self.cardinal(number)
-        said = num2words_cached(self.language, number, "ordinal")
-        return re.sub(r"o\b", "a", said) if form == "f" else said
+        spoken = num2words_cached(self.language, number, "ordinal")
+        return re.sub(r"o\b", "a", spoken) if form == "f" else spoken
 
     def denominator(self, number: int, numerator: int) -> str | None:
         """ "onze avos" and the like, up to a hundred."""

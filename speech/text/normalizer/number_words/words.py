@@ -1,4 +1,4 @@
-"""Numbers in words: num2words, and what a language has to say beyond it."""
+"""Numbers in words: num2words, and what languages need beyond it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import functools
 from num2words import num2words
 
 MAX_DIGITS = 15
-"""Digits of the longest number that is said as one; a longer one is said digit by digit."""
+"""Digits of the longest number that is spoken as one; a longer one is spoken digit by digit."""
 MAX_GROUPED_DIGITS = 21
-"""The same where marks between its groups say that it is an amount."""
+"""The same where marks between its groups show that it is an amount."""
 
 
 class NumberWords:
-    """Numbers in the words of one language, as num2words has them.
+    """Numbers in the words of one language, by num2words.
 
-    A language that num2words has wrong, or that has more forms, is a subclass in ``numbers_XX.py``,
-    which ``number_languages`` knows.
+    A language that num2words has wrong, or that needs more forms, is a subclass in a module of this folder,
+    which ``languages`` lists.
     """
 
     def __init__(self, language: str) -> None:
         self.language = language
 
     def cardinal(self, number: int, gender: str = "") -> str:
-        """``number`` (0 or more) as it is counted, or before a noun of ``gender`` ("m", "f", "n")."""
+        """``number`` (0 or more) as in counting, or before a noun of ``gender`` ("m", "f", "n")."""
         return num2words_cached(self.language, number, "cardinal")
 
     def ordinal(self, number: int, form: str = "") -> str:
-        """``number`` in its place; form: what the table's [ordinals] and [roman] say of it ("m", "f", …)."""
+        """``number`` as an ordinal; form: one of the table's [ordinals] or [roman] ("m", "f", …)."""
         return num2words_cached(self.language, number, "ordinal")
 
     def year(self, number: int) -> str:
@@ -38,20 +38,21 @@ class NumberWords:
         """The decade that begins with the year ``number`` ("1990s")."""
         return self.year(number)
 
-    def inflected_after(self, previous: str, said: str) -> str:
-        """``said`` as it has to be behind the word ``previous``, in small letters, where cases matter."""
-        return said
+    def inflected_after(self, previous: str, spoken: str) -> str:
+        """Inflect a spoken number as the word ``previous``, in lower case, governs it."""
+        return spoken
 
-    def with_prefix(self, prefix: str, said: str) -> str:
-        """``said`` with what is written before its figures without a space ([numbers] prefixes)."""
-        return prefix + said
+    def with_prefix(self, prefix: str, spoken: str) -> str:
+        """Join a spoken number with a prefix written before its digits without a space ([numbers]
+        prefixes)."""
+        return prefix + spoken
 
     def denominator(self, number: int, numerator: int) -> str | None:
-        """What ``numerator`` parts are called where [fractions] has no line; None: "3 over 40"."""
+        """Name of ``numerator`` parts where [fractions] has no line; None: "3 over 40"."""
         return None
 
 
 @functools.lru_cache(maxsize=8192)
 def num2words_cached(language: str, number: int, to: str) -> str:
-    """What num2words says."""
+    """The result of num2words."""
     return str(num2words(number, lang=language, to=to))

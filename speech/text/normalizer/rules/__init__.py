@@ -1,1 +1,1 @@
-"""Rules of the normalizer, a kind of token a module."""
+"""Rules of the normalizer, one module for each kind of token."""

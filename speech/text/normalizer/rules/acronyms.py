@@ -1,4 +1,4 @@
-"""Words that are not said as they are written: acronyms, initials, Roman numerals, joined words."""
+"""Acronyms, abbreviations, initials, Roman numerals and camel case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_NAME = 6
 
 
 def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
-    """A word in small letters, each for its own capital."""
+    """A word in lower case, one piece for each letter."""
     return tuple(Piece(letter.lower(), start + at, start + at + 1) for at, letter in enumerate(text))
 
 
@@ -32,13 +32,13 @@ def spelled_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, 
 
 
 def letter_name(letter: str, table: LanguageTable) -> str:
-    """The name of a letter; a letter the table does not know is its own."""
+    """The name of a letter; the letter itself if the table does not have it."""
     lower = letter.lower()
     return table.letters.get(lower) or table.greek.get(lower) or letter
 
 
 def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool = False) -> tuple[Piece, ...]:
-    """A word in capitals: a word, or letters; shouted: the words around it are in capitals too."""
+    """A word in capitals, as a word or as letters; shouted: the words around it are in capitals too."""
     acronyms = table.acronyms
     if text in acronyms.said:
         return (Piece(acronyms.said[text], start, start + len(text)),)
@@ -55,7 +55,7 @@ def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool =
 
 
 def is_pronounceable(text: str, table: LanguageTable) -> bool:
-    """Whether letters look like a word of the language: no vowel too few, no consonant too many."""
+    """True if letters have the shape of a word: enough vowels, no long group of consonants."""
     vowels, acronyms = table.acronyms.vowels, table.acronyms
     shape = "".join("v" if letter.lower() in vowels else "c" for letter in text)
     if "v" not in shape or "vvv" in shape:
@@ -66,29 +66,29 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
 
 def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A word in capitals, with the "s" of its plural."""
-    word = cursor.token()
-    core = word.core
+    token = cursor.token()
+    core = token.core
     if len(core) > 2 and core[-1] == "s" and core[:-1].isupper() and core[:-1].isalpha():
         if not table.acronyms.plural:
             return None
-        pieces = capitals_pieces(core[:-1], word.core_start, table)
-        plural = Piece(table.acronyms.plural, word.core_end - 1, word.core_end)
-        return Verbalization((*pieces, plural), word.core_end)
+        pieces = capitals_pieces(core[:-1], token.core_start, table)
+        plural = Piece(table.acronyms.plural, token.core_end - 1, token.core_end)
+        return Verbalization((*pieces, plural), token.core_end)
     if not (core.isupper() and core.isalpha()) or len(core) < 2:
         return None
-    if core.lower() in table.acronyms.elided and word.suffix[:1] in ("'", "’"):
-        return Verbalization(lowercase_pieces(core, word.core_start), word.core_end)
+    if core.lower() in table.acronyms.elided and token.suffix[:1] in ("'", "’"):
+        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
     if len(core) > _LONGEST_ACRONYM and core not in table.acronyms.spelled:
-        return Verbalization(lowercase_pieces(core, word.core_start), word.core_end)
+        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
     shouted = _is_shouted(cursor.previous(), table)
-    if not shouted and not word.suffix.strip(".") and core not in table.acronyms.said:
+    if not shouted and not token.suffix.strip(".") and core not in table.acronyms.said:
         shouted = _is_shouted(cursor.token(1), table)
-    return Verbalization(capitals_pieces(core, word.core_start, table, shouted), word.core_end)
+    return Verbalization(capitals_pieces(core, token.core_start, table, shouted), token.core_end)
 
 
-def _is_shouted(word: Token, table: LanguageTable) -> bool:
-    """Whether a word in capitals is no acronym."""
-    core = word.core
+def _is_shouted(token: Token, table: LanguageTable) -> bool:
+    """True if a token is a word in capitals rather than an acronym."""
+    core = token.core
     if not core.isupper() or not core.isalpha():
         return False
     known = core.lower() in table.acronyms.words and core not in table.acronyms.spelled
@@ -96,96 +96,96 @@ def _is_shouted(word: Token, table: LanguageTable) -> bool:
 
 
 def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "J." before a name, or a letter that stands alone."""
-    word = cursor.token()
-    core = word.core
+    """ "J." before a name, or a single letter."""
+    token = cursor.token()
+    core = token.core
     if len(core) != 1 or not core.isalpha() or not table.letters:
         return None
     if core in table.greek:
-        return Verbalization((Piece(table.greek[core], word.core_start, word.core_end),), word.core_end)
+        return Verbalization((Piece(table.greek[core], token.core_start, token.core_end),), token.core_end)
     name = table.letters.get(core.lower())
     if name is None or not core.isupper():
         return None
-    if word.suffix == ".":
+    if token.suffix == ".":
         following = cursor.token(1)
         if following.core[:1].isupper() and following.start == following.core_start:
-            return Verbalization((Piece(name, word.core_start, word.core_end),), word.core_end + 1)
-    if core.lower() in table.acronyms.words or (word.suffix[:1] in ("'", "’") and not word.prefix):
+            return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + 1)
+    if core.lower() in table.acronyms.words or (token.suffix[:1] in ("'", "’") and not token.prefix):
         return None
-    return Verbalization((Piece(name, word.core_start, word.core_end),), word.core_end)
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
 
 
 def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "e.s.t.": letters with full stops between them."""
-    word = cursor.token()
-    if not table.letters or not _DOTTED.fullmatch(word.core):
+    token = cursor.token()
+    if not table.letters or not _DOTTED.fullmatch(token.core):
         return None
     pieces = []
-    for at in range(0, len(word.core), 2):
-        name = letter_name(word.core[at], table)
-        start = word.core_start + at
+    for at in range(0, len(token.core), 2):
+        name = letter_name(token.core[at], table)
+        start = token.core_start + at
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
-    return Verbalization(tuple(pieces), word.core_end)
+    return Verbalization(tuple(pieces), token.core_end)
 
 
 def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A Roman numeral where the words around it say that it is one."""
-    word = cursor.token()
+    """A Roman numeral, where the tokens around it show that it is one."""
+    token = cursor.token()
     rules = table.roman
     previous = cursor.previous()
     before = previous.core.lower() if previous.suffix in ("", ".") else ""
     name = previous.core
-    small = word.core.islower() and may_be_small_roman(cursor, table)
+    small = token.core.islower() and may_be_small_roman(cursor, table)
     if small and name.islower():
         name = name.capitalize()
-    value = roman_value(word.core.upper() if small or before in rules.small_after else word.core)
-    if value is None or (len(word.core) == 1 and word.core.upper() not in "IVX"):
-        return _marked_roman(word, table)
-    said = None
+    value = roman_value(token.core.upper() if small or before in rules.small_after else token.core)
+    if value is None or (len(token.core) == 1 and token.core.upper() not in "IVX"):
+        return _marked_roman(token, table)
+    spoken = None
     stop = False
     # "the part I like" is no first part.
-    alone = word.core.lower() in table.acronyms.words and not previous.core[:1].isupper()
+    alone = token.core.lower() in table.acronyms.words and not previous.core[:1].isupper()
     if before in rules.cardinal and not alone:
-        said = table.number_words.cardinal(value)
+        spoken = table.number_words.cardinal(value)
     elif before in rules.ordinal:
         form = table.agreement.gender(before, plural=False) or "m"
-        said = _place(value, form, table)
+        spoken = _place(value, form, table)
     elif not previous.suffix and name in rules.names:
-        said = rules.named.format(ordinal=_place(value, rules.names[name], table))
-        said = table.number_words.inflected_after(_before_name(cursor), said)
-        stop = bool(table.ordinals_with_stop) and word.suffix.startswith(".")
+        spoken = rules.named.format(ordinal=_place(value, rules.names[name], table))
+        spoken = table.number_words.inflected_after(_before_name(cursor), spoken)
+        stop = bool(table.ordinals_with_stop) and token.suffix.startswith(".")
     elif (
         rules.ordinal_before
         and cursor.is_adjacent(1)
         and cursor.token(1).core.lower() in rules.ordinal_before
     ):
         form = table.agreement.gender(cursor.token(1).core, plural=False) or "m"
-        said = table.number_words.ordinal(value, form)
+        spoken = table.number_words.ordinal(value, form)
     elif before in rules.articles and cursor.is_adjacent(1) and len(cursor.token(1).core) > 2:
         noun = cursor.token(1).core
         if not noun[0].isupper() or value > 39:
             return None
-        said = table.number_words.ordinal(value, rules.articles[before])
+        spoken = table.number_words.ordinal(value, rules.articles[before])
     elif (
         previous.core == "" and rules.articles and cursor.is_adjacent(1) and cursor.token(1).core[0].isupper()
     ):
         gender = table.agreement.gender(cursor.token(1).core, plural=False)
         form = gender if gender == "f" else next(iter(rules.articles.values()))
-        said = table.number_words.ordinal(value, form)
-    elif len(word.core) > 1 and set(word.core) <= set("IVX"):
-        said = table.number_words.cardinal(value)
-    if said is None:
+        spoken = table.number_words.ordinal(value, form)
+    elif len(token.core) > 1 and set(token.core) <= set("IVX"):
+        spoken = table.number_words.cardinal(value)
+    if spoken is None:
         return None
-    if stop and word.suffix == ".":
+    if stop and token.suffix == ".":
         stop = cursor.token(1).core[:1].islower()
-    end = word.core_end + stop
-    return Verbalization((Piece(said, word.core_start, end),), end)
+    end = token.core_end + stop
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
 def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether a word in small letters stands where it may be a Roman numeral: "siglo xx", "luis vii".
+    """True if a token in lower case may be a Roman numeral: "siglo xx", "luis vii".
 
-    Behind a name it has to be one that is no word of a language: "a luis vi ayer" is not.
+    Behind a name it must not be a word of the language: "a luis vi ayer" is not.
     """
     core, before = cursor.token().core, cursor.previous().core
     if before.lower() in table.roman.small_after:
@@ -196,7 +196,7 @@ def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def _before_name(cursor: TokenCursor) -> str:
-    """The word before a name and its titles, in small letters."""
+    """The token before a name and its titles, in lower case."""
     back = 2
     while (
         back < _LONGEST_NAME and cursor.previous(back).core[:1].isupper() and not cursor.previous(back).suffix
@@ -209,24 +209,24 @@ def _before_name(cursor: TokenCursor) -> str:
     return before.core.lower()
 
 
-def _marked_roman(word: Token, table: LanguageTable) -> Verbalization | None:
-    """ "XXe", "Ier": a small Roman numeral and what makes an ordinal of it."""
+def _marked_roman(token: Token, table: LanguageTable) -> Verbalization | None:
+    """ "XXe", "Ier": a Roman numeral with an ordinal's ending."""
     for mark in table.roman.marks:
-        number = word.core.removesuffix(mark)
-        if number != word.core and set(number) <= set("IVX") and (value := roman_value(number)) is not None:
-            said = table.number_words.ordinal(value, table.ordinals.get(mark, ""))
-            return Verbalization((Piece(said, word.core_start, word.core_end),), word.core_end)
+        number = token.core.removesuffix(mark)
+        if number != token.core and set(number) <= set("IVX") and (value := roman_value(number)) is not None:
+            spoken = table.number_words.ordinal(value, table.ordinals.get(mark, ""))
+            return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
     return None
 
 
 def _place(value: int, form: str, table: LanguageTable) -> str:
-    """An ordinal as far as the language says them of Roman numerals, then a cardinal."""
+    """An ordinal up to the language's last for Roman numerals, then a cardinal."""
     words = table.number_words
     return words.ordinal(value, form) if value <= table.roman.last_ordinal else words.cardinal(value)
 
 
 def roman_value(text: str) -> int | None:
-    """What a Roman numeral is worth, None for what is none."""
+    """The value of a Roman numeral, or None."""
     if not text or len(text) > 15 or not _ROMAN.fullmatch(text):
         return None
     values = [_ROMAN_VALUES[letter] for letter in text]
@@ -258,9 +258,9 @@ def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piec
 
 
 def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A line of [abbreviations], if what it wants behind it is there."""
-    word = cursor.token()
-    for candidate in _keys(word, table):
+    """A line of [abbreviations], if its condition holds."""
+    token = cursor.token()
+    for candidate in _keys(token, table):
         for abbreviation in table.abbreviations.get(candidate, ()):
             end = _end_of(cursor, abbreviation.parts)
             if end is None:
@@ -268,7 +268,7 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
             count = len(abbreviation.parts)
             last = cursor.token(count - 1)
             stop = abbreviation.parts[-1].endswith(".")
-            said = abbreviation.said.get("other")
+            spoken = abbreviation.said.get("other")
             ends_sentence = False
             closed = last.end > end
             following = None
@@ -276,46 +276,46 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 following = None if closed else cursor.token(count)
             if following is not None and following.core:
                 if following.core[0].isdigit() or roman_value(following.core) is not None:
-                    said = abbreviation.said.get("number", said)
+                    spoken = abbreviation.said.get("number", spoken)
                 elif (
                     following.core[0].isupper()
                     and "name" in abbreviation.said
-                    and not _is_behind_name(cursor, said)
+                    and not _is_behind_name(cursor, spoken)
                 ):
-                    said = abbreviation.said["name"]
+                    spoken = abbreviation.said["name"]
                 elif following.core[0].isupper():
                     # A title has a capital itself: a name follows, not a sentence.
                     ends_sentence = stop and (not candidate[0].isupper() or "name" in abbreviation.said)
             elif following is not None:
                 ends_sentence = stop
-            if said is None:
+            if spoken is None:
                 continue
-            if word.core[:1].isupper() and not candidate[:1].isupper():
-                said = said[:1].upper() + said[1:]
+            if token.core[:1].isupper() and not candidate[:1].isupper():
+                spoken = spoken[:1].upper() + spoken[1:]
             if ends_sentence:
-                return Verbalization((Piece(said, word.core_start, end - 1),), end - 1)
-            return Verbalization((Piece(said, word.core_start, end),), end)
+                return Verbalization((Piece(spoken, token.core_start, end - 1),), end - 1)
+            return Verbalization((Piece(spoken, token.core_start, end),), end)
     return None
 
 
 def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "Hauptstr.": a word whose end is short for another."""
-    word = cursor.token()
-    if not table.abbreviated_endings or not word.suffix.startswith("."):
+    """ "Hauptstr.": a word that ends in an abbreviation."""
+    token = cursor.token()
+    if not table.abbreviated_endings or not token.suffix.startswith("."):
         return None
-    for ending, said in table.abbreviated_endings.items():
-        whole = f"{word.core}."
+    for ending, spoken in table.abbreviated_endings.items():
+        whole = f"{token.core}."
         begin = whole.removesuffix(ending)
         if begin != whole and begin.isalpha() and len(begin) > 2:
-            stop = not (word.suffix == "." and (cursor.token(1).core == ""))
-            end = word.core_end + stop
-            at = word.core_start + len(begin)
-            return Verbalization((Piece(begin, word.core_start, at), Piece(said, at, end)), end)
+            stop = not (token.suffix == "." and (cursor.token(1).core == ""))
+            end = token.core_end + stop
+            at = token.core_start + len(begin)
+            return Verbalization((Piece(begin, token.core_start, at), Piece(spoken, at, end)), end)
     return None
 
 
 def _is_behind_name(cursor: TokenCursor, otherwise: str | None) -> bool:
-    """Whether the word before is a name, so that "Elm St." is no saint; only where that says something."""
+    """True if the token before is a name, so that "Elm St." is no saint; only with an alternative."""
     if otherwise is None:
         return False
     previous, earlier = cursor.previous(), cursor.previous(2)
@@ -323,25 +323,25 @@ def _is_behind_name(cursor: TokenCursor, otherwise: str | None) -> bool:
     return inside and previous.core[:1].isupper() and previous.suffix == ""
 
 
-def _keys(word: Token, table: LanguageTable) -> tuple[str, ...]:
-    """How a word may stand in the table: with its full stop, without, in small letters."""
-    stop = f"{word.core}." if word.suffix.startswith(".") else ""
-    keys = [key for key in (stop, word.core) if key]
+def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
+    """Keys that a token may have in the table: with its full stop, without, in lower case."""
+    stop = f"{token.core}." if token.suffix.startswith(".") else ""
+    keys = [key for key in (stop, token.core) if key]
     return tuple(dict.fromkeys([*keys, *(key[0].lower() + key[1:] for key in keys)]))
 
 
 def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
-    """Where the abbreviation ends, None where it is not there."""
+    """End of the abbreviation; None where its words are not there."""
     end = 0
     for ahead, part in enumerate(parts):
-        word = cursor.token(ahead)
-        if word.entry is not None or (ahead and word.start != word.core_start):
+        token = cursor.token(ahead)
+        if token.entry is not None or (ahead and token.start != token.core_start):
             return None
-        end = word.core_start + len(part)
-        written = word.text[word.core_start : min(end, word.end)]
+        end = token.core_start + len(part)
+        written = token.text[token.core_start : min(end, token.end)]
         if written != part and (ahead or written[:1].lower() + written[1:] != part):
             return None
-        whole = word.core_end + part.endswith(".")
-        if end != whole or (ahead < len(parts) - 1 and end != word.end):
+        whole = token.core_end + part.endswith(".")
+        if end != whole or (ahead < len(parts) - 1 and end != token.end):
             return None
     return end

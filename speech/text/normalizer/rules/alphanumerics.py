@@ -1,4 +1,4 @@
-"""Figures that are joined to letters: "80er", "18-jährig", and particles written before a number."""
+"""Digits joined to letters: "80er", "18-jährig", and particles written before a number."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _BEFORE = tuple("+-−±~≈%٪")
 
 
 def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A number that is the first part of a word, as [numbers] endings have it."""
-    word = cursor.token()
-    match = _ENDING.fullmatch(word.core) if table.numbers.endings else None
+    """A number that is the first part of a word ([numbers] endings)."""
+    token = cursor.token()
+    match = _ENDING.fullmatch(token.core) if table.numbers.endings else None
     if match is None or (len(match[1]) > 1 and match[1][0] == "0"):
         return None
     rest = match[3]
@@ -27,14 +27,16 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
         return None
     number = int(match[1])
     year = 1100 <= number < 2100 and not match[2]
-    said = table.number_words.year(number) if year else table.number_words.cardinal(number, "m")
-    at = word.core_start + match.start(3)
-    said = f"{said}-" if compound and not found else said
-    return Verbalization((Piece(said, word.core_start, at), Piece(rest, at, word.core_end)), word.core_end)
+    spoken = table.number_words.year(number) if year else table.number_words.cardinal(number, "m")
+    at = token.core_start + match.start(3)
+    spoken = f"{spoken}-" if compound and not found else spoken
+    return Verbalization(
+        (Piece(spoken, token.core_start, at), Piece(rest, at, token.core_end)), token.core_end
+    )
 
 
 def number_prefix(core: str, table: LanguageTable) -> str:
-    """What stands before the figures of a word and is said as a part of the number, "" for nothing."""
+    """The prefix of a token's digits that is spoken as a part of the number, or ""."""
     for written in table.numbers.prefixes:
         behind = core[len(written) : len(written) + 1]
         if core.startswith(written) and (
@@ -44,8 +46,8 @@ def number_prefix(core: str, table: LanguageTable) -> str:
     return ""
 
 
-def join_prefix(said: Verbalization, written: str, word: Token, table: LanguageTable) -> Verbalization:
-    """What is said of a number, with what stands before its figures."""
-    first, *others = said.pieces
-    joined = Piece(table.number_words.with_prefix(written, first.text), word.core_start, first.end)
-    return Verbalization((joined, *others), said.end)
+def join_prefix(spoken: Verbalization, written: str, token: Token, table: LanguageTable) -> Verbalization:
+    """Join a number's verbalization with its prefix."""
+    first, *others = spoken.pieces
+    joined = Piece(table.number_words.with_prefix(written, first.text), token.core_start, first.end)
+    return Verbalization((joined, *others), spoken.end)

@@ -1,4 +1,4 @@
-"""What figures count: the words behind them, and how all of it is said."""
+"""Numbers with what they count: magnitudes, units, money and nouns behind them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 
 
 class CountedNumerals:
-    """One or two figures, and what stands behind them."""
+    """One or two numbers, and the tokens behind them."""
 
     def __init__(
         self,
         cursor: TokenCursor,
         table: LanguageTable,
-        word: Token,
+        token: Token,
         match: re.Match[str],
         first: Numeral,
         second: Numeral | None,
@@ -42,14 +42,14 @@ class CountedNumerals:
         self._table = table
         self._first = first
         self._second = second
-        base = word.core_start
+        base = token.core_start
         self._start = base + match.start("number")
         self._dash = base + match.end("number")
         self._other = base + (match.start("second") if second is not None else match.end("number"))
         self._end = base + (match.end("second") if second is not None else match.end("number"))
         self._whole = base
-        self.end = word.core_end
-        self._measure_at = (self._end, word.core_end)
+        self.end = token.core_end
+        self._measure_at = (self._end, token.core_end)
         self._gender = ""
         self._magnitude_word = ""
         self.per = ""
@@ -61,21 +61,21 @@ class CountedNumerals:
         return suffix
 
     def code_behind(self, money: Currency) -> Currency:
-        """Which currency the amount is in: what stands behind it knows better than "$" ("$50 CAD")."""
+        """The currency of the amount: a code behind it is more precise than "$" ("$50 CAD")."""
         ahead = 1
         while self._cursor.token(ahead).core and self._cursor.token(ahead).end <= self.end:
             ahead += 1
         if not self._cursor.is_adjacent(ahead):
             return money
-        word = self._cursor.token(ahead)
-        known = self._table.currencies.get(word.core) if _CODE.fullmatch(word.core) else None
+        token = self._cursor.token(ahead)
+        known = self._table.currencies.get(token.core) if _CODE.fullmatch(token.core) else None
         if known is None:
             return money
-        self.end = word.core_end
+        self.end = token.core_end
         return known
 
     def find_measure(self, counted: bool) -> tuple[Measure | None, Forms | None]:
-        """Look at the words behind the figures; counted: whether a noun there may have its say."""
+        """Read the tokens behind the numbers; counted: whether a noun there sets the gender."""
         cursor, table = self._cursor, self._table
         if not cursor.is_adjacent(1):
             return None, None
@@ -84,33 +84,33 @@ class CountedNumerals:
             ahead += 1
         if not cursor.is_adjacent(ahead):
             return None, None
-        word = cursor.token(ahead)
-        if self._second is None and not self._first.decimals and self._takes_fraction(word, ahead):
+        token = cursor.token(ahead)
+        if self._second is None and not self._first.decimals and self._takes_fraction(token, ahead):
             ahead += 1
             if not cursor.is_adjacent(ahead):
                 return None, None
-            word = cursor.token(ahead)
-        symbol = self.take_per(word.core, money=True) if counted else word.core
+            token = cursor.token(ahead)
+        symbol = self.take_per(token.core, money=True) if counted else token.core
         measure, magnitude = resolve_unit(symbol, table, attached=False)
         if not counted:
             measure = None
         if counted and measure is None and cursor.previous().core in table.units:
             # "5 ft 6 in"
-            measure = table.units.get(word.core)
+            measure = table.units.get(token.core)
         if measure is not None or magnitude is not None:
-            self.end = word.core_end if measure is None else unit_end(cursor, ahead)
-            self._measure_at = (word.core_start, word.core_end)
-            if measure is None and word.suffix == "." and self._goes_on(ahead + 1):
+            self.end = token.core_end if measure is None else unit_end(cursor, ahead)
+            self._measure_at = (token.core_start, token.core_end)
+            if measure is None and token.suffix == "." and self._goes_on(ahead + 1):
                 self.end += 1
             if measure is None and counted and (money := self.currency_behind(ahead + 1)) is not None:
                 return money, magnitude
-            return self.scale(word.core, measure, ahead + 1), magnitude
-        if word.core.lower() in table.numbers.magnitude_words:
-            self._magnitude_word = word.core
-            self.end = word.core_end
-            self._measure_at = (word.core_start, word.core_end)
+            return self.scale(token.core, measure, ahead + 1), magnitude
+        if token.core.lower() in table.numbers.magnitude_words:
+            self._magnitude_word = token.core
+            self.end = token.core_end
+            self._measure_at = (token.core_start, token.core_end)
             self._gender = table.numbers.magnitude_gender
-            if counted and self._is_numeral(word.core):
+            if counted and self._is_numeral(token.core):
                 self._gender = gender_of_counted(cursor, table, ahead + 1, True) or self._gender
             return self._unit_of_many(ahead + 1) if counted else self.currency_behind(ahead + 1), None
         if counted:
@@ -119,39 +119,39 @@ class CountedNumerals:
         return None, None
 
     def currency_behind(self, ahead: int) -> Currency | None:
-        """What millions so far ahead are of, if it is money ("3,5 mln €")."""
+        """The currency behind millions at ``ahead`` ("3,5 mln €"), if there is one."""
         if not self._cursor.is_adjacent(ahead):
             return None
-        word = self._cursor.token(ahead)
-        money = self._table.currencies.get(word.core)
+        token = self._cursor.token(ahead)
+        money = self._table.currencies.get(token.core)
         if money is not None:
-            self.end = word.core_end
+            self.end = token.core_end
         return money
 
     def _unit_of_many(self, ahead: int) -> Measure | None:
-        """What millions so far ahead are of, money or a unit ("100 million kg")."""
+        """The currency or unit behind millions at ``ahead`` ("100 million kg"), if there is one."""
         money = self.currency_behind(ahead)
         if money is not None or not self._cursor.is_adjacent(ahead):
             return money
-        word = self._cursor.token(ahead)
-        unit, _ = resolve_unit(word.core, self._table, attached=False)
+        token = self._cursor.token(ahead)
+        unit, _ = resolve_unit(token.core, self._table, attached=False)
         if unit is not None:
-            self.end = word.core_end
-            self._measure_at = (self._measure_at[0], word.core_end)
+            self.end = token.core_end
+            self._measure_at = (self._measure_at[0], token.core_end)
         return unit
 
     def _is_numeral(self, magnitude: str) -> bool:
-        """Whether a word for a large number is part of the number as "mil" is, no noun as "millones"."""
+        """True if a magnitude is part of the number as "mil" is, rather than a noun as "millones"."""
         forms = self._table.numbers.magnitudes.values()
         return magnitude.lower() in {form["other"] for form in forms if len(form) == 1}
 
     def _goes_on(self, ahead: int) -> bool:
-        """Whether the word so far ahead may be what is counted ("3 Mio. Euro"), not a sentence's first."""
-        word = self._cursor.token(ahead)
-        return word.core != "" and word.core.lower() not in self._table.agreement.not_nouns
+        """True if the token ``ahead`` may be counted ("3 Mio. Euro"), rather than begin a sentence."""
+        token = self._cursor.token(ahead)
+        return token.core != "" and token.core.lower() not in self._table.agreement.not_nouns
 
     def scale(self, sign: str, measure: Measure | None, ahead: int) -> Measure | None:
-        """The unit of "20 ° C" and "20° C": the letter so far ahead belongs to the degrees before it."""
+        """The unit of "20 ° C" and "20° C": the letter ``ahead`` belongs to the degrees before it."""
         if sign not in ("°", "º") or not self._cursor.is_adjacent(ahead):
             return measure
         letter = self._cursor.token(ahead)
@@ -163,41 +163,41 @@ class CountedNumerals:
         return scale
 
     def _takes_group(self, ahead: int) -> bool:
-        """Take "000" behind "10" for a part of the same number."""
+        """Take "000" behind "10" as a part of the same number."""
         if not self._cursor.is_adjacent(ahead):
             return False
-        word = self._cursor.token(ahead)
+        token = self._cursor.token(ahead)
         digits = self._first.digits
-        if not _GROUP.fullmatch(word.core) or self._first.decimals or self._first.is_long:
+        if not _GROUP.fullmatch(token.core) or self._first.decimals or self._first.is_long:
             return False
         if (ahead == 1 and len(digits) > 3) or (self._first.grouped and ahead == 1) or digits == "0":
             return False
-        more = parse_leading_point(word.core, self._table)
-        whole, mark, decimals = word.core.partition(self._table.numbers.decimal)
+        more = parse_leading_point(token.core, self._table)
+        whole, mark, decimals = token.core.partition(self._table.numbers.decimal)
         if more is None or (mark and not decimals):
             return False
         self._first = Numeral(digits + whole[:3], more.decimals, grouped=True)
-        self.end = self._end = self._other = self._dash = word.core_end
-        self._measure_at = (word.core_end, word.core_end)
+        self.end = self._end = self._other = self._dash = token.core_end
+        self._measure_at = (token.core_end, token.core_end)
         return True
 
-    def _takes_fraction(self, word: Token, ahead: int) -> bool:
-        """Take "1/2" or "½" behind a number for its broken part."""
-        if word.core in VULGAR_FRACTIONS:
-            self.mixed_with = VULGAR_FRACTIONS[word.core]
-        elif found := re.fullmatch(r"(\d{1,2})[/⁄](\d{1,3})", word.core):
+    def _takes_fraction(self, token: Token, ahead: int) -> bool:
+        """Take "1/2" or "½" behind a number as its fraction."""
+        if token.core in VULGAR_FRACTIONS:
+            self.mixed_with = VULGAR_FRACTIONS[token.core]
+        elif found := re.fullmatch(r"(\d{1,2})[/⁄](\d{1,3})", token.core):
             part, of = int(found[1]), int(found[2])
             if not 0 < part < of:
                 return False
             self.mixed_with = part, of
         else:
             return False
-        self.end = self._end = word.core_end
+        self.end = self._end = token.core_end
         self._gender = gender_of_following(self._cursor, self._table, ahead + 1)
         return True
 
     def counted(self, phrase: PhraseBuilder, measure: Unit | None, magnitude: Forms | None) -> Verbalization:
-        """The figures and the name of what they count."""
+        """The numbers and the name of what they count."""
         table = self._table
         if self.mixed_with is not None:
             unit = table.form(measure.forms, self._first.value + 1) if measure is not None else ""
@@ -222,7 +222,7 @@ class CountedNumerals:
         if name or self._magnitude_word:
             start, end = self._measure_at
             if start == end:
-                # Its sign stands before the figures ("%2").
+                # Its sign stands before the digits ("%2").
                 start, end = self._start if self._second is None else self._other, self._end
             phrase.add(name or self._magnitude_word, start, end)
         if self.per:
@@ -230,7 +230,7 @@ class CountedNumerals:
         return phrase.build(self.end)
 
     def _is_said_by(self, forms: Forms | None) -> bool:
-        """Whether what is counted says the number itself."""
+        """True if the form of the counted thing includes the number."""
         first = self._first
         alone = forms is not None and self._second is None and not first.decimals and not first.is_long
         return alone and self._table.form_includes_number(forms or {}, first.value)
@@ -238,25 +238,25 @@ class CountedNumerals:
     def money(
         self, phrase: PhraseBuilder, money: Currency, magnitude: Forms | None, whole: bool
     ) -> Verbalization:
-        """An amount; whole: the sign stands before it, so that no part can be told from another."""
+        """An amount; whole: the sign stands before it, so that it is one piece."""
         table = self._table
-        figure = self._second or self._first
+        numeral = self._second or self._first
         large = bool(magnitude or self._magnitude_word)
         gender = money.gender or gender_of_forms(money.forms, table)
         large_gender = table.numbers.magnitude_gender if large else gender
-        if large or (self._second is not None and not self._first.decimals and not figure.decimals):
-            amount = say_numeral(figure, table, large_gender)
+        if large or (self._second is not None and not self._first.decimals and not numeral.decimals):
+            amount = say_numeral(numeral, table, large_gender)
             if self._second is not None:
                 first = say_numeral(self._first, table, large_gender)
                 amount = f"{first} {table.numbers.to} {amount}"
             if large:
-                name = self._magnitude_word or table.form(magnitude or {}, figure.value)
+                name = self._magnitude_word or table.form(magnitude or {}, numeral.value)
                 amount = name if self._is_said_by(magnitude) else f"{amount} {name}"
                 amount = f"{amount} {self._of_many(money.forms, magnitude)}"
             else:
-                amount = f"{amount} {table.form(money.forms, figure.value)}"
+                amount = f"{amount} {table.form(money.forms, numeral.value)}"
         else:
-            amount = say_amount(figure, money, gender, table)
+            amount = say_amount(numeral, money, gender, table)
             if self._second is not None:
                 amount = f"{say_amount(self._first, money, gender, table)} {table.numbers.to} {amount}"
         start = self._whole if whole and not phrase.pieces else self._start
@@ -264,7 +264,7 @@ class CountedNumerals:
         return phrase.build(self.end)
 
     def _of_many(self, forms: Forms, magnitude: Forms | None) -> str:
-        """What so many are called: behind a noun as "millones", or behind a numeral as "mil"."""
+        """The unit's form behind a magnitude: a noun as "millones", or a numeral as "mil"."""
         thousand = magnitude is not None and len(magnitude) == 1
         thousand = thousand or self._is_numeral(self._magnitude_word)
         return forms["other"] if thousand else self._table.form_for_many(forms)
@@ -277,21 +277,21 @@ class CountedNumerals:
             phrase.add(table.numbers.to, self._dash, self._other)
             phrase.add(self._say(self._second, gender, year), self._other, self._end)
 
-    def _say(self, figure: Numeral, gender: str, year: bool) -> str:
-        if year and not gender and is_year(figure, self._cursor.previous(), self._table):
-            return self._table.number_words.year(int(figure.digits))
-        return say_numeral(figure, self._table, gender)
+    def _say(self, numeral: Numeral, gender: str, year: bool) -> str:
+        if year and not gender and is_year(numeral, self._cursor.previous(), self._table):
+            return self._table.number_words.year(int(numeral.digits))
+        return say_numeral(numeral, self._table, gender)
 
 
-def is_year(figure: Numeral, previous: Token, table: LanguageTable) -> bool:
-    """Whether four digits that count nothing are said as a year."""
-    if len(figure.digits) != 4 or figure.decimals or figure.grouped:
+def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:
+    """True if four digits that count nothing are a year."""
+    if len(numeral.digits) != 4 or numeral.decimals or numeral.grouped:
         return False
-    return 1100 <= int(figure.digits) < 2100 or previous.core.lower() in table.numbers.year_after
+    return 1100 <= int(numeral.digits) < 2100 or previous.core.lower() in table.numbers.year_after
 
 
 def parse_leading_point(written: str, table: LanguageTable) -> Numeral | None:
-    """What figures mean, ".5" among them; None for what is no number."""
+    """The number of digits that may begin with a point (".5"); None for no number."""
     if written[0] == ".":
         return Numeral("0", written[1:])
     return parse_numeral(written, table)

@@ -1,4 +1,4 @@
-"""Rows of figures that are no amounts: telephone numbers, versions, network addresses."""
+"""Sequences of digits that are no amounts: telephone numbers, versions, network addresses."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ _MOST_GROUPS = 8
 
 def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "45°30'15"": degrees, minutes and seconds."""
-    word = cursor.token()
-    match = _ANGLE.fullmatch(word.core)
+    token = cursor.token()
+    match = _ANGLE.fullmatch(token.core)
     units = [table.units.get(symbol) for symbol in ("°", "min", "s")]
     if match is None:
         return None
     pieces: list[Piece] = []
     for group, unit in enumerate(units, 1):
-        figure = parse_numeral(match[group], table) if match[group] else None
-        if unit is None or figure is None:
+        numeral = parse_numeral(match[group], table) if match[group] else None
+        if unit is None or numeral is None:
             break
-        said = say_counted(figure, unit.forms, gender_of_forms(unit.forms, table), table)
-        start, end = word.core_start + match.start(group), word.core_start + match.end(group)
-        pieces.append(Piece(f" {said}" if pieces else said, start, end))
+        spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
+        start, end = token.core_start + match.start(group), token.core_start + match.end(group)
+        pieces.append(Piece(f" {spoken}" if pieces else spoken, start, end))
     return (
-        Verbalization(tuple(pieces), word.core_end + word.suffix.startswith(("'", "’", '"', "”")))
+        Verbalization(tuple(pieces), token.core_end + token.suffix.startswith(("'", "’", '"', "”")))
         if pieces
         else None
     )
 
 
 def zone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "GMT-3", "UTC+05:30": how far a zone's time is from Greenwich's."""
-    word = cursor.token()
-    match = _ZONE.fullmatch(word.core)
+    """ "GMT-3", "UTC+05:30": the offset of a time zone."""
+    token = cursor.token()
+    match = _ZONE.fullmatch(token.core)
     if match is None:
         return None
-    said = f" {sign_name(match['sign'], table)} {table.number_words.cardinal(int(match['hours']))}"
+    spoken = f" {sign_name(match['sign'], table)} {table.number_words.cardinal(int(match['hours']))}"
     if match["minutes"] and int(match["minutes"]):
-        said += f" {table.number_words.cardinal(int(match['minutes']))}"
-    at = word.core_start + match.start("sign")
-    name = capitals_pieces(match["name"], word.core_start, table)
-    return Verbalization((*name, Piece(said, at, word.core_end)), word.core_end)
+        spoken += f" {table.number_words.cardinal(int(match['minutes']))}"
+    at = token.core_start + match.start("sign")
+    name = capitals_pieces(match["name"], token.core_start, table)
+    return Verbalization((*name, Piece(spoken, at, token.core_end)), token.core_end)
 
 
 def phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A telephone number: with its country's, or of a pattern in the table."""
-    word = cursor.token()
-    if word.core[0] == "+":
+    """A telephone number: international, or of a pattern in the table."""
+    token = cursor.token()
+    if token.core[0] == "+":
         return _far_phone(cursor, table)
-    for pattern in _patterns(table).get(len(word.core), ()):
+    for pattern in _patterns(table).get(len(token.core), ()):
         count = _fits(cursor, pattern)
         if count:
             return _digits(cursor, table, count)
@@ -73,7 +73,7 @@ def phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 @functools.cache
 def _patterns(table: LanguageTable) -> dict[int, list[tuple[re.Pattern[str], ...]]]:
-    """[numbers] phones: for each word of a pattern what it has to look like, by the first one's length."""
+    """[numbers] phones: a pattern for each word, by the first word's length."""
     found: dict[int, list[tuple[re.Pattern[str], ...]]] = {}
     for phone in table.numbers.phones:
         parts = phone.split()
@@ -83,26 +83,26 @@ def _patterns(table: LanguageTable) -> dict[int, list[tuple[re.Pattern[str], ...
 
 
 def _fits(cursor: TokenCursor, pattern: tuple[re.Pattern[str], ...]) -> int:
-    """How many words fit the pattern: all of it, or none."""
+    """The number of tokens that fit the pattern: all of it, or 0."""
     for ahead, part in enumerate(pattern):
-        word = cursor.token(ahead)
-        first = word.prefix if ahead == 0 else ""
+        token = cursor.token(ahead)
+        first = token.prefix if ahead == 0 else ""
         last = ahead == len(pattern) - 1
-        whole = word.core if last else word.text[word.start + len(first) : word.end]
-        bracketed = word.text[word.core_start - 1 : word.end if not last else word.core_end]
-        if word.entry is not None or not (part.fullmatch(whole) or (first and part.fullmatch(bracketed))):
+        whole = token.core if last else token.text[token.start + len(first) : token.end]
+        bracketed = token.text[token.core_start - 1 : token.end if not last else token.core_end]
+        if token.entry is not None or not (part.fullmatch(whole) or (first and part.fullmatch(bracketed))):
             return 0
-        if ahead and word.start != word.core_start:
+        if ahead and token.start != token.core_start:
             return 0
     return len(pattern)
 
 
 def _far_phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A number that begins with its country's."""
-    word = cursor.token()
-    if not _FAR.fullmatch(word.core):
+    """An international number, which begins with "+" and a country code."""
+    token = cursor.token()
+    if not _FAR.fullmatch(token.core):
         return None
-    count, digits = 1, sum(map(str.isdigit, word.core))
+    count, digits = 1, sum(map(str.isdigit, token.core))
     while count < _MOST_GROUPS and digits < 15:
         before = cursor.token(count - 1)
         if before.suffix not in ("", ")"):
@@ -119,13 +119,13 @@ def _far_phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
 
 
 def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalization:
-    """So many words digit by digit, a breath behind each group; the country as a number."""
+    """``count`` tokens digit by digit, a phrase break behind each group; the country code as a number."""
     groups: list[tuple[str, int, int]] = []
     for ahead in range(count):
-        word = cursor.token(ahead)
+        token = cursor.token(ahead)
         groups += [
-            (found.group(), word.core_start + found.start(), word.core_start + found.end())
-            for found in _DIGITS.finditer(word.core)
+            (found.group(), token.core_start + found.start(), token.core_start + found.end())
+            for found in _DIGITS.finditer(token.core)
         ]
     pieces = []
     first = cursor.token()
@@ -134,16 +134,16 @@ def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalizat
         pieces.append(Piece(f"{table.numbers.plus} ", first.core_start, first.core_start + 1))
     for number, (digits, start, end) in enumerate(groups):
         country = far and number == 0 and len(digits) <= 3 and digits[0] != "0"
-        said = table.number_words.cardinal(int(digits)) if country else _group(digits, table)
+        spoken = table.number_words.cardinal(int(digits)) if country else _group(digits, table)
         if number == 0 and not far:
             # An opening bracket is part of the number.
             start = first.core_start - first.prefix.endswith("(")
-        pieces.append(Piece(said if number == len(groups) - 1 else f"{said}, ", start, end))
+        pieces.append(Piece(spoken if number == len(groups) - 1 else f"{spoken}, ", start, end))
     return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
 
 
 def _group(digits: str, table: LanguageTable) -> str:
-    """A group of a telephone number, so many digits at a time as the language says together."""
+    """A group of a telephone number, as many digits at a time as the language speaks together."""
     size = table.numbers.phone_digits
     if size < 2 or len(digits) % size:
         return say_digits(digits, table)
@@ -156,22 +156,22 @@ def _group(digits: str, table: LanguageTable) -> str:
 
 def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "978-84-376-0494-7": the digits of a number that is a name."""
-    word = cursor.token()
-    if not _HYPHENED.fullmatch(word.core):
+    token = cursor.token()
+    if not _HYPHENED.fullmatch(token.core):
         return None
     pieces = []
-    for found in _DIGITS.finditer(word.core):
-        start, end = word.core_start + found.start(), word.core_start + found.end()
+    for found in _DIGITS.finditer(token.core):
+        start, end = token.core_start + found.start(), token.core_start + found.end()
         pieces.append(
-            Piece(say_digits(found.group(), table) + ("" if end == word.core_end else ", "), start, end)
+            Piece(say_digits(found.group(), table) + ("" if end == token.core_end else ", "), start, end)
         )
-    return Verbalization(tuple(pieces), word.core_end)
+    return Verbalization(tuple(pieces), token.core_end)
 
 
 def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "v2.0.1", "192.168.1.1": each number by itself; None for what may be one number."""
-    word = cursor.token()
-    match = _DOTTED.fullmatch(word.core)
+    """ "v2.0.1", "192.168.1.1": each number by itself; None if it may be one number."""
+    token = cursor.token()
+    match = _DOTTED.fullmatch(token.core)
     if match is None:
         return None
     parts = match[2].split(".")
@@ -183,7 +183,7 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     point = table.web.signs.get(".", table.numbers.point)
     pieces = []
-    at = word.core_start
+    at = token.core_start
     if match[1]:
         pieces.append(Piece(f"{table.web.version} ", at, at + 1))
         at += 1
@@ -191,7 +191,7 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if number:
             pieces.append(Piece(f" {point} ", at, at + 1))
             at += 1
-        said = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
-        pieces.append(Piece(said, at, at + len(part)))
+        spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
+        pieces.append(Piece(spoken, at, at + len(part)))
         at += len(part)
-    return Verbalization(tuple(pieces), word.core_end)
+    return Verbalization(tuple(pieces), token.core_end)

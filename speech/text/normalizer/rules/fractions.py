@@ -23,16 +23,16 @@ _MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
 
 def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3/4", with its sign."""
-    word = cursor.token()
-    match = _FRACTION.fullmatch(word.core)
+    token = cursor.token()
+    match = _FRACTION.fullmatch(token.core)
     if match is None:
         return _rating(cursor, table)
     if int(match["denominator"]) == 0:
         return None
     phrase = PhraseBuilder()
-    at = word.core_start + match.start("numerator")
+    at = token.core_start + match.start("numerator")
     if match["sign"]:
-        phrase.add(sign_name(match["sign"], table), word.core_start, at)
+        phrase.add(sign_name(match["sign"], table), token.core_start, at)
     part = int(match["numerator"]), int(match["denominator"])
     if part[0] > 1 and len(match["denominator"]) == 4 and 1900 <= part[1] < 2100:
         # "Ley 39/2015"
@@ -40,33 +40,33 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         phrase.add(
             f"{table.number_words.cardinal(part[0])} {slash} {table.number_words.year(part[1])}",
             at,
-            word.core_end,
+            token.core_end,
         )
-        return phrase.build(word.core_end)
+        return phrase.build(token.core_end)
     if (measured := of_unit(cursor, part, table)) is not None:
         phrase.add(measured[0], at, measured[1])
         return phrase.build(measured[1])
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
-    phrase.add(say_mixed(None, part, table, gender), at, word.core_end)
-    return phrase.build(word.core_end)
+    phrase.add(say_mixed(None, part, table, gender), at, token.core_end)
+    return phrase.build(token.core_end)
 
 
 def _rating(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "8,5/10": so many points of so many."""
-    word = cursor.token()
-    match = _MARK.fullmatch(word.core)
+    """ "8,5/10": points out of a maximum."""
+    token = cursor.token()
+    match = _MARK.fullmatch(token.core)
     points = parse_numeral(match["points"], table) if match is not None else None
     if match is None or points is None or not points.decimals:
         return None
     of = table.number_words.cardinal(int(match["of"]))
     phrase = PhraseBuilder()
-    said = table.fractions.over.format(numerator=say_numeral(points, table), denominator=of)
-    phrase.add(said, word.core_start, word.core_end)
-    return phrase.build(word.core_end)
+    spoken = table.fractions.over.format(numerator=say_numeral(points, table), denominator=of)
+    phrase.add(spoken, token.core_start, token.core_end)
+    return phrase.build(token.core_end)
 
 
 def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
-    """What "½ kg" says, and where it ends; None where no unit stands behind the fraction."""
+    """The spoken form of "½ kg" and its end; None where no unit follows the fraction."""
     if part[0] >= part[1] or not cursor.is_adjacent(1):
         return None
     unit = cursor.token(1)
@@ -82,27 +82,27 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
 
 
 def say_vulgar(character: str, table: LanguageTable) -> str:
-    """What a character that is a fraction says."""
+    """The spoken form of a character that is a fraction."""
     return say_fraction(*VULGAR_FRACTIONS[character], table)
 
 
 def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable, gender: str = "") -> str:
-    """A number and a fraction, or that alone; gender: of the noun behind it."""
+    """A number with a fraction, or the fraction alone; gender: of the noun behind it."""
     if part == (1, 2) and whole is not None and table.fractions.mixed_half:
         return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
-    said = say_fraction(*part, table)
+    spoken = say_fraction(*part, table)
     halves = table.fractions.halves
     if part == (1, 2):
-        said = halves.get(gender or "m", said) if gender or whole is not None else said
+        spoken = halves.get(gender or "m", spoken) if gender or whole is not None else spoken
     return (
-        said
+        spoken
         if whole is None
-        else table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=said)
+        else table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
     )
 
 
 def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 1) -> str:
-    """The gender of the noun that a fraction is of ("½ taza")."""
+    """The gender of the noun behind a fraction ("½ taza")."""
     if not table.fractions.halves or not cursor.is_adjacent(ahead):
         return ""
     return table.agreement.gender(cursor.token(ahead).core, plural=False)

@@ -1,4 +1,4 @@
-"""Figures with signs between them: dimensions, powers, signs that stand alone."""
+"""Numbers with signs between them: dimensions, powers, signs that stand alone."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 
 def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3x4", with a unit if there is one."""
-    word = cursor.token()
-    match = _DIMENSIONS.fullmatch(word.core)
+    token = cursor.token()
+    match = _DIMENSIONS.fullmatch(token.core)
     if match is None:
         return None
-    end = word.core_end
+    end = token.core_end
     measure, at = None, (0, 0)
     if match["suffix"]:
         measure, _ = resolve_unit(match["suffix"], table, attached=True)
         if measure is None:
             return None
-        at = (word.core_start + match.start("suffix"), end)
+        at = (token.core_start + match.start("suffix"), end)
     elif cursor.is_adjacent(1):
         following = cursor.token(1)
         measure, _ = resolve_unit(following.core, table, attached=False)
@@ -39,13 +39,13 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
             at = (following.core_start, end)
     name = table.form(measure.forms, 2) if measure is not None else ""
     phrase = PhraseBuilder()
-    place = word.core_start
+    place = token.core_start
     for part in re.split(r"([x×*])", match["figures"]):
-        figure = None if part in "x×*" else parse_numeral(part, table)
-        if figure is None and part not in "x×*":
+        numeral = None if part in "x×*" else parse_numeral(part, table)
+        if numeral is None and part not in "x×*":
             return None
-        said = table.numbers.by if figure is None else say_numeral(figure, table, gender_of(name, table))
-        phrase.add(said, place, place + len(part))
+        spoken = table.numbers.by if numeral is None else say_numeral(numeral, table, gender_of(name, table))
+        phrase.add(spoken, place, place + len(part))
         place += len(part)
     if name:
         phrase.add(name, *at)
@@ -54,26 +54,26 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
 
 def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "10^8", "3×10⁸", "1.5e-3"."""
-    word = cursor.token()
-    match = _POWER.fullmatch(word.core)
-    figure = parse_numeral(match["number"], table) if match else None
-    if match is None or figure is None:
+    token = cursor.token()
+    match = _POWER.fullmatch(token.core)
+    numeral = parse_numeral(match["number"], table) if match else None
+    if match is None or numeral is None:
         return None
     raised = match["plain"] or match["e"] or match["raised"].translate(_RAISED)
     exponent = table.number_words.cardinal(int(raised.lstrip("+-−")))
     if raised[0] in "-−":
         exponent = f"{table.numbers.minus} {exponent}"
-    base = say_numeral(figure, table)
+    base = say_numeral(numeral, table)
     if match["e"] or match["times"] or match["ten"]:
         base = f"{base} {table.signs.get('×', table.numbers.by)} {table.number_words.cardinal(10)}"
-    said = f"{base} {table.numbers.power} {exponent}"
-    return Verbalization((Piece(said, word.core_start, word.core_end),), word.core_end)
+    spoken = f"{base} {table.numbers.power} {exponent}"
+    return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
 
 
 def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A sign that stands alone between two figures: "5 - 3 = 2", "9:00 – 17:00", "3 x 4"."""
-    word = cursor.token()
-    sign = word.text[word.start : word.end]
+    """A sign that stands alone between two numbers: "5 - 3 = 2", "9:00 – 17:00", "3 x 4"."""
+    token = cursor.token()
+    sign = token.text[token.start : token.end]
     if sign not in table.signs_between_figures or len(sign) > 1:
         return None
     first, close = cursor.previous().core, cursor.previous().suffix
@@ -83,13 +83,13 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         return None
     if not cursor.token(1).core[:1].isnumeric():
         return None
-    said = table.signs_between_figures[sign]
+    spoken = table.signs_between_figures[sign]
     if sign in DASHES and (half or ":" in first or cursor.token(2).core != "="):
-        said = table.numbers.to
-    return Verbalization((Piece(f" {said} ", word.start, word.end),), word.end)
+        spoken = table.numbers.to
+    return Verbalization((Piece(f" {spoken} ", token.start, token.end),), token.end)
 
 
 def _is_half(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether "am", "p.m." or the end of "p. m." stands before."""
+    """True if "am", "p.m." or the end of "p. m." stands before."""
     last = cursor.previous().core.replace(".", "").lower()
     return last in table.times.halves or f"{cursor.previous(2).core.lower()}{last}" in table.times.halves

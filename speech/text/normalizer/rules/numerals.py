@@ -1,4 +1,4 @@
-"""Figures as they are written: signs, groups, decimals."""
+"""Numbers in digits: signs, groups, decimals."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ _APOSTROPHES = "'’٬"
 
 @dataclass(frozen=True, slots=True)
 class Numeral:
-    """A number: its digits before and behind the decimal mark.
-
-    sure: whether it can mean nothing else, as "1.2.3" or "08" might.
-    """
+    """A number: its digits before and behind the decimal mark."""
 
     digits: str
     decimals: str
@@ -35,7 +32,7 @@ class Numeral:
 
     @property
     def value(self) -> Decimal:
-        """The number, its decimals in sight ("1.0" has one)."""
+        """The number with its decimals ("1.0" has one)."""
         return Decimal(f"{self.digits}.{self.decimals}" if self.decimals else self.digits)
 
     @property
@@ -45,15 +42,15 @@ class Numeral:
 
     @property
     def is_long(self) -> bool:
-        """Whether it is said digit by digit: longer than any number with a name, or a code as 007 is."""
+        """True if it is spoken digit by digit: longer than any number with a name, or a code as 007 is."""
         longest = MAX_GROUPED_DIGITS if self.grouped else MAX_DIGITS
         return len(self.digits) > longest or (len(self.digits) > 1 and self.digits[0] == "0")
 
 
 def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
-    """What "1.250,50" means in a language; None for what is no number ("1.2.3").
+    """The number that "1.250,50" is in a language; None for what is no number ("1.2.3").
 
-    The convention of the other half of the world is understood where it can mean nothing else.
+    The other convention for groups and decimals is understood where it is unambiguous.
     """
     marks = _MARK.findall(written)
     if not marks:
@@ -75,24 +72,24 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
     return Numeral(parts[0], parts[1])
 
 
-def say_numeral(figure: Numeral, table: LanguageTable, gender: str = "") -> str:
-    """A number in words, the decimals as the language reads them."""
-    if figure.is_long:
-        whole = say_digits(figure.digits, table)
+def say_numeral(numeral: Numeral, table: LanguageTable, gender: str = "") -> str:
+    """A number in words, its decimals as the language reads them."""
+    if numeral.is_long:
+        whole = say_digits(numeral.digits, table)
     else:
-        whole = table.number_words.cardinal(int(figure.digits), "" if figure.decimals else gender)
-    if not figure.decimals:
+        whole = table.number_words.cardinal(int(numeral.digits), "" if numeral.decimals else gender)
+    if not numeral.decimals:
         return whole
-    return f"{whole} {table.numbers.point} {_say_decimals(figure.decimals, table)}"
+    return f"{whole} {table.numbers.point} {_say_decimals(numeral.decimals, table)}"
 
 
 def say_digits(digits: str, table: LanguageTable) -> str:
-    """One digit after the other; a long row in groups, a breath after each."""
-    said = [table.number_words.cardinal(int(digit)) for digit in digits]
+    """One digit after the other; a long sequence in groups, with a phrase break after each."""
+    spoken = [table.number_words.cardinal(int(digit)) for digit in digits]
     size = table.numbers.long_groups
-    if len(said) <= MAX_DIGITS or size == 0:
-        return " ".join(said)
-    return ", ".join(" ".join(said[at : at + size]) for at in range(0, len(said), size))
+    if len(spoken) <= MAX_DIGITS or size == 0:
+        return " ".join(spoken)
+    return ", ".join(" ".join(spoken[at : at + size]) for at in range(0, len(spoken), size))
 
 
 def _say_decimals(decimals: str, table: LanguageTable) -> str:

@@ -1,4 +1,4 @@
-"""Ordinals: with a mark behind their figures ("21st"), or with a full stop, as in "am 3. Oktober"."""
+"""Ordinals: with a mark behind their digits ("21st"), or with a full stop, as in "am 3. Oktober"."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _MOST_JOINED = 4
 
 def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1.º", "21st"."""
-    word = cursor.token()
-    written, ahead = word.core, 0
+    token = cursor.token()
+    written, ahead = token.core, 0
     if _FIRST_GROUP.fullmatch(written):
         while len(written) < _LONGEST_ORDINAL and cursor.is_adjacent(ahead + 1):
             ahead += 1
             written += cursor.token(ahead).core
             if not cursor.token(ahead).core.isdecimal():
                 break
-    if (compound := _JOINED.fullmatch(word.core)) is not None and compound[2] in table.ordinals:
+    if (compound := _JOINED.fullmatch(token.core)) is not None and compound[2] in table.ordinals:
         # "19th-century"
-        said = table.number_words.ordinal(int(compound[1]), table.ordinals[compound[2]])
-        at = word.core_start + compound.start(3)
-        pieces = Piece(said, word.core_start, at - 1), Piece(f" {compound[3]}", at - 1, word.core_end)
-        return Verbalization(pieces, word.core_end)
+        spoken = table.number_words.ordinal(int(compound[1]), table.ordinals[compound[2]])
+        at = token.core_start + compound.start(3)
+        pieces = Piece(spoken, token.core_start, at - 1), Piece(f" {compound[3]}", at - 1, token.core_end)
+        return Verbalization(pieces, token.core_end)
     match = (_ORDINAL if ahead == 0 else _GROUPED_ORDINAL).fullmatch(written)
     if match is None:
         return None
@@ -51,14 +51,14 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     number = int(re.sub(r"\D", "", match[1]))
     if _is_degrees(cursor, match[2], number, table):
         return None
-    said = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
+    spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
     # "1er. piso"
     end = unit_end(cursor, ahead) if match[2].isalpha() else cursor.token(ahead).core_end
-    return Verbalization((Piece(said, word.core_start, end),), end)
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
-    """Whether "°" is what it is in "90°", where many write it for "º" too ("el 3° piso")."""
+    """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
     if mark != "°" or mark not in table.units or not table.roman.articles:
         return False
     if cursor.previous().core.lower() in table.roman.articles:
@@ -68,7 +68,7 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
 
 
 def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
-    """Whether "1.º" stands right before what it counts, as in "el 1.º paso"; "quedó 1.º ayer" is not."""
+    """True if "1.º" stands right before its noun, as in "el 1.º paso"; "quedó 1.º ayer" does not."""
     if form != "m" or _SHORT not in table.ordinals.values() or not cursor.is_adjacent(1):
         return False
     previous, noun = cursor.previous(), cursor.token(1)
@@ -79,19 +79,19 @@ def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
 
 
 def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "der 2. Stock", "3.–5. Mai": figures with a full stop, where more than that says what they are.
+    """ "der 2. Stock", "3.–5. Mai": digits with a full stop, where their neighbours show an ordinal.
 
-    That is a word before them that knows their form, or one in small letters, or a month, behind them.
+    They do with a word before them that sets the form, or with a word in lower case, or a month, behind them.
     """
-    word = cursor.token()
-    if not table.ordinals_with_stop or not word.suffix.startswith("."):
+    token = cursor.token()
+    if not table.ordinals_with_stop or not token.suffix.startswith("."):
         return None
-    figures = _STOPPED.fullmatch(word.core)
-    value = int(figures[1]) if figures else _roman(word)
+    numerals = _STOPPED.fullmatch(token.core)
+    value = int(numerals[1]) if numerals else _roman(token)
     if value is None:
         return None
     known = is_known(cursor, table)
-    following = cursor.token(1) if word.suffix == "." else None
+    following = cursor.token(1) if token.suffix == "." else None
     goes_on = (
         following is not None
         and following.core != ""
@@ -101,37 +101,37 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if following is not None and goes_on:
         small = following.core[0].islower() or following.core.lower() in table.dates.months
         listed = cursor.previous().suffix in (",", ";")
-        goes_on = small or known or listed or (figures is not None and figures[2] is not None)
-    if not (known or goes_on) or (figures is None and not known):
+        goes_on = small or known or listed or (numerals is not None and numerals[2] is not None)
+    if not (known or goes_on) or (numerals is None and not known):
         return None
     gender = gender_of_counted(cursor, table, 1, plural=False) if goes_on else "m"
     chosen = form(cursor, table, gender)
-    start, end = word.core_start, word.core_end + goes_on
-    said = table.number_words.ordinal(value, chosen)
-    if figures is None or figures[3] is None:
-        return Verbalization((Piece(said, start, end),), end)
-    joined = table.numbers.to if figures[2] != "/" else table.signs.get("&", "")
-    dash, other = start + figures.start(2), start + figures.start(3)
-    last = table.number_words.ordinal(int(figures[3]), chosen)
+    start, end = token.core_start, token.core_end + goes_on
+    spoken = table.number_words.ordinal(value, chosen)
+    if numerals is None or numerals[3] is None:
+        return Verbalization((Piece(spoken, start, end),), end)
+    joined = table.numbers.to if numerals[2] != "/" else table.signs.get("&", "")
+    dash, other = start + numerals.start(2), start + numerals.start(3)
+    last = table.number_words.ordinal(int(numerals[3]), chosen)
     return Verbalization(
-        (Piece(f"{said} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)), end
+        (Piece(f"{spoken} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)), end
     )
 
 
 def is_known(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether the word before figures with a full stop says that they are an ordinal."""
+    """True if the token before digits with a full stop shows that they are an ordinal."""
     before = _before(cursor, table)
     return before != "" and before not in table.unsure_of_ordinal
 
 
 def form(cursor: TokenCursor, table: LanguageTable, gender: str) -> str:
-    """The form of an ordinal by the word before it, and the gender of the noun behind it."""
+    """The form of an ordinal by the token before it and the gender of the noun behind it."""
     forms = table.ordinals_with_stop[_before(cursor, table) or _OTHERWISE]
     return forms.get(gender, forms["other"])
 
 
 def _before(cursor: TokenCursor, table: LanguageTable) -> str:
-    """The word that says of which form the ordinal is, "" where there is none."""
+    """The word that sets the form of the ordinal, or ""."""
     back = 1
     for _ in range(_MOST_JOINED):
         previous = cursor.previous(back)
@@ -146,5 +146,5 @@ def _before(cursor: TokenCursor, table: LanguageTable) -> str:
     return ""
 
 
-def _roman(word: Token) -> int | None:
-    return roman_value(word.core) if set(word.core) <= set("IVX") else None
+def _roman(token: Token) -> int | None:
+    return roman_value(token.core) if set(token.core) <= set("IVX") else None

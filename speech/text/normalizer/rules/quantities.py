@@ -19,13 +19,13 @@ _QUANTITY = re.compile(
     rf"(?P<suffix>[^\d\s]{{0,12}})"
 )
 _SHARES = "%‰٪؉"
-"""Signs that some write before their number."""
+"""Signs that some languages write before the number."""
 
 
 def quantity(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A number, its sign, and what it counts if that can be known; None where it is something else."""
-    word = cursor.token()
-    match = _QUANTITY.fullmatch(word.core)
+    """A number, its sign, and what it counts if that is known; None where it is something else."""
+    token = cursor.token()
+    match = _QUANTITY.fullmatch(token.core)
     if match is None or not (match["number"] or match["vulgar"]):
         return None
     before, suffix = match["before"], match["suffix"]
@@ -39,20 +39,20 @@ def quantity(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     if before and money is None and before not in table.signs and before not in "#№":
         return None
-    end = word.core_end
+    end = token.core_end
     phrase = PhraseBuilder()
-    start = word.core_start
+    start = token.core_start
     for sign in (match["sign"], match["late"]):
         if sign:
             phrase.add(sign_name(sign, table), start, start + len(sign))
     if before and money is None and shares is None:
-        at = word.core_start + match.start("before")
+        at = token.core_start + match.start("before")
         name = table.numbers.number_sign if before in "#№" else table.signs[before]
         phrase.add(name, at, at + len(before))
     if first is None or match["vulgar"]:
         if suffix or money:
             return None
-        at = word.core_start + (match.start("number") if first else match.start("vulgar"))
+        at = token.core_start + (match.start("number") if first else match.start("vulgar"))
         if (
             first is None
             and (measured := of_unit(cursor, VULGAR_FRACTIONS[match["vulgar"]], table)) is not None
@@ -60,41 +60,41 @@ def quantity(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             phrase.add(measured[0], at, measured[1])
             return phrase.build(measured[1])
         gender = gender_of_following(cursor, table)
-        phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, word.core_end)
+        phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
         return phrase.build(end)
-    figures = CountedNumerals(cursor, table, word, match, first, second)
-    suffix = figures.take_per(suffix, money is not None)
+    numerals = CountedNumerals(cursor, table, token, match, first, second)
+    suffix = numerals.take_per(suffix, money is not None)
     if suffix:
         measure, magnitude = resolve_unit(suffix, table, attached=True)
         if money is not None and magnitude is None:
             measure, magnitude = None, table.numbers.money_magnitudes.get(suffix)
         if measure is None and magnitude is None:
             return None
-        measure = figures.scale(suffix, measure, 1)
+        measure = numerals.scale(suffix, measure, 1)
         if measure is None and money is None:
-            measure = figures.currency_behind(1)
+            measure = numerals.currency_behind(1)
         if suffix[-1].isalpha():
-            figures.end = max(figures.end, unit_end(cursor, 0))
+            numerals.end = max(numerals.end, unit_end(cursor, 0))
     elif shares is not None:
         measure, magnitude = shares, None
-    elif figures.per:
+    elif numerals.per:
         measure, magnitude = None, None
-        figures.end = unit_end(cursor, 0)
+        numerals.end = unit_end(cursor, 0)
     else:
-        measure, magnitude = figures.find_measure(counted=money is None)
+        measure, magnitude = numerals.find_measure(counted=money is None)
     if money is not None:
-        return figures.money(phrase, figures.code_behind(money), magnitude, whole=True)
-    if isinstance(measure, Currency) and figures.mixed_with is not None:
+        return numerals.money(phrase, numerals.code_behind(money), magnitude, whole=True)
+    if isinstance(measure, Currency) and numerals.mixed_with is not None:
         measure = Unit(measure.forms, measure.gender, attached=False)
     if isinstance(measure, Currency):
-        return figures.money(phrase, measure, magnitude, whole=False)
-    return figures.counted(phrase, measure, magnitude)
+        return numerals.money(phrase, measure, magnitude, whole=False)
+    return numerals.counted(phrase, measure, magnitude)
 
 
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "USD 20": the code before its amount."""
-    word = cursor.token()
-    money = table.currencies.get(word.core)
+    token = cursor.token()
+    money = table.currencies.get(token.core)
     if money is None or not cursor.is_adjacent(1):
         return None
     amount = cursor.token(1)
@@ -104,9 +104,9 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     try:
         match = _QUANTITY.fullmatch(amount.core)
         assert match is not None
-        figures = CountedNumerals(cursor, table, amount, match, first, None)
-        _, magnitude = figures.find_measure(counted=False)
-        said = figures.money(PhraseBuilder(), money, magnitude, whole=True)
+        numerals = CountedNumerals(cursor, table, amount, match, first, None)
+        _, magnitude = numerals.find_measure(counted=False)
+        spoken = numerals.money(PhraseBuilder(), money, magnitude, whole=True)
     finally:
         cursor.at -= 1
-    return Verbalization((Piece(said.pieces[0].text, word.core_start, said.end),), said.end)
+    return Verbalization((Piece(spoken.pieces[0].text, token.core_start, spoken.end),), spoken.end)

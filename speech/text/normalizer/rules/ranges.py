@@ -1,4 +1,4 @@
-"""From one to another where each has its own sign: "$1.5M-2M", "20kg–30kg", "XV-XVI"."""
+"""Ranges whose ends have a sign each: "$1.5M-2M", "20kg–30kg", "XV-XVI"."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 
 
 def measured(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """Two quantities, the first with what it counts."""
-    word = cursor.token()
-    match = _MEASURED.fullmatch(word.core)
+    """Two quantities, the first with its unit."""
+    token = cursor.token()
+    match = _MEASURED.fullmatch(token.core)
     if match is None:
         return None
-    dash = word.core_start + match.start("dash")
-    first = quantity(TokenCursor([token_at(word.text, word.core_start, dash)], (), complete=True), table)
+    dash = token.core_start + match.start("dash")
+    first = quantity(TokenCursor([token_at(token.text, token.core_start, dash)], (), complete=True), table)
     if first is None or first.end != dash:
         return None
     with cursor.without_prefix(match.start("last")):
@@ -37,14 +37,14 @@ def measured(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Two Roman numerals behind a word that has them: "siglos XV-XVI"."""
-    word = cursor.token()
-    match = _ROMANS.fullmatch(word.core)
+    token = cursor.token()
+    match = _ROMANS.fullmatch(token.core)
     if match is None or cursor.previous().core.lower() not in table.roman.cardinal:
         return None
     first, last = roman_value(match["first"]), roman_value(match["last"])
     if first is None or last is None:
         return None
-    start, dash, end = word.core_start, word.core_start + match.start("dash"), word.core_end
+    start, dash, end = token.core_start, token.core_start + match.start("dash"), token.core_end
     return Verbalization(
         (
             Piece(table.number_words.cardinal(first), start, dash),

@@ -1,4 +1,4 @@
-"""Times of day, alone and from one to another."""
+"""Times of day and ranges of them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 
 
 def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "19:30", with its "h" or "p. m.", and from one time to another."""
-    word = cursor.token()
-    said = _time(cursor, table, word.core, word.core_start)
-    if said is not None:
-        return said
-    parts = _RANGE.fullmatch(word.core)
-    if parts is None or not (":" in word.core or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
+    """ "19:30", with its "h" or "p. m.", and a range of times."""
+    token = cursor.token()
+    spoken = _time(cursor, table, token.core, token.core_start)
+    if spoken is not None:
+        return spoken
+    parts = _RANGE.fullmatch(token.core)
+    if parts is None or not (":" in token.core or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
         return None
     first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
     first = first or _hour_of_half(parts[1], table)
-    last = _time(cursor, table, parts[3], word.core_start + parts.start(3))
+    last = _time(cursor, table, parts[3], token.core_start + parts.start(3))
     if last is None and (marked := _hour_of_mark(parts[3], table)) is not None:
         last = Verbalization(
-            (Piece(marked[0], word.core_start + parts.start(3), word.core_end),), word.core_end
+            (Piece(marked[0], token.core_start + parts.start(3), token.core_end),), token.core_end
         )
     if first is None or last is None:
         return None
-    base = word.core_start
+    base = token.core_start
     return Verbalization(
         (
             Piece(f"{first[0]} {first[1] or ''}".rstrip() + " ", base, base + parts.end(1)),
@@ -47,8 +47,8 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
-    """One time, the last one of the word; ``written`` begins at ``start``."""
-    word = cursor.token()
+    """One time, the last one of the token; ``written`` begins at ``start``."""
+    token = cursor.token()
     clock = _clock(written, table, hour_alone=False)
     if clock is None and _DOTTED_TIME.fullmatch(written) and _is_dotted_time(cursor, table):
         written = written.replace(".", ":")
@@ -56,39 +56,39 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
     known = cursor.previous().core in table.times.after
     hour = _HOUR.fullmatch(written) if clock is None else None
     if clock is not None:
-        said, half, sharp = clock
+        spoken, half, sharp = clock
     elif hour is not None and int(hour[1]) <= 24:
         half = _half(hour[2] or "", table)
         if hour[2] and (half is None or (hour[2] in table.units and not known)):
             return None
-        said, sharp = _say_hour(int(hour[1]), table), True
+        spoken, sharp = _say_hour(int(hour[1]), table), True
     else:
         return None
-    end = word.core_end
+    end = token.core_end
     if half is None:
         behind = _half_behind(cursor, table)
         # "7 م" may be seven metres too.
         if behind is not None and (clock or known or cursor.token(1).core not in table.units):
             half, end = behind
             if clock is not None and sharp:
-                said = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
+                spoken = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
     if half is None and clock is None and not known:
         return None
-    pieces = [Piece(said, start, word.core_end)]
+    pieces = [Piece(spoken, start, token.core_end)]
     if half is not None:
-        return Verbalization((Piece(f"{said} {half}", start, end),), end)
+        return Verbalization((Piece(f"{spoken} {half}", start, end),), end)
     if clock is not None and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
         mark = cursor.token(1)
         end = mark.core_end + (mark.suffix.startswith(".") and len(mark.suffix) > 1)
         if sharp and table.times.hour_mark:
             hour_said = _say_hour(int(written.partition(":")[0]), table)
-            said = table.times.hour_mark.format(hour=hour_said)
-        pieces = [Piece(said, start, end)]
+            spoken = table.times.hour_mark.format(hour=hour_said)
+        pieces = [Piece(spoken, start, end)]
     return Verbalization(tuple(pieces), end)
 
 
 def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, str | None, bool] | None:
-    """What is said of a time, its half of the day, and whether it is a full hour."""
+    """The spoken form of a time, its half of the day, and whether it is a full hour."""
     times = table.times
     if hour_alone and written.isdigit() and len(written) <= 2 and int(written) <= 24:
         return _say_hour(int(written), table), None, True
@@ -102,19 +102,21 @@ def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, s
         return None
     if match[2] == "." and not (half or marked):
         return None
-    spoken = _say_hour(hour, table)
+    hour_words = _say_hour(hour, table)
     if minutes == 0:
         plain = times.on_the_hour if 1 <= hour <= 12 else times.late_on_the_hour
-        said = (
-            spoken if half else (times.hour_mark if marked and times.hour_mark else plain).format(hour=spoken)
+        spoken = (
+            hour_words
+            if half
+            else (times.hour_mark if marked and times.hour_mark else plain).format(hour=hour_words)
         )
     else:
         template = times.few_minutes if minutes < 10 else times.plain
         part = times.minutes_said.get(minutes) or _part(minutes, times.minute, table)
-        said = template.format(hour=spoken, minutes=part)
+        spoken = template.format(hour=hour_words, minutes=part)
     if match[4] and int(match[4]):
-        said = times.seconds.format(time=said, seconds=_part(int(match[4]), times.second, table))
-    return said, half, minutes == 0
+        spoken = times.seconds.format(time=spoken, seconds=_part(int(match[4]), times.second, table))
+    return spoken, half, minutes == 0
 
 
 def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
@@ -127,7 +129,7 @@ def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
 
 
 def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether the words around "7.30" make it a time, where a full stop is no decimal mark anyway."""
+    """True if the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
     if _half_behind(cursor, table) is not None:
         return True
     if table.numbers.decimal == ".":
@@ -156,7 +158,7 @@ def _hour_of_mark(written: str, table: LanguageTable) -> tuple[str, str | None, 
 
 
 def _say_hour(hour: int, table: LanguageTable) -> str:
-    """An hour's number, with the name of hours where the language says it always."""
+    """An hour's number, with the word for hours where the language always has it."""
     times = table.times
     number = table.number_words.cardinal(hour, times.gender)
     if times.hours is None:
@@ -165,12 +167,12 @@ def _say_hour(hour: int, table: LanguageTable) -> str:
 
 
 def _half(written: str, table: LanguageTable) -> str | None:
-    """What "am" or "p.m" says."""
+    """The spoken form of "am" or "p.m"."""
     return table.times.halves.get(written.replace(".", "").lower()) if written else None
 
 
 def _half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
-    """What "am", "p.m." or "p. m." behind a time says, and where it ends."""
+    """The spoken form of "am", "p.m." or "p. m." behind a time, and its end."""
     if not table.times.halves or not cursor.is_adjacent(1):
         return None
     first = cursor.token(1)
@@ -184,12 +186,12 @@ def _half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] |
 
 
 def _past_stop(cursor: TokenCursor, ahead: int) -> int:
-    """Where an abbreviation ends: behind its full stop, unless that ends the sentence too."""
-    word = cursor.token(ahead)
-    if not word.suffix.startswith("."):
-        return word.core_end
-    if len(word.suffix) == 1:
+    """End of an abbreviation: behind its full stop, unless that ends the sentence too."""
+    token = cursor.token(ahead)
+    if not token.suffix.startswith("."):
+        return token.core_end
+    if len(token.suffix) == 1:
         following = cursor.token(ahead + 1)
         if following.core == "" or following.core[0].isupper():
-            return word.core_end
-    return word.core_end + 1
+            return token.core_end
+    return token.core_end + 1

@@ -1,4 +1,4 @@
-"""What a number counts: units, currencies, magnitudes; and the signs before it."""
+"""Units, currencies and magnitudes behind a number, and signs before it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from speech.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from speech.text.normalizer.tokens import TokenCursor
 
 Measure = Unit | Currency
-"""What a number counts."""
+"""A thing that a number counts."""
 
 
 class PhraseBuilder:
-    """Pieces in the making, a space before each."""
+    """Builds pieces with a space before each."""
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
 
     def add(self, text: str, start: int, end: int) -> None:
-        """Add ``text``, said for ``[start, end)``."""
+        """Append ``text``, spoken for ``[start, end)``."""
         if self.pieces:
             text = f" {text}"
         self.pieces.append(Piece(text, start, end))
 
     def build(self, end: int) -> Verbalization:
-        """What was added."""
+        """The pieces so far, as a verbalization."""
         return Verbalization(tuple(self.pieces), end)
 
 
 def sign_name(sign: str, table: LanguageTable) -> str:
-    """How a sign before a number is said."""
+    """The spoken form of a sign before a number."""
     numbers = table.numbers
     if sign in "-−–":
         return numbers.minus
@@ -42,7 +42,7 @@ def sign_name(sign: str, table: LanguageTable) -> str:
 
 
 def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Measure | None, Forms | None]:
-    """What stands behind a number: a unit or a currency, and the magnitude before that."""
+    """The unit or currency of a symbol behind a number, and the magnitude before it."""
     if attached and symbol in table.numbers.magnitudes:
         return None, table.numbers.magnitudes[symbol]
     unit = table.units.get(symbol)
@@ -67,19 +67,21 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
 
 
 def unit_end(cursor: TokenCursor, ahead: int) -> int:
-    """Where a unit so far ahead ends: behind its full stop where the sentence goes on ("2 tsp. salt")."""
-    word = cursor.token(ahead)
-    if not word.suffix.startswith(".") or word.suffix.startswith(".."):
-        return word.core_end
-    goes_on = word.suffix[1] in ",;:)" if len(word.suffix) > 1 else cursor.token(ahead + 1).core[:1].islower()
-    return word.core_end + goes_on
+    """End of a unit ``ahead``: behind its full stop where the sentence continues ("2 tsp. salt")."""
+    token = cursor.token(ahead)
+    if not token.suffix.startswith(".") or token.suffix.startswith(".."):
+        return token.core_end
+    goes_on = (
+        token.suffix[1] in ",;:)" if len(token.suffix) > 1 else cursor.token(ahead + 1).core[:1].islower()
+    )
+    return token.core_end + goes_on
 
 
 def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]:
-    """What is counted, and what is said of the unit that it is counted or paid for.
+    """Split "per UNIT" off a symbol: the rest of it, and the spoken form of "per UNIT".
 
-    So are "€" of "€/kg", "k" of "k/yr" and "" of "/day", or "/h" if it is money; any other symbol is left
-    as it is.
+    The rest is "€" of "€/kg", "k" of "k/yr" and "" of "/day", or of "/h" if it is money; any other symbol is
+    left as it is.
     """
     of, slash, under = symbol.partition("/")
     known = of in table.currencies or of in table.numbers.magnitudes
@@ -90,35 +92,35 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     return of, f" {table.per} {forms.get('one', forms['other'])}"
 
 
-def say_counted(figure: Numeral, forms: Forms, gender: str, table: LanguageTable) -> str:
-    """A number and what it counts, which may say the number itself."""
-    if figure.is_long:
-        return f"{say_numeral(figure, table, gender)} {forms['other']}"
-    name = table.form(forms, figure.value)
-    if not figure.decimals and table.form_includes_number(forms, figure.value):
+def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTable) -> str:
+    """A number and what it counts, whose form may include the number."""
+    if numeral.is_long:
+        return f"{say_numeral(numeral, table, gender)} {forms['other']}"
+    name = table.form(forms, numeral.value)
+    if not numeral.decimals and table.form_includes_number(forms, numeral.value):
         return name
-    return f"{say_numeral(figure, table, gender)} {name}"
+    return f"{say_numeral(numeral, table, gender)} {name}"
 
 
 def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plural: bool) -> str:
-    """The gender of the noun so far ahead; where nouns have capitals, an adjective may stand before it."""
+    """The gender of the noun ``ahead``; where nouns have capitals, an adjective may stand before it."""
     agreement = table.agreement
-    word = cursor.token(ahead).core
+    noun = cursor.token(ahead).core
     chance = agreement.not_noun_beginnings
-    if (chance and word.startswith(chance)) or (agreement.capitals and _is_numbered(cursor, table)):
+    if (chance and noun.startswith(chance)) or (agreement.capitals and _is_numbered(cursor, table)):
         return ""
     if (
         agreement.capitals
-        and word.islower()
-        and word not in agreement.not_nouns
+        and noun.islower()
+        and noun not in agreement.not_nouns
         and cursor.is_adjacent(ahead + 1)
     ):
-        word = cursor.token(ahead + 1).core
-    return agreement.gender(word, plural)
+        noun = cursor.token(ahead + 1).core
+    return agreement.gender(noun, plural)
 
 
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """Whether the number is that of the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
+    """True if the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
     noun, earlier = cursor.previous(), cursor.previous(2)
     if any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())):
         return True
@@ -129,7 +131,7 @@ def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def gender_of_forms(forms: Forms, table: LanguageTable) -> str:
-    """The gender of what is counted, by the form for one where there is any."""
+    """The gender of what is counted, by its singular if there is one."""
     return gender_of(forms.get("one", forms["other"]), table)
 
 
@@ -138,14 +140,14 @@ def gender_of(name: str, table: LanguageTable) -> str:
     return table.agreement.gender(name.split(" ")[0], plural=False) if name else ""
 
 
-def say_amount(figure: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
-    """An amount in words: two decimals are cents where there are any, others decimals."""
-    if money.cents is None or len(figure.decimals) != 2:
-        return say_counted(figure, money.forms, gender, table)
-    whole = say_amount(Numeral(figure.digits, "", figure.grouped), money, gender, table)
-    cents = int(figure.decimals)
+def say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
+    """An amount in words: two decimals are cents if the currency has them, others decimals."""
+    if money.cents is None or len(numeral.decimals) != 2:
+        return say_counted(numeral, money.forms, gender, table)
+    whole = say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)
+    cents = int(numeral.decimals)
     if not cents:
         return whole
     cents_gender = money.cents_gender or gender_of_forms(money.cents, table)
     part = say_counted(Numeral(str(cents), ""), money.cents, cents_gender, table)
-    return part if not int(figure.digits) else money.joined.format(whole=whole, cents=part)
+    return part if not int(numeral.digits) else money.joined.format(whole=whole, cents=part)

@@ -1,4 +1,4 @@
-"""Addresses, names of files, hashtags, names in programs."""
+"""Addresses, names of files, hashtags, identifiers."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ _LONGEST_SPELLED_OUT = 80
 
 
 def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """An address of a page or of a person, a file's name."""
-    word = cursor.token()
-    core, start = word.core, word.core_start
+    """A web or e-mail address, a file's name or a path."""
+    token = cursor.token()
+    core, start = token.core, token.core_start
     if "@" in core[1:]:
         if not _EMAIL.fullmatch(core):
             return None
         skipped = len("mailto:") if core.startswith("mailto:") else 0
-        return Verbalization(say_signs(core[skipped:], start + skipped, table), word.core_end)
+        return Verbalization(say_signs(core[skipped:], start + skipped, table), token.core_end)
     if core.startswith("file:///"):
-        return Verbalization(say_signs(core, start, table), word.core_end)
+        return Verbalization(say_signs(core, start, table), token.core_end)
     if _PATH.fullmatch(core):
-        return Verbalization(say_signs(core, start, table), word.core_end)
+        return Verbalization(say_signs(core, start, table), token.core_end)
     if core in table.units and len(core) > 1 and not core.isalpha():
         # A unit without its number ("in km/h", "of m²").
-        return Verbalization((Piece(table.units[core].forms["other"], start, word.core_end),), word.core_end)
+        return Verbalization(
+            (Piece(table.units[core].forms["other"], start, token.core_end),), token.core_end
+        )
     match = _URL.fullmatch(core)
     if match is None:
         return None
@@ -55,17 +57,17 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         written = core[begin:last].rstrip("/")
         if not written or (match["rest"] and not (known or match["rest"][0] in "/:")):
             return None
-        return Verbalization(say_signs(written, start + begin, table), word.core_end)
+        return Verbalization(say_signs(written, start + begin, table), token.core_end)
     if (
         _FILE.fullmatch(core)
         and core.rpartition(".")[2].lower() in table.web.spelled | table.web.words.keys()
     ):
-        return Verbalization(say_signs(core, start, table), word.core_end)
+        return Verbalization(say_signs(core, start, table), token.core_end)
     return None
 
 
 def _is_host(host: str, table: LanguageTable) -> bool:
-    """Whether something without any scheme or path is the name of a machine: it ends as one known does."""
+    """True if a name without any scheme or path is a host: it ends in a known top-level domain."""
     return bool(_HOST.fullmatch(host)) and host.rpartition(".")[2].lower() in _TOP
 
 
@@ -73,51 +75,51 @@ _TOP = frozenset(
     "com org net edu gov mil int info io ai app dev eu es mx ar cl co pe uk us ca au de at ch fr be it pt br "
     "nl ie jp cn in".split()
 )
-"""Ends of names that are taken for hosts where nothing else says so."""
+"""Top-level domains that make a name a host without a scheme or a path."""
 
 
 def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "#SaveTheWhales", "@maria"."""
-    word = cursor.token()
-    match = _TAG.fullmatch(word.core)
+    token = cursor.token()
+    match = _TAG.fullmatch(token.core)
     if match is None:
         return None
     name = table.web.hashtag if match[1] == "#" else table.web.mention
-    first = Piece(f"{name} ", word.core_start, word.core_start + 1) if name else None
-    pieces = say_signs(match[2], word.core_start + 1, table, joined=True)
-    return Verbalization((first, *pieces) if first else pieces, word.core_end)
+    first = Piece(f"{name} ", token.core_start, token.core_start + 1) if name else None
+    pieces = say_signs(match[2], token.core_start + 1, table, joined=True)
+    return Verbalization((first, *pieces) if first else pieces, token.core_end)
 
 
 def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "user_name": its words, without what joins them."""
-    word = cursor.token()
-    if not _SNAKE.fullmatch(word.core):
+    """ "user_name": its words, without the underscore."""
+    token = cursor.token()
+    if not _SNAKE.fullmatch(token.core):
         return None
-    return Verbalization(say_signs(word.core, word.core_start, table, joined=True), word.core_end)
+    return Verbalization(say_signs(token.core, token.core_start, table, joined=True), token.core_end)
 
 
 def say_signs(text: str, start: int, table: LanguageTable, joined: bool = False) -> tuple[Piece, ...]:
-    """Words as they are, signs by name, in the order in which they stand.
+    """Words as they are and signs by name, in their order.
 
-    joined: an underscore only joins words and is not said.
+    joined: an underscore only joins words and is not spoken.
     """
     pieces: list[Piece] = []
     for match in _PARTS.finditer(text):
         part, at = match.group(), start + match.start()
-        said: tuple[Piece, ...]
+        spoken: tuple[Piece, ...]
         if part[0].isdecimal():
             digits = len(part) > 4 or (part[0] == "0" and len(part) > 1)
             number = say_digits(part, table) if digits else table.number_words.cardinal(int(part))
-            said = (Piece(number, at, at + len(part)),)
+            spoken = (Piece(number, at, at + len(part)),)
         elif part[0].isalpha():
-            said = _word(part, at, table)
+            spoken = _word(part, at, table)
         elif part == "_" and joined:
             continue
         else:
-            said = (Piece(table.web.signs.get(part, table.signs.get(part, " ")), at, at + 1),)
+            spoken = (Piece(table.web.signs.get(part, table.signs.get(part, " ")), at, at + 1),)
         if pieces:
             pieces.append(Piece(" ", at, at + 1))
-        pieces += said
+        pieces += spoken
     return tuple(pieces)
 
 

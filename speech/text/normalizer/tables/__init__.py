@@ -1,1 +1,1 @@
-"""Tables of the normalizer, a language a file, and their reader."""
+"""Tables of the normalizer, a language a file, and their loader."""

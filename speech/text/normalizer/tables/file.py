@@ -1,4 +1,4 @@
-"""A table as a file: sections of lines that are read one by one, each error with the line it stands on."""
+"""A table as a file: sections of keys that are read one by one; each error names its line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import cast
 
 
 class TableError(ValueError):
-    """A table that cannot be read: its message names the file, the line and what is wrong there."""
+    """A table that cannot be read: its message names the file, the line and the reason."""
 
 
 Forms = Mapping[str, str]
-"""How something counted is called, by plural category (CLDR's: zero, one, two, few, many, other)."""
+"""Names of a counted thing by plural category (CLDR's: zero, one, two, few, many, other)."""
 
 PLURAL_CATEGORIES = frozenset({"zero", "one", "two", "few", "many", "other"})
 
@@ -23,7 +23,7 @@ _BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
 
 
 class TableSection:
-    """One section of a table; every key has to be read before ``done``."""
+    """One section of a table; every key has to be read before ``check_all_read``."""
 
     def __init__(self, path: Path, source: str, name: str, values: Mapping[str, object]) -> None:
         self._path = path
@@ -32,11 +32,11 @@ class TableSection:
         self._values = dict(values)
 
     def key_names(self) -> tuple[str, ...]:
-        """What stands before the equals signs, but for what was read already."""
+        """The keys that were not read yet."""
         return tuple(self._values)
 
     def text(self, key: str, default: str | None = None) -> str:
-        """A text; ``default`` where the line may be missing."""
+        """A text; ``default`` where the key may be missing."""
         if key not in self._values and default is not None:
             return default
         value = self.take(key)
@@ -45,7 +45,7 @@ class TableSection:
         return value
 
     def template(self, key: str, *names: str, default: str | None = None) -> str:
-        """A text in which ``names`` may stand in braces; others, or a brace alone, are wrong."""
+        """A text in which ``names`` may stand in braces; other names, or a single brace, are errors."""
         text = self.text(key, default)
         allowed = ", ".join(f"{{{name}}}" for name in names)
         for found in _BRACES.finditer(text):
@@ -63,18 +63,18 @@ class TableSection:
         return value
 
     def flag(self, key: str) -> bool:
-        """Whether the line is there and says true."""
+        """True if the key is there and true."""
         value = self.take(key) if key in self._values else False
         if not isinstance(value, bool):
             raise self.error(key, "has to be true or false")
         return value
 
     def words(self, key: str) -> tuple[str, ...]:
-        """The words of a text, none where the line is missing."""
+        """The words of a text, none where the key is missing."""
         return tuple(self.text(key, "").split())
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts, empty where the line is missing."""
+        """A list of texts, empty where the key is missing."""
         if key not in self._values:
             return ()
         value = self.take(key)
@@ -83,7 +83,7 @@ class TableSection:
         return tuple(cast(list[str], value))
 
     def forms(self, key: str) -> Forms:
-        """A text for all numbers, two for one and for others, or a text a plural category."""
+        """Forms: a text for all numbers, two for one and for others, or a text for each plural category."""
         return self.parse_forms(key, self.take(key))
 
     def parse_forms(self, key: str, value: object) -> Forms:
@@ -115,24 +115,24 @@ class TableSection:
         return TableSection(self._path, self._source, name, value)
 
     def check_all_read(self) -> None:
-        """Raise TableError where a line is left that nobody reads."""
+        """Raise TableError for a key that was not read."""
         for key in self._values:
             raise self.error(key, "is not known here")
 
     def error(self, key: str, what: str) -> TableError:
-        """What is wrong with the line of ``key``."""
+        """The error for the line of ``key``."""
         where = f"{self._path.name}, line {self._line(key)}"
         section = f" in [{self._name}]" if self._name else ""
         return TableError(f"{where}: {key!r}{section} {what}")
 
     def take(self, key: str) -> object:
-        """Whatever stands there; it counts as read."""
+        """The value of ``key``, which counts as read."""
         if key not in self._values:
             raise self.error(key, "is missing")
         return self._values.pop(key)
 
     def _line(self, key: str) -> int:
-        """Where a line is, or where its section begins, or 1."""
+        """Line number of a key, else of its section, else 1."""
         section = ""
         found = 1
         for number, line in enumerate(self._source.splitlines(), 1):
@@ -147,12 +147,12 @@ class TableSection:
 
 
 def _are_texts(values: dict[object, object], known: frozenset[str]) -> bool:
-    """Whether each of some ``known`` keys has a text."""
+    """True if all keys are ``known`` and all values texts."""
     return known.issuperset(values) and all(isinstance(value, str) for value in values.values())
 
 
 def read_table_file(path: Path, region: str = "") -> TableSection:
-    """The whole of a table as one section; what ``[regions.XX]`` says takes the place of the general.
+    """The whole of a table as one section; ``[regions.XX]`` overrides the general keys.
 
     Raises TableError.
     """

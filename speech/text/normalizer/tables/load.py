@@ -1,4 +1,4 @@
-"""Reads the tables, one section after the other."""
+"""Loads the tables, section by section."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from speech.text.normalizer.tables.table import (
 TABLES_FOLDER = Path(__file__).parent
 
 ABBREVIATION_CONDITIONS = frozenset({"name", "number", "other"})
-"""When an abbreviation says something: before a capitalised word, before a number, otherwise."""
+"""Conditions of an abbreviation: before a capitalised word, before a number, otherwise."""
 
 
 @functools.lru_cache(maxsize=32)
 def table_for(tag: str) -> LanguageTable | None:
-    """The table of a language (BCP 47; a region's own conventions counted), None where there is none.
+    """The table of a language (BCP 47), with the conventions of its region; None where there is none.
 
     Raises TableError.
     """
@@ -46,13 +46,13 @@ def table_for(tag: str) -> LanguageTable | None:
 
 
 def check_tables() -> None:
-    """Read every table there is. Raises TableError for the first broken one."""
+    """Load every table there is. Raises TableError for the first broken one."""
     for path in sorted(TABLES_FOLDER.glob("*.toml")):
         table_for(path.stem)
 
 
 def parse_table(language: str, file: TableSection) -> LanguageTable:
-    """The table of ``language`` that a file holds. Raises TableError."""
+    """The table of ``language`` in a file. Raises TableError."""
     numbers = file.section("numbers")
     words = number_words(language, numbers.text("words", ""))
     units = file.section("units")
@@ -140,7 +140,7 @@ def _longest_first(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _ordinals_with_stop(section: TableSection) -> dict[str, Mapping[str, str]]:
-    """What is said by the word before; several words may stand on one line."""
+    """Forms by the word before the ordinal; several words may stand on one line."""
     found = {}
     for key in section.key_names():
         forms = section.conditions(key, frozenset({"m", "f", "n", "other"}))
@@ -167,7 +167,7 @@ def _agreement(section: TableSection) -> Agreement:
 
 
 def _beginnings(section: TableSection) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Of each form the gender, which comes first, and how nouns begin."""
+    """By form: its gender, which comes first, and the beginnings of its nouns."""
     found = {}
     for form in section.key_names():
         gender, *begins = section.words(form) or ("",)
@@ -346,7 +346,7 @@ def _web(section: TableSection) -> Web:
 
 
 def _abbreviations(section: TableSection) -> dict[str, tuple[Abbreviation, ...]]:
-    """By the first word; what has more words comes first."""
+    """By the first word; an abbreviation of more words comes first."""
     found: dict[str, list[Abbreviation]] = {}
     for key in section.key_names():
         said = section.conditions(key, ABBREVIATION_CONDITIONS)

@@ -1,4 +1,4 @@
-"""What a language's table says, ready to be looked up."""
+"""A language's table, ready to be looked up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from speech.text.normalizer.tables.file import Forms
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """[numbers]: how figures are written and joined."""
+    """[numbers]: how digits are written and joined."""
 
     group: str
     decimal: str
@@ -69,7 +69,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Currency:
-    """A section of [currencies]: its forms, its hundredth's, and how both are said together."""
+    """A section of [currencies]: its forms, its hundredth's, and how both are joined."""
 
     forms: Forms
     gender: str
@@ -80,7 +80,7 @@ class Currency:
 
 @dataclass(frozen=True, slots=True)
 class OtherCalendar:
-    """A section of [dates.calendars]: months, and what is said behind a date of it."""
+    """A section of [dates.calendars]: its months, and what is spoken behind a date in it."""
 
     names: tuple[str, ...]
     said: str
@@ -88,7 +88,7 @@ class OtherCalendar:
 
 @dataclass(frozen=True, slots=True)
 class Dates:
-    """[dates]: the order of figures and what is said of them."""
+    """[dates]: the order of digits and their templates."""
 
     order: str
     date: str
@@ -107,7 +107,7 @@ class Dates:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """[times]: templates of what is said of hours and minutes."""
+    """[times]: templates of hours and minutes."""
 
     gender: str
     minutes_gender: str
@@ -128,7 +128,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Acronyms:
-    """[acronyms]: which are words, which are letters, and what a word of the language looks like."""
+    """[acronyms]: those that are words or letters, and the shape of a word of the language."""
 
     read: frozenset[str]
     spelled: frozenset[str]
@@ -143,7 +143,7 @@ class Acronyms:
 
 @dataclass(frozen=True, slots=True)
 class Roman:
-    """[roman]: where capital letters are numbers, and which kind."""
+    """[roman]: where capital letters are numbers, and of which kind."""
 
     cardinal: frozenset[str]
     ordinal: frozenset[str]
@@ -158,7 +158,7 @@ class Roman:
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """[web]: what is said of addresses and names of files."""
+    """[web]: names of signs in addresses and names of files."""
 
     signs: Mapping[str, str]
     words: Mapping[str, str]
@@ -170,7 +170,7 @@ class Web:
 
 @dataclass(frozen=True, slots=True)
 class Abbreviation:
-    """A line of [abbreviations]: its words, each with its full stops, and what it says when."""
+    """A line of [abbreviations]: its words, each with its full stops, and spoken forms by condition."""
 
     parts: tuple[str, ...]
     said: Mapping[str, str]
@@ -178,7 +178,7 @@ class Abbreviation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LanguageTable:
-    """All that is known of a language; see ``tables/README.md`` for what each section is for."""
+    """A language's table; ``tables/README.md`` explains each section."""
 
     language: str
     number_words: NumberWords
@@ -205,7 +205,7 @@ class LanguageTable:
     code_block: str
 
     def form(self, forms: Forms, number: Decimal | int) -> str:
-        """What ``number`` of something are called."""
+        """The form of ``forms`` for ``number``."""
         category = plural_category(self.language, number)
         if category in forms:
             return forms[category]
@@ -213,7 +213,7 @@ class LanguageTable:
         return f"{self.numbers.of_many} {other}" if category == "many" and self.numbers.of_many else other
 
     def form_includes_number(self, forms: Forms, number: Decimal | int) -> bool:
-        """Whether the form for ``number`` says how many they are ("two books" in one word)."""
+        """True if the form for ``number`` includes the number ("two books" in one word)."""
         alone = self.numbers.counted_alone
         return (
             bool(alone)
@@ -222,7 +222,7 @@ class LanguageTable:
         )
 
     def form_for_many(self, forms: Forms) -> str:
-        """What a rounded number of millions of something are called ("3,5 M€": "de euros")."""
+        """The form behind a rounded number of millions ("3,5 M€": "de euros")."""
         if "many" in forms and plural_category(self.language, 1_000_000) == "many":
             return forms["many"]
         of_many = self.numbers.of_many
@@ -231,5 +231,5 @@ class LanguageTable:
 
 @functools.lru_cache(maxsize=4096)
 def plural_category(language: str, number: Decimal | int) -> str:
-    """The plural category of ``number``, as CLDR has it."""
+    """The plural category of ``number`` by CLDR."""
     return str(Locale(language).plural_form(abs(number)))  # type: ignore[arg-type]

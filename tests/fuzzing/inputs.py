@@ -1,4 +1,4 @@
-"""What else is read: recordings, texts, files and what other servers say."""
+"""Cases of the parsers of recordings, texts, files and other servers' messages."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from engines.elevenlabs import messages as upstream
 from kani.checkpoint import _opened, read_json
 from kani.codec.config import NanoCodecConfig
 from kani.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
-from kani.errors import CheckpointError
 from kani.model_config import ModelConfig
+from kani.tokens import CheckpointError
 from server import settings
 from speech.audio.ogg_opus import OggOpusDecoder, OggOpusEncoder
 from speech.audio.ogg_pages import _checksum
@@ -34,8 +34,8 @@ from speech.text.normalizer import NormalizerOptions, normalize
 from speech.text.segmenter import EARLY_PHRASE, Segmenter
 from speech.types import Embedding
 from speech.voices.store_files import decode_embedding, decode_metadata, encode_embedding
+from tests.fuzzing.case import Case, as_json, as_json_bytes
 from tests.fuzzing.mutator import Mutator
-from tests.fuzzing.row import Row, as_json, as_json_bytes
 from tests.kani.codec import tiny_codec
 from tests.kani.random_checkpoint import TINY
 from tests.speech.audio.test_pcm import encoded
@@ -77,7 +77,7 @@ def _ogg() -> bytes:
 
 
 def _ogg_stream(mutator: Mutator, sample: bytes) -> list[bytes]:
-    """A stream in pieces, the checksums of whose pages are right every other time."""
+    """A stream in pieces; the checksums of its pages are right every other time."""
     content = bytearray(mutator.bytes(sample))
     at = content.find(b"OggS") if mutator.sometimes() else -1
     while at >= 0 and at + 27 <= len(content):
@@ -125,13 +125,12 @@ def _words(content: bytes) -> None:
 
 
 def _from_server(message: str) -> None:
-    """What ``KaniTTSClient`` makes of an answer."""
     _, data = websocket_client._read(message, "ws://test")
     websocket_client._content(data)
 
 
 def _mapping(mutator: Mutator, sample: Any) -> dict[str, Any]:
-    """An object whose values are wrong; that it is one is seen to before."""
+    """An object with wrong values; the caller has checked that it is an object."""
     changed = mutator.object(sample)
     return changed if isinstance(changed, dict) else sample
 
@@ -140,8 +139,8 @@ def _facts(content: bytes) -> None:
     decode_metadata(content, "0" * 64)
 
 
-def rows(folder: Path) -> list[Row]:
-    """All of them; folder: where files are put that are read by their paths."""
+def cases(folder: Path) -> list[Case]:
+    """All cases of this file; folder: for files that are read by their paths."""
     file = folder / "file"
 
     def through(read: Callable[[Path], object]) -> Callable[[bytes], None]:
@@ -168,20 +167,20 @@ def rows(folder: Path) -> list[Row]:
     said = {"audio": "AAAA", "alignment": times, "normalizedAlignment": times, "isFinal": None, "error": None}
     client_errors = (websocket_client.KaniTTSError,)
     return [
-        Row("recording", _recordings(), raw, decode_recording, (InvalidRequest,), 0.5),
-        Row("ogg opus stream", (_ogg(),), _ogg_stream, _listen, (InvalidRequest,)),
-        Row("markup", (TEXT,), _texts, _mark_up),
-        Row("segmenter", (TEXT,), _texts, _cut),
-        Row("normalizer", (TEXT,), lambda mutator, sample: mutator.text(sample), _normalize, (), 0.25),
-        Row("lexicon", (LEXICON.encode(),), raw, _words),
-        Row(
+        Case("recording", _recordings(), raw, decode_recording, (InvalidRequest,), 0.5),
+        Case("ogg opus stream", (_ogg(),), _ogg_stream, _listen, (InvalidRequest,)),
+        Case("markup", (TEXT,), _texts, _mark_up),
+        Case("segmenter", (TEXT,), _texts, _cut),
+        Case("normalizer", (TEXT,), lambda mutator, sample: mutator.text(sample), _normalize, (), 0.25),
+        Case("lexicon", (LEXICON.encode(),), raw, _words),
+        Case(
             "language",
             ("es-419", "Español", "zh-Hans"),
             lambda m, s: m.text(s),
             resolve,
             (UnsupportedLanguage,),
         ),
-        Row(
+        Case(
             ".env",
             (ENV.encode(),),
             raw,
@@ -189,12 +188,12 @@ def rows(folder: Path) -> list[Row]:
             (settings.SettingsError,),
             0.5,
         ),
-        Row("elevenlabs answer", (said,), as_json, upstream.parse, (ValueError,)),
-        Row("client", (answer,), as_json, _from_server, client_errors),
-        Row("client's voices", ({"error": {"message": "no"}},), as_json_bytes, voices._message),
-        Row("kept voice", (facts,), raw, _facts, (ValueError,)),
-        Row("embedding", (embedding,), raw, lambda c: decode_embedding(c, "ab"), (ValueError,)),
-        Row(
+        Case("elevenlabs answer", (said,), as_json, upstream.parse, (ValueError,)),
+        Case("client", (answer,), as_json, _from_server, client_errors),
+        Case("client's voices", ({"error": {"message": "no"}},), as_json_bytes, voices._message),
+        Case("kept voice", (facts,), raw, _facts, (ValueError,)),
+        Case("embedding", (embedding,), raw, lambda c: decode_embedding(c, "ab"), (ValueError,)),
+        Case(
             "config.json",
             (TINY,),
             as_json_bytes,
@@ -202,7 +201,7 @@ def rows(folder: Path) -> list[Row]:
             (CheckpointError,),
             0.5,
         ),
-        Row("codec config", (codec,), _mapping, NanoCodecConfig.parse, (CheckpointError,)),
-        Row("nemo", (archive.read_bytes(),), raw, through(read_nemo), (CheckpointError,), 0.25),
-        Row("safetensors", (save({"a": torch.zeros(2, 3)}),), raw, through(_opened), (CheckpointError,)),
+        Case("codec config", (codec,), _mapping, NanoCodecConfig.parse, (CheckpointError,)),
+        Case("nemo", (archive.read_bytes(),), raw, through(read_nemo), (CheckpointError,), 0.25),
+        Case("safetensors", (save({"a": torch.zeros(2, 3)}),), raw, through(_opened), (CheckpointError,)),
     ]

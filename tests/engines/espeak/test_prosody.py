@@ -1,4 +1,4 @@
-"""A manner's melody, given to espeak-ng by its numbers."""
+"""Pitch and pitch range of a prosody, rendered by espeak-ng."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ TEXTS = {
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[EspeakEngine]:
-    """espeak-ng, started."""
     started = EspeakEngine()
     asyncio.run(started.start())
     yield started
     asyncio.run(started.stop())
 
 
-async def said(engine: EspeakEngine, language: str, manner: Prosody) -> Samples:
-    """All samples of the language's sentence."""
-    segment = Segment(TEXTS[language], f"espeak:{language}", language, prosody=manner)
+async def said(engine: EspeakEngine, language: str, prosody: Prosody) -> Samples:
+    segment = Segment(TEXTS[language], f"espeak:{language}", language, prosody=prosody)
     return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
 
 
@@ -42,22 +40,20 @@ def semitones(samples: Samples, rate: int) -> tuple[float, float]:
     return float(middle), float(high - low)
 
 
-def test_neutral_is_the_voices_own() -> None:
-    """The numbers that espeak-ng has by itself."""
+def test_neutral_prosody_is_the_voices_own() -> None:
     assert pitch_parameters(NEUTRAL) == (50, 50)
 
 
 @pytest.mark.parametrize(
-    "manner", [Prosody(pitch=99.0, pitch_range=9.0), Prosody(pitch=-99.0, pitch_range=0.1)]
+    "prosody", [Prosody(pitch=99.0, pitch_range=9.0), Prosody(pitch=-99.0, pitch_range=0.1)]
 )
-def test_no_number_leaves_the_librarys_range(manner: Prosody) -> None:
-    """What is too much is as much as it can."""
-    assert all(0 <= number <= 99 for number in pitch_parameters(manner))
+def test_parameters_stay_within_the_librarys_range(prosody: Prosody) -> None:
+    assert all(0 <= number <= 99 for number in pitch_parameters(prosody))
 
 
 @pytest.mark.parametrize("language", TEXTS)
 @pytest.mark.parametrize(
-    "manner",
+    "prosody",
     [
         Prosody(pitch=2.0, pitch_range=1.4),
         Prosody(pitch=-2.0, pitch_range=0.6),
@@ -65,11 +61,11 @@ def test_no_number_leaves_the_librarys_range(manner: Prosody) -> None:
         Prosody(pitch=1.0),
     ],
 )
-async def test_it_is_heard_as_it_is_asked(engine: EspeakEngine, language: str, manner: Prosody) -> None:
+async def test_prosody_is_rendered(engine: EspeakEngine, language: str, prosody: Prosody) -> None:
     """The pitch within 0.6 semitones, the range within three tenths."""
     rate = engine.info.sample_rate
     plain = semitones(await said(engine, language, NEUTRAL), rate)
-    level, spread = semitones(await said(engine, language, manner), rate)
-    assert level - plain[0] == pytest.approx(manner.pitch, abs=0.6)
-    assert spread / plain[1] == pytest.approx(manner.pitch_range, rel=0.3)
+    level, spread = semitones(await said(engine, language, prosody), rate)
+    assert level - plain[0] == pytest.approx(prosody.pitch, abs=0.6)
+    assert spread / plain[1] == pytest.approx(prosody.pitch_range, rel=0.3)
     assert engine.info.native_prosody == {"pitch", "pitch_range"}

@@ -1,4 +1,4 @@
-"""What is said of recordings before they are kept: the judge, with the two networks that it listens with."""
+"""Checks recordings before they are stored, with the voice detector and the speaker encoder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from speech.voices.recording_check import RecordingCheck
 
 
 def check_recording(recording: Recording) -> tuple[str, ...]:
-    """Advice on a recording, as ``RecordingCheck`` gives it; the networks are loaded for the first one.
+    """Return advice on a recording, as ``RecordingCheck`` gives it.
 
-    Blocks. Raises InvalidRequest where nobody speaks in it, and EngineUnavailable where a network's file is
-    missing.
+    Blocks; the first call loads both networks. Raises InvalidRequest where the recording holds no speech, and
+    EngineUnavailable where a network's file is missing.
     """
-    return _judge()(recording)
+    return _check()(recording)
 
 
 @functools.cache
-def _judge() -> RecordingCheck:
+def _check() -> RecordingCheck:
     return RecordingCheck(VoiceDetector(), SpeakerEncoder())

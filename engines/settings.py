@@ -1,0 +1,52 @@
+"""Settings of the engines, apart from the engines themselves, whose libraries are slow to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Decoding = Literal["windows", "whole"]
+
+KOKORO_THREADS = 2
+"""Cores that Kokoro computes one step with, unless the settings name another number."""
+
+
+@dataclass(frozen=True, slots=True)
+class KaniSettings:
+    """Settings of the Kani engine; None stands for the model's own default."""
+
+    model: str | None = None  # a checkpoint's folder, or its OWNER/NAME[@REVISION] on a hub
+    codec: str | None = None  # NanoCodec's .nemo file, or its name on a hub
+    embedder: str | None = None  # KaniTTS-2's speaker encoder: a folder, or its name on a hub
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    precision: str = "auto"  # auto, float32, bfloat16 or int8
+    slots: int | None = None  # streams at once
+    threads: int | None = None  # of the CPU
+    may_fetch: bool = False  # whether missing files may be fetched from the hub
+
+
+@dataclass(frozen=True, slots=True)
+class KokoroSettings:
+    """Settings of the Kokoro engine."""
+
+    models_dir: Path | None  # the user's folder with model files, see ``weights.load``
+    cache_dir: Path  # fetched and built files
+    threads: int = KOKORO_THREADS  # cores for one step
+    decoding: Decoding = "windows"  # early first audio, or the model's exact samples
+    decoder: Literal["auto", "onnx", "fast"] = "auto"  # implementation that decodes windows
+    may_fetch: bool = False  # whether missing files may be fetched
+
+
+@dataclass(frozen=True, slots=True)
+class ElevenLabsUpstream:
+    """An account of ElevenLabs, and how its service is used."""
+
+    api_key: str = field(repr=False)
+    voice_id: str  # default voice
+    model: str = "eleven_flash_v2_5"
+    optimize_latency: int = 1  # 0 to 4; a higher value trades quality for an earlier first sound
+    base_url: str = "https://api.elevenlabs.io"  # scheme and host, without a path
+    max_concurrency: int = 4  # streams at once; ElevenLabs' smallest plan allows 4 of its fast models
+    timeout_s: float = 10.0  # longest silence of the service while something is due
+    fallback: Literal["none", "kokoro", "espeak"] = "none"  # engine for what the service fails to speak

@@ -1,0 +1,75 @@
+"""Answers that are sent in one piece: their audio is collected first, within a memory budget."""
+
+from __future__ import annotations
+
+import asyncio
+
+from protocols.shared.memory_budget import Reservation
+from speech.audio.encoding import AudioFormat, FileEncoder
+from speech.errors import InvalidRequest
+from speech.types import Span, SpeechChunk
+
+MAX_WHOLE_ANSWER_S = 1200.0
+"""Longest speech that is sent in one piece; a stream, of which nothing is kept, may be longer."""
+
+MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
+"""Memory budget of one protocol: audio of all clients' answers together."""
+
+ENCODE_IN_THREAD_BYTES = 2**20
+"""An answer with more 16-bit audio than this is encoded in a thread: it would block the event loop."""
+
+_SLOW_CODECS = ("mp3", "opus")
+
+
+class WholeAnswer:
+    """Collects the chunks of a session as an audio file, and their spans.
+
+    reservation: the answer's part of the memory budget; audio_format: of the file, None for 16-bit PCM at
+    the session's sample rate; max_s: longest speech in seconds, None for no limit but the memory.
+    """
+
+    def __init__(
+        self,
+        reservation: Reservation,
+        audio_format: AudioFormat | None = None,
+        *,
+        max_s: float | None = MAX_WHOLE_ANSWER_S,
+    ) -> None:
+        self._reservation = reservation
+        self._format = audio_format
+        self._max_s = max_s
+        self._file: FileEncoder | None = None
+        self.spans: list[Span] = []
+        self.samples = 0
+        """Samples so far, at the session's rate."""
+
+    @property
+    def is_large(self) -> bool:
+        """True if encoding the answer would block the event loop for long."""
+        return 2 * self.samples > ENCODE_IN_THREAD_BYTES
+
+    async def add(self, chunk: SpeechChunk) -> None:
+        """Append a chunk. Raises Busy when the budget is spent, InvalidRequest beyond ``max_s`` seconds."""
+        file = self._file = self._file or self._open(chunk.sample_rate)
+        if self._format is not None and self._format.codec in _SLOW_CODECS:
+            grown = await asyncio.to_thread(file.add, chunk.samples)
+        else:
+            grown = file.add(chunk.samples)
+        self._reservation.grow(grown)
+        self.spans += chunk.spans
+        self.samples += len(chunk.samples)
+        if self._max_s is not None and self.samples > self._max_s * chunk.sample_rate:
+            limit = f"{self._max_s:g} s, {self._reservation.alternative}"
+            raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
+
+    def finish(self) -> bytes:
+        """Return the file, which is kept here no longer. Blocks: 10 ms for a minute of PCM."""
+        if self._file is None and self._format is not None:
+            self._file = self._open(self._format.sample_rate)
+        assert self._file is not None, "without a chunk the sample rate is unknown"
+        file, self._file = self._file, None
+        return file.finish()
+
+    def _open(self, sample_rate: int) -> FileEncoder:
+        pcm = AudioFormat("pcm", "pcm", sample_rate, None, "")
+        return FileEncoder(self._format or pcm, sample_rate)

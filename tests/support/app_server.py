@@ -1,0 +1,120 @@
+"""The application in a thread of this process: for tests of its protocols that need no process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from server.connections import Connections, Phase
+from server.metrics import Metrics
+from server.network.upload_budget import UploadBudget
+from server.settings import Settings, load
+from speech.service import SpeechService
+from websocket_server import build_service, create_app
+
+KEY = "geheim-1"
+THREAD = "app server"
+
+
+@dataclass(frozen=True)
+class AppServer:
+    port: int
+    folder: Path  # of its data and logs
+    service: SpeechService
+
+    @property
+    def url(self) -> str:
+        return f"ws://localhost:{self.port}"
+
+    @property
+    def http_url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+
+StartApp = Callable[..., AppServer]
+
+
+class _Tracebacks(logging.Handler):
+    """Keeps the exceptions that the servers log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Other tests of this process provoke errors of their own.
+        if record.exc_info and record.threadName == THREAD:
+            self.found.append(record)
+
+
+@contextmanager
+def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
+    """Serve on a free port, by espeak-ng alone unless KANI_ENGINE names another engine.
+
+    When it ends no session is left, and no traceback was logged.
+    """
+    outside = {"KANI_ENGINE": "espeak", "KANI_RECOGNIZER": "none", "KANI_DATA_DIR": str(folder / "data")}
+    settings = load({}, outside | {"KANI_LOGS_DIR": str(folder / "logs")} | environment, folder / "none")
+    metrics = Metrics("test")
+    service = build_service(settings, metrics)
+    connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
+    app = create_app(settings, service, metrics, connections, UploadBudget())
+    connections.phase = Phase.READY
+    tracebacks = _Tracebacks()
+    logging.getLogger().addHandler(tracebacks)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listener, _running(app, settings, service, listener):
+            yield AppServer(listener.getsockname()[1], folder, service)
+    finally:
+        logging.getLogger().removeHandler(tracebacks)
+    assert not tracebacks.found, tracebacks.found
+    assert service.state().sessions == 0
+
+
+@contextmanager
+def _running(
+    app: object, settings: Settings, service: SpeechService, listener: socket.socket
+) -> Iterator[None]:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        ws="websockets-sansio",
+        ws_max_size=settings.max_message_bytes,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    ready = threading.Event()
+
+    async def serve() -> None:
+        await service.start()
+        ready.set()
+        await server.serve([listener])
+        await service.stop()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), name=THREAD)
+    thread.start()
+    try:
+        while not ready.wait(0.1):
+            assert thread.is_alive(), "the service did not start"
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def app_starter(folder: Callable[[], Path]) -> Iterator[StartApp]:
+    """Start servers by their settings: ``start_app(KANI_MAX_TEXT="50")``; all end with the context."""
+    with ExitStack() as running:
+        yield lambda **environment: running.enter_context(app_server(folder(), **environment))

@@ -1,0 +1,28 @@
+"""Audio and events of a text, synthesised by an espeak-ng client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engines.espeak.client import EspeakClient, Pcm16, PhonemeEvent, WordEvent
+
+
+def synthesized(
+    client: EspeakClient, text: str, voice: str = "es", rate: int = 175
+) -> tuple[Pcm16, list[WordEvent], list[PhonemeEvent]]:
+    pieces = [np.zeros(0, np.int16)]
+    events: tuple[list[WordEvent], list[PhonemeEvent]] = ([], [])
+
+    def on_audio(pcm: Pcm16, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent]) -> None:
+        pieces.append(pcm)
+        events[0].extend(words)
+        events[1].extend(phonemes)
+
+    assert client.synthesize(text, voice, on_audio, rate=rate)
+    return np.concatenate(pieces), *events
+
+
+def audio(client: EspeakClient, text: str, voice: str = "es", rate: int = 175) -> Pcm16:
+    return synthesized(client, text, voice, rate)[0]

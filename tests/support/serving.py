@@ -1,0 +1,71 @@
+"""The whole server in this process: real sockets and real settings, over the tone engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from server.metrics import Metrics
+from server.settings import Settings, load
+from speech.service import SpeechService
+from speech.voices.catalogue import VoiceStore
+from tests.support.tone import ToneEngine
+from websocket_server import RunningServer, limits_of, serve
+
+PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "KYUTAI_VOICE_PORT", "RELAY_PORT", "VOXCPM_PORT")
+
+
+@dataclass
+class InProcessServer:
+    """A server that is ready; ``compat`` holds its further ports by the protocol of each."""
+
+    engine: ToneEngine = field(default_factory=ToneEngine)
+    port: int = 0
+    compat: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Address of its WebSockets, without a path."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def http_url(self) -> str:
+        """Address for HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessServer]:
+    """Serve while the body runs, with settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
+    own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT")}
+    own |= {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder / "logs")}
+    settings = load({}, own | environment, folder / "no file")
+    server, ready, stop = InProcessServer(), asyncio.Event(), asyncio.Event()
+
+    def build(settings: Settings, metrics: Metrics) -> SpeechService:
+        return SpeechService(
+            [server.engine],
+            VoiceStore(settings.data_dir),
+            limits_of(settings),
+            default_language=settings.language,
+            default_voice=settings.voice,
+            observer=metrics,
+        )
+
+    def announce(running: RunningServer) -> None:
+        server.port = running.listeners.port
+        server.compat = {each.protocol: port for each, port in running.listeners.compat.items()}
+        ready.set()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(serve(settings, announce, stop=stop, build=build))
+        task.add_done_callback(lambda _: ready.set())
+        await ready.wait()
+        if not task.done():
+            try:
+                yield server
+            finally:
+                stop.set()
