@@ -129,7 +129,7 @@ class Server:
             return
         # /health says "onnx" both while the fast decoder loads and where it cannot; the log says which.
         log = Path(self._folder.name, "server.log")
-        while "Kokoro speaks by" not in log.read_text(encoding="utf-8"):
+        while "Kokoro decoder: " not in log.read_text(encoding="utf-8"):
             if self._process.poll() is not None or time.perf_counter() > deadline:
                 raise ServerFailed(f"Kokoro's decoder was not settled:\n{self._printed()}")
             time.sleep(ASK_AGAIN_S)

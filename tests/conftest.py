@@ -124,7 +124,7 @@ class ServerProcess:
             return
         deadline = time.monotonic() + SETTLED_WITHIN_S
         # From outside only the log tells that a machine is not fit for the fast decoder.
-        while "Kokoro speaks by" not in self.log:
+        while "Kokoro decoder: " not in self.log:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 pytest.fail(f"Kokoro's decoder was not settled in {SETTLED_WITHIN_S:g} s:\n{self.terminal}")

@@ -1,7 +1,7 @@
-"""Whether speech lasts as long as was asked, and whether its words are still heard.
+"""Accuracy and intelligibility of speech with a requested duration.
 
-Forty sentences that were not used while building, each by itself and then in a share of that length, by
-the shares in turn; heard by whisper-base.
+Forty held-out sentences, each at its natural length and then fitted to a share of that length, taken from the
+shares in turn; word errors by whisper-base.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A sentence by itself, and in ``wanted_s``, which is ``share`` of that."""
+    """A sentence at its natural length, and fitted to ``wanted_s``, which is ``share`` of that."""
 
     language: str
     text: str
@@ -34,12 +34,12 @@ class Said:
 
     @property
     def error(self) -> float:
-        """How far its length is from what was asked, as a share of it."""
+        """Relative error of the length."""
         return abs(self.fitted.duration_s - self.wanted_s) / self.wanted_s
 
 
 async def say_all(url: str) -> list[Said]:
-    """Every sentence, by itself and fitted."""
+    """Request every sentence, natural and fitted."""
     said = []
     async with connected(url) as websocket:
         for (language, text), share in zip(mixed(HELD_OUT), cycle(SHARES), strict=False):
@@ -51,13 +51,13 @@ async def say_all(url: str) -> list[Said]:
 
 
 def heard_wrong(sentence: Said, heard: ReceivedSpeech) -> tuple[int, int]:
-    """Words heard wrong, and how many there are."""
+    """Word errors and number of words."""
     text = hear(heard.samples, SAMPLE_RATE, sentence.language)
     return wrong_words(sentence.text, text, sentence.language)
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.kokoro.duration", description=__doc__)
     options.add_argument("--engine", default="kokoro", choices=("kokoro", "espeak"), help="who speaks")
     engine = options.parse_args().engine

@@ -1,4 +1,4 @@
-"""In float32 a window's samples are the same wherever an utterance is cut."""
+"""Check in float32 that a window's samples do not depend on the cuts of an utterance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHORTEST, _LONGEST = 4, 80
 
 
 def exact() -> None:
-    """The table."""
+    """Print the table."""
     chosen = settings.load({})
     int8 = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
     float32 = dequantize(int8)
@@ -68,7 +68,7 @@ def _closeness(
 
 
 def random_plan(frames: int, random: np.random.Generator) -> Plan:
-    """Windows over everything, of lengths that are drawn."""
+    """Windows of random lengths over all frames."""
     edges = [0]
     while edges[-1] < frames:
         edges.append(min(edges[-1] + int(random.integers(_SHORTEST, _LONGEST + 1)), frames))

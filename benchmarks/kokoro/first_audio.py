@@ -1,9 +1,8 @@
-"""How soon one hears something: Kokoro, streamed, end to end through the socket.
+"""First audio of Kokoro, streamed, end to end through the socket.
 
-Each sentence is said by the engine alone and then asked of the server, in turn, so that both meet
-the same machine. First audio is the arrival of the first piece of audio at a client on the same
-machine (the client shares its cores). A stall is counted where a client that plays each piece as it
-comes has nothing to play.
+Each sentence is synthesised by the engine alone and then requested from the server, in turn, so that both
+run under the same conditions. First audio is the arrival of the first piece at a client on the same machine,
+which shares its cores. A stall is counted where a client that plays each piece on arrival runs dry.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Measured:
 
 
 async def measure(url: str) -> dict[str, list[Measured]]:
-    """Every sentence once, after one of each group to warm up."""
+    """Measure every sentence once, after one of each group to warm up."""
     measured: dict[str, list[Measured]] = {name: [] for name in GROUPS}
     by_text = {text: name for name, group in GROUPS.items() for _, text in mixed(group)}
     sentences = mixed(*GROUPS.values())
@@ -51,7 +50,7 @@ async def measure(url: str) -> dict[str, list[Measured]]:
 
 
 def row(name: str, results: Sequence[Measured]) -> list[str]:
-    """One line of the table."""
+    """Format one line of the table."""
     first = [result.heard.first_audio_s for result in results]
     whole = [result.heard.done_s for result in results]
     stalled = [sum(result.heard.stalls_s) for result in results]
@@ -70,7 +69,7 @@ def row(name: str, results: Sequence[Measured]) -> list[str]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     argparse.ArgumentParser(prog="python -m benchmarks.kokoro.first_audio", description=__doc__).parse_args()
     with report_section("First audio of Kokoro, streamed, through the socket"):
         with Server("--engine", "kokoro", KANI_THREADS=str(single_engine.THREADS)) as server:

@@ -1,6 +1,6 @@
-"""Text fed a word at a time while it is spoken, beside the same text fed whole.
+"""Text fed word by word while it is spoken, beside the same text fed at once.
 
-Real clock: a word every 100 ms, as a language model writes them, into a session of the speech core.
+Real time: a word every 100 ms, as a language model writes them, into a session of the speech core.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from engines.kokoro.timing import TimedAudio
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.types import Samples, Span, SpeechRequest
+from speech.types import Pronunciation, Samples, Span, SpeechRequest
 from speech.voices.catalogue import VoiceStore
 from tests.judges.judge import hear, wrong_words
 
@@ -40,7 +40,7 @@ WRITTEN, WHOLE = "fed a word at a time", "fed whole"
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """Where two pieces meet: the characters said before it, and the sample."""
+    """A joint of two pieces: the characters spoken before it, and its sample."""
 
     said: int
     sample: int
@@ -48,7 +48,7 @@ class Joint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Take:
-    """One text as it came: arrivals in seconds since the word that is waited from (or the text) was fed."""
+    """One synthesis of a text: arrivals in seconds since the awaited word (or the text) was fed."""
 
     chunks: tuple[Samples, ...]
     arrivals: tuple[float, ...]
@@ -62,34 +62,40 @@ class Take:
 
     @property
     def stalled_s(self) -> float:
-        """How long playback ran dry in all."""
+        """Total time in which playback ran dry."""
         return sum(stalls(self.arrivals, [len(chunk) / SAMPLE_RATE for chunk in self.chunks]))
 
 
 @contextmanager
 def noted_joints() -> Iterator[list[Joint]]:
-    """Where the pieces of the text that is written meanwhile meet; one text at a time."""
+    """Record the joints of the growing text; one text at a time."""
     joints: list[Joint] = []
     given = 0
-    speak = IncrementalSentence.synthesize
+    synthesize = IncrementalSentence.synthesize
 
-    def noting(self: IncrementalSentence, text: str, ending: str | None, stop: Stop) -> Iterator[TimedAudio]:
+    def recording(
+        self: IncrementalSentence,
+        text: str,
+        ending: str | None,
+        stop: Stop,
+        pronunciations: Sequence[Pronunciation] = (),
+    ) -> Iterator[TimedAudio]:
         nonlocal given
         joint = Joint(self.spoken_length, given) if given else None
-        for heard in speak(self, text, ending, stop):
+        for piece in synthesize(self, text, ending, stop, pronunciations):
             if joint is not None:
                 joints.append(joint)
                 joint = None
-            given += len(heard.samples)
-            yield heard
+            given += len(piece.samples)
+            yield piece
 
-    # Only the engine knows where it joins, and nobody else asks.
-    with patch.object(IncrementalSentence, "speak", noting):
+    # The engine does not report its joints.
+    with patch.object(IncrementalSentence, "synthesize", recording):
         yield joints
 
 
 async def take(service: SpeechService, language: str, text: str, *, whole: bool) -> Take:
-    """Feed ``text``, whole or word by word, and take what comes."""
+    """Feed ``text``, at once or word by word, and collect the output."""
     chunks: list[Samples] = []
     arrivals: list[float] = []
     spans: list[Span] = []
@@ -126,7 +132,7 @@ async def take(service: SpeechService, language: str, text: str, *, whole: bool)
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What whisper-base heard: words, how many of them are wrong, and of how many."""
+    """Transcript by whisper-base, its word errors, and the number of words."""
 
     words: str
     wrong: tuple[int, int]
@@ -134,21 +140,21 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Both:
-    """One text, fed a word at a time and fed whole, and what it was fed as by these names."""
+    """One text, fed word by word and at once."""
 
     language: str
     text: str
     fed: dict[str, Take]
 
     def judged(self) -> dict[str, Judged]:
-        """What is heard of each."""
+        """Transcribe each take."""
         heard = {way: hear(one.samples, SAMPLE_RATE, self.language) for way, one in self.fed.items()}
         return {
             way: Judged(words, wrong_words(self.text, words, self.language)) for way, words in heard.items()
         }
 
     def pitch_steps(self) -> list[dict[str, float]]:
-        """At each joint of the written take, semitones there, and in the whole at the same word.
+        """Pitch steps in semitones at each joint of the growing take, and at the same word of the whole.
 
         Only joints that are voiced on both sides, in both.
         """
@@ -163,7 +169,7 @@ class Both:
 
 
 def word_begins(whole: Take, text: str, said: int) -> int:
-    """The sample of a take of ``text`` at which the word behind ``said`` characters begins."""
+    """Sample of a take at which the word behind ``said`` characters begins."""
     at = said + len(text[said:]) - len(text[said:].lstrip())
     begins_s = next(span.start_s for span in whole.spans if span.start <= at < span.end)
     return round(begins_s * SAMPLE_RATE)
@@ -193,7 +199,7 @@ async def _takes() -> list[Both]:
 
 
 def written() -> None:
-    """The tables."""
+    """Print the tables."""
     found = asyncio.run(_takes())
     _print_first([both.fed[WRITTEN] for both in found])
     ratios = [len(both.fed[WRITTEN].samples) / len(both.fed[WHOLE].samples) for both in found]

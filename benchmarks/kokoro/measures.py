@@ -1,6 +1,6 @@
-"""How alike two recordings of the same speech are: spectra, pitch, seams, pauses.
+"""Similarity of two recordings of the same speech: spectra, pitch, seams, pauses.
 
-All take float32 samples at 24 kHz. Two recordings that are compared are the same length, and aligned.
+All take float32 samples at 24 kHz. Two recordings that are compared have the same length and are aligned.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ _STEP = 120
 
 
 def closeness_db(samples: Samples, reference: Samples) -> float:
-    """Signal to difference, in decibels; infinite where both are the same."""
+    """Signal-to-difference ratio in decibels; infinite where both are equal."""
     difference = np.square(samples.astype(np.float64) - reference).sum()
     power = np.square(reference.astype(np.float64)).sum()
     return float(10 * np.log10(power / difference)) if difference else float("inf")
 
 
 def mel_db(samples: Samples) -> Values:
-    """Power in 80 mel bands up to 12 kHz [frames, 80], in decibels, below which nothing is heard."""
+    """Power in 80 mel bands up to 12 kHz [frames, 80], in decibels, with a floor."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP] * np.hanning(WINDOW)
     power = np.square(np.abs(np.fft.rfft(frames)))
     return np.asarray(10 * np.log10(power @ _mel_filters().T + _FLOOR))
 
 
 def log_spectral_distance(samples: Samples, reference: Samples) -> float:
-    """Decibels: per frame the root mean square over the mel bands, then the mean of the loud frames.
+    """Log-spectral distance in decibels: RMS over the mel bands per frame, mean over the loud frames.
 
-    Loud is what is so in the reference.
+    Loudness is judged by the reference.
     """
     own, other = mel_db(samples), mel_db(reference)
     loud = other.max(axis=1) > other.max() - LOUD_DB
@@ -78,10 +78,10 @@ def _mel_filters() -> Values:
 
 
 def pitch(samples: Samples) -> Values:
-    """Hertz every 5 ms, each of the 34 ms behind it; NaN where nothing is voiced.
+    """F0 in hertz every 5 ms, each from the 34 ms behind it; NaN where unvoiced.
 
     YIN (de Cheveigné and Kawahara 2002): the first dip of the normalised difference below 0.15, or
-    its least value if that is so, refined by a parabola.
+    its minimum if that is below, refined by a parabola.
     """
     if len(samples) < PITCH_FRAME:
         return np.zeros(0)
@@ -105,7 +105,7 @@ def pitch(samples: Samples) -> Values:
 
 
 def _period_hz(normal: Values) -> float:
-    """The pitch of one frame by its normalised difference, NaN if it is not periodic."""
+    """F0 of one frame from its normalised difference, NaN if it is not periodic."""
     searched = normal[_SHORTEST:_LONGEST]
     below = np.flatnonzero(searched < _APERIODIC)
     if not len(below):
@@ -121,14 +121,14 @@ def _period_hz(normal: Values) -> float:
 
 
 def pitch_difference_cents(samples: Samples, reference: Samples) -> Values:
-    """How far the pitch is off, in cents, at each place where both are voiced."""
+    """Absolute difference of F0 in cents, at each place where both are voiced."""
     own, other = pitch(samples), pitch(reference)
     voiced = ~np.isnan(own) & ~np.isnan(other)
     return np.asarray(np.abs(1200 * np.log2(own[voiced] / other[voiced])))
 
 
 def pitch_step(samples: Samples, at: int) -> float | None:
-    """Semitones between the median pitch of the 60 ms before and after a sample; None if unvoiced."""
+    """Semitones between the median F0 of the 60 ms before and after a sample; None if unvoiced."""
     sides = [samples[max(at - _BESIDE_JOINT, 0) : at], samples[at : at + _BESIDE_JOINT]]
     medians = []
     for side in sides:
@@ -141,7 +141,7 @@ def pitch_step(samples: Samples, at: int) -> float | None:
 
 
 def seam_jumps(samples: Samples, seams: Sequence[int]) -> list[float]:
-    """For each seam the largest step between samples within 1 ms of it ÷ the steps' RMS within 20 ms."""
+    """Largest step between samples within 1 ms of each seam, relative to the steps' RMS within 20 ms."""
     steps = np.abs(np.diff(samples.astype(np.float64)))
     found = []
     for at in seams:
@@ -152,7 +152,7 @@ def seam_jumps(samples: Samples, seams: Sequence[int]) -> list[float]:
 
 
 def long_pauses(samples: Samples) -> int:
-    """How many silences of more than 250 ms there are between two sounds."""
+    """Number of silences of more than 250 ms between two sounds."""
     power = np.square(samples[: len(samples) // _STEP * _STEP].reshape(-1, _STEP)).mean(axis=1)
     heard = np.flatnonzero(power > np.percentile(power, 95) * 10 ** (-_SILENT_DB / 10))
     return int((np.diff(heard) > LONG_PAUSE_S * SAMPLE_RATE / _STEP).sum())

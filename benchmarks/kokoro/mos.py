@@ -16,7 +16,7 @@ SAMPLE_RATE = 16_000
 
 
 def main(recordings: str, out: str) -> None:
-    """The command line."""
+    """Run the command line."""
     with np.load(recordings) as arrays:
         found = {
             name: float(dnsmos.run(np.clip(arrays[name], -1, 1), SAMPLE_RATE)["ovrl_mos"])

@@ -1,4 +1,4 @@
-"""Draws the seams between windows, by the python of an environment that has matplotlib.
+"""Draw the seams between windows, by the python of an environment that has matplotlib.
 
 ``python -P picture.py SPEECH.npz OUT.png``; the file holds whole and windows (float32, of the same
 length), rate (hertz), seams (seconds) and title.
@@ -26,7 +26,7 @@ def power_db(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 
 def main(speech: str, out: str) -> None:
-    """The command line."""
+    """Run the command line."""
     mpl.use("Agg")
     with np.load(speech) as data:
         whole, windows = power_db(data["whole"]), power_db(data["windows"])
@@ -34,7 +34,7 @@ def main(speech: str, out: str) -> None:
         extent = (0.0, len(data["whole"]) / rate, 0.0, rate / 2000)
     loudest = float(whole.max())
     floor = loudest - _RANGE_DB
-    # Where neither is heard, what they differ by means nothing.
+    # Differences of inaudible values mean nothing.
     difference = np.maximum(windows, floor) - np.maximum(whole, floor)
     figure = Figure(figsize=(9, 8), layout="constrained")
     figure.suptitle(title)

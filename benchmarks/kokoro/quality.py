@@ -1,4 +1,4 @@
-"""Windows beside the whole: how alike they are, and what a listener makes of the difference."""
+"""Windowed decoding beside whole decoding: similarity and predicted opinion scores."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MOS_RATE = 16_000
 
 @cache
 def sayings() -> list[DecodedSentence]:
-    """Every sentence, whole and in windows, in int8: decoded once for all tables."""
+    """Decode every sentence in int8, whole and in windows; once for all tables."""
     model = Model.published()
     return [
         model.say(text, voice, floors=number % _FLOOR_EVERY == 0)
@@ -53,7 +53,7 @@ def sayings() -> list[DecodedSentence]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One sentence in one way against the whole: decibels, MOS points (None: no judge), cents."""
+    """One sentence decoded in one way, against the whole: decibels, MOS points (None: no judge), cents."""
 
     distance_db: float
     mos: float | None
@@ -61,7 +61,7 @@ class Difference:
 
 
 def likeness() -> None:
-    """What int8 windows differ from the int8 whole by, and how much of it is whose doing."""
+    """Print the distance of int8 windows from the int8 whole, and its causes."""
     said = sayings()
     mos = mos_scores([samples for saying in said for samples in saying.ways.values()])
     scores = iter(mos or [])
@@ -146,7 +146,7 @@ def _judge(python: str, program: str, *arguments: Path) -> None:
 
 
 def seams() -> None:
-    """Whether the waveform steps where two windows meet."""
+    """Print the steps of the waveform where two windows meet."""
     steps: dict[str, list[float]] = {WINDOWS: [], WHOLE: []}
     for saying in sayings():
         for way, found in steps.items():
@@ -162,7 +162,7 @@ def seams() -> None:
 
 
 def words() -> None:
-    """What whisper-base hears of both."""
+    """Print the word errors of both, by whisper-base."""
     counts: dict[tuple[str, str], list[tuple[int, int]]] = {}
     unlike = []
     for saying in sayings():

@@ -1,7 +1,7 @@
-"""The first sound heard, here and of PyPI's kokoro-onnx on the same model file.
+"""First audible sound, ours and of PyPI's kokoro-onnx on the same model file.
 
 Run by the python of an environment that has kokoro-onnx: ``python -m benchmarks.kokoro.rival``. kokoro-onnx
-is as in ``benchmarks.kokoro.rivals``; the silence before the first sound is counted as it is played.
+is set up as in ``benchmarks.kokoro.rivals``; silence before the first sound counts as it is played.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SENTENCES = 40
 
 
 async def measure(url: str, folder: Path) -> tuple[list[float], list[float]]:
-    """Seconds to the first sound heard of each sentence: through our socket, and of create_stream."""
+    """Seconds to the first audible sound of each sentence: through our socket, and of create_stream."""
     kokoro = rivals.rival(folder)
 
     async def theirs(language: str, text: str) -> float:
@@ -59,7 +59,7 @@ async def measure(url: str, folder: Path) -> tuple[list[float], list[float]]:
 
 
 def main() -> None:
-    """The table."""
+    """Print the table."""
     with tempfile.TemporaryDirectory() as folder, server() as running:
         ours, theirs = asyncio.run(measure(running.url, Path(folder)))
     ratios = [own / other for own, other in zip(ours, theirs, strict=True)]

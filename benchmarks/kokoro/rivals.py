@@ -1,10 +1,9 @@
-"""Side by side with PyPI's kokoro-onnx on the same model file.
+"""Comparison with PyPI's kokoro-onnx on the same model file.
 
-Each sentence is said by every one in turn, in an order that is turned round each time: both engines
-by themselves, our server asked for the whole answer and for a stream, and kokoro-onnx's
-create_stream. kokoro-onnx gets its session with the same number of threads and is otherwise as it
-comes. First sound: the first sample above 2 % of the peak, with the silence before it counted as it
-would be played.
+Each sentence is synthesised by every system in turn, in an order that rotates: both engines by themselves,
+our server asked for a whole answer and for a stream, and kokoro-onnx's create_stream. kokoro-onnx gets a
+session with the same number of threads and is otherwise unchanged. First sound: the first sample above 2 % of
+the peak, with the silence before it counted as it would be played.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One saying of a sentence: seconds to its end, to its first sound heard, and of audio."""
+    """One synthesis of a sentence: seconds to its end, to its first audible sound, and of audio."""
 
     whole_s: float
     heard_s: float
@@ -82,7 +81,7 @@ def rival(folder: Path) -> Any:
 
 
 def rival_speakers(kokoro: Any) -> dict[str, Speaker]:
-    """kokoro-onnx's two ways."""
+    """Both modes of kokoro-onnx."""
 
     async def whole(language: str, text: str) -> Timed:
         begun = time.perf_counter()
@@ -110,7 +109,7 @@ def rival_speakers(kokoro: Any) -> dict[str, Speaker]:
 
 
 async def measure(url: str, folder: Path) -> dict[str, list[Timed]]:
-    """Every sentence by everyone, after one round to warm up."""
+    """Measure every sentence with every system, after one round to warm up."""
     async with single_engine.started_engine("kokoro") as engine, connected(url) as websocket:
 
         async def ours_alone(language: str, text: str) -> Timed:
@@ -145,13 +144,13 @@ async def measure(url: str, folder: Path) -> dict[str, list[Timed]]:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Our time for theirs, sentence by sentence: the median and the worst tenth."""
+    """Our time relative to theirs, sentence by sentence: the median and the 90th percentile."""
     each = [own / other for own, other in zip(ours, theirs, strict=True)]
     return f"{median(each):.2f} (p90 {percentile(each, 90):.2f})"
 
 
 def table_by_speaker(timed: dict[str, list[Timed]]) -> str:
-    """Everyone over all sentences."""
+    """Table of every system over all sentences."""
     head = (
         *("who (40 sentences, es and en)", "whole sentence, median", f"÷ {RIVAL_WHOLE}, median"),
         *("first sound heard, median", f"÷ {RIVAL_STREAMED}, median", "audio, median"),
@@ -170,7 +169,7 @@ def table_by_speaker(timed: dict[str, list[Timed]]) -> str:
 
 
 def table_by_group(timed: dict[str, list[Timed]]) -> str:
-    """Ours against theirs, where a phrase ends early and where none does."""
+    """Table of ours against theirs, where a phrase ends early and where none does."""
     head = (
         *("sentences", f"{OURS_ALONE}, whole ÷ {RIVAL_WHOLE}", f"{OURS_WHOLE} ÷ {RIVAL_WHOLE}"),
         *("first sound heard, ours", "theirs", "ratio"),
@@ -201,12 +200,12 @@ def whole_s(results: Sequence[Timed]) -> list[float]:
 
 
 def heard_s(results: Sequence[Timed]) -> list[float]:
-    """Seconds to the first sound heard, of each sentence."""
+    """Seconds to the first audible sound, of each sentence."""
     return [one.heard_s for one in results]
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     argparse.ArgumentParser(prog="python -m benchmarks.kokoro.rivals", description=__doc__).parse_args()
     if importlib.util.find_spec("kokoro_onnx") is None:
         print(

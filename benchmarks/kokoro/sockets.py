@@ -1,4 +1,4 @@
-"""How soon a streamed sentence is heard, and what it costs beside the same sentence decoded whole."""
+"""First audio of a streamed sentence, and its cost beside the same sentence decoded whole."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One segment by an engine alone: seconds to its first chunk and its last; its words' times."""
+    """One segment by an engine alone: seconds to its first and last chunk; its words' times."""
 
     first_s: float
     whole_s: float
@@ -54,7 +54,7 @@ class Measured:
 
 @asynccontextmanager
 async def started_engine(decoding: Decoding) -> AsyncIterator[KokoroEngine]:
-    """Kokoro as the server builds it, with that way of decoding."""
+    """Start Kokoro as the server builds it, with a way of decoding."""
     chosen = settings.load({})
     engine = KokoroEngine(
         KokoroSettings(chosen.models_dir, chosen.cache_dir, single_engine.THREADS, decoding)
@@ -69,7 +69,7 @@ async def started_engine(decoding: Decoding) -> AsyncIterator[KokoroEngine]:
 
 
 async def speak(engine: KokoroEngine, language: str, text: str) -> Spoken:
-    """Let ``engine`` say ``text`` in its default voice of the language."""
+    """Synthesise ``text`` with the engine's default voice of the language."""
     words: list[Span] = []
     first_s = 0.0
     begun = time.perf_counter()
@@ -82,19 +82,19 @@ async def speak(engine: KokoroEngine, language: str, text: str) -> Spoken:
 
 
 def sample_sentences(group: Sentences) -> list[tuple[str, str]]:
-    """The sentences of a group whose times are taken."""
+    """Sentences of a group that are measured."""
     return mixed({language: texts[:_EACH] for language, texts in group.items()})
 
 
 def server() -> Server:
-    """One that speaks with Kokoro in windows."""
+    """A server with Kokoro in windows."""
     return Server(
         "--engine", "kokoro", KANI_THREADS=str(single_engine.THREADS), KANI_KOKORO_DECODING="windows"
     )
 
 
 async def _measure(url: str) -> dict[str, list[Measured]]:
-    """Every sentence by everyone, in turn and in an order that is turned round each time."""
+    """Measure every sentence with every system, in an order that rotates."""
     async with (
         started_engine("whole") as whole,
         started_engine("windows") as windows,
@@ -120,7 +120,7 @@ async def _measure(url: str) -> dict[str, list[Measured]]:
 
 
 def first() -> None:
-    """First audio and last audio beside the whole; stalls; times of words."""
+    """Print first and last audio beside the whole; stalls; times of words."""
     with server() as running:
         measured = asyncio.run(_measure(running.url))
     print("First audio through the socket, beside the engine alone with KANI_KOKORO_DECODING=whole:\n")
@@ -169,7 +169,7 @@ def _print_totals(measured: dict[str, list[Measured]]) -> None:
 
 
 def _print_words(results: Sequence[Measured]) -> None:
-    """Onsets in windows against those of the whole, each from its own first sample."""
+    """Print word onsets in windows against those of the whole, each from its own first sample."""
     apart, missed = [], 0
     for one in results:
         whole = {word.start: word.start_s for word in one.whole.words}
@@ -181,7 +181,7 @@ def _print_words(results: Sequence[Measured]) -> None:
 
 
 def rival() -> None:
-    """The first sound heard, beside kokoro-onnx, which the judges' environment has."""
+    """Print the first audible sound beside kokoro-onnx, which the judges' environment has."""
     python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         print(
@@ -193,7 +193,7 @@ def rival() -> None:
 
 
 async def _started_together(url: str) -> list[tuple[list[float], list[float], int]]:
-    """By rounds: first audio of each stream by itself, then of all together; and how many stalled."""
+    """By rounds: first audio of each stream alone, then of all together; and the number that stalled."""
     rounds = []
     async with AsyncExitStack() as stack:
         sockets = [await stack.enter_async_context(connected(url)) for _ in range(_TOGETHER)]
@@ -217,7 +217,7 @@ async def _started_together(url: str) -> list[tuple[list[float], list[float], in
 
 
 def together() -> None:
-    """Streams that are started at the same moment."""
+    """Print the figures of streams that start at the same moment."""
     with server() as running:
         rounds = asyncio.run(_started_together(running.url))
     ratios = [max(all_at_once) / median(single) for single, all_at_once, _ in rounds]

@@ -1,4 +1,4 @@
-"""What starting costs: the first time, when the graph is cut, and later; and memory."""
+"""Time and memory of starts: the first one, which splits the graph, and later ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STARTS = 3
 
 
 def start() -> None:
-    """Start the server as it comes with an empty cache folder, then with what it left there."""
+    """Start the server with an empty cache folder, then with the filled one."""
     with tempfile.TemporaryDirectory() as folder:
 
         def server() -> Server:

@@ -1,12 +1,12 @@
-"""Kokoro in windows, beside Kokoro decoded whole: how soon it is heard, and how alike it sounds.
+"""Kokoro in windows beside Kokoro decoded whole: latency and similarity.
 
 first: first audio and last audio through the socket, beside the whole; stalls; words' times.
-rival: the first sound heard, beside PyPI's kokoro-onnx on the same model file.
+rival: the first audible sound, beside PyPI's kokoro-onnx on the same model file.
 together: streams started at the same moment.
-exact: in float32 a window's samples are the same wherever the utterance is cut.
+exact: in float32 a window's samples do not depend on the cuts.
 likeness, seams, words: int8 windows against the int8 whole, every voice es, en and fr.
-written: text fed a word at a time, beside the same text fed whole.
-start: what starting costs, first and later; memory.
+written: text fed word by word, beside the same text fed at once.
+start: time and memory of the first start and later ones.
 
 DNSMOS, kokoro-onnx and the picture need another environment (tests/judges/requirements-judges.txt), whose
 python KANI_JUDGE_PYTHON names.

@@ -1,4 +1,4 @@
-"""Kokoro's sentences, decoded in every way that is compared: the same prosody, the same frames."""
+"""Sentences decoded in every variant that is compared: the same prosody, the same frames."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LANGUAGES = ("es", "en", "fr")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """One sentence before its sound. symbols, style: as the model takes them; plan: the server's."""
+    """A predicted sentence. symbols, style: the model's input; plan: the server's windows."""
 
     text: str
     voice: Voice
@@ -55,24 +55,24 @@ class Prediction:
 
     @property
     def seams(self) -> list[int]:
-        """Where windows meet: samples, counted from the first one that is spoken."""
+        """Samples at which windows meet, counted from the first one of the windows."""
         return [(first - self.plan[0][0]) * FRAME_SAMPLES for first, _ in self.plan[1:]]
 
     def spoken(self, samples: Samples) -> Samples:
-        """What of the whole's samples the windows are of."""
+        """Samples of the whole that the windows cover."""
         return samples[self.plan[0][0] * FRAME_SAMPLES : self.plan[-1][1] * FRAME_SAMPLES]
 
     def fresh(self) -> Features:
-        """The features, with a source of their own, which is made as windows ask for it.
+        """The features with a source of their own, which computes what the windows ask for.
 
-        The copied one is never asked: what it had made would be copied, too.
+        The copied source is never asked: its cache would be copied, too.
         """
         return replace(self.features, source=copy(self.features.source))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodedSentence:
-    """One sentence, and its samples by the way they were decoded, of the frames that are spoken."""
+    """One sentence, and its samples by variant, of the sounding frames."""
 
     foreseen: Prediction
     ways: dict[str, Samples]
@@ -84,7 +84,7 @@ class DecodedSentence:
 
 
 class Model:
-    """The published file, or another of the same graph, and its parts, as the server drives them."""
+    """The published file, or another of the same graph, and its parts, driven as by the server."""
 
     def __init__(self, onnx: bytes, parts: SplitModel) -> None:
         """onnx: the whole graph."""
@@ -96,7 +96,7 @@ class Model:
 
     @classmethod
     def published(cls) -> Model:
-        """The int8 model that the server speaks with."""
+        """The int8 model that the server uses."""
         chosen = settings.load({})
         onnx = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
         return cls(onnx, SplitModel(parts_cache.load(onnx, chosen.cache_dir), single_engine.THREADS))
@@ -106,7 +106,7 @@ class Model:
         return WholeModel(self._onnx, single_engine.THREADS)
 
     def foresee(self, text: str, voice: Voice) -> Prediction:
-        """All that is known of a sentence of one utterance before its sound."""
+        """Predict a sentence of one utterance."""
         say = phonemizer_for(self._espeak, voice.language)
         assert say is not None
         (utterance,) = split_utterances(text, say, ending=".")
@@ -121,15 +121,15 @@ class Model:
         return self._whole.render(foreseen.symbols, foreseen.style, 1.0, Stop()).samples
 
     def recorded(self, foreseen: Prediction) -> tuple[Samples, NormStatistics]:
-        """All samples by the recorder, and the statistics that the norms found."""
+        """All samples by the recorder, and the norms' statistics."""
         return self._parts.record(foreseen.fresh(), Stop())
 
     def expected(self, foreseen: Prediction) -> NormStatistics:
-        """The statistics that the server expects."""
+        """The statistics that the server predicts."""
         return self._statistics.predict(foreseen.voice.id, foreseen.prosody, foreseen.features)
 
     def fixed(self, foreseen: Prediction) -> NormStatistics:
-        """The voice's own statistics, whatever it says."""
+        """The voice's mean statistics."""
         with np.load(
             Path(kokoro_statistics.__file__).parents[1] / "data" / kokoro_statistics.DATA_FILE
         ) as data:
@@ -139,7 +139,7 @@ class Model:
         return NormStatistics(mean[channels], np.exp(log_variance)[channels])
 
     def decode(self, foreseen: Prediction, statistics: NormStatistics, plan: Plan) -> Samples:
-        """The samples of the windows of ``plan``."""
+        """Samples of the windows of ``plan``."""
         features = foreseen.fresh()
         norms = NormAffine.from_statistics(features, statistics)
         return np.concatenate(
@@ -147,7 +147,7 @@ class Model:
         )
 
     def say(self, text: str, voice: Voice, *, floors: bool) -> DecodedSentence:
-        """A sentence whole and in windows; with ``floors`` in the ways between as well."""
+        """Decode a sentence whole and in windows; with ``floors`` also in the variants between."""
         foreseen = self.foresee(text, voice)
         ways = {
             WHOLE: foreseen.spoken(self.whole(foreseen)),
@@ -173,5 +173,5 @@ def sentences_for(voices: Iterable[Voice]) -> list[tuple[str, Voice]]:
 
 
 def seconds(samples: Samples) -> float:
-    """The length of samples as the model makes them."""
+    """Duration of samples at the model's rate."""
     return len(samples) / SAMPLE_RATE

@@ -1,7 +1,7 @@
-"""How many words of what the server says are heard wrong, by whisper-base.
+"""Word errors of the server's speech, by whisper-base.
 
-The forty held-out sentences, each asked for as a stream and as a whole. Where
-both are the same samples they are heard once.
+The forty held-out sentences, each requested as a stream and as a whole. Where both have the same samples they
+are transcribed once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.judges.judge import hear, wrong_words
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One sentence, and what came back, by the way it was asked for."""
+    """One sentence, and the answers, by kind of request."""
 
     language: str
     text: str
@@ -30,7 +30,7 @@ class Said:
 
 
 async def say_all(url: str) -> list[Said]:
-    """Every held-out sentence, both ways."""
+    """Request every held-out sentence in both ways."""
     said = []
     async with connected(url) as websocket:
         for language, text in mixed(HELD_OUT):
@@ -41,7 +41,7 @@ async def say_all(url: str) -> list[Said]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     argparse.ArgumentParser(prog="python -m benchmarks.kokoro.words", description=__doc__).parse_args()
     with report_section("Words heard wrong by whisper-base", "faster-whisper"):
         with Server("--engine", "kokoro") as server:

@@ -1,13 +1,13 @@
 """Kokoro's fast decoder beside the one on ONNX Runtime, and beside PyPI's kokoro-onnx.
 
-generator: what a frame costs by the window's length, the generator alone, one thread and all of them.
+generator: cost of a frame by window length, the generator alone, one thread and all of them.
 rival: whole sentences through the socket, beside kokoro-onnx on the same model file.
 first: first audio of one stream, two servers in turn.
-streams: how many are played without a late piece.
+streams: number played without a late piece.
 likeness: beside float32, on the same features and on the same prosody, 60 sentences, all voices.
-words: what whisper-base hears of either, and of float32, 180 sentences.
+words: word errors by whisper-base of either, and of float32, 180 sentences.
 windows: beside one window over everything, by the same generator.
-start: until the server is ready, and until the fast decoder speaks; the first start and later ones.
+start: time until the server is ready, and until the fast decoder is used; first and later starts.
 memory: of a server with either decoder.
 
 DNSMOS, kokoro-onnx and the picture need another environment (tests/judges/requirements-judges.txt), whose
@@ -43,7 +43,7 @@ PARTS: dict[str, Callable[[], None]] = {
 
 
 def draw(out: Path) -> None:
-    """What a frame costs by the window's length and by streams. Needs the judges' environment."""
+    """Draw the cost of a frame by window length and by streams. Needs the judges' environment."""
     python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         raise SystemExit(
@@ -70,7 +70,7 @@ def draw(out: Path) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     options = argparse.ArgumentParser(
         prog="python -m benchmarks.kokoro_decoder",
         description=__doc__,

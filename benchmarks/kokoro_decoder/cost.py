@@ -1,4 +1,4 @@
-"""What a frame costs: the generator alone, by the window's length, ONNX int8 and fast in turn."""
+"""Cost of a frame: the generator alone, by window length, ONNX int8 and fast in turn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Costs = dict[str, list[float]]
 
 
 def generator() -> None:
-    """The table."""
+    """Print the table."""
     head = (
         *("frames heard", "times each", f"{ONNX}, ms a frame", f"{FAST}, ms a frame"),
         *(f"{ONNX} ÷ {FAST}, median", "p10–p90", "goal"),
@@ -50,7 +50,7 @@ def generator() -> None:
 
 @cache
 def costs(cores: int) -> dict[int, Costs]:
-    """What frames cost by the window's length; measured once for the table and the picture."""
+    """Cost of frames by window length; measured once for the table and the picture."""
     ways = {name: decoder_variant(name, cores) for name in (ONNX, FAST)}
     model = ways[ONNX].model
     voice = next(voice for voice in model.voices.all if voice.id == DEFAULT_VOICES["es"])

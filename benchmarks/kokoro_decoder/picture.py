@@ -18,7 +18,7 @@ _COLOURS = {"onnx": "tab:grey", "fast": "tab:blue"}
 
 
 def main(costs: str, out: str) -> None:
-    """The command line."""
+    """Run the command line."""
     mpl.use("Agg")
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     by_length, by_streams = figure.subplots(1, 2)

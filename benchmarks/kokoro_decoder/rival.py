@@ -54,7 +54,7 @@ def _ours(socket: ClientConnection) -> Speaker:
 
 
 async def measure(onnx_url: str, fast_url: str, folder: Path) -> dict[str, dict[str, list[Times]]]:
-    """By group and speaker: every sentence by everyone, in an order that is turned round each time."""
+    """Times by group and system: every sentence with every system, in an order that rotates."""
     async with connected(onnx_url) as onnx, connected(fast_url) as fast:
         speakers = {rivals.RIVAL: _theirs(rivals.rival(folder)), ONNX: _ours(onnx), FAST: _ours(fast)}
         for language, text in sample_sentences(ABOUT_4_S)[:3]:
@@ -70,7 +70,7 @@ async def measure(onnx_url: str, fast_url: str, folder: Path) -> dict[str, dict[
 
 
 def main() -> None:
-    """The table."""
+    """Print the table."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_decoder.rival", description=__doc__)
     options.add_argument("onnx_url", metavar="ONNX_URL")
     options.add_argument("fast_url", metavar="FAST_URL")

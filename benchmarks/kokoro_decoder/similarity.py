@@ -1,4 +1,4 @@
-"""What static int8 sounds like: beside float32, and windows beside one window."""
+"""Similarity of static int8 to float32, and of windows to one window."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _TEXTS: Sentences = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Saying:
-    """One sentence in each way: of the same features, and of the same prosody."""
+    """One sentence by variant: from the same features, and from the same prosody."""
 
     foreseen: Prediction
     of_features: dict[str, Samples]
@@ -56,7 +56,7 @@ class Saying:
 
 
 def to_say(voices: Sequence[Voice], count: int) -> list[tuple[str, Voice]]:
-    """So many sentences: every voice one, then the same from the last voice on, and so forth."""
+    """Choose ``count`` sentences: one for each voice, then again from the last voice on, and so forth."""
     texts = {language: cycle(own) for language, own in _TEXTS.items()}
     chosen = islice(cycle([*voices, *reversed(voices)]), count)
     return [(next(texts[primary(voice.language)]), voice) for voice in chosen]
@@ -68,13 +68,13 @@ def _ways() -> dict[str, DecoderVariant]:
 
 
 def _of_prosody(foreseen: Prediction) -> dict[str, Samples]:
-    """The same prosody in each way."""
+    """Decode the same prosody with each variant."""
     return {name: own.sound(own.again(foreseen), foreseen.plan) for name, own in _ways().items()}
 
 
 @cache
 def sayings() -> list[Saying]:
-    """Every sentence in the server's windows: made once for all tables."""
+    """Decode every sentence in the server's windows; once for all tables."""
     model = _ways()[ONNX].model
     said = []
     for text, voice in to_say(model.voices.all, _SENTENCES):
@@ -85,7 +85,7 @@ def sayings() -> list[Saying]:
 
 
 def likeness() -> None:
-    """Spectra beside float32's, and predicted opinions."""
+    """Print distances of spectra from float32's, and predicted opinion scores."""
     said = sayings()
     scores = mos_scores([one.of_prosody[name] for one in said for name in _WAYS])
     by_way = None if scores is None else {name: scores[at :: len(_WAYS)] for at, name in enumerate(_WAYS)}
@@ -135,7 +135,7 @@ def likeness() -> None:
 
 
 def words() -> None:
-    """What whisper-base hears of each."""
+    """Print the word errors of each variant, by whisper-base."""
     counts: dict[str, list[tuple[int, int]]] = {name: [] for name in _WAYS}
     unlike = []
     model = _ways()[ONNX].model
@@ -159,7 +159,7 @@ def words() -> None:
 
 
 def windows() -> None:
-    """Windows cut at random, and the server's, beside one window over everything, in the same way."""
+    """Print the distance of random windows, and of the server's, from one window, by variant."""
     random = np.random.default_rng(0)
     found: dict[tuple[str, str], list[float]] = {}
     for name in (ONNX, FAST):
@@ -188,7 +188,7 @@ def _level(decibels: float) -> str:
 
 
 def _points(scores: dict[str, list[float]] | None, name: str) -> tuple[str, str, str]:
-    """A way's opinions less float32's, mean and worst; and their mean."""
+    """A variant's opinion scores less float32's, mean and worst; and their mean."""
     if scores is None:
         return "–", "–", "–"
     apart = [own - other for own, other in zip(scores[name], scores[FLOAT32], strict=True)]

@@ -1,4 +1,4 @@
-"""Two servers beside each other, one with each decoder: first audio, and a whole sentence's time."""
+"""Two servers side by side, one with each decoder: first audio, and the time of a whole sentence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ASK_AGAIN_S = 0.05
 
 
 def decoder_server(decoder: str, *, settled: bool = True, **environment: str) -> Server:
-    """Kokoro in windows, and this decoder, at once or (not settled) when it is loaded (``until_loaded``)."""
+    """A server with Kokoro in windows and this decoder, at once or (not settled) once it is loaded."""
     return Server(
         *("--engine", "kokoro", "--kokoro-decoder", decoder),
         settled=settled,
@@ -35,11 +35,11 @@ def decoder_server(decoder: str, *, settled: bool = True, **environment: str) ->
 
 
 def wait_until_loaded(server: Server, decoder: str) -> float:
-    """Wait until /health names ``decoder``; for how many seconds. Raises ServerFailed if it never does."""
+    """Wait until /health names ``decoder``; returns the seconds. Raises ServerFailed if it never does."""
     begun = time.perf_counter()
     while (speaks := server.decoder()) != decoder:
         if time.perf_counter() > begun + _LOADED_WITHIN_S:
-            raise ServerFailed(f"the server still speaks by {speaks!r}, not by {decoder!r}")
+            raise ServerFailed(f"the server still uses {speaks!r}, not {decoder!r}")
         # From outside nothing tells when it is there.
         time.sleep(_ASK_AGAIN_S)
     return time.perf_counter() - begun
@@ -56,7 +56,7 @@ def both() -> Iterator[dict[str, Server]]:
 
 
 async def _measure(servers: dict[str, Server]) -> dict[str, dict[str, list[ReceivedSpeech]]]:
-    """By group and decoder: every sentence by both, in an order that is turned round each time."""
+    """Measurements by group and decoder: every sentence with both, in an order that rotates."""
     async with (
         connected(servers[ONNX].url) as onnx,
         connected(servers[FAST].url) as fast,
@@ -75,7 +75,7 @@ async def _measure(servers: dict[str, Server]) -> dict[str, dict[str, list[Recei
 
 
 def first() -> None:
-    """First audio of one stream, and the end of it, by both servers."""
+    """Print first audio of one stream, and its end, of both servers."""
     with both() as servers:
         measured = asyncio.run(_measure(servers))
     head = (
@@ -103,7 +103,7 @@ def first() -> None:
 
 
 def rival() -> None:
-    """Whole sentences beside kokoro-onnx, which the judges' environment has."""
+    """Print whole sentences beside kokoro-onnx, which the judges' environment has."""
     python = os.environ.get(JUDGE_VARIABLE, "")
     if not python:
         print(

@@ -1,4 +1,4 @@
-"""When the fast decoder speaks after a start, the first one and later ones; and what memory it takes."""
+"""Time until the fast decoder is in use, at the first start and later ones; and its memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOGETHER = 4
 
 
 def start() -> None:
-    """Start the server with an empty cache folder, then with what it left there."""
+    """Start the server with an empty cache folder, then with the filled one."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(1 + _LATER):
@@ -51,7 +51,7 @@ def start() -> None:
 
 
 async def _together(server: Server) -> int:
-    """Several streams at once; the most memory the server had meanwhile."""
+    """Run several streams at once; returns the server's peak memory."""
 
     async def one(text: str) -> None:
         async with connected(server.url) as socket:
@@ -64,7 +64,7 @@ async def _together(server: Server) -> int:
 
 
 def memory() -> None:
-    """Resident memory of a server with each decoder."""
+    """Print the resident memory of a server with each decoder."""
     rows, after = [], {}
     for decoder in (ONNX, FAST):
         with decoder_server(decoder) as server:

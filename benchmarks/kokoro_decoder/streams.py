@@ -1,8 +1,8 @@
-"""How many streams are played without a pause, by each decoder, and what the processor does for it.
+"""Number of streams played without a pause, by each decoder, and the processor time they take.
 
-A client plays what it gets as it comes, asks for pieces of 0.4 s, and takes one when the piece before it
-begins to play (``benchmarks.server.load.play``): its only buffer is the first piece. Streams begin at the
-same moment, or spread over some seconds, as people come.
+A client plays audio on arrival, requests pieces of 0.4 s, and takes one when the piece before it begins to
+play (``benchmarks.server.load.play``): its only buffer is the first piece. Streams begin at the same moment,
+or spread over some seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TOO_MANY, _TRIES = 0.1, 2
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """So many streams by one decoder: what all of them met, and the server's processor seconds."""
+    """A number of streams with one decoder: what all of them met, and the server's processor seconds."""
 
     decoder: str
     begun: str
@@ -48,7 +48,7 @@ class Round:
 
 
 def streams() -> None:
-    """The table."""
+    """Print the table."""
     head = (
         *("decoder", "begun", "streams", "first audio, median", "last"),
         *("late pieces", "latest by", "processor seconds for a second of audio"),
@@ -89,7 +89,7 @@ def streams() -> None:
 
 @cache
 def rounds() -> list[Round]:
-    """Ever more streams by each decoder: measured once for the table and the picture."""
+    """Increasing numbers of streams with each decoder; measured once for the table and the picture."""
     found: list[Round] = []
     for decoder in (ONNX, FAST):
         with decoder_server(decoder) as server:
@@ -130,6 +130,6 @@ def _text(number: int) -> str:
 
 
 def _processor_s() -> float:
-    """What the server, the only one that we started and that still runs, has used."""
+    """Processor time of the server, the only child process that is still running."""
     times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
     return float(sum(one.user + one.system for one in times))

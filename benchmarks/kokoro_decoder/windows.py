@@ -1,6 +1,6 @@
-"""The ways to make the sound, and the same windows for each: what a generator is given, kept.
+"""Decoder variants, and the same windows for each of them.
 
-FLOAT32 is the published graph with nothing rounded (``engines/kokoro/network/dequantize.py``).
+FLOAT32 is the published graph without rounding of activations (``engines/kokoro/network/dequantize.py``).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ FLOAT32, ONNX, FAST = "float32", "onnx", "fast"
 
 
 class _Keeper:
-    """A generator that keeps what it is given and makes silence of it."""
+    """A generator that records its input and returns silence."""
 
     def __init__(self, context: int) -> None:
         self.context = context
         self.windows: list[Window] = []
 
     def generate(self, window: Window, stop: Stop) -> Samples:
-        """See ``Generator.audio``."""
+        """See ``Generator.generate``."""
         self.windows.append(window)
         frames = window.features.shape[2] // 2 - window.before - window.after
         return np.zeros(frames * FRAME_SAMPLES, np.float32)
@@ -44,18 +44,18 @@ class _Keeper:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecoderVariant:
-    """One way to make the sound: the parts, with its generator, and the server around them."""
+    """One variant: the parts with its generator, and the synthesizer around them."""
 
     parts: SplitModel
     model: Model
 
     def again(self, foreseen: Prediction) -> Prediction:
-        """The same prosody, and what follows it made in this way."""
+        """The same prosody with features of this variant."""
         features = self.parts.decode_features(foreseen.prosody, foreseen.style, Stop())
         return replace(foreseen, features=features)
 
     def windows(self, foreseen: Prediction, plan: Plan) -> list[Window]:
-        """What the windows of ``plan`` are made of: features as they were foreseen, this way's context."""
+        """Inputs of the windows of ``plan``: predicted features, with this variant's context."""
         keeper = _Keeper(self.parts.decoder.generator.context)
         features = replace(foreseen.features, generator=keeper)
         statistics = self.model.expected(foreseen)
@@ -63,14 +63,14 @@ class DecoderVariant:
         return keeper.windows
 
     def sound(self, foreseen: Prediction, plan: Plan) -> Samples:
-        """The samples of the windows of ``plan``."""
+        """Samples of the windows of ``plan``."""
         generator = self.parts.decoder.generator
         return np.concatenate([generator.generate(window, Stop()) for window in self.windows(foreseen, plan)])
 
 
 @cache
 def decoder_variant(name: str, cores: int) -> DecoderVariant:
-    """FLOAT32, ONNX or FAST, on so many cores. Raises EngineUnavailable where the last is out of place."""
+    """FLOAT32, ONNX or FAST, on ``cores`` cores. Raises EngineUnavailable where FAST is not supported."""
     chosen = settings.load({})
     int8 = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
     if name == FLOAT32:

@@ -102,7 +102,7 @@ def test_health_has_the_fields_of_every_original_server(server: ServerProcess) -
     assert fields["active_sessions"] == fields["counters"]["sessions"] >= 0
     assert fields["version"] == websocket_config.VERSION
     assert {engine["name"] for engine in fields["engines"]} == {"kokoro", "espeak"}
-    fit = "Kokoro speaks by the fast decoder" in server.log
+    fit = "Kokoro decoder: fast (int8)" in server.log
     assert fields["decoder"] == ("fast" if fit else "onnx")
     assert fields["languages"]["es"] == "kokoro" and fields["languages"]["de"] == "espeak"
     assert fields["uptime"] > 0

@@ -65,7 +65,7 @@ class _Part:
 
 
 def pack_features(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
-    """All of it; pairs: as ``packing.rounded`` takes it. Raises UnknownGraph."""
+    """Pack all weights of the decoder part; pairs: as in ``quantise_weight``. Raises UnknownGraph."""
     part = _Part(decoder)
     voices = Voices()
     styles = np.concatenate(

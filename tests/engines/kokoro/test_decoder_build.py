@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ import pytest
 
 from engines.kokoro.decoder_build import DecoderBuild
 from engines.kokoro.decoder_choice import load_int8_decoder
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.int8.build import PARTS
 from engines.kokoro.network.onnx_model import Stopped
 from engines.kokoro.network.parts import LoadPart
@@ -42,12 +42,12 @@ def processes() -> list[psutil.Process]:
 
 
 class Running:
-    """A preparation in a thread; ``ended`` has what it raised, or None."""
+    """A build in a thread; ``ended`` holds its error, or None."""
 
-    def __init__(self, build: DecoderBuild, part: LoadPart, *, yielding: bool = True) -> None:
+    def __init__(self, build: DecoderBuild, part: LoadPart, *, low_priority: bool = True) -> None:
         self.build = build
         self.ended: list[Exception | None] = []
-        self._part, self._yielding = part, yielding
+        self._part, self._low_priority = part, low_priority
         self._given = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -72,7 +72,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self.build.run(self._give, low_priority=self._yielding)
+            self.build.run(self._give, low_priority=self._low_priority)
         except (EngineUnavailable, Stopped) as error:
             self.ended.append(error)
         else:
@@ -178,23 +178,10 @@ def almost(cache: Path, part: LoadPart, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-async def make() -> AsyncIterator[Callable[[Path], KokoroEngine]]:
-    made: list[KokoroEngine] = []
-
-    def engine(folder: Path) -> KokoroEngine:
-        made.append(KokoroEngine(KokoroSettings(models_dir=None, cache_dir=folder)))
-        return made[-1]
-
-    yield engine
-    for one in made:
-        await one.stop()
-
-
 class Greedy(DecoderBuild):
-    """One that yields to nothing: other tests may take all of the processor's time.
+    """Builds at normal priority, since other tests may use all of the processor's time.
 
-    asked: whether it should have, at each run.
+    asked: whether a low priority was requested, at each run.
     """
 
     asked: ClassVar[list[bool]] = []
@@ -206,7 +193,7 @@ class Greedy(DecoderBuild):
 
 @pytest.mark.parametrize(("seconds", "decoders"), [(0.1, ("onnx", "fast")), (0.9, ("fast", "fast"))])
 async def test_slow_machine_waits_for_int8_decoder(
-    make: Callable[[Path], KokoroEngine],
+    new_engine: Callable[..., KokoroEngine],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     almost: Path,
@@ -216,7 +203,7 @@ async def test_slow_machine_waits_for_int8_decoder(
     monkeypatch.setattr("engines.kokoro.engine.real_time_factor", lambda generator: seconds)
     monkeypatch.setattr("engines.kokoro.engine.DecoderBuild", Greedy)
     Greedy.asked.clear()
-    engine = make(almost)
+    engine = new_engine(folder=almost)
     with caplog.at_level("INFO"):
         await engine.start()
         at_first = engine.info.decoder
@@ -227,7 +214,7 @@ async def test_slow_machine_waits_for_int8_decoder(
     assert any("preparing the fast decoder" in line for line in told)
     assert any("kernels are compiled" in line for line in told)
     assert any("onnxruntime takes 0.90 s" in line for line in told) == (seconds > 0.5)
-    again = make(almost)
+    again = new_engine(folder=almost)
     await again.start()
     assert again.info.decoder == "fast"
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +19,8 @@ import pytest
 
 import engines.kokoro.engine
 from engines.kokoro.decoder_build import DecoderBuild
-from engines.kokoro.decoder_choice import DecoderChoice, Int8DecoderLoader, load_int8_decoder
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.decoder_choice import Int8DecoderLoader, load_int8_decoder
+from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.int8.loader import Pause
 from engines.kokoro.network.decoder import Decoder, Window
 from engines.kokoro.network.onnx_decoder import OnnxGenerator, load_onnx_decoder
@@ -48,7 +48,7 @@ WITHIN_S = 240.0
 
 
 class Other(Decoder):
-    """The published graph's, under the other name."""
+    """The published graph under the name of the int8 decoder."""
 
 
 def other(part: LoadPart) -> Other:
@@ -65,7 +65,7 @@ def fast(cache: Path, part: LoadPart) -> Decoder:
 
 
 class Gate:
-    """What is loaded when it is opened, and not before."""
+    """Loads its decoder once it is opened."""
 
     def __init__(self, decoder: Decoder) -> None:
         self.opened = threading.Event()
@@ -77,7 +77,7 @@ class Gate:
 
 
 class Prepared(DecoderBuild):
-    """One that has been run, of a machine on which all is loaded behind the speech."""
+    """A finished build, on a machine that loads in the background."""
 
     is_needed = True
 
@@ -86,22 +86,9 @@ class Prepared(DecoderBuild):
 
 
 @pytest.fixture
-def behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_background(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines.kokoro.engine, "DecoderBuild", Prepared)
     monkeypatch.setattr(engines.kokoro.engine, "real_time_factor", lambda generator: 0.1)
-
-
-@pytest.fixture
-async def start(cache: Path) -> AsyncIterator[Callable[[DecoderChoice], KokoroEngine]]:
-    made: list[KokoroEngine] = []
-
-    def make(decoder: DecoderChoice) -> KokoroEngine:
-        made.append(KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder=decoder)))
-        return made[-1]
-
-    yield make
-    for engine in made:
-        await engine.stop()
 
 
 def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
@@ -112,16 +99,16 @@ def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
 
 
 @pytest.mark.alone
-@pytest.mark.usefixtures("behind")
+@pytest.mark.usefixtures("in_background")
 async def test_streams_continue_while_decoder_changes(
-    start: Callable[[DecoderChoice], KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
+    new_engine: Callable[..., KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    onnx = start("onnx")
+    onnx = new_engine("onnx")
     await onnx.start()
     before = [await chunks_of(onnx, sentence) for sentence in SENTENCES[:2]]
     gate = Gate(replace(fast, max_concurrency=13))
     monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", gate.load)
-    engine = start("auto")
+    engine = new_engine("auto")
     await engine.start()
     begun = 0
 
@@ -148,19 +135,19 @@ async def test_streams_continue_while_decoder_changes(
 
 
 class Silent(OnnxGenerator):
-    """One that is told from any other by what it makes."""
+    """Generates silence."""
 
     def generate(self, window: Window, stop: Stop) -> Samples:
         return np.zeros_like(super().generate(window, stop))
 
 
-@pytest.mark.usefixtures("behind")
+@pytest.mark.usefixtures("in_background")
 async def test_growing_sentence_keeps_its_decoder(
-    start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
+    new_engine: Callable[..., KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(replace(other(part), generator=Silent(part("generator"), 1)))
     monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", gate.load)
-    engine = start("auto")
+    engine = new_engine("auto")
     await engine.start()
     writer = Writer("El río baja tranquilo entre los álamos y nadie lo mira desde la orilla.", 7)
     segment = Segment(writer.text.text, "ef_dora", "es")
@@ -177,9 +164,9 @@ async def test_growing_sentence_keeps_its_decoder(
 
 
 async def test_decoder_fast_is_loaded_before_start_returns(
-    start: Callable[[DecoderChoice], KokoroEngine], fast: Decoder
+    new_engine: Callable[..., KokoroEngine], fast: Decoder
 ) -> None:
-    engine = start("fast")
+    engine = new_engine("fast")
     if isinstance(fast, Other):
         with pytest.raises(EngineUnavailable, match="KANI_KOKORO_DECODER=auto"):
             await engine.start()
@@ -196,7 +183,7 @@ def test_missing_numba_falls_back_or_refuses_start(cache: Path, decoder: str) ->
         "import asyncio, logging, sys, pathlib\n"
         "sys.modules['numba'] = None\n"
         "logging.basicConfig(level='INFO', format='%(levelname)s %(message)s', stream=sys.stdout)\n"
-        "from engines.kokoro.engine import KokoroEngine, KokoroSettings\n"
+        "from engines.kokoro.engine import KokoroEngine\n"
         "from speech.types import Segment\n"
         "async def main():\n"
         "    engine = KokoroEngine(KokoroSettings(None, pathlib.Path(sys.argv[1]), decoder=sys.argv[2]))\n"
@@ -226,8 +213,9 @@ def test_missing_numba_falls_back_or_refuses_start(cache: Path, decoder: str) ->
         assert reason in done.stderr.splitlines()[-1] and done.stdout == ""
 
 
+@pytest.mark.heard
 async def test_unexpected_loading_error_is_logged_and_onnxruntime_stays(
-    start: Callable[[DecoderChoice], KokoroEngine],
+    new_engine: Callable[..., KokoroEngine],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -235,7 +223,7 @@ async def test_unexpected_loading_error_is_logged_and_onnxruntime_stays(
         raise ZeroDivisionError("by a loader")
 
     monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", broken)
-    engine = start("auto")
+    engine = new_engine("auto")
     await engine.start()
     assert await chunks_of(engine, HELLO)
     await engine.stop()
@@ -282,16 +270,16 @@ async def test_loader_that_never_began_stops(part: LoadPart, tmp_path: Path) -> 
     assert not used
 
 
-@pytest.mark.usefixtures("behind")
+@pytest.mark.usefixtures("in_background")
 async def test_wait_until_loaded_returns_when_loading_ends(
-    start: Callable[[DecoderChoice], KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
+    new_engine: Callable[..., KokoroEngine], part: LoadPart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    onnx = start("onnx")
+    onnx = new_engine("onnx")
     await onnx.start()
     await onnx.wait_until_loaded()
     gate = Gate(other(part))
     monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", gate.load)
-    engine = start("auto")
+    engine = new_engine("auto")
     await engine.start()
     settled = asyncio.create_task(engine.wait_until_loaded())
     await asyncio.wait([settled], timeout=0.1)
@@ -300,11 +288,11 @@ async def test_wait_until_loaded_returns_when_loading_ends(
     await settled
     assert engine.info.decoder == "fast"
 
-    def unfit(*_: object, **__: object) -> Decoder:
+    def unavailable(*_: object, **__: object) -> Decoder:
         raise EngineUnavailable("by a loader")
 
-    monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", unfit)
-    engine = start("auto")
+    monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", unavailable)
+    engine = new_engine("auto")
     await engine.start()
     await engine.wait_until_loaded()
     assert engine.info.decoder == "onnx"

@@ -137,7 +137,7 @@ async def test_overlong_sentence_is_spoken_completely(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch, words: int
 ) -> None:
     # A listener who never runs dry: where the pieces meet does not depend on how fast they are made.
-    monkeypatch.setattr(Playback, "left_s", 60.0)
+    monkeypatch.setattr(Playback, "remaining_s", 60.0)
     text = " ".join(
         [TWENTY.rstrip("."), "y", TWENTY[0].lower() + TWENTY[1:-1], "y", TWENTY[0].lower() + TWENTY[1:]]
     )

@@ -14,7 +14,7 @@ from speech.playback import Playback
 
 
 class Stream:
-    """One that asks for a turn, says so in ``log`` when it has it, and computes until told to end."""
+    """Waits for a slot, appends itself to ``log`` when it has it, and keeps it until ``ended`` is set."""
 
     def __init__(self, scheduler: DeadlineScheduler, due: float, log: list[Stream]) -> None:
         self.due = due
@@ -162,7 +162,7 @@ def test_slots_are_neither_lost_nor_doubled(at_once: int, actions: list[tuple[st
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that is set by hand."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -188,7 +188,7 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
     choosing = logging.getLogger("engines.kokoro.decoder_choice")
 
     def watch(record: logging.LogRecord) -> bool:
-        if record.getMessage().startswith("Kokoro speaks by"):
+        if record.getMessage().startswith("Kokoro decoder: "):
             loop.call_soon_threadsafe(decided.set)
         return True
 

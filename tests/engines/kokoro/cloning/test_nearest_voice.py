@@ -169,7 +169,7 @@ async def test_refinement_refuses_invalid_embedding_and_language(
 
 
 class WatchedCloner(NearestVoice):
-    """Notes each step of a refining in ``steps``, and says when the first is done."""
+    """Records each step of a refinement in ``steps``; ``begun`` is set at the first."""
 
     def __init__(self, engine: KokoroEngine) -> None:
         self.__dict__.update(engine._nearest.__dict__)

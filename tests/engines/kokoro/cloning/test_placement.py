@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -28,8 +29,9 @@ DEFAULTS = {language: VoiceMix.from_voice(voice) for language, voice in DEFAULT_
 MIX = VoiceMix("ef_dora", (("af_heart", 0.75), ("im_nicola", 0.5), ("ff_siwis", -0.25)), -2.5, 1.25)
 
 
-def placer(without: frozenset[str] = frozenset()) -> VoicePlacer:
-    return VoicePlacer(VOICES, Surrogate(IDS), SpeakerEncoder(), without)
+@cache
+def placer(excluded: frozenset[str] = frozenset()) -> VoicePlacer:
+    return VoicePlacer(VOICES, Surrogate(IDS), SpeakerEncoder(), excluded)
 
 
 def everywhere(mix: VoiceMix) -> Embedding:
@@ -175,29 +177,29 @@ def test_placement_is_never_predicted_worse_than_single_voice(language: str) -> 
     rng = np.random.default_rng(4)
     strangers = [normalized(np.maximum(rng.normal(size=256), 0)) for _ in range(3)]
     for embedding in [*surrogate.single_voices[::9], *strangers]:
-        for melody in (surrogate.pitch("am_onyx"), None):
-            placed = placer().place(MeasuredSpeaker(normalized(embedding), melody), language)
+        for pitch in (surrogate.pitch("am_onyx"), None):
+            placed = placer().place(MeasuredSpeaker(normalized(embedding), pitch), language)
             similarity = placed.similarity
             assert not similarity.measured
             assert similarity.now >= similarity.before
             assert (placed.mix == VoiceMix.from_voice(placed.mix.prosody_voice)) == (
                 similarity.now == similarity.before
             )
-            # What is foreseen is what comes back over the wire too.
+            # The mix survives a round trip through a client.
             assert mix_from_embedding(
                 embedding_from_mixes({**DEFAULTS, language: placed.mix}, {}, VOICES), language, VOICES
             )
 
 
 def test_excluded_voices_are_in_no_mix() -> None:
-    without = frozenset({"ef_dora", "pf_dora", "em_alex", "pm_alex", "af_heart"})
+    excluded = frozenset({"ef_dora", "pf_dora", "em_alex", "pm_alex", "af_heart"})
     surrogate = Surrogate(IDS)
     speaker = MeasuredSpeaker(
         normalized(surrogate.single_voices[IDS.index("ef_dora")]), surrogate.pitch("ef_dora")
     )
     for language in LANGUAGES:
-        mix = placer(without).place(speaker, language).mix
-        assert not {mix.prosody_voice, *dict(mix.timbre)} & without
+        mix = placer(excluded).place(speaker, language).mix
+        assert not {mix.prosody_voice, *dict(mix.timbre)} & excluded
 
 
 def test_placement_has_pitch_of_recording() -> None:

@@ -83,16 +83,16 @@ def test_add_scaled() -> None:
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 30])
 def test_rows_are_split_in_pairs(rows: int) -> None:
-    with ThreadPoolExecutor(1) as spare:
+    with ThreadPoolExecutor(1) as helper:
         made: list[tuple[int, int]] = []
-        ThreadPair(spare).split_rows(rows, lambda first, end: made.append((first, end)))
+        ThreadPair(helper).split_rows(rows, lambda first, end: made.append((first, end)))
     assert sorted(row for first, end in made for row in range(first, end)) == list(range(rows))
     assert all(first % 2 == 0 for first, _ in made)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sentence:
-    """One, as the encoder foresees it, and the model that says it."""
+    """A sentence with its predicted prosody."""
 
     part: LoadPart
     cache: Path
@@ -186,7 +186,7 @@ def test_utterance_keeps_its_decoder(sentence: Sentence, alone: Int8Features) ->
     assert agreement_db(begun.features, later.features) >= 20
 
 
-def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
+def test_lazy_source_equals_onnx_source(sentence: Sentence) -> None:
     model, stop = sentence.model, Stop()
     voices = [voice.id for voice in Voices().all]
     begun = model.decode_features(sentence.prosody, sentence.style, stop)
@@ -195,18 +195,18 @@ def test_the_generator_hears_no_other_source(sentence: Sentence) -> None:
         begun, StatisticsTable(voices).predict("em_alex", sentence.prosody, begun)
     )
     fast = replace(begun, source=LazySource(HarmonicSource(), sentence.prosody.pitch))
-    known, heard = (model.decode_window(features, norms, 20, 60, stop) for features in (begun, fast))
-    assert agreement_db(known, heard) >= 80
+    known, lazy = (model.decode_window(features, norms, 20, 60, stop) for features in (begun, fast))
+    assert agreement_db(known, lazy) >= 80
 
 
-def test_it_ends_when_it_is_told_to(sentence: Sentence, alone: Int8Features) -> None:
+def test_stop_cancels_features(sentence: Sentence, alone: Int8Features) -> None:
     stop = Stop()
     stop.set()
     with pytest.raises(Stopped):
         alone.compute(**sentence.given, stop=stop)
 
 
-def test_another_part_is_refused_by_what_it_lacks(sentence: Sentence) -> None:
+def test_other_part_is_refused(sentence: Sentence) -> None:
     from engines.kokoro.int8.features_packing import pack_features
 
     with pytest.raises(UnknownGraph, match="no layer"):

@@ -27,7 +27,7 @@ TEXT, VOICE, LANGUAGE = "El barco azul salió del puerto muy temprano, sin hacer
 
 
 class Spoken:
-    """A sentence up to its features, and who makes its sound."""
+    """A sentence with its features and both decoders."""
 
     def __init__(self, parts: LoadPart, cache: Path) -> None:
         self.parts, self.cache = parts, cache

@@ -63,7 +63,7 @@ def test_frames_do_not_depend_on_window(data: st.DataObject) -> None:
 
 
 class OtherwiseRounded(HarmonicSource):
-    """Turned by a thousandth."""
+    """Phases shifted by a thousandth."""
 
     def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
         made = super().spectra(phase, pitch, first, end)

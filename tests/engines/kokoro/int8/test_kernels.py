@@ -17,7 +17,7 @@ LEAK = np.float32(0.1)
 
 
 class Channels(NamedTuple):
-    """What a norm, a snake and a quantiser have for each channel."""
+    """Parameters of norm, snake and quantiser by channel."""
 
     scale: Array
     shift: Array

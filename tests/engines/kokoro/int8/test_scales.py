@@ -25,7 +25,7 @@ from engines.kokoro.offline.calibrate import (
 from engines.kokoro.offline.float_reference import FloatGenerator
 
 NOT_CALIBRATED, SAYS = "am_santa", 15
-"""A voice that is not among those that were calibrated on, and which sentence it says."""
+"""A voice outside of the calibration, and the index of its sentence."""
 
 
 @pytest.fixture(scope="module")

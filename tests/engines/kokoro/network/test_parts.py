@@ -26,13 +26,15 @@ from engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from speech.types import Samples
 from tests.support.kokoro import agreement_db, symbols_and_style
 
+# Loads and runs the published model.
+pytestmark = pytest.mark.heard
 EDGE = 10
-"""Samples at the start that the export's inverse STFT makes louder or quieter, and the parts don't."""
+"""Samples at the start that the export's inverse STFT scales differently from the parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The int8 parts, and those that make sound in float32."""
+    """The int8 parts, and the ones that generate audio in float32."""
 
     int8: dict[str, bytes]
     float32: dict[str, bytes]
@@ -85,7 +87,6 @@ def test_generator_with_recorded_statistics_equals_recorder(spoken: Spoken) -> N
     assert agreement_db(spoken.audio, spoken.at_once) >= 100
 
 
-@pytest.mark.heard
 @settings(deadline=None)
 @given(data=st.data())
 def test_samples_do_not_depend_on_windows(spoken: Spoken, data: st.DataObject) -> None:
@@ -134,7 +135,7 @@ def test_int8_window_is_deterministic_across_threads(cut: Cut) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Sí, claro que vamos.", pytest.param("¿Dónde está la parada del tranvía?", marks=pytest.mark.heard)],
+    ["Sí, claro que vamos.", "¿Dónde está la parada del tranvía?"],
 )
 def test_parts_equal_published_graph(published: bytes, cut: Cut, text: str) -> None:
     symbols, style = symbols_and_style(text, "ef_dora", "es")
@@ -146,7 +147,6 @@ def test_parts_equal_published_graph(published: bytes, cut: Cut, text: str) -> N
     assert agreement_db(expected.samples[EDGE:], samples[EDGE:]) >= 100
 
 
-@pytest.mark.heard
 def test_float32_is_close_to_int8(published: bytes, cut: Cut) -> None:
     symbols, style = symbols_and_style("Nobody knows why it was painted green.", "af_heart", "en")
     int8 = SplitModel(cut.int8.__getitem__, 2)

@@ -16,6 +16,8 @@ from engines.kokoro.network import parts_cache
 from engines.kokoro.network.graph_surgery import PARTS
 from speech.errors import EngineUnavailable
 
+# Each build is a process.
+pytestmark = pytest.mark.server
 ROOT = Path(__file__).parents[4]
 SPLITTING = "splitting the network into parts"
 BROKEN = "is broken and is built again"
@@ -117,7 +119,6 @@ def test_files_of_other_versions_are_deleted(
     assert not any("0123" in name for name in left)
 
 
-@pytest.mark.server
 def test_concurrent_starts_build_once(tmp_path: Path, made: Path) -> None:
     code = (
         "import logging, pathlib, sys; from engines import weights\n"
