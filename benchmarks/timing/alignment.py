@@ -21,7 +21,7 @@ from benchmarks.timing.alignment_sentences import UNSEEN, VOICES
 from benchmarks.timing.alignment_speech import Spoken, speak
 from speech.text.words import word_spans
 from speech.timing.aligner import Aligner
-from speech.timing.forced_alignment import LOOK_BACK_S
+from speech.timing.word_times import LOOK_BACK_S
 from speech.types import Samples, Span
 from tests.judges.judge import WHISPER_RATE, whisper, words_of
 

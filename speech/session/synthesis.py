@@ -19,7 +19,7 @@ from speech.session.report import SessionReport
 from speech.text.incremental_text import IncrementalText
 from speech.text.lexicon import Lexicon
 from speech.text.normalizer import NormalizerOptions
-from speech.timing.forced_alignment import add_word_times
+from speech.timing.word_times import add_word_times
 from speech.types import Boundary, Embedding, Recording, Segment, SpeechChunk, SpeechRequest
 from speech.voices.catalogue import ResolvedVoice
 

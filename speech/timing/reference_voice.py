@@ -1,4 +1,4 @@
-"""The reference voice: reports where each word begins, for ``speech.timing.forced_alignment``."""
+"""The reference voice: reports where each word begins, for ``speech.timing.word_times``."""
 
 from __future__ import annotations
 

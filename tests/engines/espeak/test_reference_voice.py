@@ -8,7 +8,7 @@ import pytest
 from engines.espeak.reference_voice import EspeakReferenceVoice
 from engines.kokoro.engine import KokoroEngine
 from speech.errors import UnsupportedLanguage
-from speech.timing.forced_alignment import add_word_times
+from speech.timing.word_times import add_word_times
 from speech.types import Segment, Span, SpeechChunk
 
 

@@ -17,8 +17,8 @@ from speech.timing.aligner import Aligner
 from speech.timing.cepstra import Cepstra
 from speech.timing.characters import CharacterClock
 from speech.timing.dtw import WarpingPath
-from speech.timing.forced_alignment import LOOK_BACK_S, add_word_times
 from speech.timing.reference_voice import ReferenceSpeech, ReferenceVoice, ReferenceWord
+from speech.timing.word_times import LOOK_BACK_S, add_word_times
 from speech.types import Samples, Segment, Span, SpeechChunk
 
 TEXT = "Ayer por la tarde, mi vecino plantó dos cerezos, y hoy 21 pájaros cantan en el jardín de la escuela."
