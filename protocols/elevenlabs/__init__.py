@@ -19,7 +19,7 @@ from protocols.elevenlabs.http.voices import voice_routes
 from protocols.elevenlabs.relay import connection
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.websocket import routes as websocket
+from protocols.elevenlabs.websocket import routes as websocket_paths
 from protocols.shared.protocol import CompatPort, Context, Protocol, Refusal
 
 __all__ = ["ElevenLabsSettings", "RelaySettings", "protocol"]
@@ -38,14 +38,14 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
             *speech_routes(service, settings),
             *list_routes(service, settings),
             *voice_routes(service, settings),
-            *websocket.routes(service, settings),
+            *websocket_paths.routes(service, settings),
             *connection.routes(service, settings, relay_settings, state),
         ]
 
     return Protocol(
         routes,
         ports=(CompatPort("relay_port", "ws", "relay"),),
-        key_in_first_message=(websocket.PREFIX,),
+        key_in_first_message=(websocket_paths.PREFIX,),
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         health_fields=state.health_fields,
     )

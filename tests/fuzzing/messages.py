@@ -247,7 +247,7 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             (speak_query,),
             _query,
             lambda query: kyutai_query.read_speech_query(query, service),
-            (kyutai_query.BadQuery,),
+            (kyutai.BadMessage,),
         ),
         Case(
             "kyutai body",
