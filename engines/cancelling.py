@@ -1,4 +1,10 @@
-"""Waits for work that must end before its resources are free, also when the waiting task is cancelled."""
+"""Waits until cancelled work has ended: only then is its engine free.
+
+An interruption reaches an engine in four steps. ``SpeechSession.cancel`` cancels the session's worker; that
+closes the engine's generator at the ``await`` it stands at; the generator tells its thread or process to stop
+at the next step of the model; and with ``wait_until_done`` it returns once the thread is free, so that
+another session can have the slot.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import no_telemetry  # noqa: F401 - of the tests, and of all that they start
@@ -176,6 +177,13 @@ STARTING = frozenset({"server", "onnx_server", "compat_server", "espeak_server",
 """Fixtures that start a process; tests that use one, also through others, are of the tier ``server``."""
 KOKORO = frozenset({"engine", "onnx_engine", "part"})
 """Fixtures of tests/engines/conftest.py that load Kokoro; tests that use one are of the tier ``heard``."""
+
+
+# At a desk each property is tried with a few examples, new ones every time; with CI set hypothesis loads its
+# own profile: 100 examples, the same ones in every run.
+hypothesis.settings.register_profile("dev", max_examples=25, deadline=None)
+if "CI" not in os.environ:
+    hypothesis.settings.load_profile("dev")
 
 
 @pytest.hookimpl(tryfirst=True)

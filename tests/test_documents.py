@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from engines import weights
 
 ROOT = Path(__file__).parent.parent
@@ -39,3 +41,21 @@ def test_every_section_names_its_program():
     for section in sections:
         title = section.partition("\n")[0]
         assert "benchmarks." in section or re.search(r"\]\(\w+\.md", section), title
+
+
+PATH = re.compile(
+    r"`((?:server|speech|protocols|engines|kani|client|tests|benchmarks|docs|examples)/[\w./-]+)`"
+)
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_named_in_documents_exist(document: Path) -> None:
+    """A path in backticks, and the target of a link to this repository."""
+    text = document.read_text(encoding="utf-8")
+    if document.name != "CHANGELOG.md":
+        # Of the cache folder, not of the sources.
+        named = {path for path in PATH.findall(text) if not path.startswith("kani/revisions")}
+        assert not [path for path in named if not (ROOT / path).exists()]
+    links = re.findall(r"\]\((?!http)([\w-]*[./][\w./-]*)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", text))
+    assert not [link for link in links if not (document.parent / link).exists()]

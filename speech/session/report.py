@@ -14,7 +14,9 @@ from speech.text.foreign_passages import ForeignPassage
 from speech.text.segmenter import OpenTextSegment, TextSegment
 from speech.voices.catalogue import ResolvedVoice
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("speech.account")
+"""The logger that docs/operations.md documents; monitoring may filter by its name."""
+
 
 TEXT_LOG = logging.getLogger("speech.text")
 """Logs the texts of clients, which are private: disabled unless the operator asks for it."""

@@ -261,7 +261,7 @@ async def test_every_session_is_reported_once_without_its_text(
 ) -> None:
     engine, ledger = ToneEngine(), Ledger()
     caplog.set_level(logging.INFO, "speech")
-    monkeypatch.setattr(logging.getLogger("speech.session.report"), "disabled", False)
+    monkeypatch.setattr(logging.getLogger("speech.account"), "disabled", False)
     async with serving(engine, tmp_path, max_text=20) as service:
         service._observer = ledger
 
