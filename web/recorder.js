@@ -26,7 +26,7 @@ export class Recorder {
     try {
       await recorder.#listen(longest, heard);
     } catch (error) {
-      // Nobody would know that the microphone is on.
+      // Or the microphone would stay on without any sign of it.
       recorder.#release();
       await recorder.#context?.close();
       throw error;

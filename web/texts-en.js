@@ -53,7 +53,7 @@ export const en = {
   "arrivals.heard": "heard",
   "told.by": "{engine} spoke with {voice} ({language}).",
   "told.unused": "It had no use for: {names}.",
-  "told.cloning": "Nobody here can speak like the recording: this engine does not clone.",
+  "told.cloning": "The recording was not used: this engine does not clone.",
   "told.near": "It came as near to the recording as its own voices allow: likeness {before} → {now}. Near, not the same.",
   "told.like": "It spoke like the recording.",
   "told.truncated": "It ended early: the text was too long for it.",

@@ -59,7 +59,7 @@ def heard_wrong(sentence: Said, heard: ReceivedSpeech) -> tuple[int, int]:
 def main() -> None:
     """Run the command line."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.kokoro.duration", description=__doc__)
-    options.add_argument("--engine", default="kokoro", choices=("kokoro", "espeak"), help="who speaks")
+    options.add_argument("--engine", default="kokoro", choices=("kokoro", "espeak"), help="the engine")
     engine = options.parse_args().engine
     with report_section("Speech of an exact length", "faster-whisper"):
         with Server("--engine", engine) as server:

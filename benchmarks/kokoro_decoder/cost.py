@@ -18,7 +18,7 @@ LENGTHS = (10, 16, 24, 64, 256)
 
 _JUDGED = 24
 _FRAMES_EACH, _FEWEST = 480, 5
-"""How often a window is made: until so many frames were heard, but not less often than that."""
+"""Number of windows made for one measurement: at least this many, and until enough frames were decoded."""
 
 Costs = dict[str, list[float]]
 """Milliseconds a frame, each time, by the generator."""

@@ -48,7 +48,7 @@ PING = '{"type":"ping","data":{}}'
 
 @dataclass(slots=True)
 class Playback:
-    """What one client, or all of a round, met; seconds."""
+    """Measurements of one client, or of all clients of a round; seconds."""
 
     first: list[float] = field(default_factory=list)  # waits for the first piece
     pieces: int = 0  # further pieces

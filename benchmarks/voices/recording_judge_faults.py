@@ -152,7 +152,7 @@ def halves(one: Recording, other: Recording, overlap: float) -> Recording:
 
 
 Sound = Callable[[int, int, Random], Samples]
-"""So many samples, at a rate in hertz."""
+"""Makes a number of samples at a rate in hertz."""
 
 
 def white(count: int, rate: int, random: Random) -> Samples:

@@ -47,12 +47,12 @@ class DecoderBuild:
 
     @property
     def is_done(self) -> bool:
-        """Whether the folder has a complete build by this version and these libraries for this processor."""
+        """True if the folder has a complete build by this version and these libraries for this processor."""
         return self._marker.exists()
 
     @property
     def is_needed(self) -> bool:
-        """Whether ``run`` would build: there is no earlier build, and its libraries are installed."""
+        """True if ``run`` would build: there is no earlier build, and its libraries are installed."""
         return not self.is_done and _missing() is None
 
     def run(self, load_part: Callable[[str], bytes], *, low_priority: bool) -> None:

@@ -75,7 +75,7 @@ class Int8DecoderLoader:
 
     @property
     def needs_build(self) -> bool:
-        """Whether the cache has to be built (20 s) before loading (2 s)."""
+        """True if the cache has to be built (20 s) before loading (2 s)."""
         return self._build.is_needed
 
     async def load_required(self) -> None:

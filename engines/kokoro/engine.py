@@ -102,7 +102,7 @@ class KokoroEngine:
             await self._decoder_loader.load_if_supported()
 
     def _can_load_in_background(self) -> bool:
-        """Whether loading takes long (a build), and onnxruntime streams in real time meanwhile."""
+        """True if loading takes long (a build), and onnxruntime streams in real time meanwhile."""
         assert self._decoder_loader is not None and self._model is not None
         if not self._decoder_loader.needs_build:
             return False

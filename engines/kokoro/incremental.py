@@ -71,7 +71,7 @@ class PieceTiming:
 
     @property
     def deadline(self) -> float:
-        """When the listener runs out of audio, on the monotonic clock."""
+        """Time on the monotonic clock at which the listener runs out of audio."""
         return self._playback.ends_at
 
     @property
@@ -247,7 +247,7 @@ class IncrementalSentence:
 async def has_enough_words(
     sentence: IncrementalSentence, text: IncrementalText, known: str, timing: PieceTiming
 ) -> bool:
-    """Whether a piece of the unfinished text ``known`` should be spoken now; if not, wait for more text.
+    """True if a piece of the unfinished text ``known`` should be spoken now; if not, wait for more text.
 
     Every piece costs time and a joint, so it pays to wait for more words while the listener has audio left.
     """

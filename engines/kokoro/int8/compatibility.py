@@ -32,7 +32,7 @@ _SAME = 1e-5
 
 
 def saturates_pairs() -> bool:
-    """Whether this processor adds neighbouring products in 16 bits (no VNNI), which limits the weights."""
+    """True if this processor adds neighbouring products in 16 bits (no VNNI), which limits the weights."""
     supported = getattr(torch.cpu, "_is_vnni_supported", None)
     # If torch cannot tell, the smaller weights are correct on any processor.
     return supported is None or not supported()

@@ -70,7 +70,7 @@ class StatisticsTable:
         self._cached_mix = lru_cache(_KEPT_MIXES)(self._mix_statistics)
 
     def has(self, voice: str) -> bool:
-        """Whether ``predict`` works for ``voice``. It always does for a mix of shipped voices."""
+        """True if ``predict`` works for ``voice``. It always does for a mix of shipped voices."""
         return voice in self._shipped or voice in self._recorded
 
     def predict(self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features) -> NormStatistics:

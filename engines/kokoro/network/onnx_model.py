@@ -48,7 +48,7 @@ class Stop:
 
     @property
     def is_set(self) -> bool:
-        """Whether ``set`` was called."""
+        """True if ``set`` was called."""
         return bool(self.options.terminate)
 
 

@@ -143,7 +143,7 @@ def _is_joined(text: str, start: int) -> bool:
 
 
 def _is_mark(text: str, start: int, end: int) -> bool:
-    """Whether this is punctuation, and not part of a number, name or address."""
+    """True if this is punctuation, and not part of a number, name or address."""
     if text[start] not in ".,:" or end - start > 1:
         return True
     before, after = text[:start], text[end : end + 1]
@@ -217,7 +217,7 @@ def _add_words(
 
 
 def _is_apart(found: Sequence[_Token], at: int) -> bool:
-    """Whether espeak-ng gets a space before a token; it also gets one where a long word was cut."""
+    """True if espeak-ng gets a space before a token; it also gets one where a long word was cut."""
     beside = found[at].given or (at > 0 and found[at - 1].given)
     return not (found[at].joined and beside)
 

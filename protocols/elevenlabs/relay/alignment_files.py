@@ -103,7 +103,7 @@ class RelayLogs:
 
     @property
     def enabled(self) -> bool:
-        """Whether any kind of file is written."""
+        """True if any kind of file is written."""
         return self._alignments is not None or self._outputs is not None
 
     def write(self, sent: SentUtterance) -> None:

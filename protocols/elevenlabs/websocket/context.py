@@ -78,7 +78,7 @@ class Context:
         self._speak_until: int | None = None  # end of the audible text once closed with unflushed text
         self._error: SpeechError | None = None
         self.input_ended = False
-        """Whether further text is ignored."""
+        """True if further text is ignored."""
 
     def handle_message(self, message: ClientMessage) -> None:
         """Apply a message's settings, text and flush; does nothing once the input has ended.
@@ -185,7 +185,7 @@ class Context:
 
     @property
     def superseded(self) -> bool:
-        """Whether its priority is lowered and another context has text."""
+        """True if its priority is lowered and another context has text."""
         return self._session is not None and self._session.superseded
 
     async def audio(self) -> AsyncIterator[tuple[bytes, Alignments]]:
@@ -261,7 +261,7 @@ class _AsyncEncoder:
         self.sample_rate = ENCODED_RATE if audio_format.codec == "opus" else audio_format.sample_rate
         """Hertz of the samples that it takes."""
         self.buffers = audio_format.codec in _BUFFERING_CODECS
-        """Whether it holds back samples until its frame is full."""
+        """True if it holds back samples until its frame is full."""
         self._encoder: Encoder = create_encoder(audio_format, self.sample_rate)
 
     async def feed(self, samples: Samples) -> bytes:

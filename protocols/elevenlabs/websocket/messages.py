@@ -69,7 +69,7 @@ class ClientMessage:
 
     @property
     def ends_input(self) -> bool:
-        """Whether its text is empty: the end of ``stream-input``, a keep-alive of ``multi-stream-input``."""
+        """True if its text is empty: the end of ``stream-input``, a keep-alive of ``multi-stream-input``."""
         return self.text == "" and not self.flush
 
 
