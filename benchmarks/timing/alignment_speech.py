@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmarks.sentences import Sentences, mixed
 from engines.espeak.reference_voice import EspeakReferenceVoice
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
+from engines.settings import KokoroSettings
 from speech.timing.reference_voice import ReferenceSpeech
 from speech.types import Samples, Segment, Span
 

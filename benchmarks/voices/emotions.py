@@ -34,8 +34,9 @@ from benchmarks.voices.emotions_speech import (
     sentences,
     spoken,
 )
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
+from engines.settings import KokoroSettings
 from server import settings
 from speech.audio.pcm import pcm16
 from speech.emotions import EMOTIONS

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
+from engines.settings import KokoroSettings
 from engines.whisper.engine import WhisperRecognizer
 from speech.engine_trial import TRIAL_SENTENCES, TrialFailed, run_trial
 from speech.types import Samples, Segment

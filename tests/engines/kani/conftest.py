@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.kani.engine import KaniEngine, KaniSettings
+from engines.kani.engine import KaniEngine
+from engines.settings import KaniSettings
 from tests.kani.codec import tiny_codec
 from tests.kani.random_checkpoint import random_checkpoint
 

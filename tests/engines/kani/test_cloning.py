@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.kani.engine import KaniEngine, KaniSettings
+from engines.kani.engine import KaniEngine
 from engines.kani.voices import KaniVoices
+from engines.settings import KaniSettings
 from kani.speaker_encoder import EmbeddingCancelled, SpeakerEmbedder
 from speech.errors import EngineFailed, InvalidRequest
 from speech.types import Embedding, Recording, Samples, Sampling, Segment

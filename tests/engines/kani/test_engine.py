@@ -16,7 +16,8 @@ import pytest
 import torch
 from transformers import Lfm2ForCausalLM
 
-from engines.kani.engine import KaniEngine, KaniSettings
+from engines.kani.engine import KaniEngine
+from engines.settings import KaniSettings
 from engines.silence_trim import SilenceTrimmer
 from kani.checkpoint import Checkpoint
 from kani.codec.nanocodec import NanoCodec

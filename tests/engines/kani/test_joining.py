@@ -14,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engines.kani.engine import KaniEngine, KaniSettings
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kani.engine import KaniEngine
+from engines.kokoro.engine import KokoroEngine
+from engines.settings import KaniSettings, KokoroSettings
 from engines.whisper.engine import WhisperRecognizer
 from speech.late_engine import LateEngine
 from speech.observer import Observer

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from engines import weights
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
+from engines.settings import KokoroSettings
 
 
 @pytest.fixture(scope="session")

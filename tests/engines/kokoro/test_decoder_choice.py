@@ -184,6 +184,7 @@ def test_missing_numba_falls_back_or_refuses_start(cache: Path, decoder: str) ->
         "sys.modules['numba'] = None\n"
         "logging.basicConfig(level='INFO', format='%(levelname)s %(message)s', stream=sys.stdout)\n"
         "from engines.kokoro.engine import KokoroEngine\n"
+        "from engines.settings import KokoroSettings\n"
         "from speech.types import Segment\n"
         "async def main():\n"
         "    engine = KokoroEngine(KokoroSettings(None, pathlib.Path(sys.argv[1]), decoder=sys.argv[2]))\n"

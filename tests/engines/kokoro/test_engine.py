@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.kokoro.engine import SPEED_RANGE, KokoroEngine, KokoroSettings
+from engines.kokoro.engine import SPEED_RANGE, KokoroEngine
 from engines.kokoro.network.onnx_model import ModelFailed, WholeModel
+from engines.settings import KokoroSettings
 from speech.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from speech.types import Boundary, Samples, Segment, Span
 from tests.judges.judge import hear, word_error_rate
@@ -272,7 +273,8 @@ def test_invalid_model_bytes_are_refused() -> None:
 def test_onnx_decoder_imports_no_heavy_library(tmp_path: Path, decoding: str, decoder: str) -> None:
     code = (
         "import asyncio, sys, pathlib\n"
-        "from engines.kokoro.engine import KokoroEngine, KokoroSettings\n"
+        "from engines.kokoro.engine import KokoroEngine\n"
+        "from engines.settings import KokoroSettings\n"
         "from speech.types import Segment\n"
         "async def main():\n"
         "    folder, decoding, decoder = sys.argv[1:]\n"

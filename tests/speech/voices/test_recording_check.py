@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.voices import recording_judge_faults as faults
 from engines.espeak.engine import EspeakEngine
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
+from engines.settings import KokoroSettings
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
 from speech.engine import Engine

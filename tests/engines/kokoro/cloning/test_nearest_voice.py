@@ -14,8 +14,9 @@ import pytest
 import soxr
 
 from engines.kokoro.cloning.nearest_voice import NearestVoice
-from engines.kokoro.engine import KokoroEngine, KokoroSettings
+from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.scheduler import DeadlineScheduler
+from engines.settings import KokoroSettings
 from engines.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from speech.errors import InvalidRequest, UnsupportedLanguage
 from speech.types import Embedding, Recording, Samples, Segment
