@@ -77,8 +77,11 @@ def versions(*more: str) -> str:
 
 def command() -> str:
     """Return the command that repeats this program."""
-    program = Path(sys.argv[0]).with_suffix("").relative_to(Path(__file__).parents[1]).parts
-    return shlex.join(["python", "-m", ".".join(program).removesuffix(".__main__"), *sys.argv[1:]])
+    program, root = Path(sys.argv[0]), Path(__file__).parents[1]
+    if root in program.parents:
+        module = ".".join(program.relative_to(root).with_suffix("").parts).removesuffix(".__main__")
+        return shlex.join(["python", "-m", module, *sys.argv[1:]])
+    return shlex.join(["python", *sys.argv])
 
 
 def note(fact: str) -> None:

@@ -111,9 +111,11 @@ def _tag_of_name(name: str) -> str:
     """The tag of the language of that name, "" for none: "brazilian portuguese" is ``pt-BR``."""
     if name in _ALIASES:
         return _ALIASES[name]
+    if "\0" in name:  # ends the key inside the trie, whose prefixes then fail with SystemError
+        return ""
     try:
         return _names()[normalize_name(name)][0].decode()
-    except (KeyError, UnicodeError):  # halves of surrogate pairs and control characters are in no name
+    except (KeyError, UnicodeError):  # a half surrogate has no UTF-8
         return ""
 
 

@@ -178,7 +178,7 @@ def _embedding_content() -> bytes:
 
 
 def _read_token(body: bytes) -> None:
-    wanted = livekit_tokens._Wanted(body)
+    wanted = livekit_tokens._TokenRequest(body)
     wanted.name("room_name")
     wanted.name("participant_identity")
     wanted.claims()

@@ -187,14 +187,8 @@ def test_fetch_reports_size_licence_and_revision_first(
     assert asked == [[]]
 
 
-@pytest.mark.parametrize(
-    "status",
-    [
-        pytest.param(403, id="refused"),
-        # huggingface_hub tries again for a minute.
-        pytest.param(200, id="cut off", marks=pytest.mark.heard),
-    ],
-)
+@pytest.mark.heard  # huggingface_hub tries again for a minute
+@pytest.mark.parametrize("status", [pytest.param(403, id="refused"), pytest.param(200, id="cut off")])
 def test_failed_fetch_is_resumed(tmp_path: Path, hub: Hub, status: int) -> None:
     hub.fails["a.safetensors"] = status
     with pytest.raises(CheckpointError, match=r"owner/name cannot be fetched .*completed downloads are kept"):

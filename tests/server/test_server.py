@@ -468,7 +468,7 @@ async def test_unhandled_error_is_an_internal_error(
     def fail(self: object, voice: str) -> None:
         raise LookupError("secret")
 
-    monkeypatch.setattr("protocols.voices_api._one", fail)
+    monkeypatch.setattr("protocols.voices_api._describe_one", fail)
     answer = await request(running, "GET", "/v1/audio/voices/ef_dora")
     assert (answer.status_code, answer.json()) == (500, {"error": {"message": "internal error"}})
     assert answer.headers["x-request-id"]

@@ -98,6 +98,7 @@ def test_state_size_is_sum_of_histories(codec: NanoCodec) -> None:
     assert state.nbytes == 5 * values * state.rows.element_size()
 
 
+@pytest.mark.heard  # each example decodes a sentence twice
 @settings(deadline=None)
 @given(data=st.data())
 def test_chunking_does_not_change_samples(codec: NanoCodec, data: st.DataObject) -> None:
@@ -108,6 +109,7 @@ def test_chunking_does_not_change_samples(codec: NanoCodec, data: st.DataObject)
         assert (fed(codec, codes, plan, 1, codec.new_state(2)) - whole).abs().max() <= tolerance(codec)
 
 
+@pytest.mark.heard
 @settings(deadline=None)
 @given(data=st.data())
 def test_sequences_of_any_age_share_calls(codec: NanoCodec, data: st.DataObject) -> None:

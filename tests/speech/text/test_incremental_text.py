@@ -437,8 +437,8 @@ async def test_waiting_does_not_count_as_synthesis(tmp_path: Path) -> None:
         await asyncio.sleep(0.2)
         session.finish()
         await collect(session)
-    reported = dict(watch.told)
-    assert [name for name, _ in watch.told] == ["first audio", "wall", "audio"]
+    reported = dict(watch.reported)
+    assert [name for name, _ in watch.reported] == ["first audio", "wall", "audio"]
     assert reported["audio"] == pytest.approx(8.0, abs=0.01)
     assert 0 < reported["wall"] < 0.2
 
@@ -447,7 +447,7 @@ async def test_abandoned_session_is_reported_once(tmp_path: Path) -> None:
     watch = Watch()
     async with watched(ToneEngine(writes=True), tmp_path, watch, 30.0) as session:
         await feed(session, "uno dos tres cuatro")
-    assert [name for name, _ in watch.told] == ["first audio", "cancelled"]
+    assert [name for name, _ in watch.reported] == ["first audio", "cancelled"]
 
 
 class Rests:

@@ -28,7 +28,22 @@ def test_names_and_tags_resolve(name: str, tag: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "xx", "klingonish", "es-", "es-MX-", "-", "\0", "\ud800", "english please", "a" * 500]
+    "name",
+    [
+        "",
+        " ",
+        "xx",
+        "klingonish",
+        "es-",
+        "es-MX-",
+        "-",
+        "\0",
+        "e\0s",
+        "\0p99\x85",
+        "\ud800",
+        "english please",
+        "a" * 500,
+    ],
 )
 def test_unknown_language_is_refused_with_known_ones(name: str) -> None:
     with pytest.raises(UnsupportedLanguage, match=r"language: .*Spanish") as caught:
