@@ -41,7 +41,7 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout and "All checks passed." in done.stdout
-    for name in ("connectivity", "spanish", "streaming", "errors", "configurations", "saying", "voices"):
+    for name in ("connectivity", "spanish", "streaming", "errors", "configurations", "speech_parameters", "voices"):
         assert any(line.startswith(f"ok    {name} ") for line in done.stdout.splitlines())
     kept = {path.name for path in (tmp_path / "kept").iterdir()}
     assert {"stream.wav", "spanish_1_friendly.wav", "emotion_calm.wav", "german.wav"} <= kept
@@ -103,7 +103,7 @@ async def test_a_server_that_lies_fails() -> None:
     assert "tts_stream_request" in report["stream"] and report["stream"].startswith("FAIL")
     assert report["error: speed"].startswith("FAIL")
     assert report["errors"].startswith("FAIL") and "0 of 8" in report["errors"]
-    assert report["saying"].startswith("FAIL") and "0 of 8" in report["saying"]
+    assert report["speech_parameters"].startswith("FAIL") and "0 of 8" in report["speech_parameters"]
     assert report["voice added"].startswith("FAIL") and "cannot reach" in report["voice added"]
 
 

@@ -206,7 +206,7 @@ def test_one_id_leads_from_the_socket_to_the_engine(verbose_server: ServerProces
     assert len({line["request"] for line in own}) == 1
     opened, spoke, closed = (
         next(place for place, line in enumerate(own) if what in line["message"])
-        for what in ("opened for", "espeak spoke", "outcome=completed")
+        for what in ("opened for", "espeak synthesized", "outcome=completed")
     )
     assert opened < spoke < closed
     facts = own[closed]
