@@ -326,9 +326,9 @@ async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
 
 
 @pytest.mark.heard
-def test_stored_voices_survive_restart(start_app: StartApp, tmp_path: Path) -> None:
+def test_stored_voices_survive_restart(start_server: StartServer, tmp_path: Path) -> None:
     for status in (201, 409):
-        server = start_app(KANI_DATA_DIR=str(tmp_path))
+        server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path))
         assert httpx.post(f"{server.http_url}{PATH}", **form()).status_code == status
         server.stop()
 
