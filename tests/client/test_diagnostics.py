@@ -41,7 +41,8 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout and "All checks passed." in done.stdout
-    for name in ("connectivity", "spanish", "streaming", "errors", "configurations", "speech_parameters", "voices"):
+    checks = "connectivity spanish streaming errors configurations speech_parameters voices".split()
+    for name in checks:
         assert any(line.startswith(f"ok    {name} ") for line in done.stdout.splitlines())
     kept = {path.name for path in (tmp_path / "kept").iterdir()}
     assert {"stream.wav", "spanish_1_friendly.wav", "emotion_calm.wav", "german.wav"} <= kept

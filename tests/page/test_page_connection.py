@@ -193,7 +193,8 @@ def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
     visitor.network_may_fail = True
     visitor.page.goto(visitor.url)
     assert visitor.line("refused") == "Refused"
-    assert visitor.text("#problem").startswith("The server does not let this page in: unknown Host: KANI_ALLOWED_HOSTS")
+    refusal = "The server does not let this page in: unknown Host: KANI_ALLOWED_HOSTS"
+    assert visitor.text("#problem").startswith(refusal)
 
 
 def test_without_a_secure_context_the_page_says_so_and_still_saves(
