@@ -182,7 +182,7 @@ async def test_client_that_does_not_read_is_closed(espeak_app: AppServer) -> Non
             assert slow.close_code == 1013
             assert slow.close_reason == "too slow: more than 8 MiB waited to be read"
             await write(agent, ANSWER)
-            (await quick.answer()).check("".join(ANSWER))
+            (await quick.receive_utterance()).check("".join(ANSWER))
     finally:
         slow.transport.abort()
         await slow.wait_closed()
