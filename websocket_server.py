@@ -22,7 +22,7 @@ from engines.registry import Engines, engines_for, recognizer_for
 from engines.settings import KOKORO_THREADS, ElevenLabsUpstream, KaniSettings, KokoroSettings
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
-from protocols import elevenlabs, kani, kyutai, livekit_tokens, voices_api, voxcpm
+from protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm
 from protocols.shared.protocol import Context, PathClass, Protocol
 from server import health, page
 from server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules, is_loopback
@@ -88,6 +88,7 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
         page.protocol(),
         kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
         voxcpm.protocol(voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)),
+        openai.protocol(openai.OpenAISettings()),
         elevenlabs.protocol(
             elevenlabs.ElevenLabsSettings(
                 max_text=settings.elevenlabs_max_text,

@@ -1,0 +1,43 @@
+"""OpenAI's audio API: speech, transcriptions and Realtime.
+
+``speech`` makes speech of whole texts, ``transcription`` text of recordings, ``realtime`` serves the
+WebSocket; ``lists`` names models and voices, ``errors`` holds the answers to invalid requests.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.routing import BaseRoute
+
+from protocols.openai.errors import error_body
+from protocols.openai.lists import list_routes
+from protocols.openai.realtime import realtime_routes
+from protocols.openai.settings import OpenAISettings
+from protocols.openai.speech import speech_routes
+from protocols.openai.transcription import transcription_routes
+from protocols.shared.protocol import Context, Protocol, Refusal
+
+__all__ = ["OpenAISettings", "protocol"]
+
+PREFIXES = ("/v1/audio/", "/v1/realtime", "/dev/")
+"""Prefixes of the protocol's paths, those that are not served included."""
+
+
+def protocol(settings: OpenAISettings) -> Protocol:
+    """Return the protocol."""
+
+    def routes(context: Context) -> list[BaseRoute]:
+        service = context.service
+        return [
+            *speech_routes(service, settings),
+            *list_routes(service, settings),
+            *transcription_routes(service, settings),
+            *realtime_routes(service, settings),
+        ]
+
+    return Protocol(routes, refusals=dict.fromkeys(PREFIXES, _refusal_body))
+
+
+def _refusal_body(refusal: Refusal) -> dict[str, Any]:
+    return error_body(refusal.status, refusal.reason)
