@@ -133,7 +133,7 @@ class Scheduler:
                     self._end_all(End(Ending.FAILED, "out of memory" if scarce else "the model failed"))
                     self._runner.release_all()
         finally:
-            # Whatever ended the loop, no listener may wait for it.
+            # No listener may wait for a loop that has ended, by whatever cause.
             with self._changed:
                 self._stopping = True
             self._end_all(end)

@@ -28,7 +28,7 @@ _BEGIN_WITHIN_S = {TOGETHER: 0.0, SPREAD: 4.0}
 _SENTENCES_EACH = 2
 _GOAL = 15
 _TOO_MANY, _TRIES = 0.1, 2
-"""Where so large a share of the pieces came late so often, no more streams are tried."""
+"""Share of late pieces, and number of tries with it, after which no more streams are tried."""
 
 
 @dataclass(frozen=True, slots=True)

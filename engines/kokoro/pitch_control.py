@@ -14,7 +14,7 @@ from engines.kokoro.network.parts import MIN_VOICED_HZ, PredictedProsody
 from speech.types import Prosody
 
 NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range"})
-"""Which fields of a ``Manner`` are rendered here."""
+"""Fields of a ``Prosody`` that this module renders."""
 
 _SEMITONE = np.log(2.0) / 12
 # Beyond this distance from the voice's log F0 the curve is a dip in an unvoiced consonant, not intonation.

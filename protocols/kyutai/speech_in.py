@@ -89,7 +89,7 @@ class _RecognitionConnection:
         self._session: RecognitionSession | None = None
         self._metrics = metrics
         self._idle_timeout_s = idle_timeout_s
-        # Whether an Init waits for a new session, and whether there is a session that takes audio.
+        # An Init waits for a new session; the event is set while a session takes audio.
         self._restarting = False
         self._session_ready = asyncio.Event()
         self._opus: OggOpusDecoder | None = None

@@ -94,10 +94,10 @@ class _SpeechConnection:
         self._idle_s = idle_s
         # The field that named the voice, for errors about it.
         self._voice_field = "voice"
-        # Whether the session takes no more text.
+        # True once the session takes no more text.
         self._finished = False
         self._closing = Closing()
-        # When the last text came, or the last frames were sent.
+        # Time of the last text that came or of the last frames that were sent.
         self._since = time.perf_counter()
         self.frames = 0
         """Frames sent so far."""

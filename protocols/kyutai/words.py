@@ -16,7 +16,7 @@ MAX_BREAK_TAG_LENGTH = 40
 FRAME_RATE = 12.5
 
 _BREAK = re.compile(r"<break\b([^<>]*)>(?:\s*</break>)?", re.IGNORECASE)
-# What moshi-server leaves out of a word or reads as a space.
+# Characters that moshi-server leaves out of a word or reads as a space.
 _ECHOED = str.maketrans({"\u2019": "'", "\u2013": "", ":": " ", "(": "", ")": ""})
 _WORD = re.compile(r"(\S+)(\s*)")
 _PIECE = re.compile(r"[^\s:]+")

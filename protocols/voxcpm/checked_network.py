@@ -75,9 +75,13 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> BoundedStream:
         """Return the connection encrypted, its certificate checked for ``server_hostname``."""
-        return BoundedStream(
-            await self._stream.start_tls(ssl_context, server_hostname, timeout), self.bytes_left
-        )
+        try:
+            encrypted = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except asyncio.CancelledError:
+            # httpcore closes the connection after a failed handshake, but not after a cancelled one.
+            await self._stream.aclose()
+            raise
+        return BoundedStream(encrypted, self.bytes_left)
 
     def get_extra_info(self, info: str) -> Any:
         """Return a property of the connection."""

@@ -41,7 +41,7 @@ MIN_SNR_DB: Mapping[Background, float] = {"noise": 20.0, "music": 24.0, "hum": 2
 MIN_DECAY_DB = 14.0
 MIN_BRIGHTNESS_DB = -40.0
 
-# Where noise limits the decay, the noise is about as far below the speech.
+# Noise that limits the decay is about as far below the speech as the decay reaches.
 _ECHO_ABOVE_NOISE_DB = 8.0
 
 _BACKGROUND_ADVICE: Mapping[Background, str] = {
@@ -75,7 +75,7 @@ class RecordingCheck:
         """
         detected = detect_speech(recording, self._detector)
         if detected.speech_s < MIN_DETECTED_SPEECH_S:
-            raise InvalidRequest("reference", "there is no speech in it: record a person who speaks")
+            raise InvalidRequest("reference", "there is no speech in it: record some sentences of the voice")
         return (
             *_check_amount(detected),
             *_check_level(detected, recording),

@@ -77,7 +77,7 @@ def test_second_interrupt_raises_at_once() -> None:
     async def stubborn() -> None:
         signal.raise_signal(signal.SIGINT)
         try:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             reached.append("asked")
         signal.raise_signal(signal.SIGINT)

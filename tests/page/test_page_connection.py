@@ -37,7 +37,7 @@ def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_serve
     start_server("--engine", "espeak", KANI_PORT=str(server.port))
     visitor.wait_for("#line[data-state=open]")
     visitor.wait_for_end()
-    assert visitor.lit() == re.findall(r"\w+", TEXT)
+    visitor.assert_lit(re.findall(r"\w+", TEXT))
     assert visitor.text("#problem") == ""
     assert len(requests(visitor)) == 1
 
@@ -152,7 +152,7 @@ def test_the_key_is_asked_for_and_kept_in_this_tab_alone(visit: Visit, start_ser
     visitor.wait_for("#line[data-state=open]")
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
-    assert visitor.lit() == re.findall(r"\w+", TEXT)
+    visitor.assert_lit(re.findall(r"\w+", TEXT))
     assert "open-sesame" not in page.evaluate("JSON.stringify(localStorage) + document.cookie + location")
     page.reload()
     visitor.wait_for("#line[data-state=open]")
@@ -171,7 +171,7 @@ def test_a_key_of_any_letters_opens_the_socket(visit: Visit, start_server: Start
     visitor.wait_for("#line[data-state=open]")
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
-    assert visitor.lit() == re.findall(r"\w+", TEXT)
+    visitor.assert_lit(re.findall(r"\w+", TEXT))
 
 
 def test_not_now_leaves_the_page_until_something_is_asked_for(

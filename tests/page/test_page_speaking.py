@@ -37,7 +37,7 @@ def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
     assert visitor.text("#status") == "Speaking"
     assert visitor.page.is_enabled("#stop")
     visitor.wait_for_end()
-    assert visitor.lit() == words(TEXT)
+    visitor.assert_lit(words(TEXT))
     assert visitor.text("#words") == TEXT
     assert visitor.page.locator("#words .now").count() == 0
     assert "".join(visitor.page.locator("#words .said").all_inner_texts()) == TEXT
@@ -54,7 +54,7 @@ def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> No
     visitor = visit(server)
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
-    assert visitor.lit() == words(TEXT)
+    visitor.assert_lit(words(TEXT))
     assert "kokoro" in visitor.text("#told")
 
 
@@ -125,7 +125,7 @@ def test_a_stopped_request_leaves_the_place_to_the_next(visit: Visit) -> None:
     visitor.wait_for_sound()
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
-    assert visitor.lit()[-len(words(TEXT)) :] == words(TEXT)
+    visitor.assert_lit(words(TEXT))
     assert visitor.text("#words") == TEXT
 
 
@@ -158,7 +158,7 @@ def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> 
     visitor.wait_for_sound()
     assert visitor.text("#status") == "Playing again"
     visitor.wait_for_end()
-    assert visitor.lit() == words(TEXT)
+    visitor.assert_lit(words(TEXT))
     assert [message for message in visitor.sent[sent:] if message["type"] == "tts_request"] == []
     assert samples(visitor.download("#history li button >> nth=2"))[0] == pcm
     page.click("#history li button >> nth=1")
@@ -281,7 +281,7 @@ def test_refusal_is_shown_in_plain_words(visit: Visit) -> None:
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
     assert visitor.text("#problem") == ""
-    assert visitor.lit() == words(TEXT)
+    visitor.assert_lit(words(TEXT))
 
 
 def test_a_text_that_is_too_long_is_named(visit: Visit, start_server: StartServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import struct
@@ -135,6 +136,16 @@ class Visitor:
         """The words that were lit so far."""
         words: list[str] = self.page.evaluate("lit")
         return words
+
+    def assert_lit(self, words: list[str]) -> None:
+        """Assert that ``words`` are the last ones that were lit, in order.
+
+        A busy browser draws fewer frames: a short word that begins and ends between two frames is never lit.
+        """
+        lit = self.lit()
+        rest = reversed(words)
+        found = list(itertools.takewhile(lambda word: word in rest, reversed(lit)))
+        assert lit[-1:] == words[-1:] and len(found) >= len(words) / 2, lit
 
     def download(self, selector: str = "#download") -> bytes:
         """Press a button that saves a file; the file."""

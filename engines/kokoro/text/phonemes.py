@@ -202,7 +202,7 @@ def _add_words(
         symbols.append(" ")
     own = _by_token(spoken, found, phonemizer)
     for at, token in enumerate(found):
-        # Where espeak-ng joins a placeholder to its neighbour, the IPA stays separate.
+        # The IPA stays separate where espeak-ng joins a placeholder to its neighbour.
         beside = token.given or (at > 0 and found[at - 1].given)
         apart = own[at].startswith(" ") or (beside and spaces[at])
         parts = token.given or ((token.start, token.end, own[at].strip()),)

@@ -176,6 +176,8 @@ async def test_client_that_does_not_read_is_closed(espeak_app: AppServer) -> Non
                 while (await facts(espeak_app))["flutter_clients"] != 1:
                     await quick.send("ping")
                     assert await quick.receive() == {"type": "pong"}
+            # A large buffer, so that the close frame is read before the server stops waiting.
+            small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
             with pytest.raises(ConnectionClosed):
                 while True:
                     await slow.recv()

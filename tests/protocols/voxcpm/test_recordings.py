@@ -90,8 +90,6 @@ async def test_invalid_recording_is_refused(app: AppServer, site: Site) -> None:
 
 
 @pytest.mark.heard
-# anyio leaves the socket of a cancelled TLS handshake to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_fetch_times_out_after_ten_seconds(app: AppServer, site: Site) -> None:
     began = time.monotonic()
     async with connected(app.url) as client:
