@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
-from tests.page.visitor import BROWSERS, Visitor, find_browser
+from tests.page.visitor import BROWSERS, PATIENCE_MS, Visitor, find_browser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.conftest import ServerProcess, StartServer
+
+# Assertions wait as long as actions do.
+expect.set_options(timeout=PATIENCE_MS)
 
 ARGUMENTS = (
     "--use-fake-device-for-media-stream",

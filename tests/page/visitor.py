@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """What the system's Chromium may be called."""
 
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 
 NETWORK = ("Failed to load resource", "WebSocket connection to")
 """How Chromium's own complaints begin when a server is away or says no."""
