@@ -117,7 +117,7 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
         allowed_origins=frozenset(settings.allowed_origins),
         allowed_hosts=frozenset(host.lower() for host in settings.allowed_hosts),
         machine_names=machine_names(settings.host),
-        paths=paths | {health.HEALTH_PATH: PathClass.PUBLIC},
+        paths=paths | dict.fromkeys((health.HEALTH_PATH, health.LIVE_PATH), PathClass.PUBLIC),
         key_in_first_message=tuple(
             prefix for protocol in protocols for prefix in protocol.key_in_first_message
         ),
@@ -286,7 +286,7 @@ def create_app(
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,
-                exempt_paths=frozenset({health.HEALTH_PATH, health.METRICS_PATH}),
+                exempt_paths=frozenset({health.HEALTH_PATH, health.LIVE_PATH, health.METRICS_PATH}),
                 max_body=settings.max_message_bytes,
                 upload_budget=upload_budget,
             ),

@@ -1,4 +1,4 @@
-"""GET /health and GET /metrics, for operators and their monitoring."""
+"""GET /health, GET /livez and GET /metrics, for operators and their monitoring."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from speech.service import SpeechService
 
 SERVICE = "kani-tts"
 HEALTH_PATH = "/health"
+LIVE_PATH = "/livez"
 METRICS_PATH = "/metrics"
 
 
@@ -38,7 +39,7 @@ def routes(
     metrics: MetricsExport,
     protocol_fields: Sequence[Callable[[], Mapping[str, Any]]] = (),
 ) -> list[BaseRoute]:
-    """Return both routes.
+    """Return the routes.
 
     version: of this server; phase: returns "starting", "ready" or "draining"; protocol_fields: return the
     fields that protocols add to the answer of /health.
@@ -51,10 +52,13 @@ def routes(
             fields |= added()
         return JSONResponse(fields, 200 if fields["ready"] else 503, {"cache-control": "no-store"})
 
+    async def live(request: Request) -> Response:
+        return PlainTextResponse("ok", headers={"cache-control": "no-store"})
+
     async def scrape(request: Request) -> Response:
         return Response(await asyncio.to_thread(metrics.text), media_type=metrics.content_type)
 
-    return [Route(HEALTH_PATH, health), Route(METRICS_PATH, scrape)]
+    return [Route(HEALTH_PATH, health), Route(LIVE_PATH, live), Route(METRICS_PATH, scrape)]
 
 
 def health_fields(

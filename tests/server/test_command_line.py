@@ -256,6 +256,7 @@ async def test_new_requests_are_refused_while_speech_is_finished(tmp_path: Path)
             while (health := await http.get("/health")).json()["status"] != "draining":
                 assert health.status_code == 200
             assert health.status_code == 503
+            assert (await http.get("/livez")).status_code == 200
             answer = await http.get("/v1/audio/voices")
         assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
         assert answer.json() == {"error": {"message": "the server is draining"}}

@@ -1,0 +1,63 @@
+"""The compose files, the dashboard and the units of deploy/ against their schemas and the server."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from server import settings
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE = sorted(DEPLOY.glob("compose*.yml"))
+VARIABLES = {name for field in settings.Settings.model_fields for name in settings.variables(field)}
+
+
+def services(path: Path) -> dict[str, Any]:
+    """Return the services of a compose file by name."""
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["services"]
+    return found
+
+
+def test_compose_files_fit_the_schema() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, *map(str, COMPOSE)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.stem)
+def test_compose_file_names_what_exists(path: Path) -> None:
+    for service in services(path).values():
+        for name in service.get("environment", {}):
+            assert name in VARIABLES or not name.startswith("KANI_"), name
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert not source.startswith(".") or (DEPLOY / source).exists(), source
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), "a port is opened to other machines by default"
+
+
+def test_configs_of_monitoring_exist() -> None:
+    configs = yaml.safe_load((DEPLOY / "compose.monitoring.yml").read_text(encoding="utf-8"))["configs"]
+    files = [DEPLOY / config["file"] for config in configs.values() if "file" in config]
+    assert files and all(file.exists() for file in files)
+
+
+def test_dashboard_has_the_queries_of_the_documentation() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    queries = [query.strip() for query in re.findall(r"```promql\n(.+?)```", page, re.DOTALL)]
+    dashboard = json.loads((DEPLOY / "grafana" / "kani-tts.json").read_text(encoding="utf-8"))
+    assert [panel["targets"][0]["expr"] for panel in dashboard["panels"]] == queries
+
+
+def test_unit_names_settings_that_exist() -> None:
+    unit = (DEPLOY / "kani-tts.service").read_text(encoding="utf-8")
+    assert set(re.findall(r"\bKANI_[A-Z_]+[A-Z]\b", unit)) <= VARIABLES
+    assert "start_websocket_server.py" in unit
