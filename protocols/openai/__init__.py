@@ -11,7 +11,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from protocols.openai.errors import error_body
-from protocols.openai.lists import list_routes
+from protocols.openai.lists import list_paths, list_routes
 from protocols.openai.realtime import realtime_routes
 from protocols.openai.settings import OpenAISettings
 from protocols.openai.speech import speech_routes
@@ -36,7 +36,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
             *realtime_routes(service, settings),
         ]
 
-    return Protocol(routes, refusals=dict.fromkeys(PREFIXES, _refusal_body))
+    return Protocol(routes, paths=list_paths(settings), refusals=dict.fromkeys(PREFIXES, _refusal_body))
 
 
 def _refusal_body(refusal: Refusal) -> dict[str, Any]:

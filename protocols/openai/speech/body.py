@@ -56,12 +56,11 @@ class SpeechBody:
         return ["instructions"] if self.style.ignored else []
 
 
-def parse_body(data: bytes, max_text: int) -> SpeechBody:
+def parse_body(given: Mapping[str, Any], max_text: int) -> SpeechBody:
     """Parse a body; null equals a missing field, unknown fields are ignored, and any ``model`` is accepted.
 
     max_text: characters. Raises ApiError, and InvalidRequest for a value out of its range.
     """
-    given = read_object(data)
     text = _text(given, max_text)
     speed = field(given, "speed", (int, float))
     if speed is not None:

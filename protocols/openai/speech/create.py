@@ -19,11 +19,12 @@ from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
 from speech.audio.encoding import AudioFormat, Encoder, create_encoder
 from speech.service import SpeechService
+from speech.types import SpeechChunk
 
 TASK_NAME = "openai speech request"
 SSE_TYPE = "text/event-stream"
 SSE_BLOCK_BYTES = 3 * 2048
-"""Most bytes of audio in one event; a multiple of 3, so that the base64 of all but the last has no padding."""
+"""Most bytes of audio in one event; a multiple of 3, so that only the last has padding in its base64."""
 
 _DONE = {
     "type": "speech.audio.done",
@@ -38,7 +39,7 @@ def create_endpoint(service: SpeechService, settings: OpenAISettings) -> Handler
     """Return the call. Its answer starts with the first audio, so that earlier errors have a status."""
 
     async def create(request: Request) -> Response:
-        body = parse_body(await request.body(), settings.max_text)
+        body = parse_body(read_object(await request.body()), settings.max_text)
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(
                 await open_utterance(service, settings, request, body)
@@ -56,18 +57,34 @@ def create_endpoint(service: SpeechService, settings: OpenAISettings) -> Handler
     return endpoint(create)
 
 
+class StreamEncoder:
+    """Encodes speech while it is made; compressed formats in a thread."""
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._format = audio_format
+        self._in_thread = audio_format.codec in _IN_THREAD
+        self._encoder: Encoder | None = None
+
+    async def feed(self, chunk: SpeechChunk) -> bytes:
+        """Accept a chunk; returns the bytes that are ready, perhaps none."""
+        if self._encoder is None:
+            self._encoder = create_encoder(self._format, chunk.sample_rate)
+        if self._in_thread:
+            return await asyncio.to_thread(self._encoder.feed, chunk.samples)
+        return self._encoder.feed(chunk.samples)
+
+    async def finish(self) -> bytes:
+        """Return the rest."""
+        return b"" if self._encoder is None else await asyncio.to_thread(self._encoder.finish)
+
+
 async def encode(utterance: Utterance, audio_format: AudioFormat) -> ByteStream:
     """Yield non-empty blocks of encoded audio while it is made. Raises SpeechError."""
-    encoder: Encoder | None = None
-    in_thread = audio_format.codec in _IN_THREAD
+    encoder = StreamEncoder(audio_format)
     async for chunk in utterance.chunks():
-        if encoder is None:
-            encoder = create_encoder(audio_format, chunk.sample_rate)
-        feed = encoder.feed
-        data = await asyncio.to_thread(feed, chunk.samples) if in_thread else feed(chunk.samples)
-        if data:
+        if data := await encoder.feed(chunk):
             yield data
-    if encoder is not None and (data := await asyncio.to_thread(encoder.finish)):
+    if data := await encoder.finish():
         yield data
 
 

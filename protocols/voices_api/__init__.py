@@ -1,4 +1,7 @@
-"""/v1/audio/voices: lists all voices; stores, plays, renames and deletes clients' voices."""
+"""/v1/audio/voices: lists all voices; stores, plays, renames and deletes clients' voices.
+
+OpenAI's clients use the same paths: ``openai_voices`` answers what only they ask for.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from protocols.shared.protocol import Protocol, plain_refusal
+from protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
 from speech.audio.pcm import MAX_RECORDING_BYTES
 from speech.errors import Busy, EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
@@ -28,6 +31,9 @@ from speech.voices.store_files import media_type
 log = logging.getLogger(__name__)
 
 PATH = "/v1/audio/voices"
+SPEECH_PATH = "/v1/audio/speech/voices"
+"""Where clients of Speaches look for the same list."""
+
 ORIGIN = "voices"
 RECORDING_FIELDS = ("audio", "consent_recording")
 MAX_FIELDS = 16
@@ -61,9 +67,16 @@ class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
     name: str
 
 
-def protocol() -> Protocol:
-    """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths."""
-    return Protocol(lambda context: routes(context.service), refusals={PATH: plain_refusal})
+def protocol(*, open_lists: bool = False) -> Protocol:
+    """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths.
+
+    open_lists: whether the built-in voices are listed without a key.
+    """
+    return Protocol(
+        lambda context: routes(context.service),
+        paths=dict.fromkeys((PATH, SPEECH_PATH), PathClass.LIST) if open_lists else {},
+        refusals={PATH: plain_refusal},
+    )
 
 
 def routes(service: SpeechService) -> list[BaseRoute]:
@@ -75,7 +88,11 @@ def routes(service: SpeechService) -> list[BaseRoute]:
     """
 
     async def listed(request: Request) -> Response:
-        return JSONResponse({"voices": await asyncio.to_thread(_describe_all, service)})
+        public_only = is_anonymous(request.scope)
+        voices = await asyncio.to_thread(_describe_all, service, public_only=public_only)
+        if request.query_params.get("legacy") == "true":
+            return JSONResponse({"voices": [voice["id"] for voice in voices]})
+        return JSONResponse({"object": "list", "voices": voices})
 
     async def shown(request: Request) -> Response:
         return JSONResponse(await asyncio.to_thread(_describe_one, service, request.path_params["voice"]))
@@ -105,8 +122,12 @@ def routes(service: SpeechService) -> list[BaseRoute]:
         return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice))
 
     async def deleted(request: Request) -> Response:
-        await service.cloning.delete(request.path_params["voice"])
-        return Response(status_code=204)
+        voice = request.path_params["voice"]
+        await service.cloning.delete(voice)
+        if "application/json" not in request.headers.get("accept", ""):
+            return Response(status_code=204)
+        # OpenAI's SDKs, which accept nothing but JSON, read an object.
+        return JSONResponse({"id": voice, "deleted": True, "object": "audio.voice.deleted"})
 
     calls = [
         ("GET", "", listed),
@@ -116,7 +137,10 @@ def routes(service: SpeechService) -> list[BaseRoute]:
         ("DELETE", "/{voice}", deleted),
         ("GET", "/{voice}/sample", sample),
     ]
-    return [Route(f"{PATH}{path}", _endpoint(answer), methods=[method]) for method, path, answer in calls]
+    return [
+        *(Route(f"{PATH}{path}", _endpoint(answer), methods=[method]) for method, path, answer in calls),
+        Route(SPEECH_PATH, _endpoint(listed), methods=["GET"]),
+    ]
 
 
 def describe_voice(voice: Voice) -> dict[str, Any]:
@@ -230,9 +254,11 @@ async def _new_name(request: Request) -> str:
         raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
-def _describe_all(service: SpeechService) -> list[dict[str, Any]]:
-    """Return all voices as JSON. Reads files."""
+def _describe_all(service: SpeechService, *, public_only: bool) -> list[dict[str, Any]]:
+    """Return all voices as JSON; public_only: without those that clients stored. Reads files."""
     described = [describe_voice(voice) for engine in service.engines for voice in engine.voices]
+    if public_only:
+        return described
     for stored in service.store.list():
         # A voice may be deleted or renamed while the others are read.
         with suppress(UnknownVoice):
