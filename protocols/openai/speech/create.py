@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from protocols.openai.errors import Handler, endpoint
 from protocols.openai.settings import OpenAISettings
-from protocols.openai.speech.body import parse_body
+from protocols.openai.speech.body import parse_body, read_object
 from protocols.openai.speech.utterance import Utterance, open_utterance
 from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend

@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-from protocols.openai.speech.words import Word
+from protocols.openai.speech.words import MAX_WORD, Word
 
-MAX_LINE = 42
-"""Characters of a line; a longer word is divided."""
+MAX_LINE = MAX_WORD
+"""Characters of a line."""
 
 MAX_LINES = 2
 MAX_CUE_S = 7.0
@@ -80,7 +80,6 @@ class CueBuilder:
 
 def wrap(pieces: list[str]) -> list[str]:
     """Divide words, each with the space before it, into lines of ``MAX_LINE``, two of them evenly."""
-    pieces = [part for piece in pieces for part in _divided(piece)]
     lines = _filled(pieces, MAX_LINE)
     if len(lines) != MAX_LINES:
         return lines
@@ -98,12 +97,6 @@ def _filled(pieces: list[str], width: int) -> list[str]:
             lines.append(piece.lstrip())
     # A piece that is itself wider than ``width`` needs more lines than there may be.
     return lines if all(len(line) <= width for line in lines) else [*lines, *([""] * MAX_LINES)]
-
-
-def _divided(piece: str) -> list[str]:
-    if len(piece.lstrip()) <= MAX_LINE:
-        return [piece]
-    return [piece[at : at + MAX_LINE] for at in range(0, len(piece), MAX_LINE)]
 
 
 def _joined(text: str, words: list[Word]) -> list[str]:

@@ -11,8 +11,11 @@ import numpy as np
 from speech.types import Span
 
 _IDEOGRAMS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+MAX_WORD = 42
+"""Characters of a word; what is longer is divided, so that it fits a line of a subtitle."""
+
 # Scripts that put no space between words are timed character by character.
-_TOKEN = re.compile(rf"[{_IDEOGRAMS}][^\w\s]*|[^\s{_IDEOGRAMS}]+")
+_TOKEN = re.compile(rf"[{_IDEOGRAMS}][^\w\s]{{0,{MAX_WORD - 1}}}|[^\s{_IDEOGRAMS}]{{1,{MAX_WORD}}}")
 _CORE = re.compile(r"\w(?:.*\w)?", re.DOTALL)
 
 
