@@ -84,7 +84,7 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
     secret = settings.livekit_api_secret
     return (
         kani.protocol(),
-        voices_api.protocol(open_lists=settings.openai_open_lists),
+        voices_api.protocol(settings.data_dir, open_lists=settings.openai_open_lists),
         page.protocol(),
         kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
         voxcpm.protocol(voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)),

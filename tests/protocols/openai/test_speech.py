@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -181,14 +182,9 @@ async def post(server: InProcessServer, **fields: Any) -> httpx.Response:
 
 async def test_voice_speaks_in_the_language_of_the_text(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
-        genders = {"tone_es": "male", "tone_en": "male"}
-        voices = [
-            Voice(one.id, one.name, one.language, "tone", genders[one.id])
-            for one in server.engine.info.voices
-        ]
-        server.engine.info = type(server.engine.info)(
-            **_fields(server.engine.info) | {"voices": tuple(voices)}
-        )
+        info = server.engine.info
+        voices = tuple(replace(voice, gender="male") for voice in info.voices)
+        server.engine.info = replace(info, voices=voices)
         for text in ("Buenos días, ¿cómo estás hoy?", "Good morning, how are you today?"):
             assert (await post(server, input=text, voice="onyx")).status_code == 200
     assert [segment.voice for segment in server.engine.segments] == ["tone_es", "tone_en"]
@@ -217,7 +213,7 @@ async def test_closing_cancels_a_long_text(tmp_path: Path) -> None:
             assert answer.status_code == 200
             await anext(answer.aiter_raw())
         while server.engine.under_way:
-            await server.engine.permit(None)
+            await asyncio.sleep(0)
     assert len(server.engine.words) < 12_500
 
 
