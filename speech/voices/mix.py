@@ -10,6 +10,9 @@ from speech.errors import InvalidRequest
 MAX_PARTS = 8
 """Voices in one mix."""
 
+MAX_LENGTH = 500
+"""Characters of a mix's name."""
+
 SEPARATOR = "+"
 
 _PART = re.compile(r"\s*([^\s()+]{1,64})\s*(?:\(\s*([0-9]{0,4}(?:\.[0-9]{0,4})?)\s*\))?\s*")
@@ -28,6 +31,8 @@ def parse_mix(name: str) -> tuple[MixPart, ...]:
 
     The first of the largest parts comes first: its language and rhythm are the mix's. Raises InvalidRequest.
     """
+    if len(name) > MAX_LENGTH:
+        raise InvalidRequest("voice", f"the name of a mix is too long (at most {MAX_LENGTH} characters)")
     pieces = name.split(SEPARATOR)
     if len(pieces) > MAX_PARTS:
         raise InvalidRequest("voice", f"too many voices in a mix (at most {MAX_PARTS})")

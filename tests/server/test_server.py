@@ -319,7 +319,7 @@ async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
 
 
 async def test_models_that_need_another_call_are_not_listed(running: InProcessServer) -> None:
-    answer = await request(running, "GET", "/v1/models", headers={"xi-api-key": "any"})
+    answer = await request(running, "GET", "/v1/models", **{"xi-api-key": "any"})
     models = [model["model_id"] for model in answer.json()]
     assert "eleven_v3" not in models and "eleven_multilingual_v2" in models
 

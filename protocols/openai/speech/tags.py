@@ -11,7 +11,7 @@ MAX_PAUSE_S = 10.0
 MAX_MARKS = 1000
 """Limits of one text: marks make sessions and silence without costing characters that are spoken."""
 
-_MARK = re.compile(r"\[(?P<kind>voice|pause):\s*(?P<value>[^\[\]\n]{1,200}?)\s*\]", re.IGNORECASE)
+_MARK = re.compile(r"\[(?P<kind>voice|pause):(?P<value>[^\[\]\n]{1,200})\]", re.IGNORECASE)
 _SECONDS = re.compile(r"(?P<number>[0-9]{1,6}(?:\.[0-9]{1,6})?)\s*(?P<unit>ms|s)?", re.IGNORECASE)
 
 
@@ -46,10 +46,10 @@ def split_turns(text: str, *, marks: bool) -> list[Turn]:
         pieces.append(text[end : mark.start()])
         end = mark.end()
         if mark["kind"].lower() == "pause":
-            pieces.append(_seconds(mark["value"]))
+            pieces.append(_seconds(mark["value"].strip()))
             continue
         pieces = _close(turns, voice, pieces)
-        voice = mark["value"]
+        voice = mark["value"].strip()
     pieces.append(text[end:])
     rest = _close(turns, voice, pieces)
     if rest and turns:
