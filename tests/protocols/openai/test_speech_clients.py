@@ -95,10 +95,12 @@ async def livekit_speech(server: ServerProcess, text: str, **options: Any) -> tu
     async with http_context.open():
         speaker = livekit.TTS(base_url=f"{server.http_url}/v1", api_key="any", **options)
         speaker.prewarm()
-        frames = [event.frame async for event in speaker.synthesize(text)]
-        await speaker.aclose()
-        # The plugin leaves its connections to the garbage collector.
-        await speaker._client.close()
+        try:
+            frames = [event.frame async for event in speaker.synthesize(text)]
+        finally:
+            await speaker.aclose()
+            # The plugin leaves its connections to the garbage collector.
+            await speaker._client.close()
     return b"".join(bytes(frame.data) for frame in frames), frames[0].sample_rate
 
 
