@@ -1,4 +1,4 @@
-"""First byte of OpenAI's /v1/audio/speech against the Kani protocol's first audio, sentence by sentence, in turn.
+"""First byte of OpenAI's /v1/audio/speech against the Kani protocol's first audio, in turn.
 
 Both have an open connection. Formats besides pcm are compared with pcm.
 """
