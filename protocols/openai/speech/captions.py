@@ -102,19 +102,19 @@ async def _cues(utterance: Utterance) -> AsyncGenerator[list[Cue], None]:
 
 
 async def _subtitles(utterance: Utterance, kind: str) -> ByteStream:
-    """Yield the subtitles of each cue once it is complete, after the header."""
-    if kind == "vtt":
-        yield VTT_HEADER.encode()
+    """Yield the subtitles of each cue once it is complete; the first block has the file's header."""
+    head = VTT_HEADER if kind == "vtt" else ""
     number = 0
     async for cues in _cues(utterance):
-        written = []
+        written = head if cues else ""
         for cue in cues:
             number += 1
-            written.append(srt(number, cue) if kind == "srt" else vtt(cue))
+            written += srt(number, cue) if kind == "srt" else vtt(cue)
         if written:
-            yield _encoded("".join(written))
-    if not number and kind == "srt":
-        yield b"\n"
+            head = ""
+            yield _encoded(written)
+    if not number:
+        yield _encoded(head or "\n")
 
 
 async def _captions_json(utterance: Utterance, memory: Reservation) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from protocols.openai.speech.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, Cue, Cu
 from protocols.openai.speech.words import Word, WordTimer
 from speech.types import Span
 from tests.support.app_server import AppServer
+from tests.support.serving import serving
 
 CAPTIONS, CAPTIONED, SPEECH = "/v1/audio/captions", "/dev/captioned_speech", "/v1/audio/speech"
 LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitänsmützenband"
@@ -78,7 +80,8 @@ def test_subtitles_keep_the_rules_and_all_words(client: httpx.Client) -> None:
 
 
 def test_webvtt_escapes_markup(client: httpx.Client) -> None:
-    text = post(client, CAPTIONS, format="vtt").text
+    # Without a voice it is known only once the language is detected.
+    text = post(client, CAPTIONS, format="vtt", voice=None).text
     assert text.startswith("WEBVTT\n\n00:00:00.") and "foolishness &amp;" in text and "<light>" not in text
 
 
@@ -106,12 +109,28 @@ def test_lines_hold_audio_and_times_as_they_are_made(client: httpx.Client) -> No
     assert all(json.loads(line)["timestamps"] is None for line in silent)
 
 
+@pytest.mark.parametrize(("kind", "text"), [("srt", "\n"), ("vtt", "WEBVTT\n\n")])
+def test_text_without_words_has_no_cues(client: httpx.Client, kind: str, text: str) -> None:
+    assert post(client, CAPTIONS, input="… !", format=kind).text == text
+    assert post(client, CAPTIONS, input="… !", format="json").json()["words"] == []
+
+
 def test_times_go_on_behind_a_change_of_voice(client: httpx.Client) -> None:
     text = "One two. [voice:espeak:es] Tres, cuatro. [pause:1s] [voice:alloy] Five."
     words = post(client, CAPTIONS, input=text, format="json", allow_voice_tags=True).json()["words"]
     assert [word["word"] for word in words] == ["One", "two.", "Tres,", "cuatro.", "Five."]
     assert all(one["end"] <= other["start"] for one, other in pairwise(words))
     assert words[4]["start"] - words[3]["end"] > 1
+
+
+async def test_words_start_when_the_engine_says(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as http:
+        body = {"input": "«Uno» dos, tres... cuatro", "voice": "tone_es", "format": "json"}
+        captions = (await http.post(CAPTIONS, json=body, timeout=60)).json()
+    # The tone engine speaks a letter in 0.1 s, and nothing between the words.
+    starts = [word["start"] for word in captions["words"]]
+    assert starts == pytest.approx([0.0, 0.3, 0.6, 1.0], abs=0.01)
+    assert captions["duration"] == pytest.approx(1.6, abs=0.01)
 
 
 def test_word_is_timed_by_its_letters() -> None:
