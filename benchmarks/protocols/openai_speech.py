@@ -22,8 +22,11 @@ ROUNDS = {"espeak": 5, "kokoro": 1}
 FORMATS = {"espeak": ("pcm", "wav", "mp3", "opus", "aac", "flac"), "kokoro": ("pcm",)}
 
 
-def _first_byte(connection: HTTPConnection, text: str, response_format: str) -> float:
+def _first_byte(port: int, text: str, response_format: str) -> float:
     """Return the seconds from the request to the first byte of its audio, and read the rest."""
+    # The server closes a connection that is idle while the other protocol is measured.
+    connection = HTTPConnection(HOST, port)
+    connection.connect()
     body = {"model": "tts-1", "voice": "alloy", "input": text, "response_format": response_format}
     begun = time.perf_counter()
     connection.request("POST", "/v1/audio/speech", json.dumps(body), {"content-type": "application/json"})
@@ -31,6 +34,7 @@ def _first_byte(connection: HTTPConnection, text: str, response_format: str) -> 
     answer.read1(1)
     waited_s = time.perf_counter() - begun
     answer.read()
+    connection.close()
     return waited_s
 
 
@@ -38,14 +42,12 @@ async def _measure(server: Server, engine: str) -> tuple[list[float], dict[str, 
     """Return the seconds of the Kani protocol, and those of each format of OpenAI's."""
     kani: list[float] = []
     openai: dict[str, list[float]] = {name: [] for name in FORMATS[engine]}
-    connection = HTTPConnection(HOST, server.port)
     sentences = mixed(WITHOUT_EARLY_PHRASE)
     async with connected(server.url) as websocket:
         for language, text in [*sentences[:WARM], *sentences * ROUNDS[engine]]:
             kani.append((await request_speech(websocket, language, text)).first_audio_s)
             for name, times in openai.items():
-                times.append(await asyncio.to_thread(_first_byte, connection, text, name))
-    connection.close()
+                times.append(await asyncio.to_thread(_first_byte, server.port, text, name))
     return kani[WARM:], {name: times[WARM:] for name, times in openai.items()}
 
 

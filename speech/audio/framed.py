@@ -62,10 +62,12 @@ class _FramedEncoder:
 
     def _encode(self, samples: Samples) -> Iterator[bytes]:
         sample_format = self._encoder.format.name
-        encoded = np.frombuffer(pcm16(samples), np.int16) if sample_format == "s16" else samples
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(encoded)[np.newaxis], format=sample_format, layout="mono"
-        )
+        if sample_format == "s16":
+            pcm = np.frombuffer(pcm16(samples), np.int16)[np.newaxis]
+            frame = av.AudioFrame.from_ndarray(pcm, format=sample_format, layout="mono")
+        else:
+            planes = np.ascontiguousarray(samples)[np.newaxis]
+            frame = av.AudioFrame.from_ndarray(planes, format=sample_format, layout="mono")
         frame.sample_rate = self._encoder.sample_rate
         frame.pts = self._samples_fed
         self._samples_fed += len(samples)

@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -102,9 +103,10 @@ class ConsentStore:
                 raise UnknownVoice(consent_id) from error
             store_disk.remove(temporary)
 
-    def _folders(self) -> list[Path]:
+    def _folders(self) -> Iterator[Path]:
         path = self._files.path
-        return [entry for entry in path.iterdir() if _ID.fullmatch(entry.name)] if path.is_dir() else []
+        entries = path.iterdir() if path.is_dir() else ()
+        return (entry for entry in entries if _ID.fullmatch(entry.name))
 
     def _read(self, consent_id: str, file: str) -> bytes:
         if not _ID.fullmatch(consent_id):

@@ -18,7 +18,7 @@ _ROWS: tuple[tuple[Codec, int | None, str], ...] = (
     ("wav", None, "audio/wav"),
     ("pcm", None, "audio/pcm"),
 )
-FORMATS = {
+FORMATS: dict[str, AudioFormat] = {
     codec: AudioFormat(codec, codec, SAMPLE_RATE, bit_rate, content_type)
     for codec, bit_rate, content_type in _ROWS
 }
