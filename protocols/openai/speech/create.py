@@ -102,4 +102,4 @@ async def _events(blocks: ByteStream) -> AsyncGenerator[bytes, None]:
 
 
 def _event(content: dict[str, object]) -> bytes:
-    return b"data: " + json.dumps(content).encode() + b"\n\n"
+    return b"data: " + json.dumps(content, separators=(",", ":")).encode() + b"\n\n"
