@@ -26,7 +26,7 @@ SSE_TYPE = "text/event-stream"
 SSE_BLOCK_BYTES = 3 * 2048
 """Most bytes of audio in one event; a multiple of 3, so that only the last has padding in its base64."""
 
-_DONE = {
+_DONE: dict[str, object] = {
     "type": "speech.audio.done",
     "usage": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
 }
