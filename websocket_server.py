@@ -84,11 +84,17 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
     secret = settings.livekit_api_secret
     return (
         kani.protocol(),
-        voices_api.protocol(),
+        voices_api.protocol(settings.data_dir, open_lists=settings.openai_open_lists),
         page.protocol(),
         kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
         voxcpm.protocol(voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)),
-        openai.protocol(openai.OpenAISettings()),
+        openai.protocol(
+            openai.OpenAISettings(
+                max_text=settings.openai_max_text,
+                voice_tags=settings.openai_voice_tags,
+                open_lists=settings.openai_open_lists,
+            )
+        ),
         elevenlabs.protocol(
             elevenlabs.ElevenLabsSettings(
                 max_text=settings.elevenlabs_max_text,

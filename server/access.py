@@ -27,7 +27,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from protocols.shared.protocol import PathClass, Refusal, RefusalBody, plain_refusal
+from protocols.shared.protocol import ANONYMOUS, PathClass, Refusal, RefusalBody, plain_refusal
 from websocket_config import PUBLIC_TOKEN
 
 KEY_HEADERS = ("xi-api-key", "kyutai-api-key")
@@ -37,6 +37,9 @@ KEY_PROTOCOL = "Bearer."
 KEY_PARAMETERS = ("auth_id", "token", "authorization", "single_use_token")
 PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
 PROXY_PREFIX = "x-forwarded-"
+
+READING = ("GET", "HEAD")
+"""Methods that change nothing."""
 
 MAX_UNAUTHENTICATED = 64
 """Limit on WebSockets whose key is still to come in a message: they shall not use up the connections of
@@ -87,7 +90,7 @@ REQUIREMENTS: Mapping[Audience, Mapping[PathClass, Requirement]] = {
     }.items()
 }
 """Key required of each audience on each class of paths. PUBLIC paths, and GET of a PAGE, are not checked at
-all; other requests on the path of a PAGE count as PROTECTED."""
+all; other requests on the path of a PAGE, and all on that of a LIST, count as PROTECTED."""
 
 
 def is_loopback(host: str) -> bool:
@@ -148,13 +151,23 @@ class AccessRules:
         if path_class is PathClass.PUBLIC:
             return None
         if path_class is PathClass.PAGE:
-            if method in ("GET", "HEAD"):
+            if method in READING:
                 return None
+            path_class = PathClass.PROTECTED
+        if path_class is PathClass.LIST:
             path_class = PathClass.PROTECTED
         required = REQUIREMENTS[self.audience(headers)][path_class]
         # A page from elsewhere has no secret key, whatever name it made resolve to this machine.
         any_host = required is Requirement.SECRET_KEY and not self.loopback
         return self._check_page(headers, any_host=any_host) or self._check_key(headers, query, required)
+
+    def serves_anonymously(self, headers: Headers, query: bytes, path: str, method: str) -> bool:
+        """Return True if a request without a valid key may read the public part of a list.
+
+        A key that is not valid is refused on a list too, so that clients can test theirs there.
+        """
+        is_list = self.paths.get(path) is PathClass.LIST and method in READING
+        return is_list and not any(map(str.strip, _offered_keys(headers, query)))
 
     def audience(self, headers: Headers) -> Audience:
         """Return the row of ``REQUIREMENTS`` that a request falls into."""
@@ -215,14 +228,17 @@ class AccessRules:
 
 
 def _has_key(headers: Headers, query: bytes, keys: Iterable[str]) -> bool:
+    return _is_known(_offered_keys(headers, query), keys)
+
+
+def _offered_keys(headers: Headers, query: bytes) -> list[str]:
     bearers = (value.partition(" ") for value in headers.getlist("authorization"))
     offered = [key.strip() for scheme, _, key in bearers if scheme.lower() == "bearer"]
     offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
     protocols = [name.strip() for name in ",".join(headers.getlist("sec-websocket-protocol")).split(",")]
     offered += [name.removeprefix(KEY_PROTOCOL) for name in protocols if name.startswith(KEY_PROTOCOL)]
     parameters = parse_qs(query.decode("latin-1"))
-    offered += [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
-    return _is_known(offered, keys)
+    return offered + [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
 
 
 def _is_known(offered: Iterable[str], keys: Iterable[str]) -> bool:
@@ -277,6 +293,10 @@ class AccessMiddleware:
             await self._app(scope, receive, send)
         elif refusal.status == 401 and self._may_authenticate_later(scope["type"], path):
             await self._authenticate_later(scope, receive, send)
+        elif refusal.status == 401 and self._rules.serves_anonymously(
+            headers, scope["query_string"], path, method
+        ):
+            await self._app({**scope, ANONYMOUS: True}, receive, send)
         else:
             challenge = {"www-authenticate": "Bearer"} if refusal.status == 401 else {}
             body = refusal_body(self._bodies, path)(refusal)

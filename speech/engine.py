@@ -40,6 +40,8 @@ class EngineInfo:
     """True if it is a ``StreamingInputEngine``."""
     times_words: bool = True
     """True if each word has a span; otherwise one span covers the segment."""
+    mixes_voices: bool = False
+    """True if ``Segment.voice`` may be a mix of its voices (``speech.voices.mix``)."""
     cloning: CloningKind = "none"
     """Of a ``CloningEngine``: "embedding" where it speaks like the recording, "nearest voice" where it comes
     as near as its own voices allow."""

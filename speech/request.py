@@ -51,6 +51,7 @@ class Range:
 
 RANGES = {
     "speed": Range(0.25, 4.0),
+    "pitch": Range(-12.0, 12.0),
     "duration_s": Range(0.1, 300.0),
     "temperature": Range(0.0, 2.0),
     "top_p": Range(0.0, 1.0),
@@ -68,6 +69,7 @@ def validate(request: SpeechRequest) -> None:
     """
     numbers = {
         "speed": request.speed,
+        "pitch": request.pitch,
         "duration_s": request.duration_s,
         "max_tokens": request.max_tokens,
         "temperature": request.sampling.temperature,

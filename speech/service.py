@@ -224,6 +224,8 @@ class SpeechService:
         low_latency: bool = True,
         max_text: int | None = None,
         timeout_s: float | None = None,
+        timeout_factor: float = 1.0,
+        rate_limited: bool = True,
         prepare: Prepare | None = None,
         clones: bool = False,
         priorities: SessionPriorities | None = None,
@@ -237,6 +239,8 @@ class SpeechService:
             otherwise the client waits for all of it.
         max_text: characters, in place of the server's limit.
         timeout_s: seconds, where the client waits less long than the server's limit.
+        timeout_factor: factor of the server's limit, for a text that is longer than usual.
+        rate_limited: whether the rate limit counts the session; it does not count a request's further ones.
         prepare: awaited before anything is spoken (a recording that has to be fetched, say); its time counts
             as waiting, it is cancelled with the session, and it may raise a SpeechError.
         clones: whether ``prepare`` returns a recording to be imitated.
@@ -256,14 +260,14 @@ class SpeechService:
             cloning=clones,
         )
         voice = voices.by_request(request)
-        admission.admit(protocol, client)
+        admission.admit(protocol, client, rate_limited=rate_limited)
         number = next(self._numbers)
 
         def closed() -> None:
             del self._sessions[number]
 
         context = SessionContext(
-            limits=self._session_limits(max_text, timeout_s),
+            limits=self._session_limits(max_text, timeout_s, timeout_factor),
             admission=admission,
             observer=self._observer,
             cloner=self.cloning,
@@ -280,9 +284,9 @@ class SpeechService:
         session = self._sessions[number] = SpeechSession(request, protocol, context, voice)
         return session
 
-    def _session_limits(self, max_text: int | None, timeout_s: float | None) -> Limits:
+    def _session_limits(self, max_text: int | None, timeout_s: float | None, timeout_factor: float) -> Limits:
         limits = self._limits
-        longest_s = limits.request_timeout_s or timeout_s or 0.0
+        longest_s = limits.request_timeout_s * timeout_factor or timeout_s or 0.0
         return replace(
             limits,
             max_text=max_text or limits.max_text,

@@ -162,6 +162,8 @@ class SpeechRequest:
 
     voice: str | None = None
     """Voice id: ``ef_dora``, ``espeak:ar``, ``custom:NAME``."""
+    voices: Mapping[str, str] = field(default_factory=dict)
+    """Voice ids by primary language subtag, in place of the default voices where ``voice`` is None."""
     language: str | None = None
     """BCP 47 tag."""
     languages: tuple[str, ...] = ()
@@ -172,6 +174,8 @@ class SpeechRequest:
     """0-1."""
     speed: float | None = None
     """0.25-4.0."""
+    pitch: float = 0.0
+    """Semitones added to the voice's own pitch and the emotion's, -12 to 12."""
     duration_s: float | None = None
     """Seconds that the whole is to last, in place of a speed."""
     max_tokens: int | None = None

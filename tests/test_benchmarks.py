@@ -31,6 +31,7 @@ PROGRAMS = (
     "protocols.elevenlabs",
     "protocols.elevenlabs_upstream",
     "protocols.kyutai_speech",
+    "protocols.openai_speech",
     "protocols.voxcpm",
     "recognition.kyutai_socket",
     "recognition.languages",

@@ -147,6 +147,7 @@ class KokoroEngine:
             streams_inside_segment=in_windows,
             pausable=in_windows,
             accepts_partial_text=in_windows,
+            mixes_voices=True,
             # The published graph predicts the pitch and decodes it in one run: it cannot be changed between.
             cloning="nearest voice" if in_windows else "none",
             embedding_model=embedding_model(self._voices) if in_windows else "",

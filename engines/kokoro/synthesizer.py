@@ -16,7 +16,7 @@ from engines.kokoro.pitch_control import apply_pitch
 from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, speech_level
 from engines.kokoro.voice_embedding import mix_from_embedding
-from engines.kokoro.voice_mix import VoiceMix, VoiceOrMix
+from engines.kokoro.voice_mix import VoiceMix, VoiceOrMix, voice_or_mix
 from engines.kokoro.voices import Voices
 from engines.kokoro.windows import windows
 from speech.errors import InvalidRequest
@@ -67,7 +67,7 @@ class WholeSynthesizer:
             raise InvalidRequest("reference", "this engine speaks with its own voices only")
         lead = lead_in(utterance, segment.language)
         symbols = lead + utterance.symbols
-        style = self._voices.style(segment.voice, len(symbols))
+        style = self._voices.style(voice_or_mix(segment.voice), len(symbols))
         rendering = self._model.render(symbols, style, segment.speed, stop)
         yield _trim_whole(rendering, utterance, lead, trailing_silence_s)
 
@@ -130,7 +130,7 @@ class WindowedSynthesizer:
         Raises InvalidRequest for an embedding of another engine.
         """
         if segment.embedding is None:
-            return segment.voice
+            return voice_or_mix(segment.voice)
         return mix_from_embedding(segment.embedding, primary(segment.language), self._voices)
 
     def predict(

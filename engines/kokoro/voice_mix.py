@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from speech.voices.mix import SEPARATOR, parse_mix
+
 MAX_PITCH_SHIFT = 18.0
 """Largest pitch shift, up or down, from the prosody voice, in semitones."""
 
@@ -35,6 +37,20 @@ class VoiceMix:
         """A mix that is exactly one voice."""
         return cls(voice, ((voice, 1.0),))
 
+    @classmethod
+    def from_name(cls, name: str) -> VoiceMix:
+        """Return the mix of a name ("af_bella(2)+af_sky(1)"), with the prosody of its largest part.
+
+        Raises InvalidRequest.
+        """
+        parts = parse_mix(name)
+        return cls(parts[0].voice, tuple((part.voice, part.share) for part in parts))
+
 
 VoiceOrMix = str | VoiceMix
 """The id of a shipped voice, or a mix."""
+
+
+def voice_or_mix(voice: str) -> VoiceOrMix:
+    """Return the mix that a segment's voice names, or the voice itself. Raises InvalidRequest."""
+    return VoiceMix.from_name(voice) if SEPARATOR in voice else voice

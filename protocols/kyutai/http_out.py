@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import struct
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict, replace
@@ -30,7 +29,7 @@ from protocols.shared.errors import BadMessage, validation_error
 from protocols.shared.memory_budget import MemoryBudget
 from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
 from speech.audio.encoding import AudioFormat
-from speech.audio.pcm import pcm16
+from speech.audio.pcm import open_wav_header, pcm16
 from speech.errors import SpeechError
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
@@ -41,7 +40,6 @@ T = TypeVar("T")
 SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
 """Paths of speech; LiveKit's plugin uses the second."""
 
-_UNKNOWN_SIZE = 0xFFFFFFFF
 _WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav")
 
 
@@ -145,12 +143,7 @@ async def _streamed(
 
 async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> AsyncGenerator[bytes, None]:
     """Yield a WAV file whose header leaves its length open."""
-    header = struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", _UNKNOWN_SIZE, b"WAVE"),
-        *(b"fmt ", 16, 1, 1, SAMPLE_RATE, SAMPLE_RATE * 2, 2, 16),
-        *(b"data", _UNKNOWN_SIZE),
-    )
+    header = open_wav_header(SAMPLE_RATE)
     frames, left = Frames(), max_frames
     async for chunk in session:
         ready = frames.feed(chunk)[:left]

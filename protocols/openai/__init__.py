@@ -11,7 +11,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from protocols.openai.errors import error_body
-from protocols.openai.lists import list_routes
+from protocols.openai.lists import list_paths, list_routes
 from protocols.openai.realtime import realtime_routes
 from protocols.openai.settings import OpenAISettings
 from protocols.openai.speech import speech_routes
@@ -36,8 +36,10 @@ def protocol(settings: OpenAISettings) -> Protocol:
             *realtime_routes(service, settings),
         ]
 
-    return Protocol(routes, refusals=dict.fromkeys(PREFIXES, _refusal_body))
+    return Protocol(routes, paths=list_paths(settings), refusals=dict.fromkeys(PREFIXES, _refusal_body))
 
 
 def _refusal_body(refusal: Refusal) -> dict[str, Any]:
-    return error_body(refusal.status, refusal.reason)
+    missing = refusal.call and refusal.status in (404, 405)
+    reason = f"{refusal.call} is not served here" if missing else refusal.reason
+    return error_body(refusal.status, reason)

@@ -25,11 +25,23 @@ class PathClass(Enum):
     PAGE = auto()
     """GET and HEAD are public: a browser loads the page before it has a key to send."""
 
+    LIST = auto()
+    """GET and HEAD without a key get the public part of a list (``is_anonymous``); others are PROTECTED."""
+
     REQUIRES_KEY = auto()
     """A key is required on a loopback address too; ``public_token`` is one."""
 
     NO_KEY_WITH_PUBLIC_TOKEN = auto()
     """No key is required where ``public_token`` would be accepted."""
+
+
+ANONYMOUS = "anonymous"
+"""Entry of the scope of a request on a LIST path that needed a key and brought none."""
+
+
+def is_anonymous(scope: Mapping[str, Any]) -> bool:
+    """Return True if a request may see only what is public: names, but no voice that a client stored."""
+    return bool(scope.get(ANONYMOUS))
 
 
 class CompatPort(NamedTuple):

@@ -18,7 +18,7 @@ MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
 ENCODE_IN_THREAD_BYTES = 2**20
 """An answer with more 16-bit audio than this is encoded in a thread: it would block the event loop."""
 
-_SLOW_CODECS = ("mp3", "opus")
+_SLOW_CODECS = ("mp3", "opus", "aac", "flac")
 
 
 class WholeAnswer:

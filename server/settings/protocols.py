@@ -11,6 +11,7 @@ from server.settings.network import NetworkSettings
 from server.settings.types import Fallback, Pairs, Times, WebAddress, setting
 
 ELEVENLABS = "ElevenLabs' protocol"
+OPENAI = "OpenAI's audio API"
 UPSTREAM = "ElevenLabs' own voices"
 RELAY = "The relay"
 LIVEKIT = "LiveKit"
@@ -46,6 +47,30 @@ class ProtocolSettings(NetworkSettings):
         ge=1,
         le=10_000_000,
         about="Longest text of one request, or of one context of a WebSocket, in ElevenLabs' protocol.",
+    )
+
+    openai_max_text: int = setting(
+        config.OPENAI_MAX_TEXT,
+        "KANI_OPENAI_MAX_TEXT",
+        group=OPENAI,
+        unit="characters",
+        ge=1,
+        le=10_000_000,
+        about="Longest input of `/v1/audio/speech` and the calls for captions.",
+    )
+    openai_voice_tags: bool = setting(
+        False,
+        "KANI_OPENAI_VOICE_TAGS",
+        group=OPENAI,
+        about="Whether `[voice:NAME]` and `[pause:1.5s]` in an input change the voice and make a pause, for "
+        "requests that do not say so themselves (`allow_voice_tags`).",
+    )
+    openai_open_lists: bool = setting(
+        True,
+        "KANI_OPENAI_OPEN_LISTS",
+        group=OPENAI,
+        about="Whether the names of models and built-in voices are listed without a key, as Open WebUI asks "
+        "for them. Stored voices are listed only to clients with a key.",
     )
 
     elevenlabs_api_key: SecretStr | None = setting(

@@ -29,6 +29,7 @@ _CODECS = frozenset(
     "aac alac flac mp3 mp3float opus libopus vorbis libvorbis "
     "pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_f64le pcm_alaw pcm_mulaw".split()
 )
+_UNKNOWN_SIZE = 0xFFFFFFFF
 _KNOWN_FORMATS = "WAV, MP3, Ogg, FLAC or M4A"
 
 
@@ -41,13 +42,21 @@ def pcm16(samples: Samples) -> bytes:
 def wav(audio: Samples | bytes, sample_rate: int) -> bytes:
     """Make a WAV file, 16-bit mono, of samples or of ``pcm16``'s bytes; sample_rate in hertz."""
     pcm = audio if isinstance(audio, bytes) else pcm16(audio)
-    header = struct.pack(
+    return _wav_header(sample_rate, 36 + len(pcm), len(pcm)) + pcm
+
+
+def open_wav_header(sample_rate: int) -> bytes:
+    """Make the header of a 16-bit mono WAV stream whose length is unknown; sample_rate in hertz."""
+    return _wav_header(sample_rate, _UNKNOWN_SIZE, _UNKNOWN_SIZE)
+
+
+def _wav_header(sample_rate: int, riff_bytes: int, data_bytes: int) -> bytes:
+    return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", 36 + len(pcm), b"WAVE"),
+        *(b"RIFF", riff_bytes, b"WAVE"),
         *(b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16),
-        *(b"data", len(pcm)),
+        *(b"data", data_bytes),
     )
-    return header + pcm
 
 
 class Resampler:

@@ -68,13 +68,13 @@ class Admission:
         """Slots that are held, over all engines."""
         return sum(slots.in_use for slots in self._slots.values())
 
-    def admit(self, protocol: str, client: str) -> None:
-        """Admit a session. Raises Busy or RateLimited."""
+    def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
+        """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
         if self.draining:
             self._refuse(protocol, "draining", "the server is shutting down")
         if self.sessions >= self._limits.max_sessions:
             self._refuse(protocol, "sessions", f"too many sessions (at most {self._limits.max_sessions})")
-        if not self._rate.allow(client):
+        if rate_limited and not self._rate.allow(client):
             self._observer.session_refused(protocol, "rate")
             raise RateLimited(self._limits.rate_per_minute)
         self.sessions += 1

@@ -20,7 +20,7 @@ from speech.text.incremental_text import IncrementalText
 from speech.text.lexicon import Lexicon
 from speech.text.normalizer import NormalizerOptions
 from speech.timing.word_times import add_word_times
-from speech.types import Boundary, Embedding, Recording, Segment, SpeechChunk, SpeechRequest
+from speech.types import Boundary, Embedding, Prosody, Recording, Segment, SpeechChunk, SpeechRequest
 from speech.voices.catalogue import ResolvedVoice
 
 _ALL_OF_A_CHUNK = 2**31
@@ -32,7 +32,7 @@ class Synthesis:
     def __init__(self, request: SpeechRequest, context: SessionContext, report: SessionReport) -> None:
         self.request = request
         """May be replaced: its recording may be known only later."""
-        self.prosody = prosody_of(request.emotion, request.emotion_strength)
+        self.prosody = _prosody_of(request)
         self.speed = (request.speed or 1.0) * self.prosody.rate
         """Speed relative to the voice's own, where no duration is requested."""
         self._context = context
@@ -144,6 +144,11 @@ class Synthesis:
             embedding=self.embedding(voice),
             request_id=self._report.request_id,
         )
+
+
+def _prosody_of(request: SpeechRequest) -> Prosody:
+    prosody = prosody_of(request.emotion, request.emotion_strength)
+    return replace(prosody, pitch=prosody.pitch + request.pitch) if request.pitch else prosody
 
 
 async def _at_rate(chunks: AsyncGenerator[SpeechChunk, None], rate: int) -> AsyncGenerator[SpeechChunk, None]:

@@ -52,7 +52,7 @@ class VoiceResolver:
 
     def by_language(self, request: SpeechRequest, language: str) -> ResolvedVoice:
         """The voice for a language (BCP 47)."""
-        voice = self._named if request.voice is not None else None
+        voice = self._named if request.voice is not None else request.voices.get(primary(language))
         cloning = self._cloning or request.reference is not None
         return self._catalogue().resolve(voice, language, cloning=cloning)
 

@@ -76,7 +76,7 @@ class SessionWorker:
 
     def use_embeddings(self, embeddings: tuple[Embedding, ...]) -> None:
         """Imitate these, in place of the requested voice. Only before any text."""
-        self.synthesis.request = replace(self.synthesis.request, reference=embeddings, voice=None)
+        self.synthesis.request = replace(self.synthesis.request, reference=embeddings, voice=None, voices={})
         if self.voice is not None:
             self._use_voice(self._context.voices.by_language(self.synthesis.request, self.voice.language))
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from speech.engine import CloningKind, Engine, EngineInfo
-from speech.errors import UnknownVoice, UnsupportedLanguage
+from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from speech.text.languages import canonical, parent, primary
 from speech.types import Voice
+from speech.voices.mix import SEPARATOR, mix_name, parse_mix
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
 
 __all__ = ["DEFAULT_VOICE", "ResolvedVoice", "StoredVoice", "VoiceCatalogue", "VoiceStore"]
@@ -92,14 +93,31 @@ class VoiceCatalogue:
         return self._default_for(language)
 
     def find(self, voice: str | None) -> Voice | StoredVoice | None:
-        """Find a voice by its id, a stored one as it is on disk now (reads a file); None for the default."""
+        """Find a voice by its id or a mix, a stored one as it is on disk now (reads a file).
+
+        None for the default. Raises UnknownVoice, and InvalidRequest for a mix that is not valid.
+        """
         if voice is None or voice == DEFAULT_VOICE:
             return None
         if voice.startswith(CUSTOM_PREFIX):
             return self._store.get(voice)
+        if voice not in self._voices and SEPARATOR in voice:
+            return self._mix(voice)
         if voice not in self._voices:
             raise UnknownVoice(voice)
         return self._voices[voice]
+
+    def _mix(self, name: str) -> Voice:
+        """Describe a mix as a voice, with the language of its largest part."""
+        parts = parse_mix(name)
+        for part in parts:
+            if part.voice not in self._voices:
+                raise UnknownVoice(part.voice)
+        voices = [self._voices[part.voice] for part in parts]
+        engines = {voice.engine for voice in voices}
+        if len(engines) > 1 or not self._infos[voices[0].engine].mixes_voices:
+            raise InvalidRequest("voice", "cannot be mixed of these: their engines do not mix them")
+        return replace(voices[0], id=mix_name(parts), name=mix_name(parts))
 
     def _default_for(self, language: str, *, clones: bool = False) -> ResolvedVoice:
         default, kept = self._own_default(), None

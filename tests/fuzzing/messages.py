@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from protocols import livekit_tokens, voices_api
+from protocols import livekit_tokens
 from protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
 from protocols.elevenlabs.http import body as elevenlabs_body
 from protocols.elevenlabs.http.voice_form import read_voice_form
@@ -23,15 +23,31 @@ from protocols.kani import messages as kani
 from protocols.kyutai import http_out, voice_payload
 from protocols.kyutai import messages as kyutai
 from protocols.kyutai import query as kyutai_query
+from protocols.openai.errors import ApiError
+from protocols.openai.speech import body as openai_body
+from protocols.openai.speech.tags import split_turns
 from protocols.shared import client_languages
+from protocols.voices_api.forms import VoiceRequestError, read_form
 from protocols.voxcpm import messages as voxcpm
 from protocols.voxcpm.params import read_params
 from speech.errors import InvalidRequest, SpeechError
 from speech.types import Embedding
+from speech.voices.mix import parse_mix
 from tests.fuzzing.case import Case, as_json, as_json_bytes
 from tests.fuzzing.mutator import Mutator
 
 TEXT = "Hola, ¿qué tal? Son las 10:30. 你好 \U0001f600"
+OPENAI = {
+    "model": "tts-1",
+    "input": f"{TEXT} [pause:1.5s] [voice:alloy] Hi.",
+    "voice": {"id": "alloy"},
+    "response_format": "opus",
+    "speed": 1.25,
+    "instructions": "Speak very slowly, in a cheerful tone.",
+    "stream_format": "sse",
+    "lang_code": "e",
+    "allow_voice_tags": True,
+}
 CONFIG = {
     "voice_id": "a",
     "language": "spanish",
@@ -90,6 +106,15 @@ def packed(mutator: Mutator, sample: Any) -> bytes:
         # What MessagePack has no way to write.
         packed = msgspec.msgpack.encode(sample)
     return mutator.bytes(packed) if mutator.sometimes() else packed
+
+
+def _read_openai(body: bytes) -> None:
+    read = openai_body.parse_body(openai_body.read_object(body), 100_000)
+    split_turns(read.text, marks=True)
+
+
+def _read_marks(text: str) -> None:
+    split_turns(text, marks=True)
 
 
 def _query(mutator: Mutator, sample: dict[str, str]) -> QueryParams:
@@ -216,7 +241,7 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
         loop.run_until_complete(read_voice_form(request, files_needed=True))
 
     async def kept(request: Request) -> None:
-        await (await voices_api.read_form(request)).close()
+        await (await read_form(request, "fields")).close()
 
     return [
         Case(
@@ -290,8 +315,11 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             (form,),
             _posted,
             lambda request: loop.run_until_complete(kept(request)),
-            (voices_api.VoiceRequestError,),
+            (VoiceRequestError,),
         ),
+        Case("openai body", (OPENAI,), as_json_bytes, _read_openai, (ApiError, SpeechError)),
+        Case("openai marks", (OPENAI["input"],), Mutator.text, _read_marks, (ApiError,)),
+        Case("mix of voices", ("af_bella(2)+af_sky(1)",), Mutator.text, parse_mix, (InvalidRequest,)),
         Case(
             "relay message",
             ({"action": "start_tts", "text": TEXT},),

@@ -24,6 +24,7 @@ from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import Samples
+from speech.voices.consents import ConsentStore
 from speech.voices.store import VoiceStore
 from tests.support.tone import ToneEngine
 
@@ -311,7 +312,7 @@ async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
         observer=Observer(),
     )
     await service.start()
-    transport = httpx.ASGITransport(Starlette(routes=routes(service)))
+    transport = httpx.ASGITransport(Starlette(routes=routes(service, ConsentStore(tmp_path))))
     foreseen = {"before": 0.5, "now": 0.6, "measured": False}
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         (likeness,) = (await client.post(PATH, **form(language="es"))).json()["engines"]

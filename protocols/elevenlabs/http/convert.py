@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from protocols.elevenlabs.formats import resolve_format
 from protocols.elevenlabs.http.body import SpeechBody, parse_body
@@ -24,10 +23,10 @@ from protocols.shared.client_languages import accept_languages
 from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.memory_budget import MemoryBudget, Reservation
+from protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
 from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
 from speech import request_ids
 from speech.audio.encoding import AudioFormat, Encoder, create_encoder
-from speech.errors import SpeechError
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
 from speech.timing.characters import FormsClock, TimedCharacters, TimedForms
@@ -40,7 +39,6 @@ PATH = "/v1/text-to-speech/{voice_id}"
 _BLOCK_BYTES = 3 * 32 * 1024
 """Part of a whole answer that is sent at once; a multiple of 3, so that its base64 has no padding."""
 
-ByteStream = AsyncGenerator[bytes, None]
 Producer = Callable[[SpeechSession, "ConvertRequest"], ByteStream]
 
 
@@ -113,7 +111,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
             if compose is not None:
                 answer, media_type = await asyncio.to_thread(compose, data, timed), "application/json"
             headers["content-length"] = str(answer.length)
-            return _OwningResponse(
+            return StreamedAnswer(
                 answer.blocks, headers=headers, media_type=media_type, stack=stack.pop_all()
             )
 
@@ -125,8 +123,8 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
             _feed(session, parsed)
             blocks = await stack.enter_async_context(aclosing(produce(session, parsed)))
             first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
-            return _OwningResponse(
-                _prepend(first, blocks),
+            return StreamedAnswer(
+                prepend(first, blocks),
                 headers=parsed.headers(session),
                 media_type=media_type or parsed.audio_format.content_type,
                 stack=stack.pop_all(),
@@ -244,28 +242,3 @@ def _alignment_json(timed: TimedCharacters) -> dict[str, Any] | None:
         "character_start_times_seconds": edges[:-1],
         "character_end_times_seconds": edges[1:],
     }
-
-
-async def _prepend(first: bytes, rest: ByteStream) -> ByteStream:
-    yield first
-    async for block in rest:
-        yield block
-
-
-class _OwningResponse(StreamingResponse):
-    """A response that closes its session or releases its memory when it ends or its client disconnects."""
-
-    def __init__(
-        self, content: ByteStream, *, headers: dict[str, str], media_type: str, stack: AsyncExitStack
-    ) -> None:
-        super().__init__(content, headers=headers, media_type=media_type)
-        self._stack = stack
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._stack:
-            try:
-                await super().__call__(scope, receive, send)
-            except SpeechError:
-                # The status is sent already, and the session has logged the error. Without its last chunk
-                # the answer is incomplete, so that clients do not take it for the whole speech.
-                return

@@ -1,41 +1,49 @@
-"""/v1/audio/voices: lists all voices; stores, plays, renames and deletes clients' voices."""
+"""/v1/audio/voices: lists all voices; stores, plays, renames and deletes clients' voices.
+
+OpenAI's clients use the same paths: ``openai_voices`` answers what only they ask for.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from protocols.shared.protocol import Protocol, plain_refusal
+from protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
+from protocols.voices_api.forms import (
+    MAX_FIELD_BYTES,
+    VoiceRequestError,
+    bounded,
+    endpoint,
+    read_form,
+    text_fields,
+    too_large,
+)
+from protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
+from protocols.voices_api.openai_voices import describe_voice as openai_voice
 from speech.audio.pcm import MAX_RECORDING_BYTES
-from speech.errors import Busy, EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
+from speech.errors import UnknownVoice
 from speech.service import SpeechService
 from speech.types import Voice
 from speech.voices.cloning import CloningStatus
+from speech.voices.consents import ConsentStore
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice
 from speech.voices.store_files import media_type
 
-log = logging.getLogger(__name__)
-
 PATH = "/v1/audio/voices"
+SPEECH_PATH = "/v1/audio/speech/voices"
+"""Where clients of Speaches look for the same list."""
+
 ORIGIN = "voices"
 RECORDING_FIELDS = ("audio", "consent_recording")
-MAX_FIELDS = 16
-MAX_FIELD_BYTES = 16 * 1024
-MAX_RECORDINGS_BYTES = 15 * 1024 * 1024
-"""Bytes of both recordings together: a form has to be shorter than the server's longest message."""
-
-MAX_FORM_BYTES = MAX_RECORDINGS_BYTES + MAX_FIELDS * (MAX_FIELD_BYTES + 1024)
 
 _EXTENSIONS = {
     "audio/wav": "wav",
@@ -46,36 +54,39 @@ _EXTENSIONS = {
 }
 
 
-class VoiceRequestError(Exception):
-    """A request that is answered with an error; param: the form's field at fault, if any."""
-
-    def __init__(self, status: int, message: str, param: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.param = param
-
-
 class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a PATCH."""
 
     name: str
 
 
-def protocol() -> Protocol:
-    """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths."""
-    return Protocol(lambda context: routes(context.service), refusals={PATH: plain_refusal})
+def protocol(data_dir: Path, *, open_lists: bool) -> Protocol:
+    """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths.
+
+    data_dir: folder of the server's data, where the consents are stored; open_lists: whether the built-in
+    voices are listed without a key.
+    """
+    return Protocol(
+        lambda context: routes(context.service, ConsentStore(data_dir)),
+        paths=dict.fromkeys((PATH, SPEECH_PATH), PathClass.LIST) if open_lists else {},
+        refusals={PATH: plain_refusal},
+    )
 
 
-def routes(service: SpeechService) -> list[BaseRoute]:
+def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
     """Return the routes.
 
-    Errors are ``{"error": {"message": …, "param": …}}`` with 400, 404, 409 (the name is taken), 413, 503 (too
-    many voices are being added, a newer version of the server has changed the voices, or the recording check
-    is unavailable) or 507 (the voices could not be read or written).
+    Errors are ``{"error": {"message": …, "type": …, "param": …, "code": …}}`` with 400, 404, 409 (the name is
+    taken), 413, 503 (too many voices are being added, a newer version of the server has changed the voices,
+    or the recording check is unavailable) or 507 (the voices could not be read or written).
     """
 
     async def listed(request: Request) -> Response:
-        return JSONResponse({"voices": await asyncio.to_thread(_describe_all, service)})
+        public_only = is_anonymous(request.scope)
+        voices = await asyncio.to_thread(_describe_all, service, public_only=public_only)
+        if request.query_params.get("legacy") == "true":
+            return JSONResponse({"voices": [voice["id"] for voice in voices]})
+        return JSONResponse({"object": "list", "voices": voices})
 
     async def shown(request: Request) -> Response:
         return JSONResponse(await asyncio.to_thread(_describe_one, service, request.path_params["voice"]))
@@ -92,8 +103,10 @@ def routes(service: SpeechService) -> list[BaseRoute]:
         return Response(recording, media_type=kind, headers=headers)
 
     async def stored(request: Request) -> Response:
-        form = await read_form(request)
+        form = await read_form(request, "name, audio (a file) and consent")
         try:
+            if is_openai_form(form):
+                return JSONResponse(openai_voice(await store_voice(service, consents, form)))
             voice = await _store(service, form)
         finally:
             await form.close()
@@ -105,8 +118,12 @@ def routes(service: SpeechService) -> list[BaseRoute]:
         return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice))
 
     async def deleted(request: Request) -> Response:
-        await service.cloning.delete(request.path_params["voice"])
-        return Response(status_code=204)
+        voice = request.path_params["voice"]
+        await service.cloning.delete(voice)
+        if "application/json" not in request.headers.get("accept", ""):
+            return Response(status_code=204)
+        # OpenAI's SDKs, which accept nothing but JSON, read an object.
+        return JSONResponse({"id": voice, "deleted": True, "object": "audio.voice.deleted"})
 
     calls = [
         ("GET", "", listed),
@@ -116,7 +133,11 @@ def routes(service: SpeechService) -> list[BaseRoute]:
         ("DELETE", "/{voice}", deleted),
         ("GET", "/{voice}/sample", sample),
     ]
-    return [Route(f"{PATH}{path}", _endpoint(answer), methods=[method]) for method, path, answer in calls]
+    return [
+        *(Route(f"{PATH}{path}", endpoint(answer), methods=[method]) for method, path, answer in calls),
+        Route(SPEECH_PATH, endpoint(listed), methods=["GET"]),
+        *consent_routes(consents),
+    ]
 
 
 def describe_voice(voice: Voice) -> dict[str, Any]:
@@ -160,53 +181,17 @@ def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[Cloni
     }
 
 
-async def read_form(request: Request) -> FormData:
-    """Read the form of a request, at most ``MAX_FORM_BYTES``. Raises VoiceRequestError."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise VoiceRequestError(400, "a multipart form is needed: name, audio (a file) and consent")
-    parser = MultiPartParser(
-        request.headers,
-        _bounded(
-            request,
-            MAX_FORM_BYTES,
-            _too_large("audio", f"; with the consent {MAX_RECORDINGS_BYTES // 2**20} MiB"),
-        ),
-        max_files=len(RECORDING_FIELDS),
-        max_fields=MAX_FIELDS,
-        max_part_size=MAX_FIELD_BYTES,
-    )
-    try:
-        return await parser.parse()
-    except MultiPartException as error:
-        raise VoiceRequestError(400, error.message) from error
-
-
-async def _bounded(request: Request, limit: int, beyond: VoiceRequestError) -> AsyncGenerator[bytes, None]:
-    taken = 0
-    async for piece in request.stream():
-        taken += len(piece)
-        if taken > limit:
-            raise beyond
-        yield piece
-
-
-def _too_large(field: str, more: str = "") -> VoiceRequestError:
-    return VoiceRequestError(
-        413, f"{field}: too large (at most {MAX_RECORDING_BYTES // 2**20} MiB{more})", field
-    )
-
-
 async def _store(service: SpeechService, form: FormData) -> StoredVoice:
     files = {field: form.get(field) for field in RECORDING_FIELDS}
     for field, file in files.items():
         if isinstance(file, UploadFile) and (file.size or 0) > MAX_RECORDING_BYTES:
-            raise _too_large(field)
+            raise too_large(field)
     audio, spoken = files.values()
     if not isinstance(audio, UploadFile):
         raise VoiceRequestError(400, "audio: a file is needed", "audio")
     if isinstance(spoken, str):
         raise VoiceRequestError(400, "consent_recording: must be a file", "consent_recording")
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    fields = text_fields(form)
     for field in ("name", "consent") if spoken is None else ("name",):
         if not fields.get(field, "").strip():
             raise VoiceRequestError(400, f"{field}: is needed", field)
@@ -223,16 +208,18 @@ async def _store(service: SpeechService, form: FormData) -> StoredVoice:
 
 async def _new_name(request: Request) -> str:
     too_long = VoiceRequestError(413, f"the body is too long (at most {MAX_FIELD_BYTES // 1024} KiB)")
-    body = b"".join([piece async for piece in _bounded(request, MAX_FIELD_BYTES, too_long)])
+    body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
     try:
         return msgspec.json.decode(body, type=_Renamed).name.strip()
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
-def _describe_all(service: SpeechService) -> list[dict[str, Any]]:
-    """Return all voices as JSON. Reads files."""
+def _describe_all(service: SpeechService, *, public_only: bool) -> list[dict[str, Any]]:
+    """Return all voices as JSON; public_only: without those that clients stored. Reads files."""
     described = [describe_voice(voice) for engine in service.engines for voice in engine.voices]
+    if public_only:
+        return described
     for stored in service.store.list():
         # A voice may be deleted or renamed while the others are read.
         with suppress(UnknownVoice):
@@ -254,33 +241,3 @@ def _describe_one(service: SpeechService, name: str) -> dict[str, Any]:
 def _describe_stored(service: SpeechService, stored: StoredVoice) -> dict[str, Any]:
     """Return a stored voice as JSON. Reads files. Raises UnknownVoice."""
     return describe_stored_voice(service.catalogue.entry(stored), stored, service.cloning.statuses(stored))
-
-
-def _endpoint(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap an endpoint, turning errors into this API's responses."""
-
-    async def handle(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except VoiceRequestError as error:
-            return _error_response(error)
-        except UnknownVoice as unknown:
-            return _error_response(VoiceRequestError(404, str(unknown), "voice"))
-        except NameTaken as taken:
-            return _error_response(VoiceRequestError(409, str(taken), "name"))
-        except InvalidRequest as invalid:
-            return _error_response(VoiceRequestError(400, str(invalid), invalid.field))
-        except (Busy, StoreUnavailable, EngineUnavailable) as unavailable:
-            return _error_response(VoiceRequestError(503, str(unavailable)))
-        except OSError as error:
-            log.error("the stored voices could not be read or written: %s", error)
-            reason = "the voices could not be read or written on this server"
-            return _error_response(VoiceRequestError(507, reason))
-
-    return handle
-
-
-def _error_response(error: VoiceRequestError) -> Response:
-    # Half a surrogate pair of the client's text cannot be encoded.
-    message = str(error).encode("utf-8", "replace").decode()
-    return JSONResponse({"error": {"message": message, "param": error.param}}, error.status)

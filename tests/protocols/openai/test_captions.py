@@ -1,0 +1,172 @@
+"""Captions: word times, subtitles by their rules, and Kokoro-FastAPI's captioned speech."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from protocols.openai.speech.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, Cue, CueBuilder, srt, vtt
+from protocols.openai.speech.words import Word, WordTimer
+from speech.types import Span
+from tests.support.app_server import AppServer
+from tests.support.serving import serving
+
+CAPTIONS, CAPTIONED, SPEECH = "/v1/audio/captions", "/dev/captioned_speech", "/v1/audio/speech"
+LONG_WORD = "Donaudampfschifffahrtsgesellschaftskapitänsmützenband"
+TEXT = (
+    "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of "
+    "foolishness & <light>. “Yes!” said the 21 men — and then they walked on, all night long, through "
+    f"fields, woods, and rivers, until at last the morning came. {LONG_WORD}!"
+)
+TIMES = re.compile(r"(\d\d):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d):(\d\d):(\d\d)[,.](\d{3})")
+
+
+@pytest.fixture(scope="module")
+def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
+        yield client
+
+
+def post(client: httpx.Client, path: str, **fields: Any) -> httpx.Response:
+    answer = client.post(path, json={"input": TEXT, "voice": "espeak:en-us"} | fields)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def cues_of(subtitles: str) -> list[Cue]:
+    """Read subtitles back."""
+    cues = []
+    for block in filter(None, subtitles.split("\n\n")):
+        lines = block.split("\n")
+        at = next((at for at, line in enumerate(lines) if TIMES.fullmatch(line)), None)
+        if at is None:
+            assert block == "WEBVTT"
+            continue
+        match = TIMES.fullmatch(lines[at])
+        assert match is not None
+        numbers = [int(number) for number in match.groups()]
+        start, end = (
+            hours * 3600 + minutes * 60 + seconds + thousandths / 1000
+            for hours, minutes, seconds, thousandths in (numbers[:4], numbers[4:])
+        )
+        cues.append(Cue(start, end, tuple(lines[at + 1 :])))
+    return cues
+
+
+def check(cues: list[Cue]) -> None:
+    for cue in cues:
+        assert 1 <= len(cue.lines) <= MAX_LINES and all(0 < len(line) <= MAX_LINE for line in cue.lines)
+        assert 0 < cue.end_s - cue.start_s <= MAX_CUE_S + 0.001
+    for one, other in pairwise(cues):
+        assert one.end_s <= other.start_s + 0.001
+
+
+def test_subtitles_keep_the_rules_and_all_words(client: httpx.Client) -> None:
+    answer = post(client, CAPTIONS)
+    cues = cues_of(answer.text)
+    check(cues)
+    assert answer.headers["content-type"] == "application/x-subrip; charset=utf-8"
+    assert answer.text.startswith("1\n00:00:00,")
+    written = " ".join(line for cue in cues for line in cue.lines)
+    assert written.replace(" ", "") == TEXT.replace(" ", "")
+
+
+def test_webvtt_escapes_markup(client: httpx.Client) -> None:
+    # Without a voice it is known only once the language is detected.
+    text = post(client, CAPTIONS, format="vtt", voice=None).text
+    assert text.startswith("WEBVTT\n\n00:00:00.") and "foolishness &amp;" in text and "<light>" not in text
+
+
+def test_times_are_those_of_the_speech(client: httpx.Client) -> None:
+    captions = post(client, CAPTIONS, format="json", speed=1.5).json()
+    captioned = post(client, CAPTIONED, stream=False, speed=1.5, response_format="pcm").json()
+    audio = post(client, SPEECH, speed=1.5, response_format="pcm").content
+    assert base64.b64decode(captioned["audio"]) == audio and captioned["audio_format"] == "audio/pcm"
+    assert captions["duration"] == pytest.approx(len(audio) / 48_000, abs=0.002)
+    words = [(word["word"], word["start"], word["end"]) for word in captions["words"]]
+    assert words == [tuple(word.values()) for word in captioned["timestamps"]]
+    assert words[0][0] == "It" and all(start <= end for _, start, end in words)
+    assert all(end <= start + 0.001 for (_, _, end), (_, start, _) in pairwise(words))
+    check([Cue(cue["start"], cue["end"], tuple(cue["text"].split("\n"))) for cue in captions["captions"]])
+
+
+def test_lines_hold_audio_and_times_as_they_are_made(client: httpx.Client) -> None:
+    lines = [json.loads(line) for line in post(client, CAPTIONED, response_format="mp3").text.splitlines()]
+    whole = post(client, CAPTIONED, response_format="mp3", stream=False).json()
+    assert len(lines) > 3 and {line["audio_format"] for line in lines} == {"audio/mpeg"}
+    assert [word for line in lines for word in line["timestamps"]] == whole["timestamps"]
+    audio = b"".join(base64.b64decode(line["audio"]) for line in lines)
+    assert audio == post(client, SPEECH, response_format="mp3").content
+    silent = post(client, CAPTIONED, return_timestamps=False).text.splitlines()
+    assert all(json.loads(line)["timestamps"] is None for line in silent)
+
+
+@pytest.mark.parametrize(("kind", "text"), [("srt", "\n"), ("vtt", "WEBVTT\n\n")])
+def test_text_without_words_has_no_cues(client: httpx.Client, kind: str, text: str) -> None:
+    assert post(client, CAPTIONS, input="… !", format=kind).text == text
+    assert post(client, CAPTIONS, input="… !", format="json").json()["words"] == []
+
+
+def test_times_go_on_behind_a_change_of_voice(client: httpx.Client) -> None:
+    text = "One two. [voice:espeak:es] Tres, cuatro. [pause:1s] [voice:alloy] Five."
+    words = post(client, CAPTIONS, input=text, format="json", allow_voice_tags=True).json()["words"]
+    assert [word["word"] for word in words] == ["One", "two.", "Tres,", "cuatro.", "Five."]
+    assert all(one["end"] <= other["start"] for one, other in pairwise(words))
+    assert words[4]["start"] - words[3]["end"] > 1
+
+
+async def test_words_start_when_the_engine_says(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as http:
+        body = {"input": "«Uno» dos, tres... cuatro", "voice": "tone_es", "format": "json"}
+        captions = (await http.post(CAPTIONS, json=body, timeout=60)).json()
+    # The tone engine speaks a letter in 0.1 s, and nothing between the words.
+    starts = [word["start"] for word in captions["words"]]
+    assert starts == pytest.approx([0.0, 0.3, 0.6, 1.0], abs=0.01)
+    assert captions["duration"] == pytest.approx(1.6, abs=0.01)
+
+
+def test_word_is_timed_by_its_letters() -> None:
+    text = "¿«Hola», **mundo**?"
+    spans = [
+        Span(0, 2, 0.0, 0.1, spoken_form=""),
+        Span(2, 6, 0.1, 0.5, (0.1, 0.2, 0.3, 0.4), "Hola"),
+        Span(6, 9, 0.5, 0.9, spoken_form=", "),
+        Span(9, 11, 0.9, 0.9, spoken_form=""),
+        Span(11, 16, 0.9, 1.4, spoken_form="mundo"),
+        Span(16, 19, 1.4, 1.5, spoken_form="?"),
+    ]
+    timer = WordTimer(text)
+    words = [word for span in spans for word in timer.feed([span])]
+    assert [(word.start_s, word.end_s) for word in words] == [(0.1, 0.5), (0.9, 1.4)]
+
+
+def test_characters_of_chinese_are_words() -> None:
+    text = "你好，世界。"
+    words = WordTimer(text).feed([Span(0, 6, 0.0, 0.6)])
+    assert [word.text for word in words] == ["你", "好，", "世", "界。"]
+    builder = CueBuilder(text)
+    cues = [cue for word in words for cue in builder.add(word)] + builder.finish()
+    assert [cue.lines for cue in cues] == [("你好，世界。",)]
+
+
+def test_long_pause_and_slow_speech_divide_cues() -> None:
+    text = "one two three four"
+    starts = [0.0, 3.0, 6.5, 9.9]
+    words = [
+        Word(word, match, match + len(word), start, start + 2.9)
+        for word, match, start in zip(text.split(), (0, 4, 8, 14), starts, strict=True)
+    ]
+    builder = CueBuilder(text)
+    cues = [cue for word in words for cue in builder.add(word)] + builder.finish()
+    check(cues)
+    assert [cue.lines for cue in cues] == [("one two",), ("three four",)]
+    assert srt(3, cues[1]) == "3\n00:00:06,500 --> 00:00:12,800\nthree four\n\n"
+    assert vtt(Cue(3661.5, 3662.0, ("a < b",))) == "01:01:01.500 --> 01:01:02.000\na &lt; b\n\n"

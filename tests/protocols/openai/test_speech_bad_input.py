@@ -1,0 +1,137 @@
+"""Invalid speech requests, in OpenAI's error object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.app_server import AppServer, StartApp
+
+SPEECH, CAPTIONS, CAPTIONED = "/v1/audio/speech", "/v1/audio/captions", "/dev/captioned_speech"
+
+
+@pytest.fixture(scope="module")
+def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
+        yield client
+
+
+def error_of(answer: httpx.Response, status: int, param: str | None, code: str | None) -> str:
+    """Return the message of an answer, every other field of which is as it should be."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert answer.json().keys() == {"error"} and error.keys() == {"message", "type", "param", "code"}
+    assert (error["param"], error["code"]) == (param, code)
+    assert error["type"] == ("server_error" if status >= 500 else "invalid_request_error")
+    assert answer.headers["x-request-id"]
+    assert answer.headers.get("x-should-retry") == ("false" if status < 429 else None)
+    assert len(error["message"]) < 400
+    return str(error["message"])
+
+
+BAD = [
+    ({"input": None}, "input", "missing_required_parameter", "input: is needed"),
+    ({"input": ""}, "input", "string_below_min_length", "empty"),
+    ({"input": " \n"}, "input", "string_below_min_length", "empty"),
+    ({"input": 5}, "input", "invalid_type", "a string"),
+    ({"input": ["a"]}, "input", "invalid_type", "a string"),
+    ({"input": "a" * 100_001}, "input", "string_above_max_length", "100000"),
+    ({"model": 5}, "model", "invalid_type", "a string"),
+    ({"voice": 5}, "voice", "invalid_type", "string"),
+    ({"voice": {"id": 5}}, "voice", "invalid_type", "string"),
+    ({"voice": {}}, "voice", "invalid_type", "string"),
+    ({"voice": "nobody"}, "voice", "voice_not_found", "GET /v1/audio/voices"),
+    ({"voice": {"id": "voice_1"}}, "voice", "voice_not_found", "voice_1"),
+    ({"voice": "../../etc/passwd"}, "voice", "voice_not_found", "passwd"),
+    ({"voice": "x" * 201}, "voice", "string_above_max_length", "200"),
+    ({"voice": "espeak:es+espeak:en-us"}, "voice", "invalid_value", "mix"),
+    ({"voice": "espeak:es+nobody"}, "voice", "voice_not_found", "nobody"),
+    ({"voice": "espeak:es(0)+espeak:fr"}, "voice", "invalid_value", "part of a mix"),
+    ({"voice": "+".join("abcdefghi")}, "voice", "invalid_value", "at most 8"),
+    ({"speed": "fast"}, "speed", "invalid_type", "a number"),
+    ({"speed": True}, "speed", "invalid_type", "a number"),
+    ({"speed": 0}, "speed", "invalid_value", "between 0.25 and 4"),
+    ({"speed": 4.01}, "speed", "invalid_value", "between 0.25 and 4"),
+    ({"speed": 10**400}, "speed", "invalid_value", "between 0.25 and 4"),
+    ({"instructions": {}}, "instructions", "invalid_type", "a string"),
+    ({"stream_format": 1}, "stream_format", "invalid_type", "a string"),
+    ({"language": "klingonish"}, "language", "unsupported_language", "klingonish"),
+    ({"lang_code": "qq"}, "lang_code", "unsupported_language", "qq"),
+    ({"allow_voice_tags": "yes"}, "allow_voice_tags", "invalid_type", "true or false"),
+    ({"allow_voice_tags": True, "input": "a [voice:nobody] b"}, "voice", "voice_not_found", "nobody"),
+    ({"allow_voice_tags": True, "input": "a [pause:soon] b"}, "input", "invalid_value", "length"),
+    ({"allow_voice_tags": True, "input": "a [pause:11s] b"}, "input", "invalid_value", "10 s"),
+    ({"allow_voice_tags": True, "input": "[pause:1s]"}, "input", "string_below_min_length", "empty"),
+    ({"allow_voice_tags": True, "input": "a [pause:1s]" * 1001}, "input", "invalid_value", "1000"),
+]
+
+
+@pytest.mark.parametrize("path", [SPEECH, CAPTIONS, CAPTIONED])
+@pytest.mark.parametrize(("body", "param", "code", "words"), BAD, ids=lambda value: str(value)[:40])
+def test_invalid_field_is_named(
+    client: httpx.Client, path: str, body: dict[str, Any], param: str, code: str, words: str
+) -> None:
+    answer = client.post(path, json={"input": "Hello.", "model": "tts-1", "voice": "alloy"} | body)
+    assert words in error_of(answer, 400, param, code)
+
+
+@pytest.mark.parametrize("path", [SPEECH, CAPTIONED])
+@pytest.mark.parametrize("value", ["ogg", "../mp3", "MP4"])
+def test_unknown_format_is_refused(client: httpx.Client, path: str, value: str) -> None:
+    answer = client.post(path, json={"input": "Hello.", "response_format": value})
+    assert "mp3, opus, aac, flac, wav, pcm" in error_of(answer, 400, "response_format", "invalid_value")
+
+
+def test_unknown_stream_and_caption_formats_are_refused(client: httpx.Client) -> None:
+    answer = client.post(SPEECH, json={"input": "Hello.", "stream_format": "websocket"})
+    assert "audio, sse" in error_of(answer, 400, "stream_format", "invalid_value")
+    answer = client.post(CAPTIONS, json={"input": "Hello.", "format": "ass"})
+    assert "srt, vtt, json" in error_of(answer, 400, "format", "invalid_value")
+
+
+@pytest.mark.parametrize("path", [SPEECH, CAPTIONS, CAPTIONED])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'"a"', b"\xff", b"[" * 5000, b'{"speed": NaN, "input": "a"}', b"null"]
+)
+def test_body_that_is_no_json_object_is_refused(client: httpx.Client, path: str, body: bytes) -> None:
+    error_of(client.post(path, content=body), 400, None, "invalid_json")
+
+
+def test_half_a_surrogate_pair_comes_back_as_it_came(client: httpx.Client) -> None:
+    answer = client.post(SPEECH, content=b'{"input": "a", "voice": "\\ud83d"}')
+    assert "\\ud83d" in error_of(answer, 400, "voice", "voice_not_found")
+    assert client.post(SPEECH, content=b'{"input": "a \\ud83d b"}').status_code == 200
+    assert client.post(CAPTIONS, content=b'{"input": "a \\ud83d b"}').status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", SPEECH, 405, "method_not_allowed"),
+        ("POST", "/v1/audio/nothing", 404, "not_found"),
+        ("GET", "/v1/models/none", 404, "model_not_found"),
+    ],
+)
+def test_unknown_call_is_refused(
+    client: httpx.Client, method: str, path: str, status: int, code: str
+) -> None:
+    error = client.request(method, path).json()["error"]
+    assert error["code"] == code and client.request(method, path).status_code == status
+
+
+def test_wrong_key_is_refused_and_the_right_one_is_not(start_app: StartApp) -> None:
+    server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS="right")
+    with httpx.Client(base_url=server.http_url, timeout=300) as client:
+        body = {"input": "Hello."}
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer"}):
+            error = client.post(SPEECH, json=body, headers=headers).json()["error"]
+            assert (error["code"], error["type"]) == ("invalid_api_key", "invalid_request_error")
+        assert client.post(SPEECH, json=body, headers={"authorization": "Bearer right"}).status_code == 200
+
+
+def test_empty_bearer_is_no_key(client: httpx.Client) -> None:
+    answer = client.post(SPEECH, json={"input": "Hello."}, headers={"authorization": "Bearer"})
+    assert answer.status_code == 200

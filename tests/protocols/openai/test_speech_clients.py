@@ -1,0 +1,279 @@
+"""Clients of OpenAI's speech, unmodified but for their address: its SDK, LiveKit's plugin, pipecat's service.
+
+User interfaces that are no libraries are repeated: their calls, as their sources make them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+from livekit.agents import APIError
+from livekit.agents.utils import http_context
+from livekit.plugins import openai as livekit
+from openai import (
+    AsyncOpenAI,
+    AuthenticationError,
+    BadRequestError,
+    DefaultAsyncHttpxClient,
+    NotFoundError,
+    OpenAI,
+)
+
+from speech.types import Samples
+from tests.conftest import ServerProcess
+from tests.judges.judge import hear, word_error_rate
+
+with warnings.catch_warnings():
+    # It imports audioop, which a later Python has no more.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pipecat.frames.frames import ErrorFrame, Frame, TTSAudioRawFrame, TTSSpeakFrame, TTSStoppedFrame
+    from pipecat.pipeline.pipeline import Pipeline
+    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+    from pipecat.services.openai.tts import OpenAITTSService
+    from pipecat.workers.runner import WorkerRunner
+
+RATE = 24_000
+TEXT = "Good morning. How are you today?"
+SPANISH = "Buenos días. ¿Cómo estás hoy? Espero que muy bien."
+WRONG_AT_MOST = 0.1
+
+
+@pytest.fixture
+def sdk(espeak_server: ServerProcess) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{espeak_server.http_url}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+def samples_of(pcm: bytes) -> Samples:
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+
+
+def test_sdk_streams_speech(sdk: OpenAI) -> None:
+    options = {"model": "gpt-4o-mini-tts", "voice": "coral", "input": SPANISH, "instructions": "Be calm."}
+    speech: Any = sdk.audio.speech.with_streaming_response
+    with speech.create(response_format="pcm", **options) as answer:
+        pieces = list(answer.iter_bytes(2400))
+    whole = sdk.audio.speech.create(response_format="pcm", **options)
+    assert len(pieces) > 3 and b"".join(pieces) == whole.content
+    assert np.abs(samples_of(whole.content)).max() > 0.1
+    # The default format, as most use it.
+    with av.open(io.BytesIO(sdk.audio.speech.create(**options).content)) as file:
+        assert file.format.name == "mp3" and file.streams.audio[0].rate == RATE
+
+
+async def test_async_sdk_streams_speech(espeak_server: ServerProcess) -> None:
+    async with AsyncOpenAI(base_url=f"{espeak_server.http_url}/v1", api_key="any") as client:
+        speech = client.audio.speech.with_streaming_response
+        async with speech.create(
+            model="tts-1", voice="alloy", input=TEXT, response_format="wav", stream_format="audio"
+        ) as answer:
+            data = b"".join([piece async for piece in answer.iter_bytes()])
+    assert data.startswith(b"RIFF") and len(data) > RATE
+
+
+def test_sdk_raises_its_own_errors(sdk: OpenAI) -> None:
+    with pytest.raises(BadRequestError) as refused:
+        sdk.audio.speech.create(model="tts-1", voice="nobody", input="Hi.")
+    assert (refused.value.param, refused.value.code) == ("voice", "voice_not_found")
+    assert refused.value.type == "invalid_request_error" and refused.value.request_id
+    with pytest.raises(NotFoundError):
+        sdk.models.retrieve("no such model")
+    assert sdk.models.retrieve("tts-1").id in {model.id for model in sdk.models.list()}
+
+
+async def livekit_speech(server: ServerProcess, text: str, **options: Any) -> tuple[bytes, int]:
+    async with http_context.open():
+        speaker = livekit.TTS(base_url=f"{server.http_url}/v1", api_key="any", **options)
+        speaker.prewarm()
+        try:
+            frames = [event.frame async for event in speaker.synthesize(text)]
+        finally:
+            await speaker.aclose()
+            # The plugin leaves its connections to the garbage collector.
+            await speaker._client.close()
+    return b"".join(bytes(frame.data) for frame in frames), frames[0].sample_rate
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini-tts", "tts-1"], ids=["sse", "audio"])
+@pytest.mark.parametrize("kind", ["mp3", "opus", "wav", "pcm", "aac", "flac"])
+async def test_livekit_speaks(espeak_server: ServerProcess, sdk: OpenAI, model: str, kind: str) -> None:
+    audio, rate = await livekit_speech(
+        espeak_server, TEXT, model=model, voice="ash", response_format=kind, instructions="Be calm."
+    )
+    truth = sdk.audio.speech.create(
+        model=model, voice="ash", input=TEXT, response_format="pcm", instructions="Be calm."
+    )
+    assert rate == RATE
+    assert len(audio) / 2 / rate == pytest.approx(len(truth.content) / 2 / RATE, abs=0.15)
+
+
+async def test_livekit_reports_an_error(espeak_server: ServerProcess) -> None:
+    with pytest.raises(APIError):
+        await livekit_speech(espeak_server, TEXT, voice="nobody")
+
+
+class _Listener(FrameProcessor):
+    """Records the pipeline's output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.audio = bytearray()
+        self.errors: list[str] = []
+        self.said = asyncio.Event()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        match frame:
+            case TTSAudioRawFrame():
+                assert (frame.sample_rate, frame.num_channels) == (RATE, 1)
+                self.audio += frame.audio
+            case TTSStoppedFrame():
+                self.said.set()
+            case ErrorFrame():
+                self.errors.append(frame.error)
+                self.said.set()
+        await self.push_frame(frame, direction)
+
+
+async def pipecat_speech(server: ServerProcess, voice: str, text: str) -> _Listener:
+    listener, started = _Listener(), asyncio.Event()
+    settings = OpenAITTSService.Settings(voice=voice, instructions="Be friendly.", speed=1.2)
+    client = DefaultAsyncHttpxClient()
+    service = OpenAITTSService(
+        api_key="any", base_url=f"{server.http_url}/v1", settings=settings, http_client=client
+    )
+    worker = PipelineWorker(
+        Pipeline([service, listener]),
+        params=PipelineParams(audio_out_sample_rate=RATE),
+        cancel_on_idle_timeout=False,
+    )
+
+    @worker.event_handler("on_pipeline_started")
+    async def on_started(*_: Any) -> None:
+        started.set()
+
+    async def talk() -> None:
+        await started.wait()
+        await worker.queue_frames([TTSSpeakFrame(text)])
+        await listener.said.wait()
+        await worker.stop_when_done()
+
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    async with asyncio.timeout(300), client:
+        await asyncio.gather(runner.run(), talk())
+    return listener
+
+
+async def test_pipecat_speaks(espeak_server: ServerProcess, sdk: OpenAI) -> None:
+    listener = await pipecat_speech(espeak_server, "nova", TEXT)
+    truth = sdk.audio.speech.create(
+        model="any", voice="nova", input=TEXT, response_format="pcm", speed=1.2, instructions="Be friendly."
+    )
+    assert not listener.errors
+    assert len(listener.audio) == pytest.approx(len(truth.content), rel=0.02)
+
+
+@pytest.fixture
+def http(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{espeak_server.http_url}/v1", timeout=120) as client:
+        yield client
+
+
+def test_open_webui_lists_and_speaks(http: httpx.Client) -> None:
+    voices = http.get("/audio/voices").json()["voices"]
+    names = {voice["id"]: voice["name"] for voice in voices}
+    models = http.get("/audio/models").json()["models"]
+    assert len(names) > 50 and {"id": "tts-1", "name": "tts-1"} in models
+    for sentence in ("Good morning.", "How are you?"):
+        payload = {"input": sentence, "voice": next(iter(names)), "model": models[0]["id"]}
+        answer = http.post("/audio/speech", json=payload, headers={"authorization": "Bearer any"})
+        assert answer.status_code == 200 and answer.headers["content-type"] == "audio/mpeg"
+    wrong = http.post("/audio/speech", json={"input": "a", "voice": "nobody"}).json()
+    assert "unknown voice" in wrong["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        # LibreChat, SillyTavern, AnythingLLM's generic-openai and kokoro, and Home Assistant's openai_tts.
+        (
+            {"authorization": "Bearer any"},
+            {"input": TEXT, "model": "tts-1", "voice": "alloy", "backend": "x"},
+        ),
+        (
+            {"authorization": "Bearer"},
+            {"input": TEXT, "response_format": "mp3", "voice": "nova", "speed": 1, "model": "tts-1"},
+        ),
+        ({"authorization": "Bearer null"}, {"model": "tts-1", "voice": "alloy", "input": TEXT}),
+        ({"authorization": "Bearer any"}, {"model": "kokoro", "voice": "espeak:en-us", "input": TEXT}),
+        (
+            {},
+            {"model": "tts-1", "input": TEXT, "voice": "shimmer", "response_format": "opus", "speed": 1.0}
+            | {"instructions": "None"},
+        ),
+    ],
+    ids=["LibreChat", "SillyTavern", "AnythingLLM generic", "AnythingLLM kokoro", "Home Assistant"],
+)
+def test_user_interface_gets_audio(http: httpx.Client, headers: dict[str, str], body: dict[str, Any]) -> None:
+    answer = http.post("/audio/speech", json=body, headers=headers)
+    assert answer.status_code == 200
+    expected = b"OggS" if body.get("response_format") == "opus" else b"\xff"
+    assert answer.content.startswith(expected)
+
+
+def test_sillytavern_learns_that_the_text_is_empty(http: httpx.Client) -> None:
+    answer = http.post("/audio/speech", json={"input": "", "voice": "alloy", "model": "tts-1"})
+    assert answer.status_code == 400 and answer.json()["error"]["param"] == "input"
+
+
+def test_kokoro_fastapis_captions_are_read(espeak_server: ServerProcess) -> None:
+    body = {"model": "kokoro", "input": TEXT, "voice": "alloy", "speed": 1.0, "response_format": "mp3"}
+    url = f"{espeak_server.http_url}/dev/captioned_speech"
+    whole = httpx.post(url, json=body | {"stream": False}, timeout=120).json()
+    with httpx.stream("POST", url, json=body | {"stream": True}, timeout=120) as answer:
+        lines = [json.loads(line) for line in answer.iter_lines() if line]
+    words = [stamp["word"] for line in lines for stamp in line["timestamps"]]
+    assert words == [stamp["word"] for stamp in whole["timestamps"]] == TEXT.split()
+
+
+def test_wrong_key_is_the_sdks_authentication_error(start_server: Any) -> None:
+    server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="right")
+    with (
+        OpenAI(base_url=f"http://localhost:{server.port}/v1", api_key="wrong", max_retries=0) as client,
+        pytest.raises(AuthenticationError) as refused,
+    ):
+        client.audio.speech.create(model="tts-1", voice="alloy", input="Hi.")
+    assert refused.value.code == "invalid_api_key"
+    with OpenAI(base_url=f"http://localhost:{server.port}/v1", api_key="right") as client:
+        assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hi.").content
+
+
+@pytest.mark.heard
+@pytest.mark.parametrize(
+    ("voice", "language", "text"),
+    [
+        ("echo", "en", "The quick brown fox jumps over the lazy dog near the river."),
+        ("fable", "es", "El perro duerme tranquilo al lado del río mientras llueve."),
+        ("nova", "fr", "Le petit chat dort près de la fenêtre pendant que la pluie tombe."),
+        ("af_bella(2)+am_michael(1)", "en", "The quick brown fox jumps over the lazy dog near the river."),
+        ("ef_dora+em_alex", "es", "El perro duerme tranquilo al lado del río mientras llueve."),
+    ],
+)
+def test_natural_voices_are_understood(server: ServerProcess, voice: str, language: str, text: str) -> None:
+    with OpenAI(base_url=f"{server.http_url}/v1", api_key="any") as client:
+        pcm = client.audio.speech.create(
+            model="tts-1", voice=voice, input=text, response_format="pcm"
+        ).content
+    heard = hear(samples_of(pcm), RATE, language)
+    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
