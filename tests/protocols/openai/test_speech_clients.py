@@ -265,7 +265,7 @@ def test_wrong_key_is_the_sdks_authentication_error(start_server: Any) -> None:
     [
         ("echo", "en", "The quick brown fox jumps over the lazy dog near the river."),
         ("fable", "es", "El perro duerme tranquilo al lado del río mientras llueve."),
-        ("nova", "fr", "Le petit chat dort près de la fenêtre pendant que la pluie tombe."),
+        ("nova", "fr", "Le petit chien mange dans la cuisine pendant que la pluie tombe."),
         ("af_bella(2)+am_michael(1)", "en", "The quick brown fox jumps over the lazy dog near the river."),
         ("ef_dora+em_alex", "es", "El perro duerme tranquilo al lado del río mientras llueve."),
     ],
