@@ -30,6 +30,7 @@ class InProcessServer:
     host: str = "127.0.0.1"
     port: int = 0
     compat: dict[str, int] = field(default_factory=dict)  # further ports, by the protocol of each
+    streams: dict[str, int] = field(default_factory=dict)  # those without HTTP, by the protocol of each
 
     @property
     def url(self) -> str:
@@ -45,7 +46,7 @@ class InProcessServer:
 @asynccontextmanager
 async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessServer]:
     """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
-    own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT")}
+    own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT", "WYOMING_PORT")}
     own |= {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder / "logs")}
     settings = load({}, own | environment, folder / "no file")
     server, ready = InProcessServer(), asyncio.Event()
@@ -64,6 +65,8 @@ async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessSe
         server.banner = banner(running)
         server.port = running.listeners.port
         server.compat = {each.protocol: port for each, port in running.listeners.compat.items()}
+        listeners = running.listeners
+        server.streams = {each.name: listeners.addresses(each)[0][1] for each in listeners.streams}
         ready.set()
 
     async with asyncio.TaskGroup() as group:
