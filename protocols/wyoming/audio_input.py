@@ -55,13 +55,15 @@ def mono(pcm: bytes, form: AudioFormat) -> Samples:
 
 def _samples(pcm: bytes, width: int) -> Samples:
     """Return samples in [-1, 1)."""
+    samples: Samples
     if width == 1:
-        return (np.frombuffer(pcm, np.uint8).astype(np.float32) - 128) / 128
-    if width == 3:
+        samples = np.frombuffer(pcm, np.uint8).astype(np.float32) - np.float32(128)
+    elif width == 3:
         # The three bytes as the upper ones of 32 bits, which keeps the sign.
         padded = np.zeros((len(pcm) // 3, 4), np.uint8)
         padded[:, 1:] = np.frombuffer(pcm, np.uint8).reshape(-1, 3)
-        return padded.view("<i4")[:, 0].astype(np.float32) / 2**31
-    scale = np.float32(2 ** (8 * width - 1))
-    samples: Samples = np.frombuffer(pcm, f"<i{width}").astype(np.float32) / scale
-    return samples
+        samples = padded.view("<i4")[:, 0].astype(np.float32) / np.float32(2**8)
+    else:
+        samples = np.frombuffer(pcm, f"<i{width}").astype(np.float32)
+    scaled: Samples = samples / np.float32(2 ** (8 * width - 1))
+    return scaled

@@ -11,6 +11,7 @@ from pathlib import Path
 from server.lifecycle import RunningServer
 from server.metrics import Metrics
 from server.settings import Settings, load
+from speech.recognizer import Recognizer
 from speech.service import SpeechService
 from speech.voices.catalogue import VoiceStore
 from start_websocket_server import banner
@@ -44,7 +45,9 @@ class InProcessServer:
 
 
 @asynccontextmanager
-async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessServer]:
+async def serving(
+    folder: Path, recognizer: Recognizer | None = None, **environment: str
+) -> AsyncIterator[InProcessServer]:
     """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
     own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT", "WYOMING_PORT")}
     own |= {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder / "logs")}
@@ -59,6 +62,7 @@ async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessSe
             default_language=settings.language,
             default_voice=settings.voice,
             observer=metrics,
+            recognizer=recognizer,
         )
 
     def announce(running: RunningServer) -> None:
