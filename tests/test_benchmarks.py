@@ -32,6 +32,7 @@ PROGRAMS = (
     "protocols.elevenlabs_upstream",
     "protocols.kyutai_speech",
     "protocols.voxcpm",
+    "protocols.wyoming",
     "recognition.kyutai_socket",
     "recognition.languages",
     "recognition.streams",
