@@ -124,8 +124,7 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
             self.reader.feed_eof()
 
     @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._tcp.attach(transport, transport.abort)
         super().connection_made(transport)
 
