@@ -9,6 +9,9 @@ from protocols.wyoming.events import AudioFormat
 from speech.audio.pcm import Resampler
 from speech.types import Samples
 
+MAX_RATE_CHANGES = 16
+"""Changes of the rate within one audio: each takes some milliseconds."""
+
 
 class AudioInput:
     """Converts chunks to samples at the rate of the first of them."""
@@ -19,10 +22,13 @@ class AudioInput:
         self.seconds = 0.0
         """Seconds of audio so far."""
         self._chunk_rate = rate
+        self._changes = 0
         self._resampler: Resampler | None = None
 
     def convert(self, pcm: bytes, form: AudioFormat) -> Samples:
-        """Return what is ready of the audio so far. Raises BadMessage for a part of a sample."""
+        """Return what is ready of the audio so far. Raises BadMessage for a part of a sample, and where
+        the rate changes too often.
+        """
         samples = mono(pcm, form)
         self.seconds += len(samples) / form.rate
         before = self._change_rate(form.rate)
@@ -31,12 +37,17 @@ class AudioInput:
 
     def finish(self) -> Samples:
         """Return the rest."""
-        return self._change_rate(self.rate)
+        return self._resampler.finish() if self._resampler is not None else np.zeros(0, np.float32)
 
     def _change_rate(self, rate: int) -> Samples:
         """Expect chunks of another rate; return the rest of the audio before them."""
         rest: Samples = np.zeros(0, np.float32)
         if rate != self._chunk_rate:
+            self._changes += 1
+            if self._changes > MAX_RATE_CHANGES:
+                raise BadMessage(
+                    f"audio-chunk: the rate changes too often (at most {MAX_RATE_CHANGES} times)"
+                )
             if self._resampler is not None:
                 rest = self._resampler.finish()
             self._resampler = Resampler(rate, self.rate) if rate != self.rate else None

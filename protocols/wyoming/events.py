@@ -53,8 +53,10 @@ class Transcribe(msgspec.Struct, frozen=True):
 class AudioFormat(msgspec.Struct, frozen=True):
     """Format of PCM audio, in ``audio-start`` and each ``audio-chunk``."""
 
-    rate: Annotated[int, msgspec.Meta(ge=4_000, le=192_000)]  # hertz
-    width: Annotated[int, msgspec.Meta(ge=1, le=4)]  # bytes of a sample
+    rate: Annotated[int, msgspec.Meta(ge=4_000, le=96_000, multiple_of=25)]
+    """Hertz. All usual rates are multiples of 25; a resampler for others takes long to build."""
+    width: Annotated[int, msgspec.Meta(ge=1, le=4)]
+    """Bytes of a sample."""
     channels: Annotated[int, msgspec.Meta(ge=1, le=8)]
 
 
@@ -73,6 +75,8 @@ def read(event: Event, kind: type[T]) -> T:
         return msgspec.convert(event.data, kind)
     except msgspec.ValidationError as error:
         raise BadMessage(f"{event.type}: {validation_error(error, 'data')}") from error
+    except UnicodeEncodeError as error:
+        raise BadMessage(f"{event.type}: the name of a field is half a surrogate pair") from error
 
 
 def audio_start(rate: int) -> Event:

@@ -80,6 +80,8 @@ ERRORS = {
     "long_stream": ((START, piece("x" * 9000), piece("x" * 9000)), "at most 10000"),
     "language": ((say("uno", voice={"language": "xx"}),), "xx"),
     "rate": ((chunk(b"", rate=1),), "rate"),
+    "odd_rate": ((chunk(b"", rate=16_001),), "rate"),
+    "rates": (tuple(chunk(b"ab" * 800, 8000 * (1 + at % 2)) for at in range(18)), "rate changes too often"),
     "width": ((chunk(b"", width=5),), "width"),
     "channels": ((chunk(b"", channels=9),), "channels"),
     "half_a_sample": ((chunk(b"abc"),), "whole frames of 2 bytes"),
@@ -105,6 +107,7 @@ LINES = {
     "long_line": (b" " * (MAX_LINE_BYTES + 1), f"at most {MAX_LINE_BYTES} bytes"),
     "no_type": (b"{}\n", "type"),
     "data_list": (b'{"type": "ping", "data": []}\n', "data"),
+    "half_surrogate": (b'{"type": "ping", "data": {"\\ud800": "x"}}\n', "half a surrogate pair"),
     "data_bytes": (b'{"type": "ping", "data_length": 2}\n[]', "data"),
     "huge_data": (b'{"type": "ping", "data_length": 1000000000}\n', "data_length: too large"),
     "huge_payload": (
