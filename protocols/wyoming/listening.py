@@ -10,6 +10,7 @@ from protocols.shared.errors import BadMessage
 from protocols.wyoming import events
 from protocols.wyoming.audio_input import AudioInput
 from protocols.wyoming.events import AudioFormat, Transcribe
+from protocols.wyoming.scripts import space_between
 from protocols.wyoming.speaking import Send
 from speech.recognizer import PAUSE_LENGTHS_S, RecognizedWord, Step
 from speech.service import SpeechService
@@ -28,25 +29,6 @@ PAUSE_PROBABILITY = 0.6
 MAX_AHEAD_S = 2.0
 """Seconds by which live audio may come faster than it is spoken, such as the audio before a wake word.
 Audio that comes faster is a recording, which is heard to its end."""
-
-_SPACELESS = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Burmese
-    (0x1780, 0x17FF),  # Khmer
-    (0x3000, 0x30FF),  # Japanese punctuation and kana
-    (0x3400, 0x9FFF),  # Chinese characters
-    (0xFF00, 0xFFEF),  # their punctuation
-)
-
-
-def space_between(text: str, word: str) -> str:
-    """Return what separates a text from its next word: nothing in scripts that are written without spaces."""
-    joined = not text or (_is_spaceless(text[-1]) and _is_spaceless(word[:1]))
-    return "" if joined else " "
-
-
-def _is_spaceless(character: str) -> bool:
-    return any(first <= ord(character) <= last for first, last in _SPACELESS) if character else False
 
 
 class EndOfSpeech:

@@ -8,6 +8,7 @@ from protocols.shared.idle_flush import IdleFlush
 from protocols.wyoming import events
 from protocols.wyoming.events import VoiceChoice
 from protocols.wyoming.framing import Event
+from protocols.wyoming.scripts import may_go_on
 from speech.errors import UnknownVoice
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
@@ -60,11 +61,10 @@ class Speech:
         if self._ended:
             return
         self._session.feed(text)
-        if text and not text[-1].isalnum():
-            self._idle_flush.restart(self._session.flush)
-        elif text:
-            # The next piece may go on with the word.
+        if may_go_on(text):
             self._idle_flush.cancel()
+        elif text:
+            self._idle_flush.restart(self._session.flush)
 
     def finish(self) -> None:
         """Mark the end of the text."""
