@@ -344,9 +344,11 @@ async def serve(
         with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
             context = Context(service, metrics.registry)
             served = _stream_services(settings, listeners, context, connections, budget)
+            services = [(served[stream], listening) for stream, listening in listeners.streams.items()]
+            sockets = listeners.sockets
             async with (
                 periodic_trim(),
-                accept_connections(app, settings, listeners, served, websockets, tls, stop, table),
+                accept_connections(app, settings, sockets, websockets, tls, stop, table, services),
             ):
                 allowed = {stream: getattr(settings, stream.allow) for stream in served}
                 running = RunningServer(settings.host, listeners, tls is not None, service, allowed)

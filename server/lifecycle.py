@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -142,17 +142,17 @@ class _Server(uvicorn.Server):
 async def accept_connections(
     app: ASGIApp,
     settings: Settings,
-    listeners: Listeners,
-    streams: Mapping[StreamPort, StreamService],
+    sockets: Sequence[socket.socket],
     protocol: type[WebSocketProtocol],
     tls: ssl.SSLContext | None,
     stop: asyncio.Event,
     table: TcpTable,
+    streams: Iterable[tuple[StreamService, Sequence[socket.socket]]] = (),
 ) -> AsyncIterator[None]:
-    """Accept the connections of ``listeners`` while the body runs, then close the sockets.
+    """Accept connections on ``sockets`` while the body runs, then close the sockets.
 
-    streams: serve the ports without HTTP; protocol: class of every WebSocket; stop: set if accepting ends by
-    itself, by an error; table: counts the connections and ends slow ones.
+    protocol: class of every WebSocket; stop: set if accepting ends by itself, by an error; table: counts the
+    connections and ends slow ones; streams: the services without HTTP, each with its sockets.
     """
     config = uvicorn.Config(
         app,
@@ -176,14 +176,14 @@ async def accept_connections(
         return HttpProtocol(config, server.server_state, tcp)
 
     serving = asyncio.create_task(server.serve())
-    acceptors = [(Acceptor(table, new_protocol, tls), listeners.sockets)]
-    for stream, service in streams.items():
-        accepted = partial(StreamProtocol, service)
-        acceptors.append((Acceptor(table, accepted, None), listeners.streams[stream]))
+    acceptors = [(Acceptor(table, new_protocol, tls), sockets)]
+    acceptors += [
+        (Acceptor(table, partial(StreamProtocol, service), None), listening) for service, listening in streams
+    ]
     accepting = [
         asyncio.create_task(acceptor.accept(sock), name="accept")
-        for acceptor, sockets in acceptors
-        for sock in sockets
+        for acceptor, listening in acceptors
+        for sock in listening
     ]
     for task in (serving, *accepting):
         task.add_done_callback(lambda _: stop.set())
@@ -194,8 +194,9 @@ async def accept_connections(
         for task in accepting:
             task.cancel()
         await asyncio.wait(accepting)
-        for sock in listeners.all_sockets:
-            sock.close()
+        for _, listening in acceptors:
+            for sock in listening:
+                sock.close()
         server.should_exit = True
         await serving
         for task in accepting:

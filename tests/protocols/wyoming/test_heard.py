@@ -59,7 +59,9 @@ async def recording(samples: Samples) -> AsyncGenerator[bytes]:
 
 
 async def test_written_text_is_understood_by_both_versions(start_server: StartServer) -> None:
-    port = start_server("--wyoming", KANI_WYOMING_END_OF_SPEECH="true").wyoming_port
+    port = start_server(
+        "--wyoming", "--kokoro-decoder", "onnx", KANI_WYOMING_END_OF_SPEECH="true"
+    ).wyoming_port
     program = (await home_assistant.load_info(port)).tts[0]
     best = home_assistant.voices_by_language(program)
     assert (best["es"][0], best["en"][0]) == ("ef_dora", "af_heart")
