@@ -71,6 +71,7 @@ class Connection:
             "synthesize-chunk": self._synthesize_chunk,
             "synthesize-stop": self._synthesize_stop,
             "transcribe": self._set_transcribe,
+            "audio-start": self._audio_start,
             "audio-chunk": self._audio_chunk,
             "audio-stop": self._audio_stop,
         }
@@ -204,6 +205,12 @@ class Connection:
 
     async def _set_transcribe(self, event: Event) -> None:
         self._transcribe = events.read(event, Transcribe)
+        await self._audio_start(event)
+
+    async def _audio_start(self, event: Event) -> None:
+        # A client that has its transcript may begin anew without audio-stop.
+        if self._listening is not None and self._listening.has_ended:
+            self._listening = None
 
     async def _audio_chunk(self, event: Event) -> None:
         form = events.read(event, AudioFormat)

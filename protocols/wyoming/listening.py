@@ -84,6 +84,11 @@ class Listening:
         self.complete = False
         """True once all of its audio has come."""
 
+    @property
+    def has_ended(self) -> bool:
+        """True if further audio is dropped, as the command has ended."""
+        return self._session.finished
+
     async def feed(self, pcm: bytes, form: AudioFormat) -> None:
         """Append a chunk, which is dropped once the command has ended. Raises BadMessage."""
         if self._session.finished:

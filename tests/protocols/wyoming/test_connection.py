@@ -263,6 +263,17 @@ async def test_client_may_ask_for_the_end_of_its_command(
     assert await live(port, sensitivity, quiet) == text
 
 
+async def test_next_command_may_follow_without_audio_stop(port: int) -> None:
+    async with client(port) as connected:
+        for _ in range(2):
+            await connected.write_event(Event("transcribe", {"vad_sensitivity": "aggressive"}))
+            for pcm in steps(True, *[False] * 10):
+                await connected.write_event(chunk(pcm))
+                await asyncio.sleep(0.08)
+            heard = await read_until(connected, "transcript-stop")
+            assert [event.data["text"] for event in heard if event.type == "transcript"] == ["bum"]
+
+
 async def test_recording_is_heard_to_its_end(serve: Serve) -> None:
     """Audio that comes faster than it is spoken is no command, even where the server ends them."""
     server = await serve(KANI_WYOMING_END_OF_SPEECH="true")
