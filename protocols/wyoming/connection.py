@@ -133,8 +133,14 @@ class Connection:
         self._answered.clear()
         self._requests.put_nowait(request)
 
-    async def _until_answered(self) -> bool:
-        """Wait for the end of the request under way; return False if the client leaves before it."""
+    async def _until_answered(self, event: Event) -> bool:
+        """Wait for the end of the request under way; return False if the client leaves before it.
+
+        event: that comes behind it. Raises BadMessage where the request under way lacks its end, for which
+        reading would have to go on.
+        """
+        if self._request is not None and not self._request.complete:
+            raise BadMessage(f"{event.type}: the request before it has no end (synthesize-stop, audio-stop)")
         if not self._answered.is_set():
             waits = [asyncio.create_task(each.wait()) for each in (self._answered, self._stream.ended)]
             try:
@@ -174,7 +180,7 @@ class Connection:
         if self._speech is not None:
             return
         request = events.read(event, Synthesize)
-        if await self._until_answered():
+        if await self._until_answered(event):
             speech = self._open_speech(request.voice, streamed=False)
             speech.feed(request.text)
             speech.finish()
@@ -183,7 +189,7 @@ class Connection:
         if self._speech is not None:
             raise BadMessage("synthesize-start: the text before it has not ended by synthesize-stop")
         request = events.read(event, SynthesizeStart)
-        if await self._until_answered():
+        if await self._until_answered(event):
             self._speech = self._open_speech(request.voice, streamed=True)
 
     async def _synthesize_chunk(self, event: Event) -> None:
@@ -209,13 +215,13 @@ class Connection:
 
     async def _audio_start(self, event: Event) -> None:
         # A client that has its transcript may begin anew without audio-stop.
-        if self._listening is not None and self._listening.has_ended:
+        if self._listening is not None and self._listening.complete:
             self._listening = None
 
     async def _audio_chunk(self, event: Event) -> None:
         form = events.read(event, AudioFormat)
         if self._listening is None:
-            if not event.payload or not await self._until_answered():
+            if not event.payload or not await self._until_answered(event):
                 return
             self._listening = self._open_listening(form)
         await self._listening.feed(event.payload, form)
@@ -236,5 +242,5 @@ class Connection:
         request, self._transcribe = self._transcribe, Transcribe()
         if listening is not None:
             await listening.finish()
-        elif await self._until_answered():
+        elif await self._until_answered(event):
             await send_transcript(self._send, "", request.language)

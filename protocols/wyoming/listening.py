@@ -81,12 +81,10 @@ class Listening:
         self._session: RecognitionSession = service.open_recognition(
             protocol=PROTOCOL, client=client, sample_rate=first.rate, language=self._language
         )
-        self.complete = False
-        """True once all of its audio has come."""
 
     @property
-    def has_ended(self) -> bool:
-        """True if further audio is dropped, as the command has ended."""
+    def complete(self) -> bool:
+        """True once all of its audio has come, or the command has ended: further audio is dropped."""
         return self._session.finished
 
     async def feed(self, pcm: bytes, form: AudioFormat) -> None:
@@ -102,7 +100,6 @@ class Listening:
 
     async def finish(self) -> None:
         """Mark the end of the audio."""
-        self.complete = True
         await self._session.feed(self._audio.finish())
         self._session.finish()
 

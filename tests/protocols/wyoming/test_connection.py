@@ -74,6 +74,9 @@ ERRORS = {
     "chunk_before_start": ((piece("uno"),), "no synthesize-start"),
     "stop_before_start": ((END,), "no synthesize-start"),
     "two_starts": ((START, START), "has not ended"),
+    "audio_in_a_stream": ((START, LOUD), "has no end"),
+    "text_in_audio": ((LOUD, say("uno")), "has no end"),
+    "stream_in_audio": ((LOUD, START), "has no end"),
     "no_text": ((Event("synthesize"),), "`text`"),
     "text_is_number": ((say(1),), "text"),  # type: ignore[arg-type]
     "long_text": ((say("x" * 10_001),), "at most 10000"),
