@@ -11,9 +11,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from wyoming.audio import AudioChunk
 from wyoming.client import AsyncTcpClient
-from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
+from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeVoice
 
 from benchmarks.protocols import kyutai_client
 from benchmarks.report import measure, median, ms, percentile, table
@@ -22,14 +23,25 @@ from benchmarks.server_process import HOST, Server
 from engines.kokoro.voices import DEFAULT_VOICES
 
 WORD_S = 0.04
-ROUNDS = 4
+ROUNDS = 3
 PORT = 10_397
 
 
 async def kyutai(server: Server, text: str, voice: str, clause: int) -> float:
-    """Return the seconds from the clause's last word to the first frame."""
-    spoken = await kyutai_client.speak(server.url, text, word_s=WORD_S, voice=voice)
-    return spoken.received_at[0] - spoken.sent_at[clause]
+    """Return the seconds from the clause's last word to the first frame, and leave."""
+    async with kyutai_client.connect_speech(server.url, voice=voice) as websocket:
+        await websocket.recv()
+
+        async def send(word: str) -> None:
+            await websocket.send(msgspec.msgpack.encode({"type": "Text", "text": word}))
+
+        sent_at: list[float] = []
+        writing = asyncio.create_task(_write(send, text.split(), sent_at))
+        while msgspec.msgpack.decode(await websocket.recv())["type"] != "Audio":
+            pass
+        first = time.perf_counter()
+        await writing
+    return first - sent_at[clause]
 
 
 def wyoming(form: str) -> Callable[[Server, str, str, int], Awaitable[float]]:
@@ -38,27 +50,28 @@ def wyoming(form: str) -> Callable[[Server, str, str, int], Awaitable[float]]:
     async def speak(server: Server, text: str, voice: str, clause: int) -> float:
         async with AsyncTcpClient(HOST, PORT) as client:
             await client.write_event(SynthesizeStart(SynthesizeVoice(name=voice)).event())
+
+            async def send(word: str) -> None:
+                await client.write_event(SynthesizeChunk(form.format(word)).event())
+
             sent_at: list[float] = []
-            writing = asyncio.create_task(_write(client, text.split(), form, sent_at))
-            first = 0.0
+            writing = asyncio.create_task(_write(send, text.split(), sent_at))
             while (event := await client.read_event()) is not None:
-                if AudioChunk.is_type(event.type) and not first:
-                    first = time.perf_counter()
-                if SynthesizeStopped.is_type(event.type):
+                if AudioChunk.is_type(event.type):
                     break
+            first = time.perf_counter()
             await writing
         return first - sent_at[clause]
 
     return speak
 
 
-async def _write(client: AsyncTcpClient, words: list[str], form: str, sent_at: list[float]) -> None:
+async def _write(send: Callable[[str], Awaitable[None]], words: list[str], sent_at: list[float]) -> None:
     begun = time.perf_counter()
     for number, word in enumerate(words):
         await asyncio.sleep(begun + number * WORD_S - time.perf_counter())
         sent_at.append(time.perf_counter())
-        await client.write_event(SynthesizeChunk(form.format(word)).event())
-    await client.write_event(SynthesizeStop().event())
+        await send(word)
 
 
 WAYS: dict[str, Callable[[Server, str, str, int], Awaitable[float]]] = {

@@ -119,7 +119,8 @@ class Listening:
                     text += piece
                     await send(events.transcript_chunk(piece))
                 elif isinstance(event, Step) and self._end is not None and self._end.is_reached(event):
-                    session.finish()
+                    # Audio that waits for a slow recogniser lies behind the command.
+                    session.cancel()
             await send_transcript(send, text, self._language)
 
 
