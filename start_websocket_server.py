@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="listen also where clients of other servers look (8000, 8080, 8081, 8092, 9300, 9301)",
     )
+    address.add_argument(
+        "--wyoming",
+        action="store_true",
+        help="open port 10300 for Home Assistant; it asks for no key, so only for private addresses",
+    )
     address.add_argument("--tls-cert", metavar="FILE", help="certificate (PEM): serve https and wss")
     address.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
     address.add_argument(
@@ -224,6 +229,7 @@ def banner(running: RunningServer) -> str:
         f"  also     {door.scheme}{secure}://{host}:{port} ({door.protocol})"
         for door, port in running.listeners.compat.items()
     ]
+    lines += _stream_lines(running, host)
     for engine in service.engines:
         spoken = sorted(by_engine.get(engine.name, []))
         listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} languages"
@@ -241,6 +247,17 @@ def banner(running: RunningServer) -> str:
         "  stop     Ctrl+C",
     ]
     return "\n".join(lines)
+
+
+def _stream_lines(running: RunningServer, host: str) -> list[str]:
+    """Return a line for each port without HTTP, and one for the clients that need no key there."""
+    lines = []
+    for stream, networks in running.allowed.items():
+        port = running.listeners.addresses(stream)[0][1]
+        lines.append(f"  {stream.name.lower():<8} tcp://{host}:{port}")
+        if not is_loopback(running.host):
+            lines.append(f"           asks for no key; serves {' '.join(networks)}")
+    return lines
 
 
 def _complain(sentence: str, code: int) -> int:

@@ -86,6 +86,17 @@ KYUTAI_VOICE_PORT: Final = 8092
 RELAY_PORT: Final = 8081
 VOXCPM_PORT: Final = 9300
 METRICS_PORT: Final = 9090
+WYOMING_PORT: Final = 10300
+PRIVATE_NETWORKS: Final = (
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+)
 PUBLIC_TOKEN: Final = "public_token"  # noqa: S105 - Kyutai's clients all send it: it is no secret
 DEFAULT_ENGINE: Final = "auto"
 DEFAULT_DEVICE: Final = "auto"

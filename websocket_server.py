@@ -22,8 +22,8 @@ from engines.registry import Engines, engines_for, recognizer_for
 from engines.settings import KOKORO_THREADS, ElevenLabsUpstream, KaniSettings, KokoroSettings
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
-from protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm
-from protocols.shared.protocol import Context, PathClass, Protocol
+from protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm, wyoming
+from protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
 from server import health, page
 from server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules, is_loopback
 from server.allocator import periodic_trim
@@ -59,6 +59,7 @@ from server.network.listeners import (
     raise_file_limit,
     server_context,
 )
+from server.network.streams import StreamService, networks
 from server.network.tcp_connections import TcpTable
 from server.network.upload_budget import UploadBudget
 from server.network.uvicorn_websocket import WebSocketProtocol
@@ -108,6 +109,15 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
         livekit_tokens.protocol(
             livekit_tokens.LiveKitSettings(
                 settings.livekit_url, settings.livekit_api_key, secret.get_secret_value() if secret else None
+            )
+        ),
+        wyoming.protocol(
+            wyoming.WyomingSettings(
+                version=VERSION,
+                max_text=settings.max_text,
+                write_timeout_s=settings.ping_timeout,
+                end_of_speech=settings.wyoming_end_of_speech,
+                zeroconf=settings.wyoming_zeroconf,
             )
         ),
     )
@@ -320,7 +330,8 @@ async def serve(
     tls = server_context(settings.tls_cert, settings.tls_key)
     protocols = protocols_for(settings)
     ports = [port for protocol in protocols for port in protocol.ports]
-    with open_listeners(settings, ports) as listeners:
+    streams = [stream for protocol in protocols for stream in protocol.streams]
+    with open_listeners(settings, ports, streams) as listeners:
         files = raise_file_limit(files_needed(settings.max_connections))
         warn_about(settings, files)
         metrics = Metrics(VERSION)
@@ -337,16 +348,41 @@ async def serve(
         within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
         stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
         with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
+            context = Context(service, metrics.registry)
+            served = _stream_services(settings, listeners, context, connections, budget)
+            services = [(served[stream], listening) for stream, listening in listeners.streams.items()]
             sockets = listeners.sockets
             async with (
                 periodic_trim(),
-                accept_connections(app, settings, sockets, websockets, tls, stop, table),
+                accept_connections(app, settings, sockets, websockets, tls, stop, table, services),
             ):
-                running = RunningServer(settings.host, listeners, tls is not None, service)
+                allowed = {stream: getattr(settings, stream.allow) for stream in served}
+                running = RunningServer(settings.host, listeners, tls is not None, service, allowed)
                 await run_service(running, settings, connections, stop, announce)
     log.info("stopped")
     if service.late_engine is not None and service.late_engine.state == "loading":
         exit_at_once()
+
+
+def _stream_services(
+    settings: Settings,
+    listeners: Listeners,
+    context: Context,
+    connections: Connections,
+    budget: UploadBudget,
+) -> dict[StreamPort, StreamService]:
+    """Return the services of the open ports without HTTP."""
+    return {
+        stream: StreamService(
+            stream.name,
+            stream.serve(context),
+            networks(getattr(settings, stream.allow)),
+            stream.max_line,
+            connections,
+            budget,
+        )
+        for stream in listeners.streams
+    }
 
 
 def _websocket_class(

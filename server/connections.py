@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
@@ -97,6 +97,7 @@ class Connections:
         self.phase = Phase.STARTING
         self._changed = on_change
         self._open: set[_Connection] = set()
+        self._streams: set[Callable[[], None]] = set()
         self._served: set[asyncio.Timeout] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -137,6 +138,15 @@ class Connections:
                     raise
                 log.info("write timeout: response unread for %g s", self._write_timeout_s)
 
+    async def serve_stream(self, serving: Awaitable[None], end: Callable[[], None]) -> None:
+        """Serve one connection without HTTP; end: called by ``close_all``, ends its input."""
+        self._streams.add(end)
+        try:
+            async with self._serving():
+                await serving
+        finally:
+            self._streams.discard(end)
+
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
         self._idle.clear()
@@ -154,10 +164,15 @@ class Connections:
                 self._idle.set()
 
     async def close_all(self, timeout_s: float) -> None:
-        """Close every WebSocket with 1001, and cancel what is still served ``timeout_s`` seconds later."""
+        """Close every WebSocket with 1001, end every stream, and cancel what is served after that.
+
+        timeout_s: seconds until then.
+        """
         self.phase = Phase.DRAINING
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as group:
+                for end in self._streams:
+                    end()
                 for connection in self._open:
                     group.create_task(connection.close(GOING_AWAY, "the server is stopping"))
                 await self._idle.wait()

@@ -10,18 +10,21 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from protocols.shared.protocol import StreamPort
 from server.access import is_loopback
 from server.connections import Connections, Phase
 from server.network.acceptor import Acceptor
 from server.network.listeners import RESERVED_FILES, Listeners
+from server.network.streams import StreamProtocol, StreamService
 from server.network.tcp_connections import TcpConnection, TcpTable
 from server.network.uvicorn_http import HttpProtocol
 from server.network.uvicorn_websocket import WebSocketProtocol
@@ -45,10 +48,17 @@ class RunningServer:
     listeners: Listeners
     tls: bool  # wss and https instead of ws and http, on every port
     service: SpeechService
+    allowed: Mapping[StreamPort, tuple[str, ...]] = field(default_factory=dict)
+    """Networks whose clients are served without a key."""
 
 
 def warn_about(settings: Settings, files: int) -> None:
     """Log settings that cannot be met or are easily misunderstood; ``files``: the limit on open files."""
+    if settings.compat and not settings.wyoming and not is_loopback(settings.host):
+        log.warning(
+            "Wyoming's port stays closed: it knows no keys, so on %s it opens only with --wyoming",
+            settings.host,
+        )
     if settings.voice_dir is not None and not settings.voice_dir.is_dir():
         log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
     if files < settings.max_connections + RESERVED_FILES:
@@ -77,13 +87,24 @@ async def run_service(
         connections.phase = Phase.READY
         log.info("ready on %s port %d: %s", settings.host, server.listeners.port, _names(service))
         announce(server)
-        await stop.wait()
+        async with _advertised(server):
+            await stop.wait()
         log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
         connections.phase = Phase.DRAINING
         await service.drain(settings.shutdown_seconds)
         await connections.close_all(CLOSE_SECONDS)
     finally:
         await service.stop()
+
+
+@asynccontextmanager
+async def _advertised(server: RunningServer) -> AsyncIterator[None]:
+    """Announce the streams of a server that other machines can reach, while the body runs."""
+    async with AsyncExitStack() as stack:
+        for stream in server.listeners.streams:
+            if not is_loopback(server.host):
+                await stack.enter_async_context(stream.advertise(server.listeners.addresses(stream)))
+        yield
 
 
 def exit_at_once() -> None:
@@ -126,11 +147,12 @@ async def accept_connections(
     tls: ssl.SSLContext | None,
     stop: asyncio.Event,
     table: TcpTable,
+    streams: Iterable[tuple[StreamService, Sequence[socket.socket]]] = (),
 ) -> AsyncIterator[None]:
     """Accept connections on ``sockets`` while the body runs, then close the sockets.
 
     protocol: class of every WebSocket; stop: set if accepting ends by itself, by an error; table: counts the
-    connections and ends slow ones.
+    connections and ends slow ones; streams: the services without HTTP, each with its sockets.
     """
     config = uvicorn.Config(
         app,
@@ -154,8 +176,15 @@ async def accept_connections(
         return HttpProtocol(config, server.server_state, tcp)
 
     serving = asyncio.create_task(server.serve())
-    acceptor = Acceptor(table, new_protocol, tls)
-    accepting = [asyncio.create_task(acceptor.accept(sock), name="accept") for sock in sockets]
+    acceptors = [(Acceptor(table, new_protocol, tls), sockets)]
+    acceptors += [
+        (Acceptor(table, partial(StreamProtocol, service), None), listening) for service, listening in streams
+    ]
+    accepting = [
+        asyncio.create_task(acceptor.accept(sock), name="accept")
+        for acceptor, listening in acceptors
+        for sock in listening
+    ]
     for task in (serving, *accepting):
         task.add_done_callback(lambda _: stop.set())
     try:
@@ -165,8 +194,9 @@ async def accept_connections(
         for task in accepting:
             task.cancel()
         await asyncio.wait(accepting)
-        for sock in sockets:
-            sock.close()
+        for _, listening in acceptors:
+            for sock in listening:
+                sock.close()
         server.should_exit = True
         await serving
         for task in accepting:

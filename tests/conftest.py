@@ -36,6 +36,7 @@ if SHARED not in os.environ:
     CACHE = tempfile.TemporaryDirectory(prefix="tests-cache-")
     os.environ[SHARED] = CACHE.name
 patience.have_clients_wait()
+WYOMING = re.compile(r"wyoming +tcp://\S+:(?P<port>\d+)")
 COMPAT = re.compile(r"also +(?:ws|http)s?://\S+:(?P<port>\d+) \((?P<protocol>.+)\)")
 
 
@@ -65,6 +66,7 @@ class ServerProcess:
             "KANI_RELAY_PORT": "0",
             "KANI_VOXCPM_PORT": "0",
             "KANI_METRICS_PORT": "0",
+            "KANI_WYOMING_PORT": "0",
             "PYTHONUNBUFFERED": "1",
         }
         names = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
@@ -80,6 +82,7 @@ class ServerProcess:
         self.banner = ""
         self.host, self.port = "localhost", 0
         self.compat: dict[str, int] = {}
+        self.wyoming_port = 0
 
     @property
     def url(self) -> str:
@@ -117,6 +120,8 @@ class ServerProcess:
         self.banner = seen.decode()
         address = next(match for line in self.banner.splitlines() if (match := ADDRESS.search(line)))
         self.host, self.port = address["host"], int(address["port"])
+        if wyoming := WYOMING.search(self.banner):
+            self.wyoming_port = int(wyoming["port"])
         self.compat = {match["protocol"]: int(match["port"]) for match in COMPAT.finditer(self.banner)}
 
     def wait_until_settled(self) -> None:

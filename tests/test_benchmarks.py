@@ -33,6 +33,7 @@ PROGRAMS = (
     "protocols.kyutai_speech",
     "protocols.openai_speech",
     "protocols.voxcpm",
+    "protocols.wyoming",
     "recognition.kyutai_socket",
     "recognition.languages",
     "recognition.streams",

@@ -25,6 +25,27 @@ def test_readme_says_how_to_install_without_the_packages_of_the_weights():
     assert all(weight.url for weight in weight_files)
 
 
+def requirements(file: str) -> list[str]:
+    """The lines of a requirements file, without comments."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    return [line.partition("#")[0].strip() for line in lines if line and not line.startswith("#")]
+
+
+def test_slim_requirements_are_all_but_torch_and_what_needs_it():
+    whole, slim = requirements("requirements.txt"), requirements("requirements-slim.txt")
+    assert [line for line in whole if line in slim] == slim
+    left_out = {line.partition("==")[0] for line in whole if line not in slim}
+    assert left_out == {
+        "torch",
+        "transformers",
+        "safetensors",
+        "huggingface-hub",
+        "httpx2",
+        "pyyaml",
+        "numba",
+    }
+
+
 def test_every_program_that_is_named_exists():
     named = set(re.findall(r"-m benchmarks\.([\w.]+)", BENCHMARKS))
     assert len(named) > 20

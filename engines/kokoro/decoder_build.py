@@ -63,7 +63,9 @@ class DecoderBuild:
         Stopped; and what ``load_part`` raises.
         """
         if missing := _missing():
-            raise EngineUnavailable(f"{missing} cannot be imported")
+            raise EngineUnavailable(
+                f"{missing} cannot be imported; pip install -r requirements.txt brings it"
+            )
         if self.is_done:
             return
         self._choose_folder()

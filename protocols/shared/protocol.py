@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, NamedTuple
@@ -75,11 +77,54 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class ByteStream:
+    """One TCP connection of a protocol that is neither HTTP nor WebSocket."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    client: str  # IP address that the client's rate limit counts by
+    ended: asyncio.Event  # set once the client has ended its side, even if its input is not read yet
+
+    set_busy: Callable[[bool], None]
+    """Set whether a request is under way; other connections may be closed to make room for new ones."""
+
+    hold: Callable[[int], bool]
+    """Hold so many bytes of unfinished input, in place of what was held before. Returns False where the
+    server has no room for them."""
+
+
+ServeStream = Callable[[ByteStream], Awaitable[None]]
+"""Serves one connection; the connection is closed when it returns."""
+
+Addresses = Sequence[tuple[str, int]]
+"""IP addresses and ports that a server listens on, such as ``0.0.0.0``."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPort:
+    """A port of a protocol that is neither HTTP nor WebSocket, so without keys, Host, Origin and TLS.
+
+    It is opened with the option of its own, on a loopback address also with KANI_COMPAT. On any other address
+    only clients of the networks in the setting ``allow`` are served.
+    """
+
+    name: str  # of the protocol, for the start banner
+    port: str  # name of the setting that holds its number
+    option: str  # name of the setting that opens it
+    allow: str  # name of the setting that lists networks
+    max_line: int  # bytes that ``StreamReader.readline`` accepts
+    serve: Callable[[Context], ServeStream]
+    advertise: Callable[[Addresses], AbstractAsyncContextManager[None]]
+    """Announces the port to the local network while the server is ready; called where it is not loopback."""
+
+
+@dataclass(frozen=True, slots=True)
 class Protocol:
     """One wire protocol as the server mounts it."""
 
     routes: Callable[[Context], list[BaseRoute]]
     ports: tuple[CompatPort, ...] = ()  # opened with KANI_COMPAT
+    streams: tuple[StreamPort, ...] = ()
     paths: Mapping[str, PathClass] = field(default_factory=dict)  # paths that are not PROTECTED
     key_in_first_message: tuple[str, ...] = ()
     """Path prefixes of WebSockets whose clients may send their key in their first message. Such a connection

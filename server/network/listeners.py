@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from protocols.shared.protocol import CompatPort
+from protocols.shared.protocol import Addresses, CompatPort, StreamPort
+from server.access import is_loopback
 from server.settings import Settings, variables
 
 BACKLOG = 2048
@@ -43,13 +44,24 @@ class Listeners:
     sockets: Sequence[socket.socket]
     port: int  # the one that is always open
     compat: Mapping[CompatPort, int] = field(default_factory=dict)  # further ports that are open
+    streams: Mapping[StreamPort, Sequence[socket.socket]] = field(default_factory=dict)
+    """Those of protocols without HTTP."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for sock in self.sockets:
+        for sock in self.all_sockets:
             sock.close()
+
+    @property
+    def all_sockets(self) -> list[socket.socket]:
+        """Every listening socket."""
+        return [*self.sockets, *(sock for sockets in self.streams.values() for sock in sockets)]
+
+    def addresses(self, stream: StreamPort) -> Addresses:
+        """Return the IP addresses and ports on which ``stream`` is served."""
+        return [sock.getsockname()[:2] for sock in self.streams[stream]]
 
     @property
     def root_paths(self) -> dict[int, str]:
@@ -57,8 +69,10 @@ class Listeners:
         return {port: compat.root_path for compat, port in self.compat.items() if compat.root_path}
 
 
-def open_listeners(settings: Settings, compat_ports: Sequence[CompatPort]) -> Listeners:
-    """Listen on the server's port, and on those of ``compat_ports`` and metrics that the settings enable.
+def open_listeners(
+    settings: Settings, compat_ports: Sequence[CompatPort], stream_ports: Sequence[StreamPort] = ()
+) -> Listeners:
+    """Listen on the server's port, and on those of compatibility, metrics and streams that are enabled.
 
     Raises CannotListen.
     """
@@ -73,8 +87,18 @@ def open_listeners(settings: Settings, compat_ports: Sequence[CompatPort]) -> Li
             opened = listen(settings.host, getattr(settings, each.setting), variables(each.setting)[0])
             compat[each] = _port(opened)
             sockets += [undo.enter_context(sock) for sock in opened]
+        streams = {}
+        for stream in stream_ports:
+            if _is_wanted(settings, stream):
+                opened = listen(settings.host, getattr(settings, stream.port), variables(stream.port)[0])
+                streams[stream] = [undo.enter_context(sock) for sock in opened]
         undo.pop_all()
-    return Listeners(sockets, port, compat)
+    return Listeners(sockets, port, compat, streams)
+
+
+def _is_wanted(settings: Settings, stream: StreamPort) -> bool:
+    # Such a port asks for no key: one that other machines reach is opened by its own option alone.
+    return getattr(settings, stream.option) or (settings.compat and is_loopback(settings.host))
 
 
 def listen(host: str, port: int, setting: str = "--port") -> list[socket.socket]:

@@ -21,10 +21,11 @@ class Awaited(Enum):
     HEAD = auto()  # of a request
     BODY = auto()
     MESSAGE = auto()  # the rest of a long WebSocket message
+    REQUEST = auto()  # the next one of a client without HTTP; its protocol has a timeout for it
     NOTHING = auto()
 
 
-EVICTION_ORDER = (Awaited.HEAD, Awaited.BODY)
+EVICTION_ORDER = (Awaited.HEAD, Awaited.REQUEST, Awaited.BODY)
 """Connections that are closed to make room for a new one, by the input they have not sent."""
 
 CLOSE_REASONS = ("head", "body", "message", "goodbye", "crowded", "full")
@@ -88,7 +89,7 @@ class TcpConnection:
             if self._closing_since is None:
                 self._closing_since = now
             return "goodbye" if now - self._closing_since >= timeouts.close_s else None
-        if self.awaited is Awaited.NOTHING:
+        if self.awaited in (Awaited.NOTHING, Awaited.REQUEST):
             return None
         if self.awaited is Awaited.HEAD:
             return "head" if now - self._since >= timeouts.head_s else None

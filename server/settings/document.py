@@ -62,6 +62,8 @@ def _default(field: FieldInfo) -> str:
         or isinstance(field.default, Path)
     ):
         return "not set"
+    if isinstance(field.default, tuple):
+        return ", ".join(f"`{each}`" for each in field.default)
     value = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
     return f"`{value}`"
 

@@ -1,4 +1,4 @@
-"""Settings of single protocols and outside services: ElevenLabs, the relay, LiveKit."""
+"""Settings of single protocols and outside services: ElevenLabs, the relay, LiveKit, Wyoming."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pydantic import SecretStr
 
 import websocket_config as config
 from server.settings.network import NetworkSettings
-from server.settings.types import Fallback, Pairs, Times, WebAddress, setting
+from server.settings.types import Fallback, Networks, Pairs, Times, WebAddress, setting
 
 ELEVENLABS = "ElevenLabs' protocol"
 OPENAI = "OpenAI's audio API"
 UPSTREAM = "ElevenLabs' own voices"
 RELAY = "The relay"
 LIVEKIT = "LiveKit"
+WYOMING = "Wyoming, for Home Assistant"
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 
@@ -167,4 +168,42 @@ class ProtocolSettings(NetworkSettings):
         group=LIVEKIT,
         about="That key's secret, 32 characters or more (a shorter one works, with a warning). Never "
         "printed or logged.",
+    )
+
+    wyoming: bool = setting(
+        False,
+        "KANI_WYOMING",
+        group=WYOMING,
+        about="Open the port for Wyoming, Home Assistant's speech protocol. It knows no keys and no TLS: "
+        "every client in KANI_WYOMING_ALLOW may speak, listen and list the voices. On a loopback address "
+        "KANI_COMPAT opens it too.",
+    )
+    wyoming_port: int = setting(
+        config.WYOMING_PORT,
+        "KANI_WYOMING_PORT",
+        group=WYOMING,
+        ge=0,
+        le=65535,
+        about="That port; 0 takes a free one.",
+    )
+    wyoming_allow: Networks = setting(
+        config.PRIVATE_NETWORKS,
+        "KANI_WYOMING_ALLOW",
+        group=WYOMING,
+        about="Networks whose clients it serves, separated by commas; connections from others are closed. "
+        "The default is all private addresses.",
+    )
+    wyoming_zeroconf: bool = setting(
+        True,
+        "KANI_WYOMING_ZEROCONF",
+        group=WYOMING,
+        about="Announce it to the local network (mDNS), so that Home Assistant finds it. Never done on a "
+        "loopback address.",
+    )
+    wyoming_end_of_speech: bool = setting(
+        False,
+        "KANI_WYOMING_END_OF_SPEECH",
+        group=WYOMING,
+        about="Recognise the end of every command here, for Home Assistant from 2026.11 on, and tell it that "
+        "it need not. Otherwise only for clients that ask for it (`vad_sensitivity`).",
     )

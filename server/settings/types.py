@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -45,6 +46,16 @@ def _origins(value: Any) -> Any:
     return tuple(origin.rstrip("/").lower() for origin in origins)
 
 
+def _networks(value: Any) -> Any:
+    networks = _listed(value)
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError(f"{network!r} is no network (192.168.1.0/24) and no IP address") from None
+    return networks
+
+
 def _paired(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -70,6 +81,7 @@ def setting(default: Any, *variables: str, group: str, unit: str = "", about: st
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]

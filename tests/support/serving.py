@@ -11,6 +11,7 @@ from pathlib import Path
 from server.lifecycle import RunningServer
 from server.metrics import Metrics
 from server.settings import Settings, load
+from speech.recognizer import Recognizer
 from speech.service import SpeechService
 from speech.voices.catalogue import VoiceStore
 from start_websocket_server import banner
@@ -30,6 +31,7 @@ class InProcessServer:
     host: str = "127.0.0.1"
     port: int = 0
     compat: dict[str, int] = field(default_factory=dict)  # further ports, by the protocol of each
+    streams: dict[str, int] = field(default_factory=dict)  # those without HTTP, by the protocol of each
 
     @property
     def url(self) -> str:
@@ -43,9 +45,11 @@ class InProcessServer:
 
 
 @asynccontextmanager
-async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessServer]:
+async def serving(
+    folder: Path, recognizer: Recognizer | None = None, **environment: str
+) -> AsyncIterator[InProcessServer]:
     """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
-    own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT")}
+    own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT", "WYOMING_PORT")}
     own |= {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder / "logs")}
     settings = load({}, own | environment, folder / "no file")
     server, ready = InProcessServer(), asyncio.Event()
@@ -58,12 +62,15 @@ async def serving(folder: Path, **environment: str) -> AsyncIterator[InProcessSe
             default_language=settings.language,
             default_voice=settings.voice,
             observer=metrics,
+            recognizer=recognizer,
         )
 
     def announce(running: RunningServer) -> None:
         server.banner = banner(running)
         server.port = running.listeners.port
         server.compat = {each.protocol: port for each, port in running.listeners.compat.items()}
+        listeners = running.listeners
+        server.streams = {each.name: listeners.addresses(each)[0][1] for each in listeners.streams}
         ready.set()
 
     async with asyncio.TaskGroup() as group:

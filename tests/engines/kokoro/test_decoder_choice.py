@@ -201,16 +201,17 @@ def test_missing_numba_falls_back_or_refuses_start(cache: Path, decoder: str) ->
         cwd=ROOT,
         check=False,
     )
+    missing = "numba cannot be imported; pip install -r requirements.txt brings it"
     if decoder == "auto":
         lines = sorted(done.stdout.splitlines())
         assert lines == [
-            "INFO Kokoro decoder: onnxruntime; the fast decoder is unavailable: numba cannot be imported",
+            f"INFO Kokoro decoder: onnxruntime; the fast decoder is unavailable: {missing}",
             "True",
             "onnx False",
         ]
         assert done.stderr == "" and done.returncode == 0
     else:
-        reason = "fast decoder is unavailable (numba cannot be imported): set KANI_KOKORO_DECODER=auto"
+        reason = f"fast decoder is unavailable ({missing}): set KANI_KOKORO_DECODER=auto"
         assert reason in done.stderr.splitlines()[-1] and done.stdout == ""
 
 

@@ -1,0 +1,94 @@
+"""Exchanges with a server of Wyoming, by the reference implementation's own client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import numpy as np
+from wyoming.audio import AudioChunk, AudioStop
+from wyoming.client import AsyncTcpClient
+from wyoming.event import Event
+
+from speech.recognizer import PAUSE_LENGTHS_S, STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
+from speech.types import Samples
+from tests.protocols.wyoming.home_assistant import HOST, RATE
+from tests.support.loudness import STEP, LoudnessRecognizer
+
+LAST = {"synthesize-stopped", "audio-stop", "transcript-stop", "error", "pong", "info"}
+"""Events that end an answer. Speech that is streamed goes on behind its ``audio-stop``."""
+
+
+class PauseRecognizer(LoudnessRecognizer):
+    """Recognises "bum" in loud steps, and a pause as long as the quiet ones behind them."""
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        quiet_s: float | None = None
+        async for event in super().recognize(audio, language):
+            if isinstance(event, RecognizedWord):
+                quiet_s = 0.0
+            elif isinstance(event, Step) and quiet_s is not None:
+                reached = [float(quiet_s >= length) for length in PAUSE_LENGTHS_S]
+                quiet_s += STEP_S
+                event = Step(event.index, (reached[0], reached[1], reached[2], reached[3]))
+            yield event
+
+
+@asynccontextmanager
+async def client(port: int) -> AsyncIterator[AsyncTcpClient]:
+    async with AsyncTcpClient(HOST, port) as connected:
+        yield connected
+
+
+async def read_all(connected: AsyncTcpClient) -> list[Event]:
+    """Every event up to the end of the connection."""
+    events = []
+    while (event := await connected.read_event()) is not None:
+        events.append(event)
+    return events
+
+
+async def read_until(connected: AsyncTcpClient, last: str) -> list[Event]:
+    """Every event up to one of the type ``last``."""
+    events: list[Event] = []
+    while not events or events[-1].type != last:
+        event = await connected.read_event()
+        assert event is not None, f"the connection ended before {last}, behind {events}"
+        events.append(event)
+    return events
+
+
+async def ask(port: int, *sent: Event, last: str) -> list[Event]:
+    """Send events on a connection of their own; the answers up to one of the type ``last``."""
+    async with client(port) as connected:
+        for event in sent:
+            await connected.write_event(event)
+        return await read_until(connected, last)
+
+
+def types(events: Iterable[Event]) -> list[str]:
+    """Types of events, several chunks in a row as one."""
+    found: list[str] = []
+    for event in events:
+        if not (found and found[-1] == event.type and event.type.endswith("chunk")):
+            found.append(event.type)
+    return found
+
+
+def audio(events: Iterable[Event]) -> bytes:
+    """All audio of the chunks among ``events``."""
+    return b"".join(event.payload or b"" for event in events if event.type == "audio-chunk")
+
+
+def steps(*loud: bool) -> list[bytes]:
+    """16-bit PCM of 16 kHz, a loud or a quiet piece for each step of the recogniser."""
+    return [np.full(STEP, 20_000 if each else 0, "<i2").tobytes() for each in loud]
+
+
+def chunk(pcm: bytes, rate: int = RATE, width: int = 2, channels: int = 1) -> Event:
+    return AudioChunk(rate, width, channels, pcm).event()
+
+
+STOP = AudioStop().event()

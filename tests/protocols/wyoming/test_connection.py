@@ -1,0 +1,285 @@
+"""Events on one connection: their answers, their order, and the errors that end it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from wyoming.event import Event
+
+from protocols.wyoming.framing import MAX_LINE_BYTES, MAX_PAYLOAD_BYTES
+from tests.protocols.wyoming.conftest import Serve
+from tests.protocols.wyoming.exchange import (
+    STOP,
+    ask,
+    chunk,
+    client,
+    read_all,
+    read_until,
+    steps,
+    types,
+)
+from tests.protocols.wyoming.home_assistant import HOST
+
+SPEECH = ["audio-start", "audio-chunk", "audio-stop"]
+START, END = Event("synthesize-start"), Event("synthesize-stop")
+
+
+def say(text: str, **data: object) -> Event:
+    return Event("synthesize", {"text": text, **data})
+
+
+def piece(text: str) -> Event:
+    return Event("synthesize-chunk", {"text": text})
+
+
+LOUD = chunk(steps(True)[0])
+PING, PONG = Event("ping", {"text": "x"}), "pong"
+TRANSCRIPT = ["transcript-start", "transcript-chunk", "transcript", "transcript-stop"]
+
+ANSWERS = {
+    "ping": ((PING,), [PONG]),
+    "ping_without_text": ((Event("ping"),), [PONG]),
+    "program": ((Event("select-program", {"name": "Kani"}), PING), [PONG]),
+    "unknown": ((Event("future", {"a": [1]}, b"payload"), PING), [PONG]),
+    "speech": ((say("uno"),), SPEECH),
+    "ssml": ((say("<speak>uno</speak>", text_format="ssml"),), SPEECH),
+    "two_texts_at_once": ((say("uno"), say("dos")), SPEECH * 2),
+    "by_language": ((say("one", voice={"language": "en"}),), SPEECH),
+    "null_values": ((say("uno", voice={"name": None, "speaker": None}, context=None),), SPEECH),
+    "empty_stream": ((START, END), ["audio-start", "audio-stop", "synthesize-stopped"]),
+    "stream": ((START, piece("uno "), say("uno"), END), [*SPEECH, "synthesize-stopped"]),
+    "recognition": ((Event("transcribe"), Event("audio-start"), LOUD, STOP), TRANSCRIPT),
+    "recognition_without_start": ((LOUD, STOP), TRANSCRIPT),
+    "no_audio": ((Event("transcribe"), STOP), ["transcript", "transcript-stop"]),
+    "speech_then_recognition": ((say("uno"), LOUD, STOP), SPEECH + TRANSCRIPT),
+}
+
+
+@pytest.mark.parametrize(("sent", "answers"), ANSWERS.values(), ids=ANSWERS)
+async def test_events_are_answered_in_order(port: int, sent: tuple[Event, ...], answers: list[str]) -> None:
+    async with client(port) as connected:
+        for event in sent:
+            await connected.write_event(event)
+        found: list[Event] = []
+        while len(types(found)) < len(answers):
+            event = await connected.read_event()
+            assert event is not None
+            found.append(event)
+        assert types(found) == answers
+
+
+ERRORS = {
+    "chunk_before_start": ((piece("uno"),), "no synthesize-start"),
+    "stop_before_start": ((END,), "no synthesize-start"),
+    "two_starts": ((START, START), "has not ended"),
+    "audio_in_a_stream": ((START, LOUD), "has no end"),
+    "text_in_audio": ((LOUD, say("uno")), "has no end"),
+    "stream_in_audio": ((LOUD, START), "has no end"),
+    "no_text": ((Event("synthesize"),), "`text`"),
+    "text_is_number": ((say(1),), "text"),  # type: ignore[arg-type]
+    "long_text": ((say("x" * 10_001),), "at most 10000"),
+    "long_stream": ((START, piece("x" * 9000), piece("x" * 9000)), "at most 10000"),
+    "language": ((say("uno", voice={"language": "xx"}),), "xx"),
+    "rate": ((chunk(b"", rate=1),), "rate"),
+    "odd_rate": ((chunk(b"", rate=16_001),), "rate"),
+    "rates": (tuple(chunk(b"ab" * 800, 8000 * (1 + at % 2)) for at in range(18)), "rate changes too often"),
+    "width": ((chunk(b"", width=5),), "width"),
+    "channels": ((chunk(b"", channels=9),), "channels"),
+    "half_a_sample": ((chunk(b"abc"),), "whole frames of 2 bytes"),
+    "engine": ((say("kaputt"),), "tone"),
+    "long_ping": ((Event("ping", {"text": "x" * 2000}),), "text"),
+}
+
+
+@pytest.mark.parametrize(("sent", "reason"), ERRORS.values(), ids=ERRORS)
+async def test_error_is_sent_and_closes(port: int, sent: tuple[Event, ...], reason: str) -> None:
+    async with client(port) as connected:
+        for event in sent:
+            await connected.write_event(event)
+        *_, last = await read_all(connected)
+    assert last.type == "error" and reason in last.data["text"] and last.data["code"]
+
+
+LINES = {
+    "text": (b"GET / HTTP/1.1\r\n", "the line"),
+    "list": (b"[]\n", "the line"),
+    "not_utf8": (b'{"type": "\xff"}\n', "the line"),
+    "deep": (b"[" * 20_000 + b"\n", "the line"),
+    "long_line": (b" " * (MAX_LINE_BYTES + 1), f"at most {MAX_LINE_BYTES} bytes"),
+    "no_type": (b"{}\n", "type"),
+    "data_list": (b'{"type": "ping", "data": []}\n', "data"),
+    "half_surrogate": (b'{"type": "ping", "data": {"\\ud800": "x"}}\n', "half a surrogate pair"),
+    "data_bytes": (b'{"type": "ping", "data_length": 2}\n[]', "data"),
+    "huge_data": (b'{"type": "ping", "data_length": 1000000000}\n', "data_length: too large"),
+    "huge_payload": (
+        b'{"type": "ping", "payload_length": %d}\n' % (MAX_PAYLOAD_BYTES + 1),
+        "payload_length: too large",
+    ),
+    "negative": (b'{"type": "ping", "payload_length": -1}\n', "payload_length"),
+    "length_text": (b'{"type": "ping", "data_length": "1"}\n', "data_length"),
+    "length_true": (b'{"type": "ping", "data_length": true}\n', "data_length"),
+}
+
+
+@pytest.mark.parametrize(("line", "reason"), LINES.values(), ids=LINES)
+async def test_invalid_framing_is_an_error(port: int, line: bytes, reason: str) -> None:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(line)
+    header = json.loads(await reader.readline())
+    assert header["type"] == "error" and reason in (await reader.read()).decode()
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type": "ping", "data": {"text": "a"}}\n',
+        b'{"type": "ping", "data": null, "data_length": 13, "payload_length": null}\n{"text": "a"}',
+        b'{"type": "ping", "data": {"text": "b"}, "data_length": 13, "payload_length": 2}\n{"text": "a"}xx',
+    ],
+    ids=["data_in_line", "null_values", "data_over_that_of_the_line"],
+)
+async def test_older_forms_of_the_line_are_read(port: int, line: bytes) -> None:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(line)
+    assert json.loads(await reader.readline())["type"] == "pong"
+    assert json.loads(await reader.readexactly(13)) == {"text": "a"}
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_end_within_an_event_is_a_goodbye(port: int) -> None:
+    for part in (b"", b'{"type"', b'{"type": "ping", "payload_length": 9}\nabc'):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(part)
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_description_comes_during_speech(serve: Serve) -> None:
+    server = await serve()
+    server.engine.allow = 1
+    async with client(server.streams["Wyoming"]) as connected:
+        await connected.write_event(say("uno dos"))
+        await read_until(connected, "audio-chunk")
+        await connected.write_event(Event("describe"))
+        await read_until(connected, "info")
+        await server.engine.permit(None)
+        await read_until(connected, "audio-stop")
+
+
+async def test_error_reaches_a_client_that_is_still_sending(port: int) -> None:
+    async with client(port) as connected:
+        await connected.write_event(Event("transcribe", {"language": "xx"}))
+        for _ in range(100):
+            await connected.write_event(LOUD)
+        (error,) = await read_all(connected)
+    assert error.type == "error" and error.data["code"] == "invalid-request"
+
+
+async def test_written_text_is_spoken_when_its_writer_pauses(serve: Serve) -> None:
+    """A word whose end is open is not: more letters may follow."""
+    server = await serve()
+    async with client(server.streams["Wyoming"]) as connected:
+        await connected.write_event(START)
+        await connected.write_event(piece("Uno dos"))
+        await asyncio.sleep(1.2)
+        assert server.engine.words == []
+        await connected.write_event(piece("cientos tres "))
+        await read_until(connected, "audio-chunk")
+        await connected.write_event(END)
+        await read_until(connected, "synthesize-stopped")
+    assert server.engine.words == ["Uno", "doscientos", "tres"]
+
+
+async def test_pipelined_requests_end_with_their_client(serve: Serve) -> None:
+    server = await serve()
+    server.engine.allow = 0
+    async with client(server.streams["Wyoming"]) as connected:
+        await connected.write_event(say("uno"))
+        await connected.write_event(say("dos"))
+        while not server.engine.under_way:
+            await asyncio.sleep(0.001)
+    while server.engine.under_way:
+        await asyncio.sleep(0.001)
+    assert server.engine.words == []
+
+
+FORMATS = [(16_000, 2, 1), (8000, 2, 1), (44_100, 2, 2), (48_000, 4, 1), (22_050, 3, 2), (16_000, 1, 1)]
+
+
+@pytest.mark.parametrize(("rate", "width", "channels"), FORMATS)
+async def test_audio_of_any_format_is_recognized(port: int, rate: int, width: int, channels: int) -> None:
+    level = 2 ** (8 * width - 2)
+    loud = (level + 128 if width == 1 else level).to_bytes(width, "little") * channels
+    quiet = (128 if width == 1 else 0).to_bytes(width, "little") * channels
+    pcm = quiet * (rate * 8 // 100) + loud * (rate * 8 // 100) + quiet * (rate * 16 // 100)
+    heard = await ask(port, chunk(pcm, rate, width, channels), STOP, last="transcript")
+    assert set(heard[-1].data["text"].split()) == {"bum"}
+
+
+async def test_rate_may_change_between_chunks(port: int) -> None:
+    def loud(rate: int) -> Event:
+        return chunk((20_000).to_bytes(2, "little") * (rate * 16 // 100), rate)
+
+    heard = await ask(port, loud(16_000), loud(48_000), loud(8000), loud(16_000), STOP, last="transcript")
+    assert heard[-1].data["text"].count("bum") in (7, 8)
+
+
+async def test_words_come_while_audio_is_sent(port: int) -> None:
+    async with client(port) as connected:
+        await connected.write_event(Event("transcribe", {"language": "es"}))
+        await connected.write_event(LOUD)
+        words = await read_until(connected, "transcript-chunk")
+        await connected.write_event(LOUD)
+        words += await read_until(connected, "transcript-chunk")
+        await connected.write_event(STOP)
+        words += await read_until(connected, "transcript-stop")
+    texts = [event.data["text"] for event in words if event.type == "transcript-chunk"]
+    whole = next(event.data for event in words if event.type == "transcript")
+    assert texts == ["bum", " bum"] and whole == {"text": "bum bum", "language": "es"}
+
+
+async def live(port: int, sensitivity: str, quiet: int) -> str:
+    """What is recognised of speech with a pause of ``quiet`` steps, sent as it is spoken."""
+    async with client(port) as connected:
+        await connected.write_event(Event("transcribe", {"vad_sensitivity": sensitivity}))
+        for pcm in steps(True, *[False] * quiet, True, False):
+            await connected.write_event(chunk(pcm))
+            await asyncio.sleep(0.08)
+        await connected.write_event(STOP)
+        return str((await read_until(connected, "transcript"))[-1].data["text"])
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "quiet", "text"),
+    [("aggressive", 10, "bum"), ("default", 10, "bum bum"), ("default", 16, "bum"), ("other", 16, "bum")],
+)
+async def test_client_may_ask_for_the_end_of_its_command(
+    port: int, sensitivity: str, quiet: int, text: str
+) -> None:
+    assert await live(port, sensitivity, quiet) == text
+
+
+async def test_next_command_may_follow_without_audio_stop(port: int) -> None:
+    async with client(port) as connected:
+        for _ in range(2):
+            await connected.write_event(Event("transcribe", {"vad_sensitivity": "aggressive"}))
+            for pcm in steps(True, *[False] * 10):
+                await connected.write_event(chunk(pcm))
+                await asyncio.sleep(0.08)
+            heard = await read_until(connected, "transcript-stop")
+            assert [event.data["text"] for event in heard if event.type == "transcript"] == ["bum"]
+
+
+async def test_recording_is_heard_to_its_end(serve: Serve) -> None:
+    """Audio that comes faster than it is spoken is no command, even where the server ends them."""
+    server = await serve(KANI_WYOMING_END_OF_SPEECH="true")
+    pcm = b"".join(steps(True, *[False] * 40, True))
+    heard = await ask(server.streams["Wyoming"], chunk(pcm), STOP, last="transcript")
+    assert heard[-1].data["text"] == "bum bum"
