@@ -121,6 +121,9 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
         key_in_first_message=tuple(
             prefix for protocol in protocols for prefix in protocol.key_in_first_message
         ),
+        temporary_keys={
+            path: check for protocol in protocols for path, check in protocol.temporary_keys.items()
+        },
     )
 
 
