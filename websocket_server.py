@@ -88,7 +88,12 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
         page.protocol(),
         kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
         voxcpm.protocol(voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)),
-        openai.protocol(openai.OpenAISettings()),
+        openai.protocol(
+            openai.OpenAISettings(
+                realtime_session_s=settings.realtime_session_seconds,
+                realtime_idle_s=settings.realtime_idle_seconds,
+            )
+        ),
         elevenlabs.protocol(
             elevenlabs.ElevenLabsSettings(
                 max_text=settings.elevenlabs_max_text,

@@ -14,6 +14,7 @@ ELEVENLABS = "ElevenLabs' protocol"
 UPSTREAM = "ElevenLabs' own voices"
 RELAY = "The relay"
 LIVEKIT = "LiveKit"
+REALTIME = "OpenAI's Realtime protocol"
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 
@@ -142,4 +143,25 @@ class ProtocolSettings(NetworkSettings):
         group=LIVEKIT,
         about="That key's secret, 32 characters or more (a shorter one works, with a warning). Never "
         "printed or logged.",
+    )
+
+    realtime_session_seconds: float = setting(
+        3600.0,
+        "KANI_REALTIME_SESSION_SECONDS",
+        group=REALTIME,
+        unit="seconds",
+        gt=0,
+        le=86_400,
+        about="Longest life of a connection to `/v1/realtime`, which then ends with the error "
+        "`session_expired`.",
+    )
+    realtime_idle_seconds: float = setting(
+        900.0,
+        "KANI_REALTIME_IDLE_SECONDS",
+        group=REALTIME,
+        unit="seconds",
+        gt=0,
+        le=86_400,
+        about="Longest time without an event of its client. LiveKit keeps a connection for ten minutes "
+        "between two streams.",
     )
