@@ -28,11 +28,12 @@ async def read_audio(event: ClientEvent, audio_format: AudioFormat) -> Samples:
     if not isinstance(given, str):
         raise EventError("audio: must be a string of base64", "invalid_type", "audio")
     if len(given) > DECODE_IN_THREAD_CHARACTERS:
-        return await asyncio.to_thread(_decode, given, audio_format)
-    return _decode(given, audio_format)
+        return await asyncio.to_thread(decode_audio, given, audio_format)
+    return decode_audio(given, audio_format)
 
 
-def _decode(given: str, audio_format: AudioFormat) -> Samples:
+def decode_audio(given: str, audio_format: AudioFormat) -> Samples:
+    """Decode base64 to samples. Raises EventError."""
     if len(given) * 3 // 4 - given[-2:].count("=") > MAX_AUDIO_BYTES:
         limit = f"{MAX_AUDIO_BYTES >> 20} MiB"
         raise EventError(f"audio: too large (at most {limit} in one event)", "audio_too_large", "audio")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from protocols.shared.json_input import TooManyValues, parse_object
+
+T = TypeVar("T")
 
 PARSE_IN_THREAD_CHARACTERS = 2**16
 """Longer events are parsed in a thread: they would block the event loop."""
@@ -77,27 +79,34 @@ class ClientEvent:
 
 
 async def parse_event(text: str) -> ClientEvent:
+    """Parse one message, a long one in a thread. Raises EventError."""
+    if len(text) > PARSE_IN_THREAD_CHARACTERS:
+        return await asyncio.to_thread(read_event, text)
+    return read_event(text)
+
+
+def read_event(text: str) -> ClientEvent:
     """Parse one message. Raises EventError."""
     try:
-        if len(text) > PARSE_IN_THREAD_CHARACTERS:
-            fields = await asyncio.to_thread(parse_object, text)
-        else:
-            fields = parse_object(text)
+        fields = parse_object(text)
     except TooManyValues as error:
         raise EventError(f"the event has {error}", "invalid_json") from error
     except ValueError as error:
         raise EventError("the event is not a JSON object", "invalid_json") from error
-    event_id = fields.get("event_id")
+    event_id, kind = fields.get("event_id"), fields.get("type")
     if not isinstance(event_id, str) or len(event_id) > MAX_ID_LENGTH:
         event_id = None
-    kind = fields.get("type")
-    if not isinstance(kind, str):
-        kind = ""
-    return ClientEvent(kind, event_id, fields)
+    return ClientEvent(kind if isinstance(kind, str) else "", event_id, fields)
 
 
-def validation_event_error(error: msgspec.ValidationError, root: str) -> EventError:
-    """Convert msgspec's error into one that names the field under ``root``."""
-    reason, _, path = str(error).partition(" - at `$")
-    param = root + path.rstrip("`")
-    return EventError(f"{param}: {reason[:1].lower()}{reason[1:]}", "invalid_value", param)
+def convert(value: Any, kind: type[T], root: str) -> T:
+    """Convert parsed JSON to a struct; errors name the field under ``root``. Raises EventError."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        param = root + path.rstrip("`")
+        raise EventError(f"{param}: {reason[:1].lower()}{reason[1:]}", "invalid_value", param) from error
+    except UnicodeEncodeError as error:
+        # msgspec needs UTF-8 of names and of words from a list; of texts it does not.
+        raise EventError(f"{root}: holds half a surrogate pair in a name", "invalid_value", root) from error

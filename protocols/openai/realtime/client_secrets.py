@@ -9,14 +9,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from protocols.openai.errors import ApiError, endpoint, json_response
-from protocols.openai.realtime.client_events import EventError, validation_event_error
+from protocols.openai.realtime.client_events import EventError, convert
 from protocols.openai.realtime.server_events import new_id
 from protocols.openai.realtime.session_config import (
     SessionConfig,
@@ -97,9 +96,9 @@ def secret_routes(service: SpeechService, store: SecretStore, session_s: float) 
     async def create_secret(request: Request) -> Response:
         body = await _read_body(request)
         try:
-            given = msgspec.convert(body, _SecretBody)
-        except msgspec.ValidationError as error:
-            raise _api_error(validation_event_error(error, "body")) from error
+            given = convert(body, _SecretBody, "body")
+        except EventError as error:
+            raise _api_error(error) from error
         session = given.session or {}
         config = _config(session, "session", languages())
         issued = store.issue(config, (given.expires_after or _ExpiresAfter()).seconds)

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from protocols.openai.realtime.client_events import (
     MAX_ID_LENGTH,
     EventError,
+    convert,
     unsupported,
-    validation_event_error,
 )
 from protocols.openai.realtime.server_events import new_id
 
@@ -77,10 +76,7 @@ def read_item(given: Any, param: str) -> Item:
     """Read a message item. Raises EventError; other types of items are for language models."""
     if isinstance(given, dict) and isinstance(given.get("type"), str) and given["type"] != "message":
         raise unsupported(f"{param}.type: {given['type'][:100]!r} items are not served", f"{param}.type")
-    try:
-        message = msgspec.convert(given, _Message)
-    except msgspec.ValidationError as error:
-        raise validation_event_error(error, param) from error
+    message = convert(given, _Message, param)
     content = tuple(
         {"type": part.type, "text": part.text or ""}
         if part.type in _TEXT_TYPES

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from protocols.openai.errors import api_error
 from protocols.openai.realtime.client_events import (
     EventError,
+    convert,
     unsupported,
-    validation_event_error,
 )
 from protocols.openai.realtime.conversation import Conversation, Item, Status, read_item
 from protocols.openai.realtime.server_events import EventSender, new_id
@@ -160,13 +159,7 @@ class Responses:
 
     async def create(self, fields: dict[str, Any], config: SessionConfig) -> Response:
         """Begin the response that ``response.create`` asks for; ``speak`` sends it. Raises EventError."""
-        try:
-            given = msgspec.convert(fields, _Response)
-        except msgspec.ValidationError as error:
-            raise validation_event_error(error, "response") from error
-        modalities = given.output_modalities or given.modalities
-        refuse_model_requests(given.tools, given.tool_choice, modalities, "response")
-        config = _with_response(config, given, fields)
+        given, config = read_response(fields, config)
         in_conversation = given.conversation != "none"
         self._check_free(in_conversation)
         text = self._text(given)
@@ -284,12 +277,15 @@ class Responses:
         self._active.clear()
 
 
-def _with_response(config: SessionConfig, given: _Response, fields: dict[str, Any]) -> SessionConfig:
-    """Return the session's configuration with the voice and format of one response."""
+def read_response(fields: dict[str, Any], config: SessionConfig) -> tuple[_Response, SessionConfig]:
+    """Return the fields of a response, and ``config`` with its own voice and format. Raises EventError."""
+    given = convert(fields, _Response, "response")
+    modalities = given.output_modalities or given.modalities
+    refuse_model_requests(given.tools, given.tool_choice, modalities, "response")
     if given.audio is not None and isinstance(given.audio.output, AudioOutput):
         config = with_output(config, given.audio.output, "response.audio.output")
     beta: dict[str, Any] = {name: fields[name] for name in ("voice", "output_audio_format") if name in fields}
-    return updated_config(config, beta, (), "response") if beta else config
+    return given, updated_config(config, beta, (), "response") if beta else config
 
 
 def _spoken_text(text: str, chunk: SpeechChunk) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from protocols.openai.realtime.client_events import EventError, unsupported, validation_event_error
+from protocols.openai.realtime.client_events import EventError, convert, unsupported
 from speech.audio.encoding import AudioFormat
 from speech.errors import UnsupportedLanguage
 from speech.text.languages import primary, resolve
@@ -262,10 +262,7 @@ def updated_config(
 
     languages: primary subtags that can be recognised; root: name of the object in errors. Raises EventError.
     """
-    try:
-        given = msgspec.convert(session, _Session)
-    except msgspec.ValidationError as error:
-        raise validation_event_error(error, root) from error
+    given = convert(session, _Session, root)
     refuse_model_requests(given.tools, given.tool_choice, given.output_modalities, root)
     if given.type is not UNSET:
         config = replace(config, kind=given.type)
