@@ -19,7 +19,7 @@ from speech.audio.encoding import AudioFormat, create_encoder
 from speech.recognizer import Step
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, types
 from tests.support.app_server import KEY, AppServer, StartApp, app_server, app_starter
-from tests.support.pausing import PausingRecognizer
+from tests.support.loudness import PausingRecognizer
 
 VAD = {"type": "server_vad"}
 TURN = [

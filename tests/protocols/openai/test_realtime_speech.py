@@ -14,7 +14,7 @@ from protocols.openai.realtime.conversation import MAX_ITEMS
 from tests.clients.openai_realtime import BETA, Client, audio_of, loud, quiet, realtime, text_item, types
 from tests.judges.judge import hear, word_error_rate
 from tests.support.app_server import AppServer, app_server
-from tests.support.pausing import PausingRecognizer
+from tests.support.loudness import PausingRecognizer
 from tests.support.serving import serving
 
 TEXT = "Hello, this is one sentence. And this is the second one."
