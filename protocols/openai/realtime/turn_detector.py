@@ -10,8 +10,9 @@ from speech.recognizer import STEP_S, VOICE_CHUNK_S, Step
 ONSET_CHUNKS = 2
 """Loud chunks in a row that begin speech; a click is one chunk."""
 
-OFF_FACTOR = 0.4
-"""Speech goes on down to this part of the threshold, or quiet ends of words would be cut off."""
+OFF_FACTOR = 0.6
+"""Part of the threshold down to which speech goes on. Of 80 sentences with 10 dB of noise, 0.4 finds the ends
+0.1 s later in the median; 0.7 cuts one in a pause of 0.26 s."""
 
 _SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
 _CLOSING = "\"'”’»)]"
@@ -63,7 +64,8 @@ class TurnDetector:
         begun_s = self.now_s
         self.now_s += duration_s
         self._loud = self._loud + 1 if voice >= detection.threshold else 0
-        onset_chunks = ONSET_CHUNKS if duration_s < STEP_S else 1
+        # Within a turn one loud chunk is enough, or a short word between two pauses would be missed.
+        onset_chunks = 1 if self.in_turn or duration_s >= STEP_S else ONSET_CHUNKS
         if self._speaking:
             self._speaking = voice >= OFF_FACTOR * detection.threshold
         elif self._loud >= onset_chunks:

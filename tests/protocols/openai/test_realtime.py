@@ -103,9 +103,9 @@ def test_soft_ends_of_words_belong_to_the_turn() -> None:
     detector = TurnDetector(10.0)
     silent = (0.0, 0.0, 0.0, 0.0)
     detection = TurnDetection(silence_duration_ms=96, prefix_padding_ms=0)
-    voices = (0.9, 0.1, 0.9, 0.9, 0.25, 0.25, 0.1, 0.1, 0.1, 0.1)
+    voices = (0.9, 0.1, 0.9, 0.9, 0.35, 0.35, 0.1, 0.1, 0.1, 0.1)
     events = detector.feed(Step(0, silent, voices), detection)
-    # A single loud chunk is a click; 0.25 is below the threshold, and above 0.4 of it.
+    # A single loud chunk is a click; 0.35 is below the threshold, and above 0.6 of it.
     assert events == [
         TurnStarted(pytest.approx(10 + 2 * 0.032)),
         TurnStopped(pytest.approx(10 + 9 * 0.032)),
