@@ -24,13 +24,20 @@ from benchmarks.recognition.measures import Transcript, word_error_rate
 from benchmarks.recognition.streams import NOISE_DB, SINGLE_STREAM_CLIPS, WORDS, seconds
 from benchmarks.report import report_section, table
 from benchmarks.server_process import Server
+from engines.whisper.vad import VoiceDetector
+from protocols.openai.realtime.session_config import TurnDetection
+from protocols.openai.realtime.turn_detector import TurnDetector, TurnStopped
 from speech.audio.pcm import pcm16
-from speech.recognizer import RecognizedWord
+from speech.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
 from speech.types import Samples
 
 RATE = 24_000
 PIECE_S = 0.05
 """Audio of one append, as LiveKit's plugin sends it."""
+
+SERVER_VAD = "server_vad"
+PARTS = ("detector", "words", "turns")
+"""``detector`` finds the ends of turns without a socket and without waiting."""
 
 SILENCE_S = 0.5
 """``silence_duration_ms`` of ``server_vad`` by default."""
@@ -110,6 +117,21 @@ async def transcribe_all(url: str, said: Sequence[tuple[Clip, Samples]], at_a_ti
     return await asyncio.gather(*(one(clip, samples) for clip, samples in said))
 
 
+def detected(clip: Clip, samples: Samples) -> Heard:
+    """Find the ends of turns by the voice detector, in steps as the server gets them."""
+    voices = VoiceDetector().stream().feed(samples)
+    detector, detection = TurnDetector(0.0), TurnDetection()
+    heard, done = Heard(Transcript(clip)), 0
+    for index in range(int(len(samples) / CLIP_RATE / STEP_S)):
+        until = int((index + 1) * STEP_S / VOICE_CHUNK_S + 1e-9)
+        step = Step(index, (0.0, 0.0, 0.0, 0.0), tuple(voices[done:until]))
+        done = until
+        for event in detector.feed(step, detection):
+            if isinstance(event, TurnStopped):
+                heard.stops.append(((index + 1) * STEP_S, event.end_s))
+    return heard
+
+
 def delays(heard: Sequence[Heard]) -> tuple[list[float], int, int, int]:
     """Return the delays of the stops behind the true ends of speech; numbers of ends, cuts and misses."""
     found: list[float] = []
@@ -131,21 +153,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.recognition.realtime_socket", description=__doc__
     )
-    parser.add_argument("parts", nargs="*", default=("words", "turns"), help="of words, turns")
-    parser.add_argument("--clips", type=int, default=25, help="of four sentences each, for the ends of turns")
+    parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--clips", type=int, default=25, help="of four sentences, for the turns")
     parser.add_argument("--streams", type=int, default=3, help="of these at once")
     chosen = parser.parse_args()
     said = asyncio.run(clips(WORDS))
     clean = [(clip, clip.samples) for clip in said[:SINGLE_STREAM_CLIPS]]
     noisy = [(clip, with_noise(clip.samples, NOISE_DB, at)) for at, clip in enumerate(said[: chosen.clips])]
     with report_section("Recognition through OpenAI's Realtime socket", "ctranslate2", "faster-whisper"):
+        if "detector" in chosen.parts:
+            print_turns([detected(clip, clip.samples) for clip in said], "clean, no socket")
+            sounds = [with_noise(clip.samples, NOISE_DB, at) for at, clip in enumerate(said)]
+            print_turns(list(map(detected, said, sounds)), f"{NOISE_DB:g} dB noise, no socket")
+        if not {"words", "turns"} & {*chosen.parts}:
+            return
         with Server("--engine", "espeak") as running:
             # The first connection waits for the recogniser's start.
             asyncio.run(transcribe(running.url, *start(said)))
             if "words" in chosen.parts:
                 print_words(asyncio.run(transcribe_all(running.url, clean, 1)))
             if "turns" in chosen.parts:
-                print_turns(asyncio.run(transcribe_all(running.url, noisy, chosen.streams)))
+                turns = asyncio.run(transcribe_all(running.url, noisy, chosen.streams))
+                print_turns(turns, f"{NOISE_DB:g} dB noise")
 
 
 def start(said: Sequence[Clip]) -> tuple[Clip, Samples]:
@@ -163,12 +192,18 @@ def print_words(heard: Sequence[Heard]) -> None:
     print(table(head, [row]) + "\n", flush=True)
 
 
-def print_turns(heard: Sequence[Heard]) -> None:
+def print_turns(heard: Sequence[Heard], name: str) -> None:
     """Print the delays of the ends of turns."""
     found, count, cuts, missed = delays(heard)
     stops = f"{seconds(found)} / {seconds(found, 95)}"
-    head = ("turns", "end of speech to speech_stopped, median / p95", "cuts in shorter pauses", "not ended")
-    print(table(head, [[str(count), stops, str(cuts), str(missed)]]) + "\n", flush=True)
+    head = (
+        name,
+        "turns",
+        "end of speech to speech_stopped, median / p95",
+        "cuts in shorter pauses",
+        "not ended",
+    )
+    print(table(head, [[SERVER_VAD, str(count), stops, str(cuts), str(missed)]]) + "\n", flush=True)
 
 
 if __name__ == "__main__":
