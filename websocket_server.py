@@ -94,6 +94,8 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
                 max_text=settings.openai_max_text,
                 voice_tags=settings.openai_voice_tags,
                 open_lists=settings.openai_open_lists,
+                realtime_session_s=settings.realtime_session_seconds,
+                realtime_idle_s=settings.realtime_idle_seconds,
             )
         ),
         elevenlabs.protocol(
@@ -137,6 +139,9 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
         key_in_first_message=tuple(
             prefix for protocol in protocols for prefix in protocol.key_in_first_message
         ),
+        temporary_keys={
+            path: check for protocol in protocols for path, check in protocol.temporary_keys.items()
+        },
     )
 
 

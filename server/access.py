@@ -17,7 +17,7 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -30,9 +30,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from protocols.shared.protocol import ANONYMOUS, PathClass, Refusal, RefusalBody, plain_refusal
 from websocket_config import PUBLIC_TOKEN
 
-KEY_HEADERS = ("xi-api-key", "kyutai-api-key")
-KEY_PROTOCOL = "Bearer."
-"""Prefix of a key among the sub-protocols: a browser's WebSocket can send no other header."""
+KEY_HEADERS = ("xi-api-key", "kyutai-api-key", "api-key")
+KEY_PROTOCOLS = ("Bearer.", "openai-insecure-api-key.")
+"""Prefixes of a key among the sub-protocols: a browser's WebSocket can send no other header."""
 
 KEY_PARAMETERS = ("auth_id", "token", "authorization", "single_use_token")
 PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
@@ -141,6 +141,7 @@ class AccessRules:
     machine_names: frozenset[str] = frozenset()  # lower case; ignored on a loopback address
     paths: Mapping[str, PathClass] = field(default_factory=dict)  # all others are PROTECTED
     key_in_first_message: tuple[str, ...] = ()  # path prefixes, see ``Protocol``
+    temporary_keys: Mapping[str, Callable[[str], bool]] = field(default_factory=dict)  # see ``Protocol``
 
     def check(self, headers: Headers, query: bytes, path: str, method: str = "") -> Refusal | None:
         """Return None if a request may pass, else the refusal: 401 for a missing key, 403 for the rest.
@@ -159,7 +160,7 @@ class AccessRules:
         required = REQUIREMENTS[self.audience(headers)][path_class]
         # A page from elsewhere has no secret key, whatever name it made resolve to this machine.
         any_host = required is Requirement.SECRET_KEY and not self.loopback
-        return self._check_page(headers, any_host=any_host) or self._check_key(headers, query, required)
+        return self._check_page(headers, any_host=any_host) or self._check_key(headers, query, path, required)
 
     def serves_anonymously(self, headers: Headers, query: bytes, path: str, method: str) -> bool:
         """Return True if a request without a valid key may read the public part of a list.
@@ -167,7 +168,7 @@ class AccessRules:
         A key that is not valid is refused on a list too, so that clients can test theirs there.
         """
         is_list = self.paths.get(path) is PathClass.LIST and method in READING
-        return is_list and not any(map(str.strip, _offered_keys(headers, query)))
+        return is_list and not any(map(str.strip, offered_keys(headers, query)))
 
     def audience(self, headers: Headers) -> Audience:
         """Return the row of ``REQUIREMENTS`` that a request falls into."""
@@ -204,15 +205,19 @@ class AccessRules:
             return Refusal(403, "cross-site request: web pages of other sites may not embed or link to this")
         return None
 
-    def _check_key(self, headers: Headers, query: bytes, required: Requirement) -> Refusal | None:
+    def _check_key(self, headers: Headers, query: bytes, path: str, required: Requirement) -> Refusal | None:
         if required is Requirement.NONE:
             return None
         any_key = required is Requirement.ANY_KEY
-        if _has_key(headers, query, {*self.keys, PUBLIC_TOKEN} if any_key else self._secret_keys):
+        offered = offered_keys(headers, query)
+        if _is_known(offered, {*self.keys, PUBLIC_TOKEN} if any_key else self._secret_keys):
+            return None
+        is_temporary_key = self.temporary_keys.get(path)
+        if is_temporary_key is not None and any(map(is_temporary_key, offered)):
             return None
         if not (self.keys or any_key):
             return Refusal(403, "unauthorized proxy: KANI_API_KEYS or --no-auth lets its clients in")
-        ways = "Authorization: Bearer KEY, xi-api-key: KEY, kyutai-api-key: KEY or ?token=KEY"
+        ways = "Authorization: Bearer KEY, xi-api-key: KEY, kyutai-api-key: KEY, api-key: KEY or ?token=KEY"
         return Refusal(401, f"a key is needed: {ways}")
 
     def _is_own_name(self, name: str) -> bool:
@@ -227,16 +232,15 @@ class AccessRules:
         return bool(self.keys) and any(not is_loopback(host_name(host)) for host in headers.getlist("host"))
 
 
-def _has_key(headers: Headers, query: bytes, keys: Iterable[str]) -> bool:
-    return _is_known(_offered_keys(headers, query), keys)
-
-
-def _offered_keys(headers: Headers, query: bytes) -> list[str]:
+def offered_keys(headers: Headers, query: bytes) -> list[str]:
+    """Return what a request offers as a key, in all places where one may be."""
     bearers = (value.partition(" ") for value in headers.getlist("authorization"))
     offered = [key.strip() for scheme, _, key in bearers if scheme.lower() == "bearer"]
     offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
     protocols = [name.strip() for name in ",".join(headers.getlist("sec-websocket-protocol")).split(",")]
-    offered += [name.removeprefix(KEY_PROTOCOL) for name in protocols if name.startswith(KEY_PROTOCOL)]
+    offered += [
+        name.removeprefix(prefix) for name in protocols for prefix in KEY_PROTOCOLS if name.startswith(prefix)
+    ]
     parameters = parse_qs(query.decode("latin-1"))
     return offered + [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
 

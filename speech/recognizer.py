@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from speech.types import Samples
 
 STEP_S = 0.08
 """Seconds of audio for each ``Step``."""
+
+VOICE_CHUNK_S = 0.032
+"""Seconds of audio for each of ``Step.voices``."""
 
 PAUSE_LENGTHS_S = (0.5, 1.0, 2.0, 3.0)
 """Lengths of pause, in seconds, whose probabilities each ``Step`` has."""
@@ -22,6 +25,8 @@ class RecognizedWord:
     text: str
     start_s: float
     end_s: float
+    language: str = field(default="", compare=False)
+    """Primary language subtag; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Step:
     pause_probabilities: tuple[float, float, float, float]
     """For each of ``PAUSE_LENGTHS_S`` the probability, in [0, 1], that a pause of that length follows the
     last speech; 0 during speech, 1 before any."""
+    voices: tuple[float, ...] = field(default=(), compare=False)
+    """Probability of a voice in each ``VOICE_CHUNK_S`` of audio completed since the step before, if known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class RecognitionStream:
         self._hypothesis = Hypothesis()
         self._marks: deque[tuple[float, Mark]] = deque()
         self._steps = 0
+        self._voices_since_step: list[float] = []
         self._pass: _Pass | None = None
         self._passed = 0  # end of the audio of the last pass, in samples of the stream
         self._decided_s = 0.0  # all words before this time are decided
@@ -137,12 +138,14 @@ class RecognitionStream:
         for voice in self._voices.feed(samples):
             all_decided = not self._undecided
             self._gate.feed(voice)
+            self._voices_since_step.append(voice)
             if all_decided and self._gate.speaking:
                 self._onset_s = self._gate.onset_s
         self._forget_silence()
         while (self._steps + 1) * STEP_SAMPLES <= self._window.end:
             pauses = pause_probabilities(self._gate, sentence_ended=self._hypothesis.sentence_ended)
-            self.events.append(Step(self._steps, pauses))
+            self.events.append(Step(self._steps, pauses, tuple(self._voices_since_step)))
+            self._voices_since_step.clear()
             self._steps += 1
         self._return_marks()
 
@@ -205,18 +208,21 @@ class RecognitionStream:
             settled = known and end_s <= done.end_s - TUNING.end_margin_s
             if not (done.decides_all or start_s < until_s or settled):
                 break
-            self._decide(timed.word, start_s, end_s, done.speech_end_s + TUNING.outside_speech_s)
+            latest_s = done.speech_end_s + TUNING.outside_speech_s
+            self._decide(timed.word, start_s, end_s, latest_s, self._language or result.language)
             count += 1
         self._hypothesis.keep_undecided(result.words[count:])
 
-    def _decide(self, word: HypothesisWord, start_s: float, end_s: float, latest_s: float) -> None:
+    def _decide(
+        self, word: HypothesisWord, start_s: float, end_s: float, latest_s: float, language: str
+    ) -> None:
         """Emit a word, its times moved into the detected speech and behind the word before it."""
         earliest_s = self._onset_s - TUNING.outside_speech_s
         start_s = max(min(max(start_s, earliest_s), latest_s), self._hypothesis.end_s)
         end_s = max(min(end_s, latest_s), start_s)
         self._hypothesis.decide(word, end_s)
         if word.normalized:
-            self.events.append(RecognizedWord(word.text, start_s, end_s))
+            self.events.append(RecognizedWord(word.text, start_s, end_s, language))
 
     @property
     def _undecided(self) -> bool:

@@ -10,9 +10,10 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
+from protocols.openai import realtime
 from protocols.openai.errors import error_body
 from protocols.openai.lists import list_paths, list_routes
-from protocols.openai.realtime import realtime_routes
+from protocols.openai.realtime import SecretStore, realtime_routes
 from protocols.openai.settings import OpenAISettings
 from protocols.openai.speech import speech_routes
 from protocols.openai.transcription import transcription_routes
@@ -26,6 +27,7 @@ PREFIXES = ("/v1/audio/", "/v1/realtime", "/dev/")
 
 def protocol(settings: OpenAISettings) -> Protocol:
     """Return the protocol."""
+    secrets = SecretStore()
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
@@ -33,10 +35,16 @@ def protocol(settings: OpenAISettings) -> Protocol:
             *speech_routes(service, settings),
             *list_routes(service, settings),
             *transcription_routes(service, settings),
-            *realtime_routes(service, settings),
+            *realtime_routes(service, settings, secrets),
         ]
 
-    return Protocol(routes, paths=list_paths(settings), refusals=dict.fromkeys(PREFIXES, _refusal_body))
+    return Protocol(
+        routes,
+        paths=list_paths(settings),
+        refusals=dict.fromkeys(PREFIXES, _refusal_body),
+        max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
+        temporary_keys={realtime.PATH: secrets.is_valid},
+    )
 
 
 def _refusal_body(refusal: Refusal) -> dict[str, Any]:

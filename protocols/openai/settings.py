@@ -12,3 +12,5 @@ class OpenAISettings:
     max_text: int = 100_000  # characters of one input
     voice_tags: bool = False  # whether ``[voice:NAME]`` and ``[pause:1.5s]`` in an input are marks
     open_lists: bool = True  # whether lists of models and voices need no key
+    realtime_session_s: float = 3600.0  # longest life of a Realtime session
+    realtime_idle_s: float = 900.0  # longest time without an event of its client

@@ -16,6 +16,7 @@ UPSTREAM = "ElevenLabs' own voices"
 RELAY = "The relay"
 LIVEKIT = "LiveKit"
 WYOMING = "Wyoming, for Home Assistant"
+REALTIME = "OpenAI's Realtime protocol"
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 
@@ -206,4 +207,24 @@ class ProtocolSettings(NetworkSettings):
         group=WYOMING,
         about="Recognise the end of every command here, for Home Assistant from 2026.11 on, and tell it that "
         "it need not. Otherwise only for clients that ask for it (`vad_sensitivity`).",
+    )
+    realtime_session_seconds: float = setting(
+        3600.0,
+        "KANI_REALTIME_SESSION_SECONDS",
+        group=REALTIME,
+        unit="seconds",
+        gt=0,
+        le=86_400,
+        about="Longest life of a connection to `/v1/realtime`, which then ends with the error "
+        "`session_expired`.",
+    )
+    realtime_idle_seconds: float = setting(
+        900.0,
+        "KANI_REALTIME_IDLE_SECONDS",
+        group=REALTIME,
+        unit="seconds",
+        gt=0,
+        le=86_400,
+        about="Longest time without an event of its client. LiveKit keeps a connection for ten minutes "
+        "between two streams.",
     )

@@ -178,6 +178,12 @@ class _Opus:
         return header + self._opus.finish()
 
 
+def decode_g711(data: bytes, codec: Literal["ulaw", "alaw"]) -> Samples:
+    """Decode G.711, one byte a sample."""
+    levels = _ULAW_LEVELS if codec == "ulaw" else _ALAW_LEVELS
+    return levels[np.frombuffer(data, np.uint8)]
+
+
 def _mp3(audio_format: AudioFormat) -> Mp3Encoder:
     if audio_format.bit_rate is None:
         raise ValueError("an MP3 needs a bit rate")
@@ -215,3 +221,5 @@ def _nearest_codes(levels: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
 
 _ULAW = _nearest_codes(_ulaw_levels())
 _ALAW = _nearest_codes(_alaw_levels())
+_ULAW_LEVELS = (_ulaw_levels() / 32768).astype(np.float32)
+_ALAW_LEVELS = (_alaw_levels() / 32768).astype(np.float32)

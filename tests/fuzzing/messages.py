@@ -24,6 +24,11 @@ from protocols.kyutai import http_out, voice_payload
 from protocols.kyutai import messages as kyutai
 from protocols.kyutai import query as kyutai_query
 from protocols.openai.errors import ApiError
+from protocols.openai.realtime.audio_payload import decode_audio
+from protocols.openai.realtime.client_events import EventError, read_event
+from protocols.openai.realtime.conversation import read_item
+from protocols.openai.realtime.responses import read_response
+from protocols.openai.realtime.session_config import FORMATS, SessionConfig, updated_config
 from protocols.openai.speech import body as openai_body
 from protocols.openai.speech.tags import split_turns
 from protocols.shared import client_languages
@@ -177,6 +182,46 @@ def _read_voxcpm(message: str) -> None:
         read_params(read.params, 5000, read.request_id).to_request(None, None, "")
 
 
+REALTIME_SESSION = {
+    "type": "transcription",
+    "audio": {
+        "input": {
+            "format": {"type": "audio/pcm", "rate": 24000},
+            "transcription": {"model": "m", "language": "es", "languages": ["es", "en"], "prompt": TEXT},
+            "turn_detection": {"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 500},
+        },
+        "output": {"format": {"type": "audio/pcmu"}, "voice": {"id": "alloy"}, "speed": 1.0},
+    },
+    "tools": [],
+}
+REALTIME_BETA = {
+    "input_audio_format": "pcm16",
+    "input_audio_transcription": {"model": "m"},
+    "turn_detection": {"type": "semantic_vad", "eagerness": "low"},
+    "modalities": ["audio", "text"],
+    "voice": "alloy",
+}
+REALTIME_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": TEXT}]}
+REALTIME_RESPONSE = {"conversation": "none", "input": [REALTIME_ITEM], "metadata": {"a": "b"}, "voice": "x"}
+
+
+def _read_realtime(message: str) -> None:
+    """Read an event as the connection does, whatever its type."""
+    event, config = read_event(message), SessionConfig()
+    match event.type:
+        case "session.update":
+            config = updated_config(config, event.object("session"), frozenset({"es", "en"}))
+            assert config.as_json("sess", 0) and config.as_beta_json("sess", 0)
+        case "response.create":
+            given, _ = read_response(event.object("response"), config)
+            for item in given.input or ():
+                read_item(item, "response.input")
+        case "conversation.item.create":
+            assert read_item(event.fields.get("item"), "item").as_json()
+        case _:
+            decode_audio(event.required_text("audio"), FORMATS["audio/pcm"])
+
+
 def _read_heard(message: bytes) -> None:
     match kyutai.read_recognition_message(message):
         case kyutai.Audio() as audio:
@@ -280,6 +325,19 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             as_json_bytes,
             lambda body: http_out._read(body, http_out.StreamedBody),
             (kyutai.BadMessage,),
+        ),
+        Case(
+            "realtime event",
+            (
+                {"type": "session.update", "session": REALTIME_SESSION},
+                {"type": "session.update", "session": REALTIME_BETA},
+                {"type": "response.create", "response": REALTIME_RESPONSE},
+                {"type": "conversation.item.create", "item": REALTIME_ITEM},
+                {"type": "input_audio_buffer.append", "event_id": "e", "audio": "AAAA////"},
+            ),
+            as_json,
+            _read_realtime,
+            (EventError,),
         ),
         Case("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
         Case(

@@ -249,6 +249,7 @@ def test_cross_site_embedding_is_refused(rules: AccessRules) -> None:
         ("", {"authorization": "bearer  first-key "}),
         ("", {"xi_api_key": "first-key"}),
         ("", {"kyutai_api_key": "first-key"}),
+        ("", {"api_key": "first-key"}),
         ("auth_id=first-key", {}),
         ("x=1&token=first-key", {}),
         ("token=schl%C3%BCssel", {}),
@@ -257,6 +258,10 @@ def test_cross_site_embedding_is_refused(rules: AccessRules) -> None:
         ("", {"xi_api_key": "schlüssel".encode().decode("latin-1")}),
         ("", {"authorization": "Bearer " + "schlüssel".encode().decode("latin-1")}),
         ("", {"sec_websocket_protocol": "voxcpm-tts, Bearer.first-key"}),
+        (
+            "",
+            {"sec_websocket_protocol": "realtime, openai-insecure-api-key.first-key"},
+        ),
     ],
 )
 def test_key_is_read_from_each_header_and_parameter(query: str, headers: dict[str, str]) -> None:
@@ -278,13 +283,26 @@ def test_key_is_read_from_each_header_and_parameter(query: str, headers: dict[st
         ("%ff=%ff&token=%00", {}),
         *(
             ("", {"sec_websocket_protocol": offered})
-            for offered in ("voxcpm-tts, Bearer.wrong", "first-key", "Bearer.first-key-", "Bearer.")
+            for offered in (
+                *("voxcpm-tts, Bearer.wrong", "first-key", "Bearer.first-key-", "Bearer."),
+                *("realtime, openai-insecure-api-key.wrong", "openai-insecure-api-key."),
+            )
         ),
         ("", {"sec_websocket_protocol": "bearer first-key"}),
     ],
 )
 def test_wrong_key_is_refused(query: str, headers: dict[str, str]) -> None:
     assert check(NETWORK, query, **ADDRESS, **headers) == 401
+
+
+def test_temporary_key_counts_on_its_path_alone() -> None:
+    for rules, headers in ((NETWORK, ADDRESS), (HOME, PROXIED)):
+        rules = dataclasses.replace(rules, temporary_keys={"/session": {"issued"}.__contains__})
+        refused = check(rules, "token=other", "/session", **headers)
+        assert refused in (401, 403)
+        assert check(rules, "token=issued", "/session", **headers) is None
+        for path in ("/", "/session/", "/sessio", "/speech"):
+            assert check(rules, "token=issued", path, **headers) == refused
 
 
 @pytest.mark.parametrize(("name", "prefix"), [(b"authorization", b"Bearer "), (b"xi-api-key", b"")])

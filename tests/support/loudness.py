@@ -1,4 +1,4 @@
-"""A tiny recogniser: every loud step of the audio is the word "bum"."""
+"""Tiny recognisers: every loud step of the audio is a word."""
 
 from __future__ import annotations
 
@@ -6,15 +6,28 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import numpy as np
 
-from speech.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
+from speech.errors import EngineFailed
+from speech.recognizer import (
+    PAUSE_LENGTHS_S,
+    STEP_S,
+    VOICE_CHUNK_S,
+    Mark,
+    RecognitionEvent,
+    RecognizedWord,
+    RecognizerInfo,
+    Step,
+)
 from speech.types import Samples
 
 RATE = 16_000
 STEP = round(STEP_S * RATE)
+CHUNK = round(VOICE_CHUNK_S * RATE)
 LOUD = 0.25
 
 
 class LoudnessRecognizer:
+    """Hears "bum"."""
+
     def __init__(self) -> None:
         self.info = RecognizerInfo("loudness", "1", RATE, frozenset({"es", "en"}))
 
@@ -37,3 +50,54 @@ class LoudnessRecognizer:
                     yield RecognizedWord("bum", index * STEP_S, (index + 1) * STEP_S)
                 yield Step(index, (1.0, 1.0, 1.0, 1.0))
                 index += 1
+
+
+class PausingRecognizer:
+    """Hears "w0 w1 …", and pauses between; breaks in audio that is louder than ``breaks_above``.
+
+    ``languages`` are those that it was asked for, a recognition each.
+    """
+
+    def __init__(self, breaks_above: float = 9.0) -> None:
+        self.info = RecognizerInfo("pausing", "1", RATE, frozenset({"es", "en", "ja"}))
+        self.languages: list[str | None] = []
+        self._breaks_above = breaks_above
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        self.languages.append(language)
+        samples, voices, due = np.zeros(0, np.float32), list[float](), list[RecognizedWord]()
+        index = words = chunks = 0
+        silence_s = 9.0
+        async for piece in audio:
+            if isinstance(piece, Mark):
+                yield piece
+                continue
+            samples = np.concatenate([samples, piece])
+            while len(samples) >= (index + 1) * STEP:
+                end = (index + 1) * STEP
+                for at in range(chunks * CHUNK, end - CHUNK + 1, CHUNK):
+                    voices.append(float(np.abs(samples[at : at + CHUNK]).mean() > LOUD))
+                    chunks += 1
+                level = np.abs(samples[index * STEP : end]).mean()
+                if level > self._breaks_above:
+                    raise EngineFailed("the recogniser failed")
+                if level > LOUD:
+                    text = f"w{words}" + ("." if words % 5 == 4 else "")
+                    # Decided once more audio has come, as by every recogniser.
+                    due.append(RecognizedWord(text, index * STEP_S, (index + 1) * STEP_S, language or "en"))
+                    words += 1
+                silence_s = 0.0 if level > LOUD else silence_s + STEP_S
+                likely = [float(silence_s > length_s / 2) for length_s in PAUSE_LENGTHS_S]
+                yield Step(index, tuple(likely), tuple(voices))
+                voices.clear()
+                index += 1
+                while due and due[0].end_s < index * STEP_S - STEP_S / 2:
+                    yield due.pop(0)
+        for word in due:
+            yield word

@@ -1,13 +1,61 @@
-"""OpenAI's audio API, the Realtime WebSocket: WS /v1/realtime."""
+"""OpenAI's audio API, the Realtime WebSocket: WS /v1/realtime.
+
+``connection`` serves one client: ``input_audio`` transcribes what it says, ``responses`` reads given text
+aloud. ``client_events`` and ``server_events`` are the wire, ``session_config`` the session object of both
+generations of the API; ``client_secrets`` issues ephemeral keys.
+"""
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket
 
+from protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES
+from protocols.openai.realtime.client_secrets import SecretStore, secret_routes
+from protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
+from protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
 from protocols.openai.settings import OpenAISettings
 from speech.service import SpeechService
 
+__all__ = ["MAX_MESSAGE_BYTES", "PATH", "SecretStore", "realtime_routes"]
 
-def realtime_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
-    """Return the routes of the Realtime WebSocket."""
-    return []
+PATH = "/v1/realtime"
+SUBPROTOCOL = "realtime"
+BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+KEY_SUBPROTOCOL = "openai-insecure-api-key."
+
+
+def realtime_routes(
+    service: SpeechService, settings: OpenAISettings, secrets: SecretStore
+) -> list[BaseRoute]:
+    """Return the routes of the Realtime WebSocket and of its ephemeral keys."""
+    limits = ConnectionLimits(settings.realtime_session_s, settings.realtime_idle_s)
+
+    async def serve(websocket: WebSocket) -> None:
+        offered = websocket.scope["subprotocols"]
+        # A browser closes a connection whose answer names none of the sub-protocols that it offers.
+        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        beta = BETA_SUBPROTOCOL in offered or _has_beta_header(websocket.headers)
+        config = _config(websocket, secrets)
+        await RealtimeConnection(websocket, service, config, limits, beta=beta).run()
+
+    return [WebSocketRoute(PATH, serve), *secret_routes(service, secrets, settings.realtime_session_s)]
+
+
+def _has_beta_header(headers: Headers) -> bool:
+    return any("realtime=v1" in value for value in headers.getlist("openai-beta"))
+
+
+def _config(websocket: WebSocket, secrets: SecretStore) -> SessionConfig:
+    """Return the configuration to begin with: that of an ephemeral key, or by the address."""
+    scheme, _, bearer = websocket.headers.get("authorization", "").partition(" ")
+    keys = [bearer.strip()] if scheme.lower() == "bearer" else []
+    offered = websocket.scope["subprotocols"]
+    keys += [name.removeprefix(KEY_SUBPROTOCOL) for name in offered if name.startswith(KEY_SUBPROTOCOL)]
+    for key in keys:
+        if (config := secrets.find(key)) is not None:
+            return config
+    query = websocket.query_params
+    kind: SessionKind = "transcription" if query.get("intent") == "transcription" else "realtime"
+    return initial_config(kind, query.get("model", "")[:200] or None)

@@ -1,0 +1,232 @@
+"""Libraries that speak OpenAI's Realtime protocol, unmodified but for their address."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import aiohttp
+import numpy as np
+import openai
+import soxr
+from livekit import rtc
+from livekit.agents.stt import SpeechEventType
+from livekit.plugins import openai as livekit_openai
+
+from speech.audio.pcm import pcm16
+from speech.types import Samples
+
+with warnings.catch_warnings():
+    # It imports audioop, which a later Python has no more.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pipecat.frames.frames import (
+        ErrorFrame,
+        Frame,
+        InputAudioRawFrame,
+        InterimTranscriptionFrame,
+        TranscriptionFrame,
+        VADUserStartedSpeakingFrame,
+        VADUserStoppedSpeakingFrame,
+    )
+    from pipecat.pipeline.pipeline import Pipeline
+    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+    from pipecat.services.openai.stt import OpenAIRealtimeSTTService
+    from pipecat.workers.runner import WorkerRunner
+
+RATE = 24_000
+PIECE_S = 0.05
+WITHIN_S = 120.0
+
+
+@dataclass
+class Recognized:
+    """Results of a client: complete transcripts, text before they were complete, and errors."""
+
+    transcripts: list[str] = field(default_factory=list)
+    interim: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def pieces(samples: Samples, rate: int = RATE) -> list[bytes]:
+    """Return 16-bit pieces of ``PIECE_S`` at ``rate`` of samples at ``RATE``."""
+    pcm = pcm16(soxr.resample(samples, RATE, rate))
+    size = 2 * round(PIECE_S * rate)
+    return [pcm[at : at + size] for at in range(0, len(pcm), size)]
+
+
+async def transcribe_with_sdk(http_url: str, samples: Samples, detection: Any, count: int) -> Recognized:
+    """Transcribe by openai-python, up to the ``count``-th transcript."""
+    heard = Recognized()
+    async with openai.AsyncOpenAI(api_key="key", base_url=f"{http_url}/v1") as client:
+        async with client.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+            audio_input = {"transcription": {"model": "gpt-4o-transcribe"}, "turn_detection": detection}
+            session: Any = {"type": "transcription", "audio": {"input": audio_input}}
+            await connection.session.update(session=session)
+            for piece in pieces(samples):
+                await connection.input_audio_buffer.append(audio=base64.b64encode(piece).decode())
+            if detection is None:
+                await connection.input_audio_buffer.commit()
+            async with asyncio.timeout(WITHIN_S):
+                async for event in connection:
+                    heard.events.append(event.type)
+                    if event.type == "conversation.item.input_audio_transcription.delta":
+                        heard.interim.append(event.delta or "")
+                    elif event.type == "conversation.item.input_audio_transcription.completed":
+                        heard.transcripts.append(event.transcript)
+                        if len(heard.transcripts) == count:
+                            break
+                    elif event.type == "error":
+                        heard.errors.append(event.error.message)
+    return heard
+
+
+async def speak_with_sdk(http_url: str, text: str, voice: str) -> tuple[bytes, str]:
+    """Read a text aloud by openai-python; returns 16-bit audio at 24 kHz, and the transcript."""
+    async with openai.AsyncOpenAI(api_key="key", base_url=f"{http_url}/v1") as client:
+        async with client.realtime.connect(model="gpt-realtime") as connection:
+            output: Any = {"output": {"voice": voice}}
+            await connection.session.update(session={"type": "realtime", "audio": output})
+            content: Any = [{"type": "input_text", "text": text}]
+            await connection.conversation.item.create(
+                item={"type": "message", "role": "user", "content": content}
+            )
+            await connection.response.create()
+            audio, transcript = bytearray(), ""
+            async for event in connection:
+                if event.type == "response.output_audio.delta":
+                    audio += base64.b64decode(event.delta)
+                elif event.type == "response.output_audio_transcript.delta":
+                    transcript += event.delta
+                elif event.type == "response.done":
+                    assert event.response.status == "completed"
+                    return bytes(audio), transcript
+                assert event.type != "error", event
+    raise AssertionError("the connection ended before the response")
+
+
+async def transcribe_with_livekit(http_url: str, samples: Samples, count: int, streams: int) -> Recognized:
+    """Transcribe by LiveKit's plugin: ``streams`` one after the other, which share its connection."""
+    heard = Recognized()
+    async with aiohttp.ClientSession() as session:
+        recognizer = livekit_openai.STT(
+            language="en", base_url=f"{http_url}/v1", api_key="key", use_realtime=True
+        )
+        recognizer._session = session
+        for _ in range(streams):
+            async with recognizer.stream() as stream:
+                for piece in pieces(samples):
+                    stream.push_frame(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
+                left = count
+                async with asyncio.timeout(WITHIN_S):
+                    async for event in stream:
+                        heard.events.append(event.type.value)
+                        if event.type is SpeechEventType.FINAL_TRANSCRIPT:
+                            heard.transcripts.append(event.alternatives[0].text)
+                            left -= 1
+                        elif event.type is SpeechEventType.INTERIM_TRANSCRIPT:
+                            heard.interim.append(event.alternatives[0].text)
+                        if not left and event.type is SpeechEventType.FINAL_TRANSCRIPT:
+                            break
+        await recognizer.aclose()
+    return heard
+
+
+class _Collector(FrameProcessor):
+    """Collects what a pipeline yields; ``done`` is set at the ``count``-th transcript."""
+
+    def __init__(self, heard: Recognized, count: int) -> None:
+        super().__init__()
+        self._heard = heard
+        self._count = count
+        self.done = asyncio.Event()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        match frame:
+            case TranscriptionFrame():
+                self._heard.transcripts.append(frame.text)
+                if len(self._heard.transcripts) == self._count:
+                    self.done.set()
+            case InterimTranscriptionFrame():
+                self._heard.interim.append(frame.text)
+            case ErrorFrame():
+                self._heard.errors.append(str(frame.error))
+                self.done.set()
+        await self.push_frame(frame, direction)
+
+
+async def transcribe_with_pipecat(url: str, samples: Samples, detection: Any, count: int) -> Recognized:
+    """Transcribe by pipecat's service; without turn detection its pipeline tells that the speaker stopped."""
+    heard = Recognized()
+    service = OpenAIRealtimeSTTService(
+        api_key="key", base_url=f"{url}/v1/realtime", turn_detection=detection, sample_rate=16_000
+    )
+    collector = _Collector(heard, count)
+    worker = PipelineWorker(
+        Pipeline([service, collector]), params=PipelineParams(audio_in_sample_rate=16_000)
+    )
+    running = asyncio.create_task(WorkerRunner(handle_sigint=False).run(worker))
+    frames: list[Frame] = [InputAudioRawFrame(piece, 16_000, 1) for piece in pieces(samples, 16_000)]
+    if detection is False:
+        frames = [VADUserStartedSpeakingFrame(), *frames, VADUserStoppedSpeakingFrame()]
+    await worker.queue_frames(frames)
+    async with asyncio.timeout(WITHIN_S):
+        await collector.done.wait()
+    await worker.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    return heard
+
+
+async def speak_as_open_webui(http_url: str, text: str, voice: str) -> bytes:
+    """Repeat the loop of Open WebUI 0.12.4's engine "openai-realtime"; returns 16-bit audio at 24 kHz."""
+    parts = urlsplit(f"{http_url}/v1")
+    query = urlencode({"model": "gpt-realtime-2.1-mini"})
+    address = urlunsplit(("ws", parts.netloc, f"{parts.path}/realtime", query, ""))
+    instructions = "Read the user's message aloud, exactly as it is written."
+    output = {"format": {"type": "audio/pcm", "rate": 24000}, "voice": voice}
+    audio = {"input": {"turn_detection": None, "transcription": None}, "output": output}
+    common = {
+        "output_modalities": ["audio"],
+        "tools": [],
+        "tool_choice": "none",
+        "instructions": instructions,
+    }
+    content = [{"type": "input_text", "text": text}]
+    read = {"conversation": "none", "input": [{"type": "message", "role": "user", "content": content}]}
+    pcm, response_id = bytearray(), None
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(address, headers={"Authorization": "Bearer key"}) as ws:
+            async for message in ws:
+                if message.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                event = json.loads(message.data)
+                match event["type"]:
+                    case "error":
+                        raise AssertionError(event)
+                    case "session.created":
+                        given = {"type": "realtime", "audio": audio, **common}
+                        await ws.send_json({"type": "session.update", "session": given})
+                    case "session.updated":
+                        await ws.send_json({"type": "response.create", "response": {**common, **read}})
+                    case "response.created":
+                        response_id = event["response"]["id"]
+                    case "response.output_audio.delta" if event.get("response_id") == response_id:
+                        pcm.extend(base64.b64decode(event["delta"], validate=True))
+                    case "response.done" if event["response"]["id"] == response_id:
+                        assert event["response"]["status"] == "completed"
+                        break
+    assert pcm and not len(pcm) % 2
+    return bytes(pcm)
+
+
+def as_samples(pcm: bytes) -> Samples:
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / 32768

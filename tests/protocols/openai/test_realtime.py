@@ -1,0 +1,401 @@
+"""WS /v1/realtime: turns, transcripts and commits of audio in; ephemeral keys; ends of connections."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from protocols.openai.realtime.client_secrets import MAX_SECRETS, SecretStore
+from protocols.openai.realtime.session_config import SessionConfig, TurnDetection
+from protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
+from speech.audio.encoding import AudioFormat, create_encoder
+from speech.recognizer import Step
+from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, types
+from tests.support.app_server import KEY, AppServer, StartApp, app_server, app_starter
+from tests.support.loudness import PausingRecognizer
+
+VAD = {"type": "server_vad"}
+TURN = [
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+    f"{TRANSCRIPTION}.completed",
+]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
+    with app_server(tmp_path_factory.mktemp("realtime")) as running:
+        running.service.recognizer = PausingRecognizer()
+        yield running
+
+
+@pytest.fixture
+def start_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartApp]:
+    with app_starter(lambda: tmp_path_factory.mktemp("app")) as start:
+        yield start
+
+
+def deltas(client: Client, item_id: str | None = None) -> str:
+    events = client.of(f"{TRANSCRIPTION}.delta")
+    return "".join(event["delta"] for event in events if item_id in (None, event["item_id"]))
+
+
+async def test_turns_are_detected_and_transcribed(app: AppServer) -> None:
+    async with realtime(app.url) as client:
+        assert client.seen[0]["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
+        await client.append(quiet(0.96), loud(0.4), quiet(1.04), loud(0.8), quiet(0.8))
+        assert await client.transcripts(2) == ["w0 w1 w2 w3 w4.", "w5 w6 w7 w8 w9. w10 w11 w12 w13 w14."]
+    events = [event for event in client.seen[1:] if event["type"] != f"{TRANSCRIPTION}.delta"]
+    assert types(events) == ["input_audio_buffer.speech_started", *TURN] * 2
+    first, second = (next(e["item_id"] for e in events[at:] if "item_id" in e) for at in (0, 6))
+    assert first != second
+    for item_id, turn in ((first, events[:6]), (second, events[6:])):
+        named = [event.get("item_id") or event["item"]["id"] for event in turn]
+        assert named == [item_id] * 6
+        assert deltas(client, item_id) == turn[-1]["transcript"]
+    assert [events[at]["previous_item_id"] for at in (2, 8)] == [None, first]
+    starts, stops = (
+        [event[field] for event in client.of(f"input_audio_buffer.speech_{name}")]
+        for name, field in (("started", "audio_start_ms"), ("stopped", "audio_end_ms"))
+    )
+    # With 300 ms before the speech, and the silence of 500 ms behind it; a chunk of the detector is 32 ms.
+    assert starts == pytest.approx([660, 2100], abs=40)
+    assert stops == pytest.approx([1860, 3700], abs=70)
+    assert events[5]["languages"] == [{"code": "en"}]
+    assert events[5]["usage"] == {"type": "duration", "seconds": pytest.approx(1.2, abs=0.08)}
+
+
+@pytest.mark.parametrize(
+    ("detection", "turns"),
+    [
+        ({"type": "server_vad", "silence_duration_ms": 350}, 3),
+        ({"type": "server_vad", "silence_duration_ms": 1200}, 2),
+        ({"type": "server_vad", "threshold": 1.0}, 3),
+        # The first pause follows a sentence (its fifth word ends with a full stop), the second does not.
+        ({"type": "semantic_vad", "eagerness": "auto"}, 2),
+        ({"type": "semantic_vad", "eagerness": "low"}, 1),
+    ],
+)
+async def test_turn_detection_follows_its_settings(
+    app: AppServer, detection: dict[str, Any], turns: int
+) -> None:
+    async with realtime(app.url) as client:
+        updated = await client.detect(detection)
+        in_force = updated["session"]["audio"]["input"]["turn_detection"]
+        assert {name: in_force[name] for name in detection} == detection
+        await client.append(quiet(0.8), loud(0.4), quiet(0.8), loud(0.16), quiet(1.6), loud(0.4), quiet(0.4))
+        await client.send("input_audio_buffer.commit")
+        await client.until(f"{TRANSCRIPTION}.completed", turns)
+        assert len(client.of("input_audio_buffer.speech_stopped")) == turns
+        assert deltas(client) == "".join(e["transcript"] for e in client.of(f"{TRANSCRIPTION}.completed"))
+
+
+def test_soft_ends_of_words_belong_to_the_turn() -> None:
+    detector = TurnDetector(10.0)
+    silent = (0.0, 0.0, 0.0, 0.0)
+    detection = TurnDetection(silence_duration_ms=96, prefix_padding_ms=0)
+    voices = (0.9, 0.1, 0.9, 0.9, 0.35, 0.35, 0.1, 0.1, 0.1, 0.1)
+    events = detector.feed(Step(0, silent, voices), detection)
+    # A single loud chunk is a click; 0.35 is below the threshold, and above 0.6 of it.
+    assert events == [
+        TurnStarted(pytest.approx(10 + 2 * 0.032)),
+        TurnStopped(pytest.approx(10 + 9 * 0.032)),
+    ]
+
+
+async def test_client_commits_without_turn_detection(app: AppServer) -> None:
+    async with realtime(app.url) as client:
+        await client.detect(None)
+        for word, previous in (("w0 w1", None), ("w0 w1", 0)):
+            await client.append(quiet(0.08), loud(0.16), quiet(0.24))
+            # Words come before the commit, under the id that the commit uses.
+            await client.until(f"{TRANSCRIPTION}.delta", 2)
+            await client.send("input_audio_buffer.commit")
+            assert await client.transcripts(1) == [word]
+            items = [event["item_id"] for event in client.of("input_audio_buffer.committed")]
+            committed = client.of("input_audio_buffer.committed")[-1]
+            assert committed["previous_item_id"] == (None if previous is None else items[previous])
+            assert deltas(client, items[-1]) == word
+    assert not client.of("input_audio_buffer.speech_started")
+
+
+@pytest.mark.parametrize("detection", [None, VAD])
+@pytest.mark.parametrize("audio", [(), (0.02,), (1.0,)])
+async def test_commit_of_nothing_is_completed_empty(
+    app: AppServer, detection: dict[str, Any] | None, audio: tuple[float, ...]
+) -> None:
+    async with realtime(app.url) as client:
+        await client.detect(detection)
+        for seconds in audio:
+            await client.append(quiet(seconds))
+        for _ in range(3):
+            await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(3) == [""] * 3
+        committed = [event["item_id"] for event in client.of("input_audio_buffer.committed")]
+        completed = [event["item_id"] for event in client.of(f"{TRANSCRIPTION}.completed")]
+        assert committed == completed and len(set(committed)) == 3
+        # The connection goes on.
+        await client.append(quiet(0.16), loud(0.16), quiet(0.16))
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0 w1"]
+    assert not client.of("error")
+
+
+async def test_commit_ends_the_turn_that_goes_on(app: AppServer) -> None:
+    async with realtime(app.url) as client:
+        await client.append(quiet(0.8), loud(0.4))
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0 w1 w2 w3 w4."]
+    events = [event for event in client.seen[1:] if event["type"] != f"{TRANSCRIPTION}.delta"]
+    assert types(events) == ["input_audio_buffer.speech_started", *TURN]
+    assert len({event.get("item_id") or event["item"]["id"] for event in events}) == 1
+
+
+@pytest.mark.parametrize("detection", [None, VAD])
+async def test_cleared_audio_is_forgotten(app: AppServer, detection: dict[str, Any] | None) -> None:
+    async with realtime(app.url) as client:
+        await client.detect(detection)
+        await client.send("input_audio_buffer.clear")
+        await client.until("input_audio_buffer.cleared")
+        await client.append(quiet(0.4), loud(0.4))
+        await client.send("input_audio_buffer.clear")
+        await client.until("input_audio_buffer.cleared")
+        await client.append(quiet(0.8), loud(0.16), quiet(0.08))
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0 w1"]
+        if detection is not None:
+            # Positions count all audio, what was cleared included.
+            start = client.of("input_audio_buffer.speech_started")[-1]
+            assert start["audio_start_ms"] == pytest.approx(1300, abs=40)
+
+
+async def test_audio_before_the_configuration_is_recognized_in_its_language(start_app: StartApp) -> None:
+    app = start_app()
+    recognizer = app.service.recognizer = PausingRecognizer()
+    async with realtime(app.url) as client:
+        await client.append(quiet(0.16), loud(0.16))
+        await client.detect(None, language="ja")
+        await client.append(loud(0.16), quiet(0.16))
+        await client.send("input_audio_buffer.commit")
+        # Japanese is written without spaces.
+        assert (await client.transcripts(1))[0] == "w0w1w2w3"
+        await client.append(loud(0.16))
+        await client.detect(None, languages=["es", "en"])
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0 w1"]
+    assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
+
+
+async def test_configuration_changes_while_a_turn_goes_on(app: AppServer) -> None:
+    async with realtime(app.url) as client:
+        await client.detect(VAD)
+        await client.append(quiet(0.8), loud(0.16), quiet(0.16))
+        await client.until(f"{TRANSCRIPTION}.delta", 2)
+        await client.detect(None)
+        await client.append(loud(0.16))
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0 w1 w0 w1"]
+        assert (
+            client.of("input_audio_buffer.committed")[-1]["item_id"]
+            == client.of("input_audio_buffer.speech_started")[-1]["item_id"]
+        )
+
+
+@pytest.mark.parametrize(("name", "codec"), [("audio/pcmu", "ulaw"), ("audio/pcma", "alaw")])
+async def test_telephone_audio_is_recognized(app: AppServer, name: str, codec: Any) -> None:
+    samples = np.concatenate([quiet(0.4, 8000), loud(0.24, 8000), quiet(0.24, 8000)])
+    data = create_encoder(AudioFormat("", codec, 8000, None, ""), 8000).feed(samples)
+    async with realtime(app.url) as client:
+        audio_input = {"format": {"type": name}, "turn_detection": None}
+        updated = await client.configure(audio={"input": audio_input})
+        assert updated["session"]["audio"]["input"]["format"] == {"type": name}
+        audio = base64.b64encode(data).decode()
+        await client.send("input_audio_buffer.append", audio=audio)
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0 w1 w2"]
+
+
+async def test_beta_client_gets_the_betas_names(app: AppServer) -> None:
+    async with realtime(app.url, additional_headers=BETA) as client:
+        assert client.seen[0]["type"] == "transcription_session.created"
+        session = {
+            "input_audio_format": "pcm16",
+            "input_audio_transcription": {"model": "whisper-1", "language": "es", "prompt": ""},
+            "turn_detection": {"type": "server_vad", "silence_duration_ms": 300},
+            "input_audio_noise_reduction": {"type": "near_field"},
+        }
+        await client.send("transcription_session.update", session=session)
+        updated = (await client.until("transcription_session.updated"))[-1]["session"]
+        assert updated["input_audio_transcription"]["language"] == "es"
+        assert updated["turn_detection"]["silence_duration_ms"] == 300 and "audio" not in updated
+        await client.append(quiet(0.4), loud(0.16), quiet(0.56))
+        assert await client.transcripts(1) == ["w0 w1"]
+    names = types(client.seen)
+    assert "conversation.item.created" in names
+    assert "conversation.item.added" not in names and "conversation.item.done" not in names
+
+
+async def test_absent_fields_stay_and_null_turns_off(app: AppServer) -> None:
+    async with realtime(app.url, "model=gpt-realtime") as client:
+        assert client.seen[0]["session"]["model"] == "gpt-realtime"
+        assert client.seen[0]["session"]["object"] == "realtime.session"
+        detection = {"type": "server_vad", "threshold": 0.7}
+        await client.configure("realtime", audio={"input": {"turn_detection": detection}})
+        changed = {"input": {"transcription": {"model": "m"}}, "output": {"voice": "marin", "speed": 1.5}}
+        audio = (await client.configure("realtime", audio=changed, unknown=1))["session"]["audio"]
+        assert audio["input"]["turn_detection"]["threshold"] == 0.7
+        assert audio["input"]["transcription"]["model"] == "m"
+        assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.5)
+        off = {"input": {"transcription": None, "turn_detection": None}, "output": {"speed": None}}
+        audio = (await client.configure("realtime", audio=off))["session"]["audio"]
+        assert audio["input"]["turn_detection"] is None and audio["input"]["transcription"] is None
+        assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.0)
+
+
+async def test_failure_of_the_recognizer_fails_the_item_alone(start_app: StartApp) -> None:
+    app = start_app()
+    app.service.recognizer = PausingRecognizer(breaks_above=0.5)
+    async with realtime(app.url) as client:
+        await client.detect(None)
+        for attempt in range(3):
+            await client.append(quiet(0.24), loud(0.4, level=0.9))
+            failed = (await client.until(f"{TRANSCRIPTION}.failed"))[-1]
+            assert failed["error"]["type"] == "server_error" and failed["item_id"]
+            if attempt < 2:
+                continue
+            assert await client.close_code() == 1013
+    assert types(client.seen)[-1] == "error"
+
+
+async def test_success_forgives_failures(start_app: StartApp) -> None:
+    app = start_app()
+    app.service.recognizer = PausingRecognizer(breaks_above=0.5)
+    async with realtime(app.url) as client:
+        await client.detect(None)
+        for _ in range(4):
+            await client.append(quiet(0.24), loud(0.4, level=0.9))
+            await client.until(f"{TRANSCRIPTION}.failed")
+            await client.append(quiet(0.24), loud(0.16))
+            await client.send("input_audio_buffer.commit")
+            assert await client.transcripts(1) == ["w0 w1"]
+
+
+async def test_busy_server_says_so_and_closes(start_app: StartApp) -> None:
+    app = start_app(KANI_MAX_CONNECTIONS="2", KANI_RATE_PER_MINUTE="1", KANI_RATE_LIMIT_ENABLED="true")
+    app.service.recognizer = PausingRecognizer()
+    async with realtime(app.url) as client:
+        await client.detect(None)
+        await client.append(loud(0.16))
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0 w1"]
+        await client.append(loud(0.08))
+        assert await client.close_code() == 1013
+    assert client.seen[-1]["error"]["code"] == "rate_limit_exceeded"
+
+
+async def test_disabled_recognizer_is_reported_once(start_app: StartApp) -> None:
+    app = start_app()
+    async with realtime(app.url) as client:
+        await client.append(quiet(1.0))
+        error = (await client.until("error"))[-1]["error"]
+        assert "KANI_RECOGNIZER" in error["message"] and error["type"] == "server_error"
+        # Speech out still works, and the other nine pieces were no further errors.
+        await client.configure("realtime")
+    assert len(client.of("error")) == 1
+
+
+@pytest.mark.parametrize("variable", ["KANI_REALTIME_SESSION_SECONDS", "KANI_REALTIME_IDLE_SECONDS"])
+async def test_session_ends_after_its_time(start_app: StartApp, variable: str) -> None:
+    app = start_app(**{variable: "0.2"})
+    async with realtime(app.url) as client:
+        assert await client.close_code() == 1000
+    assert client.seen[-1]["error"]["code"] == "session_expired"
+
+
+async def test_browser_sends_its_key_as_a_subprotocol(start_app: StartApp) -> None:
+    app = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY)
+    url = f"{app.url}/v1/realtime"
+    offered = ["realtime", f"openai-insecure-api-key.{KEY}", "openai-beta.realtime-v1"]
+    async with connect(f"{url}?intent=transcription", subprotocols=offered) as websocket:  # type: ignore[arg-type]
+        assert websocket.subprotocol == "realtime"
+        assert "transcription_session.created" in str(await websocket.recv())
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url, subprotocols=["realtime", "openai-insecure-api-key.wrong"])  # type: ignore[list-item]
+    assert refused.value.response.status_code == 401
+    async with connect(url, additional_headers={"api-key": KEY}) as websocket:
+        assert websocket.subprotocol is None
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("client_secrets", {"session": {"type": "transcription"}, "expires_after": {"seconds": 60}}),
+        ("client_secrets", {"session": {"type": "realtime", "model": "gpt-realtime"}}),
+        ("client_secrets", {}),
+        ("sessions", {"model": "gpt-realtime", "voice": "marin", "modalities": ["audio", "text"]}),
+        ("transcription_sessions", {"input_audio_format": "g711_ulaw"}),
+    ],
+)
+async def test_ephemeral_key_opens_the_session_that_it_was_made_for(
+    start_app: StartApp, path: str, body: dict[str, Any]
+) -> None:
+    app = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY)
+    async with httpx.AsyncClient(base_url=f"{app.http_url}/v1") as http:
+        refused = await http.post(f"/realtime/{path}", json=body)
+        assert refused.status_code == 401 and refused.json()["error"]["code"] == "invalid_api_key"
+        made = await http.post(f"/realtime/{path}", json=body, headers={"Authorization": f"Bearer {KEY}"})
+        secret = made.json() if path == "client_secrets" else made.json()["client_secret"]
+        key = {"Authorization": f"Bearer {secret['value']}"}
+        assert secret["value"].startswith("ek_")
+        # It opens sessions, and nothing else.
+        assert (await http.post(f"/realtime/{path}", json=body, headers=key)).status_code == 401
+        assert (await http.get("/voices", headers=key)).status_code == 401
+    async with realtime(app.url, "", additional_headers=key) as client:
+        session = client.seen[0]["session"]
+    made_session = made.json()["session"] if path == "client_secrets" else made.json()
+    assert session["object"] == made_session["object"]
+    if body.get("input_audio_format"):
+        assert session["audio"]["input"]["format"] == {"type": "audio/pcmu"}
+    if body.get("voice"):
+        assert session["audio"]["output"]["voice"] == "marin"
+
+
+async def test_invalid_body_of_an_ephemeral_key_is_refused(app: AppServer) -> None:
+    rows: list[tuple[str, Any, str | None]] = [
+        ("client_secrets", {"expires_after": {"seconds": 9}}, "expires_after.seconds"),
+        ("client_secrets", {"expires_after": {"seconds": 7201}}, "expires_after.seconds"),
+        ("client_secrets", {"session": {"audio": {"output": {"speed": 9}}}}, "session.audio.output.speed"),
+        ("client_secrets", {"session": {"tools": [{}]}}, "session.tools"),
+        ("transcription_sessions", {"input_audio_format": "mp3"}, "input_audio_format"),
+        ("sessions", "no object", None),
+    ]
+    async with httpx.AsyncClient(base_url=f"{app.http_url}/v1/realtime") as http:
+        for path, body, param in rows:
+            answer = await http.post(f"/{path}", json=body)
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), body
+        answer = await http.post("/client_secrets", content=b"{" + b" " * 70_000)
+        assert answer.status_code == 413
+
+
+def test_ephemeral_keys_expire_and_are_bounded() -> None:
+    now = 1000.0
+    store = SecretStore(lambda: now)
+    key = store.issue(SessionConfig(), 10)
+    assert store.is_valid(key.value) and not store.is_valid(key.value + "0") and not store.is_valid("")
+    for _ in range(MAX_SECRETS - 1):
+        store.issue(SessionConfig(), 10)
+    with pytest.raises(Exception, match="too many client secrets") as refused:
+        store.issue(SessionConfig(), 10)
+    assert getattr(refused.value, "status", None) == 429
+    now += 10
+    assert not store.is_valid(key.value)
+    store.issue(SessionConfig(), 10)
