@@ -182,14 +182,16 @@ async def test_audio_before_the_configuration_is_recognized_in_its_language(star
     app = start_app()
     recognizer = app.service.recognizer = PausingRecognizer()
     async with realtime(app.url) as client:
-        await client.append(quiet(0.16), loud(0.16))
+        # Too little for a word to be decided before the configuration comes.
+        await client.append(quiet(0.16), loud(0.08))
         await client.detect(None, language="ja")
-        await client.append(loud(0.16), quiet(0.16))
+        await client.append(loud(0.24), quiet(0.16))
         await client.send("input_audio_buffer.commit")
         # Japanese is written without spaces.
         assert (await client.transcripts(1))[0] == "w0w1w2w3"
-        await client.append(loud(0.16))
+        await client.append(loud(0.08))
         await client.detect(None, languages=["es", "en"])
+        await client.append(loud(0.08))
         await client.send("input_audio_buffer.commit")
         assert await client.transcripts(1) == ["w0 w1"]
     assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
