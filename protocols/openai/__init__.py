@@ -40,4 +40,6 @@ def protocol(settings: OpenAISettings) -> Protocol:
 
 
 def _refusal_body(refusal: Refusal) -> dict[str, Any]:
-    return error_body(refusal.status, refusal.reason)
+    missing = refusal.call and refusal.status in (404, 405)
+    reason = f"{refusal.call} is not served here" if missing else refusal.reason
+    return error_body(refusal.status, reason)
