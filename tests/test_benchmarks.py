@@ -34,6 +34,7 @@ PROGRAMS = (
     "protocols.voxcpm",
     "recognition.kyutai_socket",
     "recognition.languages",
+    "recognition.recordings",
     "recognition.streams",
     "server.load",
     "server.memory",
