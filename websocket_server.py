@@ -88,12 +88,19 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
         page.protocol(),
         kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
         voxcpm.protocol(voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)),
-        openai.protocol(openai.OpenAISettings()),
+        openai.protocol(
+            openai.OpenAISettings(
+                max_audio_bytes=settings.transcription_max_bytes,
+                max_audio_s=settings.transcription_max_seconds,
+            )
+        ),
         elevenlabs.protocol(
             elevenlabs.ElevenLabsSettings(
                 max_text=settings.elevenlabs_max_text,
                 timing=settings.elevenlabs_times,
                 voices=settings.elevenlabs_voices,
+                max_audio_bytes=settings.transcription_max_bytes,
+                max_audio_s=settings.transcription_max_seconds,
             ),
             elevenlabs.RelaySettings(
                 settings.elevenlabs_voice_id, settings.log_alignment, settings.log_outputs, settings.logs_dir
@@ -288,6 +295,9 @@ def create_app(
                 connections=connections,
                 exempt_paths=frozenset({health.HEALTH_PATH, health.METRICS_PATH}),
                 max_body=settings.max_message_bytes,
+                longer_bodies={
+                    path: size for protocol in protocols for path, size in protocol.max_body.items()
+                },
                 upload_budget=upload_budget,
             ),
         ],

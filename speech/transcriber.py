@@ -33,6 +33,13 @@ class TranscribedWord:
     start_s: float
     end_s: float
     log_probability: float
+    """Of its least likely token."""
+
+    @property
+    def bare(self) -> str:
+        """The word without the punctuation around it; a word of nothing else as it is."""
+        kept = [at for at, letter in enumerate(self.text) if letter.isalnum()]
+        return self.text[kept[0] : kept[-1] + 1] if kept else self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from protocols.openai.lists import list_routes
 from protocols.openai.realtime import realtime_routes
 from protocols.openai.settings import OpenAISettings
 from protocols.openai.speech import speech_routes
-from protocols.openai.transcription import transcription_routes
+from protocols.openai.transcription import longest_bodies, transcription_routes
 from protocols.shared.protocol import Context, Protocol, Refusal
 
 __all__ = ["OpenAISettings", "protocol"]
@@ -36,7 +36,9 @@ def protocol(settings: OpenAISettings) -> Protocol:
             *realtime_routes(service, settings),
         ]
 
-    return Protocol(routes, refusals=dict.fromkeys(PREFIXES, _refusal_body))
+    return Protocol(
+        routes, refusals=dict.fromkeys(PREFIXES, _refusal_body), max_body=longest_bodies(settings)
+    )
 
 
 def _refusal_body(refusal: Refusal) -> dict[str, Any]:
