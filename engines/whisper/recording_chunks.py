@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ _SHORTEST_S = 12.0
 _END_SILENCE_S = 2.0
 # Audio kept before and behind the detected speech.
 _MARGIN_S = 0.3
+# Frames of silence that are kept for the next stretch: speech is detected some frames after its onset.
+_KEPT_FRAMES = math.ceil(_MARGIN_S / CHUNK_S) + 4
 # A frame is silent below this probability of a voice.
 _SILENT = 0.2
 
@@ -87,7 +90,7 @@ class ChunkCutter:
             elif len(self._voices) * CHUNK_SAMPLES >= MAX_CHUNK_S * SAMPLE_RATE:
                 chunks.append(self._cut(self._best_cut()))
         if not self._open:
-            self._drop(len(self._voices) - round(_MARGIN_S * SAMPLE_RATE / CHUNK_SAMPLES))
+            self._drop(len(self._voices) - _KEPT_FRAMES)
         return chunks
 
     def finish(self) -> list[Chunk]:

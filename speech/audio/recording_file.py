@@ -161,8 +161,15 @@ class PcmFile:
         self.samples += len(data) // 2
         if self.samples > self._max_seconds * self._sample_rate:
             raise refused(f"too long (at most {self._max_seconds:g} s)")
-        piece: Samples = np.frombuffer(data, "<i2").astype(np.float32) / 32768
+        piece: Samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
         return piece
+
+
+def open_recording(
+    file: IO[bytes], sample_rate: int, max_seconds: float, pcm: bool
+) -> RecordingFile | PcmFile:
+    """Open a recording; pcm: whether it is headerless. Blocks, and raises as ``RecordingFile`` does."""
+    return (PcmFile if pcm else RecordingFile)(file, sample_rate, max_seconds)
 
 
 def refused(reason: str) -> InvalidRequest:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from speech.audio.decoding import RECORDING_POOL, run_in_pool
-from speech.audio.recording_file import PcmFile, RecordingFile
+from speech.audio.recording_file import open_recording
 from speech.errors import Busy
 from speech.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from speech.types import Samples
@@ -88,8 +88,7 @@ class TranscriptionSession:
         log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
 
     async def _audio(self, file: IO[bytes], max_seconds: float, pcm: bool) -> AsyncGenerator[Samples, None]:
-        opened = PcmFile if pcm else RecordingFile
-        source = await run_in_pool(RECORDING_POOL, opened, file, self._sample_rate, max_seconds)
+        source = await run_in_pool(RECORDING_POOL, open_recording, file, self._sample_rate, max_seconds, pcm)
         self._expected_s = source.duration_s
         with source:
             while (piece := await run_in_pool(RECORDING_POOL, source.read)) is not None:

@@ -22,7 +22,7 @@ from protocols.shared.recordings.transcript import Transcript
 from protocols.shared.recordings.upload import AudioUploads, FileTooLarge
 from speech import request_ids
 from speech.service import SpeechService
-from speech.transcriber import TranscribedSegment, TranscribedWord
+from speech.transcriber import TranscribedWord
 
 PROTOCOL = "elevenlabs"
 PATH = "/v1/speech-to-text"
@@ -71,13 +71,10 @@ def describe_transcript(transcript: Transcript, form: TranscriptionForm) -> dict
         "language_code": three_letter_code(transcript.language),
         "language_probability": round(transcript.language_probability, 4),
         "text": transcript.text,
-        "words": [item for segment in transcript.segments for item in _items(segment, form.granularity)],
+        "words": _items(transcript, form.granularity),
         "transcription_id": request_ids.current(),
         "audio_duration_secs": round(transcript.duration_s, 3),
     }
-    # The first space divides nothing.
-    if answer["words"] and answer["words"][0]["type"] == "spacing":
-        del answer["words"][0]
     if form.additional_formats:
         answer["additional_formats"] = [_file(transcript, name) for name in form.additional_formats]
     return answer
@@ -91,17 +88,24 @@ def three_letter_code(language: str | None) -> str:
     return next((code for code, tag in aliases.items() if tag == language and len(code) == 3), language)
 
 
-def _items(segment: TranscribedSegment, granularity: str) -> list[dict[str, Any]]:
+def _items(transcript: Transcript, granularity: str) -> list[dict[str, Any]]:
+    """Return the words, and the spaces between them."""
     items: list[dict[str, Any]] = []
-    at, end_s = 0, segment.start_s
-    for word in segment.words:
-        found = max(segment.text.find(word.text, at), at)
-        if space := segment.text[at:found]:
-            spacing = {"text": space, **_times(end_s, word.start_s, granularity)}
-            items.append(spacing | {"type": "spacing", "speaker_id": None, "logprob": 0.0})
-        items.append(_word(word, granularity))
-        at, end_s = found + len(word.text), word.end_s
+    end_s = 0.0
+    for segment in transcript.segments:
+        at = 0
+        for word in segment.words:
+            found = max(segment.text.find(word.text, at), at)
+            # The space before the first word divides nothing.
+            if items and found > at:
+                items.append(_space(segment.text[at:found], _times(end_s, word.start_s, granularity)))
+            items.append(_word(word, granularity))
+            at, end_s = found + len(word.text), word.end_s
     return items
+
+
+def _space(text: str, times: dict[str, float | None]) -> dict[str, Any]:
+    return {"text": text, **times, "type": "spacing", "speaker_id": None, "logprob": 0.0}
 
 
 def _word(word: TranscribedWord, granularity: str) -> dict[str, Any]:

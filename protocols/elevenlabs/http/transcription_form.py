@@ -119,7 +119,7 @@ def _additional_formats(given: str | None) -> tuple[str, ...]:
     if any(name not in ADDITIONAL_FORMATS for name in names):
         reason = f"must be a list of objects whose format is one of {', '.join(ADDITIONAL_FORMATS)}"
         raise InvalidRequest("additional_formats", reason)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(map(str, names)))
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -109,7 +109,7 @@ class AudioUploads:
     async def _form(self, request: Request, disk: _Disk) -> AsyncIterator[AudioUpload]:
         parser = MultiPartParser(
             request.headers,
-            disk.bounded(request, self._max_bytes + FORM_BYTES),
+            _complete(disk.bounded(request, self._max_bytes + FORM_BYTES)),
             max_files=4,
             max_fields=MAX_FIELDS,
             max_part_size=MAX_FIELD_BYTES,
@@ -168,6 +168,19 @@ class _Disk:
             self._uploads.take(len(piece))
             self.size += len(piece)
             yield piece
+
+
+async def _complete(form: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of ``form``. Raises InvalidRequest at the end of one without its last line.
+
+    Starlette's parser takes such a form, and leaves its last file open.
+    """
+    tail = b""
+    async for piece in form:
+        tail = (tail + piece)[-8:]
+        yield piece
+    if not tail.rstrip(b"\r\n").endswith(b"--"):
+        raise InvalidRequest("body", "is a form that was cut off")
 
 
 def _temporary_file() -> tempfile.SpooledTemporaryFile[bytes]:
