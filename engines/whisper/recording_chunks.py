@@ -21,6 +21,8 @@ _END_SILENCE_S = 2.0
 _MARGIN_S = 0.3
 # Frames of silence that are kept for the next stretch: speech is detected some frames after its onset.
 _KEPT_FRAMES = math.ceil(_MARGIN_S / CHUNK_S) + 4
+# Farthest that a word reaches beyond the detected speech.
+_OUTSIDE_S = 0.05
 # A frame is silent below this probability of a voice.
 _SILENT = 0.2
 
@@ -49,6 +51,18 @@ class Chunk:
         last = int(end_s * SAMPLE_RATE) // CHUNK_SAMPLES
         voices = self.voices[first : last + 1] or self.voices[-1:]
         return 1.0 - sum(voices) / len(voices) if voices else 1.0
+
+    def voiced(self, start_s: float, end_s: float) -> tuple[float, float]:
+        """Return the times of a word without the silence around it; in seconds of the stretch.
+
+        The model's alignment ends a word where the next begins.
+        """
+        first, last = int(start_s / CHUNK_S), math.ceil(end_s / CHUNK_S)
+        loud = [at for at in range(first, min(last, len(self.voices))) if self.voices[at] >= _SILENT]
+        if not loud:
+            return start_s, end_s
+        voiced_start_s, voiced_end_s = loud[0] * CHUNK_S, (loud[-1] + 1) * CHUNK_S
+        return max(start_s, voiced_start_s - _OUTSIDE_S), min(end_s, voiced_end_s + _OUTSIDE_S)
 
     def halves(self) -> tuple[Chunk, Chunk]:
         """Cut the stretch where a voice is least likely, in its middle half."""

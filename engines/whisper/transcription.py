@@ -7,10 +7,11 @@ import math
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import replace
 from functools import partial
 
 from engines.whisper.model import Whisper
-from engines.whisper.passes import ChunkInput, ChunkResult, PassResult
+from engines.whisper.passes import ChunkInput, ChunkResult, PassResult, TimedWord
 from engines.whisper.plausibility import compression_ratio
 from engines.whisper.recording_chunks import Chunk, ChunkCutter
 from engines.whisper.scheduler import BackgroundPass, PassScheduler
@@ -101,7 +102,7 @@ class RecordingTranscription:
             self._language = result.language
             self._language_probability = result.language_probability
         chunk = result.chunk
-        for words in split_segments(result.words):
+        for words in split_segments([_voiced(timed, chunk) for timed in result.words]):
             tokens = tuple(token for timed in words for token in timed.word.tokens)
             text = self._whisper.text_of(tokens)
             yield TranscribedSegment(
@@ -131,3 +132,9 @@ class RecordingTranscription:
         """Return the probability of the language, which later stretches are given."""
         known = self._options.language is None and result.language == self._language
         return self._language_probability if known else result.language_probability
+
+
+def _voiced(timed: TimedWord, chunk: Chunk) -> TimedWord:
+    """Return the word without the silence around it."""
+    start_s, end_s = chunk.voiced(timed.start_s, timed.end_s)
+    return replace(timed, start_s=start_s, end_s=end_s)

@@ -90,6 +90,14 @@ def test_halves_are_cut_in_the_quietest_place() -> None:
     assert second.no_speech_probability(0, FRAME_S / 2) == pytest.approx(0.9)
 
 
+def test_word_ends_with_its_voice() -> None:
+    chunk = Chunk(0, np.zeros(50 * CHUNK_SAMPLES, np.float32), (0.0,) * 10 + (1.0,) * 10 + (0.0,) * 30)
+    start_s, end_s = chunk.voiced(0.0, 50 * FRAME_S)
+    assert (start_s, end_s) == (pytest.approx(10 * FRAME_S - 0.05), pytest.approx(20 * FRAME_S + 0.05))
+    assert chunk.voiced(11 * FRAME_S, 13 * FRAME_S) == (11 * FRAME_S, 13 * FRAME_S)
+    assert chunk.voiced(1.0, 1.2) == (1.0, 1.2)
+
+
 def timed(texts: str, step_s: float = 0.4, pause_at: int = -1) -> list[TimedWord]:
     words, at_s = [], 0.0
     for number, text in enumerate(texts.split()):
