@@ -15,6 +15,7 @@ from starlette.requests import Request
 from protocols import livekit_tokens, voices_api
 from protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
 from protocols.elevenlabs.http import body as elevenlabs_body
+from protocols.elevenlabs.http.transcription_form import parse_form
 from protocols.elevenlabs.http.voice_form import read_voice_form
 from protocols.elevenlabs.relay import messages as relay
 from protocols.elevenlabs.websocket import messages as elevenlabs_ws
@@ -23,10 +24,14 @@ from protocols.kani import messages as kani
 from protocols.kyutai import http_out, voice_payload
 from protocols.kyutai import messages as kyutai
 from protocols.kyutai import query as kyutai_query
+from protocols.openai.errors import ApiError
+from protocols.openai.transcription.params import parse_params
 from protocols.shared import client_languages
+from protocols.shared.recordings.upload import AudioUploads
 from protocols.voxcpm import messages as voxcpm
 from protocols.voxcpm.params import read_params
 from speech.errors import InvalidRequest, SpeechError
+from speech.text import languages
 from speech.types import Embedding
 from tests.fuzzing.case import Case, as_json, as_json_bytes
 from tests.fuzzing.mutator import Mutator
@@ -106,7 +111,9 @@ def _form(fields: dict[str, str], recording: bytes = b"RIFF") -> bytes:
     return "".join(parts).encode() + head.encode() + recording + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def _request(body: bytes, split: list[bytes]) -> Request:
+def _request(
+    body: bytes, split: list[bytes], content_type: str = f"multipart/form-data; boundary={BOUNDARY}"
+) -> Request:
     scope = {
         "type": "http",
         # As on a server: what cannot be parsed is an HTTPException.
@@ -115,7 +122,7 @@ def _request(body: bytes, split: list[bytes]) -> Request:
         "path": "/",
         "query_string": b"",
         "headers": [
-            (b"content-type", f"multipart/form-data; boundary={BOUNDARY}".encode()),
+            (b"content-type", content_type.encode()),
             (b"x-consent", body[:40].replace(b"\r", b"").replace(b"\n", b"")),
         ],
     }
@@ -131,6 +138,11 @@ def _request(body: bytes, split: list[bytes]) -> Request:
 def _posted(mutator: Mutator, sample: bytes) -> Request:
     body = mutator.bytes(sample)
     return _request(body, mutator.pieces(body))
+
+
+def _posted_json(mutator: Mutator, sample: Any) -> Request:
+    body = as_json_bytes(mutator, sample)
+    return _request(body, mutator.pieces(body), "application/json")
 
 
 def _read_kani(message: str) -> None:
@@ -215,6 +227,25 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
     def posted(request: Request) -> None:
         loop.run_until_complete(read_voice_form(request, files_needed=True))
 
+    uploads = AudioUploads(1 << 20)
+    transcribe = {"model": "m", "language": "es", "response_format": "verbose_json", "languages[]": "en"}
+    transcribe |= {"timestamp_granularities[]": "word", "temperature": "0.5", "chunking_strategy": "auto"}
+    spoken_json = transcribe | {"input_audio": {"data": "UklGRg==", "format": "wav"}, "keywords": ["a", "b"]}
+    convert = {
+        "model_id": "m",
+        "language_code": "spa",
+        "additional_formats": '[{"format":"srt"}]',
+        "seed": "1",
+    }
+
+    async def transcribed(request: Request) -> None:
+        async with uploads.receive(request) as upload:
+            parse_params(upload, languages.primary, translate=False)
+
+    async def converted(request: Request) -> None:
+        async with uploads.receive(request) as upload:
+            parse_form(upload, languages.primary)
+
     async def kept(request: Request) -> None:
         await (await voices_api.read_form(request)).close()
 
@@ -284,6 +315,30 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             _posted,
             posted,
             (Unprocessable, FieldTooLarge, InvalidRequest, HTTPException),
+        ),
+        Case(
+            "transcription form",
+            (_form(transcribe).replace(b'name="files"', b'name="file"'),),
+            _posted,
+            lambda request: loop.run_until_complete(transcribed(request)),
+            (ApiError, InvalidRequest),
+            0.5,
+        ),
+        Case(
+            "transcription json",
+            (spoken_json,),
+            _posted_json,
+            lambda request: loop.run_until_complete(transcribed(request)),
+            (ApiError, InvalidRequest),
+            0.5,
+        ),
+        Case(
+            "elevenlabs transcription form",
+            (_form(convert).replace(b'name="files"', b'name="file"'),),
+            _posted,
+            lambda request: loop.run_until_complete(converted(request)),
+            (Unprocessable, InvalidRequest),
+            0.5,
         ),
         Case(
             "voices form",
