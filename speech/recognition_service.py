@@ -14,6 +14,9 @@ from speech.session.transcription import TranscriptionSession
 from speech.text import languages
 from speech.transcriber import Transcriber, TranscriptionOptions
 
+_ALIASES = {"nb": "no"}
+"""Recognisers' names of languages, where they differ from the engines'."""
+
 DISABLED = "speech recognition is disabled; set KANI_RECOGNIZER=auto"
 
 
@@ -74,6 +77,19 @@ class RecognitionService:
         known = self._available().info.languages
         if spoken is not None and spoken not in known:
             raise UnsupportedLanguage(spoken, ", ".join(sorted(known)))
+        return spoken
+
+    def language_of(self, name: str) -> str:
+        """Return the primary subtag of a code, a BCP 47 tag or a language's name; raises as ``spoken``.
+
+        The recogniser knows more languages than the engines speak, whose names alone are known.
+        """
+        code = languages.primary(name.strip().replace("_", "-"))
+        if code in self._available().info.languages:
+            return code
+        tag = languages.resolve(name)
+        spoken = self.spoken(_ALIASES.get(languages.primary(tag), tag))
+        assert spoken is not None
         return spoken
 
     def finish(self) -> None:

@@ -301,13 +301,11 @@ class SpeechService:
         )
 
     def spoken_language(self, language: str) -> str:
-        """Return the primary subtag of a BCP 47 tag that the recogniser knows.
+        """Return the recogniser's primary subtag of a code, a BCP 47 tag or a language's name.
 
         Raises UnsupportedLanguage, and EngineUnavailable where recognition is disabled.
         """
-        spoken = self._recognition.spoken(language)
-        assert spoken is not None
-        return spoken
+        return self._recognition.language_of(language)
 
     @property
     def recognizer(self) -> Recognizer | None:

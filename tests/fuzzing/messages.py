@@ -240,11 +240,11 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
 
     async def transcribed(request: Request) -> None:
         async with uploads.receive(request) as upload:
-            parse_params(upload, languages.primary, translate=False)
+            parse_params(upload, languages.resolve, translate=False)
 
     async def converted(request: Request) -> None:
         async with uploads.receive(request) as upload:
-            parse_form(upload, languages.primary)
+            parse_form(upload, languages.resolve)
 
     async def kept(request: Request) -> None:
         await (await voices_api.read_form(request)).close()

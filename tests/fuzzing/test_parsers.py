@@ -38,7 +38,8 @@ NAMES = """
 kani message|kani body|voxcpm message|kyutai to speak|kyutai to hear|kyutai query|kyutai body
 kyutai voice payload|elevenlabs body|elevenlabs message|elevenlabs query|elevenlabs form
 transcription form|transcription json|elevenlabs transcription form|voices form
-relay message|accept-language|livekit token|recording|recording to transcribe|ogg opus stream|markup|segmenter|normalizer|lexicon
+relay message|accept-language|livekit token|recording|recording to transcribe
+ogg opus stream|markup|segmenter|normalizer|lexicon
 language|.env|elevenlabs answer|client|client's voices|kept voice|embedding|config.json|codec config|nemo
 safetensors
 """

@@ -10,7 +10,6 @@ from typing import IO, Any
 from protocols.elevenlabs.errors import Unprocessable
 from protocols.shared.recordings.upload import AudioUpload
 from speech.errors import InvalidRequest
-from speech.text import languages
 from speech.transcriber import TranscriptionOptions
 
 GRANULARITIES = ("none", "word", "character")
@@ -59,8 +58,8 @@ class TranscriptionForm:
 def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str]) -> TranscriptionForm:
     """Parse the fields of ``upload``.
 
-    spoken_language: returns the recogniser's language for a BCP 47 tag. Raises Unprocessable for missing
-    fields, InvalidRequest for wrong values, and what ``spoken_language`` raises.
+    spoken_language: returns the recogniser's language for a code, a tag or a name. Raises Unprocessable for
+    missing fields, InvalidRequest for wrong values, and what ``spoken_language`` raises.
     """
     for name, reason in _NOT_SERVED.items():
         if (upload.get(name) or "").lower() not in _EMPTY:
@@ -70,7 +69,7 @@ def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str]) -> Tr
         missing += ["file"] if upload.file is None else []
         raise Unprocessable(*(_missing(name) for name in missing))
     code = upload.get("language_code")
-    language = spoken_language(languages.resolve(code)) if code else None
+    language = spoken_language(code) if code else None
     unused = [name for name in _WITHOUT_EFFECT if (upload.get(name) or "").lower() not in _EMPTY]
     return TranscriptionForm(
         upload.file,

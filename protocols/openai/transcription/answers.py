@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from babel import Locale
+
 from protocols.openai.transcription.params import TranscriptionParams
 from protocols.shared.recordings.subtitles import srt, vtt
 from protocols.shared.recordings.transcript import Transcript
@@ -115,7 +117,7 @@ def _languages(transcript: Transcript) -> list[dict[str, str]]:
 
 def _english_name(code: str | None) -> str:
     """Return the API's name of a language: English, in lower case; "" for none."""
-    return (english_name(code) or code).lower() if code else ""
+    return (english_name(code) or Locale("en").languages.get(code, code)).lower() if code else ""
 
 
 def _duration_usage(transcript: Transcript) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from protocols.openai.errors import ApiError
 from protocols.shared.json_input import parse_object
 from protocols.shared.recordings.upload import AudioUpload
 from speech.errors import UnsupportedLanguage
-from speech.text import languages
 from speech.transcriber import TranscriptionOptions
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
@@ -23,7 +22,7 @@ MAX_LANGUAGES = 20
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 SpokenLanguage = Callable[[str], str]
-"""Returns the recogniser's language for a BCP 47 tag. Raises UnsupportedLanguage."""
+"""Returns the recogniser's language for a code, a tag or a name. Raises UnsupportedLanguage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def _list(upload: AudioUpload, name: str, most: int) -> tuple[str, ...]:
 
 def _language(field: str, name: str, spoken_language: SpokenLanguage) -> str:
     try:
-        return spoken_language(languages.resolve(name))
+        return spoken_language(name)
     except UnsupportedLanguage as error:
         raise ApiError(400, f"{field}: {error.reason}", field, "unsupported_language") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -16,7 +17,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from protocols.shared.errors import validation_error
-from speech.errors import Busy, InvalidRequest
+from speech.errors import Busy, InvalidRequest, StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 MAX_DISK_BYTES = 1 << 30
 """Bytes of all files of one protocol that are being received or transcribed."""
@@ -28,6 +31,8 @@ FORM_BYTES = 2**20
 
 MAX_JSON_VALUES = 10_000
 _IN_MEMORY_BYTES = 2**20
+# A body of JSON that is decoded in a millisecond needs no thread.
+_SMALL_BYTES = 256 * 1024
 _INDEX = re.compile(r"\[\d*\]$")
 
 _JsonValue = str | bool | int | float | list[str] | None
@@ -83,7 +88,7 @@ class AudioUploads:
         content_type = request.headers.get("content-type", "").lower()
         with self._share() as disk:
             if content_type.startswith("application/json"):
-                async with self._json(disk.bounded(request, self.max_body)) as upload:
+                async with self._json(request, disk) as upload:
                     yield upload
             elif content_type.startswith("multipart/form-data"):
                 async with self._form(request, disk) as upload:
@@ -118,6 +123,8 @@ class AudioUploads:
             form = await parser.parse()
         except MultiPartException as error:
             raise InvalidRequest("body", f"is no form that can be read: {error.message}") from error
+        except OSError as error:
+            raise _disk_error(error) from error
         try:
             yield self._upload(form)
         finally:
@@ -139,17 +146,31 @@ class AudioUploads:
         return AudioUpload(file, fields)
 
     @asynccontextmanager
-    async def _json(self, body: AsyncIterator[bytes]) -> AsyncIterator[AudioUpload]:
+    async def _json(self, request: Request, disk: _Disk) -> AsyncIterator[AudioUpload]:
         # From disk, and one at a time: body and file together take 60 MB for a file of 25 MB.
         with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as raw, _temporary_file() as file:
-            async for piece in body:
-                await asyncio.to_thread(raw.write, piece)
-            async with self._decoding:
-                fields = await asyncio.to_thread(_decode_json, raw, file)
+            try:
+                fields = await self._read_json(disk.bounded(request, self.max_body), disk, raw, file)
+            except OSError as error:
+                raise _disk_error(error) from error
             if file.seek(0, 2) > self._max_bytes:
                 raise FileTooLarge(self._max_bytes)
             file.seek(0)
             yield AudioUpload(file, fields)
+
+    async def _read_json(
+        self, body: AsyncIterator[bytes], disk: _Disk, raw: IO[bytes], file: IO[bytes]
+    ) -> dict[str, tuple[str, ...]]:
+        """Write ``body`` to ``raw`` and its file to ``file``; returns the other fields."""
+        async for piece in body:
+            if disk.size <= _SMALL_BYTES:
+                raw.write(piece)
+            else:
+                await asyncio.to_thread(raw.write, piece)
+        if disk.size <= _SMALL_BYTES:
+            return _decode_json(raw, file)
+        async with self._decoding:
+            return await asyncio.to_thread(_decode_json, raw, file)
 
 
 class _Disk:
@@ -181,6 +202,11 @@ async def _complete(form: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, 
         yield piece
     if not tail.rstrip(b"\r\n").endswith(b"--"):
         raise InvalidRequest("body", "is a form that was cut off")
+
+
+def _disk_error(error: OSError) -> StoreUnavailable:
+    log.error("writing an uploaded recording failed: %s", error)
+    return StoreUnavailable("the recording could not be written on this server: its temporary folder is full")
 
 
 def _temporary_file() -> tempfile.SpooledTemporaryFile[bytes]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import av
 import httpx
@@ -186,6 +187,21 @@ def test_server_without_recogniser_says_what_to_do(start_app: StartApp, path: st
     assert "KANI_RECOGNIZER=auto" in answer.text
     if path == PATH:
         assert answer.headers["x-should-retry"] == "false"
+
+
+def test_full_disk_is_named(client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", full)
+    audio = {"model": "m", "input_audio": AUDIO}
+    for answer in (
+        client.post(PATH, files={"file": ("a.wav", WAV)}, data={"model": "m"}),
+        client.post(PATH, json=audio),
+    ):
+        assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "false")
+        assert "temporary folder is full" in answer.json()["error"]["message"]
+    assert "No space left on device" in caplog.text
 
 
 def test_wrong_method_has_the_error_object(client: httpx.Client) -> None:
