@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Self
@@ -44,6 +45,8 @@ class RecordingFile:
         """
         self._sample_rate = sample_rate
         self._max_seconds = max_seconds
+        self._lock = threading.Lock()
+        self._reading = self._left = False
         self._container = _open(file)
         try:
             stream = self._stream()
@@ -65,11 +68,25 @@ class RecordingFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._container.close()
+        # A cancelled task leaves while a thread still reads: closing then would free what FFmpeg works on.
+        with self._lock:
+            self._left = True
+            if not self._reading:
+                self._container.close()
 
     def read(self) -> Samples | None:
-        """Return the next samples: mono, ``PIECE_S`` at most; None at the end."""
-        piece = next(self._pieces, None)
+        """Return the next samples: mono, ``PIECE_S`` at most; None at the end, and once it was left."""
+        with self._lock:
+            if self._left:
+                return None
+            self._reading = True
+        try:
+            piece = next(self._pieces, None)
+        finally:
+            with self._lock:
+                self._reading = False
+                if self._left:
+                    self._container.close()
         if piece is None and not self.samples:
             raise refused("holds no audio")
         self.samples += 0 if piece is None else len(piece)

@@ -75,15 +75,15 @@ class TranscriptionSession:
         recogniser's sample rate. Raises InvalidRequest for ``file``, EngineUnavailable where the recogniser
         cannot start, EngineFailed, and Busy once the session was cancelled.
         """
-        audio = self._audio(file, max_seconds, pcm)
-        # A file that cannot be read is refused before the recogniser starts.
-        first = await anext(audio)
-        await self._start()
-        segments = self._transcriber.transcribe(_prepend(first, audio), self._options)
-        async with aclosing(audio), aclosing(segments):
-            async for segment in segments:
-                self._report(segment.end_s)
-                yield segment
+        async with aclosing(self._audio(file, max_seconds, pcm)) as audio:
+            # A file that cannot be read is refused before the recogniser starts.
+            first = await anext(audio)
+            await self._start()
+            transcribed = self._transcriber.transcribe(_prepend(first, audio), self._options)
+            async with aclosing(transcribed) as segments:
+                async for segment in segments:
+                    self._report(segment.end_s)
+                    yield segment
         spent_s = time.perf_counter() - self._began
         log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
 
