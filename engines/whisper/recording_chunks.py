@@ -10,11 +10,11 @@ import numpy as np
 from engines.whisper.vad import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE, SpeechGate, VoiceStream
 from speech.types import Samples
 
-MAX_CHUNK_S = 24.0
-"""Longest stretch: the model takes 30 s, of which some have to be silence."""
+MAX_CHUNK_S = 14.0
+"""Longest stretch. The model takes 30 s, but with five beams that costs 200 MB of memory for each core."""
 
 # Where a stretch of that length is cut: in a pause of its end.
-_SHORTEST_S = 12.0
+_SHORTEST_S = 7.0
 # Silence after which a stretch ends; shorter pauses are cheaper kept than a new stretch begun.
 _END_SILENCE_S = 2.0
 # Audio kept before and behind the detected speech.
