@@ -66,15 +66,15 @@ async def test_language_is_detected_and_words_are_timed(
 async def test_long_recording_is_complete_and_in_order(
     recognizer: WhisperRecognizer, said: dict[str, Said]
 ) -> None:
-    """Ninety seconds in pieces of any length, with the language of the first stretch."""
+    """Sentences with long pauses, with the language of the first; within a stretch Whisper drops a repetition."""
     one = said["en"]
-    parts = [one.samples, silence(0.6)] * 25
+    parts = [one.samples, silence(2.5)] * 8
     segments = await transcribed(recognizer, *parts)
     text = text_of(segments)
-    assert word_error_rate(" ".join([one.text] * 25), text, "en") <= WRONG_AT_MOST, text
+    assert word_error_rate(" ".join([one.text] * 8), text, "en") <= WRONG_AT_MOST, text
     edges = [edge for segment in segments for word in segment.words for edge in (word.start_s, word.end_s)]
     assert edges == sorted(edges)
-    assert len({segment.seek_s for segment in segments}) >= 3
+    assert len({segment.seek_s for segment in segments}) == 8
     tokens = [token for segment in segments for token in segment.tokens]
     assert recognizer._whisper.text_of(tokens) == text
 
@@ -106,7 +106,7 @@ async def test_sounds_without_speech_have_no_words(recognizer: WhisperRecognizer
 
 
 async def test_leaving_frees_the_workers(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
-    parts = [said["en"].samples, silence(0.5)] * 40
+    parts = [said["en"].samples, silence(2.5)] * 40
     async with aclosing(recognizer.transcribe(pieces(*parts), TranscriptionOptions())) as segments:
         await anext(segments)
     assert not recognizer._scheduler._background
