@@ -66,7 +66,7 @@ async def test_language_is_detected_and_words_are_timed(
 async def test_long_recording_is_complete_and_in_order(
     recognizer: WhisperRecognizer, said: dict[str, Said]
 ) -> None:
-    """Sentences with long pauses, with the language of the first; within a stretch Whisper drops a repetition."""
+    """Long pauses divide the sentences: within a stretch Whisper drops what is repeated."""
     one = said["en"]
     parts = [one.samples, silence(2.5)] * 8
     segments = await transcribed(recognizer, *parts)
