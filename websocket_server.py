@@ -96,6 +96,8 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
                 open_lists=settings.openai_open_lists,
                 realtime_session_s=settings.realtime_session_seconds,
                 realtime_idle_s=settings.realtime_idle_seconds,
+                max_audio_bytes=settings.transcription_max_bytes,
+                max_audio_s=settings.transcription_max_seconds,
             )
         ),
         elevenlabs.protocol(
@@ -103,6 +105,8 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
                 max_text=settings.elevenlabs_max_text,
                 timing=settings.elevenlabs_times,
                 voices=settings.elevenlabs_voices,
+                max_audio_bytes=settings.transcription_max_bytes,
+                max_audio_s=settings.transcription_max_seconds,
             ),
             elevenlabs.RelaySettings(
                 settings.elevenlabs_voice_id, settings.log_alignment, settings.log_outputs, settings.logs_dir
@@ -309,6 +313,9 @@ def create_app(
                 connections=connections,
                 exempt_paths=frozenset({health.HEALTH_PATH, health.LIVE_PATH, health.METRICS_PATH}),
                 max_body=settings.max_message_bytes,
+                longer_bodies={
+                    path: size for protocol in protocols for path, size in protocol.max_body.items()
+                },
                 upload_budget=upload_budget,
             ),
         ],

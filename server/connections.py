@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
@@ -185,7 +185,8 @@ class ConnectionsMiddleware:
     """Refuses connections before the server is ready, while it stops, and when it is full.
 
     exempt_paths: served in any phase; max_body: longest HTTP body (bytes), a longer one is answered with 413,
-    with or without Content-Length; upload_budget: a body for which it has no room is answered with 503.
+    with or without Content-Length; upload_budget: a body for which it has no room is answered with 503;
+    longer_bodies: longest body by path, of routes that keep it on disk and so need no room in the budget.
     """
 
     def __init__(
@@ -195,7 +196,9 @@ class ConnectionsMiddleware:
         exempt_paths: frozenset[str],
         max_body: int,
         upload_budget: UploadBudget,
+        longer_bodies: Mapping[str, int],
     ) -> None:
+        self._longer_bodies = longer_bodies
         self._app = app
         self._connections = connections
         self._exempt_paths = exempt_paths
@@ -211,7 +214,9 @@ class ConnectionsMiddleware:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
             with self._upload_budget.share() as share:
-                bounded = _bounded(receive, self._max_body, share)
+                longer = self._longer_bodies.get(scope["path"])
+                kept = share if longer is None else None
+                bounded = _bounded(receive, longer or self._max_body, kept)
                 await connections.serve_request(self._app, scope, bounded, send)
         elif len(connections) >= connections.limit:
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
@@ -223,8 +228,8 @@ def _unavailable(reason: str) -> JSONResponse:
     return JSONResponse({"error": {"message": reason}}, 503, {"retry-after": "1"})
 
 
-def _bounded(receive: Receive, limit: int, share: UploadShare) -> Receive:
-    """Return ``receive`` with HTTPException for a body beyond ``limit`` bytes or the room of ``share``."""
+def _bounded(receive: Receive, limit: int, share: UploadShare | None) -> Receive:
+    """Return ``receive`` with HTTPException for a body beyond ``limit`` bytes or the room of a ``share``."""
     received = 0
 
     async def bounded() -> Message:
@@ -234,7 +239,8 @@ def _bounded(receive: Receive, limit: int, share: UploadShare) -> Receive:
         if received > limit:
             raise HTTPException(413, f"the body is too large (at most {limit} bytes)")
         try:
-            share.resize(received if message.get("more_body", False) else 0)
+            if share is not None:
+                share.resize(received if message.get("more_body", False) else 0)
         except UploadBudgetFull as error:
             raise HTTPException(503, str(error), {"retry-after": "1"}) from error
         return message

@@ -11,9 +11,9 @@ from functools import partial
 from itertools import count
 
 from speech.engine import Engine, EngineInfo
-from speech.errors import EngineUnavailable, UnsupportedLanguage
 from speech.late_engine import LateEngine
 from speech.observer import Observer
+from speech.recognition_service import RecognitionService
 from speech.recognizer import Recognizer
 from speech.request import Limits, validate
 from speech.session.admission import Admission
@@ -21,10 +21,12 @@ from speech.session.context import Prepare, SessionContext
 from speech.session.priority import SessionPriorities
 from speech.session.recognition import RecognitionSession
 from speech.session.session import SpeechSession
+from speech.session.transcription import TranscriptionSession
 from speech.session.voice_resolver import VoiceResolver
-from speech.text import language_detection, languages
+from speech.text import language_detection
 from speech.text.lexicon_file import LexiconFile
 from speech.timing.reference_voice import ReferenceVoice
+from speech.transcriber import TranscriptionOptions
 from speech.types import SpeechRequest
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
 from speech.voices.cloning import VoiceCloner
@@ -74,7 +76,7 @@ class SpeechService:
         announce_code: whether blocks of code in a text are announced; otherwise they are skipped in silence.
         """
         self.store = store
-        self.recognizer = recognizer
+        self._recognition = RecognitionService(recognizer, observer)
         self.late_engine = late_engine
         self._reference_voice = reference_voice
         self._lexicon = lexicon
@@ -90,8 +92,6 @@ class SpeechService:
         self.cloning = VoiceCloner(store, default_language)
         self._numbers = count()
         self._sessions: dict[int, SpeechSession] = {}
-        self._recognitions: dict[int, RecognitionSession] = {}
-        self._recognizer_start: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start every engine. Raises EngineUnavailable, or UnknownVoice for the default voice.
@@ -142,13 +142,12 @@ class SpeechService:
     async def stop(self) -> None:
         """Cancel every session and stop the engines."""
         self._cancel_sessions()
-        self._finish_recognitions()
         if self._admission is not None:
             self._admission.draining = True
             await self._admission.wait_until_empty()
             if self.late_engine is not None:
                 await self.late_engine.stop()
-            await self._stop_recognizer()
+            await self._recognition.stop()
             await self.cloning.stop()
             for engine in self._engines:
                 await engine.stop()
@@ -156,17 +155,7 @@ class SpeechService:
     def _cancel_sessions(self) -> None:
         for session in [*self._sessions.values()]:
             session.cancel()
-
-    def _finish_recognitions(self) -> None:
-        for recognition in [*self._recognitions.values()]:
-            recognition.finish()
-
-    async def _stop_recognizer(self) -> None:
-        start = self._recognizer_start
-        if self.recognizer is not None and start is not None:
-            await asyncio.wait([start])
-            if start.exception() is None:
-                await self.recognizer.stop()
+        self._recognition.cancel()
 
     async def drain(self, seconds: float) -> None:
         """Refuse new sessions, wait up to ``seconds`` for the open ones to finish, then cancel the rest.
@@ -177,7 +166,7 @@ class SpeechService:
         if self._admission is None:
             return
         self._admission.draining = True
-        self._finish_recognitions()
+        self._recognition.finish()
         for session in [*self._sessions.values()]:
             session.drain()
         try:
@@ -248,9 +237,7 @@ class SpeechService:
 
         Raises InvalidRequest or Busy.
         """
-        admission = self._admission
-        if admission is None:
-            raise RuntimeError("the service has not started")
+        admission = self._admitting()
         validate(request)
         voices = VoiceResolver(
             lambda: self.catalogue,
@@ -301,39 +288,39 @@ class SpeechService:
         language: a BCP 47 tag; None detects it from the speech. Raises Busy, UnsupportedLanguage, and
         EngineUnavailable where recognition is disabled.
         """
-        admission, recognizer = self._admission, self.recognizer
-        if admission is None:
-            raise RuntimeError("the service has not started")
-        if recognizer is None:
-            raise EngineUnavailable("speech recognition is disabled; set KANI_RECOGNIZER=auto")
-        spoken = languages.primary(language) if language else None
-        if spoken is not None and spoken not in recognizer.info.languages:
-            raise UnsupportedLanguage(spoken, ", ".join(sorted(recognizer.info.languages)))
-        admission.admit(protocol, client)
-        self._observer.recognition_opened(protocol)
-        number = next(self._numbers)
-
-        def closed() -> None:
-            del self._recognitions[number]
-            self._observer.recognition_closed(protocol)
-            admission.release(protocol)
-
-        session = self._recognitions[number] = RecognitionSession(
-            recognizer,
-            self._start_recognizer,
-            sample_rate,
-            spoken,
-            closed,
-            partial(self._observer.audio_recognized, protocol),
+        return self._recognition.open_recognition(
+            self._admitting(), protocol=protocol, client=client, sample_rate=sample_rate, language=language
         )
-        return session
 
-    async def _start_recognizer(self) -> None:
-        """Start the recogniser, unless an earlier session has; a start that failed is repeated."""
-        assert self.recognizer is not None
-        start = self._recognizer_start
-        if start is None or (start.done() and start.exception() is not None):
-            start = asyncio.create_task(self.recognizer.start(), name="recogniser's start")
-            self._recognizer_start = start
-        # A session that is cancelled meanwhile must not cancel the start for the others.
-        await asyncio.shield(start)
+    def open_transcription(
+        self, *, protocol: str, client: str = "", options: TranscriptionOptions
+    ) -> TranscriptionSession:
+        """Open a session that transcribes one recording; use it by ``async with``.
+
+        options: with languages that ``spoken_language`` has returned. Raises Busy, and EngineUnavailable
+        where recognition is disabled.
+        """
+        return self._recognition.open_transcription(
+            self._admitting(), protocol=protocol, client=client, options=options
+        )
+
+    def spoken_language(self, language: str) -> str:
+        """Return the recogniser's primary subtag of a code, a BCP 47 tag or a language's name.
+
+        Raises UnsupportedLanguage, and EngineUnavailable where recognition is disabled.
+        """
+        return self._recognition.language_of(language)
+
+    @property
+    def recognizer(self) -> Recognizer | None:
+        """The recogniser; None if recognition is disabled."""
+        return self._recognition.recognizer
+
+    @recognizer.setter
+    def recognizer(self, recognizer: Recognizer | None) -> None:
+        self._recognition.recognizer = recognizer
+
+    def _admitting(self) -> Admission:
+        if self._admission is None:
+            raise RuntimeError("the service has not started")
+        return self._admission

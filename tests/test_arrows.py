@@ -29,7 +29,10 @@ MODELS = {"torch", "transformers", "onnxruntime", "onnx"}
 
 CONTRACT = {
     f"speech.{name}"
-    for name in "types errors engine recognizer observer request request_ids emotions playback".split()
+    for name in (
+        *("types", "errors", "engine", "recognizer", "transcriber", "observer", "request", "request_ids"),
+        *("emotions", "playback"),
+    )
 }
 """What protocols, engines and the rooms of speech/ speak about."""
 

@@ -36,6 +36,7 @@ PROGRAMS = (
     "protocols.wyoming",
     "recognition.kyutai_socket",
     "recognition.languages",
+    "recognition.recordings",
     "recognition.streams",
     "server.load",
     "server.memory",

@@ -49,13 +49,13 @@ class Transcript:
         """Number of wrong words, and of words in the clip."""
         text = " ".join(word.text for _, word in self.words)
         language = self.clip.language
-        return wrong_words(_spelled(self.clip.text, language), _spelled(text, language), language)
+        return wrong_words(spelled(self.clip.text, language), spelled(text, language), language)
 
     @property
     def correct(self) -> list[tuple[int, int]]:
         """Indices of the correct words: in the clip, and in the transcript."""
-        said = [_spelled(word.text, self.clip.language) for word in self.clip.words]
-        got = [_spelled(word.text, self.clip.language) for _, word in self.words]
+        said = [spelled(word.text, self.clip.language) for word in self.clip.words]
+        got = [spelled(word.text, self.clip.language) for _, word in self.words]
         costs = np.zeros((len(said) + 1, len(got) + 1), int)
         costs[:, 0], costs[0] = np.arange(len(said) + 1), np.arange(len(got) + 1)
         for i, one in enumerate(said, 1):
@@ -109,7 +109,8 @@ class Transcript:
         return count
 
 
-def _spelled(text: str, language: str) -> str:
+def spelled(text: str, language: str) -> str:
+    """Return the words of ``text``, each in one of its right spellings."""
     return " ".join(_SPELLINGS.get(word, word) for word in words_of(text, language))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from engines.whisper.model import LANGUAGES, Whisper
 from engines.whisper.passes import PassResult
 from engines.whisper.scheduler import PassScheduler
 from engines.whisper.stream import STEP_SAMPLES, RecognitionStream
+from engines.whisper.transcription import RecordingTranscription
 from engines.whisper.vad import SAMPLE_RATE, VoiceDetector
 from speech.errors import EngineFailed, EngineUnavailable
 from speech.recognizer import Mark, RecognitionEvent, RecognizerInfo
+from speech.transcriber import TranscribedSegment, TranscriptionOptions
 from speech.types import Samples
 
 # Most passes at once, however many cores there are.
@@ -28,7 +31,7 @@ _STEPS_PER_TURN = 8
 
 
 class WhisperRecognizer:
-    """Whisper base in int8, which recognises words while someone speaks. See ``docs/listening.md``."""
+    """Whisper base in int8: words while someone speaks, and recordings. See ``docs/listening.md``."""
 
     def __init__(self, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool = False) -> None:
         """models_dir, cache_dir, may_fetch: as ``weights.load`` takes them."""
@@ -100,13 +103,27 @@ class WhisperRecognizer:
                         case _:
                             rest = piece
         finally:
-            queued.cancel()
+            queued.close()
             if incoming is not None:
                 incoming.cancel()
                 await asyncio.wait([incoming])
                 if not incoming.cancelled():
                     # Retrieved, or asyncio logs the error as never retrieved.
                     incoming.exception()
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        """See ``Transcriber.transcribe``."""
+        recording = RecordingTranscription(
+            self._whisper, self._detector.stream(), self._scheduler, self._workers + 1, options
+        )
+        async with aclosing(recording.segments(audio)) as segments:
+            try:
+                async for segment in segments:
+                    yield segment
+            except RuntimeError as error:
+                raise EngineFailed("the recogniser failed") from error
 
     def _load(self) -> None:
         files = {weight.name.rpartition("/")[2]: self._load_weight(weight) for weight in weights.WHISPER_BASE}

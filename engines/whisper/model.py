@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.whisper.local_agreement import HypothesisWord
-from engines.whisper.passes import PassInput, PassResult, TimedWord
-from engines.whisper.plausibility import TokenLimits, is_repetitive
+from engines.whisper.passes import ChunkInput, ChunkResult, PassInput, PassResult, TimedWord
+from engines.whisper.plausibility import MAX_TOKENS, TokenLimits, compression_ratio, is_repetitive
 from engines.whisper.vad import SAMPLE_RATE
 from speech.types import Samples
 
@@ -61,8 +62,33 @@ _OPENING_S = 1.8
 # An answer whose mean log probability is lower is no speech.
 _MIN_LOG_PROBABILITY = -0.9
 
+# A stretch of a recording is decoded as by faster-whisper: by beam search, and where the answer is repetitive
+# or improbable, again by sampling, at rising temperatures.
+_BEAMS = _SAMPLES = 5
+_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
+# Half of the model's context, less the tokens around a prompt.
+_MAX_PROMPT_TOKENS = 220
+# A stretch longer than this whose answer is cut off is transcribed in two halves.
+_DIVISIBLE_S = 6.0
+
 # Punctuation that belongs to the word behind it.
 _OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """One attempt at the text of a stretch."""
+
+    tokens: list[int]
+    temperature: float
+    log_probability: float  # mean of the tokens'
+    repetitive: bool
+    cut_off: bool  # whether it has as many tokens as are possible
+
+    @property
+    def is_speech(self) -> bool:
+        return not self.repetitive and self.log_probability >= _MIN_MEAN_LOG_PROBABILITY
 
 
 class Whisper:
@@ -96,6 +122,7 @@ class Whisper:
         # Puts the first token ahead of the prompt, see _renamed.
         self._previous = (self._token("<|startofprev|>"), _FIRST_TOKEN)
         self._task = (self._token("<|transcribe|>"), self._token("<|notimestamps|>"))
+        self._translation = (self._token("<|translate|>"), self._task[1])
         self._languages = {code: self._token(f"<|{_NAMES.get(code, code)}|>") for code in LANGUAGES}
 
     def transcribe(self, audio: PassInput) -> PassResult:
@@ -124,10 +151,84 @@ class Whisper:
             return dropped
         if not words:
             return PassResult((), language, likelihood, has_speech=True)
-        timed, probability = self._align(encoded, language, audio.prefix, words, seconds)
+        timed, probability = self._align(encoded, language, audio.prefix, words, seconds, self._task)
         if probability < _MIN_LOG_PROBABILITY:
             logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
         return PassResult(timed, language, likelihood, has_speech=probability >= _MIN_LOG_PROBABILITY)
+
+    def transcribe_chunk(self, audio: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkResult]:
+        """Transcribe a stretch of a recording; its parts are one after the other where it holds much text.
+
+        stopped: asked before each step of some tenths of a second; once it is True the result does not count.
+        """
+        chunk = audio.chunk
+        encoded = self._encode(chunk.samples, max(_MIN_S, min(chunk.duration_s + _PADDING_S, _MAX_S)))
+        language, likelihood = audio.language, 1.0
+        if language is None:
+            language, likelihood = self._detect_language(encoded, audio.candidates)
+        decoding = self._decode(encoded, audio, language, stopped)
+        if decoding is None:
+            return []
+        if decoding.cut_off and chunk.duration_s > _DIVISIBLE_S:
+            parts = [replace(audio, chunk=half, language=language) for half in chunk.halves()]
+            results = [result for part in parts for result in self.transcribe_chunk(part, stopped)]
+            return [replace(result, language_probability=likelihood) for result in results]
+        spaced = audio.translate or language not in _UNSPACED
+        words = words_from_tokens(decoding.tokens, self._tokenizer, spaced=spaced)
+        task = self._translation if audio.translate else self._task
+        timed, _ = self._align(encoded, language, (), words, chunk.duration_s, task) if words else ((), 0.0)
+        mean = decoding.log_probability
+        return [ChunkResult(chunk, timed, language, likelihood, decoding.temperature, mean)]
+
+    def text_of(self, tokens: Sequence[int]) -> str:
+        """Return the text of ``tokens``, with the space that it may begin with."""
+        return str(self._tokenizer.decode(list(tokens)))
+
+    def _decode(
+        self, encoded: ctranslate2.StorageView, audio: ChunkInput, language: str, stopped: Callable[[], bool]
+    ) -> _Decoding | None:
+        """Return the first attempt that is speech, else the likeliest; None if all only repeat themselves."""
+        spoken = "en" if audio.translate else language
+        max_tokens = self._limits.max_tokens(spoken, audio.chunk.duration_s)
+        before = self._tokenizer.encode(f" {audio.prompt.strip()}", add_special_tokens=False).ids
+        task = self._translation if audio.translate else self._task
+        prompt = [
+            *self._previous,
+            *(before[-_MAX_PROMPT_TOKENS:] if audio.prompt.strip() else ()),
+            *(self._begin, self._languages[language], *task),
+        ]
+        temperatures = (audio.temperature,) if audio.temperature else _TEMPERATURES
+        tried: list[_Decoding] = []
+        for temperature in temperatures:
+            if stopped():
+                return None
+            tried.append(self._attempt(encoded, prompt, max_tokens, temperature))
+            if tried[-1].is_speech:
+                return tried[-1]
+        logger.debug("%.1f s of %s are not speech at any temperature", audio.chunk.duration_s, language)
+        plausible = [decoding for decoding in tried if not decoding.repetitive]
+        return max(plausible, key=lambda decoding: decoding.log_probability, default=None)
+
+    def _attempt(
+        self, encoded: ctranslate2.StorageView, prompt: list[int], max_tokens: int, temperature: float
+    ) -> _Decoding:
+        sampling = {"beam_size": 1, "num_hypotheses": _SAMPLES, "sampling_topk": 0}
+        how = sampling if temperature else {"beam_size": _BEAMS}
+        # See _generate_tokens for the length.
+        length = min(max(2 * max_tokens, max_tokens + len(prompt)), 448)
+        result = self._model.generate(
+            encoded, [prompt], max_length=length, return_scores=True, sampling_temperature=temperature, **how
+        )[0]
+        tokens = [token for token in result.sequences_ids[0] if token < self._end]
+        count = len(result.sequences_ids[0])
+        return _Decoding(
+            tokens,
+            temperature,
+            result.scores[0] * count / (count + 1),
+            (count >= max_tokens and max_tokens < MAX_TOKENS)
+            or compression_ratio(self.text_of(tokens)) > _MAX_COMPRESSION,
+            count >= MAX_TOKENS,
+        )
 
     def _encode(self, samples: Samples, length_s: float) -> ctranslate2.StorageView:
         speech = self._features(samples, padding=_WINDOW)
@@ -137,12 +238,15 @@ class Whisper:
         features[:, : speech.shape[1]] = speech[:, : features.shape[1]]
         return self._model.encode(self._view(np.ascontiguousarray(features[None], np.float32)))
 
-    def _detect_language(self, encoded: ctranslate2.StorageView) -> tuple[str, float]:
-        """Return the likeliest language and its probability."""
+    def _detect_language(
+        self, encoded: ctranslate2.StorageView, candidates: Collection[str] = ()
+    ) -> tuple[str, float]:
+        """Return the likeliest language, of ``candidates`` if there are any, and its probability."""
         result = self._generate_tokens(encoded, (), 1, return_logits_vocab=True)
-        scores = np.ravel(np.array(result.logits[0]))[list(self._languages.values())]
+        among = [language for language in LANGUAGES if language in candidates] or LANGUAGES
+        scores = np.ravel(np.array(result.logits[0]))[[self._languages[language] for language in among]]
         likely = int(np.argmax(scores))
-        return LANGUAGES[likely], float(1 / np.sum(np.exp(scores - scores[likely])))
+        return among[likely], float(1 / np.sum(np.exp(scores - scores[likely])))
 
     def _generate(
         self, encoded: ctranslate2.StorageView, language: str, prefix: Sequence[int], max_tokens: int
@@ -177,10 +281,11 @@ class Whisper:
         prefix: Sequence[int],
         words: Sequence[HypothesisWord],
         seconds: float,
+        task: Sequence[int],
     ) -> tuple[tuple[TimedWord, ...], float]:
         """Return the words with their times, and the mean log probability of all tokens."""
         tokens = [*prefix, *(token for word in words for token in word.tokens)]
-        begin = [self._begin, self._languages[language], self._task[0]]
+        begin = [self._begin, self._languages[language], task[0]]
         frames = math.ceil(seconds * SAMPLE_RATE / _HOP)
         aligned = self._model.align(encoded, begin, [tokens], frames)[0]
         # First frame of each token: the first step of the alignment path on it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engines.whisper.local_agreement import HypothesisWord
+from engines.whisper.recording_chunks import Chunk
 from speech.types import Samples
 
 
@@ -35,3 +36,27 @@ class PassResult:
     language: str  # given, or detected
     language_probability: float  # 1 if it was given
     has_speech: bool  # False where the model's answer cannot be speech
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkInput:
+    """A stretch of a recording, to be transcribed with nothing before it."""
+
+    chunk: Chunk
+    language: str | None  # primary subtag; None to detect it
+    candidates: frozenset[str]  # of the detection; empty for every language
+    translate: bool  # into English
+    prompt: str  # text that may precede it
+    temperature: float  # of sampling; 0 rises by itself where the answer is no speech
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """Transcript of a stretch, or of a part of it."""
+
+    chunk: Chunk  # what ``words`` count their times from
+    words: tuple[TimedWord, ...]  # times never decrease
+    language: str  # given, or detected
+    language_probability: float  # 1 if it was given
+    temperature: float  # that the words were sampled with
+    log_probability: float  # mean of the tokens'

@@ -58,7 +58,12 @@ class TokenLimits:
 
 def is_repetitive(text: str) -> bool:
     """Return whether ``text`` repeats itself more than speech does, as an answer in a decoding loop."""
+    return compression_ratio(text) > _MAX_COMPRESSION
+
+
+def compression_ratio(text: str) -> float:
+    """Return the length of ``text`` relative to its compressed form, in characters."""
     numbers: dict[str, int] = {}
     # One byte for each character: a stretch of speech has far fewer than 256 different ones.
     characters = bytes(numbers.setdefault(character, len(numbers)) % 256 for character in text)
-    return len(characters) > _MAX_COMPRESSION * len(zlib.compress(characters))
+    return len(characters) / len(zlib.compress(characters))

@@ -1,13 +1,19 @@
-"""Schedules the recognition passes of all streams over the worker threads."""
+"""Schedules the recognition passes of all streams and recordings over the worker threads."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
+
+
+LONGEST_WAIT_S = 10.0
+"""Seconds after which a background pass is treated like one of a stream: live ones are never without work."""
 
 
 class ScheduledStream(Generic[T]):
@@ -30,6 +36,11 @@ class ScheduledStream(Generic[T]):
         self._scheduler._enqueue(self)
         return self._result
 
+    def close(self) -> None:
+        """Cancel the pass, and count the stream as live no longer."""
+        self.cancel()
+        self._scheduler._close(self)
+
     def cancel(self) -> None:
         """Cancel the pass. One that is running goes on in its thread, and its result is dropped."""
         if self._result is not None:
@@ -50,22 +61,68 @@ class ScheduledStream(Generic[T]):
         self._scheduler._pass_ended()
 
 
-class PassScheduler(Generic[T]):
-    """Starts urgent passes first, and then those of the stream that was served longest ago.
+class BackgroundPass(Generic[T]):
+    """One pass over a part of a recording, which waits for live streams."""
 
-    All streams belong to one event loop.
+    def __init__(self, scheduler: PassScheduler[Any], work: Callable[[], T], waits_since_s: float) -> None:
+        self._scheduler = scheduler
+        self._work = work
+        self.waits_since_s = waits_since_s
+        """Time of the scheduler's clock."""
+        self.result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        """Of ``work``; raises what it raises."""
+
+    def cancel(self) -> None:
+        """Cancel the pass. One that is running goes on in its thread, and its result is dropped."""
+        self.result.cancel()
+        # Retrieved, or asyncio logs the error as never retrieved.
+        if self.result.done() and not self.result.cancelled():
+            self.result.exception()
+        self._scheduler._drop(self)
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        asyncio.wrap_future(pool.submit(self._work)).add_done_callback(self._ended)
+
+    def _ended(self, job: asyncio.Future[T]) -> None:
+        error = job.exception()
+        if not self.result.done():
+            if error is None:
+                self.result.set_result(job.result())
+            else:
+                self.result.set_exception(error)
+        self._scheduler._background_ended()
+
+
+class PassScheduler(Generic[T]):
+    """Starts urgent passes first, then those of the stream that was served longest ago, then recordings'.
+
+    While a stream is open one worker of several is kept free of recordings, whose passes take up to some
+    seconds: a live pass never waits for one. All streams belong to one event loop.
     """
 
-    def __init__(self, workers: int) -> None:
-        """workers: threads, and passes at once."""
+    def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """workers: threads, and passes at once; clock: in seconds."""
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="whisper")
-        self._free = workers
+        self._workers = self._free = workers
+        self._clock = clock
+        self._live: set[ScheduledStream[T]] = set()
         self._waiting: list[ScheduledStream[T]] = []
+        self._background: list[BackgroundPass[Any]] = []
+        self._background_running = 0
         self._passes = 0
 
     def add_stream(self, begin: Callable[[], Callable[[], T]]) -> ScheduledStream[T]:
-        """Return the queue entry of a new stream, see ``ScheduledStream``."""
-        return ScheduledStream(self, begin)
+        """Return the queue entry of a new stream, see ``ScheduledStream``; close it at the stream's end."""
+        stream = ScheduledStream(self, begin)
+        self._live.add(stream)
+        return stream
+
+    def run_in_background(self, work: Callable[[], R]) -> BackgroundPass[R]:
+        """Queue ``work`` behind all live streams; first come, first served."""
+        one: BackgroundPass[R] = BackgroundPass(self, work, self._clock())
+        self._background.append(one)
+        self._start_waiting()
+        return one
 
     async def stop(self) -> None:
         """Return when no pass is running; no further pass may be requested."""
@@ -79,14 +136,40 @@ class PassScheduler(Generic[T]):
         if stream in self._waiting:
             self._waiting.remove(stream)
 
+    def _close(self, stream: ScheduledStream[T]) -> None:
+        self._live.discard(stream)
+        self._start_waiting()
+
+    def _drop(self, one: BackgroundPass[Any]) -> None:
+        if one in self._background:
+            self._background.remove(one)
+
     def _pass_ended(self) -> None:
         self._free += 1
         self._start_waiting()
 
+    def _background_ended(self) -> None:
+        self._background_running -= 1
+        self._pass_ended()
+
     def _start_waiting(self) -> None:
-        while self._waiting and self._free:
+        while self._free and (self._waiting or self._background_may_start):
+            self._free -= 1
+            if self._background_may_start and (not self._waiting or self._background_is_late):
+                self._background_running += 1
+                self._background.pop(0)._start(self._pool)
+                continue
             stream = min(self._waiting, key=lambda stream: (not stream.urgent, stream._last_served))
             self._waiting.remove(stream)
             self._passes += 1
-            self._free -= 1
             stream._start(self._passes, self._pool)
+
+    @property
+    def _background_may_start(self) -> bool:
+        kept_free = 1 if self._live and self._workers > 1 else 0
+        return bool(self._background) and self._background_running < self._workers - kept_free
+
+    @property
+    def _background_is_late(self) -> bool:
+        waited_s = self._clock() - self._background[0].waits_since_s
+        return waited_s >= LONGEST_WAIT_S and not any(stream.urgent for stream in self._waiting)

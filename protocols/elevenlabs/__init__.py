@@ -1,9 +1,9 @@
-"""ElevenLabs' protocol: speech by HTTP and by WebSocket, lists of voices and models, voice cloning.
+"""ElevenLabs' protocol: speech by HTTP and by WebSocket, transcription, lists of voices and models, cloning.
 
-``http`` speaks whole texts, lists voices and models, and stores and deletes voices; ``websocket`` speaks
-texts while they are written; ``relay`` is the protocol of a server that relayed between an app and
-ElevenLabs. ``formats``, ``voice_ids`` and ``voice_settings`` parse parameters of requests, ``errors`` holds
-the answers to invalid ones.
+``http`` speaks whole texts, transcribes recordings, lists voices and models, and stores and deletes voices;
+``websocket`` speaks texts while they are written; ``relay`` is the protocol of a server that relayed between
+an app and ElevenLabs. ``formats``, ``voice_ids`` and ``voice_settings`` parse parameters of requests,
+``errors`` holds the answers to invalid ones.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from protocols.elevenlabs.errors import error_body
 from protocols.elevenlabs.http.convert import speech_routes
 from protocols.elevenlabs.http.lists import list_routes
+from protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
 from protocols.elevenlabs.http.voices import voice_routes
 from protocols.elevenlabs.relay import connection
 from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
@@ -38,6 +39,7 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
             *speech_routes(service, settings),
             *list_routes(service, settings),
             *voice_routes(service, settings),
+            *speech_to_text_routes(service, settings),
             *websocket_paths.routes(service, settings),
             *connection.routes(service, settings, relay_settings, state),
         ]
@@ -47,6 +49,7 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
         ports=(CompatPort("relay_port", "ws", "relay"),),
         key_in_first_message=(websocket_paths.PREFIX,),
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
+        max_body=longest_body(settings),
         health_fields=state.health_fields,
     )
 

@@ -39,6 +39,7 @@ _FIELD_CODES = {
     "name": "invalid_name",
     "files": "invalid_files",
     "audio": "invalid_files",
+    "file": "invalid_file",
     "labels": "invalid_labels",
     "consent": "invalid_consent",
 }

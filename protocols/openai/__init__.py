@@ -16,7 +16,7 @@ from protocols.openai.lists import list_paths, list_routes
 from protocols.openai.realtime import SecretStore, realtime_routes
 from protocols.openai.settings import OpenAISettings
 from protocols.openai.speech import speech_routes
-from protocols.openai.transcription import transcription_routes
+from protocols.openai.transcription import longest_bodies, transcription_routes
 from protocols.shared.protocol import Context, Protocol, Refusal
 
 __all__ = ["OpenAISettings", "protocol"]
@@ -44,6 +44,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
         temporary_keys={realtime.PATH: secrets.is_valid},
+        max_body=longest_bodies(settings),
     )
 
 

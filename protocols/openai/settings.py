@@ -14,3 +14,5 @@ class OpenAISettings:
     open_lists: bool = True  # whether lists of models and voices need no key
     realtime_session_s: float = 3600.0  # longest life of a Realtime session
     realtime_idle_s: float = 900.0  # longest time without an event of its client
+    max_audio_bytes: int = 25 * 2**20  # of one recording to be transcribed
+    max_audio_s: float = 14_400.0  # of one recording to be transcribed

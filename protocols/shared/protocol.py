@@ -139,6 +139,10 @@ class Protocol:
     max_message: Mapping[str, int] = field(default_factory=dict)
     """Bytes of a message by WebSocket path; KANI_MAX_MESSAGE_BYTES bounds all other paths."""
 
+    max_body: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of an HTTP body by path, in place of KANI_MAX_MESSAGE_BYTES, for routes that keep a body on disk
+    while it comes: it does not count towards the memory of all unfinished bodies."""
+
     health_fields: Callable[[], Mapping[str, Any]] = dict  # added to the answer of GET /health
 
 

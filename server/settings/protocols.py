@@ -17,6 +17,7 @@ RELAY = "The relay"
 LIVEKIT = "LiveKit"
 WYOMING = "Wyoming, for Home Assistant"
 REALTIME = "OpenAI's Realtime protocol"
+RECORDINGS = "Transcription of recordings"
 
 PROJECT_FOLDER = Path(__file__).resolve().parents[2]
 
@@ -144,6 +145,26 @@ class ProtocolSettings(NetworkSettings):
         "KANI_LOGS_DIR",
         group=RELAY,
         about="Folder of these files. Not set: `logs` beside the server.",
+    )
+
+    transcription_max_bytes: int = setting(
+        25 * 2**20,
+        "KANI_TRANSCRIPTION_MAX_BYTES",
+        group=RECORDINGS,
+        unit="bytes",
+        ge=1024,
+        le=1 << 34,
+        about="Longest audio file of OpenAI's and ElevenLabs' transcription calls. It is kept in a temporary "
+        "file until it is transcribed.",
+    )
+    transcription_max_seconds: float = setting(
+        14_400.0,
+        "KANI_TRANSCRIPTION_MAX_SECONDS",
+        group=RECORDINGS,
+        unit="seconds",
+        ge=1,
+        le=360_000,
+        about="Longest recording of these calls.",
     )
 
     livekit_url: str | None = setting(

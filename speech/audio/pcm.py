@@ -220,7 +220,7 @@ def _decode(
                 assert isinstance(frame, av.AudioFrame)
                 if frame.sample_rate != rate:
                     raise _refused("changes its sample rate")
-                samples = _mono(frame)
+                samples = mono(frame)
                 count += len(samples)
                 excess = count - round(max_seconds * rate)
                 if excess > 0:
@@ -245,7 +245,7 @@ def _check(stream: AudioStream) -> int:
     return int(codec.sample_rate)
 
 
-def _mono(frame: av.AudioFrame) -> Samples:
+def mono(frame: av.AudioFrame) -> Samples:
     """Average a frame's channels."""
     array: npt.NDArray[np.generic] = frame.to_ndarray()
     channels = frame.layout.nb_channels

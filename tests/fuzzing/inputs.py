@@ -26,6 +26,7 @@ from server import settings
 from speech.audio.ogg_opus import OggOpusDecoder, OggOpusEncoder
 from speech.audio.ogg_pages import _checksum
 from speech.audio.pcm import decode_recording
+from speech.audio.recording_file import RecordingFile
 from speech.errors import InvalidRequest, UnsupportedLanguage
 from speech.text.languages import resolve
 from speech.text.lexicon_file import LexiconParser
@@ -56,6 +57,12 @@ ENV = "KANI_PORT=8001\nKANI_MAX_TEXT='10000'\n# no\nexport KANI_VOICE=\"es\"\nKA
 def _tone(seconds: float, rate: int) -> Any:
     times = np.arange(round(seconds * rate)) / rate
     return (0.3 * np.sin(2 * np.pi * 300 * times)).astype(np.float32)
+
+
+def _read_recording(data: bytes) -> None:
+    with RecordingFile(io.BytesIO(data), 16_000, 60.0) as recording:
+        while recording.read() is not None:
+            pass
 
 
 def _recordings() -> tuple[bytes, ...]:
@@ -168,6 +175,7 @@ def cases(folder: Path) -> list[Case]:
     client_errors = (websocket_client.KaniTTSError,)
     return [
         Case("recording", _recordings(), raw, decode_recording, (InvalidRequest,), 0.5),
+        Case("recording to transcribe", _recordings(), raw, _read_recording, (InvalidRequest,), 0.5),
         Case("ogg opus stream", (_ogg(),), _ogg_stream, _listen, (InvalidRequest,)),
         Case("markup", (TEXT,), _texts, _mark_up),
         Case("segmenter", (TEXT,), _texts, _cut),

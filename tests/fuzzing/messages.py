@@ -15,6 +15,7 @@ from starlette.requests import Request
 from protocols import livekit_tokens
 from protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
 from protocols.elevenlabs.http import body as elevenlabs_body
+from protocols.elevenlabs.http.transcription_form import parse_form
 from protocols.elevenlabs.http.voice_form import read_voice_form
 from protocols.elevenlabs.relay import messages as relay
 from protocols.elevenlabs.websocket import messages as elevenlabs_ws
@@ -31,11 +32,14 @@ from protocols.openai.realtime.responses import read_response
 from protocols.openai.realtime.session_config import FORMATS, SessionConfig, updated_config
 from protocols.openai.speech import body as openai_body
 from protocols.openai.speech.tags import split_turns
+from protocols.openai.transcription.params import parse_params
 from protocols.shared import client_languages
+from protocols.shared.recordings.upload import AudioUploads
 from protocols.voices_api.forms import VoiceRequestError, read_form
 from protocols.voxcpm import messages as voxcpm
 from protocols.voxcpm.params import read_params
 from speech.errors import InvalidRequest, SpeechError
+from speech.text import languages
 from speech.types import Embedding
 from speech.voices.mix import parse_mix
 from tests.fuzzing.case import Case, as_json, as_json_bytes
@@ -136,7 +140,9 @@ def _form(fields: dict[str, str], recording: bytes = b"RIFF") -> bytes:
     return "".join(parts).encode() + head.encode() + recording + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def _request(body: bytes, split: list[bytes]) -> Request:
+def _request(
+    body: bytes, split: list[bytes], content_type: str = f"multipart/form-data; boundary={BOUNDARY}"
+) -> Request:
     scope = {
         "type": "http",
         # As on a server: what cannot be parsed is an HTTPException.
@@ -145,7 +151,7 @@ def _request(body: bytes, split: list[bytes]) -> Request:
         "path": "/",
         "query_string": b"",
         "headers": [
-            (b"content-type", f"multipart/form-data; boundary={BOUNDARY}".encode()),
+            (b"content-type", content_type.encode()),
             (b"x-consent", body[:40].replace(b"\r", b"").replace(b"\n", b"")),
         ],
     }
@@ -161,6 +167,11 @@ def _request(body: bytes, split: list[bytes]) -> Request:
 def _posted(mutator: Mutator, sample: bytes) -> Request:
     body = mutator.bytes(sample)
     return _request(body, mutator.pieces(body))
+
+
+def _posted_json(mutator: Mutator, sample: Any) -> Request:
+    body = as_json_bytes(mutator, sample)
+    return _request(body, mutator.pieces(body), "application/json")
 
 
 def _read_kani(message: str) -> None:
@@ -285,6 +296,25 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
     def posted(request: Request) -> None:
         loop.run_until_complete(read_voice_form(request, files_needed=True))
 
+    uploads = AudioUploads(1 << 20)
+    transcribe = {"model": "m", "language": "es", "response_format": "verbose_json", "languages[]": "en"}
+    transcribe |= {"timestamp_granularities[]": "word", "temperature": "0.5", "chunking_strategy": "auto"}
+    spoken_json = transcribe | {"input_audio": {"data": "UklGRg==", "format": "wav"}, "keywords": ["a", "b"]}
+    convert = {
+        "model_id": "m",
+        "language_code": "spa",
+        "additional_formats": '[{"format":"srt"}]',
+        "seed": "1",
+    }
+
+    async def transcribed(request: Request) -> None:
+        async with uploads.receive(request) as upload:
+            parse_params(upload, languages.resolve, translate=False)
+
+    async def converted(request: Request) -> None:
+        async with uploads.receive(request) as upload:
+            parse_form(upload, languages.resolve)
+
     async def kept(request: Request) -> None:
         await (await read_form(request, "fields")).close()
 
@@ -367,6 +397,30 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             _posted,
             posted,
             (Unprocessable, FieldTooLarge, InvalidRequest, HTTPException),
+        ),
+        Case(
+            "transcription form",
+            (_form(transcribe).replace(b'name="files"', b'name="file"'),),
+            _posted,
+            lambda request: loop.run_until_complete(transcribed(request)),
+            (ApiError, InvalidRequest),
+            0.5,
+        ),
+        Case(
+            "transcription json",
+            (spoken_json,),
+            _posted_json,
+            lambda request: loop.run_until_complete(transcribed(request)),
+            (ApiError, InvalidRequest),
+            0.5,
+        ),
+        Case(
+            "elevenlabs transcription form",
+            (_form(convert).replace(b'name="files"', b'name="file"'),),
+            _posted,
+            lambda request: loop.run_until_complete(converted(request)),
+            (Unprocessable, InvalidRequest),
+            0.5,
         ),
         Case(
             "voices form",

@@ -300,7 +300,7 @@ async def test_unknown_paths_are_not_found(running: InProcessServer) -> None:
     assert answer.status_code == 404 and answer.json() == {"error": {"message": "Not Found"}}
 
 
-@pytest.mark.parametrize("path", ["/v1/speech-to-text", "/v1/text-to-dialogue/stream", "/v2/anything"])
+@pytest.mark.parametrize("path", ["/v1/speech-to-speech", "/v1/text-to-dialogue/stream", "/v2/anything"])
 async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
     running: InProcessServer, path: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -98,3 +99,84 @@ async def test_failed_pass_fails_its_own_stream_only(scheduler: PassScheduler[st
     streams = Streams(scheduler)
     streams.may_end.set()
     assert await streams.add("a").request_pass() == "a"
+
+
+class Background:
+    """Passes over recordings that note that they begin, and end with those of ``streams``."""
+
+    def __init__(self, streams: Streams) -> None:
+        self.streams = streams
+
+    def request(self, name: str) -> asyncio.Future[str]:
+        def work() -> str:
+            self.streams.begun.append(name)
+            assert self.streams.may_end.wait(WITHIN_S)
+            return name
+
+        return self.streams.scheduler.run_in_background(work).result
+
+
+async def test_recordings_wait_for_streams(scheduler: PassScheduler[str]) -> None:
+    streams = Streams(scheduler)
+    background = Background(streams)
+    busy, a = streams.add("busy"), streams.add("a")
+    requested = [busy.request_pass(), background.request("first"), background.request("second")]
+    requested.append(a.request_pass())
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["busy", "a", "first", "second"]
+
+
+async def test_open_stream_keeps_one_worker_free() -> None:
+    scheduler: PassScheduler[str] = PassScheduler(2)
+    streams = Streams(scheduler)
+    background = Background(streams)
+    live = streams.add("live")
+    requested = [background.request(name) for name in ("first", "second")]
+    requested.append(live.request_pass())
+    assert await asyncio.to_thread(_until, lambda: sorted(streams.begun) == ["first", "live"])
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    live.close()
+    streams.may_end.clear()
+    streams.begun.clear()
+    requested = [background.request(name) for name in ("third", "fourth")]
+    assert await asyncio.to_thread(_until, lambda: sorted(streams.begun) == ["fourth", "third"])
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    await scheduler.stop()
+
+
+async def test_recording_that_waits_long_is_served_all_the_same() -> None:
+    now = 0.0
+    scheduler: PassScheduler[str] = PassScheduler(1, clock=lambda: now)
+    streams = Streams(scheduler)
+    background = Background(streams)
+    busy, a, urgent = (streams.add(name) for name in ("busy", "a", "urgent"))
+    requested = [busy.request_pass(), background.request("first"), a.request_pass(), urgent.request_pass()]
+    urgent.urgent = True
+    now = 11.0
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["busy", "urgent", "first", "a"]
+    await scheduler.stop()
+
+
+async def test_cancelled_recording_leaves_the_queue(scheduler: PassScheduler[str]) -> None:
+    streams = Streams(scheduler)
+    busy = streams.add("busy").request_pass()
+    waiting = scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
+    waiting.cancel()
+    after = Background(streams).request("after")
+    streams.may_end.set()
+    await asyncio.gather(busy, after)
+    assert streams.begun == ["busy", "after"] and waiting.result.cancelled()
+
+
+def _until(reached: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + WITHIN_S
+    while not reached():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

@@ -1,0 +1,124 @@
+"""A transcript in each of the API's formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from babel import Locale
+
+from protocols.openai.transcription.params import TranscriptionParams
+from protocols.shared.recordings.subtitles import srt, vtt
+from protocols.shared.recordings.transcript import Transcript
+from speech.text.languages import english_name
+from speech.transcriber import TranscribedSegment, TranscribedWord
+
+FRAMES_PER_SECOND = 100
+"""Unit of ``seek``: Whisper's frames."""
+
+MEDIA_TYPES = {
+    "text": "text/plain; charset=utf-8",
+    "srt": "application/x-subrip; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+}
+"""Content types of the formats that are no JSON."""
+
+
+def plain_answer(transcript: Transcript, response_format: str) -> str:
+    """Return the body of one of ``MEDIA_TYPES``."""
+    match response_format:
+        case "srt":
+            return srt(transcript.segments)
+        case "vtt":
+            return vtt(transcript.segments)
+    return f"{transcript.text}\n"
+
+
+def json_answer(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
+    """Return the object of the formats json and verbose_json."""
+    if params.response_format == "verbose_json":
+        return _verbose(transcript, params)
+    answer: dict[str, Any] = {"text": transcript.text}
+    if not params.options.translate:
+        answer["languages"] = _languages(transcript)
+    if params.log_probabilities:
+        answer["logprobs"] = log_probabilities(transcript.segments)
+    return answer | {"usage": _duration_usage(transcript)}
+
+
+def delta_event(segment: TranscribedSegment, params: TranscriptionParams, *, first: bool) -> dict[str, Any]:
+    """Return the event of more text; the deltas together are the whole text."""
+    delta = segment.text.lstrip() if first else segment.text
+    event: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
+    return event | ({"logprobs": log_probabilities([segment])} if params.log_probabilities else {})
+
+
+def done_event(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
+    """Return the last event, with the whole text."""
+    tokens = sum(len(segment.tokens) for segment in transcript.segments)
+    usage = {"type": "tokens", "input_tokens": 0, "output_tokens": tokens, "total_tokens": tokens}
+    event: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
+    event["languages"] = _languages(transcript)
+    if params.log_probabilities:
+        event["logprobs"] = log_probabilities(transcript.segments)
+    return event | {"usage": usage}
+
+
+def log_probabilities(segments: Sequence[TranscribedSegment]) -> list[dict[str, Any]]:
+    """Return the log probability of each word, in the form that the API has for tokens."""
+    return [
+        {
+            "token": word.text,
+            "bytes": list(word.text.encode()),
+            "logprob": round(word.log_probability, 4),
+        }
+        for segment in segments
+        for word in segment.words
+    ]
+
+
+def _verbose(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
+    translated = params.options.translate
+    answer: dict[str, Any] = {
+        "task": "translate" if translated else "transcribe",
+        "language": _english_name("en" if translated else transcript.language),
+        "duration": round(transcript.duration_s, 3),
+        "text": transcript.text,
+    }
+    if params.segments:
+        answer["segments"] = [_segment(at, segment) for at, segment in enumerate(transcript.segments)]
+    if params.words:
+        answer["words"] = [_word(word) for segment in transcript.segments for word in segment.words]
+    return answer | {"usage": _duration_usage(transcript)}
+
+
+def _segment(number: int, segment: TranscribedSegment) -> dict[str, Any]:
+    return {
+        "id": number,
+        "seek": round(segment.seek_s * FRAMES_PER_SECOND),
+        "start": round(segment.start_s, 3),
+        "end": round(segment.end_s, 3),
+        "text": segment.text,
+        "tokens": list(segment.tokens),
+        "temperature": segment.temperature,
+        "avg_logprob": round(segment.log_probability, 4),
+        "compression_ratio": round(segment.compression_ratio, 4),
+        "no_speech_prob": round(segment.no_speech_probability, 4),
+    }
+
+
+def _word(word: TranscribedWord) -> dict[str, Any]:
+    return {"word": word.bare, "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
+
+
+def _languages(transcript: Transcript) -> list[dict[str, str]]:
+    return [{"code": code} for code in transcript.languages]
+
+
+def _english_name(code: str | None) -> str:
+    """Return the API's name of a language: English, in lower case; "" for none."""
+    return (english_name(code) or Locale("en").languages.get(code, code)).lower() if code else ""
+
+
+def _duration_usage(transcript: Transcript) -> dict[str, Any]:
+    return {"type": "duration", "seconds": round(transcript.duration_s, 3)}

@@ -1,0 +1,1 @@
+"""Recordings that clients send to be transcribed: uploads, transcripts, subtitles."""

@@ -1,0 +1,115 @@
+"""One transcription of a recording: an audio file in, timed segments out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import IO, Self
+
+from speech.audio.decoding import RECORDING_POOL, run_in_pool
+from speech.audio.recording_file import open_recording
+from speech.errors import Busy
+from speech.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
+from speech.types import Samples
+
+log = logging.getLogger(__name__)
+
+REPORT_S = 30.0
+"""Seconds between two lines of the log about the progress of one transcription."""
+
+
+class TranscriptionSession:
+    """Iterate over ``segments``; leave by ``async with``, which frees everything.
+
+    The file is decoded no further than the recogniser works, so that memory is bounded.
+    """
+
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        start: Callable[[], Awaitable[None]],
+        sample_rate: int,
+        options: TranscriptionOptions,
+        closed: Callable[[], None],
+        recognized: Callable[[float], None],
+    ) -> None:
+        """start: makes the recogniser ready; sample_rate: that it accepts, in hertz.
+
+        closed: called once nothing of the session is left; recognized: called with the seconds of audio that
+        the recogniser took.
+        """
+        self._transcriber = transcriber
+        self._start = start
+        self._sample_rate = sample_rate
+        self._options = options
+        self._closed = closed
+        self._recognized = recognized
+        self._cancelled = False
+        self._expected_s: float | None = None
+        self._began = time.perf_counter()
+        self._reported = self._began
+        self.duration_s = 0.0
+        """Seconds of audio so far; of the whole recording once ``segments`` has ended."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed()
+
+    def cancel(self) -> None:
+        """End ``segments`` with Busy before it takes more audio: the server stops."""
+        self._cancelled = True
+
+    async def segments(
+        self, file: IO[bytes], max_seconds: float, *, pcm: bool = False
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        """Yield the segments of an audio file in order, while it is transcribed.
+
+        file: seekable, in any container that FFmpeg reads, or with ``pcm`` 16-bit little-endian mono at the
+        recogniser's sample rate. Raises InvalidRequest for ``file``, EngineUnavailable where the recogniser
+        cannot start, EngineFailed, and Busy once the session was cancelled.
+        """
+        async with aclosing(self._audio(file, max_seconds, pcm)) as audio:
+            # A file that cannot be read is refused before the recogniser starts.
+            first = await anext(audio)
+            await self._start()
+            transcribed = self._transcriber.transcribe(_prepend(first, audio), self._options)
+            async with aclosing(transcribed) as segments:
+                async for segment in segments:
+                    self._report(segment.end_s)
+                    yield segment
+        spent_s = time.perf_counter() - self._began
+        log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
+
+    async def _audio(self, file: IO[bytes], max_seconds: float, pcm: bool) -> AsyncGenerator[Samples, None]:
+        source = await run_in_pool(RECORDING_POOL, open_recording, file, self._sample_rate, max_seconds, pcm)
+        self._expected_s = source.duration_s
+        with source:
+            while (piece := await run_in_pool(RECORDING_POOL, source.read)) is not None:
+                if self._cancelled:
+                    raise Busy("the server is shutting down")
+                self.duration_s += len(piece) / self._sample_rate
+                self._recognized(len(piece) / self._sample_rate)
+                yield piece
+
+    def _report(self, done_s: float) -> None:
+        """Log the progress, every ``REPORT_S`` seconds."""
+        now = time.perf_counter()
+        if now - self._reported < REPORT_S:
+            return
+        self._reported = now
+        of = f" of {self._expected_s:.0f} s" if self._expected_s is not None else ""
+        pace = done_s / (now - self._began)
+        log.info("transcribed %.0f s%s so far, %.1f times real time", done_s, of, pace)
+
+
+async def _prepend(first: Samples, rest: AsyncIterator[Samples]) -> AsyncIterator[Samples]:
+    yield first
+    async for piece in rest:
+        yield piece

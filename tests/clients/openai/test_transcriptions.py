@@ -1,0 +1,191 @@
+"""Real clients of OpenAI's and ElevenLabs' transcription calls, over Whisper and speech of Kokoro."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import aiohttp
+import httpx
+import openai
+import pytest
+from elevenlabs.client import ElevenLabs
+from livekit import rtc
+from livekit.plugins import openai as livekit
+from openai import AsyncOpenAI, OpenAI
+
+from speech.audio.pcm import pcm16, wav
+from speech.types import Samples
+from tests.conftest import ServerProcess
+from tests.judges.judge import word_error_rate
+from tests.protocols.kyutai.test_speech_out import say
+from tests.support.patience import WITHIN_S
+
+with warnings.catch_warnings():
+    # It imports audioop, which a later Python has no more.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from pipecat.services.openai.stt import OpenAISTTService
+
+RATE = 24_000
+ENGLISH = "The old bakery opens early in the morning. Please bring the blue umbrella back tomorrow."
+SPANISH = "El médico me recomendó caminar media hora todos los días."
+WRONG_AT_MOST = 0.1
+
+
+@pytest.fixture(scope="module")
+def speech(server: ServerProcess) -> dict[str, Samples]:
+    async def spoken() -> dict[str, Samples]:
+        texts = {"en": (ENGLISH, "af_heart"), "es": (SPANISH, "ef_dora")}
+        return {
+            language: (await say(server, text, voice=voice)).samples
+            for language, (text, voice) in texts.items()
+        }
+
+    return asyncio.run(spoken())
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[OpenAI]:
+    with OpenAI(api_key="k", base_url=f"{server.http_url}/v1", timeout=WITHIN_S) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(server: ServerProcess) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(api_key="k", base_url=f"{server.http_url}/v1", timeout=WITHIN_S) as client:
+        yield client
+
+
+def file(samples: Samples) -> tuple[str, bytes]:
+    return "speech.wav", wav(samples, RATE)
+
+
+def assert_understood(text: str, expected: str, language: str) -> None:
+    assert word_error_rate(expected, text, language) <= WRONG_AT_MOST, text
+
+
+def test_openai_sdk_transcribes(client: OpenAI, speech: dict[str, Samples]) -> None:
+    answer = client.audio.transcriptions.create(model="whisper-1", file=file(speech["en"]))
+    assert_understood(answer.text, ENGLISH, "en")
+    text = client.audio.transcriptions.create(
+        model="whisper-1", file=file(speech["es"]), response_format="text", language="es"
+    )
+    assert_understood(str(text), SPANISH, "es")
+
+
+def test_openai_sdk_reads_words_and_segments(client: OpenAI, speech: dict[str, Samples]) -> None:
+    answer = client.audio.transcriptions.create(
+        model="whisper-1",
+        file=file(speech["en"]),
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+    )
+    assert answer.language == "english" and answer.duration == pytest.approx(
+        len(speech["en"]) / RATE, abs=0.1
+    )
+    assert answer.segments is not None and len(answer.segments) == 2
+    assert_understood("".join(segment.text for segment in answer.segments), ENGLISH, "en")
+    assert answer.words is not None and len(answer.words) == len(ENGLISH.split())
+    edges = [edge for word in answer.words for edge in (word.start, word.end)]
+    assert edges == sorted(edges) and edges[-1] <= answer.duration
+
+
+async def test_openai_sdk_streams(async_client: AsyncOpenAI, speech: dict[str, Samples]) -> None:
+    stream = await async_client.audio.transcriptions.create(
+        model="gpt-4o-mini-transcribe", file=file(speech["en"]), stream=True, include=["logprobs"]
+    )
+    events = [event async for event in stream]
+    assert [event.type for event in events] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
+    deltas = "".join(event.delta for event in events if event.type == "transcript.text.delta")
+    assert events[-1].type == "transcript.text.done" and deltas == events[-1].text
+    assert_understood(deltas, ENGLISH, "en")
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_openai_sdk_translates(client: OpenAI, speech: dict[str, Samples]) -> None:
+    answer = client.audio.translations.create(model="whisper-1", file=file(speech["es"]))
+    words = set(answer.text.lower().replace(".", "").split())
+    assert {"the", "doctor", "half", "hour", "every", "day"} <= words, answer.text
+
+
+def test_openai_sdk_raises_the_error_of_a_file(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"no audio"))
+    assert (refused.value.param, refused.value.code) == ("file", "invalid_value")
+
+
+@pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-mini-transcribe"])
+async def test_livekit_plugin_transcribes(
+    async_client: AsyncOpenAI, speech: dict[str, Samples], model: str
+) -> None:
+    stt = livekit.STT(client=async_client, model=model, detect_language=True, use_realtime=False)
+    data = pcm16(speech["es"])
+    event = await stt.recognize(rtc.AudioFrame(data, RATE, 1, len(data) // 2))
+    assert_understood(event.alternatives[0].text, SPANISH, "es")
+    assert event.alternatives[0].language == "es"
+
+
+@pytest.mark.parametrize("model", ["whisper-1", "gpt-transcribe"])
+async def test_pipecat_service_transcribes(
+    server: ServerProcess, speech: dict[str, Samples], model: str
+) -> None:
+    service = OpenAISTTService(
+        api_key="k",
+        base_url=f"{server.http_url}/v1",
+        settings=OpenAISTTService.Settings(model=model),
+        include_prob_metrics=True,
+    )
+    answer: Any = await service._transcribe(wav(speech["en"], RATE))
+    assert_understood(answer.text, ENGLISH, "en")
+    assert answer.segments if model == "whisper-1" else answer.logprobs
+    await service._client.close()
+
+
+async def test_open_webui_calls_are_answered(server: ServerProcess, speech: dict[str, Samples]) -> None:
+    """Its two ways, repeated from open_webui/routers/audio: a chunked form, and JSON."""
+    audio = wav(speech["es"], RATE)
+    async with aiohttp.ClientSession(server.http_url, headers={"Authorization": "Bearer k"}) as session:
+        form = aiohttp.FormData()
+        form.add_field("model", "whisper-1")
+        form.add_field("language", "es")
+        form.add_field("file", io.BytesIO(audio), filename="speech.wav")
+        async with session.post("/v1/audio/transcriptions", data=form, chunked=True) as answer:
+            assert answer.status == 200
+            assert_understood((await answer.json())["text"], SPANISH, "es")
+        body = {"data": base64.b64encode(audio).decode(), "format": "wav"}
+        async with session.post(
+            "/v1/audio/transcriptions", json={"model": "whisper-1", "input_audio": body}
+        ) as answer:
+            assert_understood((await answer.json())["text"], SPANISH, "es")
+
+
+def test_elevenlabs_sdk_converts(server: ServerProcess, speech: dict[str, Samples]) -> None:
+    with httpx.Client(timeout=WITHIN_S) as http:
+        sdk = ElevenLabs(api_key="k", base_url=server.http_url, httpx_client=http)
+        answer: Any = sdk.speech_to_text.convert(
+            model_id="scribe_v1", file=io.BytesIO(wav(speech["en"], RATE)), timestamps_granularity="word"
+        )
+    assert answer.language_code == "eng"
+    assert_understood(answer.text, ENGLISH, "en")
+    words = [item for item in answer.words if item.type == "word"]
+    assert [item.text for item in words] == answer.text.split()
+    assert all(item.start <= item.end and item.logprob <= 0 for item in words)
+    assert "".join(item.text for item in answer.words) == answer.text
+
+
+async def test_recordings_at_once_are_all_understood(
+    async_client: AsyncOpenAI, speech: dict[str, Samples]
+) -> None:
+    languages = ["en", "es", "en", "es"]
+    answers = await asyncio.gather(
+        *(
+            async_client.audio.transcriptions.create(model="whisper-1", file=file(speech[language]))
+            for language in languages
+        )
+    )
+    for language, answer in zip(languages, answers, strict=True):
+        assert_understood(answer.text, ENGLISH if language == "en" else SPANISH, language)

@@ -1,0 +1,113 @@
+"""Recordings transcribed by Whisper: text, times, languages, translation, and what is no speech."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from benchmarks.recognition.streams import sounds_without_speech
+from engines.whisper.engine import WhisperRecognizer
+from speech.transcriber import TranscribedSegment, TranscriptionOptions
+from speech.types import Samples
+from tests.engines.whisper.conftest import RATE, SENTENCES, Said, silence
+from tests.judges.judge import word_error_rate, words_of
+
+pytestmark = [pytest.mark.heard, pytest.mark.asyncio(loop_scope="session")]
+
+WRONG_AT_MOST = 0.1
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def recognizer(empty_cache: Path) -> AsyncIterator[WhisperRecognizer]:
+    made = WhisperRecognizer(models_dir=None, cache_dir=empty_cache)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def pieces(*parts: Samples) -> AsyncIterator[Samples]:
+    for part in parts:
+        yield part
+
+
+async def transcribed(
+    recognizer: WhisperRecognizer, *parts: Samples, **options: object
+) -> list[TranscribedSegment]:
+    segments = recognizer.transcribe(pieces(*parts), TranscriptionOptions(**options))  # type: ignore[arg-type]
+    return [segment async for segment in segments]
+
+
+def text_of(segments: list[TranscribedSegment]) -> str:
+    return "".join(segment.text for segment in segments)
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+async def test_language_is_detected_and_words_are_timed(
+    recognizer: WhisperRecognizer, said: dict[str, Said], language: str
+) -> None:
+    one = said[language]
+    segments = await transcribed(recognizer, silence(1), one.samples, silence(2))
+    assert {segment.language for segment in segments} == {language}
+    assert segments[0].language_probability > 0.5
+    assert word_error_rate(one.text, text_of(segments), language) <= WRONG_AT_MOST, text_of(segments)
+    words = [word for segment in segments for word in segment.words]
+    if len(words) == len(one.starts_s):
+        errors = np.abs([word.start_s - 1 - true for word, true in zip(words, one.starts_s, strict=True)])
+        assert np.median(errors) <= 0.1 and errors.max() <= 0.4
+    assert all(word.log_probability <= 0 for word in words)
+    assert words[-1].end_s <= 1 + len(one.samples) / RATE + 0.2
+
+
+async def test_long_recording_is_complete_and_in_order(
+    recognizer: WhisperRecognizer, said: dict[str, Said]
+) -> None:
+    """Long pauses divide the sentences: within a stretch Whisper drops what is repeated."""
+    one = said["en"]
+    parts = [one.samples, silence(2.5)] * 8
+    segments = await transcribed(recognizer, *parts)
+    text = text_of(segments)
+    assert word_error_rate(" ".join([one.text] * 8), text, "en") <= WRONG_AT_MOST, text
+    edges = [edge for segment in segments for word in segment.words for edge in (word.start_s, word.end_s)]
+    assert edges == sorted(edges)
+    assert len({segment.seek_s for segment in segments}) == 8
+    tokens = [token for segment in segments for token in segment.tokens]
+    assert recognizer._whisper.text_of(tokens) == text
+
+
+async def test_translation_is_english(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
+    segments = await transcribed(recognizer, said["es"].samples, translate=True)
+    assert {"doctor", "half", "hour", "every", "day"} <= set(words_of(text_of(segments), "en"))
+    assert segments[0].language == "es"
+
+
+async def test_detection_chooses_from_candidates(
+    recognizer: WhisperRecognizer, said: dict[str, Said]
+) -> None:
+    segments = await transcribed(recognizer, said["es"].samples, candidates=frozenset({"fr", "it"}))
+    assert {segment.language for segment in segments} <= {"fr", "it"}
+
+
+async def test_prompt_spells_a_name(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
+    """A prompt changes no more than the text, and none of it is in the transcript."""
+    segments = await transcribed(recognizer, said["en"].samples, language="en", prompt="Kani, Kokoro")
+    assert word_error_rate(said["en"].text, text_of(segments), "en") <= WRONG_AT_MOST
+    assert "Kani" not in text_of(segments)
+
+
+async def test_sounds_without_speech_have_no_words(recognizer: WhisperRecognizer) -> None:
+    for name, samples in sounds_without_speech(20).items():
+        assert text_of(await transcribed(recognizer, samples)) == "", name
+    assert await transcribed(recognizer) == []
+
+
+async def test_leaving_frees_the_workers(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
+    parts = [said["en"].samples, silence(2.5)] * 40
+    async with aclosing(recognizer.transcribe(pieces(*parts), TranscriptionOptions())) as segments:
+        await anext(segments)
+    assert not recognizer._scheduler._background
+    assert await transcribed(recognizer, said["en"].samples)

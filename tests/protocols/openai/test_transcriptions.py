@@ -1,0 +1,305 @@
+"""Transcriptions by HTTP: formats, events, forms and JSON, over a recogniser that hears loud seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+
+from speech.audio.pcm import pcm16, wav
+from speech.transcriber import TranscribedSegment, TranscriptionOptions
+from speech.types import Samples
+from tests.support.app_server import AppServer, StartApp
+from tests.support.loudness import LoudnessRecognizer
+from tests.support.patience import WITHIN_S
+
+RATE = 16_000
+PATH, TRANSLATIONS, ELEVENLABS = "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/speech-to-text"
+LOUD = np.full(RATE, 0.5, np.float32)
+QUIET = np.zeros(RATE, np.float32)
+SPEECH = np.concatenate([LOUD, QUIET, LOUD])
+WAV = wav(SPEECH, RATE)
+TEXT = "¡bum, hm. ¡bum, hm."
+MODEL = {"model": "whisper-1"}
+
+
+def encoded(container: str, codec: str, rate: int = 48_000) -> bytes:
+    """``SPEECH`` as a square wave, which lossy codecs keep as loud, in another container."""
+    times = np.arange(3 * rate)
+    wave = np.repeat(SPEECH > 0, rate // RATE) * np.where(times // (rate // 400) % 2, 0.7, -0.7)
+    file = io.BytesIO()
+    with av.open(file, "w", container) as output:
+        stream = output.add_stream(codec, rate=rate)
+        stream.layout = "mono"
+        context = stream.codec_context
+        resampler = av.AudioResampler(
+            context.format or "s16", "mono", rate, frame_size=context.frame_size or 1024
+        )
+        frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="flt", layout="mono")
+        frame.sample_rate = rate
+        for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
+            output.mux(stream.encode(piece))
+    return file.getvalue()
+
+
+@pytest.fixture
+def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=WITHIN_S) as client:
+        yield client
+
+
+def post(client: httpx.Client, path: str = PATH, file: bytes = WAV, **fields: Any) -> httpx.Response:
+    return client.post(path, files={"file": ("speech.wav", file)}, data=MODEL | fields)
+
+
+def test_json_is_the_default_format(client: httpx.Client) -> None:
+    answer = post(client)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json() == {
+        "text": TEXT,
+        "languages": [{"code": "es"}],
+        "usage": {"type": "duration", "seconds": 3.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("response_format", "content_type", "body"),
+    [
+        ("text", "text/plain; charset=utf-8", f"{TEXT}\n"),
+        (
+            "srt",
+            "application/x-subrip; charset=utf-8",
+            "1\n00:00:00,000 --> 00:00:01,000\n¡bum, hm.\n\n2\n00:00:02,000 --> 00:00:03,000\n¡bum, hm.\n\n",
+        ),
+        (
+            "vtt",
+            "text/vtt; charset=utf-8",
+            "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n¡bum, hm.\n\n"
+            "00:00:02.000 --> 00:00:03.000\n¡bum, hm.\n\n",
+        ),
+    ],
+)
+def test_text_formats_are_files(
+    client: httpx.Client, response_format: str, content_type: str, body: str
+) -> None:
+    answer = post(client, response_format=response_format)
+    assert (answer.headers["content-type"], answer.text) == (content_type, body)
+
+
+@pytest.mark.parametrize(
+    ("granularities", "keys"),
+    [
+        ({}, {"segments"}),
+        ({"timestamp_granularities[]": ["word"]}, {"words"}),
+        ({"timestamp_granularities": ["word", "segment"]}, {"words", "segments"}),
+        (
+            {"timestamp_granularities[0]": "segment", "timestamp_granularities[1]": "word"},
+            {"words", "segments"},
+        ),
+    ],
+)
+def test_verbose_json_has_what_was_asked_for(
+    client: httpx.Client, granularities: dict[str, Any], keys: set[str]
+) -> None:
+    answer = post(client, response_format="verbose_json", language="en-US", **granularities).json()
+    assert set(answer) == {"task", "language", "duration", "text", "usage"} | keys
+    assert (answer["task"], answer["language"], answer["duration"]) == ("transcribe", "english", 3.0)
+    if "words" in keys:
+        assert answer["words"][0] == {"word": "bum", "start": 0.0, "end": 0.5}
+        assert [word["word"] for word in answer["words"]] == ["bum", "hm", "bum", "hm"]
+    if "segments" in keys:
+        assert answer["segments"][1] == {
+            "id": 1,
+            "seek": 200,
+            "start": 2.0,
+            "end": 3.0,
+            "text": " ¡bum, hm.",
+            "tokens": [7, 8],
+            "temperature": 0.0,
+            "avg_logprob": -0.25,
+            "compression_ratio": 1.0,
+            "no_speech_prob": 0.125,
+        }
+
+
+def test_options_reach_the_recogniser(espeak_app: AppServer, client: httpx.Client) -> None:
+    recognizer = espeak_app.service.recognizer
+    assert isinstance(recognizer, LoudnessRecognizer)
+    fields = {"languages[]": ["es", "en-GB"], "keywords[]": ["Kani", "Kokoro"], "prompt": "Dear all"}
+    assert post(client, temperature="0.4", chunking_strategy="auto", unknown="1", **fields).is_success
+    assert recognizer.options == TranscriptionOptions(
+        candidates=frozenset({"es", "en"}), prompt="Kani, Kokoro Dear all", temperature=0.4
+    )
+    vad = json.dumps({"type": "server_vad", "silence_duration_ms": 200})
+    assert post(client, language="spanish", chunking_strategy=vad).status_code == 200
+    assert recognizer.options == TranscriptionOptions(language="es")
+
+
+def test_log_probabilities_are_those_of_words(client: httpx.Client) -> None:
+    answer = post(client, **{"include[]": "logprobs"}).json()
+    assert len(answer["logprobs"]) == 4
+    assert answer["logprobs"][0] == {"token": "¡bum,", "bytes": list("¡bum,".encode()), "logprob": -0.25}
+
+
+def test_translation_is_english(client: httpx.Client) -> None:
+    assert post(client, TRANSLATIONS).json() == {
+        "text": "¡boom, hm. ¡boom, hm.",
+        "usage": {"type": "duration", "seconds": 3.0},
+    }
+    verbose = post(client, TRANSLATIONS, response_format="verbose_json").json()
+    assert (verbose["task"], verbose["language"]) == ("translate", "english")
+
+
+def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> None:
+    answer = post(client, stream="true")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *lines, end = answer.text.removesuffix("\n\n").split("\n\n")
+    assert end == "data: [DONE]" and all(line.startswith("data: ") for line in lines)
+    *deltas, done = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert {event["type"] for event in deltas} == {"transcript.text.delta"}
+    assert "".join(event["delta"] for event in deltas) == done["text"] == TEXT
+    assert done["type"] == "transcript.text.done"
+    assert done["usage"] == {"type": "tokens", "input_tokens": 0, "output_tokens": 4, "total_tokens": 4}
+
+
+def test_silence_is_an_empty_text(client: httpx.Client) -> None:
+    silence = wav(np.zeros(RATE, np.float32), RATE)
+    assert post(client, file=silence).json()["text"] == ""
+    verbose = post(client, file=silence, response_format="verbose_json").json()
+    assert (verbose["segments"], verbose["language"]) == ([], "")
+    events = post(client, file=silence, stream="true").text
+    assert events.startswith('data: {"type": "transcript.text.done", "text": ""')
+
+
+CONTAINERS = [
+    ("wav", "pcm_s16le"),
+    ("wav", "pcm_alaw"),
+    ("mp3", "libmp3lame"),
+    ("mp4", "aac"),
+    ("ogg", "libopus"),
+    ("webm", "libopus"),
+    ("flac", "flac"),
+    ("adts", "aac"),
+    ("aiff", "pcm_s16be"),
+    ("mpegts", "aac"),
+    ("avi", "pcm_s16le"),
+]
+
+
+@pytest.mark.parametrize(("container", "codec"), CONTAINERS)
+def test_bytes_tell_the_container(client: httpx.Client, container: str, codec: str) -> None:
+    """The file's name and type say PDF."""
+    file = {"file": ("scan.pdf", encoded(container, codec), "application/pdf")}
+    answer = client.post(PATH, files=file, data=MODEL)
+    assert answer.json()["text"] == TEXT, answer.text
+
+
+@pytest.mark.parametrize("language", [None, "es"])
+def test_json_body_holds_the_file(client: httpx.Client, language: str | None) -> None:
+    """As Open WebUI sends it with api_request_format=json."""
+    data = base64.b64encode(encoded("mp3", "libmp3lame")).decode()
+    body = {"model": "whisper-1", "language": language, "input_audio": {"data": data, "format": "mp3"}}
+    answer = client.post(PATH, json=body | {"keywords": ["Kani"], "temperature": 0, "stream": False})
+    assert answer.json()["text"] == TEXT, answer.text
+
+
+def test_chunked_form_needs_no_length(client: httpx.Client) -> None:
+    request = client.build_request("POST", PATH, files={"file": ("a.wav", WAV)}, data=MODEL)
+    whole = request.read()
+
+    def pieces() -> Iterator[bytes]:
+        for at in range(0, len(whole), 1000):
+            yield whole[at : at + 1000]
+
+    answer = client.post(PATH, content=pieces(), headers={"content-type": request.headers["content-type"]})
+    assert "content-length" not in answer.request.headers
+    assert answer.json()["text"] == TEXT
+
+
+class EndlessRecognizer(LoudnessRecognizer):
+    """Yields one segment for each second, and then waits until it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.closed = threading.Event(), threading.Event()
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        self.begun.set()
+        try:
+            async for segment in super().transcribe(audio, options):
+                yield segment
+            await asyncio.Event().wait()
+        finally:
+            self.closed.set()
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+async def test_client_that_leaves_ends_the_work(start_app: StartApp, stream: str) -> None:
+    server = start_app()
+    recognizer = server.service.recognizer = EndlessRecognizer()
+    form = {"files": {"file": ("a.wav", WAV)}, "data": MODEL | {"stream": stream}}
+    async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
+        if stream == "true":
+            async with client.stream("POST", PATH, **form) as answer:
+                assert await anext(answer.aiter_lines())
+        else:
+            task = asyncio.create_task(client.post(PATH, **form))
+            assert await asyncio.to_thread(recognizer.begun.wait, WITHIN_S)
+            task.cancel()
+    assert await asyncio.to_thread(recognizer.closed.wait, WITHIN_S)
+    deadline = time.monotonic() + WITHIN_S
+    while server.service.state().sessions:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+def test_elevenlabs_answer_has_words_and_spaces(client: httpx.Client) -> None:
+    answer = post(client, ELEVENLABS, model_id="scribe_v1", diarize="true")
+    assert answer.headers["x-unused"] == "diarize"
+    whole = answer.json()
+    assert (whole["language_code"], whole["language_probability"]) == ("spa", 0.75)
+    assert (whole["text"], whole["audio_duration_secs"]) == (TEXT, 3.0)
+    assert "".join(item["text"] for item in whole["words"]) == TEXT
+    assert [item["type"] for item in whole["words"]] == ["word", "spacing"] * 3 + ["word"]
+    word = {"text": "¡bum,", "start": 0.0, "end": 0.5, "type": "word", "speaker_id": None, "logprob": -0.25}
+    assert whole["words"][0] == word
+    space = {"text": " ", "start": 1.0, "end": 2.0, "type": "spacing", "speaker_id": None, "logprob": 0.0}
+    assert whole["words"][3] == space
+
+
+def test_elevenlabs_options_shape_the_answer(espeak_app: AppServer, client: httpx.Client) -> None:
+    formats = json.dumps([{"format": "srt"}, {"format": "txt"}])
+    whole = post(
+        client,
+        ELEVENLABS,
+        file=pcm16(SPEECH),
+        model_id="scribe_v1",
+        language_code="eng",
+        file_format="pcm_s16le_16",
+        timestamps_granularity="character",
+        keyterms=["Kani", "Kokoro"],
+        additional_formats=formats,
+    ).json()
+    assert (whole["language_code"], whole["language_probability"]) == ("eng", 1.0)
+    letters = whole["words"][0]["characters"]
+    assert "".join(letter["text"] for letter in letters) == "¡bum,"
+    assert letters[1] == {"text": "b", "start": 0.1, "end": 0.2}
+    srt, txt = whole["additional_formats"]
+    assert srt["content"].startswith("1\n00:00:00,000 --> ") and txt["content"] == TEXT
+    recognizer = espeak_app.service.recognizer
+    assert isinstance(recognizer, LoudnessRecognizer)
+    assert recognizer.options == TranscriptionOptions(language="en", prompt="Kani, Kokoro")
+    none = post(client, ELEVENLABS, model_id="scribe_v1", timestamps_granularity="none").json()
+    assert none["words"][0]["start"] is None

@@ -1,0 +1,243 @@
+"""Invalid recordings and fields: OpenAI's error object, or ElevenLabs' detail, that names the field."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import tempfile
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import av
+import httpx
+import numpy as np
+import pytest
+
+from speech.audio.pcm import wav
+from tests.support.app_server import AppServer, StartApp
+from tests.support.loudness import LoudnessRecognizer
+from tests.support.patience import WITHIN_S
+
+RATE = 16_000
+PATH, TRANSLATIONS, ELEVENLABS = "/v1/audio/transcriptions", "/v1/audio/translations", "/v1/speech-to-text"
+WAV = wav(np.full(RATE, 0.5, np.float32), RATE)
+NOISE = np.random.default_rng(1).bytes(100_000)
+PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
+CONCAT = b"ffconcat version 1.0\nfile '/etc/hostname'\n"
+M4A_WITHOUT_END = b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom" + bytes(4000)
+SILENT_PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(1000)
+
+
+def without_sound() -> bytes:
+    """A film without sound."""
+    file = io.BytesIO()
+    with av.open(file, "w", "matroska") as output:
+        stream = output.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 16
+        picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+        for frame in (picture, None):
+            output.mux(stream.encode(frame))
+    return file.getvalue()
+
+
+@pytest.fixture
+def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=espeak_app.http_url, timeout=WITHIN_S) as client:
+        yield client
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str | None, str | None]:
+    error = answer.json()["error"]
+    assert error["type"] == "invalid_request_error" and error["message"]
+    assert answer.headers["x-should-retry"] == "false"
+    return answer.status_code, error["param"], error["code"]
+
+
+FILES = {
+    "empty": (b"", "is empty"),
+    "text": (b"hello, this is no audio\n" * 50, "is damaged, or not audio"),
+    "noise": (NOISE, "is damaged, or not audio"),
+    "playlist": (PLAYLIST, "is damaged, or not audio"),
+    "concat": (CONCAT, "is damaged, or not audio"),
+    "cut m4a": (M4A_WITHOUT_END, "is damaged, or not audio"),
+    "picture": (SILENT_PICTURE, "is damaged, or not audio"),
+    "head alone": (WAV[:44], "holds no audio"),
+    "film without sound": (without_sound(), "holds no audio"),
+    "rate": (wav(np.zeros(100, np.float32), 1_000), "sample rate must be between"),
+}
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+@pytest.mark.parametrize("name", FILES)
+def test_file_without_audio_is_refused(client: httpx.Client, name: str, stream: str) -> None:
+    file, reason = FILES[name]
+    answer = client.post(PATH, files={"file": ("a.wav", file)}, data={"model": "whisper-1", "stream": stream})
+    assert refusal(answer) == (400, "file", "invalid_value")
+    assert answer.json()["error"]["message"].startswith(f"file: {reason}")
+
+
+FIELDS: list[tuple[dict[str, Any], str, str]] = [
+    ({"model": ""}, "model", "missing_model"),
+    ({"response_format": "docx"}, "response_format", "unsupported_format"),
+    ({"response_format": "diarized_json"}, "response_format", "unsupported_format"),
+    ({"language": "klingon!"}, "language", "unsupported_language"),
+    ({"language": "fr"}, "language", "unsupported_language"),
+    ({"languages[]": ["es", "xx"]}, "languages", "unsupported_language"),
+    ({"temperature": "hot"}, "temperature", "invalid_value"),
+    ({"temperature": "1.5"}, "temperature", "invalid_value"),
+    ({"temperature": "nan"}, "temperature", "invalid_value"),
+    ({"stream": "perhaps"}, "stream", "invalid_value"),
+    ({"timestamp_granularities[]": "word"}, "timestamp_granularities", "invalid_value"),
+    (
+        {"timestamp_granularities[]": "letter", "response_format": "verbose_json"},
+        "timestamp_granularities",
+        "invalid_value",
+    ),
+    ({"include[]": "everything"}, "include", "invalid_value"),
+    ({"chunking_strategy": "{"}, "chunking_strategy", "invalid_value"),
+    ({"keywords[]": ["a"] * 1_001}, "keywords", "invalid_value"),
+    ({"prompt": "a" * 20_000}, "body", "invalid_value"),
+    ({f"field{number}": "" for number in range(1_101)}, "body", "invalid_value"),
+]
+
+
+@pytest.mark.parametrize(("fields", "param", "code"), FIELDS)
+def test_wrong_field_is_named(client: httpx.Client, fields: dict[str, Any], param: str, code: str) -> None:
+    answer = client.post(PATH, files={"file": ("a.wav", WAV)}, data={"model": "whisper-1"} | fields)
+    assert refusal(answer) == (400, param, code)
+
+
+AUDIO = {"data": base64.b64encode(WAV).decode(), "format": "wav"}
+BODIES: list[tuple[bytes, str, str]] = [
+    (b"{", "body", "invalid_value"),
+    (b"[]", "body", "invalid_value"),
+    (b"\xff", "body", "invalid_value"),
+    (json.dumps({"model": "m"}).encode(), "body", "invalid_value"),
+    (json.dumps({"model": "m", "input_audio": "x"}).encode(), "input_audio", "invalid_value"),
+    (json.dumps({"model": "m", "input_audio": {"data": 1}}).encode(), "input_audio.data", "invalid_value"),
+    (json.dumps({"model": "m", "input_audio": {"data": "%%"}}).encode(), "input_audio.data", "invalid_value"),
+    (json.dumps({"model": "m", "input_audio": {"data": ""}}).encode(), "input_audio.data", "invalid_value"),
+    (json.dumps({"input_audio": AUDIO}).encode(), "model", "missing_model"),
+    (json.dumps({"model": "m", "input_audio": AUDIO, "stream": {}}).encode(), "stream", "invalid_value"),
+    (json.dumps({"model": "m", "x": [0] * 20_000, "input_audio": AUDIO}).encode(), "body", "invalid_value"),
+    (b"[" * 100_000, "body", "invalid_value"),
+]
+
+
+@pytest.mark.parametrize(("body", "param", "code"), BODIES, ids=range(len(BODIES)))
+def test_wrong_json_is_named(client: httpx.Client, body: bytes, param: str, code: str) -> None:
+    answer = client.post(PATH, content=body, headers={"content-type": "application/json"})
+    assert refusal(answer) == (400, param, code)
+
+
+def test_body_without_file_is_refused(client: httpx.Client) -> None:
+    bare = client.post(PATH, data={"model": "whisper-1"}, files={"other": b"x"})
+    assert refusal(bare) == (400, "file", "missing_file")
+    text = client.post(PATH, files={"file": (None, b"no file name"), "model": (None, b"whisper-1")})
+    assert refusal(text) == (400, "file", "invalid_value")
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        answer = client.post(PATH, content=b"model=whisper-1", headers={"content-type": content_type})
+        assert refusal(answer) == (400, "body", "invalid_value")
+    cut = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nabc'
+    answer = client.post(PATH, content=cut, headers={"content-type": "multipart/form-data; boundary=x"})
+    assert refusal(answer) == (400, "body", "invalid_value")
+
+
+@pytest.mark.parametrize("path", [PATH, TRANSLATIONS])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_file_of_30_mb_is_too_large(client: httpx.Client, path: str, *, chunked: bool) -> None:
+    request = client.build_request(
+        "POST", path, files={"file": ("a.wav", bytes(30 * 10**6))}, data={"model": "whisper-1"}
+    )
+    whole = request.read()
+
+    def pieces() -> Iterator[bytes]:
+        for at in range(0, len(whole), 2**16):
+            yield whole[at : at + 2**16]
+
+    content = pieces() if chunked else whole
+    answer = client.post(path, content=content, headers={"content-type": request.headers["content-type"]})
+    assert refusal(answer) == (413, "file", "file_too_large")
+    assert "at most 25 MB" in answer.json()["error"]["message"]
+
+
+def test_json_file_over_the_limit_is_too_large(start_app: StartApp) -> None:
+    server = start_app(KANI_TRANSCRIPTION_MAX_BYTES="20000")
+    body = {"model": "m", "input_audio": {"data": base64.b64encode(WAV).decode(), "format": "wav"}}
+    answer = httpx.post(f"{server.http_url}{PATH}", json=body, timeout=WITHIN_S)
+    assert refusal(answer) == (413, "file", "file_too_large")
+
+
+def test_recording_over_the_limit_is_too_long(start_app: StartApp) -> None:
+    server = start_app(KANI_TRANSCRIPTION_MAX_SECONDS="2")
+    server.service.recognizer = LoudnessRecognizer()
+    file = {"file": ("a.wav", wav(np.zeros(3 * RATE, np.float32), RATE))}
+    answer = httpx.post(f"{server.http_url}{PATH}", files=file, data={"model": "m"}, timeout=WITHIN_S)
+    assert refusal(answer) == (400, "file", "invalid_value")
+    assert "too long (at most 2 s)" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", [PATH, ELEVENLABS])
+def test_server_without_recogniser_says_what_to_do(start_app: StartApp, path: str) -> None:
+    server = start_app()
+    form = {"files": {"file": ("a.wav", WAV)}, "data": {"model": "m", "model_id": "m"}}
+    answer = httpx.post(f"{server.http_url}{path}", timeout=WITHIN_S, **form)
+    assert answer.status_code == 503
+    assert "KANI_RECOGNIZER=auto" in answer.text
+    if path == PATH:
+        assert answer.headers["x-should-retry"] == "false"
+
+
+def test_full_disk_is_named(client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", full)
+    audio = {"model": "m", "input_audio": AUDIO}
+    for answer in (
+        client.post(PATH, files={"file": ("a.wav", WAV)}, data={"model": "m"}),
+        client.post(PATH, json=audio),
+    ):
+        assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "false")
+        assert "temporary folder is full" in answer.json()["error"]["message"]
+    assert "No space left on device" in caplog.text
+
+
+def test_wrong_method_has_the_error_object(client: httpx.Client) -> None:
+    answer = client.get(PATH)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (405, "invalid_request_error")
+
+
+ELEVENLABS_FIELDS: list[tuple[dict[str, Any], int, str]] = [
+    ({"language_code": "xyz"}, 400, "language_code"),
+    ({"timestamps_granularity": "minute"}, 400, "timestamps_granularity"),
+    ({"file_format": "pcm"}, 400, "file_format"),
+    ({"temperature": "3"}, 400, "temperature"),
+    ({"additional_formats": "{"}, 400, "additional_formats"),
+    ({"additional_formats": '[{"format": "docx"}]'}, 400, "additional_formats"),
+    ({"webhook": "true"}, 400, "webhook"),
+    ({"source_url": "http://169.254.169.254/"}, 400, "source_url"),
+]
+
+
+@pytest.mark.parametrize(("fields", "status", "param"), ELEVENLABS_FIELDS)
+def test_wrong_field_of_elevenlabs_is_named(
+    client: httpx.Client, fields: dict[str, Any], status: int, param: str
+) -> None:
+    answer = client.post(ELEVENLABS, files={"file": ("a.wav", WAV)}, data={"model_id": "scribe_v1"} | fields)
+    detail = answer.json()["detail"]
+    assert (answer.status_code, detail["param"]) == (status, param)
+
+
+def test_elevenlabs_form_without_file_or_model_is_unprocessable(client: httpx.Client) -> None:
+    answer = client.post(ELEVENLABS, data={"language_code": "en"}, files={"other": b"x"})
+    assert answer.status_code == 422
+    assert [error["loc"] for error in answer.json()["detail"]] == [["body", "model_id"], ["body", "file"]]
+    noise = client.post(ELEVENLABS, files={"file": ("a.mp3", NOISE)}, data={"model_id": "scribe_v1"})
+    assert (noise.status_code, noise.json()["detail"]["code"]) == (400, "invalid_file")
+    odd = {"model_id": "scribe_v1", "file_format": "pcm_s16le_16"}
+    answer = client.post(ELEVENLABS, files={"file": ("a", b"abc")}, data=odd)
+    assert (answer.status_code, answer.json()["detail"]["param"]) == (400, "file")
+    large = client.post(ELEVENLABS, files={"file": ("a", bytes(30 * 10**6))}, data={"model_id": "scribe_v1"})
+    assert (large.status_code, large.json()["detail"]["param"]) == (413, "file")
