@@ -10,20 +10,36 @@ import numpy as np
 
 from engines.kokoro.lead_in import cut_lead_in, lead_in
 from engines.kokoro.network.norm_statistics import StatisticsTable
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES, RenderedUtterance, Stop, WholeModel
+from engines.kokoro.network.onnx_model import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    RenderedUtterance,
+    Stop,
+    WholeModel,
+)
 from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, PredictedProsody, SplitModel
 from engines.kokoro.pitch_control import apply_pitch
 from engines.kokoro.text.phonemes import Utterance
-from engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, speech_level
+from engines.kokoro.timing import (
+    TRAILING_SILENCE_S,
+    TimedAudio,
+    Timeline,
+    speech_level,
+    symbol_edges,
+    word_boundary,
+)
 from engines.kokoro.voice_embedding import mix_from_embedding
 from engines.kokoro.voice_mix import VoiceMix, VoiceOrMix
 from engines.kokoro.voices import Voices
-from engines.kokoro.windows import windows
+from engines.kokoro.windows import first_words, prediction_steps, windows
 from speech.errors import InvalidRequest
 from speech.text.languages import primary
 from speech.types import Prosody, Samples, Segment
 
 _SILENT_ENERGY = -5.0
+_FADE = round(0.005 * SAMPLE_RATE)
+_SEARCHED = round(0.006 * SAMPLE_RATE)
+_NOTHING = np.zeros(0, np.float32)
 
 
 class Synthesizer(Protocol):
@@ -77,7 +93,7 @@ class WholeSynthesizer:
 
 
 class WindowedSynthesizer:
-    """Predicts the prosody of the whole utterance, then decodes it window by window."""
+    """Predicts the prosody of the utterance, then decodes it window by window."""
 
     def __init__(self, model: SplitModel, voices: Voices, statistics: StatisticsTable) -> None:
         self._model = model
@@ -91,34 +107,29 @@ class WindowedSynthesizer:
         stop: Stop,
         *,
         trailing_silence_s: float = TRAILING_SILENCE_S,
+        in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
         """See ``Synthesizer.synthesize``.
 
-        One piece with a lead-in, and for the first utterance of a voice whose statistics are unknown.
+        in_steps: predict the first words first, so that sound begins sooner (``Pieces``). One piece with a
+        lead-in, and for the first utterance of a voice whose statistics are unknown.
         """
         voice = self.voice_of(segment)
         lead = lead_in(utterance, segment.language)
+        known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
+        if known and not lead:
+            pieces = Pieces(self, segment, min_symbols=len(utterance.symbols), in_steps=in_steps)
+            yield from pieces.speak(
+                utterance, 0, len(utterance.words), stop, trailing_silence_s=trailing_silence_s
+            )
+            return
         prosody, features = self.predict(lead + utterance.symbols, segment, stop)
-        if isinstance(voice, str) and not self._statistics.has(voice):
-            samples = self._record(voice, prosody, features, stop)
-            yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
-            return
-        norms = NormAffine.from_statistics(features, self._statistics.predict(voice, prosody, features))
-        if lead:
+        if known:
+            norms = NormAffine.from_statistics(features, self._statistics.predict(voice, prosody, features))
             samples = self.decode_window(features, norms, 0, features.frames, stop)
-            yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
-            return
-        begin, end = voiced_frame_range(prosody)
-        timeline = Timeline(
-            utterance,
-            prosody.frames,
-            first_sample=begin * FRAME_SAMPLES,
-            level=self.level(voice),
-            trailing_silence_s=trailing_silence_s,
-        )
-        for first, until in windows(begin, end):
-            samples = self.decode_window(features, norms, first, until, stop)
-            yield timeline.feed(samples, last=until == end)
+        else:
+            samples = self._record(str(voice), prosody, features, stop)
+        yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
 
     def for_segment(self) -> Self:
         """See ``Speaker.for_a_segment``."""
@@ -172,6 +183,139 @@ class WindowedSynthesizer:
     def _record(self, voice: str, prosody: PredictedProsody, features: Features, stop: Stop) -> Samples:
         samples, statistics = self._model.record(features, stop)
         self._statistics.record(voice, prosody, features, statistics, speech_level(samples))
+        return samples
+
+
+class Pieces:
+    """Speaks an utterance piece by piece, each intoned as part of an utterance that continues.
+
+    For each piece the prosody of all words so far is predicted, and a few words before the last one known are
+    not spoken yet. Pieces are joined in the middle of the space between two words, at the offset where their
+    waveforms correlate best (the idea of WSOLA, Verhelst and Roelands 1993).
+    """
+
+    def __init__(
+        self, synthesizer: WindowedSynthesizer, segment: Segment, *, min_symbols: int, in_steps: bool = True
+    ) -> None:
+        """segment: voice, speed and prosody. min_symbols: see ``WindowedSynthesizer.predict``.
+
+        in_steps: divide a long first piece by ``prediction_steps``.
+        """
+        self._synthesizer = synthesizer
+        self._segment = segment
+        self._min_symbols = min_symbols
+        self._in_steps = in_steps
+        self._tail = _NOTHING
+        self._emitted = 0
+
+    def speak(
+        self,
+        utterance: Utterance,
+        first: int,
+        until: int,
+        stop: Stop,
+        *,
+        complete: bool = True,
+        trailing_silence_s: float = TRAILING_SILENCE_S,
+    ) -> Iterator[TimedAudio]:
+        """Speak the words [first, until) of ``utterance``, all that is known so far; a window a step.
+
+        complete: no words follow. Times count from the first sample of the first piece. Raises UnknownVoice,
+        Stopped and ModelFailed.
+        """
+        steps = [(len(utterance.words), until)]
+        if self._in_steps and first == 0:
+            steps = list(prediction_steps(utterance, until))
+        for index, (predicted, spoken) in enumerate(steps):
+            last = index + 1 == len(steps)
+            pieces = self._speak_step(
+                first_words(utterance, predicted),
+                first,
+                spoken,
+                stop,
+                complete=complete and last,
+                style_symbols=max(self._min_symbols, len(utterance.symbols)),
+                skipped_sizes=index,
+                trailing_silence_s=trailing_silence_s,
+            )
+            yield from self.shifted(pieces)
+            first = spoken
+
+    def shifted(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
+        """Shift the words' times of the next audio to count from the first sample of the first piece."""
+        start_s = self._emitted / SAMPLE_RATE
+        for piece in pieces:
+            self._emitted += len(piece.samples)
+            yield TimedAudio(piece.samples, tuple(word.shifted(start_s) for word in piece.words))
+
+    def break_off(self) -> None:
+        """Join the next piece to nothing."""
+        self._tail = _NOTHING
+
+    def _speak_step(
+        self,
+        utterance: Utterance,
+        first: int,
+        until: int,
+        stop: Stop,
+        *,
+        complete: bool,
+        style_symbols: int,
+        skipped_sizes: int,
+        trailing_silence_s: float,
+    ) -> Iterator[TimedAudio]:
+        """Speak the words [first, until) by the prosody of ``utterance``."""
+        words, voice = utterance.words, self._synthesizer.voice_of(self._segment)
+        prosody, features = self._synthesizer.predict(
+            utterance.symbols, self._segment, stop, min_symbols=style_symbols
+        )
+        statistics = self._synthesizer.predict_statistics(voice, prosody, features, stop)
+        norms = NormAffine.from_statistics(features, statistics)
+        edges = symbol_edges(prosody.frames)
+        begin, end = (frame * FRAME_SAMPLES for frame in voiced_frame_range(prosody))
+        continues = first > 0
+        if continues:
+            begin = word_boundary(utterance, words[first - 1], words[first], edges)
+        else:
+            # The last piece is beyond the left context: there is nothing to join to.
+            self._tail = _NOTHING
+        if not complete:
+            end = word_boundary(utterance, words[until - 1], words[until], edges)
+        timeline = Timeline(
+            utterance,
+            prosody.frames,
+            words=words[first:until],
+            first_sample=begin,
+            continues=continues,
+            level=self._synthesizer.level(voice),
+            trailing_silence_s=trailing_silence_s,
+        )
+        first_frame = max(begin - (_SEARCHED + _FADE if continues else 0), 0) // FRAME_SAMPLES
+        last_frame = min(-(-(end + _FADE) // FRAME_SAMPLES), features.frames)
+        for frame, next_frame in windows(first_frame, last_frame, skipped=skipped_sizes):
+            samples = self._synthesizer.decode_window(features, norms, frame, next_frame, stop)
+            last, tail = next_frame == last_frame, _NOTHING
+            if last and not complete:
+                cut = end - frame * FRAME_SAMPLES
+                samples, tail = samples[:cut], samples[cut - _FADE : cut + _FADE]
+            if frame == first_frame:
+                samples = self._join(samples, begin - frame * FRAME_SAMPLES)
+            if last:
+                self._tail = tail
+            yield timeline.feed(samples, last=last and complete, cut=last and not complete)
+
+    def _join(self, samples: Samples, at: int) -> Samples:
+        """Join to the last piece: cut near ``at`` where the waveforms correlate best, and cross-fade."""
+        tail = self._tail
+        if not len(tail):
+            return samples[at:]
+        around = samples[at - _SEARCHED - _FADE : at + _SEARCHED + _FADE]
+        alike = np.correlate(around, tail, "valid")
+        power = np.convolve(np.square(around), np.ones(len(tail), np.float32), "valid")
+        best = int((alike / np.sqrt(power + np.float32(1e-6))).argmax()) - _SEARCHED
+        samples = samples[at + best :].copy()
+        ramp = np.linspace(0.0, 1.0, _FADE, endpoint=False, dtype=np.float32)
+        samples[:_FADE] = samples[:_FADE] * ramp + tail[_FADE:] * (1 - ramp)
         return samples
 
 
