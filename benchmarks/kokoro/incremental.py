@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partialmethod
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,10 +23,11 @@ from benchmarks.kokoro.sockets import started_engine
 from benchmarks.playback_client import stalls
 from benchmarks.report import median, ms, percentile, table
 from benchmarks.sentences import ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK, mixed
+from engines.kokoro import synthesizer
 from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.incremental import IncrementalSentence
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
-from engines.kokoro.synthesizer import Pieces, WindowedSynthesizer
+from engines.kokoro.synthesizer import Pieces
 from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.timing import TimedAudio
 from speech.observer import Observer
@@ -274,17 +274,18 @@ async def _synthesized(engine: KokoroEngine, language: str, text: str, in_steps:
     chunks: list[SpeechChunk] = []
     arrivals: list[float] = []
     segment = Segment(text, engine.info.default_voices[language], language)
-    synthesize = WindowedSynthesizer.synthesize
-    with (
-        patch.object(WindowedSynthesizer, "synthesize", partialmethod(synthesize, in_steps=in_steps)),
-        noted_step_joints() as joints,
-    ):
+    steps = synthesizer.prediction_steps if in_steps else _one_step
+    with patch.object(synthesizer, "prediction_steps", steps), noted_step_joints() as joints:
         begun = time.perf_counter()
         async for chunk in engine.synthesize(segment):
             arrivals.append(time.perf_counter() - begun)
             chunks.append(chunk)
     spans = tuple(span for chunk in chunks for span in chunk.spans)
     return Take(tuple(chunk.samples for chunk in chunks), tuple(arrivals), spans, tuple(joints))
+
+
+def _one_step(utterance: Utterance, until: int) -> list[tuple[int, int]]:
+    return [(len(utterance.words), until)]
 
 
 @contextmanager

@@ -106,13 +106,12 @@ class IncrementalSentence:
         *long, utterance = self._utterances(text, ending or "", pronunciations)
         for part in long:
             # More words arrived at once than fit into one utterance.
-            yield from self._pieces.shifted(
+            yield from self._pieces.insert(
                 self._synthesizer.synthesize(
                     part, self._segment, stop, trailing_silence_s=SILENCE_BETWEEN_UTTERANCES_S
                 )
             )
             self.spoken_length = part.words[-1].end
-            self._pieces.break_off()
         words, complete = utterance.words, ending is not None
         first = next((at for at, word in enumerate(words) if word.start >= self.spoken_length), len(words))
         until = len(words) if complete else count_speakable(utterance, len(words))

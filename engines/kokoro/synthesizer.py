@@ -52,11 +52,13 @@ class Synthesizer(Protocol):
         stop: Stop,
         *,
         trailing_silence_s: float = TRAILING_SILENCE_S,
+        in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
         """Speak ``utterance`` with the voice, speed and prosody of ``segment``, whose text is not used.
 
-        trailing_silence_s: silence kept at most behind the speech. Raises UnknownVoice, InvalidRequest for
-        an unusable embedding, Stopped and ModelFailed.
+        trailing_silence_s: silence kept at most behind the speech; in_steps: predict the prosody of the first
+        words first where possible, so that sound begins sooner. Raises UnknownVoice, InvalidRequest for an
+        unusable embedding, Stopped and ModelFailed.
         """
 
     def for_segment(self) -> Self:
@@ -77,8 +79,9 @@ class WholeSynthesizer:
         stop: Stop,
         *,
         trailing_silence_s: float = TRAILING_SILENCE_S,
+        in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
-        """See ``Synthesizer.synthesize``; one piece."""
+        """See ``Synthesizer.synthesize``; one piece, predicted at once."""
         if segment.embedding is not None:
             raise InvalidRequest("reference", "this engine speaks with its own voices only")
         lead = lead_in(utterance, segment.language)
@@ -111,8 +114,7 @@ class WindowedSynthesizer:
     ) -> Iterator[TimedAudio]:
         """See ``Synthesizer.synthesize``.
 
-        in_steps: predict the first words first, so that sound begins sooner (``Pieces``). One piece with a
-        lead-in, and for the first utterance of a voice whose statistics are unknown.
+        One piece with a lead-in, and for the first utterance of a voice whose statistics are unknown.
         """
         voice = self.voice_of(segment)
         lead = lead_in(utterance, segment.language)
@@ -238,19 +240,15 @@ class Pieces:
                 skipped_sizes=index,
                 trailing_silence_s=trailing_silence_s,
             )
-            yield from self.shifted(pieces)
+            yield from self.insert(pieces)
             first = spoken
 
-    def shifted(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
-        """Shift the words' times of the next audio to count from the first sample of the first piece."""
+    def insert(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
+        """Pass on audio that follows, its words' times counted from the first sample of the first piece."""
         start_s = self._emitted / SAMPLE_RATE
         for piece in pieces:
             self._emitted += len(piece.samples)
             yield TimedAudio(piece.samples, tuple(word.shifted(start_s) for word in piece.words))
-
-    def break_off(self) -> None:
-        """Join the next piece to nothing."""
-        self._tail = _NOTHING
 
     def _speak_step(
         self,
