@@ -80,7 +80,7 @@ class IncrementalSentence:
         self._synthesizer = synthesizer
         self._phonemizer = phonemizer
         self._segment = segment
-        self._pieces = Pieces(synthesizer, segment, min_symbols=_ASSUMED_SYMBOLS)
+        self._pieces = Pieces(synthesizer, segment, min_symbols=_ASSUMED_SYMBOLS, same_statistics=True)
         self._base = 0
         self.spoken_length = 0
         """Characters of the text spoken so far."""

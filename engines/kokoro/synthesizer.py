@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -29,12 +28,12 @@ from engines.kokoro.timing import (
     word_boundary,
 )
 from engines.kokoro.voice_embedding import mix_from_embedding
-from engines.kokoro.voice_mix import VoiceMix, VoiceOrMix
+from engines.kokoro.voice_mix import VoiceMix, VoiceOrMix, add_mix_prosody
 from engines.kokoro.voices import Voices
 from engines.kokoro.windows import first_words, prediction_steps, windows
 from speech.errors import InvalidRequest
 from speech.text.languages import primary
-from speech.types import Prosody, Samples, Segment
+from speech.types import Samples, Segment
 
 _SILENT_ENERGY = -5.0
 _FADE = round(0.005 * SAMPLE_RATE)
@@ -120,10 +119,8 @@ class WindowedSynthesizer:
         lead = lead_in(utterance, segment.language)
         known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
         if known and not lead:
-            pieces = Pieces(self, segment, min_symbols=len(utterance.symbols), in_steps=in_steps)
-            yield from pieces.speak(
-                utterance, 0, len(utterance.words), stop, trailing_silence_s=trailing_silence_s
-            )
+            pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
+            yield from pieces.speak(utterance, 0, count, stop, trailing_silence_s=trailing_silence_s)
             return
         prosody, features = self.predict(lead + utterance.symbols, segment, stop)
         if known:
@@ -158,7 +155,7 @@ class WindowedSynthesizer:
         prosody = self._model.predict_prosody(symbols, style, segment.speed, stop)
         known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
         log_f0 = self._statistics.log_f0(voice) if known else prosody.log_f0
-        prosody = apply_pitch(prosody, _add_mix_prosody(segment.prosody, voice), log_f0)
+        prosody = apply_pitch(prosody, add_mix_prosody(segment.prosody, voice), log_f0)
         return prosody, self._model.decode_features(prosody, style, stop)
 
     def predict_statistics(
@@ -191,22 +188,30 @@ class WindowedSynthesizer:
 class Pieces:
     """Speaks an utterance piece by piece, each intoned as part of an utterance that continues.
 
-    For each piece the prosody of all words so far is predicted, and a few words before the last one known are
-    not spoken yet. Pieces are joined in the middle of the space between two words, at the offset where their
-    waveforms correlate best (the idea of WSOLA, Verhelst and Roelands 1993).
+    For each piece the prosody of all words so far is predicted; the last few are not spoken yet. Pieces are
+    joined in the middle of the space between two words, at the offset where their waveforms correlate best
+    (the idea of WSOLA, Verhelst and Roelands 1993).
     """
 
     def __init__(
-        self, synthesizer: WindowedSynthesizer, segment: Segment, *, min_symbols: int, in_steps: bool = True
+        self,
+        synthesizer: WindowedSynthesizer,
+        segment: Segment,
+        *,
+        min_symbols: int = 0,
+        in_steps: bool = True,
+        same_statistics: bool = False,
     ) -> None:
         """segment: voice, speed and prosody. min_symbols: see ``WindowedSynthesizer.predict``.
 
-        in_steps: divide a long first piece by ``prediction_steps``.
+        in_steps: divide a long first piece by ``prediction_steps``; same_statistics: keep the first step's.
         """
         self._synthesizer = synthesizer
         self._segment = segment
         self._min_symbols = min_symbols
         self._in_steps = in_steps
+        self._same_statistics = same_statistics
+        self._statistics: NormStatistics | None = None
         self._tail = _NOTHING
         self._emitted = 0
 
@@ -225,18 +230,17 @@ class Pieces:
         complete: no words follow. Times count from the first sample of the first piece. Raises UnknownVoice,
         Stopped and ModelFailed.
         """
+        self._min_symbols = max(self._min_symbols, len(utterance.symbols))
         steps = [(len(utterance.words), until)]
         if self._in_steps and first == 0:
             steps = list(prediction_steps(utterance, until))
         for index, (predicted, spoken) in enumerate(steps):
-            last = index + 1 == len(steps)
             pieces = self._speak_step(
                 first_words(utterance, predicted),
                 first,
                 spoken,
                 stop,
-                complete=complete and last,
-                style_symbols=max(self._min_symbols, len(utterance.symbols)),
+                complete=complete and index + 1 == len(steps),
                 skipped_sizes=index,
                 trailing_silence_s=trailing_silence_s,
             )
@@ -258,17 +262,17 @@ class Pieces:
         stop: Stop,
         *,
         complete: bool,
-        style_symbols: int,
         skipped_sizes: int,
         trailing_silence_s: float,
     ) -> Iterator[TimedAudio]:
-        """Speak the words [first, until) by the prosody of ``utterance``."""
+        """Speak the words [first, until) with the prosody of ``utterance``."""
         words, voice = utterance.words, self._synthesizer.voice_of(self._segment)
         prosody, features = self._synthesizer.predict(
-            utterance.symbols, self._segment, stop, min_symbols=style_symbols
+            utterance.symbols, self._segment, stop, min_symbols=self._min_symbols
         )
-        statistics = self._synthesizer.predict_statistics(voice, prosody, features, stop)
-        norms = NormAffine.from_statistics(features, statistics)
+        if self._statistics is None or not self._same_statistics:
+            self._statistics = self._synthesizer.predict_statistics(voice, prosody, features, stop)
+        norms = NormAffine.from_statistics(features, self._statistics)
         edges = symbol_edges(prosody.frames)
         begin, end = (frame * FRAME_SAMPLES for frame in voiced_frame_range(prosody))
         continues = first > 0
@@ -328,15 +332,6 @@ def voiced_frame_range(prosody: PredictedProsody) -> tuple[int, int]:
     if not len(sounding):
         return 0, frames
     return max(int(sounding[0]) - 1, 0) // 2, min((int(sounding[-1]) + 3) // 2, frames)
-
-
-def _add_mix_prosody(prosody: Prosody, voice: VoiceOrMix) -> Prosody:
-    """Add the pitch shift and range of a mix to the requested prosody."""
-    if isinstance(voice, str):
-        return prosody
-    return replace(
-        prosody, pitch=prosody.pitch + voice.pitch, pitch_range=prosody.pitch_range * voice.pitch_range
-    )
 
 
 def _trim_whole(

@@ -6,7 +6,9 @@ of rhythm and pitch. The halves may therefore come from different voices, and ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from speech.types import Prosody
 
 MAX_PITCH_SHIFT = 18.0
 """Largest pitch shift, up or down, from the prosody voice, in semitones."""
@@ -38,3 +40,12 @@ class VoiceMix:
 
 VoiceOrMix = str | VoiceMix
 """The id of a shipped voice, or a mix."""
+
+
+def add_mix_prosody(prosody: Prosody, voice: VoiceOrMix) -> Prosody:
+    """Add the pitch shift and range of a mix to the requested prosody."""
+    if isinstance(voice, str):
+        return prosody
+    return replace(
+        prosody, pitch=prosody.pitch + voice.pitch, pitch_range=prosody.pitch_range * voice.pitch_range
+    )

@@ -97,10 +97,10 @@ def test_steps_speak_each_word_once_and_predict_ever_more(words: list[str], data
     for predicted, spoken in steps[:-1]:
         assert 0 < spoken <= until
         assert predicted - spoken >= LOOKAHEAD_WORDS or words[spoken - 1][-1] in ",." or spoken == until
-        assert 1.8 * len(first_words(utterance, predicted).symbols) <= len(utterance.symbols)
+        assert 2.5 * len(first_words(utterance, predicted).symbols) <= len(utterance.symbols)
 
 
-@given(words_of(st.integers(2, 9), ("",), 30), WORDS)
+@given(words_of(st.integers(2, 9), ("",), 40), WORDS)
 def test_first_step_does_not_depend_on_length(words: list[str], more: list[str]) -> None:
     short, long = utterance_of(words), utterance_of([*words, *more])
     (predicted, spoken), *_ = prediction_steps(short, len(words))
@@ -163,10 +163,9 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
     assert len(steps) >= 2 and predicted[len(steps) :] == [steps[-1]]
     assert 3 * steps[0] < steps[-1]
     # The ends are trimmed by whole steps of 5 ms, counted from where the last step begins.
-    later = next(
-        shift
-        for shift in sorted(range(-240, 241), key=abs)
-        if np.allclose(in_steps[-4000 - shift : -3000 - shift], whole[-4000:-3000], atol=0.05)
+    later = max(
+        range(-240, 241),
+        key=lambda shift: agreement_db(whole[-9000:-8000], in_steps[-9000 - shift : -8000 - shift]),
     )
     part = slice(-(len(whole) // 2), -1000)
     own = in_steps[part.start - later : part.stop - later]
