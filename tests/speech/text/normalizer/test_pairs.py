@@ -17,13 +17,15 @@ CATEGORIES = frozenset(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_pairs_are_read_as_expected(language: str):
-    """At least 97 of 100 pairs of a language; the message lists the others."""
+    """All of our own pairs, and at least 97 of 100; the messages list the others."""
     table = pairs(language)
-    misses = []
+    misses, own = [], []
     for pair in table:
         spoken = normalize(pair.written, 0, NormalizerOptions(language=language)).text
         if not as_expected(pair, spoken):
             misses.append(f"{pair.written!r} is read {spoken!r}, expected {pair.readings[0]!r}")
+            own += misses[-1:] if pair.source == OWN else []
+    assert not own, "not read as expected:\n" + "\n".join(own)
     share = 1 - len(misses) / len(table)
     assert share >= GOAL, f"{share:.1%} of {len(table)} as expected; not so:\n" + "\n".join(misses)
 
