@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engines.kokoro.text.espeak_ipa import Phonemizer
-from engines.kokoro.text.symbol_words import assign_symbols, has_group_for_each_word
+from engines.kokoro.text.symbol_words import assign_symbols
 from speech.types import Pronunciation
 
 MAX_UTTERANCE_SYMBOLS = 250
@@ -81,16 +81,11 @@ def split_utterances(
         for one in pronunciations
         if (given := _words_with_symbols(text, one, phonemizer.symbols_of_ipa(one.ipa)))
     ]
-    pieces = [
-        (mark, start, [] if mark else list(_clauses(list(_tokens(text, start, end, pronounced)))))
-        for mark, start, end in _pieces(text, pronounced)
-    ]
-    phonemized = _phonemized([clause for *_, clauses in pieces for clause in clauses], phonemizer)
-    for mark, start, clauses in pieces:
+    for mark, start, end in _pieces(text, pronounced):
         if mark:
             _add_mark(symbols, mark, spaced=start > 0 and text[start - 1].isspace())
-        for clause in clauses:
-            _add_words(symbols, words, clause, next(phonemized))
+        else:
+            _add_clause(symbols, words, list(_tokens(text, start, end, pronounced)), phonemizer)
     while symbols and (symbols[-1] == " " or symbols[-1] in _OPENING):
         symbols.pop()
     if not words:
@@ -181,49 +176,31 @@ def _add_mark(symbols: list[str], mark: str, *, spaced: bool) -> None:
         symbols.append(" ")
 
 
-def _clauses(found: Sequence[_Token]) -> Iterator[Sequence[_Token]]:
-    """Cut a clause's tokens into runs of at most ``_LONGEST_CLAUSE`` characters, of one token at least."""
+def _add_clause(
+    symbols: list[str], words: list[Word], found: Sequence[_Token], phonemizer: Phonemizer
+) -> None:
     while found:
         first = found[0].start
         count = next(
             (at for at, token in enumerate(found) if token.end - first > _LONGEST_CLAUSE), len(found)
         )
         count = max(count, 1)
-        yield found[:count]
+        _add_words(symbols, words, found[:count], phonemizer)
         found = found[count:]
 
 
-def _phonemized(clauses: Sequence[Sequence[_Token]], phonemizer: Phonemizer) -> Iterator[list[str]]:
-    """Yield for each clause the symbols of its tokens, with the spaces before and inside them.
-
-    espeak-ng is asked twice at most, however many clauses there are: for all clauses, and for the words whose
-    symbols alone are needed.
-    """
-    spoken = phonemizer(
-        [
-            "".join(" " * _is_apart(found, at) + token.written for at, token in enumerate(found)).strip()
-            for found in clauses
-        ]
-    )
-    written = [[token.written for token in found] for found in clauses]
-    unclear = [
-        bool(symbols) and not has_group_for_each_word(symbols, words)
-        for symbols, words in zip(spoken, written, strict=True)
-    ]
-    alone = phonemizer.phonemize_words(
-        [word for is_unclear, words in zip(unclear, written, strict=True) if is_unclear for word in words]
-    )
-    for symbols, words, is_unclear in zip(spoken, written, unclear, strict=True):
-        yield _by_token(symbols, words, [alone[word] for word in words] if is_unclear else ())
-
-
-def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], own: Sequence[str]) -> None:
-    """Add a clause; own: the symbols of each of its tokens."""
-    if not any(own):
-        return
+def _add_words(
+    symbols: list[str], words: list[Word], found: Sequence[_Token], phonemizer: Phonemizer
+) -> None:
     spaces = [_is_apart(found, at) for at in range(len(found))]
+    spoken = phonemizer(
+        "".join(" " * space + token.written for space, token in zip(spaces, found, strict=True)).strip()
+    )
+    if not spoken:
+        return
     if symbols and symbols[-1] != " " and symbols[-1] not in _OPENING:
         symbols.append(" ")
+    own = _by_token(spoken, found, phonemizer)
     for at, token in enumerate(found):
         # The IPA stays separate where espeak-ng joins a placeholder to its neighbour.
         beside = token.given or (at > 0 and found[at - 1].given)
@@ -245,11 +222,13 @@ def _is_apart(found: Sequence[_Token], at: int) -> bool:
     return not (found[at].joined and beside)
 
 
-def _by_token(spoken: str, written: Sequence[str], alone: Sequence[str]) -> list[str]:
-    """Symbols of each token of a clause, with the spaces before and inside it."""
-    own = [""] * len(written)
+def _by_token(spoken: str, found: Sequence[_Token], phonemizer: Phonemizer) -> list[str]:
+    """Symbols of each token, with the spaces before and inside it."""
+    own = [""] * len(found)
     space = ""
-    for symbol, index in zip(spoken, assign_symbols(spoken, written, alone) if spoken else (), strict=True):
+    for symbol, index in zip(
+        spoken, assign_symbols(spoken, [token.written for token in found], phonemizer), strict=True
+    ):
         if index < 0:
             space = " "
         else:
