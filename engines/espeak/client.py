@@ -1,7 +1,7 @@
 """Client of espeak-ng in a process of its own, because some texts crash or hang the library.
 
 The process is ``engines.espeak.worker``. Its standard input and output carry pickles: a request
-``("phonemes", text, voice, tie)`` or ``("synthesize", text, voice, parameters)`` is answered by
+``("phonemes", texts, voice, tie)`` or ``("synthesize", text, voice, parameters)`` is answered by
 ``("end", result)`` or ``("crashed", None)``. Before the end of a synthesis come any number of
 ``("audio", (pcm, words, phonemes))``, each acknowledged by the byte 1 (continue) or 0 (stop). A process that
 crashes while it speaks ends; one that gives no answer in time is killed with all its forks. The next request
@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,23 +51,27 @@ START_TIMEOUT_S = 30.0
 """Longest time of the worker to start, in seconds; it takes 0.2 s, most of it for Python's imports."""
 
 
+Purpose = Literal["speech", "phonemes"]
+
+
 class EspeakClient:
     """espeak-ng; use :meth:`shared`. Safe to call from any thread; requests are served one at a time."""
 
-    _shared: EspeakClient | None = None
+    _shared: ClassVar[dict[Purpose, EspeakClient]] = {}
     _shared_lock = threading.Lock()
 
     @classmethod
-    def shared(cls) -> EspeakClient:
-        """Return the client of this process, started on first use (0.1 s).
+    def shared(cls, purpose: Purpose = "speech") -> EspeakClient:
+        """Return this process' client for a purpose, started on first use (0.1 s).
 
-        Raises EngineUnavailable when the library or its data cannot be loaded.
+        Each purpose has a child process of its own: another engine's phonemes do not wait behind a sentence
+        that is being spoken. Raises EngineUnavailable when the library or its data cannot be loaded.
         """
         with cls._shared_lock:
-            if cls._shared is None:
-                cls._shared = cls()
-                atexit.register(cls._shared.close)
-            return cls._shared
+            if purpose not in cls._shared:
+                cls._shared[purpose] = client = cls()
+                atexit.register(client.close)
+            return cls._shared[purpose]
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -87,10 +91,17 @@ class EspeakClient:
         there is nothing to say. Raises ValueError for an unknown voice, EngineFailed for a text at which
         espeak-ng crashes or hangs.
         """
+        return self.phonemize_all((text,), voice, tie)[0]
+
+    def phonemize_all(self, texts: Sequence[str], voice: str, tie: str | None = None) -> list[str]:
+        """Phonemize each of ``texts`` as ``phonemize`` would, in one exchange with the process.
+
+        Raises ValueError for an unknown voice, EngineFailed if espeak-ng crashes or hangs at one of them.
+        """
         with self._lock:
-            for kind, content in self._request(("phonemes", text, self._checked(voice), tie)):
+            for kind, content in self._request(("phonemes", tuple(texts), self._checked(voice), tie)):
                 if kind == "end":
-                    return str(content)
+                    return list(content)
         raise AssertionError("a request ends with its end")
 
     def synthesize(

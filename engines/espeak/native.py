@@ -143,15 +143,18 @@ class NativeEspeak:
         self.version: str = self._library.espeak_Info(None).decode()
         self.voices = self._list_voices(data)
 
-    def phonemize(self, text: str, voice: str, tie: str | None = None) -> str:
-        """See ``EspeakClient.phonemize``."""
+    def phonemize_all(self, texts: Sequence[str], voice: str, tie: str | None = None) -> list[str]:
+        """See ``EspeakClient.phonemize_all``."""
         mode = _PHONEMES_IPA
         if tie is not None:
             mode |= _PHONEMES_TIE | ord(tie) << 8
+        self._set_voice(voice)
+        return [self._phonemize(text, mode) for text in texts]
+
+    def _phonemize(self, text: str, mode: int) -> str:
         source = ctypes.create_string_buffer(clean_text(text).encode())
         at = ctypes.c_void_p(ctypes.addressof(source))
         clauses = []
-        self._set_voice(voice)
         while at.value is not None:
             found = self._library.espeak_TextToPhonemes(ctypes.byref(at), _CHARS_UTF8, mode)
             clauses.append((found or b"").decode(errors="replace"))

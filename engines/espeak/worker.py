@@ -45,11 +45,11 @@ def main() -> None:
     try:
         while True:
             match pickle.load(requests):  # noqa: S301 - the parent writes it
-                case ("phonemes", text, voice, tie):
+                case ("phonemes", texts, voice, tie):
                     if phonemizer is None:
-                        _send(answers, "end", library.phonemize(text, voice, tie))
+                        _send(answers, "end", library.phonemize_all(texts, voice, tie))
                     else:
-                        _send(answers, *phonemizer.phonemize(text, voice, tie))
+                        _send(answers, *phonemizer.phonemize_all(texts, voice, tie))
                 case ("synthesize", text, voice, parameters):
                     if not _speak_in_fork(library, text, voice, SynthesisParameters(*parameters), answers):
                         return
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 class _Phonemizer:
-    """A fork that phonemises text after text, and is replaced when a text crashes it."""
+    """A fork that phonemises texts, one request after another, and is replaced when one crashes it."""
 
     def __init__(self, library: NativeEspeak, answers: BinaryIO) -> None:
         """answers: the process' output, which the fork closes."""
@@ -69,15 +69,15 @@ class _Phonemizer:
         self._answers = answers
         self._fork = 0
 
-    def phonemize(self, text: str, voice: str, tie: str | None) -> tuple[str, object]:
+    def phonemize_all(self, texts: Sequence[str], voice: str, tie: str | None) -> tuple[str, object]:
         """Return the kind and the content of the answer."""
-        # A fork that was killed while it was idle is no fault of this text.
+        # A fork that was killed while it was idle is no fault of these texts.
         if self._fork and os.waitpid(self._fork, os.WNOHANG)[0]:
             self._close_pipes()
         if not self._fork:
             self._start()
         try:
-            pickle.dump((text, voice, tie), self._requests)
+            pickle.dump((texts, voice, tie), self._requests)
             self._requests.flush()
             return "end", pickle.load(self._results)  # noqa: S301 - our own fork writes it
         except (BrokenPipeError, EOFError, pickle.UnpicklingError):
@@ -105,8 +105,8 @@ class _Phonemizer:
         """Answer requests in the fork until the process closes its pipe."""
         try:
             while True:
-                text, voice, tie = pickle.load(requests)  # noqa: S301 - our own parent writes it
-                pickle.dump(self._library.phonemize(text, voice, tie), results)
+                texts, voice, tie = pickle.load(requests)  # noqa: S301 - our own parent writes it
+                pickle.dump(self._library.phonemize_all(texts, voice, tie), results)
                 results.flush()
         except (EOFError, BrokenPipeError):
             return

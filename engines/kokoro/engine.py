@@ -123,7 +123,7 @@ class KokoroEngine:
 
     def _load(self) -> None:
         self._voices = Voices()
-        self._espeak = EspeakClient.shared()
+        self._espeak = EspeakClient.shared("phonemes")
         try:
             self._synthesizer = self._new_synthesizer()
         except ModelFailed as error:

@@ -7,12 +7,18 @@ affricates as one symbol each (source: hexgrad's misaki 0.9.4, Apache-2.0).
 from __future__ import annotations
 
 import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import speech.text.ipa
 from engines.espeak.client import EspeakClient
 from engines.kokoro.text.lexicon_ipa import adapt_to_language, placeholder_word
 from engines.kokoro.text.vocabulary import VOCABULARY
+
+CACHED_WORDS = 8192
+"""Words whose symbols are kept, of all voices together: 2 MB, as no word is longer than 40 characters."""
 
 TIE = "^"
 """Separator that espeak-ng puts between the letters of one phoneme."""
@@ -88,6 +94,37 @@ def espeak_voice(language: str) -> str | None:
     return None
 
 
+class WordCache:
+    """The symbols of single words, the least recently used dropped first. Thread-safe."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._symbols: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def get(
+        self, voice: str, words: Collection[str], phonemize: Callable[[Sequence[str]], list[str]]
+    ) -> dict[str, str]:
+        """Symbols by word; ``phonemize`` is called for all that are missing at once, if there are any."""
+        found = {}
+        with self._lock:
+            for word in words:
+                if (symbols := self._symbols.get((voice, word))) is not None:
+                    self._symbols.move_to_end((voice, word))
+                    found[word] = symbols
+        missing = list(dict.fromkeys(word for word in words if word not in found))
+        # Outside the lock: another voice need not wait for the process. Two threads may ask for one word.
+        new = dict(zip(missing, phonemize(missing), strict=True)) if missing else {}
+        with self._lock:
+            self._symbols.update({(voice, word): symbols for word, symbols in new.items()})
+            while len(self._symbols) > self._size:
+                self._symbols.popitem(last=False)
+        return found | new
+
+
+_WORDS = WordCache(CACHED_WORDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Phonemizer:
     """Converts text of one language to Kokoro's symbols."""
@@ -95,9 +132,22 @@ class Phonemizer:
     espeak: EspeakClient
     voice: str
 
-    def __call__(self, clause: str) -> str:
-        """Symbols of a clause without punctuation, its words separated by one space. Raises EngineFailed."""
-        return to_symbols(self.espeak.phonemize(clause, self.voice, TIE), self.voice)
+    def __call__(self, clauses: Sequence[str]) -> list[str]:
+        """Symbols of each clause without punctuation, its words separated by one space.
+
+        Raises EngineFailed.
+        """
+        if not clauses:
+            return []
+        found = self.espeak.phonemize_all(clauses, self.voice, TIE)
+        return [to_symbols(ipa, self.voice) for ipa in found]
+
+    def phonemize_words(self, words: Collection[str]) -> dict[str, str]:
+        """Symbols of each word alone, by word; espeak-ng is asked once, for those not cached.
+
+        Raises EngineFailed.
+        """
+        return _WORDS.get(self.voice, words, self)
 
     def symbols_of_ipa(self, ipa: str) -> str:
         """Symbols of checked IPA (``speech.text.ipa``); empty if the language has no similar sounds."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engines.kokoro.text.espeak_ipa import Phonemizer
-from engines.kokoro.text.symbol_words import assign_symbols
+from engines.kokoro.text.symbol_words import assign_symbols, has_group_for_each_word
 from speech.types import Pronunciation
 
 MAX_UTTERANCE_SYMBOLS = 250
@@ -81,11 +81,16 @@ def split_utterances(
         for one in pronunciations
         if (given := _words_with_symbols(text, one, phonemizer.symbols_of_ipa(one.ipa)))
     ]
-    for mark, start, end in _pieces(text, pronounced):
+    pieces = [
+        (mark, start, [] if mark else list(_clauses(list(_tokens(text, start, end, pronounced)))))
+        for mark, start, end in _pieces(text, pronounced)
+    ]
+    phonemized = _phonemized([clause for *_, clauses in pieces for clause in clauses], phonemizer)
+    for mark, start, clauses in pieces:
         if mark:
             _add_mark(symbols, mark, spaced=start > 0 and text[start - 1].isspace())
-        else:
-            _add_clause(symbols, words, list(_tokens(text, start, end, pronounced)), phonemizer)
+        for clause in clauses:
+            _add_words(symbols, words, clause, next(phonemized))
     while symbols and (symbols[-1] == " " or symbols[-1] in _OPENING):
         symbols.pop()
     if not words:
@@ -176,33 +181,51 @@ def _add_mark(symbols: list[str], mark: str, *, spaced: bool) -> None:
         symbols.append(" ")
 
 
-def _add_clause(
-    symbols: list[str], words: list[Word], found: Sequence[_Token], phonemizer: Phonemizer
-) -> None:
+def _clauses(found: Sequence[_Token]) -> Iterator[Sequence[_Token]]:
+    """Cut a clause's tokens into runs of at most ``_LONGEST_CLAUSE`` characters, of one token at least."""
     while found:
         first = found[0].start
         count = next(
             (at for at, token in enumerate(found) if token.end - first > _LONGEST_CLAUSE), len(found)
         )
         count = max(count, 1)
-        _add_words(symbols, words, found[:count], phonemizer)
+        yield found[:count]
         found = found[count:]
 
 
-def _add_words(
-    symbols: list[str], words: list[Word], found: Sequence[_Token], phonemizer: Phonemizer
-) -> None:
-    spaces = [_is_apart(found, at) for at in range(len(found))]
+def _phonemized(clauses: Sequence[Sequence[_Token]], phonemizer: Phonemizer) -> Iterator[list[str]]:
+    """Yield for each clause the symbols of its tokens, with the spaces before and inside them.
+
+    espeak-ng is asked twice at most, however many clauses there are: for all clauses, and for the words whose
+    symbols alone are needed.
+    """
     spoken = phonemizer(
-        "".join(" " * space + token.written for space, token in zip(spaces, found, strict=True)).strip()
+        [
+            "".join(" " * _is_apart(found, at) + token.written for at, token in enumerate(found)).strip()
+            for found in clauses
+        ]
     )
-    if not spoken:
+    written = [[token.written for token in found] for found in clauses]
+    unclear = [
+        bool(symbols) and not has_group_for_each_word(symbols, words)
+        for symbols, words in zip(spoken, written, strict=True)
+    ]
+    alone = phonemizer.phonemize_words(
+        [word for is_unclear, words in zip(unclear, written, strict=True) if is_unclear for word in words]
+    )
+    for symbols, words, is_unclear in zip(spoken, written, unclear, strict=True):
+        yield _by_token(symbols, words, [alone[word] for word in words] if is_unclear else ())
+
+
+def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], own: Sequence[str]) -> None:
+    """Add a clause; own: the symbols of each of its tokens."""
+    if not any(own):
         return
+    spaces = [_is_apart(found, at) for at in range(len(found))]
     if symbols and symbols[-1] != " " and symbols[-1] not in _OPENING:
         symbols.append(" ")
-    own = _by_token(spoken, found, phonemizer)
     for at, token in enumerate(found):
-        # The IPA stays separate where espeak-ng joins a placeholder to its neighbour.
+        # Where espeak-ng joins a placeholder to its neighbour, the IPA stays separate.
         beside = token.given or (at > 0 and found[at - 1].given)
         apart = own[at].startswith(" ") or (beside and spaces[at])
         parts = token.given or ((token.start, token.end, own[at].strip()),)
@@ -222,13 +245,11 @@ def _is_apart(found: Sequence[_Token], at: int) -> bool:
     return not (found[at].joined and beside)
 
 
-def _by_token(spoken: str, found: Sequence[_Token], phonemizer: Phonemizer) -> list[str]:
-    """Symbols of each token, with the spaces before and inside it."""
-    own = [""] * len(found)
+def _by_token(spoken: str, written: Sequence[str], alone: Sequence[str]) -> list[str]:
+    """Symbols of each token of a clause, with the spaces before and inside it."""
+    own = [""] * len(written)
     space = ""
-    for symbol, index in zip(
-        spoken, assign_symbols(spoken, [token.written for token in found], phonemizer), strict=True
-    ):
+    for symbol, index in zip(spoken, assign_symbols(spoken, written, alone) if spoken else (), strict=True):
         if index < 0:
             space = " "
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,17 +11,21 @@ _STRESS = "ˈˌ"
 _UNSTRESSED = re.compile(f"[{_STRESS} ]")
 
 
-def assign_symbols(symbols: str, words: Sequence[str], phonemize: Callable[[str], str]) -> list[int]:
+def has_group_for_each_word(symbols: str, words: Sequence[str]) -> bool:
+    """True if the clause's groups of symbols are its words one by one: none is joined, none a number."""
+    return symbols.count(" ") + 1 == len(words) and all(word.isalpha() for word in words)
+
+
+def assign_symbols(symbols: str, words: Sequence[str], alone: Sequence[str]) -> list[int]:
     """Index into ``words`` for each of ``symbols``, the clause's; -1 for spaces. Indexes never decrease.
 
-    phonemize: symbols of one word alone. Where the clause has as many groups of symbols as its words have
-    alone (a number has several), groups are assigned in order. Otherwise (espeak-ng joins weak words, "of
-    the") the clause's letters are aligned to those of the words.
+    alone: symbols of each word by itself, unused if ``has_group_for_each_word``. Where the clause has as many
+    groups of symbols as its words have alone (a number has several), groups are assigned in order. Otherwise
+    (espeak-ng joins weak words, "of the") the clause's letters are aligned to those of the words.
     """
     groups = symbols.split(" ")
-    if len(groups) == len(words) and all(word.isalpha() for word in words):
+    if has_group_for_each_word(symbols, words):
         return _assign_groups(groups, range(len(words)))
-    alone = [phonemize(word) for word in words]
     owner = [index for index, symbols_alone in enumerate(alone) for _ in symbols_alone.split()]
     if len(groups) == len(owner):
         return _assign_groups(groups, owner)

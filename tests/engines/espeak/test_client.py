@@ -18,6 +18,7 @@ from engines.espeak.client import EspeakClient, Pcm16
 from engines.espeak.native import _short_path, clean_text
 from speech.errors import EngineFailed
 from tests.support.espeak_audio import audio, synthesized
+from tests.support.patience import WITHIN_S
 
 CRASHING = ("`", "vi")
 """A text and a voice at which espeak-ng 1.52 ends by a segmentation fault."""
@@ -53,6 +54,37 @@ def test_all_clauses_are_phonemised(
 ) -> None:
     """Without marks of language, tied if asked for."""
     assert client.phonemize(text, voice, tie) == ipa
+
+
+def test_many_texts_are_phonemised_as_one_by_one(client: EspeakClient) -> None:
+    """A word of another language, a number, marks or nothing before a text do not change it."""
+    texts = ["weekend", "25", "…", "", "de los árboles", "¡Hola!", "weekend", "x" * 40]
+    for voice in ("es", "en-us", "fr"):
+        alone = [client.phonemize(text, voice, "^") for text in texts]
+        assert client.phonemize_all(texts, voice, "^") == alone
+        assert client.phonemize_all(texts[::-1], voice, "^") == alone[::-1]
+
+
+def test_text_that_crashes_espeak_fails_its_request_alone(client: EspeakClient) -> None:
+    text, voice = CRASHING
+    with pytest.raises(EngineFailed):
+        client.phonemize_all(["xin", text, "xin"], voice)
+    assert client.phonemize_all(["Hola"], "es") == ["ˈola"]
+
+
+def test_phonemes_do_not_wait_for_sentence_being_spoken() -> None:
+    """A listener that holds up the speech does not hold up the other process."""
+    spoken: list[str] = []
+
+    def hold_up(*_: object) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            spoken.append(
+                pool.submit(EspeakClient.shared("phonemes").phonemize, "Hola", "es").result(WITHIN_S)
+            )
+
+    assert EspeakClient.shared().synthesize("Hola, a todos", "es", hold_up)
+    assert spoken and set(spoken) == {"ˈola"}
+    assert EspeakClient.shared("phonemes") is EspeakClient.shared("phonemes")
 
 
 def test_events_hold_characters_and_samples(client: EspeakClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -9,19 +10,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engines.espeak.client import EspeakClient
-from engines.kokoro.text.espeak_ipa import TIE, espeak_voice, to_symbols
+from engines.kokoro.text import espeak_ipa
+from engines.kokoro.text.espeak_ipa import espeak_voice, phonemizer_for
 from engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
 from engines.kokoro.text.symbol_words import assign_symbols
 from engines.kokoro.text.vocabulary import VOCABULARY
 
 
 def spoken(text: str, language: str, ending: str = "") -> list[Utterance]:
-    voice = espeak_voice(language)
-    assert voice is not None
-
-    def say(clause: str) -> str:
-        return to_symbols(EspeakClient.shared().phonemize(clause, voice, TIE), voice)
-
+    say = phonemizer_for(EspeakClient.shared("phonemes"), language)
+    assert say is not None
     return split_utterances(text, say, ending=ending)
 
 
@@ -163,8 +161,52 @@ def test_liaison_belongs_to_word_before() -> None:
 def test_symbols_follow_letters_through_joined_words() -> None:
     alone = {"uno": "ˈuno", "de": "de", "los": "los", "25": "bAnti θˈinko"}
     expected = "0000_11222_33333_333333"
-    found = assign_symbols("ˈuno ðelos βAnti sˈinko", list(alone), alone.__getitem__)
+    found = assign_symbols("ˈuno ðelos βAnti sˈinko", list(alone), list(alone.values()))
     assert "".join("_" if owner < 0 else str(owner) for owner in found) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (
+            "Well, of the 25 people I had asked, one of them, in the end, was at the station by a quarter.",
+            "en",
+        ),
+        ("Les amis d'un ami, qu'il a vus, ont eu vingt-et-un chevaux et 3 ânes.", "fr"),
+    ],
+)
+def test_espeak_is_asked_twice_for_new_words_and_once_later(
+    text: str, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+    phonemize_all = EspeakClient.phonemize_all
+
+    def counted(self: EspeakClient, texts: Sequence[str], voice: str, tie: str | None = None) -> list[str]:
+        asked.append(texts)
+        return phonemize_all(self, texts, voice, tie)
+
+    monkeypatch.setattr(EspeakClient, "phonemize_all", counted)
+    monkeypatch.setattr(espeak_ipa, "_WORDS", espeak_ipa.WordCache(100))
+    first = spoken(text, language)
+    assert len(asked) == 2
+    assert len(set(asked[1])) == len(asked[1])
+    assert spoken(text, language) == first
+    assert len(asked) == 3
+    assert asked[2] == asked[0]
+
+
+def test_word_cache_drops_words_unused_longest() -> None:
+    cache, asked = espeak_ipa.WordCache(2), list[str]()
+
+    def phonemize(words: Sequence[str]) -> list[str]:
+        asked.extend(words)
+        return [word.upper() for word in words]
+
+    for words in (["a", "b", "a"], ["a"], ["c"], ["a", "c"], ["b"]):
+        assert cache.get("es", words, phonemize) == {word: word.upper() for word in words}
+    assert asked == ["a", "b", "c", "b"]
+    cache.get("en-us", ["b"], phonemize)
+    assert asked == ["a", "b", "c", "b", "b"]
 
 
 def test_long_text_is_cut_at_marks() -> None:
