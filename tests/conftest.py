@@ -96,12 +96,12 @@ class ServerProcess:
 
     @property
     def terminal(self) -> str:
-        """What the server wrote to standard error."""
+        """Text that the server wrote to standard error."""
         return self._terminal_path.read_text(encoding="utf-8")
 
     @property
     def log(self) -> str:
-        """What the server wrote to its log file."""
+        """Text that the server wrote to its log file."""
         return self.log_file.read_text(encoding="utf-8") if self.log_file.exists() else ""
 
     def wait_until_ready(self) -> None:

@@ -1,4 +1,4 @@
-"""What README and the benchmarks' page promise about files and programs."""
+"""Files and programs that README and the benchmarks' page name."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SPANISH = "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha 
 
 
 def run(example: str, *arguments: str | Path, code: int = 0) -> str:
-    """What an example prints to the terminal."""
+    """Output of an example."""
     ended = subprocess.run(
         [sys.executable, str(EXAMPLES / example), *map(str, arguments)],
         capture_output=True,
@@ -33,7 +33,7 @@ def run(example: str, *arguments: str | Path, code: int = 0) -> str:
 
 
 def heard(path: Path) -> float:
-    """How much of SPANISH a listener does not understand in a WAV file."""
+    """Share of SPANISH's words that are not recognised in a WAV file."""
     with wave.open(str(path)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
@@ -42,7 +42,7 @@ def heard(path: Path) -> float:
 
 @pytest.fixture(scope="module")
 def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What kyutai_speak.py writes, for the others to hear."""
+    """The recording that kyutai_speak.py writes, input of the other examples."""
     path = tmp_path_factory.mktemp("recording") / "speech.wav"
     run("kyutai_speak.py", SPANISH, "-o", path, "--voice", "ef_dora", "--server", server.url)
     return path

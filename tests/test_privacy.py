@@ -37,7 +37,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def passes(path: Path) -> bool:
-    """Whether a package around a module, or the tests' conftest, imports ``no_telemetry`` before it."""
+    """Return True if a package or conftest around a module imports ``no_telemetry`` before it."""
     around = [folder / name for folder in path.parents for name in ("__init__.py", "conftest.py")]
     return any("no_telemetry" in imported(each) for each in around if each.exists() and ROOT in each.parents)
 

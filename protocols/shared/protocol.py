@@ -89,7 +89,7 @@ class ByteStream:
     """Set whether a request is under way; other connections may be closed to make room for new ones."""
 
     hold: Callable[[int], bool]
-    """Hold so many bytes of unfinished input, in place of what was held before. Returns False where the
+    """Hold ``size`` bytes of unfinished input, in place of what was held before. Returns False where the
     server has no room for them."""
 
 

@@ -1,4 +1,4 @@
-"""Wyoming's framing: a line of JSON, then so many bytes of JSON (``data``), then so many bytes of payload.
+"""Wyoming's framing: a line of JSON, then its ``data`` in JSON, then its payload.
 
 The ``wyoming`` package reads whatever lengths its peer names, before anything can be checked, and raises on a
 line that is no object. So the server has a reader of its own, with the package as the client of its tests.

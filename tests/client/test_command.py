@@ -43,7 +43,7 @@ def run(
 
 
 def seconds(file: Path | io.BytesIO) -> float:
-    """How long a 22050 Hz mono WAV file is, by its header, which must tell the truth."""
+    """Length of a 22050 Hz mono WAV file in seconds, by its header, which must be right."""
     with wave.open(str(file) if isinstance(file, Path) else file) as reader:
         assert (reader.getframerate(), reader.getnchannels(), reader.getsampwidth()) == (22050, 1, 2)
         frames = int(reader.getnframes())

@@ -1,4 +1,4 @@
-"""What the guides show must run: ours, snippet by snippet, and the original guide's own snippets.
+"""The guides' examples run: ours, snippet by snippet, and the original guide's own snippets.
 
 They run in processes of their own, in a folder that holds nothing but the two files an assistant copies
 (their port changed, as the guide says), with `await` at top level as in `python -m asyncio`.

@@ -37,7 +37,7 @@ class AtLine:
 
 @pytest.fixture
 def traced() -> Iterator[None]:
-    """Who follows the lines beside us, a debugger perhaps, goes on afterwards."""
+    """A trace function that was set before, such as a debugger's, continues afterwards."""
     before = sys.gettrace()
     yield
     sys.settrace(before)

@@ -62,7 +62,7 @@ def pcm_of(wav: bytes) -> bytes:
 
 
 def seconds_of(wav: bytes) -> float:
-    """How long it is."""
+    """Length in seconds."""
     return len(pcm_of(wav)) / 2 / 22050
 
 

@@ -26,7 +26,7 @@ class Judge:
         return logits
 
     def agrees(self, prompt: Sequence[int], codes: Sequence[Sequence[int]], penalty: float = 1.0) -> bool:
-        """Whether each of these frames' codes [frames, codebooks] is the likeliest legal one.
+        """Return True for each frame whose codes [frames, codebooks] are the likeliest legal ones.
 
         A frame whose first code is the codebook's size stands for the end.
         """

@@ -1,4 +1,4 @@
-"""How the page looks and reads, for everybody: languages, directions, colours, sizes, screen readers."""
+"""The page's appearance and accessibility: languages, directions, colours, sizes, screen readers."""
 
 from __future__ import annotations
 

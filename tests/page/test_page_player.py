@@ -46,7 +46,7 @@ RENDER = """
 
 
 class Rendering:
-    """What the worklet made: the samples, and what it told."""
+    """Output of the worklet: its samples and its messages."""
 
     def __init__(self, answer: dict[str, Any], rate: int) -> None:
         self.sound: Array = np.array(answer["sound"])
@@ -55,11 +55,11 @@ class Rendering:
 
     @property
     def kinds(self) -> list[str]:
-        """What happened, in order."""
+        """Events in order."""
         return [note["kind"] for note in self.told]
 
     def time(self, kind: str, nth: int = 0) -> float:
-        """When something happened, in seconds."""
+        """Time of an event in seconds."""
         times: list[float] = [note["time"] for note in self.told if note["kind"] == kind]
         return times[nth]
 
@@ -204,7 +204,7 @@ def test_silence_at_the_beginning_is_not_taken_for_sound(visit: Visit) -> None:
 
 
 def frame_of(visit: Visit, data: bytes) -> dict[str, Any]:
-    """What the page's parser makes of a frame: its metadata and samples, or its complaint."""
+    """Result of the page's parser for a frame: its metadata and samples, or its error."""
     answer: dict[str, Any] = visit().page.evaluate(
         """async (bytes) => {
             const { readFrame } = await import("/static/frames.js");

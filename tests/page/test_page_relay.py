@@ -45,7 +45,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    """Where the examples are, as ``python -m http.server`` serves them."""
+    """Address of the examples, as ``python -m http.server`` serves them."""
     handler = functools.partial(Quiet, directory=str(ROOT / "examples"))
     with http.server.ThreadingHTTPServer(("localhost", 0), handler) as served:
         thread = threading.Thread(target=served.serve_forever)
@@ -77,7 +77,7 @@ def speak(page: Page, text: str) -> None:
 
 
 def said(page: Page) -> tuple[int, int]:
-    """Which part of the text is lit as said."""
+    """Part of the text that is lit as spoken."""
     found: dict[str, int] = page.evaluate(
         """() => {
             const [range] = CSS.highlights.get("said");
@@ -88,7 +88,7 @@ def said(page: Page) -> tuple[int, int]:
 
 
 def utf16(text: str) -> int:
-    """How long a text is to JavaScript."""
+    """Length of a text in JavaScript."""
     return len(text.encode("utf-16-le")) // 2
 
 

@@ -1,4 +1,4 @@
-"""Somebody who has the page open: what they do, what they see, and what their browser received."""
+"""A visitor of the page: actions, the page's texts, and the messages that the browser received."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Visitor:
 
     @property
     def complaints(self) -> list[str]:
-        """What went wrong in the browser."""
+        """Errors of the browser."""
         may = NETWORK if self.network_may_fail else ()
         return [words for words in self._complaints if not words.startswith(may)]
 
@@ -105,11 +105,11 @@ class Visitor:
         return words
 
     def text(self, selector: str) -> str:
-        """What stands in an element."""
+        """Text of an element."""
         return self.page.inner_text(selector)
 
     def value(self, selector: str) -> str:
-        """What a field holds."""
+        """Value of a field."""
         return self.page.input_value(selector)
 
     def speak(self, text: str, language: str = "") -> None:
@@ -128,7 +128,7 @@ class Visitor:
         self.wait_for("#stop:disabled")
 
     def violations(self) -> str:
-        """What axe-core finds, "" if nothing."""
+        """Violations that axe-core finds, "" if there are none."""
         results = Axe().run(self.page)
         return results.generate_report() if results.violations_count else ""
 

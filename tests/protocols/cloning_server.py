@@ -82,7 +82,7 @@ def hum(seconds: float = 4.0, level: float = 0.25) -> bytes:
 
 
 def loudness(samples: Samples) -> float:
-    """How loud an engine spoke, against itself, in quarters: that of ``hum`` where it sounds like that."""
+    """Loudness of the engine, rounded to quarters: the ``level`` of the ``hum`` that it imitates."""
     return round(4 * float(np.abs(samples).max()) / TONE_LEVEL) / 4
 
 

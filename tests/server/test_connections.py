@@ -1,4 +1,4 @@
-"""What a dialect is told of a client that has gone."""
+"""Disconnections as a protocol sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted at the door: bytes, HTTP answers, how WebSockets end, and how late the loop is."""
+"""Metrics of the connections: bytes, HTTP answers, close codes of WebSockets, and the event loop's lag."""
 
 from __future__ import annotations
 

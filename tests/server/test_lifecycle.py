@@ -1,4 +1,4 @@
-"""How a process ends that was told to."""
+"""The end of a process after SIGTERM."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def names(families_of: bytes) -> set[str]:
 
 @pytest.fixture(scope="module")
 def exposition(espeak_server: ServerProcess) -> bytes:
-    """What a server that has spoken shows to Prometheus."""
+    """Metrics of a server that has spoken."""
     httpx.post(f"{espeak_server.http_url}/tts", json={"text": "Hola."}).raise_for_status()
     return httpx.get(f"{espeak_server.http_url}/metrics").content
 

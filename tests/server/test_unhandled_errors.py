@@ -1,4 +1,4 @@
-"""What nobody foresaw, as clients, metrics and log see it: below the real HTTP and WebSocket server."""
+"""Unhandled errors as clients, metrics and the log see them, below the real HTTP and WebSocket server."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Broken:
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
-        """Where it is, without a scheme."""
+        """Address without a scheme."""
         with socket.create_server(("127.0.0.1", 0)) as door:
             port = door.getsockname()[1]
             logging.getLogger().addHandler(self.told)

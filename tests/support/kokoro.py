@@ -1,4 +1,4 @@
-"""What tests of Kokoro share: utterances, collected chunks, agreement of samples, a growing text."""
+"""Helpers of Kokoro's tests: utterances, collected chunks, agreement of samples, a growing text."""
 
 from __future__ import annotations
 

@@ -105,4 +105,4 @@ class Captions(io.TextOutput):
         self.shown.append(text)
 
     def flush(self) -> None:
-        """What was shown is complete."""
+        """The transcript that was shown is complete."""

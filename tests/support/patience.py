@@ -1,4 +1,4 @@
-"""How long a test waits: minutes, so that nothing depends on the speed of a machine.
+"""Timeouts of tests: minutes, so that nothing depends on the speed of a machine.
 
 Clients' own limits are for users who would ask again; a test that reaches one says nothing about the server.
 """

@@ -77,7 +77,7 @@ class ToneEngine:
         assert not self.under_way
 
     async def embed(self, recording: Recording) -> Embedding:
-        """How loud the recording is; it comes near in both of its languages."""
+        """Loudness of the recording; it comes near in both of its languages."""
         self.embedded.append(recording)
         await asyncio.sleep(0)
         if not recording.samples.any():

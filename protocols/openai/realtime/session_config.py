@@ -41,7 +41,7 @@ LONGEST_SILENCE_S: dict[Eagerness, float] = {"low": 8.0, "medium": 4.0, "auto": 
 
 @dataclass(frozen=True, slots=True)
 class TurnDetection:
-    """How the server finds the turns of the input audio."""
+    """Turn detection: the way in which the server finds the turns of the input audio."""
 
     kind: Literal["server_vad", "semantic_vad"] = "server_vad"
     threshold: float = 0.5  # probability of a voice from which on it is speech

@@ -75,7 +75,7 @@ PHRASES = {
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What instructions come to."""
+    """Effect of instructions."""
 
     emotion: str | None = None  # a name or blend of ``speech.emotions``
     pace: float = 1.0  # factor of the speed

@@ -246,7 +246,7 @@ async def test_words_come_while_audio_is_sent(port: int) -> None:
 
 
 async def live(port: int, sensitivity: str, quiet: int) -> str:
-    """What is recognised of speech with a pause of ``quiet`` steps, sent as it is spoken."""
+    """Transcript of speech with a pause of ``quiet`` steps, sent as it is spoken."""
     async with client(port) as connected:
         await connected.write_event(Event("transcribe", {"vad_sensitivity": sensitivity}))
         for pcm in steps(True, *[False] * quiet, True, False):

@@ -118,7 +118,7 @@ async def unfinished_body(port: int, sent: asyncio.Event) -> bytes:
 
 
 async def unfinished_message(port: int, sent: asyncio.Event) -> bytes:
-    """What ends a WebSocket whose message stops one byte before its end; empty if nothing does."""
+    """Bytes that end a WebSocket whose message stops one byte before its end; empty if nothing does."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(HANDSHAKE)
     await reader.readuntil(b"\r\n\r\n")
@@ -129,7 +129,7 @@ async def unfinished_message(port: int, sent: asyncio.Event) -> bytes:
 async def pushed(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size: int, sent: asyncio.Event
 ) -> bytes:
-    """What comes back while ``size`` bytes are sent, and until ``sent`` is set, which tells that all were."""
+    """Bytes received while ``size`` bytes are sent, and until ``sent`` is set, after the last of them."""
     answer = asyncio.create_task(reader.read(1024))
     waiting = asyncio.create_task(sent.wait())
     try:

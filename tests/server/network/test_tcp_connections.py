@@ -98,7 +98,7 @@ class Served:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def healthy(self) -> bool:
-        """Whether a new client is answered."""
+        """Return True if a new client is answered."""
         async with httpx.AsyncClient(timeout=GUARD_S) as client:
             return (await client.post(f"http://127.0.0.1:{self.port}/", content=b"abc")).text == "3"
 
@@ -109,7 +109,7 @@ def served(limit: int = 64, patience: ReadTimeouts = HASTY, tls: ssl.SSLContext 
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the server ends the connection, however it does."""
+    """Bytes received until the server ends the connection, however it does."""
     received = b""
     try:
         async with asyncio.timeout(GUARD_S):

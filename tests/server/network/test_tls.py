@@ -41,7 +41,7 @@ class Files:
 
     @property
     def trusting(self) -> ssl.SSLContext:
-        """What a client needs that trusts the authority, and no other."""
+        """Context of a client that trusts the authority alone."""
         return ssl.create_default_context(cafile=str(self.authority))
 
 

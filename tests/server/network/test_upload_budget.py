@@ -1,4 +1,4 @@
-"""What unfinished requests may hold together."""
+"""Memory of unfinished requests, together."""
 
 from __future__ import annotations
 

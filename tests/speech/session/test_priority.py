@@ -1,4 +1,4 @@
-"""Which of a connection's sessions is made first: an engine whose every step is seen, and no real time."""
+"""Order of a connection's sessions, with an engine that records its steps, and no real time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session tells while it waits for its engine, and how long its client may wait."""
+"""Positions of a session that waits for its engine, and limits of its wait."""
 
 from __future__ import annotations
 

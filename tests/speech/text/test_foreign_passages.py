@@ -12,7 +12,7 @@ KNOWN = frozenset("ar de el en es fr he it ja ko pt ru uk zh".split())
 
 
 def parts_of(*pieces: str, language: str = "es") -> list[tuple[str, str | None]]:
-    """What comes of a text in pieces, neighbours of one language joined."""
+    """Passages of a text that comes in pieces, neighbours of one language joined."""
     passages = ScriptSplitter(language, KNOWN)
     found: list[LanguageRun] = []
     for piece in pieces:

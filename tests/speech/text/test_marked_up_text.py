@@ -23,7 +23,7 @@ def spans_of(chunks: list[SpeechChunk]) -> list[Span]:
 
 
 def silent(chunks: list[SpeechChunk], start_s: float, end_s: float) -> bool:
-    """Whether nothing is heard from start_s to end_s."""
+    """Return True if the audio is silent from start_s to end_s."""
     return not np.any(audio(chunks)[round(start_s * RATE) : round(end_s * RATE)])
 
 

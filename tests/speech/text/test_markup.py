@@ -1,4 +1,4 @@
-"""What of a marked-up text is said, and where it pauses."""
+"""Spoken text and pauses of marked-up texts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def shown(parts: Sequence[Part]) -> str:
 
 
 def said(text: str) -> str:
-    """What is left of a text once masks and white space are folded."""
+    """Text with masks and white space folded."""
     words = "".join(part if isinstance(part, str) else " | " for part in read(text))
     return " ".join(words.replace(MASK, "").split())
 

@@ -1,4 +1,4 @@
-"""Where text is cut."""
+"""Boundaries of segments."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=12)), max_size=40).map(""
 
 
 def complete(found: list[TextSegment | Growth]) -> list[TextSegment]:
-    """What a segmenter gives while none is open."""
+    """Segments of a segmenter while none is open."""
     return [segment for segment in found if isinstance(segment, TextSegment)]
 
 

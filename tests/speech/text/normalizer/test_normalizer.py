@@ -1,4 +1,4 @@
-"""What is said of what was written."""
+"""Spoken forms of written texts."""
 
 from __future__ import annotations
 

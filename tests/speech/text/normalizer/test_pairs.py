@@ -1,4 +1,4 @@
-"""What is said of the pairs in normalizer_pairs/, language by language."""
+"""Readings of the pairs in normalizer_pairs/, language by language."""
 
 from __future__ import annotations
 

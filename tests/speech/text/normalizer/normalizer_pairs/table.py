@@ -1,4 +1,4 @@
-"""What is written and how it is read aloud: the pairs beside this file, and how a reading is judged.
+"""Written texts and their readings: the pairs beside this file, and the comparison of readings.
 
 README.md says where they come from and how they are written down.
 """
@@ -72,7 +72,7 @@ def compared(text: str) -> str:
 
 
 def as_expected(pair: Pair, reading: str) -> bool:
-    """Whether ``reading`` is one of the pair's."""
+    """Return True if ``reading`` is one of the pair's."""
     return compared(reading) in pair.spoken
 
 
