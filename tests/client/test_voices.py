@@ -133,9 +133,11 @@ def test_the_cure_is_named_where_there_is_no_server_or_no_key(
     assert "python start_websocket_server.py" in done.stderr
     server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="open-sesame")
     at = ("--voices", "--server", f"localhost:{server.port}")
-    done = run(*at)
+    done = run(*at, KANI_API_KEY="wrong")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "--api-key" in done.stderr and "401" in done.stderr
+    # The engines' voices are listed without a key.
+    assert "espeak:es-419" in run(*at).stdout
     assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").stdout
 
 
