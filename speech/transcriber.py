@@ -18,7 +18,7 @@ class TranscriptionOptions:
     candidates: frozenset[str] = frozenset()
     """Primary subtags that detection chooses from; empty for every language."""
     translate: bool = False
-    """Whether the text is translated into English."""
+    """True to translate the text into English."""
     prompt: str = ""
     """Text that may precede the recording, for its names and its spelling."""
     temperature: float = 0.0

@@ -13,7 +13,7 @@ from speech.types import Samples
 MAX_CHUNK_S = 14.0
 """Longest stretch. The model takes 30 s, but with five beams that costs 200 MB of memory for each core."""
 
-# Where a stretch of that length is cut: in a pause of its end.
+# A stretch of that length is cut in a pause near its end.
 _SHORTEST_S = 7.0
 # Silence after which a stretch ends; shorter pauses are cheaper kept than a new stretch begun.
 _END_SILENCE_S = 2.0

@@ -40,7 +40,7 @@ from speech.voices.store_files import media_type
 
 PATH = "/v1/audio/voices"
 SPEECH_PATH = "/v1/audio/speech/voices"
-"""Where clients of Speaches look for the same list."""
+"""Path of the same list for clients of Speaches."""
 
 ORIGIN = "voices"
 RECORDING_FIELDS = ("audio", "consent_recording")

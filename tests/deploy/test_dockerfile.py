@@ -1,4 +1,4 @@
-"""deploy/Dockerfile, executed line by line in a fresh folder, without a container engine.
+"""deploy/Dockerfile, followed line by line in a fresh folder, without a container engine.
 
 apt-get and useradd change the machine, so they are only checked; pip runs with --dry-run, because this
 environment has the packages of requirements.txt.
@@ -104,7 +104,7 @@ def test_torch_is_the_pinned_version() -> None:
     assert line.split()[-1] in pinned
 
 
-def test_every_line_of_the_image_is_executed(tmp_path: Path) -> None:
+def test_image_files_suffice_to_fetch_and_speak(tmp_path: Path, unused_tcp_port: int) -> None:
     stage = stages()["cpu"]
     app, cache, data = (tmp_path / name for name in ("app", "cache", "data"))
     for folder in (app, cache, data):
@@ -121,10 +121,11 @@ def test_every_line_of_the_image_is_executed(tmp_path: Path) -> None:
     without_key = subprocess.run(entry, cwd=app, env=environment, capture_output=True, text=True, timeout=120)
     assert without_key.returncode == 1 and "KANI_API_KEYS" in without_key.stderr
     environment |= {"KANI_API_KEYS": KEY}
-    server = subprocess.Popen([*entry, "--port", "18231"], cwd=app, env=environment)
+    server = subprocess.Popen([*entry, "--port", str(unused_tcp_port)], cwd=app, env=environment)
     try:
+        address = f"http://127.0.0.1:{unused_tcp_port}"
         transport = httpx.HTTPTransport(retries=30)
-        with httpx.Client(base_url="http://127.0.0.1:18231", transport=transport, timeout=120) as client:
+        with httpx.Client(base_url=address, transport=transport, timeout=120) as client:
             assert client.get("/livez").status_code == 200
             while client.get("/health").status_code != 200:
                 assert server.poll() is None
