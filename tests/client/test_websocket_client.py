@@ -15,6 +15,7 @@ import wave
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -606,6 +607,11 @@ async def test_reconnecting_backs_off_and_goes_on(
         assert caplog.text.count(" of 6)") == 3
 
 
+def sleep_with(note: Callable[[float], Awaitable[None]], patch: pytest.MonkeyPatch) -> None:
+    """Replace the client's own pauses only: the websockets library sleeps too, before each ping."""
+    patch.setattr(websocket_client, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": note}))
+
+
 async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
@@ -619,7 +625,7 @@ async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> 
         assert client.websocket is not None
         await client.websocket.wait_closed()
         with monkeypatch.context() as patch, pytest.raises(NotConnected):
-            patch.setattr(asyncio, "sleep", note)
+            sleep_with(note, patch)
             await client.send_tts_request(HELLO)
     longest = [0.25, 0.5, 1, 2, 4, 8, 8, 8]
     assert all(limit / 2 <= pause <= limit for pause, limit in zip(pauses, longest, strict=True))
@@ -662,7 +668,7 @@ async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch)
             assert assistant.tts_client.websocket is not None
             await assistant.tts_client.websocket.wait_closed()
             with monkeypatch.context() as patch:
-                patch.setattr(asyncio, "sleep", note)
+                sleep_with(note, patch)
                 patch.setattr(websocket_client.random, "uniform", lambda least, most: least)
                 assert await assistant.stream_speech(HELLO) is (tries == 13)
             assert len(handshakes) == 1 + tries
