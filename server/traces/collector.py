@@ -6,7 +6,11 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from server.traces.tracer import ENDPOINT, Tracer
+from server.traces.tracer import Tracer
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+"""Address for traces alone, which replaces the other one, but does not switch traces on."""
 
 EXPORTER = "OTEL_TRACES_EXPORTER"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -45,7 +49,7 @@ async def send_traces(environment: Mapping[str, str], version: str) -> AsyncIter
         yield None
         return
     try:
-        tracer = OtlpTracer(version)
+        tracer = OtlpTracer(version, environment.get(TRACES_ENDPOINT) or environment[ENDPOINT])
     except ValueError as error:
         log.warning("no traces are sent: a variable OTEL_… is invalid: %s", error)
         yield None

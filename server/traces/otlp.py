@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from opentelemetry import propagate, trace
@@ -16,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from typing_extensions import override
 
-from server.traces.tracer import ENDPOINT, RawHeaders
+from server.traces.tracer import RawHeaders
 from speech.errors import SpeechCancelled
 from speech.tracing import UNRECORDED, Attribute, Attributes, Span
 
@@ -30,8 +31,6 @@ log = logging.getLogger("server")
 
 class RecordedSpan(Span):
     """A span of OpenTelemetry."""
-
-    __slots__ = ("_span", "_tracer")
 
     def __init__(self, tracer: trace.Tracer, span: trace.Span) -> None:
         self._tracer = tracer
@@ -84,12 +83,11 @@ class OtlpTracer:
     collector does not answer, those beyond it are dropped.
     """
 
-    def __init__(self, version: str) -> None:
-        """version: of this server. Raises ValueError for an invalid variable."""
+    def __init__(self, version: str, endpoint: str) -> None:
+        """version: of this server; endpoint: the collector's address. ValueError for an invalid variable."""
         # It would log the headers, which hold the collector's key.
         logging.getLogger("opentelemetry.util.re").setLevel(logging.CRITICAL)
-        exporter = OTLPSpanExporter()
-        self._exporter = _QuietExporter(exporter, _host(exporter._endpoint))
+        self._exporter = _QuietExporter(OTLPSpanExporter(), _host(endpoint))
         self._provider = TracerProvider(resource=_resource(version), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer(SERVICE, version)
@@ -115,7 +113,8 @@ class OtlpTracer:
 
         def send() -> None:
             self._provider.shutdown()
-            if not loop.is_closed():
+            # The loop may have ended meanwhile.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(sent.set)
 
         # Not a thread of the loop's executor, whose end the loop would await.
@@ -169,4 +168,4 @@ def _host(endpoint: str) -> str:
     """Return an endpoint's host and port, without the password that may be in it."""
     parts = urlsplit(endpoint)
     port = f":{parts.port}" if parts.port is not None else ""
-    return f"{parts.hostname or ENDPOINT}{port}"
+    return f"{parts.hostname or 'the collector'}{port}"

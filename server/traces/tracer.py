@@ -7,9 +7,6 @@ from typing import Protocol
 
 from speech.tracing import Span
 
-ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-"""Variable that names the collector, and switches traces on."""
-
 RawHeaders = Iterable[tuple[bytes, bytes]]
 """Names in lower case, and values, as ASGI has them."""
 
