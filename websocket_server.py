@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import ClassVar
@@ -64,6 +65,9 @@ from server.network.tcp_connections import TcpTable
 from server.network.upload_budget import UploadBudget
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
+from server.traces.collector import send_traces
+from server.traces.middleware import TracingMiddleware
+from server.traces.tracer import Tracer
 from speech.errors import EngineUnavailable
 from speech.late_engine import LateEngine
 from speech.recognizer import Recognizer
@@ -272,16 +276,19 @@ def create_app(
     metrics_port: int | None = None,
     *,
     protocols: Sequence[Protocol] | None = None,
+    tracer: Tracer | None = None,
 ) -> Starlette:
     """Return the application: the routes of every protocol behind access control.
 
-    metrics_port: a port that serves nothing but the metrics; protocols: those of the settings if not given.
+    metrics_port: a port that serves nothing but the metrics; protocols: those of the settings if not given;
+    tracer: records every request.
     """
     protocols = protocols_for(settings) if protocols is None else protocols
     rules = access_rules(settings, protocols)
     context = Context(service, metrics.registry)
     refusals = {prefix: body for protocol in protocols for prefix, body in protocol.refusals.items()}
     answers = ErrorAnswers(refusals)
+    probed = frozenset({health.HEALTH_PATH, health.LIVE_PATH, health.METRICS_PATH})
     return Starlette(
         routes=[
             *(route for protocol in protocols for route in protocol.routes(context)),
@@ -297,6 +304,11 @@ def create_app(
         middleware=[
             Middleware(HttpMetricsMiddleware, registry=metrics.registry),
             Middleware(RequestIdMiddleware),
+            *(
+                []
+                if tracer is None
+                else [Middleware(TracingMiddleware, tracer=tracer, untraced_paths=probed)]
+            ),
             Middleware(ResourcePolicyMiddleware),
             Middleware(CorsMiddleware, rules=rules),
             Middleware(UnhandledErrorMiddleware),
@@ -311,7 +323,7 @@ def create_app(
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,
-                exempt_paths=frozenset({health.HEALTH_PATH, health.LIVE_PATH, health.METRICS_PATH}),
+                exempt_paths=probed,
                 max_body=settings.max_message_bytes,
                 longer_bodies={
                     path: size for protocol in protocols for path, size in protocol.max_body.items()
@@ -339,6 +351,21 @@ async def serve(
     its speech service. A second Ctrl+C ends the process at once, with exit code 130. Raises CannotListen,
     EngineUnavailable, and InvalidRequest for a default voice or language that no engine speaks.
     """
+    async with send_traces(os.environ, VERSION) as tracer:
+        service = await _serve(settings, announce, stop, build, tracer)
+    log.info("stopped")
+    if service.late_engine is not None and service.late_engine.state == "loading":
+        exit_at_once()
+
+
+async def _serve(
+    settings: Settings,
+    announce: Callable[[RunningServer], None],
+    stop: asyncio.Event | None,
+    build: Callable[[Settings, Metrics], SpeechService],
+    tracer: Tracer | None,
+) -> SpeechService:
+    """Serve until the server is stopped; return its service, which has stopped. See ``serve``."""
     tls = server_context(settings.tls_cert, settings.tls_key)
     protocols = protocols_for(settings)
     ports = [port for protocol in protocols for port in protocol.ports]
@@ -351,7 +378,9 @@ async def serve(
         connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
         budget = UploadBudget()
         port = listeners.compat.get(METRICS_PORT)
-        app = create_app(settings, service, metrics, connections, budget, port, protocols=protocols)
+        app = create_app(
+            settings, service, metrics, connections, budget, port, protocols=protocols, tracer=tracer
+        )
         websockets = _websocket_class(protocols, listeners, budget)
         table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
@@ -361,7 +390,7 @@ async def serve(
         stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
         with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
             context = Context(service, metrics.registry)
-            served = _stream_services(settings, listeners, context, connections, budget)
+            served = _stream_services(settings, listeners, context, connections, budget, tracer)
             services = [(served[stream], listening) for stream, listening in listeners.streams.items()]
             sockets = listeners.sockets
             async with (
@@ -371,9 +400,7 @@ async def serve(
                 allowed = {stream: getattr(settings, stream.allow) for stream in served}
                 running = RunningServer(settings.host, listeners, tls is not None, service, allowed)
                 await run_service(running, settings, connections, stop, announce)
-    log.info("stopped")
-    if service.late_engine is not None and service.late_engine.state == "loading":
-        exit_at_once()
+    return service
 
 
 def _stream_services(
@@ -382,6 +409,7 @@ def _stream_services(
     context: Context,
     connections: Connections,
     budget: UploadBudget,
+    tracer: Tracer | None,
 ) -> dict[StreamPort, StreamService]:
     """Return the services of the open ports without HTTP."""
     return {
@@ -392,6 +420,7 @@ def _stream_services(
             stream.max_line,
             connections,
             budget,
+            tracer,
         )
         for stream in listeners.streams
     }

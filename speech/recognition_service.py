@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+from speech import request_ids, tracing
 from speech.errors import EngineUnavailable, UnsupportedLanguage
 from speech.observer import Observer
 from speech.recognizer import Recognizer
@@ -44,7 +45,8 @@ class RecognitionService:
             self._release(admission, protocol)
 
         recognized = partial(self._observer.audio_recognized, protocol)
-        session = RecognitionSession(recognizer, self._start, sample_rate, spoken, closed, recognized)
+        span = self._span("recognition", protocol, recognizer, spoken)
+        session = RecognitionSession(recognizer, self._start, sample_rate, spoken, closed, recognized, span)
         self._recognitions.add(session)
         return session
 
@@ -67,9 +69,20 @@ class RecognitionService:
             self._observer.audio_recognized(protocol, seconds, 0.0)
 
         rate = recognizer.info.sample_rate
-        session = TranscriptionSession(recognizer, self._start, rate, options, closed, recognized)
+        span = self._span("transcription", protocol, recognizer, options.language)
+        session = TranscriptionSession(recognizer, self._start, rate, options, closed, recognized, span)
         self._transcriptions.add(session)
         return session
+
+    @staticmethod
+    def _span(name: str, protocol: str, recognizer: Recognizer, language: str | None) -> tracing.Span:
+        attributes = {
+            "speech.protocol": protocol,
+            "speech.engine": recognizer.info.name,
+            "speech.language": language,
+            "request.id": request_ids.current(),
+        }
+        return tracing.current().child(name, attributes)
 
     def spoken(self, language: str | None) -> str | None:
         """Return the primary subtag of a BCP 47 tag. Raises UnsupportedLanguage and EngineUnavailable."""

@@ -31,7 +31,7 @@ CONTRACT = {
     f"speech.{name}"
     for name in (
         *("types", "errors", "engine", "recognizer", "transcriber", "observer", "request", "request_ids"),
-        *("emotions", "playback"),
+        *("emotions", "playback", "tracing"),
     )
 }
 """What protocols, engines and the rooms of speech/ speak about."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from typing_extensions import override
@@ -15,7 +15,8 @@ from protocols.shared.protocol import ByteStream, ServeStream
 from server.connections import Connections, Phase
 from server.network.tcp_connections import Awaited, TcpConnection
 from server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
-from speech import request_ids
+from server.traces.tracer import Tracer
+from speech import request_ids, tracing
 
 log = logging.getLogger("server")
 
@@ -41,12 +42,14 @@ class StreamService:
         max_line: int,
         connections: Connections,
         budget: UploadBudget,
+        tracer: Tracer | None = None,
     ) -> None:
         self._name = name
         self._serve = serve
         self._allowed = allowed
         self._connections = connections
         self._budget = budget
+        self._tracer = tracer
         self.max_line = max_line
 
     def refusal(self, client: str) -> str | None:
@@ -70,7 +73,7 @@ class StreamService:
         def set_busy(busy: bool) -> None:
             tcp.expect(Awaited.NOTHING if busy else Awaited.REQUEST)
 
-        with request_ids.bind(request_ids.new()), self._budget.share() as share:
+        with request_ids.bind(request_ids.new()), self._traced(), self._budget.share() as share:
             try:
                 if (refusal := self.refusal(client)) is not None:
                     log.info("%s: closed a connection of %s: %s", self._name, client, refusal)
@@ -82,9 +85,20 @@ class StreamService:
                 stream = ByteStream(reader, writer, client, protocol.ended, set_busy, hold)
                 await self._connections.serve_stream(self._serve_to_its_end(stream), protocol.end_input)
             except Exception:
+                tracing.current().fail("unhandled error")
                 log.exception("%s: unhandled error", self._name)
             finally:
                 writer.close()
+
+    @contextmanager
+    def _traced(self) -> Iterator[None]:
+        """Trace a connection while the body runs."""
+        if self._tracer is None:
+            yield
+            return
+        with self._tracer.connection(self._name) as span, tracing.bind(span):
+            span.set({"network.protocol.name": self._name.lower(), "request.id": request_ids.current()})
+            yield
 
     async def _serve_to_its_end(self, stream: ByteStream) -> None:
         """Serve one connection, and return once its client has what was sent, or the connection is lost."""

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from speech import tracing
 from speech.errors import Busy, RateLimited
 from speech.observer import Observer
 from speech.request import Limits
@@ -75,7 +76,7 @@ class Admission:
         if self.sessions >= self._limits.max_sessions:
             self._refuse(protocol, "sessions", f"too many sessions (at most {self._limits.max_sessions})")
         if rate_limited and not self._rate.allow(client):
-            self._observer.session_refused(protocol, "rate")
+            self._report_refusal(protocol, "rate")
             raise RateLimited(self._limits.rate_per_minute)
         self.sessions += 1
         self._none_open.clear()
@@ -107,8 +108,12 @@ class Admission:
         await self._none_open.wait()
 
     def _refuse(self, protocol: str, reason: str, message: str) -> None:
-        self._observer.session_refused(protocol, reason)
+        self._report_refusal(protocol, reason)
         raise Busy(message)
+
+    def _report_refusal(self, protocol: str, reason: str) -> None:
+        self._observer.session_refused(protocol, reason)
+        tracing.current().event("refused", {"speech.protocol": protocol, "reason": reason})
 
     def _report(self) -> None:
         self._observer.waiting_changed(self.waiting)

@@ -6,7 +6,7 @@ Slower speech is synthesized once more at that speed, where the engine supports 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -77,13 +77,17 @@ def fit_take(take: NaturalTake, seconds: float, sample_rate: int) -> SegmentFilt
 
 
 async def collect(
-    chunks: AsyncGenerator[SpeechChunk, None], max_s: float
+    chunks: AsyncGenerator[SpeechChunk, None], max_s: float, audible: Callable[[], None]
 ) -> tuple[tuple[SpeechChunk, ...], float]:
-    """Return the chunks and their seconds; no chunks if there are more than ``max_s`` seconds."""
+    """Return the chunks and their seconds; no chunks if there are more than ``max_s`` seconds.
+
+    audible: called with each chunk.
+    """
     kept: list[SpeechChunk] = []
     seconds = 0.0
     async with aclosing(chunks):
         async for chunk in chunks:
+            audible()
             seconds += chunk.duration_s
             kept.append(chunk)
             if seconds > max_s:

@@ -16,6 +16,7 @@ from typing import Self
 import av
 import numpy as np
 
+from speech import tracing
 from speech.audio import ffmpeg
 from speech.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Recognizer, Step
 from speech.types import Samples
@@ -53,11 +54,12 @@ class RecognitionSession:
         language: str | None,
         closed: Callable[[], None],
         recognized: Callable[[float, float], None],
+        span: tracing.Span = tracing.UNRECORDED,
     ) -> None:
         """start: makes the recogniser ready; sample_rate: hertz of the samples that are fed.
 
         closed: called once nothing of the session is left; recognized: called with the seconds of audio that
-        were recognised, and the seconds by which that is late.
+        were recognised, and the seconds by which that is late; span: of the session, which ends it.
         """
         self._recognizer = recognizer
         self._start = start
@@ -65,6 +67,7 @@ class RecognitionSession:
         self._language = language
         self._closed = closed
         self._recognized = recognized
+        self._span = span
         self._waiting: deque[Samples | Mark] = deque()
         self._waiting_samples = 0
         self._fed = 0
@@ -136,19 +139,29 @@ class RecognitionSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cancel()
+        self._span.set({"speech.audio_s": round(self._recognized_s, 3)})
+        self._span.end(error)
         self._closed()
 
     async def events(self) -> AsyncGenerator[RecognitionEvent, None]:
         """Yield words, steps and marks in order; close the generator to stop the recogniser."""
-        await self._start()
-        async with aclosing(self._recognizer.recognize(self._audio(), self._language)) as events:
-            async for event in events:
-                if isinstance(event, Step):
-                    self._recognized_s = (event.index + 1) * STEP_S
-                    self._recognized(STEP_S, self._lag_s)
-                elif isinstance(event, RecognizedWord):
-                    event = self._without_lead(event)
-                yield event
+        with self._span.child("wait"):
+            await self._start()
+        engine = self._span.child("engine", {"speech.engine": self._recognizer.info.name})
+        recognizing = self._recognizer.recognize(self._audio(), self._language)
+        heard = False
+        with engine:
+            async with aclosing(recognizing) as events:
+                async for event in events:
+                    if isinstance(event, Step):
+                        self._recognized_s = (event.index + 1) * STEP_S
+                        self._recognized(STEP_S, self._lag_s)
+                    elif isinstance(event, RecognizedWord):
+                        event = self._without_lead(event)
+                        if not heard:
+                            heard = True
+                            engine.event("first word")
+                    yield event
 
     def _without_lead(self, word: RecognizedWord) -> RecognizedWord:
         lead_s = 0.0 if self._sample_rate == self._recognizer.info.sample_rate else LEAD_S

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
-from speech import request_ids
+from speech import request_ids, tracing
 from speech.engine import EngineInfo
 from speech.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, SpeechError, TimedOut
 from speech.observer import Observer
 from speech.text.foreign_passages import ForeignPassage
+from speech.text.incremental_text import IncrementalText
 from speech.text.segmenter import OpenTextSegment, TextSegment
 from speech.voices.catalogue import ResolvedVoice
 
@@ -57,6 +60,17 @@ class SessionReport:
         self._characters = 0
         self._audio_s = 0.0
         self._outcome: str | None = None
+        self.span = tracing.current().child(
+            "speech", {"speech.protocol": protocol, "request.id": self.request_id}
+        )
+        """Span of the session; ``close`` ends it."""
+        self._engine_span = tracing.UNRECORDED
+        self._encode_span: tracing.Span | None = None
+        self._audible = False
+        """True once the current segment's engine has yielded audio."""
+        self._given_at = 0.0
+        self._encoded_s = 0.0
+        """Seconds for which the protocol had chunks in hand."""
         log.debug("opened for %s", protocol)
 
     def text_received(self, text: str) -> None:
@@ -80,6 +94,37 @@ class SessionReport:
         self._waited_s += waited_s
         self._observer.slot_acquired(self.protocol, engine, waited_s)
 
+    @contextmanager
+    def synthesizing(self, voice: ResolvedVoice, text: IncrementalText) -> Iterator[None]:
+        """Trace the engine's work on a segment while the body runs."""
+        attributes = {
+            "speech.engine": voice.engine.info.name,
+            "speech.voice": voice.voice,
+            "speech.language": voice.language,
+        }
+        with self.span.child("engine", attributes) as span:
+            self._engine_span, self._audible = span, False
+            try:
+                yield
+            finally:
+                span.set({"speech.characters": len(text.written)})
+
+    def segment_audible(self) -> None:
+        """Note that the segment's engine has yielded audio."""
+        if not self._audible:
+            self._audible = True
+            self._engine_span.event("first audio")
+
+    def chunk_given(self) -> None:
+        """Note that the protocol has a chunk, to encode and send it."""
+        if self._encode_span is None:
+            self._encode_span = self.span.child("encode")
+        self._given_at = time.perf_counter()
+
+    def chunk_sent(self) -> None:
+        """Note that the protocol asks for more."""
+        self._encoded_s += time.perf_counter() - self._given_at
+
     def audio_made(self, engine: EngineInfo, samples: int) -> None:
         """Count samples, and time the first."""
         if self._first_audio_s is None and self._first_text_at is not None:
@@ -89,6 +134,7 @@ class SessionReport:
 
     def segment_synthesized(self, engine: str, wall_s: float, audio_s: float) -> None:
         """Report the speed of one segment: seconds it took, and seconds of its audio."""
+        self._engine_span.set({"speech.audio_s": round(audio_s, 3), "speech.slot_s": round(wall_s, 4)})
         self._observer.segment_synthesized(self.protocol, engine, wall_s, audio_s)
         log.debug("%s synthesized %.2f s in %.3f s", engine, audio_s, wall_s)
 
@@ -118,7 +164,7 @@ class SessionReport:
         seconds = time.perf_counter() - self._opened_at
         self._observer.synthesis_ended(self.protocol, outcome, seconds, self._characters)
         first_s = self._first_audio_s
-        fields = {
+        fields: dict[str, tracing.Attribute | None] = {
             "protocol": self.protocol,
             "outcome": outcome,
             "engine": voice.engine.info.name if voice is not None else None,
@@ -132,3 +178,13 @@ class SessionReport:
         }
         line = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
         log.info("%s", line, extra={"facts": fields})
+        self._end_spans(outcome, fields)
+
+    def _end_spans(self, outcome: str, fields: Mapping[str, tracing.Attribute | None]) -> None:
+        if self._encode_span is not None:
+            self._encode_span.set({"speech.busy_s": round(self._encoded_s, 4)})
+            self._encode_span.end()
+        self.span.set({f"speech.{name}": value for name, value in fields.items()})
+        if outcome not in (COMPLETED, CANCELLED):
+            self.span.fail(outcome)
+        self.span.end()

@@ -173,7 +173,9 @@ class SpeechSession:
     async def __aiter__(self) -> AsyncIterator[SpeechChunk]:
         try:
             while (chunk := await self._get()) is not None:
+                self._report.chunk_given()
                 yield chunk
+                self._report.chunk_sent()
         except SpeechError as error:
             self._report.ended(error)
             raise

@@ -33,14 +33,16 @@ class SlotAccess:
     @asynccontextmanager
     async def held(self, slot: Slot, engine: str) -> AsyncGenerator[None, None]:
         """Hold ``slot``, which is one of ``engine``'s, while the body runs."""
-        await self.wait_for_turn()
-        with self._priority.working():
-            async with slot:
-                self._report.slot_acquired(engine, slot.waited_s)
-                while self._priority.must_wait:
-                    async with self.suspended(slot):
-                        await self.wait_for_turn()
-                yield
+        with self._report.span.child("wait", {"speech.engine": engine}) as waiting:
+            await self.wait_for_turn()
+            with self._priority.working():
+                async with slot:
+                    self._report.slot_acquired(engine, slot.waited_s)
+                    while self._priority.must_wait:
+                        async with self.suspended(slot):
+                            await self.wait_for_turn()
+                    waiting.end()
+                    yield
 
     @asynccontextmanager
     async def suspended(self, slot: Slot) -> AsyncGenerator[None, None]:

@@ -54,7 +54,8 @@ class Synthesis:
         key = self._embedding_key(voice)
         if reference is None or key in self._embeddings:
             return
-        embedding = await self._context.cloner.embed(voice.engine, reference, voice.language)
+        with self._report.span.child("embed", {"speech.engine": voice.engine.info.name}):
+            embedding = await self._context.cloner.embed(voice.engine, reference, voice.language)
         if embedding is not None:
             self._embeddings[key] = embedding
             if isinstance(reference, Recording):

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import IO, Self
 
+from speech import tracing
 from speech.audio.decoding import RECORDING_POOL, run_in_pool
 from speech.audio.recording_file import open_recording
 from speech.errors import Busy
@@ -35,11 +36,12 @@ class TranscriptionSession:
         options: TranscriptionOptions,
         closed: Callable[[], None],
         recognized: Callable[[float], None],
+        span: tracing.Span = tracing.UNRECORDED,
     ) -> None:
         """start: makes the recogniser ready; sample_rate: that it accepts, in hertz.
 
         closed: called once nothing of the session is left; recognized: called with the seconds of audio that
-        the recogniser took.
+        the recogniser took; span: of the session, which ends it.
         """
         self._transcriber = transcriber
         self._start = start
@@ -47,6 +49,7 @@ class TranscriptionSession:
         self._options = options
         self._closed = closed
         self._recognized = recognized
+        self._span = span
         self._cancelled = False
         self._expected_s: float | None = None
         self._began = time.perf_counter()
@@ -60,6 +63,8 @@ class TranscriptionSession:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._span.set({"speech.audio_s": round(self.duration_s, 3)})
+        self._span.end(error)
         self._closed()
 
     def cancel(self) -> None:
@@ -78,12 +83,14 @@ class TranscriptionSession:
         async with aclosing(self._audio(file, max_seconds, pcm)) as audio:
             # A file that cannot be read is refused before the recogniser starts.
             first = await anext(audio)
-            await self._start()
+            with self._span.child("wait"):
+                await self._start()
             transcribed = self._transcriber.transcribe(_prepend(first, audio), self._options)
-            async with aclosing(transcribed) as segments:
-                async for segment in segments:
-                    self._report(segment.end_s)
-                    yield segment
+            with self._span.child("engine"):
+                async with aclosing(transcribed) as segments:
+                    async for segment in segments:
+                        self._report(segment.end_s)
+                        yield segment
         spent_s = time.perf_counter() - self._began
         log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
 

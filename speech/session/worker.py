@@ -22,6 +22,7 @@ from speech.text.normalizer import speakable
 from speech.text.segment_pipeline import Pause
 from speech.text.segment_queue import SegmentQueue
 from speech.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, OpenTextSegment, TextSegment
+from speech.tracing import Attributes
 from speech.types import Embedding, SpeechChunk
 from speech.voices.catalogue import ResolvedVoice
 
@@ -242,11 +243,14 @@ class SessionWorker:
             self._paused_s = 0.0
             await self._prepare_voice(voice)
             async with self._access.held(slot, info.name):
-                start_s = self.output.duration_s
-                speech, chunks = synthesis.synthesize(voice, text, synthesis.speed, self.output.sample_rate)
-                await self._add_audio(chunks, text, slot if info.pausable else None, last=None)
-                self.truncated |= speech.truncated
-                self._report.segment_synthesized(info.name, slot.held_s, self.output.duration_s - start_s)
+                with self._report.synthesizing(voice, text):
+                    start_s = self.output.duration_s
+                    speech, chunks = synthesis.synthesize(
+                        voice, text, synthesis.speed, self.output.sample_rate
+                    )
+                    await self._add_audio(chunks, text, slot if info.pausable else None, last=None)
+                    self.truncated |= speech.truncated
+                    self._report.segment_synthesized(info.name, slot.held_s, self.output.duration_s - start_s)
         else:
             # Yield to the event loop: a long unspeakable text must not block it.
             await asyncio.sleep(0)
@@ -287,10 +291,11 @@ class SessionWorker:
         native = min(max(speed, info.speed_range[0]), info.speed_range[1])
         await self._prepare_voice(voice)
         async with self._access.held(slot, info.name):
-            speech, synthesized = self.synthesis.synthesize(voice, text, native, self.output.sample_rate)
-            chunks, seconds = await collect(synthesized, max_s)
-            self.truncated |= speech.truncated
-            self._report.segment_synthesized(info.name, slot.held_s, seconds)
+            with self._report.synthesizing(voice, text):
+                speech, synthesized = self.synthesis.synthesize(voice, text, native, self.output.sample_rate)
+                chunks, seconds = await collect(synthesized, max_s, self._report.segment_audible)
+                self.truncated |= speech.truncated
+                self._report.segment_synthesized(info.name, slot.held_s, seconds)
         return chunks, seconds
 
     async def _add_audio(
@@ -311,6 +316,7 @@ class SessionWorker:
         self.output.begin_segment(text)
         async with aclosing(chunks):
             async for chunk in chunks:
+                self._report.segment_audible()
                 self.output.add(chunk)
                 if slot is not None and (self._buffer.above_high_water or self._priority.must_wait):
                     async with self._access.suspended(slot):
@@ -326,7 +332,10 @@ class SessionWorker:
         voice = self._voice_for(segment)
         slot = self._access.slot(voice)
         options = self.synthesis.normalization(voice)
-        text = self._segments.begin_segment(segment, partial(self._access.suspended, slot), options)
+        attributes: Attributes = {"speech.language": voice.language, "speech.characters": len(segment.text)}
+        with self._report.span.child("normalize", attributes) as span:
+            text = self._segments.begin_segment(segment, partial(self._access.suspended, slot), options)
+            span.set({"speech.spoken_characters": len(text.text)})
         return voice, text, slot
 
     def _voice_for(self, segment: TextSegment | OpenTextSegment) -> ResolvedVoice:

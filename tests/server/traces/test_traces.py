@@ -1,0 +1,388 @@
+"""Traces of real requests, read by a collector on a socket; and a server without one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from wyoming.client import AsyncTcpClient
+from wyoming.event import Event
+
+from speech.audio.pcm import wav
+from speech.tracing import UNRECORDED, current
+from tests.protocols.wyoming.exchange import chunk, read_until, steps
+from tests.server.traces.collector import CollectedSpan, TraceCollector, collecting
+from tests.support.loudness import RATE, LoudnessRecognizer
+from tests.support.serving import InProcessServer, serving
+
+ROOT = Path(__file__).parents[3]
+TEXT = "zanahorias moradas"
+KEY = "zq7-good-key"
+PARENT = "00f067aa0ba902b7"
+STEPS = ["encode", "engine", "normalize", "wait"]
+WITHIN_S = 60.0
+"""A guard against a server that hangs."""
+
+
+def trace_id(number: int = 0) -> str:
+    return f"{number:x}".rjust(32, "a")
+
+
+def traced(number: int = 0) -> dict[str, str]:
+    """Headers of a client's own trace, and its key."""
+    return {"traceparent": f"00-{trace_id(number)}-{PARENT}-01", "Authorization": f"Bearer {KEY}"}
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[TraceCollector]:
+    """A collector that every server of the test sends to."""
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    with collecting() as running:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.endpoint)
+        yield running
+
+
+@asynccontextmanager
+async def traced_server(folder: Path, **environment: str) -> AsyncIterator[InProcessServer]:
+    async with asyncio.timeout(WITHIN_S):
+        async with serving(folder, LoudnessRecognizer(), KANI_WYOMING="true", **environment) as server:
+            yield server
+
+
+async def post(server: InProcessServer, path: str, number: int = 0, **body: Any) -> httpx.Response:
+    async with httpx.AsyncClient(headers=traced(number)) as client:
+        return await client.post(f"{server.http_url}{path}", **body)
+
+
+async def openai_speech(server: InProcessServer) -> None:
+    body = {"model": "tts-1", "voice": "tone_es", "input": TEXT, "response_format": "mp3"}
+    answer = await post(server, "/v1/audio/speech", json=body, params={"token": KEY})
+    assert answer.status_code == 200
+
+
+async def openai_transcription(server: InProcessServer) -> None:
+    file = ("a.wav", wav(np.full(RATE, 0.5, np.float32), RATE))
+    answer = await post(server, "/v1/audio/transcriptions", files={"file": file}, data={"model": "whisper-1"})
+    assert answer.json()["text"]
+
+
+@asynccontextmanager
+async def websocket(
+    server: InProcessServer, path: str, number: int = 0, **headers: str
+) -> AsyncIterator[ClientConnection]:
+    async with connect(
+        f"{server.url}{path}", additional_headers=traced(number) | headers, max_size=None
+    ) as connection:
+        yield connection
+
+
+async def kani(server: InProcessServer, number: int = 0, text: str = TEXT) -> dict[str, Any]:
+    async with websocket(server, "/", number) as connection:
+        await connection.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
+        answer: dict[str, Any] = json.loads(await connection.recv())
+        return answer
+
+
+async def kyutai(server: InProcessServer) -> None:
+    path = "/api/tts_streaming?format=PcmMessagePack"
+    async with websocket(server, path, **{"kyutai-api-key": "public_token"}) as connection:
+        for word in TEXT.split():
+            await connection.send(msgspec.msgpack.encode({"type": "Text", "text": word}))
+        await connection.send(msgspec.msgpack.encode({"type": "Eos"}))
+        assert [message async for message in connection]
+
+
+async def voxcpm(server: InProcessServer) -> None:
+    async with websocket(server, "/tts") as connection:
+        request = {"type": "tts_request", "request_id": "1", "params": {"text": TEXT}}
+        await connection.send(json.dumps(request))
+        while isinstance(message := await connection.recv(), bytes) or "complete" not in message:
+            pass
+
+
+async def elevenlabs(server: InProcessServer) -> None:
+    async with websocket(server, "/v1/text-to-speech/tone_es/stream-input") as connection:
+        await connection.send(json.dumps({"text": f"{TEXT} "}))
+        await connection.send(json.dumps({"text": ""}))
+        assert [message async for message in connection]
+
+
+async def wyoming_speech(server: InProcessServer) -> None:
+    async with AsyncTcpClient("127.0.0.1", server.streams["Wyoming"]) as client:
+        await client.write_event(Event("synthesize", {"text": TEXT}))
+        await read_until(client, "audio-stop")
+
+
+async def wyoming_recognition(server: InProcessServer) -> None:
+    async with AsyncTcpClient("127.0.0.1", server.streams["Wyoming"]) as client:
+        for event in (Event("transcribe"), chunk(steps(True)[0]), Event("audio-stop")):
+            await client.write_event(event)
+        await read_until(client, "transcript-stop")
+
+
+Use = Callable[[InProcessServer], Awaitable[Any]]
+
+WAYS: dict[str, tuple[Use, str, str, str]] = {
+    "openai speech": (openai_speech, "POST /v1/audio/speech", "speech", "openai"),
+    "openai transcription": (
+        openai_transcription,
+        "POST /v1/audio/transcriptions",
+        "transcription",
+        "openai",
+    ),
+    "kani": (kani, "WebSocket /", "speech", "kani"),
+    "kyutai": (kyutai, "WebSocket /api/tts_streaming", "speech", "kyutai"),
+    "voxcpm": (voxcpm, "WebSocket /tts", "speech", "voxcpm"),
+    "elevenlabs": (
+        elevenlabs,
+        "WebSocket /v1/text-to-speech/{voice_id}/stream-input",
+        "speech",
+        "elevenlabs",
+    ),
+    "wyoming speech": (wyoming_speech, "Wyoming", "speech", "wyoming"),
+    "wyoming recognition": (wyoming_recognition, "Wyoming", "recognition", "wyoming-asr"),
+}
+
+
+def only(spans: list[CollectedSpan]) -> CollectedSpan:
+    (span,) = spans
+    return span
+
+
+@pytest.mark.parametrize(("use", "name", "kind", "protocol"), WAYS.values(), ids=WAYS)
+async def test_request_is_traced_from_its_connection_to_its_engine(
+    collector: TraceCollector, tmp_path: Path, use: Use, name: str, kind: str, protocol: str
+) -> None:
+    async with traced_server(tmp_path) as server:
+        await use(server)
+    connection, request = only(collector.named(name)), only(collector.named(kind))
+    if name != "Wyoming":  # which has no headers
+        assert (connection.trace_id, connection.parent) == (trace_id(), PARENT)
+    assert request.parent == connection.span_id and request.attributes["speech.protocol"] == protocol
+    # The ids of the log: the connection's, and the request's own behind it.
+    assert request.attributes["request.id"].startswith(connection.attributes["request.id"])
+    inner = [span for span in collector.spans if span.parent == request.span_id]
+    assert sorted({span.name for span in inner}) == (STEPS if kind == "speech" else ["engine", "wait"])
+    assert {span.trace_id for span in collector.spans} == {connection.trace_id}
+    assert all(connection.start_ns <= span.start_ns <= span.end_ns for span in inner)
+    assert not any(span.failed for span in collector.spans)
+    if kind == "speech":
+        engine = next(span for span in inner if span.name == "engine")
+        assert "first audio" in engine.events and engine.attributes["speech.engine"] == "tone"
+        assert request.attributes["speech.outcome"] == "completed"
+        assert request.attributes["speech.characters"] in (len(TEXT), len(TEXT) + 1)
+    exported = b"".join(collector.bodies)
+    assert not any(word.encode() in exported for word in (*TEXT.split(), KEY, "127.0.0.1"))
+
+
+async def test_response_is_described(collector: TraceCollector, tmp_path: Path) -> None:
+    async with traced_server(tmp_path) as server:
+        answer = await post(server, "/v1/audio/speech", json={"input": TEXT, "voice": "tone_es"})
+        missing = await post(server, f"/v1/{TEXT}")
+        async with httpx.AsyncClient() as client:
+            for path in ("/health", "/livez", "/metrics"):
+                await client.get(f"{server.http_url}{path}")
+    assert missing.status_code == 404
+    spoken = only(collector.named("POST /v1/audio/speech"))
+    assert spoken.attributes["request.id"] == answer.headers["x-request-id"]
+    assert spoken.attributes["http.response.status_code"] == 200 and spoken.events == ["first bytes"]
+    assert spoken.attributes["http.route"] == "/v1/audio/speech"
+    roots = [span for span in collector.spans if span.parent == PARENT]
+    assert len(roots) == 2 and TEXT.split()[0].encode() not in b"".join(collector.bodies)
+
+
+async def test_failed_engine_fails_its_spans(collector: TraceCollector, tmp_path: Path) -> None:
+    async with traced_server(tmp_path) as server:
+        answer = await post(server, "/v1/audio/speech", json={"input": "kaputt", "voice": "tone_es"})
+        refused = await kani(server, text="uno kaputt")
+    assert answer.status_code >= 500 and refused["data"]["status"] == "error"
+    root = only(collector.named("POST /v1/audio/speech"))
+    assert root.failed and root.attributes["error.type"] == str(answer.status_code)
+    assert [span.failed for span in collector.named("engine")] == [True, True]
+    assert {span.attributes["error.type"] for span in collector.named("engine")} == {"EngineFailed"}
+    assert [span.attributes["error.type"] for span in collector.named("speech")] == ["failed", "failed"]
+    assert b"kaputt" not in b"".join(collector.bodies)
+
+
+async def test_spans_of_two_clients_do_not_mix(collector: TraceCollector, tmp_path: Path) -> None:
+    async with traced_server(tmp_path) as server:
+        server.engine.allow = 0
+        clients = [asyncio.create_task(kani(server, number, f"{TEXT}. Dos.")) for number in (1, 2)]
+        async with httpx.AsyncClient() as client:
+            opened = 'kani_sessions{protocol="kani"} 2.0'
+            while opened not in (await client.get(f"{server.http_url}/metrics")).text:
+                await asyncio.sleep(0)
+        assert server.engine.under_way == 1
+        await server.engine.permit(None)
+        await asyncio.gather(*clients)
+    for number in (1, 2):
+        connection = only(collector.named("WebSocket /", trace_id(number)))
+        request = only(collector.named("speech", trace_id(number)))
+        assert request.parent == connection.span_id
+        inner = [span.name for span in collector.spans if span.parent == request.span_id]
+        assert sorted(inner) == ["encode", *["engine"] * 2, *["normalize"] * 2, *["wait"] * 2]
+    ids = {span.attributes["request.id"] for span in collector.named("speech")}
+    assert len(ids) == 2
+    # The second client waited while the first had the only slot.
+    first, *_ = sorted(collector.named("engine"), key=lambda span: span.start_ns)
+    waits = [span for span in collector.named("wait") if span.trace_id != first.trace_id]
+    assert min(span.end_ns for span in waits) >= first.end_ns
+
+
+async def test_cancelled_request_is_no_failure(collector: TraceCollector, tmp_path: Path) -> None:
+    async with traced_server(tmp_path) as server:
+        server.engine.allow = 0
+        async with websocket(server, "/") as connection:
+            await connection.send(json.dumps({"type": "tts_request", "data": {"text": TEXT}}))
+            while not server.engine.under_way:
+                await asyncio.sleep(0)
+        while server.engine.under_way:
+            await asyncio.sleep(0)
+    request, engine = only(collector.named("speech")), only(collector.named("engine"))
+    assert request.attributes["speech.outcome"] == "cancelled" and engine.events == ["cancelled"]
+    assert not any(span.failed for span in collector.spans)
+    assert only(collector.named("WebSocket /")).attributes["websocket.close_code"] == 1000
+
+
+async def test_refused_session_is_an_event(collector: TraceCollector, tmp_path: Path) -> None:
+    async with traced_server(tmp_path, KANI_RATE_LIMIT_ENABLED="true", KANI_RATE_PER_MINUTE="1") as server:
+        await kani(server)
+        assert (await kani(server, 1))["data"]["status"] == "error"
+    assert only(collector.named("WebSocket /", trace_id(1))).events[0] == "refused"
+    assert not collector.named("speech", trace_id(1))
+
+
+async def test_variables_of_the_sdk_are_read(
+    collector: TraceCollector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "voices")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-api-key={KEY}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+    with caplog.at_level(logging.INFO):
+        async with traced_server(tmp_path) as server:
+            await wyoming_speech(server)
+            await kani(server)
+    assert collector.resource["service.name"] == "voices"
+    assert [headers["x-api-key"] for headers in collector.headers] == [KEY] * len(collector.headers)
+    # The client that asks for a trace gets one; others are not sampled.
+    assert {span.trace_id for span in collector.spans} == {trace_id()} and collector.named("engine")
+    assert KEY not in caplog.text
+
+
+async def test_service_has_a_name_without_variables(collector: TraceCollector, tmp_path: Path) -> None:
+    async with traced_server(tmp_path) as server:
+        await kani(server)
+    assert collector.resource["service.name"] == "kani-tts" and collector.resource["service.version"]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Messages about traces that ask for attention."""
+    records = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    return [line for record in records if "trace" in (line := record.getMessage())]
+
+
+async def test_silent_collector_delays_no_request_and_no_stop(
+    collector: TraceCollector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It accepts connections and never answers: each attempt would last ten minutes."""
+    collector.answers.clear()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
+    async with traced_server(tmp_path) as server:
+        for _ in range(8):
+            assert (await kani(server))["data"]["status"] == "success"
+        assert await asyncio.to_thread(collector.asked.wait, WITHIN_S)
+    (line,) = lines(caplog)
+    assert line.endswith("did not take the last spans within 2 s")
+
+
+async def test_absent_collector_is_one_line(
+    collector: TraceCollector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:{KEY}@127.0.0.1:{collector.port}/nothing")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    with caplog.at_level(logging.INFO):
+        async with traced_server(tmp_path) as server:
+            for _ in range(4):
+                await kani(server)
+    failed = f"traces: 127.0.0.1:{collector.port} does not take spans; they are dropped until it does"
+    assert lines(caplog) == [failed]
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("variables", "missing", "warning"),
+    [
+        ({}, "opentelemetry", "opentelemetry is missing: pip install -r deploy/requirements-traces.txt"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, None, "only http/protobuf is supported, not 'grpc'"),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, None, "a variable OTEL_… is invalid"),
+        ({"OTEL_TRACES_EXPORTER": "none"}, None, None),
+    ],
+    ids=["extra missing", "grpc", "invalid variable", "switched off"],
+)
+async def test_server_without_traces_says_why_once(
+    collector: TraceCollector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    variables: dict[str, str],
+    missing: str | None,
+    warning: str | None,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delitem(sys.modules, "server.traces.otlp", raising=False)
+    if missing is not None:
+        monkeypatch.setitem(sys.modules, missing, None)
+    async with traced_server(tmp_path) as server:
+        assert (await kani(server))["data"]["status"] == "success"
+    assert not collector.spans and current() is UNRECORDED
+    found = lines(caplog)
+    assert len(found) == (warning is not None) and (warning or "") in "".join(found)
+
+
+def test_nothing_is_imported_without_the_variable(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    code = """
+import asyncio, sys
+from pathlib import Path
+from tests.support.serving import serving
+import httpx, start_websocket_server
+
+async def main():
+    async with serving(Path(sys.argv[1])) as server, httpx.AsyncClient() as client:
+        speak = {"input": "hola", "voice": "tone_es"}
+        assert (await client.post(f"{server.http_url}/v1/audio/speech", json=speak)).status_code == 200
+
+asyncio.run(main())
+print([name for name in sys.modules if name.startswith(("opentelemetry", "server.traces.otlp"))])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
