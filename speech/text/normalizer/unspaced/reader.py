@@ -91,7 +91,11 @@ class UnspacedReader:
             self._space = space.span()
             self._at = space.end()
             return
-        if self._lexicon is not None and self._take_entry():
+        if self._lexicon is None:
+            if (plain := self._table.plain.match(text, at)) is not None:
+                self._copy_plain(at, plain.end())
+                return
+        elif self._take_entry():
             return
         if text[at] == CODE_BLOCK:
             self._append(self._table.code_block, at, at + 1)
@@ -194,6 +198,13 @@ class UnspacedReader:
         self._scan.require_run(0)
         spoken = numbers.say_one_by_one(found.group(), self._table)
         return UnspacedReading((Piece(spoken, 0, found.end()),), found.end())
+
+    def _copy_plain(self, at: int, end: int) -> None:
+        self._divide(self._text[at], spoken=False)
+        self._builder.copy(at, end)
+        self._last, self._last_spoken = self._text[end - 1], False
+        self._at = end
+        self._scan.last_number = -1
 
     def _copy(self, at: int) -> None:
         """Copy a character; of a repeated mark only one."""

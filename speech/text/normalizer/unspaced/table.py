@@ -106,6 +106,8 @@ class UnspacedTable:
     beginnings: frozenset[str]
     """Proper beginnings of ``behind`` and ``readings``: more text may complete them."""
     longest_behind: int
+    plain: re.Pattern[str]
+    """Characters that no rule begins at."""
 
 
 @functools.lru_cache(maxsize=32)
@@ -137,6 +139,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     numbers, moments = _numbers(file.section("numbers")), _moments(file.section("moments"))
     unit_names, currencies = _units(units), _currencies(file.section("currencies"))
     readings = _texts(file.section("readings"))
+    ruby = markup.flag("ruby")
     behind = frozenset(
         (*counters, *counted, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
     )
@@ -157,15 +160,23 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         web=_texts(web),
         version=version,
         readings=readings,
-        ruby=markup.flag("ruby"),
+        ruby=ruby,
         code_block=markup.text("code_block"),
         behind=behind,
         beginnings=_beginnings((*behind, *readings)),
         longest_behind=max(map(len, behind)),
+        plain=_plain_characters(readings, ruby),
     )
     for section in (markup, file):
         section.check_all_read()
     return table
+
+
+def _plain_characters(readings: Iterable[str], ruby: bool) -> re.Pattern[str]:
+    """Hiragana, and Han characters where no reading may stand behind them."""
+    first = "".join(re.escape(reading[0]) for reading in readings)
+    characters = "\u3041-\u3096" if ruby else "\u3041-\u3096\u3400-\u9fff"
+    return re.compile(f"(?:(?![{first}])[{characters}])+" if first else f"[{characters}]+")
 
 
 def _beginnings(words: Iterable[str]) -> frozenset[str]:
