@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speech.text.segment_weight import weight
 from speech.text.segmenter import (
     EARLY_PHRASE,
     WHOLE_SENTENCES,
@@ -15,7 +16,6 @@ from speech.text.segmenter import (
     Segmenter,
     SegmentPolicy,
     TextSegment,
-    weight,
 )
 from speech.types import Boundary
 
