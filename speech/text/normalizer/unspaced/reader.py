@@ -73,6 +73,7 @@ class UnspacedReader:
         self._space: tuple[int, int] | None = None
         self._last = ""
         self._last_spoken = False
+        self._new_reading = False
 
     def read(self) -> SpokenText:
         """The spoken form, as far as more text cannot change it."""
@@ -105,9 +106,11 @@ class UnspacedReader:
         if reading is None:
             self._copy(at)
             return
+        self._new_reading = reading.number
         for piece in reading.pieces:
             if piece.text:
                 self._append(piece.text, piece.start, piece.end, spoken=reading.number)
+                self._new_reading = False
         self._at = reading.end
         self._scan.last_number = reading.end if reading.number else -1
 
@@ -237,5 +240,5 @@ class UnspacedReader:
             typographic = spoken != self._last_spoken and is_wide(self._last) and is_wide(text[0])
             if katakana or not typographic:
                 self._builder.append(" ", *space)
-        elif katakana and spoken != self._last_spoken:
+        elif katakana and (spoken != self._last_spoken or self._new_reading):
             self._builder.append(" ", self._at, self._at + 1)

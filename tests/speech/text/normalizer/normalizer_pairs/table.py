@@ -17,7 +17,9 @@ LANGUAGES = ("es", "en", "fr", "de", "it", "pt", "ar", "hi", "zh", "ja")
 UNSPACED = ("zh", "ja")
 """Languages whose spaces say nothing."""
 OWN = "own"
-"""The source of a pair that comes from nobody's test set."""
+"""The source of a pair of this project's own."""
+UNSEEN = "unseen"
+"""The source of this project's own pairs that no rule was made for: a measure at their first run."""
 HEAD = ("written", "spoken", "category", "source")
 
 _PUNCTUATION = re.compile(r"[.,;:!?¡¿…\"«»“”„()\[\]{}\-‐‑–—،؛؟。，、；：！？「」『』《》（）।]")
