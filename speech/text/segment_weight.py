@@ -18,7 +18,9 @@ _MASKS = {MASK: 0, CODE_BLOCK: 15}
 _WORD = re.compile(r"\S+")
 _UNSPACED = "\u3005-\u3007\u3041-\u3096\u30a1-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _UNSPACED_CHARACTER = re.compile(f"[{_UNSPACED}]")
-_CERTAIN = re.compile(f"(?<=[{_UNSPACED}])(?=[{_UNSPACED}])")
+_KATAKANA = "\u30a1-\u30ff"
+# A run of katakana is a word.
+_CERTAIN = re.compile(f"(?<=[{_UNSPACED}])(?=[{_UNSPACED}])(?!(?<=[{_KATAKANA}])[{_KATAKANA}])")
 _FARTHEST_BACK = 20
 _STOP = re.compile(rf"[\s—{re.escape(UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS)}]")
 
