@@ -14,7 +14,7 @@ from speech.engine import Engine
 from speech.errors import EngineFailed
 from speech.recognizer import Mark, RecognizedWord, Recognizer
 from speech.text.languages import primary
-from speech.text.segmenter import weight
+from speech.text.segment_weight import weight
 from speech.types import Samples, Sampling, Segment
 
 TRIAL_SENTENCES = {

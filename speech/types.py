@@ -81,11 +81,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Pronunciation:
-    """Pronunciation of the characters ``[start, end)`` of a text, in IPA with stress marks."""
+    """Pronunciation of the characters ``[start, end)`` of a text.
+
+    It is IPA with stress marks, or, in Chinese alone, pinyin: syllables with their tones, a space between
+    two ("chong2 qing4").
+    """
 
     start: int
     end: int
     ipa: str
+    alphabet: str = "ipa"  # or "pinyin"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from engines.silence_trim import SilenceTrimmer
 from speech.audio.pcm import Resampler
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
-from speech.text.segmenter import weight
+from speech.text.segment_weight import weight
 from speech.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
 
 if TYPE_CHECKING:

@@ -40,9 +40,10 @@ ABBREVIATIONS = frozenset(
     hr hrn fr frl z.b d.h u.a bzw usw ggf nr str inkl zzt vgl geb kap mrd mio
     sig sigg dott proff avv ecc geom spett egr pag pagg artt figg cfr
     exmo exma sto nac srs srtas srta séc mgr chap tél
+    डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
     """.split()
 )
-"""Words whose full stop doesn't end a sentence: Spanish, English, French, German, Italian, Portuguese."""
+"""Words whose full stop doesn't end a sentence: es, en, fr, de, it, pt and hi."""
 
 CONJUNCTIONS = frozenset(
     """

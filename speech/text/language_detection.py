@@ -95,6 +95,10 @@ _UNUSED_LETTERS = {
 }
 """Letters that a language does not write, though others of its script do."""
 
+_DENSE_SCRIPTS = frozenset(("CJK", "HIRAGANA", "KATAKANA"))
+_LETTERS_PER_CHARACTER = 4
+"""Letters of the Latin script that take as long as one character of these."""
+
 _SCRIPTS = {"ja": ("HIRAGANA", "KATAKANA", "CJK"), "ko": ("HANGUL", "CJK")}
 """Languages that are written in several scripts of ``_LANGUAGES_BY_SCRIPT``."""
 
@@ -230,10 +234,15 @@ def _detector(among: frozenset[str]) -> LanguageIdentifier:
 
 def _script(text: str) -> str | None:
     """The script of most letters, by the first word of their Unicode names; None without letters."""
-    scripts = Counter(unicodedata.name(letter, "").partition(" ")[0] for letter in text if letter.isalpha())
+    # Half-width kana and full-width letters have other names than the characters they stand for.
+    plain = unicodedata.normalize("NFKC", text)
+    scripts = Counter(unicodedata.name(letter, "").partition(" ")[0] for letter in plain if letter.isalpha())
     scripts.pop("", None)
     if not scripts:
         return None
+    # "我喜欢 iPhone" is Chinese.
+    for script in _DENSE_SCRIPTS & scripts.keys():
+        scripts[script] *= _LETTERS_PER_CHARACTER
     # Japanese is written in Han too; a few kana between them tell it from Chinese.
     if scripts["HIRAGANA"] or scripts["KATAKANA"]:
         scripts["HIRAGANA"] += scripts.pop("CJK", 0)

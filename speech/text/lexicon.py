@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 from speech.errors import InvalidRequest
 from speech.text import ipa
+from speech.text.languages import primary
 from speech.text.markup import MASK, PARAGRAPH_END
+from speech.text.phonetic_spelling import canonicalize_pinyin, is_kana, looks_like_pinyin, to_katakana
 
 MAX_WORD = 100
 """Characters of an entry's word."""
@@ -29,18 +31,34 @@ MAX_UNITS = 24
 """Words, spaces and marks of an entry's word: it bounds the time of a look-up."""
 
 _MAX_ECHO = 40
-_LETTERS = re.compile(r"[^\W_]+")
+# Scripts without spaces: of Han and hiragana every character is a word, of katakana every run.
+_UNSPACED = "\u3005-\u3007\u3041-\u309f\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_KATAKANA = "\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_LETTERS = re.compile(rf"[^\W_{_UNSPACED}{_KATAKANA}]+")
+_IN_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_IN_KATAKANA = re.compile(f"[{_KATAKANA}]")
 
 
 @dataclass(frozen=True, slots=True)
 class LexiconEntry:
-    """A pronunciation: another spelling, IPA (``speech.text.ipa.canonicalize``), or both.
+    """A pronunciation: another spelling, symbols, or both.
 
-    With both, the IPA is used where an engine can; at least one of them is there.
+    The symbols are IPA (``speech.text.ipa.canonicalize``) or pinyin (``speech.text.phonetic_spelling``).
+    With both, the symbols are used where an engine can; at least one of them is there.
     """
 
     spelling: str | None = None
     ipa: str | None = None
+    pinyin: str | None = None
+
+    def pronunciation(self, language: str) -> tuple[str, str] | None:
+        """The symbols for a text in ``language`` (BCP 47), and their alphabet; None without any.
+
+        Pinyin is for Chinese alone.
+        """
+        if self.ipa is not None:
+            return self.ipa, "ipa"
+        return (self.pinyin, "pinyin") if self.pinyin is not None and primary(language) == "zh" else None
 
 
 class LexiconTable:
@@ -82,7 +100,7 @@ class LexiconTable:
             name += unit
             key += folded
             entry = self._exactly.get(name) or self._any_case.get(key)
-            if entry is not None and not (_is_word_character(unit[-1]) and _continues_word(text, end)):
+            if entry is not None and not _continues_word(text, end, unit[-1]):
                 found = end, entry
         return found
 
@@ -169,28 +187,41 @@ def validate_word(word: str) -> str:
 
 
 def parse_entry(pronunciation: str) -> LexiconEntry:
-    """An entry from its text: a spelling, IPA between slashes (``/ˈsiːkwəl/``), or both in this order.
+    """An entry from its text: a spelling, symbols between slashes, or both in this order.
+
+    The symbols are IPA (``/ˈsiːkwəl/``), pinyin (``/chong2 qing4/``) or kana (``/ちょうなん/``), which are a
+    spelling in katakana.
 
     Raises ValueError, whose message continues a sentence about the entry.
     """
     if len(pronunciation) > MAX_SPOKEN_FORM:
         raise ValueError(f"has a pronunciation that is too long (at most {MAX_SPOKEN_FORM} characters)")
     plain = _fold(pronunciation)
-    spelling, ipa_text = _split(plain)
+    spelling, symbols = _split(plain)
     if spelling and not any(character.isalnum() for character in spelling):
         raise ValueError("has a spelling without a letter")
-    if ipa_text is None:
+    if symbols is None:
         if not spelling:
             raise ValueError("has no pronunciation")
         return LexiconEntry(spelling)
+    if is_kana(symbols):
+        if spelling:
+            raise ValueError("has a spelling and kana, which are a spelling too")
+        return LexiconEntry(to_katakana(symbols))
+    if looks_like_pinyin(symbols):
+        return LexiconEntry(spelling or None, pinyin=_canonical(canonicalize_pinyin, symbols, "pinyin"))
+    return LexiconEntry(spelling or None, _canonical(ipa.canonicalize, symbols, "IPA"))
+
+
+def _canonical(canonicalize: Callable[[str], str], symbols: str, alphabet: str) -> str:
     try:
-        return LexiconEntry(spelling or None, ipa.canonicalize(ipa_text))
+        return canonicalize(symbols)
     except ValueError as error:
-        raise ValueError(f"has IPA that {error}") from None
+        raise ValueError(f"has {alphabet} that {error}") from None
 
 
 def _split(pronunciation: str) -> tuple[str, str | None]:
-    """The spelling and the IPA."""
+    """The spelling and the symbols."""
     both = re.fullmatch(r"([^/]*)(?:/([^/]*)/)?", pronunciation)
     if both is None:
         raise ValueError("has IPA that does not stand between two slashes at its end")
@@ -211,7 +242,7 @@ def _first_unit(text: str, at: int) -> str | None:
     """The folded unit at ``at``, if an entry may begin there."""
     if at >= len(text) or text[at].isspace() or _is_invisible(text[at]):
         return None
-    if _is_word_character(text[at]) and _is_inside_word(text, at):
+    if _is_inside_word(text, at):
         return None
     return next(_units(text, at))[2]
 
@@ -226,11 +257,11 @@ def _units(text: str, at: int) -> Iterator[tuple[int, str, str]]:
         end = letters.end() if letters else at + 1
         if letters and (end == len(text) or text[end].isascii()):
             yield end, letters[0], letters[0].casefold()
-        elif _is_word_character(text[at]):
+        elif kind := _word_kind(text[at]):
             while (
                 end < len(text)
                 and end - at <= MAX_WORD
-                and (_is_word_character(text[end]) or _is_invisible(text[end]))
+                and (_word_kind(text[end]) == kind or _is_invisible(text[end]))
             ):
                 end += 1
             # Invisible characters behind a word are not part of it.
@@ -255,22 +286,31 @@ def _is_end(text: str, end: int) -> bool:
     return next(_units(text, end), None) is None
 
 
-def _continues_word(text: str, end: int) -> bool:
-    """True if a word continues at ``end``."""
-    while end < len(text) and _is_invisible(text[end]):
+def _continues_word(text: str, end: int, last: str) -> bool:
+    """True if the word that ends in the character ``last`` continues at ``end``."""
+    kind = _word_kind(last)
+    while kind and end < len(text) and _is_invisible(text[end]):
         end += 1
-    return end < len(text) and _is_word_character(text[end])
+    return kind != "" and end < len(text) and _word_kind(text[end]) == kind
 
 
 def _is_inside_word(text: str, at: int) -> bool:
     """True if ``at`` is inside a word."""
-    while at > 0 and _is_invisible(text[at - 1]):
+    kind = _word_kind(text[at])
+    while kind and at > 0 and _is_invisible(text[at - 1]):
         at -= 1
-    return at > 0 and _is_word_character(text[at - 1])
+    return kind != "" and at > 0 and _word_kind(text[at - 1]) == kind
 
 
-def _is_word_character(character: str) -> bool:
-    return character.isalnum() or unicodedata.category(character)[0] == "M"
+def _word_kind(character: str) -> str:
+    """ "letter" or "katakana" for a character that makes words with its neighbours of that kind, else ""."""
+    if character.isascii():
+        return "letter" if character.isalnum() else ""
+    if _IN_UNSPACED.match(character):
+        return ""
+    if _IN_KATAKANA.match(character):
+        return "katakana"
+    return "letter" if character.isalnum() or unicodedata.category(character)[0] == "M" else ""
 
 
 def _is_invisible(character: str) -> bool:

@@ -6,7 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from speech.text.foreign_passages import LanguageRun, ScriptSplitter
+from speech.text.languages import primary
 from speech.text.markup import Break, MarkupMasker
+from speech.text.segment_weight import UNSPACED_LANGUAGES
 from speech.text.segmenter import Growth, OpenTextSegment, Segmenter, SegmentPolicy, TextSegment
 
 
@@ -40,7 +42,7 @@ class SegmentPipeline:
         """language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages."""
         self._masker = MarkupMasker(announce_code=announce_code)
         self._splitter = ScriptSplitter(language, spoken_languages)
-        self._segmenter = Segmenter(policy)
+        self._segmenter = Segmenter(policy, unspaced=primary(language) in UNSPACED_LANGUAGES)
         self._passage_language: str | None = None
         self._masked = 0
 

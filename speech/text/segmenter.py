@@ -16,10 +16,9 @@ from speech.text.boundaries import (
     SENTENCE_MARKS,
     UNSPACED_MARKS,
     BreakKind,
-    is_grapheme_start,
     phrase_breaks,
 )
-from speech.text.markup import CODE_BLOCK, MASK
+from speech.text.segment_weight import forced_cut, unspaced_end, weight, weight_up_to, word_count
 from speech.types import Boundary
 
 LOOKAHEAD_WEIGHT = 16
@@ -126,8 +125,6 @@ class Growth:
     """The end of the segment behind them; None while it stays open."""
 
 
-_MASKS = {MASK: 0, CODE_BLOCK: 15}
-_WORD = re.compile(r"\S+")
 _COMPLETE_WORD = re.compile(r"\s*\S+(?=\s)")
 
 _Candidate = tuple[int, BreakKind, int]
@@ -137,8 +134,10 @@ _Candidate = tuple[int, BreakKind, int]
 class Segmenter:
     """Text in pieces goes in, segments come out; together they are the text again."""
 
-    def __init__(self, policy: SegmentPolicy) -> None:
+    def __init__(self, policy: SegmentPolicy, *, unspaced: bool = False) -> None:
+        """unspaced: whether the text's language has no spaces, so that a segment may grow by characters."""
         self._policy = policy
+        self._unspaced = unspaced
         self._text = ""
         self._offset = 0
         self._passed_weight = 0
@@ -176,7 +175,7 @@ class Segmenter:
             return None
         end, kind = self._certain(complete=False)
         start, text = self._offset, self._text[:end]
-        words = sum(any(map(str.isalnum, word)) for word in text.split())
+        words = word_count(text) if self._unspaced else _spaced_words(text)
         if words < MIN_WORDS_TO_OPEN:
             return None
         if kind is not None:
@@ -200,12 +199,13 @@ class Segmenter:
         More text never makes it shorter.
         """
         policy, text = self._policy, self._text
-        weighed = at = 0
+        weighed = at = words = 0
         kind = BreakKind.UNSAFE
-        for words, found in enumerate(phrase_breaks(text, 0, complete), 1):
+        for found in phrase_breaks(text, 0, complete):
             more = weighed + weight(text[at : found.at])
             if more > policy.max_weight:
-                return at, kind
+                return self._overflow(at, kind, weighed)
+            words += self._words(text[at : found.at])
             weighed, at, kind = more, found.at, found.kind
             if self._ends_open(kind, weighed, words):
                 return at, kind
@@ -217,10 +217,27 @@ class Segmenter:
             # A word that ends in a letter needs no look at what follows; one that ends in a mark
             # waits for it, because the mark may end the segment.
             plain = unicodedata.category(word.group()[-1])[0] in "LNM"
-            return (word.end() if plain else at), None
-        if weighed + _weight_up_to(text, at, policy.max_weight + 1 - weighed) > policy.max_weight:
-            return at, kind
-        return (len(text), self._end) if complete else (at, None)
+            return (word.end() if plain else self._unspaced_end(at, weighed)), None
+        if weighed + weight_up_to(text, at, policy.max_weight + 1 - weighed) > policy.max_weight:
+            return self._overflow(at, kind, weighed)
+        return (len(text), self._end) if complete else (self._unspaced_end(at, weighed), None)
+
+    def _overflow(self, at: int, kind: BreakKind, weighed: int) -> tuple[int, BreakKind]:
+        """The end of an open segment that gets too long: the last break, or the last character it may have.
+
+        weighed: before the break ``at``.
+        """
+        if self._given is not None and self._given > at:
+            return self._unspaced_end(at, weighed), BreakKind.UNSAFE
+        return at, kind
+
+    def _unspaced_end(self, at: int, weighed: int) -> int:
+        """The last place between two characters that is certain behind ``at``; ``at`` with spaces."""
+        return unspaced_end(self._text, at, self._policy.max_weight - weighed) if self._unspaced else at
+
+    def _words(self, text: str) -> int:
+        """Words between two breaks."""
+        return max(1, word_count(text)) if self._unspaced else 1
 
     def _ends_open(self, kind: BreakKind, weighed: int, words: int) -> bool:
         """True if an open segment ends at a break of ``kind`` with the weight ``weighed`` before it."""
@@ -258,11 +275,12 @@ class Segmenter:
         """The end of the next segment and the break there; None if more text could change them."""
         policy, text = self._policy, self._text
         wanted = self._wanted()
-        weighed = at = 0
+        weighed = at = words = 0
         phrases: list[_Candidate] = []
         spaces: list[_Candidate] = []
-        for words, found in enumerate(phrase_breaks(text, 0, complete), 1):
+        for found in phrase_breaks(text, 0, complete):
             weighed += weight(text[at : found.at])
+            words += self._words(text[at : found.at])
             at = found.at
             if weighed > policy.max_weight or (weighed > wanted and phrases):
                 break
@@ -277,12 +295,14 @@ class Segmenter:
                 spaces.append((found.at, found.kind, weighed))
             elif weighed >= MIN_CUT_WEIGHT:
                 phrases.append((found.at, found.kind, weighed))
-        total = weighed + _weight_up_to(text, at, policy.max_weight + LOOKAHEAD_WEIGHT + 1 - weighed)
+        total = weighed + weight_up_to(text, at, policy.max_weight + LOOKAHEAD_WEIGHT + 1 - weighed)
         margin = 0 if complete else LOOKAHEAD_WEIGHT
         if phrases and total > wanted + margin:
             return _deepest(phrases, wanted)
         if total > policy.max_weight + margin:
-            return _deepest(spaces, policy.max_weight) if spaces else (self._forced_cut(), BreakKind.UNSAFE)
+            if spaces:
+                return _deepest(spaces, policy.max_weight)
+            return forced_cut(text, policy.max_weight), BreakKind.UNSAFE
         if len(text) > MAX_CHARACTERS:
             return MAX_CHARACTERS, BreakKind.UNSAFE
         return (len(text), self._end) if complete else None
@@ -294,45 +314,9 @@ class Segmenter:
             return policy.max_weight
         return min(policy.max_weight, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
 
-    def _forced_cut(self) -> int:
-        """The place to cut a word that is longer than any segment: between two graphemes."""
-        max_weight = self._policy.max_weight
-        weighed = end = 0
-        while end < len(self._text):
-            weighed += weight(self._text[end])
-            if weighed > max_weight and end > 0:
-                break
-            end += 1
-        at = end
-        while at > 1 and at < len(self._text) and not is_grapheme_start(self._text, at):
-            at -= 1
-        return at if at > 1 else end
 
-
-def weight(text: str) -> int:
-    """Estimated duration of a text, in letters; white space takes no time."""
-    return sum(map(_weight, text))
-
-
-def _weight_up_to(text: str, start: int, enough: int) -> int:
-    """The weight of ``text`` from ``start`` on; counting stops at ``enough``."""
-    weighed = 0
-    for word in _WORD.finditer(text, start):
-        for character in word.group():
-            weighed += _weight(character)
-            if weighed >= enough:
-                return weighed
-    return weighed
-
-
-def _weight(character: str) -> int:
-    if character in _MASKS:
-        return _MASKS[character]
-    if character.isascii():
-        return 4 if character.isdigit() else 0 if character.isspace() else 1
-    if character.isspace():
-        return 0
-    return 4 if character.isdigit() or unicodedata.east_asian_width(character) in "WF" else 1
+def _spaced_words(text: str) -> int:
+    return sum(any(map(str.isalnum, word)) for word in text.split())
 
 
 def _deepest(candidates: list[_Candidate], max_weight: int) -> tuple[int, BreakKind]:

@@ -7,7 +7,8 @@ everything else as it is written.
 
 from speech.text.markup import CODE_BLOCK
 from speech.text.normalizer.cleaning import SPOKEN_SIGNS
-from speech.text.normalizer.reader import VERBATIM, NormalizerOptions, normalize
+from speech.text.normalizer.options import VERBATIM, NormalizerOptions
+from speech.text.normalizer.reader import normalize
 from speech.text.normalizer.spoken import SpokenText
 from speech.text.normalizer.tables.file import TableError
 from speech.text.normalizer.tables.load import check_tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -13,6 +14,14 @@ SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾")
 
 _TATWEEL = "\u0640"
 """Draws Arabic letters apart, and has no sound."""
+
+_HALF_WIDTH_VOICING = "\uff9e\uff9f"
+# Characters that stand for others: full-width figures and letters, half-width kana and their marks, squared
+# units (㎞, ℃), figures in circles, Han characters of other standards.
+_COMPATIBLE = re.compile(
+    "[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff61-\uff9f\u3300-\u33ff\u2103\u2109\u2460-\u2473"
+    "\u2f00-\u2fdf\uf900-\ufaff\U0002f800-\U0002fa1f\u32c0-\u32cb]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,9 @@ def clean(written: str) -> CleanText:
     last = ""
     while at < len(written):
         end = at + 1
-        while end < len(written) and unicodedata.category(written[end]) == "Mn":
+        while end < len(written) and (
+            unicodedata.category(written[end]) == "Mn" or written[end] in _HALF_WIDTH_VOICING
+        ):
             end += 1
         spoken = _spoken_form(written[at:end])
         if written[at] == PARAGRAPH_END and last.isalnum():
@@ -58,8 +69,10 @@ def _is_unchanged(character: str) -> bool:
     """True if a character is kept unchanged next to any other."""
     if character == PARAGRAPH_END:
         return False
-    return unicodedata.category(character) != "Mn" and (
-        character.isspace() or _spoken_form(character) == character
+    return (
+        unicodedata.category(character) != "Mn"
+        and not _COMPATIBLE.match(character)
+        and (character.isspace() or _spoken_form(character) == character)
     )
 
 
@@ -72,6 +85,8 @@ def _spoken_form(cluster: str) -> str:
         return base
     if base == _TATWEEL:
         return ""
+    if _COMPATIBLE.match(base):
+        return unicodedata.normalize("NFKC", cluster)
     if category == "So" and base not in SPOKEN_SIGNS:
         return " "
     if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Sk") and not base.isascii():

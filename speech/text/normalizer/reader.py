@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from speech.text.lexicon import Lexicon, LexiconEntry
+from speech.text.lexicon import LexiconEntry
 from speech.text.markup import CODE_BLOCK
 from speech.text.normalizer.cleaning import clean
+from speech.text.normalizer.options import VERBATIM, NormalizerOptions
 from speech.text.normalizer.rules import (
     acronyms,
     alphanumerics,
@@ -35,30 +35,17 @@ from speech.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder, 
 from speech.text.normalizer.tables.load import table_for
 from speech.text.normalizer.tables.table import LanguageTable
 from speech.text.normalizer.tokens import MoreTextNeeded, Token, TokenCursor, split_joined, tokenize
+from speech.text.normalizer.unspaced.reader import UnspacedReader
+from speech.text.normalizer.unspaced.table import unspaced_table_for
 
-_VOWEL_MARKS = "\u064b-\u065f\u0670"
+# Arabic, and the vowel signs of Devanagari.
+_VOWEL_MARKS = "\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963"
 _PLAIN = re.compile(rf"(?:[^\W\d_]|[{_VOWEL_MARKS}])+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _LETTERS = r"[^\W\d_⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
 _PARTS = re.compile(rf"{NUMBER}|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""
-
-
-@dataclass(frozen=True, slots=True)
-class NormalizerOptions:
-    """Options of ``normalize``, which depend on the engine and the request."""
-
-    language: str = ""
-    """BCP 47; without a table for it ("" has none) numbers and abbreviations are left as they are."""
-    lexicon: Lexicon | None = None
-    """Words with a pronunciation of their own, which comes before any rule."""
-    accepts_ipa: bool = False
-    """True if the engine takes IPA; if not, an entry's spelling is spoken, or its written form."""
-
-
-VERBATIM = NormalizerOptions()
-"""The written form is spoken."""
 
 
 def normalize(
@@ -77,6 +64,9 @@ def normalize(
     table is broken.
     """
     text = clean(written)
+    unspaced = unspaced_table_for(options.language) if options.language else None
+    if unspaced is not None:
+        return UnspacedReader(text, unspaced, options, offset, preceding[-_MAX_PRECEDING:], complete).read()
     table = table_for(options.language) if options.language else None
     tokens = tokenize(text.text, options.lexicon, complete)
     if table is not None:
@@ -96,7 +86,7 @@ def normalize(
         if done and (token.start > done or (token.core[:1].isdecimal() and text.text[done - 1] in "°º")):
             builder.append(" ", done, done + 1)
         if token.entry is not None:
-            _append_entry(token, token.entry, options.accepts_ipa, builder)
+            _append_entry(token, token.entry, options, builder)
             done = token.end
         elif verbalization is None:
             _append_verbatim(token, token.start, table, builder)
@@ -116,15 +106,18 @@ def normalize(
     return builder.build()
 
 
-def _append_entry(token: Token, entry: LexiconEntry, ipa: bool, builder: SpokenTextBuilder) -> None:
+def _append_entry(
+    token: Token, entry: LexiconEntry, options: NormalizerOptions, builder: SpokenTextBuilder
+) -> None:
     """Append a lexicon entry, separated from letters and digits that it touches ("50€")."""
-    verbalization = entry.spelling or " ".join(token.core.split())
+    written = " ".join(token.core.split())
+    pronunciation = entry.pronunciation(options.language) if options.accepts_ipa else None
     if token.text[max(token.start - 1, 0) : token.start].isalnum():
         builder.append(" ", token.start, token.end)
-    if ipa and entry.ipa is not None:
-        builder.append_pronounced(" ".join(token.core.split()), entry.ipa, token.start, token.end)
+    if pronunciation is not None:
+        builder.append_pronounced(written, *pronunciation, token.start, token.end)
     else:
-        builder.append(verbalization, token.start, token.end)
+        builder.append(entry.spelling or written, token.start, token.end)
     if token.text[token.end : token.end + 1].isalnum():
         builder.append(" ", token.start, token.end)
 

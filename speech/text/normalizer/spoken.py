@@ -89,11 +89,11 @@ class SpokenTextBuilder:
         self._length += len(text)
         self._spaced = text[-1] == " "
 
-    def append_pronounced(self, text: str, ipa: str, start: int, end: int) -> None:
-        """Append ``text`` for ``[start, end)`` of the clean text, pronounced as ``ipa``."""
+    def append_pronounced(self, text: str, symbols: str, alphabet: str, start: int, end: int) -> None:
+        """Append ``text`` for ``[start, end)`` of the clean text, pronounced as ``symbols`` say."""
         before = self._length
         self.append(text, start, end)
-        self._pronunciations.append(Pronunciation(before, self._length, ipa))
+        self._pronunciations.append(Pronunciation(before, self._length, symbols, alphabet))
 
     def build(self) -> SpokenText:
         """The spoken text, without white space at its end."""

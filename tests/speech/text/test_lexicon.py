@@ -19,6 +19,7 @@ from speech.text.lexicon import (
     validate_word,
 )
 from speech.text.normalizer import NormalizerOptions, normalize
+from speech.types import Pronunciation
 
 
 def words(**entries: str) -> Lexicon:
@@ -119,6 +120,14 @@ def test_entry_is_spelling_or_ipa_or_both(how: str, entry: LexiconEntry) -> None
         ("a", "/si/ y", "IPA that does not stand between two slashes at its end"),
         ("a", "//", "has IPA that has no sound"),
         ("a", "/s1/", "has IPA that has '1', which is no symbol of the IPA"),
+        (
+            "重",
+            "/zhong4 gou/",
+            "has pinyin that has 'gou' without a tone from 1 to 5 (5 is the neutral tone)",
+        ),
+        ("重", "/zhogn4/", "has pinyin that has 'zhogn', which is no syllable (as in \"zhong4 guo2\")"),
+        ("重", "/zhong6/", "has pinyin that has 'zhong6' without a tone from 1 to 5 (5 is the neutral tone)"),
+        ("長", "おさ /ちょう/", "has a spelling and kana, which are a spelling too"),
     ],
 )
 def test_invalid_entry_is_named(word: str, how: str, reason: str) -> None:
@@ -195,3 +204,32 @@ def test_ipa_needs_an_engine_that_accepts_it() -> None:
         ("Nguyen", "wɪn"),
     ]
     assert [pronounced.origin(one.start, one.end) for one in pronounced.pronunciations] == [(3, 6), (10, 16)]
+
+
+@pytest.mark.parametrize(
+    ("pronunciation", "entry"),
+    [
+        ("/chong2 qing4/", LexiconEntry(pinyin="chong2 qing4")),
+        ("/Lv4se4/", LexiconEntry(pinyin="lü4 se4")),
+        ("虫 /nu:3 er5/", LexiconEntry("虫", pinyin="nü3 er5")),
+        ("/ちょうなん/", LexiconEntry("チョーナン")),
+        ("/サン フランシスコ/", LexiconEntry("サン フランシスコ")),
+    ],
+)
+def test_pinyin_and_kana_stand_between_slashes(pronunciation: str, entry: LexiconEntry) -> None:
+    assert parse_entry(pronunciation) == entry
+
+
+def test_entries_match_inside_text_without_spaces() -> None:
+    """Every Han character is a word; katakana words are whole runs."""
+    lexicon = Lexicon().with_request({"重庆": "/chong2 qing4/", "アリ": "蟻", "長男": "/ちょうなん/"})
+    chinese = normalize("我住在重庆市", 3, NormalizerOptions("zh-CN", lexicon, accepts_ipa=True))
+    assert chinese.text == "我住在重庆市"
+    (pronounced,) = chinese.pronunciations
+    assert pronounced == Pronunciation(3, 5, "chong2 qing4", "pinyin")
+    assert chinese.origin(pronounced.start, pronounced.end) == (6, 8)
+    for options in (NormalizerOptions("es", lexicon, accepts_ipa=True), NormalizerOptions("zh", lexicon)):
+        assert normalize("重庆", 0, options).pronunciations == ()
+    japanese = normalize("アリスの長男はアリだ", 0, NormalizerOptions("ja", lexicon, accepts_ipa=True))
+    assert japanese.text == "アリスのチョーナンは蟻だ"
+    assert japanese.origin(4, 9) == (4, 6)

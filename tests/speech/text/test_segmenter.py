@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speech.text.segment_weight import weight
 from speech.text.segmenter import (
     EARLY_PHRASE,
     WHOLE_SENTENCES,
@@ -13,7 +16,6 @@ from speech.text.segmenter import (
     Segmenter,
     SegmentPolicy,
     TextSegment,
-    weight,
 )
 from speech.types import Boundary
 
@@ -195,8 +197,8 @@ def test_paragraph_ends_a_segment() -> None:
 class Opener:
     """Opens each segment as soon as it can be, and joins it with its growth."""
 
-    def __init__(self, policy: SegmentPolicy = WHOLE_SENTENCES) -> None:
-        self._segmenter = Segmenter(policy)
+    def __init__(self, policy: SegmentPolicy = WHOLE_SENTENCES, *, unspaced: bool = False) -> None:
+        self._segmenter = Segmenter(policy, unspaced=unspaced)
         self.start: int | None = None
         self.text = ""
         self.found: list[TextSegment] = []
@@ -224,10 +226,14 @@ class Opener:
 
 
 def opened(
-    text: str, policy: SegmentPolicy = WHOLE_SENTENCES, sizes: list[int] | None = None
+    text: str,
+    policy: SegmentPolicy = WHOLE_SENTENCES,
+    sizes: list[int] | None = None,
+    *,
+    unspaced: bool = False,
 ) -> list[TextSegment]:
     """Every segment of a text that comes in pieces (else by characters), opened where it can be."""
-    opener, at = Opener(policy), 0
+    opener, at = Opener(policy, unspaced=unspaced), 0
     for size in sizes or [1] * len(text):
         opener.feed(text[at : at + size])
         at += size
@@ -236,9 +242,9 @@ def opened(
     return opener.found
 
 
-@given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
-def test_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPolicy) -> None:
-    cuts = opened(text, policy, sizes)
+@given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES), st.booleans())
+def test_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPolicy, unspaced: bool) -> None:
+    cuts = opened(text, policy, sizes, unspaced=unspaced)
     assert "".join(cut.text for cut in cuts) == text
     assert [cut.start for cut in cuts] == [sum(len(cut.text) for cut in cuts[:i]) for i in range(len(cuts))]
     assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in cuts)
@@ -320,7 +326,40 @@ def test_long_word_begins_the_next_segment() -> None:
     assert cuts[1].text == "x" * 200
 
 
-def test_text_without_spaces_opens_no_segment() -> None:
+def test_open_segment_grows_by_characters_without_spaces() -> None:
+    """A character is certain once another follows; a figure, a Latin word and a mark wait for their end."""
+    opener = Opener(unspaced=True)
+    for piece, given_ in [
+        ("今天天", ""),
+        ("气很", "今天天气"),
+        ("好，", "今天天气很"),
+        ("我", "今天天气很好，"),
+        ("有2", "今天天气很好，我"),
+        ("0", "今天天气很好，我"),
+        ("个iPh", "今天天气很好，我"),
+        ("one新手", "今天天气很好，我有20个iPhone新"),
+        ("机。", "今天天气很好，我有20个iPhone新手"),
+    ]:
+        opener.feed(piece)
+        assert (opener.text, opener.found) == (given_, [])
+    opener.feed("我", last=True)
+    assert [cut.text for cut in opener.found] == ["今天天气很好，我有20个iPhone新手机。", "我"]
+
+
+def test_sentence_without_spaces_comes_alone() -> None:
+    segmenter = Segmenter(WHOLE_SENTENCES, unspaced=True)
+    found = complete(segmenter.feed("好。今天天气很好。我们去公园散步吧。") + segmenter.flush())
+    assert [cut.text for cut in found] == ["好。今天天气很好。", "我们去公园散步吧。"]
+
+
+def test_long_text_without_marks_is_not_cut_inside_a_number() -> None:
+    text = "这是一个没有任何标点的很长的句子它一直写下去直到比任何一段都长所以必须在某处切开在202456789年也是"
+    found = segments(text * 2, WHOLE_SENTENCES)
+    assert len(found) > 2
+    assert not any(cut.text[-1].isdigit() and after.text[0].isdigit() for cut, after in pairwise(found))
+
+
+def test_text_of_another_language_opens_no_segment_without_spaces() -> None:
     segmenter = Segmenter(WHOLE_SENTENCES)
     for character in "今天天气很好，我们一起去公园散步好不好":
         segmenter.feed(character)

@@ -1,1 +1,1 @@
-"""Numbers as words, in seven languages."""
+"""Numbers as words, in ten languages."""

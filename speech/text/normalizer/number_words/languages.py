@@ -9,6 +9,7 @@ from speech.text.normalizer.number_words.de import GermanNumbers
 from speech.text.normalizer.number_words.en import EnglishNumbers
 from speech.text.normalizer.number_words.es import SpanishNumbers
 from speech.text.normalizer.number_words.fr import FrenchNumbers
+from speech.text.normalizer.number_words.hi import HindiNumbers
 from speech.text.normalizer.number_words.it import ItalianNumbers
 from speech.text.normalizer.number_words.pt import PortugueseNumbers
 from speech.text.normalizer.number_words.words import NumberWords
@@ -19,6 +20,7 @@ _OWN: dict[str, type[NumberWords]] = {
     "en": EnglishNumbers,
     "es": SpanishNumbers,
     "fr": FrenchNumbers,
+    "hi": HindiNumbers,
     "it": ItalianNumbers,
     "pt": PortugueseNumbers,
 }

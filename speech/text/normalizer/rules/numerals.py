@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -59,6 +60,7 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
     group, decimal = table.numbers.group, table.numbers.decimal
     grouping = marks[:-1] if len(set(marks)) > 1 else marks
     in_groups = len(parts[0]) <= 3 and all(len(part) == 3 for part in parts[1 : len(grouping) + 1])
+    in_groups = in_groups or (marks[0] == group and _in_south_asian_groups(parts[: len(grouping) + 1]))
     in_groups = in_groups and len(set(grouping)) == 1 and parts[0] != "0"
     if len(set(marks)) > 1:
         # Two kinds of marks: the last one is the decimal mark if it stands alone.
@@ -70,6 +72,12 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
     if in_groups and (marks[0] == group or (not group and marks[0] != decimal)):
         return Numeral("".join(parts), "", grouped=True)
     return Numeral(parts[0], parts[1])
+
+
+def _in_south_asian_groups(parts: Sequence[str]) -> bool:
+    """True for "1,00,000": groups of two digits before the last three."""
+    *pairs, last = parts[1:]
+    return len(parts) > 2 and len(parts[0]) <= 2 and len(last) == 3 and all(len(pair) == 2 for pair in pairs)
 
 
 def say_numeral(numeral: Numeral, table: LanguageTable, gender: str = "") -> str:

@@ -94,10 +94,13 @@ def quantity(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "USD 20": the code before its amount."""
     token = cursor.token()
+    stopped = token.suffix == "." and f"{token.core}." in table.currencies
     money = table.currencies.get(token.core)
-    if money is None or not cursor.is_adjacent(1):
+    if money is None or not (stopped or cursor.is_adjacent(1)):
         return None
     amount = cursor.token(1)
+    if stopped and (amount.start != amount.core_start or amount.entry is not None):
+        return None
     if not re.fullmatch(NUMBER, amount.core) or (first := parse_numeral(amount.core, table)) is None:
         return None
     cursor.at += 1

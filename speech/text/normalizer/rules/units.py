@@ -71,9 +71,12 @@ def unit_end(cursor: TokenCursor, ahead: int) -> int:
     token = cursor.token(ahead)
     if not token.suffix.startswith(".") or token.suffix.startswith(".."):
         return token.core_end
-    goes_on = (
-        token.suffix[1] in ",;:)" if len(token.suffix) > 1 else cursor.token(ahead + 1).core[:1].islower()
-    )
+    if len(token.suffix) > 1:
+        goes_on = token.suffix[1] in ",;:)"
+    else:
+        first = cursor.token(ahead + 1).core[:1]
+        # In Devanagari a sentence ends with a mark of its own.
+        goes_on = first.islower() or "\u0900" <= first <= "\u097f"
     return token.core_end + goes_on
 
 

@@ -68,10 +68,10 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _is_host(host: str, table: LanguageTable) -> bool:
     """True if a name without any scheme or path is a host: it ends in a known top-level domain."""
-    return bool(_HOST.fullmatch(host)) and host.rpartition(".")[2].lower() in _TOP
+    return bool(_HOST.fullmatch(host)) and host.rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS
 
 
-_TOP = frozenset(
+TOP_LEVEL_DOMAINS = frozenset(
     "com org net edu gov mil int info io ai app dev eu es mx ar cl co pe uk us ca au de at ch fr be it pt br "
     "nl ie jp cn in".split()
 )

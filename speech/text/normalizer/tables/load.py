@@ -23,6 +23,7 @@ from speech.text.normalizer.tables.table import (
     Unit,
     Web,
 )
+from speech.text.normalizer.unspaced.table import check_unspaced_tables
 
 TABLES_FOLDER = Path(__file__).parent
 
@@ -49,6 +50,7 @@ def check_tables() -> None:
     """Load every table there is. Raises TableError for the first broken one."""
     for path in sorted(TABLES_FOLDER.glob("*.toml")):
         table_for(path.stem)
+    check_unspaced_tables()
 
 
 def parse_table(language: str, file: TableSection) -> LanguageTable:

@@ -9,11 +9,21 @@ from hypothesis import strategies as st
 from speech.text.lexicon import Lexicon
 from speech.text.normalizer import NormalizerOptions, normalize
 from speech.text.normalizer.tables.load import TABLES_FOLDER
+from speech.text.segment_weight import UNSPACED_LANGUAGES, unspaced_end
 
-LANGUAGES = sorted(path.stem for path in TABLES_FOLDER.glob("*.toml"))
+LANGUAGES = sorted(path.stem for path in TABLES_FOLDER.rglob("*.toml"))
 
 LEXICON = Lexicon().with_request(
-    {"sql": "sequel", "buenos aires de": "baires", "21": "blackjack", "c++": "ce"}
+    {
+        "sql": "sequel",
+        "buenos aires de": "baires",
+        "21": "blackjack",
+        "c++": "ce",
+        "重庆": "/chong2 qing4/",
+        "会议在": "开会",
+        "長男": "/ちょうなん/",
+        "データ": "/ˈdeːta/",
+    }
 )
 
 WORDS = {
@@ -57,6 +67,22 @@ WORDS = {
     Brasil
     (11)
     91234-5678 912 345 678 123.456.789-09 01234-567 EUA CPF ONGs etc. Depois l/100 km anos '80 d'ÁGUA 17/18
+    """,
+    "hi": """
+    मेरे पास 25 किताबें हैं। 1,00,000 ₹1,250.50 रु. 500 डॉ. शर्मा २०२४ 1947 7:30 बजे 5वें 21वीं कि.मी. 5 किमी लाख करोड़ %
+    अप्रैल 3 03/04/2024 1/2 कप ई.पू. +91 98765 43210 -5°C । ॥
+    """,
+    "zh": """
+    会议在 2024年4月3日 下午3点 19:30 起飞 ¥1,250.50 65.5kg -5℃ 12.5% 10-12公里 13812345678 请拨110 2 个
+    两 第2名 1.5 万 亿 元
+    3:2 v2.0.1 a_b@qq.com iPhone 15 2008 年 305 房间 点 月 日 号 至 到 ， 。 ！ ～ ２０２４ 《》 好的~
+    10^8 ½ / ㎡ \u3000 重庆
+    """,
+    "ja": """
+    2024年4月 3日 りんごを 3 本 個 分 ある。 ¥1,250 7時 19:30 〜 12人 3/4 090-1234-5678 1億2000万 円
+    20歳 ｱﾌﾟﾘ データ データベース
+    漢字《かんじ》 明日（あした） | 《 》 （ かな 第 4/3 (水) 東京〜大阪 110番 80km/h -5℃ 、 。 \u3000
+    一歩 ずつ 二十歳 カップ 長男
     """,
     "ar": """
     في عام الساعة بين من إلى د. أحمد ص. 3 3 كتب سيارات و5 و بـ50 الـ20 ٪50 25% ٢٥ ١٬٢٥٠ 3.14 7:30 م ص مساءً
@@ -103,10 +129,14 @@ def test_origins_are_in_order_and_inside_the_text(text: tuple[str, NormalizerOpt
 @example(("Am 3. und 4. Mai", NormalizerOptions("de")))
 @example(("Es sind 3 Mio. Euro", NormalizerOptions("de")))
 @example(("بين 10 و20 كتابا", NormalizerOptions("ar")))
+@example(("2024年4月3日下午3:05我有2个苹果和12公斤米", NormalizerOptions("zh", LEXICON, True)))
+@example(("明日（あした）は1億2000万円と3本で一歩ずつ", NormalizerOptions("ja", LEXICON, True)))
 def test_further_text_never_changes_what_was_spoken(text: tuple[str, NormalizerOptions]) -> None:
-    """The spoken form of a text's beginning, up to a space, is the beginning of the whole's."""
+    """The spoken form of a text's beginning, up to where a word ends, is the beginning of the whole's."""
     written, options = text
     ends = [at for at in range(1, len(written)) if written[at] == " " and written[at - 1] != " "]
+    if options.language in UNSPACED_LANGUAGES:
+        ends += [at for at in range(1, len(written)) if unspaced_end(written[: at + 1], at - 1, 1000) == at]
     whole = normalize(written, 3, options)
     for end in ends:
         begun = normalize(written[:end], 3, options, complete=False)

@@ -10,6 +10,11 @@ import pytest
 from speech.text.normalizer import TableError, check_tables
 from speech.text.normalizer.tables.file import read_table_file
 from speech.text.normalizer.tables.load import TABLES_FOLDER, parse_table, table_for
+from speech.text.normalizer.unspaced.table import (
+    UNSPACED_FOLDER,
+    parse_unspaced_table,
+    unspaced_table_for,
+)
 
 SPANISH = (TABLES_FOLDER / "es.toml").read_text(encoding="utf-8")
 
@@ -65,3 +70,33 @@ def test_table_takes_new_lines(tmp_path: Path) -> None:
     table = parse_table("es", read_table_file(path))
     assert table.units["legua"].forms == {"one": "legua", "other": "leguas"}
     assert table.abbreviations["Exc."][0].said == {"other": "excelencia"}
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "what"),
+    [
+        ('"個" = "コ k"', '"個" = "コ q"', "'個' in [counters] has a change other than"),
+        (
+            '"枚" = "マイ"',
+            '"枚" = { said = "マイ", lost = "x" }',
+            "'枚' in [counters] has a change other than",
+        ),
+        (
+            '"枚" = "マイ"',
+            '"枚" = { said = "マイ", whole = { x = "y" } }',
+            "'枚' in [counters] has to have numbers",
+        ),
+        ('point = "テン"', "", "'point' in [numbers] is missing"),
+        ('"億" = 8', '"億" = "8"', "'億' in [numbers.magnitudes] has to be a whole number"),
+        ("[markup]", "[markupp]\n[markup]", "'markupp' is not known here"),
+    ],
+)
+def test_invalid_table_without_spaces_is_reported(tmp_path: Path, line: str, changed: str, what: str) -> None:
+    japanese = (UNSPACED_FOLDER / "ja.toml").read_text(encoding="utf-8")
+    assert line in japanese and unspaced_table_for("ja-JP") is not None
+    assert unspaced_table_for("es") is None and unspaced_table_for("../ja") is None
+    path = tmp_path / "ja.toml"
+    path.write_text(japanese.replace(line, changed, 1), encoding="utf-8")
+    with pytest.raises(TableError, match=r"ja\.toml") as raised:
+        parse_unspaced_table("ja", read_table_file(path))
+    assert what in str(raised.value)
