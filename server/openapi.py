@@ -166,7 +166,7 @@ class _Builder:
         schemas: dict[int, set[str]] = {status: {group.error_name} for status in call.errors}
         names = (name for prefix, name in self.refusals.items() if call.path.startswith(prefix))
         refusal = next(names, REFUSAL)
-        refused = (401, 403) if checked else ()
+        refused: tuple[int, ...] = (401, 403) if checked else ()
         refused += () if call.body is None else (413,)
         refused += () if call.path in health.ALWAYS_SERVED else (503,)
         for status in refused:

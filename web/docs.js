@@ -25,7 +25,7 @@ function table(caption, heads, rows) {
 /** The heading and table of a body or an answer of JSON; nothing for other contents. */
 function schemaTable(title, schema, components) {
   const rows = fieldRows(schema, components.schemas);
-  return rows.length ? [make("h4", {}, title), table(title, ["Field", "Type", ""], rows)] : [];
+  return rows.length ? [make("h3", {}, title), table(title, ["Field", "Type", "Description"], rows)] : [];
 }
 
 function curlBlock(call, name) {
@@ -42,7 +42,7 @@ function curlBlock(call, name) {
       find("state").textContent = "Selected: copy it with the keyboard";
     }
   });
-  return [make("div", { class: "curl-head" }, make("h4", {}, "curl"), button), make("pre", {}, code)];
+  return [make("div", { class: "curl-head" }, make("h3", {}, "curl"), button), make("pre", {}, code)];
 }
 
 function keys(call) {
@@ -61,7 +61,7 @@ function parameters(call) {
     each.description ?? "",
   ]);
   const title = "Parameters";
-  return rows.length ? [make("h4", {}, title), table(title, ["Name", "Place", "Type", ""], rows)] : [];
+  return rows.length ? [make("h3", {}, title), table(title, ["Name", "Place", "Type", "Description"], rows)] : [];
 }
 
 function body(call, components) {
@@ -83,9 +83,9 @@ function answers(call, components) {
   const schema = ok?.content?.["application/json"]?.schema;
   const headers = Object.entries(ok?.headers ?? {}).map(([name, each]) => [name, each.description]);
   return [
-    make("h4", {}, "Answers"),
-    table("Answers", ["Status", "", "Content"], rows),
-    ...(headers.length ? [make("h4", {}, "Headers"), table("Headers", ["Name", ""], headers)] : []),
+    make("h3", {}, "Answers"),
+    table("Answers", ["Status", "Description", "Content"], rows),
+    ...(headers.length ? [make("h3", {}, "Headers"), table("Headers", ["Name", "Description"], headers)] : []),
     ...(schema ? schemaTable("Fields of the answer", schema, components) : []),
   ];
 }

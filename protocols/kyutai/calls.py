@@ -82,7 +82,9 @@ def call_group() -> CallGroup:
                 method="GET",
                 path="/api/build_info",
                 summary="Show the version of the server",
-                answers={200: json_answer("The version.", fields(**dict.fromkeys(BUILD_FIELDS, text())))},
+                answers={
+                    200: json_answer("The version.", fields("", None, **dict.fromkeys(BUILD_FIELDS, text())))
+                },
             ),
             Call(
                 method="GET",

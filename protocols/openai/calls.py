@@ -62,12 +62,11 @@ def call_group(settings: OpenAISettings) -> CallGroup:
 
 
 def _speech_fields(settings: OpenAISettings) -> dict[str, Schema]:
-    speeches = "{" + '"id": a name' + "}"
     return {
         "input": text("The text.", longest=settings.max_text),
-        "model": text(f"Any name: {', '.join(SPEECH_MODELS)} say."),
+        "model": text(f"Any name, for example {SPEECH_MODELS[0]}."),
         "voice": {
-            "description": f"A voice of OpenAI's or of this server, as a name or {speeches}.",
+            "description": 'A voice of OpenAI\'s or of this server, as a name or {"id": NAME}.',
             "anyOf": [text(), fields(id=text())],
         },
         "speed": number("Speed of the speech.", RANGES["speed"], default=1.0),
@@ -206,7 +205,7 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
     size = f"The recording: at most {settings.max_audio_bytes >> 20} MiB and {settings.max_audio_s:g} s."
     common: dict[str, Schema] = {
         "file": file(size),
-        "model": text("Any name: whisper-1 say."),
+        "model": text("Any name, for example whisper-1."),
         "language": text("Code, tag or name of the spoken language; detected by default."),
         "languages": items(text(), "Languages between which detection decides.", most=MAX_LANGUAGES),
         "keywords": items(text(), "Words that may occur in the recording.", most=MAX_KEYWORDS),
@@ -272,7 +271,7 @@ def _realtime() -> tuple[Call, ...]:
                 fields("", [], expires_after=life, session=session),
                 {"session": {"type": "realtime", "audio": {"output": {"voice": "alloy"}}}},
             ),
-            answers={200: json_answer("The key.", fields(**secret, session=mapping()))},
+            answers={200: json_answer("The key.", fields("", None, **secret, session=mapping()))},
             errors=errors,
         ),
         *(
@@ -284,7 +283,7 @@ def _realtime() -> tuple[Call, ...]:
                 answers={
                     200: json_answer(
                         "The session's configuration, with a key.",
-                        fields(id=text(), client_secret=fields(**secret)),
+                        fields(id=text(), client_secret=fields("", None, **secret)),
                     )
                 },
                 errors=errors,

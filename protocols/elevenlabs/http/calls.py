@@ -286,7 +286,7 @@ def _transcription(settings: ElevenLabsSettings) -> Call:
         "Further fields of ElevenLabs' API are accepted without an effect, and named in x-unused.",
         ["file", "model_id"],
         file=file(size),
-        model_id=text("Any name: scribe_v1 say."),
+        model_id=text("Any name, for example scribe_v1."),
         language_code=text("Code, tag or name of the spoken language; detected by default."),
         timestamps_granularity=choice(GRANULARITIES, default="word"),
         file_format=choice(FILE_FORMATS, "Whether the file is bare samples.", default="other"),
