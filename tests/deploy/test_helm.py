@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import kubernetes_validate
 import pytest
@@ -162,6 +166,43 @@ def test_gpu_variant_asks_for_devices_and_a_writable_cache() -> None:
     assert server["image"] == "kani-tts:cuda"
     assert server["resources"]["limits"] == {"memory": "2Gi", "nvidia.com/gpu": 2}
     assert "/cache" in {mount["mountPath"] for mount in server["volumeMounts"]}
+
+
+class Cluster(BaseHTTPRequestHandler):
+    """The part of a cluster's API by which Helm looks up the Secret of an earlier installation."""
+
+    kept: ClassVar = {"api-keys": "made,metrics", "metrics-key": "metrics", "made-key": "made"}
+
+    def do_GET(self) -> None:
+        resource = {"name": "secrets", "kind": "Secret", "namespaced": True, "verbs": ["get"]}
+        data = {name: b64encode(value.encode()).decode() for name, value in self.kept.items()}
+        answers = {
+            "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [resource]},
+            "/api/v1/namespaces/voices/secrets/speech-kani-tts-keys": {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "data": data,
+            },
+        }
+        answer = answers.get(self.path.partition("?")[0])
+        self.send_response(404 if answer is None else 200)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer or {}).encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_upgrade_keeps_the_made_keys() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Cluster) as cluster:
+        Thread(target=cluster.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{cluster.server_port}"
+        arguments = ("--namespace", "voices", "--dry-run=server", "--kube-apiserver", address)
+        done = helm("template", "speech", str(CHART), *arguments, "-s", "templates/secret.yaml", values={})
+        cluster.shutdown()
+    assert yaml.safe_load(done.stdout)["stringData"] == Cluster.kept, done.stderr
+    made = [render({})["Secret"]["stringData"]["made-key"] for _ in range(2)]
+    assert made[0] != made[1] and min(map(len, made)) == 32
 
 
 @pytest.mark.parametrize(
