@@ -58,12 +58,6 @@ function problem(words) {
   find("problem").textContent = words;
 }
 
-/** Start playback: browsers allow no sound before a click. */
-function beginPlaying() {
-  if (Player.possible) player.begin();
-  else problem(t("problem.player"));
-}
-
 function speak() {
   const clicked = performance.now();
   const params = compose.params;
@@ -80,7 +74,8 @@ function speak() {
   asked = live = true;
   // First what takes time elsewhere; the page is drawn meanwhile.
   connection.speak(utterance.id, params, answers(utterance));
-  beginPlaying();
+  // Browsers allow no sound before a click.
+  player.begin();
   stage.begin(utterance, true);
   stage.say(t(waiting ? "status.waiting" : "status.asked"));
   buttons();
@@ -94,30 +89,39 @@ function answers(utterance) {
     },
     frame: (frame) => {
       const spans = utterance.add(frame, performance.now());
-      if (Player.possible) player.push(frame.samples.slice(), utterance.sampleRate);
+      player.push(frame.samples.slice(), utterance.sampleRate);
       stage.came(frame.samples, spans);
       if (utterance.arrivals.length === 1) buttons();
     },
     complete: (result) => {
       utterance.result = result;
-      if (Player.possible) player.finish();
       stage.told(result);
-      arrived();
-      if (!Player.possible) heardOut();
+      ends();
     },
     error: (error) => {
       problem(explain(error));
+      if (utterance.samples > 0) {
+        // What came is played to its end, as after a broken connection.
+        utterance.lost = true;
+        ends();
+        return;
+      }
       arrived();
       player.stop();
       over(false, t("status.failed"));
     },
     lost: () => {
       utterance.lost = true;
-      arrived();
-      if (Player.possible) player.finish();
-      else heardOut();
+      ends();
     },
   };
+}
+
+/** Nothing more comes; what came is heard to its end. */
+function ends() {
+  arrived();
+  if (player.works) player.finish();
+  else heardOut();
 }
 
 /** Nothing more comes: what came is kept. */
@@ -160,7 +164,8 @@ function happened(kind) {
     if (live) stage.sounds(performance.now() - shown.askedAt + 1000 * player.latency);
     stage.say(t(live ? "status.speaking" : "status.replay"));
   }
-  if (kind === "ended" && !asked) heardOut();
+  if (kind === "silent") problem(t("problem.player"));
+  if ((kind === "ended" || kind === "silent") && !asked) heardOut();
 }
 
 /** Play something that is kept; pieces: its samples. */
@@ -171,10 +176,10 @@ function replay({ id, choice, spans, sampleRate, result }, pieces) {
   shown = new Utterance(id, choice, performance.now());
   Object.assign(shown, { spans, sampleRate, result, pieces });
   shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  beginPlaying();
+  // Browsers allow no sound before a click.
+  player.begin();
   stage.begin(shown, false);
   stage.told(result ?? {});
-  if (!Player.possible) return;
   for (const piece of pieces) {
     for (let at = 0; at < piece.length; at += sampleRate) player.push(piece.slice(at, at + sampleRate), sampleRate);
   }
@@ -238,6 +243,6 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !document.querySelector("dialog[open]")) stop();
 });
 
-if (Player.possible) player.open();
+player.open();
 list.show();
 connection.open();

@@ -29,9 +29,10 @@ export class Compose {
   /** @param {() => void} speak called when the text is to be spoken */
   constructor(speak) {
     fill(this.#emotion, [["", EMOTIONS.map((emotion) => [emotion, t(`emotion.${emotion}`)])]], "neutral");
-    const kept = JSON.parse(this.#memory.text || "{}");
+    const kept = this.#memory.object;
     this.#wanted = { language: kept.language ?? "", voice: kept.voice ?? "" };
-    this.#text.value = kept.text ?? example(locale);
+    // What was typed before this script ran stays.
+    this.#text.value ||= typeof kept.text === "string" ? kept.text : example(locale);
     this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
     this.#strength.value = kept.strength ?? 1;
     this.#speed.value = kept.speed ?? 1;
@@ -50,6 +51,7 @@ export class Compose {
     this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
     this.#form.addEventListener("input", () => this.#changed());
     this.#changed();
+    document.querySelector("#speak").disabled = false;
   }
 
   /** What the server can do: the engine of each language, its voices, and the longest text. */

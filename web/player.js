@@ -5,25 +5,36 @@
  * known only when its first frame is there, and a context that was opened then would be late by what opening costs.
  */
 
+import { ScheduledOutput } from "./scheduled-output.js";
+
 const IDLE_MS = 60_000;
+/** A device that has not begun to run by then gives no sound: Firefox without a sound card waits for ever. */
+const STARTS_WITHIN_MS = 5000;
 
 export class Player {
   #context = null;
-  #node = null;
+  /** Where the messages of player-worklet.js go: the worklet's port, or a ScheduledOutput. */
+  #output = null;
   #opening = null;
   #stream = 0;
   #rate = 0;
   #anchors = [];
+  #received = 0;
   #idle = 0;
+  #starting = 0;
+  #silent = typeof AudioContext !== "function";
 
-  /** @param {(kind: "playing"|"dry"|"sound"|"ended") => void} told called with each event of the current stream */
+  /**
+   * @param {(kind: "playing"|"dry"|"sound"|"ended"|"silent") => void} told called with each event of the current
+   *   stream; silent: this device plays nothing
+   */
   constructor(told) {
     this.told = told;
   }
 
-  /** Whether this browser plays here: worklets need https, or this machine itself. */
-  static get possible() {
-    return typeof AudioWorkletNode === "function" && window.isSecureContext;
+  /** Whether this device plays, as far as is known: false once its sound could not be opened. */
+  get works() {
+    return !this.#silent;
   }
 
   /** Whether a stream is under way: waited for, heard or resting. */
@@ -31,28 +42,50 @@ export class Player {
     return this.#stream !== 0;
   }
 
-  /** Prepare for sound without playing any; needs no click. */
+  /** Prepare for sound without playing any; needs no click. Resolves to whether there is a device that plays. */
   open() {
-    this.#opening ??= this.#open();
+    this.#opening ??= this.#open().catch((error) => {
+      console.info("no sound:", error);
+      this.#opening = null;
+      this.#context = null;
+      return false;
+    });
     return this.#opening;
   }
 
   async #open() {
     this.#context = new AudioContext({ latencyHint: "interactive" });
+    if (!this.#context.audioWorklet) {
+      this.#output = new ScheduledOutput(this.#context, (event) => this.#happened(event));
+      return true;
+    }
     await this.#context.audioWorklet.addModule(new URL("player-worklet.js", import.meta.url));
-    this.#node = new AudioWorkletNode(this.#context, "player", { numberOfInputs: 0, outputChannelCount: [1] });
-    this.#node.port.onmessage = ({ data }) => this.#happened(data);
-    this.#node.connect(this.#context.destination);
+    const node = new AudioWorkletNode(this.#context, "player", { numberOfInputs: 0, outputChannelCount: [1] });
+    node.port.onmessage = ({ data }) => this.#happened(data);
+    node.connect(this.#context.destination);
+    this.#output = node.port;
+    return true;
   }
 
   /** Begin a stream; call it on a click, as browsers allow no sound before one. */
-  begin() {
+  async begin() {
     clearTimeout(this.#idle);
     this.stop();
-    this.#stream = Math.floor(performance.now() * 1000) + 1;
+    const stream = (this.#stream = Math.floor(performance.now() * 1000) + 1);
+    this.#silent = false;
     this.#rate = 0;
     this.#anchors = [];
-    return this.open().then(() => this.#context.resume());
+    this.#received = 0;
+    if (!(await this.open())) return this.#fail(stream);
+    this.#starting = setTimeout(() => this.#context.state !== "running" && this.#fail(stream), STARTS_WITHIN_MS);
+    await this.#context.resume();
+  }
+
+  #fail(stream) {
+    if (stream !== this.#stream) return;
+    this.stop();
+    this.#silent = true;
+    this.told("silent");
   }
 
   /**
@@ -62,29 +95,31 @@ export class Player {
    */
   async push(samples, rate) {
     const stream = this.#stream;
-    await this.open();
-    if (stream === 0 || stream !== this.#stream) return;
+    const opened = await this.open();
+    if (!opened || stream === 0 || stream !== this.#stream) return;
     if (this.#rate === 0) {
       this.#rate = rate;
-      this.#node.port.postMessage({ kind: "start", stream, rate });
+      this.#output.postMessage({ kind: "start", stream, rate });
     }
-    this.#node.port.postMessage({ kind: "samples", stream, samples }, [samples.buffer]);
+    this.#received += samples.length / rate;
+    this.#output.postMessage({ kind: "samples", stream, samples }, [samples.buffer]);
   }
 
   /** Nothing more will come. */
   async finish() {
     const stream = this.#stream;
-    await this.open();
-    if (stream === 0 || stream !== this.#stream) return;
+    const opened = await this.open();
+    if (!opened || stream === 0 || stream !== this.#stream) return;
     if (this.#rate === 0) this.#happened({ kind: "ended", stream });
-    else this.#node.port.postMessage({ kind: "end", stream });
+    else this.#output.postMessage({ kind: "end", stream });
   }
 
   /** Silence, at once. */
   stop() {
     if (this.#stream === 0) return;
     this.#stream = 0;
-    this.#node?.port.postMessage({ kind: "stop" });
+    clearTimeout(this.#starting);
+    this.#output?.postMessage({ kind: "stop" });
     this.#rests();
   }
 
@@ -99,7 +134,8 @@ export class Player {
     const now = this.#context.currentTime - this.latency;
     const anchor = this.#anchors.findLast(({ time }) => time <= now);
     if (!anchor) return 0;
-    return anchor.position + (anchor.kind === "playing" ? now - anchor.time : 0);
+    // The event that playback ran dry comes a moment after it did.
+    return Math.min(anchor.position + (anchor.kind === "playing" ? now - anchor.time : 0), this.#received);
   }
 
   #happened({ kind, stream, time, position }) {
@@ -107,6 +143,7 @@ export class Player {
     if (kind === "playing" || kind === "dry") this.#anchors.push({ kind, time, position });
     if (kind === "ended") {
       this.#stream = 0;
+      clearTimeout(this.#starting);
       this.#anchors.push({ kind, time, position });
       this.#rests();
     }

@@ -17,7 +17,7 @@ export class Recorder {
   /**
    * Begin. Throws a DOMException if there is no microphone or no permission.
    * @param {number} longest longest recording in seconds
-   * @param {(level: number, seconds: number) => void} heard how loud it is (0 to 1), how long it is
+   * @param {(level: number, seconds: number, recorder: Recorder) => void} heard how loud it is (0 to 1), how long it is
    */
   static async begin(longest, heard) {
     const recorder = new Recorder();
@@ -62,6 +62,6 @@ export class Recorder {
     this.#pieces.push(Int16Array.from(samples, (value) => Math.max(-1, Math.min(1, value)) * 32767));
     this.#samples += samples.length;
     const loudest = samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    heard(loudest, this.#samples / sampleRate);
+    heard(loudest, this.#samples / sampleRate, this);
   }
 }

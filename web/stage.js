@@ -16,6 +16,8 @@ export class Stage {
   #utterance = null;
   #frame = 0;
   #live = false;
+  /** Id of the utterance whose figures are shown. */
+  #measured = "";
   #counted = true;
   #place = 0;
   #placing = 0;
@@ -33,10 +35,13 @@ export class Stage {
     this.#words.begin(utterance.choice.text, utterance.choice.language);
     this.#waveform.begin();
     if (live) {
+      this.#measured = utterance.id;
       this.#arrivals.begin();
       for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
       find("told").textContent = "";
     }
+    // What is kept has no figures of its arrival.
+    for (const box of document.querySelectorAll("#stage .live")) box.hidden = utterance.id !== this.#measured;
     find("stage").hidden = false;
     const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
     find("words").scrollIntoView({ block: "nearest", behavior });

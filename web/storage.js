@@ -26,6 +26,17 @@ export class Memory {
     this.#try((store) => store.setItem(this.#name, text));
   }
 
+  /** The object whose JSON the text is; {} for any other text, such as one that another program left. */
+  get object() {
+    try {
+      const value = JSON.parse(this.#text || "{}");
+      return typeof value === "object" && value !== null ? value : {};
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      return {};
+    }
+  }
+
   #try(use) {
     try {
       return use(this.#storage());

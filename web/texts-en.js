@@ -1,7 +1,7 @@
 /** The page in English. */
 
 export const en = {
-  "title": "Kani speaks",
+  "title": "Kani – private text to speech",
   "skip": "Skip to the text",
   "tagline": "Type, listen, and watch each word as it is said.",
   "line.connecting": "Connecting…",
@@ -70,7 +70,7 @@ export const en = {
   "status.failed": "Not spoken",
   "status.lost": "The connection broke; the {length} that came are kept",
   "problem.empty": "There is no text to speak yet.",
-  "problem.player": "Browsers play this only over https or on this machine itself. What comes can still be downloaded.",
+  "problem.player": "This device gives no sound. You can still download what comes.",
   "problem.offline": "The server cannot be reached. The text is kept, and the page tries again by itself.",
   "problem.busy": "The server is busy. The page tries again by itself.",
   "problem.refused": "The server does not let this page in: {message}",

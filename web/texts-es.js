@@ -1,7 +1,7 @@
 /** The page in Spanish. */
 
 export const es = {
-  "title": "Kani habla",
+  "title": "Kani: texto a voz, en privado",
   "skip": "Ir al texto",
   "tagline": "Escribe, escucha y sigue cada palabra mientras se dice.",
   "line.connecting": "Conectando…",
@@ -70,7 +70,7 @@ export const es = {
   "status.failed": "No se dijo",
   "status.lost": "Se cortó la conexión; se guardan los {length} que llegaron",
   "problem.empty": "Todavía no hay texto que decir.",
-  "problem.player": "Los navegadores solo reproducen esto por https o en esta misma máquina. Lo que llega se puede descargar.",
+  "problem.player": "Este dispositivo no da sonido. Lo que llega se puede descargar.",
   "problem.offline": "No se alcanza el servidor. El texto se conserva y la página vuelve a intentarlo sola.",
   "problem.busy": "El servidor está ocupado. La página vuelve a intentarlo sola.",
   "problem.refused": "El servidor no deja entrar a esta página: {message}",

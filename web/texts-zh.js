@@ -1,7 +1,7 @@
 /** The page in Chinese. */
 
 export const zh = {
-  "title": "Kani 语音合成",
+  "title": "Kani：私密的文字转语音",
   "skip": "跳到文本",
   "tagline": "输入文字，听它说出来，看着每个词亮起。",
   "line.connecting": "正在连接…",
@@ -70,7 +70,7 @@ export const zh = {
   "status.failed": "合成失败",
   "status.lost": "连接已断开，已保留收到的 {length}",
   "problem.empty": "还没有可以合成的文本。",
-  "problem.player": "浏览器只允许通过 https 或在本机上播放。收到的音频仍可下载。",
+  "problem.player": "此设备无法播放声音。收到的音频仍可下载。",
   "problem.offline": "无法连接服务器。文本已保留，页面会自动重试。",
   "problem.busy": "服务器繁忙，页面会自动重试。",
   "problem.refused": "服务器拒绝了此页面：{message}",

@@ -74,7 +74,9 @@ export class VoiceDialog {
     this.#sample.stop();
     this.#quiet();
     try {
-      this.#recorder = await Recorder.begin(LONGEST_S, (level, length) => this.#heard(level, length));
+      // The microphone's last message comes after the recording has ended.
+      const heard = (level, length, recorder) => recorder === this.#recorder && this.#heard(level, length);
+      this.#recorder = await Recorder.begin(LONGEST_S, heard);
       // It was closed while the browser asked.
       if (!this.#dialog.open) await this.#stop();
     } catch (error) {

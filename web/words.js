@@ -10,6 +10,12 @@ const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd",
 /** Characters of the text that are searched for the next word. */
 const AHEAD = 100;
 const SPEAKABLE = /[\p{L}\p{N}]/u;
+/** White space, and a word up to the next white space: "$1,250.50", "3/4/2024", "(or", without marks behind it. */
+const SPACED_WORD = /^(\s*)([\p{Sc}\p{Ps}\p{Pi}¿¡"'#@+-]*[\p{L}\p{N}](?:[^\s<>]*[\p{L}\p{N}\p{Sc}%°])?)/u;
+/** Scripts without spaces between words. */
+const UNSPACED = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]/u;
+/** Marks behind which a name that is not spoken may follow: a tag, or code. */
+const MARKUP = /[<`{]/;
 
 /** The direction of a language's writing: "rtl", "ltr", or "auto" where the text itself has to tell. */
 export function direction(language) {
@@ -110,16 +116,22 @@ export class Words {
 
   /** Find the word that is said next, if it follows without a rest. */
   #foresee() {
-    const segments = [...this.#segmenter.segment(this.#left.slice(0, AHEAD))];
-    const { index, segment } = segments.find(({ isWordLike }) => isWordLike) ?? { index: 0, segment: "" };
-    const gap = this.#left.slice(0, index);
-    const follows = this.#passed === 0 || gap.trim() === "";
-    const word = follows ? segment : "";
-    const from = follows ? index : 0;
+    const [gap, next] = this.#nextWord(this.#left.slice(0, AHEAD));
+    const follows = gap.trim() === "" || (this.#passed === 0 && !MARKUP.test(gap));
+    const word = follows ? next : "";
+    const from = follows ? gap.length : 0;
     set(this.#next, "");
     this.#gap.data = this.#left.slice(0, from);
     this.#next.textContent = word;
     this.#rest.data = this.#left.slice(from + word.length);
+  }
+
+  /** The next word of a text, and what stands before it. */
+  #nextWord(text) {
+    const [, gap, spaced] = SPACED_WORD.exec(text) ?? ["", "", ""];
+    if (spaced && !UNSPACED.test(spaced)) return [gap, spaced];
+    const { index, segment } = [...this.#segmenter.segment(text)].find(({ isWordLike }) => isWordLike) ?? { index: 0, segment: "" };
+    return [text.slice(0, index), segment];
   }
 
   #follow(word) {

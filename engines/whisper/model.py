@@ -178,7 +178,14 @@ class Whisper:
         task = self._translation if audio.translate else self._task
         timed, _ = self._align(encoded, language, (), words, chunk.duration_s, task) if words else ((), 0.0)
         mean = decoding.log_probability
-        return [ChunkResult(chunk, timed, language, likelihood, decoding.temperature, mean)]
+        rest = chunk.rest(timed[-1].start_s) if timed else None
+        if rest is not None:
+            end_s = min(timed[-1].end_s, rest.start_s - chunk.start_s)
+            timed = (*timed[:-1], replace(timed[-1], end_s=end_s))
+        result = ChunkResult(chunk, timed, language, likelihood, decoding.temperature, mean)
+        if rest is None:
+            return [result]
+        return [result, *self.transcribe_chunk(replace(audio, chunk=rest, language=language), stopped)]
 
     def text_of(self, tokens: Sequence[int]) -> str:
         """Return the text of ``tokens``, with the space that it may begin with."""

@@ -23,8 +23,12 @@ _MARGIN_S = 0.3
 _KEPT_FRAMES = math.ceil(_MARGIN_S / CHUNK_S) + 4
 # Farthest that a word reaches beyond the detected speech.
 _OUTSIDE_S = 0.05
-# A frame is silent below this probability of a voice.
-_SILENT = 0.2
+# A frame is silent below this probability of a voice, and certainly speech from the other one on.
+_SILENT, _SPEECH = 0.2, 0.5
+# Shortest pause behind a word: sounds such as [t] have less silence in them.
+_PAUSE_S = 0.15
+# Least speech behind the last word that is transcribed by itself: less than that is breath, or a word's end.
+_MIN_REST_S = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +73,28 @@ class Chunk:
         quarter = len(self.voices) // 4
         at = _quietest(self.voices, quarter, len(self.voices) - quarter)
         return self._part(0, at), self._part(at, len(self.voices))
+
+    def rest(self, word_start_s: float) -> Chunk | None:
+        """Return the speech behind the pause after the last word, whose start is given; None without any.
+
+        Whisper leaves out a sentence that repeats the one before it word for word, and all that follows. Its
+        alignment then stretches the last word over what is left out, so that its end says nothing.
+        """
+        pause = self._pause_behind(int(word_start_s / CHUNK_S))
+        speech = [at for at in range(pause, len(self.voices)) if self.voices[at] >= _SPEECH]
+        if len(speech) * CHUNK_S < _MIN_REST_S:
+            return None
+        return self._part(max(pause, speech[0] - math.ceil(_MARGIN_S / CHUNK_S)), len(self.voices))
+
+    def _pause_behind(self, first: int) -> int:
+        """Return the frame in which the first pause behind the next voice is certain; or the end."""
+        spoken, silence = False, 0
+        for at in range(first, len(self.voices)):
+            silence = silence + 1 if self.voices[at] < _SILENT else 0
+            spoken = spoken or not silence
+            if spoken and silence * CHUNK_S >= _PAUSE_S:
+                return at
+        return len(self.voices)
 
     def _part(self, first: int, last: int) -> Chunk:
         begin = first * CHUNK_SAMPLES

@@ -197,7 +197,7 @@ def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
     assert visitor.text("#problem").startswith(refusal)
 
 
-def test_without_a_secure_context_the_page_says_so_and_still_saves(
+def test_over_plain_http_from_another_machine_the_page_is_heard(
     visit: Visit, start_server: StartServer
 ) -> None:
     everybody = ("--host", "0.0.0.0", "--no-auth")
@@ -205,10 +205,38 @@ def test_without_a_secure_context_the_page_says_so_and_still_saves(
     visitor = visit(server, url=f"http://lan.test:{server.port}/")
     assert visitor.page.evaluate("isSecureContext") is False
     visitor.speak(TEXT, "en")
-    visitor.wait_for("#download:enabled")
+    visitor.wait_for_sound()
+    assert visitor.text("#status") == "Speaking"
     visitor.wait_for_end()
-    assert "https" in visitor.text("#problem")
+    visitor.assert_lit(re.findall(r"\w+", TEXT))
+    assert visitor.text("#problem") == ""
     assert len(visitor.download()) == 44 + len(visitor.pcm())
+    visitor.page.click("#again")
+    visitor.wait_for_sound()
+    visitor.page.click("#stop")
+    visitor.wait_for_end()
     visitor.page.click("#add-voice")
     assert visitor.page.is_disabled("#record")
     assert "https" in visitor.text("#recording-state")
+
+
+def test_without_a_sound_device_the_audio_can_be_saved(visit: Visit) -> None:
+    visitor = visit(ready=False)
+    visitor.page.add_init_script(
+        "AudioContext = class { constructor() { throw new DOMException('none'); } };"
+    )
+    visitor.arrive()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for("#download:enabled")
+    visitor.wait_for_end()
+    assert visitor.text("#problem").startswith("This device gives no sound.")
+    assert len(visitor.download()) == 44 + len(visitor.pcm())
+
+
+@pytest.mark.parametrize("kept", ["{broken", "null", "3", '{"text": {}, "speed": "fast", "emotion": 3}'])
+def test_a_form_that_was_kept_damaged_is_begun_anew(visit: Visit, kept: str) -> None:
+    visitor = visit(ready=False)
+    visitor.page.add_init_script(f"localStorage.setItem('kani.compose', {kept!r})")
+    visitor.arrive()
+    assert visitor.value("#emotion") == "neutral" and len(visitor.value("#text")) > 10
+    assert visitor.page.is_enabled("#speak")

@@ -156,3 +156,12 @@ def test_screen_reader_gets_important_changes_only(visit: Visit) -> None:
         ("group", "The text, each word lit while it is heard"),
     ):
         assert page.get_by_role(role, name=name, exact=True).count() == 1, name
+
+
+def test_forced_colours_show_the_word_that_is_heard(visit: Visit) -> None:
+    visitor = visit(forced_colors="active")
+    visitor.speak("One small step for a machine.", "en")
+    visitor.wait_for_sound()
+    style = "(word) => { const { backgroundColor } = getComputedStyle(word); return backgroundColor; }"
+    now, unsaid = (visitor.page.eval_on_selector(one, style) for one in ("#words .now", "#words"))
+    assert now != unsaid

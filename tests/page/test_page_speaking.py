@@ -89,6 +89,42 @@ def test_an_emoji_before_a_word_does_not_shift_the_light(visit: Visit) -> None:
     assert visitor.text("#words") == "😀 Hello 𝒳 🎉 big world"
 
 
+FORESEEN = """
+  async ([text, language]) => {
+    const { Words } = await import("/static/words.js");
+    const box = document.createElement("div");
+    const words = new Words(box);
+    const found = [];
+    words.begin(text, language);
+    for (let at = 0; at < [...text].length; at++) {
+      words.show(at);
+      const now = box.querySelector(".now")?.textContent ?? "";
+      if (now && now !== found.at(-1)) found.push(now);
+      words.add([[at, at + 1, at, at + 0.5]]);
+    }
+    return found;
+  }
+"""
+"""Words that are foreseen while the server reports a text character by character."""
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "foreseen"),
+    [
+        ("It costs $1,250.50 now", "en", ["It", "costs", "$1,250.50", "now"]),
+        ('by 3/4/2024 ("soon"), say', "en", ["by", "3/4/2024", '("soon', "say"]),
+        ("¿Qué tal, «Ana»?", "es", ["¿Qué", "tal", "«Ana"]),
+        ("你好世界", "zh", ["你好", "世界"]),
+    ],
+)
+def test_the_next_word_is_foreseen_with_its_marks(
+    visit: Visit, text: str, language: str, foreseen: list[str]
+) -> None:
+    found = visit().page.evaluate(FORESEEN, [text, language])
+    whole = [word for word in found if not any(word != other and word in other for other in found)]
+    assert whole == foreseen
+
+
 def test_stop_is_silence_at_once(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(LONG, "en")

@@ -90,6 +90,20 @@ def test_halves_are_cut_in_the_quietest_place() -> None:
     assert second.no_speech_probability(0, FRAME_S / 2) == pytest.approx(0.9)
 
 
+def test_rest_begins_in_the_pause_behind_the_last_word() -> None:
+    second = round(SAMPLE_RATE / CHUNK_SAMPLES)
+    voices = (0.9,) * 2 * second + (0.1,) * second + (0.9,) * 3 * second
+    chunk = Chunk(100, np.zeros(len(voices) * CHUNK_SAMPLES, np.float32), voices)
+    rest = chunk.rest(1.5)
+    assert rest is not None and 2.6 < (rest.start - 100) / SAMPLE_RATE < 2.8
+    assert rest.start + len(rest.samples) == chunk.start + len(chunk.samples)
+    # The word may begin in the silence before its voice; behind this one no other speech follows.
+    assert chunk.rest(2.5) is None
+    assert chunk.rest(5.5) is None
+    breath = Chunk(0, chunk.samples, voices[: 3 * second] + (0.9,) * 10 + (0.0,) * (3 * second - 10))
+    assert breath.rest(1.5) is None
+
+
 def test_word_ends_with_its_voice() -> None:
     chunk = Chunk(0, np.zeros(50 * CHUNK_SAMPLES, np.float32), (0.0,) * 10 + (1.0,) * 10 + (0.0,) * 30)
     start_s, end_s = chunk.voiced(0.0, 50 * FRAME_S)
