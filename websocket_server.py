@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -25,9 +25,11 @@ from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
 from protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm, wyoming
 from protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
-from server import health, page
+from server import health, openapi, page
 from server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules, is_loopback
 from server.allocator import periodic_trim
+from server.calls import DOCUMENT_PATH
+from server.calls import call_group as server_calls
 from server.connections import Connections, ConnectionsMiddleware, Phase
 from server.error_answers import ErrorAnswers
 from server.lifecycle import (
@@ -88,7 +90,7 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
     hosts = frozenset(host.lower() for host in settings.recording_hosts)
     secret = settings.livekit_api_secret
     return (
-        kani.protocol(),
+        kani.protocol(settings.max_text),
         voices_api.protocol(settings.data_dir, open_lists=settings.openai_open_lists),
         page.protocol(),
         kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
@@ -143,7 +145,9 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
         allowed_origins=frozenset(settings.allowed_origins),
         allowed_hosts=frozenset(host.lower() for host in settings.allowed_hosts),
         machine_names=machine_names(settings.host),
-        paths=paths | dict.fromkeys((health.HEALTH_PATH, health.LIVE_PATH), PathClass.PUBLIC),
+        paths=paths
+        | dict.fromkeys((health.HEALTH_PATH, health.LIVE_PATH), PathClass.PUBLIC)
+        | {DOCUMENT_PATH: PathClass.PAGE},
         key_in_first_message=tuple(
             prefix for protocol in protocols for prefix in protocol.key_in_first_message
         ),
@@ -288,7 +292,10 @@ def create_app(
     context = Context(service, metrics.registry)
     refusals = {prefix: body for protocol in protocols for prefix, body in protocol.refusals.items()}
     answers = ErrorAnswers(refusals)
-    probed = frozenset({health.HEALTH_PATH, health.LIVE_PATH, health.METRICS_PATH})
+
+    def document() -> dict[str, Any]:
+        return openapi.build_document(server_calls(metrics.content_type), protocols, rules, VERSION)
+
     return Starlette(
         routes=[
             *(route for protocol in protocols for route in protocol.routes(context)),
@@ -299,6 +306,7 @@ def create_app(
                 metrics,
                 [protocol.health_fields for protocol in protocols],
             ),
+            *openapi.routes(document),
             WebSocketRoute("/{path:path}", answers.unknown_websocket),
         ],
         middleware=[
@@ -307,7 +315,7 @@ def create_app(
             *(
                 []
                 if tracer is None
-                else [Middleware(TracingMiddleware, tracer=tracer, untraced_paths=probed)]
+                else [Middleware(TracingMiddleware, tracer=tracer, untraced_paths=health.ALWAYS_SERVED)]
             ),
             Middleware(ResourcePolicyMiddleware),
             Middleware(CorsMiddleware, rules=rules),
@@ -323,7 +331,7 @@ def create_app(
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,
-                exempt_paths=probed,
+                exempt_paths=health.ALWAYS_SERVED,
                 max_body=settings.max_message_bytes,
                 longer_bodies={
                     path: size for protocol in protocols for path, size in protocol.max_body.items()

@@ -18,6 +18,8 @@ SERVICE = "kani-tts"
 HEALTH_PATH = "/health"
 LIVE_PATH = "/livez"
 METRICS_PATH = "/metrics"
+ALWAYS_SERVED = frozenset({HEALTH_PATH, LIVE_PATH, METRICS_PATH})
+"""Paths that are answered while the server starts and stops, too."""
 
 
 class MetricsExport(Protocol):

@@ -1,4 +1,4 @@
-"""The web page: the files of ``web/``, with headers that let it load nothing from elsewhere."""
+"""The web pages: the files of ``web/``, with headers that let it load nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ HEADERS = {
     "cache-control": "no-cache",
 }
 
-INDEX = "index.html"
-PATHS = {"/": INDEX} | {
-    f"/static/{path.name}": path.name
+DOCS_PATH = "/docs"
+STATIC = "/static/"
+PAGES = {"/": "index.html", DOCS_PATH: "docs.html"}
+PATHS = PAGES | {
+    f"{STATIC}{path.name}": path.name
     for path in sorted(FOLDER.iterdir())
-    if path.is_file() and path.name != INDEX
+    if path.is_file() and path.name not in PAGES.values()
 }
-"""File names by path. The page holds no secret and has to ask for the key, so these paths are public."""
+"""File names by path. The pages hold no secret and have to ask for the key, so these paths are public."""
 
 
 def protocol() -> Protocol:

@@ -47,7 +47,7 @@ ALLOWED = {
         "websocket_config",
     },
     "websocket_server.py": {"server", "protocols", "engines", "speech", "websocket_config"},
-    "server": {"server", "speech", "protocols.shared.protocol", "websocket_config"},
+    "server": {"server", "speech", "protocols.shared.protocol", "protocols.shared.calls", "websocket_config"},
     "protocols": {"protocols", "speech"},
     "engines": {"engines", "speech", "kani", "no_telemetry"},
     "kani": {"kani", "no_telemetry"},

@@ -13,6 +13,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from protocols.elevenlabs.errors import error_body
+from protocols.elevenlabs.http.calls import call_group
 from protocols.elevenlabs.http.convert import speech_routes
 from protocols.elevenlabs.http.lists import list_routes
 from protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
@@ -51,6 +52,7 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         max_body=longest_body(settings),
         health_fields=state.health_fields,
+        calls=lambda: call_group(settings),
     )
 
 

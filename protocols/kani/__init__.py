@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
+from protocols.kani.calls import call_group
 from protocols.kani.http import http_routes
 from protocols.kani.websocket import websocket_routes
 from protocols.shared.memory_budget import MemoryBudget
@@ -15,9 +16,13 @@ from protocols.shared.protocol import CompatPort, Context, Protocol
 from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
 
 
-def protocol() -> Protocol:
-    """Return the protocol, with the port of the original REST server."""
-    return Protocol(_routes, ports=(CompatPort("rest_port", "http", "Kani REST"),))
+def protocol(max_text: int) -> Protocol:
+    """Return the protocol, with the port of the original REST server; max_text: characters of a text."""
+    return Protocol(
+        _routes,
+        ports=(CompatPort("rest_port", "http", "Kani REST"),),
+        calls=lambda: call_group(max_text),
+    )
 
 
 def _routes(context: Context) -> list[BaseRoute]:

@@ -38,7 +38,7 @@ MAX_UNUSED_NAMES = 32
 
 _BASE64_PIECE = 2**18
 
-_RANGES = {"chunk_size": Range(1, 1000), "lookback_frames": Range(0, 1000)}
+RANGES = {"chunk_size": Range(1, 1000), "lookback_frames": Range(0, 1000)}
 _FIELD_NAMES = {"voice": "voice_id", "reference": "reference_audio", "duration_s": "duration"}
 _LANGUAGE_NAMES = {
     "es": "spanish",
@@ -190,7 +190,7 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
             raise BadMessage(f"{field}: too long (at most {MAX_NAME_LENGTH} characters)")
     if config.languages is not None and (wrong := languages_error(config.languages)) is not None:
         raise BadMessage(f"{LANGUAGES_FIELD}: {wrong}")
-    for field, allowed in _RANGES.items():
+    for field, allowed in RANGES.items():
         value = getattr(config, field)
         if value is not None:
             try:

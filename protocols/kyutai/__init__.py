@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from protocols.kyutai.calls import call_group
 from protocols.kyutai.http_in import recording_routes
 from protocols.kyutai.http_out import SPEECH_PATHS, speech_routes
 from protocols.kyutai.metrics import KyutaiMetrics
@@ -52,6 +53,7 @@ def protocol(settings: KyutaiSettings) -> Protocol:
             "/api/voice": PathClass.NO_KEY_WITH_PUBLIC_TOKEN,
         },
         max_message=dict.fromkeys(websockets, MAX_MESSAGE_BYTES),
+        calls=call_group,
     )
 
 

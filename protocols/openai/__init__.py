@@ -11,6 +11,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from protocols.openai import realtime
+from protocols.openai.calls import call_group
 from protocols.openai.errors import error_body
 from protocols.openai.lists import list_paths, list_routes
 from protocols.openai.realtime import SecretStore, realtime_routes
@@ -45,6 +46,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
         temporary_keys={realtime.PATH: secrets.is_valid},
         max_body=longest_bodies(settings),
+        calls=lambda: call_group(settings),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute
 
+from protocols.shared.calls.call import CallGroup
 from speech.service import SpeechService
 
 
@@ -144,6 +145,8 @@ class Protocol:
     while it comes: it does not count towards the memory of all unfinished bodies."""
 
     health_fields: Callable[[], Mapping[str, Any]] = dict  # added to the answer of GET /health
+    calls: Callable[[], CallGroup | None] = lambda: None
+    """Describes its HTTP calls for the OpenAPI document; called when that is first read."""
 
 
 def plain_refusal(refusal: Refusal) -> dict[str, Any]:

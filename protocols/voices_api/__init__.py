@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
+from protocols.voices_api.calls import call_group
 from protocols.voices_api.forms import (
     MAX_FIELD_BYTES,
     VoiceRequestError,
@@ -70,6 +71,7 @@ def protocol(data_dir: Path, *, open_lists: bool) -> Protocol:
         lambda context: routes(context.service, ConsentStore(data_dir)),
         paths=dict.fromkeys((PATH, SPEECH_PATH), PathClass.LIST) if open_lists else {},
         refusals={PATH: plain_refusal},
+        calls=lambda: call_group(PATH, SPEECH_PATH),
     )
 
 

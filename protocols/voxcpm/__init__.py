@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 from protocols.shared.memory_budget import MemoryBudget
 from protocols.shared.protocol import CompatPort, Context, Protocol
 from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
+from protocols.voxcpm.calls import call_group
 from protocols.voxcpm.connection import serve
 from protocols.voxcpm.http import http_routes
 from protocols.voxcpm.metrics import VoxCPMMetrics
@@ -37,6 +38,7 @@ def protocol(settings: VoxCPMSettings) -> Protocol:
             CompatPort("voxcpm_page_port", "http", "VoxCPM's page"),
         ),
         max_message={PATH: MAX_MESSAGE_BYTES},
+        calls=call_group,
     )
 
 

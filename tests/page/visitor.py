@@ -26,6 +26,7 @@ LIT = """
   window.lit = [];
   addEventListener("DOMContentLoaded", () => {
     const words = document.querySelector("#words");
+    if (!words) return;
     new MutationObserver(() => {
       const now = words.querySelector(".now")?.textContent ?? null;
       if (now !== null && lit.at(-1) !== now) lit.push(now);

@@ -104,7 +104,7 @@ async def cloning_server(folder: Path) -> AsyncIterator[CloningServer]:
     routes = [
         route
         for protocol in (
-            kani.protocol(),
+            kani.protocol(max_text=10_000),
             kyutai.protocol(settings),
             voxcpm.protocol(voxcpm.VoxCPMSettings(5000, voices, frozenset())),
         )

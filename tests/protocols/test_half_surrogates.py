@@ -115,7 +115,7 @@ async def test_websocket_messages_are_answered(
         ("/stream-tts", ["text", "voice_id", "lexicon"], {"text": "a"}),
         ("/api/tts_streaming", ["text", "voice"], {"text": "a"}),
         ("/api/tts", ["text", "voice", "voices", "seed", "top_k", "cfg_alpha"], {"text": ["a"]}),
-        (f"/v1/text-to-speech/{VOICE}", list(elevenlabs_body._FIELDS), {"text": "a"}),
+        (f"/v1/text-to-speech/{VOICE}", list(elevenlabs_body.FIELDS), {"text": "a"}),
         (f"/v1/text-to-speech/{VOICE}/with-timestamps", ["text", "voice_settings"], {"text": "a"}),
         ("/token", ["room_name", "participant_identity", "participant_metadata", "room_config"], {}),
     ],

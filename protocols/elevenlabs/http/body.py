@@ -25,7 +25,7 @@ _TYPE_ERRORS: dict[type, tuple[str, str]] = {
 }
 """FastAPI's error type and message by the expected type."""
 
-_FIELDS: dict[str, type] = {
+FIELDS: dict[str, type] = {
     "text": str,
     "model_id": str,
     "language_code": str,
@@ -40,7 +40,7 @@ _FIELDS: dict[str, type] = {
     "apply_text_normalization": str,
     "apply_language_text_normalization": bool,
 }
-_WITHOUT_EFFECT = (
+WITHOUT_EFFECT = (
     "pronunciation_dictionary_locators",
     "previous_text",
     "next_text",
@@ -91,7 +91,7 @@ def parse_body(data: bytes, max_text: int) -> SpeechBody:
     body = _known_fields(data)
     if "text" not in body:
         raise Unprocessable(_error("missing", ["body", "text"], "Field required", None))
-    if wrong := [_type_error(name, body[name]) for name in body if not _is(body[name], _FIELDS[name])]:
+    if wrong := [_type_error(name, body[name]) for name in body if not _is(body[name], FIELDS[name])]:
         raise Unprocessable(*wrong)
     text: str = body["text"]
     if len(text) > max_text:
@@ -109,7 +109,7 @@ def parse_body(data: bytes, max_text: int) -> SpeechBody:
         parse_voice_settings(body.get("voice_settings")),
         seed,
         normalize,
-        tuple(name for name in _WITHOUT_EFFECT if body.get(name)),
+        tuple(name for name in WITHOUT_EFFECT if body.get(name)),
     )
 
 
@@ -122,7 +122,7 @@ def _known_fields(data: bytes) -> dict[str, Any]:
     except ValueError as error:
         wrong = _error("json_invalid", ["body"], "JSON decode error", {})
         raise Unprocessable(wrong | {"ctx": {"error": str(error)}}) from error
-    return {name: value for name, value in given.items() if name in _FIELDS and value is not None}
+    return {name: value for name, value in given.items() if name in FIELDS and value is not None}
 
 
 def _is(value: Any, kind: type) -> bool:
@@ -130,7 +130,7 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def _type_error(name: str, value: Any) -> dict[str, Any]:
-    error_type, message = _TYPE_ERRORS[_FIELDS[name]]
+    error_type, message = _TYPE_ERRORS[FIELDS[name]]
     # A value may be as long as the body: the error repeats only its beginning.
     shown = value if isinstance(value, int | float | bool) else f"{value!s:.100}"
     return _error(error_type, ["body", name], message, shown)

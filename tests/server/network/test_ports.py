@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from server.network.listeners import listen
 from tests.support.serving import serving
 
 PING = '{"type": "ping", "timestamp": 7}'
@@ -99,3 +102,15 @@ async def test_voxcpms_page_is_on_the_port_behind_its_own(tmp_path: Path) -> Non
     own = {"KANI_COMPAT": "true", "KANI_VOXCPM_PORT": "", "KANI_VOXCPM_PAGE_PORT": "", "TTS_PORT": str(port)}
     async with serving(tmp_path, **own) as server:
         assert (server.compat["VoxCPM"], server.compat["VoxCPM's page"]) == (port, port + 1)
+
+
+async def test_accepted_connection_sends_small_answers_at_once() -> None:
+    loop = asyncio.get_running_loop()
+    with ExitStack() as opened:
+        listener, *_ = (opened.enter_context(sock) for sock in listen("127.0.0.1", 0))
+        opened.enter_context(socket.create_connection(listener.getsockname()))
+        accepted = listener.accept()[0]
+        transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, accepted)
+        connected = transport.get_extra_info("socket")
+        assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        transport.close()

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from protocols.livekit_tokens.calls import call_group
 from protocols.shared.json_input import parse_object
 from protocols.shared.protocol import Protocol
 
@@ -70,7 +71,7 @@ class TokenRequestError(Exception):
 
 def protocol(settings: LiveKitSettings) -> Protocol:
     """Return the protocol of ``settings``."""
-    return Protocol(lambda context: routes(settings))
+    return Protocol(lambda context: routes(settings), calls=lambda: call_group(MAX_NAME_BYTES))
 
 
 def routes(settings: LiveKitSettings) -> list[BaseRoute]:

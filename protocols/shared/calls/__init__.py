@@ -1,0 +1,1 @@
+"""Descriptions of HTTP calls, from which the server builds its OpenAPI document."""

@@ -1,0 +1,302 @@
+"""The OpenAPI document against the application: its routes, its answers, its limits, its keys."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from starlette.routing import Route
+
+from protocols.elevenlabs.http import body as elevenlabs_body
+from protocols.elevenlabs.http.transcription_form import parse_form
+from protocols.openai.speech.body import parse_body
+from protocols.openai.transcription.params import parse_params
+from protocols.shared.recordings.upload import AudioUpload
+from server.connections import Connections
+from server.metrics import Metrics
+from server.network.upload_budget import UploadBudget
+from server.settings import load
+from speech.audio.pcm import wav
+from speech.service import SpeechService
+from speech.voices.catalogue import VoiceStore
+from tests.support.loudness import LoudnessRecognizer
+from tests.support.serving import serving
+from tests.support.tone import ToneEngine
+from websocket_server import create_app, limits_of
+
+RATE = 16_000
+RECORDING = wav(np.sin(np.arange(5 * RATE) / 20).astype(np.float32) * 0.6, RATE)
+KEY = "key-of-the-test"
+LIVEKIT = {"LIVEKIT_URL": "wss://rooms.example", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "s" * 32}
+
+EXPECTED = {
+    # Plain GET on a WebSocket's path, and ids that only a run can know.
+    **dict.fromkeys(("GET /api/tts_streaming", "GET /api/tts-streaming", "GET /api/asr-streaming"), 400),
+    **{f"{method} /v1/audio/voice_consents/{{consent}}": 404 for method in ("GET", "POST", "DELETE")},
+    "GET /v1/voices/{voice_id}/samples/{sample_id}/audio": 404,
+    "DELETE /v1/voices/{voice_id}/samples/{sample_id}": 404,
+    "GET /api/voices/{voice_id}/audio": 404,
+}
+"""Status of a call's example, where it is no success."""
+
+REFUSED = (400, 413, 422)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A call of the document."""
+
+    method: str
+    path: str
+    fields: Mapping[str, Any]
+    spec: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def body(self) -> tuple[str, Mapping[str, Any]] | None:
+        """Content type of the body, and its schema and example."""
+        content = self.fields.get("requestBody", {}).get("content", {})
+        return next(iter(content.items()), None)
+
+    @property
+    def order(self) -> tuple[bool, bool]:
+        """What stores goes before what reads, and what deletes comes last."""
+        return self.method == "DELETE", not (self.method == "POST" and "{" not in self.path)
+
+    def resolved(self, part: Any) -> Any:
+        """What a reference names, or the part itself."""
+        if part is None or "$ref" not in part:
+            return part
+        *_, kind, name = part["$ref"].split("/")
+        return self.spec["components"][kind][name]
+
+    def request(self, body: Any = None, **query: Any) -> httpx.Request:
+        """The request of the example; body: in place of the example's, query: in addition."""
+        path = self.path
+        for parameter in self.fields.get("parameters", ()):
+            if parameter["in"] == "path":
+                value = (parameter["schema"].get("examples") or parameter["schema"]["enum"])[0]
+                path = path.replace(f"{{{parameter['name']}}}", value)
+        content: dict[str, Any] = {}
+        if self.body is not None:
+            kind, media = self.body
+            given = media["example"] if body is None else body
+            if kind == "application/json":
+                content = {"json": given}
+            elif kind == "multipart/form-data":
+                files = {name: ("a.wav", RECORDING) for name, value in given.items() if str(value)[:1] == "@"}
+                content = {"files": files, "data": {name: given[name] for name in given.keys() - files}}
+            else:
+                content = {"content": RECORDING}
+        return httpx.Request(self.method, f"http://localhost{path}", params=query or None, **content)
+
+    def problem(self, answer: httpx.Response) -> str | None:
+        """What the document does not say of an answer."""
+        said = self.resolved(self.fields["responses"].get(str(answer.status_code)))
+        if said is None:
+            return f"{self.name}: {answer.status_code} is not documented: {answer.text[:200]}"
+        kind = answer.headers.get("content-type", "").partition(";")[0]
+        if not kind and not answer.content:
+            return None
+        if kind not in said.get("content", {}):
+            return f"{self.name}: {answer.status_code} with {kind} is not documented"
+        if kind != "application/json" or "\n" in answer.text.strip():
+            return None
+        schema = {"components": self.spec["components"], **said["content"][kind]["schema"]}
+        wrong = next(Draft202012Validator(schema).iter_errors(answer.json()), None)
+        return wrong and f"{self.name}: {answer.status_code}: {wrong.json_path}: {wrong.message[:300]}"
+
+
+def operations(spec: Mapping[str, Any]) -> list[Operation]:
+    """All calls of a document, in an order in which their examples succeed."""
+    found = [
+        Operation(method.upper(), path, fields, spec)
+        for path, methods in spec["paths"].items()
+        for method, fields in methods.items()
+    ]
+    return sorted(found, key=lambda operation: operation.order)
+
+
+def wrong_values(schema: Mapping[str, Any]) -> Iterator[Any]:
+    """Values that do not fit a field's schema."""
+    if "minimum" in schema:
+        yield schema["minimum"] - 1
+        yield schema["maximum"] * 2 + 1
+    if "maxLength" in schema:
+        yield "a" * (schema["maxLength"] + 1)
+    if "enum" in schema:
+        yield "no-such-choice"
+    wrong_type = {"string": 7, "number": "x", "integer": "x", "boolean": "x", "array": 7, "object": 7}
+    if "enum" not in schema and schema.get("type") in wrong_type:
+        yield wrong_type[schema["type"]]
+
+
+def wrong_bodies(operation: Operation) -> Iterator[tuple[str, Any]]:
+    """Bodies with one wrong field each, and the name of the field."""
+    assert operation.body is not None
+    kind, media = operation.body
+    for name, schema in operation.resolved(media["schema"]).get("properties", {}).items():
+        nested = schema.get("properties", {})
+        cases = [({name: value}, name) for value in wrong_values(schema)]
+        cases += [
+            ({name: {inner: value}}, f"{name}.{inner}")
+            for inner, each in nested.items()
+            for value in wrong_values(each)
+        ]
+        for change, where in cases:
+            # Every value of a form is a text: only limits can be broken.
+            if kind == "application/json" or "enum" in schema or "minimum" in schema:
+                yield where, media["example"] | change
+
+
+@pytest.fixture(scope="module")
+def app_routes(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
+    """Method and path of every HTTP route of the application."""
+    folder = tmp_path_factory.mktemp("app")
+    settings, metrics = load({}, {"KANI_DATA_DIR": str(folder)}, folder / "no file"), Metrics("1")
+    service = SpeechService(
+        [ToneEngine()],
+        VoiceStore(folder),
+        limits_of(settings),
+        default_language="es",
+        default_voice=None,
+        observer=metrics,
+    )
+    app = create_app(settings, service, metrics, Connections(1, lambda _: None, 1.0), UploadBudget())
+    return {
+        (method, route.path.replace(":path}", "}"))
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+
+
+async def read_document(client: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await client.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    spec: dict[str, Any] = answer.raise_for_status().json()
+    return spec
+
+
+async def test_document_is_valid_and_lists_every_route(
+    tmp_path: Path, app_routes: set[tuple[str, str]]
+) -> None:
+    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as client:
+        spec = await read_document(client)
+    OpenAPIV31SpecValidator(spec).validate()
+    documented = set()
+    for operation in operations(spec):
+        names = [
+            parameter["schema"]["enum"]
+            for parameter in operation.fields.get("parameters", ())
+            if parameter["in"] == "path" and "enum" in parameter["schema"]
+        ]
+        paths = [operation.path.replace("{file}", name) for name in names[0]] if names else [operation.path]
+        documented |= {(operation.method, path) for path in paths}
+    assert documented == app_routes
+    assert {tag for each in operations(spec) for tag in each.fields["tags"]} == {
+        tag["name"] for tag in spec["tags"]
+    }
+
+
+async def test_every_call_answers_and_refuses_as_documented(tmp_path: Path) -> None:
+    problems = []
+    async with (
+        serving(tmp_path, LoudnessRecognizer(), **LIVEKIT) as server,
+        httpx.AsyncClient(timeout=60) as client,
+    ):
+        port = server.port
+
+        async def send(request: httpx.Request) -> httpx.Response:
+            request.url = request.url.copy_with(port=port)
+            request.headers.update({"host": f"localhost:{port}", "authorization": "Bearer public_token"})
+            return await client.send(request)
+
+        spec = (await send(httpx.Request("GET", "http://localhost/openapi.json"))).json()
+        for operation in operations(spec):
+            answer = await send(operation.request())
+            problems.append(operation.problem(answer))
+            expected = EXPECTED.get(operation.name)
+            if answer.status_code != expected if expected else not answer.is_success:
+                problems.append(f"{operation.name}: {answer.status_code} {answer.text[:200]}")
+            for where, body in wrong_bodies(operation) if operation.body is not None else ():
+                answer = await send(operation.request(body))
+                problems.append(operation.problem(answer))
+                if answer.status_code not in REFUSED:
+                    problems.append(f"{operation.name}: {where}: accepted {json.dumps(body)[:200]}")
+            for parameter in operation.fields.get("parameters", ()):
+                limits = {name: value for name, value in parameter["schema"].items() if name != "type"}
+                for value in wrong_values(limits) if parameter["in"] == "query" else ():
+                    answer = await send(operation.request(**{parameter["name"]: value}))
+                    problems.append(operation.problem(answer))
+                    if answer.status_code not in REFUSED:
+                        problems.append(f"{operation.name}: {parameter['name']}: accepted {str(value)[:99]}")
+    assert [problem for problem in problems if problem] == []
+
+
+async def test_calls_need_a_key_where_the_document_says_so(tmp_path: Path) -> None:
+    problems = []
+    async with (
+        serving(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY) as server,
+        httpx.AsyncClient(timeout=60) as client,
+    ):
+        address = f"http://127.0.0.1:{server.port}"
+        spec = (await client.get(f"{address}/openapi.json")).json()
+        for operation in operations(spec):
+            request = operation.request()
+            request.url = request.url.copy_with(host="127.0.0.1", port=server.port)
+            request.headers["host"] = f"127.0.0.1:{server.port}"
+            answer = await client.send(request)
+            needed = (
+                {} not in operation.fields.get("security", spec["security"])
+                and operation.fields.get("security") != []
+            )
+            if (answer.status_code == 401) != needed:
+                problems.append(f"{operation.name}: {answer.status_code}, key needed: {needed}")
+            problems.append(operation.problem(answer))
+    assert [problem for problem in problems if problem] == []
+
+
+class Reads(dict[str, Any]):
+    """A mapping that notes which names were asked for."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(given)
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)
+
+
+async def test_document_has_all_fields_that_the_parsers_read(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, httpx.AsyncClient(base_url=server.http_url) as client:
+        spec = await read_document(client)
+
+    def documented(path: str) -> set[str]:
+        media = next(iter(spec["paths"][path]["post"]["requestBody"]["content"].values()))
+        name = media["schema"].get("$ref", "").rpartition("/")[2]
+        return {*(spec["components"]["schemas"][name] if name else media["schema"])["properties"]}
+
+    speech = Reads(input="Hello.")
+    parse_body(speech, 100)
+    assert documented("/v1/audio/speech") == speech.names
+    assert documented("/v1/text-to-speech/{voice_id}") == {*elevenlabs_body.FIELDS}
+    form = Reads(model=("whisper-1",))
+    parse_params(AudioUpload(io.BytesIO(), form), str, translate=False)
+    assert documented("/v1/audio/transcriptions") == form.names | {"file"}
+    form = Reads(model_id=("scribe_v1",))
+    parse_form(AudioUpload(io.BytesIO(), form), str)
+    assert documented("/v1/speech-to-text") <= form.names | {"file"}

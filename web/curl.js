@@ -1,0 +1,39 @@
+/** The curl command of a call. */
+
+const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+function pathOf(call) {
+  return call.parameters
+    .filter((parameter) => parameter.in === "path")
+    .reduce((path, { name, schema }) => {
+      const example = schema.examples?.[0] ?? schema.enum?.[0] ?? name;
+      return path.replace(`{${name}}`, encodeURIComponent(example));
+    }, call.path);
+}
+
+function bodyOf(call) {
+  const [kind, media] = Object.entries(call.requestBody?.content ?? {})[0] ?? [];
+  if (!media) return [];
+  if (kind === "multipart/form-data") {
+    return Object.entries(media.example).map(([name, value]) => `-F ${quote(`${name}=${value}`)}`);
+  }
+  const data = kind === "application/json" ? JSON.stringify(media.example) : media.example;
+  return [`-H ${quote(`Content-Type: ${kind}`)}`, `--data-binary ${quote(data)}`];
+}
+
+/** Whether an answer is bytes, which a terminal cannot show. */
+function isBinary(call) {
+  const kinds = Object.entries(call.responses)
+    .filter(([status]) => status.startsWith("2"))
+    .flatMap(([, answer]) => Object.keys(answer.content ?? {}));
+  return kinds.some((kind) => kind.startsWith("audio/") || kind === "application/octet-stream");
+}
+
+/** The command with the call's example; the key is that of the variable KANI_API_KEY. */
+export function curl(origin, call) {
+  const parts = [`curl ${call.method === "GET" ? "" : `-X ${call.method} `}${quote(origin + pathOf(call))}`];
+  if (call.security.length) parts.push('-H "Authorization: Bearer $KANI_API_KEY"');
+  parts.push(...bodyOf(call));
+  if (isBinary(call)) parts.push("-o answer");
+  return parts.join(" \\\n  ");
+}

@@ -1,0 +1,170 @@
+/** The page of HTTP calls: shows the server's OpenAPI document. */
+
+import { curl } from "./curl.js";
+import { fieldRows, kindOf, resolve } from "./schema.js";
+
+const find = (id) => document.querySelector(`#${id}`);
+
+/** An element with children: texts, or elements. */
+function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+function table(caption, heads, rows) {
+  const cells = (name, values, more) => values.map((value) => make(name, more, value));
+  const body = rows.map(([first, ...rest]) =>
+    make("tr", {}, make("th", { scope: "row" }, make("code", {}, first)), ...cells("td", rest)));
+  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    make("table", {}, make("thead", {}, make("tr", {}, ...cells("th", heads, { scope: "col" }))),
+      make("tbody", {}, ...body)));
+}
+
+/** The heading and table of a body or an answer of JSON; nothing for other contents. */
+function schemaTable(title, schema, components) {
+  const rows = fieldRows(schema, components.schemas);
+  return rows.length ? [make("h3", {}, title), table(title, ["Field", "Type", "Description"], rows)] : [];
+}
+
+function curlBlock(call, name) {
+  const command = curl(location.origin, call);
+  const code = make("code", {}, command);
+  const button = make("button", { class: "quiet", type: "button", "aria-label": `Copy as curl: ${name}` }, "Copy as curl");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(command);
+      find("state").textContent = `Copied: ${name}`;
+    } catch {
+      // Without TLS, browsers have no clipboard for a page of another machine.
+      getSelection().selectAllChildren(code);
+      find("state").textContent = "Selected: copy it with the keyboard";
+    }
+  });
+  return [make("div", { class: "curl-head" }, make("h3", {}, "curl"), button), make("pre", {}, code)];
+}
+
+function keys(call) {
+  if (call.security.length === 0) return "No key is needed.";
+  const some = call.security.some((way) => Object.keys(way).length === 0);
+  return some
+    ? "A key is optional for this machine's own programs, for a list, or where the server asks for none."
+    : "A key is needed.";
+}
+
+function parameters(call) {
+  const rows = call.parameters.map((each) => [
+    each.name,
+    each.in + (each.required ? ", required" : ""),
+    kindOf(each.schema),
+    each.description ?? "",
+  ]);
+  const title = "Parameters";
+  return rows.length ? [make("h3", {}, title), table(title, ["Name", "Place", "Type", "Description"], rows)] : [];
+}
+
+function body(call, components) {
+  const [kind, media] = Object.entries(call.requestBody?.content ?? {})[0] ?? [];
+  if (!media) return [];
+  const { description } = resolve(media.schema, components.schemas);
+  const note = description ? [make("p", {}, description)] : [];
+  return [...schemaTable(`Body: ${kind}`, media.schema, components), ...note];
+}
+
+function answers(call, components) {
+  const all = Object.entries(call.responses).map(([status, each]) => [status, resolve(each, components.responses)]);
+  const rows = all.map(([status, answer]) => [
+    status,
+    answer.description,
+    Object.keys(answer.content ?? {}).join(", "),
+  ]);
+  const ok = all.find(([status]) => status.startsWith("2"))?.[1];
+  const schema = ok?.content?.["application/json"]?.schema;
+  const headers = Object.entries(ok?.headers ?? {}).map(([name, each]) => [name, each.description]);
+  return [
+    make("h3", {}, "Answers"),
+    table("Answers", ["Status", "Description", "Content"], rows),
+    ...(headers.length ? [make("h3", {}, "Headers"), table("Headers", ["Name", "Description"], headers)] : []),
+    ...(schema ? schemaTable("Fields of the answer", schema, components) : []),
+  ];
+}
+
+function details(call, components) {
+  const about = call.description ? [make("p", {}, call.description)] : [];
+  return make("div", { class: "detail" },
+    ...about, make("p", { class: "what" }, keys(call)),
+    ...parameters(call), ...body(call, components), ...answers(call, components), ...curlBlock(call, call.name));
+}
+
+function callElement(call, components) {
+  const element = make("details", { class: "call", id: call.operationId },
+    make("summary", {},
+      make("code", { class: "verb" }, call.method), make("code", {}, call.path),
+      make("span", { class: "what" }, call.summary)));
+  // Sixty calls: the tables of one are made when it is opened.
+  element.addEventListener("toggle", () => {
+    if (element.open && element.children.length === 1) element.append(details(call, components));
+  });
+  return element;
+}
+
+/** The calls of a document, each with its method, path and name. */
+function callsOf(spec) {
+  return Object.entries(spec.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      parameters: [], security: spec.security, ...operation,
+      path, method: method.toUpperCase(), name: `${method.toUpperCase()} ${path}`,
+    })));
+}
+
+function show(spec) {
+  const calls = callsOf(spec);
+  const shown = [];
+  for (const tag of spec.tags) {
+    const section = make("section", { class: "group" }, make("h2", {}, tag.name), make("p", {}, tag.description));
+    for (const call of calls.filter((each) => each.tags[0] === tag.name)) {
+      const element = callElement(call, spec.components);
+      section.append(element);
+      shown.push({ element, words: `${call.name} ${call.summary} ${call.tags.join(" ")}`.toLowerCase() });
+    }
+    find("calls").append(section);
+  }
+  return shown;
+}
+
+function filter(shown) {
+  const words = find("filter").value.toLowerCase().split(/\s+/);
+  for (const { element, words: own } of shown) element.hidden = !words.every((word) => own.includes(word));
+  for (const section of document.querySelectorAll(".group")) {
+    section.hidden = !section.querySelector(".call:not([hidden])");
+  }
+  const left = shown.filter(({ element }) => !element.hidden).length;
+  find("state").textContent = `${left} of ${shown.length} calls`;
+}
+
+/** Open the call that the address names. */
+function openNamed() {
+  const named = location.hash && document.getElementById(location.hash.slice(1));
+  if (named instanceof HTMLDetailsElement) {
+    named.open = true;
+    named.scrollIntoView();
+  }
+}
+
+async function start() {
+  const answer = await fetch("openapi.json");
+  if (!answer.ok) throw new Error(`openapi.json: ${answer.status}`);
+  const spec = await answer.json();
+  find("about").textContent = `${spec.info.title} ${spec.info.version}`;
+  const shown = show(spec);
+  filter(shown);
+  find("filter").addEventListener("input", () => filter(shown));
+  find("search").addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("hashchange", openNamed);
+  openNamed();
+}
+
+start().catch((error) => {
+  find("state").textContent = `The document could not be loaded: ${error.message}`;
+});
