@@ -1,7 +1,7 @@
 """Writes the packages of requirements.txt into start_websocket_server.py, for `uv run`.
 
-Run `python deploy/script_metadata.py` after a change of requirements.txt. It replaces a block of inline script
-metadata (PEP 723).
+Run `python deploy/script_metadata.py` after a change of requirements.txt. It replaces the inline script
+metadata (PEP 723) there.
 """
 
 from __future__ import annotations

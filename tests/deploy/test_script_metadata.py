@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from deploy.script_metadata import REQUIREMENTS, SCRIPT, updated
-from tests.support.environment import requirements
+from tests.deploy.environment import requirements
 
 # The regular expression of the inline script metadata specification.
 SPECIFIED = re.compile(
