@@ -11,6 +11,7 @@ every package comes from the caches of pip and uv.
 from __future__ import annotations
 
 import asyncio
+import resource
 import shutil
 import subprocess
 import sys
@@ -57,6 +58,18 @@ def sizes(environment: Path) -> Counter[str]:
     return Counter({each.name: size(each) for each in distributions(path=[str(site)])})
 
 
+def site_packages_bytes(environment: Path) -> int:
+    """Return the bytes of all files of an environment's packages, pip and bytecode included."""
+    (site,) = environment.glob("lib/python*/site-packages")
+    return sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+
+
+def processor_s() -> float:
+    """Return the processor seconds of all child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 async def first_audio(url: str) -> float:
     """Return the seconds from a request to its first audio."""
     async with connected(url) as socket:
@@ -69,7 +82,7 @@ def installed(file: str) -> None:
     for installer in commands(Path(), file):
         with tempfile.TemporaryDirectory() as folder:
             environment = Path(folder, "env")
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), processor_s()
             for command in commands(environment, file)[installer]:
                 subprocess.run(command, cwd=ROOT, check=True)
             install_s = time.perf_counter() - begun
@@ -79,19 +92,25 @@ def installed(file: str) -> None:
                 audio_s = asyncio.run(first_audio(server.url))
                 start_s = server.start_s
             whole_s = install_s + start_s + audio_s
-            seconds = [f"{each:.1f} s" for each in (install_s, start_s, audio_s, whole_s)]
-            rows.append([installer, *seconds, decoder, mib(memory)])
-            packages = sizes(environment)
+            # Of the server too, which has ended.
+            used = processor_s() - used
+            seconds = [f"{each:.1f} s" for each in (install_s, start_s, audio_s, whole_s, used)]
+            packages, on_disk = sizes(environment), f"{site_packages_bytes(environment) / 1e6:.0f} MB"
+            rows.append([installer, *seconds, on_disk, decoder, mib(memory)])
     print(f"`{file}`:\n")
-    head = ("installer", "environment and packages", "start to ready", "first audio", "together")
-    print(table((*head, "decoder", "resident memory when ready"), rows))
+    head = (
+        "installer",
+        "environment and packages",
+        "start to ready",
+        "first audio",
+        "together",
+        "processor time",
+    )
+    print(table((*head, "site-packages", "decoder", "resident memory when ready"), rows))
     large = [
         [name, f"{bytes_ / 1e6:.0f} MB"] for name, bytes_ in packages.most_common() if bytes_ > LARGE_BYTES
     ]
-    print(
-        f"\nIts packages have {packages.total() / 1e6:.0f} MB.\n\n{table(('package', 'size'), large)}\n",
-        flush=True,
-    )
+    print(f"\n{table(('package', 'size'), large)}\n", flush=True)
 
 
 PARTS = {
