@@ -40,11 +40,15 @@ class Server:
 
     Kokoro has loaded its final decoder, too (the fast one where the processor supports it), unless
     ``settled=False``: a change of the decoder would split a measurement. The report names the decoder.
+    python: of the environment that it runs in.
     start_s: seconds from spawning the process to the first 200 of /health.
     """
 
-    def __init__(self, *arguments: str, settled: bool = True, **environment: str) -> None:
+    def __init__(
+        self, *arguments: str, settled: bool = True, python: str = sys.executable, **environment: str
+    ) -> None:
         self._arguments = arguments
+        self._python = python
         self._settled = settled
         self._environment = environment
         self.port = _free_port()
@@ -79,7 +83,7 @@ class Server:
         begun = time.perf_counter()
         self._process = subprocess.Popen(
             [
-                sys.executable,
+                self._python,
                 str(ROOT / "start_websocket_server.py"),
                 *("--host", HOST, "--port", str(self.port)),
                 *self._arguments,

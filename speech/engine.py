@@ -14,7 +14,7 @@ CloningKind = Literal["none", "nearest voice", "embedding"]
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """Description of an engine. Only ``decoder`` and ``max_concurrency`` may change once it has started."""
+    """Description of an engine. Only its decoder and ``max_concurrency`` may change once it has started."""
 
     name: str
     version: str
@@ -56,6 +56,8 @@ class EngineInfo:
     """True if numbers, abbreviations and the like are best left to it."""
     decoder: str = ""
     """Name of the decoder of the next segment, where it has several."""
+    slow_decoder_reason: str = ""
+    """Why that is not its fastest decoder, and the remedy if there is one; empty if it is."""
 
 
 class Engine(Protocol):

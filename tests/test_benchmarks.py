@@ -38,6 +38,7 @@ PROGRAMS = (
     "recognition.languages",
     "recognition.recordings",
     "recognition.streams",
+    "server.installation",
     "server.load",
     "server.memory",
     "server.outgoing",

@@ -56,14 +56,17 @@ class Int8DecoderLoader:
         load_part: LoadPart,
         use: Callable[[Decoder], None],
         build: DecoderBuild,
+        unavailable: Callable[[str], None],
     ) -> None:
         """load: as ``load_int8_decoder``; use: called in the loading thread with the loaded decoder;
-        build: fills the cache folder that the decoder is loaded from.
+        build: fills the cache folder that the decoder is loaded from; unavailable: called with the reason
+        where the decoder cannot be loaded.
         """
         self._load = load
         self._load_part = load_part
         self._use = use
         self._build = build
+        self._unavailable = unavailable
         self._stop = Stop()
         self._idle: IdleMonitor | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kokoro-decoder")
@@ -90,7 +93,7 @@ class Int8DecoderLoader:
 
     async def load_if_supported(self) -> None:
         """Return once loading has succeeded or failed; the result is logged."""
-        _log_failure(await self._run())
+        self._report(await self._run())
 
     def load_in_background(self, idle: IdleMonitor) -> None:
         """Start loading and return; the result is logged.
@@ -99,7 +102,7 @@ class Int8DecoderLoader:
         """
         self._idle = idle
         self._pool.submit(self._build_and_load, idle).add_done_callback(
-            lambda job: _log_failure(job.exception())
+            lambda job: self._report(job.exception())
         )
 
     async def wait_finished(self) -> None:
@@ -121,6 +124,15 @@ class Int8DecoderLoader:
             self._cancel()
             raise
         return job.exception()
+
+    def _report(self, error: BaseException | None) -> None:
+        """Log an error of loading and give its reason to the engine."""
+        if isinstance(error, EngineUnavailable):
+            logger.info("Kokoro decoder: onnxruntime; the fast decoder is unavailable: %s", error)
+            self._unavailable(f"the fast one is unavailable: {error}")
+        elif error is not None and not isinstance(error, Stopped):
+            logger.error("Kokoro decoder: onnxruntime; loading the fast decoder failed", exc_info=error)
+            self._unavailable("loading the fast one failed (see the log)")
 
     def _cancel(self) -> None:
         self._stop.set()
@@ -161,10 +173,3 @@ def _pause_until_idle(idle: IdleMonitor) -> Pause:
         left_s -= time.monotonic() - begun
 
     return pause
-
-
-def _log_failure(error: BaseException | None) -> None:
-    if isinstance(error, EngineUnavailable):
-        logger.info("Kokoro decoder: onnxruntime; the fast decoder is unavailable: %s", error)
-    elif error is not None and not isinstance(error, Stopped):
-        logger.error("Kokoro decoder: onnxruntime; loading the fast decoder failed", exc_info=error)

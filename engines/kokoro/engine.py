@@ -59,7 +59,11 @@ SPEED_RANGE = (0.8, 1.0)
 # Mark appended to a text that has none of its own, so that its intonation fits what follows.
 _ENDINGS = {Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",", Boundary.WORD: ""}
 
-_WHY_ONNX = {"windows": "set by KANI_KOKORO_DECODER", "whole": "required by KANI_KOKORO_DECODING=whole"}
+_WHY_ONNX = {
+    "windows": "set by KANI_KOKORO_DECODER (auto uses the fast one)",
+    "whole": "required by KANI_KOKORO_DECODING=whole (windows uses the fast one)",
+}
+_LOADING = "the fast one is being prepared (see the log, or /health)"
 
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
@@ -154,6 +158,7 @@ class KokoroEngine:
             native_prosody=NATIVE_PROSODY_FIELDS if in_windows else frozenset(),
             accepts_ipa=True,
             decoder="onnx",
+            slow_decoder_reason=_LOADING if self._decoder_loader else _WHY_ONNX[self._settings.decoding],
         )
 
     def _max_concurrency(self, decoder: Decoder) -> int:
@@ -177,7 +182,9 @@ class KokoroEngine:
                 return load_int8_decoder(load_part, folder, cores, pause)
 
             build = DecoderBuild(settings.cache_dir, cores)
-            self._decoder_loader = Int8DecoderLoader(load, load_part, self._use_decoder, build)
+            self._decoder_loader = Int8DecoderLoader(
+                load, load_part, self._use_decoder, build, self._keep_onnx_decoder
+            )
             self._decoder_loader.preload_libraries()
         statistics = StatisticsTable([voice.id for voice in self._voices.all])
         self._model = SplitModel(load_part, settings.threads)
@@ -186,7 +193,15 @@ class KokoroEngine:
     def _use_decoder(self, decoder: Decoder) -> None:
         assert self._model is not None
         self._model.decoder = decoder
-        self._info = replace(self.info, decoder=decoder.name, max_concurrency=self._max_concurrency(decoder))
+        self._info = replace(
+            self.info,
+            decoder=decoder.name,
+            slow_decoder_reason="",
+            max_concurrency=self._max_concurrency(decoder),
+        )
+
+    def _keep_onnx_decoder(self, reason: str) -> None:
+        self._info = replace(self.info, slow_decoder_reason=reason)
 
     async def stop(self) -> None:
         """See ``Engine.stop``; takes up to 2 s while the int8 decoder is being loaded."""

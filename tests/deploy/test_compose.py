@@ -44,6 +44,16 @@ def test_compose_file_names_what_exists(path: Path) -> None:
             assert port.startswith("127.0.0.1:"), "a port is opened to other machines by default"
 
 
+@pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.stem)
+def test_compose_file_builds_a_stage_of_the_dockerfile(path: Path) -> None:
+    stages = re.findall(r"^FROM \S+ AS (\S+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    for service in services(path).values():
+        if "build" in service:
+            # A variable with a default, or a name.
+            (target,) = re.findall(r"^(?:\$\{\w+:-)?([\w-]+)\}?$", service["build"]["target"])
+            assert target in stages and service["image"] == f"kani-tts:{service['build']['target']}"
+
+
 def test_configs_of_monitoring_exist() -> None:
     configs = yaml.safe_load((DEPLOY / "compose.monitoring.yml").read_text(encoding="utf-8"))["configs"]
     files = [DEPLOY / config["file"] for config in configs.values() if "file" in config]

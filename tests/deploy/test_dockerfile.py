@@ -1,7 +1,9 @@
-"""deploy/Dockerfile, followed line by line in a fresh folder, without a container engine.
+"""deploy/Dockerfile, followed line by line in fresh folders, without a container engine.
 
-apt-get and useradd change the machine, so they are only checked; pip runs with --dry-run, because this
-environment has the packages of requirements.txt.
+A stage is a folder with /app, /cache and /data in it, built on a copy of the folder of the stage below. pip's
+lines run as dry runs, and what they would install is linked into an environment of that stage: so an image is
+tried with its own packages, not with all of this environment. apt-get and useradd change the machine, so they
+are only checked.
 """
 
 from __future__ import annotations
@@ -14,124 +16,265 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
 from dockerfile_parse import DockerfileParser
+from packaging.requirements import Requirement
+
+from tests.deploy.environment import linked_environment, requirements
 
 pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+IMAGES = ("slim", "cpu", "cuda")
+FOLDERS = ("app", "cache", "data")
 KEY = "a-key-of-the-container"
+ONLY_CHECKED = ("rm", "useradd", "mkdir", "chown")
 
 
 @dataclass
 class Stage:
-    """One stage of the Dockerfile with everything it inherits."""
+    """One stage of the Dockerfile: the stage or image below, and names and values of its own lines."""
 
-    instructions: list[tuple[str, str]] = field(default_factory=list)  # name and value, in order
-
-    def values(self, name: str) -> list[str]:
-        """Return the values of every instruction of that name."""
-        return [value for each, value in self.instructions if each == name]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Variables of its ENV instructions."""
-        pairs = (pair for value in self.values("ENV") for pair in shlex.split(value))
-        return dict(pair.split("=", 1) for pair in pairs)
+    base: str
+    lines: list[tuple[str, str]] = field(default_factory=list)
 
 
 def stages() -> dict[str, Stage]:
-    """Return the stages by name, each with the instructions of the stages below it."""
-    parser = DockerfileParser(str(DOCKERFILE), cache_content=True)
+    """Return the stages by name."""
     found: dict[str, Stage] = {}
-    for line in parser.structure:
+    for line in DockerfileParser(str(DOCKERFILE), cache_content=True).structure:
         name, value = line["instruction"], line["value"]
         if name == "FROM":
             base, _, stage = value.partition(" AS ")
-            current = found[stage] = Stage(list(found[base].instructions) if base in found else [])
+            current = found[stage] = Stage(base)
         elif name != "COMMENT":
-            current.instructions.append((name, value))
+            current.lines.append((name, value))
     return found
 
 
-def copy_context(folder: Path) -> None:
-    """Copy the files of the build context: those of the repository that .dockerignore does not list."""
-    ignored = (DOCKERFILE.parent / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
-    patterns = [line.removeprefix("**/") for line in ignored if line and not line.startswith("#")]
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)
-    for name in listed.stdout.splitlines():
-        first, last = Path(name).parts[0], Path(name).name
-        if not any(fnmatch.fnmatch(part, pattern) for part in (first, last) for pattern in patterns):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+STAGES = stages()
 
 
-def run_line(line: str, folder: Path, environment: dict[str, str]) -> None:
-    """Execute one RUN line; see the module's docstring for apt-get, useradd and pip."""
-    for command in line.split(" && "):
-        words = shlex.split(command)
-        if words[0] == "apt-get":
-            assert words[1] in ("update", "install"), command
-        elif words[0] == "pip":
-            # The index of torch's builds is not mirrored everywhere; the pinned version has to exist anyhow.
-            asked = [word for word in words if word != "--index-url" and "://" not in word]
-            subprocess.run([sys.executable, "-m", *asked, "--dry-run", "--quiet"], cwd=folder, check=True)
-        elif words[0] == "python":
-            subprocess.run([sys.executable, *words[1:]], cwd=folder, env=environment, check=True)
+def inherited(stage: str) -> list[tuple[str, str]]:
+    """Return the lines of a stage and of all below it, in order."""
+    return inherited(STAGES[stage].base) + STAGES[stage].lines if stage in STAGES else []
+
+
+def values(stage: str, name: str) -> list[str]:
+    """Return the values of every instruction of that name, inherited ones too."""
+    return [value for each, value in inherited(stage) if each == name]
+
+
+def variables(stage: str) -> dict[str, str]:
+    """Return the variables of a stage's ENV instructions."""
+    pairs = (pair for value in values(stage, "ENV") for pair in shlex.split(value))
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def ignored(name: str) -> bool:
+    """True if .dockerignore keeps a file of the repository out of the build; its last fitting line counts."""
+    lines = (DOCKERFILE.parent / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    found = False
+    for line in lines:
+        pattern = line.removeprefix("!").removeprefix("**/")
+        parts = Path(name).parts
+        # A pattern names a file, or a folder above it; with **/ at any depth.
+        tried = [*parts] if line.startswith("**/") else ["/".join(parts[: n + 1]) for n in range(len(parts))]
+        if line and not line.startswith("#") and any(fnmatch.fnmatchcase(one, pattern) for one in tried):
+            found = not line.startswith("!")
+    return found
+
+
+def copy_context(source: str, target: Path) -> None:
+    """Copy a file of the build context, or all of it, as a COPY instruction does."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--", source], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    names = [name for name in listed.stdout.splitlines() if not ignored(name)]
+    assert names, f"{source} is not in the build context"
+    for name in names:
+        to = target / name if source == "." else target / Path(name).name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, to)
+
+
+class Builder:
+    """Builds stages, each once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.packages: dict[str, list[Requirement]] = {}
+        self.python: dict[str, Path] = {}
+        self._tried: set[str] = set()
+
+    def build(self, stage: str) -> Path:
+        """Return the folder of a stage."""
+        tree = self.folder / stage
+        if stage in self.packages:
+            return tree
+        base = STAGES[stage].base
+        if base in STAGES:
+            # Times are kept, as layers keep them.
+            shutil.copytree(self.build(base), tree)
+            self.packages[stage] = [*self.packages[base]]
         else:
-            assert words[0] in ("rm", "useradd", "mkdir", "chown"), command
+            self.packages[stage] = []
+            for name in FOLDERS:
+                (tree / name).mkdir(parents=True)
+        for name, value in STAGES[stage].lines:
+            if name == "COPY":
+                self._copy(value, tree)
+            elif name == "RUN":
+                for command in value.split(" && "):
+                    self._run(stage, shlex.split(command), tree)
+        return tree
+
+    def environment(self, stage: str) -> dict[str, str]:
+        """Return the variables of a process in that stage, its folders in place of the container's."""
+        tree = self.build(stage)
+        folders = {"KANI_CACHE_DIR": str(tree / "cache"), "KANI_DATA_DIR": str(tree / "data")}
+        return {**os.environ, **variables(stage), **folders}
+
+    def python_of(self, stage: str) -> str:
+        """Return the python of a stage, which has the packages of its pip lines alone."""
+        if stage not in self.python:
+            self.python[stage] = linked_environment(self.folder / f"{stage}-env", self.packages[stage])
+        return str(self.python[stage])
+
+    def _copy(self, value: str, tree: Path) -> None:
+        words = shlex.split(value)
+        options = dict(word.removeprefix("--").partition("=")[::2] for word in words if word.startswith("--"))
+        source, target = (word for word in words if not word.startswith("--"))
+        if "from" in options:
+            assert (source, "link" in options) == (target, True)
+            copied = self.build(options["from"]) / source.lstrip("/")
+            shutil.copytree(copied, tree / target.lstrip("/"), dirs_exist_ok=True)
+        else:
+            copy_context(source, tree / "app" / target)
+
+    def _run(self, stage: str, words: list[str], tree: Path) -> None:
+        app = tree / "app"
+        if words[0] == "apt-get":
+            assert words[1] in ("update", "install"), words
+        elif words[:2] == ["pip", "install"]:
+            self._pip(stage, words, app)
+        elif words[0] == "python":
+            command = [self.python_of(stage), *words[1:]]
+            subprocess.run(command, cwd=app, env=self.environment(stage), check=True)
+        elif words[0] == "find":
+            subprocess.run(words, cwd=app, check=True)
+        else:
+            assert words[0] in ONLY_CHECKED, words
+
+    def _pip(self, stage: str, words: list[str], app: Path) -> None:
+        # The index of torch's builds is not mirrored everywhere; the pinned version has to exist anyhow.
+        asked = [word for word in words[2:] if word != "--index-url" and "://" not in word]
+        self.packages[stage] += requirements(app / asked[1]) if asked[0] == "-r" else map(Requirement, asked)
+        if (line := shlex.join(asked)) not in self._tried:
+            self._tried.add(line)
+            command = [sys.executable, "-m", "pip", "install", *asked, "--dry-run", "--quiet"]
+            subprocess.run(command, cwd=app, check=True)
 
 
-@pytest.mark.parametrize("target", ["cpu", "cuda"])
-def test_image_runs_as_user_without_telemetry(target: str) -> None:
-    stage = stages()[target]
-    assert stage.values("USER") == ["kani"]
-    environment = stage.environment
-    assert environment["ORT_DISABLE_TELEMETRY"] == environment["HF_HUB_DISABLE_TELEMETRY"] == "1"
-    assert [name for name, _ in stage.instructions].index("USER") < len(stage.instructions) - 1
-    assert stage.values("HEALTHCHECK") and stage.values("EXPOSE") == ["8001"]
-    assert json.loads(stage.values("ENTRYPOINT")[0]) == ["python", "start_websocket_server.py"]
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    return Builder(tmp_path_factory.mktemp("image"))
+
+
+def entry_point(builder: Builder, image: str, *arguments: str) -> list[str]:
+    """Return the command of an image's entry point."""
+    return [builder.python_of(image), *json.loads(values(image, "ENTRYPOINT")[0])[1:], *arguments]
+
+
+@contextmanager
+def container(builder: Builder, image: str, port: int) -> Iterator[subprocess.Popen[str]]:
+    """Run an image's entry point; it has to end well."""
+    app = builder.build(image) / "app"
+    environment = builder.environment(image) | {"KANI_API_KEYS": KEY}
+    command = entry_point(builder, image, "--port", str(port))
+    with subprocess.Popen(command, cwd=app, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield server
+        finally:
+            server.terminate()
+            assert server.wait(60) == 0
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_image_runs_as_user_without_telemetry(image: str) -> None:
+    # The user is set after everything that root installs, and a stage does not inherit that of another.
+    own = [name for name, _ in STAGES[image].lines]
+    assert values(image, "USER") == ["kani"] and "COPY" not in own[own.index("USER") :]
+    assert variables(image)["ORT_DISABLE_TELEMETRY"] == variables(image)["HF_HUB_DISABLE_TELEMETRY"] == "1"
+    assert values(image, "HEALTHCHECK") and values(image, "EXPOSE") == ["8001"]
+    assert json.loads(values(image, "ENTRYPOINT")[0]) == ["python", "start_websocket_server.py"]
 
 
 def test_torch_is_the_pinned_version() -> None:
-    pinned = [line.split()[0] for line in (ROOT / "requirements.txt").read_text().splitlines() if line]
-    line = next(line for line in stages()["cpu"].values("RUN") if "--index-url" in line)
+    pinned = [str(each) for each in requirements(ROOT / "requirements.txt")]
+    line = next(line for line in values("cpu", "RUN") if "--index-url" in line)
     assert line.split()[-1] in pinned
 
 
-def test_image_files_suffice_to_fetch_and_speak(tmp_path: Path, unused_tcp_port: int) -> None:
-    stage = stages()["cpu"]
-    app, cache, data = (tmp_path / name for name in ("app", "cache", "data"))
-    for folder in (app, cache, data):
-        folder.mkdir()
-    variables = stage.environment | {"KANI_CACHE_DIR": str(cache), "KANI_DATA_DIR": str(data)}
-    environment = {**os.environ, **variables}
-    for name, value in stage.instructions:
-        if name == "COPY":
-            source, _ = shlex.split(value)
-            copy_context(app) if source == "." else shutil.copy(ROOT / source, app / source)
-        elif name == "RUN":
-            run_line(value, app, environment)
-    entry = [sys.executable, *json.loads(stage.values("ENTRYPOINT")[0])[1:]]
-    without_key = subprocess.run(entry, cwd=app, env=environment, capture_output=True, text=True, timeout=120)
-    assert without_key.returncode == 1 and "KANI_API_KEYS" in without_key.stderr
-    environment |= {"KANI_API_KEYS": KEY}
-    server = subprocess.Popen([*entry, "--port", str(unused_tcp_port)], cwd=app, env=environment)
-    try:
-        address = f"http://127.0.0.1:{unused_tcp_port}"
-        transport = httpx.HTTPTransport(retries=30)
-        with httpx.Client(base_url=address, transport=transport, timeout=120) as client:
-            assert client.get("/livez").status_code == 200
-            while client.get("/health").status_code != 200:
-                assert server.poll() is None
-                time.sleep(0.1)
-            answer = client.post("/tts", json={"text": "Hola."}, headers={"authorization": f"Bearer {KEY}"})
-            assert answer.status_code == 200 and len(answer.content) > 10_000
-    finally:
-        server.terminate()
-        assert server.wait(60) == 0
+def test_every_line_of_cuda_is_followed_in_another_image() -> None:
+    assert set(values("cuda", "RUN")) <= set(values("cpu", "RUN"))
+
+
+def test_images_share_packages_and_program() -> None:
+    for image in IMAGES:
+        assert inherited(image)[: len(inherited("base"))] == inherited("base")
+        linked = [value for name, value in STAGES[image].lines if name == "COPY"]
+        assert linked == [value for name, value in STAGES["slim"].lines if name == "COPY"]
+
+
+@pytest.mark.parametrize("image", ["slim", "cpu"])
+def test_image_files_suffice_to_speak(builder: Builder, image: str, unused_tcp_port: int) -> None:
+    with (
+        container(builder, image, unused_tcp_port) as server,
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{unused_tcp_port}",
+            transport=httpx.HTTPTransport(retries=30),
+            timeout=120,
+        ) as client,
+    ):
+        assert client.get("/livez").status_code == 200
+        while client.get("/health").status_code != 200:
+            assert server.poll() is None
+            time.sleep(0.1)
+        answer = client.post("/tts", json={"text": "Hola."}, headers={"authorization": f"Bearer {KEY}"})
+        assert answer.status_code == 200 and len(answer.content) > 10_000
+        assert server.stdout is not None
+        banner = list(iter(server.stdout.readline, "  stop     Ctrl+C\n"))
+    (decoder,) = [line for line in banner if line.startswith("  decoder ")]
+    if image == "slim":
+        assert "onnxruntime; " in decoder and "pip install -r requirements.txt" in decoder
+    else:
+        assert "requirements.txt" not in decoder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "KANI_API_KEYS"),
+        (["--no-auth", "--engine", "kani"], "needs torch: pip install -r requirements.txt"),
+        (
+            ["--no-auth", "--kokoro-decoder", "fast"],
+            "torch cannot be imported; pip install -r requirements.txt",
+        ),
+    ],
+)
+def test_slim_image_refuses_in_one_line(builder: Builder, arguments: list[str], named: str) -> None:
+    app = builder.build("slim") / "app"
+    command = entry_point(builder, "slim", *arguments, "--port", "0", "--log-level", "WARNING")
+    environment = builder.environment("slim")
+    done = subprocess.run(command, cwd=app, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("start_websocket_server.py: ") and named in line

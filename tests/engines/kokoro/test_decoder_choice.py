@@ -250,7 +250,8 @@ async def test_stop_waits_for_loading_step(
 
     # Engines of other tests have such a thread, too.
     before = threading.enumerate()
-    loader = Int8DecoderLoader(load, part, used.append, Prepared(tmp_path, 1))
+    unavailable: list[str] = []
+    loader = Int8DecoderLoader(load, part, used.append, Prepared(tmp_path, 1), unavailable.append)
     loader.load_in_background(IdleMonitor())
     assert await asyncio.to_thread(asked.wait, WITHIN_S)
     stopping = asyncio.create_task(loader.stop())
@@ -258,18 +259,20 @@ async def test_stop_waits_for_loading_step(
     assert not stopping.done()
     stopped.set()
     await asyncio.wait_for(stopping, WITHIN_S)
-    assert not used and not [each for each in caplog.records if each.name == "engines.kokoro.decoder_choice"]
+    assert not used and not unavailable
+    assert not [each for each in caplog.records if each.name == "engines.kokoro.decoder_choice"]
     new = [thread for thread in threading.enumerate() if thread not in before]
     assert not [thread for thread in new if thread.name.startswith("kokoro-decoder")]
 
 
 async def test_loader_that_never_began_stops(part: LoadPart, tmp_path: Path) -> None:
     used: list[Decoder] = []
+    refused: list[str] = []
     loader = Int8DecoderLoader(
-        lambda part, folder, pause: other(part), part, used.append, Prepared(tmp_path, 1)
+        lambda part, folder, pause: other(part), part, used.append, Prepared(tmp_path, 1), refused.append
     )
     await asyncio.wait_for(loader.stop(), WITHIN_S)
-    assert not used
+    assert not used and not refused
 
 
 @pytest.mark.usefixtures("in_background")
@@ -279,6 +282,7 @@ async def test_wait_until_loaded_returns_when_loading_ends(
     onnx = new_engine("onnx")
     await onnx.start()
     await onnx.wait_until_loaded()
+    assert onnx.info.slow_decoder_reason.startswith("set by KANI_KOKORO_DECODER")
     gate = Gate(other(part))
     monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", gate.load)
     engine = new_engine("auto")
@@ -286,9 +290,10 @@ async def test_wait_until_loaded_returns_when_loading_ends(
     settled = asyncio.create_task(engine.wait_until_loaded())
     await asyncio.wait([settled], timeout=0.1)
     assert not settled.done() and engine.info.decoder == "onnx"
+    assert "being prepared" in engine.info.slow_decoder_reason
     gate.opened.set()
     await settled
-    assert engine.info.decoder == "fast"
+    assert (engine.info.decoder, engine.info.slow_decoder_reason) == ("fast", "")
 
     def unavailable(*_: object, **__: object) -> Decoder:
         raise EngineUnavailable("by a loader")
@@ -298,6 +303,7 @@ async def test_wait_until_loaded_returns_when_loading_ends(
     await engine.start()
     await engine.wait_until_loaded()
     assert engine.info.decoder == "onnx"
+    assert engine.info.slow_decoder_reason == "the fast one is unavailable: by a loader"
 
 
 def test_default_server_uses_int8_decoder(server: ServerProcess, fast: Decoder) -> None:
