@@ -86,6 +86,7 @@ class Pronunciation:
     start: int
     end: int
     ipa: str
+    alphabet: str = "ipa"  # or "pinyin"
 
 
 @dataclass(frozen=True, slots=True)

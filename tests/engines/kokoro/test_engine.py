@@ -15,6 +15,7 @@ import pytest
 
 from engines.kokoro.engine import SPEED_RANGE, KokoroEngine
 from engines.kokoro.network.onnx_model import ModelFailed, WholeModel
+from engines.kokoro.voices import DEFAULT_VOICES
 from engines.settings import KokoroSettings
 from speech.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from speech.types import Boundary, Samples, Segment, Span
@@ -58,8 +59,7 @@ def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroEngine)
     info = engine.info
     assert (info.name, info.sample_rate) == ("kokoro", 24_000)
     assert info.max_concurrency >= 8
-    voices = {"es": "ef_dora", "en": "af_heart", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora"}
-    assert info.default_voices == voices
+    assert info.default_voices == DEFAULT_VOICES
     assert info.times_words
     assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
     assert info.decoder in ("fast", "onnx") and whole.info.decoder == "onnx"

@@ -1,0 +1,36 @@
+"""Choice of the way from text to symbols for a language."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from engines.espeak.client import EspeakClient
+from engines.kokoro.text import chinese, japanese
+from engines.kokoro.text.chinese import ChineseReader
+from engines.kokoro.text.espeak_ipa import Phonemizer, phonemizer_for
+from engines.kokoro.text.japanese import JapaneseReader
+from engines.kokoro.text.reader import TextReader
+from speech.text.languages import primary
+
+_PACKAGES = {"zh": chinese.PACKAGES, "ja": japanese.PACKAGES}
+
+
+def missing_packages(language: str) -> list[str]:
+    """Packages that a language (BCP 47) needs and that are not installed."""
+    return [package for package in _PACKAGES.get(primary(language), ()) if find_spec(package) is None]
+
+
+def reader_for(espeak: EspeakClient, language: str, cache_dir: Path) -> TextReader | None:
+    """Return what converts text of a language (BCP 47); None for one that Kokoro does not speak here.
+
+    Loads nothing. cache_dir: where the Japanese dictionary is unpacked.
+    """
+    if missing_packages(language):
+        return None
+    match primary(language):
+        case "zh":
+            return ChineseReader(Phonemizer(espeak, "en-us"))
+        case "ja":
+            return JapaneseReader(cache_dir)
+    return phonemizer_for(espeak, language)
