@@ -1,4 +1,4 @@
-"""Kokoro's 37 voices and their style tables.
+"""Kokoro's 54 voices and their style tables.
 
 ``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. ``offline/voices.py`` builds
 both from the model authors' distribution (Apache-2.0).

@@ -6,11 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from engines.espeak.client import EspeakClient
-from engines.kokoro.text import chinese, japanese
-from engines.kokoro.text.chinese import ChineseReader
 from engines.kokoro.text.espeak_ipa import Phonemizer, phonemizer_for
-from engines.kokoro.text.japanese import JapaneseReader
 from engines.kokoro.text.reader import TextReader
+from engines.kokoro.text.unspaced import chinese, japanese
+from engines.kokoro.text.unspaced.chinese import ChineseReader
+from engines.kokoro.text.unspaced.dictionary import Dictionary
+from engines.kokoro.text.unspaced.japanese import JapaneseReader
 from speech.text.languages import primary
 
 _PACKAGES = {"zh": chinese.PACKAGES, "ja": japanese.PACKAGES}
@@ -30,7 +31,7 @@ def reader_for(espeak: EspeakClient, language: str, cache_dir: Path) -> TextRead
         return None
     match primary(language):
         case "zh":
-            return ChineseReader(Phonemizer(espeak, "en-us"))
+            return ChineseReader(Phonemizer(espeak, "en-us"), Dictionary.shared("zh", cache_dir))
         case "ja":
-            return JapaneseReader(cache_dir)
+            return JapaneseReader(Dictionary.shared("ja", cache_dir))
     return phonemizer_for(espeak, language)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -15,12 +16,16 @@ from hypothesis import strategies as st
 
 from engines.espeak.client import EspeakClient
 from engines.kokoro.text import readers
-from engines.kokoro.text.kana import symbols_of_kana
+from engines.kokoro.text.espeak_ipa import Phonemizer
 from engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
-from engines.kokoro.text.pinyin import symbols_of_syllable
 from engines.kokoro.text.reader import TextReader
 from engines.kokoro.text.readers import missing_packages, reader_for
+from engines.kokoro.text.unspaced import dictionary
+from engines.kokoro.text.unspaced.japanese import JapaneseReader
+from engines.kokoro.text.unspaced.kana import symbols_of_kana
+from engines.kokoro.text.unspaced.pinyin import symbols_of_syllable
 from engines.kokoro.text.vocabulary import VOCABULARY
+from speech.errors import EngineFailed
 from speech.types import Pronunciation
 
 pytestmark = pytest.mark.skipif(
@@ -105,7 +110,7 @@ POLYPHONES = """
 
 
 def test_polyphones_are_read_by_their_context() -> None:
-    from engines.kokoro.text.chinese_readings import ChineseReadings
+    from engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
 
     readings, wrong = ChineseReadings(), []
     for row in POLYPHONES:
@@ -203,6 +208,35 @@ def test_any_text_is_valid_input(read: dict[str, TextReader], text: str, languag
     words = [word for part in parts for word in part.words]
     assert all(0 <= word.start < word.end <= len(text) for word in words)
     assert all(a.end <= b.start or (a.start, a.end) == (b.start, b.end) for a, b in pairwise(words))
+
+
+@pytest.mark.parametrize("fault", ["killed", "hung"])
+def test_dictionary_is_started_again(
+    read: dict[str, TextReader], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    reader = read["ja"]
+    assert isinstance(reader, JapaneseReader)
+    assert reader.read("東京")
+    process = reader.dictionary._process
+    assert process is not None
+    if fault == "hung":
+        monkeypatch.setattr(dictionary, "ANSWER_TIMEOUT_S", 0.3)
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(EngineFailed, match="Japanese cannot be read: its dictionary"):
+            reader.read("京都")
+        monkeypatch.undo()
+    else:
+        process.kill()
+        process.wait()
+    assert reader.read("大阪")[0].symbols == "oːsaka"
+
+
+def test_unusable_cache_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    reader = reader_for(EspeakClient.shared("phonemes"), "ja", tmp_path / "file")
+    assert reader is not None and not isinstance(reader, Phonemizer)
+    with pytest.raises(EngineFailed, match="install haqumei, with 103 MB free in KANI_CACHE_DIR"):
+        reader.read("東京")
 
 
 def test_missing_package_takes_the_language_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def _unread(characters: str) -> Any:
 
 
 class ChineseReadings:
-    """pypinyin and rjieba with corrections; thread-safe."""
+    """pypinyin and rjieba with corrections."""
 
     def __init__(self) -> None:
         load_phrases_dict(
@@ -42,6 +42,11 @@ class ChineseReadings:
         )
         # Loads its dictionary at the first call.
         rjieba.cut("")
+
+    def read(self, run: str) -> tuple[list[tuple[int, int]], list[str]]:
+        """The words of a run of Chinese characters, and the syllable of each character."""
+        words = self.words(run)
+        return words, self.pinyin(run, words)
 
     def words(self, run: str) -> list[tuple[int, int]]:
         """The words of a run of Chinese characters as (start, end)."""

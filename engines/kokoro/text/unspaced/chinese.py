@@ -1,27 +1,22 @@
 """Chinese text to Kokoro's symbols.
 
 The readings come from pypinyin, a whole run of characters at a time, and the words from rjieba: Kokoro was
-trained with spaces between words and none inside one. Both are loaded at the first text.
+trained with spaces between words and none inside one. A process of their own loads both at the first text.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from engines.kokoro.text.espeak_ipa import Phonemizer
 from engines.kokoro.text.lexicon_ipa import symbols_in_vocabulary
-from engines.kokoro.text.pinyin import symbols_of_syllable
 from engines.kokoro.text.reader import ReadWord
-from speech.errors import EngineFailed
+from engines.kokoro.text.unspaced.dictionary import Dictionary
+from engines.kokoro.text.unspaced.pinyin import symbols_of_syllable
 from speech.types import Pronunciation
-
-if TYPE_CHECKING:
-    from engines.kokoro.text.chinese_readings import ChineseReadings
 
 PACKAGES = ("pypinyin", "rjieba")
 
@@ -32,28 +27,26 @@ _DIGITS = str.maketrans("0123456789０１２３４５６７８９", "零一二�
 _LONGEST_SPELT = 5
 """Letters of the longest word in capitals that is spelt; longer ones are shouted words."""
 
-_loading = threading.Lock()
-_loaded: list[ChineseReadings] = []
-
 
 @dataclass(frozen=True, slots=True)
 class ChineseReader:
     """Reads Mandarin, and the English words inside it. See ``ScriptReader``."""
 
     english: Phonemizer
+    dictionary: Dictionary
 
     def read(self, text: str) -> Sequence[ReadWord]:
         """See ``ScriptReader.read``."""
         runs = list(_RUN.finditer(text))
         spelt = {run[0]: _spelling(run[0]) for run in runs if run["latin"]}
         english = self.english.phonemize_words(list(spelt.values()))
+        han = iter(self.dictionary.look_up([run[0].translate(_DIGITS) for run in runs if run["han"]]))
         words: list[ReadWord] = []
         for run in runs:
-            if run["latin"]:
-                if symbols := english[spelt[run[0]]].replace(" ", ""):
-                    words.append(ReadWord(run.start(), run.end(), symbols))
-            else:
-                words += _read_han(run[0], run.start())
+            if run["han"]:
+                words += _words_of_han(*next(han), run.start())
+            elif symbols := english[spelt[run[0]]].replace(" ", ""):
+                words.append(ReadWord(run.start(), run.end(), symbols))
         return words
 
     def pronounced(self, given: Pronunciation) -> Sequence[ReadWord]:
@@ -71,12 +64,9 @@ def _spelling(word: str) -> str:
     return " ".join(word) if word.isupper() and 1 < len(word) <= _LONGEST_SPELT else word
 
 
-def _read_han(run: str, at: int) -> Iterator[ReadWord]:
-    """Words of a run of Chinese characters, which begins at ``at``."""
-    readings = _readings()
-    run = run.translate(_DIGITS)
-    words = readings.words(run)
-    syllables = [symbols_of_syllable(pinyin) for pinyin in readings.pinyin(run, words)]
+def _words_of_han(words: Sequence[tuple[int, int]], pinyin: Sequence[str], at: int) -> Iterator[ReadWord]:
+    """Words of a run of characters, which begins at ``at``; pinyin: the syllable of each character."""
+    syllables = [symbols_of_syllable(syllable) for syllable in pinyin]
     for start, end in words:
         own = syllables[start:end]
         if any(own):
@@ -86,15 +76,3 @@ def _read_han(run: str, at: int) -> Iterator[ReadWord]:
 def _starts(syllables: Sequence[str]) -> tuple[int, ...]:
     """Index of the first symbol of each syllable."""
     return (0, *accumulate(len(symbols) for symbols in syllables))[:-1]
-
-
-def _readings() -> ChineseReadings:
-    """The dictionaries, loaded at the first call (0.6 s). Raises EngineFailed."""
-    with _loading:
-        if not _loaded:
-            try:
-                from engines.kokoro.text.chinese_readings import ChineseReadings
-            except ImportError as error:
-                raise EngineFailed("Chinese cannot be read: install pypinyin and rjieba") from error
-            _loaded.append(ChineseReadings())
-        return _loaded[0]

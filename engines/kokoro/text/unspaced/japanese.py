@@ -1,40 +1,26 @@
 """Japanese text to Kokoro's symbols, by the readings of haqumei (Open JTalk's dictionary).
 
-haqumei is loaded at the first text. It unpacks its dictionary (103 MB) once into the cache folder, and maps
-the file from then on.
+A process of its own loads haqumei at the first text. It unpacks its dictionary (103 MB) once into the cache
+folder, and maps the file from then on.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from engines.kokoro.text.kana import HIRAGANA_TO_KATAKANA, symbols_of_kana
 from engines.kokoro.text.lexicon_ipa import symbols_in_vocabulary
 from engines.kokoro.text.reader import ReadWord
-from speech.errors import EngineFailed
+from engines.kokoro.text.unspaced.dictionary import Dictionary
+from engines.kokoro.text.unspaced.kana import HIRAGANA_TO_KATAKANA, symbols_of_kana
 from speech.types import Pronunciation
-
-if TYPE_CHECKING:
-    from haqumei import Haqumei, WordPhonemeDetail
 
 PACKAGES = ("haqumei",)
 
-_DEVOICED = "’"
-_SYMBOL, _LETTER = "記号", "アルファベット"
 _VOICED_MARKS = {"ﾞ": "\u3099", "ﾟ": "\u309a", "\u3099": "\u3099", "\u309a": "\u309a"}
 _AUXILIARY, _NUMBER, _COUNTER = "助動詞", "数", "助数詞"
-_NUMERIC = (_NUMBER, _COUNTER)
 _COPULA = frozenset(("です", "でし"))
-_CACHE_VARIABLE = "XDG_CACHE_HOME"
-
-_using = threading.Lock()
-_loaded: list[Haqumei] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +31,7 @@ class _Morpheme:
     end: int
     written: str
     kana: str
-    kind: str  # part of speech
+    kind: str  # part of speech, or of number
 
     def joins(self, before: _Morpheme) -> bool:
         """True if no space precedes it: the parts of one ending (ませ・ん, まし・た), but not です.
@@ -64,16 +50,19 @@ class _Morpheme:
 class JapaneseReader:
     """Reads Japanese, and the foreign words that its dictionary has. See ``ScriptReader``."""
 
-    cache_dir: Path
+    dictionary: Dictionary
 
     def read(self, text: str) -> Sequence[ReadWord]:
         """See ``ScriptReader.read``."""
         plain, origins = _plain(text)
         if not plain.strip():
             return []
-        with _using:
-            found = _morphemes(_dictionary(self.cache_dir).g2p_mapping_detailed(plain))
-        return _placed([_word(group) for group in _endings_joined(found)], origins, len(text))
+        (found,) = self.dictionary.look_up([plain])
+        return _placed(
+            [_word(group) for group in _endings_joined([_Morpheme(*reading) for reading in found])],
+            origins,
+            len(text),
+        )
 
     def pronounced(self, given: Pronunciation) -> Sequence[ReadWord]:
         """See ``ScriptReader.pronounced``."""
@@ -118,20 +107,6 @@ def _plain(text: str) -> tuple[str, list[int]]:
     return "".join(characters), origins
 
 
-def _morphemes(found: Sequence[WordPhonemeDetail]) -> list[_Morpheme]:
-    """The words that are pronounced; one without characters (24 is 二・十・四) goes to the one before."""
-    morphemes: list[_Morpheme] = []
-    for word in found:
-        (start, end), kana = word.char_span, word.pron.replace(_DEVOICED, "")
-        if start == end and morphemes:
-            last = morphemes[-1]
-            morphemes[-1] = replace(last, kana=last.kana + kana)
-        elif start < end and (word.pos != _SYMBOL or word.pos_group1 == _LETTER):
-            kind = next((kind for kind in (word.pos_group1, word.pos_group2) if kind in _NUMERIC), word.pos)
-            morphemes.append(_Morpheme(start, end, word.word, kana, kind))
-    return morphemes
-
-
 def _endings_joined(morphemes: Sequence[_Morpheme]) -> list[list[_Morpheme]]:
     groups: list[list[_Morpheme]] = []
     for one in morphemes:
@@ -163,24 +138,3 @@ def _word(group: Sequence[_Morpheme]) -> ReadWord:
 
 def _is_kana(one: _Morpheme) -> bool:
     return all("ァ" <= character <= "ー" for character in one.written.translate(HIRAGANA_TO_KATAKANA))
-
-
-def _dictionary(cache_dir: Path) -> Haqumei:
-    """The dictionary, loaded at the first call (0.2 s, once 1 s to unpack it). Raises EngineFailed."""
-    if not _loaded:
-        before = os.environ.get(_CACHE_VARIABLE)
-        os.environ[_CACHE_VARIABLE] = str(cache_dir.resolve())
-        try:
-            from haqumei import Haqumei
-
-            _loaded.append(Haqumei())
-        except (ImportError, OSError, RuntimeError, ValueError) as error:
-            raise EngineFailed(
-                "Japanese cannot be read: install haqumei, and have 103 MB free in KANI_CACHE_DIR"
-            ) from error
-        finally:
-            if before is None:
-                del os.environ[_CACHE_VARIABLE]
-            else:
-                os.environ[_CACHE_VARIABLE] = before
-    return _loaded[0]
