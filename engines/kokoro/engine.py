@@ -36,7 +36,7 @@ from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, real_time_factor
 from engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer
 from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.text.reader import TextReader
-from engines.kokoro.text.readers import missing_packages, reader_for
+from engines.kokoro.text.readers import reader_for, spoken_languages
 from engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, speech_chunk
 from engines.kokoro.voice_embedding import BORROWED, LANGUAGES, embedding_model
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
@@ -45,7 +45,7 @@ from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.playback import Playback
 from speech.text.incremental_text import IncrementalText
-from speech.text.languages import english_name, primary
+from speech.text.languages import primary
 from speech.text.normalizer import SpokenText
 from speech.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 
@@ -125,7 +125,7 @@ class KokoroEngine:
 
     def _load(self) -> None:
         self._voices = Voices()
-        spoken = _spoken_languages()
+        spoken = spoken_languages()
         self._espeak = EspeakClient.shared("phonemes")
         try:
             self._synthesizer = self._new_synthesizer()
@@ -316,21 +316,6 @@ class KokoroEngine:
         if reader is None:
             raise UnsupportedLanguage(language, ", ".join(self.info.default_voices))
         return reader
-
-
-def _spoken_languages() -> list[str]:
-    """The languages whose packages are installed; the log names the others."""
-    spoken = []
-    for language in DEFAULT_VOICES:
-        if missing := missing_packages(language):
-            logger.warning(
-                "Kokoro does not speak %s: pip install %s (see requirements.txt)",
-                english_name(language),
-                " ".join(missing),
-            )
-        else:
-            spoken.append(language)
-    return spoken
 
 
 def _completed(segment: Segment, spoken: SpokenText, boundary: Boundary) -> Segment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from engines.kokoro.text.unspaced import chinese, japanese
 from engines.kokoro.text.unspaced.chinese import ChineseReader
 from engines.kokoro.text.unspaced.dictionary import Dictionary
 from engines.kokoro.text.unspaced.japanese import JapaneseReader
-from speech.text.languages import primary
+from engines.kokoro.voices import DEFAULT_VOICES
+from speech.text.languages import english_name, primary
+
+logger = logging.getLogger(__name__)
 
 _PACKAGES = {"zh": chinese.PACKAGES, "ja": japanese.PACKAGES}
 
@@ -35,3 +39,18 @@ def reader_for(espeak: EspeakClient, language: str, cache_dir: Path) -> TextRead
         case "ja":
             return JapaneseReader(Dictionary.shared("ja", cache_dir))
     return phonemizer_for(espeak, language)
+
+
+def spoken_languages() -> list[str]:
+    """The languages whose packages are installed; the log names the others."""
+    spoken = []
+    for language in DEFAULT_VOICES:
+        if missing := missing_packages(language):
+            logger.warning(
+                "Kokoro does not speak %s: pip install %s (see requirements.txt)",
+                english_name(language),
+                " ".join(missing),
+            )
+        else:
+            spoken.append(language)
+    return spoken

@@ -19,7 +19,7 @@ from engines.kokoro.text import readers
 from engines.kokoro.text.espeak_ipa import Phonemizer
 from engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
 from engines.kokoro.text.reader import TextReader
-from engines.kokoro.text.readers import missing_packages, reader_for
+from engines.kokoro.text.readers import missing_packages, reader_for, spoken_languages
 from engines.kokoro.text.unspaced import dictionary
 from engines.kokoro.text.unspaced.japanese import JapaneseReader
 from engines.kokoro.text.unspaced.kana import symbols_of_kana
@@ -239,7 +239,9 @@ def test_unusable_cache_folder_is_named(tmp_path: Path) -> None:
         reader.read("東京")
 
 
-def test_missing_package_takes_the_language_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_takes_the_language_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(
         readers, "find_spec", lambda name: None if name in ("rjieba", "haqumei") else find_spec(name)
     )
@@ -249,6 +251,11 @@ def test_missing_package_takes_the_language_away(monkeypatch: pytest.MonkeyPatch
         [],
     )
     assert reader_for(EspeakClient.shared("phonemes"), "zh", Path()) is None
+    assert spoken_languages() == ["es", "en", "fr", "it", "pt", "hi"]
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
+        "Kokoro does not speak Chinese: pip install rjieba",
+        "Kokoro does not speak Japanese: pip install haqumei",
+    ]
 
 
 def test_dictionaries_are_not_loaded_with_the_engine() -> None:
