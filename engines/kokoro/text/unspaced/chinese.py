@@ -44,7 +44,8 @@ class ChineseReader:
         words: list[ReadWord] = []
         for run in runs:
             if run["han"]:
-                words += _words_of_han(*next(han), run.start())
+                spans, pinyin = next(han)
+                words += _words_of_han(spans, pinyin, run.start())
             elif symbols := english[spelt[run[0]]].replace(" ", ""):
                 words.append(ReadWord(run.start(), run.end(), symbols))
         return words
