@@ -53,7 +53,7 @@ _STAND_INS = {
     "fr": {"VV": "ami", "VC": "actif", "CV": "tata", "CC": "tasse"},
     "it": {"VV": "alba", "VC": "autobus", "CV": "tana", "CC": "tennis"},
     "pt": {"VV": "ave", "VC": "atlas", "CV": "tua", "CC": "tênis"},
-    "hi": {"VV": "आशा", "VC": "आज", "CV": "माता", "CC": "काम"},
+    "hi": {"VV": "आओ", "VC": "आज", "CV": "गए", "CC": "कल"},
 }
 
 

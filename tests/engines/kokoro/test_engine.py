@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
 
@@ -92,6 +93,30 @@ async def test_every_language_is_intelligible(
     heard = hear(samples, 24_000, language)
     assert word_error_rate(text, heard, language) <= 0.1, heard
     assert len(spans) == len(text.split())
+
+
+@pytest.mark.parametrize(
+    ("language", "voice", "text", "least"),
+    [
+        ("zh", "zf_xiaoxiao", "今天天气很好，我们去公园散步吧。", 0.9),
+        ("ja", "jf_alpha", "部屋が暑いので、窓を開けてください。", 0.8),
+        # Whisper base misspells most Hindi words.
+        ("hi", "hf_alpha", "दिल्ली भारत की राजधानी है।", 0.6),
+    ],
+)
+async def test_languages_read_by_character_are_intelligible(
+    engine: KokoroEngine, language: str, voice: str, text: str, least: float
+) -> None:
+    samples, spans = await say(engine, text, voice, language)
+    heard, said = ("".join(filter(str.isalnum, each)) for each in (hear(samples, 24_000, language), text))
+    assert SequenceMatcher(None, said, heard, autojunk=False).ratio() >= least, heard
+    # Every character that is spoken has a time of its own.
+    spoken = "".join(text[span.start : span.end] for span in spans)
+    assert [c for c in spoken if c.isalnum()] == [c for c in text if c.isalnum()]
+    starts = [start for span in spans for start in span.character_starts]
+    assert len(starts) == len(spoken) and starts == sorted(starts)
+    if language == "zh":
+        assert len(set(starts)) == len(starts)
 
 
 @pytest.mark.parametrize("speed", SPEED_RANGE)
