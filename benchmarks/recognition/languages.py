@@ -1,6 +1,6 @@
 """Recognition in eleven languages, and the answers that the recogniser's own rules drop.
 
-Kokoro speaks es, en, fr, it and pt; espeak-ng speaks the others. Errors on its robotic speech say little
+Kokoro speaks es, en, fr, it, pt, zh, ja and hi; espeak-ng the others. Errors on its robotic speech say little
 about human speech, but dropped and missing answers show all the same. For comparison the same weights in
 faster-whisper, greedily and without any rule.
 """

@@ -1,1 +1,1 @@
-"""Kokoro-82M: natural speech in five languages on a CPU, by onnxruntime."""
+"""Kokoro-82M: natural speech in eight languages on a CPU, by onnxruntime."""

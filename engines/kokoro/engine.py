@@ -34,16 +34,18 @@ from engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from engines.kokoro.scheduler import DeadlineScheduler
 from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, real_time_factor
 from engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer
-from engines.kokoro.text.espeak_ipa import Phonemizer, phonemizer_for
 from engines.kokoro.text.phonemes import Utterance, split_utterances
+from engines.kokoro.text.reader import TextReader
+from engines.kokoro.text.readers import reader_for, spoken_languages
 from engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, speech_chunk
-from engines.kokoro.voice_embedding import embedding_model
+from engines.kokoro.voice_embedding import BORROWED, LANGUAGES, embedding_model
 from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
 from engines.settings import KokoroSettings
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.playback import Playback
 from speech.text.incremental_text import IncrementalText
+from speech.text.languages import primary
 from speech.text.normalizer import SpokenText
 from speech.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 
@@ -70,7 +72,7 @@ logger = logging.getLogger(__name__)
 
 
 class KokoroEngine:
-    """Kokoro-82M, int8, on the CPU: Spanish, English, French, Italian and Portuguese."""
+    """Kokoro-82M, int8, on the CPU: the languages of ``DEFAULT_VOICES``."""
 
     def __init__(self, settings: KokoroSettings) -> None:
         self._settings = settings
@@ -127,6 +129,7 @@ class KokoroEngine:
 
     def _load(self) -> None:
         self._voices = Voices()
+        spoken = spoken_languages()
         self._espeak = EspeakClient.shared("phonemes")
         try:
             self._synthesizer = self._new_synthesizer()
@@ -142,8 +145,8 @@ class KokoroEngine:
             name=ENGINE,
             version="1.0 int8",
             sample_rate=SAMPLE_RATE,
-            voices=self._voices.all,
-            default_voices=DEFAULT_VOICES,
+            voices=tuple(voice for voice in self._voices.all if primary(voice.language) in spoken),
+            default_voices={language: DEFAULT_VOICES[language] for language in spoken},
             max_concurrency=self._concurrency
             if self._model is None
             else self._max_concurrency(self._model.decoder),
@@ -228,7 +231,7 @@ class KokoroEngine:
         """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
         assert isinstance(self._synthesizer, WindowedSynthesizer)
         sentence = IncrementalSentence(
-            self._synthesizer.for_segment(), self._phonemizer(segment.language), segment
+            self._synthesizer.for_segment(), self._reader(segment.language), segment
         )
         stop, timing = Stop(), PieceTiming()
         while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
@@ -261,10 +264,13 @@ class KokoroEngine:
     ) -> AsyncGenerator[Embedding, None]:
         """See ``CloningEngine.refine``; decoding in windows only.
 
+        For a language without a mix of its own the one that it borrows the timbre of is refined.
         Raises UnsupportedLanguage, InvalidRequest for an embedding of another engine, and EngineFailed.
         """
+        if primary(language) not in LANGUAGES:
+            language = BORROWED
         stop = Stop()
-        steps = self._nearest.refine(recording, embedding, language, self._phonemizer(language), stop)
+        steps = self._nearest.refine(recording, embedding, language, self._reader(language), stop)
         async with aclosing(self._embeddings(steps, stop, math.inf)) as embeddings:
             async for better in embeddings:
                 yield better
@@ -315,16 +321,16 @@ class KokoroEngine:
     def _utterances(self, segment: Segment) -> list[Utterance]:
         return split_utterances(
             segment.text,
-            self._phonemizer(segment.language),
+            self._reader(segment.language),
             ending=_ENDINGS[segment.boundary],
             pronunciations=segment.pronunciations,
         )
 
-    def _phonemizer(self, language: str) -> Phonemizer:
-        phonemizer = phonemizer_for(self._espeak, language)
-        if phonemizer is None:
-            raise UnsupportedLanguage(language, ", ".join(DEFAULT_VOICES))
-        return phonemizer
+    def _reader(self, language: str) -> TextReader:
+        reader = reader_for(self._espeak, language, self._settings.cache_dir)
+        if reader is None:
+            raise UnsupportedLanguage(language, ", ".join(self.info.default_voices))
+        return reader
 
 
 def _completed(segment: Segment, spoken: SpokenText, boundary: Boundary) -> Segment:

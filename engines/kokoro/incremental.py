@@ -18,8 +18,8 @@ import numpy as np
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from engines.kokoro.network.parts import NormAffine, NormStatistics
 from engines.kokoro.synthesizer import WindowedSynthesizer, voiced_frame_range
-from engines.kokoro.text.espeak_ipa import Phonemizer
 from engines.kokoro.text.phonemes import Utterance, split_utterances
+from engines.kokoro.text.reader import TextReader
 from engines.kokoro.timing import (
     SILENCE_BETWEEN_UTTERANCES_S,
     TimedAudio,
@@ -36,7 +36,8 @@ from speech.types import Pronunciation, Samples, Segment, SpeechChunk
 LOOKAHEAD_WORDS = 3
 """Lookahead in words; with two, pitch jumps at the joints double."""
 
-_MARKS = frozenset(".,;:!?…")
+_CLOSING = ".,;:!?…。，、！？；："
+_MARKS = frozenset(_CLOSING)
 """Marks behind which a voice pauses whatever follows: words before them need no lookahead."""
 
 _CONTEXT_WORDS = 10
@@ -56,7 +57,9 @@ _SAFETY_S = 0.05
 
 _FADE = round(0.005 * SAMPLE_RATE)
 _SEARCHED = round(0.006 * SAMPLE_RATE)
-_WORD = re.compile(r"\S+")
+# Counted without a dictionary: in a script without spaces a word has two characters or more.
+_UNSPACED = "々〇〆\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_UNSPACED}]{{1,2}}[{_CLOSING}]*|[^\s{_UNSPACED}]+")
 _NOTHING = np.zeros(0, np.float32)
 
 
@@ -96,10 +99,10 @@ class PieceTiming:
 class IncrementalSentence:
     """One sentence whose text grows; works in the calling thread."""
 
-    def __init__(self, synthesizer: WindowedSynthesizer, phonemizer: Phonemizer, segment: Segment) -> None:
+    def __init__(self, synthesizer: WindowedSynthesizer, reader: TextReader, segment: Segment) -> None:
         """segment: voice, speed and prosody; its text is not used."""
         self._synthesizer = synthesizer
-        self._phonemizer = phonemizer
+        self._reader = reader
         self._segment = segment
         self._statistics: NormStatistics | None = None
         self._base = 0
@@ -113,7 +116,7 @@ class IncrementalSentence:
 
         Words before a mark inside the sentence need no lookahead.
         """
-        new = text[self.spoken_length :].split()
+        new = _WORD.findall(text, self.spoken_length)
         marked = (count for count, word in enumerate(new[:-1], 1) if word[-1] in _MARKS)
         return max(len(new) - LOOKAHEAD_WORDS, *marked, 0)
 
@@ -137,7 +140,7 @@ class IncrementalSentence:
             self.spoken_length = part.words[-1].end
             self._tail = _NOTHING
         words = utterance.words
-        first = next((at for at, word in enumerate(words) if word.start >= self.spoken_length), len(words))
+        first = next((at for at, word in enumerate(words) if word.end > self.spoken_length), len(words))
         until = len(words) if ending is not None else _last_separated(utterance, _count_speakable(utterance))
         if until > first:
             self.spoken_length = words[until - 1].end
@@ -208,9 +211,7 @@ class IncrementalSentence:
                 for one in pronunciations
                 if one.start >= self._base
             ]
-            parts = split_utterances(
-                text[self._base :], self._phonemizer, ending=ending, pronunciations=ahead
-            )
+            parts = split_utterances(text[self._base :], self._reader, ending=ending, pronunciations=ahead)
             if len(parts) <= 1 or self._base >= self.spoken_length:
                 break
             before = list(_WORD.finditer(text, self._base, self.spoken_length))[-_CONTEXT_WORDS:]

@@ -16,9 +16,10 @@ from speech.types import Prosody
 NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range"})
 """Fields of a ``Prosody`` that this module renders."""
 
-_SEMITONE = np.log(2.0) / 12
+SEMITONE = float(np.log(2.0)) / 12
+"""In log hertz."""
 # Beyond this distance from the voice's log F0 the curve is a dip in an unvoiced consonant, not intonation.
-_FARTHEST = 6 * _SEMITONE
+_FARTHEST = 6 * SEMITONE
 
 
 def apply_pitch(prosody: PredictedProsody, wanted: Prosody, log_f0: float) -> PredictedProsody:
@@ -31,6 +32,6 @@ def apply_pitch(prosody: PredictedProsody, wanted: Prosody, log_f0: float) -> Pr
         return prosody
     voiced = prosody.pitch > MIN_VOICED_HZ
     away = np.clip(np.log(np.maximum(prosody.pitch, MIN_VOICED_HZ)) - log_f0, -_FARTHEST, _FARTHEST)
-    moved = wanted.pitch * _SEMITONE + (wanted.pitch_range - 1.0) * away
+    moved = wanted.pitch * SEMITONE + (wanted.pitch_range - 1.0) * away
     pitch = np.where(voiced, prosody.pitch * np.exp(moved), prosody.pitch).astype(np.float32)
     return replace(prosody, pitch=pitch)

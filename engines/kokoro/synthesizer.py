@@ -12,11 +12,11 @@ from engines.kokoro.lead_in import cut_lead_in, lead_in
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, RenderedUtterance, Stop, WholeModel
 from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, PredictedProsody, SplitModel
-from engines.kokoro.pitch_control import apply_pitch
+from engines.kokoro.pitch_control import SEMITONE, apply_pitch
 from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, speech_level
-from engines.kokoro.voice_embedding import mix_from_embedding
-from engines.kokoro.voice_mix import VoiceMix, VoiceOrMix, voice_or_mix
+from engines.kokoro.voice_embedding import BORROWED, LANGUAGES, mix_from_embedding
+from engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, voice_or_mix
 from engines.kokoro.voices import Voices
 from engines.kokoro.windows import windows
 from speech.errors import InvalidRequest
@@ -131,7 +131,24 @@ class WindowedSynthesizer:
         """
         if segment.embedding is None:
             return voice_or_mix(segment.voice)
-        return mix_from_embedding(segment.embedding, primary(segment.language), self._voices)
+        language = primary(segment.language)
+        if language in LANGUAGES:
+            return mix_from_embedding(segment.embedding, language, self._voices)
+        return self._with_native_prosody(
+            mix_from_embedding(segment.embedding, BORROWED, self._voices), language
+        )
+
+    def _with_native_prosody(self, mix: VoiceMix, language: str) -> VoiceMix:
+        """The timbre and pitch of a mix with the prosody of the language's voice that is nearest in pitch."""
+        log_f0 = self._statistics.log_f0(mix.prosody_voice) + mix.pitch * SEMITONE
+        native = {
+            voice.id: self._statistics.log_f0(voice.id)
+            for voice in self._voices.all
+            if primary(voice.language) == language
+        }
+        nearest = min(native, key=lambda voice: abs(native[voice] - log_f0))
+        shift = float(np.clip((log_f0 - native[nearest]) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))
+        return VoiceMix(nearest, mix.timbre, shift)
 
     def predict(
         self, symbols: str, segment: Segment, stop: Stop, *, min_symbols: int = 0

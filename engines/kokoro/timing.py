@@ -39,7 +39,7 @@ _SILENCE = 10**-4.5
 _NOTHING = np.zeros(0, np.float32)
 # Symbols that are not phonemes: modifiers of the next phoneme, and of the one before.
 _BEFORE = frozenset("ˈˌ")
-_BEHIND = frozenset(" ː\u0303ʰʲ")
+_BEHIND = frozenset(" ː\u0303ʰʲᵝ→↗↓↘")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,21 @@ class Timeline:
             word = self._words[at]
             phonemes = [start, *(max(start, min(edge, stop)) for edge in self._inner_edges(word)), stop]
             edges = [(sample - self._begin) / SAMPLE_RATE for sample in phonemes]
-            yield TimedWord(word, edges[0], edges[-1], spread(word.end - word.start, edges))
+            yield TimedWord(word, edges[0], edges[-1], self._character_starts(word, edges, start, stop))
+
+    def _character_starts(
+        self, word: Word, edges: Sequence[float], start: int, stop: int
+    ) -> tuple[float, ...]:
+        """Seconds at which a word's characters begin: at their own symbols, else spread over its phonemes.
+
+        edges: of the phonemes in seconds; start, stop: of the word in samples.
+        """
+        if not word.characters:
+            return spread(word.end - word.start, edges)
+        assert self._begin is not None
+        own = [int(self._edges[at + 1]) - _LAG for at in word.characters]
+        own[0] = start
+        return tuple((max(start, min(at, stop)) - self._begin) / SAMPLE_RATE for at in own)
 
     def _inner_edges(self, word: Word) -> list[int]:
         """Samples at which a word's second and later phonemes begin.

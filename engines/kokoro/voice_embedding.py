@@ -1,8 +1,8 @@
 """Serialisation of Kokoro's embeddings: one voice mix for each language.
 
-Values, for each language of ``DEFAULT_VOICES`` in order: the row of the prosody voice, pitch, pitch range,
-and the weight of each voice that ships, in the order of ``voices.json``. Embeddings come back from clients,
-so every value is validated when it is read.
+Values, for each of ``LANGUAGES`` in order: the row of the prosody voice, pitch, pitch range, and the weight
+of each of the voices that mixes are made of, in the order of ``voices.json``. Embeddings come back from
+clients, so every value is validated when it is read.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from engines.kokoro.voice_mix import (
     PITCH_RANGE_LIMITS,
     VoiceMix,
 )
-from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
+from engines.kokoro.voices import ENGINE, Voices
 from speech.errors import InvalidRequest
 from speech.text.languages import primary
 from speech.types import Embedding, Samples, Similarity
 
-LANGUAGES = tuple(DEFAULT_VOICES)
+LANGUAGES = ("es", "en", "fr", "it", "pt")
+"""Languages with a mix of their own. Other languages are spoken with the timbre of the English one."""
+
+BORROWED = "en"
 
 _FACTS = 3
 _ROUNDING = 1e-3
@@ -32,15 +35,15 @@ _LEAST_HEARD = 1e-6
 
 
 def embedding_model(voices: Voices) -> str:
-    """Name and version of the embedding format; it changes with the set of voices."""
-    return f"nearest-1.{voices.sha256[:8]}"
+    """Name and version of the embedding format; it changes with the voices that are mixed."""
+    return f"nearest-1.{voices.mixed_sha256[:8]}"
 
 
 def embedding_from_mixes(
     mixes: Mapping[str, VoiceMix], similarity: Mapping[str, Similarity], voices: Voices
 ) -> Embedding:
     """Encode a mix for each of ``LANGUAGES``."""
-    rows = {voice.id: row for row, voice in enumerate(voices.all)}
+    rows = {voice.id: row for row, voice in enumerate(voices.mixed)}
     values = np.zeros((len(LANGUAGES), _FACTS + len(rows)), np.float32)
     for part, language in zip(values, LANGUAGES, strict=True):
         mix = mixes[language]
@@ -60,7 +63,7 @@ def mix_from_embedding(embedding: Embedding, language: str, voices: Voices) -> V
     if (embedding.engine, embedding.model) != (ENGINE, made_by):
         raise InvalidRequest("reference", f"the embedding was not made by {ENGINE} {made_by}")
     values = np.asarray(embedding.values, np.float32)
-    if values.shape != (len(LANGUAGES) * (_FACTS + len(voices.all)),):
+    if values.shape != (len(LANGUAGES) * (_FACTS + len(voices.mixed)),):
         raise InvalidRequest("reference", "the embedding does not have this engine's length")
     return _mix(values.reshape(len(LANGUAGES), -1)[LANGUAGES.index(language)], language, voices)
 
@@ -79,8 +82,8 @@ def _mix(part: Samples, language: str, voices: Voices) -> VoiceMix:
     (row, pitch, pitch_range), weights = part[:_FACTS], part[_FACTS:]
     sensible = (
         bool(np.isfinite(part).all())
-        and row in range(len(voices.all))
-        and primary(voices.all[int(row)].language) == language
+        and row in range(len(voices.mixed))
+        and primary(voices.mixed[int(row)].language) == language
         and abs(pitch) <= MAX_PITCH_SHIFT
         and PITCH_RANGE_LIMITS[0] <= pitch_range <= PITCH_RANGE_LIMITS[1]
         and weights.min() >= MIN_WEIGHT - _ROUNDING
@@ -92,7 +95,7 @@ def _mix(part: Samples, language: str, voices: Voices) -> VoiceMix:
         raise InvalidRequest("reference", "the embedding's values are not valid for this engine")
     timbre = tuple(
         (voice.id, float(weight))
-        for voice, weight in zip(voices.all, weights, strict=True)
+        for voice, weight in zip(voices.mixed, weights, strict=True)
         if abs(weight) > _LEAST_HEARD
     )
-    return VoiceMix(voices.all[int(row)].id, timbre, float(pitch), float(pitch_range))
+    return VoiceMix(voices.mixed[int(row)].id, timbre, float(pitch), float(pitch_range))

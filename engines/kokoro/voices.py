@@ -1,4 +1,4 @@
-"""Kokoro's 37 voices and their style tables.
+"""Kokoro's 54 voices and their style tables.
 
 ``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. ``offline/voices.py`` builds
 both from the model authors' distribution (Apache-2.0).
@@ -25,7 +25,16 @@ STYLES_SHAPE = (510, 256)
 TIMBRE_SIZE = 128
 """Length of a style's first half, which conditions the decoder (timbre)."""
 
-DEFAULT_VOICES = {"es": "ef_dora", "en": "af_heart", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora"}
+DEFAULT_VOICES = {
+    "es": "ef_dora",
+    "en": "af_heart",
+    "fr": "ff_siwis",
+    "it": "if_sara",
+    "pt": "pf_dora",
+    "zh": "zf_xiaoxiao",
+    "ja": "jf_alpha",
+    "hi": "hf_alpha",
+}
 
 
 class Voices:
@@ -36,7 +45,8 @@ class Voices:
         folder = Path(__file__).parent / "data"
         try:
             facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
-            self.sha256, index = str(facts["sha256"]), facts["voices"]
+            index, mixed = facts["voices"], int(facts["mixed"])
+            self.mixed_sha256 = str(facts["mixed_sha256"])
             self._styles = np.load(folder / STYLES_FILE, mmap_mode="r")
         except (OSError, ValueError, KeyError) as error:
             raise EngineUnavailable(
@@ -47,6 +57,8 @@ class Voices:
             raise EngineUnavailable(
                 "Kokoro's voices.npy and voices.json do not match: restore both from the repository"
             )
+        if not 0 < mixed <= len(index):
+            raise EngineUnavailable("Kokoro's voices.json is broken: restore it from the repository")
         self._rows = {entry["name"]: row for row, entry in enumerate(index)}
         self.all = tuple(
             Voice(
@@ -58,6 +70,8 @@ class Voices:
             )
             for entry in index
         )
+        self.mixed = self.all[:mixed]
+        """The voices that mixes are made of: the first rows."""
 
     def style(self, voice: VoiceOrMix, symbols: int) -> npt.NDArray[np.float32]:
         """Style [1, 256] of a voice or mix for an utterance of ``symbols`` (1–510).

@@ -9,7 +9,7 @@ from engines.kokoro.cloning.refinement import Refiner
 from engines.kokoro.cloning.surrogate import Surrogate
 from engines.kokoro.network.onnx_model import Stop
 from engines.kokoro.synthesizer import WindowedSynthesizer
-from engines.kokoro.text.espeak_ipa import Phonemizer
+from engines.kokoro.text.reader import TextReader
 from engines.kokoro.voice_embedding import LANGUAGES, embedding_from_mixes
 from engines.kokoro.voices import Voices
 from engines.speaker_encoder.encoder import SpeakerEncoder
@@ -27,7 +27,7 @@ class NearestVoice:
     ) -> None:
         """excluded: voices that are used in no mix. Raises EngineUnavailable for a missing data file."""
         self._voices = voices
-        surrogate = Surrogate([voice.id for voice in voices.all])
+        surrogate = Surrogate([voice.id for voice in voices.mixed])
         self._placer = VoicePlacer(voices, surrogate, SpeakerEncoder(), excluded)
         self._refiner = Refiner(self._placer, synthesizer, voices)
 
@@ -45,7 +45,7 @@ class NearestVoice:
         )
 
     def refine(
-        self, recording: Recording, embedding: Embedding, language: str, phonemizer: Phonemizer, stop: Stop
+        self, recording: Recording, embedding: Embedding, language: str, reader: TextReader, stop: Stop
     ) -> Iterator[Embedding | None]:
         """Yield improved embeddings for a language (BCP 47); see ``Refiner.refine``."""
-        return self._refiner.refine(recording, embedding, language, phonemizer, stop)
+        return self._refiner.refine(recording, embedding, language, reader, stop)

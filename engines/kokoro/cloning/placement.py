@@ -73,12 +73,12 @@ class VoicePlacer:
         excluded: Collection[str] = frozenset(),
     ) -> None:
         """excluded: voices used neither in mixes, nor for their prosody, nor alone."""
-        self._all = [voice.id for voice in voices.all]
+        self._all = [voice.id for voice in voices.mixed]
         self._used = np.array([voice not in excluded for voice in self._all])
         self._native = {
             language: [
                 voice.id
-                for voice in voices.all
+                for voice in voices.mixed
                 if primary(voice.language) == language and voice.id not in excluded
             ]
             for language in LANGUAGES

@@ -12,8 +12,8 @@ from engines.kokoro.cloning.placement import SEMITONE, MeasuredSpeaker, VoicePla
 from engines.kokoro.cloning.weight_solver import WeightSearch
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
 from engines.kokoro.synthesizer import WindowedSynthesizer
-from engines.kokoro.text.espeak_ipa import Phonemizer
 from engines.kokoro.text.phonemes import Utterance, split_utterances
+from engines.kokoro.text.reader import TextReader
 from engines.kokoro.voice_embedding import mix_from_embedding, replace_mix
 from engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix
 from engines.kokoro.voices import Voices
@@ -51,7 +51,7 @@ class Refiner:
         self._voices = voices
 
     def refine(
-        self, recording: Recording, embedding: Embedding, language: str, phonemizer: Phonemizer, stop: Stop
+        self, recording: Recording, embedding: Embedding, language: str, reader: TextReader, stop: Stop
     ) -> Generator[Embedding | None, None, None]:
         """Yield improved embeddings for a language (BCP 47), and None after every step (one window).
 
@@ -61,7 +61,7 @@ class Refiner:
         spoken = primary(language)
         placed = mix_from_embedding(embedding, spoken, self._voices)
         target = yield from self._placer.measure(recording)
-        (utterance,) = split_utterances(_TEST_SENTENCES[spoken], phonemizer)
+        (utterance,) = split_utterances(_TEST_SENTENCES[spoken], reader)
 
         def with_mix(mix: VoiceMix, before: float, now: float) -> Embedding:
             similarity = Similarity(before, now, measured=True)

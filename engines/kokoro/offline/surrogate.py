@@ -88,7 +88,7 @@ class Recorder:
         say = phonemizer_for(self._espeak, language)
         assert say is not None
         (utterance,) = split_utterances(text, say, ending=".")
-        rows = {voice.id: row for row, voice in enumerate(self.voices.all)}
+        rows = {voice.id: row for row, voice in enumerate(self.voices.mixed)}
         timbre = np.zeros(len(rows), np.float32)
         if isinstance(voice_or_mix, Voice):
             segment = Segment(text, voice_or_mix.id, language)
@@ -107,7 +107,7 @@ def draw_mix(
     rng: np.random.Generator, language: str, voices: Voices, statistics: StatisticsTable
 ) -> VoiceMix:
     """Draw a random mix for a language."""
-    everyone = voices.all
+    everyone = voices.mixed
     while True:
         sex = rng.choice(["female", "male", ""])
         pool = [row for row, voice in enumerate(everyone) if not sex or voice.gender == sex]
@@ -147,7 +147,7 @@ def synthesize_shard(recorder: Recorder, name: str) -> Iterator[SpokenSentence]:
     first, _, rest = name.partition("-")
     rng = np.random.default_rng(list(name.encode()))
     if first == "alone":
-        voice = next(voice for voice in recorder.voices.all if voice.id == rest)
+        voice = next(voice for voice in recorder.voices.mixed if voice.id == rest)
         for text in rng.permutation(texts(primary(voice.language)))[:ALONE]:
             yield recorder.speak(voice, str(text), voice.language)
         return
@@ -158,7 +158,7 @@ def synthesize_shard(recorder: Recorder, name: str) -> Iterator[SpokenSentence]:
 
 def shard_names() -> list[str]:
     """Names of all shards, the most important ones first."""
-    alone = [f"alone-{voice.id}" for voice in Voices().all]
+    alone = [f"alone-{voice.id}" for voice in Voices().mixed]
     mixed = [(number, language) for language, count in SHARDS.items() for number in range(count)]
     return alone + [f"{language}-{number}" for number, language in sorted(mixed)]
 
@@ -189,7 +189,7 @@ class Corpus:
 def load_corpus(folder: Path) -> Corpus:
     """Measure the sentences of all shards."""
     encoder = SpeakerEncoder()
-    native = {voice.id: primary(voice.language) for voice in Voices().all}
+    native = {voice.id: primary(voice.language) for voice in Voices().mixed}
     embeddings, melodies, languages = [], [], []
     timbres = []
     for name in shard_names():

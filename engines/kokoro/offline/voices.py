@@ -25,6 +25,9 @@ LICENCE = "Apache-2.0"
 
 # The first letter of a voice's name is its language, the second its gender.
 LANGUAGES = {"a": "en-US", "b": "en-GB", "e": "es", "f": "fr", "i": "it", "p": "pt-BR"}
+LATER_LANGUAGES = {"h": "hi", "j": "ja", "z": "zh"}
+"""Languages whose voices follow those of ``LANGUAGES``: the rows that embeddings refer to never move."""
+
 GENDERS = {"f": "female", "m": "male"}
 
 
@@ -34,14 +37,15 @@ def build(distribution: Path, folder: Path) -> int:
     Raises tarfile.TarError when ``distribution`` is no tar archive, ValueError when it holds no
     voices or one of an unexpected size.
     """
+    languages = LANGUAGES | LATER_LANGUAGES
     styles, index = [], []
     with tarfile.open(distribution) as archive:
-        members = sorted(archive.getmembers(), key=lambda member: member.name)
+        members = sorted(archive.getmembers(), key=_row_order)
         for member in members:
             path = Path(member.name)
             if path.suffix != ".bin" or path.parent.parts[-2:] != ("kokoro.js", "voices"):
                 continue
-            if path.stem[0] not in LANGUAGES:
+            if path.stem[0] not in languages:
                 continue
             source = archive.extractfile(member)
             if source is None:
@@ -51,7 +55,7 @@ def build(distribution: Path, folder: Path) -> int:
             index.append(
                 {
                     "name": path.stem,
-                    "language": LANGUAGES[path.stem[0]],
+                    "language": languages[path.stem[0]],
                     "gender": GENDERS[path.stem[1]],
                     "source_sha256": hashlib.sha256(data).hexdigest(),
                 }
@@ -60,10 +64,22 @@ def build(distribution: Path, folder: Path) -> int:
         raise ValueError(f"{distribution.name} holds no voices")
     array = np.stack(styles)
     np.save(folder / STYLES_FILE, array)
-    facts = {"origin": ORIGIN, "licence": LICENCE, "sha256": hashlib.sha256(array.tobytes()).hexdigest()}
+    mixed = sum(entry["language"] in LANGUAGES.values() for entry in index)
+    facts = {
+        "origin": ORIGIN,
+        "licence": LICENCE,
+        "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+        "mixed": mixed,
+        "mixed_sha256": hashlib.sha256(array[:mixed].tobytes()).hexdigest(),
+    }
     text = json.dumps({**facts, "voices": index}, indent=1)
     (folder / INDEX_FILE).write_text(text + "\n", encoding="utf-8")
     return len(index)
+
+
+def _row_order(member: tarfile.TarInfo) -> tuple[bool, str]:
+    """Sort key of a member: the later languages last, else by name."""
+    return Path(member.name).name[:1] in LATER_LANGUAGES, member.name
 
 
 def main() -> None:

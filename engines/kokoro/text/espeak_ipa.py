@@ -40,6 +40,7 @@ _ESPEAK_VOICES = {
     "it": "it",
     "pt": "pt-br",
     "pt-pt": "pt",
+    "hi": "hi",
 }
 
 _TIED = {
@@ -78,7 +79,13 @@ def _with_pattern(table: dict[str, str]) -> tuple[dict[str, str], re.Pattern[str
     return table, re.compile("|".join(map(re.escape, longest_first)))
 
 
-_TABLES = {"en-us": _with_pattern(_AMERICAN), "en-gb-x-rp": _with_pattern(_BRITISH)}
+# espeak-ng's letter for ड़ has a full stop, which Kokoro would take for the end of a sentence.
+_HINDI = {**_TIED, "r.h": "ɽʰ", "r.": "ɽ"}
+_TABLES = {
+    "en-us": _with_pattern(_AMERICAN),
+    "en-gb-x-rp": _with_pattern(_BRITISH),
+    "hi": _with_pattern(_HINDI),
+}
 _OTHER = _with_pattern(_TIED)
 _SYLLABIC = re.compile("(.)\u0329")
 _FLAG = re.compile(r"\([^)]*\)")

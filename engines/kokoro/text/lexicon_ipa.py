@@ -40,6 +40,7 @@ _PAIRS = {
     "fr": _AFFRICATES,
     "it": (*_AFFRICATES, "aʊ"),
     "pt": (*_AFFRICATES, "aɪ", "aʊ", "eɪ", "eʊ", "oɪ"),
+    "hi": _AFFRICATES,
 }
 # Spellings of a diphthong's second half.
 _FALLING = {"i": "ɪ", "ɪ": "ɪ", "j": "ɪ", "u": "ʊ", "ʊ": "ʊ", "w": "ʊ", "ə": "ə"}
@@ -52,6 +53,7 @@ _STAND_INS = {
     "fr": {"VV": "ami", "VC": "actif", "CV": "tata", "CC": "tasse"},
     "it": {"VV": "alba", "VC": "autobus", "CV": "tana", "CC": "tennis"},
     "pt": {"VV": "ave", "VC": "atlas", "CV": "tua", "CC": "tênis"},
+    "hi": {"VV": "आओ", "VC": "आज", "CV": "गए", "CC": "कल"},
 }
 
 
@@ -70,6 +72,19 @@ def adapt_to_language(ipa: str, voice: str) -> str:
     """
     own = _OWN.get(voice, {})
     return "".join(_known(sound, own) for sound in _joined(split_sounds(ipa), _PAIRS[voice[:2]]))
+
+
+# Affricates that are one symbol, tied or not.
+_ONE_SYMBOL = {"tɕ": "ʨ", "dʑ": "ʥ", "dʒ": "ʤ", "ts": "ʦ", "dz": "ʣ", "tʃ": "ʧ", "ʈʂ": "\uab67"}
+
+
+def symbols_in_vocabulary(ipa: str) -> str:
+    """Kokoro's symbols for checked IPA in a language whose symbols are IPA without a table of its own."""
+    plain = ipa.replace(TIE, "")
+    for pair, symbol in _ONE_SYMBOL.items():
+        plain = plain.replace(pair, symbol)
+    letters = "".join(letter if letter in VOCABULARY else _NEAREST.get(letter, "") for letter in plain)
+    return " ".join(letters.split())
 
 
 def _joined(said: Sequence[str], pairs: Sequence[str]) -> list[str]:

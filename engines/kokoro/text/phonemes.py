@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engines.kokoro.text.espeak_ipa import Phonemizer
+from engines.kokoro.text.marks import CLOSING, MARK, OPENING, add_mark, is_mark
+from engines.kokoro.text.reader import ReadWord, ScriptReader, TextReader
 from engines.kokoro.text.symbol_words import assign_symbols, has_group_for_each_word
 from speech.types import Pronunciation
 
@@ -28,6 +30,8 @@ class Word:
     end: int
     first: int
     stop: int
+    characters: tuple[int, ...] = ()
+    """The first symbol of each character, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +42,18 @@ class Utterance:
     words: tuple[Word, ...]
 
 
-_MARK = re.compile(r"\.{2,}|[.,:;!?…—–\"“”«»„()\[\]{}¿¡。，、！？；：]|(?<=\s)-(?=\s)")
-_SYMBOLS = {
-    **dict(zip(";:,.!?—…()“”", ";:,.!?—…()“”", strict=True)),
-    **dict(zip("–-«»„[{]}", "——“”“(())", strict=True)),
-    **dict(zip("。，、！？；：", ".,,!?;:", strict=True)),
-    "¿": "",
-    "¡": "",
-}
 # espeak-ng truncates a word beyond some 40 digits or 150 letters, and a clause beyond 1,000 phonemes; a
 # spelt letter has up to eight.
 _LONGEST_CLAUSE = 120
 _WORD = re.compile(r"\d{1,20}(?=\d{20})|\S{1,40}")
-_CLOSING = frozenset(";:,.!?…)”")
-_OPENING = frozenset("(“")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A word and its symbols, as they are added to an utterance."""
+
+    read: ReadWord
+    apart: bool  # whether a space precedes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,11 @@ class _Token:
     end: int
     written: str  # the word or placeholder that espeak-ng gets
     joined: bool  # whether no white space precedes it
-    given: tuple[tuple[int, int, str], ...] = ()  # pronunciation: (start, end, symbols) of each word
+    given: tuple[ReadWord, ...] = ()  # pronunciation: its words
 
 
 def split_utterances(
-    text: str, phonemizer: Phonemizer, *, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
+    text: str, reader: TextReader, *, ending: str = "", pronunciations: Sequence[Pronunciation] = ()
 ) -> list[Utterance]:
     """Convert ``text`` to utterances; none if nothing in it is pronounceable.
 
@@ -76,6 +78,27 @@ def split_utterances(
     """
     symbols: list[str] = []
     words: list[Word] = []
+    if isinstance(reader, Phonemizer):
+        read = _read_by_espeak(text, reader, pronunciations)
+    else:
+        read = _read_script(text, reader, pronunciations)
+    for mark, start, parts in read:
+        if mark:
+            add_mark(symbols, mark, spaced=start > 0 and text[start - 1].isspace())
+        _add_words(symbols, words, parts)
+    while symbols and (symbols[-1] == " " or symbols[-1] in OPENING):
+        symbols.pop()
+    if not words:
+        return []
+    if ending and symbols[-1] not in CLOSING:
+        symbols.append(ending)
+    return list(_split("".join(symbols), words))
+
+
+def _read_by_espeak(
+    text: str, phonemizer: Phonemizer, pronunciations: Sequence[Pronunciation]
+) -> Iterator[tuple[str, int, list[_Part]]]:
+    """Yield marks, as (mark, start, []), and the words of the clauses between them, as ("", start, parts)."""
     pronounced = [
         _Token(one.start, one.end, phonemizer.placeholder(one.ipa), _is_joined(text, one.start), given)
         for one in pronunciations
@@ -88,27 +111,45 @@ def split_utterances(
     phonemized = _phonemized([clause for *_, clauses in pieces for clause in clauses], phonemizer)
     for mark, start, clauses in pieces:
         if mark:
-            _add_mark(symbols, mark, spaced=start > 0 and text[start - 1].isspace())
+            yield mark, start, []
         for clause in clauses:
-            _add_words(symbols, words, clause, next(phonemized))
-    while symbols and (symbols[-1] == " " or symbols[-1] in _OPENING):
-        symbols.pop()
-    if not words:
-        return []
-    if ending and symbols[-1] not in _CLOSING:
-        symbols.append(ending)
-    return list(_split("".join(symbols), words))
+            yield "", clause[0].start, list(_parts(clause, next(phonemized)))
 
 
-def _words_with_symbols(text: str, one: Pronunciation, symbols: str) -> tuple[tuple[int, int, str], ...]:
+def _read_script(
+    text: str, reader: ScriptReader, pronunciations: Sequence[Pronunciation]
+) -> Iterator[tuple[str, int, list[_Part]]]:
+    """Yield the same as ``_read_by_espeak`` for a script without spaces."""
+    pronounced = [
+        _Token(one.start, one.end, "", False, given)
+        for one in pronunciations
+        if (given := tuple(reader.pronounced(one)))
+    ]
+    for mark, start, end in _pieces(text, pronounced):
+        read: list[ReadWord] = []
+        if not mark:
+            at = start
+            for token in [token for token in pronounced if start <= token.start < end]:
+                read += _shifted(reader.read(text[at : token.start]), at)
+                read += token.given
+                at = token.end
+            read += _shifted(reader.read(text[at:end]), at)
+        yield mark, start, [_Part(word, apart=True) for word in read]
+
+
+def _shifted(words: Sequence[ReadWord], by: int) -> list[ReadWord]:
+    return [replace(word, start=word.start + by, end=word.end + by) for word in words]
+
+
+def _words_with_symbols(text: str, one: Pronunciation, symbols: str) -> tuple[ReadWord, ...]:
     """Symbols for each word of a pronunciation if the numbers agree; else all of them as one word."""
     if not symbols:
         return ()
     written = [match.span() for match in _WORD.finditer(text, one.start, one.end)]
     groups = symbols.split(" ")
     if len(written) != len(groups):
-        return ((one.start, one.end, symbols),)
-    return tuple((*span, group) for span, group in zip(written, groups, strict=True))
+        return (ReadWord(one.start, one.end, symbols),)
+    return tuple(ReadWord(*span, group) for span, group in zip(written, groups, strict=True))
 
 
 def _pieces(text: str, pronounced: Sequence[_Token]) -> Iterator[tuple[str, int, int]]:
@@ -117,8 +158,8 @@ def _pieces(text: str, pronounced: Sequence[_Token]) -> Iterator[tuple[str, int,
     edges = [0, *(edge for token in pronounced for edge in (token.start, token.end)), len(text)]
     for first, last in zip(edges[::2], edges[1::2], strict=True):
         # Text with a given pronunciation contains no marks.
-        for match in _MARK.finditer(text, first, last):
-            if not _is_mark(text, match.start(), match.end()):
+        for match in MARK.finditer(text, first, last):
+            if not is_mark(text, match.start(), match.end()):
                 continue
             if text[at : match.start()].strip():
                 yield "", at, match.start()
@@ -145,40 +186,6 @@ def _written(text: str, start: int, end: int) -> Iterator[_Token]:
 
 def _is_joined(text: str, start: int) -> bool:
     return start > 0 and not text[start - 1].isspace()
-
-
-def _is_mark(text: str, start: int, end: int) -> bool:
-    """True if this is punctuation, and not part of a number, name or address."""
-    if text[start] not in ".,:" or end - start > 1:
-        return True
-    before, after = text[:start], text[end : end + 1]
-    if text[start] == ".":
-        # The last period of "e.g." and "U.S.A." is a mark only at the end of the text.
-        inner = "." in before[max(before.rfind(" "), before.rfind("\n")) + 1 :].lstrip("._")
-        return not after.isalnum() and not (inner and text[end:].strip())
-    return not (before[-1:].isdigit() and after.isdigit()) and after != "/"
-
-
-def _add_mark(symbols: list[str], mark: str, *, spaced: bool) -> None:
-    if mark == '"':
-        symbol = "“" if not symbols or spaced else "”"
-    else:
-        symbol = "…" if mark[:2] == ".." else _SYMBOLS[mark]
-    if symbol in _OPENING:
-        if symbols and symbols[-1] != " ":
-            symbols.append(" ")
-    elif not symbols or not symbol:
-        return
-    else:
-        while symbols and symbols[-1] == " " and symbol in _CLOSING:
-            symbols.pop()
-        if not symbols or symbols[-1] == symbol or symbols[-1] in _OPENING:
-            return
-        if symbol == "—" and spaced and symbols[-1] != " ":
-            symbols.append(" ")
-    symbols.append(symbol)
-    if symbol not in _OPENING:
-        symbols.append(" ")
 
 
 def _clauses(found: Sequence[_Token]) -> Iterator[Sequence[_Token]]:
@@ -217,26 +224,28 @@ def _phonemized(clauses: Sequence[Sequence[_Token]], phonemizer: Phonemizer) -> 
         yield _by_token(symbols, words, [alone[word] for word in words] if is_unclear else ())
 
 
-def _add_words(symbols: list[str], words: list[Word], found: Sequence[_Token], own: Sequence[str]) -> None:
-    """Add a clause; own: the symbols of each of its tokens."""
-    if not any(own):
-        return
+def _parts(found: Sequence[_Token], own: Sequence[str]) -> Iterator[_Part]:
+    """Yield the words of a clause; own: the symbols of each of its tokens."""
     spaces = [_is_apart(found, at) for at in range(len(found))]
-    if symbols and symbols[-1] != " " and symbols[-1] not in _OPENING:
-        symbols.append(" ")
     for at, token in enumerate(found):
         # Where espeak-ng joins a placeholder to its neighbour, the IPA stays separate.
         beside = token.given or (at > 0 and found[at - 1].given)
-        apart = own[at].startswith(" ") or (beside and spaces[at])
-        parts = token.given or ((token.start, token.end, own[at].strip()),)
-        for start, end, part in parts:
-            if not part:
-                continue
-            if apart and symbols and symbols[-1] != " " and symbols[-1] not in _OPENING:
-                symbols.append(" ")
-            words.append(Word(start, end, len(symbols), len(symbols) + len(part)))
-            symbols += part
-            apart = True
+        apart = own[at].startswith(" ") or bool(beside and spaces[at])
+        for word in token.given or (ReadWord(token.start, token.end, own[at].strip()),):
+            if word.symbols:
+                yield _Part(word, apart)
+                apart = True
+
+
+def _add_words(symbols: list[str], words: list[Word], parts: Sequence[_Part]) -> None:
+    """Add the words of a clause."""
+    for at, part in enumerate(parts):
+        if (part.apart or at == 0) and symbols and symbols[-1] != " " and symbols[-1] not in OPENING:
+            symbols.append(" ")
+        read, first = part.read, len(symbols)
+        characters = tuple(first + character for character in read.characters)
+        words.append(Word(read.start, read.end, first, first + len(read.symbols), characters))
+        symbols += read.symbols
 
 
 def _is_apart(found: Sequence[_Token], at: int) -> bool:
@@ -269,7 +278,13 @@ def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
         # The symbols of a number contain spaces, and may be cut at one.
         first, end = start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
         inside = tuple(
-            Word(w.start, w.end, max(w.first, first) - first, min(w.stop, end) - first)
+            Word(
+                w.start,
+                w.end,
+                max(w.first, first) - first,
+                min(w.stop, end) - first,
+                tuple(min(max(character, first), end) - first for character in w.characters),
+            )
             for w in words
             if w.first < end and w.stop > first
         )

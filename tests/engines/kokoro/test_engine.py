@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from engines.kokoro.engine import SPEED_RANGE, KokoroEngine
 from engines.kokoro.network.onnx_model import ModelFailed, WholeModel
+from engines.kokoro.voices import DEFAULT_VOICES
 from engines.settings import KokoroSettings
 from speech.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from speech.types import Boundary, Samples, Segment, Span
@@ -58,8 +60,7 @@ def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroEngine)
     info = engine.info
     assert (info.name, info.sample_rate) == ("kokoro", 24_000)
     assert info.max_concurrency >= 8
-    voices = {"es": "ef_dora", "en": "af_heart", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora"}
-    assert info.default_voices == voices
+    assert info.default_voices == DEFAULT_VOICES
     assert info.times_words
     assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
     assert info.decoder in ("fast", "onnx") and whole.info.decoder == "onnx"
@@ -92,6 +93,36 @@ async def test_every_language_is_intelligible(
     heard = hear(samples, 24_000, language)
     assert word_error_rate(text, heard, language) <= 0.1, heard
     assert len(spans) == len(text.split())
+
+
+@pytest.mark.parametrize(
+    ("language", "voice", "text", "expected"),
+    [
+        ("zh", "zf_xiaoxiao", "你好，明天我想去北京看我的朋友。", ""),
+        ("ja", "jf_alpha", "おはようございます、明日はみんなで海に行きます。", ""),
+        # Whisper base writes Hindi in Urdu's letters.
+        (
+            "hi",
+            "hf_alpha",
+            "आज मौसम बहुत अच्छा है, चलो पार्क में घूमने चलते हैं।",
+            "آج موسم بہت اچھا ہے چلو پارک میں گھومنے چلتے ہیں",
+        ),
+    ],
+)
+async def test_other_scripts_are_intelligible_and_timed_by_character(
+    engine: KokoroEngine, language: str, voice: str, text: str, expected: str
+) -> None:
+    samples, spans = await say(engine, text, voice, language)
+    heard = "".join(filter(str.isalnum, hear(samples, 24_000, language)))
+    said = "".join(filter(str.isalnum, expected or text))
+    assert SequenceMatcher(None, said, heard, autojunk=False).ratio() >= 0.85, heard
+    # Every character that is spoken has a time of its own.
+    spoken = "".join(text[span.start : span.end] for span in spans)
+    assert [c for c in spoken if c.isalnum()] == [c for c in text if c.isalnum()]
+    starts = [start for span in spans for start in span.character_starts]
+    assert len(starts) == len(spoken) and starts == sorted(starts)
+    if language == "zh":
+        assert len(set(starts)) == len(starts)
 
 
 @pytest.mark.parametrize("speed", SPEED_RANGE)

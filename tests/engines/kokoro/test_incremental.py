@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engines.kokoro.engine import KokoroEngine
+from engines.kokoro.incremental import IncrementalSentence
 from speech.playback import Playback
 from speech.types import Segment, SpeechChunk
 from tests.judges.judge import hear, word_error_rate
@@ -179,3 +180,21 @@ async def test_close_after_any_chunk_frees_slot(engine: KokoroEngine, heard: int
     assert_free(engine)
     with pytest.raises(StopAsyncIteration):
         await anext(speech)
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken", "ready"),
+    [
+        ("one two three four", 0, 1),
+        ("one two, three four", 0, 2),
+        ("我们今天去公园散步吧", 0, 2),
+        ("我们今天，去公园", 0, 2),
+        ("我们今天，去公园散步吧好不好呀", 5, 2),
+        ("今日は天気がいいので", 0, 2),
+        ("用 Windows 电脑工作", 0, 1),
+    ],
+)
+def test_words_are_counted_without_a_dictionary(text: str, spoken: int, ready: int) -> None:
+    sentence = IncrementalSentence(None, None, SEGMENT)  # type: ignore[arg-type]
+    sentence.spoken_length = spoken
+    assert sentence.count_ready_words(text) == ready

@@ -48,6 +48,15 @@ def test_boundary_without_pause_is_middle_of_space_less_lag() -> None:
     assert second == pytest.approx((boundary, 1.2 - 0.2 + LEADING_SILENCE_S), abs=0.005)
 
 
+def test_characters_begin_with_their_own_symbols() -> None:
+    # Two syllables of three symbols and of one; spread evenly, the second would begin after 0.2 s.
+    known = Utterance("ka→ta bbbb", (Word(0, 2, 0, 5, (0, 3)), Word(3, 7, 6, 10)))
+    first, second = heard_of([10, *[4] * 10, 6], [(0.2, 1.2)], known).words
+    begin = 0.2 - LEADING_SILENCE_S
+    assert first.character_starts == pytest.approx((LEADING_SILENCE_S, 0.25 + 0.3 - 0.06 - begin), abs=0.005)
+    assert len(second.character_starts) == 4 and second.character_starts[0] == second.start_s
+
+
 def test_pause_near_boundary_is_exact() -> None:
     first, second = times(heard_of(FRAMES, [(0.2, 0.5), (0.75, 1.2)]))
     shift = 0.2 - LEADING_SILENCE_S

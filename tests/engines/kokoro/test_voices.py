@@ -15,10 +15,12 @@ from engines.kokoro.voices import DEFAULT_VOICES, INDEX_FILE, STYLES_FILE, STYLE
 from speech.errors import UnknownVoice
 
 
-def test_37_voices_speak_five_languages() -> None:
+def test_54_voices_speak_eight_languages() -> None:
     known = Voices().all
-    assert len(known) == len({voice.id for voice in known}) == 37
-    assert {voice.language for voice in known} == {"en-US", "en-GB", "es", "fr", "it", "pt-BR"}
+    assert len(known) == len({voice.id for voice in known}) == 54
+    mixed = {"en-US", "en-GB", "es", "fr", "it", "pt-BR"}
+    assert {voice.language for voice in known} == mixed | {"zh", "ja", "hi"}
+    assert {voice.language for voice in Voices().mixed} == mixed
     assert {voice.gender for voice in known} == {"female", "male"}
     assert {voice.engine for voice in known} == {"kokoro"}
 
@@ -54,20 +56,23 @@ def _distribution(path: Path, names: list[str]) -> Path:
 
 
 def test_build_is_sorted_and_reproducible(tmp_path: Path) -> None:
-    names = [f"kokoro-0.9.4/kokoro.js/voices/{name}.bin" for name in ("jf_alpha", "pm_alex", "af_heart")]
+    names = [
+        f"kokoro-0.9.4/kokoro.js/voices/{name}.bin" for name in ("jf_alpha", "vf_mai", "pm_alex", "af_heart")
+    ]
     built = []
     for order in (names, names[::-1]):
         folder = tmp_path / str(len(built))
         folder.mkdir()
         archive = _distribution(tmp_path / "kokoro.tar.gz", [*order, "kokoro-0.9.4/other/af_sky.bin"])
-        assert build_voices.build(archive, folder) == 2
+        assert build_voices.build(archive, folder) == 3
         index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["voices"]
         assert [(v["name"], v["language"], v["gender"]) for v in index] == [
             ("af_heart", "en-US", "female"),
             ("pm_alex", "pt-BR", "male"),
+            ("jf_alpha", "ja", "female"),
         ]
         built.append((np.load(folder / STYLES_FILE)[:, 0, 0].tolist(), len(index[0]["source_sha256"])))
-    assert built == [([2.0, 1.0], 64), ([0.0, 1.0], 64)]
+    assert built == [([3.0, 2.0, 0.0], 64), ([0.0, 1.0, 3.0], 64)]
     archive = _distribution(tmp_path / "again.tar.gz", names)
     first = build_voices.build(archive, tmp_path) and (tmp_path / STYLES_FILE).read_bytes()
     assert build_voices.build(archive, tmp_path) and (tmp_path / STYLES_FILE).read_bytes() == first

@@ -16,17 +16,21 @@ from engines.kokoro.cloning.surrogate import MIDDLE, OCTAVE, Surrogate
 from engines.kokoro.cloning.weight_solver import WeightSearch, project_to_limits, solve_weights
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.offline.surrogate import Corpus, fit_tables
+from engines.kokoro.pitch_control import SEMITONE
+from engines.kokoro.synthesizer import WindowedSynthesizer
 from engines.kokoro.voice_embedding import LANGUAGES, embedding_from_mixes, mix_from_embedding, replace_mix
 from engines.kokoro.voice_mix import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT, VoiceMix
 from engines.kokoro.voices import DEFAULT_VOICES, TIMBRE_SIZE, Voices
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from speech.errors import InvalidRequest
-from speech.types import Embedding, Similarity
+from speech.types import Embedding, Segment, Similarity
 
 VOICES = Voices()
-IDS = [voice.id for voice in VOICES.all]
-DEFAULTS = {language: VoiceMix.from_voice(voice) for language, voice in DEFAULT_VOICES.items()}
+IDS = [voice.id for voice in VOICES.mixed]
+STATISTICS = StatisticsTable([voice.id for voice in VOICES.all])
+DEFAULTS = {language: VoiceMix.from_voice(DEFAULT_VOICES[language]) for language in LANGUAGES}
 MIX = VoiceMix("ef_dora", (("af_heart", 0.75), ("im_nicola", 0.5), ("ff_siwis", -0.25)), -2.5, 1.25)
+LOW = VoiceMix("af_heart", (("am_onyx", 0.75), ("bm_george", 0.25)), -7.0)
 
 
 @cache
@@ -47,7 +51,7 @@ def test_style_mixes_timbre_and_keeps_prosody_half() -> None:
 
 
 def test_statistics_of_mix_are_mixed() -> None:
-    statistics = StatisticsTable(IDS)
+    statistics = STATISTICS
     assert statistics.level(VoiceMix.from_voice("ef_dora")) == pytest.approx(statistics.level("ef_dora"))
     mixed = VoiceMix("em_alex", (("ef_dora", 0.5), ("af_sky", 0.5)))
     own = [statistics._own(who) for who in ("ef_dora", "af_sky", mixed)]
@@ -71,6 +75,18 @@ def test_embedding_round_trip() -> None:
     assert mix_from_embedding(changed, "it", VOICES) == VoiceMix.from_voice("im_nicola")
     assert mix_from_embedding(changed, "es", VOICES) == found
     assert changed.similarity == {"it": similarity}
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "ja", "hi"])
+def test_languages_without_a_mix_borrow_timbre_and_pitch(language: str) -> None:
+    embedding = embedding_from_mixes(DEFAULTS | {"en": LOW}, {}, VOICES)
+    synthesizer = WindowedSynthesizer(None, VOICES, STATISTICS)  # type: ignore[arg-type]
+    found = synthesizer.voice_of(Segment("", "", language, embedding=embedding))
+    assert isinstance(found, VoiceMix)
+    assert found.prosody_voice in [voice.id for voice in VOICES.all if voice.language == language[:2]]
+    assert dict(found.timbre) == pytest.approx(dict(LOW.timbre))
+    wanted = STATISTICS.log_f0(LOW.prosody_voice) + LOW.pitch * SEMITONE
+    assert STATISTICS.log_f0(found.prosody_voice) + found.pitch * SEMITONE == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from speech.types import Pronunciation, Segment, SpeechChunk
 from tests.judges.judge import hear, words_of
 from tests.support.kokoro import Writer, chunks_of, joined
 
-LANGUAGES = ["es", "es-MX", "en", "en-GB", "fr", "it", "pt", "pt-PT"]
+LANGUAGES = ["es", "es-MX", "en", "en-GB", "fr", "it", "pt", "pt-PT", "hi"]
 
 
 def pronounced(text: str, how: dict[str, str]) -> tuple[Pronunciation, ...]:

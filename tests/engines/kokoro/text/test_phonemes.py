@@ -52,6 +52,7 @@ def test_vocabulary_has_114_symbols() -> None:
         ("it", "it"),
         ("pt", "pt-br"),
         ("pt-PT", "pt"),
+        ("hi-IN", "hi"),
         ("zh-Hans-CN", None),
         ("de", None),
     ],

@@ -1,0 +1,1 @@
+"""Scripts without spaces between words: Chinese and Japanese."""
