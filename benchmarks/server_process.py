@@ -43,7 +43,9 @@ class Server:
     start_s: seconds from spawning the process to the first 200 of /health.
     """
 
-    def __init__(self, *arguments: str, settled: bool = True, **environment: str) -> None:
+    def __init__(self, *arguments: str, settled: bool = True, root: Path = ROOT, **environment: str) -> None:
+        """root: checkout whose server is started, this one unless two versions are compared."""
+        self._root = root
         self._arguments = arguments
         self._settled = settled
         self._environment = environment
@@ -59,6 +61,12 @@ class Server:
     def process_id(self) -> int:
         """Id of the server's process."""
         return self._process.pid
+
+    def processor_s(self) -> float:
+        """Processor seconds of the server and its child processes so far."""
+        server = psutil.Process(self._process.pid)
+        used = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+        return sum(times.user + times.system for times in used)
 
     def memory_bytes(self) -> int:
         """Resident memory of the server and its child processes."""
@@ -80,7 +88,7 @@ class Server:
         self._process = subprocess.Popen(
             [
                 sys.executable,
-                str(ROOT / "start_websocket_server.py"),
+                str(self._root / "start_websocket_server.py"),
                 *("--host", HOST, "--port", str(self.port)),
                 *self._arguments,
             ],

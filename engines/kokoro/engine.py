@@ -290,7 +290,11 @@ class KokoroEngine:
             begin_s = end_s
             is_last = index + 1 == len(utterances)
             silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
-            for audio in synthesizer.synthesize(utterance, segment, stop, trailing_silence_s=silence_s):
+            # Behind the first utterance there is audio enough to predict the next one at once.
+            audios = synthesizer.synthesize(
+                utterance, segment, stop, trailing_silence_s=silence_s, in_steps=index == 0
+            )
+            for audio in audios:
                 # A word split between two utterances has its span in the first.
                 chunk = speech_chunk(audio, end_s, begin_s, first_character=named)
                 end_s = chunk.end_s
