@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 
 from engines.kokoro.text.phonemes import Utterance
+from speech.types import Segment
 
 FIRST_WINDOW_FRAMES = 10
 """Frames of the first window: 0.25 s."""
@@ -21,17 +23,26 @@ MARKS = frozenset(".,;:!?…")
 # (measured). Larger windows would delay the steps of other streams.
 _SIZES = (FIRST_WINDOW_FRAMES, 14, 28, 56, 64)
 
-# The first step speaks words of so many symbols at least (0.5 s of sound or more), the second one predicts so
-# many words.
-_FIRST_SYMBOLS = 14
-_SECOND_WORDS = 12
+# Seconds of sound that a symbol of the first step gives at least, and the share of its time that decoding
+# takes.
+_SYMBOL_S = 0.045
+_DECODING = 0.4
 
+# The sound of the first step lasts longer than the second step takes: this much longer than its prediction,
+# which is measured on an idle machine, and as long as its first window takes.
+_MARGIN = 1.3
+_WINDOW_S = 0.1
+
+_LEAST_SYMBOLS = 14
+"""Symbols of the first step's words at least: with fewer, its pitch is that of another sentence."""
+
+# A step is taken only where it saves so much time, and the whole has so many times its symbols.
+_SAVED_S = 0.06
 _WORTHWHILE = 2.5
-"""A step is taken where the whole has at least so many times its symbols.
 
-Prediction is a fifth of the work. At a share of a half (sentences of 4 s) the first step saved a sixth of the
-time to the first sound, and cost a seventh more processor time for the sentence.
-"""
+OPENING_RATE = 1.12
+"""The first step's rate, relative to the whole's: predicted without the rest, first words take 1.15 of their
+time (median of 24 sentences)."""
 
 _OPENING = " (“"
 
@@ -51,22 +62,27 @@ def windows(begin: int, end: int, *, skipped: int = 0) -> Iterator[tuple[int, in
         begin = stop
 
 
-def prediction_steps(utterance: Utterance, until: int) -> Iterator[tuple[int, int]]:
+def prediction_steps(
+    utterance: Utterance, until: int, segment: Segment, symbol_s: float
+) -> Iterator[tuple[int, int]]:
     """Divide the words [0, ``until``) of an utterance into steps: (words predicted, words spoken) so far.
 
-    A step predicts the prosody of the utterance's first words, and speaks those that are new, all but the
-    lookahead. The first step's speech lasts while the second is predicted, and that one's while all are. So
-    the time to the first sound does not depend on the length. The last step predicts all words.
+    There are at most two: the first predicts the prosody of the utterance's first words and speaks all of
+    them but the lookahead; the last predicts and speaks all. The first step's words are as few as suffice to
+    be played until the last step has been computed. There is one where enough audio is ahead of the
+    segment, or little is saved. symbol_s: seconds that predicting a symbol takes; 0 makes one step.
     """
-    words = utterance.words
-    opening = next((at for at, word in enumerate(words, 1) if word.stop >= _FIRST_SYMBOLS), len(words))
-    spoken = 0
-    for predicted in (opening + LOOKAHEAD_WORDS, _SECOND_WORDS):
-        if predicted >= len(words) or words[predicted].first * _WORTHWHILE > len(utterance.symbols):
+    words, symbols = utterance.words, len(utterance.symbols)
+    wait_s = (_MARGIN * symbol_s * symbols + _WINDOW_S) / (1 - _DECODING)
+    fewest = max(_LEAST_SYMBOLS, math.ceil(wait_s * segment.speed / _SYMBOL_S))
+    for predicted in range(1, len(words) if segment.ahead_s < wait_s else 0):
+        first = words[predicted].first
+        if first * _WORTHWHILE > symbols or symbol_s * (symbols - first) < _SAVED_S:
             break
-        if (speakable := min(count_speakable(utterance, predicted), until)) > spoken:
-            spoken = speakable
+        spoken = min(count_speakable(utterance, predicted), until)
+        if spoken and words[spoken - 1].stop >= fewest:
             yield predicted, spoken
+            break
     yield len(words), until
 
 

@@ -242,8 +242,8 @@ class SessionWorker:
             self._paused_s = 0.0
             await self._prepare_voice(voice)
             async with self._access.held(slot, info.name):
-                start_s = self.output.duration_s
-                speech, chunks = synthesis.synthesize(voice, text, synthesis.speed, self.output.sample_rate)
+                start_s, rate = self.output.duration_s, self.output.sample_rate
+                speech, chunks = synthesis.synthesize(voice, text, rate, self._priority.ahead_s)
                 await self._add_audio(chunks, text, slot if info.pausable else None, last=None)
                 self.truncated |= speech.truncated
                 self._report.segment_synthesized(info.name, slot.held_s, self.output.duration_s - start_s)
@@ -287,8 +287,8 @@ class SessionWorker:
         native = min(max(speed, info.speed_range[0]), info.speed_range[1])
         await self._prepare_voice(voice)
         async with self._access.held(slot, info.name):
-            speech, synthesized = self.synthesis.synthesize(voice, text, native, self.output.sample_rate)
-            chunks, seconds = await collect(synthesized, max_s)
+            speech, audio = self.synthesis.synthesize(voice, text, self.output.sample_rate, speed=native)
+            chunks, seconds = await collect(audio, max_s)
             self.truncated |= speech.truncated
             self._report.segment_synthesized(info.name, slot.held_s, seconds)
         return chunks, seconds
