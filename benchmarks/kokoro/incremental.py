@@ -228,16 +228,13 @@ def _print_judged(found: Sequence[Both], sentences: str, length_goal: str) -> No
     for way in ways:
         bad, count = (sum(column) for column in zip(*(one[way].wrong for one in judged), strict=True))
         own = [step[way] for step in steps]
+        moved = (f"{median(own):.2f} semitones", f"{percentile(own, 90):.2f}") if own else ("none", "none")
         stalled = [both.fed[way].stalled_s for both in found]
         rows.append(
             [
                 *(way, f"{bad} of {count}: {bad / count:.1%}"),
                 str(sum(long_pauses(both.fed[way].samples) for both in found)),
-                *(
-                    (f"{median(own):.2f} semitones", f"{percentile(own, 90):.2f}")
-                    if own
-                    else ("none", "none")
-                ),
+                *moved,
                 f"{sum(stall > 0 for stall in stalled)} of {len(found)}, longest {ms(max(stalled))}",
             ]
         )

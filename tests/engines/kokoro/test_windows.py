@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -209,6 +209,33 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
     assert len(behind) > 5
     assert all(own_s == pytest.approx(whole_s, abs=0.006) for own_s, whole_s in behind)
     assert all(a.start_s < b.start_s and a.end_s <= b.start_s + 1e-6 for a, b in pairwise(spans))
+
+
+async def test_first_step_is_taken_only_for_waiting_listener_of_idle_machine(
+    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted: list[int] = []
+    predict = SplitModel.predict_prosody
+
+    def noted(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:
+        predicted.append(len(symbols))
+        return predict(self, symbols, *arguments)
+
+    async def first_prediction(segment: Segment) -> int:
+        predicted.clear()
+        async with aclosing(engine.synthesize(segment)) as speech:
+            await anext(speech)
+        return predicted[0]
+
+    monkeypatch.setattr(SplitModel, "predict_prosody", noted)
+    assert 0 < engine._model.symbol_s < 0.1
+    monkeypatch.setattr(engine._model, "symbol_s", SYMBOL_S)
+    whole = await first_prediction(replace(LONG, ahead_s=5.0))
+    assert 2.5 * await first_prediction(LONG) < whole
+    async with engine._scheduler.slot(0.0):
+        assert await first_prediction(LONG) == whole
+    monkeypatch.setattr(engine._model, "symbol_s", 0.0)
+    assert await first_prediction(LONG) == whole
 
 
 @pytest.mark.alone
