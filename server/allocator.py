@@ -23,12 +23,12 @@ def trim_heap() -> None:
 
 @asynccontextmanager
 async def periodic_trim(interval_s: float = TRIM_EVERY_S) -> AsyncIterator[None]:
-    """Call ``trim_heap`` in a thread every ``interval_s`` seconds while the body runs."""
+    """Call ``trim_heap`` in a thread at once and every ``interval_s`` seconds while the body runs."""
 
     async def repeat() -> None:
         while True:
-            await asyncio.sleep(interval_s)
             await asyncio.to_thread(trim_heap)
+            await asyncio.sleep(interval_s)
 
     trimming = asyncio.create_task(repeat(), name="allocator")
     try:

@@ -43,6 +43,7 @@ def test_slim_requirements_are_all_but_torch_and_what_needs_it():
         "httpx2",
         "pyyaml",
         "numba",
+        "haqumei",
     }
 
 

@@ -35,7 +35,7 @@ class SlotQueue:
     @property
     def waiting(self) -> int:
         """Number of requests that wait for a slot."""
-        return self._limiter.statistics().tasks_waiting
+        return len(self._waiters)
 
     @property
     def has_free_slot(self) -> bool:
