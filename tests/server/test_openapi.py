@@ -72,11 +72,11 @@ class Operation:
 
     @property
     def order(self) -> tuple[bool, bool]:
-        """What stores goes before what reads, and what deletes comes last."""
+        """Order calls: those that store before those that read, those that delete last."""
         return self.method == "DELETE", not (self.method == "POST" and "{" not in self.path)
 
     def resolved(self, part: Any) -> Any:
-        """What a reference names, or the part itself."""
+        """Resolve a reference; any other part is returned as it is."""
         if part is None or "$ref" not in part:
             return part
         *_, kind, name = part["$ref"].split("/")
@@ -103,7 +103,7 @@ class Operation:
         return httpx.Request(self.method, f"http://localhost{path}", params=query or None, **content)
 
     def problem(self, answer: httpx.Response) -> str | None:
-        """What the document does not say of an answer."""
+        """List the properties of an answer that the document lacks."""
         said = self.resolved(self.fields["responses"].get(str(answer.status_code)))
         if said is None:
             return f"{self.name}: {answer.status_code} is not documented: {answer.text[:200]}"

@@ -1,4 +1,4 @@
-"""What the caller decides about a normalization."""
+"""Choices of the caller for a normalization."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_a_page_of_its_own_may_come_in(secure: ServerProcess, files: Files) -> N
 
 
 def complaint(certificate: Path | None, key: Path | None) -> str:
-    """Why a pair cannot be taken."""
+    """Return the reason for which a pair is refused."""
     with pytest.raises(CannotListen) as told:
         server_context(certificate, key)
     return str(told.value)

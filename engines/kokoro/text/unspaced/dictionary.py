@@ -60,7 +60,7 @@ class Dictionary:
         self._process: subprocess.Popen[bytes] | None = None
 
     def look_up(self, texts: Sequence[str]) -> list[Any]:
-        """What the dictionary says of each text: see ``dictionary_worker``. Blocks; raises EngineFailed."""
+        """Return the answer to each text: see ``dictionary_worker``. Blocks; raises EngineFailed."""
         if not texts:
             return []
         with self._lock:

@@ -34,7 +34,7 @@ _NASAL = ("サン", "セン", "ゼン", "マン")
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """How a counter is read, and what it does to the number before it.
+    """Reading of a counter, and the change of sound that it causes in the number before it.
 
     change: "k", "s" and "u" shorten some ends of a number (``_CHANGES``); "g" and "z" are "k" and "s" that
     are voiced behind サン; "h" shortens, turns its h into p there, and into b behind ン; "p" turns it into p

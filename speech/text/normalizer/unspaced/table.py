@@ -73,7 +73,7 @@ class Phones:
 
 @dataclass(frozen=True, slots=True)
 class UnspacedUnit:
-    """What a unit's number stands between: "百分之" and "", or "" and "公里"."""
+    """Words before and behind a unit's number: "百分之" and "", or "" and "公里"."""
 
     before: str
     counter: Counter
