@@ -35,7 +35,7 @@ class SlotQueue:
     @property
     def waiting(self) -> int:
         """Number of requests that wait for a slot."""
-        return len(self._waiters)
+        return self._limiter.statistics().tasks_waiting
 
     @property
     def has_free_slot(self) -> bool:
@@ -71,7 +71,8 @@ class SlotQueue:
 
     async def _wait(self, slot: Slot, queued: Callable[[], None] | None) -> None:
         self._waiters[slot] = None
-        self._changed()
+        # In the next turn of the loop: the limiter counts a waiter once it waits.
+        asyncio.get_running_loop().call_soon(self._changed)
         if queued is not None:
             queued()
         try:
