@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +42,7 @@ def test_docs_page_shows_calls_and_copies_a_command_that_works(
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert visitor.violations() == ""
     page.click("#post_tts button")
-    page.wait_for_function("document.querySelector('#state').textContent.startsWith('Copied')")
+    expect(page.locator("#state")).to_have_text(re.compile("^Copied"))
     command = page.evaluate("navigator.clipboard.readText()")
     subprocess.run(["sh", "-c", f"{command} --silent --fail"], cwd=tmp_path, check=True, timeout=60)
     assert (tmp_path / "answer").read_bytes().startswith(b"RIFF")
