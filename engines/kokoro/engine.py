@@ -267,10 +267,11 @@ class KokoroEngine:
         For a language without a mix of its own the one that it borrows the timbre of is refined.
         Raises UnsupportedLanguage, InvalidRequest for an embedding of another engine, and EngineFailed.
         """
+        reader = self._reader(language)
         if primary(language) not in LANGUAGES:
-            language = BORROWED
+            language, reader = BORROWED, self._reader(BORROWED)
         stop = Stop()
-        steps = self._nearest.refine(recording, embedding, language, self._reader(language), stop)
+        steps = self._nearest.refine(recording, embedding, language, reader, stop)
         async with aclosing(self._embeddings(steps, stop, math.inf)) as embeddings:
             async for better in embeddings:
                 yield better

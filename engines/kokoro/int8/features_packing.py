@@ -68,8 +68,9 @@ def pack_features(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.gener
     """Pack all weights of the decoder part; pairs: as in ``quantise_weight``. Raises UnknownGraph."""
     part = _Part(decoder)
     voices = Voices()
+    # Of the first voices alone, so that those sound as they did before more were added.
     styles = np.concatenate(
-        [voices.style(voice.id, symbols)[:, :_HALF_A_STYLE] for voice in voices.all for symbols in _STYLES]
+        [voices.style(voice.id, symbols)[:, :_HALF_A_STYLE] for voice in voices.mixed for symbols in _STYLES]
     )
     packed: dict[str, npt.NDArray[np.generic]] = {}
 
