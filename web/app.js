@@ -101,7 +101,7 @@ function answers(utterance) {
     error: (error) => {
       problem(explain(error));
       if (utterance.samples > 0) {
-        // What came is played to its end, as after a broken connection.
+        // The audio that came is played to its end, as after a broken connection.
         utterance.lost = true;
         ends();
         return;

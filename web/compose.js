@@ -31,7 +31,7 @@ export class Compose {
     fill(this.#emotion, [["", EMOTIONS.map((emotion) => [emotion, t(`emotion.${emotion}`)])]], "neutral");
     const kept = this.#memory.object;
     this.#wanted = { language: kept.language ?? "", voice: kept.voice ?? "" };
-    // What was typed before this script ran stays.
+    // Text typed before this script ran stays.
     this.#text.value ||= typeof kept.text === "string" ? kept.text : example(locale);
     this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
     this.#strength.value = kept.strength ?? 1;

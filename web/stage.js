@@ -40,7 +40,7 @@ export class Stage {
       for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
       find("told").textContent = "";
     }
-    // What is kept has no figures of its arrival.
+    // An utterance from the history has no figures of its arrival.
     for (const box of document.querySelectorAll("#stage .live")) box.hidden = utterance.id !== this.#measured;
     find("stage").hidden = false;
     const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";

@@ -119,7 +119,7 @@ def _changes(path: str) -> list[Call]:
         ["name"],
         name=text(f"1 to {MAX_NAME} letters, digits, _ and -."),
         audio=file(_RECORDING),
-        consent=text("Consent of the person who speaks in words; with audio_sample the id of a consent."),
+        consent=text("Consent of the recorded person, in words; with audio_sample the id of a consent."),
         consent_recording=file("The consent, spoken, in place of words."),
         language=text("Tag of the language that is spoken."),
         description=text(),

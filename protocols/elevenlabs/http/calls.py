@@ -214,7 +214,7 @@ def _voices() -> list[Call]:
         "files": items(file("A recording."), recordings),
         "description": text(),
         "labels": text(labels),
-        "consent": text("Consent of the person who speaks, in words; labels and a header may hold it too."),
+        "consent": text("Consent of the recorded person, in words; labels and a header may hold it too."),
         "remove_background_noise": flag("Without effect on this server."),
     }
     status = fields("", ["status"], status=text(), voice_id=text())

@@ -102,7 +102,7 @@ class UnspacedTable:
     ruby: bool
     code_block: str
     behind: frozenset[str]
-    """What may stand behind a number, and decides how it is read."""
+    """Words and signs behind a number that decide its reading."""
     beginnings: frozenset[str]
     """Proper beginnings of ``behind`` and ``readings``: more text may complete them."""
     longest_behind: int
