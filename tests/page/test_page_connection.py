@@ -74,7 +74,7 @@ def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_s
     server.close()
     visitor.wait_for("#line[data-state=offline]")
     visitor.page.wait_for_selector("#history li")
-    visitor.page.click("#stop")
+    visitor.wait_for_end()
     assert len(visitor.download()) == 44 + len(visitor.pcm())
     assert visitor.value("#text") == LONG
 
