@@ -79,6 +79,7 @@ class ServerProcess:
             env=outside | own | environment,
             cwd=folder,
         )
+        self._ending = False
         self.banner = ""
         self.host, self.port = "localhost", 0
         self.compat: dict[str, int] = {}
@@ -138,6 +139,7 @@ class ServerProcess:
 
     def send_signal(self, number: int) -> None:
         """Send a signal."""
+        self._ending |= number in (signal.SIGTERM, signal.SIGINT)
         self.process.send_signal(number)
 
     def wait(self) -> int:
@@ -149,8 +151,11 @@ class ServerProcess:
             pytest.fail(f"the server did not end in {STOP_WITHIN_S:g} s:\n{self.terminal}")
 
     def stop(self) -> None:
-        """End it as an administrator would, and see that it ends well and had nothing to hide."""
-        if self.process.poll() is None:
+        """End it as an administrator would, and see that it ends well and had nothing to hide.
+
+        A server that is ending gets no second signal, which would cut its last steps short.
+        """
+        if self.process.poll() is None and not self._ending:
             self.send_signal(signal.SIGTERM)
         code = self.wait()
         self.close()
