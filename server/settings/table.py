@@ -83,6 +83,13 @@ class Settings(ProtocolSettings):
         "ready, which does not start without it), or `auto` (`fast` where the machine supports it, `onnx` "
         "until it is prepared at a first start). `whole` decoding is always `onnx`.",
     )
+    accented_voices: bool = setting(
+        True,
+        "KANI_ACCENTED_VOICES",
+        group=SPEECH,
+        about="Whether Kokoro speaks German, Dutch, Polish, Russian and Turkish, which it is not trained on, "
+        "with a foreign accent; otherwise espeak-ng speaks them.",
+    )
     lexicon: Path | None = setting(
         None,
         "KANI_LEXICON",
