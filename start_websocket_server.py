@@ -256,7 +256,7 @@ def banner(running: RunningServer) -> str:
         lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
         if accented:
             lines.append(
-                f"  accented {' '.join(accented)} ({engine.name}; KANI_ACCENTED_VOICES=false for espeak-ng)"
+                f"  accented {' '.join(accented)} ({engine.name}; KANI_ACCENTED_LANGUAGES=none for espeak-ng)"
             )
         if engine.decoder:
             lines.append(f"  decoder  {_decoder(engine)}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40, help="sentences of each language")
     parser.add_argument("--show", action="store_true", help="print each sentence with an error")
     chosen = parser.parse_args()
+    os.environ["KANI_ACCENTED_LANGUAGES"] = ",".join(ACCENTED)
     with report_section("Languages: Kokoro and espeak-ng", "faster-whisper"):
         voices = [voice for voice in chosen.voices.split(",") if voice]
         asyncio.run(measured(chosen.languages, voices, chosen.count, show=chosen.show))

@@ -138,7 +138,7 @@ class KokoroEngine:
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
                 "install the version that requirements.txt names"
             ) from error
-        accented = ACCENTED_VOICES if self._settings.accented else {}
+        accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
         in_windows = isinstance(self._synthesizer, WindowedSynthesizer)
         if isinstance(self._synthesizer, WindowedSynthesizer):
             self._nearest = NearestVoice(self._voices, self._synthesizer)

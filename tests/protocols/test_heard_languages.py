@@ -31,7 +31,7 @@ Speak = Callable[[ServerProcess, str, str], Awaitable[Heard]]
 
 RATE = 24_000
 ALIKE = 0.75
-"""Share of a sentence's letters that are heard in order; espeak-ng's Chinese and Japanese have less than half."""
+"""Share of a sentence's letters that are heard in order."""
 
 
 def samples_of(pcm: bytes, rate: int = RATE) -> Heard:
