@@ -116,8 +116,8 @@ def letters(text: str) -> str:
         (elevenlabs, "ja", "部屋が暑いので、窓を開けてください。"),
         (kyutai, "ja", "この川の水はとてもきれいです。"),
         (elevenlabs_websocket, "de", "Der Schlüssel liegt unter der Fußmatte."),
-        (kani_rest, "ru", "Ключ лежит под ковриком."),
-        (relay, "pl", "Nie zapomnij zadzwonić do babci."),
+        (kani_rest, "de", "Mein Großvater repariert alte Uhren in seiner Werkstatt."),
+        (relay, "zh", "他每天早上六点起床跑步。"),
     ],
 )
 async def test_language_is_heard_through_protocol(
