@@ -46,7 +46,7 @@ def _simplified_characters() -> dict[int, str]:
     """Simplified character by traditional one, where that is no simplified one as well."""
     path = Path(__file__).parents[2] / "data" / "traditional.txt"
     _, traditional, simplified = path.read_text(encoding="utf-8").splitlines()
-    return str.maketrans(traditional, simplified)
+    return {ord(one): other for one, other in zip(traditional, simplified, strict=True)}
 
 
 class ChineseReadings:
