@@ -92,8 +92,8 @@ def _by_language(service: SpeechService, named: NamedVoice) -> dict[str, str]:
                 chosen.setdefault(primary(voice.language), voice.id)
         for language in info.accented:
             same = (voice.id for voice in info.voices_for(language) if voice.gender == named.gender)
-            if (voice := next(same, None)) is not None:
-                chosen.setdefault(language, voice)
+            if (suited := next(same, None)) is not None:
+                chosen.setdefault(language, suited)
         if any(_is_named(voice, named) for voice in info.voices):
             chosen["en"] = named.english
     return chosen
