@@ -250,9 +250,14 @@ def banner(running: RunningServer) -> str:
     ]
     lines += _stream_lines(running, host)
     for engine in service.engines:
-        spoken = sorted(by_engine.get(engine.name, []))
+        accented = sorted(set(by_engine.get(engine.name, [])) & service.catalogue.accented)
+        spoken = sorted(set(by_engine.get(engine.name, [])).difference(accented))
         listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} languages"
         lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
+        if accented:
+            lines.append(
+                f"  accented {' '.join(accented)} ({engine.name}; KANI_ACCENTED_LANGUAGES=none for espeak-ng)"
+            )
         if engine.decoder:
             lines.append(f"  decoder  {_decoder(engine)}")
     if service.late_engine is not None:

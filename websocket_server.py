@@ -233,6 +233,7 @@ def build_engines(
             decoding=settings.kokoro_decoding,
             decoder=settings.kokoro_decoder,
             may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
+            accented=settings.accented_languages,
         ),
         elevenlabs=ElevenLabsUpstream(
             api_key=key.get_secret_value() if key is not None else "",

@@ -36,6 +36,7 @@ class KokoroSettings:
     decoding: Decoding = "windows"  # early first audio, or the model's exact samples
     decoder: Literal["auto", "onnx", "fast"] = "auto"  # implementation that decodes windows
     may_fetch: bool = False  # whether missing files may be fetched
+    accented: tuple[str, ...] = ()  # languages, of those that the model was not trained on, that it speaks
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ def _health() -> Schema:
         decoder=nullable(text("Kokoro's decoder: onnx or fast.")),
         recognizer=nullable(recognizer),
         languages=mapping("Engine by language."),
+        accented=items(text(), "Languages that are spoken with a foreign accent."),
         counters=mapping("Counters since the start.", whole()),
         uptime=number("Seconds."),
         timestamp=text("Time in ISO 8601."),

@@ -90,6 +90,7 @@ def health_fields(
         "decoder": next((engine.decoder for engine in engines if engine.decoder), None),
         "recognizer": _recognizer(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
+        "accented": sorted(service.catalogue.accented) if started else [],
         "counters": {
             "sessions": state.sessions,
             "speaking": state.slots_in_use,

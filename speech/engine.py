@@ -24,6 +24,9 @@ class EngineInfo:
     """Voices of its own."""
     default_voices: Mapping[str, str]
     """Voice id for each primary language subtag; its keys are the engine's languages."""
+    accented: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Voice ids for each of its languages that it speaks with a foreign accent: other voices of its own are
+    harder to understand in them. The first is the default voice."""
     max_concurrency: int = 1
     """Segments that it synthesizes at the same time."""
     speed_range: tuple[float, float] = (0.25, 4.0)
@@ -58,6 +61,17 @@ class EngineInfo:
     """Name of the decoder of the next segment, where it has several."""
     slow_decoder_reason: str = ""
     """Why that is not its fastest decoder, and the remedy if there is one; empty if it is."""
+
+    def voices_for(self, language: str) -> list[Voice]:
+        """List the voices of a primary language subtag, its default voice first; none if it is not spoken."""
+        suited = self.accented.get(language, ())
+        default = suited[0] if suited else self.default_voices.get(language)
+        spoken = [
+            voice
+            for voice in self.voices
+            if voice.id in suited or (not suited and voice.language.partition("-")[0] == language)
+        ]
+        return sorted(spoken, key=lambda voice: voice.id != default)
 
 
 class Engine(Protocol):

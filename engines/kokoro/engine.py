@@ -38,8 +38,8 @@ from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.text.reader import TextReader
 from engines.kokoro.text.readers import reader_for, spoken_languages
 from engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, speech_chunk
-from engines.kokoro.voice_embedding import BORROWED, LANGUAGES, embedding_model
-from engines.kokoro.voices import DEFAULT_VOICES, ENGINE, Voices
+from engines.kokoro.voice_embedding import embedding_model, mix_language
+from engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, ENGINE, Voices
 from engines.settings import KokoroSettings
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
@@ -72,7 +72,7 @@ logger = logging.getLogger(__name__)
 
 
 class KokoroEngine:
-    """Kokoro-82M, int8, on the CPU: the languages of ``DEFAULT_VOICES``."""
+    """Kokoro-82M, int8, on the CPU: the languages of ``DEFAULT_VOICES`` and ``ACCENTED_VOICES``."""
 
     def __init__(self, settings: KokoroSettings) -> None:
         self._settings = settings
@@ -138,6 +138,7 @@ class KokoroEngine:
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
                 "install the version that requirements.txt names"
             ) from error
+        accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
         in_windows = isinstance(self._synthesizer, WindowedSynthesizer)
         if isinstance(self._synthesizer, WindowedSynthesizer):
             self._nearest = NearestVoice(self._voices, self._synthesizer)
@@ -146,7 +147,9 @@ class KokoroEngine:
             version="1.0 int8",
             sample_rate=SAMPLE_RATE,
             voices=tuple(voice for voice in self._voices.all if primary(voice.language) in spoken),
-            default_voices={language: DEFAULT_VOICES[language] for language in spoken},
+            default_voices={language: DEFAULT_VOICES[language] for language in spoken}
+            | {language: voices[0] for language, voices in accented.items()},
+            accented=accented,
             max_concurrency=self._concurrency
             if self._model is None
             else self._max_concurrency(self._model.decoder),
@@ -268,8 +271,8 @@ class KokoroEngine:
         Raises UnsupportedLanguage, InvalidRequest for an embedding of another engine, and EngineFailed.
         """
         reader = self._reader(language)
-        if primary(language) not in LANGUAGES:
-            language, reader = BORROWED, self._reader(BORROWED)
+        if (borrowed := mix_language(language)) != primary(language):
+            language, reader = borrowed, self._reader(borrowed)
         stop = Stop()
         steps = self._nearest.refine(recording, embedding, language, reader, stop)
         async with aclosing(self._embeddings(steps, stop, math.inf)) as embeddings:
@@ -328,7 +331,9 @@ class KokoroEngine:
         )
 
     def _reader(self, language: str) -> TextReader:
-        reader = reader_for(self._espeak, language, self._settings.cache_dir)
+        reader = None
+        if primary(language) in self.info.default_voices:
+            reader = reader_for(self._espeak, language, self._settings.cache_dir)
         if reader is None:
             raise UnsupportedLanguage(language, ", ".join(self.info.default_voices))
         return reader

@@ -15,9 +15,9 @@ from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, P
 from engines.kokoro.pitch_control import SEMITONE, apply_pitch
 from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, speech_level
-from engines.kokoro.voice_embedding import BORROWED, LANGUAGES, mix_from_embedding
+from engines.kokoro.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
 from engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, voice_or_mix
-from engines.kokoro.voices import Voices
+from engines.kokoro.voices import ACCENTED_VOICES, Voices
 from engines.kokoro.windows import windows
 from speech.errors import InvalidRequest
 from speech.text.languages import primary
@@ -132,11 +132,10 @@ class WindowedSynthesizer:
         if segment.embedding is None:
             return voice_or_mix(segment.voice)
         language = primary(segment.language)
-        if language in LANGUAGES:
-            return mix_from_embedding(segment.embedding, language, self._voices)
-        return self._with_native_prosody(
-            mix_from_embedding(segment.embedding, BORROWED, self._voices), language
-        )
+        mix = mix_from_embedding(segment.embedding, mix_language(language), self._voices)
+        if language in LANGUAGES or language in ACCENTED_VOICES:
+            return mix
+        return self._with_native_prosody(mix, language)
 
     def _with_native_prosody(self, mix: VoiceMix, language: str) -> VoiceMix:
         """The timbre and pitch of a mix with the prosody of the language's voice that is nearest in pitch."""

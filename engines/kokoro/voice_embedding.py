@@ -19,19 +19,29 @@ from engines.kokoro.voice_mix import (
     PITCH_RANGE_LIMITS,
     VoiceMix,
 )
-from engines.kokoro.voices import ENGINE, Voices
+from engines.kokoro.voices import ACCENTED_VOICES, ENGINE, Voices
 from speech.errors import InvalidRequest
 from speech.text.languages import primary
 from speech.types import Embedding, Samples, Similarity
 
 LANGUAGES = ("es", "en", "fr", "it", "pt")
-"""Languages with a mix of their own. Other languages are spoken with the timbre of the English one."""
+"""Languages with a mix of their own. Of the others, accented ones are spoken by the whole of the Italian
+mix, as their voices are Italian, and the rest with the timbre of the English one."""
 
 BORROWED = "en"
+BORROWED_BY_ACCENTED = "it"
 
 _FACTS = 3
 _ROUNDING = 1e-3
 _LEAST_HEARD = 1e-6
+
+
+def mix_language(language: str) -> str:
+    """The one of ``LANGUAGES`` whose mix, or its timbre, speaks a language (BCP 47)."""
+    tag = primary(language)
+    if tag in LANGUAGES:
+        return tag
+    return BORROWED_BY_ACCENTED if tag in ACCENTED_VOICES else BORROWED
 
 
 def embedding_model(voices: Voices) -> str:

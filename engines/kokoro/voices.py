@@ -36,6 +36,9 @@ DEFAULT_VOICES = {
     "hi": "hf_alpha",
 }
 
+ACCENTED_VOICES = dict.fromkeys(("de", "nl", "pl", "ru", "tr"), ("if_sara", "im_nicola"))
+"""Voices for the languages that the model was not trained on, the default first."""
+
 
 class Voices:
     """The voices that ship with the engine; tables are memory-mapped."""

@@ -142,7 +142,7 @@ def resolve_stored_voice(service: SpeechService, voice_id: str, settings: Eleven
 def _same_gender(service: SpeechService, premade: PremadeVoice, language: str) -> str | None:
     """Find a voice of that language and gender; None is the language's default voice."""
     default = service.catalogue.resolve(None, language)
-    voices = [voice for voice in default.engine.info.voices if primary(voice.language) == primary(language)]
+    voices = default.engine.info.voices_for(primary(language))
     # The default of the language comes first, then voices of the requested region.
     voices.sort(key=lambda voice: (voice.id != default.voice, voice.language != language))
     return next((voice.id for voice in voices if premade.gender in ("", voice.gender)), None)

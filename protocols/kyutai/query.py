@@ -131,8 +131,7 @@ def resolve_voice(name: str | None, service: SpeechService) -> str | None:
     for engine in service.engines:
         if language in engine.default_voices:
             default = engine.default_voices[language]
-            voices = [voice for voice in engine.voices if voice.language.partition("-")[0] == language]
-            voices.sort(key=lambda voice: voice.id != default)
+            voices = engine.voices_for(language)
             return next((voice.id for voice in voices if not gender or voice.gender == gender), default)
     return None
 

@@ -90,6 +90,10 @@ def _by_language(service: SpeechService, named: NamedVoice) -> dict[str, str]:
         for voice in sorted(info.voices, key=lambda voice: voice.id not in defaults):
             if voice.gender == named.gender:
                 chosen.setdefault(primary(voice.language), voice.id)
+        for language in info.accented:
+            same = (voice.id for voice in info.voices_for(language) if voice.gender == named.gender)
+            if (suited := next(same, None)) is not None:
+                chosen.setdefault(language, suited)
         if any(_is_named(voice, named) for voice in info.voices):
             chosen["en"] = named.english
     return chosen

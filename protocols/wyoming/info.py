@@ -88,6 +88,7 @@ def describe_voices(catalogue: VoiceCatalogue) -> list[dict[str, Any]]:
     voices = catalogue.list()
     spoken = catalogue.languages
     regional = _regional_languages(voices)
+    accented = catalogue.accented_by_voice()
     defaults = {_default_voice(catalogue, language) for language in spoken}
     return [
         {
@@ -96,7 +97,7 @@ def describe_voices(catalogue: VoiceCatalogue) -> list[dict[str, Any]]:
             "installed": True,
             "description": _description(voice, defaults, spoken),
             "version": None,
-            "languages": _languages(voice, regional, sorted(spoken)),
+            "languages": [*_languages(voice, regional, sorted(spoken)), *accented.get(voice.id, ())],
             "speakers": None,
         }
         for voice in voices

@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails
 
 from server.settings.protocols import PROJECT_FOLDER
 from server.settings.table import Settings, variables
-from server.settings.types import LANGUAGES
+from server.settings.types import ACCENTED_CHOICES, LANGUAGES
 
 ENV_FILE = PROJECT_FOLDER / ".env"
 CLIENT_VARIABLES = ("KANI_API_KEY",)
@@ -96,6 +96,8 @@ def accepted_values(name: str) -> str:
     """Describe the values of a setting, such as "a whole number from 0 to 65535"."""
     field = Settings.model_fields[name]
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
+    if name == "accented_languages":
+        return ACCENTED_CHOICES
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(str(choice) for choice in kinds)
     if get_origin(field.annotation) is Mapping:

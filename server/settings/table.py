@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 import websocket_config as config
 from server.settings.protocols import PROJECT_FOLDER, ProtocolSettings
 from server.settings.types import (
+    AccentedLanguages,
     CodeBlocks,
     CommaList,
     Decoder,
@@ -82,6 +83,13 @@ class Settings(ProtocolSettings):
         about="Decoder of the windows: `onnx`, `fast` (int8 on torch and Numba; loaded before the server is "
         "ready, which does not start without it), or `auto` (`fast` where the machine supports it, `onnx` "
         "until it is prepared at a first start). `whole` decoding is always `onnx`.",
+    )
+    accented_languages: AccentedLanguages = setting(
+        ("de",),
+        "KANI_ACCENTED_LANGUAGES",
+        group=SPEECH,
+        about="Languages that Kokoro is not trained on and speaks with a foreign accent, where no voice but "
+        "espeak-ng's has them. espeak-ng speaks those that are not listed; `none`: all of them.",
     )
     lexicon: Path | None = setting(
         None,

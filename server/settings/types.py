@@ -13,6 +13,8 @@ from speech.errors import UnsupportedLanguage
 from speech.text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
+ACCENTED = ("de", "nl", "pl", "ru", "tr")
+ACCENTED_CHOICES = f"none, or a list of {', '.join(ACCENTED)}, separated by commas"
 
 
 def _listed(value: Any) -> Any:
@@ -20,6 +22,15 @@ def _listed(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
     return value
+
+
+def _accented(value: Any) -> Any:
+    listed = tuple(_lower(part) for part in _listed(value))
+    if listed == ("none",):
+        return ()
+    if not set(listed) <= set(ACCENTED):
+        raise ValueError(f"has to be {ACCENTED_CHOICES}")
+    return listed
 
 
 def _upper(value: Any) -> Any:
@@ -79,6 +90,7 @@ def setting(default: Any, *variables: str, group: str, unit: str = "", about: st
     return Field(description=about, json_schema_extra=extra, **source, **limits)
 
 
+AccentedLanguages = Annotated[tuple[str, ...], BeforeValidator(_accented)]
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]

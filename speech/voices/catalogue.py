@@ -49,6 +49,22 @@ class VoiceCatalogue:
         self.find(self._default)
 
     @property
+    def accented(self) -> frozenset[str]:
+        """Languages that are spoken with a foreign accent, by primary subtag."""
+        return frozenset(
+            language for language, name in self.languages.items() if language in self._infos[name].accented
+        )
+
+    def accented_by_voice(self) -> Mapping[str, Sequence[str]]:
+        """List the languages of ``accented`` for each voice that is suited to them."""
+        languages = self.languages
+        found: dict[str, list[str]] = {}
+        for language in sorted(self.accented):
+            for voice in self._infos[languages[language]].accented[language]:
+                found.setdefault(voice, []).append(language)
+        return found
+
+    @property
     def languages(self) -> Mapping[str, str]:
         """Name of the engine that speaks each language, by primary subtag."""
         spoken: dict[str, str] = {}
@@ -79,7 +95,8 @@ class VoiceCatalogue:
 
         voice: an id, or the voice itself; cloning: the speech is to sound like a recording, so engines that
         clone come first. A voice whose engine does not speak the language is replaced by that language's
-        default; a stored voice is spoken by the engine that clones best. Raises UnknownVoice, and
+        default, and one that is not suited to a language with an accent by one of its gender that is; a
+        stored voice is spoken by the engine that clones best. Raises UnknownVoice, and
         UnsupportedLanguage if no engine speaks the language.
         """
         found = self.find(voice) if isinstance(voice, str | None) else voice
@@ -89,7 +106,8 @@ class VoiceCatalogue:
             default = self._default_for(language, clones=True)
             return replace(default, stored=found)
         if primary(language) in self._infos[found.engine].default_voices:
-            return ResolvedVoice(self._engines[found.engine], found.id, language)
+            suited = _suited(self._infos[found.engine], found, primary(language))
+            return ResolvedVoice(self._engines[found.engine], suited, language)
         return self._default_for(language)
 
     def find(self, voice: str | None) -> Voice | StoredVoice | None:
@@ -145,6 +163,14 @@ class VoiceCatalogue:
                 )
                 self._missing_logged = True
             return None
+
+
+def _suited(engine: EngineInfo, voice: Voice, language: str) -> str:
+    """The voice itself, or for a language with an accent one of its gender that is understood in it."""
+    suited = engine.voices_for(language) if language in engine.accented else ()
+    if not suited or any(voice.id == one.id for one in suited):
+        return voice.id
+    return next((one.id for one in suited if one.gender == voice.gender), suited[0].id)
 
 
 def _regional(engine: EngineInfo, language: str) -> str:

@@ -78,11 +78,19 @@ def test_settings_reach_kani_and_kokoro(tmp_path: Path) -> None:
         tmp_path, "kani", model="m", codec="c", embedder="e", precision="int8", slots=3, threads=5
     ).required
     (kokoro,) = engines(
-        tmp_path, "kokoro", models_dir=tmp_path, threads=5, kokoro_decoding="whole", kokoro_decoder="onnx"
+        tmp_path,
+        "kokoro",
+        models_dir=tmp_path,
+        threads=5,
+        kokoro_decoding="whole",
+        kokoro_decoder="onnx",
+        accented_languages="de,TR",
     ).required
     assert isinstance(kani, KaniEngine) and isinstance(kokoro, KokoroEngine)
     assert kani._settings == KaniSettings("m", "c", "e", "auto", "int8", 3, 5, may_fetch=True)
-    assert kokoro._settings == KokoroSettings(tmp_path, tmp_path, 5, "whole", "onnx", may_fetch=True)
+    assert kokoro._settings == KokoroSettings(
+        tmp_path, tmp_path, 5, "whole", "onnx", may_fetch=True, accented=("de", "tr")
+    )
 
 
 async def test_elevenlabs_without_a_key_names_the_cure(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_health_has_the_fields_of_every_original_server(server: ServerProcess) -
     assert {engine["name"] for engine in fields["engines"]} == {"kokoro", "espeak"}
     fit = "Kokoro decoder: fast (int8)" in server.log
     assert fields["decoder"] == ("fast" if fit else "onnx")
-    assert fields["languages"]["es"] == "kokoro" and fields["languages"]["de"] == "espeak"
+    assert fields["languages"]["es"] == "kokoro" and fields["languages"]["el"] == "espeak"
     assert fields["uptime"] > 0
     counters = {"requests", "waiting", "speaking", "cancellations", "refusals", "failures"}
     assert counters <= fields["counters"].keys()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import speech.text.ipa
 from engines.espeak.client import EspeakClient
+from engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
 from engines.kokoro.text.lexicon_ipa import adapt_to_language, placeholder_word
 from engines.kokoro.text.vocabulary import VOCABULARY
 
@@ -41,6 +42,7 @@ _ESPEAK_VOICES = {
     "pt": "pt-br",
     "pt-pt": "pt",
     "hi": "hi",
+    **{language: language for language in ACCENTED_SYMBOLS},
 }
 
 _TIED = {
@@ -85,6 +87,7 @@ _TABLES = {
     "en-us": _with_pattern(_AMERICAN),
     "en-gb-x-rp": _with_pattern(_BRITISH),
     "hi": _with_pattern(_HINDI),
+    **{voice: _with_pattern({**_TIED, **table}) for voice, table in ACCENTED_SYMBOLS.items()},
 }
 _OTHER = _with_pattern(_TIED)
 _SYLLABIC = re.compile("(.)\u0329")

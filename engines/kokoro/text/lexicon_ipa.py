@@ -41,6 +41,11 @@ _PAIRS = {
     "it": (*_AFFRICATES, "aʊ"),
     "pt": (*_AFFRICATES, "aɪ", "aʊ", "eɪ", "eʊ", "oɪ"),
     "hi": _AFFRICATES,
+    "de": ("tʃ", "aɪ", "aʊ", "ɔɪ"),
+    "nl": (),
+    "pl": _AFFRICATES,
+    "ru": _AFFRICATES,
+    "tr": _AFFRICATES,
 }
 # Spellings of a diphthong's second half.
 _FALLING = {"i": "ɪ", "ɪ": "ɪ", "j": "ɪ", "u": "ʊ", "ʊ": "ʊ", "w": "ʊ", "ə": "ə"}
@@ -54,6 +59,11 @@ _STAND_INS = {
     "it": {"VV": "alba", "VC": "autobus", "CV": "tana", "CC": "tennis"},
     "pt": {"VV": "ave", "VC": "atlas", "CV": "tua", "CC": "tênis"},
     "hi": {"VV": "आओ", "VC": "आज", "CV": "गए", "CC": "कल"},
+    "de": {"VV": "Oma", "VC": "Atem", "CV": "Dame", "CC": "Tag"},
+    "nl": {"VV": "auto", "VC": "appel", "CV": "tante", "CC": "dag"},
+    "pl": {"VV": "osa", "VC": "ocet", "CV": "mama", "CC": "kot"},
+    "ru": {"VV": "она", "VC": "он", "CV": "нога", "CC": "дом"},
+    "tr": {"VV": "ana", "VC": "at", "CV": "baba", "CC": "top"},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,40 @@ def test_voice_reports_its_language(catalogue: VoiceCatalogue) -> None:
 
 def test_first_engine_speaks_each_language(catalogue: VoiceCatalogue) -> None:
     assert catalogue.languages == {"es": "fine", "en": "fine", "pt": "wide", "ar": "wide", "zh": "wide"}
+
+
+ACCENTED = replace(
+    FINE,
+    voices=(
+        Voice("dora", "dora", "es", "fine", "female"),
+        Voice("alex", "alex", "es", "fine", "male"),
+        Voice("emma", "emma", "en-GB", "fine", "female"),
+        Voice("george", "george", "en-GB", "fine", "male"),
+    ),
+    default_voices={"es": "dora", "en": "emma", "pt": "dora"},
+    accented={"pt": ("dora", "alex")},
+)
+
+
+@pytest.mark.parametrize(
+    ("voice", "spoken_by"),
+    [(None, "dora"), ("alex", "alex"), ("emma", "dora"), ("george", "alex"), ("w:pt", "w:pt")],
+)
+def test_accented_language_is_spoken_by_suited_voice_of_same_gender(
+    store: VoiceStore, voice: str | None, spoken_by: str
+) -> None:
+    catalogue = VoiceCatalogue(tones(ACCENTED, WIDE), store, None)
+    assert catalogue.resolve(voice, "pt-PT").voice == spoken_by
+    assert catalogue.accented == {"pt"} and catalogue.languages["pt"] == "fine"
+    assert catalogue.accented_by_voice() == {"dora": ["pt"], "alex": ["pt"]}
+    assert [one.id for one in ACCENTED.voices_for("pt")] == ["dora", "alex"]
+    assert [one.id for one in ACCENTED.voices_for("en")] == ["emma", "george"]
+
+
+def test_engine_that_joins_with_language_of_its_own_replaces_accent(store: VoiceStore) -> None:
+    catalogue = VoiceCatalogue(tones(WIDE, ACCENTED), store, None)
+    assert catalogue.resolve(None, "pt").engine.info.name == "wide"
+    assert not catalogue.accented and not catalogue.accented_by_voice()
 
 
 def test_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:

@@ -5,7 +5,9 @@ Imports pypinyin and rjieba (0.6 s, 90 MB): import this module only where Chines
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import rjieba
@@ -20,10 +22,17 @@ _PHRASES = {
     "背着": "bēi zhe", "量一下": "liáng yí xià", "数一数": "shǔ yi shǔ", "数到": "shǔ dào",
     "银行行长": "yín háng háng zhǎng", "一行人": "yì xíng rén", "还给": "huán gěi", "还钱": "huán qián",
     "还书": "huán shū", "好觉": "hǎo jiào", "一觉": "yí jiào", "一行字": "yì háng zì", "姓曾": "xìng zēng",
+    "弹吉他": "tán jí tā", "一行大": "yì háng dà", "头发长了": "tóu fa cháng le", "好学生": "hǎo xué sheng",
+    "教他": "jiāo tā", "教她": "jiāo tā", "教我": "jiāo wǒ", "教你": "jiāo nǐ", "教孩子": "jiāo hái zi",
+    "开花结果": "kāi huā jiē guǒ", "为人民": "wèi rén mín", "姓单": "xìng shàn", "系扣子": "jì kòu zi",
+    "系好": "jì hǎo", "系上": "jì shàng", "了却": "liǎo què", "睡着": "shuì zháo", "人参": "rén shēn",
     "夹克": "jiā kè", "卷子": "juàn zi", "削苹果": "xiāo píng guǒ", "削皮": "xiāo pí",
 }
 # fmt: on
 _PARTICLES = frozenset("得地")
+# Simplified text has these two as well, in the words that are excluded here (著名, 乾坤).
+_ZHE = re.compile("(?<![名原编編显顯土巨论論专專])著(?![名作称稱书書者述录錄])")
+_DRY = re.compile("乾(?![坤隆])")
 # Characters before 得 with which it is a verb's second half (获得者), and not a particle (跑得快).
 _DE_VERBS = frozenset("不获取赢博求所难")
 
@@ -33,10 +42,21 @@ def _unread(characters: str) -> Any:
     return [""] * len(characters)
 
 
+def _simplified_characters() -> dict[int, str]:
+    """Simplified character by traditional one, where that is no simplified one as well."""
+    path = Path(__file__).parents[2] / "data" / "traditional.txt"
+    _, traditional, simplified = path.read_text(encoding="utf-8").splitlines()
+    return {ord(one): other for one, other in zip(traditional, simplified, strict=True)}
+
+
 class ChineseReadings:
-    """pypinyin and rjieba with corrections."""
+    """pypinyin and rjieba with corrections.
+
+    Words and phrases are looked up in simplified characters, which their dictionaries are written in.
+    """
 
     def __init__(self) -> None:
+        self._simplified = _simplified_characters()
         load_phrases_dict(
             {phrase: [[syllable] for syllable in reading.split()] for phrase, reading in _PHRASES.items()}
         )
@@ -45,8 +65,13 @@ class ChineseReadings:
 
     def read(self, run: str) -> tuple[list[tuple[int, int]], list[str]]:
         """The words of a run of Chinese characters, and the syllable of each character."""
+        run = self.simplified(run)
         words = self.words(run)
         return words, self.pinyin(run, words)
+
+    def simplified(self, run: str) -> str:
+        """The run with a simplified character for each traditional one."""
+        return _DRY.sub("干", _ZHE.sub("着", run)).translate(self._simplified)
 
     def words(self, run: str) -> list[tuple[int, int]]:
         """The words of a run of Chinese characters as (start, end)."""

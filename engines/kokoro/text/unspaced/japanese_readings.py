@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from haqumei import Haqumei
 
+from engines.kokoro.text.unspaced.japanese_corrections import corrected_reading, corrected_text
+
 Reading = tuple[int, int, str, str, str]
 """Start and end of a word, as it is written, its kana, and its kind."""
 
@@ -24,6 +26,7 @@ class JapaneseReadings:
 
     def read(self, text: str) -> list[Reading]:
         """The words that are pronounced; one without characters (24 is 二・十・四) goes to the one before."""
+        text = corrected_text(text)
         found: list[Reading] = []
         for word in self._haqumei.g2p_mapping_detailed(text):
             (start, end), kana = word.char_span, word.pron.replace(_DEVOICED, "")
@@ -32,5 +35,5 @@ class JapaneseReadings:
             elif start < end and (word.pos != _SYMBOL or word.pos_group1 == _LETTER):
                 groups = (word.pos_group1, word.pos_group2)
                 kind = next((group for group in groups if group in (NUMBER, COUNTER)), word.pos)
-                found.append((start, end, word.word, kana, kind))
+                found.append((start, end, word.word, corrected_reading(text, start, kana), kind))
         return found

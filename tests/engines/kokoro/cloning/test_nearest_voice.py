@@ -166,7 +166,7 @@ async def test_refinement_refuses_invalid_embedding_and_language(
     with pytest.raises(InvalidRequest, match="reference"):
         await anext(engine.refine(recording, replace(embedding, model="nearest-0"), "es"))
     with pytest.raises(UnsupportedLanguage):
-        await anext(engine.refine(recording, embedding, "de"))
+        await anext(engine.refine(recording, embedding, "el"))
 
 
 class WatchedCloner(NearestVoice):

@@ -54,7 +54,8 @@ def test_vocabulary_has_114_symbols() -> None:
         ("pt-PT", "pt"),
         ("hi-IN", "hi"),
         ("zh-Hans-CN", None),
-        ("de", None),
+        ("de-AT", "de"),
+        ("el", None),
     ],
 )
 def test_languages_have_espeak_voice(language: str, voice: str | None) -> None:
@@ -76,6 +77,11 @@ def test_languages_have_espeak_voice(language: str, voice: str | None) -> None:
         ("fr", "les amis", "lez amˈi"),
         ("it", "la pizza", "la pˈiʦːa"),
         ("pt", "bom dia", "bˈoŋ ʤˈiæ"),
+        ("de", "heute zwei Brüder", "hˈYtə ʦvˈI bɾˈyːdɐ"),
+        ("nl", "een mooie brug", "ən mˈoːjə brˈœx"),
+        ("pl", "dziękuję, cześć", "ʥɛŋkˈujɛ, ʧˈɛɕʨ"),
+        ("ru", "тётя и лето", "tʲˈotʲʌ ɪ lʲˈetʌ"),
+        ("tr", "akşam okul", "akʃˈam okˈʊl"),
     ],
 )
 def test_symbols_match_training_text(language: str, text: str, symbols: str) -> None:

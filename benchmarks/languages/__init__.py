@@ -1,0 +1,1 @@
+"""Benchmarks of the languages beyond the first five."""
