@@ -1,8 +1,9 @@
 /** The form of a request, which is remembered in this browser. */
 
 import { example, isExample } from "./examples.js";
-import { locale, number, percent, t } from "./i18n.js";
+import { isChosen, locale, number, percent, t } from "./i18n.js";
 import { Parameters } from "./parameters.js";
+import { sharedChoice } from "./share-link.js";
 import { Memory } from "./storage.js";
 import { fill, languageGroups, primary, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
@@ -37,6 +38,8 @@ export class Compose {
     this.#strength.value = kept.strength ?? 1;
     this.#speed.value = kept.speed ?? 1;
     this.#offer();
+    this.#takeShared();
+    window.addEventListener("hashchange", () => this.#takeShared());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       speak();
@@ -52,6 +55,15 @@ export class Compose {
     this.#form.addEventListener("input", () => this.#changed());
     this.#changed();
     document.querySelector("#speak").disabled = false;
+  }
+
+  /** Take the request of a shared link, which is then taken from the address: a reload keeps what was changed. */
+  #takeShared() {
+    const shared = sharedChoice(window.location.hash);
+    if (!shared) return;
+    window.history.replaceState(null, "", window.location.pathname + window.location.search);
+    const emotion = EMOTIONS.includes(shared.emotion) ? shared.emotion : "neutral";
+    this.reuse({ ...shared, emotion });
   }
 
   /** What the server can do: the engine of each language, its voices, and the longest text. */
@@ -103,10 +115,11 @@ export class Compose {
   get params() {
     const { text, language, voice, emotion, strength, speed } = this.choice;
     const felt = emotion !== "neutral";
+    const languages = [...new Set([...(isChosen ? [locale] : []), ...navigator.languages])].slice(0, MOST_LANGUAGES);
     return {
       text,
       mode: "streaming",
-      ...(language ? { language } : { languages: navigator.languages.slice(0, MOST_LANGUAGES) }),
+      ...(language ? { language } : { languages }),
       ...(voice && { voice }),
       ...(felt && { emotion }),
       ...(felt && strength !== 1 && { emotion_strength: strength }),

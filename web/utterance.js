@@ -7,6 +7,8 @@ export class Utterance {
   sampleRate = 0;
   samples = 0;
   result = null;
+  /** Whether it was stopped before all had come. */
+  stopped = false;
   /** Whether its connection broke before all had come. */
   lost = false;
 

@@ -47,7 +47,7 @@ def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
     assert visitor.text("#figure-audio") == f"{seconds:.1f} s"
     assert 0 < float(visitor.text("#figure-factor")) < 5
     assert re.fullmatch(r"[\d,]+ ms", visitor.text("#figure-first"))
-    assert visitor.text("#told").startswith("espeak spoke with espeak:en")
+    assert visitor.text("#told") == "Spoken by English (America) (English, espeak)."
 
 
 def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> None:
@@ -243,11 +243,11 @@ def asked(visitor: Visitor) -> dict[str, object]:
 
 def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -> None:
     visitor = visit(locale="fr-FR")
-    for text, language in (("OK 3", "fr"), ("Hello, world!", "en")):
+    for text, language in (("OK 3", "French"), ("Hello, world!", "English")):
         visitor.speak(text)
         visitor.wait_for_end()
         assert asked(visitor)["languages"] == ["fr-FR"]
-        assert f"({language})" in visitor.text("#told")
+        assert f"({language}, espeak)" in visitor.text("#told")
 
 
 def test_only_changed_parameters_are_sent(visit: Visit) -> None:
@@ -280,7 +280,7 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
         "denoise": True,
     }
     told = visitor.text("#told")
-    assert told.startswith("espeak spoke with espeak:en-us")
+    assert told.startswith("Spoken by English (America) (English, espeak).")
     assert "no use for:" in told
     assert {"cfg_value", "denoise", "seed"} <= set(re.findall(r"\w+", told))
 
@@ -346,7 +346,19 @@ def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
     for _ in range(12):
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
-    assert seen[:9] == ["skip", "example", "text", "language", "voice", "emotion", "speed", "", "speak"]
+    assert seen[:11] == [
+        "skip",
+        "page-language",
+        "theme",
+        "example",
+        "text",
+        "language",
+        "voice",
+        "emotion",
+        "speed",
+        "",
+        "speak",
+    ]
     page.focus("#text")
     page.keyboard.press("Control+A")
     page.keyboard.type(LONG)
