@@ -1,5 +1,6 @@
 /** The page: what is chosen is asked for, what comes is played, shown and kept. */
 
+import { CodePanel } from "./code-panel.js";
 import { Compose } from "./compose.js";
 import { Connection } from "./connection.js";
 import { Gallery } from "./gallery.js";
@@ -14,6 +15,7 @@ import { shareLink } from "./share-link.js";
 import { Stage } from "./stage.js";
 import { Memory } from "./storage.js";
 import { json, srt, timedWords, vtt } from "./subtitles.js";
+import { textParts } from "./text-parts.js";
 import { Utterance } from "./utterance.js";
 import { VoiceDialog } from "./voice-dialog.js";
 import { VoiceList } from "./voice-list.js";
@@ -29,6 +31,7 @@ const server = new Server();
 const player = new Player(happened);
 const stage = new Stage(player, playFrom);
 const compose = new Compose(speak);
+const codePanel = new CodePanel(() => ({ choice: compose.choice, key: server.key !== "" }));
 const history = new History();
 const list = new HistoryList(history, replay, (choice) => compose.reuse(choice), showHistory);
 const keyDialog = new KeyDialog(server, () => {
@@ -38,6 +41,7 @@ const keyDialog = new KeyDialog(server, () => {
 const gallery = new Gallery(server, {
   choose: (voice) => {
     compose.choose(voice);
+    codePanel.show();
     find("speak").focus();
   },
   quiet: stop,
@@ -94,7 +98,7 @@ function speak() {
   shown = utterance;
   asked = live = true;
   // First what takes time elsewhere; the page is drawn meanwhile.
-  connection.speak(utterance.id, params, answers(utterance));
+  ask(utterance, params, textParts(params.text, compose.longest));
   // Browsers allow no sound before a click.
   player.begin();
   stage.begin(utterance, true);
@@ -102,21 +106,33 @@ function speak() {
   buttons();
 }
 
-/** Handlers of the server's answers. */
-function answers(utterance) {
+/** Ask for the first of ``parts``, and for each of the others once the one before it has come. */
+function ask(utterance, params, [text, ...rest]) {
+  utterance.request = newId();
+  connection.speak(utterance.request, { ...params, text }, answers(utterance, (result) => {
+    utterance.addResult(result, [...text].length);
+    if (rest.length === 0) return false;
+    // The language of the first part is that of all: a short last one alone might be taken for another.
+    ask(utterance, { ...params, language: result.language, languages: undefined }, rest);
+    return true;
+  }));
+}
+
+/** Handlers of the server's answers; goesOn: asks for the next part, if there is one. */
+function answers(utterance, goesOn) {
   return {
     progress: ({ state, position }) => {
       if (state === "queued" && position) stage.queued(position);
     },
     frame: (frame) => {
-      const spans = utterance.add(frame, performance.now());
-      player.push(frame.samples.slice(), utterance.sampleRate);
-      stage.came(frame.samples, spans);
+      const { samples, spans } = utterance.add(frame, performance.now());
+      player.push(samples.slice(), utterance.sampleRate);
+      stage.came(samples, spans);
       if (utterance.arrivals.length === 1) buttons();
     },
     complete: (result) => {
-      utterance.result = result;
-      stage.told(result);
+      if (goesOn(result)) return;
+      stage.told(utterance.result);
       ends();
     },
     error: (error) => {
@@ -178,7 +194,7 @@ function stop() {
   if (!asked && !player.busy) return;
   const heard = player.busy;
   if (asked) {
-    connection.cancel(shown.id);
+    connection.cancel(shown.request);
     shown.stopped = true;
     arrived();
   }

@@ -75,6 +75,11 @@ export class Compose {
     this.#changed();
   }
 
+  /** Code points of the longest text of one request. */
+  get longest() {
+    return this.#longest;
+  }
+
   /** The languages that are offered, for another <select>. */
   get languages() {
     return languageGroups(this.#languages, this.#voices);
@@ -167,8 +172,7 @@ export class Compose {
     document.querySelector("#speed-value").textContent = words;
     this.#speed.setAttribute("aria-valuetext", words);
     const count = document.querySelector("#count");
-    count.textContent = t("text.count", { n: number(length), most: number(this.#longest) });
-    count.classList.toggle("over", length > this.#longest);
+    count.textContent = number(length);
     this.#memory.text = JSON.stringify({ ...this.choice, text: this.#text.value, ...this.#wanted });
   }
 }

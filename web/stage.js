@@ -52,6 +52,8 @@ export class Stage {
     // An utterance from the history has no figures of its arrival.
     for (const box of document.querySelectorAll("#stage .live")) box.hidden = utterance.id !== this.#measured;
     find("stage").hidden = false;
+    find("progress").hidden = !live;
+    find("progress").value = 0;
     const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
     find("words").scrollIntoView({ block: "nearest", behavior });
     for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
@@ -92,6 +94,7 @@ export class Stage {
     this.#words.add(spans);
     this.#arrivals.came(...this.#utterance.arrivals.at(-1));
     this.#counted = false;
+    find("progress").value = this.#utterance.progress;
   }
 
   /** The first sound is heard ``milliseconds`` after the click. */
@@ -104,6 +107,7 @@ export class Stage {
     cancelAnimationFrame(this.#frame);
     if (!this.#utterance) return;
     this.#count();
+    find("progress").hidden = true;
     this.#words.end(all);
     const position = all ? this.#utterance.seconds : this.player.heard();
     this.#waveform.draw(position);

@@ -243,7 +243,7 @@ def asked(visitor: Visitor) -> dict[str, object]:
 
 def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -> None:
     visitor = visit(locale="fr-FR")
-    for text, language in (("OK 3", "French"), ("Hello, world!", "English")):
+    for text, language in (("OK 3", "Français"), ("Hello, world!", "Anglais")):
         visitor.speak(text)
         visitor.wait_for_end()
         assert asked(visitor)["languages"] == ["fr-FR"]
@@ -320,15 +320,20 @@ def test_refusal_is_shown_in_plain_words(visit: Visit) -> None:
     visitor.assert_lit(words(TEXT))
 
 
-def test_a_text_that_is_too_long_is_named(visit: Visit, start_server: StartServer) -> None:
+def test_a_text_that_is_too_long_for_one_request_is_one_utterance(
+    visit: Visit, start_server: StartServer
+) -> None:
     visitor = visit(start_server("--engine", "espeak", KANI_VOXCPM_MAX_TEXT="20"))
-    visitor.page.fill("#text", "😀" * 20)
-    assert visitor.text("#count") == "20 / 20"
-    assert "over" not in (visitor.page.get_attribute("#count", "class") or "")
-    visitor.speak("x" * 21, "en")
-    visitor.wait_for("#problem:not(:empty)")
-    assert "over" in (visitor.page.get_attribute("#count", "class") or "")
-    assert "too long" in visitor.text("#problem")
+    text = "One small step. 😀 One giant leap, and more."
+    visitor.speak(text, "en")
+    visitor.wait_for_end()
+    asked = [m["params"]["text"] for m in visitor.sent if m["type"] == "tts_request"]
+    assert asked == ["One small step. ", "😀 One giant leap, ", "and more."]
+    assert visitor.text("#words") == text
+    assert "".join(visitor.page.locator("#words .said").all_inner_texts()) == text
+    assert samples(visitor.download())[0] == visitor.pcm()
+    assert visitor.page.locator("#history li").count() == 1
+    assert visitor.text("#problem") == ""
 
 
 def test_nothing_is_asked_for_without_text(visit: Visit) -> None:
