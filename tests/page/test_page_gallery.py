@@ -19,7 +19,7 @@ TEXT = "One small step, one giant leap."
 LONG = "The quick brown fox jumps over the lazy dog. " * 8
 CARDS = "#gallery li:not([hidden])"
 MOST_BYTES = 60 * 1024
-"""Transfer of a first load, compressed."""
+"""Bodies of a first load, compressed."""
 
 
 def position(visitor: Visitor) -> float:
@@ -164,7 +164,7 @@ def test_first_load_is_small_and_the_second_asks_for_the_document_alone(visit: V
     files = [request for request in answers if "/static/" in request.url]
     assert all(served.VERSIONED in request.url for request in files)
     size = sum(
-        request.sizes()["responseBodySize"] + request.sizes()["responseHeadersSize"]
+        request.sizes()["responseBodySize"]
         for request in answers
         if "/static/" in request.url or request.url == visitor.url
     )
