@@ -139,7 +139,9 @@ class AccessRules:
     allowed_origins: frozenset[str] = frozenset()  # further web pages: ``https://host[:port]`` or ``null``
     allowed_hosts: frozenset[str] = frozenset()  # further names of this server, without a port
     machine_names: frozenset[str] = frozenset()  # lower case; ignored on a loopback address
-    paths: Mapping[str, PathClass] = field(default_factory=dict)  # all others are PROTECTED
+    paths: Mapping[str, PathClass] = field(default_factory=dict)
+    """Classes of the paths; "{…}" as a segment stands for any. All others are PROTECTED."""
+
     key_in_first_message: tuple[str, ...] = ()  # path prefixes, see ``Protocol``
     temporary_keys: Mapping[str, Callable[[str], bool]] = field(default_factory=dict)  # see ``Protocol``
 
@@ -148,7 +150,7 @@ class AccessRules:
 
         method: of an HTTP request; empty for a WebSocket handshake.
         """
-        path_class = self.paths.get(path, PathClass.PROTECTED)
+        path_class = self.class_of(path)
         if path_class is PathClass.PUBLIC:
             return None
         if path_class is PathClass.PAGE:
@@ -167,8 +169,16 @@ class AccessRules:
 
         A key that is not valid is refused on a list too, so that clients can test theirs there.
         """
-        is_list = self.paths.get(path) is PathClass.LIST and method in READING
+        is_list = self.class_of(path) is PathClass.LIST and method in READING
         return is_list and not any(map(str.strip, offered_keys(headers, query)))
+
+    def class_of(self, path: str) -> PathClass:
+        """Return the class of a path."""
+        if (exact := self.paths.get(path)) is not None:
+            return exact
+        given = path.split("/")
+        fitting = (each for pattern, each in self.paths.items() if "{" in pattern and _fits(given, pattern))
+        return next(fitting, PathClass.PROTECTED)
 
     def audience(self, headers: Headers) -> Audience:
         """Return the row of ``REQUIREMENTS`` that a request falls into."""
@@ -230,6 +240,14 @@ class AccessRules:
     def _may_be_silent_proxy(self, headers: Headers) -> bool:
         # A listed name that is not a loopback one most likely belongs to a proxy that adds no header.
         return bool(self.keys) and any(not is_loopback(host_name(host)) for host in headers.getlist("host"))
+
+
+def _fits(given: list[str], pattern: str) -> bool:
+    """Return True if the segments of a path are those of ``pattern``."""
+    segments = pattern.split("/")
+    return len(segments) == len(given) and all(
+        one == other or one.startswith("{") for one, other in zip(segments, given, strict=True)
+    )
 
 
 def offered_keys(headers: Headers, query: bytes) -> list[str]:

@@ -145,7 +145,7 @@ class _Builder:
     def _security(self, call: Call) -> Ways:
         """Return the ways into a call, an empty one for none, no ways where nothing is checked."""
         reading = call.method == "GET"
-        path_class = self.rules.paths.get(_example_path(call), PathClass.PROTECTED)
+        path_class = self.rules.class_of(_example_path(call))
         if path_class is PathClass.PUBLIC or (path_class is PathClass.PAGE and reading):
             return []
         if path_class is PathClass.LIST and reading:

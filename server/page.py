@@ -1,15 +1,25 @@
-"""The web pages: the files of ``web/``, with headers that let it load nothing from elsewhere."""
+"""The web pages: the files of ``web/``, with headers that let it load nothing from elsewhere.
+
+Each file has two addresses. The one that a page names has the version of all files in it, so that a browser
+asks for the file once; the other is checked at every use.
+"""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from protocols.shared.protocol import PathClass, Protocol
+from speech.voices import sample_sentences
 
 FOLDER = Path(__file__).parents[1] / "web"
 
@@ -18,6 +28,7 @@ MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
     ".svg": "image/svg+xml",
 }
 
@@ -30,16 +41,38 @@ HEADERS = {
     "permissions-policy": "microphone=(self), camera=(), geolocation=()",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "cache-control": "no-cache",
+    "vary": "accept-encoding",
 }
+
+CHECKED = "no-cache"
+IMMUTABLE = "public, max-age=31536000, immutable"
+
+_COMMENT = re.compile(rb"^ *(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)$", re.MULTILINE | re.DOTALL)
+"""A comment that has its lines to itself."""
 
 DOCS_PATH = "/docs"
 STATIC = "/static/"
 PAGES = {"/": "index.html", DOCS_PATH: "docs.html"}
+
+FILES: Mapping[str, Path] = {
+    **{path.name: path for path in sorted(FOLDER.iterdir()) if path.is_file()},
+    "examples.json": sample_sentences.FILE,
+}
+"""Paths on disk by name."""
+
+
+def _version() -> str:
+    """Return a digest of all files: their address changes with any of them, as they import each other."""
+    digest = hashlib.sha256()
+    for name, path in FILES.items():
+        digest.update(name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+VERSIONED = f"{STATIC}{_version()}/"
+
 PATHS = PAGES | {
-    f"{STATIC}{path.name}": path.name
-    for path in sorted(FOLDER.iterdir())
-    if path.is_file() and path.name not in PAGES.values()
+    folder + name: name for folder in (STATIC, VERSIONED) for name in FILES if name not in PAGES.values()
 }
 """File names by path. The pages hold no secret and have to ask for the key, so these paths are public."""
 
@@ -51,16 +84,55 @@ def protocol() -> Protocol:
 
 def routes() -> list[BaseRoute]:
     """Return a route for each file; its ETag is answered with 304."""
-    files = StaticFiles(directory=FOLDER)
-    return [_route(files, path, name) for path, name in PATHS.items()]
+    contents = {name: _Content.read(path) for name, path in FILES.items()}
+    static = StaticFiles(directory=FOLDER)
+    return [_route(static, path, contents[name]) for path, name in PATHS.items()]
 
 
-def _route(files: StaticFiles, path: str, name: str) -> BaseRoute:
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A file as it is sent."""
+
+    plain: bytes
+    packed: bytes  # by gzip
+    digest: str
+    media_type: str
+
+    @classmethod
+    def read(cls, path: Path) -> _Content:
+        plain = path.read_bytes()
+        if path.suffix == ".html":
+            plain = plain.replace(b'"static/', f'"{VERSIONED[1:]}'.encode())
+        if path.suffix in (".css", ".js"):
+            # A browser has no use for them; their lines stay, by which it names the place of an error.
+            plain = _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), plain)
+        packed = gzip.compress(plain, 9, mtime=0)
+        return cls(plain, packed, hashlib.sha256(plain).hexdigest()[:20], MEDIA_TYPES[path.suffix])
+
+
+def _route(static: StaticFiles, path: str, content: _Content) -> BaseRoute:
+    caching = IMMUTABLE if path.startswith(VERSIONED) else CHECKED
+
     async def serve(request: Request) -> Response:
-        response = await files.get_response(name, request.scope)
-        response.headers.update(HEADERS)
-        if response.status_code != 304:
-            response.headers["content-type"] = MEDIA_TYPES[Path(name).suffix]
+        packs = _accepts_gzip(request.headers.get("accept-encoding", ""))
+        body = content.packed if packs else content.plain
+        headers = HEADERS | {"cache-control": caching, "content-length": str(len(body))}
+        headers["etag"] = f'"{content.digest}{"-gzip" if packs else ""}"'
+        if packs:
+            headers["content-encoding"] = "gzip"
+        sent = b"" if request.method == "HEAD" else body
+        response = Response(sent, headers=headers | {"content-type": content.media_type})
+        if static.is_not_modified(response.headers, request.headers):
+            return NotModifiedResponse(response.headers)
         return response
 
     return Route(path, serve, methods=["GET"])
+
+
+def _accepts_gzip(accepted: str) -> bool:
+    """Return True if the header Accept-Encoding names gzip, and not by a weight of 0."""
+    for each in accepted.lower().split(","):
+        name, _, weight = each.replace(" ", "").partition(";")
+        if name == "gzip":
+            return weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

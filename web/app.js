@@ -1,32 +1,50 @@
 /** The page: what is chosen is asked for, what comes is played, shown and kept. */
 
+import { CodePanel } from "./code-panel.js";
 import { Compose } from "./compose.js";
 import { Connection } from "./connection.js";
+import { Gallery } from "./gallery.js";
 import { HistoryList } from "./history-list.js";
 import { History } from "./history.js";
 import { has, seconds, t, translate } from "./i18n.js";
 import { KeyDialog } from "./key-dialog.js";
 import { Player } from "./player.js";
+import { showPreferences } from "./preferences.js";
 import { Server, ServerError } from "./server.js";
+import { shareLink } from "./share-link.js";
 import { Stage } from "./stage.js";
+import { Memory } from "./storage.js";
+import { json, srt, timedWords, vtt } from "./subtitles.js";
+import { textParts } from "./text-parts.js";
 import { Utterance } from "./utterance.js";
 import { VoiceDialog } from "./voice-dialog.js";
 import { VoiceList } from "./voice-list.js";
+import { learnVoices } from "./voices.js";
 import { saveFile, wavFile } from "./wav.js";
 
 const find = (id) => document.querySelector(`#${id}`);
 
 translate();
+showPreferences();
 
 const server = new Server();
 const player = new Player(happened);
-const stage = new Stage(player);
+const stage = new Stage(player, playFrom);
 const compose = new Compose(speak);
+const codePanel = new CodePanel(() => ({ choice: compose.choice, key: server.key !== "" }));
 const history = new History();
-const list = new HistoryList(history, replay, (choice) => compose.reuse(choice));
+const list = new HistoryList(history, replay, (choice) => compose.reuse(choice), showHistory);
 const keyDialog = new KeyDialog(server, () => {
   connection.reopen();
   learn();
+});
+const gallery = new Gallery(server, {
+  choose: (voice) => {
+    compose.choose(voice);
+    codePanel.show();
+    find("speak").focus();
+  },
+  quiet: stop,
 });
 const voiceList = new VoiceList(server, {
   choose: (voice) => compose.choose(voice),
@@ -42,7 +60,13 @@ const voiceDialog = new VoiceDialog(server, stop, async ({ id, name }) => {
   compose.choose(id);
   voiceList.say(t("kept.done", { name }));
 });
+/** Other tabs of this page: one is heard at a time, and all show the same history. */
+const tabs = new BroadcastChannel("kani");
+const volume = new Memory("kani.volume", () => localStorage);
 const connection = new Connection(server, lineIs);
+
+/** Buttons that save the times of the words. */
+const TIMES = ["srt", "vtt", "json"];
 
 /** The utterance on the stage; asked: its answer is not complete yet. */
 let shown = null;
@@ -67,13 +91,14 @@ function speak() {
     return;
   }
   stop();
+  tabs.postMessage("speaks");
   problem("");
   const utterance = new Utterance(newId(), compose.choice, clicked);
   const waiting = !connection.ready;
   shown = utterance;
   asked = live = true;
   // First what takes time elsewhere; the page is drawn meanwhile.
-  connection.speak(utterance.id, params, answers(utterance));
+  ask(utterance, params, textParts(params.text, compose.longest));
   // Browsers allow no sound before a click.
   player.begin();
   stage.begin(utterance, true);
@@ -81,21 +106,33 @@ function speak() {
   buttons();
 }
 
-/** Handlers of the server's answers. */
-function answers(utterance) {
+/** Ask for the first of ``parts``, and for each of the others once the one before it has come. */
+function ask(utterance, params, [text, ...rest]) {
+  utterance.request = newId();
+  connection.speak(utterance.request, { ...params, text }, answers(utterance, (result) => {
+    utterance.addResult(result, [...text].length);
+    if (rest.length === 0) return false;
+    // The language of the first part is that of all: a short last one alone might be taken for another.
+    ask(utterance, { ...params, language: result.language, languages: undefined }, rest);
+    return true;
+  }));
+}
+
+/** Handlers of the server's answers; goesOn: asks for the next part, if there is one. */
+function answers(utterance, goesOn) {
   return {
     progress: ({ state, position }) => {
       if (state === "queued" && position) stage.queued(position);
     },
     frame: (frame) => {
-      const spans = utterance.add(frame, performance.now());
-      player.push(frame.samples.slice(), utterance.sampleRate);
-      stage.came(frame.samples, spans);
+      const { samples, spans } = utterance.add(frame, performance.now());
+      player.push(samples.slice(), utterance.sampleRate);
+      stage.came(samples, spans);
       if (utterance.arrivals.length === 1) buttons();
     },
     complete: (result) => {
-      utterance.result = result;
-      stage.told(result);
+      if (goesOn(result)) return;
+      stage.told(utterance.result);
       ends();
     },
     error: (error) => {
@@ -108,7 +145,8 @@ function answers(utterance) {
       }
       arrived();
       player.stop();
-      over(false, t("status.failed"));
+      stage.hide();
+      buttons();
     },
     lost: () => {
       utterance.lost = true;
@@ -127,8 +165,14 @@ function ends() {
 /** Nothing more comes: what came is kept. */
 function arrived() {
   asked = false;
-  if (shown.samples > 0) history.keep(shown).then(() => list.show());
+  if (shown.samples > 0) history.keep(shown).then(showHistory);
   buttons();
+}
+
+/** Show what is kept now, in other tabs too. */
+function showHistory() {
+  tabs.postMessage("history");
+  return list.show();
 }
 
 /** Nothing more is heard; all: it was heard to its end. */
@@ -146,10 +190,12 @@ function heardOut() {
 /** Silence at once, and no more work for the server. */
 function stop() {
   voiceList.hush();
+  gallery.hush();
   if (!asked && !player.busy) return;
   const heard = player.busy;
   if (asked) {
-    connection.cancel(shown.id);
+    connection.cancel(shown.request);
+    shown.stopped = true;
     arrived();
   }
   stage.end(false);
@@ -169,29 +215,63 @@ function happened(kind) {
 }
 
 /** Play something that is kept; pieces: its samples. */
-function replay({ id, choice, spans, sampleRate, result }, pieces) {
+function replay({ id, choice, spans, sampleRate, result, stopped }, pieces) {
   stop();
   problem("");
   live = false;
   shown = new Utterance(id, choice, performance.now());
-  Object.assign(shown, { spans, sampleRate, result, pieces });
+  Object.assign(shown, { spans, sampleRate, result, stopped, pieces });
   shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  // Browsers allow no sound before a click.
-  player.begin();
+  hearAgain(0);
+}
+
+/** Play what is shown, of which nothing more comes, from a second on. */
+function hearAgain(position) {
+  live = false;
+  tabs.postMessage("speaks");
+  player.playFrom(shown, position, true);
   stage.begin(shown, false);
-  stage.told(result ?? {});
-  for (const piece of pieces) {
-    for (let at = 0; at < piece.length; at += sampleRate) player.push(piece.slice(at, at + sampleRate), sampleRate);
-  }
-  player.finish();
+  stage.told(shown.result ?? {});
   buttons();
+}
+
+/** Go to a second of what is shown, whether it is heard, still comes, or has ended. */
+function playFrom(position) {
+  if (!shown?.samples) return;
+  voiceList.hush();
+  gallery.hush();
+  if (asked || player.busy) player.playFrom(shown, position, !asked);
+  else hearAgain(position);
+  buttons();
+}
+
+/** Save the times of the words in one of three forms. */
+function saveTimes(kind) {
+  const words = timedWords(shown.choice.text, shown.spans);
+  const [write, type] = { srt: [srt, "application/x-subrip"], vtt: [vtt, "text/vtt"], json: [json, "application/json"] }[kind];
+  saveFile(new Blob([write(words)], { type }), `kani-${shown.id.slice(0, 8)}.${kind}`);
+}
+
+async function copyLink() {
+  const link = shareLink(document.baseURI, compose.choice);
+  try {
+    await navigator.clipboard.writeText(link);
+    find("shared").textContent = t("share.done");
+  } catch (error) {
+    // Browsers give a page over plain http no clipboard: the address bar holds the link instead.
+    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+    window.history.replaceState(null, "", link);
+    find("shared").textContent = t("share.bar");
+  }
 }
 
 function buttons() {
   const some = shown !== null && shown.samples > 0;
   find("stop").disabled = !asked && !player.busy;
   find("again").disabled = !some || asked;
-  find("download").disabled = !some;
+  find("pause").disabled = !player.busy;
+  find("pause").textContent = t(player.paused ? "resume" : "pause");
+  for (const id of ["download", "seek", ...TIMES]) find(id).disabled = !some;
 }
 
 /** An error of the protocol in plain words. */
@@ -222,7 +302,9 @@ async function learn() {
     const [languages, voices, longest] = await Promise.all([
       server.languages(), server.voices(), server.longestText(),
     ]);
+    learnVoices(voices);
     compose.offer(languages, voices, longest);
+    gallery.show(voices);
     voiceList.show(voices);
   } catch (error) {
     // The connection shows the failure and retries.
@@ -237,6 +319,24 @@ find("stop").addEventListener("click", () => {
 find("again").addEventListener("click", () => replay(shown, shown.pieces));
 find("download").addEventListener("click", () => {
   saveFile(wavFile(shown.pieces, shown.sampleRate), `kani-${shown.id.slice(0, 8)}.wav`);
+});
+for (const kind of TIMES) find(kind).addEventListener("click", () => saveTimes(kind));
+find("pause").addEventListener("click", async () => {
+  const rests = !player.paused;
+  stage.say(t(rests ? "status.paused" : live ? "status.speaking" : "status.replay"));
+  await player.pause(rests);
+  buttons();
+});
+find("volume").value = Number.parseFloat(volume.text || "1");
+player.volume = Number(find("volume").value);
+find("volume").addEventListener("input", ({ target }) => {
+  volume.text = target.value;
+  player.volume = Number(target.value);
+});
+find("share").addEventListener("click", copyLink);
+tabs.addEventListener("message", ({ data }) => {
+  if (data === "speaks") stop();
+  if (data === "history") list.show();
 });
 find("add-voice").addEventListener("click", () => voiceDialog.open(compose.languages));
 document.addEventListener("keydown", (event) => {

@@ -18,10 +18,12 @@ export class Canvas {
       element.height = Math.round(element.clientHeight * scale);
       redraw();
     }).observe(element);
-    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    const recolour = () => {
       this.#colours.clear();
       redraw();
-    });
+    };
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+    new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
 
   /** Clear the canvas; return its context, its size in CSS pixels, and `colour`, which reads a custom property. */

@@ -1,8 +1,9 @@
 /** The form of a request, which is remembered in this browser. */
 
 import { example, isExample } from "./examples.js";
-import { locale, number, percent, t } from "./i18n.js";
+import { isChosen, locale, number, percent, t } from "./i18n.js";
 import { Parameters } from "./parameters.js";
+import { sharedChoice } from "./share-link.js";
 import { Memory } from "./storage.js";
 import { fill, languageGroups, primary, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
@@ -37,6 +38,8 @@ export class Compose {
     this.#strength.value = kept.strength ?? 1;
     this.#speed.value = kept.speed ?? 1;
     this.#offer();
+    this.#takeShared();
+    window.addEventListener("hashchange", () => this.#takeShared());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       speak();
@@ -54,6 +57,15 @@ export class Compose {
     document.querySelector("#speak").disabled = false;
   }
 
+  /** Take the request of a shared link, which is then taken from the address: a reload keeps what was changed. */
+  #takeShared() {
+    const shared = sharedChoice(window.location.hash);
+    if (!shared) return;
+    window.history.replaceState(null, "", window.location.pathname + window.location.search);
+    const emotion = EMOTIONS.includes(shared.emotion) ? shared.emotion : "neutral";
+    this.reuse({ ...shared, emotion });
+  }
+
   /** What the server can do: the engine of each language, its voices, and the longest text. */
   offer(languages, voices, longest) {
     this.#languages = languages;
@@ -61,6 +73,11 @@ export class Compose {
     this.#longest = longest ?? this.#longest;
     this.#offer();
     this.#changed();
+  }
+
+  /** Code points of the longest text of one request. */
+  get longest() {
+    return this.#longest;
   }
 
   /** The languages that are offered, for another <select>. */
@@ -103,10 +120,11 @@ export class Compose {
   get params() {
     const { text, language, voice, emotion, strength, speed } = this.choice;
     const felt = emotion !== "neutral";
+    const languages = [...new Set([...(isChosen ? [locale] : []), ...navigator.languages])].slice(0, MOST_LANGUAGES);
     return {
       text,
       mode: "streaming",
-      ...(language ? { language } : { languages: navigator.languages.slice(0, MOST_LANGUAGES) }),
+      ...(language ? { language } : { languages }),
       ...(voice && { voice }),
       ...(felt && { emotion }),
       ...(felt && strength !== 1 && { emotion_strength: strength }),
@@ -154,8 +172,7 @@ export class Compose {
     document.querySelector("#speed-value").textContent = words;
     this.#speed.setAttribute("aria-valuetext", words);
     const count = document.querySelector("#count");
-    count.textContent = t("text.count", { n: number(length), most: number(this.#longest) });
-    count.classList.toggle("over", length > this.#longest);
+    count.textContent = number(length);
     this.#memory.text = JSON.stringify({ ...this.choice, text: this.#text.value, ...this.#wanted });
   }
 }

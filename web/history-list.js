@@ -1,6 +1,7 @@
 /** The history as a list: play again, use the text, download, delete. */
 
 import { moment, seconds, t } from "./i18n.js";
+import { nameOf } from "./voices.js";
 import { saveFile, wavFile } from "./wav.js";
 import { direction } from "./words.js";
 
@@ -11,21 +12,24 @@ export class HistoryList {
   #history;
   #play;
   #reuse;
+  #changed;
   #items = new Map();
 
   /**
    * @param {History} history
    * @param {(entry, pieces: Int16Array[]) => void} play
    * @param {(choice) => void} reuse
+   * @param {() => Promise<void>} changed something was deleted: shows the list, here and elsewhere
    */
-  constructor(history, play, reuse) {
+  constructor(history, play, reuse, changed) {
+    this.#changed = changed;
     this.#history = history;
     this.#play = play;
     this.#reuse = reuse;
     document.querySelector("#history-clear").addEventListener("click", async () => {
       if (!window.confirm(t("history.sure"))) return;
       await history.clear();
-      await this.show();
+      await this.#changed();
       document.querySelector("#text").focus();
     });
   }
@@ -57,8 +61,10 @@ export class HistoryList {
     words.dir = direction(language);
     if (language) words.lang = language;
     const cloned = ["nearest voice", "embedding"].includes(entry.result?.cloning);
-    const spoken = (cloned && voice) || (entry.result?.voice ?? voice);
-    const facts = [moment(entry.time), seconds(entry.seconds), spoken].filter(Boolean).join(" · ");
+    const voiceId = (cloned && voice) || (entry.result?.voice ?? voice);
+    const length = seconds(entry.seconds);
+    const spoken = nameOf(voiceId);
+    const facts = [moment(entry.time), entry.stopped ? t("history.stopped", { length }) : length, spoken].filter(Boolean).join(" · ");
     const note = Object.assign(document.createElement("p"), { className: "note", textContent: facts });
     const actions = Object.assign(document.createElement("div"), { className: "actions" });
     actions.append(
@@ -76,7 +82,7 @@ export class HistoryList {
 
   async #delete(entry) {
     await this.#history.delete(entry.id);
-    await this.show();
+    await this.#changed();
     // The button that had the focus is gone.
     (this.#list.querySelector("button") ?? document.querySelector("#text")).focus();
   }

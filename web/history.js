@@ -33,9 +33,9 @@ export class History {
    * Keep an utterance of which something came, and let the oldest go where there are too many.
    * @param {Utterance} utterance
    */
-  async keep({ id, choice, pieces, spans, sampleRate, seconds, result }) {
+  async keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped }) {
     const pcm = new Blob(pieces);
-    await this.#put({ id, time: Date.now(), choice, pcm, spans, sampleRate, seconds, result });
+    await this.#put({ id, time: Date.now(), choice, pcm, spans, sampleRate, seconds, result, stopped });
     let bytes = 0;
     for (const [n, entry] of (await this.list()).entries()) {
       bytes += entry.pcm.size;

@@ -1,21 +1,36 @@
-/** The page's own words, in the first language of the browser's that it knows. */
+/** The page's own words, in the language that was chosen on it, or the first of the browser's that it knows. */
 
-import { en } from "./texts-en.js";
-import { es } from "./texts-es.js";
-import { zh } from "./texts-zh.js";
+import { Memory } from "./storage.js";
 
-const TEXTS = { en, es, zh };
+/** The page's languages, each by its own name. */
+export const LOCALES = {
+  ar: "العربية", en: "English", es: "Español", fr: "Français", hi: "हिन्दी", ja: "日本語", pt: "Português", zh: "简体中文",
+};
 
-/** The page's language: "en", "es" or "zh". */
-export const locale = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in TEXTS) ?? "en";
+const chosen = new Memory("kani.locale", () => localStorage);
+const known = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in LOCALES);
+
+/** Whether the language was chosen on the page, in place of the browser's. */
+export const isChosen = Object.hasOwn(LOCALES, chosen.text);
+
+/** The page's language, one of LOCALES. */
+export const locale = isChosen ? chosen.text : (known ?? "en");
+
+const { texts } = await import(`./texts-${locale}.js`);
+
+/** Show the page in another of LOCALES, from now on. */
+export function choose(language) {
+  chosen.text = language;
+  window.location.reload();
+}
 
 /** The words for ``name``, with ``{value}`` filled in from ``values``. */
 export function t(name, values = {}) {
-  return TEXTS[locale][name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+  return texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
 }
 
 /** Return true if there are words for ``name``. */
-export const has = (name) => name in TEXTS[locale];
+export const has = (name) => name in texts;
 
 const formats = [0, 1, 2].map(
   (digits) => new Intl.NumberFormat(locale, { maximumFractionDigits: digits, minimumFractionDigits: digits }),
@@ -44,9 +59,11 @@ export const day = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "mediu
 /** Write the page's words into it: data-t is an element's text, data-t-label its accessible name. */
 export function translate() {
   document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
+  document.documentElement.dir = locale === "ar" ? "rtl" : "ltr";
   document.title = t("title");
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
   for (const element of document.querySelectorAll("[data-t-label]")) {
     element.setAttribute("aria-label", t(element.dataset.tLabel));
+    if (element.type === "search") element.placeholder = t(element.dataset.tLabel);
   }
 }

@@ -5,7 +5,7 @@
  * runs dry fades out over 5 ms, waits, and fades in at the same place: nothing is lost, nothing clicks.
  * Between pieces that follow each other in time nothing is done at all.
  *
- * In:  {kind: "start", stream, rate}, {kind: "samples", stream, samples: Int16Array}, {kind: "end", stream},
+ * In:  {kind: "start", stream, rate, fades}, {kind: "samples", stream, samples: Int16Array}, {kind: "end", stream},
  *      {kind: "stop"}.
  * Out: {kind: "playing" | "dry" | "sound" | "ended", stream, time, position}: from ``time`` on (seconds of
  *      the context's clock) the stream is heard from ``position`` on (seconds of its own audio), or rests there.
@@ -89,28 +89,38 @@ class Player extends AudioWorkletProcessor {
     this.fadeStep = 1 / (FADE_S * sampleRate);
     this.kernels = new Map();
     this.stream = null;
+    /** The stream that begins once the one before it has faded out. */
+    this.next = null;
     this.port.onmessage = ({ data }) => this[data.kind](data);
   }
 
-  start({ stream, rate }) {
+  start({ stream, rate, fades = false }) {
     if (!this.kernels.has(rate)) this.kernels.set(rate, new Kernel(rate, sampleRate));
     const kernel = this.kernels.get(rate);
     const window = new Float32Array(Math.ceil((128 * rate) / sampleRate) + kernel.taps + 2);
-    this.stream = {
-      id: stream, rate, kernel, window, pieces: new Pieces(), step: rate / sampleRate, at: 0, gain: 1, fadedFrom: null,
+    const begun = {
+      id: stream, rate, kernel, window, pieces: new Pieces(), step: rate / sampleRate, at: 0, gain: fades ? 0 : 1, fadedFrom: null,
       playing: false, sounded: false, ended: false, stopping: false, margin: 0, nextMargin: FIRST_MARGIN_S,
     };
+    if (this.stream?.stopping) this.next = begun;
+    else this.stream = begun;
   }
 
   samples({ stream, samples }) {
-    if (this.stream?.id === stream) this.stream.pieces.push(samples);
+    this.find(stream)?.pieces.push(samples);
   }
 
   end({ stream }) {
-    if (this.stream?.id === stream) this.stream.ended = true;
+    const found = this.find(stream);
+    if (found) found.ended = true;
+  }
+
+  find(id) {
+    return [this.stream, this.next].find((stream) => stream?.id === id);
   }
 
   stop() {
+    this.next = null;
     if (!this.stream?.playing) this.stream = null;
     else this.stream.stopping = true;
   }
@@ -182,7 +192,8 @@ class Player extends AudioWorkletProcessor {
 
   finish(stream, offset) {
     this.tell("ended", stream, offset);
-    this.stream = null;
+    this.stream = this.next;
+    this.next = null;
   }
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { ScheduledOutput } from "./scheduled-output.js";
+import { StartGate, WAIT_S } from "./start-gate.js";
 
 const IDLE_MS = 60_000;
 /** A device that has not begun to run by then gives no sound: Firefox without a sound card waits for ever. */
@@ -19,7 +20,19 @@ export class Player {
   #stream = 0;
   #rate = 0;
   #anchors = [];
+  /** The second of the utterance at which the stream began. */
+  #offset = 0;
   #received = 0;
+  #paused = false;
+  #volume = 1;
+  #gain = null;
+  /** Pieces that wait for the gate; null once it is open. */
+  #held = null;
+  #gate = null;
+  #opensAt = 0;
+  #pace = NaN;
+  /** Whether the stream comes from the server, so that its pace tells of the next one's. */
+  #comes = false;
   #idle = 0;
   #starting = 0;
   #silent = typeof AudioContext !== "function";
@@ -55,20 +68,66 @@ export class Player {
 
   async #open() {
     this.#context = new AudioContext({ latencyHint: "interactive" });
+    this.#gain = this.#context.createGain();
+    this.#gain.gain.value = this.#volume;
+    this.#gain.connect(this.#context.destination);
     if (!this.#context.audioWorklet) {
-      this.#output = new ScheduledOutput(this.#context, (event) => this.#happened(event));
+      this.#output = new ScheduledOutput(this.#context, (event) => this.#happened(event), this.#gain);
       return true;
     }
     await this.#context.audioWorklet.addModule(new URL("player-worklet.js", import.meta.url));
     const node = new AudioWorkletNode(this.#context, "player", { numberOfInputs: 0, outputChannelCount: [1] });
     node.port.onmessage = ({ data }) => this.#happened(data);
-    node.connect(this.#context.destination);
+    node.connect(this.#gain);
     this.#output = node.port;
     return true;
   }
 
   /** Begin a stream; call it on a click, as browsers allow no sound before one. */
-  async begin() {
+  begin() {
+    this.#gate = new StartGate(this.#pace);
+    this.#comes = true;
+    return this.#begin(0);
+  }
+
+  /**
+   * Play an utterance from second ``position`` on, of what has come of it; what comes later is pushed.
+   * @param {boolean} complete nothing more will come
+   */
+  playFrom(source, position, complete) {
+    this.#gate = new StartGate(Infinity);
+    this.#comes = false;
+    const first = Math.round(Math.min(Math.max(0, position), source.seconds) * source.sampleRate);
+    this.#begin(first / source.sampleRate);
+    let at = 0;
+    for (const piece of source.pieces) {
+      for (let from = Math.max(0, first - at); from < piece.length; from += source.sampleRate) {
+        this.push(piece.slice(from, from + source.sampleRate), source.sampleRate);
+      }
+      at += piece.length;
+    }
+    if (complete) this.finish();
+  }
+
+  /** Rest, or play on. */
+  async pause(rests) {
+    this.#paused = rests;
+    clearTimeout(this.#starting);
+    await (rests ? this.#context?.suspend() : this.#context?.resume());
+  }
+
+  /** Whether it rests. */
+  get paused() {
+    return this.#paused;
+  }
+
+  /** Loudness, 0 to 1. */
+  set volume(volume) {
+    this.#volume = volume;
+    this.#gain?.gain.setTargetAtTime(volume, this.#context.currentTime, 0.01);
+  }
+
+  async #begin(offset) {
     clearTimeout(this.#idle);
     this.stop();
     const stream = (this.#stream = Math.floor(performance.now() * 1000) + 1);
@@ -76,6 +135,8 @@ export class Player {
     this.#rate = 0;
     this.#anchors = [];
     this.#received = 0;
+    this.#offset = offset;
+    this.#held = [];
     if (!(await this.open())) return this.#fail(stream);
     this.#starting = setTimeout(() => this.#context.state !== "running" && this.#fail(stream), STARTS_WITHIN_MS);
     await this.#context.resume();
@@ -99,10 +160,28 @@ export class Player {
     if (!opened || stream === 0 || stream !== this.#stream) return;
     if (this.#rate === 0) {
       this.#rate = rate;
-      this.#output.postMessage({ kind: "start", stream, rate });
+      this.#output.postMessage({ kind: "start", stream, rate, fades: this.#offset > 0 });
     }
-    this.#received += samples.length / rate;
-    this.#output.postMessage({ kind: "samples", stream, samples }, [samples.buffer]);
+    const seconds = samples.length / rate;
+    this.#received += seconds;
+    const opens = this.#gate.take(seconds, performance.now() / 1000);
+    if (this.#held === null) return this.#send(samples);
+    this.#held.push(samples);
+    if (opens) this.#release();
+    else this.#opensAt ||= setTimeout(() => this.#release(), 1000 * WAIT_S);
+  }
+
+  #send(samples) {
+    this.#output.postMessage({ kind: "samples", stream: this.#stream, samples }, [samples.buffer]);
+  }
+
+  /** Play what waits for the gate. */
+  #release() {
+    clearTimeout(this.#opensAt);
+    this.#opensAt = 0;
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const samples of held) this.#send(samples);
   }
 
   /** Nothing more will come. */
@@ -110,6 +189,8 @@ export class Player {
     const stream = this.#stream;
     const opened = await this.open();
     if (!opened || stream === 0 || stream !== this.#stream) return;
+    this.#release();
+    if (this.#comes && Number.isFinite(this.#gate.pace)) this.#pace = this.#gate.pace;
     if (this.#rate === 0) this.#happened({ kind: "ended", stream });
     else this.#output.postMessage({ kind: "end", stream });
   }
@@ -118,7 +199,10 @@ export class Player {
   stop() {
     if (this.#stream === 0) return;
     this.#stream = 0;
+    this.#paused = false;
     clearTimeout(this.#starting);
+    clearTimeout(this.#opensAt);
+    this.#opensAt = 0;
     this.#output?.postMessage({ kind: "stop" });
     this.#rests();
   }
@@ -130,12 +214,13 @@ export class Player {
 
   /** Which second of the stream's audio is heard now; 0 before the first. */
   heard() {
-    if (!this.#context || this.#anchors.length === 0) return 0;
+    if (!this.#context || this.#anchors.length === 0) return this.#offset;
     const now = this.#context.currentTime - this.latency;
     const anchor = this.#anchors.findLast(({ time }) => time <= now);
-    if (!anchor) return 0;
+    if (!anchor) return this.#offset;
     // The event that playback ran dry comes a moment after it did.
-    return Math.min(anchor.position + (anchor.kind === "playing" ? now - anchor.time : 0), this.#received);
+    const passed = anchor.position + (anchor.kind === "playing" ? now - anchor.time : 0);
+    return this.#offset + Math.min(passed, this.#received);
   }
 
   #happened({ kind, stream, time, position }) {

@@ -16,13 +16,16 @@ const FADE_S = 0.005;
 export class ScheduledOutput {
   #context;
   #told;
+  #destination;
   #stream = null;
 
   /**
    * @param {AudioContext} context
    * @param {(event: {kind, stream, time, position}) => void} told called with the events of player-worklet.js
+   * @param {AudioNode} destination where the sound goes
    */
-  constructor(context, told) {
+  constructor(context, told, destination) {
+    this.#destination = destination;
     this.#context = context;
     this.#told = told;
   }
@@ -52,7 +55,7 @@ export class ScheduledOutput {
   #start({ stream, rate }) {
     this.#stop();
     const gain = this.#context.createGain();
-    gain.connect(this.#context.destination);
+    gain.connect(this.#destination);
     // until: when the scheduled pieces end; position: how many seconds of the stream they are.
     this.#stream = { id: stream, rate, gain, waiting: [], waits: 0, until: 0, position: 0, playing: 0, ended: false, dry: true };
   }

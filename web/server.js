@@ -87,6 +87,13 @@ export class Server {
     return answer.arrayBuffer();
   }
 
+  /** A sentence in a voice, as MP3; language: of the sentence, for a voice that has none. Throws ServerError. */
+  async preview(id, language) {
+    const path = `${voicePath(id)}/preview?${new URLSearchParams({ language })}`;
+    const answer = await this.#answer(path, { cache: "default" }, UPLOAD_PATIENCE_MS);
+    return answer.arrayBuffer();
+  }
+
   /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */
   async whyNot() {
     try {
@@ -111,9 +118,9 @@ export class Server {
     return answer.json();
   }
 
-  async #answer(path, options = {}) {
+  async #answer(path, options = {}, patience = options.method ? UPLOAD_PATIENCE_MS : PATIENCE_MS) {
     const headers = { ...options.headers, ...(TOKEN.test(this.key) && { authorization: `Bearer ${this.key}` }) };
-    const signal = AbortSignal.timeout(options.method ? UPLOAD_PATIENCE_MS : PATIENCE_MS);
+    const signal = AbortSignal.timeout(patience);
     let answer;
     try {
       answer = await fetch(this.#url(path), { cache: "no-store", ...options, headers, signal });

@@ -2,6 +2,7 @@
 
 import { Arrivals } from "./arrivals.js";
 import { likeness, number, seconds, t } from "./i18n.js";
+import { languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
 import { Words } from "./words.js";
 
@@ -22,9 +23,17 @@ export class Stage {
   #place = 0;
   #placing = 0;
 
-  /** @param {Player} player whose time the words follow */
-  constructor(player) {
+  /**
+   * @param {Player} player whose time the words follow
+   * @param {(position: number) => void} seek called with the second from which the audio is to be heard
+   */
+  constructor(player, seek) {
     this.player = player;
+    find("words").addEventListener("click", ({ target }) => {
+      const from = this.#words.timeOf(target);
+      if (from !== undefined && window.getSelection().isCollapsed) seek(from);
+    });
+    find("seek").addEventListener("change", ({ target }) => seek(Number(target.value)));
     find("words").setAttribute("aria-label", t("words.label"));
   }
 
@@ -43,6 +52,8 @@ export class Stage {
     // An utterance from the history has no figures of its arrival.
     for (const box of document.querySelectorAll("#stage .live")) box.hidden = utterance.id !== this.#measured;
     find("stage").hidden = false;
+    find("progress").hidden = !live;
+    find("progress").value = 0;
     const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
     find("words").scrollIntoView({ block: "nearest", behavior });
     for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
@@ -50,6 +61,13 @@ export class Stage {
     this.#label();
     cancelAnimationFrame(this.#frame);
     this.#draw();
+  }
+
+  /** Show nothing: of what was asked for, nothing came. */
+  hide() {
+    cancelAnimationFrame(this.#frame);
+    this.#utterance = null;
+    find("stage").hidden = true;
   }
 
   /** Say what happens, to the eye and to a screen reader. */
@@ -76,6 +94,7 @@ export class Stage {
     this.#words.add(spans);
     this.#arrivals.came(...this.#utterance.arrivals.at(-1));
     this.#counted = false;
+    find("progress").value = this.#utterance.progress;
   }
 
   /** The first sound is heard ``milliseconds`` after the click. */
@@ -88,8 +107,11 @@ export class Stage {
     cancelAnimationFrame(this.#frame);
     if (!this.#utterance) return;
     this.#count();
+    find("progress").hidden = true;
     this.#words.end(all);
-    this.#waveform.draw(all ? this.#utterance.seconds : this.player.heard());
+    const position = all ? this.#utterance.seconds : this.player.heard();
+    this.#waveform.draw(position);
+    this.#seeks(position);
     this.#arrivals.draw();
     this.#label();
   }
@@ -97,8 +119,9 @@ export class Stage {
   /** Show the final metadata: engine, voice, similarity to a recording, unused parameters. */
   told({ engine, voice, language, passages = [], unused = [], cloning, similarity, truncated }) {
     const lines = [];
-    if (engine) lines.push(t("told.by", { engine, voice, language }));
-    lines.push(...new Set(passages.map((passage) => t("told.by", passage))));
+    const by = (spoken) => t("told.by", { engine: spoken.engine, voice: nameOf(spoken.voice), language: languageName(spoken.language) });
+    if (engine) lines.push(by({ engine, voice, language }));
+    lines.push(...new Set(passages.map(by)));
     if (unused.length) lines.push(t("told.unused", { names: unused.join(", ") }));
     const recorded = this.#utterance.choice.voice.startsWith("custom:") || unused.includes("prompt_wav_url");
     if (cloning === "none" && recorded) lines.push(t("told.cloning"));
@@ -129,10 +152,22 @@ export class Stage {
     if (this.#live) find("arrivals").setAttribute("aria-label", t("arrivals.label", facts));
   }
 
+  /** Move the slider to a second of the audio, unless it is held. */
+  #seeks(position) {
+    const slider = find("seek");
+    const length = this.#utterance.seconds;
+    const at = Math.min(position, length);
+    if (slider.matches(":active") || (slider.value === at.toFixed(1) && slider.max === length.toFixed(1))) return;
+    slider.max = length.toFixed(1);
+    slider.value = at.toFixed(1);
+    slider.setAttribute("aria-valuetext", t("seek.value", { at: seconds(at), length: seconds(length) }));
+  }
+
   #draw() {
     this.#count();
     const position = this.player.heard();
     this.#words.show(position > 0 ? position : -1);
+    this.#seeks(position);
     this.#waveform.draw(position);
     if (this.#live) {
       if (position > 0) this.#arrivals.heard((performance.now() - this.#utterance.askedAt) / 1000, position);

@@ -1,6 +1,6 @@
 /** The voices and languages of the server, as people call them. */
 
-import { locale } from "./i18n.js";
+import { locale, t } from "./i18n.js";
 
 const languageNames = new Intl.DisplayNames([locale], { type: "language", fallback: "code" });
 const regionNames = new Intl.DisplayNames([locale], { type: "region", fallback: "code" });
@@ -9,10 +9,14 @@ const collator = new Intl.Collator(locale);
 /** The first part of a language's tag. */
 export const primary = (tag) => tag.split("-")[0];
 
-/** Name of a language, its tag if unknown. */
-export function languageName(tag) {
+/**
+ * Name of a language, its tag if unknown.
+ * @param {object[]} voices whose name is that of a language which the browser does not know
+ */
+export function languageName(tag, voices = []) {
   try {
     const name = languageNames.of(tag);
+    if (name === tag) return voices.find((voice) => primary(voice.language) === tag)?.name ?? tag;
     return name.charAt(0).toLocaleUpperCase(locale) + name.slice(1);
   } catch (error) {
     if (error instanceof RangeError) return tag;
@@ -24,9 +28,32 @@ export function languageName(tag) {
 export function voiceName(voice) {
   const short = /^[a-z]{2}_(.+)$/.exec(voice.name)?.[1];
   if (!short) return voice.name;
-  const region = /-([A-Z]{2})\b/.exec(voice.language)?.[1];
   const name = short.charAt(0).toUpperCase() + short.slice(1);
-  return region ? `${name} · ${regionNames.of(region)}` : name;
+  const region = accent(voice);
+  return region ? `${name} · ${region}` : name;
+}
+
+let book = new Map();
+
+/** Remember the voices, so that `nameOf` knows them. */
+export function learnVoices(voices) {
+  book = new Map(voices.map((voice) => [voice.id, voice]));
+}
+
+/** Name of the voice with an id, or of a mix of them; "" for none. */
+export function nameOf(id) {
+  if (!id) return "";
+  if (book.has(id)) return voiceName(book.get(id));
+  return id.split("+").map((part) => voiceName({ name: part.replace(/^custom:|\(.*$/g, ""), language: "" })).join(" + ");
+}
+
+/** Whether a voice sounds like a person; espeak-ng's are made of formants. */
+export const isNatural = (voice) => voice.engine !== "espeak";
+
+/** Name of the region of a voice's accent, "" where its language tells none. */
+export function accent(voice) {
+  const region = /-([A-Z]{2})\b/.exec(voice.language)?.[1];
+  return region ? regionNames.of(region) : "";
 }
 
 /** Fill a <select>; groups: [label, [[value, words], …]], without a group where the label is "". */
@@ -50,9 +77,7 @@ export function fill(select, groups, chosen) {
  * @param {object[]} voices whose name is that of a language which the browser does not know
  */
 export function languageGroups(languages, voices) {
-  const named = (tag) => voices.find((voice) => primary(voice.language) === tag)?.name ?? tag;
-  const known = (tag) => languageName(tag).toLowerCase() !== tag;
-  const tags = Object.keys(languages).map((tag) => [tag, known(tag) ? languageName(tag) : named(tag)]);
+  const tags = Object.keys(languages).map((tag) => [tag, languageName(tag, voices)]);
   tags.sort(([, one], [, other]) => collator.compare(one, other));
   const engines = [...new Set(Object.values(languages))];
   const groups = engines.map((engine) => [engine, tags.filter(([tag]) => languages[tag] === engine)]);
@@ -69,7 +94,8 @@ export function languageGroups(languages, voices) {
  */
 export function voiceGroups(voices, language, kept) {
   const fitting = voices.filter((voice) => !voice.kept && (!language || primary(voice.language) === language));
-  const label = (voice) => (language ? voice.engine : languageName(primary(voice.language)));
+  const ofLanguage = (voice) => (isNatural(voice) ? languageName(primary(voice.language)) : t("voice.robotic"));
+  const label = (voice) => (language ? voice.engine : ofLanguage(voice));
   const labels = [...new Set(fitting.map(label))];
   if (!language) {
     // The server tells the voices of its best engine first: their languages come first here, too.

@@ -74,8 +74,10 @@ export class Words {
   /** Light the word that is heard at ``position`` (seconds), and what was heard before it. */
   show(position) {
     const before = this.#current;
+    // Playback may go back to a word that was heard before.
+    while (this.#current >= 0 && this.#words[this.#current].from > position) set(this.#words[this.#current--].word, "");
     while (this.#current + 1 < this.#words.length && this.#words[this.#current + 1].from <= position) this.#current++;
-    for (let n = Math.max(0, before); n <= this.#current; n++) {
+    for (let n = Math.max(0, Math.min(before, this.#current)); n <= this.#current; n++) {
       const { word, to } = this.#words[n];
       set(word, n < this.#current || position >= to ? "said" : "said now");
     }
@@ -83,6 +85,11 @@ export class Words {
     set(this.#next, begun ? "said now" : "");
     if (begun) this.#follow(this.#next);
     else if (this.#current !== before) this.#follow(this.#words[this.#current].word);
+  }
+
+  /** The second at which an element of the text is said; undefined where it is not known. */
+  timeOf(element) {
+    return this.#words.find(({ word }) => word === element)?.from;
   }
 
   /** Nothing is heard any more; all: whether the text was heard to its end. */

@@ -1,4 +1,4 @@
-"""/v1/audio/voices: lists all voices; stores, plays, renames and deletes clients' voices.
+"""/v1/audio/voices: lists and previews all voices; stores, plays, renames and deletes clients' voices.
 
 OpenAI's clients use the same paths: ``openai_voices`` answers what only they ask for.
 """
@@ -30,6 +30,7 @@ from protocols.voices_api.forms import (
 )
 from protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
 from protocols.voices_api.openai_voices import describe_voice as openai_voice
+from protocols.voices_api.preview import PreviewCache, preview
 from speech.audio.pcm import MAX_RECORDING_BYTES
 from speech.errors import UnknownVoice
 from speech.service import SpeechService
@@ -42,6 +43,8 @@ from speech.voices.store_files import media_type
 PATH = "/v1/audio/voices"
 SPEECH_PATH = "/v1/audio/speech/voices"
 """Path of the same list for clients of Speaches."""
+
+PREVIEW_PATH = PATH + "/{voice}/preview"
 
 ORIGIN = "voices"
 RECORDING_FIELDS = ("audio", "consent_recording")
@@ -69,7 +72,7 @@ def protocol(data_dir: Path, *, open_lists: bool) -> Protocol:
     """
     return Protocol(
         lambda context: routes(context.service, ConsentStore(data_dir)),
-        paths=dict.fromkeys((PATH, SPEECH_PATH), PathClass.LIST) if open_lists else {},
+        paths=dict.fromkeys((PATH, SPEECH_PATH, PREVIEW_PATH), PathClass.LIST) if open_lists else {},
         refusals={PATH: plain_refusal},
         calls=lambda: call_group(PATH, SPEECH_PATH),
     )
@@ -82,6 +85,7 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
     taken), 413, 503 (too many voices are being added, a newer version of the server has changed the voices,
     or the recording check is unavailable) or 507 (the voices could not be read or written).
     """
+    previews = PreviewCache()
 
     async def listed(request: Request) -> Response:
         public_only = is_anonymous(request.scope)
@@ -103,6 +107,9 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
             "x-content-type-options": "nosniff",
         }
         return Response(recording, media_type=kind, headers=headers)
+
+    async def previewed(request: Request) -> Response:
+        return await preview(request, service, previews)
 
     async def stored(request: Request) -> Response:
         form = await read_form(request, "name, audio (a file) and consent")
@@ -134,6 +141,7 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
         ("PATCH", "/{voice}", renamed),
         ("DELETE", "/{voice}", deleted),
         ("GET", "/{voice}/sample", sample),
+        ("GET", "/{voice}/preview", previewed),
     ]
     return [
         *(Route(f"{PATH}{path}", endpoint(answer), methods=[method]) for method, path, answer in calls),

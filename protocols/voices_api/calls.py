@@ -29,6 +29,7 @@ from protocols.shared.calls.schemas import (
 )
 from protocols.voices_api.openai_voices import DEFAULT_PAGE, MAX_PAGE
 from protocols.voices_api.openai_voices import PATH as CONSENTS_PATH
+from protocols.voices_api.preview import FORMATS
 from speech.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S
 from speech.request import Range
 from speech.voices.consents import MAX_NAME as MAX_CONSENT_NAME
@@ -109,7 +110,22 @@ def _lists(path: str, speech_path: str) -> list[Call]:
         },
         errors=(404, 503, 507),
     )
-    return [*calls, shown, sample]
+    preview = Call(
+        method="GET",
+        path=f"{path}/{{voice}}/preview",
+        summary="Hear a sentence in a voice",
+        about="It is spoken once and then kept in memory. Without a key only built-in voices are heard.",
+        parameters=(
+            _VOICE,
+            *query(
+                format=choice(FORMATS, "Format of the audio.", default=next(iter(FORMATS))),
+                language=text("Tag of the sentence's language, for a stored voice that has none."),
+            ),
+        ),
+        answers={200: audio_answer("The sentence.", *(each.content_type for each in FORMATS.values()))},
+        errors=(400, 404, 500, 503, 504, 507),
+    )
+    return [*calls, shown, sample, preview]
 
 
 def _changes(path: str) -> list[Call]:

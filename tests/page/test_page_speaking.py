@@ -47,7 +47,7 @@ def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
     assert visitor.text("#figure-audio") == f"{seconds:.1f} s"
     assert 0 < float(visitor.text("#figure-factor")) < 5
     assert re.fullmatch(r"[\d,]+ ms", visitor.text("#figure-first"))
-    assert visitor.text("#told").startswith("espeak spoke with espeak:en")
+    assert visitor.text("#told") == "Spoken by English (America) (English, espeak)."
 
 
 def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> None:
@@ -243,11 +243,11 @@ def asked(visitor: Visitor) -> dict[str, object]:
 
 def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -> None:
     visitor = visit(locale="fr-FR")
-    for text, language in (("OK 3", "fr"), ("Hello, world!", "en")):
+    for text, language in (("OK 3", "Français"), ("Hello, world!", "Anglais")):
         visitor.speak(text)
         visitor.wait_for_end()
         assert asked(visitor)["languages"] == ["fr-FR"]
-        assert f"({language})" in visitor.text("#told")
+        assert f"({language}, espeak)" in visitor.text("#told")
 
 
 def test_only_changed_parameters_are_sent(visit: Visit) -> None:
@@ -280,7 +280,7 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
         "denoise": True,
     }
     told = visitor.text("#told")
-    assert told.startswith("espeak spoke with espeak:en-us")
+    assert told.startswith("Spoken by English (America) (English, espeak).")
     assert "no use for:" in told
     assert {"cfg_value", "denoise", "seed"} <= set(re.findall(r"\w+", told))
 
@@ -320,15 +320,20 @@ def test_refusal_is_shown_in_plain_words(visit: Visit) -> None:
     visitor.assert_lit(words(TEXT))
 
 
-def test_a_text_that_is_too_long_is_named(visit: Visit, start_server: StartServer) -> None:
+def test_a_text_that_is_too_long_for_one_request_is_one_utterance(
+    visit: Visit, start_server: StartServer
+) -> None:
     visitor = visit(start_server("--engine", "espeak", KANI_VOXCPM_MAX_TEXT="20"))
-    visitor.page.fill("#text", "😀" * 20)
-    assert visitor.text("#count") == "20 / 20"
-    assert "over" not in (visitor.page.get_attribute("#count", "class") or "")
-    visitor.speak("x" * 21, "en")
-    visitor.wait_for("#problem:not(:empty)")
-    assert "over" in (visitor.page.get_attribute("#count", "class") or "")
-    assert "too long" in visitor.text("#problem")
+    text = "One small step. 😀 One giant leap, and more."
+    visitor.speak(text, "en")
+    visitor.wait_for_end()
+    asked = [m["params"]["text"] for m in visitor.sent if m["type"] == "tts_request"]
+    assert asked == ["One small step. ", "😀 One giant leap, ", "and more."]
+    assert visitor.text("#words") == text
+    assert "".join(visitor.page.locator("#words .said").all_inner_texts()) == text
+    assert samples(visitor.download())[0] == visitor.pcm()
+    assert visitor.page.locator("#history li").count() == 1
+    assert visitor.text("#problem") == ""
 
 
 def test_nothing_is_asked_for_without_text(visit: Visit) -> None:
@@ -346,7 +351,19 @@ def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
     for _ in range(12):
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
-    assert seen[:9] == ["skip", "example", "text", "language", "voice", "emotion", "speed", "", "speak"]
+    assert seen[:11] == [
+        "skip",
+        "page-language",
+        "theme",
+        "example",
+        "text",
+        "language",
+        "voice",
+        "emotion",
+        "speed",
+        "",
+        "speak",
+    ]
     page.focus("#text")
     page.keyboard.press("Control+A")
     page.keyboard.type(LONG)

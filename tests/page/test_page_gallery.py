@@ -1,0 +1,187 @@
+"""The page's gallery of voices, its player, its files and links, its languages and colours."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from server import page as served
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerProcess
+    from tests.page.conftest import Visit
+    from tests.page.visitor import Visitor
+
+TEXT = "One small step, one giant leap."
+LONG = "The quick brown fox jumps over the lazy dog. " * 8
+CARDS = "#gallery li:not([hidden])"
+MOST_BYTES = 60 * 1024
+"""Bodies of a first load, compressed."""
+
+
+def position(visitor: Visitor) -> float:
+    """Second at which the slider stands."""
+    return float(visitor.value("#seek"))
+
+
+def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    expect(page.locator("#gallery-language")).to_have_value("en")
+    page.select_option("#gallery-language", "")
+    page.fill("#gallery-search", "german")
+    expect(page.locator(CARDS)).to_have_count(1)
+    expect(page.locator("#gallery-count")).to_have_text("1 voices")
+    listen = page.get_by_role("button", name="Listen: voice German")
+    stop = page.get_by_role("button", name="Stop: voice German")
+    with page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/preview")) as answer:
+        listen.click()
+    assert answer.value.headers["content-type"] == "audio/mpeg"
+    expect(stop).to_be_visible()
+    expect(listen).to_be_visible()
+    page.get_by_role("button", name="Favourite: German").click()
+    page.get_by_role("button", name="Use: voice German").click()
+    assert visitor.value("#voice") == "espeak:de"
+    assert page.evaluate("document.activeElement.id") == "speak"
+    visitor.arrive()
+    page.select_option("#gallery-language", "")
+    page.check("#gallery-favourites")
+    expect(page.locator(CARDS)).to_have_count(1)
+    page.fill("#gallery-search", "none of them")
+    expect(page.locator("#gallery-count")).to_have_text("No voice fits.")
+
+
+def test_playback_rests_and_goes_on_from_a_word(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.speak(LONG, "en")
+    visitor.wait_for_sound()
+    page.click("#pause")
+    expect(page.locator("#pause")).to_have_text("Resume")
+    expect(page.locator("#status")).to_have_text("Paused")
+    expect(page.locator("#srt")).to_be_enabled()
+    # All of it comes while it rests, so that every word has its time.
+    page.wait_for_function("document.querySelector('#told').textContent !== ''")
+    page.locator("#words span", has_text="dog").last.click()
+    expect(page.locator("#pause")).to_have_text("Pause")
+    page.wait_for_function("Number(document.querySelector('#seek').value) > 15")
+    visitor.wait_for_end()
+    length = float(page.get_attribute("#seek", "max") or 0)
+    assert position(visitor) == length
+    page.fill("#seek", "0.5")
+    visitor.wait_for_sound()
+    page.click("#stop")
+    assert position(visitor) < length / 2
+
+
+def test_times_of_the_words_are_saved(visit: Visit) -> None:
+    visitor = visit()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    words: list[dict[str, Any]] = json.loads(visitor.download("#json"))["words"]
+    assert [word["word"].strip(",.") for word in words] == ["One", "small", "step", "one", "giant", "leap"]
+    assert visitor.download("#srt").startswith(b"1\n00:00:0")
+    assert visitor.download("#vtt").startswith(b"WEBVTT\n\n")
+
+
+def test_link_brings_text_and_voice_and_is_sent_nowhere(visit: Visit) -> None:
+    visitor = visit(permissions=["clipboard-read", "clipboard-write"])
+    page = visitor.page
+    page.select_option("#voice", "espeak:de")
+    page.fill("#text", "Guten Tag & Grüße")
+    page.click("#share")
+    expect(page.locator("#shared")).to_contain_text("copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    other = visit(url=link)
+    assert (other.value("#text"), other.value("#voice")) == ("Guten Tag & Grüße", "espeak:de")
+    assert "#" not in other.page.url
+
+
+def test_refused_request_leaves_no_empty_result(visit: Visit) -> None:
+    visitor = visit()
+    visitor.page.click("#parameters summary")
+    visitor.page.fill("#parameter-cfg_value", "99")
+    visitor.speak(TEXT, "en")
+    expect(visitor.page.locator("#problem")).not_to_be_empty()
+    expect(visitor.page.locator("#stage")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("language", "direction", "speak"),
+    [
+        ("ar", "rtl", "اقرأ"),
+        pytest.param("fr", "ltr", "Lire", marks=pytest.mark.slow),
+        pytest.param("hi", "ltr", "बोलें", marks=pytest.mark.slow),
+        pytest.param("ja", "ltr", "読み上げる", marks=pytest.mark.slow),
+        pytest.param("pt", "ltr", "Falar", marks=pytest.mark.slow),
+    ],
+)
+def test_language_of_the_page_is_chosen(visit: Visit, language: str, direction: str, speak: str) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.evaluate("localStorage.clear()")
+    with page.expect_navigation():
+        page.select_option("#page-language", language)
+    expect(page.locator("#speak")).to_have_text(speak)
+    assert page.get_attribute("html", "dir") == direction
+    expect(page.locator("#gallery li").first).to_be_attached()
+    assert visitor.violations() == ""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_colours_are_chosen_and_last(visit: Visit) -> None:
+    visitor = visit(color_scheme="light")
+    page = visitor.page
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.select_option("#theme", "dark")
+    dark = page.evaluate(paper)
+    assert dark != light
+    assert visitor.violations() == ""
+    visitor.arrive()
+    assert page.evaluate(paper) == dark
+
+
+def test_tabs_share_the_history(visit: Visit, espeak_server: ServerProcess) -> None:
+    visitor = visit()
+    other = visitor.page.context.new_page()
+    other.goto(visitor.url)
+    expect(other.locator("#line")).to_have_attribute("data-state", "open")
+    visitor.speak(TEXT, "en")
+    expect(other.locator("#history li")).to_have_count(1)
+    other.close()
+
+
+def test_first_load_is_small_and_the_second_asks_for_the_document_alone(visit: Visit) -> None:
+    visitor = visit(ready=False)
+    page = visitor.page
+    answers: list[Any] = []
+    page.on("requestfinished", lambda request: answers.append(request))
+    visitor.arrive()
+    files = [request for request in answers if "/static/" in request.url]
+    assert all(served.VERSIONED in request.url for request in files)
+    size = sum(
+        request.sizes()["responseBodySize"]
+        for request in answers
+        if "/static/" in request.url or request.url == visitor.url
+    )
+    assert 20_000 < size < MOST_BYTES
+    visitor.arrive()
+    entries = "performance.getEntriesByType('resource').filter((entry) => entry.name.includes('/static/'))"
+    assert page.evaluate(f"{entries}.filter((entry) => entry.transferSize).map((entry) => entry.name)") == []
+
+
+def test_modules_of_the_page_are_preloaded(visit: Visit) -> None:
+    """A module that is not preloaded is asked for only once the one that imports it has come."""
+    page = visit().page
+    preloaded = set(
+        page.eval_on_selector_all("link[rel=modulepreload]", "all => all.map((link) => link.href)")
+    )
+    loaded = set(page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)"))
+    modules = {name for name in loaded if name.endswith(".js")}
+    late = {name.rsplit("/", 1)[-1] for name in modules - preloaded}
+    assert late - {"player-worklet.js"} == {"app.js", "theme.js", "texts-en.js"}
+    assert preloaded <= loaded

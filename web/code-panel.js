@@ -1,0 +1,43 @@
+/** "Use this in code": the request of the form as code, to be copied. */
+
+import { CODES, codeSample, INTERFACES } from "./code-samples.js";
+import { t } from "./i18n.js";
+import { fill } from "./voices.js";
+
+const find = (id) => document.querySelector(`#${id}`);
+
+export class CodePanel {
+  #request;
+
+  /** @param {() => {choice: object, key: boolean}} request what is chosen now, and whether a key is needed */
+  constructor(request) {
+    this.#request = request;
+    fill(find("code-interface"), [["", Object.entries(INTERFACES)]], "openai");
+    fill(find("code-language"), [["", Object.entries(CODES)]], "curl");
+    for (const id of ["code-interface", "code-language"]) find(id).addEventListener("change", () => this.show());
+    find("code").addEventListener("toggle", () => this.show());
+    find("compose").addEventListener("input", () => this.show());
+    find("code-copy").addEventListener("click", () => this.#copy());
+  }
+
+  /** Write the code, if it is to be seen. */
+  show() {
+    if (!find("code").open) return;
+    const { choice, key } = this.#request();
+    const base = new URL(".", document.baseURI).href;
+    find("code-text").textContent = codeSample(base, choice, find("code-interface").value, find("code-language").value, key);
+    find("code-state").textContent = "";
+  }
+
+  async #copy() {
+    try {
+      await navigator.clipboard.writeText(find("code-text").textContent);
+      find("code-state").textContent = t("code.copied");
+    } catch (error) {
+      // Browsers give a page over plain http no clipboard: the code is selected, to be copied by a key.
+      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+      window.getSelection().selectAllChildren(find("code-text"));
+      find("code-state").textContent = t("code.selected");
+    }
+  }
+}

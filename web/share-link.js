@@ -1,0 +1,30 @@
+/** A request in the fragment of the page's address, which a browser sends to no server. */
+
+const NAMES = { text: "t", language: "l", voice: "v", emotion: "e", strength: "s", speed: "p" };
+const NUMBERS = new Set(["strength", "speed"]);
+const DEFAULTS = { language: "", voice: "", emotion: "neutral", strength: 1, speed: 1 };
+
+/** The address of this page with a request in it; what is as it comes is left out. */
+export function shareLink(base, choice) {
+  const fields = new URLSearchParams();
+  for (const [name, short] of Object.entries(NAMES)) {
+    if (choice[name] !== undefined && choice[name] !== DEFAULTS[name]) fields.set(short, String(choice[name]));
+  }
+  const url = new URL(base);
+  url.hash = fields.toString();
+  return url.href;
+}
+
+/** The request in a fragment; null where there is none. */
+export function sharedChoice(fragment) {
+  const fields = new URLSearchParams(fragment.replace(/^#/, ""));
+  if (!fields.get(NAMES.text)) return null;
+  const choice = { ...DEFAULTS };
+  for (const [name, short] of Object.entries(NAMES)) {
+    const value = fields.get(short);
+    if (value === null) continue;
+    if (!NUMBERS.has(name)) choice[name] = value;
+    else if (Number.isFinite(Number(value))) choice[name] = Number(value);
+  }
+  return choice;
+}
