@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,18 @@ from speech.session.playout_buffer import WaitTimeout
 from speech.session.report import TEXT_LOG
 from speech.session.session import SpeechSession
 from speech.types import Recording
+from tests.support.event_loop import settle
 from tests.support.sessions import SPANISH, collect, fed, serving
 from tests.support.tone import ToneEngine
+from tests.support.virtual_time import virtual_time
 
 IN_TIME_S = 300.0
+
+
+@pytest.fixture(autouse=True)
+async def _virtual_time() -> AsyncIterator[None]:
+    with virtual_time():
+        yield
 
 
 async def positions(session: SpeechSession, seen: list[int]) -> None:
@@ -87,7 +96,7 @@ async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> No
         ):
             first.feed("uno")
             first.finish()
-            await asyncio.sleep(0.01)
+            await settle()
             second.feed("dos")
             second.finish()
             async with asyncio.timeout(IN_TIME_S):
@@ -97,7 +106,6 @@ async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> No
                 await collect(second)
 
 
-@pytest.mark.alone
 async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
@@ -120,7 +128,6 @@ async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> No
             assert timed_out.value.seconds == 0.2 and "at most 0.2 s" in str(timed_out.value)
 
 
-@pytest.mark.alone
 async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path, request_timeout_s=0.1, ahead_s=1.0) as service:
         async with service.open(SPANISH, protocol="test") as session:
@@ -135,7 +142,6 @@ async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None
             assert chunks > 5
 
 
-@pytest.mark.alone
 async def test_timeout_ignores_slow_reader_of_positions(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
@@ -154,7 +160,6 @@ async def test_timeout_ignores_slow_reader_of_positions(tmp_path: Path) -> None:
             assert await collect(second)
 
 
-@pytest.mark.alone
 async def test_prepare_counts_as_wait_and_ends_with_session(tmp_path: Path) -> None:
     voice = Recording(np.full(8, 0.5, np.float32), 8)
     cancelled: list[str] = []
@@ -242,7 +247,7 @@ async def test_max_concurrent_limits_slots(tmp_path: Path) -> None:
             session = await stack.enter_async_context(service.open(SPANISH, protocol="test"))
             session.feed("uno")
             session.finish()
-        await asyncio.sleep(0.01)
+        await settle()
         assert (service.state().slots_in_use, service.state().waiting) == (2, 1)
 
 
