@@ -28,7 +28,7 @@ from speech.types import Boundary, SpeechRequest
 from tests.speech.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
 from tests.support.patience import WITHIN_S
-from tests.support.sessions import SPANISH, audio, build, collect, serving
+from tests.support.sessions import SPANISH, audio, build, collect, serving, speak
 from tests.support.tone import HELD, LETTER_S, RATE, WORD, ToneEngine
 
 FRAGMENTS = "hola |qué tal|. |, |\n\n|3,5 € |¿Sí? |…|🎉|\u200f|Dr. |y |e\u0301 |\u0301|una casa grande |"
@@ -209,10 +209,7 @@ async def test_cancel_while_waiting_for_text(tmp_path: Path, how: str) -> None:
                 with pytest.raises(SpeechCancelled):
                     await collect(session)
         assert engine.under_way == 0
-        async with service.open(SPANISH, protocol="test") as session:
-            session.feed("otra vez")
-            session.finish()
-            await collect(session)
+        await speak(service, "otra vez")
     assert engine.words == ["uno", "dos", "otra", "vez"]
 
 
@@ -257,10 +254,7 @@ async def test_slow_reader_yields_its_slot(tmp_path: Path) -> None:
             await settle()
             assert len(engine.words) == 5
             assert (engine.under_way, service.state().slots_in_use) == (1, 0)
-            async with service.open(SPANISH, protocol="test") as other:
-                other.feed("otra voz")
-                other.finish()
-                await collect(other)
+            await speak(service, "otra voz")
             assert engine.words[5:] == ["otra", "voz"]
             reader = aiter(slow)
             for _ in range(2):
