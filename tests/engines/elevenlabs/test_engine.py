@@ -25,6 +25,7 @@ from speech.types import Boundary, Sampling, Segment, SpeechChunk, SpeechRequest
 from tests.engines.elevenlabs.elevenlabs_engine import (
     ID,
     LONG,
+    STORY,
     TEXT,
     Typing,
     assert_in_order,
@@ -414,11 +415,6 @@ def test_wide_characters_are_words() -> None:
     assert times.add_alignment(timed, 0.0)
     assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
     assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
-
-
-STORY = (
-    "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for all of us."
-)
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
