@@ -23,7 +23,7 @@ from speech.voices.catalogue import VoiceStore
 from speech.voices.cloning import MAX_WAITING_RECORDINGS, VoiceCloner
 from speech.voices.embedding_cache import MAX_PENDING, EmbeddingCache
 from tests.support.patience import WITHIN_S
-from tests.support.sessions import SPANISH, build, collect, serving, speak
+from tests.support.sessions import SPANISH, build, collect, fed, serving, speak
 from tests.support.tone import ToneEngine
 
 RATE = 16_000
@@ -146,14 +146,14 @@ async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
 
 async def test_session_reports_cloning_and_similarity(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        async with service.open(replace(SPANISH, reference=hum()), protocol="test") as session:
-            await finish(session, "uno")
+        async with fed(service, "uno", replace(SPANISH, reference=hum())) as session:
+            await collect(session)
             assert (session.cloning_kind, session.similarity) == (
                 "nearest voice",
                 Similarity(0.5, 0.6, False),
             )
-        async with service.open(SPANISH, protocol="test") as session:
-            await finish(session, "uno")
+        async with fed(service, "uno") as session:
+            await collect(session)
             assert (session.cloning_kind, session.similarity) == ("none", None)
 
 
@@ -249,8 +249,8 @@ async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -
             "es": Similarity(0.5, 0.6, False),
             "en": Similarity(0.5, 0.8, True),
         }
-        async with service.open(SpeechRequest(voice=voice.id), protocol="test") as session:
-            await finish(session, "one")
+        async with fed(service, "one", SpeechRequest(voice=voice.id)) as session:
+            await collect(session)
             assert (session.similarity, session.resolved_voice.language) == (Similarity(0.5, 0.8, True), "en")
     again = ToneEngine(clones=True)
     async with serving(again, tmp_path) as service:
@@ -432,8 +432,8 @@ async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> Non
             (replace(SPANISH, voice="custom:ana"), "echo"),
             (replace(SPANISH, voice="tone_es", reference=hum()), "tone"),
         ):
-            async with service.open(request, protocol="test") as session:
-                await finish(session, "uno")
+            async with fed(service, "uno", request) as session:
+                await collect(session)
                 assert session.resolved_voice.engine.info.name == engine
                 assert session.cloning_kind == ("none" if engine == "tone" else "nearest voice")
         async with service.open(SPANISH, protocol="test") as session:
