@@ -136,6 +136,10 @@ async def test_timeout_does_not_count_while_suspended() -> None:
     with virtual_time():
         timeout = WaitTimeout(0.05, exhausted.set)
         timeout.start()
+        with timeout.suspended():
+            async with timeout.waiting():
+                await asyncio.sleep(0.2)
+                assert not exhausted.is_set()
         async with timeout.waiting():
             with timeout.suspended():
                 await asyncio.sleep(0.2)
