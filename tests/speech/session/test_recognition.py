@@ -194,7 +194,7 @@ async def test_lag_excludes_audio_fed_faster_than_real_time(
         events = session.events()
         await anext(events)
         prompt = watch.behind_s[-1]
-        now += 3 * STEP_S
+        now += 10 * STEP_S
         recognizer.gate.release()
         await anext(events)
         slow = watch.behind_s[-1]
