@@ -65,7 +65,6 @@ def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=WITHIN_S,
     )
 
 
