@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import select
@@ -13,12 +14,16 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
 import no_telemetry  # noqa: F401 - of the tests, and of all that they start
 from tests.support import alone, patience
+
+if TYPE_CHECKING:
+    from engines.kokoro.engine import KokoroEngine
 
 ROOT = Path(__file__).resolve().parent.parent
 # Guards against a server that hangs, not limits of its speed.
@@ -232,6 +237,26 @@ StartServer = Callable[..., ServerProcess]
 def cache() -> Path:
     """The cache folder of all test servers."""
     return Path(os.environ[SHARED])
+
+
+@pytest.fixture(scope="session")
+def kokoro(cache: Path) -> Iterator[KokoroEngine]:
+    """Kokoro as the server starts it, once for all tests; its weights come from the installed packages.
+
+    Its decoder is settled: the fast one wherever the processor is fit for it.
+    """
+    from engines.kokoro.engine import KokoroEngine
+    from engines.settings import KokoroSettings
+
+    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
+
+    async def start() -> None:
+        await made.start()
+        await made.wait_until_loaded()
+
+    asyncio.run(start())
+    yield made
+    asyncio.run(made.stop())
 
 
 @pytest.fixture

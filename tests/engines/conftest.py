@@ -18,20 +18,9 @@ from engines.settings import KokoroSettings
 
 
 @pytest.fixture(scope="session")
-def engine(cache: Path) -> Iterator[KokoroEngine]:
-    """Kokoro as the server starts it, once for all tests; its weights come from the installed packages.
-
-    Its decoder is settled: the fast one wherever the processor is fit for it.
-    """
-    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
-
-    async def start() -> None:
-        await made.start()
-        await made.wait_until_loaded()
-
-    asyncio.run(start())
-    yield made
-    asyncio.run(made.stop())
+def engine(kokoro: KokoroEngine) -> KokoroEngine:
+    """Kokoro as the server starts it."""
+    return kokoro
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soxr
 
+from engines.espeak.client import EspeakClient
 from engines.kokoro.engine import KokoroEngine
 from engines.speaker_encoder import encoder as module
 from engines.speaker_encoder.encoder import (
@@ -30,6 +31,7 @@ from engines.speaker_encoder.encoder import (
 )
 from speech.errors import EngineUnavailable
 from speech.types import Samples, Segment
+from tests.support.espeak_audio import audio
 
 FOLDER = Path(module.__file__).parent
 JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
@@ -44,6 +46,13 @@ TEXTS = (
 @cache
 def encoder() -> SpeakerEncoder:
     return SpeakerEncoder()
+
+
+def robotic(text: str, higher: float = 1.0) -> Samples:
+    """A text as espeak-ng says it, higher and faster by a factor, at the encoder's rate."""
+    samples = audio(EspeakClient.shared(), text).astype(np.float32) / 32768
+    rate = round(EspeakClient.shared().sample_rate * higher)
+    return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
 
 
 Speak = Callable[[str, str], Awaitable[Samples]]
@@ -84,8 +93,8 @@ def test_broken_weights_are_refused_with_the_cure(
         SpeakerEncoder()
 
 
-async def test_offset_and_silence_do_not_change_the_speaker(spoken: Speak) -> None:
-    speech = await spoken(TEXTS[0], "ef_dora")
+def test_offset_and_silence_do_not_change_the_speaker() -> None:
+    speech = robotic(TEXTS[0])
     pauses = np.zeros(SAMPLE_RATE // 2, np.float32)
     spaced = np.concatenate([pauses, speech, pauses, speech, pauses])
     own = encoder().embed(spaced)
@@ -131,8 +140,8 @@ async def test_speaker_is_nearer_to_itself_than_to_others(spoken: Speak) -> None
     assert first.min() >= 0
 
 
-async def test_windows_lie_around_the_speech(spoken: Speak) -> None:
-    one, other = [await spoken(TEXTS[1], voice) for voice in ("ef_dora", "em_santa")]
+def test_windows_lie_around_the_speech() -> None:
+    one, other = robotic(TEXTS[0]), robotic(TEXTS[1], 1.4)
     silence = np.zeros(2 * SAMPLE_RATE, np.float32)
     samples = np.concatenate([silence, one, silence, other, silence])
     windows = encoder().embed_windows(samples)
@@ -147,8 +156,8 @@ async def test_windows_lie_around_the_speech(spoken: Speak) -> None:
     assert windows.embeddings[-1] @ encoder().embed(other) > windows.embeddings[-1] @ encoder().embed(one)
 
 
-async def test_loudness_does_not_change_the_speaker(spoken: Speak) -> None:
-    samples = await spoken(TEXTS[0], "ef_dora")
+def test_loudness_does_not_change_the_speaker() -> None:
+    samples = robotic(TEXTS[0])
     own = encoder().embed(samples)
     assert own @ encoder().embed(samples / 30) > 0.9999
     assert own @ encoder().embed(samples * 3) > 0.9999
@@ -160,9 +169,8 @@ def test_silence_has_no_embedding(seconds: float) -> None:
         encoder().embed(np.zeros(round(seconds * SAMPLE_RATE), np.float32))
 
 
-async def test_short_recording_is_one_window(spoken: Speak) -> None:
-    samples = (await spoken(TEXTS[0], "ef_dora"))[: SAMPLE_RATE // 2]
-    windows = encoder().embed_windows(samples)
+def test_short_recording_is_one_window() -> None:
+    windows = encoder().embed_windows(robotic(TEXTS[0])[: SAMPLE_RATE // 2])
     assert len(windows.embeddings) == 1
     assert windows.spans_s[0, 1] <= 0.5
     assert np.isfinite(windows.embeddings).all()

@@ -14,11 +14,12 @@ from engines.kokoro.engine import KokoroEngine
 from engines.settings import KokoroSettings
 from speech.engine import EngineInfo
 from speech.observer import Observer
-from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import Segment, Span, SpeechChunk, SpeechRequest
-from speech.voices.catalogue import VoiceStore
+from tests.support.sessions import build
 
+# Loads Kokoro.
+pytestmark = pytest.mark.heard
 TEXT = "La abuela, que estaba sentada junto al fuego, contaba un cuento muy antiguo. Nadie la interrumpía."
 
 
@@ -51,15 +52,7 @@ async def service(
 ) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
     engine = UntimedKokoro(KokoroSettings(models_dir=None, cache_dir=cache, decoder="onnx"))
     estimates = Estimates()
-    service = SpeechService(
-        [engine],
-        VoiceStore(tmp_path),
-        Limits(),
-        default_language="es",
-        default_voice=None,
-        observer=estimates,
-        reference_voice=EspeakReferenceVoice(),
-    )
+    service = build(tmp_path, engine, observer=estimates, reference_voice=EspeakReferenceVoice())
     await service.start()
     yield service, engine, estimates
     await service.stop()
@@ -73,9 +66,7 @@ async def spoken(service: SpeechService, **request: object) -> tuple[list[Speech
         return [chunk async for chunk in session], session.truncated
 
 
-@pytest.mark.parametrize(
-    "speed", [1.0, *(pytest.param(speed, marks=pytest.mark.heard) for speed in (0.8, 1.6))]
-)
+@pytest.mark.parametrize("speed", [0.8, 1.6])
 async def test_alignment_finds_the_words(
     service: tuple[SpeechService, UntimedKokoro, Estimates], speed: float
 ) -> None:
@@ -94,7 +85,6 @@ async def test_alignment_finds_the_words(
     assert estimates.count == 0 and all(len(span.character_starts) == span.end - span.start for span in found)
 
 
-@pytest.mark.heard
 async def test_words_of_truncated_speech_keep_their_times(
     service: tuple[SpeechService, UntimedKokoro, Estimates],
 ) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import pytest_asyncio
 
 from engines.kokoro.engine import KokoroEngine
-from engines.settings import KokoroSettings
 from engines.whisper.engine import WhisperRecognizer
 from speech.engine_trial import TRIAL_SENTENCES, TrialFailed, run_trial
 from speech.types import Samples, Segment
@@ -25,14 +23,6 @@ async def recognizer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     await recognizer.start()
     yield recognizer
     await recognizer.stop()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def kokoro(cache: Path) -> AsyncIterator[KokoroEngine]:
-    engine = KokoroEngine(KokoroSettings(None, cache))
-    await engine.start()
-    yield engine
-    await engine.stop()
 
 
 async def spoken(kokoro: KokoroEngine, text: str, language: str = "es") -> Samples:

@@ -17,7 +17,7 @@ from speech.service import SpeechService
 from speech.session.session import SpeechSession
 from speech.types import Span, SpeechChunk, SpeechRequest
 from speech.voices.catalogue import VoiceStore
-from tests.support.tone import ToneEngine
+from tests.support.tone import RATE, ToneEngine
 
 SPANISH = SpeechRequest(language="es")
 
@@ -65,6 +65,11 @@ async def speak(service: SpeechService, text: str, request: SpeechRequest = SPAN
 
 def audio(chunks: list[SpeechChunk]) -> np.ndarray:
     return np.concatenate([chunk.samples for chunk in chunks]) if chunks else np.zeros(0, np.float32)
+
+
+def silent(chunks: list[SpeechChunk], start_s: float, end_s: float) -> bool:
+    """True if the audio is silent from start_s to end_s."""
+    return not audio(chunks)[round(start_s * RATE) : round(end_s * RATE)].any()
 
 
 def spans_of(chunks: list[SpeechChunk]) -> list[Span]:

@@ -26,6 +26,9 @@ from tests.support.patience import WITHIN_S
 
 ID = f"elevenlabs:{VOICE}"
 TEXT = "Hello there, it is 21 degrees. مَرحبا!"
+STORY = (
+    "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for all of us."
+)
 LONG = "One two three four five six seven eight nine ten, and then eleven twelve thirteen fourteen fifteen."
 
 

@@ -20,15 +20,12 @@ from engines.elevenlabs import messages
 from engines.elevenlabs.audio_in import AudioReceiver
 from engines.elevenlabs.messages import CharacterAlignment, Message
 from engines.elevenlabs.times import CharacterTimes
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
 from speech.timing.characters import CharacterClock
 from speech.types import Boundary, Sampling, Segment, SpeechChunk, SpeechRequest
-from speech.voices.catalogue import VoiceStore
 from tests.engines.elevenlabs.elevenlabs_engine import (
     ID,
     LONG,
+    STORY,
     TEXT,
     Typing,
     assert_in_order,
@@ -49,6 +46,7 @@ from tests.support.elevenlabs_service import (
     tone,
 )
 from tests.support.patience import WITHIN_S
+from tests.support.sessions import build
 
 # Messages sent, audio and times received.
 
@@ -419,23 +417,11 @@ def test_wide_characters_are_words() -> None:
     assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
 
 
-STORY = (
-    "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for all of us."
-)
-
-
 @pytest.mark.parametrize("step", [1, 3, 1000])
 async def test_session_times_every_character(service: ElevenLabsService, tmp_path: Path, step: int) -> None:
     """However the text comes, in scripts of both directions, without gaps to the end."""
     async with started(service) as engine:
-        core = SpeechService(
-            [engine],
-            VoiceStore(tmp_path),
-            Limits(),
-            default_language="en",
-            default_voice=None,
-            observer=Observer(),
-        )
+        core = build(tmp_path, engine, default_language="en")
         await core.start()
         clock = CharacterClock()
         async with core.open(SpeechRequest(language="en"), protocol="test") as session:

@@ -286,13 +286,13 @@ async def test_silent_host_times_out_and_is_left_at_once() -> None:
     async with silent:
         settings = ElevenLabsUpstream(KEY, VOICE, base_url=f"http://127.0.0.1:{port}")
         engine = new_engine(replace(settings, timeout_s=0.2))
-        async with asyncio.timeout(300):
+        async with asyncio.timeout(WITHIN_S):
             await engine.start()
             assert "did not answer in time" in await failure_of(engine)
         patient = new_engine(settings)
         patient._info = engine.info
         known = len(lines)
-        async with asyncio.timeout(300):
+        async with asyncio.timeout(WITHIN_S):
             listening = asyncio.create_task(said(patient))
             while len(lines) == known:
                 await asyncio.sleep(0)
@@ -337,7 +337,7 @@ async def test_cancelled_speech_closes_the_socket_at_once(service: ElevenLabsSer
 
 
 async def test_cancelled_streams_disturb_no_other(service: ElevenLabsService) -> None:
-    async with started(service) as engine, asyncio.timeout(300):
+    async with started(service) as engine, asyncio.timeout(WITHIN_S):
         before = asyncio.all_tasks()
 
         async def speak(number: int) -> None:

@@ -17,6 +17,7 @@ import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.conftest import ServerProcess, StartServer
+from tests.engines.elevenlabs.elevenlabs_engine import STORY
 from tests.judges.judge import hear, word_error_rate
 from tests.support import elevenlabs_service as fake
 from tests.support.elevenlabs_service import KEY, LETTER_S, VOICE, ElevenLabsService, Exchange, running
@@ -25,9 +26,6 @@ from tests.support.patience import WITHIN_S
 pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
 HELLO = "Hello there, my old friend."
-STORY = (
-    "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for all of us."
-)
 ARGUMENTS = ("--engine", "elevenlabs")
 
 

@@ -137,9 +137,7 @@ def test_crash_leaves_no_process(client: EspeakClient) -> None:
 
 
 async def test_server_survives_a_hung_espeak(start_server: StartServer) -> None:
-    server = start_server(
-        "--engine", "espeak", "--recognizer", "none", KANI_REQUEST_TIMEOUT="5", KANI_SHUTDOWN_SECONDS="2"
-    )
+    server = start_server("--engine", "espeak", "--recognizer", "none", KANI_SHUTDOWN_SECONDS="2")
     (process,) = children(server.process.pid)
     async with connect(server.url) as socket:
         await socket.send(json.dumps({"type": "tts_stream_request", "data": {"text": LONG * 10}}))

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import httpx
@@ -22,11 +24,12 @@ from engines.kokoro.network.onnx_model import Stopped
 from engines.kokoro.network.parts import LoadPart
 from speech.errors import EngineUnavailable
 from tests.conftest import StartServer
+from tests.support.kokoro import copy_cache, is_built
+from tests.support.patience import WITHIN_S
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.server
 MODULE = "engines.kokoro.int8.build"
-WITHIN_S = 300.0
 FIRST_START = ("--engine", "kokoro", "--recognizer", "none", "--kokoro-decoder", "fast")
 
 
@@ -131,15 +134,16 @@ def test_build_ends_with_its_parent(part: LoadPart, tmp_path: Path) -> None:
     assert gone and not alive
 
 
-def test_unpackable_graph_is_reported(part: LoadPart, tmp_path: Path) -> None:
-    build = DecoderBuild(tmp_path, 2)
+def test_unpackable_graph_is_reported(part: LoadPart, almost: Path) -> None:
+    build = DecoderBuild(almost, 2)
     with pytest.raises(EngineUnavailable, match=r"weights could not be packed|AVX2"):
         build.run(lambda name: b"no graph" if name == "generator" else part(name), low_priority=False)
     assert not build.is_done
 
 
 def test_second_build_uses_cache(part: LoadPart, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run_or_skip(DecoderBuild(cache, 2), part)
+    if not is_built(cache, part):
+        pytest.skip("the int8 decoder is unavailable on this machine")
     made = {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
     assert made and len(list(cache.glob("kokoro-fast-*.prepared"))) == 1
     caplog.clear()
@@ -152,30 +156,29 @@ def test_second_build_uses_cache(part: LoadPart, cache: Path, caplog: pytest.Log
     assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
 
 
-def run_or_skip(build: DecoderBuild, part: LoadPart) -> None:
-    try:
-        build.run(part, low_priority=False)
-    except EngineUnavailable as error:
-        pytest.skip(f"the int8 decoder is unavailable on this machine: {error}")
+@pytest.fixture
+def almost(cache: Path, part: LoadPart, tmp_path: Path) -> Path:
+    """A cache folder with all files of a build, which is not marked as complete."""
+    if not is_built(cache, part):
+        pytest.skip("the int8 decoder is unavailable on this machine")
+    return copy_cache(cache, tmp_path / "cache", "*.prepared")
 
 
-def test_unwritable_cache_is_replaced_by_temporary_folder(part: LoadPart, tmp_path: Path) -> None:
+def test_unwritable_cache_is_replaced_by_temporary_folder(
+    part: LoadPart, almost: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # As by an earlier build, which takes half a minute.
+    begun = TemporaryDirectory(dir=tmp_path)
+    shutil.copytree(almost, begun.name, dirs_exist_ok=True)
+    monkeypatch.setattr("engines.kokoro.decoder_build.TemporaryDirectory", lambda **_: begun)
     file = tmp_path / "file"
     file.write_bytes(b"")
     build = DecoderBuild(file / "cache", 2)
-    run_or_skip(build, part)
-    folder = build.folder
-    assert list(folder.rglob("*.nbc")) and list(tmp_path.iterdir()) == [file]
+    build.run(part, low_priority=False)
+    assert build.is_done and build.folder == Path(begun.name)
+    assert file.read_bytes() == b""
     build.close()
-    assert not folder.exists()
-
-
-@pytest.fixture
-def almost(cache: Path, part: LoadPart, tmp_path: Path) -> Path:
-    run_or_skip(DecoderBuild(cache, 2), part)
-    folder = tmp_path / "cache"
-    shutil.copytree(cache, folder, ignore=shutil.ignore_patterns("*.prepared", "*.lock"))
-    return folder
+    assert not build.folder.exists()
 
 
 class Greedy(DecoderBuild):
@@ -227,10 +230,12 @@ def test_building_server_answers_health_and_stops(start_server: StartServer, tmp
         for one in psutil.Process(server.process.pid).net_connections("tcp")
         if one.status == psutil.CONN_LISTEN
     )
+    while not (started := processes()):
+        if server.process.poll() is not None:
+            pytest.skip("the int8 decoder is unavailable on this machine")
+        # The line is written before the process begins.
+        time.sleep(0.05)
     answer = httpx.get(f"http://localhost:{port}/health", timeout=WITHIN_S)
-    started = processes()
-    if answer.status_code == 200 or not started:
-        pytest.skip("it is prepared already, or the int8 decoder is unavailable on this machine")
     assert answer.status_code == 503 and answer.json()["status"] == "starting"
     assert "preparing the fast decoder" in server.terminal
     server.process.terminate()
@@ -240,11 +245,8 @@ def test_building_server_answers_health_and_stops(start_server: StartServer, tmp
 
 
 def wait_for_line(process: subprocess.Popen[bytes], log: Callable[[], str], line: str) -> None:
-    ended = threading.Event()
-    for _ in range(int(WITHIN_S / 0.05)):
-        if line in log():
-            return
-        assert process.poll() is None, log()
+    until = time.monotonic() + WITHIN_S
+    while line not in log():
+        assert process.poll() is None and time.monotonic() < until, log()
         # From outside nothing tells when a line is written.
-        ended.wait(0.05)
-    pytest.fail(log())
+        time.sleep(0.05)

@@ -7,7 +7,6 @@ import io
 import subprocess
 import sys
 import threading
-import time
 import wave
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,11 +26,15 @@ from engines.kokoro.network.onnx_decoder import OnnxGenerator, load_onnx_decoder
 from engines.kokoro.network.onnx_model import Stop
 from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.scheduler import IdleMonitor
+from server.lifecycle import RunningServer
+from server.settings import load
 from speech.errors import EngineUnavailable
 from speech.types import Samples, Segment, SpeechChunk
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import Writer, chunks_of
+from tests.support.patience import WITHIN_S
+from websocket_server import serve
 
 ROOT = Path(__file__).parents[3]
 SENTENCES = [
@@ -44,7 +47,6 @@ SENTENCES = [
 ]
 HELLO = Segment("Hola.", "ef_dora", "es")
 STREAMS = 3
-WITHIN_S = 240.0
 
 
 class Other(Decoder):
@@ -98,7 +100,6 @@ def same(chunks: list[SpeechChunk], others: list[SpeechChunk]) -> bool:
     )
 
 
-@pytest.mark.alone
 @pytest.mark.usefixtures("in_background")
 async def test_streams_continue_while_decoder_changes(
     new_engine: Callable[..., KokoroEngine], fast: Decoder, monkeypatch: pytest.MonkeyPatch
@@ -116,6 +117,8 @@ async def test_streams_continue_while_decoder_changes(
         nonlocal begun
         said: list[list[SpeechChunk]] = []
         for sentence in SENTENCES:
+            if sentence is SENTENCES[-1]:
+                await engine.wait_until_loaded()
             said.append([])
             async for chunk in engine.synthesize(sentence):
                 begun += not any(said)
@@ -340,29 +343,38 @@ def test_fetch_builds_everything_int8_decoder_needs(
     assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
 
 
+@pytest.mark.usefixtures("in_background")
 async def test_health_and_metrics_name_decoder(
-    start_server: StartServer, fast: Decoder, tmp_path: Path
+    part: LoadPart,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    if isinstance(fast, Other):
-        pytest.skip("the int8 decoder is unavailable on this machine")
-    # With an empty cache it takes long enough to be seen at its beginning, unless onnxruntime is too slow
-    # here to speak meanwhile: then the server is ready only with the fast one.
-    empty = str(tmp_path / "cache")
-    server = start_server(
-        "--engine", "kokoro", "--kokoro-decoder", "auto", KANI_CACHE_DIR=empty, settled=False
-    )
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
+    caplog.set_level("INFO")
+    gate = Gate(other(part))
+    monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", gate.load)
+    own = {"ENGINE": "kokoro", "RECOGNIZER": "none", "PORT": "0"}
+    own |= {"CACHE_DIR": str(cache), "DATA_DIR": str(tmp_path), "LOGS_DIR": str(tmp_path)}
+    settings = load({}, {f"KANI_{name}": value for name, value in own.items()}, tmp_path / "no file")
+    stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
 
-        async def told() -> tuple[str, bool]:
-            decoder = (await client.get("/health")).json()["decoder"]
-            return decoder, "\nkani_fast_decoder 1.0" in (await client.get("/metrics")).text
+    def announce(running: RunningServer) -> None:
+        ready.set_result(running.listeners.port)
 
-        waited = "too slow for playback without gaps" in server.log
-        assert await told() == (("fast", True) if waited else ("onnx", False))
-        until = time.monotonic() + WITHIN_S
-        while (now := await told())[0] != "fast":
-            assert time.monotonic() < until, server.terminal
-            # Nothing but asking tells from outside when it is there.
-            await asyncio.sleep(0.1)
-        assert now == ("fast", True) or await told() == ("fast", True)
-    assert server.log.count("Kokoro decoder: fast (int8)") == 1
+    async with asyncio.TaskGroup() as group, asyncio.timeout(WITHIN_S):
+        group.create_task(serve(settings, announce, stop=stop))
+        async with httpx.AsyncClient(base_url=f"http://localhost:{await ready}") as client:
+
+            async def told() -> tuple[str, bool]:
+                decoder = (await client.get("/health")).json()["decoder"]
+                return decoder, "\nkani_fast_decoder 1.0" in (await client.get("/metrics")).text
+
+            assert await told() == ("onnx", False)
+            gate.opened.set()
+            while (await told())[0] != "fast":
+                # Nothing but asking tells from outside when it is there.
+                await asyncio.sleep(0.05)
+            assert await told() == ("fast", True)
+        stop.set()
+    assert caplog.text.count("Kokoro decoder: fast (int8)") == 1

@@ -16,12 +16,13 @@ import pytest
 
 from engines.kokoro.engine import SPEED_RANGE, KokoroEngine
 from engines.kokoro.network.onnx_model import ModelFailed, WholeModel
+from engines.kokoro.text import phonemes
 from engines.kokoro.voices import DEFAULT_VOICES
 from engines.settings import KokoroSettings
 from speech.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from speech.types import Boundary, Samples, Segment, Span
 from tests.judges.judge import hear, word_error_rate
-from tests.support.kokoro import chunks_of, joined
+from tests.support.kokoro import chunks_of, computing, joined
 
 NOWHERE = Path("no-such-folder")
 LONG = (
@@ -216,26 +217,28 @@ async def test_unknown_voice_and_language_are_refused(each: KokoroEngine) -> Non
 
 
 async def test_cancel_frees_engine_within_quarter_of_segment(each: KokoroEngine) -> None:
+    """Seconds of this process, which no other process makes longer."""
     segment = Segment(LONG, "ef_dora", "es")
-    begun = time.perf_counter()
+    begun = time.process_time()
     await chunks_of(each, segment)
-    whole_s = time.perf_counter() - begun
+    whole_s = time.process_time() - begun
 
+    begun = time.process_time()
     task = asyncio.create_task(chunks_of(each, segment))
-    await asyncio.wait([task], timeout=whole_s * 0.3)
-    begun = time.perf_counter()
+    while time.process_time() - begun < whole_s * 0.3:
+        await asyncio.sleep(0.01)
+    begun = time.process_time()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    freed_s = time.perf_counter() - begun
-    assert freed_s < whole_s / 4
+    assert time.process_time() - begun < whole_s / 4
     samples, _ = await say(each, "Sigo aquí.")
     assert len(samples)
 
 
 async def test_repeated_cancel_waits_for_thread(each: KokoroEngine) -> None:
     task = asyncio.create_task(chunks_of(each, Segment(LONG, "ef_dora", "es")))
-    await asyncio.wait([task], timeout=0.2)
+    await computing(each)
     for _ in range(3):
         task.cancel()
         await asyncio.sleep(0)
@@ -246,7 +249,7 @@ async def test_repeated_cancel_waits_for_thread(each: KokoroEngine) -> None:
 async def test_cancelled_waiters_do_not_begin(each: KokoroEngine) -> None:
     segment = Segment(LONG, "ef_dora", "es")
     tasks = [asyncio.create_task(chunks_of(each, segment)) for _ in range(6)]
-    await asyncio.wait(tasks, timeout=0.2)
+    await computing(each)
     for task in tasks:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -262,11 +265,11 @@ async def test_close_after_first_chunk_ends_generator(each: KokoroEngine) -> Non
         await anext(speech)
 
 
-async def test_long_text_is_spoken_in_utterances(each: KokoroEngine) -> None:
+async def test_long_text_is_spoken_in_utterances(each: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phonemes, "MAX_UTTERANCE_SYMBOLS", 100)
     text = (
         "El tren de las ocho llega siempre con diez minutos de retraso. Mi hermana estudia medicina "
-        "en la universidad de Salamanca. Los niños juegan en el parque mientras sus padres conversan. "
-        "La biblioteca cierra los domingos y los días festivos. El perro ladró toda la noche."
+        "en la universidad de Salamanca."
     )
     chunks = await chunks_of(each, Segment(text, "ef_dora", "es"))
     assert len(chunks) > 1
@@ -278,8 +281,11 @@ async def test_long_text_is_spoken_in_utterances(each: KokoroEngine) -> None:
     assert word_error_rate(text, heard, "es") <= 0.1, heard
 
 
-@pytest.mark.parametrize("text", ["palabra" * 36, "1234567890" * 3])
-async def test_overlong_words_and_numbers_are_spoken(each: KokoroEngine, text: str) -> None:
+@pytest.mark.parametrize("text", ["palabra" * 12, "1234567890"])
+async def test_overlong_words_and_numbers_are_spoken(
+    each: KokoroEngine, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(phonemes, "MAX_UTTERANCE_SYMBOLS", 60)
     samples, spans = await say(each, text)
     assert np.isfinite(samples).all()
     assert np.abs(samples).max() <= 1
@@ -321,7 +327,7 @@ def test_onnx_decoder_imports_no_heavy_library(tmp_path: Path, decoding: str, de
         "print(sorted(heavy & sys.modules.keys()))\n"
     )
     cached: list[int] = []
-    for _ in range(2):
+    for _ in range(2 if decoding == "windows" else 1):
         done = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path / "cache"), decoding, decoder],
             capture_output=True,
@@ -331,4 +337,4 @@ def test_onnx_decoder_imports_no_heavy_library(tmp_path: Path, decoding: str, de
         )
         assert done.stdout.strip() == "[]"
         cached.append(len(list(tmp_path.glob("cache/*.zip"))))
-    assert cached == ([1, 1] if decoding == "windows" else [0, 0])
+    assert cached == ([1, 1] if decoding == "windows" else [0])

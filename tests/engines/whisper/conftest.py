@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 import soxr
 
 from engines.kokoro.engine import KokoroEngine
+from engines.whisper.engine import WhisperRecognizer
 from speech.types import Samples, Segment
 
 RATE = 16_000
@@ -51,6 +54,15 @@ def said(onnx_engine: KokoroEngine) -> dict[str, Said]:
 @pytest.fixture(scope="session")
 def speech(said: dict[str, Said]) -> Samples:
     return said["en"].samples
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def recognizer(empty_cache: Path) -> AsyncIterator[WhisperRecognizer]:
+    """Started once for all tests; its weights come from the installed packages."""
+    made = WhisperRecognizer(models_dir=None, cache_dir=empty_cache)
+    await made.start()
+    yield made
+    await made.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import pytest_asyncio
 
 from benchmarks.recognition.streams import sounds_without_speech
 from engines.whisper.engine import WhisperRecognizer
@@ -22,15 +21,6 @@ from tests.judges.judge import words_of
 pytestmark = [pytest.mark.heard, pytest.mark.asyncio(loop_scope="session")]
 
 PIECE = 1280
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def recognizer(empty_cache: Path) -> AsyncIterator[WhisperRecognizer]:
-    """Started once for all tests; its weights come from the installed packages."""
-    made = WhisperRecognizer(models_dir=None, cache_dir=empty_cache)
-    await made.start()
-    yield made
-    await made.stop()
 
 
 async def at_once(*parts: Samples | Mark, piece: int = PIECE) -> AsyncIterator[Samples | Mark]:
@@ -189,11 +179,12 @@ async def test_closed_or_cancelled_stream_leaves_no_task(
     recognizer: WhisperRecognizer, speech: Samples
 ) -> None:
     tasks = asyncio.all_tasks()
-    closed = asyncio.Event()
+    begun, closed = asyncio.Event(), asyncio.Event()
 
     async def endless() -> AsyncIterator[Samples | Mark]:
         try:
             yield speech
+            begun.set()
             await asyncio.Event().wait()
         finally:
             closed.set()
@@ -203,9 +194,10 @@ async def test_closed_or_cancelled_stream_leaves_no_task(
             if isinstance(event, Step) and event.index == 20:
                 break
     assert asyncio.all_tasks() == tasks
-    cancelled = asyncio.create_task(recognized(recognizer, endless(), "en"))
+    begun.clear()
     closed.clear()
-    await asyncio.sleep(0.05)
+    cancelled = asyncio.create_task(recognized(recognizer, endless(), "en"))
+    await begun.wait()
     cancelled.cancel()
     with pytest.raises(asyncio.CancelledError):
         await cancelled

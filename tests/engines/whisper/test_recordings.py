@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 
 import numpy as np
 import pytest
-import pytest_asyncio
 
 from benchmarks.recognition.streams import sounds_without_speech
 from engines.whisper.engine import WhisperRecognizer
@@ -20,14 +18,6 @@ from tests.judges.judge import word_error_rate, words_of
 pytestmark = [pytest.mark.heard, pytest.mark.asyncio(loop_scope="session")]
 
 WRONG_AT_MOST = 0.1
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def recognizer(empty_cache: Path) -> AsyncIterator[WhisperRecognizer]:
-    made = WhisperRecognizer(models_dir=None, cache_dir=empty_cache)
-    await made.start()
-    yield made
-    await made.stop()
 
 
 async def pieces(*parts: Samples) -> AsyncIterator[Samples]:

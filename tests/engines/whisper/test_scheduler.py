@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
@@ -21,7 +22,7 @@ async def scheduler() -> AsyncIterator[PassScheduler[str]]:
 
 
 class Streams:
-    """Streams whose passes note that they begin, and end once ``may_end`` is set."""
+    """Streams and recordings whose passes note that they begin, and end once ``may_end`` is set."""
 
     def __init__(self, scheduler: PassScheduler[str]) -> None:
         self.scheduler = scheduler
@@ -31,14 +32,22 @@ class Streams:
     def add(self, name: str) -> ScheduledStream[str]:
         def begin() -> Callable[[], str]:
             self.begun.append(name)
-
-            def work() -> str:
-                assert self.may_end.wait(WITHIN_S)
-                return name
-
-            return work
+            return partial(self._end, name)
 
         return self.scheduler.add_stream(begin)
+
+    def record(self, name: str) -> asyncio.Future[str]:
+        """The result of a pass over a recording."""
+
+        def work() -> str:
+            self.begun.append(name)
+            return self._end(name)
+
+        return self.scheduler.run_in_background(work).result
+
+    def _end(self, name: str) -> str:
+        assert self.may_end.wait(WITHIN_S)
+        return name
 
 
 async def test_stream_served_longest_ago_is_next(scheduler: PassScheduler[str]) -> None:
@@ -101,26 +110,14 @@ async def test_failed_pass_fails_its_own_stream_only(scheduler: PassScheduler[st
     assert await streams.add("a").request_pass() == "a"
 
 
-class Background:
-    """Passes over recordings that note that they begin, and end with those of ``streams``."""
-
-    def __init__(self, streams: Streams) -> None:
-        self.streams = streams
-
-    def request(self, name: str) -> asyncio.Future[str]:
-        def work() -> str:
-            self.streams.begun.append(name)
-            assert self.streams.may_end.wait(WITHIN_S)
-            return name
-
-        return self.streams.scheduler.run_in_background(work).result
-
-
 async def test_recordings_wait_for_streams(scheduler: PassScheduler[str]) -> None:
     streams = Streams(scheduler)
-    background = Background(streams)
     busy, a = streams.add("busy"), streams.add("a")
-    requested = [busy.request_pass(), background.request("first"), background.request("second")]
+    requested = [
+        busy.request_pass(),
+        streams.record("first"),
+        streams.record("second"),
+    ]
     requested.append(a.request_pass())
     streams.may_end.set()
     await asyncio.gather(*requested)
@@ -130,9 +127,8 @@ async def test_recordings_wait_for_streams(scheduler: PassScheduler[str]) -> Non
 async def test_open_stream_keeps_one_worker_free() -> None:
     scheduler: PassScheduler[str] = PassScheduler(2)
     streams = Streams(scheduler)
-    background = Background(streams)
     live = streams.add("live")
-    requested = [background.request(name) for name in ("first", "second")]
+    requested = [streams.record(name) for name in ("first", "second")]
     requested.append(live.request_pass())
     assert await asyncio.to_thread(_until, lambda: sorted(streams.begun) == ["first", "live"])
     streams.may_end.set()
@@ -140,7 +136,7 @@ async def test_open_stream_keeps_one_worker_free() -> None:
     live.close()
     streams.may_end.clear()
     streams.begun.clear()
-    requested = [background.request(name) for name in ("third", "fourth")]
+    requested = [streams.record(name) for name in ("third", "fourth")]
     assert await asyncio.to_thread(_until, lambda: sorted(streams.begun) == ["fourth", "third"])
     streams.may_end.set()
     await asyncio.gather(*requested)
@@ -151,9 +147,13 @@ async def test_recording_that_waits_long_is_served_all_the_same() -> None:
     now = 0.0
     scheduler: PassScheduler[str] = PassScheduler(1, clock=lambda: now)
     streams = Streams(scheduler)
-    background = Background(streams)
     busy, a, urgent = (streams.add(name) for name in ("busy", "a", "urgent"))
-    requested = [busy.request_pass(), background.request("first"), a.request_pass(), urgent.request_pass()]
+    requested = [
+        busy.request_pass(),
+        streams.record("first"),
+        a.request_pass(),
+        urgent.request_pass(),
+    ]
     urgent.urgent = True
     now = 11.0
     streams.may_end.set()
@@ -167,7 +167,7 @@ async def test_cancelled_recording_leaves_the_queue(scheduler: PassScheduler[str
     busy = streams.add("busy").request_pass()
     waiting = scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
     waiting.cancel()
-    after = Background(streams).request("after")
+    after = streams.record("after")
     streams.may_end.set()
     await asyncio.gather(busy, after)
     assert streams.begun == ["busy", "after"] and waiting.result.cancelled()

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import soxr
 
-from engines.whisper.vad import CHUNK_S, CHUNK_SAMPLES, SpeechGate, VoiceDetector, pause_probabilities
+from engines.espeak.client import EspeakClient
+from engines.whisper.vad import (
+    CHUNK_S,
+    CHUNK_SAMPLES,
+    SAMPLE_RATE,
+    SpeechGate,
+    VoiceDetector,
+    pause_probabilities,
+)
 from speech.types import Samples
+from tests.support.espeak_audio import audio
 
 
 def gate_after(*voices: float) -> SpeechGate:
@@ -80,6 +90,13 @@ def test_probabilities_rise_with_the_silence_and_fall_with_the_length() -> None:
 @pytest.fixture(scope="module")
 def detector() -> VoiceDetector:
     return VoiceDetector()
+
+
+@pytest.fixture(scope="module")
+def speech() -> Samples:
+    client = EspeakClient.shared()
+    samples = audio(client, "La lluvia golpea los cristales.").astype(np.float32) / 32768
+    return np.asarray(soxr.resample(samples, client.sample_rate, SAMPLE_RATE), np.float32)
 
 
 def test_result_does_not_depend_on_the_pieces(detector: VoiceDetector, speech: Samples) -> None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 # libavutil is made to count 16 cores first, on which a filter graph starts 15 threads.
 COUNT = """
-import ctypes, os, sys
+import ctypes, os
 import av
 import numpy as np
 ctypes.CDLL(av._core.__file__).av_cpu_force_count(16)
@@ -28,18 +28,16 @@ makers = {
     "recognition": lambda: LowDelayResampler(24_000, 16_000),
 }
 before = len(os.listdir("/proc/self/task"))
-streams = [makers[sys.argv[1]]() for _ in range(10)]
-given = [len(stream.feed(np.zeros(24_000, np.float32))) for stream in streams]
-assert all(given)
-print(len(os.listdir("/proc/self/task")) - before)
+for kind, make in makers.items():
+    streams = [make() for _ in range(10)]
+    assert all(len(stream.feed(np.zeros(24_000, np.float32))) for stream in streams)
+    print(kind, len(os.listdir("/proc/self/task")) - before)
 """
 
 
 @pytest.mark.server
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("kind", ["mp3", "opus", "prosody", "recognition"])
-def test_stream_starts_no_thread(kind: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", COUNT, kind], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert (run.returncode, run.stdout) == (0, "0\n"), run.stderr
+def test_streams_start_no_thread() -> None:
+    run = subprocess.run([sys.executable, "-c", COUNT], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["mp3", "0", "opus", "0", "prosody", "0", "recognition", "0"]

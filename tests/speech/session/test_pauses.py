@@ -14,14 +14,10 @@ from speech.session.worker import UNDERRUN_PAUSE_S
 from speech.types import Boundary, SpeechChunk, SpeechRequest
 from tests.speech.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
-from tests.support.sessions import SPANISH, audio, collect, serving, spans_of, speak
+from tests.support.sessions import SPANISH, audio, collect, serving, silent, spans_of, speak
 from tests.support.tone import LETTER_S, RATE, ToneEngine
 
 UNO, DOS = 3 * LETTER_S, 3 * LETTER_S
-
-
-def silent(chunks: list[SpeechChunk], start_s: float, end_s: float) -> bool:
-    return not audio(chunks)[round(start_s * RATE) : round(end_s * RATE)].any()
 
 
 @pytest.mark.parametrize("writes", [False, True])

@@ -12,6 +12,7 @@ from speech.session.priority import LEAD_S, TEXT_PENDING_S, SessionPriorities
 from speech.session.session import SpeechSession
 from tests.support.sessions import SPANISH, collect, serving
 from tests.support.tone import ToneEngine
+from tests.support.virtual_time import virtual_time
 
 OLD = (
     "alfa beta gama delta zeta iota kapa lambda sigma omega tau fi. yota aleph bet gimel dalet he vav zayin."
@@ -132,10 +133,15 @@ async def test_wait_ends_when_higher_priority_leaves() -> None:
 
 async def test_timeout_does_not_count_while_suspended() -> None:
     exhausted = asyncio.Event()
-    timeout = WaitTimeout(0.05, exhausted.set)
-    timeout.start()
-    async with timeout.waiting():
+    with virtual_time():
+        timeout = WaitTimeout(0.05, exhausted.set)
+        timeout.start()
         with timeout.suspended():
-            await asyncio.sleep(0.2)
-            assert not exhausted.is_set()
-        await exhausted.wait()
+            async with timeout.waiting():
+                await asyncio.sleep(0.2)
+                assert not exhausted.is_set()
+        async with timeout.waiting():
+            with timeout.suspended():
+                await asyncio.sleep(0.2)
+                assert not exhausted.is_set()
+            await exhausted.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,18 @@ from speech.session.playout_buffer import WaitTimeout
 from speech.session.report import TEXT_LOG
 from speech.session.session import SpeechSession
 from speech.types import Recording
+from tests.support.event_loop import settle
 from tests.support.sessions import SPANISH, collect, fed, serving
 from tests.support.tone import ToneEngine
+from tests.support.virtual_time import virtual_time
 
 IN_TIME_S = 300.0
+
+
+@pytest.fixture(autouse=True)
+async def _virtual_time() -> AsyncIterator[None]:
+    with virtual_time():
+        yield
 
 
 async def positions(session: SpeechSession, seen: list[int]) -> None:
@@ -48,13 +57,11 @@ async def test_session_reports_queue_positions(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path) as service, AsyncExitStack() as stack:
-        sessions = [await stack.enter_async_context(service.open(SPANISH, protocol="test")) for _ in range(4)]
-        told: list[list[int]] = [[] for _ in sessions]
-        watchers = []
-        for session, seen in zip(sessions, told, strict=True):
-            session.feed("uno")
-            session.finish()
-            watchers.append(asyncio.create_task(positions(session, seen)))
+        told: list[list[int]] = [[] for _ in range(4)]
+        sessions, watchers = [], []
+        for seen in told:
+            sessions.append(await stack.enter_async_context(fed(service, "uno")))
+            watchers.append(asyncio.create_task(positions(sessions[-1], seen)))
         await until(told[3], 3)
         assert told == [[], [1], [2], [3]]
         sessions[1].cancel()
@@ -81,34 +88,21 @@ async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> No
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path, max_waiting=0) as service:
-        async with (
-            service.open(SPANISH, protocol="test") as first,
-            service.open(SPANISH, protocol="test") as second,
-        ):
-            first.feed("uno")
-            first.finish()
-            await asyncio.sleep(0.01)
-            second.feed("dos")
-            second.finish()
-            async with asyncio.timeout(IN_TIME_S):
+        async with fed(service, "uno"):
+            await settle()
+            async with fed(service, "dos") as second:
+                async with asyncio.timeout(IN_TIME_S):
+                    with pytest.raises(Busy):
+                        await positions(second, [])
                 with pytest.raises(Busy):
-                    await positions(second, [])
-            with pytest.raises(Busy):
-                await collect(second)
+                    await collect(second)
 
 
-@pytest.mark.alone
 async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path, request_timeout_s=0.2) as service:
-        async with (
-            service.open(SPANISH, protocol="test") as speaking,
-            service.open(SPANISH, protocol="test") as waiting,
-        ):
-            for session in (speaking, waiting):
-                session.feed("uno")
-                session.finish()
+        async with fed(service, "uno") as speaking, fed(service, "uno") as waiting:
             told: list[int] = []
             async with asyncio.timeout(IN_TIME_S):
                 with pytest.raises(TimedOut):
@@ -120,7 +114,6 @@ async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> No
             assert timed_out.value.seconds == 0.2 and "at most 0.2 s" in str(timed_out.value)
 
 
-@pytest.mark.alone
 async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path, request_timeout_s=0.1, ahead_s=1.0) as service:
         async with service.open(SPANISH, protocol="test") as session:
@@ -135,18 +128,11 @@ async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None
             assert chunks > 5
 
 
-@pytest.mark.alone
 async def test_timeout_ignores_slow_reader_of_positions(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path, request_timeout_s=0.3) as service:
-        async with (
-            service.open(SPANISH, protocol="test") as first,
-            service.open(SPANISH, protocol="test") as second,
-        ):
-            for session in (first, second):
-                session.feed("uno")
-                session.finish()
+        async with fed(service, "uno"), fed(service, "uno") as second:
             async for position in second.queue_positions():
                 assert position == 1
                 await asyncio.sleep(0.5)
@@ -154,7 +140,6 @@ async def test_timeout_ignores_slow_reader_of_positions(tmp_path: Path) -> None:
             assert await collect(second)
 
 
-@pytest.mark.alone
 async def test_prepare_counts_as_wait_and_ends_with_session(tmp_path: Path) -> None:
     voice = Recording(np.full(8, 0.5, np.float32), 8)
     cancelled: list[str] = []
@@ -239,10 +224,8 @@ async def test_max_concurrent_limits_slots(tmp_path: Path) -> None:
     engine.allow = 0
     async with serving(engine, tmp_path, max_concurrent=2) as service, AsyncExitStack() as stack:
         for _ in range(3):
-            session = await stack.enter_async_context(service.open(SPANISH, protocol="test"))
-            session.feed("uno")
-            session.finish()
-        await asyncio.sleep(0.01)
+            await stack.enter_async_context(fed(service, "uno"))
+        await settle()
         assert (service.state().slots_in_use, service.state().waiting) == (2, 1)
 
 

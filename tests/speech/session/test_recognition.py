@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from speech.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
 from speech.observer import Observer
-from speech.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
+from speech.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.session.recognition import (
@@ -26,24 +27,19 @@ from speech.session.recognition import (
 )
 from speech.types import Samples
 from tests.support.event_loop import settle
+from tests.support.loudness import RATE, STEP, LoudnessRecognizer
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
-RATE = 16_000
-STEP = round(STEP_S * RATE)
 LOUD = 0.5
 
 
-class LoudnessRecognizer:
-    """A real, tiny recogniser: each step that is loud is a word, "bum"; a mark comes back at once.
-
-    ``gate`` holds it back before each step; ``audio`` is all that it took.
-    """
+class HeldRecognizer(LoudnessRecognizer):
+    """Waits for ``gate`` before it yields a step, and breaks in audio of -1; its first start may fail."""
 
     def __init__(self, starts: bool = True) -> None:
-        self.info = RecognizerInfo("loudness", "1", RATE, frozenset({"es", "en"}))
+        super().__init__()
         self.gate: asyncio.Semaphore | None = None
-        self.audio = np.zeros(0, np.float32)
         self.languages: list[str | None] = []
         self.under_way = self.started = 0
         self.running = False
@@ -66,36 +62,31 @@ class LoudnessRecognizer:
     ) -> AsyncGenerator[RecognitionEvent, None]:
         self.languages.append(language)
         self.under_way += 1
-        waiting, index = np.zeros(0, np.float32), 0
         try:
-            async for piece in audio:
-                if isinstance(piece, Mark):
-                    yield piece
-                    continue
-                self.audio = np.concatenate([self.audio, piece])
-                waiting = np.concatenate([waiting, piece])
-                while len(waiting) >= STEP:
-                    if self.gate is not None:
+            async with aclosing(super().recognize(unbroken(audio), language)) as events:
+                async for event in events:
+                    if isinstance(event, Step) and self.gate is not None:
                         await self.gate.acquire()
-                    step, waiting = waiting[:STEP], waiting[STEP:]
-                    if step.min() <= -1:
-                        raise EngineFailed("the ears broke")
-                    if np.abs(step).mean() > LOUD / 2:
-                        yield RecognizedWord("bum", index * STEP_S, (index + 1) * STEP_S)
-                    yield Step(index, (1.0, 1.0, 1.0, 1.0))
-                    index += 1
+                    yield event
         finally:
             self.under_way -= 1
+
+
+async def unbroken(audio: AsyncIterator[Samples | Mark]) -> AsyncIterator[Samples | Mark]:
+    async for piece in audio:
+        if not isinstance(piece, Mark) and piece.min(initial=0) <= -1:
+            raise EngineFailed("the ears broke")
+        yield piece
 
 
 @asynccontextmanager
 async def hearing(
     tmp_path: Path,
-    recognizer: LoudnessRecognizer | None = None,
+    recognizer: HeldRecognizer | None = None,
     observer: Observer | None = None,
     **limits: int,
-) -> AsyncIterator[tuple[SpeechService, LoudnessRecognizer]]:
-    recognizer = recognizer or LoudnessRecognizer()
+) -> AsyncIterator[tuple[SpeechService, HeldRecognizer]]:
+    recognizer = recognizer or HeldRecognizer()
     service = build(
         tmp_path,
         ToneEngine(),
@@ -190,8 +181,12 @@ class Watch(Observer):
         self.behind_s.append(lag_s)
 
 
-async def test_lag_excludes_audio_fed_faster_than_real_time(tmp_path: Path) -> None:
-    watch, recognizer = Watch(), LoudnessRecognizer()
+async def test_lag_excludes_audio_fed_faster_than_real_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("speech.session.recognition.time", SimpleNamespace(perf_counter=lambda: now))
+    watch, recognizer = Watch(), HeldRecognizer()
     recognizer.gate = asyncio.Semaphore(1)
     async with hearing(tmp_path, recognizer, watch) as (service, _), listen(service, RATE) as session:
         assert watch.open == 1
@@ -199,7 +194,7 @@ async def test_lag_excludes_audio_fed_faster_than_real_time(tmp_path: Path) -> N
         events = session.events()
         await anext(events)
         prompt = watch.behind_s[-1]
-        await asyncio.sleep(3 * STEP_S)
+        now += 10 * STEP_S
         recognizer.gate.release()
         await anext(events)
         slow = watch.behind_s[-1]
@@ -257,7 +252,7 @@ async def test_closing_session_stops_recogniser(tmp_path: Path) -> None:
 
 
 async def test_first_session_starts_recogniser_for_all(tmp_path: Path) -> None:
-    recognizer = LoudnessRecognizer(starts=False)
+    recognizer = HeldRecognizer(starts=False)
     async with hearing(tmp_path, recognizer) as (service, _):
         assert not recognizer.started
         async with listen(service) as session:

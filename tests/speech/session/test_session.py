@@ -199,13 +199,9 @@ async def test_abandoned_sessions_free_slot_and_queue(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as speaking:
-            speaking.feed("uno dos tres cuatro.")
-            speaking.finish()
+        async with fed(service, "uno dos tres cuatro."):
             await engine.permit(1)
-            async with service.open(SPANISH, protocol="test") as waiting:
-                waiting.feed("otra cosa.")
-                waiting.finish()
+            async with fed(service, "otra cosa."):
                 while not service.state().waiting:
                     await asyncio.sleep(0)
             assert service.state().waiting == 0 and service.state().slots_in_use == 1
@@ -303,9 +299,7 @@ async def test_speed_scales_audio_and_spans(
 async def test_max_tokens_truncates_each_segment(tmp_path: Path) -> None:
     text = "unas cuantas palabras seguidas. otras cuantas palabras."
     async with serving(ToneEngine(), tmp_path) as service:
-        async with service.open(SpeechRequest(language="es", max_tokens=50), protocol="test") as session:
-            session.feed(text)
-            session.finish()
+        async with fed(service, text, SpeechRequest(language="es", max_tokens=50)) as session:
             chunks = await collect(session)
             assert session.truncated
         assert len(audio(chunks)) == RATE

@@ -63,19 +63,6 @@ async def test_spoken_forms_join_to_engine_text(tmp_path: Path) -> None:
     assert (by_written["21"], by_written["casas"]) == ("veintiuna", "casas")
 
 
-async def test_break_tag_is_pause(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    text = 'uno <break time="1.5s"/>dos <break time="200ms" /> tres'
-    async with serving(engine, tmp_path) as service:
-        chunks = await speak(service, text)
-    assert engine.words == ["uno", "dos", "tres"]
-    spans = spans_of(chunks)
-    rests = [span for span in spans if span.start == span.end]
-    assert [span.end_s - span.start_s for span in rests] == pytest.approx([1.5, 0.2])
-    assert [text[: span.start][-2:] for span in rests] == ["/>", "/>"]
-    assert_tiles(spans, len(text), pauses=2)
-
-
 @pytest.mark.parametrize("announced", [True, False])
 async def test_code_is_announced_or_skipped(tmp_path: Path, announced: bool) -> None:
     engine = ToneEngine()

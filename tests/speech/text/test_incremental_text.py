@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,17 +19,16 @@ from speech.audio.prosody_filter import PAUSES_S
 from speech.errors import EngineFailed, SpeechCancelled
 from speech.observer import Observer
 from speech.request import Limits
-from speech.service import SpeechService
 from speech.session.output import TAIL_S
 from speech.session.session import SpeechSession
 from speech.text.incremental_text import IncrementalText
 from speech.text.normalizer import VERBATIM, NormalizerOptions, normalize
 from speech.text.segmenter import OpenTextSegment
 from speech.types import Boundary, SpeechRequest
-from speech.voices.catalogue import VoiceStore
-from tests.speech.session.test_session import SPANISH, audio, collect, serving
 from tests.speech.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
+from tests.support.patience import WITHIN_S
+from tests.support.sessions import SPANISH, audio, build, collect, serving, speak
 from tests.support.tone import HELD, LETTER_S, RATE, WORD, ToneEngine
 
 FRAGMENTS = "hola |qué tal|. |, |\n\n|3,5 € |¿Sí? |…|🎉|\u200f|Dr. |y |e\u0301 |\u0301|una casa grande |"
@@ -208,10 +209,7 @@ async def test_cancel_while_waiting_for_text(tmp_path: Path, how: str) -> None:
                 with pytest.raises(SpeechCancelled):
                     await collect(session)
         assert engine.under_way == 0
-        async with service.open(SPANISH, protocol="test") as session:
-            session.feed("otra vez")
-            session.finish()
-            await collect(session)
+        await speak(service, "otra vez")
     assert engine.words == ["uno", "dos", "otra", "vez"]
 
 
@@ -256,10 +254,7 @@ async def test_slow_reader_yields_its_slot(tmp_path: Path) -> None:
             await settle()
             assert len(engine.words) == 5
             assert (engine.under_way, service.state().slots_in_use) == (1, 0)
-            async with service.open(SPANISH, protocol="test") as other:
-                other.feed("otra voz")
-                other.finish()
-                await collect(other)
+            await speak(service, "otra voz")
             assert engine.words[5:] == ["otra", "voz"]
             reader = aiter(slow)
             for _ in range(2):
@@ -414,33 +409,28 @@ async def watched(
     engine: ToneEngine, tmp_path: Path, watch: Watch, ahead_s: float
 ) -> AsyncIterator[SpeechSession]:
     """A session of a service that ``watch`` observes."""
-    service = SpeechService(
-        [engine],
-        VoiceStore(tmp_path),
-        Limits(ahead_s=ahead_s),
-        default_language="es",
-        default_voice=None,
-        observer=watch,
-    )
+    service = build(tmp_path, engine, limits=Limits(ahead_s=ahead_s), observer=watch)
     await service.start()
     async with service.open(SPANISH, protocol="test") as session:
         yield session
     await service.stop()
 
 
-async def test_waiting_does_not_count_as_synthesis(tmp_path: Path) -> None:
-    watch = Watch()
+async def test_waiting_does_not_count_as_synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, waited_s = Watch(), 0.0
+    clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + waited_s)
+    monkeypatch.setattr("speech.session.slots.time", clock)
     async with watched(ToneEngine(writes=True, rests=True), tmp_path, watch, 4.0) as session:
         await feed(session, "abcdefghij " * 3)
-        await asyncio.sleep(0.2)
+        waited_s += 2 * WITHIN_S
         await feed(session, "abcdefghij " * 5)
-        await asyncio.sleep(0.2)
+        waited_s += 2 * WITHIN_S
         session.finish()
         await collect(session)
     reported = dict(watch.reported)
     assert [name for name, _ in watch.reported] == ["first audio", "wall", "audio"]
     assert reported["audio"] == pytest.approx(8.0, abs=0.01)
-    assert 0 < reported["wall"] < 0.2
+    assert 0 < reported["wall"] < WITHIN_S
 
 
 async def test_abandoned_session_is_reported_once(tmp_path: Path) -> None:

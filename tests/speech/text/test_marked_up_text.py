@@ -10,21 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from speech.types import Span, SpeechChunk, SpeechRequest
-from tests.speech.session.test_session import SPANISH, audio, collect, serving, speak
+from speech.types import SpeechRequest
 from tests.speech.text.test_markup import TEXTS
 from tests.speech.timing.test_spans import assert_tiles
+from tests.support.sessions import SPANISH, audio, collect, serving, silent, spans_of, speak
 from tests.support.tone import LETTER_S, RATE, ToneEngine
-
-
-def spans_of(chunks: list[SpeechChunk]) -> list[Span]:
-    """All spans, in order."""
-    return [span for chunk in chunks for span in chunk.spans]
-
-
-def silent(chunks: list[SpeechChunk], start_s: float, end_s: float) -> bool:
-    """Return True if the audio is silent from start_s to end_s."""
-    return not np.any(audio(chunks)[round(start_s * RATE) : round(end_s * RATE)])
 
 
 @pytest.mark.parametrize("writes", [False, True])

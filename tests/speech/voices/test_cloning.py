@@ -16,20 +16,17 @@ import pytest
 
 from speech.audio.pcm import wav
 from speech.errors import Busy, EngineFailed, InvalidRequest, NameTaken, UnknownVoice
-from speech.observer import Observer
-from speech.request import Limits
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
 from speech.types import Embedding, Recording, Similarity, SpeechRequest, Voice
 from speech.voices.catalogue import VoiceStore
 from speech.voices.cloning import MAX_WAITING_RECORDINGS, VoiceCloner
 from speech.voices.embedding_cache import MAX_PENDING, EmbeddingCache
-from tests.speech.session.test_session import collect, serving, speak
+from tests.support.patience import WITHIN_S
+from tests.support.sessions import SPANISH, build, collect, fed, serving, speak
 from tests.support.tone import ToneEngine
 
 RATE = 16_000
-WITHIN_S = 300.0
-SPANISH = SpeechRequest(language="es")
 CONSENT: dict[str, str] = {"consent": "It is me.", "origin": "test"}
 
 
@@ -106,14 +103,7 @@ async def two(
     voices = tuple(replace(one, id=f"echo:{one.id}", engine="echo") for one in second.info.voices)
     defaults = {language: f"echo:{id}" for language, id in second.info.default_voices.items()}
     second.info = replace(second.info, name="echo", voices=voices, default_voices=defaults)
-    service = SpeechService(
-        [first, second],
-        VoiceStore(tmp_path),
-        Limits(),
-        default_language="es",
-        default_voice=voice,
-        observer=Observer(),
-    )
+    service = build(tmp_path, first, second, default_voice=voice)
     await service.start()
     yield service
     await service.stop()
@@ -156,14 +146,14 @@ async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
 
 async def test_session_reports_cloning_and_similarity(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        async with service.open(replace(SPANISH, reference=hum()), protocol="test") as session:
-            await finish(session, "uno")
+        async with fed(service, "uno", replace(SPANISH, reference=hum())) as session:
+            await collect(session)
             assert (session.cloning_kind, session.similarity) == (
                 "nearest voice",
                 Similarity(0.5, 0.6, False),
             )
-        async with service.open(SPANISH, protocol="test") as session:
-            await finish(session, "uno")
+        async with fed(service, "uno") as session:
+            await collect(session)
             assert (session.cloning_kind, session.similarity) == ("none", None)
 
 
@@ -259,8 +249,8 @@ async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -
             "es": Similarity(0.5, 0.6, False),
             "en": Similarity(0.5, 0.8, True),
         }
-        async with service.open(SpeechRequest(voice=voice.id), protocol="test") as session:
-            await finish(session, "one")
+        async with fed(service, "one", SpeechRequest(voice=voice.id)) as session:
+            await collect(session)
             assert (session.similarity, session.resolved_voice.language) == (Similarity(0.5, 0.8, True), "en")
     again = ToneEngine(clones=True)
     async with serving(again, tmp_path) as service:
@@ -370,14 +360,7 @@ async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
         voices=(*engine.info.voices, russian),
         default_voices={**engine.info.default_voices, "ru": "tone_ru"},
     )
-    service = SpeechService(
-        [engine],
-        VoiceStore(tmp_path),
-        Limits(),
-        default_language="es",
-        default_voice="custom:olga",
-        observer=Observer(),
-    )
+    service = build(tmp_path, engine, default_voice="custom:olga")
     await service.start()
     await speak(service, "One two three. Привет, как дела сегодня? Four five.", SpeechRequest(language="en"))
     told = [(segment.language, segment.embedding is not None) for segment in engine.segments]
@@ -449,8 +432,8 @@ async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> Non
             (replace(SPANISH, voice="custom:ana"), "echo"),
             (replace(SPANISH, voice="tone_es", reference=hum()), "tone"),
         ):
-            async with service.open(request, protocol="test") as session:
-                await finish(session, "uno")
+            async with fed(service, "uno", request) as session:
+                await collect(session)
                 assert session.resolved_voice.engine.info.name == engine
                 assert session.cloning_kind == ("none" if engine == "tone" else "nearest voice")
         async with service.open(SPANISH, protocol="test") as session:

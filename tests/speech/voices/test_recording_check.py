@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ import pytest
 from benchmarks.voices import recording_judge_faults as faults
 from engines.espeak.engine import EspeakEngine
 from engines.kokoro.engine import KokoroEngine
-from engines.settings import KokoroSettings
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
 from speech.engine import Engine
@@ -46,18 +44,14 @@ async def _said(engine: Engine, voice: str) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def recordings(cache: Path) -> dict[str, Recording]:
+def recordings(kokoro: KokoroEngine) -> dict[str, Recording]:
     """A dozen seconds of three voices, without a fault."""
 
     async def made() -> dict[str, Recording]:
-        kokoro = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
         espeak = EspeakEngine()
-        await kokoro.start()
-        await kokoro.wait_until_loaded()
         await espeak.start()
         found = {voice: await _said(kokoro, voice) for voice in (WOMAN, MAN)}
         found["espeak:en-us"] = await _said(espeak, "espeak:en-us")
-        await kokoro.stop()
         await espeak.stop()
         return found
 

@@ -20,6 +20,7 @@ from speech.types import Embedding
 from speech.voices.store import VoiceStore
 from tests.speech.voices.test_store import add, recording
 from tests.speech.voices.test_store_faults import assert_no_leftovers
+from tests.support.patience import WITHIN_S
 
 pytestmark = [
     pytest.mark.server,
@@ -106,7 +107,7 @@ class Worker:
         telling.close()
 
     def begun(self) -> None:
-        assert self._told.poll(30)
+        assert self._told.poll(WITHIN_S)
 
     def kill(self, after_s: float) -> None:
         """Kill the process after some seconds, unless it has ended, and read its reports."""
@@ -152,32 +153,21 @@ def stored_voices(folder: Path) -> Voices:
     return voices
 
 
-def kill_and_check(folder: Path, rounds: int, longest_s: float, caplog: pytest.LogCaptureFixture) -> int:
-    """Kill two processes ``rounds`` times; returns the number of changes."""
-    chance = random.Random(rounds)
-    workers = [Worker(folder, prefix) for prefix in ("a", "b")]
+def test_killed_processes_leave_complete_voices(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Kill two processes twelve times."""
+    chance = random.Random(12)
+    workers = [Worker(tmp_path, prefix) for prefix in ("a", "b")]
     with caplog.at_level(logging.WARNING):
-        for number in range(rounds):
+        for number in range(12):
             for worker in workers:
                 worker.start(number)
             for worker in workers:
                 worker.begun()
             for worker in chance.sample(workers, 2):
-                worker.kill(chance.uniform(0.0, longest_s))
-            found = stored_voices(folder)
+                worker.kill(chance.uniform(0.0, 0.5))
+            found = stored_voices(tmp_path)
             for worker in workers:
                 worker.check(found)
-            assert_no_leftovers(folder)
+            assert_no_leftovers(tmp_path)
     assert caplog.records == []
-    return sum(worker.changes for worker in workers)
-
-
-def test_killed_process_leaves_complete_voices(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert kill_and_check(tmp_path, 12, 0.5, caplog) >= 12
-
-
-@pytest.mark.heard
-def test_many_killed_processes_leave_complete_voices(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert kill_and_check(tmp_path, 24, 1.5, caplog) >= 24
+    assert sum(worker.changes for worker in workers) > 0

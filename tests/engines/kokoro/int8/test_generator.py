@@ -126,12 +126,3 @@ def test_torch_errors_become_model_failed(spoken: Spoken, monkeypatch: pytest.Mo
         with pytest.raises(ModelFailed, match="could not execute a primitive"):
             spoken.window(0, 20)
     assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
-
-
-def test_utterance_keeps_its_generator(spoken: Spoken) -> None:
-    begun = spoken.features
-    spoken.model.decoder = spoken.onnx
-    try:
-        assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20, begun)) >= 80
-    finally:
-        spoken.model.decoder = spoken.fast

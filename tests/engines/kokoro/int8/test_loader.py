@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from engines.kokoro.int8.loader import gentle_imports
+from engines.kokoro.network.parts import LoadPart
+from tests.support.kokoro import copy_cache, is_built
+from tests.support.patience import WITHIN_S
 
 ROOT = Path(__file__).parents[4]
 
@@ -62,46 +65,45 @@ def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
     )
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    run(LOADED, folder, folder)
-    return folder
+def copied(cache: Path, part: LoadPart, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shared cache folder, copied: complete where the int8 decoder is available."""
+    is_built(cache, part)
+    return copy_cache(cache, tmp_path_factory.mktemp("copied") / "cache")
 
 
 @pytest.mark.heard
-def test_recogniser_works_beside_torch(cache: Path) -> None:
-    done = run(HEARD, cache, cache).stdout
+def test_recogniser_works_beside_torch(copied: Path) -> None:
+    done = run(HEARD, copied, copied).stdout
     assert done.startswith("unavailable") or float(done.split()[-1]) <= 0.15, done
 
 
 @pytest.mark.heard
-def test_onnx_is_not_imported_by_loading_process(cache: Path) -> None:
-    done = run(LOADED + "print('onnx' in sys.modules)", cache, cache).stdout
+def test_onnx_is_not_imported_by_loading_process(copied: Path) -> None:
+    done = run(LOADED + "print('onnx' in sys.modules)", copied, copied).stdout
     assert done == "False\n" or done.startswith("unavailable")
 
 
 @pytest.mark.heard
-def test_truncated_kernels_are_compiled_again(cache: Path) -> None:
-    kept = sorted(cache.rglob("*.nb?"))
+def test_truncated_kernels_are_compiled_again(copied: Path) -> None:
+    kept = sorted(copied.rglob("*.nb?"))
     torn = [path for path in kept if path.suffix == ".nbc"][1:] + kept[-1:]
     if not torn:
         pytest.skip("the int8 decoder is unavailable on this machine")
     for path in torn:
         path.write_bytes(path.read_bytes()[:-40])
-    assert run(LOADED, cache, cache).stdout == ""
-    assert run(LOADED, cache, cache).stdout == ""
+    assert run(LOADED, copied, copied).stdout == ""
+    assert run(LOADED, copied, copied).stdout == ""
 
 
 @pytest.mark.heard
-def test_unwritable_cache_is_replaced_by_memory(cache: Path, tmp_path: Path) -> None:
+def test_unwritable_cache_is_replaced_by_memory(copied: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
-    done = run(LOADED, file / "cache", cache).stdout
+    done = run(LOADED, file / "cache", copied).stdout
     assert done == "" or "AVX2" in done
     assert list(tmp_path.iterdir()) == [file]
 
@@ -126,7 +128,7 @@ def test_imports_pause_between_modules() -> None:
 
 def test_concurrent_gentle_imports_restore_interpreter_settings() -> None:
     interval = sys.getswitchinterval()
-    both = threading.Barrier(2, timeout=300)
+    both = threading.Barrier(2, timeout=WITHIN_S)
 
     def load() -> None:
         both.wait()

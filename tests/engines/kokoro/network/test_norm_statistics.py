@@ -59,9 +59,10 @@ def test_regression_improves_on_voice_mean(engine: KokoroEngine, voices: list[st
 
 
 def test_recording_reproduces_shipped_statistics(onnx_engine: KokoroEngine, voices: list[str]) -> None:
+    """Of a quarter of the sentences: those of any other voice are three times as far off, or more."""
     model, voice = parts_of(onnx_engine), "em_alex"
     means, log_variances = [], []
-    for text in SENTENCES["es"]:
+    for text in SENTENCES["es"][::4]:
         _, features = predicted(model, voice, one_utterance(text, "es"))
         _, seen = model.record(features, Stop())
         means.append(seen.mean.ravel())
@@ -71,8 +72,8 @@ def test_recording_reproduces_shipped_statistics(onnx_engine: KokoroEngine, voic
         shipped_mean, shipped_log = (data[name][voices.index(voice)] for name in ("mean", "log_variance"))
     of_means = np.abs(mean - shipped_mean) / np.exp(log_variance / 2)
     of_logs = np.abs(log_variance - shipped_log)
-    assert np.median(of_logs) <= 0.0011 and of_logs.max() <= 0.1
-    assert np.median(of_means) <= 0.001 and np.percentile(of_means, 99) <= 0.03 and of_means.max() <= 0.15
+    assert np.median(of_logs) <= 0.015 and of_logs.max() <= 0.25
+    assert np.median(of_means) <= 0.01 and np.percentile(of_means, 99) <= 0.1 and of_means.max() <= 0.4
 
 
 def test_voice_without_statistics_is_recorded_at_first_utterance(
