@@ -178,7 +178,6 @@ def test_over_plain_http_from_another_machine_the_page_is_heard(
     visitor.page.keyboard.type(KEYS[0])
     visitor.page.keyboard.press("Enter")
     visitor.wait_for("#line[data-state=open]")
-    visitor.page.wait_for_selector("#language optgroup", state="attached")
     assert visitor.page.evaluate("isSecureContext") is False
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
