@@ -21,6 +21,7 @@ from livekit.plugins import openai as livekit_openai
 
 from speech.audio.pcm import pcm16
 from speech.types import Samples
+from tests.support.patience import WITHIN_S
 
 with warnings.catch_warnings():
     # It imports audioop, which a later Python has no more.
@@ -42,7 +43,6 @@ with warnings.catch_warnings():
 
 RATE = 24_000
 PIECE_S = 0.05
-WITHIN_S = 120.0
 
 
 @dataclass

@@ -15,9 +15,9 @@ from websockets.exceptions import ConnectionClosedError
 
 from speech.audio.pcm import pcm16
 from speech.types import Samples
+from tests.support.patience import WITHIN_S
 
 RATE = 24_000
-WITHIN_S = 60.0
 BETA = {"OpenAI-Beta": "realtime=v1"}
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"

@@ -22,6 +22,7 @@ from speech.types import Samples
 from tests.conftest import ROOT, ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
 from tests.protocols.kyutai.test_speech_out import say
+from tests.support.patience import WITHIN_S
 
 EXAMPLES = ROOT / "examples"
 RATE = 24_000
@@ -157,7 +158,7 @@ async def test_muted_microphone_ends_turn(
     async with ears.stream() as stream:
         for frame in devices.frames(np.repeat(sentences[1], 2), rate=48_000):
             stream.push_frame(frame)
-        async with asyncio.timeout(300):
+        async with asyncio.timeout(WITHIN_S):
             async for event in stream:
                 if event.type.value == "final_transcript":
                     break
@@ -173,7 +174,7 @@ async def test_agent_answers_question(
     answered = asyncio.Event()
     session.on("agent_state_changed", lambda event: event.old_state == "speaking" and answered.set())
     await microphone.speak(np.concatenate([sentences[0], silence(1.5)]))
-    async with asyncio.timeout(300):
+    async with asyncio.timeout(WITHIN_S):
         await answered.wait()
     (heard_by, heard), (said_by, said) = texts(session)
     assert (heard_by, said_by) == ("user", "assistant") and heard == said
@@ -192,7 +193,7 @@ async def test_first_recognized_word_interrupts_agent(
     session.on("agent_state_changed", lambda event: event.new_state == "speaking" and speaking.set())
     handle = session.say(" ".join([ENGLISH] * 40))
     # LiveKit lets nobody interrupt in the first three seconds, while echo cancelling settles.
-    async with asyncio.timeout(300):
+    async with asyncio.timeout(WITHIN_S):
         await speaking.wait()
         await microphone.speak(np.concatenate([silence(3.5), sentences[1], silence(1.0)]))
         await handle.wait_for_playout()
@@ -280,7 +281,7 @@ async def http_server() -> AsyncIterator[Callable[..., Awaitable[str]]]:
 async def failing(ears: Any, samples: Samples, devices: Any) -> AsyncIterator[Any]:
     from livekit.agents import APIConnectOptions
 
-    async with ears.stream(conn_options=APIConnectOptions(max_retry=0, timeout=5.0)) as stream:
+    async with ears.stream(conn_options=APIConnectOptions(max_retry=0, timeout=WITHIN_S)) as stream:
         for frame in devices.frames(samples):
             stream.push_frame(frame)
         yield stream
@@ -359,11 +360,11 @@ async def test_agent_registers_with_livekit_server(http_server: Callable[..., Aw
         sys.executable, str(EXAMPLES / "livekit_agent.py"), "dev", env=os.environ | livekit
     )
     try:
-        async with asyncio.timeout(300):
+        async with asyncio.timeout(WITHIN_S):
             claims, message = await came
     finally:
         process.terminate()
-        async with asyncio.timeout(300):
+        async with asyncio.timeout(WITHIN_S):
             await process.wait()
     assert claims["iss"] == "APIx" and claims["video"]["agent"] is True
     assert message.WhichOneof("message") == "register"

@@ -10,14 +10,15 @@ import httpx
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.conftest import ServerProcess
 from tests.page.visitor import BROWSERS, PATIENCE_MS, Visitor, find_browser
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
-    from tests.conftest import ServerProcess, StartServer
+    from tests.conftest import StartServer
 
 # Assertions wait as long as actions do.
 expect.set_options(timeout=PATIENCE_MS)
@@ -28,6 +29,9 @@ ARGUMENTS = (
     # Names that belong to nobody, to ask for this machine by.
     "--host-resolver-rules=MAP *.test 127.0.0.1",
 )
+
+KEYS = ("open-sesame", "señal/de (paso)")
+"""Keys of ``keyed_server``: one that may be the name of a sub-protocol, and one that may not."""
 
 Visit = Callable[..., Visitor]
 
@@ -55,6 +59,29 @@ def browser(recording: Path) -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=path, args=arguments)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="module")
+def modules(browser: Browser, espeak_server: ServerProcess) -> Iterator[Page]:
+    """A page whose modules are called by ``evaluate``; it keeps nothing from one call to the next."""
+    visitor = Visitor(browser.new_page(), f"{espeak_server.http_url}/")
+    visitor.arrive()
+    yield visitor.page
+    visitor.page.close()
+    assert visitor.complaints == []
+
+
+@pytest.fixture(scope="module")
+def keyed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that every address reaches, by espeak-ng, which asks for one of ``KEYS``."""
+    running = ServerProcess(
+        tmp_path_factory.mktemp("keyed_server"),
+        *("--engine", "espeak", "--host", "0.0.0.0"),
+        KANI_API_KEYS=",".join(KEYS),
+    )
+    running.wait_until_ready()
+    yield running
+    running.stop()
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.patience import WITHIN_S
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -44,6 +46,6 @@ def test_docs_page_shows_calls_and_copies_a_command_that_works(
     page.click("#post_tts button")
     expect(page.locator("#state")).to_have_text(re.compile("^Copied"))
     command = page.evaluate("navigator.clipboard.readText()")
-    subprocess.run(["sh", "-c", f"{command} --silent --fail"], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run(["sh", "-c", f"{command} --silent --fail"], cwd=tmp_path, check=True, timeout=WITHIN_S)
     assert (tmp_path / "answer").read_bytes().startswith(b"RIFF")
     assert {each.split("/")[2] for each in requested} == {url.split("/")[2]}

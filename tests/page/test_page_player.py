@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 if TYPE_CHECKING:
-    from tests.page.conftest import Visit
+    from playwright.sync_api import Page
 
 Array = npt.NDArray[np.float64]
 
@@ -24,7 +24,14 @@ RENDER = """
     const node = new AudioWorkletNode(context, "player", { numberOfInputs: 0, outputChannelCount: [1] });
     node.connect(context.destination);
     const told = [];
-    node.port.onmessage = ({ data }) => told.push(data);
+    let taken = null;
+    node.port.onmessage = ({ data }) => (data.stream === "ask" ? taken() : told.push(data));
+    // Until the audio thread has read what was sent, and its messages are here: each message calls one of its
+    // methods, and a stream that is not the one that plays rests without any other effect than telling so.
+    const answered = () => new Promise((answer) => {
+      taken = answer;
+      node.port.postMessage({ kind: "rest", id: "ask" });
+    });
     const at = new Map();
     for (const [time, message] of messages) at.set(time, [...(at.get(time) ?? []), message]);
     for (const [time, some] of at) {
@@ -33,13 +40,12 @@ RENDER = """
           if (message.samples) message.samples = new Int16Array(message.samples);
           node.port.postMessage(message);
         }
-        // Until the audio thread has read them.
-        await new Promise((next) => setTimeout(next, 100));
+        await answered();
         context.resume();
       });
     }
     const sound = await context.startRendering();
-    await new Promise((next) => setTimeout(next, 100));
+    await answered();
     return { sound: [...sound.getChannelData(0)], told };
   }
 """
@@ -89,10 +95,10 @@ END = {"kind": "end", "stream": 1}
 Messages = Sequence[tuple[float, dict[str, Any]]]
 
 
-def render(visit: Visit, messages: Messages, *, rate: int = 48_000, seconds: float = 1.0) -> Rendering:
+def render(page: Page, messages: Messages, *, rate: int = 48_000, seconds: float = 1.0) -> Rendering:
     """Let the browser render; messages: (when it comes, in seconds, the message)."""
     arguments = {"rate": rate, "seconds": seconds, "messages": [list(message) for message in messages]}
-    return Rendering(visit().page.evaluate(RENDER, arguments), rate)
+    return Rendering(page.evaluate(RENDER, arguments), rate)
 
 
 def expected(rendering: Rendering, start_s: float, end_s: float, position_s: float) -> Array:
@@ -112,10 +118,10 @@ STEEP = 0.5 * 2 * np.pi * HERTZ / 48_000
 
 
 @pytest.mark.parametrize("size", [2048, 480, 37])
-def test_pieces_that_follow_each_other_are_one_sound(visit: Visit, size: int) -> None:
+def test_pieces_that_follow_each_other_are_one_sound(modules: Page, size: int) -> None:
     samples = tone(0.5)
     pieces = [piece(samples[at : at + size]) for at in range(0, len(samples), size)]
-    heard = render(visit, [(0.0, message) for message in [stream(), *pieces, END]])
+    heard = render(modules, [(0.0, message) for message in [stream(), *pieces, END]])
     assert heard.kinds == ["playing", "sound", "ended"]
     assert heard.time("playing") == 0.0
     assert heard.time("ended") == pytest.approx(0.5, abs=0.001)
@@ -123,14 +129,14 @@ def test_pieces_that_follow_each_other_are_one_sound(visit: Visit, size: int) ->
     assert np.max(np.abs(error)) < 0.5 * 10 ** (-70 / 20)
 
 
-def test_at_its_own_rate_the_samples_are_untouched(visit: Visit) -> None:
+def test_at_its_own_rate_the_samples_are_untouched(modules: Page) -> None:
     samples = tone(0.3, 48_000)
-    heard = render(visit, [(0.0, stream(48_000)), (0.0, piece(samples)), (0.0, END)])
+    heard = render(modules, [(0.0, stream(48_000)), (0.0, piece(samples)), (0.0, END)])
     assert np.max(np.abs(heard.sound[: len(samples)] - samples / 32768)) < 1e-6
     assert not heard.sound[len(samples) :].any()
 
 
-def test_a_late_piece_is_waited_for_without_a_click_and_nothing_is_lost(visit: Visit) -> None:
+def test_a_late_piece_is_waited_for_without_a_click_and_nothing_is_lost(modules: Page) -> None:
     samples = tone(0.6)
     cut = 5000
     messages = [
@@ -139,7 +145,7 @@ def test_a_late_piece_is_waited_for_without_a_click_and_nothing_is_lost(visit: V
         (0.512, piece(samples[cut:])),
         (0.512, END),
     ]
-    heard = render(visit, messages, seconds=1.5)
+    heard = render(modules, messages, seconds=1.5)
     assert heard.kinds == ["playing", "sound", "dry", "playing", "ended"]
     dry, again = (note for note in heard.told[2:4])
     assert dry["position"] == again["position"]
@@ -154,7 +160,7 @@ def test_a_late_piece_is_waited_for_without_a_click_and_nothing_is_lost(visit: V
     assert heard.told[-1]["position"] == pytest.approx(0.6, abs=0.001)
 
 
-def test_pieces_that_come_just_in_time_are_not_faded(visit: Visit) -> None:
+def test_pieces_that_come_just_in_time_are_not_faded(modules: Page) -> None:
     samples = tone(0.9)
     size = 2048
     messages = [(0.0, stream())]
@@ -162,13 +168,13 @@ def test_pieces_that_come_just_in_time_are_not_faded(visit: Visit) -> None:
         # Each comes 10 ms before the one before it is at its end.
         messages.append((max(0.0, n * size / RATE - 0.010), piece(samples[at : at + size])))
     messages.append((messages[-1][0], END))
-    heard = render(visit, messages, seconds=1.2)
+    heard = render(modules, messages, seconds=1.2)
     assert heard.kinds == ["playing", "sound", "ended"]
     error = heard.between(0.001, 0.898) - expected(heard, 0.001, 0.898, 0.001)
     assert np.max(np.abs(error)) < 0.001
 
 
-def test_after_running_dry_it_waits_for_more_than_a_drop(visit: Visit) -> None:
+def test_after_running_dry_it_waits_for_more_than_a_drop(modules: Page) -> None:
     samples = tone(0.6)
     messages = [
         (0.0, stream()),
@@ -177,35 +183,35 @@ def test_after_running_dry_it_waits_for_more_than_a_drop(visit: Visit) -> None:
         (0.768, piece(samples[3000:])),
         (0.768, END),
     ]
-    heard = render(visit, messages, seconds=1.6)
+    heard = render(modules, messages, seconds=1.6)
     assert heard.kinds == ["playing", "sound", "dry", "playing", "ended"]
     assert heard.time("playing", 1) == pytest.approx(0.768, abs=0.006)
 
 
-def test_stop_is_silence_within_six_milliseconds(visit: Visit) -> None:
+def test_stop_is_silence_within_six_milliseconds(modules: Page) -> None:
     messages = [(0.0, stream()), (0.0, piece(tone(0.9))), (0.256, {"kind": "stop"})]
-    heard = render(visit, messages)
+    heard = render(modules, messages)
     assert heard.kinds == ["playing", "sound", "ended"]
     assert not heard.between(0.262, 1.0).any()
     assert steepest(heard.sound) < 1.2 * STEEP
 
 
-def test_resampling_does_not_alias(visit: Visit) -> None:
+def test_resampling_does_not_alias(modules: Page) -> None:
     for hertz, low, high in ((20_000.0, 0.0, 0.005), (1_000.0, 0.49, 0.51)):
         messages = [(0.0, stream(48_000)), (0.0, piece(tone(0.5, 48_000, hertz))), (0.0, END)]
-        heard = render(visit, messages, rate=32_000)
+        heard = render(modules, messages, rate=32_000)
         assert low <= np.max(np.abs(heard.between(0.05, 0.45))) <= high
 
 
-def test_silence_at_the_beginning_is_not_taken_for_sound(visit: Visit) -> None:
+def test_silence_at_the_beginning_is_not_taken_for_sound(modules: Page) -> None:
     samples = np.concatenate([np.zeros(4800, np.int16), tone(0.2)])
-    heard = render(visit, [(0.0, stream()), (0.0, piece(samples)), (0.0, END)])
+    heard = render(modules, [(0.0, stream()), (0.0, piece(samples)), (0.0, END)])
     assert heard.time("sound") == pytest.approx(0.2, abs=0.002)
 
 
-def frame_of(visit: Visit, data: bytes) -> dict[str, Any]:
+def frame_of(modules: Page, data: bytes) -> dict[str, Any]:
     """Result of the page's parser for a frame: its metadata and samples, or its error."""
-    answer: dict[str, Any] = visit().page.evaluate(
+    answer: dict[str, Any] = modules.evaluate(
         """async (bytes) => {
             const { readFrame } = await import("/static/frames.js");
             try {
@@ -224,10 +230,10 @@ HEAD = b"\xaa\x55\x01\x00"
 
 
 @pytest.mark.parametrize("pad", [0, 1, 2, 3])
-def test_a_frame_is_read_at_any_length_of_its_metadata(visit: Visit, pad: int) -> None:
+def test_a_frame_is_read_at_any_length_of_its_metadata(modules: Page, pad: int) -> None:
     metadata = b'{"request_id":"\xc3\xb1"}' + b" " * pad
     data = HEAD + len(metadata).to_bytes(4, "big") + metadata + (4).to_bytes(4, "big") + b"\x01\x00\xff\xff"
-    assert frame_of(visit, data) == {"metadata": {"request_id": "ñ"}, "samples": [1, -1]}
+    assert frame_of(modules, data) == {"metadata": {"request_id": "ñ"}, "samples": [1, -1]}
 
 
 @pytest.mark.parametrize(
@@ -241,5 +247,5 @@ def test_a_frame_is_read_at_any_length_of_its_metadata(visit: Visit, pad: int) -
         HEAD + (2).to_bytes(4, "big") + b"{}" + (1).to_bytes(4, "big") + b"\x00",
     ],
 )
-def test_invalid_frame_is_refused(visit: Visit, data: bytes) -> None:
-    assert frame_of(visit, data) == {"complaint": "RangeError"}
+def test_invalid_frame_is_refused(modules: Page, data: bytes) -> None:
+    assert frame_of(modules, data) == {"complaint": "RangeError"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import http.server
+import itertools
 import json
 import threading
+import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SPANISH = "Hola. ¿Qué tal estás?"
-ARABIC = "مَرْحَبًا بالعالم 👋"
+ARABIC = "مَرْحَبًا بِكُمْ فِي هَذَا الْمَكَانِ 👋"
 
 LIT = """
   window.lit = [];
@@ -99,8 +101,8 @@ def test_letters_light_up_in_order(page: Page, text: str, direction: str) -> Non
     speak(page, text)
     page.wait_for_selector("#stop:disabled")
     lit: list[list[int]] = page.evaluate("lit")
-    assert lit == sorted(lit) and len(lit) >= 8
-    assert lit[0][0] == 0
+    # A busy browser draws fewer frames, and then not each letter.
+    assert lit == sorted(lit) and len(lit) >= 4
     assert all(end <= start for (_, end), (start, _) in pairwise(lit))
     assert said(page) == (0, utf16(text))
     assert page.eval_on_selector("#words", "box => [box.childNodes.length, box.firstChild.nodeType]") == [
@@ -109,9 +111,8 @@ def test_letters_light_up_in_order(page: Page, text: str, direction: str) -> Non
     ]
     assert page.inner_text("#words") == text
     assert page.eval_on_selector("#words", "box => getComputedStyle(box).direction") == direction
-    if text == ARABIC:
-        vowels = [text[start:end] for start, end in lit if end - start > 1 and end <= text.index(" ")]
-        assert vowels and all(len(letters) > 1 for letters in vowels), "a vowel sign is lit with its letter"
+    edges = {text[at : at + 1] for at in itertools.chain(*lit)}
+    assert not any(map(unicodedata.combining, edges - {""})), "a vowel sign is lit with its letter"
 
 
 def test_stop_and_the_next_text(page: Page) -> None:
@@ -124,7 +125,7 @@ def test_stop_and_the_next_text(page: Page) -> None:
     page.wait_for_selector("#stop:disabled")
     assert said(page) == (0, utf16(SPANISH))
     lit: list[list[int]] = page.evaluate("lit")
-    assert lit == sorted(lit) and lit[-1][1] <= utf16(SPANISH)
+    assert lit and lit == sorted(lit) and lit[-1][1] <= utf16(SPANISH)
 
 
 def test_a_text_instead_of_another(page: Page) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from tests.page.conftest import KEYS
 from tests.page.stored_voices import delete_all, list_stored, store
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Dialog, Locator
 
-    from tests.conftest import ServerProcess, StartServer
+    from tests.conftest import ServerProcess
     from tests.page.conftest import Visit
     from tests.page.visitor import Visitor
 
@@ -68,7 +69,7 @@ def test_a_recording_is_heard_until_it_ends_or_is_stopped(visitor: Visitor) -> N
     expect(listen).to_be_visible()
     listen.click()
     expect(stop).to_be_visible()
-    expect(listen).to_be_visible(timeout=15_000)
+    expect(listen).to_be_visible()
 
 
 def test_only_one_thing_is_heard_at_a_time(visitor: Visitor) -> None:
@@ -170,12 +171,11 @@ def test_voice_list_is_accessible(
         delete_all(espeak_server)
 
 
-@pytest.mark.parametrize("key", ["open-sesame", pytest.param("señal/de (paso)", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("key", [KEYS[0], pytest.param(KEYS[1], marks=pytest.mark.slow)])
 def test_voices_are_looked_after_with_the_servers_key(
-    key: str, visit: Visit, start_server: StartServer, recording: Path
+    key: str, visit: Visit, keyed_server: ServerProcess, recording: Path
 ) -> None:
-    server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS=key)
-    visitor = visit(server, url=f"http://localhost:{server.port}/", ready=False)
+    visitor = visit(url=f"http://localhost:{keyed_server.port}/", ready=False)
     visitor.network_may_fail = True
     page = visitor.page
     page.goto(visitor.url)
@@ -214,7 +214,7 @@ def test_a_voice_that_comes_near_says_how_near_and_comes_nearer(
             near
         )
         # It comes nearer while nobody asks; the page asks by itself.
-        page.wait_for_selector(".refining", state="detached", timeout=180_000)
+        page.wait_for_selector(".refining", state="detached")
         assert visitor.text("#kept-state") == "ana is as near as it gets."
         assert re.search(r"Spanish 0\.\d\d → 0\.\d\d \(measured\)", visitor.text(".nearness"))
         button(visitor, "Use: ana").click()

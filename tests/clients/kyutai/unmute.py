@@ -215,7 +215,7 @@ class UnmuteListener:
 
 
 async def unmute_is_healthy(http_url: str) -> bool:
-    async with httpx.AsyncClient(timeout=2) as client:
+    async with httpx.AsyncClient() as client:
         return (await client.get(f"{http_url}/api/build_info")).status_code == 200
 
 

@@ -4,19 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.app_server import KEY, AppServer, StartApp, app_server, app_starter
-
-
-@pytest.fixture(scope="session")
-def espeak_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with app_server(tmp_path_factory.mktemp("espeak_app")) as running:
-        yield running
-
-
-@pytest.fixture
-def start_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartApp]:
-    with app_starter(lambda: tmp_path_factory.mktemp("app")) as start:
-        yield start
+from tests.support.app_server import KEY, AppServer, app_server
 
 
 @pytest.fixture(scope="session")

@@ -118,8 +118,11 @@ async def test_sender_sends_low_priority_messages_last() -> None:
     outgoing = PrioritySender(send)
     under_way = asyncio.create_task(outgoing.send("old 1", low_priority=lambda: True))
     await asyncio.sleep(0)
-    others = [asyncio.create_task(outgoing.send(f"new {number}")) for number in range(3)]
+    others = [asyncio.create_task(outgoing.send(f"new {number}")) for number in range(2)]
     late = asyncio.create_task(outgoing.send("old 2", low_priority=lambda: True))
+    others.append(asyncio.create_task(outgoing.send("new 2")))
+    # All of them have begun before the first message is read.
+    await asyncio.sleep(0)
     for _ in range(5):
         reads.release()
     await asyncio.gather(under_way, late, *others)

@@ -24,7 +24,8 @@ NO_SETTINGS = ElevenLabsSettings()
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SpeechService]:
     """Kokoro and espeak-ng with their default settings, and a stored voice."""
-    with app_server(tmp_path_factory.mktemp("voices"), KANI_ENGINE="auto") as running:
+    engines = {"KANI_ENGINE": "auto", "KANI_KOKORO_DECODER": "onnx"}
+    with app_server(tmp_path_factory.mktemp("voices"), **engines) as running:
         store = running.service.store
         store.add("ana-maria", recording(), "It is mine.", origin="test", language="es")
         yield running.service

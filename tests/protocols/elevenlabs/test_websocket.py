@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
+import time
+from contextlib import AsyncExitStack
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 
 from speech.audio.pcm import decode_recording
 from tests.clients.elevenlabs.wire import BOS, EOS, Client, assert_tiles, connect_client, connect_multi
-from tests.conftest import StartServer
 from tests.support.app_server import AppServer, StartApp
+from tests.support.serving import serving
 
 HELLO = "Hola, esto es una prueba. "
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 8
@@ -121,14 +123,14 @@ async def test_text_is_spoken_before_input_ends(espeak_app: AppServer) -> None:
         assert client.received().text == "Primero una frase entera. Y luego  " + text
 
 
-@pytest.mark.alone
 async def test_space_keeps_connection_alive_without_joining_words(espeak_app: AppServer) -> None:
-    async with connect_client(espeak_app.url, inactivity_timeout=1) as client:
-        await client.send(BOS)
-        for text in ("uno", " ", " ", "dos"):
-            await asyncio.sleep(0.6)
-            await client.send({"text": text})
-        await client.send(EOS)
+    async with connect_client(espeak_app.url, inactivity_timeout=2) as client:
+        await client.send(BOS, {"text": "uno"})
+        until_s = time.monotonic() + 3
+        while time.monotonic() < until_s:
+            await client.send({"text": " "})
+            await asyncio.sleep(0.1)
+        await client.send({"text": "dos"}, EOS)
         assert (await client.receive_until_closed())[0] == 1000
         assert client.received().text == "uno dos "
 
@@ -299,15 +301,17 @@ async def test_sixty_closed_contexts_speak_their_text(espeak_app: AppServer) -> 
     assert len({each.audio for each in heard}) == 1 and np.abs(heard[0].samples).max() > 0.1
 
 
-@pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
-async def test_stopping_server_closes_streams_with_1001(start_server: StartServer, name: str) -> None:
-    server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
-    async with connect_client(server.url, name) as client:
-        await client.send({"text": HELLO, "flush": True})
-        await client.receive_speech()
-        server.send_signal(signal.SIGTERM)
-        code, _ = await client.receive_until_closed()
-        heard = client.received(None)
-        assert code == 1001 and heard.text.strip() == HELLO.strip()
-        assert heard.error is None or heard.error["error"] == "service_unavailable"
-    assert server.wait() == 0
+async def test_stopping_server_closes_streams_with_1001(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server, AsyncExitStack() as connections:
+        clients = []
+        for name in ("stream-input", "multi-stream-input"):
+            client = await connections.enter_async_context(connect_client(server.url, name, "tone_es"))
+            await client.send({"text": HELLO, "flush": True})
+            await client.receive_speech()
+            clients.append(client)
+        server.stop.set()
+        for client in clients:
+            code, _ = await client.receive_until_closed()
+            heard = client.received(None)
+            assert code == 1001 and heard.text.strip() == HELLO.strip()
+            assert heard.error is None or heard.error["error"] == "service_unavailable"

@@ -18,7 +18,7 @@ from protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, T
 from speech.audio.encoding import AudioFormat, create_encoder
 from speech.recognizer import Step
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, types
-from tests.support.app_server import KEY, AppServer, StartApp, app_server, app_starter
+from tests.support.app_server import KEY, AppServer, StartApp, app_server
 from tests.support.loudness import PausingRecognizer
 
 VAD = {"type": "server_vad"}
@@ -30,18 +30,15 @@ TURN = [
     f"{TRANSCRIPTION}.completed",
 ]
 
+# No more than what breaks the recogniser: a rest would reach the next recognition where the server is slow.
+BREAKING = quiet(0.24), loud(0.1, level=0.9)
+
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     with app_server(tmp_path_factory.mktemp("realtime")) as running:
         running.service.recognizer = PausingRecognizer()
         yield running
-
-
-@pytest.fixture
-def start_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartApp]:
-    with app_starter(lambda: tmp_path_factory.mktemp("app")) as start:
-        yield start
 
 
 def deltas(client: Client, item_id: str | None = None) -> str:
@@ -268,13 +265,11 @@ async def test_failure_of_the_recognizer_fails_the_item_alone(start_app: StartAp
     app.service.recognizer = PausingRecognizer(breaks_above=0.5)
     async with realtime(app.url) as client:
         await client.detect(None)
-        for attempt in range(3):
-            await client.append(quiet(0.24), loud(0.4, level=0.9))
+        for _ in range(3):
+            await client.append(*BREAKING)
             failed = (await client.until(f"{TRANSCRIPTION}.failed"))[-1]
             assert failed["error"]["type"] == "server_error" and failed["item_id"]
-            if attempt < 2:
-                continue
-            assert await client.close_code() == 1013
+        assert await client.close_code() == 1013
     assert types(client.seen)[-1] == "error"
 
 
@@ -284,8 +279,7 @@ async def test_success_forgives_failures(start_app: StartApp) -> None:
     async with realtime(app.url) as client:
         await client.detect(None)
         for _ in range(4):
-            # No more than what breaks it: a rest would reach the next recognition where the server is slow.
-            await client.append(quiet(0.24), loud(0.1, level=0.9))
+            await client.append(*BREAKING)
             await client.until(f"{TRANSCRIPTION}.failed")
             await client.append(quiet(0.24), loud(0.16))
             await client.send("input_audio_buffer.commit")

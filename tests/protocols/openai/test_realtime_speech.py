@@ -217,11 +217,13 @@ async def test_disconnect_frees_the_engine(tmp_path: Path) -> None:
         server.engine.allow = None
 
 
-async def test_speech_interrupts_the_response(app: AppServer) -> None:
-    async with realtime(app.url, "model=m") as client:
+async def test_speech_interrupts_the_response(tmp_path: Path) -> None:
+    recognizer, text = PausingRecognizer(), "uno dos tres cuatro cinco seis siete ocho nueve."
+    async with serving(tmp_path, recognizer) as server, realtime(server.url, "model=m") as client:
+        server.engine.allow = 5
         detection = {"type": "server_vad", "create_response": False}
         await client.configure("realtime", audio={"input": {"turn_detection": detection}})
-        await client.send("response.create", response={"input": [text_item(f"{TEXT} " * 40)]})
+        await client.send("response.create", response={"input": [text_item(text)]})
         await client.until("response.output_audio.delta")
         await client.append(quiet(0.4), loud(0.4))
         done = (await client.until("response.done"))[-1]["response"]
@@ -229,8 +231,13 @@ async def test_speech_interrupts_the_response(app: AppServer) -> None:
         detection |= {"interrupt_response": False}
         await client.configure("realtime", audio={"input": {"turn_detection": detection}})
         await client.append(quiet(1.0))
-        await client.send("response.create", response={"input": [text_item(TEXT)]})
+        await client.until("input_audio_buffer.speech_stopped")
+        await client.send("response.create", response={"input": [text_item(text)]})
+        await client.until("response.content_part.added")
         await client.append(loud(0.4))
+        await client.until("input_audio_buffer.speech_started")
+        server.engine.allow = None
+        server.engine.moved.set()
         assert (await client.until("response.done"))[-1]["response"]["status"] == "completed"
 
 

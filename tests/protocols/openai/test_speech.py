@@ -177,7 +177,7 @@ async def test_names_are_voices_of_the_texts_language(tmp_path: Path) -> None:
 
 
 async def post(server: InProcessServer, **fields: Any) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=server.http_url) as client:
         return await client.post(PATH, json={"response_format": "pcm"} | fields)
 
 
@@ -208,7 +208,7 @@ async def test_closing_cancels_a_long_text(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         body = {"input": "palabra " * 12_500, "voice": "tone_es", "response_format": "mp3"}
         async with (
-            httpx.AsyncClient(base_url=server.http_url, timeout=60) as client,
+            httpx.AsyncClient(base_url=server.http_url) as client,
             client.stream("POST", PATH, json=body) as answer,
         ):
             assert answer.status_code == 200

@@ -31,6 +31,7 @@ from openai import (
 from speech.types import Samples
 from tests.conftest import ServerProcess
 from tests.judges.judge import hear, word_error_rate
+from tests.support.app_server import StartApp
 
 with warnings.catch_warnings():
     # It imports audioop, which a later Python has no more.
@@ -186,7 +187,7 @@ async def test_pipecat_speaks(espeak_server: ServerProcess, sdk: OpenAI) -> None
 
 @pytest.fixture
 def http(espeak_server: ServerProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{espeak_server.http_url}/v1", timeout=120) as client:
+    with httpx.Client(base_url=f"{espeak_server.http_url}/v1") as client:
         yield client
 
 
@@ -240,22 +241,22 @@ def test_sillytavern_learns_that_the_text_is_empty(http: httpx.Client) -> None:
 def test_kokoro_fastapis_captions_are_read(espeak_server: ServerProcess) -> None:
     body = {"model": "kokoro", "input": TEXT, "voice": "alloy", "speed": 1.0, "response_format": "mp3"}
     url = f"{espeak_server.http_url}/dev/captioned_speech"
-    whole = httpx.post(url, json=body | {"stream": False}, timeout=120).json()
-    with httpx.stream("POST", url, json=body | {"stream": True}, timeout=120) as answer:
+    whole = httpx.post(url, json=body | {"stream": False}).json()
+    with httpx.stream("POST", url, json=body | {"stream": True}) as answer:
         lines = [json.loads(line) for line in answer.iter_lines() if line]
     words = [stamp["word"] for line in lines for stamp in line["timestamps"]]
     assert words == [stamp["word"] for stamp in whole["timestamps"]] == TEXT.split()
 
 
-def test_wrong_key_is_the_sdks_authentication_error(start_server: Any) -> None:
-    server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="right")
+def test_wrong_key_is_the_sdks_authentication_error(start_app: StartApp) -> None:
+    server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS="right")
     with (
-        OpenAI(base_url=f"http://localhost:{server.port}/v1", api_key="wrong", max_retries=0) as client,
+        OpenAI(base_url=f"{server.http_url}/v1", api_key="wrong", max_retries=0) as client,
         pytest.raises(AuthenticationError) as refused,
     ):
         client.audio.speech.create(model="tts-1", voice="alloy", input="Hi.")
     assert refused.value.code == "invalid_api_key"
-    with OpenAI(base_url=f"http://localhost:{server.port}/v1", api_key="right") as client:
+    with OpenAI(base_url=f"{server.http_url}/v1", api_key="right") as client:
         assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hi.").content
 
 
