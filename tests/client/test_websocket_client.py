@@ -23,6 +23,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 import websocket_client
+from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 from websocket_client import (
     AnswerTimeout,
@@ -428,14 +429,14 @@ def test_a_loop_that_is_left_with_a_stream_open(espeak_server: Any) -> None:
 # Against a scripted peer
 
 
-async def test_missing_server_is_reported(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
-    client = KaniTTSClient("127.0.0.1", unused_tcp_port)
+async def test_missing_server_is_reported(closed_port: int, caplog: pytest.LogCaptureFixture) -> None:
+    client = KaniTTSClient("127.0.0.1", closed_port)
     assert await client.connect() is False
-    assert f"127.0.0.1:{unused_tcp_port}: no server listens there" in caplog.text
+    assert f"127.0.0.1:{closed_port}: no server listens there" in caplog.text
     with pytest.raises(NotConnected):
         async with client:
             pass
-    integration = SpanishAITTSIntegration("127.0.0.1", unused_tcp_port)
+    integration = SpanishAITTSIntegration("127.0.0.1", closed_port)
     assert await integration.initialize() is False
     assert await integration.generate_speech(HELLO) is None
     assert await integration.stream_speech(HELLO) is False
@@ -722,6 +723,7 @@ async def test_silent_server_times_out() -> None:
         with pytest.raises(AnswerTimeout, match=r"0\.05 s"):
             async for _ in client.stream(HELLO):
                 pass
+        client.chunk_timeout = WITHIN_S
         assert await client.stream_tts_request(HELLO) is True
         assert len(handshakes) == 2
 
@@ -790,16 +792,16 @@ async def test_leaving_the_loop_sends_cancel() -> None:
         assert len(handshakes) == 1
 
 
-@pytest.mark.alone
 async def test_asking_inside_the_loop_is_refused() -> None:
-    async with peer(willing) as (url, _), KaniTTSClient(url=url, chunk_timeout=0.3) as client:
+    async with peer(willing) as (url, _), KaniTTSClient(url=url) as client:
         async for _ in client.stream(HELLO):
-            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.3 s"):
+            client.chunk_timeout = 0.05
+            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.05 s"):
                 await client.send_tts_request(HELLO)
+        client.chunk_timeout = WITHIN_S
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
 
 
-@pytest.mark.alone
 async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
     released = asyncio.Event()
 
@@ -810,37 +812,39 @@ async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
         await connection.send(COMPLETE)
         await willing(connection, number)
 
-    async with peer(one_by_one) as (url, _), KaniTTSClient(url=url, chunk_timeout=0.3) as client:
+    async with peer(one_by_one) as (url, _), KaniTTSClient(url=url) as client:
         stream = client.stream(HELLO)
         reading = asyncio.create_task(anext(stream))
         await asyncio.sleep(0)
         early = asyncio.create_task(client.send_tts_request(HELLO))
         await asyncio.sleep(0)
+        client.chunk_timeout = 0.05
         released.set()
         await reading
         late = asyncio.create_task(client.send_tts_request(HELLO))
         for failure in await asyncio.gather(early, late, return_exceptions=True):
             assert isinstance(failure, StreamLeftOpen)
         assert await client.stream_tts_request(HELLO) is False
+        client.chunk_timeout = WITHIN_S
         waiting = asyncio.create_task(client.send_tts_request(HELLO))
         await stream.aclose()
         assert pcm_of(await waiting) == PCM
 
 
 async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
-    pause = 0.1
+    pause, chunks = 0.05, 24
 
     async def slowly(connection: ServerConnection, number: int) -> None:
         async for message in connection:
             if json.loads(message)["type"] == "tts_stream_request":
-                for _ in range(8):
+                for _ in range(chunks):
                     await connection.send(chunk())
                     await asyncio.sleep(pause)
                 await connection.send(COMPLETE)
             else:
                 await connection.send(answer(wav_of(PCM)))
 
-    async with peer(slowly) as (url, _), KaniTTSClient(url=url, chunk_timeout=4 * pause) as client:
+    async with peer(slowly) as (url, _), KaniTTSClient(url=url, chunk_timeout=1.0) as client:
         reading = asyncio.Event()
 
         async def read(pcm: bytes, metadata: dict[str, Any]) -> None:

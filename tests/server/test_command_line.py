@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from websockets.sync.client import connect
 import start_websocket_server
 import websocket_config
 from server import logs
+from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
 
 if TYPE_CHECKING:
@@ -232,7 +234,10 @@ async def test_speech_under_way_is_finished_before_the_end(
     tmp_path: Path, request_type: str, last: str
 ) -> None:
     request = {"type": request_type, "data": {"text": "Buenos días. " * 60, "stream": True}}
-    async with serving(tmp_path) as server, connect_async(server.url, max_size=None) as client:
+    async with (
+        serving(tmp_path, KANI_SHUTDOWN_SECONDS="300") as server,
+        connect_async(server.url, max_size=None) as client,
+    ):
         server.engine.allow = 4
         await client.send(json.dumps(request))
         assert json.loads(await client.recv())["type"] == "tts_stream_chunk"
@@ -247,7 +252,7 @@ async def test_speech_under_way_is_finished_before_the_end(
 
 
 async def test_new_requests_are_refused_while_speech_is_finished(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, connect_async(server.url) as client:
+    async with serving(tmp_path, KANI_SHUTDOWN_SECONDS="300") as server, connect_async(server.url) as client:
         server.engine.allow = 4
         await client.send(json.dumps(LONG))
         await client.recv()
@@ -286,12 +291,10 @@ def test_a_second_ctrl_c_ends_at_once(start_server: StartServer) -> None:
 
 def wait_for_phase(server: ServerProcess, phase: str) -> None:
     with httpx.Client(base_url=server.http_url) as client:
-        for _ in range(1000):
-            answer = client.get("/health")
-            if answer.json()["status"] == phase:
-                assert answer.status_code == 503
-                return
-    pytest.fail(f"the server never was {phase}")
+        deadline = time.monotonic() + WITHIN_S
+        while (answer := client.get("/health")).json()["status"] != phase:
+            assert time.monotonic() < deadline, f"the server never was {phase}"
+        assert answer.status_code == 503
 
 
 def test_the_log_goes_to_the_terminal_and_the_file(start_server: StartServer) -> None:
