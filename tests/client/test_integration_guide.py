@@ -139,15 +139,6 @@ audio = await client.send_tts_request("Hello world")
 open("heard.wav", "wb").write(audio)
 await client.disconnect()
 """
-MANUAL_SPANISH = """
-# Test Spanish integration
-from websocket_client import SpanishAITTSIntegration
-integration = SpanishAITTSIntegration()
-await integration.initialize()
-audio = await integration.generate_speech("¡Hola! ¿Cómo estás?")
-open("heard.wav", "wb").write(audio)
-await integration.disconnect()
-"""
 ORIGINAL = {
     "before, message": (BEFORE_MESSAGE, "¡Hola! ¿Cómo estás hoy?"),
     "protocol, message": (PROTOCOL_MESSAGE, "¡Hola! ¿Cómo estás hoy?"),
@@ -158,7 +149,6 @@ ORIGINAL = {
         "Este texto es un poco más largo, para escuchar cómo llega por partes.",
     ),
     "manual, basic": (MANUAL_BASIC, ""),
-    "manual, spanish": (MANUAL_SPANISH, "¡Hola! ¿Cómo estás?"),
 }
 
 

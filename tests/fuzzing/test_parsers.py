@@ -1,6 +1,6 @@
 """Every parser with wrong inputs: it raises documented errors only.
 
-``FUZZ_INPUTS``: inputs for each parser (200, in CI 600); ``FUZZ_SEED``: selects them (0).
+``FUZZ_INPUTS``: inputs for each parser (200, in CI 2,000); ``FUZZ_SEED``: selects them (0).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.fuzzing.case import Case
 from tests.fuzzing.mutator import Mutator
 from tests.support.tone import ToneEngine
 
-INPUTS = int(os.environ.get("FUZZ_INPUTS", "600" if "CI" in os.environ else "200"))
+INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000" if "CI" in os.environ else "200"))
 SEED = os.environ.get("FUZZ_SEED", "0")
 
 MAX_CPU_S = 5.0

@@ -113,7 +113,7 @@ async def test_seed_does_not_depend_on_other_requests(engine: KaniEngine) -> Non
     sampling = Sampling(seed=7)
 
     async def said(text: str, sampling: Sampling) -> Samples:
-        segment = Segment(text, engine.info.voices[0].id, "es", max_seconds=2.0, sampling=sampling)
+        segment = Segment(text, engine.info.voices[0].id, "es", max_seconds=1.0, sampling=sampling)
         return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
 
     alone = await said(TEXTS[0], sampling)
@@ -138,7 +138,7 @@ async def test_closed_generator_frees_slot(engine: KaniEngine) -> None:
 
 
 async def test_lagging_readers_yield_slots(engine: KaniEngine) -> None:
-    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=6.0, sampling=GREEDY)
+    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=4.0, sampling=GREEDY)
     lagging = [engine.synthesize(segment) for _ in range(2)]
     first = [await anext(chunks) for chunks in lagging]
     third = [chunk async for chunk in engine.synthesize(segment)]
@@ -178,7 +178,7 @@ async def test_model_without_speech_fails_segment(engine: KaniEngine) -> None:
     codec = engine._kani.codec
     decode = codec.decode
     codec.decode = lambda *given: decode(*given) * 0  # a codec that is silent whatever it is told
-    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", sampling=Sampling(seed=1))
+    segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=1.0, sampling=Sampling(seed=1))
     with pytest.raises(EngineFailed, match="no voice"):
         [chunk async for chunk in engine.synthesize(segment)]
     codec.decode = decode
