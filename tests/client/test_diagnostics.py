@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 import test_websocket as diagnostics
 from client.voices import VoicesClient
+from tests.support.app_server import app_server
 from tests.support.patience import WITHIN_S
 from websocket_client import KaniTTSClient
 
@@ -118,13 +119,12 @@ def test_silence_and_other_rates_are_faults() -> None:
     assert "16000" in diagnostics.find_fault(noise(3.0), 16000, 3.0, "a" * 45, 1.0)
 
 
-async def test_a_server_that_can_keep_no_voice_is_passed_over(start_server: Any, tmp_path: Path) -> None:
+async def test_a_server_that_can_keep_no_voice_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path / "file"))
-    async with KaniTTSClient(url=server.url) as client:
-        results = [
-            result async for result in diagnostics.stored_voices(client, None, VoicesClient(server.url))
-        ]
+    with app_server(tmp_path, KANI_DATA_DIR=str(tmp_path / "file")) as server:
+        async with KaniTTSClient(url=server.url) as client:
+            check = diagnostics.stored_voices(client, None, VoicesClient(server.url))
+            results = [result async for result in check]
     assert [(result.name, result.failure) for result in results] == [("voice added", "")]
     assert "written" in results[0].skipped
 

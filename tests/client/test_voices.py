@@ -17,6 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from client.voices import VoiceRefused, VoicesClient, cloning_outcome, describe
+from tests.support.app_server import app_server
 from tests.support.patience import WITHIN_S
 from websocket_client import AuthenticationFailed, NotConnected, UnexpectedAnswer
 
@@ -126,18 +127,19 @@ def test_wrong_usage(arguments: list[str], complaint: str) -> None:
     assert complaint in done.stderr
 
 
-def test_the_cure_is_named_where_there_is_no_server_or_no_key(closed_port: int, start_server: Any) -> None:
+@pytest.mark.server
+def test_the_cure_is_named_where_there_is_no_server_or_no_key(closed_port: int, tmp_path: Path) -> None:
     done = run("--voices", "--server", f"localhost:{closed_port}")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "python start_websocket_server.py" in done.stderr
-    server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="open-sesame")
-    at = ("--voices", "--server", f"localhost:{server.port}")
-    done = run(*at, KANI_API_KEY="wrong")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "--api-key" in done.stderr and "401" in done.stderr
-    # The engines' voices are listed without a key.
-    assert "espeak:es-419" in run(*at).stdout
-    assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").stdout
+    with app_server(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS="open-sesame") as server:
+        at = ("--voices", "--server", f"localhost:{server.port}")
+        done = run(*at, KANI_API_KEY="wrong")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "--api-key" in done.stderr and "401" in done.stderr
+        # The engines' voices are listed without a key.
+        assert "espeak:es-419" in run(*at).stdout
+        assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").stdout
 
 
 async def test_each_failure_has_its_exception(closed_port: int) -> None:

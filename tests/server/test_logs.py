@@ -267,6 +267,7 @@ def test_json_line_has_no_empty_fields() -> None:
     form = logs.JsonFormatter()
     plain = json.loads(form.format(record("hello %s", "ñ")))
     assert plain["message"] == "hello ñ" and set(plain) == {"time", "level", "logger", "message"}
+    assert plain["time"].endswith("+00:00")
     facts = {"audio_s": 1.5, "engine": None, "level": "mine"}
     full = json.loads(form.format(record("done", request="7f3a9c12-3", facts=facts)))
     assert (full["request"], full["audio_s"], full["engine"], full["level"]) == (
