@@ -305,11 +305,6 @@ def test_the_log_goes_to_the_terminal_and_the_file(start_server: StartServer) ->
     assert server.log == server.terminal
 
 
-def test_a_log_file_that_cannot_be_written_is_a_warning(start_server: StartServer, tmp_path: Path) -> None:
-    server = start_server("--engine", "espeak", KANI_LOG_FILE=str(tmp_path / "nowhere" / "server.log"))
-    assert "no log file" in server.terminal
-
-
 @pytest.mark.parametrize(("recognizer", "names"), [("auto", ["espeak", "whisper"]), ("none", ["espeak"])])
 def test_fetch_loads_required_files_and_ends(
     start_server: StartServer, recognizer: str, names: list[str]

@@ -313,6 +313,14 @@ def test_log_line_has_the_id_of_its_task_or_record(own_log: Path) -> None:
     assert third.endswith("engines: [00000000-1] in a thread")
 
 
+def test_log_file_that_cannot_be_written_is_a_warning(
+    own_log: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = own_log.parent / "nowhere" / "server.log"
+    logs.configure("INFO", "text", nowhere)
+    assert f"WARNING server: no log file: {nowhere} (No such file" in capfd.readouterr().err
+
+
 def test_half_surrogate_is_escaped_in_the_log(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("speech").info("half \ud800 a character")
     assert "half \\ud800 a character" in own_log.read_text()
