@@ -7,6 +7,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -257,6 +258,14 @@ def kokoro(cache: Path) -> Iterator[KokoroEngine]:
     asyncio.run(start())
     yield made
     asyncio.run(made.stop())
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections: it is taken, and nothing listens on it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture

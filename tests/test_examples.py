@@ -12,10 +12,10 @@ import pytest
 
 from tests.conftest import ROOT, ServerProcess
 from tests.judges.judge import hear, word_error_rate
+from tests.support.patience import WITHIN_S
 
 EXAMPLES = ROOT / "examples"
 WRONG_AT_MOST = 0.04  # of the words; of a sentence of a dozen: none
-WITHIN_S = 300.0
 SPANISH = "Buenos días, hoy vamos a preparar una tortilla de patatas con mucha cebolla."
 
 
@@ -52,7 +52,7 @@ def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_help_without_the_libraries(example: str) -> None:
     bare = [sys.executable, "-S", "-E", str(EXAMPLES / example), "--help"]
-    ended = subprocess.run(bare, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(bare, capture_output=True, text=True, timeout=WITHIN_S)
     told = ended.stdout + ended.stderr
     assert "Traceback" not in told
     assert "python start_websocket_server.py" in told or "Copy this file" in told

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from client.command import server_address
+from tests.support.patience import WITHIN_S
 
 PROGRAM = Path(__file__).parents[2] / "websocket_client.py"
 HELLO = "¡Hola! ¿Cómo estás?"
@@ -37,7 +38,7 @@ def run(
         input=given,
         capture_output=True,
         env={**os.environ, **(env or {})},
-        timeout=300,
+        timeout=WITHIN_S,
         check=False,
     )
 
@@ -191,8 +192,8 @@ def test_a_server_that_is_another_one(espeak_server: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.server
-def test_no_server(unused_tcp_port: int, tmp_path: Path) -> None:
-    done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", f"localhost:{unused_tcp_port}")
+def test_no_server(closed_port: int, tmp_path: Path) -> None:
+    done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", f"localhost:{closed_port}")
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"python start_websocket_server.py" in done.stderr
     assert not list(tmp_path.iterdir())
@@ -239,7 +240,7 @@ def test_progress_bar_on_a_terminal(espeak_server: Any, tmp_path: Path, options:
             *options,
         ],
         stderr=side,
-        timeout=300,
+        timeout=WITHIN_S,
         check=False,
     )
     os.close(side)
@@ -264,7 +265,7 @@ def test_interrupted(espeak_server: Any, tmp_path: Path) -> None:
         assert process.stdout is not None
         assert len(process.stdout.read(1000)) == 1000
         process.send_signal(signal.SIGINT)
-        _, complaints = process.communicate(timeout=300)
+        _, complaints = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 130
     assert b"Traceback" not in complaints
 
@@ -279,5 +280,5 @@ def test_reader_that_goes_away(espeak_server: Any) -> None:
         assert process.stdout.read(44)[:4] == b"RIFF"
         process.stdout.close()
         complaints = process.stderr.read()
-        assert process.wait(30) == 1
+        assert process.wait(WITHIN_S) == 1
     assert complaints.startswith(b"error: cannot write the speech") and complaints.count(b"\n") == 1

@@ -18,6 +18,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 import test_websocket as diagnostics
 from client.voices import VoicesClient
+from tests.support.app_server import app_server
+from tests.support.patience import WITHIN_S
 from websocket_client import KaniTTSClient
 
 PROGRAM = Path(__file__).parents[2] / "test_websocket.py"
@@ -30,15 +32,15 @@ def noise(seconds: float) -> bytes:
     return samples.astype("<i2").tobytes()
 
 
-@pytest.mark.heard
-def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, PROGRAM, "--server", server.url, "--keep", tmp_path / "kept"],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The program with these arguments."""
+    command = [sys.executable, PROGRAM, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+
+
+def test_a_healthy_server_passes_everything(espeak_server: Any, tmp_path: Path) -> None:
+    """With espeak-ng; `.ci/run` asks the default engine the same."""
+    done = run("--server", espeak_server.url, "--keep", tmp_path / "kept")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAIL" not in done.stdout and "All checks passed." in done.stdout
     checks = "connectivity spanish streaming errors configurations speech_parameters voices".split()
@@ -47,20 +49,15 @@ def test_a_healthy_server_passes_everything(server: Any, tmp_path: Path) -> None
     kept = {path.name for path in (tmp_path / "kept").iterdir()}
     assert {"stream.wav", "spanish_1_friendly.wav", "emotion_calm.wav", "german.wav"} <= kept
     assert "voice_spoken_with.wav" in kept
-    assert not [voice for voice in VoicesClient(server.url).list() if voice["kept"]]
+    voices = [voice["id"] for voice in VoicesClient(espeak_server.url).list()]
+    assert not [voice for voice in voices if voice.startswith("custom:diagnostics-")]
     with wave.open(str(tmp_path / "kept" / "stream.wav")) as file:
         assert file.getnframes() / RATE > 5
 
 
 @pytest.mark.server
-def test_missing_server_has_its_own_exit_code(unused_tcp_port: int) -> None:
-    done = subprocess.run(
-        [sys.executable, PROGRAM, "--server", f"localhost:{unused_tcp_port}"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def test_missing_server_has_its_own_exit_code(closed_port: int) -> None:
+    done = run("--server", f"localhost:{closed_port}")
     assert done.returncode == 2
     assert "python start_websocket_server.py" in done.stderr
     assert done.stdout == ""
@@ -87,17 +84,9 @@ async def test_a_server_that_lies_fails() -> None:
 
     async with serve(lie, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            PROGRAM,
-            "--server",
-            f"ws://127.0.0.1:{port}",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, complaints = await process.communicate()
-    report = {line[6:32].strip(): line for line in out.decode().splitlines()}
-    assert process.returncode == 1, complaints
+        done = await asyncio.to_thread(run, "--server", f"ws://127.0.0.1:{port}")
+    report = {line[6:32].strip(): line for line in done.stdout.splitlines()}
+    assert done.returncode == 1, done.stderr
     assert report["ping"].startswith("ok")
     assert report["spanish 1 friendly"].startswith("FAIL")
     assert "metadata says 4.000 s, the audio is 2.000 s long" in report["spanish 1 friendly"]
@@ -130,13 +119,12 @@ def test_silence_and_other_rates_are_faults() -> None:
     assert "16000" in diagnostics.find_fault(noise(3.0), 16000, 3.0, "a" * 45, 1.0)
 
 
-async def test_a_server_that_can_keep_no_voice_is_passed_over(start_server: Any, tmp_path: Path) -> None:
+async def test_a_server_that_can_keep_no_voice_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path / "file"))
-    async with KaniTTSClient(url=server.url) as client:
-        results = [
-            result async for result in diagnostics.stored_voices(client, None, VoicesClient(server.url))
-        ]
+    with app_server(tmp_path, KANI_DATA_DIR=str(tmp_path / "file")) as server:
+        async with KaniTTSClient(url=server.url) as client:
+            check = diagnostics.stored_voices(client, None, VoicesClient(server.url))
+            results = [result async for result in check]
     assert [(result.name, result.failure) for result in results] == [("voice added", "")]
     assert "written" in results[0].skipped
 

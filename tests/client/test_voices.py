@@ -17,6 +17,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from client.voices import VoiceRefused, VoicesClient, cloning_outcome, describe
+from tests.support.app_server import app_server
+from tests.support.patience import WITHIN_S
 from websocket_client import AuthenticationFailed, NotConnected, UnexpectedAnswer
 
 PROGRAM = Path(__file__).parents[2] / "websocket_client.py"
@@ -32,7 +34,7 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
-        timeout=300,
+        timeout=WITHIN_S,
         check=False,
     )
 
@@ -40,7 +42,7 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
 @pytest.fixture(scope="session")
 def recording(espeak_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A WAV file of about four seconds of speech."""
-    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": HELLO}, timeout=300)
+    answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": HELLO}, timeout=WITHIN_S)
     path = tmp_path_factory.mktemp("recording") / "speech.wav"
     path.write_bytes(answer.raise_for_status().content)
     return path
@@ -125,23 +127,22 @@ def test_wrong_usage(arguments: list[str], complaint: str) -> None:
     assert complaint in done.stderr
 
 
-def test_the_cure_is_named_where_there_is_no_server_or_no_key(
-    unused_tcp_port: int, start_server: Any
-) -> None:
-    done = run("--voices", "--server", f"localhost:{unused_tcp_port}")
+@pytest.mark.server
+def test_the_cure_is_named_where_there_is_no_server_or_no_key(closed_port: int, tmp_path: Path) -> None:
+    done = run("--voices", "--server", f"localhost:{closed_port}")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "python start_websocket_server.py" in done.stderr
-    server = start_server("--engine", "espeak", "--host", "0.0.0.0", KANI_API_KEYS="open-sesame")
-    at = ("--voices", "--server", f"localhost:{server.port}")
-    done = run(*at, KANI_API_KEY="wrong")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "--api-key" in done.stderr and "401" in done.stderr
-    # The engines' voices are listed without a key.
-    assert "espeak:es-419" in run(*at).stdout
-    assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").stdout
+    with app_server(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS="open-sesame") as server:
+        at = ("--voices", "--server", f"localhost:{server.port}")
+        done = run(*at, KANI_API_KEY="wrong")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert "--api-key" in done.stderr and "401" in done.stderr
+        # The engines' voices are listed without a key.
+        assert "espeak:es-419" in run(*at).stdout
+        assert "espeak:es-419" in run(*at, KANI_API_KEY="open-sesame").stdout
 
 
-async def test_each_failure_has_its_exception(unused_tcp_port: int) -> None:
+async def test_each_failure_has_its_exception(closed_port: int) -> None:
     answers = iter([(403, "no"), (200, "<html>"), (200, "[]"), (200, '{"other": 1}'), (500, "broken")])
 
     def answer(connection: ServerConnection, request: Request) -> Response:
@@ -152,7 +153,7 @@ async def test_each_failure_has_its_exception(unused_tcp_port: int) -> None:
         raise AssertionError
 
     with pytest.raises(NotConnected):
-        VoicesClient(f"ws://localhost:{unused_tcp_port}").list()
+        VoicesClient(f"ws://localhost:{closed_port}").list()
     async with serve(unheard, "127.0.0.1", 0, process_request=answer) as server:
         voices = VoicesClient(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", "wrong")
         with pytest.raises(AuthenticationFailed, match=r"403.*no"):
@@ -165,9 +166,9 @@ async def test_each_failure_has_its_exception(unused_tcp_port: int) -> None:
 
 
 def test_a_proxy_is_not_asked_for_this_machine(
-    espeak_server: Any, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+    espeak_server: Any, closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port}")
     assert VoicesClient(espeak_server.url).list()
 
 

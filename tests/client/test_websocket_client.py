@@ -23,6 +23,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 import websocket_client
+from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 from websocket_client import (
     AnswerTimeout,
@@ -80,6 +81,7 @@ def chunk(pcm: bytes = PCM) -> str:
 
 
 COMPLETE = json.dumps({"type": "tts_stream_complete", "data": {"status": "completed", "message": ""}})
+PONG = json.dumps({"type": "pong", "data": {"status": "alive"}})
 CANCELLED = json.dumps(
     {"type": "tts_response", "data": {"audio": "", "status": "error", "message": "cancelled"}}
 )
@@ -114,7 +116,7 @@ async def peer(
         yield f"ws://{host}:{port}", handshakes
 
 
-async def never(connection: ServerConnection, number: int) -> None:
+async def never(connection: ServerConnection, number: int = 1) -> None:
     """Take messages and say nothing."""
     async for _ in connection:
         pass
@@ -130,13 +132,24 @@ async def willing(connection: ServerConnection, number: int) -> None:
                 await connection.send(chunk())
                 await connection.send(COMPLETE)
             case "ping":
-                await connection.send(json.dumps({"type": "pong", "data": {"status": "alive"}}))
+                await connection.send(PONG)
 
 
-async def gone_first(connection: ServerConnection, number: int) -> None:
-    """Leave the first connection, answer on the others."""
-    if number > 1:
-        await willing(connection, number)
+def at_first(script: Callable[[ServerConnection], Awaitable[None]]) -> Script:
+    """Run ``script`` on the first connection, and answer on the others."""
+
+    async def run(connection: ServerConnection, number: int) -> None:
+        if number == 1:
+            await script(connection)
+        else:
+            await willing(connection, number)
+
+    return run
+
+
+@at_first
+async def gone_first(connection: ServerConnection) -> None:
+    """Leave."""
 
 
 def named(keyword: str, callback: ChunkCallback) -> dict[str, Any]:
@@ -258,15 +271,6 @@ async def test_leaving_the_loop_leaves_the_connection_usable(client: KaniTTSClie
     assert client.websocket is websocket
 
 
-async def test_leaving_the_loop_stops_the_default_engine(server: Any) -> None:
-    async with KaniTTSClient(server.host, server.port) as client:
-        websocket = client.websocket
-        async for _ in client.stream(LONG):
-            break
-        assert seconds_of(await client.send_tts_request(HELLO)) < 5
-        assert client.websocket is websocket
-
-
 async def test_cancel_from_another_task(client: KaniTTSClient, tone_server: InProcessServer) -> None:
     tone_server.engine.allow = 20
     started = asyncio.Event()
@@ -375,14 +379,6 @@ async def test_integration_streams(tone_server: InProcessServer, keyword: str) -
     await integration.disconnect()
 
 
-async def test_integration_returns_none_on_failure(
-    tone_server: InProcessServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
-        assert await integration.generate_speech(HELLO, {"speed": 99}) is None
-        assert "speed" in caplog.text
-
-
 def test_one_client_in_several_event_loops(espeak_server: Any) -> None:
     client = KaniTTSClient(espeak_server.host, espeak_server.port)
     assert asyncio.run(client.connect()) is True
@@ -401,6 +397,7 @@ def test_the_facade_in_several_event_loops(espeak_server: Any, caplog: pytest.Lo
         wav = asyncio.run(integration.generate_speech(HELLO))
         assert wav is not None and pcm_of(wav)
     assert asyncio.run(integration.generate_speech(HELLO, {"speed": 99})) is None
+    assert "speed" in caplog.text
     assert asyncio.run(integration.stream_speech(HELLO)) is True
     asyncio.run(integration.disconnect())
 
@@ -428,14 +425,14 @@ def test_a_loop_that_is_left_with_a_stream_open(espeak_server: Any) -> None:
 # Against a scripted peer
 
 
-async def test_missing_server_is_reported(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
-    client = KaniTTSClient("127.0.0.1", unused_tcp_port)
+async def test_missing_server_is_reported(closed_port: int, caplog: pytest.LogCaptureFixture) -> None:
+    client = KaniTTSClient("127.0.0.1", closed_port)
     assert await client.connect() is False
-    assert f"127.0.0.1:{unused_tcp_port}: no server listens there" in caplog.text
+    assert f"127.0.0.1:{closed_port}: no server listens there" in caplog.text
     with pytest.raises(NotConnected):
         async with client:
             pass
-    integration = SpanishAITTSIntegration("127.0.0.1", unused_tcp_port)
+    integration = SpanishAITTSIntegration("127.0.0.1", closed_port)
     assert await integration.initialize() is False
     assert await integration.generate_speech(HELLO) is None
     assert await integration.stream_speech(HELLO) is False
@@ -491,8 +488,7 @@ async def test_request_carries_text_config_and_recording() -> None:
     async def note(connection: ServerConnection, number: int) -> None:
         async for message in connection:
             received.append(json.loads(message))
-            pong = json.dumps({"type": "pong", "data": {"status": "alive"}})
-            await connection.send(pong if received[-1]["type"] == "ping" else answer(wav_of(PCM)))
+            await connection.send(PONG if received[-1]["type"] == "ping" else answer(wav_of(PCM)))
 
     async with peer(note) as (url, _):
         async with KaniTTSClient(url=url) as client:
@@ -549,14 +545,12 @@ async def test_messages_of_any_size() -> None:
 
 
 async def test_dropped_before_an_answer_is_asked_again() -> None:
-    async def drop_first(connection: ServerConnection, number: int) -> None:
-        if number == 1:
-            await connection.recv()
-            connection.transport.abort()
-        else:
-            await willing(connection, number)
+    @at_first
+    async def drop(connection: ServerConnection) -> None:
+        await connection.recv()
+        connection.transport.abort()
 
-    async with peer(drop_first) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with peer(drop) as (url, handshakes), KaniTTSClient(url=url) as client:
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
         assert len(handshakes) == 2
 
@@ -573,15 +567,13 @@ async def test_repeated_once_only() -> None:
 
 
 async def test_dropped_after_audio_is_not_repeated() -> None:
-    async def drop_first(connection: ServerConnection, number: int) -> None:
-        if number == 1:
-            await connection.recv()
-            await connection.send(chunk())
-            await connection.close(1011)
-        else:
-            await willing(connection, number)
+    @at_first
+    async def drop(connection: ServerConnection) -> None:
+        await connection.recv()
+        await connection.send(chunk())
+        await connection.close(1011)
 
-    async with peer(drop_first) as (url, handshakes), KaniTTSClient(url=url) as client:
+    async with peer(drop) as (url, handshakes), KaniTTSClient(url=url) as client:
         parts = []
         with pytest.raises(NotConnected):
             async for part in client.stream(HELLO):
@@ -591,20 +583,20 @@ async def test_dropped_after_audio_is_not_repeated() -> None:
         assert len(handshakes) == 2
 
 
-async def test_reconnecting_backs_off_and_goes_on(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("tries", "alive"), [(6, True), (3, False)])
+async def test_reconnecting_is_tried_a_number_of_times(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tries: int, alive: bool
 ) -> None:
     monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
-
     async with (
         peer(gone_first, (None, 503, 503, 503)) as (url, handshakes),
-        KaniTTSClient(url=url) as client,
+        KaniTTSClient(url=url, reconnect_tries=tries) as client,
     ):
         assert client.websocket is not None
         await client.websocket.wait_closed()
-        assert await client.ping() is True
-        assert len(handshakes) == 5
-        assert caplog.text.count(" of 6)") == 3
+        assert await client.ping() is alive
+        assert len(handshakes) == 4 + alive
+        assert caplog.text.count(f" of {tries})") == 3 and "503" in caplog.text
 
 
 def sleep_with(note: Callable[[float], Awaitable[None]], patch: pytest.MonkeyPatch) -> None:
@@ -632,26 +624,11 @@ async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> 
     assert len({pause / limit for pause, limit in zip(pauses, longest, strict=True)}) > 1
 
 
-async def test_reconnecting_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
-    async with (
-        peer(gone_first, (None, 503, 503, 503)) as (url, handshakes),
-        KaniTTSClient(url=url, reconnect_tries=3) as client,
-    ):
-        assert client.websocket is not None
-        await client.websocket.wait_closed()
-        with pytest.raises(NotConnected, match="503"):
-            await client.send_tts_request(HELLO)
-        assert len(handshakes) == 4
-
-
-async def gone_after_a_ping(connection: ServerConnection, number: int) -> None:
-    """Leave the first connection once it was seen to work, answer on the others."""
-    if number > 1:
-        await willing(connection, number)
-    else:
-        await connection.recv()
-        await connection.send(json.dumps({"type": "pong", "data": {"status": "alive"}}))
+@at_first
+async def gone_after_a_ping(connection: ServerConnection) -> None:
+    """Leave once the connection was seen to work."""
+    await connection.recv()
+    await connection.send(PONG)
 
 
 async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -700,13 +677,11 @@ async def test_refused_message_is_not_repeated(code: int) -> None:
     ],
 )
 async def test_garbage_is_named_and_survived(garbage: str | bytes) -> None:
-    async def babble(connection: ServerConnection, number: int) -> None:
-        if number == 1:
-            await connection.recv()
-            await connection.send(garbage)
-            await willing(connection, number)
-        else:
-            await willing(connection, number)
+    @at_first
+    async def babble(connection: ServerConnection) -> None:
+        await connection.recv()
+        await connection.send(garbage)
+        await willing(connection, 1)
 
     async with peer(babble) as (url, _), KaniTTSClient(url=url) as client:
         with pytest.raises(UnexpectedAnswer):
@@ -715,13 +690,14 @@ async def test_garbage_is_named_and_survived(garbage: str | bytes) -> None:
 
 
 async def test_silent_server_times_out() -> None:
-    async def sulk(connection: ServerConnection, number: int) -> None:
-        await (never if number == 1 else willing)(connection, number)
-
-    async with peer(sulk) as (url, handshakes), KaniTTSClient(url=url, chunk_timeout=0.05) as client:
+    async with (
+        peer(at_first(never)) as (url, handshakes),
+        KaniTTSClient(url=url, chunk_timeout=0.05) as client,
+    ):
         with pytest.raises(AnswerTimeout, match=r"0\.05 s"):
             async for _ in client.stream(HELLO):
                 pass
+        client.chunk_timeout = WITHIN_S
         assert await client.stream_tts_request(HELLO) is True
         assert len(handshakes) == 2
 
@@ -729,12 +705,11 @@ async def test_silent_server_times_out() -> None:
 async def test_peer_that_does_not_stop_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
 
-    async def deaf(connection: ServerConnection, number: int) -> None:
-        if number == 1:
-            await connection.recv()
-            await connection.send(chunk())
-            await never(connection, number)
-        await willing(connection, number)
+    @at_first
+    async def deaf(connection: ServerConnection) -> None:
+        await connection.recv()
+        await connection.send(chunk())
+        await never(connection)
 
     async with peer(deaf) as (url, handshakes), KaniTTSClient(url=url) as client:
         async for _ in client.stream(HELLO):
@@ -746,14 +721,13 @@ async def test_peer_that_does_not_stop_is_left(monkeypatch: pytest.MonkeyPatch) 
 async def test_cancelled_while_cancelling() -> None:
     asked, told_to_stop = asyncio.Event(), asyncio.Event()
 
-    async def slow(connection: ServerConnection, number: int) -> None:
-        if number == 1:
-            await connection.recv()
-            asked.set()
-            await connection.recv()
-            told_to_stop.set()
-            await never(connection, number)
-        await willing(connection, number)
+    @at_first
+    async def slow(connection: ServerConnection) -> None:
+        await connection.recv()
+        asked.set()
+        await connection.recv()
+        told_to_stop.set()
+        await never(connection)
 
     async with peer(slow) as (url, handshakes), KaniTTSClient(url=url) as client:
         request = asyncio.create_task(client.send_tts_request(HELLO))
@@ -790,16 +764,16 @@ async def test_leaving_the_loop_sends_cancel() -> None:
         assert len(handshakes) == 1
 
 
-@pytest.mark.alone
 async def test_asking_inside_the_loop_is_refused() -> None:
-    async with peer(willing) as (url, _), KaniTTSClient(url=url, chunk_timeout=0.3) as client:
+    async with peer(willing) as (url, _), KaniTTSClient(url=url) as client:
         async for _ in client.stream(HELLO):
-            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.3 s"):
+            client.chunk_timeout = 0.05
+            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.05 s"):
                 await client.send_tts_request(HELLO)
+        client.chunk_timeout = WITHIN_S
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
 
 
-@pytest.mark.alone
 async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
     released = asyncio.Event()
 
@@ -810,37 +784,39 @@ async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
         await connection.send(COMPLETE)
         await willing(connection, number)
 
-    async with peer(one_by_one) as (url, _), KaniTTSClient(url=url, chunk_timeout=0.3) as client:
+    async with peer(one_by_one) as (url, _), KaniTTSClient(url=url) as client:
         stream = client.stream(HELLO)
         reading = asyncio.create_task(anext(stream))
         await asyncio.sleep(0)
         early = asyncio.create_task(client.send_tts_request(HELLO))
         await asyncio.sleep(0)
+        client.chunk_timeout = 0.05
         released.set()
         await reading
         late = asyncio.create_task(client.send_tts_request(HELLO))
         for failure in await asyncio.gather(early, late, return_exceptions=True):
             assert isinstance(failure, StreamLeftOpen)
         assert await client.stream_tts_request(HELLO) is False
+        client.chunk_timeout = WITHIN_S
         waiting = asyncio.create_task(client.send_tts_request(HELLO))
         await stream.aclose()
         assert pcm_of(await waiting) == PCM
 
 
 async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
-    pause = 0.1
+    pause, chunks = 0.05, 24
 
     async def slowly(connection: ServerConnection, number: int) -> None:
         async for message in connection:
             if json.loads(message)["type"] == "tts_stream_request":
-                for _ in range(8):
+                for _ in range(chunks):
                     await connection.send(chunk())
                     await asyncio.sleep(pause)
                 await connection.send(COMPLETE)
             else:
                 await connection.send(answer(wav_of(PCM)))
 
-    async with peer(slowly) as (url, _), KaniTTSClient(url=url, chunk_timeout=4 * pause) as client:
+    async with peer(slowly) as (url, _), KaniTTSClient(url=url, chunk_timeout=1.0) as client:
         reading = asyncio.Event()
 
         async def read(pcm: bytes, metadata: dict[str, Any]) -> None:

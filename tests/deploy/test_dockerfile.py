@@ -15,10 +15,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import httpx
@@ -26,7 +26,9 @@ import pytest
 from dockerfile_parse import DockerfileParser
 from packaging.requirements import Requirement
 
+from tests.conftest import ADDRESS
 from tests.deploy.environment import linked_environment, requirements
+from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.server
 
@@ -194,17 +196,17 @@ def entry_point(builder: Builder, image: str, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def container(builder: Builder, image: str, port: int) -> Iterator[subprocess.Popen[str]]:
+def container(builder: Builder, image: str) -> Iterator[subprocess.Popen[str]]:
     """Run an image's entry point; it has to end well."""
     app = builder.build(image) / "app"
     environment = builder.environment(image) | {"KANI_API_KEYS": KEY}
-    command = entry_point(builder, image, "--port", str(port))
+    command = entry_point(builder, image, "--port", "0")
     with subprocess.Popen(command, cwd=app, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             yield server
         finally:
             server.terminate()
-            assert server.wait(60) == 0
+            assert server.wait(WITHIN_S) == 0
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -235,23 +237,16 @@ def test_images_share_packages_and_program() -> None:
 
 
 @pytest.mark.parametrize("image", ["slim", "cpu"])
-def test_image_files_suffice_to_speak(builder: Builder, image: str, unused_tcp_port: int) -> None:
-    with (
-        container(builder, image, unused_tcp_port) as server,
-        httpx.Client(
-            base_url=f"http://127.0.0.1:{unused_tcp_port}",
-            transport=httpx.HTTPTransport(retries=30),
-            timeout=120,
-        ) as client,
-    ):
-        assert client.get("/livez").status_code == 200
-        while client.get("/health").status_code != 200:
-            assert server.poll() is None
-            time.sleep(0.1)
-        answer = client.post("/tts", json={"text": "Hola."}, headers={"authorization": f"Bearer {KEY}"})
-        assert answer.status_code == 200 and len(answer.content) > 10_000
+def test_image_files_suffice_to_speak(builder: Builder, image: str) -> None:
+    with container(builder, image) as server:
         assert server.stdout is not None
-        banner = list(iter(server.stdout.readline, "  stop     Ctrl+C\n"))
+        banner = list(takewhile(lambda line: line != "  stop     Ctrl+C\n", server.stdout))
+        (port,) = [found["port"] for line in banner if (found := ADDRESS.search(line))]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            for path in ("/livez", "/health"):
+                assert client.get(path).status_code == 200
+            answer = client.post("/tts", json={"text": "Hola."}, headers={"authorization": f"Bearer {KEY}"})
+            assert answer.status_code == 200 and len(answer.content) > 10_000
     (decoder,) = [line for line in banner if line.startswith("  decoder ")]
     if image == "slim":
         assert "onnxruntime; " in decoder and "pip install -r requirements.txt" in decoder
@@ -275,7 +270,7 @@ def test_slim_image_refuses_in_one_line(builder: Builder, arguments: list[str], 
     # Without the warning that Kokoro does not speak Japanese here.
     command = entry_point(builder, "slim", *arguments, "--port", "0", "--log-level", "ERROR")
     environment = builder.environment("slim")
-    done = subprocess.run(command, cwd=app, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=app, env=environment, capture_output=True, text=True, timeout=WITHIN_S)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("start_websocket_server.py: ") and named in line

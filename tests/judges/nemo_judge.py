@@ -20,4 +20,6 @@ def main(archive: str, codes_file: str, samples_file: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    # Any number of triples: the import above takes longest.
+    for at in range(1, len(sys.argv), 3):
+        main(*sys.argv[at : at + 3])

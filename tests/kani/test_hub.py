@@ -65,6 +65,7 @@ class _HubHandler(BaseHTTPRequestHandler):
             commit, _, name = path.removeprefix(files).partition("/")
             headers = {"ETag": f'"{commit[0]}{name}"', "X-Repo-Commit": commit}
             if name in hub.fails and self.command == "GET":
+                self.close_connection = True
                 return self.answer(hub.fails[name], b"half", headers | {"Content-Length": "1000"})
             return self.answer(200, hub.files[name] + commit.encode(), headers)
         return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
@@ -187,9 +188,12 @@ def test_fetch_reports_size_licence_and_revision_first(
     assert asked == [[]]
 
 
-@pytest.mark.heard  # huggingface_hub tries again for a minute
 @pytest.mark.parametrize("status", [pytest.param(403, id="refused"), pytest.param(200, id="cut off")])
-def test_failed_fetch_is_resumed(tmp_path: Path, hub: Hub, status: int) -> None:
+def test_failed_fetch_is_resumed(
+    tmp_path: Path, hub: Hub, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The library tries again for a minute.
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     hub.fails["a.safetensors"] = status
     with pytest.raises(CheckpointError, match=r"owner/name cannot be fetched .*completed downloads are kept"):
         find("owner/name", tmp_path)

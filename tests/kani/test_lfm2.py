@@ -193,8 +193,8 @@ def test_other_precisions_stay_close_at_full_size() -> None:
         torch.manual_seed(0)
         network = Lfm2ForCausalLM(Lfm2Config(**settings_)).eval()
     weights = network.state_dict()
-    spoken = [layout.codebook_range(n % 4)[0] + random_tokens(layout, 8, key=n) % 4032 for n in range(40)]
-    text = random_tokens(layout, 8, 20) % layout.text_vocabulary
+    spoken = [layout.codebook_range(n % 4)[0] + random_tokens(layout, 2, key=n) % 4032 for n in range(24)]
+    text = random_tokens(layout, 2, 12) % layout.text_vocabulary
     tokens = torch.cat(
         (torch.tensor([layout.prompt(row) for row in text.tolist()]), torch.stack(spoken, 1)), 1
     )

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kani.codec.nanocodec import NanoCodec
-from kani.lfm2 import LanguageModel
 from kani.runner import Runner, SavedSlot
 from kani.sampler import Sampling
 from kani.tokens import OutOfMemory
@@ -157,19 +156,23 @@ def test_batched_prefill_gives_codes_of_solo_run(
         assert said[len(together) - row] == alone[prompt, GREEDY][:4]
 
 
-def test_reused_slot_is_clean(
-    model: LanguageModel, codec: NanoCodec, prompts: list[Prompt], new_runner: NewRunner
-) -> None:
+def speak(runner: Runner, count: int) -> tuple[Frames, bytes]:
+    """Frames and audio of the only sequence."""
+    said, heard = [], b""
+    for _ in range(count):
+        codes = runner.sample(1)
+        said += codes.tolist()
+        heard += runner.decode_audio([0], np.minimum(codes, 4031)[:, None]).tobytes()
+        runner.advance(1)
+    return said, heard
+
+
+def test_reused_slot_is_clean(prompts: list[Prompt], new_runner: NewRunner) -> None:
     def whole(runner: Runner, prompt: Prompt, sampling: Sampling) -> tuple[Frames, bytes]:
         admit(runner, 0, prompt, sampling)
-        said, heard = [], b""
-        for _ in range(6):
-            codes = runner.sample(1)
-            said += codes.tolist()
-            heard += runner.decode_audio([0], np.minimum(codes, 4031)[:, None]).tobytes()
-            runner.advance(1)
+        spoken = speak(runner, 6)
         runner.release(0, 1)
-        return said, heard
+        return spoken
 
     used = new_runner(1)
     whole(used, max(prompts, key=len), Sampling(2.0, 1.0, 0, 1.3, seed=3))
@@ -178,15 +181,6 @@ def test_reused_slot_is_clean(
 
 
 def test_pause_changes_no_bit(new_runner: NewRunner, prompts: list[Prompt]) -> None:
-    def speak(runner: Runner, count: int) -> tuple[Frames, bytes]:
-        said, heard = [], b""
-        for _ in range(count):
-            codes = runner.sample(1)
-            said += codes.tolist()
-            heard += runner.decode_audio([0], np.minimum(codes, 4031)[:, None]).tobytes()
-            runner.advance(1)
-        return said, heard
-
     paused, unpaused = new_runner(1), new_runner(1)
     for runner in (paused, unpaused):
         admit(runner, 0, prompts[4], SAMPLED)

@@ -383,14 +383,14 @@ def test_silent_anomaly_is_retried_twice(
     runner = new_runner(2, kind)
     assert isinstance(runner, Faulty)
     with scheduling(runner) as scheduler:
-        for _ in range(2):
-            before = scheduler.frames
-            hearer = Collector(scheduler).say(prompts[2], SAMPLED, frames, expected_s)
-            end = hearer.end()
-            assert (end.ending, end.detail) == (Ending.ANOMALY, detail)
-            assert hearer.pieces == []
-            assert scheduler.frames - before == MAX_ATTEMPTS * tried_for
-    assert [record.__dict__["request"] for record in caplog.records] == ["7f3a-1"] * 2 * MAX_ATTEMPTS
+        hearer = Collector(scheduler).say(prompts[2], SAMPLED, frames, expected_s)
+        end = hearer.end()
+        assert (end.ending, end.detail) == (Ending.ANOMALY, detail)
+        assert hearer.pieces == []
+        assert scheduler.frames == MAX_ATTEMPTS * tried_for
+        assert [record.__dict__["request"] for record in caplog.records] == ["7f3a-1"] * MAX_ATTEMPTS
+        # The slot is free, and the same request is tried with the same seeds.
+        Collector(scheduler).say(prompts[2], SAMPLED, 3).end()
     assert len(set(runner.seeds)) == MAX_ATTEMPTS == 3
     assert runner.seeds[:3] == runner.seeds[3:] and runner.seeds[0] == SAMPLED.seed
 
@@ -439,7 +439,7 @@ def test_audible_anomaly_ends_speech(
     assert said == frames if frames else 4 + 37 < said < LONGEST_FRAMES
 
 
-@pytest.mark.parametrize("kind", [RunsAway, Loops, LoopsAloud, FallsSilent])
+@pytest.mark.parametrize("kind", [Loops, FallsSilent])
 def test_greedy_speech_skips_output_guard(
     new_runner: NewRunner, prompts: list[Prompt], kind: type[Faulty]
 ) -> None:
@@ -647,7 +647,7 @@ def test_threads_submit_concurrently(
 
         def client(number: int) -> None:
             pick = random.Random(number)
-            for _ in range(6):
+            for _ in range(4):
                 prompt, frames = pick.choice(prompts), pick.randint(1, 10)
                 hearer = Collector(scheduler, lags=pick.random() < 0.5)
                 hearer.say(prompt, GREEDY, frames)
@@ -665,7 +665,7 @@ def test_threads_submit_concurrently(
 
         for prompt in prompts:
             expected(prompt, GREEDY, 1)
-        threads = [threading.Thread(target=client, args=(number,)) for number in range(6)]
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

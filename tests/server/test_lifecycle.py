@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import WITHIN_S
+
 ROOT = Path(__file__).parents[2]
-GUARD_S = 120.0
 
 pytestmark = pytest.mark.server
 PROGRAM = """
@@ -33,7 +34,7 @@ def told_to_end(work: str, within_s: float) -> tuple[int, str]:
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
-        _, written = process.communicate(timeout=GUARD_S)
+        _, written = process.communicate(timeout=WITHIN_S)
     return process.returncode, written.decode()
 
 
@@ -53,4 +54,4 @@ def test_whatever_hangs_the_process_ends(work: str) -> None:
 
 
 def test_a_process_that_ends_in_time_says_nothing() -> None:
-    assert told_to_end("await stop.wait()", 60.0) == (0, "")
+    assert told_to_end("await stop.wait()", WITHIN_S) == (0, "")

@@ -18,6 +18,7 @@ from server.metrics import Metrics
 from server.network.upload_budget import UploadBudget
 from server.settings import Settings, load
 from speech.service import SpeechService
+from tests.support.patience import WITHIN_S
 from websocket_server import build_service, create_app
 
 KEY = "geheim-1"
@@ -109,7 +110,7 @@ def _running(
         yield
     finally:
         server.should_exit = True
-        thread.join(60)
+        thread.join(WITHIN_S)
         assert not thread.is_alive()
 
 

@@ -57,9 +57,9 @@ async def said(engine: KaniEngine, segment: Segment) -> Samples:
 
 
 def segment_of(engine: KaniEngine, embedding: Embedding | None = None) -> Segment:
-    """A segment of at most a second."""
+    """A segment of at most half a second."""
     voice = engine.info.voices[0].id
-    return Segment("Hola", voice, "es", max_seconds=1.0, sampling=GREEDY, embedding=embedding)
+    return Segment("Hola", voice, "es", max_seconds=0.5, sampling=GREEDY, embedding=embedding)
 
 
 async def test_engine_speaks_like_recording(engine: KaniEngine) -> None:

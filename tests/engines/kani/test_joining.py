@@ -194,9 +194,9 @@ async def test_hanging_hub_delays_nothing(
     folder: Path, start_server: StartServer, tmp_path: Path, mute_hub: str
 ) -> None:
     server = start_server("--device", "cpu", LD_LIBRARY_PATH=str(cuda_driver(tmp_path)), HF_ENDPOINT=mute_hub)
+    assert "loading  kani" in server.banner
     async with KaniTTSClient(server.host, server.port) as client:
         assert [part async for part in client.stream("Hola, ya hablo.")]
-    assert (await health(server.http_url))["joining"] == {"name": "kani", "state": "loading"}
     server.stop()
 
 

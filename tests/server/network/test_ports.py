@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -95,10 +96,19 @@ async def test_metrics_port_has_access_control(tmp_path: Path, path: str) -> Non
             assert await status(client, url, host="evil.example") == 403
 
 
+def pair_of_ports() -> int:
+    """The first of two adjacent free ports, below those that systems give to clients."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000, 2):
+        with suppress(OSError), ExitStack() as opened:
+            for each in (port, port + 1):
+                opened.enter_context(socket.create_server(("127.0.0.1", each)))
+            return port
+    pytest.fail("no two adjacent ports are free")
+
+
 async def test_voxcpms_page_is_on_the_port_behind_its_own(tmp_path: Path) -> None:
     """TTS_PORT moves both, as on the original server."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1] - 1
+    port = pair_of_ports()
     own = {"KANI_COMPAT": "true", "KANI_VOXCPM_PORT": "", "KANI_VOXCPM_PAGE_PORT": "", "TTS_PORT": str(port)}
     async with serving(tmp_path, **own) as server:
         assert (server.compat["VoxCPM"], server.compat["VoxCPM's page"]) == (port, port + 1)

@@ -98,7 +98,8 @@ class Served:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
     async def healthy(self) -> bool:
-        """Return True if a new client is answered."""
+        """Return True if a new client is answered, which may take its time."""
+        self.table._timeouts = ReadTimeouts()
         async with httpx.AsyncClient(timeout=GUARD_S) as client:
             return (await client.post(f"http://127.0.0.1:{self.port}/", content=b"abc")).text == "3"
 
@@ -183,6 +184,7 @@ async def test_a_tls_handshake_has_a_limit(tmp_path: Path) -> None:
         assert server.cut == {"head": 2} and len(server.table) == 0
         # Room is made for one who does speak, before anything of theirs is read.
         idle = [await server.client() for _ in range(2)]
+        server.table._timeouts = ReadTimeouts()
         async with httpx.AsyncClient(verify=trusting, timeout=GUARD_S) as client:
             answer = await client.post(f"https://localhost:{server.port}/", content=b"abc")
         assert answer.text == "3" and server.cut["crowded"] + server.cut["head"] > 2

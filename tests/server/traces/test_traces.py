@@ -26,6 +26,7 @@ from speech.tracing import UNRECORDED, current
 from tests.protocols.wyoming.exchange import chunk, read_until, steps
 from tests.server.traces.collector import CollectedSpan, TraceCollector, collecting
 from tests.support.loudness import RATE, LoudnessRecognizer
+from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 
 ROOT = Path(__file__).parents[3]
@@ -33,8 +34,6 @@ TEXT = "zanahorias moradas"
 KEY = "zq7-good-key"
 PARENT = "00f067aa0ba902b7"
 STEPS = ["encode", "engine", "normalize", "wait"]
-WITHIN_S = 60.0
-"""A guard against a server that hangs."""
 
 
 def trace_id(number: int = 0) -> str:
@@ -226,6 +225,8 @@ async def test_spans_of_two_clients_do_not_mix(collector: TraceCollector, tmp_pa
             opened = 'kani_sessions{protocol="kani"} 2.0'
             while opened not in (await client.get(f"{server.http_url}/metrics")).text:
                 await asyncio.sleep(0)
+        while not server.engine.under_way:
+            await asyncio.sleep(0)
         assert server.engine.under_way == 1
         await server.engine.permit(None)
         await asyncio.gather(*clients)
