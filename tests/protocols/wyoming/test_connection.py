@@ -9,7 +9,7 @@ import pytest
 from wyoming.event import Event
 
 from protocols.wyoming.framing import MAX_LINE_BYTES, MAX_PAYLOAD_BYTES
-from tests.protocols.wyoming.conftest import Serve
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import (
     STOP,
     ask,

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 import pytest
 
 from tests.conftest import ServerProcess, StartServer
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
-from tests.protocols.wyoming.conftest import Serve
 from tests.protocols.wyoming.exchange import steps
 from tests.support.tone import RATE
 

@@ -12,8 +12,8 @@ from wyoming.info import Info
 from protocols.wyoming.info import describe_voices
 from speech.types import Voice
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
-from tests.protocols.wyoming.conftest import Serve
 from tests.support.tone import ToneEngine, tones
 
 

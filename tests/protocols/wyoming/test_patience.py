@@ -13,7 +13,7 @@ from wyoming.event import Event
 from protocols.wyoming import connection
 from protocols.wyoming.framing import Event as PackedEvent
 from server.network.upload_budget import UploadBudget
-from tests.protocols.wyoming.conftest import Serve
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import chunk, client, read_all, read_until, steps
 from tests.protocols.wyoming.home_assistant import HOST, load_info
 
