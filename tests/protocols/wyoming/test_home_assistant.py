@@ -117,8 +117,8 @@ async def test_older_home_assistant_goes_on_sending_behind_the_transcript(serve:
     server = await serve(KANI_WYOMING_END_OF_SPEECH="true")
 
     async def microphone() -> AsyncIterable[bytes]:
-        for index in range(40):
-            yield steps(index < 3 or index > 30)[0]
+        for index in range(28):
+            yield steps(index < 3 or index > 24)[0]
             await asyncio.sleep(0.08)
 
     port = server.streams["Wyoming"]

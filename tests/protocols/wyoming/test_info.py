@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,9 +99,14 @@ async def test_slow_disk_delays_no_description(port: int, monkeypatch: pytest.Mo
     before = await home_assistant.load_info(port)
     monkeypatch.setattr("protocols.wyoming.info.FRESH_S", 0.0)
 
+    read = threading.Event()
+
     def slow(catalogue: VoiceCatalogue) -> list[dict[str, object]]:
-        time.sleep(2)
+        read.wait()
         return []
 
     monkeypatch.setattr("protocols.wyoming.info.describe_voices", slow)
-    assert await home_assistant.load_info(port) == before
+    try:
+        assert await home_assistant.load_info(port) == before
+    finally:
+        read.set()
