@@ -159,7 +159,10 @@ async def test_broadcast_waits_for_fastest_subscriber() -> None:
 
 
 @pytest.mark.heard
-async def test_client_that_does_not_read_is_closed(espeak_app: AppServer) -> None:
+async def test_client_that_does_not_read_is_closed(
+    espeak_app: AppServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protocols.elevenlabs.relay.connection.CLOSE_TIMEOUT_S", WITHIN_S)
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     small.setblocking(False)
