@@ -201,8 +201,12 @@ async def test_waiting_requests_are_limited(serve: Serve) -> None:
             await asyncio.sleep(0.001)
         for _ in range(20):
             await socket.send(request("Un momento."))
-        refused = [(await receive(socket))[1]["message"] for _ in range(4)]
-        assert set(refused) == {"too many requests are waiting (at most 16, and 32 MiB in all)"}
+        await socket.send('{"type":"ping"}')
+        limit = "too many requests are waiting (at most 16, and 32 MiB in all)"
+        for _ in range(4):
+            kind, data = await receive(socket)
+            assert (kind, data.get("message")) == ("tts_response", limit)
+        assert (await receive(socket))[0] == "pong"
         await server.engine.permit(None)
         assert {(await receive(socket))[1]["status"] for _ in range(17)} == {"success"}
 

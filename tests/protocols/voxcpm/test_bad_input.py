@@ -148,9 +148,14 @@ async def test_requests_of_connection_are_limited(serve: Serve) -> None:
     async with opened(server.url) as client:
 
         async def refused(name: str) -> str:
+            # The pong comes behind all answers to what was sent before.
+            await client.send("ping")
             while (message := await client.receive())["type"] == "progress":
                 pass
+            assert message["type"] == "error", message
             assert (message["request_id"], message["error"]["code"]) == (name, "QUEUE_FULL")
+            while (await client.receive())["type"] != "pong":
+                pass
             return str(message["error"]["message"])
 
         for number in range(257):
