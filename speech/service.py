@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -32,6 +32,9 @@ from speech.voices.catalogue import VoiceCatalogue, VoiceStore
 from speech.voices.cloning import VoiceCloner
 
 log = logging.getLogger(__name__)
+
+LAST_MESSAGES_S = 1.0
+"""Time for cancelled sessions to send their clients the error before connections are closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,8 @@ class SpeechService:
         """Refuse new sessions, wait up to ``seconds`` for the open ones to finish, then cancel the rest.
 
         A session whose text is still being written ends once what was fed is spoken. Recognition has no end
-        of its own: it ends with the audio that was fed.
+        of its own: it ends with the audio that was fed. Cancelled sessions have LAST_MESSAGES_S
+        to send their clients the error.
         """
         if self._admission is None:
             return
@@ -169,10 +173,13 @@ class SpeechService:
         self._recognition.finish()
         for session in [*self._sessions.values()]:
             session.drain()
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._admission.wait_until_empty(), seconds)
-        except TimeoutError:
-            self._cancel_sessions()
+            return
+        self._cancel_sessions()
+        # A session stays open until its last message is sent, which is lost once the connection is closed.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._admission.wait_until_empty(), LAST_MESSAGES_S)
 
     @property
     def ready(self) -> bool:

@@ -1,11 +1,31 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
+from speech.recognizer import Recognizer
 from tests.support.app_server import AppServer, StartApp, app_server, app_starter
 from tests.support.loudness import LoudnessRecognizer
+from tests.support.serving import InProcessServer, serving
+
+
+class Serve(Protocol):
+    async def __call__(self, recognizer: Recognizer | None = None, **environment: str) -> InProcessServer: ...
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """Serve in this process, by an engine whose steps a test permits: ``await serve(KANI_MAX_TEXT="50")``."""
+    async with AsyncExitStack() as running:
+
+        async def start(recognizer: Recognizer | None = None, **environment: str) -> InProcessServer:
+            return await running.enter_async_context(serving(tmp_path, recognizer, **environment))
+
+        yield start
 
 
 @pytest.fixture(scope="session")

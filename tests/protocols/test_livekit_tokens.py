@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from protocols import livekit_tokens
 from protocols.livekit_tokens import LiveKitSettings
 from tests.conftest import StartServer
+from tests.protocols.conftest import Serve
 from tests.support.app_server import AppServer, StartApp, app_server
 
 URL = "wss://rooms.example.test"
@@ -140,6 +141,8 @@ async def test_camel_case_fields_are_read(rooms: AppServer, verify: Verify) -> N
     assert not claims(token).keys() & {"metadata", "attributes"}
 
 
+TEXTS = "has to be an object whose values are texts"
+TOO_LARGE = "too large (at most 4096 bytes as JSON)"
 NAMED = "has to be a text of at most 256 bytes, without control characters"
 
 
@@ -160,25 +163,16 @@ async def test_invalid_name_is_refused(rooms: AppServer, name: str, value: str) 
         ({"participant_identity": "x" * 257}, f"participant_identity: {NAMED}"),
         ({"participant_name": "a\r\nb"}, f"participant_name: {NAMED}"),
         ({"participant_metadata": {}}, "participant_metadata: has to be a text"),
-        (
-            {"participant_metadata": "x" * 4095},
-            "participant_metadata: too large (at most 4096 bytes as JSON)",
-        ),
+        ({"participant_metadata": "x" * 4095}, f"participant_metadata: {TOO_LARGE}"),
         ({"participant_metadata": "\udc00"}, "participant_metadata: has half of a surrogate pair in it"),
-        (
-            {"participant_attributes": ["a"]},
-            "participant_attributes: has to be an object whose values are texts",
-        ),
-        (
-            {"participant_attributes": {"a": 1}},
-            "participant_attributes: has to be an object whose values are texts",
-        ),
+        ({"participant_attributes": ["a"]}, f"participant_attributes: {TEXTS}"),
+        ({"participant_attributes": {"a": 1}}, f"participant_attributes: {TEXTS}"),
         (
             {"participant_attributes": {str(n): "" for n in range(600)}},
-            "participant_attributes: too large (at most 4096 bytes as JSON)",
+            f"participant_attributes: {TOO_LARGE}",
         ),
         ({"room_config": "default"}, "room_config: has to be an object"),
-        ({"room_config": {"metadata": "ñ" * 2048}}, "room_config: too large (at most 4096 bytes as JSON)"),
+        ({"room_config": {"metadata": "ñ" * 2048}}, f"room_config: {TOO_LARGE}"),
         ({"room_config": {"egress": {}}}, "room_config: egress is not a client's to ask for"),
     ],
 )
@@ -304,8 +298,8 @@ async def test_remote_client_needs_key(start_app: StartApp) -> None:
         assert (await client.post("/token", json={}, headers=authorized)).status_code == 201
 
 
-async def test_compat_port_serves_tokens(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", "--compat", **CONFIGURED)
+async def test_compat_port_serves_tokens(serve: Serve) -> None:
+    server = await serve(KANI_COMPAT="true", **CONFIGURED)
     async with httpx.AsyncClient() as client:
-        answer = await client.get(f"http://localhost:{server.compat['Kyutai']}/token")
+        answer = await client.get(f"http://127.0.0.1:{server.compat['Kyutai']}/token")
     assert answer.json()["url"] == URL

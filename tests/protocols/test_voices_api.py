@@ -26,6 +26,7 @@ from speech.service import SpeechService
 from speech.types import Samples
 from speech.voices.consents import ConsentStore
 from speech.voices.store import VoiceStore
+from tests.support.app_server import app_server
 from tests.support.tone import ToneEngine
 
 if TYPE_CHECKING:
@@ -175,9 +176,11 @@ def test_voice_is_renamed(client: httpx.Client, prefix: str) -> None:
     assert client.get(f"{PATH}/custom:María/sample").content == recording()
 
 
-@pytest.mark.parametrize(
-    ("voice", "body", "status", "param"),
-    [
+def test_invalid_rename_changes_nothing(client: httpx.Client) -> None:
+    for name in ("ana", "eva"):
+        assert client.post(PATH, **form(name=name)).status_code == 201
+    listed = client.get(PATH).json()
+    for voice, body, status, param in (
         ("custom:ana", b'{"name": "eva"}', 409, "name"),
         ("custom:ana", b'{"name": "../eva"}', 400, "name"),
         ("custom:ana", b'{"name": ""}', 400, "name"),
@@ -190,18 +193,11 @@ def test_voice_is_renamed(client: httpx.Client, prefix: str) -> None:
         ("custom:ana", b" " * 20_000, 413, None),
         ("custom:nobody", b'{"name": "x"}', 404, "voice"),
         ("espeak:es-419", b'{"name": "x"}', 404, "voice"),
-    ],
-)
-def test_invalid_rename_changes_nothing(
-    client: httpx.Client, voice: str, body: bytes, status: int, param: str | None
-) -> None:
-    for name in ("ana", "eva"):
-        assert client.post(PATH, **form(name=name)).status_code == 201
-    listed = client.get(PATH).json()
-    answer = client.patch(f"{PATH}/{voice}", content=body)
-    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
-    assert answer.json()["error"]["message"]
-    assert client.get(PATH).json() == listed
+    ):
+        answer = client.patch(f"{PATH}/{voice}", content=body)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), body
+        assert answer.json()["error"]["message"]
+        assert client.get(PATH).json() == listed
 
 
 def test_concurrent_requests_cannot_share_name(client: httpx.Client) -> None:
@@ -326,12 +322,10 @@ async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
     await service.stop()
 
 
-@pytest.mark.heard
-def test_stored_voices_survive_restart(start_server: StartServer, tmp_path: Path) -> None:
+def test_stored_voices_survive_restart(tmp_path: Path) -> None:
     for status in (201, 409):
-        server = start_server("--engine", "espeak", KANI_DATA_DIR=str(tmp_path))
-        assert httpx.post(f"{server.http_url}{PATH}", **form()).status_code == status
-        server.stop()
+        with app_server(tmp_path) as server:
+            assert httpx.post(f"{server.http_url}{PATH}", **form()).status_code == status
 
 
 def test_store_of_newer_version_is_refused(start_server: StartServer, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from speech.types import Samples
+from tests.support.patience import WITHIN_S
 
 Message = dict[str, Any]
 
@@ -75,7 +77,7 @@ class Client:
         await self.send("tts_request", request_id=request_id, params={"text": text, **params})
 
     async def receive(self) -> Message | Frame:
-        raw = await self.socket.recv()
+        raw = await asyncio.wait_for(self.socket.recv(), WITHIN_S)
         if isinstance(raw, bytes):
             return read_frame(raw)
         message: Message = json.loads(raw)

@@ -21,6 +21,8 @@ from websockets.exceptions import ConnectionClosedError
 from speech.types import Span
 from tests.conftest import ServerProcess
 from tests.protocols.cloning_server import hum
+from tests.protocols.conftest import Serve
+from tests.protocols.health import wait_for_idle
 from tests.speech.timing.test_spans import assert_tiles
 from tests.support.app_server import AppServer, StartApp
 
@@ -80,29 +82,17 @@ def spans(rows: list[list[float]]) -> list[Span]:
 
 
 async def test_request_gets_one_answer(socket: ClientConnection) -> None:
-    config = {
-        "language": "spanish",
-        "emotion": "friendly",
-        "speed": 1.0,
-        "temperature": 0.6,
-        "max_tokens": 1200,
-    }
-    data = await ask(socket, request(config=config))
+    config = {"language": "spanish", "emotion": "friendly", "speed": 1.0, "temperature": 0.6}
+    data = await ask(socket, request(config=config | {"max_tokens": 1200}))
     assert list(data) == ["audio", "status", "message", "metadata"]
     assert (data["status"], data["message"]) == ("success", "Audio generated successfully")
     metadata = data["metadata"]
     heard = samples(data)
     assert metadata["duration"] == len(heard) / 22050
     assert 0.8 < metadata["duration"] < 3.0 and np.abs(heard).max() > 3000
-    expected = {
-        "sample_rate": 22050,
-        "channels": 1,
-        "language": "spanish",
-        "emotion": "friendly",
-        "speed": 1.0,
-        "engine": "espeak",
-    }
-    assert {key: metadata[key] for key in expected} == expected
+    expected = {"sample_rate": 22050, "channels": 1, "engine": "espeak"} | config
+    del expected["temperature"]
+    assert expected.items() <= metadata.items()
     assert metadata["cloning"] == "none" and metadata["voice"].startswith("espeak:es")
     assert metadata["unused"] == ["temperature"] and metadata["passages"] == []
     assert_tiles(spans(metadata["spans"]), len(HOLA))
@@ -125,13 +115,9 @@ async def test_prosody_fields_are_applied_and_echoed(socket: ClientConnection) -
     }
     metadata = (await ask(socket, request(text, config=config)))["metadata"]
     assert metadata["duration"] == pytest.approx(config["duration"], rel=0.02)
-    told = {key: metadata[key] for key in ("emotion", "emotion_strength", "speed", "requested_duration")}
-    assert told == {
-        "emotion": "happy:0.5,calm:0.5",
-        "emotion_strength": 0.7,
-        "speed": 1.0,
-        "requested_duration": config["duration"],
-    }
+    echoed = {key: config[key] for key in ("emotion", "emotion_strength", "speed")}
+    echoed["requested_duration"] = config["duration"]
+    assert echoed.items() <= metadata.items()
     assert metadata["unused"] == []
     assert_tiles(spans(metadata["spans"]), len(text))
     assert not {"emotion_strength", "requested_duration"} & plain["metadata"].keys()
@@ -206,22 +192,31 @@ async def test_requests_are_answered_in_order(socket: ClientConnection) -> None:
     assert durations == sorted(durations)
 
 
-async def test_waiting_requests_are_limited(server: ServerProcess) -> None:
+async def test_waiting_requests_are_limited(serve: Serve) -> None:
+    server = await serve()
+    server.engine.allow = 0
     async with connect(server.url, max_size=None) as socket:
-        for _ in range(30):
+        await socket.send(request("Un momento."))
+        while not server.engine.under_way:
+            await asyncio.sleep(0.001)
+        for _ in range(20):
             await socket.send(request("Un momento."))
-        answers = [await receive(socket) for _ in range(30)]
-    refused = [data for _, data in answers if data["status"] == "error"]
-    assert {data["message"] for data in refused} == {
-        "too many requests are waiting (at most 16, and 32 MiB in all)"
-    }
-    assert len(refused) >= 12
+        await socket.send('{"type":"ping"}')
+        limit = "too many requests are waiting (at most 16, and 32 MiB in all)"
+        for _ in range(4):
+            kind, data = await receive(socket)
+            assert (kind, data.get("message")) == ("tts_response", limit)
+        assert (await receive(socket))[0] == "pong"
+        await server.engine.permit(None)
+        assert {(await receive(socket))[1]["status"] for _ in range(17)} == {"success"}
 
 
-async def test_cancel_ends_current_request_alone(server: ServerProcess) -> None:
+async def test_cancel_ends_current_request_alone(serve: Serve) -> None:
+    server = await serve()
+    server.engine.allow = 20
     async with connect(server.url, max_size=None) as socket:
         await socket.send('{"type":"tts_cancel"}')
-        await socket.send(request(LONG, "tts_stream_request"))
+        await socket.send(request(LONG, "tts_stream_request", config={"chunk_size": 1}))
         await socket.send(request("Sigo."))
         kind, _ = await receive(socket)
         assert kind == "tts_stream_chunk"
@@ -229,6 +224,7 @@ async def test_cancel_ends_current_request_alone(server: ServerProcess) -> None:
         while kind == "tts_stream_chunk":
             kind, data = await receive(socket)
         assert (kind, data) == ("tts_response", {"audio": "", "status": "error", "message": "cancelled"})
+        await server.engine.permit(None)
         kind, data = await receive(socket)
         assert kind == "tts_response" and data["status"] == "success"
         await socket.send('{"type":"tts_cancel"}')
@@ -248,7 +244,6 @@ async def test_cancel_ends_current_request_alone(server: ServerProcess) -> None:
         (request(config={"emotion": "happy;sad"}), "emotion: 'happy;sad' is no"),
         (request(config={"emotion": "happy:0.5," * 30}), "emotion: too long (at most 200 characters)"),
         (request(config={"emotion": "sad", "emotion_strength": 1.1}), "emotion_strength: must be between"),
-        (request(config={"emotion_strength": "much"}), "emotion_strength: expected `float | null`"),
         (request(config={"duration": 60}), "duration: this text can be said in "),
         (request(config={"duration": 0}), "duration: must be between "),
         (request(config={"duration": 2, "speed": 1.5}), "duration: cannot be given together with a speed"),
@@ -267,10 +262,8 @@ async def test_cancel_ends_current_request_alone(server: ServerProcess) -> None:
         (request(config={"seed": -1}), "seed: must be between 0 and"),
         (request(config={"seed": 10**30}), "seed: must be between 0 and"),
         (request(config={"seed": 10**400}), "seed: must be between 0 and"),
-        (request(config={"chunk_size": 10**400}), "chunk_size: must be between 1 and 1000"),
         (request(config={"language": "x" * 1_000_000}), "language: too long (at most 200 characters)"),
         (request(config={str(n): n for n in range(200_000)}), "too many values (at most 100000)"),
-        (request(reference_audio="%%%"), "reference_audio: is not base64"),
         (request(reference_audio=base64.b64encode(b"no sound in here").decode()), "reference_audio: "),
         (request(reference_audio="A" * 14_200_000), "reference_audio: too large (at most 10 MiB)"),
     ],
@@ -290,8 +283,8 @@ async def test_invalid_input_leaves_connection_open(
         "a\x00b",
         "مرحبا \u200f بالعالم",
         "Hola \ud83d mundo",
-        "x" * 10_000,
-        "7" * 2_000,
+        "x" * 3_000,
+        "7" * 300,
         "\u0301" * 5_000 + "a",
         "<speak>Hola <break time='1s'/></speak>",
         "{{7*7}} ${x} %s %n",
@@ -377,18 +370,8 @@ async def test_invalid_utf8_closes_its_connection_alone(espeak_server: ServerPro
         await assert_alive(other)
 
 
-async def counters(server: AppServer) -> dict[str, int]:
-    async with httpx.AsyncClient() as client:
-        return (await client.get(f"{server.http_url}/health")).json()["counters"]
-
-
-async def wait_for_idle(server: AppServer) -> None:
-    async with asyncio.timeout(300):
-        while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
-            await asyncio.sleep(0.02)
-
-
-async def test_vanished_clients_free_slots_and_files(server: ServerProcess) -> None:
+async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProcess) -> None:
+    server = espeak_server
     process = psutil.Process(server.process.pid)
     async with connect(server.url, max_size=None) as socket:
         await ask(socket, request("Antes."))
@@ -459,10 +442,8 @@ async def test_tts_call_returns_wav(espeak_app: AppServer) -> None:
         assert answer.status_code == 200 and answer.headers["content-type"] == "audio/wav"
         with wave.open(io.BytesIO(answer.content)) as file:
             assert file.getframerate() == 22050 and file.getnframes() > 10_000
-        for bad, reason in (
-            ({}, "No text provided"),
-            ({"text": "a", "speed": 9}, "speed: must be between 0.25 and 4"),
-        ):
+        too_fast = {"text": "a", "speed": 9}
+        for bad, reason in (({}, "No text provided"), (too_fast, "speed: must be between 0.25 and 4")):
             answer = await client.post("/tts", json=bad)
             assert (answer.status_code, answer.json()) == (400, {"detail": reason})
 
@@ -472,11 +453,8 @@ async def test_stream_tts_call_is_length_prefixed(espeak_app: AppServer) -> None
         answer = await client.post("/stream-tts", json={"text": LONG, "chunk_size": 5})
         whole = await client.post("/tts", json={"text": LONG})
     assert answer.headers["content-type"] == "application/octet-stream"
-    assert [answer.headers[f"x-{name}"] for name in ("sample-rate", "channels", "bit-depth")] == [
-        "22050",
-        "1",
-        "16",
-    ]
+    form = [answer.headers[f"x-{name}"] for name in ("sample-rate", "channels", "bit-depth")]
+    assert form == ["22050", "1", "16"]
     body, at, heard = answer.content, 0, b""
     while size := struct.unpack_from("<I", body, at)[0]:
         assert size <= 5 * 0.08 * 22050 * 2
@@ -486,13 +464,18 @@ async def test_stream_tts_call_is_length_prefixed(espeak_app: AppServer) -> None
     assert heard == whole.content[44:]
 
 
-async def test_disconnected_rest_client_frees_slot(server: ServerProcess) -> None:
+@pytest.mark.parametrize("path", ["/tts", "/stream-tts"])
+async def test_disconnected_rest_client_frees_slot(serve: Serve, path: str) -> None:
+    server = await serve()
+    server.engine.allow = 1
     async with httpx.AsyncClient(base_url=server.http_url) as client:
-        for path in ("/tts", "/stream-tts"):
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.3):
-                    await client.post(path, json={"text": LONG * 4})
-            await wait_for_idle(server)
+        asking = asyncio.create_task(client.post(path, json={"text": LONG}))
+        while not server.engine.under_way:
+            await asyncio.sleep(0.001)
+        asking.cancel()
+        await asyncio.wait([asking])
+    await wait_for_idle(server)
+    assert not server.engine.under_way
 
 
 async def test_full_server_refuses(start_app: StartApp) -> None:

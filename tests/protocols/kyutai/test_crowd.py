@@ -171,7 +171,7 @@ def crowd(seed: int, recordings: int) -> list[Client]:
     dice = random.Random(seed)
     clients = []
     for _ in range(CROWD):
-        kind = dice.choices(["speak", "post", "listen"], [120, 6, 74])[0]
+        kind = dice.choices(["speak", "post", "listen"], [150, 6, 44])[0]
         most = {"speak": len(GERMAN), "post": len(ENGLISH), "listen": recordings}[kind]
         leaving = dice.choice(list(Leaving)) if dice.random() < 1 / 3 else None
         form = dice.choice(FORMATS) if kind == "speak" else ""

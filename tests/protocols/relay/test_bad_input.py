@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.clients.relay.wire import connect_client
-from tests.conftest import StartServer
+from tests.protocols.conftest import Serve
 from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola."
-LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
+LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 4
 
 
 def start(text: object) -> str:
@@ -65,7 +65,7 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     st.one_of(
         st.text(max_size=30),
@@ -139,13 +139,14 @@ async def test_rate_limit_is_one_error(start_app: StartApp) -> None:
         assert await client.receive() == {"type": "pong"}
 
 
-async def test_stopping_server_closes_with_1001(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="0.2")
+async def test_stopping_server_closes_with_1001(serve: Serve) -> None:
+    server = await serve(KANI_SHUTDOWN_SECONDS="0.2")
+    server.engine.allow = 20
     async with connect_client(server.url) as client:
-        await client.send("append_tts", text=LONG[:300])
+        await client.send("append_tts", text=LONG)
         assert (await client.receive())["type"] == "chunk"
-        server.send_signal(15)
+        server.stop.set()
         last = await client.receive_after_chunks()
-        assert last == {"type": "error", "message": "the server is stopping"} or last["type"] == "complete"
+        assert last == {"type": "error", "message": "the server is stopping"}
         await client.connection.wait_closed()
         assert client.connection.close_code == 1001

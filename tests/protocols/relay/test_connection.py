@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from itertools import accumulate, pairwise
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples.relay_client import Alignment, Chunk, StreamHandler
-from tests.clients.relay.wire import Client, connect_client
+from tests.clients.relay.wire import connect_client
 from tests.conftest import ServerProcess
+from tests.protocols.health import wait_for_idle
 from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
@@ -50,7 +50,7 @@ TEXTS = st.text(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(TEXTS, st.lists(st.integers(1, 9), max_size=8), st.booleans())
 async def test_any_text_comes_back_with_tiled_times(
     espeak_app: AppServer, text: str, sizes: list[int], whole: bool
@@ -142,20 +142,13 @@ async def test_stop_discards_all_utterances(espeak_app: AppServer) -> None:
         assert await client.receive() == {"type": "stopped"}
 
 
-async def test_ping_is_answered_between_chunks(server: ServerProcess) -> None:
-    async with connect_client(server.url) as client:
-        await client.send("start_tts", text=LONG[:600])
+async def test_ping_is_answered_between_chunks(espeak_app: AppServer) -> None:
+    async with connect_client(espeak_app.url) as client:
+        await client.send("start_tts", text=LONG)
         assert (await client.receive())["type"] == "chunk"
         await client.send("ping")
         assert await client.receive_after_chunks() == {"type": "pong"}
         await client.send("stop")
-
-
-async def until_nobody_speaks(server: AppServer, client: Client) -> None:
-    async with httpx.AsyncClient() as http, asyncio.timeout(300):
-        while (await http.get(f"{server.http_url}/health")).json()["active_sessions"]:
-            await client.send("ping")
-            await client.receive()
 
 
 async def test_disconnected_client_leaves_no_session(espeak_app: AppServer) -> None:
@@ -165,8 +158,7 @@ async def test_disconnected_client_leaves_no_session(espeak_app: AppServer) -> N
         await client.send("start_tts", text=LONG)
     async with connect_client(espeak_app.url) as client:
         await client.send("append_tts", text="Nunca ")
-    async with connect_client(espeak_app.url) as client:
-        await until_nobody_speaks(espeak_app, client)
+    await wait_for_idle(espeak_app)
 
 
 async def test_configured_voice_speaks(start_app: StartApp) -> None:

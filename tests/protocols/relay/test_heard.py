@@ -20,16 +20,12 @@ SPANISH = [
     "El tren de las ocho sale siempre con retraso, pero llega a tiempo a la ciudad.",
     "Mi hermana vive en una casa pequeña cerca del mar y trabaja en un hospital.",
     "¿Quieres venir mañana al cine con nosotros? La película empieza a las nueve.",
-    "Los niños jugaban en el jardín mientras su abuela leía un libro muy viejo.",
-    "Cuando llueve en otoño, las calles del pueblo huelen a tierra mojada.",
 ]
 ENGLISH = [
     "Good morning, today we are going to bake some bread with flour, water and a little salt.",
     "The train to the city is always late, but nobody seems to worry about it any more.",
     "My sister lives in a small house near the sea, and she works in a hospital.",
     "Would you like to come to the cinema with us tomorrow? The film starts at nine.",
-    "The children were playing in the garden while their grandmother read an old book.",
-    "When it rains in autumn, the streets of the village smell of wet earth.",
 ]
 
 

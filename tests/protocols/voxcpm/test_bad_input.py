@@ -7,7 +7,6 @@ import base64
 import contextlib
 import io
 import json
-from typing import Any
 
 import av
 import numpy as np
@@ -19,10 +18,11 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import Client, Frame, Message, opened
 from tests.conftest import ServerProcess, StartServer
+from tests.protocols.conftest import Serve
 from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola."
-LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
+TONES = "uno dos tres cuatro."
 MIB = 2**20
 
 
@@ -44,16 +44,10 @@ NO_VOICE = "VOICE_NOT_FOUND"
     ("raw", "request_id", "code", "says"),
     [
         (b"\0\1", None, "UNSUPPORTED_FORMAT", "Binary messages from client are not supported"),
-        (b"", None, "UNSUPPORTED_FORMAT", "Binary messages from client are not supported"),
         ("{", None, "INVALID_JSON", "Invalid JSON format"),
-        ("", None, "INVALID_JSON", "Invalid JSON format"),
-        ("null", None, "INVALID_JSON", "Invalid JSON format"),
-        ('{"type":"ping","timestamp":Infinity}', None, "INVALID_JSON", "Invalid JSON format"),
-        ("[" * 90_000, None, "INVALID_JSON", "Invalid JSON format"),
         ("[" * 900_000, None, "INVALID_JSON", "too many values (at most 100000)"),
         ('{"type":"speak","request_id":"s"}', "s", "UNKNOWN_MESSAGE_TYPE", "Unknown message type: speak"),
         (request(None, text=HELLO), None, INVALID, "request_id: is required"),
-        (request(5, text=HELLO), None, INVALID, "request_id: must be a string"),
         (request(), "one", INVALID, "text: is required"),
         (request(text="é" * 5001), "one", "TEXT_TOO_LONG", "text: too long (max 5000 characters)"),
         (request(text=HELLO, voice_id="nobody"), "one", NO_VOICE, "Voice 'nobody' not found"),
@@ -72,13 +66,7 @@ NO_VOICE = "VOICE_NOT_FOUND"
         ('{"type":"cancel"}', None, INVALID, "request_id: is required"),
         ('{"type":"cancel","request_id":"c"}', "c", "REQUEST_NOT_FOUND", "Request not found"),
         ('{"type":"ping","timestamp":"now"}', None, INVALID, "timestamp: must be a number"),
-        (f'{{"type":"ping","timestamp":{10**400}}}', None, INVALID, "timestamp: must be between"),
-        (
-            '{"type":"tts_request","data":{"text":"Hola"}}',
-            None,
-            INVALID,
-            "params: is required (a request with \"data\" is Kani's, whose path is /)",
-        ),
+        ('{"type":"tts_request","data":{"text":"a"}}', None, INVALID, "params: is required (a request with"),
     ],
 )  # fmt: skip
 async def test_invalid_message_leaves_connection_open(
@@ -120,21 +108,20 @@ async def test_error_without_request_has_last_id(espeak_app: AppServer) -> None:
         assert (await error(client))["request_id"] == "mine"
 
 
-async def test_duplicate_id_does_not_disturb_request(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        alone = await client.speak(LONG, "same")
-        await client.request("same", LONG)
+async def test_duplicate_id_does_not_disturb_request(serve: Serve) -> None:
+    server = await serve()
+    async with opened(server.url) as client:
+        alone = await client.speak(TONES, "same")
+        server.engine.allow = server.engine.steps
+        await client.request("same", TONES)
         await client.request("same", HELLO)
-        frames, refused = [], []
-        while (message := await client.receive()) and (
-            isinstance(message, Frame) or message["type"] != "complete"
-        ):
-            if isinstance(message, Frame):
-                frames.append(message.pcm)
-            elif message["type"] == "error":
-                refused.append(message["error"])
-        assert b"".join(frames) == alone.pcm
-    assert [(one["code"], list(one["details"]["errors"])) for one in refused] == [(INVALID, ["request_id"])]
+        while isinstance(message := await client.receive(), Frame) or message["type"] == "progress":
+            pass
+        refused = message["error"]
+        assert (refused["code"], list(refused["details"]["errors"])) == (INVALID, ["request_id"])
+        await server.engine.permit(None)
+        together = await client.answer("same")
+    assert together.last["type"] == "complete" and together.pcm == alone.pcm
 
 
 async def test_half_surrogate_is_skipped(espeak_app: AppServer) -> None:
@@ -155,31 +142,32 @@ async def test_message_over_mebibyte_closes_with_1009(espeak_server: ServerProce
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
 
 
-async def test_requests_of_connection_are_limited(start_app: StartApp) -> None:
-    server = start_app(KANI_AHEAD_SECONDS="1")
+async def test_requests_of_connection_are_limited(serve: Serve) -> None:
+    server = await serve()
+    server.engine.allow = 0
     async with opened(server.url) as client:
+
+        async def refused(name: str) -> str:
+            # The pong comes behind all answers to what was sent before.
+            await client.send("ping")
+            while (message := await client.receive())["type"] == "progress":
+                pass
+            assert message["type"] == "error", message
+            assert (message["request_id"], message["error"]["code"]) == (name, "QUEUE_FULL")
+            while (await client.receive())["type"] != "pong":
+                pass
+            return str(message["error"]["message"])
+
         for number in range(257):
-            await client.request(f"r{number}", "Uno. " * 900, mode="non_streaming")
-        while (message := await client.receive()) and (
-            isinstance(message, Frame) or message["type"] == "progress"
-        ):
-            pass
-        assert isinstance(message, dict) and message["type"] == "error"
-        assert (message["request_id"], message["error"]["code"]) == ("r256", "QUEUE_FULL")
-        assert "at most 256, and 16 MiB in all" in message["error"]["message"]
+            await client.request(f"r{number}", HELLO, mode="non_streaming")
+        assert "at most 256, and 16 MiB in all" in await refused("r256")
         for number in range(256):
             await client.send("cancel", request_id=f"r{number}")
-        ended = 0
-        while ended < 256:
-            message = await client.receive()
-            ended += isinstance(message, dict) and message["type"] == "complete"
+        answers = await client.answers(*(f"r{number}" for number in range(256)))
+        assert {answer.last["type"] for answer in answers.values()} == {"complete"}
         for number in range(17):
-            await client.request(f"b{number}", "Uno. " * 900, mode="non_streaming", x="x" * (MIB - 6000))
-        while (message := await client.receive()) and (
-            isinstance(message, Frame) or message["type"] != "error"
-        ):
-            pass
-        assert isinstance(message, dict) and message["error"]["code"] == "QUEUE_FULL"
+            await client.request(f"b{number}", HELLO, mode="non_streaming", x="x" * (MIB - 1000))
+        assert await refused("b16")
 
 
 async def test_configured_limits_are_applied(start_app: StartApp) -> None:
@@ -198,26 +186,26 @@ async def test_configured_limits_are_applied(start_app: StartApp) -> None:
         assert len(refused.messages) == 1
 
 
-@pytest.mark.heard
-async def test_full_queue_is_reported(start_server: StartServer) -> None:
-    server = start_server("--engine", "kokoro", TTS_MAX_CONCURRENT="1", TTS_MAX_QUEUE_SIZE="2")
-    ended: dict[str, Any] = {}
+async def test_full_queue_is_reported(serve: Serve) -> None:
+    server = await serve(TTS_MAX_CONCURRENT="1", TTS_MAX_QUEUE_SIZE="2")
+    server.engine.allow = 0
     async with opened(server.url) as client:
-        await client.request("first", LONG)
-        while not isinstance(await client.receive(), Frame):
-            pass
+        await client.request("first", HELLO)
+        while not server.engine.under_way:
+            await asyncio.sleep(0.001)
         for name in ("second", "third", "fourth"):
             await client.request(name, HELLO)
-        while len(ended) < 4:
-            message = await client.receive()
-            if isinstance(message, dict) and message["type"] in ("complete", "error"):
-                ended[message["request_id"]] = message.get("error", message.get("result"))
-            if isinstance(message, dict) and message["type"] == "error":
-                await client.send("cancel", request_id="first")
-    refused = ended.pop("fourth")
-    assert refused["code"] == "QUEUE_FULL" and "at most 2" in refused["message"]
-    assert ended.pop("first") == {"cancelled": True}
-    assert all(result["samples"] for result in ended.values())
+        while (message := await client.receive())["type"] == "progress":
+            pass
+        assert (message["request_id"], message["error"]["code"]) == ("fourth", "QUEUE_FULL")
+        assert "at most 2" in message["error"]["message"]
+        await client.send("cancel", request_id="first")
+        while len(server.engine.segments) < 2:
+            await asyncio.sleep(0.001)
+        await server.engine.permit(None)
+        answers = await client.answers("first", "second", "third")
+    assert answers.pop("first").last["result"] == {"cancelled": True}
+    assert all(answer.last["result"]["samples"] for answer in answers.values())
 
 
 @pytest.mark.heard
@@ -272,7 +260,7 @@ WRONG = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(WRONG, min_size=1, max_size=8))
 def test_any_input_is_answered_by_error(espeak_app: AppServer, sent: list[str | bytes]) -> None:
     async def exchange() -> None:

@@ -138,12 +138,5 @@ async def test_example_pings_and_cancels(espeak_server: ServerProcess, tmp_path:
     assert f"samples={len(raw.read_bytes()) // 2}" in told
 
 
-async def test_concurrent_clients_get_their_own_speech(espeak_server: ServerProcess) -> None:
-    client = python_client()
-    texts = [f"Número {number}. {SPANISH}" for number in range(10)]
-    alone = [await client(text, url=f"{espeak_server.url}/tts") for text in texts]
-    assert await asyncio.gather(*(client(text, url=f"{espeak_server.url}/tts") for text in texts)) == alone
-
-
 def test_document_is_unchanged() -> None:
     assert "new Int16Array(buffer, 8 + metadataLength + 4, payloadLength / 2)" in javascript_class()

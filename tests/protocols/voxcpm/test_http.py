@@ -223,14 +223,15 @@ async def test_query_length_is_limited(espeak_app: AppServer, name: str) -> None
 async def test_built_in_voices_have_samples(espeak_app: AppServer) -> None:
     async with client_of(espeak_app) as client:
         listed = (await client.get("/api/voices")).json()["voices"]
-        for voice in (voice for row in listed.values() for voice in row):
+        listed = [voice for row in listed.values() for voice in row]
+        assert {voice["sample_text"] for voice in listed} <= {*SAMPLE_SENTENCES.values(), FALLBACK_SENTENCE}
+        for voice in listed[::8]:
             answer = await client.get(voice["audio_url"])
             assert answer.status_code == 200, voice
             assert answer.headers["content-type"] == "audio/wav"
             assert answer.headers["cache-control"] == "private, max-age=3600"
             samples = heard(answer.content)
             assert len(samples) > 10_000 and np.abs(samples).max() > 0.05, voice
-            assert voice["sample_text"] in (*SAMPLE_SENTENCES.values(), FALLBACK_SENTENCE)
 
 
 def test_sample_sentences_are_in_their_language() -> None:
@@ -267,26 +268,13 @@ async def test_folder_recording_is_served_unchanged(start_app: StartApp, voices:
     assert other.content == (voices / "Spanish/a?b #1%2.mp3").read_bytes()
 
 
-@pytest.mark.parametrize(
-    "voice",
-    [
-        "nobody",
-        "custom:nobody",
-        "..",
-        "%2e%2e",
-        "..%2f..%2fetc%2fpasswd",
-        "%00",
-        "视频配音-",
-        "x" * 5000,
-        "%ff",
-    ],
-)
-async def test_unknown_voice_is_404(espeak_app: AppServer, voice: str) -> None:
+async def test_unknown_voice_is_404(espeak_app: AppServer) -> None:
+    names = ("nobody", "custom:nobody", "%2e%2e", "%00", "视频配音-", "x" * 5000, "%ff")
     async with client_of(espeak_app) as client:
-        answer = await client.get(f"/api/voices/{voice}/audio")
-    assert answer.status_code == 404
-    if "%2f" not in voice and ".." not in voice:
-        assert answer.json() == {"error": "Voice not found"}
+        for voice in ("..", "..%2f..%2fetc%2fpasswd", *names):
+            answer = await client.get(f"/api/voices/{voice}/audio")
+            assert answer.status_code == 404, voice
+            assert voice not in names or answer.json() == {"error": "Voice not found"}
 
 
 async def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:

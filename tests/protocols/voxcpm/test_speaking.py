@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +11,11 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Client, Frame, opened
+from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Frame, opened
 from tests.conftest import StartServer
-from tests.support.app_server import AppServer, StartApp
+from tests.protocols.conftest import Serve
+from tests.protocols.health import wait_for_metrics
+from tests.support.app_server import AppServer
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -46,7 +47,7 @@ def assert_tiled(answer: Answer, text: str) -> None:
 
 async def test_stream_has_order_of_original(espeak_app: AppServer) -> None:
     async with opened(espeak_app.url) as client:
-        answer = await client.speak(HELLO, mode="streaming")
+        answer = await client.speak(HELLO)
     frames = answer.frames
     expected = ["queued", "processing", "generating"]
     for number in range(1, len(frames) + 1):
@@ -101,12 +102,6 @@ async def test_progress_stops_at_four_fifths(espeak_app: AppServer) -> None:
         told = shares(await client.speak(LONG[:800]))
     assert told[-1][1] == 0.8
     assert [share for _, share, _ in told] == sorted(share for _, share, _ in told)
-
-
-async def test_streaming_is_default_mode(espeak_app: AppServer) -> None:
-    async with opened(espeak_app.url) as client:
-        answer = await client.speak(HELLO)
-    assert {frame.kind for frame in answer.frames} == {STREAMING_CHUNK}
 
 
 async def test_result_has_voice_and_unused_parameters(espeak_app: AppServer) -> None:
@@ -213,13 +208,16 @@ async def test_ping_is_answered_during_speech(espeak_app: AppServer) -> None:
         assert isinstance(message, dict) and message["timestamp"] == 12.5
 
 
-@pytest.mark.heard
-async def test_queue_position_is_reported(start_app: StartApp) -> None:
-    server = start_app(TTS_MAX_CONCURRENT="1", KANI_AHEAD_SECONDS="600")
+async def test_queue_position_is_reported(serve: Serve) -> None:
+    server = await serve(TTS_MAX_CONCURRENT="1")
+    server.engine.allow = 0
     async with opened(server.url) as client:
         names = [f"r{number}" for number in range(12)]
         for name in names:
-            await client.request(name, LONG[:2000], mode="non_streaming")
+            await client.request(name, HELLO, mode="non_streaming")
+        while not server.engine.under_way:
+            await asyncio.sleep(0.001)
+        await server.engine.permit(None)
         answers = await client.answers(*names)
     positions = {
         name: [message["position"] for message in answer.told if "position" in message]
@@ -235,13 +233,14 @@ async def test_queue_position_is_reported(start_app: StartApp) -> None:
                 assert message["message"] == f"Request queued, number {message['position']} in line"
 
 
-@pytest.mark.heard
-async def test_client_timeout_is_applied(start_server: StartServer) -> None:
-    server = start_server("--engine", "kokoro")
+async def test_client_timeout_is_applied(serve: Serve) -> None:
+    server = await serve()
+    server.engine.allow = 0
     async with opened(server.url, additional_headers={"X-Request-Timeout": "0.05"}) as client:
-        answer = await client.speak(LONG[:1000], mode="non_streaming")
+        answer = await client.speak(HELLO, mode="non_streaming")
         assert answer.last["error"]["code"] == "TIMEOUT" and "0.05 s" in answer.last["error"]["message"]
         await client.alive()
+    await server.engine.permit(None)
     for senseless in ("0", "-1", "nan", "1e9", "soon", ""):
         async with opened(server.url, additional_headers={"X-Request-Timeout": senseless}) as client:
             assert (await client.speak("Sí.")).last["type"] == "complete"
@@ -262,7 +261,7 @@ async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
             )
             return float(found[1]) if found else 0.0
 
-        for number in range(8):
+        for number in range(4):
             await slow.request(f"r{number}", LONG)
         made_s, before_s = await spoken_s(), -1.0
         while not made_s or made_s != before_s:
@@ -270,21 +269,21 @@ async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
             before_s, made_s = made_s, await spoken_s()
         answer = await asyncio.wait_for(other.speak(HELLO), 300)
         assert answer.last["type"] == "complete"
-        answers = await slow.answers(*(f"r{number}" for number in range(8)))
+        answers = await slow.answers(*(f"r{number}" for number in range(4)))
     heard_s = sum(len(answer.samples) for answer in answers.values()) / 22_050
     assert all(answer.last["type"] == "complete" for answer in answers.values())
     assert made_s < heard_s / 2
 
 
-@pytest.mark.heard
-async def test_shutdown_ends_each_request_once(start_server: StartServer) -> None:
-    server = start_server("--engine", "kokoro", KANI_SHUTDOWN_SECONDS="0.2")
+async def test_shutdown_ends_each_request_once(serve: Serve) -> None:
+    server = await serve(KANI_SHUTDOWN_SECONDS="0.2")
+    server.engine.allow = 20
     async with opened(server.url) as client:
         for name in ("a", "b"):
             await client.request(name, LONG)
         while not isinstance(await client.receive(), Frame):
             pass
-        server.send_signal(signal.SIGTERM)
+        server.stop.set()
         ended = []
         with pytest.raises(ConnectionClosed) as closed:
             while True:
@@ -294,46 +293,45 @@ async def test_shutdown_ends_each_request_once(start_server: StartServer) -> Non
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
     assert sorted(message["request_id"] for message in ended) == ["a", "b"]
     assert {message["error"]["message"] for message in ended} == {"the server is stopping"}
-    assert server.wait() == 0
 
 
-async def test_shutdown_waits_for_speech(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak")
+async def test_shutdown_waits_for_speech(serve: Serve) -> None:
+    server = await serve(KANI_SHUTDOWN_SECONDS="600")
+    server.engine.allow = 20
     async with opened(server.url) as client:
         await client.request("one", LONG)
         while not isinstance(await client.receive(), Frame):
             pass
-        server.send_signal(signal.SIGTERM)
+        server.stop.set()
+        await client.send("ping")
+        while isinstance(message := await client.receive(), Frame) or message["type"] != "pong":
+            pass
+        await server.engine.permit(None)
         answer = await client.answer("one")
         assert answer.last["type"] == "complete" and answer.frames[-1].metadata["is_final"]
 
 
-async def test_metrics_have_names_of_original(start_app: StartApp) -> None:
-    server = start_app()
-
-    async def ended(client: Client, request_id: str) -> None:
-        await client.send("cancel", request_id=request_id)
-        await client.answer(request_id)
-
+async def test_metrics_have_names_of_original(serve: Serve) -> None:
+    server = await serve()
     async with httpx.AsyncClient(base_url=server.http_url) as http, opened(server.url) as client:
         await client.speak(HELLO)
         await client.speak(HELLO, mode="non_streaming")
         await client.speak(HELLO, voice_id="nobody")
         await client.speak("")
+        server.engine.allow = server.engine.steps
         await client.request("long", LONG)
-        await ended(client, "long")
+        await client.send("cancel", request_id="long")
+        await client.answer("long")
+        await wait_for_metrics(server, "running_tasks 0.0", "queue_length 0.0", "active_connections 1.0")
         told = (await http.get("/metrics")).text
         for line in (
-            'voxcpm_tts_requests_total{mode="streaming",status="success"} 1.0',
-            'voxcpm_tts_requests_total{mode="non_streaming",status="success"} 1.0',
-            'voxcpm_tts_requests_total{mode="streaming",status="failed"} 1.0',
-            'voxcpm_tts_requests_total{mode="streaming",status="cancelled"} 1.0',
-            'voxcpm_tts_errors_total{error_code="VOICE_NOT_FOUND"} 1.0',
-            'voxcpm_tts_errors_total{error_code="INVALID_PARAMS"} 1.0',
-            'voxcpm_tts_request_duration_seconds_count{mode="streaming"} 3.0',
-            "voxcpm_tts_audio_duration_seconds_count 2.0",
-            "voxcpm_tts_active_connections 1.0",
-            "voxcpm_tts_queue_length 0.0",
-            "voxcpm_tts_running_tasks 0.0",
+            'requests_total{mode="streaming",status="success"} 1.0',
+            'requests_total{mode="non_streaming",status="success"} 1.0',
+            'requests_total{mode="streaming",status="failed"} 1.0',
+            'requests_total{mode="streaming",status="cancelled"} 1.0',
+            'errors_total{error_code="VOICE_NOT_FOUND"} 1.0',
+            'errors_total{error_code="INVALID_PARAMS"} 1.0',
+            'request_duration_seconds_count{mode="streaming"} 3.0',
+            "audio_duration_seconds_count 2.0",
         ):
-            assert f"\n{line}\n" in told, line
+            assert f"\nvoxcpm_tts_{line}\n" in told, line

@@ -1,30 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
-from typing import Protocol
-
 import pytest
 
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import PauseRecognizer
-from tests.support.serving import InProcessServer, serving
-
-
-class Serve(Protocol):
-    async def __call__(self, **environment: str) -> InProcessServer: ...
+from tests.support.serving import InProcessServer
 
 
 @pytest.fixture
-async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+def serve(serve: Serve) -> Serve:
     """Serve Wyoming in this process, over the tone engine and a recogniser of loud sounds."""
-    async with AsyncExitStack() as running:
 
-        async def start(**environment: str) -> InProcessServer:
-            chosen = {"KANI_WYOMING": "true"} | environment
-            return await running.enter_async_context(serving(tmp_path, PauseRecognizer(), **chosen))
+    async def start(**environment: str) -> InProcessServer:
+        return await serve(PauseRecognizer(), **{"KANI_WYOMING": "true"} | environment)
 
-        yield start
+    return start
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from wyoming.event import Event
 
 from server.settings import SettingsError, load
-from tests.protocols.wyoming.conftest import Serve
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import ask, client, read_all, read_until
 from tests.protocols.wyoming.home_assistant import HOST, load_info
 from tests.server.test_settings import NO_FILE

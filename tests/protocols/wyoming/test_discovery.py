@@ -9,7 +9,7 @@ from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from protocols.wyoming.discovery import SERVICE, reachable_addresses
-from tests.protocols.wyoming.conftest import Serve
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.home_assistant import load_info
 
 NETWORK = {"KANI_HOST": "0.0.0.0", "KANI_NO_AUTH": "true"}

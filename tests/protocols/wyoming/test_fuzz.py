@@ -15,7 +15,7 @@ import pytest
 
 from protocols.wyoming.framing import Event
 from tests.fuzzing.mutator import Mutator
-from tests.protocols.wyoming.conftest import Serve
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import steps
 from tests.protocols.wyoming.home_assistant import HOST, get_tts_audio
 

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 import pytest
 
 from tests.conftest import ServerProcess, StartServer
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
-from tests.protocols.wyoming.conftest import Serve
 from tests.protocols.wyoming.exchange import steps
 from tests.support.tone import RATE
 
@@ -117,8 +117,8 @@ async def test_older_home_assistant_goes_on_sending_behind_the_transcript(serve:
     server = await serve(KANI_WYOMING_END_OF_SPEECH="true")
 
     async def microphone() -> AsyncIterable[bytes]:
-        for index in range(40):
-            yield steps(index < 3 or index > 30)[0]
+        for index in range(28):
+            yield steps(index < 3 or index > 24)[0]
             await asyncio.sleep(0.08)
 
     port = server.streams["Wyoming"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from wyoming.info import Info
 from protocols.wyoming.info import describe_voices
 from speech.types import Voice
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
-from tests.protocols.wyoming.conftest import Serve
 from tests.support.tone import ToneEngine, tones
 
 
@@ -99,9 +99,14 @@ async def test_slow_disk_delays_no_description(port: int, monkeypatch: pytest.Mo
     before = await home_assistant.load_info(port)
     monkeypatch.setattr("protocols.wyoming.info.FRESH_S", 0.0)
 
+    read = threading.Event()
+
     def slow(catalogue: VoiceCatalogue) -> list[dict[str, object]]:
-        time.sleep(2)
+        read.wait()
         return []
 
     monkeypatch.setattr("protocols.wyoming.info.describe_voices", slow)
-    assert await home_assistant.load_info(port) == before
+    try:
+        assert await home_assistant.load_info(port) == before
+    finally:
+        read.set()

@@ -1,0 +1,31 @@
+"""Counters of a server's ``/health``."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+
+from tests.support.app_server import AppServer
+from tests.support.patience import WITHIN_S
+
+
+async def counters(server: AppServer) -> dict[str, int]:
+    async with httpx.AsyncClient() as client:
+        found: dict[str, int] = (await client.get(f"{server.http_url}/health")).json()["counters"]
+        return found
+
+
+async def wait_for_idle(server: AppServer) -> None:
+    """Return once no session is open: one ends a moment after its client has left."""
+    async with asyncio.timeout(WITHIN_S):
+        while (now := await counters(server))["sessions"] or now["speaking"] or now["waiting"]:
+            await asyncio.sleep(0.02)
+
+
+async def wait_for_metrics(server: AppServer, *lines: str) -> None:
+    """Return once VoxCPM's gauges have these values: ``"running_tasks 0.0"``."""
+    async with httpx.AsyncClient(base_url=server.http_url) as client, asyncio.timeout(WITHIN_S):
+        for line in lines:
+            while f"\nvoxcpm_tts_{line}\n" not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0.02)
