@@ -64,10 +64,10 @@ def test_playback_rests_and_goes_on_from_a_word(visit: Visit) -> None:
     expect(page.locator("#status")).to_have_text("Paused")
     expect(page.locator("#srt")).to_be_enabled()
     # All of it comes while it rests, so that every word has its time.
-    page.wait_for_function("document.querySelector('#told').textContent !== ''")
+    visitor.wait_for("#told:not(:empty)")
     page.locator("#words span", has_text="dog").last.click()
     expect(page.locator("#pause")).to_have_text("Pause")
-    page.wait_for_function("Number(document.querySelector('#seek').value) > 15")
+    page.wait_for_function("() => Number(document.querySelector('#seek').value) > 15")
     visitor.wait_for_end()
     length = float(page.get_attribute("#seek", "max") or 0)
     assert position(visitor) == length

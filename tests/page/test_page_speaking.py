@@ -324,7 +324,11 @@ def test_a_text_that_is_too_long_for_one_request_is_one_utterance(
     text = "One small step. 😀 One giant leap, and more."
     visitor.speak(text, "en")
     visitor.wait_for_end()
-    assert [request["text"] for request in visitor.requests] == ["One small step. ", "😀 One giant leap, ", "and more."]
+    assert [request["text"] for request in visitor.requests] == [
+        "One small step. ",
+        "😀 One giant leap, ",
+        "and more.",
+    ]
     assert visitor.text("#words") == text
     assert "".join(visitor.page.locator("#words .said").all_inner_texts()) == text
     assert samples(visitor.download())[0] == visitor.pcm()
