@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soxr
 
+from benchmarks.recognition.sentences import EVERYDAY
 from benchmarks.sentences import (
     ABOUT_4_S,
     ABOUT_7_S,
+    HELD_OUT,
     WITH_EARLY_PHRASE,
     WITHOUT_EARLY_PHRASE,
     WITHOUT_INNER_MARK,
@@ -24,12 +27,19 @@ from speech.types import Samples, Segment
 
 SAMPLE_RATE = 16_000
 
+Voices = Mapping[str, Sequence[str]]
+Texts = Mapping[str, Sequence[str]]
+"""Voices and sentences by language."""
+
 VOICES = {
     "es": ("ef_dora", "em_alex", "em_santa"),
     "en": ("af_heart", "am_michael", "bf_emma"),
     "fr": ("ff_siwis",),
 }
 LANGUAGES = tuple(VOICES)
+
+JUDGING_VOICES = {**VOICES, "en": ("af_bella", "am_fenrir", "bm_george")}
+"""Voices of the clips for judging: English ones that tune nothing; the other languages have no others."""
 
 SENTENCES_A_CLIP = 4
 PAUSES_S = (0.4, 2.0)
@@ -75,31 +85,46 @@ def sentences(language: str) -> list[str]:
     return [text for row in zip(*columns, strict=False) for text in row]
 
 
+def judging_sentences(language: str) -> list[str]:
+    """Return sentences on which the recogniser is not tuned."""
+    return [*HELD_OUT.get(language, ()), *EVERYDAY[language]]
+
+
 async def clips(words: int) -> list[Clip]:
     """Return clips with at least ``words`` words in each language; cached between runs."""
-    kept = _kept(words)
-    return pickle.loads(kept.read_bytes()) if kept.exists() else await _made(words, kept)
+    return await _kept_or_made(words, VOICES, {language: sentences(language) for language in LANGUAGES})
 
 
-def _kept(words: int) -> Path:
-    parameters = repr((words, VOICES, SENTENCES_A_CLIP, PAUSES_S, BEFORE_S, BEHIND_S))
-    texts = repr([sentences(language) for language in LANGUAGES])
+async def judging_clips(words: int) -> list[Clip]:
+    """Return clips like those of ``clips``, but of speech on which the recogniser is not tuned."""
+    texts = {language: judging_sentences(language) for language in LANGUAGES}
+    return await _kept_or_made(words, JUDGING_VOICES, texts)
+
+
+async def _kept_or_made(words: int, voices: Voices, texts: Texts) -> list[Clip]:
+    kept = _kept(words, voices, texts)
+    return pickle.loads(kept.read_bytes()) if kept.exists() else await _made(words, voices, texts, kept)
+
+
+def _kept(words: int, voices: Voices, by_language: Texts) -> Path:
+    parameters = repr((words, voices, SENTENCES_A_CLIP, PAUSES_S, BEFORE_S, BEHIND_S))
+    texts = repr(list(by_language.values()))
     name = hashlib.sha256((parameters + texts).encode()).hexdigest()[:16]
     # In the user's own folder, as unpickling foreign files is unsafe.
     return settings.Settings().cache_dir / f"benchmark-listening-{name}.pickle"
 
 
-async def _made(words: int, kept: Path) -> list[Clip]:
+async def _made(words: int, voices: Voices, by_language: Texts, kept: Path) -> list[Clip]:
     cache_dir = settings.Settings().cache_dir
     engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache_dir, decoder="onnx"))
     await engine.start()
     made = []
     for language in LANGUAGES:
-        texts, said, number = sentences(language), 0, 0
+        texts, said, number = by_language[language], 0, 0
         while said < words:
             first = number * SENTENCES_A_CLIP
             some = [texts[at % len(texts)] for at in range(first, first + SENTENCES_A_CLIP)]
-            voice = VOICES[language][number % len(VOICES[language])]
+            voice = voices[language][number % len(voices[language])]
             clip = await _clip(engine, language, voice, some, np.random.default_rng(number))
             made.append(clip)
             said += len(clip.words)

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection
 
 from benchmarks.protocols.kyutai_client import FRAME_S, SAMPLE_RATE, connect_recognition
 from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE
-from benchmarks.recognition.clips import Clip, clips
+from benchmarks.recognition.clips import Clip, clips, judging_clips
 from benchmarks.recognition.measures import Transcript
 from benchmarks.recognition.streams import SINGLE_STREAM_CLIPS, WORDS, row
 from benchmarks.report import report_section, table
@@ -25,6 +25,7 @@ from protocols.kyutai import messages
 from speech.recognizer import RecognizedWord, Step
 from speech.types import Samples
 
+PARTS = ("one", "six")
 MARK = 1
 HEAD = (
     *("through the socket", "words", "wrong", "delay, median / p95", "start error, median / p90"),
@@ -80,18 +81,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.recognition.kyutai_socket", description=__doc__
     )
-    parser.parse_args()
-    said = asyncio.run(clips(WORDS))
+    parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--judging", action="store_true", help="use speech that tuned nothing")
+    chosen = parser.parse_args()
+    said = asyncio.run((judging_clips if chosen.judging else clips)(WORDS))
+    ways = {"one": ("one stream", said[:SINGLE_STREAM_CLIPS], 1), "six": ("six at once", said, 6)}
     rows = []
     with report_section("Recognition through Kyutai's socket", "ctranslate2", "faster-whisper"):
         with Server("--engine", "espeak") as running:
             # The first connection waits for the recogniser's start.
             asyncio.run(transcribe(running.url, said[0]))
-            for name, chosen, at_a_time in (
-                ("one stream", said[:SINGLE_STREAM_CLIPS], 1),
-                ("six at once", said, 6),
-            ):
-                rows.append(row(name, asyncio.run(transcribe_all(running.url, chosen, at_a_time)), 0.0)[:-1])
+            for name, some, at_a_time in (ways[part] for part in chosen.parts):
+                rows.append(row(name, asyncio.run(transcribe_all(running.url, some, at_a_time)), 0.0)[:-1])
         print(table(HEAD, rows) + "\n", flush=True)
 
 

@@ -19,7 +19,7 @@ import soxr
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE
-from benchmarks.recognition.clips import Clip, clips, with_noise
+from benchmarks.recognition.clips import Clip, clips, judging_clips, with_noise
 from benchmarks.recognition.measures import Transcript, word_error_rate
 from benchmarks.recognition.streams import NOISE_DB, SINGLE_STREAM_CLIPS, WORDS, seconds
 from benchmarks.report import report_section, table
@@ -156,8 +156,9 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}")
     parser.add_argument("--clips", type=int, default=25, help="of four sentences, for the turns")
     parser.add_argument("--streams", type=int, default=3, help="of these at once")
+    parser.add_argument("--judging", action="store_true", help="use speech that tuned nothing")
     chosen = parser.parse_args()
-    said = asyncio.run(clips(WORDS))
+    said = asyncio.run((judging_clips if chosen.judging else clips)(WORDS))
     clean = [(clip, clip.samples) for clip in said[:SINGLE_STREAM_CLIPS]]
     noisy = [(clip, with_noise(clip.samples, NOISE_DB, at)) for at, clip in enumerate(said[: chosen.clips])]
     with report_section("Recognition through OpenAI's Realtime socket", "ctranslate2", "faster-whisper"):
