@@ -32,7 +32,12 @@ from engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, St
 from engines.kokoro.network.parts import LoadPart, SplitModel
 from engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from engines.kokoro.scheduler import DeadlineScheduler
-from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, real_time_factor
+from engines.kokoro.speed_check import (
+    MAX_REAL_TIME_FACTOR,
+    MEASURED_SYMBOLS,
+    prediction_symbol_s,
+    real_time_factor,
+)
 from engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer
 from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.text.reader import TextReader
@@ -106,6 +111,14 @@ class KokoroEngine:
             self._decoder_loader.load_in_background(self._scheduler.idle)
         else:
             await self._decoder_loader.load_if_supported()
+        await asyncio.to_thread(self._measure_prediction)
+
+    def _measure_prediction(self) -> None:
+        """Measure how long a sentence's prosody takes here, which decides on steps (``windows``)."""
+        if self._model is not None:
+            style = self._voices.style(DEFAULT_VOICES["en"], len(MEASURED_SYMBOLS))
+            self._model.symbol_s = prediction_symbol_s(self._model, style)
+            logger.debug("Kokoro's prosody takes %.1f ms a symbol", 1000 * self._model.symbol_s)
 
     def _can_load_in_background(self) -> bool:
         """True if loading takes long (a build), and onnxruntime streams in real time meanwhile."""
@@ -222,7 +235,8 @@ class KokoroEngine:
         for what ``info`` does not list, EngineFailed for an error of onnxruntime.
         """
         stop, playback = Stop(), Playback()
-        chunks = self._chunks(segment, stop)
+        # Beside other streams the second step might come too late.
+        chunks = self._chunks(segment, stop, in_steps=self._scheduler.is_idle)
         while (chunk := await self._step(partial(next, chunks, None), stop, playback.ends_at)) is not None:
             playback.add(chunk.duration_s)
             yield chunk
@@ -302,7 +316,7 @@ class KokoroEngine:
             except ModelFailed as error:
                 raise EngineFailed("the Kokoro engine failed") from error
 
-    def _chunks(self, segment: Segment, stop: Stop) -> Iterator[SpeechChunk]:
+    def _chunks(self, segment: Segment, stop: Stop, *, in_steps: bool) -> Iterator[SpeechChunk]:
         """Synthesise a segment in the pool's threads, one chunk a step. Raises Stopped."""
         utterances = self._utterances(segment)
         synthesizer = self._synthesizer.for_segment()
@@ -312,7 +326,11 @@ class KokoroEngine:
             begin_s = end_s
             is_last = index + 1 == len(utterances)
             silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
-            for audio in synthesizer.synthesize(utterance, segment, stop, trailing_silence_s=silence_s):
+            # Behind the first utterance there is audio enough to predict the next one at once.
+            audios = synthesizer.synthesize(
+                utterance, segment, stop, trailing_silence_s=silence_s, in_steps=in_steps and index == 0
+            )
+            for audio in audios:
                 # A word split between two utterances has its span in the first.
                 chunk = speech_chunk(audio, end_s, begin_s, first_character=named)
                 end_s = chunk.end_s
