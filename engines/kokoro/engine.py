@@ -32,12 +32,7 @@ from engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, St
 from engines.kokoro.network.parts import LoadPart, SplitModel
 from engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from engines.kokoro.scheduler import DeadlineScheduler
-from engines.kokoro.speed_check import (
-    MAX_REAL_TIME_FACTOR,
-    MEASURED_SYMBOLS,
-    prediction_symbol_s,
-    real_time_factor,
-)
+from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, MEASURED_SYMBOLS, real_time_factor
 from engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer
 from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.text.reader import TextReader
@@ -87,6 +82,7 @@ class KokoroEngine:
         self._info: EngineInfo | None = None
         self._decoder_loader: Int8DecoderLoader | None = None
         self._model: SplitModel | None = None
+        self._measuring: asyncio.Task[None] | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -111,14 +107,16 @@ class KokoroEngine:
             self._decoder_loader.load_in_background(self._scheduler.idle)
         else:
             await self._decoder_loader.load_if_supported()
-        await asyncio.to_thread(self._measure_prediction)
+        if isinstance(self._synthesizer, WindowedSynthesizer):
+            self._measuring = asyncio.create_task(self._measure_prediction(self._synthesizer))
 
-    def _measure_prediction(self) -> None:
+    async def _measure_prediction(self, synthesizer: WindowedSynthesizer) -> None:
         """Measure how long a sentence's prosody takes here, which decides on steps (``windows``)."""
-        if self._model is not None:
-            style = self._voices.style(DEFAULT_VOICES["en"], len(MEASURED_SYMBOLS))
-            self._model.symbol_s = prediction_symbol_s(self._model, style)
-            logger.debug("Kokoro's prosody takes %.1f ms a symbol", 1000 * self._model.symbol_s)
+        segment, stop = Segment("", DEFAULT_VOICES["en"], "en"), Stop()
+        # The first run also allocates the memory that later ones use again.
+        for _ in range(2):
+            await self._step(partial(synthesizer.predict, MEASURED_SYMBOLS, segment, stop), stop, math.inf)
+        logger.debug("Kokoro's prosody takes %.1f ms a symbol", 1000 * synthesizer.speed.symbol_s)
 
     def _can_load_in_background(self) -> bool:
         """True if loading takes long (a build), and onnxruntime streams in real time meanwhile."""
@@ -139,6 +137,8 @@ class KokoroEngine:
         """See ``BackgroundLoadingEngine.wait_until_loaded``."""
         if self._decoder_loader is not None:
             await self._decoder_loader.wait_finished()
+        if self._measuring is not None:
+            await self._measuring
 
     def _load(self) -> None:
         self._voices = Voices()
@@ -221,6 +221,10 @@ class KokoroEngine:
 
     async def stop(self) -> None:
         """See ``Engine.stop``; takes up to 2 s while the int8 decoder is being loaded."""
+        if self._measuring is not None:
+            self._measuring.cancel()
+            with suppress(asyncio.CancelledError, EngineFailed):
+                await self._measuring
         if self._decoder_loader is not None:
             await self._decoder_loader.stop()
             self._decoder_loader = None
@@ -235,8 +239,7 @@ class KokoroEngine:
         for what ``info`` does not list, EngineFailed for an error of onnxruntime.
         """
         stop, playback = Stop(), Playback()
-        # Beside other streams the second step might come too late.
-        chunks = self._chunks(segment, stop, in_steps=self._scheduler.is_idle)
+        chunks = self._chunks(segment, stop)
         while (chunk := await self._step(partial(next, chunks, None), stop, playback.ends_at)) is not None:
             playback.add(chunk.duration_s)
             yield chunk
@@ -316,7 +319,7 @@ class KokoroEngine:
             except ModelFailed as error:
                 raise EngineFailed("the Kokoro engine failed") from error
 
-    def _chunks(self, segment: Segment, stop: Stop, *, in_steps: bool) -> Iterator[SpeechChunk]:
+    def _chunks(self, segment: Segment, stop: Stop) -> Iterator[SpeechChunk]:
         """Synthesise a segment in the pool's threads, one chunk a step. Raises Stopped."""
         utterances = self._utterances(segment)
         synthesizer = self._synthesizer.for_segment()
@@ -328,7 +331,7 @@ class KokoroEngine:
             silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
             # Behind the first utterance there is audio enough to predict the next one at once.
             audios = synthesizer.synthesize(
-                utterance, segment, stop, trailing_silence_s=silence_s, in_steps=in_steps and index == 0
+                utterance, segment, stop, trailing_silence_s=silence_s, in_steps=index == 0
             )
             for audio in audios:
                 # A word split between two utterances has its span in the first.

@@ -62,11 +62,6 @@ class DeadlineScheduler:
         self.idle = IdleMonitor()
         """Tells background work when no step runs."""
 
-    @property
-    def is_idle(self) -> bool:
-        """True if no step runs or waits."""
-        return self._free == self._all
-
     @asynccontextmanager
     async def slot(self, deadline: float) -> AsyncIterator[None]:
         """A turn to compute one step, which is due at that time (of any clock)."""

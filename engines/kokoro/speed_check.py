@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from engines.kokoro.network.decoder import Generator
-from engines.kokoro.network.onnx_model import SAMPLE_RATE, Array, Stop
-from engines.kokoro.network.parts import SplitModel
+from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
 from engines.kokoro.probe import load_probe
 
 MAX_REAL_TIME_FACTOR = 0.3
@@ -15,6 +15,8 @@ decodes 28 frames and 8 of context while 14 are played: 0.39. A quarter of that 
 the generator."""
 
 _RUNS = 2
+
+_SENTENCE_SYMBOLS = 60
 
 MEASURED_SYMBOLS = "ðə bˈeɪkɚɹ ɑːn ˌaʊɚ skwˈɛɹ ˈoʊpənz hɪz ʃˈɑːp lˈɔŋ bᵻfˌoːɹ ðə sˈʌn."
 
@@ -33,16 +35,18 @@ def real_time_factor(generator: Generator) -> float:
     return min(took) / (len(samples) / SAMPLE_RATE)
 
 
-def prediction_symbol_s(model: SplitModel, style: Array) -> float:
-    """Seconds that prosody and features take for a symbol of a sentence of 4 s: the faster of two runs.
+class PredictionSpeed:
+    """Speed at which prosody and features are predicted on this machine; shared by all segments.
 
-    The first run also allocates the memory that later ones reuse. style: of such a sentence [1, 256]. Where
-    other processes are busy the clock runs on, so processor time counts if it is less. Raises ModelFailed.
+    The least time counts, not a mean: what another stream took from one prediction says nothing of the next
+    one, and a sentence is divided the same way each time.
     """
-    took = []
-    for _ in range(_RUNS):
-        begun, used = time.perf_counter(), time.process_time()
-        prosody = model.predict_prosody(MEASURED_SYMBOLS, style, 1.0, Stop())
-        model.decode_features(prosody, style, Stop())
-        took.append(min(time.perf_counter() - begun, time.process_time() - used))
-    return min(took) / len(MEASURED_SYMBOLS)
+
+    def __init__(self) -> None:
+        self.symbol_s = 0.0
+        """Least seconds for a symbol of a sentence; 0 until one was predicted."""
+
+    def note(self, symbols: int, seconds: float) -> None:
+        """Note a prediction, unless it is short: a part of the time does not depend on the length."""
+        if symbols >= _SENTENCE_SYMBOLS:
+            self.symbol_s = min(self.symbol_s or math.inf, seconds / symbols)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol, Self
@@ -19,6 +20,7 @@ from engines.kokoro.network.onnx_model import (
 )
 from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, PredictedProsody, SplitModel
 from engines.kokoro.pitch_control import SEMITONE, apply_pitch
+from engines.kokoro.speed_check import PredictionSpeed
 from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.timing import (
     TRAILING_SILENCE_S,
@@ -98,10 +100,18 @@ class WholeSynthesizer:
 class WindowedSynthesizer:
     """Predicts the prosody of the utterance, then decodes it window by window."""
 
-    def __init__(self, model: SplitModel, voices: Voices, statistics: StatisticsTable) -> None:
+    def __init__(
+        self,
+        model: SplitModel,
+        voices: Voices,
+        statistics: StatisticsTable,
+        speed: PredictionSpeed | None = None,
+    ) -> None:
         self._model = model
         self._voices = voices
         self._statistics = statistics
+        self.speed = speed or PredictionSpeed()
+        """Speed of the predictions so far, of all segments."""
 
     def synthesize(
         self,
@@ -131,14 +141,9 @@ class WindowedSynthesizer:
             samples = self._record(str(voice), prosody, features, stop)
         yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
 
-    @property
-    def symbol_s(self) -> float:
-        """See ``SplitModel.symbol_s``."""
-        return self._model.symbol_s
-
     def for_segment(self) -> Self:
         """See ``Speaker.for_a_segment``."""
-        return type(self)(self._model.with_pinned_decoder(), self._voices, self._statistics)
+        return type(self)(self._model.with_pinned_decoder(), self._voices, self._statistics, self.speed)
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
         """The segment's voice, or the mix that its embedding holds for its language.
@@ -175,11 +180,14 @@ class WindowedSynthesizer:
         """
         voice = self.voice_of(segment)
         style = self._voices.style(voice, max(len(symbols), min_symbols))
+        begun = time.perf_counter()
         prosody = self._model.predict_prosody(symbols, style, segment.speed, stop)
         known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
         log_f0 = self._statistics.log_f0(voice) if known else prosody.log_f0
         prosody = apply_pitch(prosody, add_mix_prosody(segment.prosody, voice), log_f0)
-        return prosody, self._model.decode_features(prosody, style, stop)
+        features = self._model.decode_features(prosody, style, stop)
+        self.speed.note(len(symbols), time.perf_counter() - begun)
+        return prosody, features
 
     def predict_statistics(
         self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features, stop: Stop
@@ -256,7 +264,7 @@ class Pieces:
         self._min_symbols = max(self._min_symbols, len(utterance.symbols))
         steps = [(len(utterance.words), until)]
         if self._in_steps and first == 0:
-            steps = list(prediction_steps(utterance, until, self._segment, self._synthesizer.symbol_s))
+            steps = list(prediction_steps(utterance, until, self._segment, self._synthesizer.speed.symbol_s))
         for index, (predicted, spoken) in enumerate(steps):
             opens = predicted < len(utterance.words)
             pieces = self._speak_step(

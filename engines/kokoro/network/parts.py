@@ -97,8 +97,6 @@ class SplitModel:
         self._encoder = Network(load("encoder"), threads)
         self.decoder: Decoder = load_onnx_decoder(load, threads)
         """Decoder of new utterances; those in progress keep the one they began with."""
-        self.symbol_s = 0.0
-        """Seconds that prosody and features take for a symbol on this machine; 0 until they are measured."""
 
     def with_pinned_decoder(self) -> SplitModel:
         """A copy that keeps the current decoder when another one is set."""

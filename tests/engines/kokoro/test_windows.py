@@ -183,10 +183,10 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
         return predict(self, symbols, *arguments)
 
     monkeypatch.setattr(SplitModel, "predict_prosody", noted)
-    monkeypatch.setattr(engine._model, "symbol_s", SYMBOL_S)
+    monkeypatch.setattr(engine._synthesizer.speed, "symbol_s", SYMBOL_S)
     in_steps, spans = joined(await chunks_of(engine, segment))
     steps = predicted.copy()
-    monkeypatch.setattr(engine._model, "symbol_s", 0.0)
+    monkeypatch.setattr(engine._synthesizer.speed, "symbol_s", 0.0)
     whole, whole_spans = joined(await chunks_of(engine, segment))
     assert len(steps) >= 2 and predicted[len(steps) :] == [steps[-1]]
     assert 2.5 * steps[0] < steps[-1]
@@ -212,7 +212,7 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
     assert all(a.start_s < b.start_s and a.end_s <= b.start_s + 1e-6 for a, b in pairwise(spans))
 
 
-async def test_first_step_is_taken_only_for_waiting_listener_of_idle_machine(
+async def test_first_step_is_taken_only_for_waiting_listener(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predicted: list[int] = []
@@ -229,13 +229,11 @@ async def test_first_step_is_taken_only_for_waiting_listener_of_idle_machine(
         return predicted[0]
 
     monkeypatch.setattr(SplitModel, "predict_prosody", noted)
-    assert 0 < engine._model.symbol_s < 0.1
-    monkeypatch.setattr(engine._model, "symbol_s", SYMBOL_S)
+    assert 0 < engine._synthesizer.speed.symbol_s < 0.1
+    monkeypatch.setattr(engine._synthesizer.speed, "symbol_s", SYMBOL_S)
     whole = await first_prediction(replace(LONG, ahead_s=5.0))
     assert 2.5 * await first_prediction(LONG) < whole
-    async with engine._scheduler.slot(0.0):
-        assert await first_prediction(LONG) == whole
-    monkeypatch.setattr(engine._model, "symbol_s", 0.0)
+    monkeypatch.setattr(engine._synthesizer.speed, "symbol_s", 0.0)
     assert await first_prediction(LONG) == whole
 
 
