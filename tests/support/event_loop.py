@@ -1,11 +1,45 @@
-"""Stepping the event loop in tests."""
+"""Stepping the event loop in tests, and its clock."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 
 async def settle() -> None:
     """Let every task run as far as it can."""
     for _ in range(30):
         await asyncio.sleep(0)
+
+
+@contextmanager
+def virtual_time() -> Iterator[None]:
+    """Inside, the running loop waits for no timer: its clock jumps to the next one that is due.
+
+    The clock stands still otherwise, also while jobs of ``run_in_executor`` run.
+    """
+    loop: Any = asyncio.get_running_loop()
+    now, jobs = loop.time(), set[asyncio.Future[Any]]()
+    select, submit = loop._selector.select, loop.run_in_executor
+
+    def jump(timeout: float | None) -> list[Any]:
+        nonlocal now
+        if timeout is None or jobs:
+            return list(select(None if jobs and timeout else timeout))
+        events = list(select(0))
+        now += 0 if events else timeout
+        return events
+
+    def submitted(*arguments: Any) -> asyncio.Future[Any]:
+        job = submit(*arguments)
+        jobs.add(job)
+        job.add_done_callback(jobs.discard)
+        return job  # type: ignore[no-any-return]
+
+    loop.time, loop._selector.select, loop.run_in_executor = lambda: now, jump, submitted
+    try:
+        yield
+    finally:
+        del loop.time, loop._selector.select, loop.run_in_executor

@@ -10,9 +10,9 @@ import pytest
 from speech.session.playout_buffer import WaitTimeout
 from speech.session.priority import LEAD_S, TEXT_PENDING_S, SessionPriorities
 from speech.session.session import SpeechSession
+from tests.support.event_loop import virtual_time
 from tests.support.sessions import SPANISH, collect, serving
 from tests.support.tone import ToneEngine
-from tests.support.virtual_time import virtual_time
 
 OLD = (
     "alfa beta gama delta zeta iota kapa lambda sigma omega tau fi. yota aleph bet gimel dalet he vav zayin."

@@ -28,10 +28,9 @@ from speech.session.playout_buffer import WaitTimeout
 from speech.session.report import TEXT_LOG
 from speech.session.session import SpeechSession
 from speech.types import Recording
-from tests.support.event_loop import settle
+from tests.support.event_loop import settle, virtual_time
 from tests.support.sessions import SPANISH, collect, fed, serving
 from tests.support.tone import ToneEngine
-from tests.support.virtual_time import virtual_time
 
 IN_TIME_S = 300.0
 
