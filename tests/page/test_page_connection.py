@@ -7,7 +7,6 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.page.conftest import KEYS
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from tests.page.visitor import Visitor
 
 TEXT = "One small step, one giant leap."
+TRIES = 10
 LONG = "The quick brown fox jumps over the lazy dog. " * 60
 
 
@@ -98,11 +98,14 @@ def test_the_place_in_the_queue_is_shown(visit: Visit, start_server: StartServer
     second.page.fill("#text", TEXT)
     first.page.click("#speak")
     first.page.wait_for_selector("#download:enabled")
-    second.page.click("#speak")
-    expect(second.page.locator("#status")).to_have_text(re.compile(r"In the queue: place \d+"))
-    first.page.keyboard.press("Escape")
-    second.wait_for_end()
-    second.assert_lit(re.findall(r"\w+", TEXT))
+    # A place is shown unless the request comes just between two segments of the other's.
+    for _ in range(TRIES):
+        second.page.click("#speak")
+        second.wait_for_end()
+        second.assert_lit(re.findall(r"\w+", TEXT))
+        if any(re.fullmatch(r"In the queue: place \d+", status) for status in second.statuses()):
+            return
+    pytest.fail(f"no place was shown: {second.statuses()}")
 
 
 def ask_for_key(visitor: Visitor) -> None:

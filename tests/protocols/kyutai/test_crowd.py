@@ -196,7 +196,9 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
     choosing.setLevel(logging.INFO)
     choosing.addFilter(watch)
     ready: asyncio.Future[RunningServer] = loop.create_future()
-    server = asyncio.create_task(serve(load(arguments, {}, folder / "none"), ready.set_result))
+    # The clients' German is espeak-ng's: Kokoro would take minutes for a hundred of them.
+    settings = load(arguments, {"KANI_ACCENTED_LANGUAGES": "none"}, folder / "none")
+    server = asyncio.create_task(serve(settings, ready.set_result))
     await asyncio.wait([server, ready], return_when=asyncio.FIRST_COMPLETED)
     try:
         await decided.wait()
