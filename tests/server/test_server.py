@@ -480,5 +480,5 @@ def test_language_that_no_engine_speaks_ends_the_start(start_server: StartServer
     assert server.wait() == 1
     complaint = server.terminal.splitlines()[-1]
     assert complaint.startswith(
-        "start_websocket_server.py: --language: unsupported language 'ru' (known: en, es, "
+        "start_websocket_server.py: --language: unsupported language 'ru' (known: de, en, es, "
     )
