@@ -107,7 +107,7 @@ export const texts = {
   "kept.foreseen": "{language} {before} ← {now} (متوقع)",
   "kept.like": "يتكلم {engine} بصوت يشبهه.",
   "kept.missing": "سيُعدّه {engine} عند أول استخدام له.",
-  "kept.nobody": "لا محرك هنا يقلّد التسجيلات: يتكلم صوت اللغة نفسها بدلًا منه.",
+  "kept.no_engine": "لا محرك هنا يقلّد التسجيلات: يتكلم صوت اللغة نفسها بدلًا منه.",
   "kept.refining": "يجري التحسين…",
   "kept.ready": "بلغ {name} أقرب ما يمكن.",
   "kept.done": "حُفظ {name}، وهو المختار الآن.",

@@ -107,7 +107,7 @@ export const texts = {
   "kept.foreseen": "{language} {before} → {now} (expected)",
   "kept.like": "{engine} speaks like it.",
   "kept.missing": "{engine} will prepare it when it first speaks with it.",
-  "kept.nobody": "No engine here can speak like a recording: the language’s own voice speaks instead.",
+  "kept.no_engine": "No engine here can speak like a recording: the language’s own voice speaks instead.",
   "kept.refining": "Being refined…",
   "kept.ready": "{name} is as near as it gets.",
   "kept.done": "{name} is kept, and chosen now.",

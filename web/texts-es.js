@@ -107,7 +107,7 @@ export const texts = {
   "kept.foreseen": "{language} {before} → {now} (previsto)",
   "kept.like": "{engine} habla como ella.",
   "kept.missing": "{engine} la preparará la primera vez que se le pida hablar con ella.",
-  "kept.nobody": "Ningún motor puede hablar aquí como una grabación: habla la voz propia del idioma.",
+  "kept.no_engine": "Ningún motor puede hablar aquí como una grabación: habla la voz propia del idioma.",
   "kept.refining": "Acercándose…",
   "kept.ready": "{name} ya está tan cerca como es posible.",
   "kept.done": "{name} está guardada y elegida.",

@@ -107,7 +107,7 @@ export const texts = {
   "kept.foreseen": "{language} {before} → {now} (prévu)",
   "kept.like": "{engine} l’imite.",
   "kept.missing": "{engine} la préparera à sa première utilisation.",
-  "kept.nobody": "Aucun moteur ne peut imiter un enregistrement ici : la voix propre à la langue parle à sa place.",
+  "kept.no_engine": "Aucun moteur ne peut imiter un enregistrement ici : la voix propre à la langue parle à sa place.",
   "kept.refining": "Amélioration en cours…",
   "kept.ready": "{name} est aussi proche que possible.",
   "kept.done": "{name} est enregistrée et choisie.",

@@ -107,7 +107,7 @@ export const texts = {
   "kept.foreseen": "{language} {before} → {now}（予測）",
   "kept.like": "{engine} が似せて話します。",
   "kept.missing": "{engine} が最初に使うときに準備します。",
-  "kept.nobody": "ここには録音をまねできるエンジンがないため、その言語の標準の声が話します。",
+  "kept.no_engine": "ここには録音をまねできるエンジンがないため、その言語の標準の声が話します。",
   "kept.refining": "改善中…",
   "kept.ready": "{name} はこれ以上近づけられません。",
   "kept.done": "{name} を保存し、選びました。",

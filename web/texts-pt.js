@@ -107,7 +107,7 @@ export const texts = {
   "kept.foreseen": "{language} {before} → {now} (esperado)",
   "kept.like": "{engine} imita a voz.",
   "kept.missing": "{engine} vai prepará-la quando falar com ela pela primeira vez.",
-  "kept.nobody": "Nenhum motor aqui imita gravações: em seu lugar fala a voz própria do idioma.",
+  "kept.no_engine": "Nenhum motor aqui imita gravações: em seu lugar fala a voz própria do idioma.",
   "kept.refining": "Melhorando…",
   "kept.ready": "{name} está tão perto quanto possível.",
   "kept.done": "{name} está guardada e escolhida.",

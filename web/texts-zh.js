@@ -107,7 +107,7 @@ export const texts = {
   "kept.foreseen": "{language} {before} → {now}（预计）",
   "kept.like": "{engine} 能以这个声音说话。",
   "kept.missing": "{engine} 会在首次使用时准备这个声音。",
-  "kept.nobody": "此处没有引擎能模仿录音，将使用该语言的默认声音。",
+  "kept.no_engine": "此处没有引擎能模仿录音，将使用该语言的默认声音。",
   "kept.refining": "正在进一步接近…",
   "kept.ready": "{name} 已达到最接近的程度。",
   "kept.done": "{name} 已保存，并已选用。",

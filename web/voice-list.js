@@ -34,7 +34,7 @@ function nearness({ engine, similarity }, language) {
 /** Sentences about a voice's state in each engine. */
 function sentences({ engines, language }) {
   const able = engines.filter(({ cloning }) => cloning !== "none");
-  if (able.length === 0) return [t("kept.nobody")];
+  if (able.length === 0) return [t("kept.no_engine")];
   return able.map((likely) => {
     if (likely.state === "missing") return t("kept.missing", likely);
     return likely.cloning === "embedding" ? t("kept.like", likely) : nearness(likely, primary(language));

@@ -29,7 +29,7 @@ from engines.kokoro.network.onnx_model import SAMPLE_RATE
 from speech.engine import Engine
 from speech.text.normalizer import NormalizerOptions, normalize
 from speech.types import Samples, Segment
-from tests.judges.judge import WHISPER_RATE, whisper
+from tests.judges.judge import WHISPER_RATE, edit_distance, whisper
 
 SENTENCES = {**LATER, **ACCENTED}
 
@@ -71,17 +71,6 @@ def _japanese() -> Haqumei:
     return Haqumei()
 
 
-def distance(said: Sequence[str], heard: Sequence[str]) -> int:
-    """Count insertions, deletions and substitutions."""
-    row = list(range(len(heard) + 1))
-    for at, one in enumerate(said, 1):
-        diagonal, row[0] = row[0], at
-        for column, other in enumerate(heard, 1):
-            best = min(row[column] + 1, row[column - 1] + 1, diagonal + (one != other))
-            diagonal, row[column] = row[column], best
-    return row[-1]
-
-
 def transcribe(samples: Samples, sample_rate: int, language: str) -> str:
     """Transcribe by whisper-base, in the writing of the sentences."""
     audio = soxr.resample(np.asarray(samples, np.float32), sample_rate, WHISPER_RATE)
@@ -112,7 +101,7 @@ async def measure(
         samples = np.concatenate(pieces)
         heard = transcribe(samples, engine.info.sample_rate, language)
         said = units(text, language)
-        wrong = min(distance(said, units(heard, language)), len(said))
+        wrong = min(edit_distance(said, units(heard, language)), len(said))
         if show and wrong:
             print(f"{voice}: {wrong} of {len(said)}: {text} | {heard}", flush=True)
         found.wrong += wrong

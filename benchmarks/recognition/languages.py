@@ -26,7 +26,7 @@ from engines.whisper.engine import WhisperRecognizer
 from engines.whisper.vad import SAMPLE_RATE
 from speech.engine import Engine
 from speech.types import Samples
-from tests.judges.judge import whisper
+from tests.judges.judge import edit_distance, whisper
 
 KOKORO = ("es", "en", "fr", "it", "pt")
 SILENCE_S = 0.5
@@ -74,17 +74,6 @@ def letters(text: str) -> str:
     return re.sub(r"[^\w\u0300-\u036f\u0900-\u0963]|_", "", unicodedata.normalize("NFC", text).lower())
 
 
-def wrong_characters(reference: str, transcript: str) -> int:
-    """Count the characters that were inserted, left out or changed."""
-    row = list(range(len(transcript) + 1))
-    for at, character in enumerate(reference, 1):
-        diagonal, row[0] = row[0], at
-        for column, other in enumerate(transcript, 1):
-            best = min(row[column] + 1, row[column - 1] + 1, diagonal + (character != other))
-            diagonal, row[column] = row[column], best
-    return row[-1]
-
-
 def unruled(samples: Samples, language: str) -> str:
     """Transcribe by faster-whisper, greedily, with none of its own thresholds."""
     segments, _ = whisper().transcribe(
@@ -114,8 +103,8 @@ async def measure(recognizer: WhisperRecognizer, engine: Engine, language: str) 
         expected, recognized = letters(text), letters(ours)
         found.passages += 1
         found.characters += len(expected)
-        found.ours += wrong_characters(expected, recognized)
-        found.theirs += wrong_characters(expected, letters(unruled(samples, language)))
+        found.ours += edit_distance(expected, recognized)
+        found.theirs += edit_distance(expected, letters(unruled(samples, language)))
         found.silent += not recognized
     logger.removeHandler(dropped)
     found.dropped = dropped.found

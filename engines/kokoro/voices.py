@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
 from engines.kokoro.voice_mix import VoiceOrMix
 from speech.errors import EngineUnavailable, UnknownVoice
 from speech.types import Voice
@@ -36,7 +37,7 @@ DEFAULT_VOICES = {
     "hi": "hf_alpha",
 }
 
-ACCENTED_VOICES = dict.fromkeys(("de", "nl", "pl", "ru", "tr"), ("if_sara", "im_nicola"))
+ACCENTED_VOICES = dict.fromkeys(ACCENTED_SYMBOLS, ("if_sara", "im_nicola"))
 """Voices for the languages that the model was not trained on, the default first."""
 
 

@@ -17,9 +17,11 @@ from engines.elevenlabs.engine import ElevenLabsEngine
 from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.kani.engine import KaniEngine
 from engines.kokoro.engine import KokoroEngine
+from engines.kokoro.voices import ACCENTED_VOICES
 from engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES, Engines, engines_for, recognizer_for
 from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings
 from server.settings import Settings, load
+from server.settings.types import ACCENTED
 from speech.errors import EngineUnavailable
 from tests.engines.cuda_driver import cuda_driver
 from websocket_server import build_engines, build_recognizer
@@ -91,6 +93,10 @@ def test_settings_reach_kani_and_kokoro(tmp_path: Path) -> None:
     assert kokoro._settings == KokoroSettings(
         tmp_path, tmp_path, 5, "whole", "onnx", may_fetch=True, accented=("de", "tr")
     )
+
+
+def test_the_setting_names_the_languages_that_have_symbols() -> None:
+    assert set(ACCENTED) == set(ACCENTED_VOICES)
 
 
 async def test_elevenlabs_without_a_key_names_the_cure(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,16 +62,21 @@ def words_of(text: str, language: str) -> list[str]:
     return [part for word in words for part in re.split("['-]", word)]
 
 
+def edit_distance(said: Sequence[str], heard: Sequence[str]) -> int:
+    """Count the insertions, deletions and substitutions that turn one sequence into the other."""
+    row = list(range(len(heard) + 1))
+    for at, one in enumerate(said, 1):
+        diagonal, row[0] = row[0], at
+        for column, other in enumerate(heard, 1):
+            best = min(row[column] + 1, row[column - 1] + 1, diagonal + (one != other))
+            diagonal, row[column] = row[column], best
+    return row[-1]
+
+
 def wrong_words(reference: str, heard: str, language: str) -> tuple[int, int]:
     """Number of inserted, deleted or substituted words, and number of reference words."""
     said, got = words_of(reference, language), words_of(heard, language)
-    row = list(range(len(got) + 1))
-    for at, word in enumerate(said, 1):
-        diagonal, row[0] = row[0], at
-        for column, other in enumerate(got, 1):
-            best = min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other))
-            diagonal, row[column] = row[column], best
-    return row[-1], len(said)
+    return edit_distance(said, got), len(said)
 
 
 def word_error_rate(reference: str, heard: str, language: str) -> float:
