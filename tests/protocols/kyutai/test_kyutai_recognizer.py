@@ -83,15 +83,18 @@ async def test_recordings_health_and_languages_name_the_recogniser(app: AppServe
         }
         file = wav(noise, RATE)
         sent = await client.post("/api/asr-streaming", content=file, headers=KEY)
-        texts = [message["text"] for message in sent.json() if message["type"] == "Word"]
-        answer = await client.post(
-            "/v1/audio/transcriptions", files={"file": ("a.wav", file)}, data={"model": "whisper-1"}
-        )
-        assert answer.json()["text"].split() == texts
+        assert sum(message["type"] == "Word" for message in sent.json()) > 2
+        form = {"model": "whisper-1", "response_format": "verbose_json", "language": "fr"}
+        form["timestamp_granularities[]"] = "word"
+        sent = await client.post("/v1/audio/transcriptions", files={"file": ("a.wav", file)}, data=form)
+        answer = sent.json()
+        assert answer["language"] == "french"
+        assert answer["duration"] == pytest.approx(len(noise) / RATE, abs=0.1)
+        assert answer["text"].split() == [word["word"] for word in answer["words"]] != []
         refused = await client.post(
             "/v1/audio/transcriptions",
             files={"file": ("a.wav", file)},
-            data={"model": "whisper-1", "language": "de"},
+            data=form | {"language": "de"},
         )
         assert refused.status_code == 400 and "known: en, fr" in refused.text
     url = f"{app.url}/api/asr-streaming?language=de"
