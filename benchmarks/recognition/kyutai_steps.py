@@ -18,7 +18,7 @@ from engines.kyutai.checkpoint import FRAME_SAMPLES, quantise
 from engines.kyutai.network import Network
 from engines.kyutai.step import Frame, Stream
 from speech.recognizer import STEP_S
-from tests.support.kyutai_checkpoint import FULL_1B, random_model
+from tests.engines.kyutai.random_checkpoint import FULL_1B, random_model
 
 POSITION = 400
 """Position of the streams: both windows are full."""
@@ -62,7 +62,9 @@ def measured(model: object, name: str, batches: Sequence[int], steps: int) -> li
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.recognition.kyutai_steps", description=__doc__
+    )
     parser.add_argument("--steps", type=int, default=20, help="steps that are measured (20)")
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 4, 8], help="streams of a step (1 4 8)")
     chosen = parser.parse_args()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from speech.types import Samples
-from tests.support.kyutai_checkpoint import random_checkpoint
+from tests.engines.kyutai.random_checkpoint import random_checkpoint
 
 FRAME = 1920
 FRAMES = 40

@@ -28,7 +28,7 @@ from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from speech.transcriber import TranscriptionOptions
 from speech.types import Samples
 from tests.engines.kyutai.conftest import FRAME, FRAMES, generated
-from tests.support.kyutai_checkpoint import DELAY_S
+from tests.engines.kyutai.random_checkpoint import DELAY_S
 
 SLOTS = 3
 
@@ -111,7 +111,7 @@ async def test_cancelled_streams_leave_nothing_behind(
                 asyncio.current_task().cancel()  # type: ignore[union-attr]
 
     async def cancel_some() -> None:
-        tasks = [asyncio.create_task(listen(chance.randrange(1, 4))) for _ in range(20)]
+        tasks = [asyncio.create_task(listen(chance.randrange(1, 3))) for _ in range(20)]
         # Some are cancelled before they have a place, some while they wait for one.
         for task in chance.sample(tasks, 10):
             await asyncio.sleep(0)
