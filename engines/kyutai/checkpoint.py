@@ -97,12 +97,13 @@ def _token(model: Any, key: str, number: object) -> int:
 
 def _model(folder: Path, dtype: torch.dtype) -> Any:
     try:
-        config = KyutaiSpeechToTextConfig.from_pretrained(folder)
+        config: Any = KyutaiSpeechToTextConfig.from_pretrained(folder)
         _check(config, folder.name)
         # Mimi's other half makes audio of codes.
         config.codec_config.decoder_config = None
         with _quiet():
-            model, report = KyutaiSpeechToTextForConditionalGeneration.from_pretrained(
+            # transformers leaves this method untyped.
+            model, report = cast("Any", KyutaiSpeechToTextForConditionalGeneration).from_pretrained(
                 folder,
                 config=config,
                 dtype=dtype,
@@ -140,16 +141,16 @@ def _check(config: Any, name: str) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep transformers from listing the weights of Mimi's decoder, which are not used."""
-    before = logging.get_verbosity()
-    bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    library: Any = logging
+    before, bars = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity_error()
+    library.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        library.set_verbosity(before)
         if bars:
-            logging.enable_progress_bar()
+            library.enable_progress_bar()
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -178,7 +179,7 @@ def _delays(folder: Path) -> Delays:
     seconds = []
     for key in ("audio_silence_prefix_seconds", "audio_delay_seconds"):
         value = settings.get(key)
-        if type(value) not in (int, float) or not 0 <= value <= 10:
+        if not isinstance(value, int | float) or not 0 <= value <= 10:
             raise CheckpointError(f"{path.name}: {key} is {value!r}; it has to be a number from 0 to 10")
         seconds.append(float(value))
     return Delays.of_seconds(*seconds)
