@@ -97,6 +97,11 @@ def parser() -> argparse.ArgumentParser:
         help=f"speech recognition: {settings.accepted_values('recognizer')} (default auto)",
     )
     speech.add_argument(
+        "--recognizer-model",
+        metavar="FOLDER",
+        help="checkpoint of --recognizer kyutai: a folder, or a hub's OWNER/NAME[@REVISION]",
+    )
+    speech.add_argument(
         "--kokoro-decoder",
         metavar="NAME",
         help=f"Kokoro's decoder: {settings.accepted_values('kokoro_decoder')} (default auto)",
@@ -266,7 +271,9 @@ def banner(running: RunningServer) -> str:
         )
     if service.recognizer is not None:
         info = service.recognizer.info
-        lines.append(f"  hears    Whisper's {len(info.languages)} languages ({info.name} {info.version})")
+        few = len(info.languages) <= 12
+        heard = " ".join(sorted(info.languages)) if few else f"Whisper's {len(info.languages)} languages"
+        lines.append(f"  hears    {heard} ({info.name} {info.version})")
     lines += [
         f"  voices   {len(service.catalogue.list())}",
         f'  try      python websocket_client.py "Hola" -o hola.wav{elsewhere}',

@@ -20,7 +20,13 @@ from starlette.routing import WebSocketRoute
 from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.reference_voice import EspeakReferenceVoice
 from engines.registry import Engines, engines_for, recognizer_for
-from engines.settings import KOKORO_THREADS, ElevenLabsUpstream, KaniSettings, KokoroSettings
+from engines.settings import (
+    KOKORO_THREADS,
+    ElevenLabsUpstream,
+    KaniSettings,
+    KokoroSettings,
+    KyutaiSettings,
+)
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
 from protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm, wyoming
@@ -252,6 +258,13 @@ def build_recognizer(name: str, settings: Settings, *, fetch_requested: bool = F
     """Build the recogniser of ``name``, not started; None for ``none``. fetch_requested: ``--fetch``."""
     return recognizer_for(
         name,
+        kyutai=KyutaiSettings(
+            model=settings.recognizer_model,
+            device=settings.device,
+            precision=settings.precision,
+            slots=settings.recognizer_slots,
+            may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
+        ),
         models_dir=settings.models_dir,
         cache_dir=settings.cache_dir,
         may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engines.elevenlabs.metrics import UpstreamMetrics
-from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings
+from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, KyutaiSettings
 from speech.engine import Engine
 from speech.recognizer import Recognizer
 
 ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs")
-RECOGNIZER_NAMES = ("auto", "whisper", "none")
+RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "none")
 
 # CUDA's driver, by platform: it counts devices without torch, which takes seconds to import.
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
@@ -62,18 +62,22 @@ def engines_for(
 
 
 def recognizer_for(
-    name: str, *, models_dir: Path | None, cache_dir: Path, may_fetch: bool
+    name: str, *, kyutai: KyutaiSettings, models_dir: Path | None, cache_dir: Path, may_fetch: bool
 ) -> Recognizer | None:
     """Build the recogniser of ``name``, one of ``RECOGNIZER_NAMES``; None for ``none``.
 
-    It is not started; its libraries are imported by its start. models_dir, cache_dir, may_fetch: as
-    ``weights.load`` takes them. Raises ValueError for an unknown name.
+    ``auto`` is Whisper. It is not started; its libraries are imported by its start. models_dir, cache_dir,
+    may_fetch: as ``weights.load`` takes them. Raises ValueError for an unknown name.
     """
     match name:
         case "auto" | "whisper":
             from engines.whisper.engine import WhisperRecognizer
 
             return WhisperRecognizer(models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch)
+        case "kyutai":
+            from engines.kyutai.engine import KyutaiRecognizer
+
+            return KyutaiRecognizer(kyutai, models_dir=models_dir, cache_dir=cache_dir)
         case "none":
             return None
     raise ValueError(f"unknown recogniser {name!r}: use one of {', '.join(RECOGNIZER_NAMES)}")

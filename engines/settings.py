@@ -27,6 +27,17 @@ class KaniSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KyutaiSettings:
+    """Settings of Kyutai's recogniser; None stands for its own default."""
+
+    model: str | None = None  # a checkpoint's folder, or its OWNER/NAME[@REVISION] on a hub
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    precision: str = "auto"  # auto, float32, bfloat16 or int8
+    slots: int | None = None  # streams at once
+    may_fetch: bool = False  # whether missing files may be fetched from the hub
+
+
+@dataclass(frozen=True, slots=True)
 class KokoroSettings:
     """Settings of the Kokoro engine."""
 

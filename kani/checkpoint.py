@@ -109,8 +109,8 @@ class Checkpoint:
     def weights(self, stack: ExitStack) -> Weights:
         """A reader of tensors, valid as long as ``stack`` is open."""
         files: dict[str, Any] = {}
-        for path in self._files():
-            opened = stack.enter_context(_opened(path))
+        for path in weight_files(self.folder):
+            opened = stack.enter_context(open_weights(path))
             files |= dict.fromkeys(opened.keys(), opened)
 
         def read(key: str) -> Tensor:
@@ -121,26 +121,10 @@ class Checkpoint:
         return read
 
     def _shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        for path in self._files():
-            with _opened(path) as opened:
+        for path in weight_files(self.folder):
+            with open_weights(path) as opened:
                 for key in opened.keys():  # noqa: SIM118 (safetensors' file is no mapping)
                     yield key, tuple(opened.get_slice(key).get_shape())
-
-    def _files(self) -> list[Path]:
-        index = self.folder / "model.safetensors.index.json"
-        names = {"model.safetensors"}
-        if index.exists():
-            shards = read_json(index).get("weight_map")
-            if not isinstance(shards, dict) or not shards:
-                raise CheckpointError(f"{index.name}: weight_map must be an object with at least one entry")
-            names = {str(name) for name in shards.values()}
-        paths = []
-        for name in sorted(names):
-            # A shard's name comes from an untrusted file.
-            if Path(name).name != name or not (path := self.folder / name).is_file():
-                raise CheckpointError(f"{self.folder.name} has no file {name!r}")
-            paths.append(path)
-        return paths
 
 
 def _names(settings: Mapping[str, Any], key: str, entry: str) -> tuple[str, ...]:
@@ -152,7 +136,26 @@ def _names(settings: Mapping[str, Any], key: str, entry: str) -> tuple[str, ...]
     return tuple(name.strip() for name in names)
 
 
-def _opened(path: Path) -> Any:
+def weight_files(folder: Path) -> list[Path]:
+    """Return a checkpoint's safetensors files. Raises CheckpointError for one that is missing."""
+    index = folder / "model.safetensors.index.json"
+    names = {"model.safetensors"}
+    if index.exists():
+        shards = read_json(index).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise CheckpointError(f"{index.name}: weight_map must be an object with at least one entry")
+        names = {str(name) for name in shards.values()}
+    paths = []
+    for name in sorted(names):
+        # A shard's name comes from an untrusted file.
+        if Path(name).name != name or not (path := folder / name).is_file():
+            raise CheckpointError(f"{folder.name} has no file {name!r}")
+        paths.append(path)
+    return paths
+
+
+def open_weights(path: Path) -> Any:
+    """Open a safetensors file for reading, a context manager. Raises CheckpointError, naming the file."""
     try:
         return safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:

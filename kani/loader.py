@@ -82,7 +82,7 @@ def load(
     downloaded and built files; may_fetch: missing files with a hub's name may be downloaded; report: receives
     lines of progress. Raises CheckpointError, DeviceError and OutOfMemory, each with the cure.
     """
-    torch_device = _device(device)
+    torch_device = find_device(device)
     language_precision, codec_precision = _precisions(precision, torch_device)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -173,7 +173,8 @@ def _language(
         )
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return a device by its name; ``auto`` is CUDA if available. Raises DeviceError."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -181,7 +182,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError as error:
         raise DeviceError(f"{name!r} is not a device: use cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"the Kani model runs on cpu and cuda, not on {name}")
+        raise DeviceError(f"the model runs on cpu and cuda, not on {name}")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             f"torch {torch.__version__} finds no CUDA device: use --device cpu, "

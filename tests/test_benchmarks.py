@@ -36,6 +36,7 @@ PROGRAMS = (
     "protocols.voxcpm",
     "protocols.wyoming",
     "recognition.kyutai_socket",
+    "recognition.kyutai_steps",
     "recognition.languages",
     "recognition.realtime_socket",
     "recognition.recordings",

@@ -19,19 +19,23 @@ def split_segments(words: Sequence[TimedWord]) -> Iterator[Sequence[TimedWord]]:
     """Yield the words of each segment, in order."""
     first, width = 0, 0
     for at, timed in enumerate(words):
-        width += _width(timed.word.text) + 1
-        if at + 1 == len(words) or _ends_segment(timed, words[at + 1], width):
+        width += columns(timed.word.text) + 1
+        last = at + 1 == len(words)
+        if last or ends_segment(timed.word.text, words[at + 1].start_s - timed.end_s, width):
             yield words[first : at + 1]
             first, width = at + 1, 0
 
 
-def _ends_segment(timed: TimedWord, following: TimedWord, width: int) -> bool:
-    text = timed.word.text
-    if ends_sentence(text) or following.start_s - timed.end_s >= _PAUSE_S or width >= _LONGEST:
+def ends_segment(text: str, pause_s: float, width: int) -> bool:
+    """Return True if a segment ends with the word ``text``.
+
+    pause_s: seconds between the word and the next; width: columns of the segment so far.
+    """
+    if ends_sentence(text) or pause_s >= _PAUSE_S or width >= _LONGEST:
         return True
     return width >= _LONG and text[-1:] in _CLAUSE_ENDINGS
 
 
-def _width(text: str) -> int:
+def columns(text: str) -> int:
     """Return the columns of ``text``: two for an East Asian letter."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

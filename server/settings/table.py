@@ -110,6 +110,26 @@ class Settings(ProtocolSettings):
         group=SPEECH,
         about="Recogniser. `auto` takes the best one that this machine can run; `none` disables recognition.",
     )
+    recognizer_model: str | None = setting(
+        None,
+        "KANI_RECOGNIZER_MODEL",
+        group=SPEECH,
+        min_length=1,
+        about="Checkpoint of the recogniser `kyutai`: a folder with config.json, the tokenizer and "
+        "safetensors, or the name of one on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`); without a "
+        "revision the one that was fetched first is kept. Not set: `kyutai/stt-1b-en_fr-trfs`. "
+        "KANI_DEVICE and KANI_PRECISION apply to it, too.",
+    )
+    recognizer_slots: int | None = setting(
+        None,
+        "KANI_RECOGNIZER_SLOTS",
+        group=SPEECH,
+        unit="streams",
+        ge=1,
+        le=1024,
+        about="Streams that the recogniser `kyutai` hears at once; one more waits 10 s for a place. Not set: "
+        "4, on CUDA 64. Their memory is taken at its start.",
+    )
 
     model: str | None = setting(
         None,

@@ -19,7 +19,7 @@ from engines.kani.engine import KaniEngine
 from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.voices import ACCENTED_VOICES
 from engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES, Engines, engines_for, recognizer_for
-from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings
+from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, KyutaiSettings
 from server.settings import Settings, load
 from server.settings.types import ACCENTED
 from speech.errors import EngineUnavailable
@@ -206,7 +206,9 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
             cache_dir=tmp_path,
         )
     with pytest.raises(ValueError, match="parrot"):
-        recognizer_for("parrot", models_dir=None, cache_dir=tmp_path, may_fetch=False)
+        recognizer_for(
+            "parrot", kyutai=KyutaiSettings(), models_dir=None, cache_dir=tmp_path, may_fetch=False
+        )
     assert not {"festival", "parrot"} & {*ENGINE_NAMES, *RECOGNIZER_NAMES}
 
 

@@ -1,0 +1,1 @@
+"""Kyutai's streaming speech recogniser."""
