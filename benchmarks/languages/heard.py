@@ -1,9 +1,9 @@
 """Kokoro beside espeak-ng on the same sentences: errors heard by whisper-base, and DNSMOS.
 
 Chinese is compared by characters, Japanese by kana (kanji have several spellings), Hindi by consonants
-(Whisper writes it in Urdu's script), the accented languages by words. Numbers are written out on both sides. Four
-sentences are heard at a time. They count at most as many errors as they have characters or words, so that a
-recogniser that loops on one does not decide.
+(Whisper writes it in Urdu's script), the accented languages by words. Numbers are written out on both sides.
+Four sentences are heard at a time. They count at most as many errors as they have characters or words, so
+that a recogniser that loops on one does not decide.
 """
 
 from __future__ import annotations
