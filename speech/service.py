@@ -24,6 +24,7 @@ from speech.session.session import SpeechSession
 from speech.session.transcription import TranscriptionSession
 from speech.session.voice_resolver import VoiceResolver
 from speech.text import language_detection
+from speech.text.languages import load_names
 from speech.text.lexicon_file import LexiconFile
 from speech.timing.reference_voice import ReferenceVoice
 from speech.transcriber import TranscriptionOptions
@@ -102,7 +103,7 @@ class SpeechService:
         When one fails, those that were started are stopped again. The late engine is not awaited.
         """
         # It reads for half a second, which the first request must not wait for.
-        detector = asyncio.create_task(asyncio.to_thread(language_detection.load_detector))
+        texts = asyncio.create_task(asyncio.to_thread(_load_language_data))
         async with AsyncExitStack() as started:
             for engine in self._engines_to_start:
                 await engine.start()
@@ -110,7 +111,7 @@ class SpeechService:
             self._engines = self._engines_to_start
             self._catalogue = self._catalogue_of(self._engines)
             self.cloning.start(self._engines)
-            await detector
+            await texts
             if self._lexicon is not None:
                 await self._lexicon.refresh()
             started.pop_all()
@@ -331,3 +332,9 @@ class SpeechService:
         if self._admission is None:
             raise RuntimeError("the service has not started")
         return self._admission
+
+
+def _load_language_data() -> None:
+    """Load what tells languages and their names. Raises EngineUnavailable."""
+    load_names()
+    language_detection.load_detector()

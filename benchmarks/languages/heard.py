@@ -1,9 +1,9 @@
 """Kokoro beside espeak-ng on the same sentences: errors heard by whisper-base, and DNSMOS.
 
-Chinese and Hindi are compared by characters, Japanese by kana (kanji have several spellings), the accented
-languages by words; numbers are written out on both sides. Four sentences are
-heard at a time. They count at most as many errors as they have characters or words, so that a recogniser that
-loops on one does not decide.
+Chinese is compared by characters, Japanese by kana (kanji have several spellings), Hindi by consonants
+(Whisper writes it in Urdu's script), the accented languages by words. Numbers are written out on both sides.
+Four sentences are heard at a time. They count at most as many errors as they have characters or words, so
+that a recogniser that loops on one does not decide.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from engines.kokoro.network.onnx_model import SAMPLE_RATE
 from speech.engine import Engine
 from speech.text.normalizer import NormalizerOptions, normalize
 from speech.types import Samples, Segment
-from tests.judges.judge import WHISPER_RATE, edit_distance, whisper
+from tests.judges.judge import WHISPER_RATE, edit_distance, hindi_consonants, whisper
 
 SENTENCES = {**LATER, **ACCENTED}
 
-# Whisper chooses between ways of writing by its prompt: simplified characters, Devanagari.
-_PROMPTS = {"zh": "以下是普通话的句子。", "hi": "नमस्ते, आप कैसे हैं? मैं ठीक हूँ।"}
+# Whisper chooses between ways of writing by its prompt: simplified characters.
+_PROMPTS = {"zh": "以下是普通话的句子。"}
 
 _MAX_TOKENS = 300
 """Of a transcript: a recogniser that loops stops there."""
@@ -62,6 +62,8 @@ def units(text: str, language: str) -> list[str]:
     text = unicodedata.normalize("NFC", (text.translate(_LOWER) if language == "tr" else text).lower())
     if language == "ja":
         text = "".join(word.pron for word in _japanese().g2p_mapping_detailed(text)).replace("’", "")
+    if language == "hi":
+        return list(hindi_consonants(text))
     words = re.findall(r"[^\W_][\w\u0900-\u0963]*", text.replace("ё", "е"))
     return list("".join(words)) if language in LATER else words
 

@@ -85,7 +85,7 @@ class Settings(ProtocolSettings):
         "until it is prepared at a first start). `whole` decoding is always `onnx`.",
     )
     accented_languages: AccentedLanguages = setting(
-        ("de",),
+        ("de", "nl", "pl", "ru"),
         "KANI_ACCENTED_LANGUAGES",
         group=SPEECH,
         about="Languages that Kokoro is not trained on and speaks with a foreign accent, where no voice but "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -18,7 +19,7 @@ from speech.session.context import SessionContext
 from speech.session.report import SessionReport
 from speech.text.incremental_text import IncrementalText
 from speech.text.lexicon import Lexicon
-from speech.text.normalizer import NormalizerOptions
+from speech.text.normalizer import NormalizerOptions, is_loaded, table_for
 from speech.timing.word_times import add_word_times
 from speech.types import Boundary, Embedding, Prosody, Recording, Segment, SpeechChunk, SpeechRequest
 from speech.voices.catalogue import ResolvedVoice
@@ -44,6 +45,12 @@ class Synthesis:
         """Load the lexicon's latest changes; to be awaited before ``normalization``."""
         if self._context.lexicon is not None:
             await self._context.lexicon.refresh()
+
+    async def load_table(self, voice: ResolvedVoice) -> None:
+        """Load the normalizer's table of the voice's language and region, if it is to be used."""
+        language = self.normalization(voice).language
+        if language and not is_loaded(language):
+            await asyncio.to_thread(table_for, language)
 
     async def prepare_voice(self, voice: ResolvedVoice) -> None:
         """Compute the embedding of the requested recording or stored voice, if the engine clones.

@@ -156,6 +156,7 @@ class SessionWorker:
                 self.synthesis.request = replace(self.synthesis.request, reference=reference)
             await self.synthesis.refresh_lexicon()
             if self.voice is not None:
+                await self.synthesis.load_table(self.voice)
                 await self._synthesize()
             if self._segments.length:
                 self.nothing_speakable = not self.output.finish(self._segments.length)
@@ -323,7 +324,7 @@ class SessionWorker:
                         await self._buffer.wait_writable()
                         await self._access.wait_for_turn()
         if last is None:
-            last = self._segments.finished and not self._segments.has_speech_left()
+            last = self._segments.finished and not await self._segments.has_speech_left()
         self.output.end_segment(self._segments.length if last else None)
 
     def _begin_segment(

@@ -19,6 +19,9 @@ from speech.text.languages import primary
 MIN_LETTERS = 2
 """Letters of a passage: a single one ("π", "α") is a sign in the text's own language."""
 
+MAX_MARKS = 80
+"""Combining marks behind a letter that is held back: more belong to no letter."""
+
 MAX_DETECTION_TEXT = 80
 """Characters at the beginning of a passage that its language is detected by."""
 
@@ -117,7 +120,7 @@ class ScriptSplitter:
     def _until_opener(self, text: str) -> tuple[LanguageRun, str]:
         """Split off opening marks at the end, or a letter that may begin a passage: they wait for more."""
         end = letter = len(text)
-        while letter and unicodedata.category(text[letter - 1])[0] == "M":
+        while letter and len(text) - letter < MAX_MARKS and _is_mark(text[letter - 1]):
             letter -= 1
         if letter and self._foreign(text[letter - 1]):
             end = letter - 1
@@ -127,17 +130,19 @@ class ScriptSplitter:
 
     def _find_passage(self, text: str) -> int | None:
         """Index where the next passage begins, with its opening marks; None without one."""
-        letters, begin = 0, 0
+        letters = begin = marks = 0
         for at, character in enumerate(text):
             if self._foreign(character):
                 if not letters:
                     begin = at
-                letters += 1
+                letters, marks = letters + 1, 0
                 if letters == MIN_LETTERS:
                     while begin and text[begin - 1] in _OPENERS:
                         begin -= 1
                     return begin
-            elif unicodedata.category(character)[0] != "M":
+            elif _is_mark(character) and marks + 1 < MAX_MARKS:
+                marks += 1
+            else:
                 letters = 0
         return None
 
@@ -169,6 +174,11 @@ class ScriptSplitter:
             return None
         script = _script_of(character)
         return script if script is not None and script not in self._own else None
+
+
+def _is_mark(character: str) -> bool:
+    """True for a mark that combines with the letter before it."""
+    return unicodedata.category(character)[0] == "M"
 
 
 def _group(script: str | None) -> str | None:

@@ -8,8 +8,8 @@ languages that a client says it speaks; it does not overrule a text that is clea
 
 from __future__ import annotations
 
-import copy
 import functools
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -93,7 +93,7 @@ _OWN_LETTERS = {
 _UNUSED_LETTERS = {
     "ja": "[你您吗呢吧这们么谁没说请谢对现开关电东车门话语习见买卖觉让认识时间给过还进钱饭马鸟鱼爱妈]"
 }
-"""Letters that a language does not write, though others of its script do."""
+"""Letters that a language does not write, though others of its script do: they count in text of Han alone."""
 
 _DENSE_SCRIPTS = frozenset(("CJK", "HIRAGANA", "KATAKANA"))
 _LETTERS_PER_CHARACTER = 4
@@ -152,7 +152,9 @@ def _detect_in_script(
         language
         for language in written
         if language in allowed
-        and not (language in _UNUSED_LETTERS and re.search(_UNUSED_LETTERS[language], text))
+        and not (
+            script == "CJK" and language in _UNUSED_LETTERS and re.search(_UNUSED_LETTERS[language], text)
+        )
     ]
     if not possible:
         return None
@@ -183,8 +185,7 @@ def _scores(text: str, among: frozenset[str], preferred: Sequence[str]) -> dict[
     """Scores of the languages, relative to each other."""
     shares, with_list = common_word_shares(text), common_words.listed_languages()
     scores = {}
-    for language, probability in _detector(among).rank(text):
-        language = "nb" if language == "no" else language
+    for language, probability in _probabilities(text, among).items():
         share = shares.get(language, 0.0) if language in with_list else _UNLISTED_SHARE
         score = max(probability, _MIN_DETECTOR_PROBABILITY) * _COMMON_WORDS_FACTOR**share
         if language in preferred:
@@ -214,7 +215,7 @@ def load_detector() -> LanguageIdentifier:
 
     common_words.listed_languages()
     try:
-        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        return LanguageIdentifier.from_model_file(MODEL_FILE)
     except OSError as error:
         raise EngineUnavailable(
             f"language detection cannot unpack its model ({error.strerror or error}): it needs a "
@@ -222,14 +223,20 @@ def load_detector() -> LanguageIdentifier:
         ) from error
 
 
-@functools.lru_cache(maxsize=16)
-def _detector(among: frozenset[str]) -> LanguageIdentifier:
-    detector = copy.copy(load_detector())
-    known = set(detector.labels)
-    detector.set_languages(
-        [language for language in ({"no"} if "nb" in among else set()) | among if language in known]
-    )
-    return detector
+def _probabilities(text: str, among: frozenset[str]) -> dict[str, float]:
+    """The detector's probabilities, of those languages of ``among`` that it knows.
+
+    Its own way to restrict languages copies the model (40 ms, 20 MB). Their scores are the same, and become
+    probabilities as it does it: by a softmax whose temperature is the root of the text's bytes.
+    """
+    scores = {"nb" if label == "no" else label: score for label, score in load_detector().rank(text)}
+    scores = {language: score for language, score in scores.items() if language in among}
+    if not scores:
+        return {}
+    highest, temperature = max(scores.values()), math.sqrt(len(text.encode("utf-8", "surrogatepass")) or 1)
+    powers = {language: math.exp((score - highest) / temperature) for language, score in scores.items()}
+    total = sum(powers.values())
+    return {language: power / total for language, power in powers.items()}
 
 
 def _script(text: str) -> str | None:

@@ -119,6 +119,13 @@ def _tag_of_name(name: str) -> str:
         return ""
 
 
+def load_names() -> None:
+    """Load the names of languages, and CLDR's data on varieties, once: 20 ms, best in a thread."""
+    _names()
+    english_name("en")
+    parent("en")
+
+
 @functools.cache
 def _names() -> Mapping[str, list[bytes]]:
     """Tags by names in 200 languages (64,000 names, 4 MB)."""

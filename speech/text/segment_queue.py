@@ -22,8 +22,12 @@ _PRECEDING = 32
 """Characters of the segment before that the normalizer sees as context of the next."""
 
 _PIECES_AT_ONCE = 4
-_PIECE = 500
-"""Characters that go through the pipeline in one go: one to two milliseconds."""
+_PIECE = 250
+"""Characters that go through the pipeline in one go: one to two milliseconds, or four where the script
+changes at every word. All of a long text would block the event loop."""
+
+_LANGUAGE_SAMPLE = 500
+"""Characters that a language is detected by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class SegmentQueue:
     def language_sample(self) -> str:
         """The first characters before ``start``, without markup, to detect the language by."""
         parts = (part for part in self._pending if isinstance(part, str))
-        text = "".join(islice(chain.from_iterable(parts), _PIECE))
+        text = "".join(islice(chain.from_iterable(parts), _LANGUAGE_SAMPLE))
         masker = MarkupMasker(announce_code=False)
         masked = [*masker.feed(text), *masker.flush()]
         return "".join(part for part in masked if isinstance(part, str)).replace(MASK, "")
@@ -82,14 +86,19 @@ class SegmentQueue:
         held_back = self._pipeline is not None and self._pipeline.pending
         return not (self._pending or self._parts or held_back)
 
-    def has_speech_left(self) -> bool:
-        """True if a word or a pause is among what is left. Only after ``start`` and ``finish``."""
+    async def has_speech_left(self) -> bool:
+        """Return True if a word or a pause is among what is left. Only after ``start`` and ``finish``."""
+        searched = 0
         while True:
-            if any(isinstance(part, Pause) or speakable(part.text) for part in self._parts):
+            found = islice(self._parts, searched, None)
+            if any(isinstance(part, Pause) or speakable(part.text) for part in found):
                 return True
             if not self._processable:
                 return False
-            self._process(len(self._parts) + _PARTS_AHEAD)
+            searched = len(self._parts)
+            self._process(searched + _PARTS_AHEAD)
+            # A long text of which nothing is spoken must not block the event loop.
+            await asyncio.sleep(0)
 
     def feed(self, text: str) -> None:
         """Add ``text``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -41,6 +42,7 @@ def weight_up_to(text: str, start: int, enough: int) -> int:
     return weighed
 
 
+@functools.lru_cache(maxsize=4096)
 def _weight(character: str) -> int:
     if character in _MASKS:
         return _MASKS[character]

@@ -83,3 +83,18 @@ def word_error_rate(reference: str, heard: str, language: str) -> float:
     """Wrong words per reference word: 0 is perfect."""
     wrong, words = wrong_words(reference, heard, language)
     return wrong / words
+
+
+def hindi_consonants(text: str) -> str:
+    """The consonants of Hindi in Latin letters, without aspiration and nasal vowels.
+
+    Whisper writes Hindi in Urdu's script, which leaves out vowels, or in Devanagari with others.
+    """
+    plain = unicodedata.normalize("NFD", text).translate(_CONSONANTS)
+    return "".join(letter for letter in plain if letter.isascii() and letter.isalpha())
+
+
+_CONSONANTS = str.maketrans(
+    "कखगघचछजझटठडढतथदधनणपफबभमरलशषसहکقگغچجٹتطڈدنپبمرڑلشسصہح",
+    "kkggccjjttddttddnnppbbmrlssshkkggcjtttddnpbmrrlssshh",
+)

@@ -476,9 +476,9 @@ async def test_unhandled_error_is_an_internal_error(
 
 
 def test_language_that_no_engine_speaks_ends_the_start(start_server: StartServer) -> None:
-    server = start_server("--engine", "kokoro", "--language", "russian", ready=False)
+    server = start_server("--engine", "kokoro", "--language", "finnish", ready=False)
     assert server.wait() == 1
     complaint = server.terminal.splitlines()[-1]
     assert complaint.startswith(
-        "start_websocket_server.py: --language: unsupported language 'ru' (known: de, en, es, "
+        "start_websocket_server.py: --language: unsupported language 'fi' (known: de, en, es, "
     )

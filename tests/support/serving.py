@@ -46,13 +46,13 @@ class InProcessServer:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, recognizer: Recognizer | None = None, **environment: str
+    folder: Path, recognizer: Recognizer | None = None, engine: ToneEngine | None = None, **environment: str
 ) -> AsyncIterator[InProcessServer]:
     """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
     own = {f"KANI_{name}": "0" for name in (*PORTS, "VOXCPM_PAGE_PORT", "METRICS_PORT", "WYOMING_PORT")}
     own |= {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder / "logs")}
     settings = load({}, own | environment, folder / "no file")
-    server, ready = InProcessServer(), asyncio.Event()
+    server, ready = InProcessServer(engine or ToneEngine()), asyncio.Event()
 
     def build(settings: Settings, metrics: Metrics) -> SpeechService:
         return SpeechService(

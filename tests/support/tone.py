@@ -42,13 +42,14 @@ class ToneEngine:
         places: int = 1,
         native: tuple[float, float] = (0.25, 4.0),
         clones: bool = False,
+        languages: tuple[str, ...] = ("es", "en"),
     ):
         self.info = EngineInfo(
             name="tone",
             version="1",
             sample_rate=RATE,
-            voices=(Voice("tone_es", "Tone", "es", "tone"), Voice("tone_en", "Tone", "en", "tone")),
-            default_voices={"es": "tone_es", "en": "tone_en"},
+            voices=tuple(Voice(f"tone_{tag}", "Tone", tag, "tone") for tag in languages),
+            default_voices={tag: f"tone_{tag}" for tag in languages},
             max_concurrency=places,
             speed_range=native,
             supported_fields=frozenset({"seed"}),

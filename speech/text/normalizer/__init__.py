@@ -11,7 +11,7 @@ from speech.text.normalizer.options import VERBATIM, NormalizerOptions
 from speech.text.normalizer.reader import normalize
 from speech.text.normalizer.spoken import SpokenText
 from speech.text.normalizer.tables.file import TableError
-from speech.text.normalizer.tables.load import check_tables
+from speech.text.normalizer.tables.loaded import check_tables, is_loaded, table_for
 
 __all__ = [
     "SPOKEN_SIGNS",
@@ -20,8 +20,10 @@ __all__ = [
     "SpokenText",
     "TableError",
     "check_tables",
+    "is_loaded",
     "normalize",
     "speakable",
+    "table_for",
 ]
 
 

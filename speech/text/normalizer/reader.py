@@ -32,7 +32,7 @@ from speech.text.normalizer.rules.numerals import (
 )
 from speech.text.normalizer.rules.units import sign_name
 from speech.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder, Verbalization
-from speech.text.normalizer.tables.load import table_for
+from speech.text.normalizer.tables.loaded import table_for
 from speech.text.normalizer.tables.table import LanguageTable
 from speech.text.normalizer.tokens import MoreTextNeeded, Token, TokenCursor, split_joined, tokenize
 from speech.text.normalizer.unspaced.reader import UnspacedReader

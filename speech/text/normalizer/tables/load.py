@@ -1,14 +1,12 @@
-"""Loads the tables, section by section."""
+"""Parses the tables, section by section."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from pathlib import Path
 
 from speech.text.normalizer.number_words.gender import Agreement
 from speech.text.normalizer.number_words.languages import number_words
-from speech.text.normalizer.tables.file import TableSection, read_table_file
+from speech.text.normalizer.tables.file import TableSection
 from speech.text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
@@ -23,34 +21,9 @@ from speech.text.normalizer.tables.table import (
     Unit,
     Web,
 )
-from speech.text.normalizer.unspaced.table import check_unspaced_tables
-
-TABLES_FOLDER = Path(__file__).parent
 
 ABBREVIATION_CONDITIONS = frozenset({"name", "number", "other"})
 """Conditions of an abbreviation: before a capitalised word, before a number, otherwise."""
-
-
-@functools.lru_cache(maxsize=32)
-def table_for(tag: str) -> LanguageTable | None:
-    """The table of a language (BCP 47), with the conventions of its region; None where there is none.
-
-    Raises TableError.
-    """
-    language, *subtags = tag.replace("_", "-").split("-")
-    language = language.lower()
-    path = TABLES_FOLDER / f"{language}.toml"
-    if not language.isascii() or not language.isalpha() or not path.is_file():
-        return None
-    region = next((part.upper() for part in subtags if len(part) == 2 or part == "419"), "")
-    return parse_table(language, read_table_file(path, region))
-
-
-def check_tables() -> None:
-    """Load every table there is. Raises TableError for the first broken one."""
-    for path in sorted(TABLES_FOLDER.glob("*.toml")):
-        table_for(path.stem)
-    check_unspaced_tables()
 
 
 def parse_table(language: str, file: TableSection) -> LanguageTable:

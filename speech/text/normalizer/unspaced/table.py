@@ -110,15 +110,17 @@ class UnspacedTable:
     """Characters that no rule begins at."""
 
 
-@functools.lru_cache(maxsize=32)
 def unspaced_table_for(tag: str) -> UnspacedTable | None:
     """The table of a language (BCP 47) that is written without spaces; None where there is none.
 
     Raises TableError.
     """
     language = tag.replace("_", "-").partition("-")[0].lower()
-    if language not in NUMBER_WORDS:
-        return None
+    return _load(language) if language in NUMBER_WORDS else None
+
+
+@functools.cache
+def _load(language: str) -> UnspacedTable:
     return parse_unspaced_table(language, read_table_file(UNSPACED_FOLDER / f"{language}.toml"))
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from speech.text.lexicon import Lexicon
 from speech.text.normalizer import NormalizerOptions, normalize
-from speech.text.normalizer.tables.load import TABLES_FOLDER
+from speech.text.normalizer.tables.loaded import TABLES_FOLDER
 from speech.text.segment_weight import UNSPACED_LANGUAGES, unspaced_end
 
 LANGUAGES = sorted(path.stem for path in TABLES_FOLDER.rglob("*.toml"))

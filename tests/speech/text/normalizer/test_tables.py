@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from speech.text.normalizer import TableError, check_tables
+from speech.text.normalizer.tables import loaded
 from speech.text.normalizer.tables.file import read_table_file
-from speech.text.normalizer.tables.load import TABLES_FOLDER, parse_table, table_for
+from speech.text.normalizer.tables.load import parse_table
+from speech.text.normalizer.tables.loaded import TABLES_FOLDER, is_loaded, table_for
 from speech.text.normalizer.unspaced.table import (
     UNSPACED_FOLDER,
     parse_unspaced_table,
@@ -23,6 +25,13 @@ def test_every_table_is_valid() -> None:
     check_tables()
     assert table_for("es") is not None and table_for("es-ES") is not None
     assert table_for("xx") is None and table_for("") is None and table_for("../es") is None
+
+
+def test_table_is_read_once_for_regions_of_the_same_conventions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded, "_loaded", {})
+    assert not is_loaded("pt-BR") and not is_loaded("pt-PT")
+    assert table_for("pt") is table_for("pt-BR") is not table_for("pt-PT")
+    assert all(map(is_loaded, ("pt", "pt-AR", "pt_PT", "xx", "../es"))) and not is_loaded("pt-AO")
 
 
 @pytest.mark.parametrize(
