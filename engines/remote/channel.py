@@ -1,0 +1,164 @@
+"""One connection between a server and an engine worker: frames, limits and signs of life.
+
+A frame is the length of a message, as four bytes (big-endian), and the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from engines.remote.messages import FromWorker, ToWorker, encode_into
+
+LENGTH_BYTES = 4
+MAX_FRAME_BYTES = 32 << 20
+"""Longest message: a recording of 60 s at 96 kHz has 23 MiB."""
+
+MAX_UNSENT_BYTES = 256 << 20
+"""Bytes for a peer that does not read: the grants bound a connection long before, unless they are abused."""
+
+SECOND_S = 1.0
+HEARTBEAT_S = 2
+LEASE_S = 15
+"""Silent seconds after which a peer counts as dead. Seconds in which this process did not run count once."""
+
+
+class ProtocolError(Exception):
+    """The peer does not keep to the protocol; the message names what is wrong."""
+
+
+class Channel(asyncio.Protocol):
+    """Sends and receives the frames of one connection; every callback runs in the event loop."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._outgoing = bytearray()
+        self._receive: Callable[[memoryview], None] | None = None
+        self._frames: list[bytes] = []
+        self._arrived = asyncio.Event()
+        self._silent = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.max_frame_bytes = MAX_FRAME_BYTES
+        self.lost = asyncio.Event()
+        """Set once the connection has ended."""
+        self.reason = "the connection has ended"
+        """Cause of the end."""
+        self.hung = False
+        """True if it was ended because of the peer's silence."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See ``asyncio.Protocol``."""
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See ``asyncio.Protocol``."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._receive = None
+        self._buffer.clear()
+        self.lost.set()
+        self._arrived.set()
+
+    def data_received(self, data: bytes) -> None:
+        """See ``asyncio.Protocol``."""
+        self._silent = 0
+        self._buffer += data
+        start, size = 0, len(self._buffer)
+        try:
+            while size - start >= LENGTH_BYTES:
+                length = int.from_bytes(self._buffer[start : start + LENGTH_BYTES], "big")
+                if length > self.max_frame_bytes:
+                    raise ProtocolError(f"a message of {length} bytes (at most {self.max_frame_bytes})")
+                end = start + LENGTH_BYTES + length
+                if end > size:
+                    break
+                # A copy: the buffer cannot shrink while parts of it are in use.
+                self._accept(bytes(memoryview(self._buffer)[start + LENGTH_BYTES : end]))
+                start = end
+        except ProtocolError as error:
+            self.abort(str(error))
+            return
+        del self._buffer[:start]
+
+    def _accept(self, frame: bytes) -> None:
+        if self._receive is not None:
+            self._receive(memoryview(frame))
+        elif not self.lost.is_set():
+            if len(self._frames) >= 16:
+                raise ProtocolError("many messages at once where an answer is due")
+            self._frames.append(frame)
+            self._arrived.set()
+
+    async def read(self) -> bytes:
+        """Return the next frame, before ``receive``. Raises ProtocolError once the connection has ended."""
+        while not self._frames:
+            if self.lost.is_set():
+                raise ProtocolError(self.reason)
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._frames.pop(0)
+
+    def receive(self, receive: Callable[[memoryview], None]) -> None:
+        """Call ``receive`` with every frame from now on; it may raise ProtocolError."""
+        self._receive = receive
+        frames, self._frames = self._frames, []
+        try:
+            for frame in frames:
+                receive(memoryview(frame))
+        except ProtocolError as error:
+            self.abort(str(error))
+
+    def watch(self, beat: Callable[[], None]) -> None:
+        """Call ``beat`` every ``HEARTBEAT_S``, and end a connection that is silent for ``LEASE_S``."""
+        loop = asyncio.get_running_loop()
+        seconds = 0
+
+        def tick() -> None:
+            nonlocal seconds
+            seconds += 1
+            self._silent += 1
+            if self._silent > LEASE_S:
+                self.hung = True
+                self.abort(f"no sign of life for {LEASE_S} s")
+                return
+            if seconds % HEARTBEAT_S == 0:
+                beat()
+            self._timer = loop.call_later(SECOND_S, tick)
+
+        self._timer = loop.call_later(SECOND_S, tick)
+
+    def send(self, message: ToWorker | FromWorker) -> None:
+        """Send a message; dropped once the connection has ended. Raises ProtocolError if it is too long."""
+        transport = self._transport
+        if transport is None or self.lost.is_set():
+            return
+        encode_into(message, self._outgoing, LENGTH_BYTES)
+        length = len(self._outgoing) - LENGTH_BYTES
+        if length > MAX_FRAME_BYTES:
+            raise ProtocolError(f"a message of {length} bytes (at most {MAX_FRAME_BYTES})")
+        self._outgoing[:LENGTH_BYTES] = length.to_bytes(LENGTH_BYTES, "big")
+        transport.write(bytes(self._outgoing))
+        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self.abort(f"the peer has not read {MAX_UNSENT_BYTES >> 20} MiB")
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a frame of the handshake."""
+        if self._transport is not None:
+            self._transport.write(len(frame).to_bytes(LENGTH_BYTES, "big") + frame)
+
+    def abort(self, reason: str) -> None:
+        """End the connection at once, unsent messages included."""
+        if not self.lost.is_set() and self._transport is not None:
+            self.reason = reason
+            self._receive = None
+            self._transport.abort()
+
+    def close(self, reason: str) -> None:
+        """End the connection once everything is sent."""
+        if not self.lost.is_set() and self._transport is not None:
+            self.reason = reason
+            self._receive = None
+            self._transport.close()
