@@ -211,29 +211,24 @@ def _serve_engine(chosen: settings.Settings, worker: str) -> int:
     from prometheus_client import CollectorRegistry
 
     from engines.remote.address import Address
-    from engines.remote.listening import serve_engine
+    from engines.worker.listening import serve_engine
     from server.lifecycle import stop_on_signal
     from websocket_server import build_engines, engine_key
 
+    def announce(address: Address) -> None:
+        print(f"kani-tts {VERSION} serves {chosen.engine} on {address}; Ctrl+C stops it", flush=True)
+
     async def serve(address: Address) -> None:
-        engines = build_engines(chosen, CollectorRegistry())
-        if len(engines.required) != 1 or chosen.engine == "remote":
+        engines = build_engines(chosen, CollectorRegistry()).required
+        if len(engines) != 1 or chosen.engine == "remote":
             raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
         with stop_on_signal(WORKER_STOP_SECONDS) as stop:
-            await serve_engine(
-                engines.required[0],
-                address,
-                engine_key(chosen),
-                stop,
-                lambda at: print(f"worker {at}", flush=True),
-            )
+            await serve_engine(engines[0], address, engine_key(chosen), stop, announce)
 
+    loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:
-        address = Address.parse(worker)
-        with asyncio.Runner(
-            loop_factory=uvicorn.Config(app="", log_config=None).get_loop_factory()
-        ) as runner:
-            runner.run(serve(address))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(serve(Address.parse(worker)))
     except ValueError as error:
         return _complain(f"--worker: {error}", USAGE)
     except SpeechError as error:

@@ -15,8 +15,10 @@ from typing import Literal
 
 import msgspec
 
+from engines.remote.address import Address
 from engines.remote.channel import MAX_FRAME_BYTES, Channel, ProtocolError
 from engines.remote.messages import PROTOCOL_VERSION
+from speech.errors import EngineUnavailable
 
 MAGIC = "kani-tts engine"
 MAX_HANDSHAKE_BYTES = 1024
@@ -53,6 +55,16 @@ class Proof(msgspec.Struct, array_like=True):
     """Proof that the sender has the key."""
 
     digest: bytes
+
+
+def check_key(address: Address, key: str) -> None:
+    """Raise EngineUnavailable where ``address`` needs a key that is not there or too short."""
+    if key and len(key) < MIN_KEY_CHARACTERS:
+        raise EngineUnavailable(f"KANI_ENGINE_KEY has to have {MIN_KEY_CHARACTERS} characters at least")
+    if address.needs_key and not key:
+        raise EngineUnavailable(
+            f"{address} can be reached by others: set KANI_ENGINE_KEY, the same for worker and servers"
+        )
 
 
 async def greet(channel: Channel, key: str) -> None:

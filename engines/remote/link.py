@@ -95,8 +95,8 @@ class Link:
             await connection.channel.lost.wait()
             if loop.time() - since > STEADY_S:
                 pause_s = FIRST_PAUSE_S
-            log.warning("%s has ended: %s", self._way.name, connection.channel.reason)
             await self._way.leave(connection)
+            log.warning("%s was lost: %s", self._way.name, connection.channel.reason)
             connection, pause_s = await self._renew(pause_s)
             self._connection = connection
             self._change()

@@ -31,8 +31,11 @@ from speech.types import Boundary, Embedding, Pronunciation, Recording, Samples,
 
 PROTOCOL_VERSION = 1
 
+AUDIO_AHEAD_S = 2.0
+"""Seconds of audio that a server may send ahead of what a recogniser has pulled."""
 
-class _Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
+
+class _Message(msgspec.Struct, array_like=True, gc=False):
     """Base of the messages."""
 
 

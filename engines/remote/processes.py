@@ -7,8 +7,8 @@ from pathlib import Path
 
 from engines.remote.address import Address
 from engines.remote.engine import RemoteEngine
+from engines.remote.handshake import check_key
 from engines.remote.link import Link
-from engines.remote.listening import check_key
 from engines.remote.messages import Launch
 from engines.remote.recognizer import RemoteRecognizer
 from engines.remote.ways import ChildWorker, ListeningWorker

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 
 from engines.remote.connection import Exchange, WorkerLost
-from engines.remote.exchanges import AUDIO_AHEAD_S
 from engines.remote.link import Link
 from engines.remote.messages import (
+    AUDIO_AHEAD_S,
     Audio,
     Ended,
     Grant,

@@ -21,7 +21,7 @@ from speech.errors import EngineUnavailable
 _ROOT = Path(__file__).resolve().parents[2]
 _START = (
     f"import sys; sys.path.insert(0, {str(_ROOT)!r}); "
-    "from engines.remote.child import main; main(int(sys.argv[1]))"
+    "from engines.worker.child import main; main(int(sys.argv[1]))"
 )
 
 EXIT_TIMEOUT_S = 5.0
@@ -78,7 +78,10 @@ class ChildWorker:
         if process is not None:
             # A worker that was found hanging does not see the end of its connection.
             hangs = connection.channel.hung
-            await asyncio.shield(asyncio.to_thread(_end, process, 0.0 if hangs else EXIT_TIMEOUT_S))
+            ending = asyncio.to_thread(_end, process, 0.0 if hangs else EXIT_TIMEOUT_S)
+            code = await asyncio.shield(asyncio.create_task(ending))
+            if not hangs and code < 0:
+                connection.channel.reason = f"it was ended by signal {-code}"
 
     def restarted(self) -> None:
         """See ``Reach``."""
@@ -123,10 +126,10 @@ def _spawn(socket_number: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _end(process: subprocess.Popen[bytes], within_s: float) -> None:
-    """Reap the process, with whatever of its group is left."""
+def _end(process: subprocess.Popen[bytes], within_s: float) -> int:
+    """Reap the process, with whatever of its group is left; return its exit code, negative for a signal."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(within_s)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return process.wait()

@@ -10,6 +10,7 @@ from typing import cast
 
 from engines.remote.channel import LEASE_S, Channel
 from engines.remote.messages import (
+    AUDIO_AHEAD_S,
     Audio,
     Chunk,
     Embed,
@@ -30,7 +31,7 @@ from engines.remote.messages import (
     pack_samples,
     unpack_samples,
 )
-from engines.remote.text import ReceivedText
+from engines.worker.received_text import ReceivedText
 from speech import request_ids
 from speech.engine import CloningEngine, Engine, StreamingInputEngine
 from speech.errors import EngineFailed, SpeechError
@@ -40,9 +41,6 @@ from speech.transcriber import Transcriber
 from speech.types import Samples, SpeechChunk
 
 log = logging.getLogger(__name__)
-
-AUDIO_AHEAD_S = 2.0
-"""Seconds of audio that a server may send ahead of what the recogniser has pulled."""
 
 Opening = Speak | Embed | Refine | Recognize | Transcribe
 Further = Grant | Feed | Resume | Audio | Ended

@@ -9,14 +9,6 @@ from collections.abc import Callable
 import msgspec
 
 from engines.remote.channel import Channel, ProtocolError
-from engines.remote.exchanges import (
-    CloningExchange,
-    Exchange,
-    Opening,
-    RecognitionExchange,
-    SpeechExchange,
-    outcome,
-)
 from engines.remote.messages import (
     Cancel,
     Embed,
@@ -31,6 +23,14 @@ from engines.remote.messages import (
     Speak,
     Transcribe,
     decode_to_worker,
+)
+from engines.worker.exchanges import (
+    CloningExchange,
+    Exchange,
+    Opening,
+    RecognitionExchange,
+    SpeechExchange,
+    outcome,
 )
 from speech.engine import Engine
 from speech.recognizer import Recognizer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import importlib.util
 import logging
 import os
@@ -20,9 +21,9 @@ import no_telemetry  # noqa: F401 - for this process and its children
 from engines.registry import local_engine, recognizer_for
 from engines.remote.channel import Channel, ProtocolError
 from engines.remote.handshake import welcome
-from engines.remote.log_forwarding import LogForwarder
 from engines.remote.messages import Launch, Unavailable, decode_to_worker
-from engines.remote.worker import Worker
+from engines.worker.log_forwarding import LogForwarder
+from engines.worker.service import Worker
 from speech.engine import Engine
 from speech.errors import EngineUnavailable
 from speech.recognizer import Recognizer
@@ -37,10 +38,8 @@ def main(socket_number: int) -> None:
     """Serve the server at the other end of a socket that this process has inherited."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    factory = None
-    if importlib.util.find_spec("uvloop") is not None:
-        from uvloop import new_event_loop as factory
-    with asyncio.Runner(loop_factory=factory) as runner:
+    uvloop = importlib.import_module("uvloop") if importlib.util.find_spec("uvloop") else None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
         runner.run(_serve(socket.socket(fileno=socket_number)))
     # A thread of a library that still runs must not hold up the end.
     os._exit(0)

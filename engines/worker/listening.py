@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from engines.remote.address import Address, listen
 from engines.remote.channel import Channel, ProtocolError
-from engines.remote.handshake import MIN_KEY_CHARACTERS, welcome
-from engines.remote.worker import Worker
+from engines.remote.handshake import check_key, welcome
+from engines.worker.service import Worker
 from speech.engine import Engine
 from speech.errors import EngineUnavailable
 
@@ -17,16 +17,6 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 256
 """Connections at once, those that have not shaken hands included; a further one is closed."""
-
-
-def check_key(address: Address, key: str) -> None:
-    """Raise EngineUnavailable where ``address`` needs a key that is not there or too short."""
-    if key and len(key) < MIN_KEY_CHARACTERS:
-        raise EngineUnavailable(f"KANI_ENGINE_KEY has to have {MIN_KEY_CHARACTERS} characters at least")
-    if address.needs_key and not key:
-        raise EngineUnavailable(
-            f"{address} can be reached by others: set KANI_ENGINE_KEY, the same for worker and servers"
-        )
 
 
 async def serve_engine(
@@ -44,14 +34,15 @@ async def serve_engine(
     check_key(address, key)
     await engine.start()
     try:
-        await _serve(Worker(engine), address, key, stop, announce)
+        await serve_worker(Worker(engine), address, key, stop, announce)
     finally:
         await engine.stop()
 
 
-async def _serve(
+async def serve_worker(
     worker: Worker, address: Address, key: str, stop: asyncio.Event, announce: Callable[[Address], None]
 ) -> None:
+    """Serve a worker whose engine has started; otherwise as ``serve_engine``."""
     tasks: set[asyncio.Task[None]] = set()
 
     def accept() -> Channel:

@@ -1,0 +1,1 @@
+"""Workers: processes that serve one engine or recogniser to servers, by the messages of ``engines.remote``."""
