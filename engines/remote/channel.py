@@ -15,6 +15,9 @@ LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 32 << 20
 """Longest message: a recording of 60 s at 96 kHz has 23 MiB."""
 
+HANDSHAKE_FRAMES, MAX_HANDSHAKE_BYTES = 2, 1024
+"""Frames of each side's handshake, and the longest of them."""
+
 MAX_UNSENT_BYTES = 256 << 20
 """Bytes for a peer that does not read: the grants bound a connection long before, unless they are abused."""
 
@@ -40,7 +43,7 @@ class Channel(asyncio.Protocol):
         self._arrived = asyncio.Event()
         self._silent = 0
         self._timer: asyncio.TimerHandle | None = None
-        self.max_frame_bytes = MAX_FRAME_BYTES
+        self._small_frames = HANDSHAKE_FRAMES
         self.lost = asyncio.Event()
         """Set once the connection has ended."""
         self.reason = "the connection has ended"
@@ -70,14 +73,16 @@ class Channel(asyncio.Protocol):
         try:
             while size - start >= LENGTH_BYTES:
                 length = int.from_bytes(self._buffer[start : start + LENGTH_BYTES], "big")
-                if length > self.max_frame_bytes:
-                    raise ProtocolError(f"a message of {length} bytes (at most {self.max_frame_bytes})")
+                longest = MAX_HANDSHAKE_BYTES if self._small_frames else MAX_FRAME_BYTES
+                if length > longest:
+                    raise ProtocolError(f"a message of {length} bytes (at most {longest})")
                 end = start + LENGTH_BYTES + length
                 if end > size:
                     break
                 # A copy: the buffer cannot shrink while parts of it are in use.
                 self._accept(bytes(memoryview(self._buffer)[start + LENGTH_BYTES : end]))
                 start = end
+                self._small_frames = max(0, self._small_frames - 1)
         except ProtocolError as error:
             self.abort(str(error))
             return

@@ -26,7 +26,7 @@ from engines.remote.messages import (
     Written,
 )
 from speech.engine import EngineInfo
-from speech.errors import EngineFailed
+from speech.errors import EngineFailed, EngineUnavailable
 from speech.text.incremental_text import IncrementalText
 from speech.types import Embedding, Recording, Segment, SpeechChunk
 
@@ -67,7 +67,7 @@ class RemoteEngine:
         await self._way.start()
         if self._info is None:
             await self._way.stop()
-            raise EngineFailed(f"{self.name}: the worker has no engine")
+            raise EngineUnavailable("the worker recognises speech: name a worker that has an engine")
 
     async def stop(self) -> None:
         """See ``Engine.stop``; a worker that is a child ends."""
@@ -100,7 +100,7 @@ class RemoteEngine:
                 return
             except WorkerLost as error:
                 if audible or attempt == MAX_ATTEMPTS:
-                    raise EngineFailed(f"the {self.name} engine was lost: {error}", logged=True) from error
+                    raise EngineFailed(f"the {self.name} engine was lost", logged=True) from error
 
     async def embed(self, recording: Recording) -> Embedding:
         """See ``CloningEngine.embed``."""
@@ -109,7 +109,7 @@ class RemoteEngine:
             async with connection.exchange(lambda number: Embed(number, recording)) as exchange:
                 reply = await exchange.get()
         except WorkerLost as error:
-            raise EngineFailed(f"the {self.name} engine was lost: {error}", logged=True) from error
+            raise EngineFailed(f"the {self.name} engine was lost", logged=True) from error
         if not isinstance(reply, Embedded):
             raise EngineFailed(f"the {self.name} engine gave no embedding")
         return reply.embedding
@@ -126,7 +126,7 @@ class RemoteEngine:
                 while isinstance(reply := await exchange.get(), Embedded):
                     yield reply.embedding
         except WorkerLost as error:
-            raise EngineFailed(f"the {self.name} engine was lost: {error}", logged=True) from error
+            raise EngineFailed(f"the {self.name} engine was lost", logged=True) from error
 
 
 async def _chunks(

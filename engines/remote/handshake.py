@@ -16,12 +16,11 @@ from typing import Literal
 import msgspec
 
 from engines.remote.address import Address
-from engines.remote.channel import MAX_FRAME_BYTES, Channel, ProtocolError
+from engines.remote.channel import Channel, ProtocolError
 from engines.remote.messages import PROTOCOL_VERSION
 from speech.errors import EngineUnavailable
 
 MAGIC = "kani-tts engine"
-MAX_HANDSHAKE_BYTES = 1024
 SERVER_TIMEOUT_S, WORKER_TIMEOUT_S = 60.0, 10.0
 """Most seconds of the handshake: a child still imports its libraries before it answers."""
 
@@ -78,14 +77,12 @@ async def welcome(channel: Channel, key: str) -> None:
 
 
 async def _limited(channel: Channel, handshake: Coroutine[None, None, None], within_s: float) -> None:
-    channel.max_frame_bytes = MAX_HANDSHAKE_BYTES
     try:
         await asyncio.wait_for(handshake, within_s)
     except TimeoutError as error:
         raise ProtocolError(f"the handshake took longer than {within_s:g} s") from error
     except msgspec.MsgspecError as error:
         raise ProtocolError(f"the peer does not speak this protocol ({error})") from error
-    channel.max_frame_bytes = MAX_FRAME_BYTES
 
 
 async def _greet(channel: Channel, key: str) -> None:

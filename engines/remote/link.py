@@ -21,6 +21,10 @@ MAX_WAIT_S = 30.0
 """Longest wait of a segment for a worker that is being reached again."""
 
 
+UNAVAILABLE = "the engine is being started again"
+"""For clients, which are not to learn where it runs; the log has the rest."""
+
+
 class Reach(Protocol):
     """Starts a worker, or connects to one."""
 
@@ -72,17 +76,20 @@ class Link:
         return self._connection is not None and not self._connection.channel.lost.is_set()
 
     async def connection(self) -> Connection:
-        """Return the connection; waits while it is renewed. Raises EngineFailed if that does not succeed."""
+        """Return the connection; waits while it is renewed.
+
+        Raises EngineFailed after ``MAX_WAIT_S``, or as soon as a new worker reports that it cannot start.
+        """
         failures = self._failures
         try:
             async with asyncio.timeout(MAX_WAIT_S):
                 while not self.reached:
                     if self._task is None or self._failures > failures:
-                        raise EngineFailed(f"{self._way.name} is not there", logged=True)
+                        raise EngineFailed(UNAVAILABLE, logged=True)
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise EngineFailed(f"{self._way.name} was not there in {MAX_WAIT_S:g} s", logged=True) from None
+            raise EngineFailed(UNAVAILABLE, logged=True) from None
         assert self._connection is not None
         return self._connection
 
@@ -112,8 +119,9 @@ class Link:
                 return await self._way.reach(), pause_s
             except (EngineUnavailable, WorkerLost, OSError) as error:
                 log.error("%s cannot be reached, next attempt in %g s: %s", self._way.name, pause_s, error)
-                self._failures += 1
-                self._change()
+                if isinstance(error, EngineUnavailable):
+                    self._failures += 1
+                    self._change()
 
     def _change(self) -> None:
         """Wake all that wait; each looks for itself."""

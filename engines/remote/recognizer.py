@@ -98,7 +98,7 @@ class RemoteRecognizer:
                 finally:
                     await sending.aclose()
         except WorkerLost as error:
-            raise EngineFailed(f"the {self._info.name} recogniser was lost: {error}", logged=True) from error
+            raise EngineFailed(f"the {self._info.name} recogniser was lost", logged=True) from error
 
 
 class _Sending:

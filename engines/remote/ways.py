@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from engines.cancelling import wait_until_done
 from engines.remote.address import Address, connect
 from engines.remote.channel import Channel
 from engines.remote.connection import Connection
@@ -56,12 +57,17 @@ class ChildWorker:
             )
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, theirs.fileno()))
         try:
             with theirs:
-                self._process = await asyncio.to_thread(_spawn, theirs.fileno())
+                await wait_until_done(spawning)
+            self._process = spawning.result()
             _, channel = await asyncio.get_running_loop().create_unix_connection(Channel, sock=ours)
-        except OSError:
+        except BaseException:
+            # A child that has just begun ends when it finds its connection closed.
             ours.close()
+            if spawning.exception() is None:
+                await asyncio.to_thread(_end, spawning.result(), EXIT_TIMEOUT_S)
             raise
         connection = Connection(channel, self._changed, self.name)
         try:

@@ -1,1 +1,1 @@
-"""Workers: processes that serve one engine or recogniser to servers, by the messages of ``engines.remote``."""
+"""Workers: each serves one engine or recogniser to servers, by the messages of ``engines.remote``."""

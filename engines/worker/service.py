@@ -92,6 +92,8 @@ class Worker:
         engine, recognizer = self._engine, self._recognizer
         match opening:
             case Speak() if engine is not None:
+                if not opening.granted_s >= 0:
+                    raise ProtocolError("a grant that is no number of seconds")
                 if opening.written is not None and not engine.info.accepts_partial_text:
                     raise ProtocolError("text that is still being written, which this engine does not accept")
                 return SpeechExchange(opening, engine, self._slots, channel)

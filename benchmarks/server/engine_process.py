@@ -1,0 +1,303 @@
+"""Engines in processes of their own, beside the same engine in the server's process.
+
+first_audio: time of an engine's first chunk, by a worker and in this process in turn. cost: processor time
+of a server and its children for each second of speech, with and without --engine-process in turn. kills: 20
+times kill -9 of the worker under 100 espeak-ng streams. slow: 200 clients that take nothing, and the resident
+memory of the server and of the worker. messages: messages and bytes of a stream on the worker's socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+
+import psutil
+from prometheus_client import CollectorRegistry
+
+from benchmarks import single_engine
+from benchmarks.playback_client import connected, request_speech
+from benchmarks.report import measure, median, mib, ms, percentile, table
+from benchmarks.sentences import WITHOUT_EARLY_PHRASE, mixed, one_minute_text
+from benchmarks.server_process import Server
+from engines.remote.channel import Channel
+from engines.restarts import Restarts
+from server import settings
+from speech.engine import Engine
+from speech.errors import EngineFailed
+from speech.types import Segment
+from websocket_server import build_engines
+
+ROUNDS = 20
+KOKORO_ROUNDS = 2
+COST_ROUNDS, COST_STREAMS = 6, 10
+KILLS, STREAMS = 20, 100
+HEARD_BETWEEN = 20
+"""Segments that are spoken to their end between two kills."""
+SLOW_CLIENTS = 200
+SLOW_S = 8.0
+PROCESS = "--engine-process"
+SENTENCES = mixed(WITHOUT_EARLY_PHRASE)
+
+
+@asynccontextmanager
+async def engine_in_process(name: str, registry: CollectorRegistry) -> AsyncIterator[Engine]:
+    """Yield an engine in a process of its own, started."""
+    chosen = settings.load({"engine": name, "threads": single_engine.THREADS})
+    (engine,) = build_engines(chosen, registry, restarts=Restarts(registry)).required
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+def worker_of(process: psutil.Process) -> psutil.Process:
+    """Return the worker among the children of a process."""
+    return next(one for one in process.children() if any("engines.worker" in part for part in one.cmdline()))
+
+
+async def _first_audio(name: str, rounds: int) -> list[str]:
+    own, remote, added = [], [], []
+    async with (
+        single_engine.started_engine(name) as alone,
+        engine_in_process(name, CollectorRegistry()) as apart,
+    ):
+        for number in range(rounds + 1):
+            for language, text in SENTENCES:
+                if language not in alone.info.default_voices:
+                    continue
+                one = (await single_engine.speak(alone, language, text)).first_s
+                other = (await single_engine.speak(apart, language, text)).first_s
+                if number:
+                    own.append(one)
+                    remote.append(other)
+                    added.append(other - one)
+    return [
+        name,
+        str(len(added)),
+        ms(median(own)),
+        ms(median(remote)),
+        ms(median(added)),
+        ms(percentile(added, 90)),
+    ]
+
+
+def first_audio() -> None:
+    """Measure the first chunk of an engine."""
+    rows = [asyncio.run(_first_audio(*each)) for each in (("espeak", ROUNDS), ("kokoro", KOKORO_ROUNDS))]
+    head = ("engine", "sentences", "in the server", "in a process", "added, median", "added, 90 %")
+    print(table(head, rows) + "\n", flush=True)
+
+
+def _processor_s(server: Server) -> float:
+    process = psutil.Process(server.process_id)
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        times = one.cpu_times()
+        # Each text of espeak-ng is spoken by a fork that its process has reaped.
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+async def _speak_streams(server: Server, number: int) -> float:
+    async def stream(each: int) -> float:
+        async with connected(server.url) as websocket:
+            return (await request_speech(websocket, "es", one_minute_text(each))).duration_s
+
+    return sum(await asyncio.gather(*(stream(COST_STREAMS * number + each) for each in range(COST_STREAMS))))
+
+
+def cost() -> None:
+    """Measure the processor time of a second of speech."""
+    spent: dict[str, list[float]] = {"": [], PROCESS: []}
+    with Server("--engine", "espeak") as inside, Server("--engine", "espeak", PROCESS) as apart:
+        for number in range(COST_ROUNDS + 1):
+            for kind, server in (("", inside), (PROCESS, apart)):
+                before = _processor_s(server)
+                seconds = asyncio.run(_speak_streams(server, number))
+                if number:
+                    spent[kind].append((_processor_s(server) - before) / seconds)
+    inside_s, apart_s = median(spent[""]), median(spent[PROCESS])
+    row = [
+        ms(inside_s),
+        ms(apart_s),
+        f"{1e6 * (apart_s - inside_s):.0f} µs",
+        f"{apart_s / inside_s - 1:+.1%}",
+    ]
+    print(f"{COST_ROUNDS} rounds of {COST_STREAMS} streams of a minute, espeak-ng, read at once:\n")
+    head = ("in the server, a stream-second", "in a process", "added", "share")
+    print(table(head, [row]) + "\n", flush=True)
+
+
+class _Crowd:
+    """Streams that speak one segment after another, until they are stopped."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.finished = self.failed = self.unheard_lost = 0
+        self.killed_at = 0.0
+        self.latest_s = 0.0
+        self.first_again_s: float | None = None
+        self.moved = asyncio.Event()
+        """Set with each first chunk and each end of a segment."""
+
+    async def until_finished(self, count: int) -> None:
+        """Return once ``count`` segments were spoken to their end."""
+        while self.finished < count:
+            self.moved.clear()
+            await self.moved.wait()
+
+    async def until_heard_again(self) -> float:
+        """Return the seconds from the last kill to the first chunk of a segment that began after it."""
+        while self.first_again_s is None:
+            self.moved.clear()
+            await self.moved.wait()
+        return self.first_again_s
+
+    async def stream(self, number: int) -> None:
+        text = one_minute_text(number)[:300]
+        while True:
+            await self._speak(Segment(text, "espeak:es", "es"))
+
+    async def _speak(self, segment: Segment) -> None:
+        heard = False
+        begun = time.perf_counter()
+        try:
+            async with aclosing(self.engine.synthesize(segment)) as chunks:
+                async for _ in chunks:
+                    heard = True
+                    if begun > self.killed_at and self.first_again_s is None:
+                        self.first_again_s = time.perf_counter() - self.killed_at
+                        self.moved.set()
+                    await asyncio.sleep(0)
+            self.finished += 1
+            self.moved.set()
+        except EngineFailed:
+            self.failed += 1
+            self.unheard_lost += not heard
+            self.latest_s = max(self.latest_s, time.perf_counter() - self.killed_at)
+
+
+async def _kills() -> None:
+    before = {task.get_name() for task in asyncio.all_tasks()}
+    again: list[float] = []
+    async with engine_in_process("espeak", CollectorRegistry()) as engine:
+        crowd = _Crowd(engine)
+        streams = [asyncio.create_task(crowd.stream(number)) for number in range(STREAMS)]
+        memory = []
+        for _ in range(KILLS):
+            await crowd.until_finished(crowd.finished + HEARD_BETWEEN)
+            memory.append(psutil.Process().memory_info().rss)
+            crowd.killed_at, crowd.first_again_s = time.perf_counter(), None
+            worker_of(psutil.Process()).kill()
+            again.append(await crowd.until_heard_again())
+        for task in streams:
+            task.cancel()
+        await asyncio.wait(streams)
+    left = [task.get_name() for task in asyncio.all_tasks() if task.get_name() not in before]
+    row = [
+        str(crowd.finished),
+        str(crowd.failed),
+        str(crowd.unheard_lost),
+        ms(crowd.latest_s),
+        f"{median(again):.2f} s, {max(again):.2f} s",
+        f"{len(left)}, {len(psutil.Process().children())}",
+        f"{mib(memory[0])}, {mib(memory[-1])}",
+    ]
+    head = (
+        *("segments finished", "failed", "failed unheard", "latest failure after the kill"),
+        *("audio again: median, most", "tasks, processes left", "memory: first kill, last kill"),
+    )
+    print(f"kill -9 of the worker, {KILLS} times under {STREAMS} streams:\n")
+    print(table(head, [row]) + "\n", flush=True)
+
+
+def kills() -> None:
+    """Kill the worker under load."""
+    asyncio.run(_kills())
+
+
+async def _slow(server: Server) -> list[str]:
+    process = psutil.Process(server.process_id)
+    worker = worker_of(process)
+    async with connected(server.url) as websocket:
+        await request_speech(websocket, "es", one_minute_text(0))
+    sizes = [(process.memory_info().rss, worker.memory_info().rss)]
+    async with AsyncExitStack() as stack:
+        for number in range(SLOW_CLIENTS):
+            websocket = await stack.enter_async_context(connected(server.url))
+            # The transport reads no more than this client takes: nothing.
+            websocket.transport.pause_reading()
+            await websocket.send(_request(" ".join(one_minute_text(number) for _ in range(5))))
+        for _ in range(2):
+            await asyncio.sleep(SLOW_S)
+            sizes.append((process.memory_info().rss, worker.memory_info().rss))
+        async with connected(server.url) as websocket:
+            other = await request_speech(websocket, "es", SENTENCES[0][1])
+    grown = (sizes[2][0] - sizes[0][0]) / SLOW_CLIENTS / 1024
+    return [
+        *(f"{mib(front)}, {mib(back)}" for front, back in sizes),
+        f"{grown:.0f} KiB",
+        ms(other.first_audio_s),
+    ]
+
+
+def _request(text: str) -> str:
+    return '{"type":"tts_stream_request","data":{"text":"' + text + '","config":{"language":"spanish"}}}'
+
+
+def slow() -> None:
+    """Measure the memory that slow readers take."""
+    with Server("--engine", "espeak", PROCESS, KANI_MAX_TEXT="100000") as server:
+        row = asyncio.run(_slow(server))
+    head = (
+        *("before: server, worker", f"after {SLOW_S:g} s", f"after {2 * SLOW_S:g} s"),
+        *("server, each client", "first audio of another client meanwhile"),
+    )
+    print(f"{SLOW_CLIENTS} clients that ask for five minutes each and take nothing:\n")
+    print(table(head, [row]) + "\n", flush=True)
+
+
+async def _messages() -> list[str]:
+    sent: list[int] = []
+    received: list[int] = []
+    accept, send = Channel._accept, Channel.send
+
+    def counted_accept(channel: Channel, frame: bytes) -> None:
+        received.append(len(frame) + 4)
+        accept(channel, frame)
+
+    def counted_send(channel: Channel, message: object) -> None:
+        send(channel, message)  # type: ignore[arg-type]
+        sent.append(len(channel._outgoing))
+
+    async with engine_in_process("espeak", CollectorRegistry()) as engine:
+        Channel._accept, Channel.send = counted_accept, counted_send  # type: ignore[method-assign,assignment]
+        try:
+            seconds = 0.0
+            for language, text in SENTENCES:
+                seconds += (await single_engine.speak(engine, language, text)).duration_s
+        finally:
+            Channel._accept, Channel.send = accept, send  # type: ignore[method-assign]
+    return [
+        f"{len(sent) / seconds:.2f}",
+        f"{sum(sent) / seconds / 1024:.1f} KiB",
+        f"{len(received) / seconds:.2f}",
+        f"{sum(received) / seconds / 1024:.1f} KiB",
+    ]
+
+
+def messages() -> None:
+    """Count the messages of a stream-second."""
+    print("A second of speech on the worker's socket, espeak-ng at 22,050 Hz:\n")
+    head = ("messages to the worker", "bytes", "messages from the worker", "bytes")
+    print(table(head, [asyncio.run(_messages())]) + "\n", flush=True)
+
+
+PARTS = {"first_audio": first_audio, "cost": cost, "kills": kills, "slow": slow, "messages": messages}
+
+
+if __name__ == "__main__":
+    measure("server.engine_process", __doc__, "Engines in processes of their own", PARTS, "msgspec", "psutil")
