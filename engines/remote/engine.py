@@ -100,7 +100,7 @@ class RemoteEngine:
                 return
             except WorkerLost as error:
                 if audible or attempt == MAX_ATTEMPTS:
-                    raise EngineFailed(f"the {self.name} engine was lost", logged=True) from error
+                    raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
 
     async def embed(self, recording: Recording) -> Embedding:
         """See ``CloningEngine.embed``."""
@@ -109,9 +109,9 @@ class RemoteEngine:
             async with connection.exchange(lambda number: Embed(number, recording)) as exchange:
                 reply = await exchange.get()
         except WorkerLost as error:
-            raise EngineFailed(f"the {self.name} engine was lost", logged=True) from error
+            raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
         if not isinstance(reply, Embedded):
-            raise EngineFailed(f"the {self.name} engine gave no embedding")
+            raise EngineFailed(f"the {self.info.name} engine gave no embedding")
         return reply.embedding
 
     async def refine(
@@ -126,7 +126,7 @@ class RemoteEngine:
                 while isinstance(reply := await exchange.get(), Embedded):
                     yield reply.embedding
         except WorkerLost as error:
-            raise EngineFailed(f"the {self.name} engine was lost", logged=True) from error
+            raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
 
 
 async def _chunks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from typing import Protocol
 
@@ -57,7 +58,10 @@ class Link:
             self._connection = await self._way.reach()
         except (WorkerLost, OSError) as error:
             raise EngineUnavailable(f"{self._way.name} cannot be reached: {error}") from error
-        self._task = asyncio.create_task(self._keep(self._connection), name=self._way.name)
+        # Of no request: its log lines are not to have the id of the one that happened to start it.
+        self._task = asyncio.create_task(
+            self._keep(self._connection), name=self._way.name, context=contextvars.Context()
+        )
 
     async def stop(self) -> None:
         """End the connection, and the worker if it is a child."""

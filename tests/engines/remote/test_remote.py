@@ -309,7 +309,7 @@ async def test_worker_that_hangs_fails_its_segments_after_the_lease_and_is_reach
         engine = engine_of(address)
         with virtual_time():
             await engine.start()
-            with pytest.raises(EngineFailed, match="the remote engine was lost"):
+            with pytest.raises(EngineFailed, match="the tone engine was lost"):
                 await anext(engine.synthesize(segment("uno")))
             # A segment of which nothing was heard is tried by further workers, but not by ever more of them.
             assert impostor.connected == 3
