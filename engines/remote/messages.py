@@ -330,9 +330,7 @@ def _decode_other(kind: type, value: Any) -> Any:
     return unpack_samples(value)
 
 
-_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_other)
-encode = _encoder.encode
-encode_into = _encoder.encode_into
+encode_into = msgspec.msgpack.Encoder(enc_hook=_encode_other).encode_into
 """``encode_into(message, buffer, offset)`` writes a message into a bytearray."""
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker, dec_hook=_decode_other).decode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker, dec_hook=_decode_other).decode

@@ -44,11 +44,6 @@ class ChildWorker:
         self._changed = changed
         self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def pid(self) -> int:
-        """Id of the process; 0 if there is none."""
-        return self._process.pid if self._process is not None else 0
-
     async def reach(self) -> Connection:
         """See ``Reach``."""
         if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":

@@ -93,7 +93,7 @@ async def _serve_one(worker: Worker, channel: Channel, key: str) -> None:
         await welcome(channel, key)
         log.info("a server has connected")
         await worker.serve(channel)
-        log.info("a server has gone: %s", channel.reason)
+        log.info("a server has gone, %d exchanges of others go on: %s", worker.exchanges, channel.reason)
     except ProtocolError as error:
         log.warning("a connection was refused: %s", error)
         # The refusal itself is still to be sent.

@@ -54,11 +54,6 @@ class Worker:
             self._announced = engine.info
 
     @property
-    def slots_in_use(self) -> int:
-        """Slots of the engine that are held."""
-        return self._slots.in_use if self._engine is not None else 0
-
-    @property
     def exchanges(self) -> int:
         """Exchanges under way, over all servers."""
         return sum(server.exchanges for server in self._servers)
