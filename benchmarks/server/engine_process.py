@@ -29,8 +29,8 @@ from speech.errors import EngineFailed
 from speech.types import Segment
 from websocket_server import build_engines
 
-ROUNDS = 20
-KOKORO_ROUNDS = 2
+FIRST_AUDIO = (("espeak", 10, 20), ("kokoro", 2, 6))
+"""Engines, rounds, and sentences of each round."""
 COST_ROUNDS, COST_STREAMS = 6, 10
 KILLS, STREAMS = 20, 100
 HEARD_BETWEEN = 10
@@ -58,16 +58,15 @@ def worker_of(process: psutil.Process) -> psutil.Process:
     return next(one for one in process.children() if any("engines.worker" in part for part in one.cmdline()))
 
 
-async def _first_audio(name: str, rounds: int) -> list[str]:
+async def _first_audio(name: str, rounds: int, sentences: int) -> list[str]:
     own, remote, added = [], [], []
     async with (
         single_engine.started_engine(name) as alone,
         engine_in_process(name, CollectorRegistry()) as apart,
     ):
+        spoken = [each for each in SENTENCES if each[0] in alone.info.default_voices][:sentences]
         for number in range(rounds + 1):
-            for language, text in SENTENCES:
-                if language not in alone.info.default_voices:
-                    continue
+            for language, text in spoken:
                 one = (await single_engine.speak(alone, language, text)).first_s
                 other = (await single_engine.speak(apart, language, text)).first_s
                 if number:
@@ -86,19 +85,18 @@ async def _first_audio(name: str, rounds: int) -> list[str]:
 
 def first_audio() -> None:
     """Measure the first chunk of an engine."""
-    rows = [asyncio.run(_first_audio(*each)) for each in (("espeak", ROUNDS), ("kokoro", KOKORO_ROUNDS))]
+    rows = [asyncio.run(_first_audio(*each)) for each in FIRST_AUDIO]
     head = ("engine", "sentences", "in the server", "in a process", "added, median", "added, 90 %")
     print(table(head, rows) + "\n", flush=True)
 
 
-def _processor_s(server: Server) -> float:
+def _processor_s(server: Server) -> tuple[float, float]:
+    """Return the processor seconds of a server with its children, and of its own process alone."""
     process = psutil.Process(server.process_id)
-    total = 0.0
-    for one in (process, *process.children(recursive=True)):
-        times = one.cpu_times()
-        # Each text of espeak-ng is spoken by a fork that its process has reaped.
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    # Each text of espeak-ng is spoken by a fork that its process has reaped.
+    total = sum(one.user + one.system + one.children_user + one.children_system for one in times)
+    return total, times[0].user + times[0].system
 
 
 async def _speak_streams(server: Server, number: int) -> float:
@@ -112,22 +110,27 @@ async def _speak_streams(server: Server, number: int) -> float:
 def cost() -> None:
     """Measure the processor time of a second of speech."""
     spent: dict[str, list[float]] = {"": [], PROCESS: []}
+    fronts: list[float] = []
     with Server("--engine", "espeak") as inside, Server("--engine", "espeak", PROCESS) as apart:
         for number in range(COST_ROUNDS + 1):
             for kind, server in (("", inside), (PROCESS, apart)):
                 before = _processor_s(server)
                 seconds = asyncio.run(_speak_streams(server, number))
                 if number:
-                    spent[kind].append((_processor_s(server) - before) / seconds)
+                    after = _processor_s(server)
+                    spent[kind].append((after[0] - before[0]) / seconds)
+                    if kind == PROCESS:
+                        fronts.append((after[1] - before[1]) / seconds)
     inside_s, apart_s = median(spent[""]), median(spent[PROCESS])
     row = [
         ms(inside_s),
         ms(apart_s),
         f"{1e6 * (apart_s - inside_s):.0f} µs",
         f"{apart_s / inside_s - 1:+.1%}",
+        ms(median(fronts)),
     ]
     print(f"{COST_ROUNDS} rounds of {COST_STREAMS} streams of a minute, espeak-ng, read at once:\n")
-    head = ("in the server, a stream-second", "in a process", "added", "share")
+    head = ("in the server, a stream-second", "in a process", "added", "share", "of it the server itself")
     print(table(head, [row]) + "\n", flush=True)
 
 

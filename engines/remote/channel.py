@@ -9,11 +9,14 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from engines.remote.messages import FromWorker, ToWorker, encode_into
+from engines.remote.messages import FromWorker, ToWorker, encode
 
 LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 32 << 20
 """Longest message: a recording of 60 s at 96 kHz has 23 MiB."""
+
+BUFFER_BYTES = 256 << 10
+"""Bytes that are received into; more only while a longer message comes."""
 
 HANDSHAKE_FRAMES, MAX_HANDSHAKE_BYTES = 2, 1024
 """Frames of each side's handshake, and the longest of them."""
@@ -31,13 +34,13 @@ class ProtocolError(Exception):
     """The peer does not keep to the protocol; the message names what is wrong."""
 
 
-class Channel(asyncio.Protocol):
+class Channel(asyncio.BufferedProtocol):
     """Sends and receives the frames of one connection; every callback runs in the event loop."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
-        self._outgoing = bytearray()
+        self._buffer = bytearray(BUFFER_BYTES)
+        self._start = self._end = 0
         self._receive: Callable[[memoryview], None] | None = None
         self._frames: list[bytes] = []
         self._arrived = asyncio.Event()
@@ -52,49 +55,66 @@ class Channel(asyncio.Protocol):
         """True if it was ended because of the peer's silence."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See ``asyncio.Protocol``."""
+        """See ``asyncio.BufferedProtocol``."""
         # uvloop's transports are no subclasses of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See ``asyncio.Protocol``."""
+        """See ``asyncio.BufferedProtocol``."""
         if self._timer is not None:
             self._timer.cancel()
         self._receive = None
-        self._buffer.clear()
         self.lost.set()
         self._arrived.set()
 
-    def data_received(self, data: bytes) -> None:
-        """See ``asyncio.Protocol``."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See ``asyncio.BufferedProtocol``."""
+        return memoryview(self._buffer)[self._end :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See ``asyncio.BufferedProtocol``."""
         self._silent = 0
-        self._buffer += data
-        start, size = 0, len(self._buffer)
+        self._end += nbytes
         try:
-            while size - start >= LENGTH_BYTES:
-                length = int.from_bytes(self._buffer[start : start + LENGTH_BYTES], "big")
-                longest = MAX_HANDSHAKE_BYTES if self._small_frames else MAX_FRAME_BYTES
-                if length > longest:
-                    raise ProtocolError(f"a message of {length} bytes (at most {longest})")
-                end = start + LENGTH_BYTES + length
-                if end > size:
-                    break
-                # A copy: the buffer cannot shrink while parts of it are in use.
-                self._accept(bytes(memoryview(self._buffer)[start + LENGTH_BYTES : end]))
-                start = end
-                self._small_frames = max(0, self._small_frames - 1)
+            self._make_room(self._take_frames())
         except ProtocolError as error:
             self.abort(str(error))
-            return
-        del self._buffer[:start]
 
-    def _accept(self, frame: bytes) -> None:
+    def _make_room(self, needed: int) -> None:
+        """Have the buffer hold the ``needed`` bytes of the next frame, behind what is there of it."""
+        if self._start == self._end:
+            self._start = self._end = 0
+            if len(self._buffer) > BUFFER_BYTES:
+                self._buffer = bytearray(BUFFER_BYTES)
+        if self._start + needed > len(self._buffer):
+            begun = self._buffer[self._start : self._end]
+            if needed > len(self._buffer):
+                self._buffer = bytearray(needed)
+            self._buffer[: len(begun)] = begun
+            self._start, self._end = 0, len(begun)
+
+    def _take_frames(self) -> int:
+        """Take all whole frames out of the buffer; return the bytes of the next one, as far as known."""
+        while (known := self._end - self._start) >= LENGTH_BYTES:
+            first = self._start + LENGTH_BYTES
+            length = int.from_bytes(self._buffer[self._start : first], "big")
+            longest = MAX_HANDSHAKE_BYTES if self._small_frames else MAX_FRAME_BYTES
+            if length > longest:
+                raise ProtocolError(f"a message of {length} bytes (at most {longest})")
+            if known < LENGTH_BYTES + length:
+                return LENGTH_BYTES + length
+            self._start = first + length
+            self._small_frames = max(0, self._small_frames - 1)
+            self._accept(memoryview(self._buffer)[first : self._start])
+        return LENGTH_BYTES
+
+    def _accept(self, frame: memoryview) -> None:
         if self._receive is not None:
-            self._receive(memoryview(frame))
+            self._receive(frame)
         elif not self.lost.is_set():
             if len(self._frames) >= 16:
                 raise ProtocolError("many messages at once where an answer is due")
-            self._frames.append(frame)
+            self._frames.append(bytes(frame))
             self._arrived.set()
 
     async def read(self) -> bytes:
@@ -107,7 +127,10 @@ class Channel(asyncio.Protocol):
         return self._frames.pop(0)
 
     def receive(self, receive: Callable[[memoryview], None]) -> None:
-        """Call ``receive`` with every frame from now on; it may raise ProtocolError."""
+        """Call ``receive`` with every frame from now on; it may raise ProtocolError.
+
+        A frame is valid during the call: its bytes are overwritten then.
+        """
         self._receive = receive
         frames, self._frames = self._frames, []
         try:
@@ -140,12 +163,11 @@ class Channel(asyncio.Protocol):
         transport = self._transport
         if transport is None or self.lost.is_set():
             return
-        encode_into(message, self._outgoing, LENGTH_BYTES)
-        length = len(self._outgoing) - LENGTH_BYTES
-        if length > MAX_FRAME_BYTES:
-            raise ProtocolError(f"a message of {length} bytes (at most {MAX_FRAME_BYTES})")
-        self._outgoing[:LENGTH_BYTES] = length.to_bytes(LENGTH_BYTES, "big")
-        transport.write(bytes(self._outgoing))
+        frame = encode(message)
+        if len(frame) > MAX_FRAME_BYTES:
+            raise ProtocolError(f"a message of {len(frame)} bytes (at most {MAX_FRAME_BYTES})")
+        # Two pieces: joining them would copy the audio once more.
+        transport.writelines((len(frame).to_bytes(LENGTH_BYTES, "big"), frame))
         if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self.abort(f"the peer has not read {MAX_UNSENT_BYTES >> 20} MiB")
 

@@ -34,11 +34,12 @@ from engines.remote.messages import (
     decode_from_worker,
 )
 from speech.errors import EngineUnavailable
+from speech.types import SpeechChunk
 
 READY_TIMEOUT_S = 10.0
 """Most seconds for a worker that listens, and so has started its engine, to describe it."""
 
-Reply = Chunk | Waiting | Embedded | Recognized | Transcribed | Grant
+Reply = SpeechChunk | Waiting | Embedded | Recognized | Transcribed | Grant
 
 
 class WorkerLost(Exception):
@@ -196,7 +197,8 @@ class Connection:
                 pass
             case _:
                 if (exchange := self._exchanges.get(message.exchange)) is not None:
-                    exchange.receive(message)
+                    # The frame that holds the samples is overwritten behind this call.
+                    exchange.receive(message.unpack() if isinstance(message, Chunk) else message)
 
     def _log(self, message: FromWorker) -> None:
         assert isinstance(message, Logged)

@@ -13,7 +13,6 @@ from contextlib import aclosing
 from engines.remote.connection import Connection, Exchange, WorkerLost
 from engines.remote.link import Link
 from engines.remote.messages import (
-    Chunk,
     Embed,
     Embedded,
     Feed,
@@ -30,8 +29,9 @@ from speech.errors import EngineFailed, EngineUnavailable
 from speech.text.incremental_text import IncrementalText
 from speech.types import Embedding, Recording, Segment, SpeechChunk
 
-AHEAD_S = 2.0
-"""Seconds of audio that a worker may be ahead of what was taken of a segment; one chunk more at most."""
+AHEAD_S, RENEWED_S = 3.0, 1.0
+"""Seconds of audio that a worker may be ahead of what was taken of a segment, one chunk more at most; and the
+seconds left at which it is granted as many again."""
 
 MAX_ATTEMPTS = 3
 """Workers that a segment without any audio may lose: its text may be what crashes them."""
@@ -140,12 +140,11 @@ async def _chunks(
         try:
             while (reply := await exchange.get()) is not None:
                 match reply:
-                    case Chunk():
-                        chunk = reply.unpack()
-                        yield chunk
+                    case SpeechChunk():
+                        yield reply
                         # The reader took it: it is back for more.
-                        taken_s += chunk.duration_s
-                        if granted_s - taken_s <= AHEAD_S / 2:
+                        taken_s += reply.duration_s
+                        if granted_s - taken_s <= RENEWED_S:
                             granted_s = taken_s + AHEAD_S
                             exchange.send(Grant(exchange.number, granted_s))
                     case Waiting() if text is not None and feeding is not None:

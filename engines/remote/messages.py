@@ -308,7 +308,7 @@ def pack_samples(samples: Samples) -> memoryview:
 
 def unpack_samples(packed: memoryview | bytes) -> Samples:
     """Return the samples of bytes, as an aligned copy. Raises ValueError for a part of a sample."""
-    return np.frombuffer(bytes(packed), "<f4").astype(np.float32, copy=False)
+    return np.frombuffer(packed, "<f4").astype(np.float32)
 
 
 def _encode_other(value: Any) -> Any:
@@ -330,8 +330,7 @@ def _decode_other(kind: type, value: Any) -> Any:
     return unpack_samples(value)
 
 
-encode_into = msgspec.msgpack.Encoder(enc_hook=_encode_other).encode_into
-"""``encode_into(message, buffer, offset)`` writes a message into a bytearray."""
+encode = msgspec.msgpack.Encoder(enc_hook=_encode_other).encode
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker, dec_hook=_decode_other).decode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker, dec_hook=_decode_other).decode
 """Decode a message; both raise msgspec.MsgspecError, and ValueError for damaged samples."""

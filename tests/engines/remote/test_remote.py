@@ -143,7 +143,8 @@ async def test_errors_and_embeddings_arrive_as_the_engine_made_them(tmp_path: Pa
     engine.info = replace(engine.info, voices=engine.info.voices + voices)
     async with remote(engine, tmp_path) as (behind, _):
         assert behind.info == engine.info
-        recording = Recording(np.full(100, 0.25, np.float32), 1000)
+        # Longer than the buffer that is received into.
+        recording = Recording(np.full(500_000, 0.25, np.float32), 1000)
         embedding = await behind.embed(recording)
         assert embedding.values.tolist() == [0.25] and embedding.similarity["es"].now == 0.6
         async with aclosing(behind.refine(recording, embedding, "es")) as better:
