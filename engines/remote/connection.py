@@ -43,7 +43,14 @@ Reply = SpeechChunk | Waiting | Embedded | Recognized | Transcribed | Grant
 
 
 class WorkerLost(Exception):
-    """The connection to the worker has ended; the message says why."""
+    """The connection to the worker has ended; the message says why.
+
+    ``suspect``: whether the exchange may be the cause: the worker worked on it.
+    """
+
+    def __init__(self, reason: str, *, suspect: bool = False) -> None:
+        super().__init__(reason)
+        self.suspect = suspect
 
 
 class Exchange:
@@ -55,6 +62,8 @@ class Exchange:
         self._replies: deque[Reply] = deque()
         self._end: Ended | Failed | None = None
         self._changed = asyncio.Event()
+        self.suspect = False
+        """True if the worker was lost while it worked on this exchange."""
 
     def receive(self, message: Reply | Ended | Failed) -> None:
         """Accept a message of the worker."""
@@ -89,7 +98,7 @@ class Exchange:
                     raise self._end.error()
                 case Ended():
                     return None
-            self._connection.check()
+            self._connection.check(suspect=self.suspect)
             if check is not None:
                 check()
             self._changed.clear()
@@ -122,6 +131,9 @@ class Connection:
         self._logger = logger
         self._numbers = count(1)
         self._exchanges: dict[int, Exchange] = {}
+        self._slots = 1
+        self.completed = 0
+        """Exchanges that the worker has brought to their end."""
         self._ready = asyncio.Event()
         self._unavailable = ""
 
@@ -153,13 +165,15 @@ class Connection:
     async def _watch_end(self) -> None:
         await self.channel.lost.wait()
         self._ready.set()
-        for exchange in self._exchanges.values():
+        for position, exchange in enumerate(self._exchanges.values()):
+            # The worker's slots are taken in the order of asking; the others wait there.
+            exchange.suspect = position < self._slots
             exchange.wake()
 
-    def check(self) -> None:
-        """Raise WorkerLost if the connection has ended."""
+    def check(self, *, suspect: bool = False) -> None:
+        """Raise WorkerLost if the connection has ended; suspect: as it has it."""
         if self.channel.lost.is_set():
-            raise WorkerLost(self.channel.reason)
+            raise WorkerLost(self.channel.reason, suspect=suspect)
 
     @asynccontextmanager
     async def exchange(self, opening: Callable[[int], ToWorker]) -> AsyncGenerator[Exchange, None]:
@@ -186,6 +200,7 @@ class Connection:
             raise ProtocolError(f"a message that cannot be read ({error})") from error
         match message:
             case Ready():
+                self._slots = message.engine.max_concurrency if message.engine is not None else 1
                 self._changed(message)
                 self._ready.set()
             case Unavailable():
@@ -196,6 +211,7 @@ class Connection:
             case Pong():
                 pass
             case _:
+                self.completed += isinstance(message, Ended)
                 if (exchange := self._exchanges.get(message.exchange)) is not None:
                     # The frame that holds the samples is overwritten behind this call.
                     exchange.receive(message.unpack() if isinstance(message, Chunk) else message)

@@ -34,7 +34,7 @@ AHEAD_S, RENEWED_S = 3.0, 1.0
 seconds left at which it is granted as many again."""
 
 MAX_ATTEMPTS = 3
-"""Workers that a segment without any audio may lose: its text may be what crashes them."""
+"""Workers that may be lost while they work on one segment: its text may be what crashes them."""
 
 
 class RemoteEngine:
@@ -89,7 +89,8 @@ class RemoteEngine:
     async def _speak(
         self, segment: Segment, text: IncrementalText | None
     ) -> AsyncGenerator[SpeechChunk, None]:
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        attempts = 0
+        while True:
             connection = await self._way.connection()
             audible = False
             try:
@@ -99,7 +100,8 @@ class RemoteEngine:
                         yield chunk
                 return
             except WorkerLost as error:
-                if audible or attempt == MAX_ATTEMPTS:
+                attempts += error.suspect
+                if audible or attempts == MAX_ATTEMPTS:
                     raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
 
     async def embed(self, recording: Recording) -> Embedding:

@@ -12,11 +12,8 @@ from speech.errors import EngineFailed, EngineUnavailable
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 30.0
-"""Pauses before a worker is reached again: each is twice as long as the one before it."""
-
-STEADY_S = 60.0
-"""Seconds after which a worker counts as steady, and the pauses begin anew."""
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0
+"""Pauses before a worker is reached again: each is twice the one before it, until a worker is of use."""
 
 MAX_WAIT_S = 30.0
 """Longest wait of a segment for a worker that is being reached again."""
@@ -99,12 +96,10 @@ class Link:
 
     async def _keep(self, connection: Connection) -> None:
         """Renew the connection whenever it has ended."""
-        loop = asyncio.get_running_loop()
         pause_s = FIRST_PAUSE_S
         while True:
-            since = loop.time()
             await connection.channel.lost.wait()
-            if loop.time() - since > STEADY_S:
+            if connection.completed:
                 pause_s = FIRST_PAUSE_S
             await self._way.leave(connection)
             log.warning("%s was lost: %s", self._way.name, connection.channel.reason)
