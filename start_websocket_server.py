@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 CANNOT_START = 1
 USAGE = 2
 INTERRUPTED = 130
+WORKER_STOP_SECONDS = 10.0
 VOICES_HINT = "start without it, and list the voices with: python websocket_client.py --voices"
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
 
@@ -84,6 +85,11 @@ def parser() -> argparse.ArgumentParser:
     speech = options.add_argument_group("engines and voices")
     speech.add_argument(
         "--engine", metavar="NAME", help=f"{settings.accepted_values('engine')} (default auto)"
+    )
+    speech.add_argument(
+        "--engine-process",
+        action="store_true",
+        help="run each local engine in a process of its own, started again when it crashes",
     )
     speech.add_argument("--voice", metavar="ID", help="default voice of its language, such as ef_dora")
     speech.add_argument(
@@ -136,6 +142,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="download, verify and prepare the model files that are needed, and end",
     )
+    other.add_argument(
+        "--worker",
+        metavar="ADDRESS",
+        help="serve --engine to servers with --engine remote; unix:/path, or tcp://host:port with "
+        "KANI_ENGINE_KEY",
+    )
     other.add_argument("--version", action="version", version=f"kani-tts {VERSION}", help="print it, and end")
     other.add_argument("-h", "--help", action="help", help="print this, and end")
     return options
@@ -144,12 +156,12 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0 done, 1 cannot start, 2 usage, 130 interrupted."""
     given = vars(parser().parse_args(arguments))
-    fetch = given.pop("fetch", False)
+    fetch, worker = given.pop("fetch", False), given.pop("worker", None)
     try:
         chosen = settings.load(given)
     except settings.SettingsError as error:
         return _complain(str(error), USAGE)
-    if not (fetch or chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
+    if not (fetch or worker or chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
         return _complain(
             f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, "
             "listen on localhost, or require no key with --no-auth",
@@ -161,6 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for sentence in (*settings.unknown_variable_warnings(), *settings.foreign_model_warnings()):
         logging.getLogger("server").warning(sentence)
     try:
+        if worker is not None:
+            return _serve_engine(chosen, worker)
         return _fetch(chosen) if fetch else _serve(chosen, given)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -194,6 +208,36 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
         return _complain(f"{_called(error.field, given)}: {error.reason}{hint}", CANNOT_START)
     except (CannotListen, SpeechError) as error:
         return _complain(_as_given(str(error), given), CANNOT_START)
+    return 0
+
+
+def _serve_engine(chosen: settings.Settings, worker: str) -> int:
+    import uvicorn
+    from prometheus_client import CollectorRegistry
+
+    from engines.remote.address import Address
+    from engines.worker.listening import serve_engine
+    from server.lifecycle import stop_on_signal
+    from websocket_server import build_engines, engine_key
+
+    def announce(address: Address) -> None:
+        print(f"kani-tts {VERSION} serves {chosen.engine} on {address}; Ctrl+C stops it", flush=True)
+
+    async def serve(address: Address) -> None:
+        engines = build_engines(chosen, CollectorRegistry()).required
+        if len(engines) != 1 or chosen.engine == "remote":
+            raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
+        with stop_on_signal(WORKER_STOP_SECONDS) as stop:
+            await serve_engine(engines[0], address, engine_key(chosen), stop, announce)
+
+    loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(serve(Address.parse(worker)))
+    except ValueError as error:
+        return _complain(f"--worker: {error}", USAGE)
+    except SpeechError as error:
+        return _complain(str(error), CANNOT_START)
     return 0
 
 

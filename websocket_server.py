@@ -20,12 +20,14 @@ from starlette.routing import WebSocketRoute
 from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.reference_voice import EspeakReferenceVoice
 from engines.registry import Engines, engines_for, recognizer_for
+from engines.restarts import Restarts
 from engines.settings import (
     KOKORO_THREADS,
     ElevenLabsUpstream,
     KaniSettings,
     KokoroSettings,
     KyutaiSettings,
+    RemoteWorker,
 )
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
@@ -169,7 +171,8 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         check_tables()
     except TableError as error:
         raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
-    engines = build_engines(settings, metrics.registry)
+    restarts = Restarts(metrics.registry) if settings.engine_process else None
+    engines = build_engines(settings, metrics.registry, restarts=restarts)
     return SpeechService(
         engines.required,
         VoiceStore(settings.data_dir, _check_recording),
@@ -178,7 +181,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
         default_voice=settings.voice,
         observer=metrics,
         late_engine=_late_engine(settings, engines),
-        recognizer=build_recognizer(settings.recognizer, settings),
+        recognizer=build_recognizer(settings.recognizer, settings, restarts=restarts),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
@@ -212,12 +215,17 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def build_engines(
-    settings: Settings, registry: CollectorRegistry, *, fetch_requested: bool = False
+    settings: Settings,
+    registry: CollectorRegistry,
+    *,
+    fetch_requested: bool = False,
+    restarts: Restarts | None = None,
 ) -> Engines:
     """Build the engines of the settings, not started.
 
     registry: holds the metrics of ElevenLabs' service; fetch_requested: ``--fetch``, which fetches the
-    files of engines that ``auto`` chooses as well.
+    files of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, of
+    which there are none without it. Raises EngineUnavailable for a worker without address or key.
     """
     key = settings.elevenlabs_api_key
     return engines_for(
@@ -251,11 +259,23 @@ def build_engines(
         ),
         metrics=UpstreamMetrics(registry),
         cache_dir=settings.cache_dir,
+        restarts=restarts,
+        worker=RemoteWorker(settings.engine_address or "", engine_key(settings)),
     )
 
 
-def build_recognizer(name: str, settings: Settings, *, fetch_requested: bool = False) -> Recognizer | None:
-    """Build the recogniser of ``name``, not started; None for ``none``. fetch_requested: ``--fetch``."""
+def engine_key(settings: Settings) -> str:
+    """Return the key that engine workers and their servers share; empty if there is none."""
+    return settings.engine_key.get_secret_value() if settings.engine_key is not None else ""
+
+
+def build_recognizer(
+    name: str, settings: Settings, *, fetch_requested: bool = False, restarts: Restarts | None = None
+) -> Recognizer | None:
+    """Build the recogniser of ``name``, not started; None for ``none``.
+
+    fetch_requested: ``--fetch``; restarts: as for ``build_engines``.
+    """
     return recognizer_for(
         name,
         kyutai=KyutaiSettings(
@@ -268,6 +288,7 @@ def build_recognizer(name: str, settings: Settings, *, fetch_requested: bool = F
         models_dir=settings.models_dir,
         cache_dir=settings.cache_dir,
         may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
+        restarts=restarts,
     )
 
 

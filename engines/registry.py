@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engines.elevenlabs.metrics import UpstreamMetrics
-from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, KyutaiSettings
+from engines.restarts import Restarts
+from engines.settings import (
+    ElevenLabsUpstream,
+    KaniSettings,
+    KokoroSettings,
+    KyutaiSettings,
+    LocalEngines,
+    LocalRecognizers,
+    ModelFiles,
+    RemoteWorker,
+)
 from speech.engine import Engine
 from speech.recognizer import Recognizer
 
-ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs")
+ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs", "remote")
 RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "none")
 
 # CUDA's driver, by platform: it counts devices without torch, which takes seconds to import.
@@ -34,52 +44,98 @@ def engines_for(
     elevenlabs: ElevenLabsUpstream,
     metrics: UpstreamMetrics,
     cache_dir: Path,
+    restarts: Restarts | None = None,
+    worker: RemoteWorker | None = None,
 ) -> Engines:
     """Build the engines of ``name``, one of ``ENGINE_NAMES``.
 
     ``auto``: Kokoro for its languages and espeak-ng for all others; the Kani model joins late where there
     is a CUDA device. Any other name stands for that engine alone. metrics: counts failures of ElevenLabs;
-    cache_dir: folder of fetched and built files. The libraries of an engine are imported only when it is
-    built. Raises ValueError for an unknown name.
+    cache_dir: folder of fetched and built files; restarts: puts each local engine into a process of its own,
+    and counts the times that it is started again; worker: of ``remote``. The libraries of an engine are
+    imported only when it is built. Raises ValueError for an unknown name.
     """
+
+    def local(engine: str, kani: KaniSettings = kani) -> Engine:
+        settings = LocalEngines(kani, kokoro, cache_dir)
+        if restarts is None:
+            return local_engine(engine, settings)
+        from engines.remote.processes import engine_in_process
+
+        return engine_in_process(engine, settings, restarts)
+
     match name:
         case "auto":
-            embedded = (_kokoro(kokoro), _espeak())
+            embedded = (local("kokoro"), local("espeak"))
             if not cuda_device_count():
                 return Engines(embedded)
             # Never on the CPU: there Kani would be slower than the voice that it replaces.
             device = "cuda" if kani.device == "auto" else kani.device
-            return Engines(embedded, ("kani", _kani(replace(kani, device=device), cache_dir)))
-        case "kani":
-            return Engines((_kani(kani, cache_dir),))
-        case "kokoro":
-            return Engines((_kokoro(kokoro),))
-        case "espeak":
-            return Engines((_espeak(),))
+            return Engines(embedded, ("kani", local("kani", replace(kani, device=device))))
+        case "kani" | "kokoro" | "espeak":
+            return Engines((local(name),))
         case "elevenlabs":
-            return Engines((_elevenlabs(elevenlabs, metrics, kokoro),))
+            fallback = None if elevenlabs.fallback == "none" else local(elevenlabs.fallback)
+            return Engines((_elevenlabs(elevenlabs, metrics, fallback),))
+        case "remote":
+            from engines.remote.processes import engine_at
+
+            return Engines((engine_at(worker or RemoteWorker()),))
     raise ValueError(f"unknown engine {name!r}: use one of {', '.join(ENGINE_NAMES)}")
 
 
+def local_engine(name: str, settings: LocalEngines) -> Engine:
+    """Build a local engine in this process: ``kani``, ``kokoro`` or ``espeak``."""
+    match name:
+        case "kani":
+            return _kani(settings.kani, settings.cache_dir)
+        case "kokoro":
+            return _kokoro(settings.kokoro)
+        case "espeak":
+            return _espeak()
+    raise ValueError(f"no local engine {name!r}")
+
+
 def recognizer_for(
-    name: str, *, kyutai: KyutaiSettings, models_dir: Path | None, cache_dir: Path, may_fetch: bool
+    name: str,
+    *,
+    kyutai: KyutaiSettings,
+    models_dir: Path | None,
+    cache_dir: Path,
+    may_fetch: bool,
+    restarts: Restarts | None = None,
 ) -> Recognizer | None:
     """Build the recogniser of ``name``, one of ``RECOGNIZER_NAMES``; None for ``none``.
 
     ``auto`` is Whisper. It is not started; its libraries are imported by its start. models_dir, cache_dir,
-    may_fetch: as ``weights.load`` takes them. Raises ValueError for an unknown name.
+    may_fetch: as ``weights.load`` takes them; restarts: as for ``engines_for``. Raises ValueError for an
+    unknown name.
     """
+    if name == "none":
+        return None
+    settings = LocalRecognizers(kyutai, ModelFiles(models_dir, cache_dir, may_fetch))
+    recognizer = local_recognizer(name, settings)
+    if restarts is None:
+        return recognizer
+    from engines.remote.processes import recognizer_in_process
+
+    return recognizer_in_process(recognizer.info, settings, restarts)
+
+
+def local_recognizer(name: str, settings: LocalRecognizers) -> Recognizer:
+    """Build a recogniser in this process: ``auto``, ``whisper`` or ``kyutai``. Raises ValueError."""
+    files = settings.files
     match name:
         case "auto" | "whisper":
             from engines.whisper.engine import WhisperRecognizer
 
-            return WhisperRecognizer(models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch)
+            return WhisperRecognizer(
+                models_dir=files.models_dir, cache_dir=files.cache_dir, may_fetch=files.may_fetch
+            )
         case "kyutai":
             from engines.kyutai.engine import KyutaiRecognizer
 
-            return KyutaiRecognizer(kyutai, models_dir=models_dir, cache_dir=cache_dir)
-        case "none":
-            return None
+            return KyutaiRecognizer(settings.kyutai, models_dir=files.models_dir, cache_dir=files.cache_dir)
     raise ValueError(f"unknown recogniser {name!r}: use one of {', '.join(RECOGNIZER_NAMES)}")
 
 
@@ -114,13 +170,7 @@ def _espeak() -> Engine:
     return EspeakEngine()
 
 
-def _elevenlabs(settings: ElevenLabsUpstream, metrics: UpstreamMetrics, kokoro: KokoroSettings) -> Engine:
+def _elevenlabs(settings: ElevenLabsUpstream, metrics: UpstreamMetrics, fallback: Engine | None) -> Engine:
     from engines.elevenlabs.engine import ElevenLabsEngine
 
-    fallback: Engine | None = None
-    match settings.fallback:
-        case "kokoro":
-            fallback = _kokoro(kokoro)
-        case "espeak":
-            fallback = _espeak()
     return ElevenLabsEngine(settings, metrics, fallback)

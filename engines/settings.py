@@ -62,3 +62,37 @@ class ElevenLabsUpstream:
     max_concurrency: int = 4  # streams at once; ElevenLabs' smallest plan allows 4 of its fast models
     timeout_s: float = 10.0  # longest silence of the service while something is due
     fallback: Literal["none", "kokoro", "espeak"] = "none"  # engine for what the service fails to speak
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngines:
+    """Settings of the engines that compute on this machine."""
+
+    kani: KaniSettings
+    kokoro: KokoroSettings
+    cache_dir: Path  # fetched and built files
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Files of a recogniser; as ``weights.load`` takes them."""
+
+    models_dir: Path | None
+    cache_dir: Path
+    may_fetch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRecognizers:
+    """Settings of the recognisers that compute on this machine."""
+
+    kyutai: KyutaiSettings
+    files: ModelFiles
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteWorker:
+    """An engine worker that listens, and the key that it shares with its servers."""
+
+    address: str = ""  # unix:/path or tcp://host:port
+    key: str = field(default="", repr=False)

@@ -41,6 +41,7 @@ PROGRAMS = (
     "recognition.realtime_socket",
     "recognition.recordings",
     "recognition.streams",
+    "server.engine_process",
     "server.installation",
     "server.load",
     "server.memory",

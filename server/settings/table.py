@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path, user_data_path
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 import websocket_config as config
@@ -25,6 +26,7 @@ from server.settings.types import (
     LogFormat,
     Precision,
     Recognizer,
+    WorkerAddress,
     setting,
 )
 
@@ -42,7 +44,28 @@ class Settings(ProtocolSettings):
         config.DEFAULT_ENGINE,
         "KANI_ENGINE",
         group=SPEECH,
-        about="Engine. `auto` takes the best one that this machine can run for each language.",
+        about="Engine. `auto` takes the best one that this machine can run for each language; `remote` is "
+        "the worker at KANI_ENGINE_ADDRESS.",
+    )
+    engine_process: bool = setting(
+        False,
+        "KANI_ENGINE_PROCESS",
+        group=SPEECH,
+        about="Run each local engine, and the recogniser, in a process of its own, which is started again "
+        "when it crashes ([scale.md](scale.md)).",
+    )
+    engine_address: WorkerAddress | None = setting(
+        None,
+        "KANI_ENGINE_ADDRESS",
+        group=SPEECH,
+        about="Address of the worker that `remote` speaks by: `unix:/path` or `tcp://host:port`.",
+    )
+    engine_key: SecretStr | None = setting(
+        None,
+        "KANI_ENGINE_KEY",
+        group=SPEECH,
+        about="Key that a worker and its servers share, of 16 characters at least; required for `tcp://`. "
+        "Never sent, printed or logged.",
     )
     voice: str | None = setting(
         None,

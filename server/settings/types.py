@@ -83,6 +83,14 @@ def _web_address(value: Any) -> Any:
     return value.rstrip("/")
 
 
+def _worker_address(value: Any) -> Any:
+    parts = urlsplit(value)
+    tcp = parts.scheme == "tcp" and parts.hostname and parts.port is not None and not parts.path.strip("/")
+    if not tcp and not (parts.scheme == "unix" and parts.path.startswith("/")):
+        raise ValueError("has to be an address like unix:/run/kani/kokoro.sock or tcp://10.0.0.7:9500")
+    return value
+
+
 def setting(default: Any, *variables: str, group: str, unit: str = "", about: str, **limits: Any) -> Any:
     """Define a field that is read from the first of the environment ``variables`` that is set."""
     source = {"default_factory": default} if callable(default) else {"default": default}
@@ -95,11 +103,14 @@ CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
+WorkerAddress = Annotated[str, BeforeValidator(_worker_address)]
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Language = Annotated[str, BeforeValidator(_language)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
-Engine = Annotated[Literal["auto", "kani", "kokoro", "espeak", "elevenlabs"], BeforeValidator(_lower)]
+Engine = Annotated[
+    Literal["auto", "kani", "kokoro", "espeak", "elevenlabs", "remote"], BeforeValidator(_lower)
+]
 Recognizer = Annotated[Literal["auto", "whisper", "kyutai", "none"], BeforeValidator(_lower)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]
 Decoder = Annotated[Literal["auto", "onnx", "fast"], BeforeValidator(_lower)]

@@ -29,11 +29,13 @@ class IncrementalText:
         """The written form so far."""
         self.boundary: Boundary | None = segment.boundary
         """The end of the segment; None while more may come."""
+        self.changed: Callable[[], None] | None = None
+        """Called after each change, for an engine that sends the text on; it must not wait."""
         self._start = segment.start
         self._yield_slot = yield_slot
         self._options = options
         self._preceding = preceding
-        self._changed = asyncio.Event()
+        self._grown = asyncio.Event()
         self._spoken: SpokenText | None = None
 
     @property
@@ -67,7 +69,9 @@ class IncrementalText:
 
     def _change(self) -> None:
         self._spoken = None
-        self._changed.set()
+        self._grown.set()
+        if self.changed is not None:
+            self.changed()
 
     async def wait_for_more(self, known: int, timeout_s: float | None = None) -> None:
         """Return once ``text`` is longer than ``known``, the segment has ended, or ``timeout_s`` is over.
@@ -82,8 +86,8 @@ class IncrementalText:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     while not self._has_more(known):
-                        self._changed.clear()
-                        await self._changed.wait()
+                        self._grown.clear()
+                        await self._grown.wait()
 
     def _has_more(self, known: int) -> bool:
         return self.boundary is not None or len(self.text) > known

@@ -226,13 +226,17 @@ def test_cuda_devices_are_counted_without_torch(tmp_path: Path) -> None:
 
 
 def test_model_libraries_are_imported_only_when_needed() -> None:
-    """espeak and a recogniser that is not started load neither onnxruntime, torch nor ctranslate2."""
+    """espeak and a recogniser that is not started load neither onnxruntime, torch nor ctranslate2.
+
+    Nor is anything of the workers loaded, or started, without the settings that ask for one.
+    """
     code = (
         "import sys; from prometheus_client import CollectorRegistry\n"
         "from server.settings import load; from websocket_server import build_engines, build_recognizer\n"
         "chosen = load({'engine': 'espeak'}, {})\n"
         "build_engines(chosen, CollectorRegistry()); build_recognizer('auto', chosen)\n"
         "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'faster_whisper', 'tokenizers'}\n"
-        "assert not {*libraries, 'engines.kokoro.engine'} & set(sys.modules)"
+        "assert not {*libraries, 'engines.kokoro.engine'} & set(sys.modules)\n"
+        "assert not [name for name in sys.modules if name.startswith(('engines.remote', 'engines.worker'))]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

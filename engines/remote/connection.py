@@ -1,0 +1,227 @@
+"""The server's end of a connection to a worker: many exchanges at once, each with the messages for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+
+import msgspec
+
+from engines.remote.channel import Channel, ProtocolError
+from engines.remote.handshake import greet
+from engines.remote.messages import (
+    Cancel,
+    Chunk,
+    Embedded,
+    Ended,
+    Failed,
+    FromWorker,
+    Grant,
+    Launch,
+    Logged,
+    Ping,
+    Pong,
+    Ready,
+    Recognized,
+    ToWorker,
+    Transcribed,
+    Unavailable,
+    Waiting,
+    decode_from_worker,
+)
+from speech.errors import EngineUnavailable
+from speech.types import SpeechChunk
+
+READY_TIMEOUT_S = 10.0
+"""Most seconds for a worker that listens, and so has started its engine, to describe it."""
+
+Reply = SpeechChunk | Waiting | Embedded | Recognized | Transcribed | Grant
+
+
+class WorkerLost(Exception):
+    """The connection to the worker has ended; the message says why.
+
+    ``suspect``: whether the exchange may be the cause: the worker worked on it.
+    """
+
+    def __init__(self, reason: str, *, suspect: bool = False) -> None:
+        super().__init__(reason)
+        self.suspect = suspect
+
+
+class Exchange:
+    """One call of the engine. One reader."""
+
+    def __init__(self, number: int, connection: Connection) -> None:
+        self.number = number
+        self._connection = connection
+        self._replies: deque[Reply] = deque()
+        self._end: Ended | Failed | None = None
+        self._changed = asyncio.Event()
+        self.suspect = False
+        """True if the worker was lost while it worked on this exchange."""
+
+    def receive(self, message: Reply | Ended | Failed) -> None:
+        """Accept a message of the worker."""
+        if isinstance(message, Ended | Failed):
+            self._end = message
+        else:
+            self._replies.append(message)
+        self._changed.set()
+
+    def wake(self) -> None:
+        """Wake the reader, to look for the end of the connection or of its own work."""
+        self._changed.set()
+
+    def send(self, message: ToWorker) -> None:
+        """Send a message of this exchange."""
+        self._connection.channel.send(message)
+
+    @property
+    def unread(self) -> int:
+        """Number of replies that wait for the reader."""
+        return len(self._replies)
+
+    async def get(self, check: Callable[[], None] | None = None) -> Reply | None:
+        """Return the next reply, None at the end.
+
+        check: called after each ``wake``; may raise. Raises the worker's error behind the replies before it,
+        and WorkerLost.
+        """
+        while not self._replies:
+            match self._end:
+                case Failed():
+                    raise self._end.error()
+                case Ended():
+                    return None
+            self._connection.check(suspect=self.suspect)
+            if check is not None:
+                check()
+            self._changed.clear()
+            await self._changed.wait()
+        return self._replies.popleft()
+
+    async def cancel(self) -> None:
+        """Stop the work; returns once the worker is free, however often the task is cancelled meanwhile."""
+        cancelled = False
+        self._replies.clear()
+        if self._end is None:
+            self.send(Cancel(self.number))
+        while self._end is None and not self._connection.channel.lost.is_set():
+            self._changed.clear()
+            try:
+                await self._changed.wait()
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+
+
+class Connection:
+    """A worker that is ready."""
+
+    def __init__(self, channel: Channel, changed: Callable[[Ready], None], logger: str) -> None:
+        """changed: called when the worker is ready, and with every change of its description."""
+        self.channel = channel
+        self._changed = changed
+        self._logger = logger
+        self._numbers = count(1)
+        self._exchanges: dict[int, Exchange] = {}
+        self._slots = 1
+        self.completed = 0
+        """Exchanges that the worker has brought to their end."""
+        self._ready = asyncio.Event()
+        self._unavailable = ""
+
+    async def open(self, key: str, launch: Launch | None) -> None:
+        """Shake hands and wait until the engine has started.
+
+        launch: for a worker that is a child. Raises EngineUnavailable with the worker's reason, and
+        WorkerLost.
+        """
+        try:
+            await greet(self.channel, key)
+        except ProtocolError as error:
+            self.channel.abort(str(error))
+            raise WorkerLost(str(error)) from error
+        if launch is not None:
+            self.channel.send(launch)
+        self.channel.receive(self._receive)
+        self._watching = asyncio.create_task(self._watch_end(), name="worker's end")
+        try:
+            # A child loads its model now, or downloads it first: that has no limit, as in this process.
+            await asyncio.wait_for(self._ready.wait(), READY_TIMEOUT_S if launch is None else None)
+        except TimeoutError:
+            raise WorkerLost(f"the worker was not ready in {READY_TIMEOUT_S:g} s") from None
+        if self._unavailable:
+            raise EngineUnavailable(self._unavailable)
+        self.check()
+        self.channel.watch(lambda: self.channel.send(Ping()))
+
+    async def _watch_end(self) -> None:
+        await self.channel.lost.wait()
+        self._ready.set()
+        for position, exchange in enumerate(self._exchanges.values()):
+            # The worker's slots are taken in the order of asking; the others wait there.
+            exchange.suspect = position < self._slots
+            exchange.wake()
+
+    def check(self, *, suspect: bool = False) -> None:
+        """Raise WorkerLost if the connection has ended; suspect: as it has it."""
+        if self.channel.lost.is_set():
+            raise WorkerLost(self.channel.reason, suspect=suspect)
+
+    @asynccontextmanager
+    async def exchange(self, opening: Callable[[int], ToWorker]) -> AsyncGenerator[Exchange, None]:
+        """Open an exchange by the message that ``opening`` makes of its number; cancel it at the end.
+
+        Raises WorkerLost.
+        """
+        self.check()
+        number = next(self._numbers)
+        exchange = self._exchanges[number] = Exchange(number, self)
+        try:
+            self.channel.send(opening(number))
+            try:
+                yield exchange
+            finally:
+                await exchange.cancel()
+        finally:
+            del self._exchanges[number]
+
+    def _receive(self, frame: memoryview) -> None:
+        try:
+            message = decode_from_worker(frame)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise ProtocolError(f"a message that cannot be read ({error})") from error
+        match message:
+            case Ready():
+                self._slots = message.engine.max_concurrency if message.engine is not None else 1
+                self._changed(message)
+                self._ready.set()
+            case Unavailable():
+                self._unavailable = message.reason
+                self._ready.set()
+            case Logged():
+                self._log(message)
+            case Pong():
+                pass
+            case _:
+                self.completed += isinstance(message, Ended)
+                if (exchange := self._exchanges.get(message.exchange)) is not None:
+                    # The frame that holds the samples is overwritten behind this call.
+                    exchange.receive(message.unpack() if isinstance(message, Chunk) else message)
+
+    def _log(self, message: FromWorker) -> None:
+        assert isinstance(message, Logged)
+        logger = logging.getLogger(message.logger)
+        if logger.isEnabledFor(message.level):
+            record = logger.makeRecord(
+                message.logger, message.level, self._logger, 0, message.message, (), None
+            )
+            record.request = message.request_id
+            logger.handle(record)

@@ -1,0 +1,192 @@
+"""An engine whose work is done by a worker, in another process or on another machine.
+
+A segment of which no audio has come is begun again, silently, when its worker is lost; one of which some has
+come fails, as another rendering of it would not continue the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from engines.remote.connection import Connection, Exchange, WorkerLost
+from engines.remote.link import Link
+from engines.remote.messages import (
+    Embed,
+    Embedded,
+    Feed,
+    Grant,
+    Ready,
+    Refine,
+    Resume,
+    Speak,
+    Waiting,
+    Written,
+)
+from speech.engine import EngineInfo
+from speech.errors import EngineFailed, EngineUnavailable
+from speech.text.incremental_text import IncrementalText
+from speech.types import Embedding, Recording, Segment, SpeechChunk
+
+AHEAD_S, RENEWED_S = 3.0, 1.0
+"""Seconds of audio that a worker may be ahead of what was taken of a segment, one chunk more at most; and the
+seconds left at which it is granted as many again."""
+
+MAX_ATTEMPTS = 3
+"""Workers that may be lost while they work on one segment: its text may be what crashes them."""
+
+
+class RemoteEngine:
+    """See ``speech.engine.Engine``; it accepts partial text and clones where the worker's engine does."""
+
+    def __init__(self, name: str) -> None:
+        """name: for messages, until the worker has described its engine. ``use`` comes before ``start``."""
+        self.name = name
+        self._link: Link | None = None
+        self._info: EngineInfo | None = None
+
+    def use(self, link: Link) -> None:
+        """Work by ``link``, whose descriptions come to ``changed``."""
+        self._link = link
+
+    def changed(self, ready: Ready) -> None:
+        """Accept the description of the worker's engine."""
+        if ready.engine is not None:
+            self._info = ready.engine
+
+    @property
+    def info(self) -> EngineInfo:
+        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
+        if self._info is None:
+            raise RuntimeError("the engine has not started")
+        return self._info
+
+    async def start(self) -> None:
+        """Start or reach the worker. Raises EngineUnavailable."""
+        await self._way.start()
+        if self._info is None:
+            await self._way.stop()
+            raise EngineUnavailable("the worker recognises speech: name a worker that has an engine")
+
+    async def stop(self) -> None:
+        """See ``Engine.stop``; a worker that is a child ends."""
+        await self._way.stop()
+
+    @property
+    def _way(self) -> Link:
+        assert self._link is not None
+        return self._link
+
+    def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``Engine.synthesize``."""
+        return self._speak(segment, None)
+
+    def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``StreamingInputEngine.stream``."""
+        return self._speak(segment, written)
+
+    async def _speak(
+        self, segment: Segment, text: IncrementalText | None
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        attempts = 0
+        while True:
+            connection = await self._way.connection()
+            audible = False
+            try:
+                async with aclosing(_chunks(connection, segment, text)) as chunks:
+                    async for chunk in chunks:
+                        audible = True
+                        yield chunk
+                return
+            except WorkerLost as error:
+                attempts += error.suspect
+                if audible or attempts == MAX_ATTEMPTS:
+                    raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """See ``CloningEngine.embed``."""
+        connection = await self._way.connection()
+        try:
+            async with connection.exchange(lambda number: Embed(number, recording)) as exchange:
+                reply = await exchange.get()
+        except WorkerLost as error:
+            raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
+        if not isinstance(reply, Embedded):
+            raise EngineFailed(f"the {self.info.name} engine gave no embedding")
+        return reply.embedding
+
+    async def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """See ``CloningEngine.refine``."""
+        connection = await self._way.connection()
+        try:
+            async with connection.exchange(
+                lambda number: Refine(number, recording, embedding, language)
+            ) as exchange:
+                while isinstance(reply := await exchange.get(), Embedded):
+                    yield reply.embedding
+        except WorkerLost as error:
+            raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
+
+
+async def _chunks(
+    connection: Connection, segment: Segment, text: IncrementalText | None
+) -> AsyncGenerator[SpeechChunk, None]:
+    """Speak a segment by one worker. Raises WorkerLost, and the engine's errors."""
+    granted_s, taken_s = AHEAD_S, 0.0
+    written = None if text is None else _state(text)
+    async with connection.exchange(lambda number: Speak(number, segment, granted_s, written)) as exchange:
+        feeding = None if text is None else _Feeding(exchange, text, written)
+        try:
+            while (reply := await exchange.get()) is not None:
+                match reply:
+                    case SpeechChunk():
+                        yield reply
+                        # The reader took it: it is back for more.
+                        taken_s += reply.duration_s
+                        if granted_s - taken_s <= RENEWED_S:
+                            granted_s = taken_s + AHEAD_S
+                            exchange.send(Grant(exchange.number, granted_s))
+                    case Waiting() if text is not None and feeding is not None:
+                        await text.wait_for_more(reply.known, reply.timeout_s)
+                        feeding.update()
+                        exchange.send(Resume(exchange.number))
+        finally:
+            if feeding is not None:
+                feeding.close()
+
+
+class _Feeding:
+    """Sends a growing text to the worker, at most once in a turn of the event loop."""
+
+    def __init__(self, exchange: Exchange, text: IncrementalText, sent: Written | None) -> None:
+        self._exchange = exchange
+        self._text = text
+        self._sent = sent
+        self._due: asyncio.Handle | None = None
+        text.changed = self._schedule
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        self._text.changed = None
+        if self._due is not None:
+            self._due.cancel()
+
+    def _schedule(self) -> None:
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_soon(self.update)
+
+    def update(self) -> None:
+        """Send the text if it has changed."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if (written := _state(self._text)) != self._sent:
+            self._sent = written
+            self._exchange.send(Feed(self._exchange.number, written))
+
+
+def _state(text: IncrementalText) -> Written:
+    return Written(text.text, text.spoken.pronunciations, text.boundary)

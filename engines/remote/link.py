@@ -1,0 +1,127 @@
+"""The way to one worker: reaches it, notices its end, and reaches it again after growing pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from typing import Protocol
+
+from engines.remote.connection import Connection, WorkerLost
+from speech.errors import EngineFailed, EngineUnavailable
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0
+"""Pauses before a worker is reached again: each is twice the one before it, until a worker is of use."""
+
+MAX_WAIT_S = 30.0
+"""Longest wait of a segment for a worker that is being reached again."""
+
+
+UNAVAILABLE = "the engine is being started again"
+"""For clients, which are not to learn where it runs; the log has the rest."""
+
+
+class Reach(Protocol):
+    """Starts a worker, or connects to one."""
+
+    name: str
+    """For the log."""
+
+    async def reach(self) -> Connection:
+        """Return a worker that is ready. Raises EngineUnavailable, WorkerLost and OSError."""
+
+    async def leave(self, connection: Connection) -> None:
+        """Free everything of a connection; a child is ended."""
+
+    def restarted(self) -> None:
+        """Count a worker that was reached again."""
+
+
+class Link:
+    """Holds the connection to one worker."""
+
+    def __init__(self, way: Reach) -> None:
+        self._way = way
+        self._connection: Connection | None = None
+        self._changed = asyncio.Event()
+        self._failures = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Reach the worker. Raises EngineUnavailable."""
+        try:
+            self._connection = await self._way.reach()
+        except (WorkerLost, OSError) as error:
+            raise EngineUnavailable(f"{self._way.name} cannot be reached: {error}") from error
+        # Of no request: its log lines are not to have the id of the one that happened to start it.
+        self._task = asyncio.create_task(
+            self._keep(self._connection), name=self._way.name, context=contextvars.Context()
+        )
+
+    async def stop(self) -> None:
+        """End the connection, and the worker if it is a child."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        connection, self._connection = self._connection, None
+        self._change()
+        if connection is not None:
+            await self._way.leave(connection)
+
+    @property
+    def reached(self) -> bool:
+        """True while the worker can be used."""
+        return self._connection is not None and not self._connection.channel.lost.is_set()
+
+    async def connection(self) -> Connection:
+        """Return the connection; waits while it is renewed.
+
+        Raises EngineFailed after ``MAX_WAIT_S``, or as soon as a new worker reports that it cannot start.
+        """
+        failures = self._failures
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                while not self.reached:
+                    if self._task is None or self._failures > failures:
+                        raise EngineFailed(UNAVAILABLE, logged=True)
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise EngineFailed(UNAVAILABLE, logged=True) from None
+        assert self._connection is not None
+        return self._connection
+
+    async def _keep(self, connection: Connection) -> None:
+        """Renew the connection whenever it has ended."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            await connection.channel.lost.wait()
+            if connection.completed:
+                pause_s = FIRST_PAUSE_S
+            await self._way.leave(connection)
+            log.warning("%s was lost: %s", self._way.name, connection.channel.reason)
+            connection, pause_s = await self._renew(pause_s)
+            self._connection = connection
+            self._change()
+            self._way.restarted()
+            log.info("%s is there again", self._way.name)
+
+    async def _renew(self, pause_s: float) -> tuple[Connection, float]:
+        """Return a new connection, and the next pause."""
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+            try:
+                return await self._way.reach(), pause_s
+            except (EngineUnavailable, WorkerLost, OSError) as error:
+                log.error("%s cannot be reached, next attempt in %g s: %s", self._way.name, pause_s, error)
+                if isinstance(error, EngineUnavailable):
+                    self._failures += 1
+                    self._change()
+
+    def _change(self) -> None:
+        """Wake all that wait; each looks for itself."""
+        self._changed.set()

@@ -1,0 +1,151 @@
+"""Engines in processes of their own, which are killed: by espeak-ng, and by a server and its client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prometheus_client import CollectorRegistry
+from websockets.sync.client import ClientConnection, connect
+
+from engines.elevenlabs.metrics import UpstreamMetrics
+from engines.espeak.engine import EspeakEngine
+from engines.registry import engines_for
+from engines.restarts import Restarts
+from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings
+from speech.engine import Engine
+from speech.errors import EngineFailed
+from speech.types import Segment, SpeechChunk
+from tests.conftest import ServerProcess, StartServer
+from tests.support.patience import WITHIN_S
+
+pytestmark = pytest.mark.server
+
+STREAMS = 100
+SENTENCE = "Esta es la frase número {}, y es bastante larga, para que quede algo por decir cuando se corte."
+
+
+def segment(number: int) -> Segment:
+    return Segment(SENTENCE.format(number), "espeak:es", "es")
+
+
+async def speak(engine: Engine, number: int, heard: list[SpeechChunk]) -> None:
+    async with aclosing(engine.synthesize(segment(number))) as chunks:
+        async for chunk in chunks:
+            heard.append(chunk)
+            await asyncio.sleep(0)
+
+
+def content(chunks: list[SpeechChunk]) -> list[tuple[object, ...]]:
+    return [(chunk.samples.tobytes(), chunk.start_s, chunk.spans) for chunk in chunks]
+
+
+def children() -> list[psutil.Process]:
+    """The worker processes of this one."""
+    return workers_of(psutil.Process())
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    found = []
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):
+            if any("engines.worker.child" in argument for argument in child.cmdline()):
+                found.append(child)
+    return found
+
+
+async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> None:
+    registry, before = CollectorRegistry(), {child.pid for child in children()}
+    (engine,) = engines_for(
+        "espeak",
+        kani=KaniSettings(),
+        kokoro=KokoroSettings(None, tmp_path),
+        elevenlabs=ElevenLabsUpstream("", ""),
+        metrics=UpstreamMetrics(registry),
+        cache_dir=tmp_path,
+        restarts=Restarts(registry),
+    ).required
+    await engine.start()
+    own = EspeakEngine()
+    await own.start()
+    heard: list[list[SpeechChunk]] = [[] for _ in range(STREAMS)]
+    tasks = [asyncio.create_task(speak(engine, number, heard[number])) for number in range(STREAMS)]
+
+    def under_way() -> list[int]:
+        return [number for number in range(STREAMS) if len(heard[number]) == 1 and not tasks[number].done()]
+
+    async with asyncio.timeout(WITHIN_S):
+        # Some have ended, one has given a first second of five and is granted one or two more, and most wait.
+        while not under_way() or not any(task.done() for task in tasks):
+            await asyncio.sleep(0)
+        (worker,) = [child for child in children() if child.pid not in before]
+        doomed = under_way()
+        worker.send_signal(signal.SIGKILL)
+        await asyncio.wait(tasks)
+    failed = 0
+    for number, task in enumerate(tasks):
+        error = task.exception()
+        if error is None:
+            expected: list[SpeechChunk] = []
+            await speak(own, number, expected)
+            assert content(heard[number]) == content(expected)
+        else:
+            failed += 1
+            assert heard[number], "a stream of which nothing was heard was lost"
+            assert isinstance(error, EngineFailed) and error.logged
+            assert str(error) == "the espeak engine was lost"
+    assert all(tasks[number].exception() is not None for number in doomed)
+    assert failed < STREAMS / 2
+    assert registry.get_sample_value("kani_engine_restarts_total", {"engine": "espeak"}) == 1
+    await engine.stop()
+    await own.stop()
+    assert {child.pid for child in children()} <= before
+
+
+def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_server: StartServer) -> None:
+    server = start_server("--engine", "espeak", "--engine-process", KANI_RECOGNIZER="none")
+    (worker,) = workers_of(psutil.Process(server.process.pid))
+    text = " ".join(SENTENCE.format(number) for number in range(100))
+    # The worker sees no Ctrl+C: the server ends it.
+    worker.send_signal(signal.SIGINT)
+    worker.send_signal(signal.SIGTERM)
+    with connect(f"{server.url}/", max_size=None, max_queue=1) as client:
+        assert _answer(client, text)["type"] == "tts_stream_chunk"
+        worker.send_signal(signal.SIGKILL)
+        last = _last(client)
+        assert (last["type"], last["data"]["status"]) == ("tts_response", "error")
+        assert last["data"]["message"] == "the espeak engine was lost"
+        assert _answer(client, "Hola de nuevo.")["type"] == "tts_stream_chunk"
+        assert _last(client)["type"] == "tts_stream_complete"
+    _front_killed(server)
+
+
+def _answer(client: ClientConnection, text: str) -> dict[str, Any]:
+    """Ask for speech; return the first message of the answer."""
+    config = {"language": "spanish", "chunk_size": 5}
+    client.send(json.dumps({"type": "tts_stream_request", "data": {"text": text, "config": config}}))
+    return message(client)
+
+
+def message(client: ClientConnection) -> dict[str, Any]:
+    return dict(json.loads(client.recv(WITHIN_S)))
+
+
+def _last(client: ClientConnection) -> dict[str, Any]:
+    """Return the message that ends the answer."""
+    while (found := message(client))["type"] == "tts_stream_chunk":
+        pass
+    return found
+
+
+def _front_killed(server: ServerProcess) -> None:
+    """A server that is killed takes its worker along."""
+    (worker,) = workers_of(psutil.Process(server.process.pid))
+    server.kill()
+    worker.wait(WITHIN_S)

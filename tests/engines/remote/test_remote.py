@@ -1,0 +1,357 @@
+"""Engines and recognisers behind a worker: what they yield, how far they run, and bad peers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from engines.remote.address import Address, connect
+from engines.remote.channel import LEASE_S, Channel
+from engines.remote.engine import AHEAD_S, RemoteEngine
+from engines.remote.handshake import MAGIC, Challenge, Greeting, greet, welcome
+from engines.remote.link import Link
+from engines.remote.messages import AUDIO_AHEAD_S, PROTOCOL_VERSION, Ready, Speak
+from engines.remote.processes import engine_at
+from engines.remote.recognizer import MAX_UNREAD, RemoteRecognizer
+from engines.remote.ways import ListeningWorker
+from engines.settings import RemoteWorker
+from engines.worker.listening import serve_worker
+from engines.worker.service import Worker
+from speech.engine import Engine
+from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
+from speech.recognizer import Mark, RecognitionEvent
+from speech.transcriber import TranscriptionOptions
+from speech.types import Recording, Samples, Segment, SpeechChunk, Voice
+from tests.support.event_loop import settle, virtual_time
+from tests.support.loudness import RATE as HEARD_RATE
+from tests.support.loudness import LoudnessRecognizer
+from tests.support.patience import WITHIN_S
+from tests.support.sessions import SPANISH, build, collect
+from tests.support.tone import LETTER_S, ToneEngine
+
+KEY = "one-key-for-both-sides"
+WORD = "cuatro"
+WORD_S = len(WORD) * LETTER_S
+LONG = " ".join([WORD] * 40)
+AHEAD_WORDS = AHEAD_S / WORD_S + 1
+
+
+def segment(text: str) -> Segment:
+    return Segment(text, "tone_es", "es")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def working(worker: Worker, folder: Path, tcp: bool = False) -> AsyncIterator[Address]:
+    """Serve a worker on a socket while the body runs; nothing of any exchange is left at the end."""
+    address = Address(host="127.0.0.1") if tcp else Address(folder / "private" / "worker.sock")
+    stop, listening = asyncio.Event(), asyncio.Event()
+    found: list[Address] = []
+
+    def announce(at: Address) -> None:
+        found.append(at)
+        listening.set()
+
+    task = asyncio.create_task(serve_worker(worker, address, KEY, stop, announce))
+    await listening.wait()
+    try:
+        yield found[0]
+        await until(lambda: worker.exchanges == 0)
+    finally:
+        stop.set()
+        await task
+
+
+def engine_of(address: Address, key: str = KEY) -> RemoteEngine:
+    engine = engine_at(RemoteWorker(str(address), key))
+    assert isinstance(engine, RemoteEngine)
+    return engine
+
+
+@asynccontextmanager
+async def remote(engine: ToneEngine, folder: Path) -> AsyncIterator[tuple[RemoteEngine, Address]]:
+    """The engine behind a worker, started; and the worker's address."""
+    async with working(Worker(engine), folder) as address:
+        behind = engine_of(address)
+        await behind.start()
+        try:
+            yield behind, address
+        finally:
+            await behind.stop()
+
+
+def content(chunks: list[SpeechChunk]) -> list[tuple[object, ...]]:
+    return [(chunk.samples.tobytes(), chunk.sample_rate, chunk.start_s, chunk.spans) for chunk in chunks]
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+@pytest.mark.parametrize("written", [False, True], ids=["whole", "word by word"])
+async def test_session_yields_the_same_as_over_the_engine_itself(
+    tmp_path: Path, tcp: bool, written: bool
+) -> None:
+    text = "Hola, esto es una frase. Y otra más larga viene detrás de ella, con 21 palabras.\n\nFin."
+
+    async def speak(engine: Engine) -> list[tuple[object, ...]]:
+        service = build(tmp_path / "voices", engine)
+        await service.start()
+        async with service.open(SPANISH, protocol="test") as session:
+            reading = asyncio.create_task(collect(session))
+            for word in text.split(" ") if written else [text]:
+                session.feed(word + " " * written)
+                await settle()
+            session.finish()
+            chunks = await reading
+        await service.stop()
+        return content([_joined(chunks)])
+
+    own, behind = ToneEngine(writes=written), ToneEngine(writes=written)
+    expected = await speak(own)
+    async with working(Worker(behind), tmp_path, tcp) as address:
+        assert await speak(engine_of(address)) == expected
+        assert behind.words == own.words
+        if not tcp:
+            assert address.path is not None
+            modes = [stat.S_IMODE(path.stat().st_mode) for path in (address.path.parent, address.path)]
+            assert modes == [0o700, 0o600]
+
+
+def _joined(chunks: list[SpeechChunk]) -> SpeechChunk:
+    """One chunk of all: the pace of the text decides where a growing one is cut."""
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    spans = tuple(span for chunk in chunks for span in chunk.spans)
+    return SpeechChunk(samples, chunks[0].sample_rate, 0.0, spans)
+
+
+async def test_errors_and_embeddings_arrive_as_the_engine_made_them(tmp_path: Path) -> None:
+    engine = ToneEngine(clones=True)
+    # A description that is longer than any frame of the handshake.
+    voices = tuple(Voice(f"tone_{number}", "Tone", "es", "tone") for number in range(200))
+    engine.info = replace(engine.info, voices=engine.info.voices + voices)
+    async with remote(engine, tmp_path) as (behind, _):
+        assert behind.info == engine.info
+        # Longer than the buffer that is received into.
+        recording = Recording(np.full(500_000, 0.25, np.float32), 1000)
+        embedding = await behind.embed(recording)
+        assert embedding.values.tolist() == [0.25] and embedding.similarity["es"].now == 0.6
+        async with aclosing(behind.refine(recording, embedding, "es")) as better:
+            assert [one.similarity["es"].now async for one in better] == [0.7, 0.8]
+        with pytest.raises(InvalidRequest, match="there is no speech in it") as refused:
+            await behind.embed(Recording(np.zeros(100, np.float32), 1000))
+        assert refused.value.field == "reference"
+        with pytest.raises(EngineFailed, match="the tone broke") as failed:
+            await anext(behind.synthesize(segment("kaputt")))
+        assert failed.value.logged
+
+
+async def test_cancelled_segment_frees_its_slot_before_it_returns(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 1
+    async with remote(engine, tmp_path) as (behind, _):
+        chunks = behind.synthesize(segment(LONG))
+        await anext(chunks)
+        await until(lambda: engine.under_way == 1)
+        await chunks.aclose()
+        assert (engine.under_way, engine.steps) == (0, 1)
+
+
+async def test_slow_reader_bounds_the_engine_and_lends_its_slot(tmp_path: Path) -> None:
+    engine = ToneEngine(rests=True)
+    async with remote(engine, tmp_path) as (behind, _), aclosing(behind.synthesize(segment(LONG))) as slow:
+        taken = [await anext(slow)]
+        # The engine has one slot.
+        async with aclosing(behind.synthesize(segment("uno dos"))) as other:
+            assert len([chunk async for chunk in other]) == 2
+        made = engine.words.count(WORD)
+        assert 1 < made <= AHEAD_WORDS
+        while len(taken) < made + 1:
+            taken.append(await anext(slow))
+        await settle()
+        assert engine.words.count(WORD) <= len(taken) + AHEAD_WORDS
+
+
+async def test_grant_that_never_comes_costs_no_slot_for_longer_than_a_lease(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    async with remote(engine, tmp_path) as (behind, _), aclosing(behind.synthesize(segment(LONG))) as slow:
+        with virtual_time():
+            await anext(slow)
+            # The engine cannot be paused, so that its one slot is not lent.
+            assert len([chunk async for chunk in behind.synthesize(segment("uno dos"))]) == 2
+        with pytest.raises(EngineFailed, match=f"granted no more audio for {LEASE_S} s"):
+            async for _ in slow:
+                assert engine.words.count(WORD) <= AHEAD_WORDS
+
+
+async def raw(address: Address, key: str = KEY) -> Channel:
+    """A server's connection by hand, behind the handshake."""
+    channel = await connect(address)
+    await greet(channel, key)
+    await channel.read()
+    return channel
+
+
+async def test_silent_server_loses_its_slots_after_the_lease(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 1
+    async with remote(engine, tmp_path) as (behind, address):
+        with virtual_time():
+            channel = await raw(address)
+            channel.send(Speak(1, segment(LONG), 100.0))
+            await until(lambda: engine.under_way == 1)
+            started = asyncio.get_running_loop().time()
+            reading = asyncio.create_task(anext(behind.synthesize(segment("uno"))))
+            await channel.lost.wait()
+            await until(lambda: len(engine.segments) == 2)
+            assert LEASE_S <= asyncio.get_running_loop().time() - started <= LEASE_S + 3
+            await engine.permit(None)
+            assert (await reading).spans
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "a message of 1195725856 bytes"),
+        (b"\0\0\0\4\xff\xff\xff\xff", "the peer does not speak this protocol"),
+        (b"\0\0\0\3" + msgspec.msgpack.encode([1]) * 3, "the peer does not speak this protocol"),
+        (Greeting("something else", 1, b""), "the peer is no server of this protocol"),
+        (Greeting(MAGIC, 99, b""), "the server has version 99 of the worker protocol, this process has"),
+        ("another-key-of-16", "the server has another key: set the same KANI_ENGINE_KEY on both sides"),
+        (Ready(), "a message that cannot be read"),
+        (Speak(7, segment("uno"), 1.0), "a message that cannot be read"),
+    ],
+)
+async def test_bad_server_is_refused_and_disturbs_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sent: object, reason: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    engine = ToneEngine()
+    engine.allow = 1
+    async with remote(engine, tmp_path) as (behind, address):
+        chunks = behind.synthesize(segment("uno dos tres"))
+        spoken = [await anext(chunks)]
+        if isinstance(sent, str):
+            channel = await connect(address)
+            with pytest.raises(Exception, match="the worker has another key"):
+                await greet(channel, sent)
+        elif isinstance(sent, bytes):
+            channel = await connect(address)
+            assert channel._transport is not None
+            channel._transport.write(sent)
+        elif isinstance(sent, Greeting):
+            channel = await connect(address)
+            channel.send_frame(msgspec.msgpack.encode(sent))
+            if sent.magic == MAGIC:
+                answer = msgspec.msgpack.decode(await channel.read(), type=Challenge)
+                assert answer.version == PROTOCOL_VERSION and reason in answer.refusal
+        else:
+            channel = await raw(address)
+            frame = msgspec.msgpack.encode(sent)
+            channel.send_frame(frame[:-9] if isinstance(sent, Speak) else frame)
+        await asyncio.wait_for(channel.lost.wait(), WITHIN_S)
+        await until(lambda: reason in caplog.text)
+        await engine.permit(None)
+        assert len([*spoken, *[chunk async for chunk in chunks]]) == 3
+
+
+class Impostor:
+    """A worker by hand: answers the handshake as it is told, and then nothing."""
+
+    def __init__(self, version: int = PROTOCOL_VERSION, key: str = KEY) -> None:
+        self.version, self.key = version, key
+        self.connected = 0
+
+    async def serve(self, folder: Path) -> tuple[asyncio.Server, Address]:
+        self._tasks: list[asyncio.Task[None]] = []
+
+        def accept() -> Channel:
+            channel = Channel()
+            self.connected += 1
+            self._tasks.append(asyncio.create_task(self._answer(channel)))
+            return channel
+
+        path = folder / "impostor.sock"
+        return await asyncio.get_running_loop().create_unix_server(accept, str(path)), Address(path)
+
+    async def _answer(self, channel: Channel) -> None:
+        if self.version != PROTOCOL_VERSION:
+            await channel.read()
+            channel.send_frame(msgspec.msgpack.encode(Challenge(MAGIC, self.version, "")))
+            return
+        await welcome(channel, self.key)
+        channel.send(Ready(ToneEngine().info))
+
+
+async def test_worker_of_another_version_is_refused(tmp_path: Path) -> None:
+    server, address = await Impostor(version=99).serve(tmp_path)
+    async with server:
+        with pytest.raises(EngineUnavailable, match=r"the worker has version 99.*install the same release"):
+            await engine_of(address).start()
+
+
+async def test_worker_that_hangs_fails_its_segments_after_the_lease_and_is_reached_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    impostor = Impostor()
+    server, address = await impostor.serve(tmp_path)
+    async with server:
+        engine = engine_of(address)
+        with virtual_time():
+            await engine.start()
+            with pytest.raises(EngineFailed, match="the tone engine was lost"):
+                await anext(engine.synthesize(segment("uno")))
+            # A segment of which nothing was heard is tried by further workers, but not by ever more of them.
+            assert impostor.connected == 3
+            assert f"was lost: no sign of life for {LEASE_S} s" in caplog.text
+            await engine.stop()
+
+
+async def test_recogniser_behind_a_worker_yields_the_same_and_pulls_no_more_than_is_read(
+    tmp_path: Path,
+) -> None:
+    heard = LoudnessRecognizer()
+    loud = np.full(HEARD_RATE // 4, 0.5, np.float32)
+    pieces = 400
+    pulled = 0
+
+    async def audio() -> AsyncIterator[Samples | Mark]:
+        nonlocal pulled
+        for number in range(pieces):
+            pulled += 1
+            yield loud * (number % 2)
+            yield Mark(number)
+
+    async def samples() -> AsyncIterator[Samples]:
+        yield loud
+
+    expected: list[RecognitionEvent] = [event async for event in heard.recognize(audio(), "es")]
+    pulled = 0
+    async with working(Worker(None, heard), tmp_path) as address:
+        behind = RemoteRecognizer(heard.info)
+        behind.use(Link(ListeningWorker(address, KEY, behind.changed)))
+        await behind.start()
+        async with aclosing(behind.recognize(audio(), "es")) as events:
+            found = [await anext(events)]
+            for _ in range(20):
+                await settle()
+            # A quarter of a second each, of which three steps and a mark are read.
+            assert pulled * 0.25 <= AUDIO_AHEAD_S * 2 + MAX_UNREAD * 0.25
+            found += [event async for event in events]
+        assert found == expected
+        options = TranscriptionOptions("es", translate=True, prompt="p")
+        direct = [one async for one in heard.transcribe(samples(), options)]
+        assert [one async for one in behind.transcribe(samples(), options)] == direct
+        assert heard.options == options
+        await behind.stop()
