@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engines.elevenlabs.metrics import UpstreamMetrics
-from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings
+from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, PocketSettings
 from speech.engine import Engine
 from speech.recognizer import Recognizer
 
-ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs")
+ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "elevenlabs")
 RECOGNIZER_NAMES = ("auto", "whisper", "none")
+
+# Languages of Pocket TTS that Kokoro was not trained on.
+_BEYOND_KOKORO = ("de", "nl")
 
 # CUDA's driver, by platform: it counts devices without torch, which takes seconds to import.
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
@@ -31,6 +34,7 @@ def engines_for(
     *,
     kani: KaniSettings,
     kokoro: KokoroSettings,
+    pocket: PocketSettings,
     elevenlabs: ElevenLabsUpstream,
     metrics: UpstreamMetrics,
     cache_dir: Path,
@@ -38,7 +42,8 @@ def engines_for(
     """Build the engines of ``name``, one of ``ENGINE_NAMES``.
 
     ``auto``: Kokoro for its languages and espeak-ng for all others; the Kani model joins late where there
-    is a CUDA device. Any other name stands for that engine alone. metrics: counts failures of ElevenLabs;
+    is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other
+    name stands for that engine alone. metrics: counts failures of ElevenLabs;
     cache_dir: folder of fetched and built files. The libraries of an engine are imported only when it is
     built. Raises ValueError for an unknown name.
     """
@@ -46,7 +51,8 @@ def engines_for(
         case "auto":
             embedded = (_kokoro(kokoro), _espeak())
             if not cuda_device_count():
-                return Engines(embedded)
+                late = _late_pocket(pocket, cache_dir)
+                return Engines(embedded, None if late is None else ("pocket", late))
             # Never on the CPU: there Kani would be slower than the voice that it replaces.
             device = "cuda" if kani.device == "auto" else kani.device
             return Engines(embedded, ("kani", _kani(replace(kani, device=device), cache_dir)))
@@ -56,6 +62,8 @@ def engines_for(
             return Engines((_kokoro(kokoro),))
         case "espeak":
             return Engines((_espeak(),))
+        case "pocket":
+            return Engines((_pocket(pocket, cache_dir),))
         case "elevenlabs":
             return Engines((_elevenlabs(elevenlabs, metrics, kokoro),))
     raise ValueError(f"unknown engine {name!r}: use one of {', '.join(ENGINE_NAMES)}")
@@ -102,6 +110,25 @@ def _kokoro(settings: KokoroSettings) -> Engine:
     from engines.kokoro.engine import KokoroEngine
 
     return KokoroEngine(settings)
+
+
+def _pocket(settings: PocketSettings, cache_dir: Path) -> Engine:
+    from engines.pocket.engine import PocketEngine
+
+    return PocketEngine(settings, cache_dir=cache_dir)
+
+
+def _late_pocket(settings: PocketSettings, cache_dir: Path) -> Engine | None:
+    """Build Pocket TTS for the languages that Kokoro lacks and whose files are here; None without any."""
+    folder = Path(settings.model).expanduser() if settings.model else cache_dir / "pocket"
+    # Most machines have none of its files, and then import nothing of it.
+    if not folder.is_dir():
+        return None
+    from engines.pocket.published import languages_here
+
+    wanted = [tag for tag in settings.languages if tag in _BEYOND_KOKORO]
+    here = languages_here(folder, wanted, fetched=settings.model is None)
+    return _pocket(replace(settings, languages=here, may_fetch=False), cache_dir) if here else None
 
 
 def _espeak() -> Engine:
