@@ -87,7 +87,7 @@ class Hub:
         except GatedRepoError as error:
             raise CheckpointError(
                 f"{repository} is gated: accept its terms at {constants.ENDPOINT}/{repository}, and set "
-                "HF_TOKEN"
+                "HF_TOKEN and HF_HUB_DISABLE_IMPLICIT_TOKEN=0"
             ) from error
         except RevisionNotFoundError as error:
             raise CheckpointError(f"the model hub has no revision {name}") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from huggingface_hub import get_token
+from huggingface_hub import constants, get_token
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -183,7 +183,7 @@ def _fetched_weights(hub: Hub, published: Published) -> tuple[Path, bool]:
     """The weights that clone, if they are here or the user's account may fetch them; else the open ones."""
     name = f"{CLONING_REPOSITORY}@{published.cloning_revision}"
     # Without an account the hub would refuse: ask it only for what can be had.
-    asking = Hub(hub.cache, hub.may_fetch and get_token() is not None, hub.report)
+    asking = Hub(hub.cache, hub.may_fetch and _sends_account(), hub.report)
     try:
         return asking.find_files(name, (published.weights,)) / published.weights, True
     except CheckpointError as error:
@@ -191,6 +191,11 @@ def _fetched_weights(hub: Hub, published: Published) -> tuple[Path, bool]:
             hub.report(f"voice cloning is disabled for {published.folder}: {error}")
     name = f"{OPEN_REPOSITORY}@{published.open_revision}"
     return hub.find_files(name, (published.weights,)) / published.weights, False
+
+
+def _sends_account() -> bool:
+    """True if the user lets the account's token be sent, which this server does not do unasked."""
+    return not constants.HF_HUB_DISABLE_IMPLICIT_TOKEN and get_token() is not None
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
