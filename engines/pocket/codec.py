@@ -8,6 +8,7 @@ Source: PyPI pocket-tts 4.0.1, ``models/mimi.py``, ``modules/seanet.py`` and ``m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -98,7 +99,7 @@ class Codec:
         self._stages = _decoder_stages(weights)
         self._encoder = Encoder(weights)
         strides = [stage.stride for _, stage in self._stages if isinstance(stage, TransposedConvolution)]
-        self.samples = len(self._now) * torch.tensor(strides).prod().item()
+        self.samples = len(self._now) * math.prod(strides)
         """Samples of a frame."""
 
     def new_state(self) -> DecoderState:
@@ -172,7 +173,7 @@ class Encoder:
         size = 2 * WINDOW
         cache = self._transformer.new_cache(WINDOW - 1 + size)
         pieces = []
-        for piece in inputs.split(size):
+        for piece in torch.split(inputs, size):
             if stopped():
                 return None
             pieces.append(self._transformer(piece, [cache], [len(piece)]))

@@ -148,7 +148,7 @@ class FlowHead:
     def _velocity(self, latents: Tensor, condition: Tensor) -> Tensor:
         width = (self._width,)
         modulation = functional.linear(functional.silu(condition), *self._modulation)
-        parts = iter(modulation.split(self._width, -1))
+        parts = iter(torch.split(modulation, self._width, -1))
         rows = functional.linear(latents, *self._input)
         for norm, first, second in self._blocks:
             shift, scale, gate = next(parts), next(parts), next(parts)

@@ -30,7 +30,9 @@ def prepare(text: str, replaced: Mapping[str, str]) -> str:
 
     replaced: characters that the model was not trained with, and their replacements.
     """
-    text = " ".join(text.translate(str.maketrans(dict(replaced))).split())
+    for character, replacement in replaced.items():
+        text = text.replace(character, replacement)
+    text = " ".join(text.split())
     # A removed quotation mark would leave a comma behind the end of a sentence.
     text = re.sub(r"([.!?…])\s*[,;:]", r"\1", text)
     if not text:
