@@ -104,7 +104,7 @@ def load(
         for tag in languages
     }
     shared: tuple[Codec, dict[str, Tensor]] | None = None
-    loaded = {}
+    loaded: dict[str, Language] = {}
     for tag, files in found.items():
         report(f"loading Pocket TTS, {PUBLISHED[tag].folder}")
         weights = read_weights(files.weights)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from engines.pocket.codec import Codec
-from engines.pocket.stream import Ending, Listener, Samples, Stream, Utterance
+from engines.pocket.stream import Ending, Listener, Samples, State, Stream, Utterance
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class Scheduler:
         return [
             stream
             for stream in self._running
-            if stream.condition is not None
+            if stream.state is not None
             and not (stream.complete or stream.cancelled or stream.ending)
             and stream.frames * self._frame - stream.consumed <= self._max_lead
         ]
@@ -150,14 +150,14 @@ class Scheduler:
         cache, condition = wanted.language.read_text(wanted.voice, wanted.tokens, wanted.max_frames)
         decoder = self._codec.new_state()
         with self._changed:
-            stream.cache, stream.condition, stream.decoder = cache, condition, decoder
+            stream.state = State(cache, condition, decoder)
         self._step(streams)
 
     def _step(self, streams: list[Stream]) -> None:
         """Sample a frame of each stream, and read it for the next one."""
         language = streams[0].utterance.language
         noise = torch.stack([stream.draw_noise(language.latent_size) for stream in streams])
-        frames = language.sample(torch.cat([stream.condition for stream in streams]), noise)
+        frames = language.sample(torch.cat([stream.begun.condition for stream in streams]), noise)
         decodable = language.to_codec(frames.latents)
         logits = frames.end_logits.tolist()
         with self._changed:
@@ -168,10 +168,10 @@ class Scheduler:
             self._changed.notify_all()
         going = [index for index, stream in enumerate(streams) if not (stream.complete or stream.cancelled)]
         if going:
-            caches = [streams[index].cache for index in going]
+            caches = [streams[index].begun.cache for index in going]
             conditions = language.advance(caches, frames.latents[going])
             for row, index in enumerate(going):
-                streams[index].condition = conditions[row : row + 1]
+                streams[index].begun.condition = conditions[row : row + 1]
 
     def _decode_loop(self) -> None:
         torch.set_num_threads(self._threads)
@@ -207,7 +207,7 @@ class Scheduler:
 
     def _decode(self, streams: list[Stream], latents: torch.Tensor) -> None:
         try:
-            samples = self._codec.decode(latents, [stream.decoder for stream in streams])
+            samples = self._codec.decode(latents, [stream.begun.decoder for stream in streams])
         except (RuntimeError, MemoryError):
             log.exception("the audio of %d streams could not be decoded", len(streams))
             with self._changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -52,15 +53,22 @@ class Utterance:
 
 
 @dataclass(eq=False, slots=True)
+class State:
+    """What a stream needs from one frame to the next."""
+
+    cache: KeyValueCache
+    condition: Tensor  # of the next frame, [1, size]
+    decoder: DecoderState
+
+
+@dataclass(eq=False, slots=True)
 class Stream:
     """An utterance that is being spoken."""
 
     utterance: Utterance
     listener: Listener
     cancelled: bool = False
-    cache: KeyValueCache | None = None
-    condition: Tensor | None = None  # of the next frame, [1, size]
-    decoder: DecoderState | None = None
+    state: State | None = None  # None until the text was read
     frames: int = 0  # sampled
     consumed: int = 0  # samples that the listener has done with
     remaining: int = -1  # frames after the end of speech; -1 before it
@@ -75,7 +83,13 @@ class Stream:
 
     def draw_noise(self, size: int) -> Tensor:
         """Noise of the next frame: [size]."""
-        return torch.randn(size, generator=self.noise) * self.utterance.temperature**0.5
+        return torch.randn(size, generator=self.noise) * math.sqrt(self.utterance.temperature)
+
+    @property
+    def begun(self) -> State:
+        """The state of a stream whose text was read."""
+        assert self.state is not None
+        return self.state
 
     def count_frame(self, end_logit: float) -> None:
         """Count a sampled frame; it is the last one where the end of speech or the limit is reached."""
