@@ -215,6 +215,7 @@ def test_cancel_takes_effect_within_a_frame(model: PocketModel) -> None:
         scheduler.stop()
 
 
+@pytest.mark.heard
 def test_full_size_equals_transformers(tmp_path: Path) -> None:
     reference = random_reference(FULL)
     write(tmp_path, reference)
