@@ -23,10 +23,12 @@ from engines.registry import Engines, engines_for, recognizer_for
 from engines.restarts import Restarts
 from engines.settings import (
     KOKORO_THREADS,
+    POCKET_THREADS,
     ElevenLabsUpstream,
     KaniSettings,
     KokoroSettings,
     KyutaiSettings,
+    PocketSettings,
     RemoteWorker,
 )
 from engines.speaker_encoder.encoder import SpeakerEncoder
@@ -248,6 +250,14 @@ def build_engines(
             decoder=settings.kokoro_decoder,
             may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
             accented=settings.accented_languages,
+        ),
+        pocket=PocketSettings(
+            languages=settings.pocket_languages,
+            model=settings.pocket_model,
+            precision=settings.pocket_precision,
+            slots=settings.pocket_slots,
+            threads=settings.threads or POCKET_THREADS,
+            may_fetch=not settings.no_fetch,
         ),
         elevenlabs=ElevenLabsUpstream(
             api_key=key.get_secret_value() if key is not None else "",

@@ -17,13 +17,17 @@ from engines.settings import (
     LocalEngines,
     LocalRecognizers,
     ModelFiles,
+    PocketSettings,
     RemoteWorker,
 )
 from speech.engine import Engine
 from speech.recognizer import Recognizer
 
-ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "elevenlabs", "remote")
+ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "elevenlabs", "remote")
 RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "none")
+
+# Languages of Pocket TTS that Kokoro was not trained on.
+_BEYOND_KOKORO = ("de", "nl")
 
 # CUDA's driver, by platform: it counts devices without torch, which takes seconds to import.
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
@@ -41,6 +45,7 @@ def engines_for(
     *,
     kani: KaniSettings,
     kokoro: KokoroSettings,
+    pocket: PocketSettings,
     elevenlabs: ElevenLabsUpstream,
     metrics: UpstreamMetrics,
     cache_dir: Path,
@@ -50,14 +55,16 @@ def engines_for(
     """Build the engines of ``name``, one of ``ENGINE_NAMES``.
 
     ``auto``: Kokoro for its languages and espeak-ng for all others; the Kani model joins late where there
-    is a CUDA device. Any other name stands for that engine alone. metrics: counts failures of ElevenLabs;
-    cache_dir: folder of fetched and built files; restarts: puts each local engine into a process of its own,
-    and counts the times that it is started again; worker: of ``remote``. The libraries of an engine are
-    imported only when it is built. Raises ValueError for an unknown name.
+    is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other
+    name stands for that engine alone. metrics: counts failures of ElevenLabs; cache_dir: folder of fetched
+    and built files; restarts: puts each local engine into a process of its own, and counts the times that it
+    is started again; worker: of ``remote``. The libraries of an engine are imported only when it is built.
+    Raises ValueError for an unknown name.
     """
 
-    def local(engine: str, kani: KaniSettings = kani) -> Engine:
-        settings = LocalEngines(kani, kokoro, cache_dir)
+    settings = LocalEngines(kani, kokoro, pocket, cache_dir)
+
+    def local(engine: str, settings: LocalEngines = settings) -> Engine:
         if restarts is None:
             return local_engine(engine, settings)
         from engines.remote.processes import engine_in_process
@@ -68,11 +75,15 @@ def engines_for(
         case "auto":
             embedded = (local("kokoro"), local("espeak"))
             if not cuda_device_count():
-                return Engines(embedded)
+                late_pocket = _pocket_beside_kokoro(settings)
+                if late_pocket is None:
+                    return Engines(embedded)
+                return Engines(embedded, ("pocket", local("pocket", late_pocket)))
             # Never on the CPU: there Kani would be slower than the voice that it replaces.
             device = "cuda" if kani.device == "auto" else kani.device
-            return Engines(embedded, ("kani", local("kani", replace(kani, device=device))))
-        case "kani" | "kokoro" | "espeak":
+            late_kani = LocalEngines(replace(kani, device=device), kokoro, pocket, cache_dir)
+            return Engines(embedded, ("kani", local("kani", late_kani)))
+        case "kani" | "kokoro" | "espeak" | "pocket":
             return Engines((local(name),))
         case "elevenlabs":
             fallback = None if elevenlabs.fallback == "none" else local(elevenlabs.fallback)
@@ -85,7 +96,7 @@ def engines_for(
 
 
 def local_engine(name: str, settings: LocalEngines) -> Engine:
-    """Build a local engine in this process: ``kani``, ``kokoro`` or ``espeak``."""
+    """Build a local engine in this process: ``kani``, ``kokoro``, ``espeak`` or ``pocket``."""
     match name:
         case "kani":
             return _kani(settings.kani, settings.cache_dir)
@@ -93,6 +104,8 @@ def local_engine(name: str, settings: LocalEngines) -> Engine:
             return _kokoro(settings.kokoro)
         case "espeak":
             return _espeak()
+        case "pocket":
+            return _pocket(settings.pocket, settings.cache_dir)
     raise ValueError(f"no local engine {name!r}")
 
 
@@ -162,6 +175,26 @@ def _kokoro(settings: KokoroSettings) -> Engine:
     from engines.kokoro.engine import KokoroEngine
 
     return KokoroEngine(settings)
+
+
+def _pocket(settings: PocketSettings, cache_dir: Path) -> Engine:
+    from engines.pocket.engine import PocketEngine
+
+    return PocketEngine(settings, cache_dir=cache_dir)
+
+
+def _pocket_beside_kokoro(settings: LocalEngines) -> LocalEngines | None:
+    """Limit Pocket TTS to the languages that Kokoro lacks and whose files are here; None without any."""
+    pocket = settings.pocket
+    folder = Path(pocket.model).expanduser() if pocket.model else settings.cache_dir / "pocket"
+    # Most machines have none of its files, and then import nothing of it.
+    if not folder.is_dir():
+        return None
+    from engines.pocket.published import languages_here
+
+    wanted = [tag for tag in pocket.languages if tag in _BEYOND_KOKORO]
+    here = languages_here(folder, wanted, fetched=pocket.model is None)
+    return replace(settings, pocket=replace(pocket, languages=here, may_fetch=False)) if here else None
 
 
 def _espeak() -> Engine:

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import httpx2
 from huggingface_hub import HfApi, ModelInfo, constants, snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from kani.tokens import CheckpointError
 
@@ -48,6 +54,13 @@ class Hub:
             raise CheckpointError(f"{name} holds {len(found)} .nemo files; exactly one is needed")
         return found[0]
 
+    def find_files(self, name: str, files: tuple[str, ...]) -> Path:
+        """Folder of a revision of a hub's repository, with ``files`` in it: paths, downloaded once.
+
+        name: OWNER/NAME@REVISION. Raises CheckpointError.
+        """
+        return self._download(name, files)
+
     def _download(self, name: str, files: tuple[str, ...]) -> Path:
         if not _HUB_NAME.fullmatch(name):
             raise CheckpointError(
@@ -71,6 +84,13 @@ class Hub:
             found = self._snapshot(repository, pinned or info.sha or "main", files, here=False)
         except HFValidationError as error:
             raise CheckpointError(f"{name!r} is not a valid model name on a hub: {error}") from error
+        except GatedRepoError as error:
+            raise CheckpointError(
+                f"{repository} is gated: accept its terms at {constants.ENDPOINT}/{repository}, and set "
+                "HF_TOKEN and HF_HUB_DISABLE_IMPLICIT_TOKEN=0"
+            ) from error
+        except RevisionNotFoundError as error:
+            raise CheckpointError(f"the model hub has no revision {name}") from error
         except RepositoryNotFoundError as error:
             raise CheckpointError(f"the model hub has no {repository}") from error
         except (httpx2.HTTPError, OSError) as error:
@@ -87,9 +107,12 @@ class Hub:
     def _cached(self, repository: str, revision: str, files: tuple[str, ...]) -> Path | None:
         """Folder of a revision that was downloaded completely before, without contacting the hub."""
         try:
-            return self._snapshot(repository, revision, files, here=True)
+            folder = self._snapshot(repository, revision, files, here=True)
         except LocalEntryNotFoundError:
             return None
+        # A revision may be here with other files of it alone.
+        named = (folder / each for each in files if "*" not in each)
+        return folder if all(path.is_file() for path in named) else None
 
     def _snapshot(self, repository: str, revision: str, files: tuple[str, ...], *, here: bool) -> Path:
         return Path(

@@ -24,6 +24,7 @@ TRIAL_SENTENCES = {
     "fr": "Bonjour, demain nous allons tous ensemble à la plage.",
     "it": "Buongiorno, domani andiamo tutti insieme alla spiaggia.",
     "pt": "Bom dia, amanhã vamos todos juntos para a praia.",
+    "nl": "Goedemorgen, morgen gaan we met z'n allen naar het strand.",
     "zh": "你好，明天我想去北京看我的朋友。",
     "ja": "おはようございます、明日はみんなで海に行きます。",
     "ko": "안녕하세요, 내일 우리 모두 함께 바다에 갑니다.",

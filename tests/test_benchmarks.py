@@ -29,6 +29,7 @@ PROGRAMS = (
     "kokoro.words",
     "kokoro_decoder",
     "languages.heard",
+    "pocket",
     "protocols.elevenlabs",
     "protocols.elevenlabs_upstream",
     "protocols.kyutai_speech",

@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails
 
 from server.settings.protocols import PROJECT_FOLDER
 from server.settings.table import Settings, variables
-from server.settings.types import ACCENTED_CHOICES, LANGUAGES
+from server.settings.types import ACCENTED_CHOICES, LANGUAGES, POCKET_CHOICES
 
 ENV_FILE = PROJECT_FOLDER / ".env"
 CLIENT_VARIABLES = ("KANI_API_KEY",)
@@ -98,6 +98,8 @@ def accepted_values(name: str) -> str:
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
     if name == "accented_languages":
         return ACCENTED_CHOICES
+    if name == "pocket_languages":
+        return POCKET_CHOICES
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(str(choice) for choice in kinds)
     if get_origin(field.annotation) is Mapping:

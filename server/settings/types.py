@@ -14,6 +14,8 @@ from speech.text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
 ACCENTED = ("de", "nl", "pl", "ru", "tr")
+POCKET = ("en", "fr", "de", "es", "it", "pt", "nl")
+POCKET_CHOICES = f"a list of {', '.join(POCKET)}, separated by commas"
 ACCENTED_CHOICES = f"none, or a list of {', '.join(ACCENTED)}, separated by commas"
 
 
@@ -67,6 +69,13 @@ def _networks(value: Any) -> Any:
     return networks
 
 
+def _pocket_languages(value: Any) -> Any:
+    listed = tuple(dict.fromkeys(_lower(part) for part in _listed(value)))
+    if not listed or not set(listed) <= set(POCKET):
+        raise ValueError(f"has to be {POCKET_CHOICES}")
+    return listed
+
+
 def _paired(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -101,6 +110,8 @@ def setting(default: Any, *variables: str, group: str, unit: str = "", about: st
 AccentedLanguages = Annotated[tuple[str, ...], BeforeValidator(_accented)]
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
+PocketLanguages = Annotated[tuple[str, ...], BeforeValidator(_pocket_languages)]
+PocketPrecision = Annotated[Literal["auto", "float32", "int8"], BeforeValidator(_lower)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
 WorkerAddress = Annotated[str, BeforeValidator(_worker_address)]
@@ -109,7 +120,7 @@ Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Language = Annotated[str, BeforeValidator(_language)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 Engine = Annotated[
-    Literal["auto", "kani", "kokoro", "espeak", "elevenlabs", "remote"], BeforeValidator(_lower)
+    Literal["auto", "kani", "kokoro", "espeak", "pocket", "elevenlabs", "remote"], BeforeValidator(_lower)
 ]
 Recognizer = Annotated[Literal["auto", "whisper", "kyutai", "none"], BeforeValidator(_lower)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]

@@ -18,10 +18,19 @@ from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.kani.engine import KaniEngine
 from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.voices import ACCENTED_VOICES
+from engines.pocket.engine import PocketEngine
+from engines.pocket.published import PUBLISHED
 from engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES, Engines, engines_for, recognizer_for
-from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, KyutaiSettings
+from engines.settings import (
+    POCKET_LANGUAGES,
+    ElevenLabsUpstream,
+    KaniSettings,
+    KokoroSettings,
+    KyutaiSettings,
+    PocketSettings,
+)
 from server.settings import Settings, load
-from server.settings.types import ACCENTED
+from server.settings.types import ACCENTED, POCKET
 from speech.errors import EngineUnavailable
 from tests.engines.cuda_driver import cuda_driver
 from websocket_server import build_engines, build_recognizer
@@ -49,6 +58,7 @@ def kinds(found: Engines) -> list[str]:
         ("kokoro", ["KokoroEngine"]),
         ("espeak", ["EspeakEngine"]),
         ("kani", ["KaniEngine"]),
+        ("pocket", ["PocketEngine"]),
         ("elevenlabs", ["ElevenLabsEngine"]),
     ],
 )
@@ -95,8 +105,60 @@ def test_settings_reach_kani_and_kokoro(tmp_path: Path) -> None:
     )
 
 
+def test_settings_reach_pocket(tmp_path: Path) -> None:
+    given = {"pocket_languages": "NL,de", "pocket_model": "m", "pocket_precision": "int8", "pocket_slots": 3}
+    (pocket,) = engines(tmp_path, "pocket", threads=2, **given).required
+    assert isinstance(pocket, PocketEngine)
+    assert pocket._settings == PocketSettings(("nl", "de"), "m", "int8", 3, 2, may_fetch=True)
+    (defaults,) = engines(tmp_path, "pocket", no_fetch=True).required
+    assert isinstance(defaults, PocketEngine) and defaults._settings == PocketSettings()
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+def test_pocket_joins_late_for_what_kokoro_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fetched: bool
+) -> None:
+    """With ``auto`` alone, without CUDA, for the languages whose weights are here; nothing is fetched."""
+    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 0)
+    given = {} if fetched else {"pocket_model": str(tmp_path / "own")}
+
+    def put(tag: str) -> None:
+        published = PUBLISHED[tag]
+        repository, revision = published.sources[1]
+        cached = f"pocket/hub/models--{repository.replace('/', '--')}/snapshots/{revision}"
+        path = tmp_path / (cached if fetched else "own") / published.weights
+        path.parent.mkdir(parents=True)
+        path.touch()
+
+    put("en")
+    assert engines(tmp_path, "auto", **given).late is None
+    put("nl")
+    found = engines(tmp_path, "auto", **given)
+    assert found.late is not None and found.late[0] == "pocket"
+    assert isinstance(found.late[1], PocketEngine)
+    assert found.late[1]._settings.languages == ("nl",) and not found.late[1]._settings.may_fetch
+    assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
+    assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None
+    assert engines(tmp_path, "kokoro", **given).late is None
+    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 1)
+    found = engines(tmp_path, "auto", **given)
+    assert found.late is not None and found.late[0] == "kani"
+
+
+def test_pocket_is_imported_only_when_it_is_named_or_here(tmp_path: Path) -> None:
+    code = (
+        "import sys; from prometheus_client import CollectorRegistry\n"
+        "from server.settings import load; from websocket_server import build_engines\n"
+        f"chosen = load({{'cache_dir': {str(tmp_path)!r}}}, {{}})\n"
+        "build_engines(chosen, CollectorRegistry())\n"
+        "assert not [name for name in sys.modules if name.startswith(('engines.pocket', 'torch'))]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
 def test_the_setting_names_the_languages_that_have_symbols() -> None:
     assert set(ACCENTED) == set(ACCENTED_VOICES)
+    assert POCKET == POCKET_LANGUAGES
 
 
 async def test_elevenlabs_without_a_key_names_the_cure(tmp_path: Path) -> None:
@@ -200,6 +262,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
         engines_for(
             "festival",
             kani=KaniSettings(),
+            pocket=PocketSettings(),
             kokoro=KokoroSettings(None, tmp_path),
             elevenlabs=ElevenLabsUpstream("", ""),
             metrics=UpstreamMetrics(CollectorRegistry()),

@@ -34,6 +34,7 @@ class Hub(ThreadingHTTPServer):
         self.card = {"license": "other", "license_name": "an-open-licence"}
         self.fails: dict[str, int] = {}
         self.asked: list[str] = []
+        self.refused = False
 
 
 class _HubHandler(BaseHTTPRequestHandler):
@@ -61,6 +62,8 @@ class _HubHandler(BaseHTTPRequestHandler):
         if path.startswith(tree):
             entries = [{"type": "file", "path": n, "size": 1, "oid": "0"} for n in hub.files]
             return self.answer(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
+        if path.startswith(files) and hub.refused:
+            return self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
         if path.startswith(files):
             commit, _, name = path.removeprefix(files).partition("/")
             headers = {"ETag": f'"{commit[0]}{name}"', "X-Repo-Commit": commit}
@@ -233,3 +236,19 @@ def test_codec_is_exactly_one_nemo_file(tmp_path: Path, hub: Hub) -> None:
         find_codec("owner/name", tmp_path / "cache")
     hub.files["c.nemo"] = b"codec "
     assert find_codec("owner/name", tmp_path / "new").read_bytes() == b"codec " + b"a" * 40
+
+
+def test_named_files_of_a_revision_are_fetched_once_each(tmp_path: Path, hub: Hub) -> None:
+    """A revision that is here with other files of it alone counts as missing."""
+    files = HubFiles(tmp_path, True, lambda line: None)
+    name = "owner/name@" + "b" * 40
+    assert (files.find_files(name, ("config.json",)) / "config.json").is_file()
+    folder = files.find_files(name, ("a.safetensors",))
+    assert sorted(path.name for path in folder.iterdir()) == ["a.safetensors", "config.json"]
+    hub.asked.clear()
+    assert files.find_files(name, ("a.safetensors", "config.json")) == folder and not hub.asked
+    with pytest.raises(CheckpointError, match="nothing-like-it@v1 is not here"):
+        HubFiles(tmp_path, False, print).find_files("owner/nothing-like-it@v1", ("a.safetensors",))
+    hub.refused = True
+    with pytest.raises(CheckpointError, match=r"owner/name is gated: accept its terms at .*HF_TOKEN"):
+        files.find_files("owner/name@" + "a" * 40, ("config.json",))

@@ -1,0 +1,1 @@
+"""Benchmarks of Pocket TTS beside its makers' package."""

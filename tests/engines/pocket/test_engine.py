@@ -1,0 +1,265 @@
+"""The Pocket engine: its contract, cloning, and files that are wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engines.pocket import text
+from engines.pocket.engine import PocketEngine
+from engines.pocket.published import PUBLISHED
+from engines.settings import POCKET_LANGUAGES, PocketSettings
+from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
+from speech.types import Embedding, Recording, Samples, Sampling, Segment
+from tests.conftest import StartServer
+from tests.engines.pocket.random_pocket import Reference, rewrite, write
+from websocket_client import KaniTTSClient
+
+TEXTS = ("Guten Morgen!", "Wie geht es dir heute, mein Freund?", "Das ist gut; sehr gut.")
+RATE = 24_000
+IDLE = {"waiting": 0, "running": 0}
+
+
+def segment_of(written: str = TEXTS[0], **changed: object) -> Segment:
+    plain = Segment(written, "pocket:juergen", "de", max_seconds=1.5, sampling=Sampling(seed=3))
+    return replace(plain, **changed)
+
+
+async def said(engine: PocketEngine, segment: Segment) -> Samples:
+    chunks = [chunk async for chunk in engine.synthesize(segment)]
+    assert chunks[0].start_s == 0
+    for before, after in pairwise(chunks):
+        assert before.end_s == pytest.approx(after.start_s) and not before.spans
+    (span,) = chunks[-1].spans
+    assert (span.start, span.end, span.start_s) == (0, len(segment.text), 0.0)
+    assert span.end_s == pytest.approx(chunks[-1].end_s)
+    return np.concatenate([chunk.samples for chunk in chunks])
+
+
+def hum(pitch: float, seconds: float = 1.0, rate: int = RATE) -> Recording:
+    times = np.arange(round(seconds * rate)) / rate
+    tone = sum(np.sin(2 * np.pi * pitch * n * times) / n for n in range(1, 9))
+    return Recording((0.2 * np.asarray(tone)).astype(np.float32), rate)
+
+
+async def test_engine_speaks_alone_as_beside_others(engine: PocketEngine) -> None:
+    info = engine.info
+    assert (info.name, info.sample_rate, dict(info.default_voices)) == (
+        "pocket",
+        RATE,
+        {"de": "pocket:juergen"},
+    )
+    alone = [await said(engine, segment_of(written)) for written in TEXTS]
+    together = await asyncio.gather(*(said(engine, segment_of(written)) for written in TEXTS))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    other = await said(engine, segment_of(sampling=Sampling(seed=4)))
+    assert other.shape != alone[0].shape or np.abs(other - alone[0]).max() > 1e-3
+    with pytest.raises(EngineFailed, match="no model of nl"):
+        await said(engine, segment_of(language="nl"))
+
+
+async def test_interrupted_streams_free_their_slots(engine: PocketEngine) -> None:
+    async def interrupted(number: int) -> None:
+        chunks = engine.synthesize(segment_of(TEXTS[1], sampling=Sampling(seed=number), max_seconds=20.0))
+        async with aclosing(chunks):
+            if number % 3:
+                await anext(chunks)
+
+    for _ in range(5):
+        await asyncio.gather(*(interrupted(number) for number in range(40)))
+    assert engine._scheduler is not None and engine._scheduler.counts == IDLE
+    waiting = asyncio.create_task(said(engine, segment_of()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert engine._scheduler.counts == IDLE
+    assert len(await said(engine, segment_of()))
+
+
+async def test_long_text_is_spoken_in_parts(engine: PocketEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    language = engine._model.languages["de"]
+    written = "Ein Satz mit Worten. Noch ein Satz, mit Komma! " * 3
+    parts = text.split(written, language.token_count)
+    assert "".join(parts) == written and len(parts) > 2
+    assert max(language.token_count(part) for part in parts) <= text.MAX_TOKENS
+    endless = "a" * 400
+    assert max(map(language.token_count, text.split(endless, language.token_count))) <= text.MAX_TOKENS
+    assert len(await said(engine, segment_of(written, max_seconds=30.0))) > RATE
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "prepared"),
+    [
+        ("de", "„wie bitte?“, sagte er", "Wie bitte? sagte er."),
+        ("de", "eins; zwei —", "Eins, zwei."),
+        ("es", "¿qué tal?", "Qué tal?"),
+        ("en", "it’s (really) so:", "It's (really) so."),
+        ("fr", "voici : un", "Voici , un."),
+        ("nl", "  ja   ", "Ja."),
+        ("de", "(„“)", ""),
+    ],
+)
+def test_text_is_prepared_as_the_makers_do(language: str, written: str, prepared: str) -> None:
+    assert text.prepare(written, PUBLISHED[language].replaced) == prepared
+
+
+def test_every_language_is_published() -> None:
+    assert tuple(PUBLISHED) == POCKET_LANGUAGES
+    for published in PUBLISHED.values():
+        revisions = (published.cloning_revision, published.open_revision, published.tokenizer_revision)
+        assert all(len(revision) == 40 for revision in revisions) and published.voices
+
+
+async def test_engine_speaks_like_a_recording(engine: PocketEngine) -> None:
+    assert engine.info.cloning == "embedding"
+    made = [await engine.embed(hum(pitch)) for pitch in (90, 210)]
+    again = await engine.embed(hum(90))
+    assert np.array_equal(made[0].values, again.values)
+    assert (made[0].engine, made[0].model) == ("pocket", engine.info.embedding_model)
+    own = await said(engine, segment_of())
+    for embedding in made:
+        cloned = await said(engine, segment_of(embedding=embedding))
+        assert cloned.shape != own.shape or np.abs(cloned - own).max() > 1e-3
+    long = await engine.embed(hum(100, seconds=60.0, rate=8_000))
+    assert len(long.values) == 4096
+
+
+@pytest.mark.parametrize("samples", [np.zeros(RATE), np.full(RATE, 0.5), 1e-5 * hum(100).samples])
+async def test_recording_without_speech_is_refused(engine: PocketEngine, samples: Samples) -> None:
+    with pytest.raises(InvalidRequest, match="no speech"):
+        await engine.embed(Recording(samples.astype(np.float32), RATE))
+
+
+async def test_shortest_and_longest_recordings_are_embedded(engine: PocketEngine) -> None:
+    short = await engine.embed(hum(100, seconds=0.1))
+    assert len(short.values) == 3 * 32
+    second = hum(100, rate=8_000)
+    long = Recording(np.tile(second.samples, 600), second.sample_rate)
+    assert len((await engine.embed(long)).values) == 4096
+
+
+async def test_invalid_embedding_is_refused(engine: PocketEngine) -> None:
+    good = await engine.embed(hum(100))
+    values = np.full(64, np.nan, np.float32)
+    for bad in (
+        replace(good, model="another"),
+        replace(good, engine="kani"),
+        replace(good, values=good.values[1:]),
+        replace(good, values=values),
+        Embedding("pocket", good.model, values[:0]),
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            await said(engine, segment_of(embedding=bad))
+        assert refused.value.field == "reference"
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "complaint"),
+    [
+        ("weights gone", r"model\.safetensors is not there: KANI_POCKET_MODEL has to hold"),
+        ("weights cut", r"model\.safetensors is not a whole safetensors file .*--fetch"),
+        ("tensor missing", r"flow_lm\.out_eos\.bias is missing"),
+        ("tensor misshapen", r"transformer\.layers\.1\.linear1\.weight has the shape \[3, 128\]"),
+        ("another model", r"is not a checkpoint of Pocket TTS"),
+        ("extra tensor", r"flow_lm\.conditioner\.proj\.weight \[4\] is not part of this model"),
+        ("not finite", r"flow_lm\.bos_emb has numbers that are not finite"),
+        ("tampered in the cache", r"fails its SHA-256"),
+        ("tokenizer of another", r"tokenizer\.json is not a tokenizer"),
+        ("voice of another", r"juergen\.safetensors is not a voice of this model"),
+        ("no voice", r"has no voice: put one into its folder embeddings/"),
+        ("nothing fetched", r"is not here, and --no-fetch forbids fetching it"),
+    ],
+)
+async def test_wrong_files_are_named_with_a_cure(
+    folder: Path, settings: PocketSettings, tmp_path: Path, spoiled: str, complaint: str
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    weights = own / "languages" / "german" / "model.safetensors"
+    voice = weights.parent / "embeddings" / "juergen.safetensors"
+    given = replace(settings, model=str(own))
+    match spoiled:
+        case "weights gone":
+            weights.unlink()
+        case "weights cut":
+            weights.write_bytes(weights.read_bytes()[:-1000])
+        case "tensor missing":
+            rewrite(weights, {"flow_lm.out_eos.bias": None})
+        case "tensor misshapen":
+            rewrite(weights, {"flow_lm.transformer.layers.1.linear1.weight": torch.ones(3, 128)})
+        case "another model":
+            rewrite(weights, dict.fromkeys(load_file(weights)) | {"model.norm": torch.ones(3)})
+        case "extra tensor":
+            rewrite(weights, {"flow_lm.conditioner.proj.weight": torch.ones(4)})
+        case "not finite":
+            rewrite(weights, {"flow_lm.bos_emb": torch.full((32,), torch.nan)})
+        case "tampered in the cache":
+            blob = weights.rename(tmp_path / ("0" * 64))
+            weights.symlink_to(blob)
+        case "tokenizer of another":
+            (weights.parent / "tokenizer.json").write_text("{}")
+        case "voice of another":
+            rewrite(voice, dict.fromkeys(load_file(voice)) | {"x": torch.ones(1)})
+        case "no voice":
+            voice.unlink()
+        case "nothing fetched":
+            given = replace(settings, model=None)
+    engine = PocketEngine(given, cache_dir=tmp_path / "cache")
+    with pytest.raises(EngineUnavailable, match=complaint):
+        await engine.start()
+    await engine.stop()
+
+
+async def test_languages_share_one_codec(reference: Reference, tmp_path: Path) -> None:
+    write(tmp_path, reference)
+    write(tmp_path, reference, "dutch", {"daan": torch.zeros(3, 32)})
+    given = PocketSettings(("de", "nl"), str(tmp_path), precision="float32")
+    engine = PocketEngine(given, cache_dir=tmp_path)
+    await engine.start()
+    try:
+        assert dict(engine.info.default_voices) == {"de": "pocket:juergen", "nl": "pocket:daan"}
+        dutch = segment_of(voice="pocket:daan", language="nl-BE")
+        both = await asyncio.gather(said(engine, segment_of()), said(engine, dutch))
+        assert all(map(len, both))
+    finally:
+        await engine.stop()
+    rewrite(
+        tmp_path / "languages" / "dutch" / "model.safetensors",
+        {"mimi.decoder.model.11.conv.bias": torch.ones(1)},
+    )
+    with pytest.raises(EngineUnavailable, match="has another codec than de"):
+        await PocketEngine(given, cache_dir=tmp_path).start()
+
+
+async def test_int8_speaks_and_float32_is_the_judge(settings: PocketSettings, tmp_path: Path) -> None:
+    """Its first frame, before differences add up."""
+    made = []
+    for precision in ("float32", "int8"):
+        engine = PocketEngine(replace(settings, precision=precision), cache_dir=tmp_path)
+        await engine.start()
+        made.append(await said(engine, segment_of(max_seconds=0.08)))
+        await engine.stop()
+    exact, rounded = (samples[:1500] for samples in made)
+    assert 0 < np.abs(exact - rounded).max() < 0.1 * np.abs(exact).max()
+
+
+async def test_server_speaks_by_pocket(folder: Path, start_server: StartServer) -> None:
+    server = start_server(
+        "--engine", "pocket", "--pocket-languages", "de", "--pocket-model", str(folder),
+        "--language", "de", KANI_POCKET_PRECISION="float32",
+    )  # fmt: skip
+    assert "speaks   de (pocket de, float32)" in server.banner
+    async with KaniTTSClient(server.host, server.port) as client:
+        parts = [part async for part in client.stream("Guten Morgen!", {"language": "german"})]
+    assert len(parts) > 1 and sum(len(part.pcm) for part in parts) > RATE // 4
