@@ -15,6 +15,7 @@ import { shareLink } from "./share-link.js";
 import { Stage } from "./stage.js";
 import { Memory } from "./storage.js";
 import { json, srt, timedWords, vtt } from "./subtitles.js";
+import { Tabs } from "./tabs.js";
 import { textParts } from "./text-parts.js";
 import { Utterance } from "./utterance.js";
 import { VoiceDialog } from "./voice-dialog.js";
@@ -42,7 +43,7 @@ const gallery = new Gallery(server, {
   choose: (voice) => {
     compose.choose(voice);
     codePanel.show();
-    find("speak").focus();
+    if (!find("compose-panel").hidden) find("speak").focus();
   },
   quiet: stop,
 });
@@ -61,7 +62,8 @@ const voiceDialog = new VoiceDialog(server, stop, async ({ id, name }) => {
   voiceList.say(t("kept.done", { name }));
 });
 /** Other tabs of this page: one is heard at a time, and all show the same history. */
-const tabs = new BroadcastChannel("kani");
+const otherTabs = new BroadcastChannel("kani");
+const tabs = new Tabs(find("tabs"), showPanel);
 const volume = new Memory("kani.volume", () => localStorage);
 const connection = new Connection(server, lineIs);
 
@@ -72,6 +74,12 @@ const TIMES = ["srt", "vtt", "json"];
 let shown = null;
 let asked = false;
 let live = false;
+/** Called when nothing is asked for nor heard. */
+const waiting = [];
+
+/** What is loaded when it is first used. */
+let listenPanel = null;
+let dictation = null;
 
 /** Return a unique id of a request; randomUUID exists only over https. */
 function newId() {
@@ -83,18 +91,26 @@ function problem(words) {
 }
 
 function speak() {
+  dictation?.stop();
+  if (compose.choice.text) return utter(compose.choice);
+  problem(t("problem.empty"));
+  find("text").focus();
+}
+
+/** Speak a text with what else is chosen; resolves when it is no longer heard. */
+function say(text, changes) {
+  utter({ ...compose.choice, text, ...changes });
+  return new Promise((heard) => waiting.push(heard));
+}
+
+/** Ask for what was chosen, and play it. */
+function utter(choice) {
   const clicked = performance.now();
-  const params = compose.params;
-  if (!params.text) {
-    problem(t("problem.empty"));
-    find("text").focus();
-    return;
-  }
+  const params = compose.params(choice);
   stop();
-  tabs.postMessage("speaks");
+  otherTabs.postMessage("speaks");
   problem("");
-  const utterance = new Utterance(newId(), compose.choice, clicked);
-  const waiting = !connection.ready;
+  const utterance = new Utterance(newId(), choice, clicked);
   shown = utterance;
   asked = live = true;
   // First what takes time elsewhere; the page is drawn meanwhile.
@@ -102,7 +118,7 @@ function speak() {
   // Browsers allow no sound before a click.
   player.begin();
   stage.begin(utterance, true);
-  stage.say(t(waiting ? "status.waiting" : "status.asked"));
+  stage.say(t(connection.ready ? "status.asked" : "status.waiting"));
   buttons();
 }
 
@@ -171,7 +187,7 @@ function arrived() {
 
 /** Show what is kept now, in other tabs too. */
 function showHistory() {
-  tabs.postMessage("history");
+  otherTabs.postMessage("history");
   return list.show();
 }
 
@@ -228,7 +244,7 @@ function replay({ id, choice, spans, sampleRate, result, stopped }, pieces) {
 /** Play what is shown, of which nothing more comes, from a second on. */
 function hearAgain(position) {
   live = false;
-  tabs.postMessage("speaks");
+  otherTabs.postMessage("speaks");
   player.playFrom(shown, position, true);
   stage.begin(shown, false);
   stage.told(shown.result ?? {});
@@ -272,6 +288,30 @@ function buttons() {
   find("pause").disabled = !player.busy;
   find("pause").textContent = t(player.paused ? "resume" : "pause");
   for (const id of ["download", "seek", ...TIMES]) find(id).disabled = !some;
+  if (!asked && !player.busy) for (const heard of waiting.splice(0)) heard();
+}
+
+/** Show a panel by its id; that of listening is loaded first. */
+async function showPanel(id) {
+  if (id !== "listen-panel") return listenPanel?.finish();
+  if (listenPanel) return;
+  const { ListenPanel } = await import("./listen-panel.js");
+  listenPanel ??= new ListenPanel(server, {
+    say: (text, language) => say(text, { language: compose.spoken(language) }),
+    use: (text) => {
+      tabs.show("compose-panel");
+      compose.text = text;
+    },
+    quiet: stop,
+  });
+}
+
+/** Begin to dictate, or end. */
+async function dictate() {
+  const { Dictation } = await import("./dictation.js");
+  dictation ??= new Dictation(server, find("text"), find("dictate"), problem);
+  stop();
+  await dictation.toggle(compose.choice.language);
 }
 
 /** An error of the protocol in plain words. */
@@ -299,11 +339,10 @@ function lineIs(state, message) {
 /** Learn what the server can do. */
 async function learn() {
   try {
-    const [languages, voices, longest] = await Promise.all([
-      server.languages(), server.voices(), server.longestText(),
-    ]);
+    const [health, voices, longest] = await Promise.all([server.health(), server.voices(), server.longestText()]);
     learnVoices(voices);
-    compose.offer(languages, voices, longest);
+    compose.offer(health.languages, voices, longest, health.engines.map(({ name }) => name));
+    find("tabs").hidden = find("dictate").hidden = !health.recognizer;
     gallery.show(voices);
     voiceList.show(voices);
   } catch (error) {
@@ -334,7 +373,8 @@ find("volume").addEventListener("input", ({ target }) => {
   player.volume = Number(target.value);
 });
 find("share").addEventListener("click", copyLink);
-tabs.addEventListener("message", ({ data }) => {
+find("dictate").addEventListener("click", dictate);
+otherTabs.addEventListener("message", ({ data }) => {
   if (data === "speaks") stop();
   if (data === "history") list.show();
 });

@@ -66,8 +66,9 @@ export class Compose {
     this.reuse({ ...shared, emotion });
   }
 
-  /** What the server can do: the engine of each language, its voices, and the longest text. */
-  offer(languages, voices, longest) {
+  /** What the server can do: the engine of each language, its voices, the longest text, and its engines' names. */
+  offer(languages, voices, longest, engines) {
+    this.#parameters.offer(engines);
     this.#languages = languages;
     this.#voices = voices;
     this.#longest = longest ?? this.#longest;
@@ -78,6 +79,11 @@ export class Compose {
   /** Code points of the longest text of one request. */
   get longest() {
     return this.#longest;
+  }
+
+  /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
+  spoken(tag) {
+    return tag in this.#languages ? tag : "";
   }
 
   /** The languages that are offered, for another <select>. */
@@ -116,9 +122,15 @@ export class Compose {
     };
   }
 
-  /** The protocol's parameters: what is as it comes is left out. */
-  get params() {
-    const { text, language, voice, emotion, strength, speed } = this.choice;
+  /** Put a text in place of the one that is there. */
+  set text(text) {
+    this.#text.value = text;
+    this.#changed();
+    this.#text.focus();
+  }
+
+  /** The protocol's parameters of a choice: what is as it comes is left out. */
+  params({ text, language, voice, emotion, strength, speed }) {
     const felt = emotion !== "neutral";
     const languages = [...new Set([...(isChosen ? [locale] : []), ...navigator.languages])].slice(0, MOST_LANGUAGES);
     return {
