@@ -1,27 +1,21 @@
 /** The page: what is chosen is asked for, what comes is played, shown and kept. */
 
-import { CodePanel } from "./code-panel.js";
 import { Compose } from "./compose.js";
 import { Connection } from "./connection.js";
+import { Features } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { HistoryList } from "./history-list.js";
 import { History } from "./history.js";
 import { has, seconds, t, translate } from "./i18n.js";
-import { KeyDialog } from "./key-dialog.js";
 import { Player } from "./player.js";
 import { showPreferences } from "./preferences.js";
 import { Server, ServerError } from "./server.js";
-import { shareLink } from "./share-link.js";
+import { showServer } from "./server-line.js";
 import { Stage } from "./stage.js";
 import { Memory } from "./storage.js";
-import { json, srt, timedWords, vtt } from "./subtitles.js";
-import { Tabs } from "./tabs.js";
 import { textParts } from "./text-parts.js";
 import { Utterance } from "./utterance.js";
-import { VoiceDialog } from "./voice-dialog.js";
-import { VoiceList } from "./voice-list.js";
 import { learnVoices } from "./voices.js";
-import { saveFile, wavFile } from "./wav.js";
 
 const find = (id) => document.querySelector(`#${id}`);
 
@@ -32,43 +26,23 @@ const server = new Server();
 const player = new Player(happened);
 const stage = new Stage(player, playFrom);
 const compose = new Compose(speak);
-const codePanel = new CodePanel(() => ({ choice: compose.choice, key: server.key !== "" }));
 const history = new History();
 const list = new HistoryList(history, replay, (choice) => compose.reuse(choice), showHistory);
-const keyDialog = new KeyDialog(server, () => {
-  connection.reopen();
-  learn();
-});
 const gallery = new Gallery(server, {
   choose: (voice) => {
     compose.choose(voice);
-    codePanel.show();
+    features.changed();
     if (!find("compose-panel").hidden) find("speak").focus();
   },
   quiet: stop,
 });
-const voiceList = new VoiceList(server, {
-  choose: (voice) => compose.choose(voice),
-  changed: async (before, after) => {
-    const chosen = compose.choice.voice === before;
-    await learn();
-    if (chosen) compose.choose(after);
-  },
-  quiet: stop,
-});
-const voiceDialog = new VoiceDialog(server, stop, async ({ id, name }) => {
-  await learn();
-  compose.choose(id);
-  voiceList.say(t("kept.done", { name }));
-});
 /** Other tabs of this page: one is heard at a time, and all show the same history. */
 const otherTabs = new BroadcastChannel("kani");
-const tabs = new Tabs(find("tabs"), showPanel);
 const volume = new Memory("kani.volume", () => localStorage);
 const connection = new Connection(server, lineIs);
 
-/** Buttons that save the times of the words. */
-const TIMES = ["srt", "vtt", "json"];
+/** Buttons that save a file, by its kind. */
+const FILES = { wav: "download", mp3: "mp3", opus: "opus", srt: "srt", vtt: "vtt", json: "json" };
 
 /** The utterance on the stage; asked: its answer is not complete yet. */
 let shown = null;
@@ -76,10 +50,6 @@ let asked = false;
 let live = false;
 /** Called when nothing is asked for nor heard. */
 const waiting = [];
-
-/** What is loaded when it is first used. */
-let listenPanel = null;
-let dictation = null;
 
 /** Return a unique id of a request; randomUUID exists only over https. */
 function newId() {
@@ -91,7 +61,7 @@ function problem(words) {
 }
 
 function speak() {
-  dictation?.stop();
+  features.stopDictation();
   if (compose.choice.text) return utter(compose.choice);
   problem(t("problem.empty"));
   find("text").focus();
@@ -205,7 +175,7 @@ function heardOut() {
 
 /** Silence at once, and no more work for the server. */
 function stop() {
-  voiceList.hush();
+  features.quiet();
   gallery.hush();
   if (!asked && !player.busy) return;
   const heard = player.busy;
@@ -223,6 +193,7 @@ function stop() {
 /** Handle the player's events of the stream that plays. */
 function happened(kind) {
   if (kind === "sound") {
+    features.plays(shown, () => new Promise((heard) => waiting.push(heard)));
     if (live) stage.sounds(performance.now() - shown.askedAt + 1000 * player.latency);
     stage.say(t(live ? "status.speaking" : "status.replay"));
   }
@@ -254,30 +225,23 @@ function hearAgain(position) {
 /** Go to a second of what is shown, whether it is heard, still comes, or has ended. */
 function playFrom(position) {
   if (!shown?.samples) return;
-  voiceList.hush();
+  features.quiet();
   gallery.hush();
   if (asked || player.busy) player.playFrom(shown, position, !asked);
   else hearAgain(position);
   buttons();
 }
 
-/** Save the times of the words in one of three forms. */
-function saveTimes(kind) {
-  const words = timedWords(shown.choice.text, shown.spans);
-  const [write, type] = { srt: [srt, "application/x-subrip"], vtt: [vtt, "text/vtt"], json: [json, "application/json"] }[kind];
-  saveFile(new Blob([write(words)], { type }), `kani-${shown.id.slice(0, 8)}.${kind}`);
-}
-
-async function copyLink() {
-  const link = shareLink(document.baseURI, compose.choice);
+/** Save what is shown as a file of a kind. */
+async function saveAs(kind) {
+  const { save } = await import("./downloads.js");
+  if (kind === "mp3" || kind === "opus") stage.say(t("download.making"));
   try {
-    await navigator.clipboard.writeText(link);
-    find("shared").textContent = t("share.done");
+    await save(shown, kind, server);
+    if (!player.busy) stage.say("");
   } catch (error) {
-    // Browsers give a page over plain http no clipboard: the address bar holds the link instead.
-    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-    window.history.replaceState(null, "", link);
-    find("shared").textContent = t("share.bar");
+    if (!(error instanceof ServerError)) throw error;
+    problem(error.words);
   }
 }
 
@@ -287,31 +251,19 @@ function buttons() {
   find("again").disabled = !some || asked;
   find("pause").disabled = !player.busy;
   find("pause").textContent = t(player.paused ? "resume" : "pause");
-  for (const id of ["download", "seek", ...TIMES]) find(id).disabled = !some;
+  for (const id of ["seek", ...Object.values(FILES)]) find(id).disabled = !some;
+  // What is compressed is spoken once more: not beside the first time.
+  for (const id of ["mp3", "opus"]) find(id).disabled = !some || asked;
   if (!asked && !player.busy) for (const heard of waiting.splice(0)) heard();
 }
 
-/** Show a panel by its id; that of listening is loaded first. */
-async function showPanel(id) {
-  if (id !== "listen-panel") return listenPanel?.finish();
-  if (listenPanel) return;
-  const { ListenPanel } = await import("./listen-panel.js");
-  listenPanel ??= new ListenPanel(server, {
-    say: (text, language) => say(text, { language: compose.spoken(language) }),
-    use: (text) => {
-      tabs.show("compose-panel");
-      compose.text = text;
-    },
-    quiet: stop,
-  });
-}
-
-/** Begin to dictate, or end. */
-async function dictate() {
-  const { Dictation } = await import("./dictation.js");
-  dictation ??= new Dictation(server, find("text"), find("dictate"), problem);
-  stop();
-  await dictation.toggle(compose.choice.language);
+/** Rest, or play on. */
+async function pause(rests) {
+  if (!player.busy) return;
+  stage.say(t(rests ? "status.paused" : live ? "status.speaking" : "status.replay"));
+  await player.pause(rests);
+  features.rests(rests);
+  buttons();
 }
 
 /** An error of the protocol in plain words. */
@@ -328,7 +280,7 @@ function lineIs(state, message) {
     if (find("problem").dataset.line) problem("");
     learn();
   } else if (state === "key") {
-    keyDialog.ask();
+    features.askKey();
   } else {
     problem(t(`problem.${state}`, { message }));
   }
@@ -342,9 +294,11 @@ async function learn() {
     const [health, voices, longest] = await Promise.all([server.health(), server.voices(), server.longestText()]);
     learnVoices(voices);
     compose.offer(health.languages, voices, longest, health.engines.map(({ name }) => name));
+    find("mix").hidden = !voices.some(({ engine, kept }) => engine === "kokoro" && !kept);
+    showServer(health);
     find("tabs").hidden = find("dictate").hidden = !health.recognizer;
     gallery.show(voices);
-    voiceList.show(voices);
+    await features.showKept(voices);
   } catch (error) {
     // The connection shows the failure and retries.
     if (!(error instanceof ServerError)) throw error;
@@ -356,31 +310,35 @@ find("stop").addEventListener("click", () => {
   find("speak").focus();
 });
 find("again").addEventListener("click", () => replay(shown, shown.pieces));
-find("download").addEventListener("click", () => {
-  saveFile(wavFile(shown.pieces, shown.sampleRate), `kani-${shown.id.slice(0, 8)}.wav`);
-});
-for (const kind of TIMES) find(kind).addEventListener("click", () => saveTimes(kind));
-find("pause").addEventListener("click", async () => {
-  const rests = !player.paused;
-  stage.say(t(rests ? "status.paused" : live ? "status.speaking" : "status.replay"));
-  await player.pause(rests);
-  buttons();
-});
+for (const [kind, id] of Object.entries(FILES)) find(id).addEventListener("click", () => saveAs(kind));
+find("pause").addEventListener("click", () => pause(!player.paused));
 find("volume").value = Number.parseFloat(volume.text || "1");
 player.volume = Number(find("volume").value);
 find("volume").addEventListener("input", ({ target }) => {
   volume.text = target.value;
   player.volume = Number(target.value);
 });
-find("share").addEventListener("click", copyLink);
-find("dictate").addEventListener("click", dictate);
+find("share").addEventListener("click", async () => {
+  const { share } = await import("./share.js");
+  find("shared").textContent = await share(compose.choice);
+});
 otherTabs.addEventListener("message", ({ data }) => {
   if (data === "speaks") stop();
   if (data === "history") list.show();
 });
-find("add-voice").addEventListener("click", () => voiceDialog.open(compose.languages));
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !document.querySelector("dialog[open]")) stop();
+});
+
+const features = new Features(server, compose, {
+  say, stop, problem, pause, learn,
+  seek: (by) => playFrom(player.heard() + by),
+  /** Whether the last that was asked for was heard to its end. */
+  whole: () => !shown.stopped,
+  reopen: () => {
+    connection.reopen();
+    learn();
+  },
 });
 
 player.open();

@@ -1,6 +1,6 @@
 /** The server this page came from, over HTTP; and the key that opens it. */
 
-import { t } from "./i18n.js";
+import { has, locale, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 
 /** Name of a sub-protocol (RFC 6455). */
@@ -10,7 +10,8 @@ const PATIENCE_MS = 10_000;
 const UPLOAD_PATIENCE_MS = 120_000;
 
 /**
- * Why a server did not answer as it should; kind: "offline", "key", "refused", "busy", "taken" or "failed";
+ * Why a server did not answer as it should; kind: "offline", "key", "host", "origin", "refused", "busy", "slow",
+ * "taken" or "failed";
  * param: the field that it did not take, "" where it names none.
  */
 export class ServerError extends Error {
@@ -24,6 +25,9 @@ export class ServerError extends Error {
   get words() {
     if (this.kind === "offline") return t("problem.offline");
     if (this.kind === "taken") return t("clone.taken");
+    // The server's own sentence says more, in English.
+    if (locale !== "en" && has(`field.${this.param}`)) return t(`field.${this.param}`);
+    if (has(`problem.${this.kind}`)) return t(`problem.${this.kind}`, { message: this.message });
     const field = `${this.param}: `;
     return this.message.startsWith(field) ? this.message.slice(field.length) : this.message;
   }
@@ -33,6 +37,14 @@ export class ServerError extends Error {
 const PUBLIC_TOKEN = "public_token";
 
 const KINDS = { 401: "key", 403: "refused", 409: "taken", 429: "busy", 503: "busy" };
+
+/** Settings that a refusal's message names, by which it is known. */
+const REFUSALS = { KANI_ALLOWED_HOSTS: "host", KANI_ALLOWED_ORIGINS: "origin" };
+
+function kindOf(status, message) {
+  const setting = status === 403 && Object.keys(REFUSALS).find((name) => message.includes(name));
+  return setting ? REFUSALS[setting] : (KINDS[status] ?? "failed");
+}
 
 export class Server {
   #key = new Memory("kani.key", () => sessionStorage);
@@ -126,6 +138,13 @@ export class Server {
     return answer.arrayBuffer();
   }
 
+  /** Speech as a file; body: of POST /v1/audio/speech. Throws ServerError. */
+  async compressedSpeech(body) {
+    const headers = { "content-type": "application/json" };
+    const answer = await this.#answer("v1/audio/speech", { method: "POST", body: JSON.stringify(body), headers });
+    return answer.blob();
+  }
+
   /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */
   async whyNot() {
     try {
@@ -162,7 +181,7 @@ export class Server {
     }
     if (answer.ok) return answer;
     const { error } = await answer.json().catch(() => ({}));
-    throw new ServerError(KINDS[answer.status] ?? "failed", error?.message ?? `HTTP ${answer.status}`, error?.param ?? "");
+    throw new ServerError(kindOf(answer.status, error?.message ?? ""), error?.message ?? `HTTP ${answer.status}`, error?.param ?? "");
   }
 }
 

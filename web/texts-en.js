@@ -216,7 +216,6 @@ export const texts = {
   "field.language": "The server does not know this language.",
   "field.audio": "This recording cannot be used: 3 to 60 seconds of speech are needed, 10 MB at most.",
   "field.file": "This file cannot be transcribed: no audio can be read from it, or it is too large.",
-  "rate.label": "Playback speed",
   "download.mp3": "Download as MP3",
   "download.opus": "Download as Opus",
   "download.making": "The server is making the file…",
@@ -236,4 +235,5 @@ export const texts = {
   "parameters.normalize": "Write numbers and dates out as words",
   "parameters.lexicon": "Pronunciations, one a line",
   "parameters.seed": "Seed",
+  "text.first": "Good morning! The sun is out, and the birds are singing in the garden. What shall we talk about today?",
 };

@@ -216,7 +216,6 @@ export const texts = {
   "field.language": "El servidor no conoce este idioma.",
   "field.audio": "Esta grabación no sirve: hacen falta de 3 a 60 segundos de voz y 10 MB como máximo.",
   "field.file": "Este archivo no se puede transcribir: no contiene audio legible o es demasiado grande.",
-  "rate.label": "Velocidad de reproducción",
   "download.mp3": "Descargar como MP3",
   "download.opus": "Descargar como Opus",
   "download.making": "El servidor prepara el archivo…",
@@ -236,4 +235,5 @@ export const texts = {
   "parameters.normalize": "Leer cifras y fechas con palabras",
   "parameters.lexicon": "Pronunciaciones, una por línea",
   "parameters.seed": "Semilla",
+  "text.first": "¡Buenos días! Hoy brilla el sol y los pájaros cantan en el jardín. ¿De qué hablamos hoy?",
 };

@@ -216,7 +216,6 @@ export const texts = {
   "field.language": "Le serveur ne connaît pas cette langue.",
   "field.audio": "Cet enregistrement ne convient pas : il faut 3 à 60 secondes de parole, 10 Mo au plus.",
   "field.file": "Ce fichier ne peut pas être transcrit : aucun son lisible, ou trop volumineux.",
-  "rate.label": "Vitesse de lecture",
   "download.mp3": "Télécharger en MP3",
   "download.opus": "Télécharger en Opus",
   "download.making": "Le serveur prépare le fichier…",
@@ -236,4 +235,5 @@ export const texts = {
   "parameters.normalize": "Lire chiffres et dates en toutes lettres",
   "parameters.lexicon": "Prononciations, une par ligne",
   "parameters.seed": "Graine",
+  "text.first": "Bonjour ! Le soleil brille et les oiseaux chantent dans le jardin.",
 };

@@ -216,7 +216,6 @@ export const texts = {
   "field.language": "サーバーはこの言語を知りません。",
   "field.audio": "この録音は使えません。3～60 秒の音声、10 MB 以下が必要です。",
   "field.file": "このファイルは文字起こしできません。音声を読み取れないか、大きすぎます。",
-  "rate.label": "再生速度",
   "download.mp3": "MP3 でダウンロード",
   "download.opus": "Opus でダウンロード",
   "download.making": "サーバーがファイルを作成中…",
@@ -236,4 +235,5 @@ export const texts = {
   "parameters.normalize": "数字や日付を言葉で読む",
   "parameters.lexicon": "読み方（1 行に一つ）",
   "parameters.seed": "シード",
+  "text.first": "おはようございます。きょうはいいてんきですね。",
 };

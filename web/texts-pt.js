@@ -216,7 +216,6 @@ export const texts = {
   "field.language": "O servidor não conhece este idioma.",
   "field.audio": "Esta gravação não serve: são necessários de 3 a 60 segundos de fala, no máximo 10 MB.",
   "field.file": "Este arquivo não pode ser transcrito: não há áudio legível ou é grande demais.",
-  "rate.label": "Velocidade de reprodução",
   "download.mp3": "Baixar como MP3",
   "download.opus": "Baixar como Opus",
   "download.making": "O servidor está preparando o arquivo…",
@@ -236,4 +235,5 @@ export const texts = {
   "parameters.normalize": "Ler números e datas por extenso",
   "parameters.lexicon": "Pronúncias, uma por linha",
   "parameters.seed": "Semente",
+  "text.first": "Bom dia! O sol brilha e os pássaros cantam no jardim.",
 };

@@ -216,7 +216,6 @@ export const texts = {
   "field.language": "服务器不认识此语言。",
   "field.audio": "此录音无法使用：需要 3 至 60 秒语音，最大 10 MB。",
   "field.file": "无法转写此文件：读不出音频，或文件过大。",
-  "rate.label": "播放速度",
   "download.mp3": "下载为 MP3",
   "download.opus": "下载为 Opus",
   "download.making": "服务器正在生成文件……",
@@ -236,4 +235,5 @@ export const texts = {
   "parameters.normalize": "将数字和日期读作文字",
   "parameters.lexicon": "读音，每行一个",
   "parameters.seed": "随机种子",
+  "text.first": "早上好！今天阳光很好，鸟儿在花园里唱歌。",
 };

@@ -49,7 +49,7 @@ def json_answer(transcript: Transcript, params: TranscriptionParams) -> dict[str
 def delta_event(segment: TranscribedSegment, params: TranscriptionParams, *, first: bool) -> dict[str, Any]:
     """Return the event of more text; the deltas together are the whole text.
 
-    With verbose_json, to which OpenAI's service gives no stream, it has the times that were asked for as well.
+    With verbose_json, which OpenAI's service does not stream, it has the times that were asked for as well.
     """
     delta = segment.text.lstrip() if first else segment.text
     event: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
