@@ -1,4 +1,4 @@
-"""The page's second tab and its dictation: Kokoro's speech, played by the browser's microphone, is understood."""
+"""The page's second tab and its dictation: Kokoro's speech in the browser's microphone is understood."""
 
 from __future__ import annotations
 

@@ -42,6 +42,7 @@ def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
     assert "".join(visitor.page.locator("#words .said").all_inner_texts()) == TEXT
     seconds = len(visitor.pcm()) / 2 / visitor.frames[0].metadata["sample_rate"]
     assert visitor.statuses() == ["Asked…", "Speaking", f"Done, {seconds:.1f} s"]
+    visitor.page.click("#details summary")
     assert visitor.text("#figure-chunks") == str(len(visitor.frames))
     assert visitor.text("#figure-audio") == f"{seconds:.1f} s"
     assert float(visitor.text("#figure-factor")) > 0
@@ -60,6 +61,7 @@ def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> No
 def test_the_waveform_and_the_arrivals_are_drawn(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(TEXT, "en")
+    visitor.page.click("#details summary")
     visitor.wait_for_end()
     for name in ("waveform", "arrivals"):
         colours = visitor.page.evaluate(
@@ -258,7 +260,6 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
     page.fill("#strength", "0.7")
     page.fill("#speed", "1.5")
     page.click("#parameters summary")
-    page.fill("#parameter-duration", "2.5")
     page.fill("#parameter-lexicon", "SQL = sequel\nnothing\nGIF=jif")
     page.select_option("#parameter-normalize", "no")
     # Only the Kani model has one.
@@ -273,7 +274,6 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
         "emotion": "excited",
         "emotion_strength": 0.7,
         "speed": 1.5,
-        "duration": 2.5,
         "lexicon": {"SQL": "sequel", "GIF": "jif"},
         "normalize": False,
     }
