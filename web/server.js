@@ -27,7 +27,7 @@ export class ServerError extends Error {
     if (this.kind === "taken") return t("clone.taken");
     // The server's own sentence says more, in English.
     if (locale !== "en" && has(`field.${this.param}`)) return t(`field.${this.param}`);
-    if (has(`problem.${this.kind}`)) return t(`problem.${this.kind}`, { message: this.message });
+    if (!this.param && has(`problem.${this.kind}`)) return t(`problem.${this.kind}`, { message: this.message });
     const field = `${this.param}: `;
     return this.message.startsWith(field) ? this.message.slice(field.length) : this.message;
   }
