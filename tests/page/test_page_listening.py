@@ -24,20 +24,22 @@ pytestmark = pytest.mark.heard
 
 SAID = "The birds are singing in the garden this morning. What shall we talk about today?"
 WORDS = re.findall(r"\w+", SAID.lower())
+RATE = 24_000
 SILENCE_S = 8
 
 
 @pytest.fixture(scope="module")
 def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the microphone hears, again and again: two sentences and a silence."""
-    request = {"input": SAID, "voice": "af_heart", "model": "tts-1", "response_format": "wav"}
+    request = {"input": SAID, "voice": "af_heart", "model": "tts-1", "response_format": "pcm"}
     answer = httpx.post(f"{server.http_url}/v1/audio/speech", json=request, timeout=300).raise_for_status()
-    folder = tmp_path_factory.mktemp("microphone")
-    (folder / "said.wav").write_bytes(answer.content)
-    with wave.open(str(folder / "said.wav")) as said, wave.open(str(folder / "heard.wav"), "wb") as heard:
-        heard.setparams(said.getparams())
-        heard.writeframes(said.readframes(10**9) + bytes(2 * said.getframerate() * SILENCE_S))
-    return folder / "heard.wav"
+    path = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(answer.content + bytes(2 * RATE * SILENCE_S))
+    return path
 
 
 @pytest.fixture
