@@ -30,19 +30,25 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
 }
 
-HEADERS = {
+DOCUMENT_HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src blob:; "
+        "connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
+        "require-trusted-types-for 'script'; trusted-types shell"
     ),
     "permissions-policy": "microphone=(self), camera=(), geolocation=()",
     "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "vary": "accept-encoding",
 }
+"""Headers of what a browser shows by itself. For a script that a page loads they mean nothing, and of forty
+small files they would be a third of all bytes."""
+
+HEADERS = {"x-content-type-options": "nosniff", "vary": "accept-encoding"}
+
+DOCUMENTS = (".html", ".svg")
 
 CHECKED = "no-cache"
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -52,7 +58,13 @@ _COMMENT = re.compile(rb"^ *(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)$", re.MULTILINE | r
 
 DOCS_PATH = "/docs"
 STATIC = "/static/"
-PAGES = {"/": "index.html", DOCS_PATH: "docs.html"}
+PAGES = {
+    "/": "index.html",
+    DOCS_PATH: "docs.html",
+    # A worker serves the folder of its address, and an application is what lies in its manifest's.
+    "/service-worker.js": "service-worker.js",
+    "/manifest.webmanifest": "manifest.webmanifest",
+}
 
 FILES: Mapping[str, Path] = {
     **{path.name: path for path in sorted(FOLDER.iterdir()) if path.is_file()},
@@ -97,17 +109,19 @@ class _Content:
     packed: bytes  # by gzip
     digest: str
     media_type: str
+    is_document: bool
 
     @classmethod
     def read(cls, path: Path) -> _Content:
         plain = path.read_bytes()
-        if path.suffix == ".html":
+        if path.suffix in (".html", ".webmanifest"):
             plain = plain.replace(b'"static/', f'"{VERSIONED[1:]}'.encode())
         if path.suffix in (".css", ".js"):
             # A browser has no use for them; their lines stay, by which it names the place of an error.
             plain = _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), plain)
         packed = gzip.compress(plain, 9, mtime=0)
-        return cls(plain, packed, hashlib.sha256(plain).hexdigest()[:20], MEDIA_TYPES[path.suffix])
+        digest = hashlib.sha256(plain).hexdigest()[:20]
+        return cls(plain, packed, digest, MEDIA_TYPES[path.suffix], path.suffix in DOCUMENTS)
 
 
 def _route(static: StaticFiles, path: str, content: _Content) -> BaseRoute:
@@ -116,13 +130,15 @@ def _route(static: StaticFiles, path: str, content: _Content) -> BaseRoute:
     async def serve(request: Request) -> Response:
         packs = _accepts_gzip(request.headers.get("accept-encoding", ""))
         body = content.packed if packs else content.plain
-        headers = HEADERS | {"cache-control": caching, "content-length": str(len(body))}
-        headers["etag"] = f'"{content.digest}{"-gzip" if packs else ""}"'
+        headers = (DOCUMENT_HEADERS if content.is_document else {}) | HEADERS
+        headers |= {"cache-control": caching, "content-length": str(len(body))}
+        if caching == CHECKED:
+            headers["etag"] = f'"{content.digest}{"-gzip" if packs else ""}"'
         if packs:
             headers["content-encoding"] = "gzip"
         sent = b"" if request.method == "HEAD" else body
         response = Response(sent, headers=headers | {"content-type": content.media_type})
-        if static.is_not_modified(response.headers, request.headers):
+        if caching == CHECKED and static.is_not_modified(response.headers, request.headers):
             return NotModifiedResponse(response.headers)
         return response
 

@@ -1,26 +1,21 @@
 /** The page: what is chosen is asked for, what comes is played, shown and kept. */
 
-import { CodePanel } from "./code-panel.js";
 import { Compose } from "./compose.js";
 import { Connection } from "./connection.js";
+import { Features } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { HistoryList } from "./history-list.js";
 import { History } from "./history.js";
 import { has, seconds, t, translate } from "./i18n.js";
-import { KeyDialog } from "./key-dialog.js";
 import { Player } from "./player.js";
 import { showPreferences } from "./preferences.js";
 import { Server, ServerError } from "./server.js";
-import { shareLink } from "./share-link.js";
+import { showServer } from "./server-line.js";
 import { Stage } from "./stage.js";
 import { Memory } from "./storage.js";
-import { json, srt, timedWords, vtt } from "./subtitles.js";
 import { textParts } from "./text-parts.js";
 import { Utterance } from "./utterance.js";
-import { VoiceDialog } from "./voice-dialog.js";
-import { VoiceList } from "./voice-list.js";
 import { learnVoices } from "./voices.js";
-import { saveFile, wavFile } from "./wav.js";
 
 const find = (id) => document.querySelector(`#${id}`);
 
@@ -31,47 +26,30 @@ const server = new Server();
 const player = new Player(happened);
 const stage = new Stage(player, playFrom);
 const compose = new Compose(speak);
-const codePanel = new CodePanel(() => ({ choice: compose.choice, key: server.key !== "" }));
 const history = new History();
 const list = new HistoryList(history, replay, (choice) => compose.reuse(choice), showHistory);
-const keyDialog = new KeyDialog(server, () => {
-  connection.reopen();
-  learn();
-});
 const gallery = new Gallery(server, {
   choose: (voice) => {
     compose.choose(voice);
-    codePanel.show();
-    find("speak").focus();
+    features.changed();
+    if (!find("compose-panel").hidden) find("speak").focus();
   },
   quiet: stop,
-});
-const voiceList = new VoiceList(server, {
-  choose: (voice) => compose.choose(voice),
-  changed: async (before, after) => {
-    const chosen = compose.choice.voice === before;
-    await learn();
-    if (chosen) compose.choose(after);
-  },
-  quiet: stop,
-});
-const voiceDialog = new VoiceDialog(server, stop, async ({ id, name }) => {
-  await learn();
-  compose.choose(id);
-  voiceList.say(t("kept.done", { name }));
 });
 /** Other tabs of this page: one is heard at a time, and all show the same history. */
-const tabs = new BroadcastChannel("kani");
+const otherTabs = new BroadcastChannel("kani");
 const volume = new Memory("kani.volume", () => localStorage);
 const connection = new Connection(server, lineIs);
 
-/** Buttons that save the times of the words. */
-const TIMES = ["srt", "vtt", "json"];
+/** Buttons that save a file, by its kind. */
+const FILES = { wav: "download", mp3: "mp3", opus: "opus", srt: "srt", vtt: "vtt", json: "json" };
 
 /** The utterance on the stage; asked: its answer is not complete yet. */
 let shown = null;
 let asked = false;
 let live = false;
+/** Called when nothing is asked for nor heard. */
+const waiting = [];
 
 /** Return a unique id of a request; randomUUID exists only over https. */
 function newId() {
@@ -83,18 +61,26 @@ function problem(words) {
 }
 
 function speak() {
+  features.stopDictation();
+  if (compose.choice.text) return utter(compose.choice);
+  problem(t("problem.empty"));
+  find("text").focus();
+}
+
+/** Speak a text with what else is chosen; resolves when it is no longer heard. */
+function say(text, changes) {
+  utter({ ...compose.choice, text, ...changes });
+  return new Promise((heard) => waiting.push(heard));
+}
+
+/** Ask for what was chosen, and play it. */
+function utter(choice) {
   const clicked = performance.now();
-  const params = compose.params;
-  if (!params.text) {
-    problem(t("problem.empty"));
-    find("text").focus();
-    return;
-  }
+  const params = compose.params(choice);
   stop();
-  tabs.postMessage("speaks");
+  otherTabs.postMessage("speaks");
   problem("");
-  const utterance = new Utterance(newId(), compose.choice, clicked);
-  const waiting = !connection.ready;
+  const utterance = new Utterance(newId(), choice, clicked);
   shown = utterance;
   asked = live = true;
   // First what takes time elsewhere; the page is drawn meanwhile.
@@ -102,7 +88,7 @@ function speak() {
   // Browsers allow no sound before a click.
   player.begin();
   stage.begin(utterance, true);
-  stage.say(t(waiting ? "status.waiting" : "status.asked"));
+  stage.say(t(connection.ready ? "status.asked" : "status.waiting"));
   buttons();
 }
 
@@ -171,7 +157,7 @@ function arrived() {
 
 /** Show what is kept now, in other tabs too. */
 function showHistory() {
-  tabs.postMessage("history");
+  otherTabs.postMessage("history");
   return list.show();
 }
 
@@ -189,7 +175,7 @@ function heardOut() {
 
 /** Silence at once, and no more work for the server. */
 function stop() {
-  voiceList.hush();
+  features.quiet();
   gallery.hush();
   if (!asked && !player.busy) return;
   const heard = player.busy;
@@ -207,6 +193,7 @@ function stop() {
 /** Handle the player's events of the stream that plays. */
 function happened(kind) {
   if (kind === "sound") {
+    features.plays(shown, () => new Promise((heard) => waiting.push(heard)));
     if (live) stage.sounds(performance.now() - shown.askedAt + 1000 * player.latency);
     stage.say(t(live ? "status.speaking" : "status.replay"));
   }
@@ -228,7 +215,7 @@ function replay({ id, choice, spans, sampleRate, result, stopped }, pieces) {
 /** Play what is shown, of which nothing more comes, from a second on. */
 function hearAgain(position) {
   live = false;
-  tabs.postMessage("speaks");
+  otherTabs.postMessage("speaks");
   player.playFrom(shown, position, true);
   stage.begin(shown, false);
   stage.told(shown.result ?? {});
@@ -238,30 +225,23 @@ function hearAgain(position) {
 /** Go to a second of what is shown, whether it is heard, still comes, or has ended. */
 function playFrom(position) {
   if (!shown?.samples) return;
-  voiceList.hush();
+  features.quiet();
   gallery.hush();
   if (asked || player.busy) player.playFrom(shown, position, !asked);
   else hearAgain(position);
   buttons();
 }
 
-/** Save the times of the words in one of three forms. */
-function saveTimes(kind) {
-  const words = timedWords(shown.choice.text, shown.spans);
-  const [write, type] = { srt: [srt, "application/x-subrip"], vtt: [vtt, "text/vtt"], json: [json, "application/json"] }[kind];
-  saveFile(new Blob([write(words)], { type }), `kani-${shown.id.slice(0, 8)}.${kind}`);
-}
-
-async function copyLink() {
-  const link = shareLink(document.baseURI, compose.choice);
+/** Save what is shown as a file of a kind. */
+async function saveAs(kind) {
+  const { save } = await import("./downloads.js");
+  if (kind === "mp3" || kind === "opus") stage.say(t("download.making"));
   try {
-    await navigator.clipboard.writeText(link);
-    find("shared").textContent = t("share.done");
+    await save(shown, kind, server);
+    if (!player.busy) stage.say("");
   } catch (error) {
-    // Browsers give a page over plain http no clipboard: the address bar holds the link instead.
-    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-    window.history.replaceState(null, "", link);
-    find("shared").textContent = t("share.bar");
+    if (!(error instanceof ServerError)) throw error;
+    problem(error.words);
   }
 }
 
@@ -271,7 +251,19 @@ function buttons() {
   find("again").disabled = !some || asked;
   find("pause").disabled = !player.busy;
   find("pause").textContent = t(player.paused ? "resume" : "pause");
-  for (const id of ["download", "seek", ...TIMES]) find(id).disabled = !some;
+  for (const id of ["seek", ...Object.values(FILES)]) find(id).disabled = !some;
+  // What is compressed is spoken once more: not beside the first time.
+  for (const id of ["mp3", "opus"]) find(id).disabled = !some || asked;
+  if (!asked && !player.busy) for (const heard of waiting.splice(0)) heard();
+}
+
+/** Rest, or play on. */
+async function pause(rests) {
+  if (!player.busy) return;
+  stage.say(t(rests ? "status.paused" : live ? "status.speaking" : "status.replay"));
+  await player.pause(rests);
+  features.rests(rests);
+  buttons();
 }
 
 /** An error of the protocol in plain words. */
@@ -288,7 +280,7 @@ function lineIs(state, message) {
     if (find("problem").dataset.line) problem("");
     learn();
   } else if (state === "key") {
-    keyDialog.ask();
+    features.askKey();
   } else {
     problem(t(`problem.${state}`, { message }));
   }
@@ -299,13 +291,14 @@ function lineIs(state, message) {
 /** Learn what the server can do. */
 async function learn() {
   try {
-    const [languages, voices, longest] = await Promise.all([
-      server.languages(), server.voices(), server.longestText(),
-    ]);
+    const [health, voices, longest] = await Promise.all([server.health(), server.voices(), server.longestText()]);
     learnVoices(voices);
-    compose.offer(languages, voices, longest);
+    compose.offer(health.languages, voices, longest, health.engines.map(({ name }) => name));
+    find("mix").hidden = !voices.some(({ engine, kept }) => engine === "kokoro" && !kept);
+    showServer(health);
+    find("tabs").hidden = find("dictate").hidden = !health.recognizer;
     gallery.show(voices);
-    voiceList.show(voices);
+    await features.showKept(voices);
   } catch (error) {
     // The connection shows the failure and retries.
     if (!(error instanceof ServerError)) throw error;
@@ -317,30 +310,35 @@ find("stop").addEventListener("click", () => {
   find("speak").focus();
 });
 find("again").addEventListener("click", () => replay(shown, shown.pieces));
-find("download").addEventListener("click", () => {
-  saveFile(wavFile(shown.pieces, shown.sampleRate), `kani-${shown.id.slice(0, 8)}.wav`);
-});
-for (const kind of TIMES) find(kind).addEventListener("click", () => saveTimes(kind));
-find("pause").addEventListener("click", async () => {
-  const rests = !player.paused;
-  stage.say(t(rests ? "status.paused" : live ? "status.speaking" : "status.replay"));
-  await player.pause(rests);
-  buttons();
-});
+for (const [kind, id] of Object.entries(FILES)) find(id).addEventListener("click", () => saveAs(kind));
+find("pause").addEventListener("click", () => pause(!player.paused));
 find("volume").value = Number.parseFloat(volume.text || "1");
 player.volume = Number(find("volume").value);
 find("volume").addEventListener("input", ({ target }) => {
   volume.text = target.value;
   player.volume = Number(target.value);
 });
-find("share").addEventListener("click", copyLink);
-tabs.addEventListener("message", ({ data }) => {
+find("share").addEventListener("click", async () => {
+  const { share } = await import("./share.js");
+  find("shared").textContent = await share(compose.choice);
+});
+otherTabs.addEventListener("message", ({ data }) => {
   if (data === "speaks") stop();
   if (data === "history") list.show();
 });
-find("add-voice").addEventListener("click", () => voiceDialog.open(compose.languages));
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !document.querySelector("dialog[open]")) stop();
+});
+
+const features = new Features(server, compose, {
+  say, stop, problem, pause, learn,
+  seek: (by) => playFrom(player.heard() + by),
+  /** Whether the last that was asked for was heard to its end. */
+  whole: () => !shown.stopped,
+  reopen: () => {
+    connection.reopen();
+    learn();
+  },
 });
 
 player.open();

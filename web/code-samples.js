@@ -12,7 +12,8 @@ const ELEVENLABS_SPEEDS = [0.7, 1.2];
 /** The fields of an object that have a value. */
 const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== ""));
 
-const REQUESTS = {
+/** Path, body and file of a request, by the id of the interface. */
+export const REQUESTS = {
   openai: ({ text, language, voice, emotion, speed }) => ({
     path: "v1/audio/speech",
     file: "speech.mp3",

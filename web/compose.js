@@ -1,14 +1,13 @@
 /** The form of a request, which is remembered in this browser. */
 
-import { example, isExample } from "./examples.js";
 import { isChosen, locale, number, percent, t } from "./i18n.js";
 import { Parameters } from "./parameters.js";
 import { sharedChoice } from "./share-link.js";
 import { Memory } from "./storage.js";
-import { fill, languageGroups, primary, voiceGroups } from "./voices.js";
+import { fill, languageGroups, nameOf, primary, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
 
-const EMOTIONS = ["neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional"];
+export const EMOTIONS = ["neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional"];
 const LONGEST_TEXT = 5000;
 const MOST_LANGUAGES = 20;
 
@@ -33,7 +32,7 @@ export class Compose {
     const kept = this.#memory.object;
     this.#wanted = { language: kept.language ?? "", voice: kept.voice ?? "" };
     // Text typed before this script ran stays.
-    this.#text.value ||= typeof kept.text === "string" ? kept.text : example(locale);
+    this.#text.value ||= typeof kept.text === "string" ? kept.text : t("text.first");
     this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
     this.#strength.value = kept.strength ?? 1;
     this.#speed.value = kept.speed ?? 1;
@@ -66,8 +65,9 @@ export class Compose {
     this.reuse({ ...shared, emotion });
   }
 
-  /** What the server can do: the engine of each language, its voices, and the longest text. */
-  offer(languages, voices, longest) {
+  /** What the server can do: the engine of each language, its voices, the longest text, and its engines' names. */
+  offer(languages, voices, longest, engines) {
+    this.#parameters.offer(engines);
     this.#languages = languages;
     this.#voices = voices;
     this.#longest = longest ?? this.#longest;
@@ -78,6 +78,16 @@ export class Compose {
   /** Code points of the longest text of one request. */
   get longest() {
     return this.#longest;
+  }
+
+  /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
+  spoken(tag) {
+    return tag in this.#languages ? tag : "";
+  }
+
+  /** The voices of the server. */
+  get voices() {
+    return this.#voices;
   }
 
   /** The languages that are offered, for another <select>. */
@@ -116,9 +126,15 @@ export class Compose {
     };
   }
 
-  /** The protocol's parameters: what is as it comes is left out. */
-  get params() {
-    const { text, language, voice, emotion, strength, speed } = this.choice;
+  /** Put a text in place of the one that is there. */
+  set text(text) {
+    this.#text.value = text;
+    this.#changed();
+    this.#text.focus();
+  }
+
+  /** The protocol's parameters of a choice: what is as it comes is left out. */
+  params({ text, language, voice, emotion, strength, speed }) {
     const felt = emotion !== "neutral";
     const languages = [...new Set([...(isChosen ? [locale] : []), ...navigator.languages])].slice(0, MOST_LANGUAGES);
     return {
@@ -138,6 +154,9 @@ export class Compose {
     const known = language in this.#languages ? language : "";
     fill(this.#language, [["", [["", t("language.auto")]]], ...languageGroups(this.#languages, this.#voices)], known);
     const groups = voiceGroups(this.#voices, known, t("voice.kept"));
+    // A mix is in no list.
+    const mixed = voice.includes("+") ? [["", [[voice, nameOf(voice)]]]] : [];
+    groups.unshift(...mixed);
     const there = groups.some(([, choices]) => choices.some(([id]) => id === voice));
     fill(this.#voice, [["", [["", t("voice.default")]]], ...groups], there ? voice : "");
     this.#turn();
@@ -145,11 +164,18 @@ export class Compose {
 
   #chooseLanguage() {
     this.#wanted = { language: this.#language.value, voice: this.#voice.value };
-    if (!this.#text.value.trim() || isExample(this.#text.value)) this.#example();
     this.#offer();
+    this.#replaceExample();
   }
 
-  #example() {
+  /** An example makes room for that of the language. */
+  async #replaceExample() {
+    const { isExample } = await import("./examples.js");
+    if (!this.#text.value.trim() || isExample(this.#text.value)) await this.#example();
+  }
+
+  async #example() {
+    const { example } = await import("./examples.js");
     const spoken = this.#voices.find(({ id }) => id === this.#voice.value)?.language;
     this.#text.value = example(this.#language.value || (spoken ? primary(spoken) : locale)) || this.#text.value;
     this.#changed();

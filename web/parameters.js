@@ -1,52 +1,69 @@
-/** VoxCPM's own parameters: each is sent only if its value was changed. */
+/** Settings beyond the usual ones: each is sent only if it has a value, and shown only if an engine uses it. */
 
 import { t } from "./i18n.js";
 
-const NUMBERS = {
-  cfg_value: { min: 0.1, max: 10, step: 0.1, placeholder: "2.0" },
-  inference_timesteps: { min: 1, max: 50, step: 1, placeholder: "10" },
-  retry_badcase_max_times: { min: 0, max: 10, step: 1, placeholder: "3" },
-  retry_badcase_ratio_threshold: { min: 1, max: 20, step: 0.1, placeholder: "6.0" },
-  seed: { min: 0, step: 1, placeholder: "" },
+const LONGEST_S = 300;
+
+/** A field: how it is made, and the parameter's value, undefined for none. */
+const FIELDS = {
+  duration: {
+    make: () => Object.assign(document.createElement("input"), { type: "number", min: 0.1, max: LONGEST_S, step: 0.1 }),
+    read: (field) => (Number.isNaN(field.valueAsNumber) ? undefined : field.valueAsNumber),
+  },
+  normalize: {
+    make: () => {
+      const select = document.createElement("select");
+      select.append(new Option(t("parameters.yes"), ""), new Option(t("parameters.no"), "no"));
+      return select;
+    },
+    read: (field) => (field.value ? false : undefined),
+  },
+  lexicon: {
+    make: () => Object.assign(document.createElement("textarea"), { rows: 2, placeholder: "SQL = sequel", spellcheck: false }),
+    read: (field) => readLexicon(field.value),
+  },
+  seed: {
+    // Only the Kani model draws lots.
+    engine: "kani",
+    make: () => Object.assign(document.createElement("input"), { type: "number", min: 0, step: 1 }),
+    read: (field) => (Number.isNaN(field.valueAsNumber) ? undefined : Math.trunc(field.valueAsNumber)),
+  },
 };
-const SWITCHES = ["normalize", "denoise", "retry_badcase"];
-const TEXTS = { prompt_wav_url: "url", prompt_text: "text" };
+
+/** "SQL = sequel", a line each, as an object; undefined where there is none. */
+export function readLexicon(text) {
+  const pairs = text.split("\n").map((line) => line.split("=").map((side) => side.trim()));
+  const whole = pairs.filter(([word, said]) => word && said);
+  return whole.length ? Object.fromEntries(whole.map(([word, said]) => [word, said])) : undefined;
+}
 
 export class Parameters {
-  #fields = new Map();
+  #boxes = new Map();
 
-  /** @param {HTMLElement} box where the fields are put */
-  constructor(box) {
-    for (const [name, limits] of Object.entries(NUMBERS)) {
-      const input = Object.assign(document.createElement("input"), { type: "number", ...limits });
-      this.#add(box, name, input, () => (Number.isNaN(input.valueAsNumber) ? undefined : input.valueAsNumber));
+  /** @param {HTMLElement} place where the fields are put */
+  constructor(place) {
+    for (const [name, { make, engine }] of Object.entries(FIELDS)) {
+      const field = Object.assign(make(), { id: `parameter-${name}` });
+      const label = Object.assign(document.createElement("label"), { htmlFor: field.id, textContent: t(`parameters.${name}`) });
+      const box = Object.assign(document.createElement("div"), { className: "field", hidden: Boolean(engine) });
+      box.append(label, field);
+      place.append(box);
+      this.#boxes.set(name, { box, field });
     }
-    for (const name of SWITCHES) {
-      const select = document.createElement("select");
-      const words = { "": "parameters.default", "true": "parameters.yes", "false": "parameters.no" };
-      select.append(...Object.entries(words).map(([value, word]) => new Option(t(word), value)));
-      this.#add(box, name, select, () => (select.value ? select.value === "true" : undefined));
-    }
-    for (const [name, type] of Object.entries(TEXTS)) {
-      const input = Object.assign(document.createElement("input"), { type });
-      this.#add(box, name, input, () => input.value.trim() || undefined);
+  }
+
+  /** Show the settings that these engines use. */
+  offer(engines) {
+    for (const [name, { box }] of this.#boxes) {
+      const { engine } = FIELDS[name];
+      box.hidden = engine !== undefined && !engines.includes(engine);
     }
   }
 
   /** The parameters that have a value, by name. */
   get chosen() {
-    const chosen = [...this.#fields].map(([name, read]) => [name, read()]);
-    return Object.fromEntries(chosen.filter(([, value]) => value !== undefined));
-  }
-
-  #add(box, name, field, read) {
-    field.id = `parameter-${name}`;
-    const label = Object.assign(document.createElement("label"), { htmlFor: field.id });
-    const code = Object.assign(document.createElement("code"), { textContent: name });
-    label.append(code);
-    const around = Object.assign(document.createElement("div"), { className: "field" });
-    around.append(label, field);
-    box.append(around);
-    this.#fields.set(name, read);
+    const shown = [...this.#boxes].filter(([, { box }]) => !box.hidden);
+    const values = shown.map(([name, { field }]) => [name, FIELDS[name].read(field)]);
+    return Object.fromEntries(values.filter(([, value]) => value !== undefined));
   }
 }

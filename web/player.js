@@ -5,7 +5,6 @@
  * known only when its first frame is there, and a context that was opened then would be late by what opening costs.
  */
 
-import { ScheduledOutput } from "./scheduled-output.js";
 import { StartGate, WAIT_S } from "./start-gate.js";
 
 const IDLE_MS = 60_000;
@@ -72,6 +71,7 @@ export class Player {
     this.#gain.gain.value = this.#volume;
     this.#gain.connect(this.#context.destination);
     if (!this.#context.audioWorklet) {
+      const { ScheduledOutput } = await import("./scheduled-output.js");
       this.#output = new ScheduledOutput(this.#context, (event) => this.#happened(event), this.#gain);
       return true;
     }

@@ -1,18 +1,14 @@
 /** A recording of the microphone, as a WAV file. */
 
+import { Microphone } from "./microphone.js";
 import { wavFile } from "./wav.js";
 
 /** A recording under way. */
 export class Recorder {
-  #stream;
-  #context;
+  #microphone = null;
   #pieces = [];
   #samples = 0;
-
-  /** Whether this browser lets this page record: only over https, or on this machine itself. */
-  static get possible() {
-    return Boolean(navigator.mediaDevices?.getUserMedia) && typeof AudioWorkletNode === "function";
-  }
+  #rate = 0;
 
   /**
    * Begin. Throws a DOMException if there is no microphone or no permission.
@@ -21,47 +17,24 @@ export class Recorder {
    */
   static async begin(longest, heard) {
     const recorder = new Recorder();
-    const audio = { channelCount: 1, echoCancellation: false, noiseSuppression: false };
-    recorder.#stream = await navigator.mediaDevices.getUserMedia({ audio });
-    try {
-      await recorder.#listen(longest, heard);
-    } catch (error) {
-      // Or the microphone would stay on without any sign of it.
-      recorder.#release();
-      await recorder.#context?.close();
-      throw error;
-    }
+    recorder.#microphone = await Microphone.open(false, (samples, rate) => recorder.#take(samples, rate, longest, heard));
     return recorder;
-  }
-
-  async #listen(longest, heard) {
-    this.#context = new AudioContext();
-    await this.#context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
-    const shape = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
-    const node = new AudioWorkletNode(this.#context, "recorder", shape);
-    node.port.onmessage = ({ data }) => this.#take(data, longest, heard);
-    this.#context.createMediaStreamSource(this.#stream).connect(node);
-    await this.#context.resume();
-  }
-
-  #release() {
-    for (const track of this.#stream.getTracks()) track.stop();
   }
 
   /** End; the recording (a mono WAV file) and its length in seconds. */
   async finish() {
-    this.#release();
-    const { sampleRate } = this.#context;
-    await this.#context.close();
-    return { file: wavFile(this.#pieces, sampleRate), seconds: this.#samples / sampleRate };
+    await this.#microphone.close();
+    return { file: wavFile(this.#pieces, this.#rate), seconds: this.#rate && this.#samples / this.#rate };
   }
 
-  #take(samples, longest, heard) {
-    const { sampleRate } = this.#context;
-    if (this.#samples >= longest * sampleRate) return;
+  #take(samples, rate, longest, heard) {
+    this.#rate = rate;
+    if (this.#samples >= longest * rate) return;
     this.#pieces.push(Int16Array.from(samples, (value) => Math.max(-1, Math.min(1, value)) * 32767));
     this.#samples += samples.length;
-    const loudest = samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    heard(loudest, this.#samples / sampleRate, this);
+    heard(loudest(samples), this.#samples / rate, this);
   }
 }
+
+/** The largest amplitude of samples. */
+export const loudest = (samples) => samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);

@@ -1,6 +1,6 @@
 /** The server this page came from, over HTTP; and the key that opens it. */
 
-import { t } from "./i18n.js";
+import { has, locale, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 
 /** Name of a sub-protocol (RFC 6455). */
@@ -10,7 +10,8 @@ const PATIENCE_MS = 10_000;
 const UPLOAD_PATIENCE_MS = 120_000;
 
 /**
- * Why a server did not answer as it should; kind: "offline", "key", "refused", "busy", "taken" or "failed";
+ * Why a server did not answer as it should; kind: "offline", "key", "host", "origin", "refused", "busy", "slow",
+ * "taken" or "failed";
  * param: the field that it did not take, "" where it names none.
  */
 export class ServerError extends Error {
@@ -24,12 +25,26 @@ export class ServerError extends Error {
   get words() {
     if (this.kind === "offline") return t("problem.offline");
     if (this.kind === "taken") return t("clone.taken");
+    // The server's own sentence says more, in English.
+    if (locale !== "en" && has(`field.${this.param}`)) return t(`field.${this.param}`);
+    if (!this.param && has(`problem.${this.kind}`)) return t(`problem.${this.kind}`, { message: this.message });
     const field = `${this.param}: `;
     return this.message.startsWith(field) ? this.message.slice(field.length) : this.message;
   }
 }
 
+/** Opens the paths of speech recognition, where the server asks for no key of its own. */
+const PUBLIC_TOKEN = "public_token";
+
 const KINDS = { 401: "key", 403: "refused", 409: "taken", 429: "busy", 503: "busy" };
+
+/** Settings that a refusal's message names, by which it is known. */
+const REFUSALS = { KANI_ALLOWED_HOSTS: "host", KANI_ALLOWED_ORIGINS: "origin" };
+
+function kindOf(status, message) {
+  const setting = status === 403 && Object.keys(REFUSALS).find((name) => message.includes(name));
+  return setting ? REFUSALS[setting] : (KINDS[status] ?? "failed");
+}
 
 export class Server {
   #key = new Memory("kani.key", () => sessionStorage);
@@ -50,14 +65,43 @@ export class Server {
     return new WebSocket(url, TOKEN.test(this.key) ? ["voxcpm-tts", `Bearer.${this.key}`] : ["voxcpm-tts"]);
   }
 
+  /** Open a socket for speech recognition; language: that is spoken, "" to detect it. */
+  listeningSocket(language) {
+    const url = this.#url("api/asr-streaming");
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    // This protocol has no sub-protocol that could carry the key, and asks for one on this machine too.
+    url.searchParams.set("auth_id", this.key || PUBLIC_TOKEN);
+    if (language) url.searchParams.set("language", language);
+    return new WebSocket(url);
+  }
+
+  /**
+   * Transcribe a recording: yields {text, start, end, words: [{word, start, end}]} for each sentence. Throws ServerError.
+   * @param {File} file
+   * @param {string} language that is spoken, "" to detect it
+   * @param {AbortSignal} signal ends it
+   */
+  async *transcribe(file, language, signal) {
+    const body = new FormData();
+    const fields = { model: "whisper-1", response_format: "verbose_json", stream: "true", ...(language && { language }) };
+    for (const [name, value] of Object.entries(fields)) body.append(name, value);
+    for (const kind of ["word", "segment"]) body.append("timestamp_granularities[]", kind);
+    body.append("file", file);
+    const answer = await this.#answer("v1/audio/transcriptions", { method: "POST", body, signal }, 0);
+    for await (const event of serverEvents(answer.body)) {
+      if (event.error) throw new ServerError("failed", event.error.message);
+      if (event.segment) yield { ...event.segment, words: event.words };
+    }
+  }
+
   /** Return every voice of /v1/audio/voices. Throws ServerError. */
   async voices() {
     return (await this.#ask("v1/audio/voices")).voices;
   }
 
-  /** The engine that speaks each language. Throws ServerError. */
-  async languages() {
-    return (await this.#ask("health")).languages;
+  /** What /health says: version, engines, languages (the engine that speaks each), recognizer, counters. Throws ServerError. */
+  health() {
+    return this.#ask("health");
   }
 
   /** How many characters one request may have. Throws ServerError. */
@@ -94,6 +138,13 @@ export class Server {
     return answer.arrayBuffer();
   }
 
+  /** Speech as a file; body: of POST /v1/audio/speech. Throws ServerError. */
+  async compressedSpeech(body) {
+    const headers = { "content-type": "application/json" };
+    const answer = await this.#answer("v1/audio/speech", { method: "POST", body: JSON.stringify(body), headers });
+    return answer.blob();
+  }
+
   /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */
   async whyNot() {
     try {
@@ -120,17 +171,37 @@ export class Server {
 
   async #answer(path, options = {}, patience = options.method ? UPLOAD_PATIENCE_MS : PATIENCE_MS) {
     const headers = { ...options.headers, ...(TOKEN.test(this.key) && { authorization: `Bearer ${this.key}` }) };
-    const signal = AbortSignal.timeout(patience);
+    const signal = patience ? AbortSignal.timeout(patience) : undefined;
     let answer;
     try {
-      answer = await fetch(this.#url(path), { cache: "no-store", ...options, headers, signal });
+      answer = await fetch(this.#url(path), { cache: "no-store", signal, ...options, headers });
     } catch (error) {
+      if (options.signal?.aborted) throw error;
       throw new ServerError("offline", String(error));
     }
     if (answer.ok) return answer;
     const { error } = await answer.json().catch(() => ({}));
-    throw new ServerError(KINDS[answer.status] ?? "failed", error?.message ?? `HTTP ${answer.status}`, error?.param ?? "");
+    throw new ServerError(kindOf(answer.status, error?.message ?? ""), error?.message ?? `HTTP ${answer.status}`, error?.param ?? "");
   }
+}
+
+/** The objects of a stream of server-sent events, up to "[DONE]". */
+async function* serverEvents(stream) {
+  let rest = "";
+  for await (const piece of pieces(stream.pipeThrough(new TextDecoderStream()))) {
+    const lines = (rest + piece).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const data = line.startsWith("data: ") ? line.slice(6) : "";
+      if (data && data !== "[DONE]") yield JSON.parse(data);
+    }
+  }
+}
+
+/** The pieces of a stream; not every browser iterates one. */
+async function* pieces(stream) {
+  const reader = stream.getReader();
+  for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
 }
 
 const voicePath = (id) => `v1/audio/voices/${encodeURIComponent(id)}`;

@@ -1,6 +1,7 @@
 /** Adding a voice: from the microphone or a file, with the consent of the person who speaks. */
 
 import { seconds, t } from "./i18n.js";
+import { Microphone } from "./microphone.js";
 import { Recorder } from "./recorder.js";
 import { Sample } from "./sample.js";
 import { ServerError } from "./server.js";
@@ -61,8 +62,8 @@ export class VoiceDialog {
    */
   open(languages) {
     fill(find("voice-language"), [["", [["", t("clone.any")]]], ...languages], "");
-    find("record").disabled = !Recorder.possible;
-    if (!Recorder.possible) find("recording-state").textContent = t("clone.insecure");
+    find("record").disabled = !Microphone.possible;
+    if (!Microphone.possible) find("recording-state").textContent = t("clone.insecure");
     this.#clear();
     this.#dialog.showModal();
   }

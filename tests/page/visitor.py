@@ -174,6 +174,9 @@ class Visitor:
         return b"".join(frame.payload for frame in self.frames)
 
     def _watch(self, socket: WebSocket) -> None:
+        if not socket.url.split("?")[0].endswith("/tts"):
+            # Speech recognition has a protocol of its own.
+            return
         socket.on("framereceived", self._received)
         socket.on("framesent", lambda data: self.sent.append(json.loads(data)))
 

@@ -47,9 +47,15 @@ def json_answer(transcript: Transcript, params: TranscriptionParams) -> dict[str
 
 
 def delta_event(segment: TranscribedSegment, params: TranscriptionParams, *, first: bool) -> dict[str, Any]:
-    """Return the event of more text; the deltas together are the whole text."""
+    """Return the event of more text; the deltas together are the whole text.
+
+    With verbose_json, which OpenAI's service does not stream, it has the times that were asked for as well.
+    """
     delta = segment.text.lstrip() if first else segment.text
     event: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
+    if params.response_format == "verbose_json":
+        event |= {"segment": _times(segment)} if params.segments else {}
+        event |= {"words": [_word(word) for word in segment.words]} if params.words else {}
     return event | ({"logprobs": log_probabilities([segment])} if params.log_probabilities else {})
 
 
@@ -105,6 +111,10 @@ def _segment(number: int, segment: TranscribedSegment) -> dict[str, Any]:
         "compression_ratio": round(segment.compression_ratio, 4),
         "no_speech_prob": round(segment.no_speech_probability, 4),
     }
+
+
+def _times(segment: TranscribedSegment) -> dict[str, Any]:
+    return {"start": round(segment.start_s, 3), "end": round(segment.end_s, 3), "text": segment.text}
 
 
 def _word(word: TranscribedWord) -> dict[str, Any]:

@@ -172,6 +172,21 @@ def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> 
     assert done["usage"] == {"type": "tokens", "input_tokens": 0, "output_tokens": 4, "total_tokens": 4}
 
 
+def test_stream_of_verbose_json_has_the_times_of_sentences_and_words(client: httpx.Client) -> None:
+    kinds = ["word", "segment"]
+    asked = {"response_format": "verbose_json", "timestamp_granularities[]": kinds}
+    whole = post(client, **asked).json()
+    lines = post(client, stream="true", **asked).text.split("\n\n")
+    deltas = [
+        event for line in lines if '"delta"' in line for event in [json.loads(line.removeprefix("data: "))]
+    ]
+    times = ("start", "end", "text")
+    assert [event["segment"] for event in deltas] == [
+        {name: segment[name] for name in times} for segment in whole["segments"]
+    ]
+    assert [word for event in deltas for word in event["words"]] == whole["words"]
+
+
 def test_silence_is_an_empty_text(client: httpx.Client) -> None:
     silence = wav(np.zeros(RATE, np.float32), RATE)
     assert post(client, file=silence).json()["text"] == ""

@@ -1,0 +1,91 @@
+"""The page's second tab and its dictation: Kokoro's speech in the browser's microphone is understood."""
+
+from __future__ import annotations
+
+import re
+import wave
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.page.visitor import Visitor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+    from tests.conftest import ServerProcess
+
+pytestmark = pytest.mark.heard
+
+SAID = "The birds are singing in the garden this morning. What shall we talk about today?"
+WORDS = re.findall(r"\w+", SAID.lower())
+RATE = 24_000
+SILENCE_S = 8
+
+
+@pytest.fixture(scope="module")
+def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the microphone hears, again and again: two sentences and a silence."""
+    request = {"input": SAID, "voice": "af_heart", "model": "tts-1", "response_format": "pcm"}
+    answer = httpx.post(f"{server.http_url}/v1/audio/speech", json=request, timeout=300).raise_for_status()
+    path = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(answer.content + bytes(2 * RATE * SILENCE_S))
+    return path
+
+
+@pytest.fixture
+def visitor(browser: Browser, server: ServerProcess) -> Iterator[Visitor]:
+    """A page of the server that listens."""
+    with browser.new_context(locale="en-US") as context:
+        visitor = Visitor(context.new_page(), f"{server.http_url}/")
+        visitor.arrive()
+        yield visitor
+    assert visitor.complaints == []
+
+
+def is_understood(text: str) -> bool:
+    """Whether nearly all that was said is in a text."""
+    return len(set(WORDS) & set(re.findall(r"\w+", text.lower()))) > 0.8 * len(set(WORDS))
+
+
+def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recording: Path) -> None:
+    page = visitor.page
+    page.click("#tab-listen")
+    page.check("#listen-repeat")
+    page.click("#listen")
+    expect(page.locator("#transcript")).to_contain_text("today")
+    # What was said is spoken before anything else is heard.
+    page.wait_for_selector("#words .now")
+    page.click("#stop")
+    page.uncheck("#listen-repeat")
+    page.click("#listen")
+    expect(page.locator("#listen-status")).to_have_text("Done")
+    assert is_understood(visitor.text("#transcript"))
+    assert is_understood(visitor.text("#words"))
+    first, _ = re.findall(r"(\S+) --> (\S+)", visitor.download("#listen-srt").decode())[0]
+    assert first.startswith("00:00:0")
+
+    page.set_input_files("#listen-file", recording)
+    expect(page.locator("#listen-under-way")).to_be_visible()
+    expect(page.locator("#listen-under-way")).to_be_hidden()
+    assert visitor.text("#listen-status") == "Done"
+    assert is_understood(visitor.download("#listen-vtt").decode())
+    page.click("#listen-use")
+    assert is_understood(visitor.value("#text"))
+
+    page.fill("#text", "Heard:")
+    page.focus("#text")
+    page.click("#dictate")
+    expect(page.locator("#text")).to_have_value(re.compile("^Heard: .*today", re.DOTALL))
+    page.click("#dictate")
+    expect(page.locator("#dictate")).to_have_text("Dictate")
+    assert is_understood(visitor.value("#text"))

@@ -1,0 +1,27 @@
+/** Files of a result: its audio, and the times of its words. */
+
+import { REQUESTS } from "./code-samples.js";
+import { json, srt, timedWords, vtt } from "./subtitles.js";
+import { saveFile, wavFile } from "./wav.js";
+
+const TIMES = { srt: [srt, "application/x-subrip"], vtt: [vtt, "text/vtt"], json: [json, "application/json"] };
+
+const nameOf = ({ id }, kind) => `kani-${id.slice(0, 8)}.${kind}`;
+
+/**
+ * Save a file of a result.
+ * @param {Utterance} utterance
+ * @param {"wav"|"mp3"|"opus"|"srt"|"vtt"|"json"} kind a compressed one is spoken once more, by the server
+ * @param {Server} server
+ */
+export async function save(utterance, kind, server) {
+  if (kind === "wav") return saveFile(wavFile(utterance.pieces, utterance.sampleRate), nameOf(utterance, kind));
+  if (kind in TIMES) {
+    const [write, type] = TIMES[kind];
+    const words = timedWords(utterance.choice.text, utterance.spans);
+    return saveFile(new Blob([write(words)], { type }), nameOf(utterance, kind));
+  }
+  const { voice, language } = { ...utterance.choice, ...utterance.result };
+  const { body } = REQUESTS.openai({ ...utterance.choice, voice, language });
+  saveFile(await server.compressedSpeech({ ...body, response_format: kind }), nameOf(utterance, kind));
+}

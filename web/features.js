@@ -1,0 +1,164 @@
+/** What most visits do not use: each is loaded when it is first used. */
+
+import { EMOTIONS } from "./compose.js";
+import { t } from "./i18n.js";
+import { Tabs } from "./tabs.js";
+import { nameOf } from "./voices.js";
+
+/** Code units of a text on a lock screen. */
+const LONGEST_TITLE = 120;
+
+const find = (id) => document.querySelector(`#${id}`);
+
+export class Features {
+  #server;
+  #compose;
+  #acts;
+  #tabs;
+  #codePanel = null;
+  #dictation = null;
+  #keyDialog = null;
+  #listenPanel = null;
+  #mediaKeys = null;
+  #voiceDialog = null;
+  #voiceList = null;
+
+  /**
+   * @param {Server} server
+   * @param {Compose} compose
+   * @param {object} acts say(text, changes): speak it, resolves when it is no longer heard; whole(): whether that was
+   *   heard to its end; stop(); pause(rests); seek(seconds from here); problem(words); learn(): ask the server again
+   *   what it can do; reopen(): connect with the key that is known now
+   */
+  constructor(server, compose, acts) {
+    this.#server = server;
+    this.#compose = compose;
+    this.#acts = acts;
+    this.#tabs = new Tabs(find("tabs"), (id) => this.#showPanel(id));
+    find("dictate").addEventListener("click", () => this.#dictate());
+    find("add-voice").addEventListener("click", () => this.#addVoice());
+    whenOpened("code", () => this.#showCode());
+    whenOpened("compare", () => this.#compareEmotions());
+    whenOpened("mix", () => this.#mixVoices());
+    // The page's own files come first.
+    if (document.readyState === "complete") this.#install();
+    else window.addEventListener("load", () => this.#install());
+  }
+
+  /** End the dictation, if there is one. */
+  stopDictation() {
+    this.#dictation?.stop();
+  }
+
+  /** Stop playing the recording of a kept voice. */
+  quiet() {
+    this.#voiceList?.hush();
+  }
+
+  /** Ask for the server's key. */
+  async askKey() {
+    const { KeyDialog } = await import("./key-dialog.js");
+    this.#keyDialog ??= new KeyDialog(this.#server, this.#acts.reopen);
+    this.#keyDialog.ask();
+  }
+
+  /** Show the kept voices, if there are any. */
+  async showKept(voices) {
+    if (!this.#voiceList && !voices.some(({ kept }) => kept)) return;
+    const { VoiceList } = await import("./voice-list.js");
+    this.#voiceList ??= new VoiceList(this.#server, {
+      choose: (voice) => this.#compose.choose(voice),
+      changed: async (before, after) => {
+        const chosen = this.#compose.choice.voice === before;
+        await this.#acts.learn();
+        if (chosen) this.#compose.choose(after);
+      },
+      quiet: this.#acts.stop,
+    });
+    this.#voiceList.show(voices);
+  }
+
+  /** The form was changed by the page. */
+  changed() {
+    this.#codePanel?.show();
+  }
+
+  /** An utterance is heard, until the promise of ``ended`` resolves: the keys of a keyboard or headset act on it. */
+  async plays({ choice, result }, ended) {
+    if (!("mediaSession" in navigator)) return;
+    const end = ended();
+    const { MediaKeys } = await import("./media-keys.js");
+    this.#mediaKeys ??= new MediaKeys(this.#acts);
+    const voice = nameOf(result?.voice ?? choice.voice) || "Kani";
+    await this.#mediaKeys.plays(choice.text.slice(0, LONGEST_TITLE), voice);
+    await end;
+    this.#mediaKeys.ends();
+  }
+
+  /** What is heard rests, or goes on. */
+  rests(rests) {
+    this.#mediaKeys?.rests(rests);
+  }
+
+  /** Show a panel by its id. */
+  async #showPanel(id) {
+    if (id !== "listen-panel") return this.#listenPanel?.finish();
+    if (this.#listenPanel) return;
+    const { ListenPanel } = await import("./listen-panel.js");
+    this.#listenPanel ??= new ListenPanel(this.#server, {
+      say: (text, language) => this.#acts.say(text, { language: this.#compose.spoken(language) }),
+      use: (text) => {
+        this.#tabs.show("compose-panel");
+        this.#compose.text = text;
+      },
+      quiet: this.#acts.stop,
+    });
+  }
+
+  /** Begin to dictate, or end. */
+  async #dictate() {
+    const { Dictation } = await import("./dictation.js");
+    this.#dictation ??= new Dictation(this.#server, find("text"), find("dictate"), this.#acts.problem);
+    this.#acts.stop();
+    await this.#dictation.toggle(this.#compose.choice.language);
+  }
+
+  async #addVoice() {
+    const { VoiceDialog } = await import("./voice-dialog.js");
+    this.#voiceDialog ??= new VoiceDialog(this.#server, this.#acts.stop, async ({ id, name }) => {
+      await this.#acts.learn();
+      this.#compose.choose(id);
+      this.#voiceList.say(t("kept.done", { name }));
+    });
+    this.#voiceDialog.open(this.#compose.languages);
+  }
+
+  async #showCode() {
+    const { CodePanel } = await import("./code-panel.js");
+    this.#codePanel = new CodePanel(() => ({ choice: this.#compose.choice, key: this.#server.key !== "" }));
+    this.#codePanel.show();
+  }
+
+  async #compareEmotions() {
+    const { showEmotions } = await import("./emotion-compare.js");
+    showEmotions(find("compare-buttons"), EMOTIONS, async (emotion) => {
+      await this.#acts.say(this.#compose.choice.text, { emotion });
+      return this.#acts.whole();
+    });
+  }
+
+  async #mixVoices() {
+    const { showMix } = await import("./voice-mix.js");
+    showMix(this.#compose.voices, (mix) => this.#compose.choose(mix));
+  }
+
+  async #install() {
+    const { install } = await import("./install.js");
+    await install();
+  }
+}
+
+/** Call once, when a part of the page is first opened. */
+function whenOpened(id, show) {
+  find(id).addEventListener("toggle", show, { once: true });
+}

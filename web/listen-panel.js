@@ -1,0 +1,243 @@
+/** The second tab: what is said into the microphone, or recorded in a file, as text. */
+
+import { HEARD_LANGUAGES } from "./heard-languages.js";
+import { t } from "./i18n.js";
+import { Listener } from "./listener.js";
+import { Microphone } from "./microphone.js";
+import { ServerError } from "./server.js";
+import { json, srt, vtt } from "./subtitles.js";
+import { Transcript } from "./transcript.js";
+import { fill, languageName } from "./voices.js";
+import { saveFile } from "./wav.js";
+
+const METER_FALLS = 0.8;
+
+const find = (id) => document.querySelector(`#${id}`);
+
+export class ListenPanel {
+  #server;
+  #acts;
+  #transcript = new Transcript();
+  #listener = null;
+  #beginning = false;
+  #upload = null;
+  #level = 0;
+  /** Words of the sentences of a file; empty of what was heard live, which has no sentences. */
+  #sentenceWords = [];
+  /** Paragraph that words are added to; null: the next one begins another. */
+  #line = null;
+
+  /**
+   * @param {Server} server
+   * @param {object} acts say(text, language): speak it, done once it was heard; use(text): take it as the text to
+   *   speak; quiet(): nothing else is to be heard
+   */
+  constructor(server, acts) {
+    this.#server = server;
+    this.#acts = acts;
+    const names = HEARD_LANGUAGES.map((tag) => [tag, languageName(tag)]).sort(([, one], [, other]) => one.localeCompare(other));
+    fill(find("listen-language"), [["", [["", t("language.auto")], ...names]]], "");
+    find("listen").disabled = !Microphone.possible;
+    if (!Microphone.possible) this.#complain(t("clone.insecure"));
+    find("listen").addEventListener("click", () => (this.#listener ? this.finish() : this.#begin()));
+    find("listen-file").addEventListener("change", ({ target }) => this.#transcribe(target.files[0]));
+    this.#takeDrops(find("listen-drop"));
+    find("listen-cancel").addEventListener("click", () => this.#upload?.abort());
+    find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
+    find("listen-copy").addEventListener("click", () => this.#copy());
+    find("listen-clear").addEventListener("click", () => this.#clear());
+    for (const kind of ["srt", "vtt", "json", "txt"]) find(`listen-${kind}`).addEventListener("click", () => this.#save(kind));
+  }
+
+  async #begin() {
+    if (this.#beginning) return;
+    this.#beginning = true;
+    this.#complain("");
+    this.#acts.quiet();
+    this.#clear();
+    try {
+      this.#listener = await Listener.begin(this.#server, find("listen-language").value, {
+        word: (word) => this.#add(word),
+        pause: () => this.#paused(),
+        level: (level) => this.#meter(level),
+        lost: (error) => {
+          this.#complain(error.words);
+          this.#ended();
+        },
+      });
+      find("listen").setAttribute("aria-pressed", "true");
+      find("listen-text").textContent = t("listen.stop");
+      this.#say(t("listen.listening"));
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      this.#complain(t("clone.microphone"));
+    } finally {
+      this.#beginning = false;
+    }
+  }
+
+  /** End listening; the last words still come. */
+  async finish() {
+    const listener = this.#listener;
+    if (!listener) return;
+    find("listen").disabled = true;
+    this.#say(t("listen.finishing"));
+    await listener.finish();
+    if (this.#listener) this.#ended();
+  }
+
+  #ended() {
+    this.#listener = null;
+    this.#meter(0);
+    find("listen").disabled = false;
+    find("listen").removeAttribute("aria-pressed");
+    find("listen-text").textContent = t("listen.start");
+    this.#say(this.#transcript.words.length ? t("listen.done") : t("listen.nothing"));
+    this.#offer();
+  }
+
+  #meter(level) {
+    this.#level = Math.max(level, this.#level * METER_FALLS);
+    find("listen-level").value = this.#listener ? this.#level : 0;
+  }
+
+  /** Show one more word, or sentence. */
+  #add(word) {
+    const { glued } = this.#transcript.add(word);
+    if (!this.#line) {
+      const time = Object.assign(document.createElement("time"), { textContent: clock(word.start) });
+      this.#line = Object.assign(document.createElement("p"), { dir: "auto" });
+      this.#line.append(time, " ");
+      find("transcript").append(this.#line);
+      find("transcript").hidden = false;
+    }
+    const span = Object.assign(document.createElement("span"), { textContent: word.text });
+    this.#line.append(...(glued ? [span] : [" ", span]));
+    find("transcript").scrollTop = find("transcript").scrollHeight;
+    if (this.#transcript.words.length === 1) this.#offer();
+  }
+
+  async #paused() {
+    const text = this.#transcript.textOf(-1).trim();
+    this.#transcript.pause();
+    this.#line = null;
+    const listener = this.#listener;
+    if (!find("listen-repeat").checked || !listener || listener.deaf || !text) return;
+    listener.deaf = true;
+    this.#say(t("listen.repeating"));
+    await this.#acts.say(text, find("listen-language").value);
+    listener.deaf = false;
+    if (this.#listener === listener) this.#say(t("listen.listening"));
+  }
+
+  #takeDrops(zone) {
+    zone.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      zone.classList.add("over");
+    });
+    zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+    zone.addEventListener("drop", (event) => {
+      event.preventDefault();
+      zone.classList.remove("over");
+      this.#transcribe(event.dataTransfer.files[0]);
+    });
+  }
+
+  /** Transcribe a file, sentence by sentence. */
+  async #transcribe(file) {
+    if (!file || this.#upload) return;
+    await this.finish();
+    this.#complain("");
+    this.#clear();
+    const upload = (this.#upload = new AbortController());
+    const bar = find("listen-progress");
+    bar.removeAttribute("value");
+    find("listen-under-way").hidden = false;
+    this.#say(t("listen.transcribing", { name: file.name }));
+    const length = await lengthOf(file);
+    try {
+      for await (const sentence of this.#server.transcribe(file, find("listen-language").value, upload.signal)) {
+        const text = sentence.text.trim();
+        if (text) this.#add({ ...sentence, text });
+        this.#sentenceWords.push(...(sentence.words ?? []));
+        if (length > 0) bar.value = Math.min(1, sentence.end / length);
+      }
+      this.#say(this.#transcript.words.length ? t("listen.done") : t("listen.nothing"));
+    } catch (error) {
+      if (error instanceof ServerError) this.#complain(error.words);
+      else if (!upload.signal.aborted) throw error;
+      this.#say("");
+    } finally {
+      this.#upload = null;
+      find("listen-under-way").hidden = true;
+      find("listen-file").value = "";
+      this.#offer();
+    }
+  }
+
+  #save(kind) {
+    const spoken = this.#transcript.words;
+    const words = this.#sentenceWords.length ? this.#sentenceWords.map(({ word, ...times }) => ({ text: word, ...times })) : spoken;
+    const files = {
+      srt: [() => srt(spoken), "application/x-subrip"],
+      vtt: [() => vtt(spoken), "text/vtt"],
+      json: [() => json(words), "application/json"],
+      txt: [() => `${this.#transcript.text}\n`, "text/plain"],
+    };
+    const [write, type] = files[kind];
+    saveFile(new Blob([write()], { type }), `kani-transcript.${kind}`);
+  }
+
+  async #copy() {
+    try {
+      await navigator.clipboard.writeText(this.#transcript.text);
+      this.#say(t("code.copied"));
+    } catch (error) {
+      // Browsers give a page over plain http no clipboard: the text is selected instead.
+      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+      window.getSelection().selectAllChildren(find("transcript"));
+      this.#say(t("code.selected"));
+    }
+  }
+
+  #clear() {
+    this.#transcript = new Transcript();
+    this.#sentenceWords = [];
+    this.#line = null;
+    find("transcript").replaceChildren();
+    find("transcript").hidden = true;
+    this.#offer();
+  }
+
+  #offer() {
+    const some = this.#transcript.words.length > 0;
+    for (const button of find("listen-results").querySelectorAll("button")) button.disabled = !some;
+    find("listen-file").disabled = this.#upload !== null;
+  }
+
+  #say(words) {
+    find("listen-status").textContent = words;
+  }
+
+  #complain(words) {
+    find("listen-problem").textContent = words;
+  }
+}
+
+/** 83.4 as 1:23. */
+const clock = (at) => `${Math.floor(at / 60)}:${String(Math.floor(at % 60)).padStart(2, "0")}`;
+
+/** Seconds of a recording, NaN where this browser cannot tell. */
+async function lengthOf(file) {
+  const audio = new Audio();
+  audio.preload = "metadata";
+  audio.src = URL.createObjectURL(file);
+  try {
+    return await new Promise((resolve) => {
+      audio.onloadedmetadata = () => resolve(audio.duration);
+      audio.onerror = () => resolve(NaN);
+    });
+  } finally {
+    URL.revokeObjectURL(audio.src);
+  }
+}

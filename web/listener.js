@@ -1,0 +1,126 @@
+/**
+ * Live recognition: the microphone's audio goes to the server as it is spoken; words and pauses come back.
+ *
+ * What is said before the socket is open waits for it.
+ */
+
+import { audioMessage, markerMessage, unpack } from "./messagepack.js";
+import { Microphone } from "./microphone.js";
+import { loudest } from "./recorder.js";
+import { Resampler } from "./resampler.js";
+import { ServerError } from "./server.js";
+
+const RATE = 24_000;
+/** Samples of a message: 40 ms. */
+const PIECE = 960;
+/** Of a step's probabilities: that of a pause of two seconds; and from which on it is one. */
+const PAUSE = 2;
+const PAUSE_FROM = 0.6;
+/** Behind the last word the recogniser needs silence. */
+const TAIL_S = 3;
+const LAST_WORDS_WITHIN_MS = 10_000;
+/** A line that holds back more than this (bytes; messages before it is open) is too slow for live audio: 17 s, 20 s. */
+const MOST_WAITING = 2 * 2 ** 20;
+const MOST_MESSAGES = 500;
+
+export class Listener {
+  /** While true silence is sent in place of what is said: the page's own voice is not recognised. */
+  deaf = false;
+  #socket;
+  #microphone = null;
+  #resampler = null;
+  #piece = new Float32Array(PIECE);
+  #filled = 0;
+  #waiting = [];
+  #word = null;
+  #spoken = false;
+  #heard;
+  #over;
+  #ends = new Promise((resolve) => (this.#over = resolve));
+
+  /**
+   * Begin. Throws a DOMException if there is no microphone or no permission.
+   * @param {Server} server
+   * @param {string} language that is spoken, "" to detect it
+   * @param {object} heard word({text, start, end}), seconds since the beginning; pause(), behind words; level(0 to 1);
+   *   lost(ServerError): the server ended it
+   */
+  static async begin(server, language, heard) {
+    const listener = new Listener();
+    listener.#heard = heard;
+    listener.#microphone = await Microphone.open(true, (samples, rate) => listener.#take(samples, rate));
+    listener.#open(server, language);
+    return listener;
+  }
+
+  /** End: let the microphone go, and wait for the words that are still to come. */
+  async finish() {
+    await this.#microphone.close();
+    this.#send(audioMessage(this.#piece.slice(0, this.#filled)));
+    this.#send(markerMessage(1));
+    for (let n = 0; n < (TAIL_S * RATE) / PIECE; n++) this.#send(audioMessage(new Float32Array(PIECE)));
+    const late = setTimeout(this.#over, LAST_WORDS_WITHIN_MS);
+    await this.#ends;
+    clearTimeout(late);
+    this.#close();
+  }
+
+  #open(server, language) {
+    const socket = (this.#socket = server.listeningSocket(language));
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => this.#received(unpack(data));
+    socket.onclose = async () => {
+      if (this.#socket !== socket) return;
+      this.#close();
+      await this.#microphone.close();
+      const reason = await server.whyNot();
+      this.#heard.lost(reason);
+    };
+  }
+
+  #close() {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#over();
+    socket?.close();
+  }
+
+  #take(samples, rate) {
+    this.#resampler ??= new Resampler(rate, RATE);
+    this.#heard.level(this.deaf ? 0 : loudest(samples));
+    for (const sample of this.#resampler.take(samples)) {
+      this.#piece[this.#filled++] = this.deaf ? 0 : Math.max(-1, Math.min(1, sample));
+      if (this.#filled < PIECE) continue;
+      this.#send(audioMessage(this.#piece));
+      this.#filled = 0;
+    }
+  }
+
+  #send(message) {
+    if (this.#waiting) this.#waiting.push(message);
+    else if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(message);
+    if (!(this.#socket?.bufferedAmount > MOST_WAITING || this.#waiting?.length > MOST_MESSAGES)) return;
+    this.#close();
+    this.#microphone.close();
+    this.#heard.lost(new ServerError("slow", ""));
+  }
+
+  #received(message) {
+    const { type } = message;
+    if (type === "Ready") {
+      const waiting = this.#waiting ?? [];
+      this.#waiting = null;
+      for (const each of waiting) this.#send(each);
+    } else if (type === "Word") {
+      this.#word = message;
+    } else if (type === "EndWord" && this.#word) {
+      this.#spoken = true;
+      this.#heard.word({ text: this.#word.text, start: this.#word.start_time, end: message.stop_time });
+    } else if (type === "Step" && this.#spoken && message.prs[PAUSE] > PAUSE_FROM) {
+      this.#spoken = false;
+      this.#heard.pause();
+    } else if (type === "Marker") {
+      this.#over();
+    }
+  }
+}

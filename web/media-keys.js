@@ -1,0 +1,48 @@
+/** The keys of a keyboard or headset, and the lock screen: they act on what is heard. */
+
+import { wavFile } from "./wav.js";
+
+/** Browsers show a page on the lock screen while an element of it plays, and one that is long enough. */
+const SILENCE_S = 6;
+const SILENCE_RATE = 8000;
+const STEP_S = 5;
+
+export class MediaKeys {
+  #silence = new Audio(URL.createObjectURL(wavFile([new Int16Array(SILENCE_S * SILENCE_RATE)], SILENCE_RATE)));
+
+  /** @param {object} acts pause(rests), stop(), seek(seconds from here) */
+  constructor({ pause, stop, seek }) {
+    this.#silence.loop = true;
+    const keys = {
+      play: () => pause(false),
+      pause: () => pause(true),
+      stop,
+      seekbackward: () => seek(-STEP_S),
+      seekforward: () => seek(STEP_S),
+    };
+    for (const [key, act] of Object.entries(keys)) navigator.mediaSession.setActionHandler(key, act);
+  }
+
+  /** Something is heard. */
+  async plays(title, artist) {
+    navigator.mediaSession.metadata = new MediaMetadata({ title, artist });
+    this.rests(false);
+    try {
+      await this.#silence.play();
+    } catch (error) {
+      // A browser that allows no sound yet, or has no device.
+      if (!(error instanceof DOMException)) throw error;
+    }
+  }
+
+  /** It rests, or goes on. */
+  rests(rests) {
+    navigator.mediaSession.playbackState = rests ? "paused" : "playing";
+  }
+
+  /** Nothing is heard any more. */
+  ends() {
+    this.#silence.pause();
+    navigator.mediaSession.playbackState = "none";
+  }
+}

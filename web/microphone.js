@@ -1,0 +1,49 @@
+/** The microphone, as samples. */
+
+export class Microphone {
+  #stream = null;
+  #context = null;
+
+  /** Whether this browser lets this page record: only over https, or on this machine itself. */
+  static get possible() {
+    return Boolean(navigator.mediaDevices?.getUserMedia) && typeof AudioWorkletNode === "function";
+  }
+
+  /**
+   * Open it. Throws a DOMException if there is no microphone or no permission.
+   * @param {boolean} besideSpeech whether the page speaks meanwhile, whose sound is then taken out of what is heard
+   * @param {(samples: Float32Array, rate: number) => void} take mono samples at the device's rate in hertz
+   */
+  static async open(besideSpeech, take) {
+    const microphone = new Microphone();
+    const audio = { channelCount: 1, echoCancellation: besideSpeech, noiseSuppression: false };
+    microphone.#stream = await navigator.mediaDevices.getUserMedia({ audio });
+    try {
+      await microphone.#listen(take);
+    } catch (error) {
+      // Or the microphone would stay on without any sign of it.
+      await microphone.close();
+      throw error;
+    }
+    return microphone;
+  }
+
+  async #listen(take) {
+    this.#context = new AudioContext();
+    await this.#context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
+    const shape = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
+    const node = new AudioWorkletNode(this.#context, "recorder", shape);
+    const { sampleRate } = this.#context;
+    node.port.onmessage = ({ data }) => take(data, sampleRate);
+    this.#context.createMediaStreamSource(this.#stream).connect(node);
+    await this.#context.resume();
+  }
+
+  /** Let it go; done once nothing more is heard. */
+  async close() {
+    for (const track of this.#stream.getTracks()) track.stop();
+    const context = this.#context;
+    this.#context = null;
+    await context?.close();
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * Answers for the page when the server is away: the document alone.
+ *
+ * Its files have addresses of their own for each version, and the browser keeps those for a year.
+ */
+
+const SHELL = "shell";
+
+self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  const page = new URL(self.registration.scope).pathname;
+  if (request.mode === "navigate" && new URL(request.url).pathname === page) event.respondWith(document(request, page));
+});
+
+/** The document as the server has it now, or as it was the last time. */
+async function document(request, page) {
+  const shell = await caches.open(SHELL);
+  try {
+    const answer = await fetch(request);
+    if (answer.ok) await shell.put(page, answer.clone());
+    return answer;
+  } catch (error) {
+    const kept = await shell.match(page);
+    if (!kept) throw error;
+    return kept;
+  }
+}

@@ -1,0 +1,34 @@
+/** "Mix two voices": a voice between two of Kokoro's, by a slider. */
+
+import { percent, t } from "./i18n.js";
+import { fill, voiceGroups } from "./voices.js";
+
+const find = (id) => document.querySelector(`#${id}`);
+
+/** Name of a mix, as the server reads it; share: of the second voice, 0 to 1. */
+export function mixOf(first, second, share) {
+  const parts = [[first, 1 - share], [second, share]].filter(([, part]) => part > 0);
+  return parts.map(([voice, part]) => (parts.length > 1 ? `${voice}(${part.toFixed(2)})` : voice)).join("+");
+}
+
+/**
+ * Show the fields.
+ * @param {object[]} voices of the server; only those of an engine that mixes are offered
+ * @param {(mix: string) => void} choose called with the name of the mix
+ */
+export function showMix(voices, choose) {
+  const groups = voiceGroups(mixable(voices), "", t("voice.kept"));
+  fill(find("mix-first"), groups, "af_heart");
+  fill(find("mix-second"), groups, "am_adam");
+  const share = find("mix-share");
+  const shows = () => {
+    find("mix-value").textContent = percent(Number(share.value));
+    share.setAttribute("aria-valuetext", percent(Number(share.value)));
+  };
+  share.addEventListener("input", shows);
+  shows();
+  find("mix-use").addEventListener("click", () => choose(mixOf(find("mix-first").value, find("mix-second").value, Number(share.value))));
+}
+
+/** The voices that can be mixed: Kokoro's own. */
+export const mixable = (voices) => voices.filter(({ engine, kept }) => engine === "kokoro" && !kept);
