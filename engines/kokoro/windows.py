@@ -30,9 +30,9 @@ _SYMBOL_S = 0.045
 _DECODING = 0.4
 
 # The sound of the first step lasts longer than the second step takes: this much longer than its prediction,
-# which is measured on an idle machine, and as long as its first window takes.
+# which is measured on an idle machine, and twice as long as its first window takes.
 _MARGIN = 1.3
-_WINDOW_S = 0.1
+_WINDOW_S = 0.2
 
 _LEAST_SYMBOLS = 14
 """Symbols of the first step's words at least: with fewer, its pitch is that of another sentence."""
