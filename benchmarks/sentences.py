@@ -194,6 +194,34 @@ ABOUT_7_S: Sentences = {
 }
 """Sentences that take about seven seconds."""
 
+ABOUT_15_S: Sentences = {
+    "es": (
+        "Durante muchos años, los pescadores de aquella costa guardaron el secreto de una cueva en la que, según contaban los más viejos, dormía un barco cargado de monedas que nadie se había atrevido a tocar.",
+        "La ingeniera que diseñó el nuevo puente explicó ayer en la radio que las obras empezarán a principios de otoño y que, si el tiempo lo permite, los primeros coches podrán cruzarlo antes del próximo verano.",
+        "Mi hermano mayor dejó su trabajo en el banco para abrir una pequeña panadería en el barrio donde crecimos, y ahora se levanta cada día a las cuatro de la mañana con una sonrisa que antes no le conocíamos.",
+        "Si quieres que las plantas del balcón aguanten todo el mes de agosto sin que nadie las riegue, coloca una botella llena de agua boca abajo en cada maceta y cubre la tierra con paja o con trozos de corteza.",
+        "El guía nos pidió que camináramos despacio y en silencio por el sendero del bosque porque, a esa hora de la tarde, los ciervos salen a beber al arroyo y cualquier ruido los asusta y los hace desaparecer.",
+        "Después de revisar todas las facturas del último año, la contable descubrió que la empresa había pagado dos veces el alquiler de un almacén que llevaba vacío desde que cerraron la fábrica de muebles.",
+        "Cuando por fin arreglaron el reloj de la torre, los vecinos de la plaza tardaron varias semanas en acostumbrarse de nuevo a las campanadas que durante tanto tiempo habían marcado las horas de sus padres.",
+        "La novela cuenta la historia de una muchacha que viaja sola en tren hasta el otro extremo del país para devolver un violín que su abuelo había recibido de un desconocido en los primeros días de la guerra.",
+        "Aunque el médico le había recomendado que no hiciera ningún esfuerzo durante al menos dos semanas, mi vecino subió al tejado el mismo domingo para cambiar las tejas que se había llevado la tormenta.",
+        "En las noches claras de invierno se pueden ver desde la terraza del hotel las luces de los barcos que esperan fuera del puerto y, mucho más lejos, el resplandor de las ciudades que hay al otro lado del mar.",
+    ),
+    "en": (
+        "For many years the fishermen of that coast kept the secret of a cave in which, as the oldest of them used to tell, there lay a ship full of silver coins that no one had ever dared to touch or to sell.",
+        "The engineer who designed the new bridge explained on the radio yesterday that the work will begin in early autumn and that, if the weather allows it, the first cars will be able to cross before next summer.",
+        "My older brother gave up his job at the bank to open a small bakery in the neighbourhood where we grew up, and now he gets up at four in the morning every day with a smile that we had never seen before.",
+        "If you want the plants on your balcony to survive the whole of August without anyone watering them, put a bottle full of water upside down in every pot and cover the soil with straw or with pieces of bark.",
+        "The guide asked us to walk slowly and quietly along the forest path because, at that time of the afternoon, the deer come out to drink from the stream and any noise will frighten them and make them disappear.",
+        "After checking all of the invoices from the previous year, the accountant discovered that the company had been paying twice for a warehouse that had stood empty since the furniture factory closed its doors.",
+        "When the clock in the tower was finally repaired, it took the people who lived around the square several weeks to get used to the bells again, which for so long had marked the hours of their parents' lives.",
+        "The novel tells the story of a girl who travels alone by train to the other end of the country to return a violin that her grandfather had been given by a stranger during the first few days of the war.",
+        "Although the doctor had told him not to do any heavy work for at least two weeks, my neighbour climbed onto the roof that very Sunday to replace the tiles that had been blown away during the storm.",
+        "On clear winter nights you can see from the terrace of the hotel the lights of the ships that are waiting outside the harbour and, much further away, the glow of the cities on the other side of the sea.",
+    ),
+}
+"""Sentences that take about twelve to fifteen seconds."""
+
 WITHOUT_INNER_MARK: Sentences = {
     "es": (
         "El viejo relojero de la esquina todavía repara con sus propias manos todos los relojes que le llevan los vecinos.",

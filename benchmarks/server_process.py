@@ -45,8 +45,15 @@ class Server:
     """
 
     def __init__(
-        self, *arguments: str, settled: bool = True, python: str = sys.executable, **environment: str
+        self,
+        *arguments: str,
+        settled: bool = True,
+        python: str = sys.executable,
+        root: Path = ROOT,
+        **environment: str,
     ) -> None:
+        """root: checkout whose server is started, this one unless two versions are compared."""
+        self._root = root
         self._arguments = arguments
         self._python = python
         self._settled = settled
@@ -63,6 +70,12 @@ class Server:
     def process_id(self) -> int:
         """Id of the server's process."""
         return self._process.pid
+
+    def processor_s(self) -> float:
+        """Processor seconds of the server and its child processes so far."""
+        server = psutil.Process(self._process.pid)
+        used = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+        return sum(times.user + times.system for times in used)
 
     def memory_bytes(self) -> int:
         """Resident memory of the server and its child processes."""
@@ -84,7 +97,7 @@ class Server:
         self._process = subprocess.Popen(
             [
                 self._python,
-                str(ROOT / "start_websocket_server.py"),
+                str(self._root / "start_websocket_server.py"),
                 *("--host", HOST, "--port", str(self.port)),
                 *self._arguments,
             ],

@@ -223,6 +223,8 @@ class Segment:
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     request_id: str = ""
     """Id of the request in logs."""
+    ahead_s: float = field(default=0.0, compare=False)
+    """Seconds of audio that the listener has left when synthesis begins; infinite if none is awaited."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""Text fed word by word while it is spoken, beside the same text fed at once.
+"""Speech whose prosody is predicted from the first words so far, beside the whole sentence's prosody.
 
-Real time: a word every 100 ms, as a language model writes them, into a session of the speech core.
+Text fed word by word in real time, a word every 100 ms, as a language model writes them, into a session of
+the speech core; and complete sentences predicted in steps.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -20,14 +22,19 @@ from benchmarks.kokoro.measures import long_pauses, pitch_step
 from benchmarks.kokoro.sockets import started_engine
 from benchmarks.playback_client import stalls
 from benchmarks.report import median, ms, percentile, table
-from benchmarks.sentences import WITHOUT_INNER_MARK, mixed
+from benchmarks.sentences import ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK, mixed
+from engines.kokoro import synthesizer
+from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.incremental import IncrementalSentence
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
+from engines.kokoro.synthesizer import Pieces
+from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.timing import TimedAudio
+from engines.kokoro.windows import prediction_steps
 from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
-from speech.types import Pronunciation, Samples, Span, SpeechRequest
+from speech.types import Pronunciation, Samples, Segment, Span, SpeechChunk, SpeechRequest
 from speech.voices.catalogue import VoiceStore
 from tests.judges.judge import hear, wrong_words
 
@@ -36,6 +43,9 @@ HEARD_AFTER = 5
 """The word from which on the first audio is waited for."""
 
 WRITTEN, WHOLE = "fed a word at a time", "fed whole"
+IN_STEPS = "predicted in steps"
+SYMBOL_S = 0.0025
+"""Seconds that predicting a symbol is taken to need: two cores with AVX2 and without VNNI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +164,17 @@ class Both:
         }
 
     def pitch_steps(self) -> list[dict[str, float]]:
-        """Pitch steps in semitones at each joint of the growing take, and at the same word of the whole.
+        """Pitch steps in semitones at each joint of the first take, and at the same word of the whole.
 
         Only joints that are voiced on both sides, in both.
         """
-        in_words, whole = self.fed[WRITTEN], self.fed[WHOLE]
+        (way, joined), whole = next(iter(self.fed.items())), self.fed[WHOLE]
         steps = []
-        for joint in in_words.joints:
-            own = pitch_step(in_words.samples, joint.sample)
+        for joint in joined.joints:
+            own = pitch_step(joined.samples, joint.sample)
             other = pitch_step(whole.samples, word_begins(whole, self.text, joint.said))
             if own is not None and other is not None:
-                steps.append({WRITTEN: own, WHOLE: other})
+                steps.append({way: own, WHOLE: other})
         return steps
 
 
@@ -202,23 +212,29 @@ def written() -> None:
     """Print the tables."""
     found = asyncio.run(_takes())
     _print_first([both.fed[WRITTEN] for both in found])
-    ratios = [len(both.fed[WRITTEN].samples) / len(both.fed[WHOLE].samples) for both in found]
+    _print_judged(found, "sentences es, en and fr of 15 to 25 words", "0.95 to 1.05")
+
+
+def _print_judged(found: Sequence[Both], sentences: str, length_goal: str) -> None:
+    ways = tuple(found[0].fed)
+    ratios = [len(both.fed[ways[0]].samples) / len(both.fed[WHOLE].samples) for both in found]
     print(
-        f"{len(found)} sentences es, en and fr of 15 to 25 words, {WRITTEN}; their length ÷ {WHOLE}: "
-        f"{median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f}; goal: 0.95 to 1.05).\n"
+        f"{len(found)} {sentences}, {ways[0]}; their length ÷ {WHOLE}: "
+        f"{median(ratios):.3f} (from {min(ratios):.3f} to {max(ratios):.3f}; goal: {length_goal}).\n"
     )
     steps = [step for both in found for step in both.pitch_steps()]
     judged = [both.judged() for both in found]
     rows = [["goal", "not above", "not more", "not above", "", "none"]]
-    for way in (WRITTEN, WHOLE):
+    for way in ways:
         bad, count = (sum(column) for column in zip(*(one[way].wrong for one in judged), strict=True))
         own = [step[way] for step in steps]
+        moved = (f"{median(own):.2f} semitones", f"{percentile(own, 90):.2f}") if own else ("none", "none")
         stalled = [both.fed[way].stalled_s for both in found]
         rows.append(
             [
                 *(way, f"{bad} of {count}: {bad / count:.1%}"),
                 str(sum(long_pauses(both.fed[way].samples) for both in found)),
-                *(f"{median(own):.2f} semitones", f"{percentile(own, 90):.2f}"),
+                *moved,
                 f"{sum(stall > 0 for stall in stalled)} of {len(found)}, longest {ms(max(stalled))}",
             ]
         )
@@ -227,15 +243,78 @@ def written() -> None:
         *("pitch step at joints, median", "p90", "stalls in playback"),
     )
     print(table(head, rows))
-    joints = sum(len(both.fed[WRITTEN].joints) for both in found)
+    joints = sum(len(both.fed[ways[0]].joints) for both in found)
     print(f"\n{joints} joints, {len(steps)} of them voiced on both sides, in both.\n")
     unlike = [
-        [both.text, one[WHOLE].words, one[WRITTEN].words]
+        [both.text, one[WHOLE].words, one[ways[0]].words]
         for both, one in zip(found, judged, strict=True)
-        if one[WHOLE].wrong != one[WRITTEN].wrong
+        if one[WHOLE].wrong != one[ways[0]].wrong
     ]
     print("Where the numbers of wrong words differ:\n")
-    print(table(("to say", f"heard, {WHOLE}", f"heard, {WRITTEN}"), unlike) + "\n", flush=True)
+    print(table(("to say", f"heard, {WHOLE}", f"heard, {ways[0]}"), unlike) + "\n", flush=True)
+
+
+def steps() -> None:
+    """Print the tables of complete sentences, predicted in steps and as a whole, by length."""
+    for name, sentences in {"about 7 s": ABOUT_7_S, "about 15 s": ABOUT_15_S}.items():
+        chosen = [one for one in mixed(sentences) if one[0] in ("es", "en")]
+        _print_judged(asyncio.run(_stepped(chosen)), f"sentences es and en of {name}", "0.98 to 1.05")
+
+
+async def _stepped(sentences: Sequence[tuple[str, str]]) -> list[Both]:
+    """Synthesize each sentence in both ways, in turn."""
+    found = []
+    async with started_engine("windows") as engine:
+        for number, (language, text) in enumerate(sentences):
+            fed = {}
+            for in_steps in (True, False)[:: 1 if number % 2 else -1]:
+                fed[IN_STEPS if in_steps else WHOLE] = await _synthesized(engine, language, text, in_steps)
+            found.append(Both(language, text, {way: fed[way] for way in (IN_STEPS, WHOLE)}))
+    return found
+
+
+async def _synthesized(engine: KokoroEngine, language: str, text: str, in_steps: bool) -> Take:
+    """Synthesize a complete sentence; without steps, as before there were any."""
+    chunks: list[SpeechChunk] = []
+    arrivals: list[float] = []
+    segment = Segment(text, engine.info.default_voices[language], language)
+    steps = _two_steps if in_steps else _one_step
+    with patch.object(synthesizer, "prediction_steps", steps), noted_step_joints() as joints:
+        begun = time.perf_counter()
+        async for chunk in engine.synthesize(segment):
+            arrivals.append(time.perf_counter() - begun)
+            chunks.append(chunk)
+    spans = tuple(span for chunk in chunks for span in chunk.spans)
+    return Take(tuple(chunk.samples for chunk in chunks), tuple(arrivals), spans, tuple(joints))
+
+
+def _two_steps(
+    utterance: Utterance, until: int, segment: Segment, symbol_s: float
+) -> Iterator[tuple[int, int]]:
+    """The steps of one machine: what a busy one measures would give another division each time."""
+    return prediction_steps(utterance, until, segment, SYMBOL_S)
+
+
+def _one_step(utterance: Utterance, until: int, segment: Segment, symbol_s: float) -> list[tuple[int, int]]:
+    return [(len(utterance.words), until)]
+
+
+@contextmanager
+def noted_step_joints() -> Iterator[list[Joint]]:
+    """Record the joints of an utterance's steps; one utterance at a time."""
+    joints: list[Joint] = []
+    speak_step = Pieces._speak_step
+
+    def recording(
+        self: Pieces, utterance: Utterance, first: int, until: int, stop: Stop, **options: Any
+    ) -> Iterator[TimedAudio]:
+        if first:
+            joints.append(Joint(utterance.words[first].start, self._emitted))
+        yield from speak_step(self, utterance, first, until, stop, **options)
+
+    # The engine does not report its joints.
+    with patch.object(Pieces, "_speak_step", recording):
+        yield joints
 
 
 def _print_first(found: Sequence[Take]) -> None:

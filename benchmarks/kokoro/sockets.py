@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks import single_engine
 from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
@@ -86,10 +87,13 @@ def sample_sentences(group: Sentences) -> list[tuple[str, str]]:
     return mixed({language: texts[:_EACH] for language, texts in group.items()})
 
 
-def server() -> Server:
-    """A server with Kokoro in windows."""
+def server(root: Path = ROOT) -> Server:
+    """A server with Kokoro in windows, of a checkout."""
     return Server(
-        "--engine", "kokoro", KANI_THREADS=str(single_engine.THREADS), KANI_KOKORO_DECODING="windows"
+        *("--engine", "kokoro"),
+        root=root,
+        KANI_THREADS=str(single_engine.THREADS),
+        KANI_KOKORO_DECODING="windows",
     )
 
 

@@ -6,6 +6,7 @@ together: streams started at the same moment.
 exact: in float32 a window's samples do not depend on the cuts.
 likeness, seams, words: int8 windows against the int8 whole, every voice es, en and fr.
 written: text fed word by word, beside the same text fed at once.
+steps: sentences predicted in steps, beside the same sentences predicted as a whole.
 start: time and memory of the first start and later ones.
 
 DNSMOS, kokoro-onnx and the picture need another environment (tests/judges/requirements-judges.txt), whose
@@ -30,6 +31,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "seams": quality.seams,
     "words": quality.words,
     "written": incremental.written,
+    "steps": incremental.steps,
     "start": start.start,
 }
 

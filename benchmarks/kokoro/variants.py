@@ -20,9 +20,9 @@ from engines.kokoro.network import parts_cache
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, Stop, WholeModel
 from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, PredictedProsody, SplitModel
-from engines.kokoro.synthesizer import voiced_frame_range
 from engines.kokoro.text.espeak_ipa import phonemizer_for
 from engines.kokoro.text.phonemes import split_utterances
+from engines.kokoro.timing import voiced_frame_range
 from engines.kokoro.voices import Voices
 from engines.kokoro.windows import windows
 from server import settings

@@ -32,7 +32,7 @@ from engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, St
 from engines.kokoro.network.parts import LoadPart, SplitModel
 from engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from engines.kokoro.scheduler import DeadlineScheduler
-from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, real_time_factor
+from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, MEASURED_SYMBOLS, real_time_factor
 from engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer
 from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.text.reader import TextReader
@@ -82,6 +82,7 @@ class KokoroEngine:
         self._info: EngineInfo | None = None
         self._decoder_loader: Int8DecoderLoader | None = None
         self._model: SplitModel | None = None
+        self._measuring: asyncio.Task[None] | None = None
 
     @property
     def info(self) -> EngineInfo:
@@ -106,6 +107,16 @@ class KokoroEngine:
             self._decoder_loader.load_in_background(self._scheduler.idle)
         else:
             await self._decoder_loader.load_if_supported()
+        if isinstance(self._synthesizer, WindowedSynthesizer):
+            self._measuring = asyncio.create_task(self._measure_prediction(self._synthesizer))
+
+    async def _measure_prediction(self, synthesizer: WindowedSynthesizer) -> None:
+        """Measure how long a sentence's prosody takes here, which decides on steps (``windows``)."""
+        segment, stop = Segment("", DEFAULT_VOICES["en"], "en"), Stop()
+        # The first run also allocates the memory that later ones use again.
+        for _ in range(2):
+            await self._step(partial(synthesizer.predict, MEASURED_SYMBOLS, segment, stop), stop, math.inf)
+        logger.debug("Kokoro's prosody takes %.1f ms a symbol", 1000 * synthesizer.speed.symbol_s)
 
     def _can_load_in_background(self) -> bool:
         """True if loading takes long (a build), and onnxruntime streams in real time meanwhile."""
@@ -126,6 +137,8 @@ class KokoroEngine:
         """See ``BackgroundLoadingEngine.wait_until_loaded``."""
         if self._decoder_loader is not None:
             await self._decoder_loader.wait_finished()
+        if self._measuring is not None:
+            await self._measuring
 
     def _load(self) -> None:
         self._voices = Voices()
@@ -211,6 +224,10 @@ class KokoroEngine:
 
     async def stop(self) -> None:
         """See ``Engine.stop``; takes up to 2 s while the int8 decoder is being loaded."""
+        if self._measuring is not None:
+            self._measuring.cancel()
+            with suppress(asyncio.CancelledError, EngineFailed):
+                await self._measuring
         if self._decoder_loader is not None:
             await self._decoder_loader.stop()
             self._decoder_loader = None
@@ -315,7 +332,11 @@ class KokoroEngine:
             begin_s = end_s
             is_last = index + 1 == len(utterances)
             silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
-            for audio in synthesizer.synthesize(utterance, segment, stop, trailing_silence_s=silence_s):
+            # Behind the first utterance there is audio enough to predict the next one at once.
+            audios = synthesizer.synthesize(
+                utterance, segment, stop, trailing_silence_s=silence_s, in_steps=index == 0
+            )
+            for audio in audios:
                 # A word split between two utterances has its span in the first.
                 chunk = speech_chunk(audio, end_s, begin_s, first_character=named)
                 end_s = chunk.end_s

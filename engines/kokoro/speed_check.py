@@ -1,7 +1,8 @@
-"""Real-time factor of the generator on this machine."""
+"""Speed of the network's two halves on this machine."""
 
 from __future__ import annotations
 
+import math
 import time
 
 from engines.kokoro.network.decoder import Generator
@@ -14,6 +15,10 @@ decodes 28 frames and 8 of context while 14 are played: 0.39. A quarter of that 
 the generator."""
 
 _RUNS = 2
+
+_SENTENCE_SYMBOLS = 60
+
+MEASURED_SYMBOLS = "ðə bˈeɪkɚɹ ɑːn ˌaʊɚ skwˈɛɹ ˈoʊpənz hɪz ʃˈɑːp lˈɔŋ bᵻfˌoːɹ ðə sˈʌn."
 
 
 def real_time_factor(generator: Generator) -> float:
@@ -28,3 +33,20 @@ def real_time_factor(generator: Generator) -> float:
         samples = generator.generate(window, Stop())
         took.append(time.perf_counter() - begun)
     return min(took) / (len(samples) / SAMPLE_RATE)
+
+
+class PredictionSpeed:
+    """Speed at which prosody and features are predicted on this machine; shared by all segments.
+
+    The least time counts, not a mean: what another stream took from one prediction says nothing of the next
+    one, and a sentence is divided the same way each time.
+    """
+
+    def __init__(self) -> None:
+        self.symbol_s = 0.0
+        """Least seconds for a symbol of a sentence; 0 until one was predicted."""
+
+    def note(self, symbols: int, seconds: float) -> None:
+        """Note a prediction, unless it is short: a part of the time does not depend on the length."""
+        if symbols >= _SENTENCE_SYMBOLS:
+            self.symbol_s = min(self.symbol_s or math.inf, seconds / symbols)

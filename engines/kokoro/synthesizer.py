@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Protocol, Self
@@ -10,20 +11,37 @@ import numpy as np
 
 from engines.kokoro.lead_in import cut_lead_in, lead_in
 from engines.kokoro.network.norm_statistics import StatisticsTable
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES, RenderedUtterance, Stop, WholeModel
+from engines.kokoro.network.onnx_model import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    RenderedUtterance,
+    Stop,
+    WholeModel,
+)
 from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, PredictedProsody, SplitModel
 from engines.kokoro.pitch_control import SEMITONE, apply_pitch
+from engines.kokoro.speed_check import PredictionSpeed
 from engines.kokoro.text.phonemes import Utterance
-from engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, speech_level
+from engines.kokoro.timing import (
+    TRAILING_SILENCE_S,
+    TimedAudio,
+    Timeline,
+    speech_level,
+    symbol_edges,
+    voiced_frame_range,
+    word_boundary,
+)
 from engines.kokoro.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
-from engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, voice_or_mix
+from engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
 from engines.kokoro.voices import ACCENTED_VOICES, Voices
-from engines.kokoro.windows import windows
+from engines.kokoro.windows import OPENING_RATE, first_words, prediction_steps, windows
 from speech.errors import InvalidRequest
 from speech.text.languages import primary
-from speech.types import Prosody, Samples, Segment
+from speech.types import Samples, Segment
 
-_SILENT_ENERGY = -5.0
+_FADE = round(0.005 * SAMPLE_RATE)
+_SEARCHED = round(0.006 * SAMPLE_RATE)
+_NOTHING = np.zeros(0, np.float32)
 
 
 class Synthesizer(Protocol):
@@ -36,11 +54,13 @@ class Synthesizer(Protocol):
         stop: Stop,
         *,
         trailing_silence_s: float = TRAILING_SILENCE_S,
+        in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
         """Speak ``utterance`` with the voice, speed and prosody of ``segment``, whose text is not used.
 
-        trailing_silence_s: silence kept at most behind the speech. Raises UnknownVoice, InvalidRequest for
-        an unusable embedding, Stopped and ModelFailed.
+        trailing_silence_s: silence kept at most behind the speech; in_steps: predict the prosody of the first
+        words first where possible, so that sound begins sooner. Raises UnknownVoice, InvalidRequest for an
+        unusable embedding, Stopped and ModelFailed.
         """
 
     def for_segment(self) -> Self:
@@ -61,8 +81,9 @@ class WholeSynthesizer:
         stop: Stop,
         *,
         trailing_silence_s: float = TRAILING_SILENCE_S,
+        in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
-        """See ``Synthesizer.synthesize``; one piece."""
+        """See ``Synthesizer.synthesize``; one piece, predicted at once."""
         if segment.embedding is not None:
             raise InvalidRequest("reference", "this engine speaks with its own voices only")
         lead = lead_in(utterance, segment.language)
@@ -77,12 +98,20 @@ class WholeSynthesizer:
 
 
 class WindowedSynthesizer:
-    """Predicts the prosody of the whole utterance, then decodes it window by window."""
+    """Predicts the prosody of the utterance, then decodes it window by window."""
 
-    def __init__(self, model: SplitModel, voices: Voices, statistics: StatisticsTable) -> None:
+    def __init__(
+        self,
+        model: SplitModel,
+        voices: Voices,
+        statistics: StatisticsTable,
+        speed: PredictionSpeed | None = None,
+    ) -> None:
         self._model = model
         self._voices = voices
         self._statistics = statistics
+        self.speed = speed or PredictionSpeed()
+        """Speed of the predictions so far, of all segments."""
 
     def synthesize(
         self,
@@ -91,6 +120,7 @@ class WindowedSynthesizer:
         stop: Stop,
         *,
         trailing_silence_s: float = TRAILING_SILENCE_S,
+        in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
         """See ``Synthesizer.synthesize``.
 
@@ -98,31 +128,22 @@ class WindowedSynthesizer:
         """
         voice = self.voice_of(segment)
         lead = lead_in(utterance, segment.language)
+        known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
+        if known and not lead:
+            pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
+            yield from pieces.speak(utterance, 0, count, stop, trailing_silence_s=trailing_silence_s)
+            return
         prosody, features = self.predict(lead + utterance.symbols, segment, stop)
-        if isinstance(voice, str) and not self._statistics.has(voice):
-            samples = self._record(voice, prosody, features, stop)
-            yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
-            return
-        norms = NormAffine.from_statistics(features, self._statistics.predict(voice, prosody, features))
-        if lead:
+        if known:
+            norms = NormAffine.from_statistics(features, self._statistics.predict(voice, prosody, features))
             samples = self.decode_window(features, norms, 0, features.frames, stop)
-            yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
-            return
-        begin, end = voiced_frame_range(prosody)
-        timeline = Timeline(
-            utterance,
-            prosody.frames,
-            first_sample=begin * FRAME_SAMPLES,
-            level=self.level(voice),
-            trailing_silence_s=trailing_silence_s,
-        )
-        for first, until in windows(begin, end):
-            samples = self.decode_window(features, norms, first, until, stop)
-            yield timeline.feed(samples, last=until == end)
+        else:
+            samples = self._record(str(voice), prosody, features, stop)
+        yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
 
     def for_segment(self) -> Self:
         """See ``Speaker.for_a_segment``."""
-        return type(self)(self._model.with_pinned_decoder(), self._voices, self._statistics)
+        return type(self)(self._model.with_pinned_decoder(), self._voices, self._statistics, self.speed)
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
         """The segment's voice, or the mix that its embedding holds for its language.
@@ -158,11 +179,14 @@ class WindowedSynthesizer:
         """
         voice = self.voice_of(segment)
         style = self._voices.style(voice, max(len(symbols), min_symbols))
+        begun = time.perf_counter()
         prosody = self._model.predict_prosody(symbols, style, segment.speed, stop)
         known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
         log_f0 = self._statistics.log_f0(voice) if known else prosody.log_f0
-        prosody = apply_pitch(prosody, _add_mix_prosody(segment.prosody, voice), log_f0)
-        return prosody, self._model.decode_features(prosody, style, stop)
+        prosody = apply_pitch(prosody, add_mix_prosody(segment.prosody, voice), log_f0)
+        features = self._model.decode_features(prosody, style, stop)
+        self.speed.note(len(symbols), time.perf_counter() - begun)
+        return prosody, features
 
     def predict_statistics(
         self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features, stop: Stop
@@ -191,26 +215,148 @@ class WindowedSynthesizer:
         return samples
 
 
-def voiced_frame_range(prosody: PredictedProsody) -> tuple[int, int]:
-    """Frames [begin, end) that contain the sound, with at least half a frame of margin on either side.
+class Pieces:
+    """Speaks an utterance piece by piece, each intoned as part of an utterance that continues.
 
-    The predicted energy, two values a frame, is about -9.5 in silence. In 148 sentences of all voices no
-    sound was more than 0.2 frames outside of where it is above -5.
+    For each piece the prosody of all words so far is predicted; the last few are not spoken yet. Pieces are
+    joined in the middle of the space between two words, at the offset where their waveforms correlate best
+    (the idea of WSOLA, Verhelst and Roelands 1993).
     """
-    sounding = np.flatnonzero(prosody.energy.ravel() > _SILENT_ENERGY)
-    frames = int(prosody.frames.sum())
-    if not len(sounding):
-        return 0, frames
-    return max(int(sounding[0]) - 1, 0) // 2, min((int(sounding[-1]) + 3) // 2, frames)
 
+    def __init__(
+        self,
+        synthesizer: WindowedSynthesizer,
+        segment: Segment,
+        *,
+        min_symbols: int = 0,
+        in_steps: bool = True,
+        same_statistics: bool = False,
+    ) -> None:
+        """segment: voice, speed and prosody. min_symbols: see ``WindowedSynthesizer.predict``.
 
-def _add_mix_prosody(prosody: Prosody, voice: VoiceOrMix) -> Prosody:
-    """Add the pitch shift and range of a mix to the requested prosody."""
-    if isinstance(voice, str):
-        return prosody
-    return replace(
-        prosody, pitch=prosody.pitch + voice.pitch, pitch_range=prosody.pitch_range * voice.pitch_range
-    )
+        in_steps: divide a long first piece by ``prediction_steps``; same_statistics: keep the first step's.
+        """
+        self._synthesizer = synthesizer
+        self._segment = segment
+        self._min_symbols = min_symbols
+        self._in_steps = in_steps
+        self._same_statistics = same_statistics
+        self._statistics: NormStatistics | None = None
+        self._tail = _NOTHING
+        self._emitted = 0
+
+    def speak(
+        self,
+        utterance: Utterance,
+        first: int,
+        until: int,
+        stop: Stop,
+        *,
+        complete: bool = True,
+        trailing_silence_s: float = TRAILING_SILENCE_S,
+    ) -> Iterator[TimedAudio]:
+        """Speak the words [first, until) of ``utterance``, all that is known so far; a window a step.
+
+        complete: no words follow. Times count from the first sample of the first piece. Raises UnknownVoice,
+        Stopped and ModelFailed.
+        """
+        self._min_symbols = max(self._min_symbols, len(utterance.symbols))
+        steps = [(len(utterance.words), until)]
+        if self._in_steps and first == 0:
+            steps = list(prediction_steps(utterance, until, self._segment, self._synthesizer.speed.symbol_s))
+        for index, (predicted, spoken) in enumerate(steps):
+            opens = predicted < len(utterance.words)
+            pieces = self._speak_step(
+                first_words(utterance, predicted),
+                first,
+                spoken,
+                stop,
+                complete=complete and not opens,
+                rate=OPENING_RATE if opens else 1.0,
+                skipped_sizes=index,
+                trailing_silence_s=trailing_silence_s,
+            )
+            yield from self._follow(pieces)
+            first = spoken
+
+    def insert(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
+        """Pass on audio of another utterance; words' times count from the first piece's first sample."""
+        yield from self._follow(pieces)
+        self._tail = _NOTHING
+
+    def _follow(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
+        start_s = self._emitted / SAMPLE_RATE
+        for piece in pieces:
+            self._emitted += len(piece.samples)
+            yield TimedAudio(piece.samples, tuple(word.shifted(start_s) for word in piece.words))
+
+    def _speak_step(
+        self,
+        utterance: Utterance,
+        first: int,
+        until: int,
+        stop: Stop,
+        *,
+        complete: bool,
+        rate: float,
+        skipped_sizes: int,
+        trailing_silence_s: float,
+    ) -> Iterator[TimedAudio]:
+        """Speak the words [first, until) with the prosody of ``utterance`` at ``rate`` times its speed."""
+        words, segment = utterance.words, replace(self._segment, speed=self._segment.speed * rate)
+        voice = self._synthesizer.voice_of(segment)
+        prosody, features = self._synthesizer.predict(
+            utterance.symbols, segment, stop, min_symbols=self._min_symbols
+        )
+        if self._statistics is None or not self._same_statistics:
+            self._statistics = self._synthesizer.predict_statistics(voice, prosody, features, stop)
+        norms = NormAffine.from_statistics(features, self._statistics)
+        edges = symbol_edges(prosody.frames)
+        begin, end = (frame * FRAME_SAMPLES for frame in voiced_frame_range(prosody))
+        continues = first > 0
+        if continues:
+            begin = word_boundary(utterance, words[first - 1], words[first], edges)
+        else:
+            # The last piece is beyond the left context: there is nothing to join to.
+            self._tail = _NOTHING
+        if not complete:
+            end = word_boundary(utterance, words[until - 1], words[until], edges)
+        timeline = Timeline(
+            utterance,
+            prosody.frames,
+            words=words[first:until],
+            first_sample=begin,
+            continues=continues,
+            level=self._synthesizer.level(voice),
+            trailing_silence_s=trailing_silence_s,
+        )
+        first_frame = max(begin - (_SEARCHED + _FADE if continues else 0), 0) // FRAME_SAMPLES
+        last_frame = min(-(-(end + _FADE) // FRAME_SAMPLES), features.frames)
+        for frame, next_frame in windows(first_frame, last_frame, skipped=skipped_sizes):
+            samples = self._synthesizer.decode_window(features, norms, frame, next_frame, stop)
+            last, tail = next_frame == last_frame, _NOTHING
+            if last and not complete:
+                cut = end - frame * FRAME_SAMPLES
+                samples, tail = samples[:cut], samples[cut - _FADE : cut + _FADE]
+            if frame == first_frame:
+                samples = self._join(samples, begin - frame * FRAME_SAMPLES)
+            if last:
+                self._tail = tail
+            yield timeline.feed(samples, last=last and complete, cut=last and not complete)
+
+    def _join(self, samples: Samples, at: int) -> Samples:
+        """Join to the last piece: cut near ``at`` where the waveforms correlate best, and cross-fade."""
+        tail = self._tail
+        if not len(tail):
+            return samples[at:]
+        around = samples[at - _SEARCHED - _FADE : at + _SEARCHED + _FADE]
+        alike = np.correlate(around, tail, "valid")
+        power = np.convolve(np.square(around), np.ones(len(tail), np.float32), "valid")
+        best = int((alike / np.sqrt(power + np.float32(1e-6))).argmax()) - _SEARCHED
+        samples = samples[at + best :].copy()
+        ramp = np.linspace(0.0, 1.0, _FADE, endpoint=False, dtype=np.float32)
+        samples[:_FADE] = samples[:_FADE] * ramp + tail[_FADE:] * (1 - ramp)
+        return samples
 
 
 def _trim_whole(

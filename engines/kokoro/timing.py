@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
+from engines.kokoro.network.parts import PredictedProsody
 from engines.kokoro.text.phonemes import Utterance, Word
 from speech.timing.characters import spread
 from speech.types import Samples, Span, SpeechChunk
@@ -36,6 +37,7 @@ _HOP = 120
 _LEAD = 5 * FRAME_SAMPLES
 # The model's pauses are below -90 dB; audio 45 dB below the loud parts of speech is a breath or a decay.
 _SILENCE = 10**-4.5
+_SILENT_ENERGY = -5.0
 _NOTHING = np.zeros(0, np.float32)
 # Symbols that are not phonemes: modifiers of the next phoneme, and of the one before.
 _BEFORE = frozenset("ˈˌ")
@@ -266,6 +268,19 @@ def _power(samples: Samples) -> Samples:
 def symbol_edges(frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Sample at which each symbol begins, and last the one at which the utterance ends."""
     return np.concatenate([[0], np.cumsum(frames)]) * FRAME_SAMPLES
+
+
+def voiced_frame_range(prosody: PredictedProsody) -> tuple[int, int]:
+    """Frames [begin, end) that contain the sound, with at least half a frame of margin on either side.
+
+    The predicted energy, two values a frame, is about -9.5 in silence. In 148 sentences of all voices no
+    sound was more than 0.2 frames outside of where it is above -5.
+    """
+    sounding = np.flatnonzero(prosody.energy.ravel() > _SILENT_ENERGY)
+    frames = int(prosody.frames.sum())
+    if not len(sounding):
+        return 0, frames
+    return max(int(sounding[0]) - 1, 0) // 2, min((int(sounding[-1]) + 3) // 2, frames)
 
 
 def word_boundary(utterance: Utterance, word: Word, following: Word, edges: npt.NDArray[np.int64]) -> int:

@@ -6,8 +6,9 @@ of rhythm and pitch. The halves may therefore come from different voices, and ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from speech.types import Prosody
 from speech.voices.mix import SEPARATOR, parse_mix
 
 MAX_PITCH_SHIFT = 18.0
@@ -54,3 +55,12 @@ VoiceOrMix = str | VoiceMix
 def voice_or_mix(voice: str) -> VoiceOrMix:
     """Return the mix that a segment's voice names, or the voice itself. Raises InvalidRequest."""
     return VoiceMix.from_name(voice) if SEPARATOR in voice else voice
+
+
+def add_mix_prosody(prosody: Prosody, voice: VoiceOrMix) -> Prosody:
+    """Add the pitch shift and range of a mix to the requested prosody."""
+    if isinstance(voice, str):
+        return prosody
+    return replace(
+        prosody, pitch=prosody.pitch + voice.pitch, pitch_range=prosody.pitch_range * voice.pitch_range
+    )

@@ -104,6 +104,11 @@ class SessionPriority:
         self._group.notify()
 
     @property
+    def ahead_s(self) -> float:
+        """Seconds of audio that are left to play."""
+        return max(self._playback.remaining_s, 0.0)
+
+    @property
     def superseded(self) -> bool:
         """True if a session of a higher priority has text."""
         return any(self._higher())

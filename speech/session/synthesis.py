@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -99,14 +100,21 @@ class Synthesis:
         return (self.request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
 
     def synthesize(
-        self, voice: ResolvedVoice, text: IncrementalText, speed: float, sample_rate: int
+        self,
+        voice: ResolvedVoice,
+        text: IncrementalText,
+        sample_rate: int,
+        ahead_s: float = math.inf,
+        *,
+        speed: float | None = None,
     ) -> tuple[SegmentFilter, AsyncGenerator[SpeechChunk, None]]:
         """Synthesize one segment at its final speed and prosody, with the times of its words.
 
-        speed: relative to the voice's own; sample_rate: of the returned chunks, in hertz. The filter reports,
-        at the end of the chunks, whether the segment was truncated.
+        sample_rate: of the returned chunks, in hertz; speed: relative to the voice's own; ahead_s: see
+        ``Segment``. The filter reports, at the end of the chunks, whether the segment was truncated.
         """
         info = voice.engine.info
+        speed = self.speed if speed is None else speed
         native_speed, factor = split_speed(speed, info.speed_range)
         native, filtered = split_prosody(self.prosody, info.native_prosody)
         max_s = self.max_segment_s()
@@ -115,6 +123,7 @@ class Synthesis:
             prosody=native,
             max_seconds=max_s * factor,
             options=self.request.options,
+            ahead_s=ahead_s,
         )
         if text.boundary is None:
             audio = cast(StreamingInputEngine, voice.engine).stream(segment, text)

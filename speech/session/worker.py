@@ -245,10 +245,8 @@ class SessionWorker:
             await self._prepare_voice(voice)
             async with self._access.held(slot, info.name):
                 with self._report.synthesizing(voice, text):
-                    start_s = self.output.duration_s
-                    speech, chunks = synthesis.synthesize(
-                        voice, text, synthesis.speed, self.output.sample_rate
-                    )
+                    start_s, rate = self.output.duration_s, self.output.sample_rate
+                    speech, chunks = synthesis.synthesize(voice, text, rate, self._priority.ahead_s)
                     await self._add_audio(chunks, text, slot if info.pausable else None, last=None)
                     self.truncated |= speech.truncated
                     self._report.segment_synthesized(info.name, slot.held_s, self.output.duration_s - start_s)
@@ -293,7 +291,8 @@ class SessionWorker:
         await self._prepare_voice(voice)
         async with self._access.held(slot, info.name):
             with self._report.synthesizing(voice, text):
-                speech, synthesized = self.synthesis.synthesize(voice, text, native, self.output.sample_rate)
+                rate = self.output.sample_rate
+                speech, synthesized = self.synthesis.synthesize(voice, text, rate, speed=native)
                 chunks, seconds = await collect(synthesized, max_s, self._report.segment_audible)
                 self.truncated |= speech.truncated
                 self._report.segment_synthesized(info.name, slot.held_s, seconds)

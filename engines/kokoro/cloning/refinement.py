@@ -96,7 +96,7 @@ class Refiner:
     ) -> Generator[None, None, MeasuredSpeaker]:
         """Synthesise the utterance with the segment's voice and measure the result."""
         pieces = []
-        for piece in self._synthesizer.synthesize(utterance, segment, stop):
+        for piece in self._synthesizer.synthesize(utterance, segment, stop, in_steps=False):
             pieces.append(piece.samples)
             yield
         return (yield from self._placer.measure(Recording(np.concatenate(pieces), SAMPLE_RATE)))

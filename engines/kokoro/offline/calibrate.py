@@ -49,9 +49,10 @@ from engines.kokoro.network.onnx_model import Array, Stop
 from engines.kokoro.network.parts import LoadPart, NormAffine, SplitModel
 from engines.kokoro.offline.float_reference import FloatGenerator, convolve_float
 from engines.kokoro.offline.sentences import SENTENCES
-from engines.kokoro.synthesizer import WindowedSynthesizer, voiced_frame_range
+from engines.kokoro.synthesizer import WindowedSynthesizer
 from engines.kokoro.text.espeak_ipa import phonemizer_for
 from engines.kokoro.text.phonemes import split_utterances
+from engines.kokoro.timing import voiced_frame_range
 from engines.kokoro.voices import Voices
 from speech.text.languages import primary
 from speech.types import Segment

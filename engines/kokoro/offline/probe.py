@@ -24,9 +24,10 @@ from engines.kokoro.network.onnx_model import Stop
 from engines.kokoro.network.parts import NormAffine, SplitModel
 from engines.kokoro.offline.float_reference import FloatGenerator
 from engines.kokoro.probe import PROBE_FILE
-from engines.kokoro.synthesizer import WindowedSynthesizer, voiced_frame_range
+from engines.kokoro.synthesizer import WindowedSynthesizer
 from engines.kokoro.text.espeak_ipa import phonemizer_for
 from engines.kokoro.text.phonemes import split_utterances
+from engines.kokoro.timing import voiced_frame_range
 from engines.kokoro.voices import Voices
 from speech.types import Segment
 

@@ -98,7 +98,9 @@ class Recorder:
             segment = Segment(text, voice_or_mix.prosody_voice, language, embedding=embedding)
             for voice, weight in voice_or_mix.timbre:
                 timbre[rows[voice]] = weight
-        pieces = [piece.samples for piece in self._speaker.synthesize(utterance, segment, Stop())]
+        pieces = [
+            piece.samples for piece in self._speaker.synthesize(utterance, segment, Stop(), in_steps=False)
+        ]
         samples = soxr.resample(np.concatenate(pieces), SAMPLE_RATE, speaker_encoder.SAMPLE_RATE)
         return SpokenSentence(timbre, samples)
 

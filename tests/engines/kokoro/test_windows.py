@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.network.parts import SplitModel
-from engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
+from engines.kokoro.network.parts import PredictedProsody, SplitModel
+from engines.kokoro.text.phonemes import Utterance, Word
+from engines.kokoro.windows import (
+    FIRST_WINDOW_FRAMES,
+    LOOKAHEAD_WORDS,
+    count_speakable,
+    first_words,
+    prediction_steps,
+    windows,
+)
 from speech.playback import Playback
 from speech.types import Samples, Segment, SpeechChunk
-from tests.support.kokoro import chunks_of, computing, joined
+from tests.support.kokoro import agreement_db, chunks_of, computing, joined
 
 LONG = Segment(
     "El río baja tranquilo entre los álamos, y en la orilla unos niños juegan con piedras planas "
@@ -34,18 +45,192 @@ async def assert_free(engine: KokoroEngine) -> None:
     assert engine._scheduler._free == engine._concurrency
 
 
-@given(st.integers(0, 500), st.integers(0, 1500))
-def test_windows_cover_everything_and_grow(begin: int, length: int) -> None:
-    plan = list(windows(begin, begin + length))
+@given(st.integers(0, 500), st.integers(0, 1500), st.integers(0, 9))
+def test_windows_cover_everything_and_grow(begin: int, length: int, skipped: int) -> None:
+    plan = list(windows(begin, begin + length, skipped=skipped))
     assert [first for first, _ in plan] + [begin + length] == [begin] * (not plan) + [
         *([begin] if plan else []),
         *(end for _, end in plan),
     ]
     sizes = [end - first for first, end in plan]
-    assert all(size >= FIRST_WINDOW_FRAMES for size in sizes) or len(sizes) == 1
+    smallest = FIRST_WINDOW_FRAMES // 2 if len(sizes) == 2 else FIRST_WINDOW_FRAMES
+    assert all(size >= smallest for size in sizes) or len(sizes) == 1
     assert all(a <= b for a, b in pairwise(sizes[:-1]))
-    if length >= 2 * FIRST_WINDOW_FRAMES:
+    if length >= 1.5 * FIRST_WINDOW_FRAMES and not skipped:
         assert sizes[0] == FIRST_WINDOW_FRAMES
+    if length >= 100 and skipped:
+        assert sizes[0] > FIRST_WINDOW_FRAMES
+
+
+def utterance_of(words: Sequence[str]) -> Utterance:
+    """An utterance whose words are their own symbols; a mark at a word's end is not part of it."""
+    placed, at = [], 0
+    for word in words:
+        letters = len(word.rstrip(",."))
+        placed.append(Word(at, at + letters, at, at + letters))
+        at += len(word) + 1
+    return Utterance(" ".join(words), tuple(placed))
+
+
+def words_of(
+    sizes: st.SearchStrategy[int], marks: Sequence[str], fewest: int
+) -> st.SearchStrategy[list[str]]:
+    word = st.builds(lambda size, mark: "a" * size + mark, sizes, st.sampled_from(marks))
+    return st.lists(word, min_size=fewest, max_size=50)
+
+
+WORDS = words_of(st.integers(1, 9), ("", "", "", ",", "."), 1)
+
+
+STEPPED = Segment("", "ef_dora", "es")
+SYMBOL_S = 0.0025
+
+
+def steps_of(words: Sequence[str], until: int, segment: Segment, symbol_s: float) -> list[tuple[int, int]]:
+    return list(prediction_steps(utterance_of(words), until, segment, symbol_s))
+
+
+@given(WORDS, st.floats(0, 0.02), st.floats(0.8, 1.0), st.data())
+def test_steps_speak_each_word_once_and_predict_ever_more(
+    words: list[str], symbol_s: float, speed: float, data: st.DataObject
+) -> None:
+    until = data.draw(st.integers(1, len(words)))
+    *first, last = steps_of(words, until, replace(STEPPED, speed=speed), symbol_s)
+    assert last == (len(words), until)
+    assert len(first) <= 1
+    for predicted, spoken in first:
+        utterance = utterance_of(words)
+        opening = len(first_words(utterance, predicted).symbols)
+        assert 0 < spoken <= until and predicted < len(words)
+        assert predicted - spoken >= LOOKAHEAD_WORDS or words[spoken - 1][-1] in ",." or spoken == until
+        assert 2.5 * opening <= len(utterance.symbols)
+        # The first step's sound, 45 ms a symbol, lasts while the second is computed and the rest decoded.
+        sound_s = 0.045 * utterance.words[spoken - 1].stop / speed
+        assert 0.6 * sound_s >= 1.3 * symbol_s * len(utterance.symbols)
+
+
+LONG_WORDS = ["mañana"] * 30
+
+
+@pytest.mark.parametrize(
+    ("words", "symbol_s", "segment", "steps"),
+    [
+        # On a faster machine fewer words suffice; on a much slower one none do.
+        (LONG_WORDS, 0.0025, STEPPED, [(8, 5), (30, 30)]),
+        (LONG_WORDS, 0.0008, STEPPED, [(6, 3), (30, 30)]),
+        (LONG_WORDS, 0.02, STEPPED, [(30, 30)]),
+        (LONG_WORDS, 0.0, STEPPED, [(30, 30)]),
+        # Nothing is gained where prosody takes little, or the listener is busy with the sentence before.
+        (LONG_WORDS[:9], 0.0025, STEPPED, [(9, 9)]),
+        (LONG_WORDS, 0.0003, STEPPED, [(30, 30)]),
+        (LONG_WORDS, 0.0025, replace(STEPPED, ahead_s=2.0), [(30, 30)]),
+        # Words before a mark need no lookahead.
+        (["mañana"] * 4 + ["mañana,"] + LONG_WORDS, 0.0025, STEPPED, [(6, 5), (35, 35)]),
+    ],
+)
+def test_first_step_is_as_short_as_machine_allows(
+    words: list[str], symbol_s: float, segment: Segment, steps: list[tuple[int, int]]
+) -> None:
+    assert steps_of(words, len(words), segment, symbol_s) == steps
+
+
+def test_joined_words_are_not_parted() -> None:
+    """espeak-ng joins "of the": no space lies between their symbols."""
+    apart = utterance_of(
+        "seven rivers of the northern mountains flow into one lake that nobody has seen".split()
+    )
+    symbols = apart.symbols.replace("of the", "ofthe")
+    words = tuple(
+        Word(word.start, word.end, *(edge - (edge > apart.words[2].stop) for edge in (word.first, word.stop)))
+        for word in apart.words
+    )
+    assert count_speakable(apart, 6) == 3
+    assert count_speakable(Utterance(symbols, words), 6) == 2
+
+
+def test_first_words_end_with_their_marks() -> None:
+    utterance = utterance_of(["uno", "dos,", "tres."])
+    assert [first_words(utterance, count).symbols for count in (1, 2, 3)] == [
+        "uno",
+        "uno dos,",
+        "uno dos, tres.",
+    ]
+
+
+@pytest.mark.parametrize("voice", ["ef_dora", "af_heart"])
+async def test_speech_behind_first_steps_is_that_of_whole_prediction(
+    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch, voice: str
+) -> None:
+    """The samples and the words' times, but for a shift; the steps' own speech is about as long."""
+    segment = {
+        "ef_dora": replace(LONG, text=LONG.text[:-1] + " y de los años en que todo era distinto."),
+        "af_heart": Segment(
+            "The hikers followed the path of white stones until the fog became so thick that they lost sight "
+            "of the valley and had to turn back before the night.",
+            "af_heart",
+            "en",
+        ),
+    }[voice]
+    predicted: list[int] = []
+    predict = SplitModel.predict_prosody
+
+    def noted(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:
+        predicted.append(len(symbols))
+        return predict(self, symbols, *arguments)
+
+    monkeypatch.setattr(SplitModel, "predict_prosody", noted)
+    monkeypatch.setattr(engine._synthesizer.speed, "symbol_s", SYMBOL_S)
+    in_steps, spans = joined(await chunks_of(engine, segment))
+    steps = predicted.copy()
+    monkeypatch.setattr(engine._synthesizer.speed, "symbol_s", 0.0)
+    whole, whole_spans = joined(await chunks_of(engine, segment))
+    assert len(steps) >= 2 and predicted[len(steps) :] == [steps[-1]]
+    assert 2.5 * steps[0] < steps[-1]
+    # The ends are trimmed by whole steps of 5 ms, counted from where the last step begins.
+    later = max(
+        range(-240, 241),
+        key=lambda shift: agreement_db(whole[-9000:-8000], in_steps[-9000 - shift : -8000 - shift]),
+    )
+    part = slice(-(len(whole) // 2), -1000)
+    own = in_steps[part.start - later : part.stop - later]
+    assert agreement_db(whole[part], own) > (60 if engine.info.decoder == "fast" else 8)
+    assert len(in_steps) / len(whole) == pytest.approx(1.0, abs=0.06)
+    assert [(span.start, span.end) for span in spans] == [(span.start, span.end) for span in whole_spans]
+    later_s = (len(in_steps) - len(whole) + later) / engine.info.sample_rate
+    behind = [
+        (span.start_s, whole_span.start_s + later_s)
+        for span, whole_span in zip(spans, whole_spans, strict=True)
+        if whole_span.start_s > len(whole) / engine.info.sample_rate / 2
+    ]
+    assert len(behind) > 5
+    # A pause's edges are found on a grid of 5 ms that begins with the step: one may lie on the threshold.
+    assert sum(abs(own_s - whole_s) > 0.01 for own_s, whole_s in behind) <= 1
+    assert all(a.start_s < b.start_s and a.end_s <= b.start_s + 1e-6 for a, b in pairwise(spans))
+
+
+async def test_first_step_is_taken_only_for_waiting_listener(
+    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted: list[int] = []
+    predict = SplitModel.predict_prosody
+
+    def noted(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:
+        predicted.append(len(symbols))
+        return predict(self, symbols, *arguments)
+
+    async def first_prediction(segment: Segment) -> int:
+        predicted.clear()
+        async with aclosing(engine.synthesize(segment)) as speech:
+            await anext(speech)
+        return predicted[0]
+
+    monkeypatch.setattr(SplitModel, "predict_prosody", noted)
+    assert 0 < engine._synthesizer.speed.symbol_s < 0.1
+    monkeypatch.setattr(engine._synthesizer.speed, "symbol_s", SYMBOL_S)
+    whole = await first_prediction(replace(LONG, ahead_s=5.0))
+    assert 2.5 * await first_prediction(LONG) < whole
+    monkeypatch.setattr(engine._synthesizer.speed, "symbol_s", 0.0)
+    assert await first_prediction(LONG) == whole
 
 
 async def test_first_audio_comes_before_half_of_the_work(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,19 @@ async def test_spans_locate_words_in_audio(tmp_path: Path) -> None:
     assert [chunk.start_s for chunk in chunks] == pytest.approx(
         np.cumsum([0, *(len(chunk.samples) / RATE for chunk in chunks[:-1])])
     )
+
+
+async def test_segments_state_audio_left_to_play(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        await speak(service, "Una frase entera que dura algo. Y otra frase que le sigue.")
+        first, second = (segment.ahead_s for segment in engine.segments)
+        assert first == 0.0
+        # The first sentence is made at once and is then played.
+        assert 1.0 < second <= len("Unafraseenteraqueduraalgo") * LETTER_S
+        engine.segments.clear()
+        await speak(service, "Una frase entera que dura algo.", replace(SPANISH, duration_s=2.5))
+        assert {segment.ahead_s for segment in engine.segments} == {math.inf}
 
 
 class SlowingEngine(ToneEngine):
