@@ -335,6 +335,6 @@ class SpeechService:
 
 
 def _load_language_data() -> None:
-    """Load what tells languages and their names. Raises EngineUnavailable."""
+    """Load the detector and the names of languages. Raises EngineUnavailable."""
     load_names()
     language_detection.load_detector()

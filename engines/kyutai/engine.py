@@ -84,7 +84,7 @@ class KyutaiRecognizer:
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``Recognizer.recognize``; also raises Busy if all places are taken.
 
-        The model is not told the language: it recognises its languages as they are spoken.
+        The model takes no language: it recognises its languages as they are spoken.
         """
         spoken = language or self._only_language or ""
         async with aclosing(self._events(audio)) as events:
