@@ -59,6 +59,18 @@ def call_group(metrics_type: str) -> CallGroup:
             ),
             _page("/", "Show the page that speaks", html),
             _page(page.DOCS_PATH, "Show this document as a page", html),
+            _page(
+                page.WORKER_PATH,
+                "Fetch the page's service worker",
+                {"text/javascript": text()},
+                "The worker.",
+            ),
+            _page(
+                page.MANIFEST_PATH,
+                "Fetch the page's manifest",
+                {"application/manifest+json": text()},
+                "The manifest.",
+            ),
             Call(
                 method="GET",
                 path=DOCUMENT_PATH,
@@ -76,8 +88,8 @@ def call_group(metrics_type: str) -> CallGroup:
     )
 
 
-def _page(path: str, summary: str, html: dict[str, Schema]) -> Call:
-    return Call(method="GET", path=path, summary=summary, answers={200: Answer("The page.", html)})
+def _page(path: str, summary: str, types: dict[str, Schema], answer: str = "The page.") -> Call:
+    return Call(method="GET", path=path, summary=summary, answers={200: Answer(answer, types)})
 
 
 def _health() -> Schema:

@@ -57,13 +57,15 @@ _COMMENT = re.compile(rb"^ *(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)$", re.MULTILINE | r
 """A comment that has its lines to itself."""
 
 DOCS_PATH = "/docs"
+WORKER_PATH = "/service-worker.js"
+MANIFEST_PATH = "/manifest.webmanifest"
 STATIC = "/static/"
 PAGES = {
     "/": "index.html",
     DOCS_PATH: "docs.html",
     # A worker serves the folder of its address, and an application is what lies in its manifest's.
-    "/service-worker.js": "service-worker.js",
-    "/manifest.webmanifest": "manifest.webmanifest",
+    WORKER_PATH: "service-worker.js",
+    MANIFEST_PATH: "manifest.webmanifest",
 }
 
 FILES: Mapping[str, Path] = {

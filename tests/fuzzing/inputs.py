@@ -17,7 +17,7 @@ from safetensors.torch import save
 import websocket_client
 from client import voices
 from engines.elevenlabs import messages as upstream
-from kani.checkpoint import _opened, read_json
+from kani.checkpoint import open_weights, read_json
 from kani.codec.config import NanoCodecConfig
 from kani.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
 from kani.model_config import ModelConfig
@@ -211,5 +211,7 @@ def cases(folder: Path) -> list[Case]:
         ),
         Case("codec config", (codec,), _mapping, NanoCodecConfig.parse, (CheckpointError,)),
         Case("nemo", (archive.read_bytes(),), raw, through(read_nemo), (CheckpointError,), 0.25),
-        Case("safetensors", (save({"a": torch.zeros(2, 3)}),), raw, through(_opened), (CheckpointError,)),
+        Case(
+            "safetensors", (save({"a": torch.zeros(2, 3)}),), raw, through(open_weights), (CheckpointError,)
+        ),
     ]

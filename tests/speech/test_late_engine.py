@@ -158,7 +158,7 @@ class Crashing(Misunderstood):
         (Absent, "its files are not here", "fetch them"),
         (Broken, "CUDA error", "--engine kokoro"),
         (Silent, "silent", "--engine new"),
-        (Misunderstood, "0% of the words", "--model"),
+        (Misunderstood, "0% of the words", "other model files"),
         (Crashing, "device-side assert", "--engine kokoro"),
     ],
 )

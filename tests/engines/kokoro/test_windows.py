@@ -125,7 +125,7 @@ LONG_WORDS = ["mañana"] * 30
         (LONG_WORDS, 0.0003, STEPPED, [(30, 30)]),
         (LONG_WORDS, 0.0025, replace(STEPPED, ahead_s=2.0), [(30, 30)]),
         # Words before a mark need no lookahead.
-        (["mañana"] * 4 + ["mañana,"] + LONG_WORDS, 0.0025, STEPPED, [(6, 5), (35, 35)]),
+        (["mañana"] * 5 + ["mañana,"] + LONG_WORDS, 0.0025, STEPPED, [(7, 6), (36, 36)]),
     ],
 )
 def test_first_step_is_as_short_as_machine_allows(
