@@ -65,7 +65,7 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     expect(page.locator("#transcript")).to_contain_text("today")
     # What was said is spoken before anything else is heard.
     page.wait_for_selector("#words .now")
-    page.click("#stop")
+    page.keyboard.press("Escape")
     page.uncheck("#listen-repeat")
     page.click("#listen")
     expect(page.locator("#listen-status")).to_have_text("Done")
