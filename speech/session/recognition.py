@@ -74,6 +74,7 @@ class RecognitionSession:
         self._first_fed_at = 0.0
         self._recognized_s = 0.0
         self._finished = False
+        self._cancelled = asyncio.Event()
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
 
@@ -130,6 +131,7 @@ class RecognitionSession:
         """Mark the end, and drop the backlog."""
         self._waiting.clear()
         self._waiting_samples = 0
+        self._cancelled.set()
         self.finish()
 
     async def __aenter__(self) -> Self:
@@ -144,9 +146,13 @@ class RecognitionSession:
         self._closed()
 
     async def events(self) -> AsyncGenerator[RecognitionEvent, None]:
-        """Yield words, steps and marks in order; close the generator to stop the recogniser."""
+        """Yield words, steps and marks in order; close the generator to stop the recogniser.
+
+        Ends at once where the session is cancelled while the recogniser still starts.
+        """
         with self._span.child("wait"):
-            await self._start()
+            if not await self._wait_for_start():
+                return
         engine = self._span.child("engine", {"speech.engine": self._recognizer.info.name})
         recognizing = self._recognizer.recognize(self._audio(), self._language)
         heard = False
@@ -162,6 +168,21 @@ class RecognitionSession:
                             heard = True
                             engine.event("first word")
                     yield event
+
+    async def _wait_for_start(self) -> bool:
+        """Return True once the recogniser has started, and False if the session is cancelled before."""
+        starting = asyncio.ensure_future(self._start())
+        cancelled = asyncio.ensure_future(self._cancelled.wait())
+        try:
+            await asyncio.wait((starting, cancelled), return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                return False
+            starting.result()
+            return True
+        finally:
+            starting.cancel()
+            cancelled.cancel()
+            await asyncio.wait((starting, cancelled))
 
     def _without_lead(self, word: RecognizedWord) -> RecognizedWord:
         lead_s = 0.0 if self._sample_rate == self._recognizer.info.sample_rate else LEAD_S

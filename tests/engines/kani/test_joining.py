@@ -124,8 +124,8 @@ def no_gpu(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
 @pytest.mark.parametrize(
     ("change", "cure"),
     [
-        (noise, "--engine kani, or take other files"),
-        (not_a_number, "--engine kani, or take other files"),
+        (noise, "--engine kani, or take other model files"),
+        (not_a_number, "--engine kani, or take other model files"),
         (out_of_memory, "--slots"),
         (no_such_files, "--no-fetch"),
         (no_gpu, "CUDA"),

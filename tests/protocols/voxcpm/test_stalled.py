@@ -92,7 +92,7 @@ async def test_unsent_whole_answers_are_freed(start_server: StartServer) -> None
         async with never_reading(server) as client:
             for number in range(4):
                 await client.send(request(f"r{number}", LONG, mode="non_streaming", speed=0.5))
-            await held(lambda size: size > before + 110 * MIB)
+            await held(lambda size: size > before + 80 * MIB)
         await held(lambda size: size < before + 40 * MIB)
 
 

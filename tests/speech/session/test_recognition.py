@@ -269,6 +269,21 @@ async def test_first_session_starts_recogniser_for_all(tmp_path: Path) -> None:
         assert recognizer.started == 2
 
 
+async def test_cancelled_session_does_not_wait_for_starting_recogniser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = asyncio.Event()
+    recognizer = HeldRecognizer()
+    monkeypatch.setattr(recognizer, "start", loaded.wait)
+    async with hearing(tmp_path, recognizer) as (service, _):
+        async with listen(service) as session:
+            reading = asyncio.create_task(heard(session))
+            await settle()
+            session.cancel()
+            assert await reading == []
+        loaded.set()
+
+
 async def test_recogniser_failure_follows_earlier_events(tmp_path: Path) -> None:
     async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
         await session.feed(np.zeros(STEP, np.float32))
