@@ -193,6 +193,8 @@ function stop() {
 /** Handle the player's events of the stream that plays. */
 function happened(kind) {
   if (kind === "sound") {
+    // While the server is there: what has come can be saved without it.
+    downloads();
     features.plays(shown, () => new Promise((heard) => waiting.push(heard)));
     if (live) stage.sounds(performance.now() - shown.askedAt + 1000 * player.latency);
     stage.say(t(live ? "status.speaking" : "status.replay"));
@@ -232,9 +234,11 @@ function playFrom(position) {
   buttons();
 }
 
+const downloads = () => import("./downloads.js");
+
 /** Save what is shown as a file of a kind. */
 async function saveAs(kind) {
-  const { save } = await import("./downloads.js");
+  const { save } = await downloads();
   if (kind === "mp3" || kind === "opus") stage.say(t("download.making"));
   try {
     await save(shown, kind, server);
@@ -273,8 +277,9 @@ function explain({ code, message }) {
 
 /** Show the state of the connection. */
 function lineIs(state, message) {
-  find("line").dataset.state = state;
-  find("line-text").textContent = t(`line.${state === "failed" ? "busy" : state}`);
+  const refused = state === "host" || state === "origin";
+  find("line").dataset.state = refused ? "refused" : state;
+  find("line-text").textContent = t(`line.${refused ? "refused" : state === "failed" ? "busy" : state}`);
   if (state === "connecting") return;
   if (state === "open") {
     if (find("problem").dataset.line) problem("");

@@ -347,19 +347,22 @@ def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     seen = []
-    for _ in range(12):
+    for _ in range(15):
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
     assert seen == [
         "skip",
         "page-language",
         "theme",
+        "tab-speak",
+        "dictate",
         "example",
         "text",
         "language",
         "voice",
         "emotion",
         "speed",
+        "",
         "",
         "",
         "speak",
