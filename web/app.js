@@ -256,7 +256,7 @@ function buttons() {
   find("pause").disabled = !player.busy;
   find("pause").textContent = t(player.paused ? "resume" : "pause");
   for (const id of ["seek", ...Object.values(FILES)]) find(id).disabled = !some;
-  // What is compressed is spoken once more: not beside the first time.
+  // A compressed file is spoken once more by the server: not beside the first time.
   for (const id of ["mp3", "opus"]) find(id).disabled = !some || asked;
   if (!asked && !player.busy) for (const heard of waiting.splice(0)) heard();
 }
@@ -338,7 +338,7 @@ document.addEventListener("keydown", (event) => {
 const features = new Features(server, compose, {
   say, stop, problem, pause, learn,
   seek: (by) => playFrom(player.heard() + by),
-  /** Whether the last that was asked for was heard to its end. */
+  /** True if the last request was played to its end. */
   whole: () => !shown.stopped,
   reopen: () => {
     connection.reopen();

@@ -65,7 +65,7 @@ export class Compose {
     this.reuse({ ...shared, emotion });
   }
 
-  /** What the server can do: the engine of each language, its voices, the longest text, and its engines' names. */
+  /** Take over the server's abilities: the engine of each language, its voices, the longest text, and its engines' names. */
   offer(languages, voices, longest, engines) {
     this.#parameters.offer(engines);
     this.#languages = languages;
@@ -114,7 +114,7 @@ export class Compose {
     this.#text.focus();
   }
 
-  /** What is chosen: text (trimmed), language, voice ("" for those of the text), emotion, its strength, speed. */
+  /** The choice: text (trimmed), language, voice ("" for those of the text), emotion, its strength, speed. */
   get choice() {
     return {
       text: this.#text.value.trim(),

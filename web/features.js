@@ -1,4 +1,4 @@
-/** What most visits do not use: each is loaded when it is first used. */
+/** Parts of the page that most visits do not use: each is loaded when it is first used. */
 
 import { EMOTIONS } from "./compose.js";
 import { t } from "./i18n.js";
@@ -95,7 +95,7 @@ export class Features {
     this.#mediaKeys.ends();
   }
 
-  /** What is heard rests, or goes on. */
+  /** Playback pauses, or goes on. */
   rests(rests) {
     this.#mediaKeys?.rests(rests);
   }

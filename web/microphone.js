@@ -4,7 +4,7 @@ export class Microphone {
   #stream = null;
   #context = null;
 
-  /** Whether this browser lets this page record: only over https, or on this machine itself. */
+  /** True if this browser lets this page record: only over https, or on this machine itself. */
   static get possible() {
     return Boolean(navigator.mediaDevices?.getUserMedia) && typeof AudioWorkletNode === "function";
   }

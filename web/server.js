@@ -99,7 +99,7 @@ export class Server {
     return (await this.#ask("v1/audio/voices")).voices;
   }
 
-  /** What /health says: version, engines, languages (the engine that speaks each), recognizer, counters. Throws ServerError. */
+  /** The content of /health: version, engines, languages (the engine that speaks each), recognizer, counters. Throws ServerError. */
   health() {
     return this.#ask("health");
   }

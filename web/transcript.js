@@ -1,9 +1,9 @@
-/** What was recognised: paragraphs of words with their times. */
+/** Recognised speech: paragraphs of words with their times. */
 
 /** Scripts that put no spaces between words. */
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}\u3000-\u303f\uff00-\uffef]/u;
 
-/** What stands between two words: a space, but none between two of a script that has none. */
+/** Separator of two words: a space, but none between two of a script that has none. */
 export const between = (before, after) =>
   before === "" || /\s$/u.test(before) || (UNSPACED.test([...before].at(-1)) && UNSPACED.test(after)) ? "" : " ";
 
@@ -23,7 +23,7 @@ export class Transcript {
     return word;
   }
 
-  /** What comes next begins a paragraph. */
+  /** The next word begins a paragraph. */
   pause() {
     this.#open = false;
   }

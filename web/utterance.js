@@ -11,9 +11,9 @@ export class Utterance {
   request = "";
   /** Of the parts of the text before the one that comes: code points, and seconds of their audio. */
   #before = { characters: 0, seconds: 0 };
-  /** Whether it was stopped before all had come. */
+  /** True if it was stopped before all had come. */
   stopped = false;
-  /** Whether its connection broke before all had come. */
+  /** True if its connection broke before all had come. */
   lost = false;
 
   /**

@@ -37,7 +37,8 @@ _WINDOW_S = 0.2
 _LEAST_SYMBOLS = 14
 """Symbols of the first step's words at least: with fewer, its pitch is that of another sentence."""
 
-# A step is taken only where it saves so much time, and the whole has so many times its symbols.
+# A first step is taken only where it saves this many seconds, and the utterance has at least this multiple
+# of its symbols.
 _SAVED_S = 0.06
 _WORTHWHILE = 2.5
 

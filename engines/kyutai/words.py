@@ -56,7 +56,7 @@ class WordAssembler:
         """Accept the next token; returns the words that it ends."""
         now_s = self._delays.time_s(token.position)
         if now_s < 0:
-            # What the model writes before any audio can have reached it is no speech.
+            # Text that the model writes before any audio can have reached it is no speech.
             return []
         if token.number not in self._ending:
             if not self._tokens and self._begun_s is None:

@@ -45,7 +45,7 @@ class Convolution:
 
     @property
     def start(self) -> Tensor:
-        """What is pending before the first sample."""
+        """Inputs pending before the first sample: [1, kernel - 1, inputs], silence."""
         return torch.zeros(1, self.kernel - 1, self.inputs)
 
     def __call__(self, rows: Tensor, pending: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ class TransposedConvolution:
 
     @property
     def start(self) -> Tensor:
-        """What is pending before the first sample."""
+        """Outputs pending before the first sample: [1, stride, outputs], silence."""
         return torch.zeros(1, self.stride, self.outputs)
 
     def __call__(self, rows: Tensor, pending: Tensor) -> tuple[Tensor, Tensor]:

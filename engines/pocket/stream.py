@@ -54,7 +54,7 @@ class Utterance:
 
 @dataclass(eq=False, slots=True)
 class State:
-    """What a stream needs from one frame to the next."""
+    """State of a stream from one frame to the next."""
 
     cache: KeyValueCache
     condition: Tensor  # of the next frame, [1, size]

@@ -30,7 +30,7 @@ SILENCE_S = 8
 
 @pytest.fixture(scope="module")
 def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the microphone hears, again and again: two sentences and a silence."""
+    """The microphone's recording, repeated: two sentences and a silence."""
     request = {"input": SAID, "voice": "af_heart", "model": "tts-1", "response_format": "pcm"}
     answer = httpx.post(f"{server.http_url}/v1/audio/speech", json=request, timeout=300).raise_for_status()
     path = tmp_path_factory.mktemp("microphone") / "heard.wav"
@@ -53,7 +53,7 @@ def visitor(browser: Browser, server: ServerProcess) -> Iterator[Visitor]:
 
 
 def is_understood(text: str) -> bool:
-    """Whether nearly all that was said is in a text."""
+    """Return true if nearly all that was said is in a text."""
     return len(set(WORDS) & set(re.findall(r"\w+", text.lower()))) > 0.8 * len(set(WORDS))
 
 
@@ -63,7 +63,7 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.check("#listen-repeat")
     page.click("#listen")
     expect(page.locator("#transcript")).to_contain_text("today")
-    # What was said is spoken before anything else is heard.
+    # The recognised speech is spoken before anything else is recognised.
     page.wait_for_selector("#words .now")
     page.keyboard.press("Escape")
     page.uncheck("#listen-repeat")
