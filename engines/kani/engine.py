@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import secrets
-import sys
-import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +20,9 @@ import numpy as np
 
 from engines.cancelling import wait_until_done
 from engines.kani.voices import KaniVoices
+from engines.recording_embedder import RecordingEmbedder, speech_of
 from engines.settings import KaniSettings
 from engines.silence_trim import SilenceTrimmer
-from speech.audio.pcm import Resampler
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from speech.text.segment_weight import weight
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 ENGINE = "kani"
 _WEIGHT_PER_SECOND = 13.0
 _SEGMENTS_PER_SLOT = 2
-_QUIETEST_DB = -65.0
-_NICENESS = 10
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +50,7 @@ class KaniEngine:
         self._kani: KaniModel | None = None
         self._info: EngineInfo | None = None
         self._voices = KaniVoices(ENGINE, "", (), ())
-        self._stopping = threading.Event()
-        # One recording at a time: each takes all the cores that speech leaves.
-        self._embedding_pool = ThreadPoolExecutor(
-            1, thread_name_prefix=f"{ENGINE}-embedder", initializer=_lower_priority
-        )
+        self._embedder = RecordingEmbedder("Kani")
 
     @property
     def info(self) -> EngineInfo:
@@ -81,8 +73,7 @@ class KaniEngine:
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
-        self._stopping.set()
-        await asyncio.to_thread(self._embedding_pool.shutdown)
+        await self._embedder.stop()
         if self._kani is not None:
             await asyncio.to_thread(self._kani.scheduler.stop)
             self._kani = None
@@ -125,30 +116,7 @@ class KaniEngine:
         embedder = self._kani.embedder if self._kani is not None else None
         if embedder is None:
             raise EngineFailed("the Kani engine is not running, or does not clone")
-        stop = threading.Event()
-
-        def stopped() -> bool:
-            return stop.is_set() or self._stopping.is_set()
-
-        try:
-            job = self._embedding_pool.submit(_embed, embedder, recording, stopped)
-        except RuntimeError as error:
-            raise EngineFailed("the Kani engine has been stopped") from error
-        work = asyncio.wrap_future(job)
-        try:
-            values = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            stop.set()
-            # If still queued behind another recording, there is nothing to wait for.
-            if not job.cancel():
-                with suppress(asyncio.CancelledError):
-                    await wait_until_done(work)
-            raise
-        except RuntimeError as error:
-            logger.exception("a recording could not be embedded")
-            raise EngineFailed("the Kani engine could not embed the recording", logged=True) from error
-        if not len(values):
-            raise EngineFailed("the Kani engine has been stopped")
+        values = await self._embedder.embed(recording, partial(_embed, embedder))
         return Embedding(ENGINE, embedder.name, values)
 
     async def refine(
@@ -237,25 +205,13 @@ class KaniEngine:
         )
 
 
-def _lower_priority() -> None:
-    """Lower the thread's priority behind speech: on Linux each thread has a niceness of its own."""
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        # Never raise it: that needs privileges.
-        os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
-
-
 def _embed(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable[[], bool]) -> Samples:
     """The embedding of a recording; empty if cancelled."""
     from kani.speaker_encoder import MAX_RECORDING_S, SAMPLE_RATE, EmbeddingCancelled
 
-    samples = recording.samples[: round(MAX_RECORDING_S * recording.sample_rate)]
-    loudness = float(samples.std(dtype=np.float64)) if len(samples) else 0.0
-    if not loudness > 10 ** (_QUIETEST_DB / 20):
-        raise InvalidRequest("reference", "there is no speech in the recording")
-    resampler = Resampler(recording.sample_rate, SAMPLE_RATE)
+    samples = speech_of(recording, MAX_RECORDING_S, SAMPLE_RATE)
     try:
-        return embedder.embed(np.concatenate((resampler.feed(samples), resampler.finish())), stopped)
+        return embedder.embed(samples, stopped)
     except ValueError as error:
         raise InvalidRequest("reference", "there is no speech in the recording") from error
     except EmbeddingCancelled:

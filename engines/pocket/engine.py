@@ -9,16 +9,17 @@ import asyncio
 import logging
 import math
 import secrets
-import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engines.cancelling import wait_until_done
+from engines.recording_embedder import RecordingEmbedder
 from engines.settings import PocketSettings
 from engines.silence_trim import SilenceTrimmer
 from speech.engine import EngineInfo
@@ -52,8 +53,7 @@ class PocketEngine:
         self._model: PocketModel | None = None
         self._scheduler: Scheduler | None = None
         self._info: EngineInfo | None = None
-        self._stopping = threading.Event()
-        self._embedding_pool = ThreadPoolExecutor(1, thread_name_prefix=f"{ENGINE}-encoder")
+        self._embedder = RecordingEmbedder("Pocket")
 
     @property
     def info(self) -> EngineInfo:
@@ -84,8 +84,7 @@ class PocketEngine:
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
-        self._stopping.set()
-        await asyncio.to_thread(self._embedding_pool.shutdown)
+        await self._embedder.stop()
         if self._scheduler is not None:
             await asyncio.to_thread(self._scheduler.stop)
         self._scheduler = self._model = None
@@ -134,31 +133,8 @@ class PocketEngine:
             raise EngineFailed("the Pocket engine is not running, or does not clone")
         from engines.pocket.recording import latents_of
 
-        stop = threading.Event()
         size = next(iter(model.languages.values())).model.latent_size
-
-        def stopped() -> bool:
-            return stop.is_set() or self._stopping.is_set()
-
-        try:
-            job = self._embedding_pool.submit(latents_of, model.codec, size, recording, stopped)
-        except RuntimeError as error:
-            raise EngineFailed("the Pocket engine has been stopped") from error
-        work = asyncio.wrap_future(job)
-        try:
-            values = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            stop.set()
-            # If still queued behind another recording, there is nothing to wait for.
-            if not job.cancel():
-                with suppress(asyncio.CancelledError):
-                    await wait_until_done(work)
-            raise
-        except RuntimeError as error:
-            logger.exception("a recording could not be encoded")
-            raise EngineFailed("the Pocket engine could not encode the recording", logged=True) from error
-        if not len(values):
-            raise EngineFailed("the Pocket engine has been stopped")
+        values = await self._embedder.embed(recording, partial(latents_of, model.codec, size))
         return Embedding(ENGINE, model.cloning_model, values)
 
     async def refine(

@@ -9,11 +9,10 @@ import torch
 
 from engines.pocket.codec import Codec
 from engines.pocket.model import SAMPLE_RATE
-from speech.audio.pcm import Resampler
+from engines.recording_embedder import speech_of
 from speech.errors import InvalidRequest
 from speech.types import MAX_EMBEDDING_VALUES, Recording, Samples
 
-_QUIETEST_DB = -65.0
 _BLOCK_S = 0.02
 _FLOOR_DB = 35.0
 _FADE_S = 0.02
@@ -28,12 +27,7 @@ def latents_of(codec: Codec, latent_size: int, recording: Recording, stopped: Ca
     """
     frames = MAX_EMBEDDING_VALUES // latent_size
     longest_s = frames * codec.samples / SAMPLE_RATE - _PAUSE_S
-    taken = recording.samples[: round(longest_s * recording.sample_rate)]
-    loudness = float(taken.std(dtype=np.float64)) if len(taken) else 0.0
-    if not loudness > 10 ** (_QUIETEST_DB / 20):
-        raise InvalidRequest("reference", "there is no speech in the recording")
-    resampler = Resampler(recording.sample_rate, SAMPLE_RATE)
-    samples = np.concatenate((resampler.feed(taken), resampler.finish()))[: round(longest_s * SAMPLE_RATE)]
+    samples = speech_of(recording, longest_s, SAMPLE_RATE)[: round(longest_s * SAMPLE_RATE)]
     latents = codec.encode(torch.from_numpy(end_on_pause(samples)), stopped)
     if latents is None:
         return np.zeros(0, np.float32)

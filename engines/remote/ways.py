@@ -68,6 +68,7 @@ class ChildWorker:
         try:
             await connection.open("", self._launch)
         except BaseException:
+            # A cancelled start, too, leaves no connection and no child behind.
             await self.leave(connection)
             raise
         return connection
@@ -105,6 +106,7 @@ class ListeningWorker:
         try:
             await connection.open(self._key, None)
         except BaseException:
+            # A cancelled start, too, leaves no connection and no child behind.
             await self.leave(connection)
             raise
         return connection

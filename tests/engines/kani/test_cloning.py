@@ -167,7 +167,7 @@ async def test_embedding_thread_has_lower_priority(engine: KaniEngine) -> None:
     def niceness() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    theirs = await asyncio.get_running_loop().run_in_executor(engine._embedding_pool, niceness)
+    theirs = await asyncio.get_running_loop().run_in_executor(engine._embedder.pool, niceness)
     assert theirs == max(10, niceness())
 
 
