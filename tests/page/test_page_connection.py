@@ -192,6 +192,7 @@ def test_over_plain_http_from_another_machine_the_page_is_heard(
     visitor.wait_for_end()
     assert "Playing again" in visitor.statuses()
     visitor.page.click("#add-voice")
+    visitor.wait_for("#voice-dialog[open]")
     assert visitor.page.is_disabled("#record")
     assert "https" in visitor.text("#recording-state")
 
