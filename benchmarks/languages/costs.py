@@ -20,13 +20,15 @@ from pathlib import Path
 from benchmarks.languages.sentences import LATER
 from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
 from benchmarks.report import measure, median, mib, ms, percentile, table
-from benchmarks.sentences import ABOUT_4_S, WITHOUT_EARLY_PHRASE
+from benchmarks.sentences import ABOUT_4_S
 from benchmarks.server_process import Server
 from engines.kokoro.text.unspaced import chinese, japanese
 from engines.kokoro.voices import Voices
 from server import settings
 
 SENTENCES = 12
+SHORT = 28
+"""Least characters of the beginnings of English sentences that stand beside short ones."""
 ALIKE = 1.15
 """Most that the lengths of two sentences differ by, as a ratio, that count as equally long."""
 STARTS = 3
@@ -67,36 +69,35 @@ def _factor(speech: ReceivedSpeech) -> float:
     return speech.done_s / speech.duration_s
 
 
-async def paired(url: str, language: str) -> list[Pair]:
-    """Request sentences of a language, each between two requests of an English one of the same length."""
-    english = [
-        *ABOUT_4_S["en"],
-        *WITHOUT_EARLY_PHRASE["en"],
-        *(text[: text.find(" ", 28)] + "." for text in ABOUT_4_S["en"]),
-    ]
-    pairs: list[Pair] = []
+async def paired(url: str) -> dict[str, list[Pair]]:
+    """Request sentences of each language, each beside an English one of the same length, in turn."""
+    begins = (text[: text.find(" ", SHORT)] + "." for text in ABOUT_4_S["en"])
+    found: dict[str, list[Pair]] = {language: [] for language in LATER}
     async with connected(url) as websocket:
-        lengths = {text: (await request_speech(websocket, "en", text)).duration_s for text in english}
-        for text in LATER[language]:
-            duration_s = (await request_speech(websocket, language, text)).duration_s
-            beside = min(lengths, key=lambda other: abs(lengths[other] - duration_s))
-            if max(lengths[beside] / duration_s, duration_s / lengths[beside]) > ALIKE:
-                continue
-            # Which of the two comes first takes turns as well.
-            asked = [(language, text), ("en", beside)][:: 1 if len(pairs) % 2 else -1]
-            heard = {name: await request_speech(websocket, name, one) for name, one in asked}
-            pairs.append(Pair(heard[language], heard["en"]))
-            if len(pairs) == SENTENCES:
-                break
-    return pairs
+        lengths = {
+            text: (await request_speech(websocket, "en", text)).duration_s
+            for text in (*ABOUT_4_S["en"], *begins)
+        }
+        for language, pairs in found.items():
+            for text in LATER[language]:
+                duration_s = (await request_speech(websocket, language, text)).duration_s
+                beside = min(lengths, key=lambda other, own=duration_s: abs(lengths[other] - own))
+                if max(lengths[beside] / duration_s, duration_s / lengths[beside]) > ALIKE:
+                    continue
+                # Which of the two comes first takes turns as well.
+                asked = [(language, text), ("en", beside)][:: 1 if len(pairs) % 2 else -1]
+                heard = {name: await request_speech(websocket, name, one) for name, one in asked}
+                pairs.append(Pair(heard[language], heard["en"]))
+                if len(pairs) == SENTENCES:
+                    break
+    return found
 
 
 def first() -> None:
     """Print first audio and real-time factor beside English."""
     rows = []
     with Server("--engine", "kokoro") as server:
-        for language in LATER:
-            pairs = asyncio.run(paired(server.url, language))
+        for language, pairs in asyncio.run(paired(server.url)).items():
             ratios = [pair.first_audio for pair in pairs]
             factors = [pair.real_time_factor for pair in pairs]
             rows.append(
