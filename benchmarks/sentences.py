@@ -262,7 +262,14 @@ WITHOUT_INNER_MARK: Sentences = {
 }
 """15 to 25 words without punctuation between them, for text that is spoken while it is written."""
 
-LANGUAGE_NAMES = {"es": "spanish", "en": "english", "fr": "french"}
+LANGUAGE_NAMES = {
+    "es": "spanish",
+    "en": "english",
+    "fr": "french",
+    "zh": "chinese",
+    "ja": "japanese",
+    "hi": "hindi",
+}
 """Names of the languages in the Kani protocol."""
 
 

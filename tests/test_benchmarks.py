@@ -28,6 +28,8 @@ PROGRAMS = (
     "kokoro.streaming",
     "kokoro.words",
     "kokoro_decoder",
+    "languages.costs",
+    "languages.fed",
     "languages.heard",
     "pocket",
     "protocols.elevenlabs",

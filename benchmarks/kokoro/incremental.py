@@ -7,6 +7,7 @@ the speech core; and complete sentences predicted in steps.
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -104,8 +105,14 @@ def noted_joints() -> Iterator[list[Joint]]:
         yield joints
 
 
-async def take(service: SpeechService, language: str, text: str, *, whole: bool) -> Take:
-    """Feed ``text``, at once or word by word, and collect the output."""
+async def take(
+    service: SpeechService, language: str, text: str, *, whole: bool, pieces: Sequence[str] = ()
+) -> Take:
+    """Feed ``text``, at once or piece by piece, and collect the output.
+
+    pieces: what is fed at a time; the words where none are given.
+    """
+    pieces = pieces or re.findall(r"\S+\s*", text)
     chunks: list[Samples] = []
     arrivals: list[float] = []
     spans: list[Span] = []
@@ -115,10 +122,9 @@ async def take(service: SpeechService, language: str, text: str, *, whole: bool)
 
             async def write() -> None:
                 nonlocal since
-                words = text.split()
-                for number, word in enumerate(words, 1):
+                for number, piece in enumerate(pieces, 1):
                     await asyncio.sleep(begun + (number - 1) * WORD_S - time.perf_counter())
-                    session.feed(word if number == len(words) else word + " ")
+                    session.feed(piece)
                     if number == HEARD_AFTER:
                         since = time.perf_counter()
                 session.finish()

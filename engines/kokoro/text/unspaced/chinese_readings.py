@@ -26,7 +26,10 @@ _PHRASES = {
     "教他": "jiāo tā", "教她": "jiāo tā", "教我": "jiāo wǒ", "教你": "jiāo nǐ", "教孩子": "jiāo hái zi",
     "开花结果": "kāi huā jiē guǒ", "为人民": "wèi rén mín", "姓单": "xìng shàn", "系扣子": "jì kòu zi",
     "系好": "jì hǎo", "系上": "jì shàng", "了却": "liǎo què", "睡着": "shuì zháo", "人参": "rén shēn",
-    "夹克": "jiā kè", "卷子": "juàn zi", "削苹果": "xiāo píng guǒ", "削皮": "xiāo pí",
+    "夹克": "jiā kè", "卷子": "juàn zi", "削苹果": "xiāo píng guǒ", "削皮": "xiāo pí", "数一下": "shǔ yí xià",
+    "数一遍": "shǔ yí biàn", "射中": "shè zhòng", "冲着": "chòng zhe", "切开": "qiē kāi", "切下": "qiē xià",
+    "圈养": "juàn yǎng", "落下": "luò xià", "盛汤": "chéng tāng", "嚼碎": "jiáo suì", "果脯": "guǒ fǔ",
+    "内蒙古": "nèi měng gǔ", "大夫": "dài fu",
 }
 # fmt: on
 _PARTICLES = frozenset("得地")
@@ -35,6 +38,13 @@ _ZHE = re.compile("(?<![名原编編显顯土巨论論专專])著(?![名作称�
 _DRY = re.compile("乾(?![坤隆])")
 # Characters before 得 with which it is a verb's second half (获得者), and not a particle (跑得快).
 _DE_VERBS = frozenset("不获取赢博求所难")
+_PARTICLE_TAG = "ud"
+# Words behind 得 with which it is "must" (得小心), though they are tagged as neither verb nor adverb.
+_ADVICE = frozenset(("小心", "注意", "努力", "认真", "多", "快", "早"))
+# 只 counts animals and things behind a number, and is "only" elsewhere.
+_COUNTED_ONE = re.compile(
+    "(?<=[一二三四五六七八九十百千万两几每哪这那])只(?![有要是能好会得不需想许可怕顾剩差管够为在用花])"
+)
 
 
 def _unread(characters: str) -> Any:
@@ -84,12 +94,15 @@ class ChineseReadings:
         """
         found: list[str] = lazy_pinyin(run, Style.TONE3, _unread, neutral_tone_with_five=True)
         tags = [tag for _, tag in rjieba.tag(run)]
+        for one in _COUNTED_ONE.finditer(run):
+            found[one.start()] = "zhi1"
         for at, (start, end) in enumerate(words):
-            inside = run.find("得", start + 1, end - 1)
+            inside = run.find("得", start + 1, end - (tags[at] != _PARTICLE_TAG))
             if inside > 0 and run[inside - 1] not in _DE_VERBS:
                 found[inside] = "de5"
             if end - start == 1 and run[start] in _PARTICLES and at and at + 1 < len(words):
-                found[start] = _particle(run[start], tags[at - 1], tags[at + 1]) or found[start]
+                after = "v" if run[slice(*words[at + 1])] in _ADVICE else tags[at + 1]
+                found[start] = _particle(run[start], tags[at - 1], after) or found[start]
         return found
 
 
@@ -97,6 +110,6 @@ def _particle(character: str, before: str, after: str) -> str:
     """Reading of 得 or 地 as a word between two words with these parts of speech; "" if undecided."""
     if character == "地":
         return "de5" if before[:1] in "daz" and after[:1] in "vd" else ""
-    if before[:1] in "va":
+    if before[:1] in "vab":
         return "de5"
     return "dei3" if after[:1] in "vdp" else ""

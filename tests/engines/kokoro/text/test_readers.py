@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -141,18 +142,45 @@ TRADITIONAL = """
 # fmt: on
 
 
+def phrases(language: str) -> list[list[str]]:
+    """The fields of each line of a file in phrases/."""
+    lines = (Path(__file__).parent / "phrases" / f"{language}.txt").read_text(encoding="utf-8").splitlines()
+    return [line.split() for line in lines if not line.startswith("#")]
+
+
 @pytest.mark.parametrize(("rows", "most"), [(POLYPHONES, 2), (MORE_POLYPHONES, 4), (TRADITIONAL, 2)])
 def test_polyphones_are_read_by_their_context(rows: list[str], most: int) -> None:
+    places = [next(at for at, character in enumerate(row) if character.isdigit()) for row in rows]
+    wrong = wrong_syllables(
+        (row[:place], row[place], row[place + 1 :]) for row, place in zip(rows, places, strict=True)
+    )
+    assert len(wrong) <= most, wrong
+
+
+def test_polyphones_of_a_later_list_are_read_by_their_context() -> None:
+    rows = phrases("zh")
+    assert len(rows) >= 300 and not wrong_syllables((text, place, syllable) for text, place, syllable in rows)
+
+
+def wrong_syllables(rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The phrases, their expected syllables and the found ones, where these differ."""
     from engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
 
-    readings, wrong = ChineseReadings(), []
-    for row in rows:
-        place = next(at for at, character in enumerate(row) if character.isdigit())
-        text = row[:place]
-        got = readings.read(text)[1][int(row[place])]
-        if got.replace("v", "ü") != row[place + 1 :]:
-            wrong.append((row, got))
-    assert len(wrong) <= most, wrong
+    readings = ChineseReadings()
+    found = [(text, want, readings.read(text)[1][int(place)]) for text, place, want in rows]
+    return [(text, want, got) for text, want, got in found if got.replace("v", "ü") != want]
+
+
+def test_japanese_phrases_of_a_later_list_are_read_as_they_are_said(read: dict[str, TextReader]) -> None:
+    wrong, rows = [], phrases("ja")
+    for text, readings in rows:
+        expected = {
+            "".join(symbols_of_kana(part)[0] for part in one.split("_")) for one in readings.split("/")
+        }
+        found = split_utterances(text, read["ja"])[0].symbols.replace(" ", "")
+        if found not in expected:
+            wrong.append((text, found))
+    assert len(rows) >= 300 and not wrong, wrong
 
 
 READINGS = """
