@@ -76,7 +76,6 @@ async def test_long_text_takes_short_steps(tmp_path: Path, language: str | None,
                 chunks = aiter(session)
                 for _ in range(CHUNKS):
                     await anext(chunks, None)
-    print("STEPS", language, unit[:6], max(steps), sum(steps))
     assert max(steps) < MOST_CALLS
 
 
