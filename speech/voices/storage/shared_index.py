@@ -30,6 +30,9 @@ CHANGE_TIMEOUT_S = 10.0
 MAX_PAUSE_S = 0.1
 """Longest pause behind another server's change, in seconds; they are random, so that two part."""
 
+STOP_S = 1.0
+"""Longest wait for the end of a look, in seconds."""
+
 MAX_TRANSFERS, TRANSFER_WAIT_S = 3, 2.0
 """Transfers at a time, and the longest wait for one: each holds a thread of the server's pool."""
 
@@ -81,7 +84,8 @@ class SharedIndex:
         """Look for no changes any more."""
         self._stopped.set()
         if self._thread is not None:
-            self._thread.join()
+            # A look that hangs ends with the process.
+            self._thread.join(STOP_S)
 
     def view(self) -> Index:
         """Return the index as of ``REFRESH_S`` ago or later. Raises StoreUnavailable where it is stale."""

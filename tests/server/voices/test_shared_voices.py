@@ -19,8 +19,8 @@ from websockets.asyncio.client import connect
 from engines.espeak.client import EspeakClient
 from speech.audio.pcm import wav
 from tests.conftest import StartServer
+from tests.speech.voices.local_bucket import App, answer, local_bucket
 from tests.speech.voices.test_store import recording
-from tests.support.bucket import App, answer, local_bucket
 from tests.support.espeak_audio import audio
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
