@@ -80,7 +80,7 @@ class VoiceCatalogue:
         """List every voice a client can name: the engines', then the stored ones (reads files)."""
         return [*self._voices.values(), *map(self.entry, self._store.list())]
 
-    def list_reachable(self) -> list[Voice]:
+    def list_reachable(self) -> Sequence[Voice]:
         """List every voice as ``list`` does, without the stored ones while their place is away."""
         try:
             return self.list()
