@@ -80,6 +80,7 @@ from server.settings import Settings
 from server.traces.collector import send_traces
 from server.traces.middleware import TracingMiddleware
 from server.traces.tracer import Tracer
+from server.voice_place import voice_place
 from speech.errors import EngineUnavailable
 from speech.late_engine import LateEngine
 from speech.recognizer import Recognizer
@@ -101,7 +102,7 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
     secret = settings.livekit_api_secret
     return (
         kani.protocol(settings.max_text),
-        voices_api.protocol(settings.data_dir, open_lists=settings.openai_open_lists),
+        voices_api.protocol(open_lists=settings.openai_open_lists),
         page.protocol(),
         kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
         voxcpm.protocol(voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)),
@@ -177,7 +178,7 @@ def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
     engines = build_engines(settings, metrics.registry, restarts=restarts)
     return SpeechService(
         engines.required,
-        VoiceStore(settings.data_dir, _check_recording),
+        VoiceStore(voice_place(settings.voice_bucket, settings.data_dir), _check_recording),
         limits_of(settings),
         default_language=settings.language,
         default_voice=settings.voice,

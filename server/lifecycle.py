@@ -29,7 +29,7 @@ from server.network.tcp_connections import TcpConnection, TcpTable
 from server.network.uvicorn_http import HttpProtocol
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
-from speech.errors import InvalidRequest, UnknownVoice
+from speech.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
 
 LAG_INTERVAL_S = 0.1
@@ -118,6 +118,9 @@ def _check_voices(voices: Iterable[str], service: SpeechService) -> None:
     for voice in voices:
         try:
             service.catalogue.language_of(voice)
+        except StoreUnavailable:
+            # It may be there again when it is asked for.
+            continue
         except UnknownVoice as error:
             raise InvalidRequest("elevenlabs_voices", error.reason) from error
 

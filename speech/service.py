@@ -98,13 +98,17 @@ class SpeechService:
         self._sessions: dict[int, SpeechSession] = {}
 
     async def start(self) -> None:
-        """Start every engine. Raises EngineUnavailable, or UnknownVoice for the default voice.
+        """Start the store and every engine.
+
+        Raises EngineUnavailable, StoreUnavailable, and UnknownVoice for the default voice.
 
         When one fails, those that were started are stopped again. The late engine is not awaited.
         """
         # It reads for half a second, which the first request must not wait for.
         texts = asyncio.create_task(asyncio.to_thread(_load_language_data))
         async with AsyncExitStack() as started:
+            await asyncio.to_thread(self.store.start)
+            started.callback(self.store.stop)
             for engine in self._engines_to_start:
                 await engine.start()
                 started.push_async_callback(engine.stop)
@@ -155,6 +159,7 @@ class SpeechService:
             await self.cloning.stop()
             for engine in self._engines:
                 await engine.stop()
+            await asyncio.to_thread(self.store.stop)
 
     def _cancel_sessions(self) -> None:
         for session in [*self._sessions.values()]:

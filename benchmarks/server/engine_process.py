@@ -2,8 +2,9 @@
 
 first_audio: time of an engine's first chunk, by a worker and in this process in turn. cost: processor time
 of a server and its children for each second of speech, with and without --engine-process in turn. kills: 20
-times kill -9 of the worker under 100 espeak-ng streams. slow: 200 clients that take nothing, and the resident
-memory of the server and of the worker. messages: messages and bytes of a stream on the worker's socket.
+times kill -9 of the worker under 100 espeak-ng streams. slow: 200 clients that take nothing, the resident
+memory of the server and of the worker, and the first audio of another client. messages: messages and bytes of
+a stream on the worker's socket.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ HEARD_BETWEEN = 10
 """Segments that are spoken to their end between two kills."""
 SLOW_CLIENTS = 200
 SLOW_S = 8.0
+BESIDE = 20
+"""Requests of another client beside them."""
 PROCESS = "--engine-process"
 SENTENCES = mixed(WITHOUT_EARLY_PHRASE)
 
@@ -248,6 +251,7 @@ async def _slow(server: Server) -> list[str]:
         for _ in range(2):
             await asyncio.sleep(SLOW_S)
             sizes.append((process.memory_info().rss, worker.memory_info().rss))
+        beside = [await _first_audio_beside(server) for _ in range(BESIDE)]
         for each in slow_clients:
             # A closing handshake would wait for each of them.
             each.transport.abort()
@@ -255,7 +259,14 @@ async def _slow(server: Server) -> list[str]:
     return [
         *(f"{mib(front)}, {mib(back)}" for front, back in sizes),
         f"{grown:.0f} KiB",
+        f"{ms(median(beside))}, {ms(max(beside))}",
     ]
+
+
+async def _first_audio_beside(server: Server) -> float:
+    """Return the first audio of a client that comes while others fill their buffers."""
+    async with connected(server.url) as websocket:
+        return (await request_speech(websocket, "es", "Hola, ¿qué tal?")).first_audio_s
 
 
 def _request(text: str) -> str:
@@ -269,6 +280,7 @@ def slow() -> None:
     head = (
         *("before: server, worker", f"after {SLOW_S:g} s", f"after {2 * SLOW_S:g} s"),
         "server, each client",
+        "first audio of another client: median, most",
     )
     print(f"{SLOW_CLIENTS} clients that ask for five minutes each and take nothing:\n")
     print(table(head, [row]) + "\n", flush=True)

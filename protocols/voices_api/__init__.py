@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -64,14 +63,13 @@ class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
     name: str
 
 
-def protocol(data_dir: Path, *, open_lists: bool) -> Protocol:
+def protocol(*, open_lists: bool) -> Protocol:
     """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths.
 
-    data_dir: folder of the server's data, where the consents are stored; open_lists: whether the built-in
-    voices are listed without a key.
+    open_lists: whether the built-in voices are listed without a key.
     """
     return Protocol(
-        lambda context: routes(context.service, ConsentStore(data_dir)),
+        lambda context: routes(context.service, context.service.store.consents),
         paths=dict.fromkeys((PATH, SPEECH_PATH, PREVIEW_PATH), PathClass.LIST) if open_lists else {},
         refusals={PATH: plain_refusal},
         calls=lambda: call_group(PATH, SPEECH_PATH),
@@ -83,7 +81,7 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
 
     Errors are ``{"error": {"message": …, "type": …, "param": …, "code": …}}`` with 400, 404, 409 (the name is
     taken), 413, 503 (too many voices are being added, a newer version of the server has changed the voices,
-    or the recording check is unavailable) or 507 (the voices could not be read or written).
+    their bucket is away, or the recording check is unavailable) or 507 (they could not be read or written).
     """
     previews = PreviewCache()
 

@@ -86,7 +86,8 @@ def describe_voices(catalogue: VoiceCatalogue) -> list[dict[str, Any]]:
     Home Assistant sorts the voices of a language by their descriptions and takes the first of them for a new
     assistant, so the description of the default voice sorts first, those of other engines last.
     """
-    voices = catalogue.list()
+    # Home Assistant speaks by no voice at all of a server that gives it no description.
+    voices = catalogue.list_reachable()
     spoken = catalogue.languages
     regional = _regional_languages(voices)
     accented = catalogue.accented_by_voice()

@@ -16,6 +16,7 @@ import websocket_config as config
 from server.settings.protocols import PROJECT_FOLDER, ProtocolSettings
 from server.settings.types import (
     AccentedLanguages,
+    Bucket,
     CodeBlocks,
     CommaList,
     Decoder,
@@ -417,6 +418,15 @@ class Settings(ProtocolSettings):
         group=FILES,
         about="Folder of the stored voices. Not set: `kani-tts` in the user's data folder (XDG_DATA_HOME "
         "counts).",
+    )
+    voice_bucket: Bucket | None = setting(
+        None,
+        "KANI_VOICE_BUCKET",
+        group=FILES,
+        about="Bucket of the stored voices, in place of KANI_DATA_DIR, shared by any number of servers: "
+        "`s3://BUCKET` or `s3://BUCKET/FOLDER`. Needs `deploy/requirements-bucket.txt`; credentials, region "
+        "and endpoint are those of the usual `AWS_…` variables "
+        "([scale.md](scale.md#voices-for-several-servers)).",
     )
     cache_dir: Path = setting(
         lambda: user_cache_path(config.APP_NAME, appauthor=False),

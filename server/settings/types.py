@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,9 @@ ACCENTED = ("de", "nl", "pl", "ru", "tr")
 POCKET = ("en", "fr", "de", "es", "it", "pt", "nl")
 POCKET_CHOICES = f"a list of {', '.join(POCKET)}, separated by commas"
 ACCENTED_CHOICES = f"none, or a list of {', '.join(ACCENTED)}, separated by commas"
+
+
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?")
 
 
 def _listed(value: Any) -> Any:
@@ -92,6 +96,12 @@ def _web_address(value: Any) -> Any:
     return value.rstrip("/")
 
 
+def _bucket(value: Any) -> Any:
+    if isinstance(value, str) and not _BUCKET.fullmatch(value):
+        raise ValueError("has to be s3://BUCKET or s3://BUCKET/FOLDER")
+    return value.rstrip("/") if isinstance(value, str) else value
+
+
 def _worker_address(value: Any) -> Any:
     parts = urlsplit(value)
     tcp = parts.scheme == "tcp" and parts.hostname and parts.port is not None and not parts.path.strip("/")
@@ -115,6 +125,7 @@ PocketPrecision = Annotated[Literal["auto", "float32", "int8"], BeforeValidator(
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
 WorkerAddress = Annotated[str, BeforeValidator(_worker_address)]
+Bucket = Annotated[str, BeforeValidator(_bucket)]
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Language = Annotated[str, BeforeValidator(_language)]

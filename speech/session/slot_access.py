@@ -21,6 +21,7 @@ class SlotAccess:
         """ticket: follows the first wait; timeout: stands still while higher priorities go first."""
         self._admission = context.admission
         self._priority = context.priority
+        self._low_latency = context.low_latency
         self._report = report
         self._timeout = timeout
         self._ticket = ticket
@@ -28,7 +29,11 @@ class SlotAccess:
     def slot(self, voice: ResolvedVoice) -> Slot:
         """Return a slot of the voice's engine, not yet acquired."""
         slots = self._admission.slots(voice.engine.info.name)
-        return slots.slot(None if self._ticket.closed else self._ticket)
+        return slots.slot(None if self._ticket.closed else self._ticket, self._lead_s)
+
+    def _lead_s(self) -> float:
+        """Seconds of audio left to play; none for a client that waits for the whole of it."""
+        return self._priority.ahead_s if self._low_latency else 0.0
 
     @asynccontextmanager
     async def held(self, slot: Slot, engine: str) -> AsyncGenerator[None, None]:

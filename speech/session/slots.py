@@ -1,32 +1,53 @@
-"""An engine's slots, and the fair queue before them."""
+"""An engine's slots, and the queue before them: those whose audio is needed first go first."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from bisect import insort
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
 from types import TracebackType
 from typing import Self
-
-from anyio import CapacityLimiter, WouldBlock
 
 POSITION_INTERVAL_S = 0.25
 """Least seconds between two reported positions: in a long queue each changes with every segment."""
 
 
+MAX_LEAD_S = 10.0
+"""Longest time by which a session that is far ahead of its playback asks later than it does, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Request:
+    """A wait for a slot; the least one is next."""
+
+    due: float
+    number: int
+    slot: Slot = field(compare=False)
+    granted: asyncio.Future[None] = field(compare=False)
+
+
 class SlotQueue:
-    """The slots of one engine, acquired in the order of asking.
+    """The slots of one engine.
 
     A session acquires a slot for each segment, and again after each suspension inside one, and has at
-    most one request in the queue: a long text waits behind the next segment of every other session.
+    most one request in the queue: a long text waits behind the next segment of every other session. Requests
+    are served in the order of asking, except that a session with audio left to play counts as asking when
+    that runs out, ``MAX_LEAD_S`` later at most: others, which nothing is heard of, do not wait for audio that
+    nothing needs yet, and none waits without end.
     """
 
     def __init__(self, capacity: Callable[[], int], changed: Callable[[], None]) -> None:
         """capacity: the current number of slots; a change takes effect at the next acquire or release."""
         self._capacity = capacity
-        self._limiter = CapacityLimiter(capacity())
-        self._waiters: dict[Slot, None] = {}
+        self._held = 0
+        """Slots that are held or were granted."""
+        self._requests: list[_Request] = []
+        """Waiting requests, the next one first."""
+        self._numbers = count()
         self._changed = changed
         self._watchers: set[Callable[[], None]] = set()
         self.in_use = 0
@@ -35,16 +56,19 @@ class SlotQueue:
     @property
     def waiting(self) -> int:
         """Number of requests that wait for a slot."""
-        return self._limiter.statistics().tasks_waiting
+        return len(self._requests)
 
     @property
     def has_free_slot(self) -> bool:
         """True if a slot is neither held nor handed to a waiter."""
-        return self._limiter.borrowed_tokens < self._capacity()
+        return self._held < self._capacity()
 
-    def slot(self, ticket: QueueTicket | None = None) -> Slot:
-        """Return a slot to be held by ``async with``; ``ticket`` follows its first wait in the queue."""
-        return Slot(self, ticket)
+    def slot(self, ticket: QueueTicket | None = None, lead_s: Callable[[], float] = lambda: 0.0) -> Slot:
+        """Return a slot to be held by ``async with``.
+
+        ticket: follows its first wait in the queue; lead_s: seconds of audio that are left to play.
+        """
+        return Slot(self, ticket, lead_s)
 
     @contextmanager
     def watching(self, moved: Callable[[], None]) -> Iterator[None]:
@@ -57,38 +81,58 @@ class SlotQueue:
 
     def position(self, slot: Slot) -> int | None:
         """Position of ``slot`` in the queue, 1 for the next; None if it does not wait."""
-        return [*self._waiters].index(slot) + 1 if slot in self._waiters else None
+        waiting = (number for number, request in enumerate(self._requests, 1) if request.slot is slot)
+        return next(waiting, None)
 
-    async def acquire(self, slot: Slot, queued: Callable[[], None] | None = None) -> None:
-        """Acquire ``slot``, in turn; a cancelled wait loses no slot. queued: called if it has to wait."""
-        self._limiter.total_tokens = self._capacity()
-        try:
-            self._limiter.acquire_on_behalf_of_nowait(slot)
-        except WouldBlock:
-            await self._wait(slot, queued)
+    async def acquire(self, slot: Slot, lead_s: float, queued: Callable[[], None] | None = None) -> None:
+        """Acquire ``slot``, in turn; a cancelled wait loses no slot.
+
+        lead_s: seconds of audio that are left to play; queued: called if it has to wait.
+        """
+        self._grant()
+        if self.has_free_slot:
+            self._held += 1
+        else:
+            await self._wait(slot, lead_s, queued)
         self.in_use += 1
         self._changed()
 
-    async def _wait(self, slot: Slot, queued: Callable[[], None] | None) -> None:
-        self._waiters[slot] = None
-        # In the next turn of the loop: the limiter counts a waiter once it waits.
-        asyncio.get_running_loop().call_soon(self._changed)
+    async def _wait(self, slot: Slot, lead_s: float, queued: Callable[[], None] | None) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + min(max(lead_s, 0.0), MAX_LEAD_S)
+        request = _Request(due, next(self._numbers), slot, loop.create_future())
+        insort(self._requests, request)
+        self._changed()
         if queued is not None:
             queued()
         try:
-            await self._limiter.acquire_on_behalf_of(slot)
+            await request.granted
+        except asyncio.CancelledError:
+            if request in self._requests:
+                self._requests.remove(request)
+            else:
+                # It was granted in the same turn of the loop.
+                self._held -= 1
+            raise
         finally:
-            del self._waiters[slot]
-            self._limiter.total_tokens = self._capacity()
+            self._grant()
             for moved in tuple(self._watchers):
                 moved()
             self._changed()
 
-    def release(self, slot: Slot) -> None:
-        """Release ``slot``, which the next in the queue gets."""
+    def _grant(self) -> None:
+        """Grant the free slots to the next requests."""
+        while self._requests and self.has_free_slot:
+            request = self._requests.pop(0)
+            self._held += 1
+            if not request.granted.done():
+                request.granted.set_result(None)
+
+    def release(self) -> None:
+        """Release a slot, which the next in the queue gets."""
         self.in_use -= 1
-        self._limiter.total_tokens = self._capacity()
-        self._limiter.release_on_behalf_of(slot)
+        self._held -= 1
+        self._grant()
         self._changed()
 
 
@@ -143,9 +187,10 @@ class Slot:
     acquire the slot again, it is not held any more.
     """
 
-    def __init__(self, queue: SlotQueue, ticket: QueueTicket | None = None) -> None:
+    def __init__(self, queue: SlotQueue, ticket: QueueTicket | None, lead_s: Callable[[], float]) -> None:
         self._queue = queue
         self._ticket = ticket
+        self._lead_s = lead_s
         self._since: float | None = None
         self._held_s = 0.0
         self.waited_s = 0.0
@@ -187,10 +232,10 @@ class Slot:
         await self._acquire()
 
     async def _acquire(self, queued: Callable[[], None] | None = None) -> None:
-        await self._queue.acquire(self, queued)
+        await self._queue.acquire(self, self._lead_s(), queued)
         self._since = time.perf_counter()
 
     def _release(self, since: float) -> None:
         self._held_s += time.perf_counter() - since
         self._since = None
-        self._queue.release(self)
+        self._queue.release()

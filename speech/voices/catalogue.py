@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from speech.engine import CloningKind, Engine, EngineInfo
-from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
+from speech.errors import InvalidRequest, StoreUnavailable, UnknownVoice, UnsupportedLanguage
 from speech.text.languages import canonical, parent, primary
 from speech.types import Voice
 from speech.voices.mix import SEPARATOR, mix_name, parse_mix
@@ -46,7 +47,9 @@ class VoiceCatalogue:
         self._voices = {voice.id: voice for info in self._infos.values() for voice in info.voices}
         self._default = default_voice if default_voice != DEFAULT_VOICE else None
         self._missing_logged = False
-        self.find(self._default)
+        with suppress(StoreUnavailable):
+            # It is looked for again with each request.
+            self.find(self._default)
 
     @property
     def accented(self) -> frozenset[str]:
@@ -76,6 +79,13 @@ class VoiceCatalogue:
     def list(self) -> list[Voice]:
         """List every voice a client can name: the engines', then the stored ones (reads files)."""
         return [*self._voices.values(), *map(self.entry, self._store.list())]
+
+    def list_reachable(self) -> Sequence[Voice]:
+        """List every voice as ``list`` does, without the stored ones while their place is away."""
+        try:
+            return self.list()
+        except StoreUnavailable:
+            return [*self._voices.values()]
 
     def entry(self, voice: StoredVoice) -> Voice:
         """Describe a stored voice as ``list`` does, with the engine that speaks its language."""
@@ -153,9 +163,12 @@ class VoiceCatalogue:
         return ResolvedVoice(self._engines[info.name], _regional(info, language), language, kept)
 
     def _own_default(self) -> Voice | StoredVoice | None:
-        """The voice that replaces its language's default, or None if it was deleted meanwhile."""
+        """The voice that replaces its language's default; None if it was deleted meanwhile, or cannot be
+        reached."""
         try:
             return self.find(self._default)
+        except StoreUnavailable:
+            return None
         except UnknownVoice:
             if not self._missing_logged:
                 log.warning(

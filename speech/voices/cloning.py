@@ -179,7 +179,7 @@ class VoiceCloner:
     def statuses(self, voice: StoredVoice) -> list[CloningStatus]:
         """Each engine's state for a stored voice. Raises UnknownVoice. Reads files: call it in a thread."""
         statuses = []
-        stored = {embedding.model: embedding for embedding in self._store.embeddings(voice)}
+        stored = self._store.similarities(voice)
         for engine in self._engines:
             info = engine.info
             known = stored.get(info.embedding_model) if info.cloning != "none" else None
@@ -188,7 +188,7 @@ class VoiceCloner:
                 continue
             refining = self._refinement.is_pending(_voice_key(voice), info.embedding_model)
             state: Literal["ready", "refining"] = "refining" if refining else "ready"
-            statuses.append(CloningStatus(info.name, info.cloning, state, known.similarity))
+            statuses.append(CloningStatus(info.name, info.cloning, state, known))
         return statuses
 
     def _check_name(self, name: str) -> None:

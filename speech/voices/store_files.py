@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import unicodedata
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ import numpy as np
 from speech.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 
 CUSTOM_PREFIX = "custom:"
+
+CONSENT_ID = re.compile(r"cons_[0-9a-f]{24}")
 
 _SIMILARITY_BOUND = 1.0 + 1e-3
 
@@ -46,6 +49,16 @@ class StoredVoice:
     def has_consent_recording(self) -> bool:
         """The consent was spoken, and its recording is stored too."""
         return bool(self.consent_sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A stored consent without its recording; ``created_at``: seconds since 1970."""
+
+    id: str
+    name: str
+    language: str
+    created_at: int
 
 
 _METADATA_FIELDS = frozenset(field.name for field in fields(StoredVoice))

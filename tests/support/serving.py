@@ -11,6 +11,7 @@ from pathlib import Path
 from server.lifecycle import RunningServer
 from server.metrics import Metrics
 from server.settings import Settings, load
+from server.voice_place import voice_place
 from speech.recognizer import Recognizer
 from speech.service import SpeechService
 from speech.voices.catalogue import VoiceStore
@@ -57,7 +58,7 @@ async def serving(
     def build(settings: Settings, metrics: Metrics) -> SpeechService:
         return SpeechService(
             [server.engine],
-            VoiceStore(settings.data_dir),
+            VoiceStore(voice_place(settings.voice_bucket, settings.data_dir)),
             limits_of(settings),
             default_language=settings.language,
             default_voice=settings.voice,

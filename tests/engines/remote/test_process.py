@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,53 +61,86 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
     return found
 
 
-async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> None:
-    registry, before = CollectorRegistry(), {child.pid for child in children()}
+@asynccontextmanager
+async def espeak_in_process(folder: Path, registry: CollectorRegistry) -> AsyncIterator[Engine]:
+    """espeak-ng in a process of its own, started; no worker is left when it has stopped."""
+    before = {child.pid for child in children()}
     (engine,) = engines_for(
         "espeak",
         kani=KaniSettings(),
-        kokoro=KokoroSettings(None, tmp_path),
+        kokoro=KokoroSettings(None, folder),
         pocket=PocketSettings(),
         elevenlabs=ElevenLabsUpstream("", ""),
         metrics=UpstreamMetrics(registry),
-        cache_dir=tmp_path,
+        cache_dir=folder,
         restarts=Restarts(registry),
     ).required
     await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+    assert {child.pid for child in children()} <= before
+
+
+async def test_worker_that_hangs_is_replaced_after_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.remote.channel.LEASE_S", 2)
+    registry, before = CollectorRegistry(), {child.pid for child in children()}
+    async with espeak_in_process(tmp_path, registry) as engine, asyncio.timeout(WITHIN_S):
+        begun = engine.synthesize(Segment(" ".join(SENTENCE.format(n) for n in range(9)), "espeak:es", "es"))
+        await anext(begun)
+        (worker,) = [child for child in children() if child.pid not in before]
+        worker.send_signal(signal.SIGSTOP)
+        heard: list[SpeechChunk] = []
+        waiting = asyncio.create_task(speak(engine, 1, heard))
+        with pytest.raises(EngineFailed, match="the espeak engine was lost"):
+            async for _ in begun:
+                pass
+        # Of this one nothing had come.
+        await waiting
+        assert heard and not worker.is_running()
+        assert registry.get_sample_value("kani_engine_restarts_total", {"engine": "espeak"}) == 1
+
+
+async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> None:
+    registry, before = CollectorRegistry(), {child.pid for child in children()}
     own = EspeakEngine()
     await own.start()
-    heard: list[list[SpeechChunk]] = [[] for _ in range(STREAMS)]
-    tasks = [asyncio.create_task(speak(engine, number, heard[number])) for number in range(STREAMS)]
+    async with espeak_in_process(tmp_path, registry) as engine:
+        heard: list[list[SpeechChunk]] = [[] for _ in range(STREAMS)]
+        tasks = [asyncio.create_task(speak(engine, number, heard[number])) for number in range(STREAMS)]
 
-    def under_way() -> list[int]:
-        return [number for number in range(STREAMS) if len(heard[number]) == 1 and not tasks[number].done()]
+        def under_way() -> list[int]:
+            return [
+                number for number in range(STREAMS) if len(heard[number]) == 1 and not tasks[number].done()
+            ]
 
-    async with asyncio.timeout(WITHIN_S):
-        # Some have ended, one has given a first second of five and is granted one or two more, and most wait.
-        while not under_way() or not any(task.done() for task in tasks):
-            await asyncio.sleep(0)
-        (worker,) = [child for child in children() if child.pid not in before]
-        doomed = under_way()
-        worker.send_signal(signal.SIGKILL)
-        await asyncio.wait(tasks)
-    failed = 0
-    for number, task in enumerate(tasks):
-        error = task.exception()
-        if error is None:
-            expected: list[SpeechChunk] = []
-            await speak(own, number, expected)
-            assert content(heard[number]) == content(expected)
-        else:
-            failed += 1
-            assert heard[number], "a stream of which nothing was heard was lost"
-            assert isinstance(error, EngineFailed) and error.logged
-            assert str(error) == "the espeak engine was lost"
-    assert all(tasks[number].exception() is not None for number in doomed)
-    assert failed < STREAMS / 2
-    assert registry.get_sample_value("kani_engine_restarts_total", {"engine": "espeak"}) == 1
-    await engine.stop()
+        async with asyncio.timeout(WITHIN_S):
+            # Some have ended, one has given a first second of five and is granted one or two more, most wait.
+            while not under_way() or not any(task.done() for task in tasks):
+                await asyncio.sleep(0)
+            (worker,) = [child for child in children() if child.pid not in before]
+            doomed = under_way()
+            worker.send_signal(signal.SIGKILL)
+            await asyncio.wait(tasks)
+        failed = 0
+        for number, task in enumerate(tasks):
+            error = task.exception()
+            if error is None:
+                expected: list[SpeechChunk] = []
+                await speak(own, number, expected)
+                assert content(heard[number]) == content(expected)
+            else:
+                failed += 1
+                assert heard[number], "a stream of which nothing was heard was lost"
+                assert isinstance(error, EngineFailed) and error.logged
+                assert str(error) == "the espeak engine was lost"
+        assert all(tasks[number].exception() is not None for number in doomed)
+        assert failed < STREAMS / 2
+        assert registry.get_sample_value("kani_engine_restarts_total", {"engine": "espeak"}) == 1
     await own.stop()
-    assert {child.pid for child in children()} <= before
 
 
 def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_server: StartServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
@@ -10,7 +11,7 @@ from speech.errors import Busy
 from speech.observer import Observer
 from speech.request import Limits
 from speech.session.admission import Admission, RateLimit, SlotQueue
-from tests.support.event_loop import settle
+from tests.support.event_loop import settle, virtual_time
 
 
 def admission(**limits: int) -> Admission:
@@ -106,6 +107,29 @@ async def test_long_text_queues_for_each_segment() -> None:
 
     await asyncio.gather(speak("long", 4), speak("short", 1), speak("other", 1))
     assert order == ["long", "short", "other", "long", "long", "long"]
+
+
+async def test_session_far_ahead_of_its_playback_lets_others_go_first() -> None:
+    slots = SlotQueue(lambda: 1, lambda: None)
+    order: list[str] = []
+    with virtual_time():
+
+        async def speak(name: str, at_s: float, lead_s: float) -> None:
+            await asyncio.sleep(at_s)
+            async with slots.slot(None, lambda: lead_s):
+                order.append(name)
+                await asyncio.sleep(20.0 if name == "first" else 0.0)
+
+        await asyncio.gather(
+            speak("first", 0.0, 0.0),
+            speak("a minute ahead", 1.0, 60.0),
+            speak("four seconds ahead", 2.0, 4.0),
+            speak("new", 3.0, 0.0),
+            speak("another that is new", 4.0, -math.inf),
+            # A session that is far ahead has asked ten seconds after it did, and no later.
+            speak("late", 12.0, 0.0),
+        )
+    assert order == [*("first", "new", "another that is new", "four seconds ahead", "a minute ahead", "late")]
 
 
 @pytest.mark.parametrize("handed_over", [False, True])

@@ -1,0 +1,1 @@
+"""Places where stored voices are kept: a folder, or a bucket that several servers share."""

@@ -1,0 +1,132 @@
+"""Servers that share their stored voices: by a folder, and by a bucket, which may hang."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+
+from engines.espeak.client import EspeakClient
+from speech.audio.pcm import wav
+from tests.conftest import StartServer
+from tests.speech.voices.local_bucket import App, answer, local_bucket
+from tests.speech.voices.test_store import recording
+from tests.support.espeak_audio import audio
+from tests.support.patience import WITHIN_S
+from tests.support.serving import InProcessServer, serving
+
+VOICES = "/v1/audio/voices"
+SENTENCE = "Esta es mi voz, y estoy de acuerdo en que este servidor la guarde para que la use."
+FORM = {"name": "ana", "language": "es", "consent": "I am Ana. I agree."}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_servers_see_each_others_voices(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    with ExitStack() as stack:
+        shared = {"KANI_DATA_DIR": str(tmp_path)}
+        if place == "bucket":
+            shared = stack.enter_context(local_bucket(monkeypatch)).environment
+        servers = [
+            start_server("--engine", "espeak", ready=False, KANI_RECOGNIZER="none", **shared) for _ in "12"
+        ]
+        for server in servers:
+            server.wait_until_ready()
+        one, other = (
+            stack.enter_context(httpx.Client(base_url=server.http_url, timeout=WITHIN_S))
+            for server in servers
+        )
+
+        # Speech, which the check of a recording requires.
+        espeak = EspeakClient.shared()
+        voice = wav(audio(espeak, SENTENCE).astype(np.float32) / 32768, espeak.sample_rate)
+
+        def store(client: httpx.Client, name: str) -> int:
+            files = {"audio": ("ana.wav", voice)}
+            return client.post(VOICES, data=FORM | {"name": name}, files=files).status_code
+
+        assert store(one, "ana") == 201
+        until(lambda: other.get(f"{VOICES}/custom:ana").status_code == 200)
+        assert other.get(f"{VOICES}/ana/sample").content == voice
+        assert store(other, "ana") == 409
+        spoken = {"model": "tts-1", "input": "Hola.", "voice": "custom:ana", "response_format": "pcm"}
+        assert other.post("/v1/audio/speech", json=spoken).status_code == 200
+        assert other.delete(f"{VOICES}/ana").status_code == 204
+        until(lambda: one.get(f"{VOICES}/ana").status_code == 404)
+        assert one.post("/v1/audio/speech", json=spoken).status_code in (400, 404)
+        results: list[int] = []
+        threads = [
+            threading.Thread(target=lambda client=client: results.append(store(client, "eva")))
+            for client in (one, other)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WITHIN_S)
+        assert sorted(results) == [201, 409]
+
+
+async def speak(server: InProcessServer, voice: str) -> dict[str, Any]:
+    """Speak by Kani's protocol; returns the last message."""
+    config = {"language": "spanish", "voice_id": voice}
+    async with asyncio.timeout(WITHIN_S), connect(f"{server.url}/", max_size=None) as client:
+        data = {"text": "uno dos", "config": config}
+        await client.send(json.dumps({"type": "tts_stream_request", "data": data}))
+        while (message := json.loads(await client.recv()))["type"] == "tts_stream_chunk":
+            pass
+        return dict(message)
+
+
+async def test_bucket_that_hangs_or_fails_leaves_other_speech_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def hang(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+        release.wait(WITHIN_S)
+        return app(environ, start)
+
+    with local_bucket(monkeypatch) as bucket:
+        setting = {"KANI_VOICE_BUCKET": bucket.environment["KANI_VOICE_BUCKET"]}
+        async with (
+            serving(tmp_path, **setting) as server,
+            httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client,
+        ):
+            files = {"audio": ("ana.wav", recording(3.0))}
+            assert (await client.post(VOICES, data=FORM, files=files)).status_code == 201
+            bucket.fault = hang
+            async with asyncio.TaskGroup() as group:
+                deletions = [group.create_task(client.delete(f"{VOICES}/ana{number}")) for number in range(8)]
+                for _ in range(3):
+                    assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
+                assert (await speak(server, "custom:ana"))["type"] == "tts_stream_complete"
+                assert not all(task.done() for task in deletions)
+                release.set()
+            assert {task.result().status_code for task in deletions} <= {404, 503}
+            bucket.fault = lambda environ, start, app: answer("503 Slow Down", "SlowDown", start)
+            monkeypatch.setattr("speech.voices.storage.shared_index.STALE_S", -1.0)
+            refused = await client.delete(f"{VOICES}/ana")
+            assert refused.status_code == 503
+            assert refused.json()["error"]["message"].startswith("the stored voices cannot be reached")
+            assert (await client.get(VOICES)).status_code == 503
+            message = await speak(server, "custom:ana")
+            assert message["type"] == "tts_response" and "cannot be reached" in message["data"]["message"]
+            assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
