@@ -236,4 +236,9 @@ export const texts = {
   "parameters.lexicon": "النطق، سطر لكل كلمة",
   "parameters.seed": "البذرة",
   "text.first": "صباح الخير! الشمس مشرقة اليوم، والعصافير تغنّي في الحديقة.",
+  "speakers.title": "عدة أصوات",
+  "tempo.label": "سرعة التشغيل",
+  "problem.voice": "لا يوجد صوت {value}.",
+  "problem.pause": "تحتاج الوقفة إلى مدة لا تتجاوز 10 ثوانٍ، مثل ‎[pause:1.5s]‎.",
+  "spoken.title": "النص كما يُنطق",
 };

@@ -236,4 +236,9 @@ export const texts = {
   "parameters.lexicon": "Pronunciations, one a line",
   "parameters.seed": "Seed",
   "text.first": "Good morning! The sun is out, and the birds are singing in the garden. What shall we talk about today?",
+  "speakers.title": "Several voices",
+  "tempo.label": "Playback speed",
+  "problem.voice": "There is no voice {value}.",
+  "problem.pause": "A pause needs a length of at most 10 s, such as [pause:1.5s].",
+  "spoken.title": "As it is spoken",
 };

@@ -236,4 +236,9 @@ export const texts = {
   "parameters.lexicon": "Pronunciaciones, una por línea",
   "parameters.seed": "Semilla",
   "text.first": "¡Buenos días! Hoy brilla el sol y los pájaros cantan en el jardín. ¿De qué hablamos hoy?",
+  "speakers.title": "Varias voces",
+  "tempo.label": "Velocidad de reproducción",
+  "problem.voice": "No existe la voz {value}.",
+  "problem.pause": "Una pausa necesita una duración de 10 s como máximo, por ejemplo [pause:1.5s].",
+  "spoken.title": "Tal como se dice",
 };

@@ -236,4 +236,9 @@ export const texts = {
   "parameters.lexicon": "Prononciations, une par ligne",
   "parameters.seed": "Graine",
   "text.first": "Bonjour ! Le soleil brille et les oiseaux chantent dans le jardin.",
+  "speakers.title": "Plusieurs voix",
+  "tempo.label": "Vitesse de lecture",
+  "problem.voice": "La voix {value} n’existe pas.",
+  "problem.pause": "Une pause doit avoir une durée de 10 s au plus, par exemple [pause:1.5s].",
+  "spoken.title": "Tel qu’il est dit",
 };

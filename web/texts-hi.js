@@ -236,4 +236,9 @@ export const texts = {
   "parameters.lexicon": "उच्चारण, हर पंक्ति में एक",
   "parameters.seed": "बीज",
   "text.first": "सुप्रभात! आज धूप निकली है और बगीचे में चिड़ियाँ गा रही हैं।",
+  "speakers.title": "कई आवाज़ें",
+  "tempo.label": "चलाने की गति",
+  "problem.voice": "{value} नाम की कोई आवाज़ नहीं है।",
+  "problem.pause": "विराम की लंबाई अधिकतम 10 सेकंड हो, जैसे [pause:1.5s]।",
+  "spoken.title": "जैसा बोला गया",
 };

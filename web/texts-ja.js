@@ -236,4 +236,9 @@ export const texts = {
   "parameters.lexicon": "読み方（1 行に一つ）",
   "parameters.seed": "シード",
   "text.first": "おはようございます。きょうはいいてんきですね。",
+  "speakers.title": "複数の声",
+  "tempo.label": "再生速度",
+  "problem.voice": "{value} という声はありません。",
+  "problem.pause": "間には10秒以内の長さが必要です（例：[pause:1.5s]）。",
+  "spoken.title": "読み上げられる形",
 };

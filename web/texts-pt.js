@@ -236,4 +236,9 @@ export const texts = {
   "parameters.lexicon": "Pronúncias, uma por linha",
   "parameters.seed": "Semente",
   "text.first": "Bom dia! O sol brilha e os pássaros cantam no jardim.",
+  "speakers.title": "Várias vozes",
+  "tempo.label": "Velocidade de reprodução",
+  "problem.voice": "Não existe a voz {value}.",
+  "problem.pause": "Uma pausa precisa de uma duração de no máximo 10 s, por exemplo [pause:1.5s].",
+  "spoken.title": "Como é dito",
 };

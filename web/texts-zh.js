@@ -236,4 +236,9 @@ export const texts = {
   "parameters.lexicon": "读音，每行一个",
   "parameters.seed": "随机种子",
   "text.first": "早上好！今天阳光很好，鸟儿在花园里唱歌。",
+  "speakers.title": "多个声音",
+  "tempo.label": "播放速度",
+  "problem.voice": "没有声音 {value}。",
+  "problem.pause": "停顿需要不超过 10 秒的时长，例如 [pause:1.5s]。",
+  "spoken.title": "实际读法",
 };
