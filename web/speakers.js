@@ -1,8 +1,8 @@
 /** "Several voices": puts a mark into the text from which on another voice speaks. */
 
-import { addTexts, t } from "./i18n.js";
+import { addTexts, locale, t } from "./i18n.js";
 import { texts } from "./texts-features.js";
-import { fill, voiceGroups } from "./voices.js";
+import { fill, primary, voiceGroups } from "./voices.js";
 
 /**
  * Show the fields.
@@ -13,7 +13,8 @@ import { fill, voiceGroups } from "./voices.js";
 export function showSpeakers(box, text, voices) {
   addTexts(texts);
   const voice = Object.assign(document.createElement("select"), { id: "speakers-voice" });
-  fill(voice, voiceGroups(voices, "", t("voice.kept")), "");
+  const own = voices.find(({ language }) => primary(language) === locale);
+  fill(voice, voiceGroups(voices, "", t("voice.kept")), own?.id);
   const label = Object.assign(document.createElement("label"), { htmlFor: voice.id, textContent: t("voice.label") });
   const field = Object.assign(document.createElement("div"), { className: "field" });
   field.append(label, voice);

@@ -1,7 +1,7 @@
 """The web page in Chromium: how long after it was said a word of the microphone stands on the page.
 
 The microphone is a file that the browser plays; the page's transcript says when in it each word ended. Most
-of that time is the recogniser's: the page's own share, from a word's message to the document, stands beside it.
+of that time is the recogniser's: the page's share, from a word's message to the document, stands beside it.
 """
 
 from __future__ import annotations

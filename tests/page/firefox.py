@@ -43,7 +43,7 @@ def missing() -> str:
 
 @contextmanager
 def sound_card(folder: Path, recording: Path) -> Iterator[dict[str, str]]:
-    """A sound card whose microphone hears ``recording`` again and again; yields the environment that has it."""
+    """A sound card whose microphone hears ``recording`` again and again; yields its environment."""
     socket = folder / "pulse"
     environment = {
         **os.environ,

@@ -14,10 +14,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.page import firefox
 from tests.page.test_page_gallery import (  # noqa: F401 - collected here, with this module's browser
-    test_playback_rests_and_goes_on_from_a_word,
     test_voice_is_found_heard_marked_and_chosen,
 )
-from tests.page.test_page_looks import test_arabic_runs_from_right_to_left  # noqa: F401
 from tests.page.test_page_speaking import (  # noqa: F401
     LONG,
     TEXT,
@@ -40,13 +38,14 @@ if TYPE_CHECKING:
     from tests.page.conftest import Visit
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Firefox's own folder; what it saves lies in ``saved``."""
     return tmp_path_factory.mktemp("firefox")
 
 
-@pytest.fixture(scope="module")
+# Of one test: after a minute or two of several tests a Firefox that is driven like this answers no more.
+@pytest.fixture
 def browser(recording: Path, folder: Path) -> Iterator[Browser]:
     """Firefox, without a window."""
     if name := firefox.missing():
