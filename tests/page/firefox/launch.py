@@ -88,7 +88,7 @@ def running(playwright: Playwright, folder: Path, recording: Path) -> Iterator[B
     executable = folder / "firefox"
     firefox = next(filter(None, map(shutil.which, FIREFOX)))
     executable.write_text(
-        f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m tests.page.firefox_bidi "{firefox}" "$@"\n'
+        f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m tests.page.firefox.bidi "{firefox}" "$@"\n'
     )
     executable.chmod(0o755)
     with sound_card(folder, recording) as environment:

@@ -1,6 +1,6 @@
 """The page in Firefox: flows of the other modules once more, and what they see by Chromium's means alone.
 
-Run by its path, ``python -m pytest -m server -n 0 tests/page/firefox_flows.py``, on a machine with nothing
+Run by its path, ``python -m pytest -m server -n 0 tests/page/firefox/flows.py``, on a machine with nothing
 else to do: pytest does not collect it by itself, as playback through PulseAudio at times stands still on a
 loaded machine.
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.page import firefox
+from tests.page.firefox import launch
 from tests.page.test_page_gallery import (  # noqa: F401 - collected here, with this module's browser
     test_voice_is_found_heard_marked_and_chosen,
 )
@@ -52,9 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def browser(recording: Path, folder: Path) -> Iterator[Browser]:
     """Firefox, without a window."""
-    if name := firefox.missing():
+    if name := launch.missing():
         pytest.skip(f"{name} is not installed")
-    with sync_playwright() as playwright, firefox.running(playwright, folder, recording) as browser:
+    with sync_playwright() as playwright, launch.running(playwright, folder, recording) as browser:
         yield browser
 
 

@@ -1,6 +1,6 @@
 """A relay between playwright and Debian's Firefox: playwright 1.65 sends BiDi commands that it does not know.
 
-Run as the browser's executable: ``python -m tests.page.firefox_bidi FIREFOX ARGUMENTS``. It starts Firefox,
+Run as the browser's executable: ``python -m tests.page.firefox.bidi FIREFOX ARGUMENTS``. It starts Firefox,
 relays the BiDi socket, and answers the commands of ``UNKNOWN`` itself, as done. Those emulate colours and
 motion, so a test in Firefox sees the defaults.
 """
