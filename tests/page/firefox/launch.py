@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FIREFOX = ("firefox-esr", "firefox")
 SOUND = ("pulseaudio", "pactl", "paplay")
 
-PREFERENCES = {
+PREFERENCES: dict[str, str | float | bool] = {
     # As where a visitor has allowed the microphone.
     "media.navigator.permission.disabled": True,
     # Names that belong to nobody are this machine's.
