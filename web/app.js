@@ -4,7 +4,6 @@ import { Compose } from "./compose.js";
 import { Connection } from "./connection.js";
 import { Features } from "./features.js";
 import { Gallery } from "./gallery.js";
-import { HistoryList } from "./history-list.js";
 import { History } from "./history.js";
 import { has, seconds, t, translate } from "./i18n.js";
 import { Player } from "./player.js";
@@ -12,8 +11,6 @@ import { showPreferences } from "./preferences.js";
 import { Server, ServerError } from "./server.js";
 import { showServer } from "./server-line.js";
 import { Stage } from "./stage.js";
-import { Memory } from "./storage.js";
-import { textParts } from "./text-parts.js";
 import { Utterance } from "./utterance.js";
 import { learnVoices } from "./voices.js";
 
@@ -27,7 +24,6 @@ const player = new Player(happened);
 const stage = new Stage(player, playFrom);
 const compose = new Compose(speak);
 const history = new History();
-const list = new HistoryList(history, replay, (choice) => compose.reuse(choice), showHistory);
 const gallery = new Gallery(server, {
   choose: (voice) => {
     compose.choose(voice);
@@ -38,7 +34,6 @@ const gallery = new Gallery(server, {
 });
 /** Other tabs of this page: one is heard at a time, and all show the same history. */
 const otherTabs = new BroadcastChannel("kani");
-const volume = new Memory("kani.volume", () => localStorage);
 const connection = new Connection(server, lineIs);
 
 /** Buttons that save a file, by its kind. */
@@ -84,7 +79,8 @@ function utter(choice) {
   shown = utterance;
   asked = live = true;
   // First what takes time elsewhere; the page is drawn meanwhile.
-  ask(utterance, params, textParts(params.text, compose.longest));
+  if (compose.inParts(params.text)) askInParts(utterance, params);
+  else ask(utterance, params, [{ text: params.text }]);
   // Browsers allow no sound before a click.
   player.begin();
   stage.begin(utterance, true);
@@ -92,14 +88,28 @@ function utter(choice) {
   buttons();
 }
 
+/** Ask for a text that one request does not take: it is too long, or has marks in it. */
+async function askInParts(utterance, params) {
+  const { MarkError, speechParts } = await import("./text-parts.js");
+  if (shown !== utterance || !asked) return;
+  try {
+    const parts = speechParts(params.text, compose.longest, params.speed ?? 1, (voice) => compose.speaks(voice));
+    if (parts.length) ask(utterance, params, parts);
+    else fails(t("problem.empty"));
+  } catch (error) {
+    if (!(error instanceof MarkError)) throw error;
+    fails(t(`problem.${error.code}`, { value: error.value }));
+  }
+}
+
 /** Ask for the first of ``parts``, and for each of the others once the one before it has come. */
-function ask(utterance, params, [text, ...rest]) {
+function ask(utterance, params, [{ text, start = 0, voice, pause = 0 }, ...rest]) {
   utterance.request = newId();
-  connection.speak(utterance.request, { ...params, text }, answers(utterance, (result) => {
-    utterance.addResult(result, [...text].length);
+  utterance.beginPart(start, pause);
+  connection.speak(utterance.request, { ...params, text, voice: voice || params.voice }, answers(utterance, (result) => {
+    utterance.addResult(result);
     if (rest.length === 0) return false;
-    // The language of the first part is that of all: a short last one alone might be taken for another.
-    ask(utterance, { ...params, language: result.language, languages: undefined }, rest);
+    ask(utterance, compose.following(params, result.language, Boolean(rest.at(-1).voice)), rest);
     return true;
   }));
 }
@@ -122,23 +132,26 @@ function answers(utterance, goesOn) {
       ends();
     },
     error: (error) => {
+      if (utterance.samples === 0) return fails(explain(error));
       problem(explain(error));
-      if (utterance.samples > 0) {
-        // The audio that came is played to its end, as after a broken connection.
-        utterance.lost = true;
-        ends();
-        return;
-      }
-      arrived();
-      player.stop();
-      stage.hide();
-      buttons();
+      // The audio that came is played to its end, as after a broken connection.
+      utterance.lost = true;
+      ends();
     },
     lost: () => {
       utterance.lost = true;
       ends();
     },
   };
+}
+
+/** Nothing came, and nothing will. */
+function fails(words) {
+  problem(words);
+  arrived();
+  player.stop();
+  stage.hide();
+  buttons();
 }
 
 /** Nothing more comes; what came is heard to its end. */
@@ -158,7 +171,7 @@ function arrived() {
 /** Show what is kept now, in other tabs too. */
 function showHistory() {
   otherTabs.postMessage("history");
-  return list.show();
+  return features.showHistory(history);
 }
 
 /** Nothing more is heard; all: it was heard to its end. */
@@ -193,8 +206,10 @@ function stop() {
 /** Handle the player's events of the stream that plays. */
 function happened(kind) {
   if (kind === "sound") {
-    // While the server is there: what has come can be saved without it.
+    // While the server is there: what has come can be saved, kept and played again without it.
     downloads();
+    features.load();
+    player.load();
     features.plays(shown, () => new Promise((heard) => waiting.push(heard)));
     if (live) stage.sounds(performance.now() - shown.askedAt + 1000 * player.latency);
     stage.say(t(live ? "status.speaking" : "status.replay"));
@@ -264,9 +279,10 @@ function buttons() {
 /** Rest, or play on. */
 async function pause(rests) {
   if (!player.busy) return;
+  features.rests(rests);
+  if (!rests && player.tempoChanged) return playFrom(player.heard());
   stage.say(t(rests ? "status.paused" : live ? "status.speaking" : "status.replay"));
   await player.pause(rests);
-  features.rests(rests);
   buttons();
 }
 
@@ -310,6 +326,11 @@ async function learn() {
   }
 }
 
+find("spoken").addEventListener("toggle", async ({ target }) => {
+  if (!target.open) return;
+  const { showSpokenText } = await import("./spoken-text.js");
+  await showSpokenText(find("spoken-text"), shown, server);
+});
 find("stop").addEventListener("click", () => {
   stop();
   find("speak").focus();
@@ -317,26 +338,20 @@ find("stop").addEventListener("click", () => {
 find("again").addEventListener("click", () => replay(shown, shown.pieces));
 for (const [kind, id] of Object.entries(FILES)) find(id).addEventListener("click", () => saveAs(kind));
 find("pause").addEventListener("click", () => pause(!player.paused));
-find("volume").value = Number.parseFloat(volume.text || "1");
-player.volume = Number(find("volume").value);
-find("volume").addEventListener("input", ({ target }) => {
-  volume.text = target.value;
-  player.volume = Number(target.value);
-});
 find("share").addEventListener("click", async () => {
   const { share } = await import("./share.js");
   find("shared").textContent = await share(compose.choice);
 });
 otherTabs.addEventListener("message", ({ data }) => {
   if (data === "speaks") stop();
-  if (data === "history") list.show();
+  if (data === "history") features.showHistory(history);
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !document.querySelector("dialog[open]")) stop();
 });
 
 const features = new Features(server, compose, {
-  say, stop, problem, pause, learn,
+  say, stop, problem, pause, learn, replay, showHistory,
   seek: (by) => playFrom(player.heard() + by),
   /** True if the last request was played to its end. */
   whole: () => !shown.stopped,
@@ -347,5 +362,5 @@ const features = new Features(server, compose, {
 });
 
 player.open();
-list.show();
+features.showHistory(history);
 connection.open();

@@ -9,6 +9,9 @@ export const CODES = { curl: "curl", python: "Python", javascript: "JavaScript" 
 /** Speeds that ElevenLabs' interface takes. */
 const ELEVENLABS_SPEEDS = [0.7, 1.2];
 
+/** Marks in a text: other voices, or pauses. */
+const MARKED = /\[(voice|pause):/i;
+
 /** The fields of an object that have a value. */
 const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== ""));
 
@@ -20,6 +23,7 @@ export const REQUESTS = {
     body: given({
       model: "tts-1", input: text, voice: voice || "alloy", language,
       speed: speed === 1 ? undefined : speed, instructions: emotion === "neutral" ? "" : `Sound ${emotion}.`,
+      allow_voice_tags: MARKED.test(text) || undefined,
     }),
   }),
   elevenlabs: ({ text, language, voice, speed }) => {
@@ -45,12 +49,12 @@ export const REQUESTS = {
 
 const shellQuote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** JSON in ASCII, which is a literal in Python and JavaScript too, as it holds no true, false or null. */
+/** JSON in ASCII, which is a literal in JavaScript too. */
 const literal = (value, indent) =>
   JSON.stringify(value, null, indent).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
-/** In Python an escape is half of a pair, so that a character beyond 16 bits is written by itself. */
-const pythonLiteral = (value) => JSON.stringify(value, null, 4).replace(/[\u007f\u2028\u2029]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** In Python an escape is half of a pair, so that a character beyond 16 bits is written by itself. A line that ends in true ends in no text. */
+const pythonLiteral = (value) => JSON.stringify(value, null, 4).replace(/: true(,?)$/gm, ": True$1").replace(/[\u007f\u2028\u2029]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 const WRITERS = {
   curl: (url, body, file, key) => [

@@ -1,14 +1,14 @@
 /** The form of a request, which is remembered in this browser. */
 
 import { isChosen, locale, number, percent, t } from "./i18n.js";
-import { Parameters } from "./parameters.js";
-import { sharedChoice } from "./share-link.js";
 import { Memory } from "./storage.js";
 import { fill, languageGroups, nameOf, primary, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
 
 export const EMOTIONS = ["neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional"];
 const LONGEST_TEXT = 5000;
+/** A text with marks: other voices, or pauses. */
+const MARKED = /\[(voice|pause):/i;
 const MOST_LANGUAGES = 20;
 
 export class Compose {
@@ -20,7 +20,9 @@ export class Compose {
   #strength = document.querySelector("#strength");
   #speed = document.querySelector("#speed");
   #memory = new Memory("kani.compose", () => localStorage);
-  #parameters = new Parameters(document.querySelector("#parameter-fields"));
+  /** The settings that are folded away, once they were opened. */
+  #parameters = null;
+  #engines = [];
   #languages = {};
   #voices = [];
   #longest = LONGEST_TEXT;
@@ -57,7 +59,9 @@ export class Compose {
   }
 
   /** Take the request of a shared link, which is then taken from the address: a reload keeps what was changed. */
-  #takeShared() {
+  async #takeShared() {
+    if (!window.location.hash) return;
+    const { sharedChoice } = await import("./share-link.js");
     const shared = sharedChoice(window.location.hash);
     if (!shared) return;
     window.history.replaceState(null, "", window.location.pathname + window.location.search);
@@ -67,12 +71,30 @@ export class Compose {
 
   /** Take over the server's abilities: the engine of each language, its voices, the longest text, and its engines' names. */
   offer(languages, voices, longest, engines) {
-    this.#parameters.offer(engines);
+    this.#engines = engines;
+    this.#parameters?.offer(engines);
     this.#languages = languages;
     this.#voices = voices;
     this.#longest = longest ?? this.#longest;
     this.#offer();
     this.#changed();
+  }
+
+  /** Whether a text is spoken in parts: it is too long for one request, or has marks in it. */
+  inParts(text) {
+    return text.length > this.#longest || MARKED.test(text);
+  }
+
+  /** Whether there is a voice, or may be: a mix is in no list. */
+  speaks(voice) {
+    return this.#voices.length === 0 || voice.includes("+") || this.#voices.some(({ id }) => id === voice);
+  }
+
+  /** Show the settings that are folded away. */
+  async showParameters() {
+    const { Parameters } = await import("./parameters.js");
+    this.#parameters ??= new Parameters(document.querySelector("#parameter-fields"));
+    this.#parameters.offer(this.#engines);
   }
 
   /** Code points of the longest text of one request. */
@@ -145,8 +167,19 @@ export class Compose {
       ...(felt && { emotion }),
       ...(felt && strength !== 1 && { emotion_strength: strength }),
       ...(speed !== 1 && { speed }),
-      ...this.#parameters.chosen,
+      ...this.#parameters?.chosen,
     };
+  }
+
+  /**
+   * The parameters of the part of a text behind one that was spoken in ``language``.
+   * @param {boolean} voiced whether parts have voices of their own, which may speak another language
+   */
+  following(params, language, voiced) {
+    if (!params.languages) return params;
+    // A short part alone might be taken for another language.
+    if (!voiced) return { ...params, language, languages: undefined };
+    return { ...params, languages: [...new Set([language, ...params.languages])].slice(0, MOST_LANGUAGES) };
   }
 
   #offer() {
@@ -197,6 +230,8 @@ export class Compose {
     this.#strength.setAttribute("aria-valuetext", percent(strength));
     document.querySelector("#speed-value").textContent = words;
     this.#speed.setAttribute("aria-valuetext", words);
+    // Before it is needed: the server may be away then.
+    if (this.inParts(this.#text.value)) import("./text-parts.js");
     const count = document.querySelector("#count");
     count.textContent = number(length);
     this.#memory.text = JSON.stringify({ ...this.choice, text: this.#text.value, ...this.#wanted });

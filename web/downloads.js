@@ -22,6 +22,7 @@ export async function save(utterance, kind, server) {
     return saveFile(new Blob([write(words)], { type }), nameOf(utterance, kind));
   }
   const { voice, language } = { ...utterance.choice, ...utterance.result };
-  const { body } = REQUESTS.openai({ ...utterance.choice, voice, language });
-  saveFile(await server.compressedSpeech({ ...body, response_format: kind }), nameOf(utterance, kind));
+  const { path, body } = REQUESTS.openai({ ...utterance.choice, voice, language });
+  const answer = await server.post(path, { ...body, response_format: kind });
+  saveFile(await answer.blob(), nameOf(utterance, kind));
 }

@@ -17,6 +17,7 @@ export class Features {
   #tabs;
   #codePanel = null;
   #dictation = null;
+  #historyList = null;
   #keyDialog = null;
   #listenPanel = null;
   #mediaKeys = null;
@@ -28,7 +29,8 @@ export class Features {
    * @param {Compose} compose
    * @param {object} acts say(text, changes): speak it, resolves when it is no longer heard; whole(): whether that was
    *   heard to its end; stop(); pause(rests); seek(seconds from here); problem(words); learn(): ask the server again
-   *   what it can do; reopen(): connect with the key that is known now
+   *   what it can do; reopen(): connect with the key that is known now; replay(entry, pieces): play what is kept;
+   *   showHistory(): show what is kept, after a change
    */
   constructor(server, compose, acts) {
     this.#server = server;
@@ -40,6 +42,8 @@ export class Features {
     whenOpened("code", () => this.#showCode());
     whenOpened("compare", () => this.#compareEmotions());
     whenOpened("mix", () => this.#mixVoices());
+    whenOpened("parameters", () => compose.showParameters());
+    whenOpened("speakers", () => this.#insertVoices());
     // The page's own files come first.
     if (document.readyState === "complete") this.#install();
     else window.addEventListener("load", () => this.#install());
@@ -76,6 +80,19 @@ export class Features {
       quiet: this.#acts.stop,
     });
     this.#voiceList.show(voices);
+  }
+
+  /** Show what is kept; most visits begin with nothing. */
+  async showHistory(history) {
+    if (!this.#historyList && history.lasts && (await history.list()).length === 0) return;
+    this.#historyList ??= historyList().then(({ HistoryList }) =>
+      new HistoryList(history, this.#acts.replay, (choice) => this.#compose.reuse(choice), this.#acts.showHistory));
+    await (await this.#historyList).show();
+  }
+
+  /** Load what shows the history, while the server is there. */
+  load() {
+    historyList();
   }
 
   /** The form was changed by the page. */
@@ -152,11 +169,18 @@ export class Features {
     showMix(this.#compose.voices, (mix) => this.#compose.choose(mix));
   }
 
+  async #insertVoices() {
+    const { showSpeakers } = await import("./speakers.js");
+    showSpeakers(find("speakers-fields"), find("text"), this.#compose.voices);
+  }
+
   async #install() {
     const { install } = await import("./install.js");
     await install();
   }
 }
+
+const historyList = () => import("./history-list.js");
 
 /** Call once, when a part of the page is first opened. */
 function whenOpened(id, show) {

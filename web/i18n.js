@@ -29,6 +29,9 @@ export function t(name, values = {}) {
   return texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
 }
 
+/** Know the words of a part of the page that is loaded when it is first used; more: texts by language. */
+export const addTexts = (more) => Object.assign(texts, more[locale]);
+
 /** Return true if there are words for ``name``. */
 export const has = (name) => name in texts;
 

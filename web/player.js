@@ -10,6 +10,8 @@ import { StartGate, WAIT_S } from "./start-gate.js";
 const IDLE_MS = 60_000;
 /** A device that has not begun to run by then gives no sound: Firefox without a sound card waits for ever. */
 const STARTS_WITHIN_MS = 5000;
+/** Stretching a long text, which is played from a place in it, holds the page no longer than this in one go. */
+const LONGEST_WORK_MS = 30;
 
 export class Player {
   #context = null;
@@ -34,6 +36,15 @@ export class Player {
   #comes = false;
   #idle = 0;
   #starting = 0;
+  /** Seconds of speech in a second, of the next stream and of this one. */
+  #nextTempo = 1;
+  #tempo = 1;
+  /** The class TimeStretch, once it is loaded; and that of this stream, null at its own tempo. */
+  #TimeStretch = null;
+  #stretch = null;
+  /** What was pushed is handled one after the other. */
+  #work = Promise.resolve();
+  #workedMs = 0;
   #silent = typeof AudioContext !== "function";
 
   /**
@@ -52,6 +63,22 @@ export class Player {
   /** Whether a stream is under way: waited for, heard or resting. */
   get busy() {
     return this.#stream !== 0;
+  }
+
+  /** Play the next stream at a tempo: seconds of speech in a second, at the same pitch. */
+  async setTempo(tempo) {
+    if (tempo !== 1) await this.load();
+    this.#nextTempo = tempo;
+  }
+
+  /** Load what another tempo needs. */
+  async load() {
+    this.#TimeStretch ??= (await import("./time-stretch.js")).TimeStretch;
+  }
+
+  /** Whether another tempo was chosen since the stream began. */
+  get tempoChanged() {
+    return this.#nextTempo !== this.#tempo;
   }
 
   /** Prepare for sound without playing any; needs no click. Resolves to whether there is a device that plays. */
@@ -85,7 +112,7 @@ export class Player {
 
   /** Begin a stream; call it on a click, as browsers allow no sound before one. */
   begin() {
-    this.#gate = new StartGate(this.#pace);
+    this.#gate = new StartGate(this.#pace / this.#nextTempo);
     this.#comes = true;
     return this.#begin(0);
   }
@@ -137,6 +164,8 @@ export class Player {
     this.#received = 0;
     this.#offset = offset;
     this.#held = [];
+    this.#tempo = this.#nextTempo;
+    this.#stretch = null;
     if (!(await this.open())) return this.#fail(stream);
     this.#starting = setTimeout(() => this.#context.state !== "running" && this.#fail(stream), STARTS_WITHIN_MS);
     await this.#context.resume();
@@ -154,19 +183,37 @@ export class Player {
    * @param {Int16Array} samples handed over to the audio thread: the caller loses them
    * @param {number} rate hertz, the same for a whole stream
    */
-  async push(samples, rate) {
+  push(samples, rate) {
+    this.#inTurn((stream) => this.#take(stream, samples, rate));
+  }
+
+  /** Act on the stream after what was pushed before, if it is still the same one. */
+  #inTurn(act) {
     const stream = this.#stream;
-    const opened = await this.open();
-    if (!opened || stream === 0 || stream !== this.#stream) return;
+    this.#work = this.#work.then(async () => {
+      const opened = await this.open();
+      if (this.#workedMs > LONGEST_WORK_MS) {
+        await new Promise((done) => setTimeout(done));
+        this.#workedMs = 0;
+      }
+      if (opened && stream !== 0 && stream === this.#stream) act(stream);
+    });
+  }
+
+  #take(stream, samples, rate) {
     if (this.#rate === 0) {
       this.#rate = rate;
+      if (this.#tempo !== 1) this.#stretch = new this.#TimeStretch(rate, this.#tempo);
       this.#output.postMessage({ kind: "start", stream, rate, fades: this.#offset > 0 });
     }
     const seconds = samples.length / rate;
     this.#received += seconds;
-    const opens = this.#gate.take(seconds, performance.now() / 1000);
-    if (this.#held === null) return this.#send(samples);
-    this.#held.push(samples);
+    const opens = this.#gate.take(seconds / this.#tempo, performance.now() / 1000);
+    const began = performance.now();
+    const played = this.#stretch?.take(samples) ?? samples;
+    this.#workedMs += performance.now() - began;
+    if (this.#held === null) return this.#send(played);
+    this.#held.push(played);
     if (opens) this.#release();
     else this.#opensAt ||= setTimeout(() => this.#release(), 1000 * WAIT_S);
   }
@@ -185,14 +232,14 @@ export class Player {
   }
 
   /** Nothing more will come. */
-  async finish() {
-    const stream = this.#stream;
-    const opened = await this.open();
-    if (!opened || stream === 0 || stream !== this.#stream) return;
-    this.#release();
-    if (this.#comes && Number.isFinite(this.#gate.pace)) this.#pace = this.#gate.pace;
-    if (this.#rate === 0) this.#happened({ kind: "ended", stream });
-    else this.#output.postMessage({ kind: "end", stream });
+  finish() {
+    this.#inTurn((stream) => {
+      this.#release();
+      if (this.#comes && Number.isFinite(this.#gate.pace)) this.#pace = this.#gate.pace * this.#tempo;
+      if (this.#rate === 0) return this.#happened({ kind: "ended", stream });
+      if (this.#stretch) this.#send(this.#stretch.finish());
+      this.#output.postMessage({ kind: "end", stream });
+    });
   }
 
   /** Silence, at once. */
@@ -220,7 +267,7 @@ export class Player {
     if (!anchor) return this.#offset;
     // The event that playback ran dry comes a moment after it did.
     const passed = anchor.position + (anchor.kind === "playing" ? now - anchor.time : 0);
-    return this.#offset + Math.min(passed, this.#received);
+    return this.#offset + Math.min(passed * this.#tempo, this.#received);
   }
 
   #happened({ kind, stream, time, position }) {

@@ -138,11 +138,10 @@ export class Server {
     return answer.arrayBuffer();
   }
 
-  /** Speech as a file; body: of POST /v1/audio/speech. Throws ServerError. */
-  async compressedSpeech(body) {
+  /** The answer to a JSON body that is posted. Throws ServerError. */
+  post(path, body) {
     const headers = { "content-type": "application/json" };
-    const answer = await this.#answer("v1/audio/speech", { method: "POST", body: JSON.stringify(body), headers });
-    return answer.blob();
+    return this.#answer(path, { method: "POST", body: JSON.stringify(body), headers });
   }
 
   /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */

@@ -2,11 +2,14 @@
 
 import { Arrivals } from "./arrivals.js";
 import { likeness, number, seconds, t } from "./i18n.js";
+import { Memory } from "./storage.js";
 import { languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
 import { Words } from "./words.js";
 
 const PLACES_EVERY_MS = 2000;
+/** Seconds of speech in a second of playback. */
+const TEMPOS = [0.5, 0.75, 1, 1.25, 1.5, 2];
 
 const find = (id) => document.querySelector(`#${id}`);
 
@@ -35,6 +38,27 @@ export class Stage {
     });
     find("seek").addEventListener("change", ({ target }) => seek(Number(target.value)));
     find("words").setAttribute("aria-label", t("words.label"));
+    this.#offerVolume();
+    this.#offerTempo(seek);
+  }
+
+  #offerVolume() {
+    const memory = new Memory("kani.volume", () => localStorage);
+    find("volume").value = Number.parseFloat(memory.text || "1");
+    this.player.volume = Number(find("volume").value);
+    find("volume").addEventListener("input", ({ target }) => {
+      memory.text = target.value;
+      this.player.volume = Number(target.value);
+    });
+  }
+
+  #offerTempo(seek) {
+    const words = (tempo) => t("times", { n: number(tempo, String(tempo).slice(2).length) });
+    find("tempo").append(...TEMPOS.map((tempo) => new Option(words(tempo), tempo, tempo === 1, tempo === 1)));
+    find("tempo").addEventListener("change", async ({ target }) => {
+      await this.player.setTempo(Number(target.value));
+      if (this.player.busy && !this.player.paused) seek(this.player.heard());
+    });
   }
 
   /** Show an utterance; live: it is being made now, so that its coming can be watched. */
@@ -52,6 +76,7 @@ export class Stage {
     // An utterance from the history has no figures of its arrival.
     for (const box of document.querySelectorAll("#stage .live")) box.hidden = utterance.id !== this.#measured;
     find("stage").hidden = false;
+    find("spoken").open = false;
     find("progress").hidden = !live;
     find("progress").value = 0;
     const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";

@@ -9,8 +9,10 @@ export class Utterance {
   result = null;
   /** Id of the request that is under way: a long text has several, one after the other. */
   request = "";
-  /** Of the parts of the text before the one that comes: code points, and seconds of their audio. */
+  /** Before the part of the text that comes: code points, seconds of audio. */
   #before = { characters: 0, seconds: 0 };
+  /** Seconds of silence before its first sample. */
+  #pause = 0;
   /** True if it was stopped before all had come. */
   stopped = false;
   /** True if its connection broke before all had come. */
@@ -30,7 +32,7 @@ export class Utterance {
   /** Take a frame that came at ``now``; return its samples and spans, as parts of the whole. */
   add({ metadata, samples: given }, now) {
     this.sampleRate ||= metadata.sample_rate;
-    const samples = resampled(given, metadata.sample_rate, this.sampleRate);
+    const samples = this.#afterPause(resampled(given, metadata.sample_rate, this.sampleRate));
     this.pieces.push(samples);
     this.samples += samples.length;
     this.arrivals.push([(now - this.askedAt) / 1000, this.seconds]);
@@ -41,13 +43,33 @@ export class Utterance {
     return { samples, spans };
   }
 
-  /** Take the result of a part of ``characters`` code points; what comes then is the next part's. */
-  addResult(result, characters) {
-    const { passages = [], unused = [] } = this.result ?? {};
+  /**
+   * What comes from now on is of the text from code point ``start`` on.
+   * @param {number} pause seconds of silence before it
+   */
+  beginPart(start, pause) {
+    this.#before = { characters: start, seconds: this.seconds };
+    this.#pause = pause;
+  }
+
+  /** Take the result of a part. */
+  addResult(result) {
+    const { voice = result.voice, passages = [], unused = [] } = this.result ?? {};
+    const other = result.voice === voice ? [] : [{ engine: result.engine, voice: result.voice, language: result.language }];
     this.result = { ...(this.result ?? result), truncated: Boolean(this.result?.truncated || result.truncated) };
-    this.result.passages = [...passages, ...(result.passages ?? [])];
+    this.result.passages = [...passages, ...other, ...(result.passages ?? [])];
     this.result.unused = [...new Set([...unused, ...(result.unused ?? [])])];
-    this.#before = { characters: this.#before.characters + characters, seconds: this.seconds };
+  }
+
+  /** The first samples of a part, behind the pause before it. */
+  #afterPause(samples) {
+    if (this.#pause === 0) return samples;
+    const silence = Math.round(this.#pause * this.sampleRate);
+    this.#pause = 0;
+    this.#before.seconds += silence / this.sampleRate;
+    const joined = new Int16Array(silence + samples.length);
+    joined.set(samples, silence);
+    return joined;
   }
 
   /** How much of the text was spoken, 0 to 1. */

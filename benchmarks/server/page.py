@@ -55,7 +55,7 @@ SPY = """
   };
   addEventListener("DOMContentLoaded", () => {
     const words = document.querySelector("#words");
-    let before = -1;
+    let before = "";
     new MutationObserver(() => {
       const at = performance.now();
       const now = words.querySelector(".now");
@@ -64,8 +64,13 @@ SPY = """
       for (let node = words.firstChild; node !== now; node = node.nextSibling) {
         start += [...node.textContent].length;
       }
-      if (start !== before) seen.lit.push([at, start, output().contextTime, output().performanceTime]);
-      before = start;
+      const length = [...now.textContent].length;
+      const place = `${start} ${length}`;
+      if (place !== before) {
+        const { contextTime, performanceTime } = output();
+        seen.lit.push([at, start, contextTime, performanceTime, length]);
+      }
+      before = place;
     }).observe(words, { subtree: true, childList: true, attributes: true });
   });
 """
@@ -100,7 +105,7 @@ def lateness(visitor: Visitor) -> Iterator[float]:
     seen: dict[str, Any] = visitor.page.evaluate("seen")
     begun = {start: start_s for frame in visitor.frames for start, _, start_s, _ in frame.metadata["spans"]}
     playing = [anchor for anchor in seen["anchors"] if anchor["kind"] == "playing"]
-    for at, start, context_s, context_at in seen["lit"]:
+    for at, start, context_s, context_at, _ in seen["lit"]:
         anchor = [anchor for anchor in playing if anchor["position"] <= begun[start] + 1e-6][-1]
         heard_s = anchor["time"] + begun[start] - anchor["position"]
         yield (at - context_at) / 1000 - (heard_s - context_s)

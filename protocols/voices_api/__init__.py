@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import msgspec
 from starlette.datastructures import FormData, UploadFile
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -142,7 +144,16 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
         ("GET", "/{voice}/preview", previewed),
     ]
     return [
-        *(Route(f"{PATH}{path}", endpoint(answer), methods=[method]) for method, path, answer in calls),
+        *(
+            # Each first visit of the page reads the list: some 15 KB, a tenth of that when packed.
+            Route(
+                f"{PATH}{path}",
+                endpoint(answer),
+                methods=[method],
+                middleware=[Middleware(GZipMiddleware)] if answer is listed else None,
+            )
+            for method, path, answer in calls
+        ),
         Route(SPEECH_PATH, endpoint(listed), methods=["GET"]),
         *consent_routes(consents),
     ]

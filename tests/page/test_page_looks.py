@@ -94,6 +94,29 @@ def test_page_is_accessible(visit: Visit, scheme: str, width: int) -> None:
     assert visitor.violations() == ""
 
 
+COLOURS = (("light", "none"), ("dark", "none"), ("dark", "active"))
+"""Colour schemes, and whether the colours are the system's (forced)."""
+
+
+def test_each_language_and_tab_is_accessible_in_all_colours(visit: Visit) -> None:
+    """Everything is looked at in light; in dark and in forced colours what they change: contrast."""
+    # A colour that fades into another is neither.
+    visitor = visit(reduced_motion="reduce")
+    page = visitor.page
+    for language in page.eval_on_selector_all("#page-language option", "all => all.map((one) => one.value)"):
+        page.evaluate("(language) => localStorage.setItem('kani.locale', language)", language)
+        visitor.arrive()
+        page.wait_for_selector("#tabs")
+        # Voices of a kind look alike, and axe takes its time for each.
+        page.eval_on_selector_all("#gallery li", "all => all.slice(2).forEach((one) => one.remove())")
+        for tab in ("tab-speak", "tab-listen"):
+            page.click(f"#{tab}")
+            for scheme, forced in COLOURS:
+                page.emulate_media(color_scheme=scheme, forced_colors=forced)
+                rules = () if scheme == "light" else ("color-contrast",)
+                assert visitor.violations(*rules) == "", (language, tab, scheme, forced)
+
+
 def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> None:
     visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page
@@ -134,7 +157,7 @@ def test_screen_reader_gets_important_changes_only(visit: Visit) -> None:
     visitor.speak("One small step, one giant leap.", "en")
     visitor.wait_for_end()
     said = notes.json_value()
-    assert said[0] == "Asked…"
+    assert said[0] == "Generating…"
     assert said[1] == "Speaking"
     assert said[2].startswith("Done, ")
     assert len(said) == 3

@@ -13,6 +13,8 @@ import pytest
 
 from engines.whisper.model import LANGUAGES
 from protocols.kyutai import messages
+from protocols.openai.errors import ApiError
+from protocols.openai.speech.tags import split_turns
 from server import page
 
 if TYPE_CHECKING:
@@ -122,6 +124,85 @@ def test_long_text_is_cut_where_a_voice_rests(text: str, parts: list[str]) -> No
     assert run("text-parts.js", "return m.textParts(a[0], 10);", text) == parts
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No marks [at all].",
+        "😀 A [voice:x] Who? [pause:1.5s][VOICE: y ]It is me. [pause:300 ms] Yes.",
+        "[voice:x][pause:2]Hi.[voice:y]   [voice:x] Again.",
+        "[pause:1s][pause:250ms] One. [pause:0.5] Two.",
+        "[pause:1s]",
+        "a [pause:soon] b",
+        "a [pause:11s] b",
+    ],
+)
+def test_page_reads_voice_marks_as_openais_interface_does(text: str) -> None:
+    """The two grammars are one: same passages, voices and pauses, and the same marks refused."""
+    body = """
+      try { return m.speechParts(a[0], 1000, 1, () => true); } catch (error) { return error.code; }
+    """
+    parts = run("text-parts.js", body, text)
+    try:
+        turns = split_turns(text, marks=True)
+    except ApiError as error:
+        assert parts == ([] if "empty" in str(error) else "pause")
+        return
+    expected: list[tuple[str, str, float]] = []
+    before: str | None = None
+    pause = 0.0
+    for turn in turns:
+        pause += 0.0 if before in (None, turn.voice or "") else 0.35
+        for piece in turn.pieces:
+            if isinstance(piece, float):
+                pause += piece
+            elif piece.strip():
+                expected.append((piece, turn.voice or "", pause))
+                before, pause = turn.voice or "", 0.0
+    assert [(part["text"], part["voice"], part["pause"]) for part in parts] == expected
+    for part in parts:
+        assert text[part["start"] :].startswith(part["text"])
+
+
+def test_page_refuses_a_voice_that_is_not_there() -> None:
+    body = (
+        "try { return m.speechParts(a[0], 9, 1, (v) => v === 'x'); } catch (e) { return [e.code, e.value]; }"
+    )
+    assert run("text-parts.js", body, "[voice:x] A [voice:z] B") == ["voice", "z"]
+
+
+@pytest.mark.parametrize("tempo", [0.5, 0.75, 1.25, 2])
+def test_another_tempo_keeps_pitch_loudness_and_places(tempo: float) -> None:
+    """A tone stays a tone of 200 Hz without clicks, and a burst stands where the tempo has it."""
+    body = """
+      const rate = 24000, [tempo] = a, length = 3 * rate;
+      const input = Int16Array.from({ length }, (_, n) => {
+        const burst = n >= 2 * rate && n < 2.2 * rate ? 3 : 1;
+        return 5000 * burst * Math.sin((2 * Math.PI * 200 * n) / rate);
+      });
+      const stretch = new m.TimeStretch(rate, tempo);
+      const output = [];
+      for (let at = 0, size = 1; at < length; at += size, size = (size * 7) % 2001 + 1) {
+        output.push(...stretch.take(input.slice(at, at + size)));
+      }
+      output.push(...stretch.finish());
+      const part = output.slice(0.3 * rate, 0.8 * rate);
+      const loud = Math.sqrt(part.reduce((sum, value) => sum + value * value, 0) / part.length);
+      let crossings = 0;
+      const tone = output.slice(0.2 * rate, (1.9 / tempo) * rate);
+      for (let n = 1; n < tone.length; n++) crossings += tone[n - 1] < 0 && tone[n] >= 0;
+      const steps = tone.map((value, n) => Math.abs(value - (tone[n - 1] ?? value)));
+      const first = output.findIndex((value) => Math.abs(value) > 7000) / rate;
+      const pitch = (crossings * rate) / tone.length;
+      return [output.length / rate, pitch, Math.max(...steps), loud, first];
+    """
+    length, pitch, step, loudness, burst = run("time-stretch.js", body, tempo)
+    assert length == pytest.approx(3 / tempo, abs=1e-4)
+    assert pitch == pytest.approx(200, rel=0.01)
+    assert step < 1.2 * 5000 * 2 * 3.1416 * 200 / 24000
+    assert loudness == pytest.approx(5000 / 2**0.5, rel=0.05)
+    assert burst == pytest.approx(2 / tempo, abs=0.03)
+
+
 SAYING = {"text": 'It\'s "one" $HOME `x` é 😀\n\\ two.', "language": "en", "voice": "espeak:en-us"}
 FELT = SAYING | {"emotion": "happy", "strength": 0.5, "speed": 1.5}
 
@@ -149,6 +230,14 @@ def test_code_of_a_request_speaks_it(code: str, espeak_server: ServerProcess, tm
         (audio,) = folder.iterdir()
         head = b"RIFF" if name == "kani" else (b"ID3", b"\xff")
         assert audio.read_bytes().startswith(head), name
+
+
+def test_code_of_a_text_with_marks_has_them_read() -> None:
+    body = 'return m.codeSample("http://localhost:8001/", a[0], "openai", a[1], false);'
+    marked = FELT | {"text": "[voice:x] : true,\n[pause:1s]"}
+    assert '"allow_voice_tags": True' in run("code-samples.js", body, marked, "python")
+    assert '"allow_voice_tags":true' in run("code-samples.js", body, marked, "curl")
+    assert "allow_voice_tags" not in run("code-samples.js", body, FELT, "curl")
 
 
 @pytest.mark.parametrize("code", ["curl", "python", "javascript"])
@@ -213,6 +302,15 @@ def test_transcript_puts_spaces_where_the_script_has_them() -> None:
     """
     said = ["One", "two.", "", "你", "好。", "", "日本", "のJIS", "規格"]
     assert run("transcript.js", body, said) == "One two.\n你好。\n日本のJIS 規格"
+
+
+def test_words_that_are_loaded_later_are_there_in_each_language() -> None:
+    later = run("texts-features.js", "return m.texts;")
+    assert {f"texts-{language}.js" for language in later} == {
+        path.name for path in page.FOLDER.glob("texts-??.js")
+    }
+    for words in later.values():
+        assert words.keys() == later["en"].keys()
 
 
 def test_page_offers_the_languages_of_the_recogniser() -> None:

@@ -41,7 +41,7 @@ def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
     assert visitor.page.locator("#words .now").count() == 0
     assert "".join(visitor.page.locator("#words .said").all_inner_texts()) == TEXT
     seconds = len(visitor.pcm()) / 2 / visitor.frames[0].metadata["sample_rate"]
-    assert visitor.statuses() == ["Asked…", "Speaking", f"Done, {seconds:.1f} s"]
+    assert visitor.statuses() == ["Generating…", "Speaking", f"Done, {seconds:.1f} s"]
     visitor.page.click("#details summary")
     assert visitor.text("#figure-chunks") == str(len(visitor.frames))
     assert visitor.text("#figure-audio") == f"{seconds:.1f} s"
@@ -347,7 +347,7 @@ def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     seen = []
-    for _ in range(15):
+    for _ in range(16):
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
     assert seen == [
@@ -362,6 +362,7 @@ def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
         "voice",
         "emotion",
         "speed",
+        "",
         "",
         "",
         "",

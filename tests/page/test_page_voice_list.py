@@ -215,7 +215,7 @@ def test_a_voice_that_comes_near_says_how_near_and_comes_nearer(
         )
         # It comes nearer while nobody asks; the page asks by itself.
         page.wait_for_selector(".refining", state="detached")
-        assert visitor.text("#kept-state") == "ana is as near as it gets."
+        assert visitor.text("#kept-state") == "ana is ready."
         assert re.search(r"Spanish 0\.\d\d → 0\.\d\d \(measured\)", visitor.text(".nearness"))
         button(visitor, "Use: ana").click()
         visitor.speak("Hola, esta voz se parece a la mía.", "es")

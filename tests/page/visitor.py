@@ -133,9 +133,10 @@ class Visitor:
         """Wait until nothing is heard and nothing will come."""
         self.wait_for("#stop:disabled")
 
-    def violations(self) -> str:
-        """Violations that axe-core finds, "" if there are none."""
-        results = Axe().run(self.page)
+    def violations(self, *rules: str) -> str:
+        """Violations of ``rules``, all by default, that axe-core finds; "" if there are none."""
+        only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+        results = Axe().run(self.page, options=only)
         return results.generate_report() if results.violations_count else ""
 
     def lit(self) -> list[str]:
