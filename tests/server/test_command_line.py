@@ -73,7 +73,8 @@ def test_version_is_the_projects(run: Run) -> None:
         (
             ["--engine", "festival"],
             {},
-            "--engine='festival': has to be one of auto, kani, kokoro, espeak, pocket, elevenlabs, remote",
+            "--engine='festival': has to be one of auto, kani, kokoro, espeak, pocket, "
+            "voxcpm, elevenlabs, remote",
         ),
         (["--prot", "1"], {}, "unrecognized arguments: --prot 1"),
         ([], {"KANI_MAX_TEXT": "many"}, "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"),

@@ -81,7 +81,8 @@ def test_lists_are_split_at_commas() -> None:
         ({"KANI_PING_INTERVAL": "0"}, "KANI_PING_INTERVAL='0': has to be a number above 0, at most 3600"),
         (
             {"KANI_ENGINE": "festival"},
-            "KANI_ENGINE='festival': has to be one of auto, kani, kokoro, espeak, pocket, elevenlabs, remote",
+            "KANI_ENGINE='festival': has to be one of auto, kani, kokoro, espeak, pocket, "
+            "voxcpm, elevenlabs, remote",
         ),
         ({"KANI_NO_AUTH": "maybe"}, "KANI_NO_AUTH='maybe': has to be true or false"),
         ({"KANI_COMPAT": "8080"}, "KANI_COMPAT='8080': has to be true or false"),

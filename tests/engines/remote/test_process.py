@@ -18,7 +18,7 @@ from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.engine import EspeakEngine
 from engines.registry import engines_for
 from engines.restarts import Restarts
-from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, PocketSettings
+from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, PocketSettings, VoxCPMSettings
 from speech.engine import Engine
 from speech.errors import EngineFailed
 from speech.types import Segment, SpeechChunk
@@ -67,6 +67,7 @@ async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> Non
         kani=KaniSettings(),
         kokoro=KokoroSettings(None, tmp_path),
         pocket=PocketSettings(),
+        voxcpm=VoxCPMSettings(),
         elevenlabs=ElevenLabsUpstream("", ""),
         metrics=UpstreamMetrics(registry),
         cache_dir=tmp_path,
