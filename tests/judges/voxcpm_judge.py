@@ -1,9 +1,9 @@
 """Makes tiny random checkpoints of VoxCPM, and speaks with its makers' package.
 
-Runs in the judges' environment: ``voxcpm_judge.py FOLDER JOBS``. JOBS is a JSON object of calls by name, each
-with ``architecture``, ``seed``, ``streaming``, and the arguments of the package's ``generate``; ``text`` may be a
-list of two, of which the second continues the first. The checkpoints are FOLDER/voxcpm and FOLDER/voxcpm2, the
-samples of each call FOLDER/NAME.npy.
+Runs in the judges' environment: ``voxcpm_judge.py FOLDER JOBS``. JOBS is a JSON object of calls by name,
+each with ``architecture``, ``seed``, ``streaming``, and the arguments of the package's ``generate``; ``text``
+may be a list of two, of which the second continues the first. The checkpoints are FOLDER/voxcpm and
+FOLDER/voxcpm2, the samples of each call FOLDER/NAME.npy.
 """
 
 import json
@@ -26,7 +26,7 @@ HEAD, HIDDEN, LETTERS = 16, 64, "".join(map(chr, range(32, 127))) + "áéíóú�
 
 
 def configuration(architecture: str) -> dict:
-    """The true architecture with few and narrow layers; patches of 80 and 160 ms, as of the published models."""
+    """The true architecture with few and narrow layers, and the published models' patches of 80 or 160 ms."""
     second = architecture == "voxcpm2"
     local = {"hidden_dim": 32, "ffn_dim": 64, "num_heads": 2, "num_layers": 2, "kv_channels": HEAD}
     codec = {"encoder_dim": 4, "latent_dim": 8, "decoder_dim": 64, "sample_rate": 16_000}
