@@ -155,7 +155,7 @@ def test_misspelt_variables_are_noticed() -> None:
 
 def test_model_of_voxcpm_is_answered_with_the_engine_setting() -> None:
     (warning,) = settings.foreign_model_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
-    assert "openbmb/VoxCPM-0.5B" in warning and "speaks VoxCPM's protocol, not its model" in warning
+    assert "openbmb/VoxCPM-0.5B" in warning and "KANI_ENGINE=voxcpm with KANI_VOXCPM_MODEL" in warning
     assert settings.foreign_model_warnings({}, NO_FILE) == []
 
 

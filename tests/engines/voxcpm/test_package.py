@@ -34,7 +34,7 @@ JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
 JUDGES = Path(__file__).parents[2] / "judges"
 OLD, NEW = "voxcpm", "voxcpm2"
 RATE = {OLD: 16_000, NEW: 48_000}
-HELLO, SECOND = "Hello there.", "And here is more."
+HELLO, SECOND = "Hi.", "So."
 # Longer than the memory of 512 patches and tokens lets it be, so that it can be cancelled.
 LONG = "This goes on and on, and nothing but a cancellation ends it before its time is over" + " again" * 20
 WORDS = "These are its words. "
@@ -44,7 +44,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "plain": {},
     "cfg": {"cfg_value": 3.5},
     "few_steps": {"inference_timesteps": 3},
-    "short": {"retry_badcase_ratio_threshold": 2.0},
+    "short": {"retry_badcase_ratio_threshold": 3.0},
     "whole": {"streaming": False, "retry_badcase": False},
     "retried": {"streaming": False, "retry_badcase": True, "retry_badcase_ratio_threshold": 1.0},
     "retried_once": {
