@@ -123,7 +123,7 @@ class VoxCPMModel:
         self._package.denoiser.enhance(str(source), output_path=str(target))
 
     def speak(self, utterance: Utterance, stop: Callable[[], bool]) -> Generator[Patches]:
-        """Yield the audio patch by patch, or at once where bad cases are made again.
+        """Yield the audio patch by patch, or at once where bad cases may be made again.
 
         stop: asked before each patch; once it is true, Stopped is raised. Raises InvalidRequest for a prompt
         that is too long for the model.
@@ -133,7 +133,7 @@ class VoxCPMModel:
         self._stopped = stop
         arguments = self._arguments(utterance)
         torch.manual_seed(utterance.seed)
-        if utterance.parameters.retry_badcase:
+        if utterance.parameters.retry_badcase is not None:
             wav, _, latents = self._model.generate_with_prompt_cache(**arguments)
             yield Patches(_samples(wav), latents)
             return
@@ -153,7 +153,7 @@ class VoxCPMModel:
             "max_len": min(utterance.max_patches, self._room(utterance.text, prompt)),
             "inference_timesteps": parameters.inference_timesteps,
             "cfg_value": parameters.cfg_value,
-            "retry_badcase": parameters.retry_badcase,
+            "retry_badcase": bool(parameters.retry_badcase),
             # The package makes as many attempts, and fails where there is none.
             "retry_badcase_max_times": max(1, parameters.retry_badcase_max_times),
             "retry_badcase_ratio_threshold": parameters.retry_badcase_ratio_threshold,

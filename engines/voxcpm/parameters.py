@@ -28,8 +28,9 @@ class Parameters:
     """Steps of the diffusion for each patch of audio."""
     denoise: bool = False
     """True if the recording's latents are to be those made behind the denoiser."""
-    retry_badcase: bool = False
-    """True if a segment that is too long for its text is made again: it is sent only once it is complete."""
+    retry_badcase: bool | None = None
+    """True if a segment that is too long for its text is made again. True and False both have it decoded and
+    sent once it is complete; None streams it."""
     retry_badcase_max_times: int = 3
     """Attempts, the first included; 0 is one attempt, too."""
     retry_badcase_ratio_threshold: float = 6.0
@@ -47,7 +48,7 @@ class Parameters:
         for field in fields(cls):
             value = options.get(field.name)
             if value is not None:
-                _check(field.name, value, type(field.default))
+                _check(field.name, value, bool if field.default is None else type(field.default))
                 given[field.name] = value
         return cls(**given)
 

@@ -122,6 +122,11 @@ def surroundings() -> dict[str, str]:
     }
 
 
+def _sent(samples: Samples) -> Samples:
+    """The samples as the protocol's frames have them."""
+    return np.frombuffer(pcm16(samples), "<i2").astype(np.float32) / 32_768
+
+
 @dataclass(frozen=True)
 class Running:
     """An application that speaks by one of the models, and its engine."""
@@ -183,7 +188,8 @@ async def test_request_is_spoken_as_by_the_package(
     result = answer.last["result"]
     expected = judged.said(f"{architecture}-{name}")
     assert (result["sample_rate"], result["unused"]) == (RATE[architecture], [])
-    assert answer.pcm == pcm16(expected) and len(expected) > 1000
+    # As one truth value: a difference of so many bytes takes minutes to be written.
+    assert np.array_equal(answer.samples, _sent(expected)) and len(expected) > 1000
     assert answer.spans[-1][1] == len(HELLO)
 
 
@@ -274,7 +280,7 @@ async def test_cancel_ends_between_two_patches(
     """The slot is free at once: the next request does not wait for what was cancelled."""
     limit = {"inference_timesteps": 50, "retry_badcase_ratio_threshold": 20.0}
     async with opened(running[OLD].app.url) as client:
-        for _ in range(5):
+        for _ in range(3):
             await client.request("long", LONG, mode=mode, language="en", seed=1, **limit)
             while True:
                 message = await client.receive()
@@ -286,7 +292,7 @@ async def test_cancel_ends_between_two_patches(
                 message = await client.receive()
             assert message["result"] == {"cancelled": True}
         answer = await client.speak(HELLO, language="en", seed=5)
-    assert answer.pcm == pcm16(judged.said(f"{OLD}-plain"))
+    assert np.array_equal(answer.samples, _sent(judged.said(f"{OLD}-plain")))
 
 
 def test_memory_of_the_worker_stays_flat(running: dict[str, Running]) -> None:
@@ -303,5 +309,5 @@ def test_memory_of_the_worker_stays_flat(running: dict[str, Running]) -> None:
 
     speak(10)
     before = used()
-    speak(60)
+    speak(40)
     assert used() - before < 8 << 20
