@@ -121,6 +121,6 @@ def _length(path: Path) -> int:
         try:
             table = json.loads(file.read(size))
             ends = [entry["data_offsets"][1] for name, entry in table.items() if name != "__metadata__"]
-            return 8 + size + max(ends)
+            return 8 + size + int(max(ends))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             return -1

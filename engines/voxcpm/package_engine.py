@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,7 +85,8 @@ class PackageEngine:
         """
         rate = self.info.sample_rate
         utterance = self._utterance(segment)
-        trim, made, latents = SilenceTrimmer(rate, AUDIBLE), 0, []
+        trim, made = SilenceTrimmer(rate, AUDIBLE), 0
+        latents: list[Any] = []
         async with aclosing(self._steps(utterance)) as steps:
             async for patches in steps:
                 latents.append(patches.latents)
@@ -138,6 +139,7 @@ class PackageEngine:
         from engines.voxcpm.model import Utterance
 
         model, parameters = self._running(), Parameters.of(segment.options)
+        prompt: Prompt | None
         if segment.embedding is not None:
             prompt = self._prompt(model, segment.embedding, parameters)
         elif parameters.prompt_text:
@@ -170,7 +172,7 @@ class PackageEngine:
         latents = each[1 if parameters.denoise and model.denoises else 0].copy()
         return Prompt(torch.from_numpy(latents), parameters.prompt_text)
 
-    def _keep(self, segment: Segment, latents: list[object]) -> None:
+    def _keep(self, segment: Segment, latents: list[Any]) -> None:
         """Let the next segments of a request speak in the voice that the model chose for the first one."""
         import torch
 
