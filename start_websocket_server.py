@@ -134,6 +134,15 @@ def parser() -> argparse.ArgumentParser:
     pocket.add_argument(
         "--pocket-model", metavar="FOLDER", help="folder with languages/NAME/; else the pinned checkpoints"
     )
+    voxcpm = options.add_argument_group("VoxCPM's model (--engine voxcpm)")
+    voxcpm.add_argument(
+        "--voxcpm-python", metavar="FILE", help="Python of the environment with requirements-voxcpm.txt"
+    )
+    voxcpm.add_argument(
+        "--voxcpm-model",
+        metavar="FOLDER",
+        help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION] (default openbmb/VoxCPM2, pinned)",
+    )
     files = options.add_argument_group("model files")
     files.add_argument("--no-fetch", action="store_true", help="download no missing file")
     log = options.add_argument_group("log")

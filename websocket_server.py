@@ -30,6 +30,7 @@ from engines.settings import (
     KyutaiSettings,
     PocketSettings,
     RemoteWorker,
+    VoxCPMSettings,
 )
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
@@ -258,6 +259,13 @@ def build_engines(
             precision=settings.pocket_precision,
             slots=settings.pocket_slots,
             threads=settings.threads or POCKET_THREADS,
+            may_fetch=not settings.no_fetch,
+        ),
+        voxcpm=VoxCPMSettings(
+            python=settings.voxcpm_python or "",
+            model=settings.voxcpm_model,
+            device=settings.device,
+            denoiser=settings.voxcpm_denoiser,
             may_fetch=not settings.no_fetch,
         ),
         elevenlabs=ElevenLabsUpstream(

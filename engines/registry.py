@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from engines.elevenlabs.metrics import UpstreamMetrics
-from engines.restarts import Restarts
 from engines.settings import (
     ElevenLabsUpstream,
     KaniSettings,
@@ -19,11 +17,17 @@ from engines.settings import (
     ModelFiles,
     PocketSettings,
     RemoteWorker,
+    VoxCPMSettings,
 )
 from speech.engine import Engine
 from speech.recognizer import Recognizer
 
-ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "elevenlabs", "remote")
+if TYPE_CHECKING:
+    # A worker's environment may lack what only the server's metrics need.
+    from engines.elevenlabs.metrics import UpstreamMetrics
+    from engines.restarts import Restarts
+
+ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote")
 RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "none")
 
 # Languages of Pocket TTS that Kokoro was not trained on.
@@ -46,6 +50,7 @@ def engines_for(
     kani: KaniSettings,
     kokoro: KokoroSettings,
     pocket: PocketSettings,
+    voxcpm: VoxCPMSettings,
     elevenlabs: ElevenLabsUpstream,
     metrics: UpstreamMetrics,
     cache_dir: Path,
@@ -62,7 +67,7 @@ def engines_for(
     Raises ValueError for an unknown name.
     """
 
-    settings = LocalEngines(kani, kokoro, pocket, cache_dir)
+    settings = LocalEngines(kani, kokoro, pocket, voxcpm, cache_dir)
 
     def local(engine: str, settings: LocalEngines = settings) -> Engine:
         if restarts is None:
@@ -81,10 +86,12 @@ def engines_for(
                 return Engines(embedded, ("pocket", local("pocket", late_pocket)))
             # Never on the CPU: there Kani would be slower than the voice that it replaces.
             device = "cuda" if kani.device == "auto" else kani.device
-            late_kani = LocalEngines(replace(kani, device=device), kokoro, pocket, cache_dir)
+            late_kani = replace(settings, kani=replace(kani, device=device))
             return Engines(embedded, ("kani", local("kani", late_kani)))
         case "kani" | "kokoro" | "espeak" | "pocket":
             return Engines((local(name),))
+        case "voxcpm":
+            return Engines((_voxcpm(settings, restarts),))
         case "elevenlabs":
             fallback = None if elevenlabs.fallback == "none" else local(elevenlabs.fallback)
             return Engines((_elevenlabs(elevenlabs, metrics, fallback),))
@@ -96,7 +103,9 @@ def engines_for(
 
 
 def local_engine(name: str, settings: LocalEngines) -> Engine:
-    """Build a local engine in this process: ``kani``, ``kokoro``, ``espeak`` or ``pocket``."""
+    """Build a local engine in this process: ``kani``, ``kokoro``, ``espeak`` or ``pocket``; ``voxcpm`` in a
+    worker alone, which runs in the environment of its package.
+    """
     match name:
         case "kani":
             return _kani(settings.kani, settings.cache_dir)
@@ -106,6 +115,10 @@ def local_engine(name: str, settings: LocalEngines) -> Engine:
             return _espeak()
         case "pocket":
             return _pocket(settings.pocket, settings.cache_dir)
+        case "voxcpm":
+            from engines.voxcpm.package_engine import PackageEngine
+
+            return PackageEngine(settings.voxcpm)
     raise ValueError(f"no local engine {name!r}")
 
 
@@ -181,6 +194,13 @@ def _pocket(settings: PocketSettings, cache_dir: Path) -> Engine:
     from engines.pocket.engine import PocketEngine
 
     return PocketEngine(settings, cache_dir=cache_dir)
+
+
+def _voxcpm(settings: LocalEngines, restarts: Restarts | None) -> Engine:
+    from engines.voxcpm.engine import VoxCPMEngine
+
+    # A process of its own in any case; its restarts are counted where those of all engines are.
+    return VoxCPMEngine(settings, restarts.of("voxcpm") if restarts is not None else lambda: None)
 
 
 def _pocket_beside_kokoro(settings: LocalEngines) -> LocalEngines | None:

@@ -70,6 +70,17 @@ class PocketSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VoxCPMSettings:
+    """Settings of the VoxCPM engine, whose package has an environment of its own."""
+
+    python: str = ""  # Python of that environment; empty for the server's own
+    model: str | None = None  # a checkpoint's folder, or its OWNER/NAME[@REVISION] on a hub
+    device: str = "auto"  # auto, cpu, mps, cuda or cuda:N
+    denoiser: str | None = None  # folder of the ZipEnhancer model
+    may_fetch: bool = False  # whether missing files may be fetched from the hub
+
+
+@dataclass(frozen=True, slots=True)
 class ElevenLabsUpstream:
     """An account of ElevenLabs, and how its service is used."""
 
@@ -90,6 +101,7 @@ class LocalEngines:
     kani: KaniSettings
     kokoro: KokoroSettings
     pocket: PocketSettings
+    voxcpm: VoxCPMSettings
     cache_dir: Path  # fetched and built files
 
 

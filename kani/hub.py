@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from kani.tokens import CheckpointError
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", re.ASCII)
 _FILES = ("*.json", "*.safetensors", "*.jinja")
 _TIMEOUT_S = 10
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,11 @@ class Hub:
         except RepositoryNotFoundError as error:
             raise CheckpointError(f"the model hub has no {repository}") from error
         except (httpx2.HTTPError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_SPACE:
+                raise CheckpointError(
+                    f"{name} does not fit on the disk of {self.cache}: free some space, or name a folder on "
+                    "another one (KANI_CACHE_DIR); completed downloads are kept"
+                ) from error
             raise CheckpointError(
                 f"{name} cannot be fetched from the model hub ({type(error).__name__}); "
                 "give a folder that holds it, or start again when there is a network: completed "

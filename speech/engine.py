@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from speech.text.incremental_text import IncrementalText
 from speech.types import Embedding, Recording, Segment, SpeechChunk, Voice
+
+if TYPE_CHECKING:
+    # The text core's libraries are not in every worker's environment.
+    from speech.text.incremental_text import IncrementalText
 
 CloningKind = Literal["none", "nearest voice", "embedding"]
 

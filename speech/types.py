@@ -57,8 +57,8 @@ class Embedding:
     """By primary language subtag, of an engine that only approximates a voice."""
 
 
-MAX_EMBEDDING_VALUES = 4096
-"""Most values of an embedding."""
+MAX_EMBEDDING_VALUES = 200_000
+"""Most values of an embedding: some are all the latents of a recording of a minute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from engines.pocket.codec import Codec
 from engines.pocket.model import SAMPLE_RATE
 from engines.recording_embedder import speech_of
 from speech.errors import InvalidRequest
-from speech.types import MAX_EMBEDDING_VALUES, Recording, Samples
+from speech.types import Recording, Samples
 
+_MAX_VALUES = 4096
 _BLOCK_S = 0.02
 _FLOOR_DB = 35.0
 _FADE_S = 0.02
@@ -25,7 +26,7 @@ def latents_of(codec: Codec, latent_size: int, recording: Recording, stopped: Ca
     As much of the beginning as an embedding holds: 10.2 s. Raises InvalidRequest for ``reference`` where
     there is no speech in it.
     """
-    frames = MAX_EMBEDDING_VALUES // latent_size
+    frames = _MAX_VALUES // latent_size
     longest_s = frames * codec.samples / SAMPLE_RATE - _PAUSE_S
     samples = speech_of(recording, longest_s, SAMPLE_RATE)[: round(longest_s * SAMPLE_RATE)]
     latents = codec.encode(torch.from_numpy(end_on_pause(samples)), stopped)

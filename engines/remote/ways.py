@@ -36,11 +36,19 @@ class ChildWorker:
     closed, however this process ended.
     """
 
-    def __init__(self, launch: Launch, changed: Callable[[Ready], None], count: Callable[[], None]) -> None:
-        """count: called for each start but the first."""
+    def __init__(
+        self,
+        launch: Launch,
+        changed: Callable[[Ready], None],
+        count: Callable[[], None],
+        *,
+        python: str = sys.executable,
+    ) -> None:
+        """count: called for each start but the first; python: interpreter of the worker's environment."""
         self.name = f"the process of {launch.name}"
         self._count = count
         self._launch = launch
+        self._python = python
         self._changed = changed
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -52,7 +60,7 @@ class ChildWorker:
             )
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, theirs.fileno()))
+        spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, self._python, theirs.fileno()))
         try:
             with theirs:
                 await wait_until_done(spawning)
@@ -119,10 +127,10 @@ class ListeningWorker:
         """See ``Reach``; the worker's own service counts its starts."""
 
 
-def _spawn(socket_number: int) -> subprocess.Popen[bytes]:
+def _spawn(python: str, socket_number: int) -> subprocess.Popen[bytes]:
     # A session of its own: a terminal's Ctrl+C and a service's SIGTERM are for the server, which ends it.
     return subprocess.Popen(  # noqa: S603 - our own code
-        [sys.executable, "-c", _START, str(socket_number)],
+        [python, "-c", _START, str(socket_number)],
         stdin=subprocess.DEVNULL,
         pass_fds=(socket_number,),
         start_new_session=True,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from engines.remote.channel import LEASE_S, Channel
 from engines.remote.messages import (
@@ -31,7 +31,6 @@ from engines.remote.messages import (
     pack_samples,
     unpack_samples,
 )
-from engines.worker.received_text import ReceivedText
 from speech import request_ids
 from speech.engine import CloningEngine, Engine, StreamingInputEngine
 from speech.errors import EngineFailed, SpeechError
@@ -39,6 +38,9 @@ from speech.recognizer import Mark, RecognizedWord, Recognizer, Step
 from speech.session.slots import Slot, SlotQueue
 from speech.transcriber import Transcriber
 from speech.types import Samples, SpeechChunk
+
+if TYPE_CHECKING:
+    from engines.worker.received_text import ReceivedText
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,9 @@ class SpeechExchange:
         self._granted = asyncio.Event()
         self._text: ReceivedText | None = None
         if opening.written is not None:
+            # Its libraries are not in every worker's environment, nor has each engine a use for it.
+            from engines.worker.received_text import ReceivedText
+
             self._text = ReceivedText(opening.written, self._slot.suspended, self._ask)
 
     def receive(self, message: Further) -> None:

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from protocols.kyutai.messages import EMBEDDING_CHANNELS
+from speech.errors import InvalidRequest
 from speech.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
 
 MAX_RECORDING_S = 10.0
@@ -30,7 +31,7 @@ VERSION = 1
 MAGIC = b"kanitts\0"
 
 MAX_EMBEDDINGS = 7
-"""Embeddings that fit into one container, however long they are."""
+"""Embeddings of one container; so many of 4,096 values fit."""
 
 _SCALE = 32_768
 _BYTES = 2 * EMBEDDING_CHANNELS * FRAMES
@@ -55,8 +56,13 @@ _decode = msgspec.msgpack.Decoder(_Content).decode
 
 
 def pack(embeddings: Iterable[Embedding]) -> Samples:
-    """Pack at most ``MAX_EMBEDDINGS`` embeddings into numbers [1, 512, 125], float32 in [-1, 1)."""
+    """Pack at most ``MAX_EMBEDDINGS`` embeddings into numbers [1, 512, 125], float32 in [-1, 1).
+
+    Raises InvalidRequest for ``recording`` if they do not fit.
+    """
     content = msgspec.msgpack.encode([_packed(embedding) for embedding in embeddings])
+    if _HEAD.size + len(content) > _BYTES:
+        raise InvalidRequest("recording", "too long for a voice of this server's engine: send a shorter one")
     head = _HEAD.pack(MAGIC, VERSION, len(content), _digest(content))
     words = np.frombuffer((head + content).ljust(_BYTES, b"\0"), "<i2")
     values: Samples = (words.astype(np.float32) / np.float32(_SCALE)).reshape(1, EMBEDDING_CHANNELS, FRAMES)

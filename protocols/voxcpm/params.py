@@ -76,9 +76,13 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 """Ranges of VoxCPM's own numbers, ends included; a range of integers is for an integer."""
 
+RETRY = "retry_badcase"
+RETRIES = (RETRY, "retry_badcase_max_times")
+"""Parameters that are of no use to a stream."""
+
 OPTIONS: Mapping[str, Check] = {
     "prompt_text": _string(None),
-    **dict.fromkeys(("denoise", "retry_badcase"), _boolean),
+    **dict.fromkeys(("denoise", RETRY), _boolean),
     **{name: _number(*ends, whole=isinstance(ends[0], int)) for name, ends in RANGES.items()},
 }
 """Parameters that only some engines use."""
@@ -122,7 +126,12 @@ class Params:
 
         prompt_text: transcript of the reference, used if the client has given none.
         """
-        options = {"prompt_text": prompt_text, **self.options} if prompt_text else self.options
+        options = {"prompt_text": prompt_text, **self.options} if prompt_text else dict(self.options)
+        if self.mode == STREAMING:
+            # What has been sent cannot be made again: as VoxCPM's own server, without its retries.
+            options = {name: value for name, value in options.items() if name not in RETRIES}
+        else:
+            options.setdefault(RETRY, True)
         return SpeechRequest(
             voice=voice,
             language=languages.resolve(self.language) if self.language else None,

@@ -16,7 +16,7 @@ from protocols.voxcpm import frames, messages
 from protocols.voxcpm.frames import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter
 from protocols.voxcpm.messages import failure_for, progress
 from protocols.voxcpm.metrics import VoxCPMMetrics
-from protocols.voxcpm.params import RECORDING_PARAMS, STREAMING, VOICE_ID, Params
+from protocols.voxcpm.params import OPTIONS, RECORDING_PARAMS, RETRIES, STREAMING, VOICE_ID, Params
 from protocols.voxcpm.remote_recordings import RemoteRecordings
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
@@ -215,8 +215,11 @@ class RequestRunner:
     def _result(self, session: SpeechSession) -> dict[str, Any]:
         params, voice = self._params, session.resolved_voice
         rate = voice.engine.info.sample_rate
-        # The transcript of a folder's recording is not the client's parameter.
-        unused = [name for name in session.unused_fields if name != "prompt_text" or name in params.options]
+        # Others are the transcript of a folder's recording, and the default of a parameter.
+        unused = [name for name in session.unused_fields if name not in OPTIONS or name in params.options]
+        if params.mode == STREAMING:
+            unused += [name for name in RETRIES if name in params.options]
+        unused.sort()
         unused += [
             name for name in RECORDING_PARAMS if getattr(params, name) is not None and name != self._source
         ]

@@ -74,13 +74,13 @@ def unknown_variable_warnings(
 def foreign_model_warnings(
     environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
 ) -> list[str]:
-    """Return a sentence if a variable asks for VoxCPM's model, of which only the protocol is served."""
+    """Return a sentence if a variable asks for VoxCPM's model, which another variable chooses here."""
     model = {**dotenv_values(env_file), **environment}.get("TTS_MODEL_NAME")
     if not model:
         return []
     return [
-        f"TTS_MODEL_NAME={model}: this server speaks VoxCPM's protocol, not its model; KANI_ENGINE chooses "
-        "the engine"
+        f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
+        "KANI_ENGINE=voxcpm with KANI_VOXCPM_MODEL runs VoxCPM's model"
     ]
 
 

@@ -36,6 +36,7 @@ from server.settings.types import (
 SPEECH = "Speech"
 KANI = "The Kani model"
 POCKET = "Pocket TTS"
+VOXCPM_MODEL = "VoxCPM's model"
 LIMITS = "Limits"
 FILES = "Files"
 LOG = "Log"
@@ -237,6 +238,32 @@ class Settings(ProtocolSettings):
         ge=1,
         le=256,
         about="Streams that it speaks at once.",
+    )
+
+    voxcpm_python: str | None = setting(
+        None,
+        "KANI_VOXCPM_PYTHON",
+        group=VOXCPM_MODEL,
+        min_length=1,
+        about="Python of the environment with the package of `--engine voxcpm` "
+        "(`python -m venv voxcpm && voxcpm/bin/pip install -r requirements-voxcpm.txt`: "
+        "`voxcpm/bin/python`). Not set: the server's own.",
+    )
+    voxcpm_model: str | None = setting(
+        None,
+        "KANI_VOXCPM_MODEL",
+        group=VOXCPM_MODEL,
+        min_length=1,
+        about="Checkpoint of VoxCPM or VoxCPM2: a folder, or the name of one on a model hub (`OWNER/NAME`, "
+        "`OWNER/NAME@REVISION`); without a revision the one that was fetched first is kept. Not set: "
+        "`openbmb/VoxCPM2` at a pinned revision (5 GB). KANI_DEVICE applies to it, too.",
+    )
+    voxcpm_denoiser: str | None = setting(
+        None,
+        "KANI_VOXCPM_DENOISER",
+        group=VOXCPM_MODEL,
+        min_length=1,
+        about="Folder of the ZipEnhancer model that denoises recordings for `denoise`. Not set: none.",
     )
 
     max_connections: int = setting(

@@ -131,7 +131,8 @@ Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Language = Annotated[str, BeforeValidator(_language)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 Engine = Annotated[
-    Literal["auto", "kani", "kokoro", "espeak", "pocket", "elevenlabs", "remote"], BeforeValidator(_lower)
+    Literal["auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote"],
+    BeforeValidator(_lower),
 ]
 Recognizer = Annotated[Literal["auto", "whisper", "kyutai", "none"], BeforeValidator(_lower)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]

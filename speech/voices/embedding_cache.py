@@ -14,7 +14,8 @@ from speech.types import Embedding
 log = logging.getLogger(__name__)
 
 MAX_CACHED = 1024
-"""Embeddings kept in memory, each of at most 16 KiB."""
+MAX_CACHED_VALUES = 1 << 22
+"""Embeddings kept in memory, and their values in all: 16 MiB."""
 
 MAX_PENDING = 32
 """Embeddings being made or waiting to be: each may hold a minute of sound."""
@@ -41,6 +42,7 @@ class EmbeddingCache:
     def __init__(self, max_concurrent: int) -> None:
         self._limit = asyncio.Semaphore(max_concurrent)
         self._cached: OrderedDict[Key, Embedding] = OrderedDict()
+        self._values = 0
         self._pending: dict[Key, _Pending] = {}
 
     async def get(self, key: Key, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
@@ -77,15 +79,20 @@ class EmbeddingCache:
 
     def put(self, key: Key, embedding: Embedding) -> None:
         """Cache an embedding; the least recently used one is dropped."""
+        self._drop(key)
         self._cached[key] = embedding
-        self._cached.move_to_end(key)
-        while len(self._cached) > MAX_CACHED:
-            self._cached.popitem(last=False)
+        self._values += len(embedding.values)
+        while len(self._cached) > MAX_CACHED or self._values > MAX_CACHED_VALUES:
+            self._drop(next(iter(self._cached)))
+
+    def _drop(self, key: Key) -> None:
+        if (dropped := self._cached.pop(key, None)) is not None:
+            self._values -= len(dropped.values)
 
     def forget(self, prefix: str) -> None:
         """Drop all embeddings whose sound key begins with ``prefix``; callers already waiting get theirs."""
         for key in [key for key in self._cached if key[0].startswith(prefix)]:
-            del self._cached[key]
+            self._drop(key)
         for key in [key for key in self._pending if key[0].startswith(prefix)]:
             self._pending.pop(key).forgotten = True
 
@@ -95,6 +102,7 @@ class EmbeddingCache:
             pending.forgotten = True
             await _cancelled(pending.task)
         self._cached.clear()
+        self._values = 0
 
     async def _made(self, make: Callable[[], Awaitable[Embedding]]) -> Embedding:
         async with self._limit:

@@ -28,7 +28,9 @@ from engines.settings import (
     KokoroSettings,
     KyutaiSettings,
     PocketSettings,
+    VoxCPMSettings,
 )
+from engines.voxcpm.engine import VoxCPMEngine
 from server.settings import Settings, load
 from server.settings.types import ACCENTED, POCKET
 from speech.errors import EngineUnavailable
@@ -59,6 +61,7 @@ def kinds(found: Engines) -> list[str]:
         ("espeak", ["EspeakEngine"]),
         ("kani", ["KaniEngine"]),
         ("pocket", ["PocketEngine"]),
+        ("voxcpm", ["VoxCPMEngine"]),
         ("elevenlabs", ["ElevenLabsEngine"]),
     ],
 )
@@ -112,6 +115,15 @@ def test_settings_reach_pocket(tmp_path: Path) -> None:
     assert pocket._settings == PocketSettings(("nl", "de"), "m", "int8", 3, 2, may_fetch=True)
     (defaults,) = engines(tmp_path, "pocket", no_fetch=True).required
     assert isinstance(defaults, PocketEngine) and defaults._settings == PocketSettings()
+
+
+def test_settings_reach_voxcpm(tmp_path: Path) -> None:
+    given = {"voxcpm_python": "p", "voxcpm_model": "m", "voxcpm_denoiser": "d", "device": "cuda:1"}
+    (voxcpm,) = engines(tmp_path, "voxcpm", **given).required
+    assert isinstance(voxcpm, VoxCPMEngine)
+    assert voxcpm._settings.voxcpm == VoxCPMSettings("p", "m", "cuda:1", "d", may_fetch=True)
+    (defaults,) = engines(tmp_path, "voxcpm", no_fetch=True).required
+    assert isinstance(defaults, VoxCPMEngine) and defaults._settings.voxcpm == VoxCPMSettings()
 
 
 @pytest.mark.parametrize("fetched", [True, False])
@@ -263,6 +275,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
             "festival",
             kani=KaniSettings(),
             pocket=PocketSettings(),
+            voxcpm=VoxCPMSettings(),
             kokoro=KokoroSettings(None, tmp_path),
             elevenlabs=ElevenLabsUpstream("", ""),
             metrics=UpstreamMetrics(CollectorRegistry()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from kani.hub import Hub as HubFiles
 from kani.tokens import CheckpointError
@@ -206,6 +208,21 @@ def test_failed_fetch_is_resumed(
     hub.asked.clear()
     assert len(list(find("owner/name", tmp_path).iterdir())) == 2
     assert not [path for path in hub.asked if path.endswith("config.json")]
+
+
+def test_full_disk_is_named_with_cure(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No disk can be filled here: the hub's client fails as the system's write would."""
+
+    def write(*_: object, local_files_only: bool, **__: object) -> str:
+        if local_files_only:
+            raise LocalEntryNotFoundError("nothing")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("kani.hub.snapshot_download", write)
+    with pytest.raises(
+        CheckpointError, match=rf"{hub.repository} does not fit on the disk of {tmp_path}: free"
+    ):
+        find(hub.repository, tmp_path)
 
 
 def test_named_revision_is_not_pinned(tmp_path: Path, hub: Hub) -> None:

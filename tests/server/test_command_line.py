@@ -73,7 +73,8 @@ def test_version_is_the_projects(run: Run) -> None:
         (
             ["--engine", "festival"],
             {},
-            "--engine='festival': has to be one of auto, kani, kokoro, espeak, pocket, elevenlabs, remote",
+            "--engine='festival': has to be one of auto, kani, kokoro, espeak, pocket, "
+            "voxcpm, elevenlabs, remote",
         ),
         (["--prot", "1"], {}, "unrecognized arguments: --prot 1"),
         ([], {"KANI_MAX_TEXT": "many"}, "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"),
@@ -299,7 +300,7 @@ def wait_for_phase(server: ServerProcess, phase: str) -> None:
 def test_the_log_goes_to_the_terminal_and_the_file(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_PROT="1", TTS_MODEL_NAME="openbmb/VoxCPM-0.5B")
     server.stop()
-    assert "WARNING server: TTS_MODEL_NAME=openbmb/VoxCPM-0.5B: " in server.log
+    assert "WARNING server: TTS_MODEL_NAME=openbmb/VoxCPM-0.5B is not read: " in server.log
     sentence = "WARNING server: KANI_PROT is no setting of this server; did you mean KANI_PORT?"
     assert sentence in server.terminal and sentence in server.log
     assert server.log == server.terminal

@@ -81,7 +81,8 @@ def test_lists_are_split_at_commas() -> None:
         ({"KANI_PING_INTERVAL": "0"}, "KANI_PING_INTERVAL='0': has to be a number above 0, at most 3600"),
         (
             {"KANI_ENGINE": "festival"},
-            "KANI_ENGINE='festival': has to be one of auto, kani, kokoro, espeak, pocket, elevenlabs, remote",
+            "KANI_ENGINE='festival': has to be one of auto, kani, kokoro, espeak, pocket, "
+            "voxcpm, elevenlabs, remote",
         ),
         ({"KANI_NO_AUTH": "maybe"}, "KANI_NO_AUTH='maybe': has to be true or false"),
         ({"KANI_COMPAT": "8080"}, "KANI_COMPAT='8080': has to be true or false"),
@@ -154,7 +155,7 @@ def test_misspelt_variables_are_noticed() -> None:
 
 def test_model_of_voxcpm_is_answered_with_the_engine_setting() -> None:
     (warning,) = settings.foreign_model_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
-    assert "openbmb/VoxCPM-0.5B" in warning and "speaks VoxCPM's protocol, not its model" in warning
+    assert "openbmb/VoxCPM-0.5B" in warning and "KANI_ENGINE=voxcpm with KANI_VOXCPM_MODEL" in warning
     assert settings.foreign_model_warnings({}, NO_FILE) == []
 
 

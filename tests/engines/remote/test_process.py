@@ -19,7 +19,7 @@ from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.engine import EspeakEngine
 from engines.registry import engines_for
 from engines.restarts import Restarts
-from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, PocketSettings
+from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, PocketSettings, VoxCPMSettings
 from speech.engine import Engine
 from speech.errors import EngineFailed
 from speech.types import Segment, SpeechChunk
@@ -70,6 +70,7 @@ async def espeak_in_process(folder: Path, registry: CollectorRegistry) -> AsyncI
         kani=KaniSettings(),
         kokoro=KokoroSettings(None, folder),
         pocket=PocketSettings(),
+        voxcpm=VoxCPMSettings(),
         elevenlabs=ElevenLabsUpstream("", ""),
         metrics=UpstreamMetrics(registry),
         cache_dir=folder,

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 from protocols.kyutai import messages, voice_payload
 from protocols.kyutai.messages import Voice, read_speech_message
 from protocols.kyutai.voice_payload import MAGIC, MAX_EMBEDDINGS, VERSION, pack, unpack
+from speech.errors import InvalidRequest
 from speech.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
 
 COSINE = st.floats(-1, 1)
@@ -60,10 +61,17 @@ def test_payload_round_trips(embeddings: tuple[Embedding, ...]) -> None:
 
 
 def test_largest_payload_fits() -> None:
-    values = np.random.default_rng(1).normal(size=MAX_EMBEDDING_VALUES).astype(np.float32)
+    values = np.random.default_rng(1).normal(size=4096).astype(np.float32)
     nearness = {f"{first}{second}": Similarity(0.1, 0.2, False) for first in "abcd" for second in "abcd"}
     largest = tuple(Embedding("e" * 200, f"{n}" * 200, values, nearness) for n in range(MAX_EMBEDDINGS))
     assert facts(unpack(pack(largest))) == facts(largest)
+
+
+def test_embeddings_that_do_not_fit_are_refused() -> None:
+    (one,) = ONE
+    longest = Embedding(one.engine, one.model, np.zeros(MAX_EMBEDDING_VALUES, np.float32))
+    with pytest.raises(InvalidRequest, match="recording: too long"):
+        pack([longest])
 
 
 def test_payload_survives_reencoding() -> None:
@@ -121,7 +129,6 @@ GOOD = ["kokoro", "mix 1", b"\0\0\0\0", {}]
         container(msgspec.msgpack.encode([["kokoro", "m" * 201, *GOOD[2:]]])),
         container(msgspec.msgpack.encode([["kokoro", "mix 1", b"", {}]])),
         container(msgspec.msgpack.encode([["kokoro", "mix 1", bytes(5), {}]])),
-        container(msgspec.msgpack.encode([["kokoro", "mix 1", bytes(4 * MAX_EMBEDDING_VALUES + 4), {}]])),
         container(msgspec.msgpack.encode([["kokoro", "mix 1", struct.pack("<f", np.nan), {}]])),
         container(msgspec.msgpack.encode([["kokoro", "mix 1", struct.pack("<f", np.inf), {}]])),
         container(msgspec.msgpack.encode([[*GOOD[:3], {"es": [0.5, 1.5, True]}]])),

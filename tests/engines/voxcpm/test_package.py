@@ -1,0 +1,313 @@
+"""VoxCPM's engine and protocol beside the makers' package: tiny random checkpoints of the true architectures.
+
+A worker in the judges' environment speaks; the samples are equal to those of the package's own calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack, aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import psutil
+import pytest
+
+from engines.voxcpm.engine import VoxCPMEngine
+from speech.audio.pcm import pcm16, wav
+from speech.errors import InvalidRequest
+from speech.types import Embedding, OptionValue, Recording, Samples, Sampling, Segment
+from tests.clients.voxcpm.wire import opened
+from tests.support.app_server import AppServer, app_server
+from tests.support.patience import WITHIN_S
+
+pytestmark = pytest.mark.server
+
+JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
+JUDGES = Path(__file__).parents[2] / "judges"
+OLD, NEW = "voxcpm", "voxcpm2"
+RATE = {OLD: 16_000, NEW: 48_000}
+HELLO, SECOND = "Hi.", "So."
+# Longer than the memory of 512 patches and tokens lets it be, so that it can be cancelled.
+LONG = "This goes on and on, and nothing but a cancellation ends it before its time is over" + " again" * 20
+WORDS = "These are its words. "
+
+# Calls by name: the package's arguments, which are those of the protocol.
+ASKED: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "cfg": {"cfg_value": 3.5},
+    "few_steps": {"inference_timesteps": 3},
+    "short": {"retry_badcase_ratio_threshold": 3.0},
+    "whole": {"streaming": False, "retry_badcase": False},
+    "retried": {"streaming": False, "retry_badcase": True, "retry_badcase_ratio_threshold": 1.0},
+    "retried_once": {
+        "streaming": False,
+        "retry_badcase": True,
+        "retry_badcase_max_times": 1,
+        "retry_badcase_ratio_threshold": 1.0,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the package said, its checkpoints, and the environment of the worker."""
+
+    folder: Path
+    recording: Recording
+
+    def said(self, name: str) -> Samples:
+        samples: Samples = np.load(self.folder / f"{name}.npy")
+        return samples
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    if not JUDGE_PYTHON:
+        pytest.skip("KANI_JUDGE_PYTHON names no python with voxcpm")
+    if subprocess.run(
+        [JUDGE_PYTHON, "-c", "import importlib.util as u; u.find_spec('voxcpm').name"]
+    ).returncode:
+        pytest.skip("the python that KANI_JUDGE_PYTHON names has no voxcpm")
+    folder = tmp_path_factory.mktemp("judged")
+    # Not a whole number of patches.
+    noise = np.random.default_rng(3).normal(0, 0.1, 23_456).astype(np.float32)
+    recording = Recording(np.frombuffer(pcm16(noise), "<i2").astype(np.float32) / 32_768, 16_000)
+    file = folder / "recording.wav"
+    file.write_bytes(wav(recording.samples, 16_000))
+    jobs: dict[str, dict[str, Any]] = {}
+    for architecture in (OLD, NEW):
+        for name, asked in ASKED.items():
+            jobs[f"{architecture}-{name}"] = {"text": HELLO, "streaming": True} | asked
+        jobs[f"{architecture}-continued"] = {"text": [HELLO, SECOND], "streaming": True}
+        cloned = {"text": HELLO, "streaming": True, "prompt_wav_path": str(file), "prompt_text": WORDS}
+        jobs[f"{architecture}-cloned"] = cloned
+        for each in (name for name in jobs if name.startswith(f"{architecture}-")):
+            jobs[each] |= {"architecture": architecture, "seed": 5}
+    padded = np.concatenate((np.zeros(-len(noise) % 2560, np.float32), recording.samples))
+    (folder / "padded.wav").write_bytes(wav(padded, 16_000))
+    jobs["voxcpm2-reference"] = {
+        "text": HELLO,
+        "streaming": True,
+        "reference_wav_path": str(folder / "padded.wav"),
+        "architecture": NEW,
+        "seed": 5,
+    }
+    (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
+    script = JUDGES / "voxcpm_judge.py"
+    done = subprocess.run(
+        [JUDGE_PYTHON, "-P", str(script), str(folder), str(folder / "jobs.json")],
+        env=os.environ | surroundings(),
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stderr
+    return Judged(folder, recording)
+
+
+def surroundings() -> dict[str, str]:
+    """One thread: a sum's order is its result."""
+    return {
+        "PYTHONPATH": str(JUDGES / "voxcpm_stand_ins"),
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "TQDM_DISABLE": "1",
+    }
+
+
+def _sent(samples: Samples) -> Samples:
+    """The samples as the protocol's frames have them."""
+    return np.frombuffer(pcm16(samples), "<i2").astype(np.float32) / 32_768
+
+
+@dataclass(frozen=True)
+class Running:
+    """An application that speaks by one of the models, and its engine."""
+
+    app: AppServer
+    engine: VoxCPMEngine
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run something of the engine in the application's event loop."""
+        task = self.engine._way._task
+        assert task is not None
+        return asyncio.run_coroutine_threadsafe(work, task.get_loop()).result(WITHIN_S)
+
+    def speak(self, text: str, *, embedding: Embedding | None = None, **options: OptionValue) -> Samples:
+        """Speak one segment by the engine itself."""
+        segment = Segment(
+            text, "voxcpm:en", "en", sampling=Sampling(seed=5), embedding=embedding, options=options
+        )
+
+        async def spoken() -> Samples:
+            async with aclosing(self.engine.synthesize(segment)) as chunks:
+                return np.concatenate([chunk.samples async for chunk in chunks])
+
+        return cast(Samples, self.run(spoken()))
+
+
+@pytest.fixture(scope="module")
+def running(judged: Judged, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        for name, value in surroundings().items():
+            patch.setenv(name, value)
+        found = {}
+        for architecture in (OLD, NEW):
+            app = stack.enter_context(
+                app_server(
+                    tmp_path_factory.mktemp(architecture),
+                    KANI_ENGINE="voxcpm",
+                    KANI_DEVICE="cpu",
+                    KANI_VOXCPM_PYTHON=JUDGE_PYTHON,
+                    KANI_VOXCPM_MODEL=str(judged.folder / architecture),
+                )
+            )
+            (engine,) = app.service._engines
+            assert isinstance(engine, VoxCPMEngine)
+            found[architecture] = Running(app, engine)
+        yield found
+
+
+@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("architecture", [OLD, NEW])
+async def test_request_is_spoken_as_by_the_package(
+    judged: Judged, running: dict[str, Running], architecture: str, name: str
+) -> None:
+    """Through the protocol's socket, with each of its parameters."""
+    params = {"streaming": True} | ASKED[name]
+    mode = "streaming" if params.pop("streaming") else "non_streaming"
+    async with opened(running[architecture].app.url) as client:
+        answer = await client.speak(HELLO, mode=mode, seed=5, language="en", **params)
+    result = answer.last["result"]
+    expected = judged.said(f"{architecture}-{name}")
+    assert (result["sample_rate"], result["unused"]) == (RATE[architecture], [])
+    # As one truth value: a difference of so many bytes takes minutes to be written.
+    assert np.array_equal(answer.samples, _sent(expected)) and len(expected) > 1000
+    assert answer.spans[-1][1] == len(HELLO)
+
+
+def test_parameters_change_what_is_spoken(judged: Judged) -> None:
+    """The comparisons above would otherwise prove nothing."""
+    said = {name: judged.said(f"{OLD}-{name}").tobytes() for name in ASKED}
+    assert len(set(said.values())) == len(ASKED)
+    # The second's speech ends by itself, so that its limits are not reached.
+    said = {name: judged.said(f"{NEW}-{name}").tobytes() for name in ("plain", "cfg", "few_steps")}
+    assert len(set(said.values())) == 3
+
+
+def test_next_sentence_keeps_the_voice_of_the_first(judged: Judged, running: dict[str, Running]) -> None:
+    for architecture in (OLD, NEW):
+        spoken = running[architecture]
+        segments = [
+            Segment(text, "voxcpm:en", "en", sampling=Sampling(seed=5), request_id="one")
+            for text in (HELLO, SECOND)
+        ]
+
+        async def both(segments: list[Segment] = segments, engine: VoxCPMEngine = spoken.engine) -> Samples:
+            for segment in segments:
+                async with aclosing(engine.synthesize(segment)) as chunks:
+                    said = np.concatenate([chunk.samples async for chunk in chunks])
+            return said
+
+        expected = judged.said(f"{architecture}-continued")
+        assert np.array_equal(spoken.run(both()), expected)
+        assert not np.array_equal(spoken.speak(SECOND)[: len(expected)], expected)
+
+
+def test_recording_is_imitated_as_by_the_package(judged: Judged, running: dict[str, Running]) -> None:
+    """With its words both models continue it; without them VoxCPM2 takes it as a reference."""
+    for architecture in (OLD, NEW):
+        spoken = running[architecture]
+        embedding = spoken.run(spoken.engine.embed(judged.recording))
+        said = spoken.speak(HELLO, embedding=embedding, prompt_text=WORDS)
+        assert np.array_equal(said, judged.said(f"{architecture}-cloned"))
+        if architecture == NEW:
+            said = spoken.speak(HELLO, embedding=embedding)
+            assert np.array_equal(said, judged.said("voxcpm2-reference"))
+            assert not np.array_equal(said, judged.said("voxcpm2-plain"))
+        else:
+            with pytest.raises(InvalidRequest, match=r"prompt_text: .*words that are spoken"):
+                spoken.speak(HELLO, embedding=embedding)
+
+
+async def test_recording_of_a_client_is_imitated(judged: Judged, running: dict[str, Running]) -> None:
+    file = base64.b64encode((judged.folder / "recording.wav").read_bytes()).decode()
+    given = {"prompt_wav_url": f"data:audio/wav;base64,{file}", "seed": 5, "language": "en"}
+    async with opened(running[NEW].app.url) as client:
+        cloned = (await client.speak(HELLO, **given)).last["result"]
+        continued = (await client.speak(HELLO, prompt_text=WORDS, **given)).last["result"]
+    assert cloned["cloning"] == continued["cloning"] == "embedding"
+    assert cloned["unused"] == continued["unused"] == []
+    async with opened(running[OLD].app.url) as client:
+        continued = (await client.speak(HELLO, prompt_text=WORDS, **given)).last["result"]
+        without_words = (await client.speak(HELLO, **given)).last
+        alone = (await client.speak(HELLO, prompt_text=WORDS, language="en")).last
+        denoised = (await client.speak(HELLO, denoise=True, language="en")).last["result"]
+    assert continued["cloning"] == "embedding"
+    assert "words that are spoken" in without_words["error"]["details"]["errors"]["prompt_text"]
+    assert "transcript of a recording" in alone["error"]["details"]["errors"]["prompt_text"]
+    assert denoised["unused"] == ["denoise"]
+
+
+@pytest.mark.parametrize(
+    ("recording", "reason"),
+    [
+        (np.zeros(32_000, np.float32), "no speech"),
+        (np.full(1_600, 0.1, np.float32), "too short"),
+    ],
+)
+async def test_useless_recording_fails_for_its_request_alone(
+    running: dict[str, Running], recording: Samples, reason: str
+) -> None:
+    url = "data:audio/wav;base64," + base64.b64encode(wav(recording, 16_000)).decode()
+    async with opened(running[NEW].app.url) as client:
+        refused = (await client.speak(HELLO, prompt_wav_url=url, language="en")).last["error"]
+        assert reason in refused["details"]["errors"]["prompt_wav_url"]
+        assert (await client.speak(HELLO, language="en")).last["type"] == "complete"
+
+
+@pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
+async def test_cancel_ends_between_two_patches(
+    judged: Judged, running: dict[str, Running], mode: str
+) -> None:
+    """The slot is free at once: the next request does not wait for what was cancelled."""
+    limit = {"inference_timesteps": 50, "retry_badcase_ratio_threshold": 20.0}
+    async with opened(running[OLD].app.url) as client:
+        for _ in range(3):
+            await client.request("long", LONG, mode=mode, language="en", seed=1, **limit)
+            while True:
+                message = await client.receive()
+                begun = mode == "non_streaming" or not isinstance(message, dict)
+                if begun and getattr(message, "get", lambda _: "generating")("state") == "generating":
+                    break
+            await client.send("cancel", request_id="long")
+            while not isinstance(message, dict) or message["type"] != "complete":
+                message = await client.receive()
+            assert message["result"] == {"cancelled": True}
+        answer = await client.speak(HELLO, language="en", seed=5)
+    assert np.array_equal(answer.samples, _sent(judged.said(f"{OLD}-plain")))
+
+
+def test_memory_of_the_worker_stays_flat(running: dict[str, Running]) -> None:
+    spoken = running[NEW]
+    process = psutil.Process()
+    workers = [child for child in process.children() if "engines.worker.child" in " ".join(child.cmdline())]
+
+    def used() -> int:
+        return sum(worker.memory_info().rss for worker in workers)
+
+    def speak(times: int) -> None:
+        for _ in range(times):
+            spoken.speak("Yes.", inference_timesteps=1, retry_badcase_ratio_threshold=1.0)
+
+    speak(10)
+    before = used()
+    speak(40)
+    assert used() - before < 8 << 20

@@ -1,0 +1,152 @@
+"""Makes tiny random checkpoints of VoxCPM, and speaks with its makers' package.
+
+Runs in the judges' environment: ``voxcpm_judge.py FOLDER JOBS``. JOBS is a JSON object of calls by name,
+each with ``architecture``, ``seed``, ``streaming``, and the arguments of the package's ``generate``; ``text``
+may be a list of two, of which the second continues the first. The checkpoints are FOLDER/voxcpm and
+FOLDER/voxcpm2, the samples of each call FOLDER/NAME.npy.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+from voxcpm import VoxCPM
+from voxcpm.model.voxcpm import VoxCPMConfig, VoxCPMModel
+from voxcpm.model.voxcpm2 import VoxCPM2Model
+from voxcpm.model.voxcpm2 import VoxCPMConfig as VoxCPM2Config
+from voxcpm.modules.audiovae import AudioVAE, AudioVAEV2
+
+HEAD, HIDDEN, LETTERS = 16, 64, "".join(map(chr, range(32, 127))) + "áéíóúñ¿¡ß"
+
+
+def configuration(architecture: str) -> dict:
+    """The true architecture with few and narrow layers, and the published models' patches of 80 or 160 ms."""
+    second = architecture == "voxcpm2"
+    local = {"hidden_dim": 32, "ffn_dim": 64, "num_heads": 2, "num_layers": 2, "kv_channels": HEAD}
+    codec = {"encoder_dim": 4, "latent_dim": 8, "decoder_dim": 64, "sample_rate": 16_000}
+    if second:
+        codec |= {"out_sample_rate": 48_000, "cond_dim": 8}
+    return {
+        "architecture": architecture,
+        "lm_config": {
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "hidden_size": HIDDEN,
+            "intermediate_size": 96,
+            "max_position_embeddings": 512,
+            "num_attention_heads": HIDDEN // HEAD,
+            "num_hidden_layers": 2,
+            "num_key_value_heads": 2,
+            "rms_norm_eps": 1e-5,
+            "rope_scaling": {
+                "type": "longrope",
+                "long_factor": [1.0] * (HEAD // 2),
+                "short_factor": [1.0] * (HEAD // 2),
+                "original_max_position_embeddings": 512,
+            },
+            "vocab_size": 320,
+            "scale_emb": 12,
+            "dim_model_base": 32,
+            "scale_depth": 1.4,
+            "rope_theta": 10_000.0,
+        },
+        "patch_size": 4 if second else 2,
+        "feat_dim": 8,
+        "residual_lm_num_layers": 1,
+        "scalar_quantization_latent_dim": 16,
+        "encoder_config": local,
+        "dit_config": local | {"cfm_config": {}},
+        "audio_vae_config": codec,
+        "max_length": 512,
+        "device": "cpu",
+        "dtype": "float32",
+    }
+
+
+def make(folder: Path, architecture: str) -> None:
+    """Write a checkpoint whose speech is noise of a random length."""
+    torch.manual_seed(7)
+    config = configuration(architecture)
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    tokens = {f"<{number}>": number for number in range(200)}
+    tokens |= {letter: 200 + number for number, letter in enumerate(LETTERS)}
+    tokens |= {"▁": 199}
+    del tokens["<199>"]
+    tokenizer = Tokenizer(models.BPE(tokens, [], unk_token="<0>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<0>", bos_token="<1>", eos_token="<2>", add_bos_token=False
+    ).save_pretrained(folder)
+    if architecture == "voxcpm2":
+        parsed = VoxCPM2Config.model_validate(config)
+        model = VoxCPM2Model(parsed, _NoTokens(), AudioVAEV2(parsed.audio_vae_config))
+    else:
+        parsed = VoxCPMConfig.model_validate(config)
+        model = VoxCPMModel(parsed, _NoTokens(), AudioVAE(parsed.audio_vae_config))
+    state = {name: weight.contiguous().clone() for name, weight in model.state_dict().items()}
+    codec = {
+        name.removeprefix("audio_vae."): weight
+        for name, weight in state.items()
+        if name.startswith("audio_vae.")
+    }
+    save_file(
+        {name: weight for name, weight in state.items() if not name.startswith("audio_vae.")},
+        folder / "model.safetensors",
+    )
+    torch.save({"state_dict": codec}, folder / "audiovae.pth")
+
+
+class _NoTokens:
+    """A tokenizer that is not asked."""
+
+    vocab: ClassVar[dict[str, int]] = {}
+
+
+def speak(package: VoxCPM, job: dict, seed: int, *, streaming: bool) -> np.ndarray:
+    """Speak one job by the package's own calls."""
+    torch.manual_seed(seed)
+    if isinstance(job["text"], list):
+        return continued(package, job["text"], seed)
+    return np.concatenate(list(package.generate_streaming(**job))) if streaming else package.generate(**job)
+
+
+def continued(package: VoxCPM, texts: list[str], seed: int) -> np.ndarray:
+    """Speak the second text in the voice of the first one, which becomes its prompt."""
+    model, (first, second) = package.tts_model, texts
+    latents = [
+        made[-1]
+        for _, _, made in model.generate_with_prompt_cache_streaming(target_text=first, prompt_cache=None)
+    ]
+    cache = {
+        "mode": "continuation",
+        "prompt_text": f"{first} ",
+        "audio_feat": torch.cat([one.squeeze(0) for one in latents]),
+    }
+    torch.manual_seed(seed)
+    steps = model.generate_with_prompt_cache_streaming(target_text=second, prompt_cache=cache)
+    return np.concatenate([wav.squeeze(0).numpy() for wav, _, _ in steps])
+
+
+def main(folder: Path, jobs: Path) -> None:
+    """Make both checkpoints, and speak all jobs."""
+    packages = {}
+    for architecture in ("voxcpm", "voxcpm2"):
+        (folder / architecture).mkdir()
+        make(folder / architecture, architecture)
+        packages[architecture] = VoxCPM(
+            str(folder / architecture), enable_denoiser=False, optimize=False, device="cpu"
+        )
+    for name, job in json.loads(jobs.read_text("utf-8")).items():
+        package, seed, streaming = (job.pop(key) for key in ("architecture", "seed", "streaming"))
+        np.save(folder / f"{name}.npy", speak(packages[package], job, seed, streaming=streaming))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
