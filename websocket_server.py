@@ -24,15 +24,17 @@ from engines.restarts import Restarts
 from engines.settings import (
     KOKORO_THREADS,
     POCKET_THREADS,
+    Discover,
     ElevenLabsUpstream,
     KaniSettings,
     KokoroSettings,
     KyutaiSettings,
     PocketSettings,
-    RemoteWorker,
+    RemoteWorkers,
 )
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
+from engines.worker_metrics import WorkerMetrics
 from protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm, wyoming
 from protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
 from server import health, openapi, page
@@ -167,14 +169,17 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
     )
 
 
-def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
-    """Return the speech service of the settings, not started. Raises EngineUnavailable."""
+def build_service(settings: Settings, metrics: Metrics, *, discover: Discover | None = None) -> SpeechService:
+    """Return the speech service of the settings, not started. Raises EngineUnavailable.
+
+    discover: as for ``build_engines``.
+    """
     try:
         check_tables()
     except TableError as error:
         raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
     restarts = Restarts(metrics.registry) if settings.engine_process else None
-    engines = build_engines(settings, metrics.registry, restarts=restarts)
+    engines = build_engines(settings, metrics.registry, restarts=restarts, discover=discover)
     return SpeechService(
         engines.required,
         VoiceStore(settings.data_dir, _check_recording),
@@ -222,13 +227,16 @@ def build_engines(
     *,
     fetch_requested: bool = False,
     restarts: Restarts | None = None,
+    discover: Discover | None = None,
 ) -> Engines:
     """Build the engines of the settings, not started.
 
     registry: holds the metrics of ElevenLabs' service; fetch_requested: ``--fetch``, which fetches the
     files of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, of
-    which there are none without it. Raises EngineUnavailable for a worker without address or key.
+    which there are none without it; discover: asked for the addresses of ``remote``'s workers. Raises
+    EngineUnavailable for a worker without address or key.
     """
+    remote = RemoteWorkers(settings.engine_address, engine_key(settings), discover)
     key = settings.elevenlabs_api_key
     return engines_for(
         settings.engine,
@@ -270,7 +278,7 @@ def build_engines(
         metrics=UpstreamMetrics(registry),
         cache_dir=settings.cache_dir,
         restarts=restarts,
-        worker=RemoteWorker(settings.engine_address or "", engine_key(settings)),
+        workers=(remote, WorkerMetrics(registry)) if settings.engine == "remote" else None,
     )
 
 

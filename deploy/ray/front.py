@@ -1,0 +1,81 @@
+"""A Ray Serve replica that is this server: its own ports, protocols, pacing and queue.
+
+Serve's own proxy is not used: it has no backpressure towards a WebSocket's client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection, Mapping
+from functools import partial
+
+import no_telemetry  # noqa: F401 - for this process and its children
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+from server import logs, settings
+from server.lifecycle import RunningServer
+from speech.errors import EngineUnavailable
+from websocket_server import build_service
+from websocket_server import serve as serve_clients
+
+ANSWER_S = 5.0
+"""Seconds for the replicas to tell their addresses."""
+
+
+class Front:
+    """Runs the server in its actor's event loop; Serve starts, checks and drains it."""
+
+    async def __init__(self, engines: DeploymentHandle, environment: Mapping[str, str], key: str) -> None:
+        """Start the server. Raises SpeechError, and CannotListen.
+
+        engines: the deployment of ``EngineReplica``; environment: variables of the settings; key: the one
+        that the replicas have.
+        """
+        os.environ.update(environment)
+        os.environ["KANI_ENGINE_KEY"] = key
+        chosen = settings.load({"engine": "remote"})
+        # Fronts on one node listen side by side.
+        port = chosen.port + serve.get_replica_context().rank.local_rank if chosen.port else 0
+        chosen = settings.load({"engine": "remote", "port": port})
+        logs.configure(chosen.log_level, chosen.log_format, None, log_texts=chosen.log_text)
+        self._stop = asyncio.Event()
+        ready: asyncio.Future[RunningServer] = asyncio.get_running_loop().create_future()
+        build = partial(build_service, discover=partial(_addresses, engines))
+        self._serving = asyncio.create_task(
+            serve_clients(chosen, ready.set_result, stop=self._stop, build=build), name="server"
+        )
+        await asyncio.wait({self._serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            await self._failed()
+        running = ready.result()
+        self._address = f"ws{'s' if running.tls else ''}://{running.host}:{running.listeners.port}"
+
+    async def _failed(self) -> None:
+        await self._serving
+        raise EngineUnavailable("the server has ended")
+
+    async def address(self) -> str:
+        """Return the address on which the server listens."""
+        return self._address
+
+    async def check_health(self) -> None:
+        """Raise if the server has ended; called by Serve."""
+        if self._serving.done():
+            await self._failed()
+
+    async def __del__(self) -> None:
+        """Refuse further sessions, finish those under way, and end the server; called by Serve, once."""
+        self._stop.set()
+        await self._serving
+
+
+async def _addresses(engines: DeploymentHandle) -> Collection[str]:
+    """Return the addresses of the replicas. Raises OSError."""
+    try:
+        found = await engines.broadcast("address").results_async(timeout_s=ANSWER_S, return_exceptions=True)
+    except (RayError, RayServeException, TimeoutError) as error:
+        raise OSError(str(error)) from error
+    return [address for address in found if isinstance(address, str) and address]
