@@ -19,6 +19,7 @@ from starlette.routing import WebSocketRoute
 
 from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.reference_voice import EspeakReferenceVoice
+from engines.pool_metrics import WorkerMetrics
 from engines.registry import Engines, engines_for, recognizer_for
 from engines.restarts import Restarts
 from engines.settings import (
@@ -34,7 +35,6 @@ from engines.settings import (
 )
 from engines.speaker_encoder.encoder import SpeakerEncoder
 from engines.whisper.vad import VoiceDetector
-from engines.worker_metrics import WorkerMetrics
 from protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm, wyoming
 from protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
 from server import health, openapi, page

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engines.elevenlabs.metrics import UpstreamMetrics
+from engines.pool_metrics import WorkerMetrics
 from engines.restarts import Restarts
 from engines.settings import (
     ElevenLabsUpstream,
@@ -20,7 +21,6 @@ from engines.settings import (
     PocketSettings,
     RemoteWorkers,
 )
-from engines.worker_metrics import WorkerMetrics
 from speech.engine import Engine
 from speech.recognizer import Recognizer
 

@@ -6,8 +6,8 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
-from contextlib import suppress
 
 # Before Ray is imported: it reports nothing, and its start on a busy machine takes longer than it allows.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -48,6 +48,12 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--gpus", type=float, default=0.0, metavar="N", help="GPUs of a replica (default 0)")
     up.add_argument(
         "--load", type=float, default=0.6, metavar="X", help="utterances for each slot (default 0.6)"
+    )
+    up.add_argument(
+        "--upscale-seconds", type=float, default=10.0, metavar="S", help="of more load (default 10)"
+    )
+    up.add_argument(
+        "--downscale-seconds", type=float, default=300.0, metavar="S", help="of less load (default 300)"
     )
     up.add_argument(
         "--drain-seconds",
@@ -93,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             max_replicas=given.max_replicas,
             fronts=given.fronts,
             load=given.load,
+            upscale_s=given.upscale_seconds,
+            downscale_s=given.downscale_seconds,
             drain_s=given.drain_seconds,
             cpus=given.cpus,
             gpus=given.gpus,
@@ -118,11 +126,17 @@ def _up(plan: application.Plan) -> int:
         print(f"  front    {address}", flush=True)
     if local:
         print("  stop     Ctrl+C", flush=True)
-        with suppress(KeyboardInterrupt):
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        _wait_for_signal()
         serve.delete(application.NAME)
         ray.shutdown()
     return 0
+
+
+def _wait_for_signal() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
 
 
 def _with_cluster(command: str) -> int:

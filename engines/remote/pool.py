@@ -14,13 +14,13 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 
+from engines.pool_metrics import WorkerMetrics, WorkerState
 from engines.remote.address import Address
 from engines.remote.connection import Connection
 from engines.remote.link import MAX_WAIT_S, UNAVAILABLE, Link
 from engines.remote.messages import Ready
 from engines.remote.ways import ListeningWorker
 from engines.settings import Discover
-from engines.worker_metrics import WorkerMetrics, WorkerState
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from engines.pool_metrics import WorkerMetrics
 from engines.remote.address import Address
 from engines.remote.engine import RemoteEngine
 from engines.remote.handshake import check_key
@@ -14,7 +15,6 @@ from engines.remote.recognizer import RemoteRecognizer
 from engines.remote.ways import ChildWorker
 from engines.restarts import Restarts
 from engines.settings import LocalEngines, LocalRecognizers, RemoteWorkers
-from engines.worker_metrics import WorkerMetrics
 from speech.engine import Engine
 from speech.errors import EngineUnavailable
 from speech.recognizer import Recognizer, RecognizerInfo

@@ -136,6 +136,7 @@ class ServerConnection:
         self.channel = channel
         self._new_exchange = new_exchange
         self._ended = ended
+        self._closed = False
         self._exchanges: dict[int, tuple[Exchange, asyncio.Task[None]]] = {}
 
     @property
@@ -187,12 +188,14 @@ class ServerConnection:
 
     def _end(self, number: int, task: asyncio.Task[None]) -> None:
         del self._exchanges[number]
-        if task.cancelled():
+        # A segment that this process cuts short is lost to its server, and not complete.
+        if task.cancelled() and not self._closed:
             self.channel.send(Ended(number))
         self._ended()
 
     async def aclose(self) -> None:
         """Cancel every exchange, and return once their slots are free."""
+        self._closed = True
         tasks = [task for _, task in self._exchanges.values()]
         for task in tasks:
             task.cancel()

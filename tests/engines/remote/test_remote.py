@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from engines.pool_metrics import WorkerMetrics
 from engines.remote.address import Address, connect
 from engines.remote.channel import LEASE_S, Channel
 from engines.remote.engine import AHEAD_S, RemoteEngine
@@ -27,7 +28,6 @@ from engines.remote.ways import ListeningWorker
 from engines.settings import RemoteWorkers
 from engines.worker.listening import serve_worker
 from engines.worker.service import Worker
-from engines.worker_metrics import WorkerMetrics
 from speech.engine import Engine
 from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from speech.recognizer import Mark, RecognitionEvent
