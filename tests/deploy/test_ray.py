@@ -160,7 +160,7 @@ class Stream:
                     if answer["type"] != "tts_stream_chunk":
                         self.error = answer["data"]["message"]
                         return
-                    self.audio += base64.b64decode(answer["data"]["audio_chunk"])
+                    self.audio += base64.b64decode(answer["data"]["audio"])
                     if begun is not None:
                         begun.release()
         except (OSError, EOFError) as error:
