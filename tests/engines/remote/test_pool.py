@@ -128,6 +128,7 @@ async def test_segment_waits_where_all_workers_are_full(tmp_path: Path) -> None:
         await until(lambda: engine.info.max_concurrency == 2)
         for site in workers:
             site.engine.allow = 1
+        for _ in workers:
             chunks = await stack.enter_async_context(aclosing(engine.synthesize(segment("uno dos tres"))))
             await anext(chunks)
         waiting = asyncio.create_task(whole(engine, "uno dos"))
