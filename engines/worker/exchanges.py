@@ -96,6 +96,7 @@ class SpeechExchange:
             raise NoSlot
         with request_ids.bind(self._opening.segment.request_id):
             async with self._slot as slot, aclosing(self._begin()) as chunks:
+                log.debug("speaks a segment in %s", self._opening.segment.language)
                 async for chunk in chunks:
                     packed = pack_samples(chunk.samples)
                     send(Chunk(number, packed, chunk.sample_rate, chunk.start_s, chunk.spans))

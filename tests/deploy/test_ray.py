@@ -1,6 +1,7 @@
 """A cluster of two fronts and two engine replicas, as ``python -m deploy.ray up`` starts it, whose parts die.
 
-One cluster serves all tests, which run in their order. Ray is in the environment of ``KANI_RAY_PYTHON``.
+One cluster serves all tests, which run in their order. ``KANI_RAY_PYTHON``: a python that has Ray, if this
+one has not.
 """
 
 from __future__ import annotations
