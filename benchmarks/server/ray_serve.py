@@ -53,7 +53,7 @@ REPLICA = "ray::ServeReplica:kani-tts:engines"
 @contextmanager
 def cluster(plan: Plan) -> Iterator[str]:
     """Deploy a plan on a cluster of this process; yield the address of its front."""
-    application.connect(local=True, cpus=16)
+    application.connect(local=True)
     try:
         application.deploy(plan)
         yield application.addresses()[0].replace("localhost", "127.0.0.1") + "/"

@@ -28,6 +28,9 @@ ACTORS = ("KANI_", "ELEVEN_", "TTS_", "OTEL_", "HF_")
 CHECK_S, HUNG_S = 1.0, 15.0
 """Seconds between two health checks, and those after which a replica that does not answer is replaced."""
 
+LOCAL_CPUS = 1024
+"""Cores that a cluster of one machine counts: actors share those that there are, and none waits for one."""
+
 LOOK_BACK_S = 5.0
 """Seconds over which the load is averaged."""
 
@@ -132,7 +135,7 @@ def _present_key() -> str:
     return found
 
 
-def connect(*, local: bool, cpus: float | None = None) -> None:
+def connect(*, local: bool) -> None:
     """Connect to the cluster of this machine; local: start one, on the loopback address alone, that ends with
     this process.
     """
@@ -140,7 +143,7 @@ def connect(*, local: bool, cpus: float | None = None) -> None:
     if local:
         ray.init(
             _node_ip_address="127.0.0.1",
-            num_cpus=cpus,
+            num_cpus=LOCAL_CPUS,
             include_dashboard=False,
             runtime_env=runtime,
             log_to_driver=False,
