@@ -97,7 +97,7 @@ def deploy(plan: Plan) -> None:
         graceful_shutdown_wait_loop_s=0.1,
     )
     bound = engines.bind(environment | {"KANI_ENGINE": plan.engine}, key, plan.drain_s)
-    serve.run(fronts.bind(bound, environment, key), name=NAME, route_prefix=None)
+    serve.run(fronts.bind(bound, environment, key, plan.fronts), name=NAME, route_prefix=None)
 
 
 def _replicas(plan: Plan) -> dict[str, Any]:

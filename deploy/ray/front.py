@@ -6,20 +6,26 @@ Serve's own proxy is not used: it has no backpressure towards a WebSocket's clie
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import no_telemetry  # noqa: F401 - for this process and its children
-from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from server import logs, settings
 from server.lifecycle import RunningServer
+from server.network.listeners import CannotListen
 from speech.errors import EngineUnavailable
 from websocket_server import build_service
 from websocket_server import serve as serve_clients
+
+log = logging.getLogger(__name__)
+
+LISTEN_AGAIN_S = 0.5
+"""Seconds between two attempts to listen where another front has each port still."""
 
 ANSWER_S = 5.0
 """Seconds for the replicas to tell their addresses."""
@@ -28,22 +34,39 @@ ANSWER_S = 5.0
 class Front:
     """Runs the server in its actor's event loop; Serve starts, checks and drains it."""
 
-    async def __init__(self, engines: DeploymentHandle, environment: Mapping[str, str], key: str) -> None:
-        """Start the server. Raises SpeechError, and CannotListen.
+    async def __init__(
+        self, engines: DeploymentHandle, environment: Mapping[str, str], key: str, fronts: int
+    ) -> None:
+        """Start the server. Raises SpeechError.
 
         engines: the deployment of ``EngineReplica``; environment: variables of the settings; key: the one
-        that the replicas have.
+        that the replicas have; fronts: their number, all of which may be on this node.
         """
         os.environ.update(environment)
         os.environ["KANI_ENGINE_KEY"] = key
         chosen = settings.load({"engine": "remote"})
-        # Fronts on one node listen side by side.
-        port = chosen.port + serve.get_replica_context().rank.local_rank if chosen.port else 0
-        chosen = settings.load({"engine": "remote", "port": port})
         logs.configure(chosen.log_level, chosen.log_format, None, log_texts=chosen.log_text)
         self._stop = asyncio.Event()
+        self._engines = engines
+        # Fronts on one node listen side by side; one that is being stopped keeps its port to its end.
+        ports = [chosen.port + number if chosen.port else 0 for number in range(fronts)]
+        while not await self._serves_on_one(ports):
+            await asyncio.sleep(LISTEN_AGAIN_S)
+
+    async def _serves_on_one(self, ports: Sequence[int]) -> bool:
+        for port in ports:
+            try:
+                await self._serve_on(port)
+            except CannotListen as error:
+                log.warning("%s", error)
+            else:
+                return True
+        return False
+
+    async def _serve_on(self, port: int) -> None:
+        chosen = settings.load({"engine": "remote", "port": port})
         ready: asyncio.Future[RunningServer] = asyncio.get_running_loop().create_future()
-        build = partial(build_service, discover=partial(_addresses, engines))
+        build = partial(build_service, discover=partial(_addresses, self._engines))
         self._serving = asyncio.create_task(
             serve_clients(chosen, ready.set_result, stop=self._stop, build=build), name="server"
         )
