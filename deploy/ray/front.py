@@ -50,7 +50,7 @@ class Front:
         self._engines = engines
         # Fronts on one node listen side by side; one that is being stopped keeps its port to its end.
         ports = [chosen.port + number if chosen.port else 0 for number in range(fronts)]
-        while not await self._serves_on_one(ports):
+        while not await self._serves_on_one(ports):  # noqa: ASYNC110 - another process frees it
             await asyncio.sleep(LISTEN_AGAIN_S)
 
     async def _serves_on_one(self, ports: Sequence[int]) -> bool:
