@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ NAME, ENGINES, FRONTS = "kani-tts", "engines", "fronts"
 """Names of the application and of its deployments."""
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ("deploy", "engines", "kani", "protocols", "server", "speech")
+"""Folders whose modules the actors import."""
+
 ACTORS = ("KANI_", "ELEVEN_", "TTS_", "OTEL_", "HF_")
 """Prefixes of the environment variables that the actors get."""
 
@@ -78,6 +83,7 @@ def deploy(plan: Plan) -> None:
     environment = {name: value for name, value in os.environ.items() if name.startswith(ACTORS)}
     environment |= plan.environment
     key = environment.pop("KANI_ENGINE_KEY", "") or _present_key() or secrets.token_urlsafe(32)
+    engine_environment = environment | {"KANI_ENGINE": plan.engine}
     serve.start(proxy_location="Disabled")
     engines = serve.deployment(EngineReplica, name=ENGINES).options(
         **_replicas(plan),
@@ -87,6 +93,8 @@ def deploy(plan: Plan) -> None:
         graceful_shutdown_timeout_s=plan.drain_s + STOP_SECONDS,
         graceful_shutdown_wait_loop_s=0.1,
         max_surge_percent=100 if plan.surge else 0,
+        version=_version(engine_environment, plan.drain_s),
+        _internal=True,
     )
     fronts = serve.deployment(Front, name=FRONTS).options(
         num_replicas=plan.fronts,
@@ -95,9 +103,23 @@ def deploy(plan: Plan) -> None:
         health_check_timeout_s=HUNG_S,
         graceful_shutdown_timeout_s=plan.shutdown_s + CLOSE_SECONDS + STOP_SECONDS,
         graceful_shutdown_wait_loop_s=0.1,
+        version=_version(environment),
+        _internal=True,
     )
-    bound = engines.bind(environment | {"KANI_ENGINE": plan.engine}, key, plan.drain_s)
+    bound = engines.bind(engine_environment, key, plan.drain_s)
     serve.run(fronts.bind(bound, environment, key, plan.fronts), name=NAME, route_prefix=None)
+
+
+def _version(*arguments: object) -> str:
+    """Return what is another one where replicas have to be replaced: for other arguments, or another program.
+
+    Serve would take a random one, and so replace every front in an update of the engines.
+    """
+    digest = hashlib.sha256(repr(arguments).encode())
+    folders = (ROOT.joinpath(name).rglob("*.py") for name in PROGRAM)
+    for path in sorted(chain(ROOT.glob("*.py"), *folders)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _replicas(plan: Plan) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pathlib import Path
 import psutil
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 from tests.conftest import ROOT, ServerProcess
 from tests.support.patience import WITHIN_S
@@ -164,7 +165,7 @@ class Stream:
                     self.audio += base64.b64decode(answer["data"]["audio"])
                     if begun is not None:
                         begun.release()
-        except (OSError, EOFError) as error:
+        except (OSError, WebSocketException) as error:
             self.error = f"disconnected: {error}"
         self.error = self.error or "disconnected"
 
