@@ -65,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--surge", action="store_true", help="update by starting new replicas before old ones are stopped"
     )
+    up.add_argument(
+        "--local", action="store_true", help="start a cluster for this command, even beside another"
+    )
     commands.add_parser("status", help="print the state of what is deployed")
     commands.add_parser("down", help="end what is deployed; Ray itself goes on")
     return options
@@ -110,14 +113,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         return _complain(str(error), USAGE)
-    return _up(plan)
+    return _up(plan, own=given.local)
 
 
-def _up(plan: application.Plan) -> int:
-    local = not _join()
+def _up(plan: application.Plan, *, own: bool) -> int:
+    local = own or not _join()
     if local:
-        print("there is no Ray cluster on this machine: one is started, on 127.0.0.1", flush=True)
+        print("a Ray cluster is started on 127.0.0.1, for this command", flush=True)
         application.connect(local=True)
+        print(f"  ray      RAY_ADDRESS={ray.get_runtime_context().gcs_address}", flush=True)
     try:
         application.deploy(plan)
     except RuntimeError as error:

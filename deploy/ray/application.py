@@ -164,6 +164,7 @@ def connect(*, local: bool) -> None:
     runtime = {"env_vars": {"PYTHONPATH": str(ROOT)}}
     if local:
         ray.init(
+            address="local",
             _node_ip_address="127.0.0.1",
             num_cpus=LOCAL_CPUS,
             include_dashboard=False,

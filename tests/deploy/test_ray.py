@@ -52,7 +52,8 @@ class Cluster:
         self._output = (folder / "output").open("w+", encoding="utf-8")
         self._folder = folder
         self.process = self._command(
-            "up", "--engine", "espeak", "--replicas", "2", "--fronts", "2", "--port", str(self.port)
+            *("up", "--local", "--engine", "espeak", "--replicas", "2", "--fronts", "2"),
+            *("--port", str(self.port)),
         )
 
     def _command(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -63,6 +64,10 @@ class Cluster:
             stdout=self._output,
             stderr=subprocess.STDOUT,
         )
+
+    def join(self) -> None:
+        """Let further commands use this cluster, and no other one of this machine."""
+        self._environment["RAY_ADDRESS"] = self.output.partition("RAY_ADDRESS=")[2].split()[0]
 
     def call(self, *arguments: str) -> None:
         process = self._command(*arguments)
@@ -127,6 +132,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     running = Cluster(tmp_path_factory.mktemp("ray"))
     try:
         running.until(lambda: "Ctrl+C" in running.output)
+        running.join()
         yield running
         left = psutil.Process(running.process.pid).children(recursive=True)
         running.process.send_signal(signal.SIGINT)
