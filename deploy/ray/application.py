@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ from server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
 
 NAME, ENGINES, FRONTS = "kani-tts", "engines", "fronts"
 """Names of the application and of its deployments."""
+
+log = logging.getLogger(__name__)
+
+START_ATTEMPTS = 5
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ("deploy", "engines", "kani", "protocols", "server", "speech")
@@ -162,14 +167,24 @@ def connect(*, local: bool) -> None:
     this process.
     """
     runtime = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-    if local:
-        ray.init(
-            address="local",
-            _node_ip_address="127.0.0.1",
-            num_cpus=LOCAL_CPUS,
-            include_dashboard=False,
-            runtime_env=runtime,
-            log_to_driver=False,
-        )
-    else:
+    if not local:
         ray.init(address="auto", runtime_env=runtime, log_to_driver=False)
+        return
+    for attempt in range(START_ATTEMPTS):
+        try:
+            ray.init(
+                address="local",
+                _node_ip_address="127.0.0.1",
+                num_cpus=LOCAL_CPUS,
+                include_dashboard=False,
+                runtime_env=runtime,
+                log_to_driver=False,
+            )
+        except Exception as error:
+            # Ray raises a bare Exception where a busy machine needs longer than its fixed 30 s; what it has
+            # started so far ends with this process.
+            if "timed out during startup" not in str(error) or attempt == START_ATTEMPTS - 1:
+                raise
+            log.warning("Ray has not started in 30 s on this busy machine: it is started again")
+        else:
+            return
