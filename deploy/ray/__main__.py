@@ -12,6 +12,9 @@ from collections.abc import Sequence
 # Before Ray is imported: it reports nothing, and its start on a busy machine takes longer than it allows.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.setdefault("RAY_agent_register_timeout_ms", "240000")
+if "--local" in sys.argv:
+    # Ray replaces 127.0.0.1 by the machine's own address, unless it is to have no other nodes.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 import no_telemetry  # noqa: F401 - for this process and its children
 import ray
@@ -117,8 +120,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _up(plan: application.Plan, *, own: bool) -> int:
-    local = own or not _join()
-    if local:
+    if not own and not _join():
+        if os.environ.get("RAY_ADDRESS"):
+            return _complain("RAY_ADDRESS cannot be reached, or its token is another one", CANNOT_START)
+        # In a new process: Ray reads the variable for it when it is imported.
+        os.execv(  # noqa: S606 - our own code
+            sys.executable, [sys.executable, "-m", "deploy.ray", *sys.argv[1:], "--local"]
+        )
+    if own:
         print("a Ray cluster is started on 127.0.0.1, for this command", flush=True)
         application.connect(local=True)
         print(f"  ray      RAY_ADDRESS={ray.get_runtime_context().gcs_address}", flush=True)
@@ -128,7 +137,7 @@ def _up(plan: application.Plan, *, own: bool) -> int:
         return _complain(f"{error}; see: python -m deploy.ray status", CANNOT_START)
     for address in application.addresses():
         print(f"  front    {address}", flush=True)
-    if local:
+    if own:
         print("  stop     Ctrl+C", flush=True)
         _wait_for_signal()
         serve.delete(application.NAME)

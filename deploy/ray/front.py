@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import no_telemetry  # noqa: F401 - for this process and its children
 from ray.exceptions import RayError
@@ -34,7 +35,7 @@ ANSWER_S = 5.0
 class Front:
     """Runs the server in its actor's event loop; Serve starts, checks and drains it."""
 
-    async def __init__(
+    async def __init__(  # type: ignore[misc] # Serve awaits it
         self, engines: DeploymentHandle, environment: Mapping[str, str], key: str, fronts: int
     ) -> None:
         """Start the server. Raises SpeechError.
@@ -70,7 +71,8 @@ class Front:
         self._serving = asyncio.create_task(
             serve_clients(chosen, ready.set_result, stop=self._stop, build=build), name="server"
         )
-        await asyncio.wait({self._serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        begun: tuple[asyncio.Future[Any], ...] = (self._serving, ready)
+        await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
             await self._failed()
         running = ready.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -23,7 +24,9 @@ from websocket_server import build_engines
 class EngineReplica:
     """Listens on its node's address; Serve starts, checks, scales and drains it, and carries no speech."""
 
-    async def __init__(self, environment: Mapping[str, str], key: str, drain_s: float) -> None:
+    async def __init__(  # type: ignore[misc] # Serve awaits it
+        self, environment: Mapping[str, str], key: str, drain_s: float
+    ) -> None:
         """Start the engine. Raises EngineUnavailable.
 
         environment: variables of the settings; key: the one that the fronts have; drain_s: most seconds for
@@ -44,7 +47,8 @@ class EngineReplica:
         self._serving = asyncio.create_task(
             serve_worker(self._worker, _node_address(), key, self._stop, listening.set_result)
         )
-        await asyncio.wait({self._serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+        begun: tuple[asyncio.Future[Any], ...] = (self._serving, listening)
+        await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
         if not listening.done():
             await self._failed()
         self._key, self._address = key, str(listening.result())

@@ -48,7 +48,9 @@ class Cluster:
         outside = {
             name: value for name, value in os.environ.items() if not name.startswith(("KANI_", "RAY_"))
         }
-        self._environment = outside | own | {"RAY_AUTH_TOKEN": secrets.token_hex(32), "PYTHONUNBUFFERED": "1"}
+        self._environment = (
+            outside | own | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        )
         self._output = (folder / "output").open("w+", encoding="utf-8")
         self._folder = folder
         self.process = self._command(
