@@ -12,7 +12,7 @@ from collections.abc import Sequence
 # Before Ray is imported: it reports nothing, and its start on a busy machine takes longer than it allows.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.setdefault("RAY_agent_register_timeout_ms", "240000")
-if "--local" in sys.argv:
+if "--local" in sys.argv or os.environ.get("RAY_ADDRESS", "").startswith("127."):
     # Ray replaces 127.0.0.1 by the machine's own address, unless it is to have no other nodes.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
