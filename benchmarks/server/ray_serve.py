@@ -19,6 +19,7 @@ import psutil
 from prometheus_client import CollectorRegistry
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # it keeps to the loopback address
 os.environ.setdefault("RAY_agent_register_timeout_ms", "240000")
 os.environ.setdefault("KANI_ENGINE_KEY", "the-key-of-this-benchmark")
 
