@@ -245,8 +245,9 @@ def _serve_engine(chosen: settings.Settings, worker: str) -> int:
         engines = build_engines(chosen, CollectorRegistry()).required
         if len(engines) != 1 or chosen.engine == "remote":
             raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
-        with stop_on_signal(WORKER_STOP_SECONDS) as stop:
-            await serve_engine(engines[0], address, engine_key(chosen), stop, announce)
+        drain_s = chosen.shutdown_seconds
+        with stop_on_signal(drain_s + WORKER_STOP_SECONDS) as stop:
+            await serve_engine(engines[0], address, engine_key(chosen), stop, announce, drain_s)
 
     loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:

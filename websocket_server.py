@@ -19,17 +19,19 @@ from starlette.routing import WebSocketRoute
 
 from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.reference_voice import EspeakReferenceVoice
+from engines.pool_metrics import WorkerMetrics
 from engines.registry import Engines, engines_for, recognizer_for
 from engines.restarts import Restarts
 from engines.settings import (
     KOKORO_THREADS,
     POCKET_THREADS,
+    Discover,
     ElevenLabsUpstream,
     KaniSettings,
     KokoroSettings,
     KyutaiSettings,
     PocketSettings,
-    RemoteWorker,
+    RemoteWorkers,
     VoxCPMSettings,
 )
 from engines.speaker_encoder.encoder import SpeakerEncoder
@@ -169,14 +171,17 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
     )
 
 
-def build_service(settings: Settings, metrics: Metrics) -> SpeechService:
-    """Return the speech service of the settings, not started. Raises EngineUnavailable."""
+def build_service(settings: Settings, metrics: Metrics, *, discover: Discover | None = None) -> SpeechService:
+    """Return the speech service of the settings, not started. Raises EngineUnavailable.
+
+    discover: as for ``build_engines``.
+    """
     try:
         check_tables()
     except TableError as error:
         raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
     restarts = Restarts(metrics.registry) if settings.engine_process else None
-    engines = build_engines(settings, metrics.registry, restarts=restarts)
+    engines = build_engines(settings, metrics.registry, restarts=restarts, discover=discover)
     return SpeechService(
         engines.required,
         VoiceStore(voice_place(settings.voice_bucket, settings.data_dir), _check_recording),
@@ -224,13 +229,16 @@ def build_engines(
     *,
     fetch_requested: bool = False,
     restarts: Restarts | None = None,
+    discover: Discover | None = None,
 ) -> Engines:
     """Build the engines of the settings, not started.
 
     registry: holds the metrics of ElevenLabs' service; fetch_requested: ``--fetch``, which fetches the
     files of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, of
-    which there are none without it. Raises EngineUnavailable for a worker without address or key.
+    which there are none without it; discover: asked for the addresses of ``remote``'s workers. Raises
+    EngineUnavailable for a worker without address or key.
     """
+    remote = RemoteWorkers(settings.engine_address, engine_key(settings), discover)
     key = settings.elevenlabs_api_key
     return engines_for(
         settings.engine,
@@ -279,7 +287,7 @@ def build_engines(
         metrics=UpstreamMetrics(registry),
         cache_dir=settings.cache_dir,
         restarts=restarts,
-        worker=RemoteWorker(settings.engine_address or "", engine_key(settings)),
+        workers=(remote, WorkerMetrics(registry)) if settings.engine == "remote" else None,
     )
 
 

@@ -16,7 +16,7 @@ from engines.settings import (
     LocalRecognizers,
     ModelFiles,
     PocketSettings,
-    RemoteWorker,
+    RemoteWorkers,
     VoxCPMSettings,
 )
 from speech.engine import Engine
@@ -25,6 +25,7 @@ from speech.recognizer import Recognizer
 if TYPE_CHECKING:
     # A worker's environment may lack what only the server's metrics need.
     from engines.elevenlabs.metrics import UpstreamMetrics
+    from engines.pool_metrics import WorkerMetrics
     from engines.restarts import Restarts
 
 ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote")
@@ -55,7 +56,7 @@ def engines_for(
     metrics: UpstreamMetrics,
     cache_dir: Path,
     restarts: Restarts | None = None,
-    worker: RemoteWorker | None = None,
+    workers: tuple[RemoteWorkers, WorkerMetrics] | None = None,
 ) -> Engines:
     """Build the engines of ``name``, one of ``ENGINE_NAMES``.
 
@@ -63,7 +64,7 @@ def engines_for(
     is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other
     name stands for that engine alone. metrics: counts failures of ElevenLabs; cache_dir: folder of fetched
     and built files; restarts: puts each local engine into a process of its own, and counts the times that it
-    is started again; worker: of ``remote``. The libraries of an engine are imported only when it is built.
+    is started again; workers: of ``remote``. The libraries of an engine are imported only when it is built.
     Raises ValueError for an unknown name.
     """
 
@@ -98,7 +99,9 @@ def engines_for(
         case "remote":
             from engines.remote.processes import engine_at
 
-            return Engines((engine_at(worker or RemoteWorker()),))
+            if workers is None:
+                raise ValueError("the engine remote needs workers")
+            return Engines((engine_at(*workers),))
     raise ValueError(f"unknown engine {name!r}: use one of {', '.join(ENGINE_NAMES)}")
 
 

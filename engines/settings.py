@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 Decoding = Literal["windows", "whole"]
+
+Discover = Callable[[], Awaitable[Collection[str]]]
+"""Returns the addresses of engine workers; raises OSError where they cannot be asked for."""
 
 KOKORO_THREADS = 2
 """Cores that Kokoro computes one step with, unless the settings name another number."""
@@ -123,8 +127,9 @@ class LocalRecognizers:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteWorker:
-    """An engine worker that listens, and the key that it shares with its servers."""
+class RemoteWorkers:
+    """Engine workers that listen, and the key that they share with their servers."""
 
-    address: str = ""  # unix:/path or tcp://host:port
+    addresses: tuple[str, ...] = ()  # unix:/path or tcp://host:port
     key: str = field(default="", repr=False)
+    discover: Discover | None = None  # asked for the addresses again and again

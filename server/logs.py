@@ -73,8 +73,8 @@ def _tidy_uvicorn(record: logging.LogRecord) -> bool:
     return not nothing_cancelled
 
 
-def configure(level: str, style: str, file: Path, *, log_texts: bool = False) -> None:
-    """Log to the terminal (stderr) and to ``file``, replacing any earlier configuration.
+def configure(level: str, style: str, file: Path | None, *, log_texts: bool = False) -> None:
+    """Log to the terminal (stderr) and to ``file``, if there is one, replacing any earlier configuration.
 
     style: "text" or "json"; log_texts: also log the texts of requests. A file that cannot be written is a
     warning, not an error.
@@ -85,15 +85,16 @@ def configure(level: str, style: str, file: Path, *, log_texts: bool = False) ->
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     problem = None
     try:
-        handlers.append(
-            RotatingFileHandler(
-                file,
-                maxBytes=FILE_BYTES,
-                backupCount=FILES_KEPT,
-                encoding="utf-8",
-                errors="backslashreplace",
+        if file is not None:
+            handlers.append(
+                RotatingFileHandler(
+                    file,
+                    maxBytes=FILE_BYTES,
+                    backupCount=FILES_KEPT,
+                    encoding="utf-8",
+                    errors="backslashreplace",
+                )
             )
-        )
     except OSError as error:
         problem = error
     for handler in handlers:

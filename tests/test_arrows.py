@@ -51,6 +51,7 @@ ALLOWED = {
     "protocols": {"protocols", "speech"},
     "engines": {"engines", "speech", "kani", "no_telemetry"},
     "kani": {"kani", "no_telemetry"},
+    "deploy/ray": {"deploy.ray", "websocket_server", "server", "engines", "speech", "no_telemetry"},
     "speech": {"speech"},
     "speech/text": {"speech.text", "speech.types", "speech.errors"},
     "speech/audio": {"speech.audio", "speech.types", "speech.errors"},

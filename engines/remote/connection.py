@@ -20,6 +20,7 @@ from engines.remote.messages import (
     Ended,
     Failed,
     FromWorker,
+    Full,
     Grant,
     Launch,
     Logged,
@@ -53,6 +54,10 @@ class WorkerLost(Exception):
         self.suspect = suspect
 
 
+class WorkerFull(Exception):
+    """The worker has no slot for an exchange that does not wait, or accepts no more of them."""
+
+
 class Exchange:
     """One call of the engine. One reader."""
 
@@ -60,14 +65,14 @@ class Exchange:
         self.number = number
         self._connection = connection
         self._replies: deque[Reply] = deque()
-        self._end: Ended | Failed | None = None
+        self._end: Ended | Failed | Full | None = None
         self._changed = asyncio.Event()
         self.suspect = False
         """True if the worker was lost while it worked on this exchange."""
 
-    def receive(self, message: Reply | Ended | Failed) -> None:
+    def receive(self, message: Reply | Ended | Failed | Full) -> None:
         """Accept a message of the worker."""
-        if isinstance(message, Ended | Failed):
+        if isinstance(message, Ended | Failed | Full):
             self._end = message
         else:
             self._replies.append(message)
@@ -90,12 +95,14 @@ class Exchange:
         """Return the next reply, None at the end.
 
         check: called after each ``wake``; may raise. Raises the worker's error behind the replies before it,
-        and WorkerLost.
+        WorkerFull and WorkerLost.
         """
         while not self._replies:
             match self._end:
                 case Failed():
                     raise self._end.error()
+                case Full():
+                    raise WorkerFull
                 case Ended():
                     return None
             self._connection.check(suspect=self.suspect)
@@ -131,7 +138,12 @@ class Connection:
         self._logger = logger
         self._numbers = count(1)
         self._exchanges: dict[int, Exchange] = {}
-        self._slots = 1
+        self.idle = asyncio.Event()
+        """Set while no exchange is open."""
+        self.idle.set()
+        self.slots = 1
+        self.draining = False
+        """True if the worker accepts no more exchanges."""
         self.completed = 0
         """Exchanges that the worker has brought to their end."""
         self._ready = asyncio.Event()
@@ -167,8 +179,13 @@ class Connection:
         self._ready.set()
         for position, exchange in enumerate(self._exchanges.values()):
             # The worker's slots are taken in the order of asking; the others wait there.
-            exchange.suspect = position < self._slots
+            exchange.suspect = position < self.slots
             exchange.wake()
+
+    @property
+    def open_exchanges(self) -> int:
+        """Number of exchanges under way."""
+        return len(self._exchanges)
 
     def check(self, *, suspect: bool = False) -> None:
         """Raise WorkerLost if the connection has ended; suspect: as it has it."""
@@ -184,6 +201,7 @@ class Connection:
         self.check()
         number = next(self._numbers)
         exchange = self._exchanges[number] = Exchange(number, self)
+        self.idle.clear()
         try:
             self.channel.send(opening(number))
             try:
@@ -192,6 +210,8 @@ class Connection:
                 await exchange.cancel()
         finally:
             del self._exchanges[number]
+            if not self._exchanges:
+                self.idle.set()
 
     def _receive(self, frame: memoryview) -> None:
         try:
@@ -200,7 +220,8 @@ class Connection:
             raise ProtocolError(f"a message that cannot be read ({error})") from error
         match message:
             case Ready():
-                self._slots = message.engine.max_concurrency if message.engine is not None else 1
+                self.slots = message.engine.max_concurrency if message.engine is not None else 1
+                self.draining = message.draining
                 self._changed(message)
                 self._ready.set()
             case Unavailable():

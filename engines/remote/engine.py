@@ -7,11 +7,11 @@ come fails, as another rendering of it would not continue the first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing
 
-from engines.remote.connection import Connection, Exchange, WorkerLost
-from engines.remote.link import Link
+from engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
+from engines.remote.link import Way
 from engines.remote.messages import (
     Embed,
     Embedded,
@@ -43,10 +43,10 @@ class RemoteEngine:
     def __init__(self, name: str) -> None:
         """name: for messages, until the worker has described its engine. ``use`` comes before ``start``."""
         self.name = name
-        self._link: Link | None = None
+        self._link: Way | None = None
         self._info: EngineInfo | None = None
 
-    def use(self, link: Link) -> None:
+    def use(self, link: Way) -> None:
         """Work by ``link``, whose descriptions come to ``changed``."""
         self._link = link
 
@@ -74,7 +74,7 @@ class RemoteEngine:
         await self._way.stop()
 
     @property
-    def _way(self) -> Link:
+    def _way(self) -> Way:
         assert self._link is not None
         return self._link
 
@@ -90,27 +90,41 @@ class RemoteEngine:
         self, segment: Segment, text: IncrementalText | None
     ) -> AsyncGenerator[SpeechChunk, None]:
         attempts = 0
+        full: set[Connection] = set()
         while True:
-            connection = await self._way.connection()
+            connection, waits = await self._choose(full)
             audible = False
             try:
-                async with aclosing(_chunks(connection, segment, text)) as chunks:
+                async with aclosing(_chunks(connection, segment, text, waits=waits)) as chunks:
                     async for chunk in chunks:
                         audible = True
                         yield chunk
                 return
+            except WorkerFull:
+                full.add(connection)
             except WorkerLost as error:
                 attempts += error.suspect
                 if audible or attempts == MAX_ATTEMPTS:
                     raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
 
+    async def _choose(self, full: Container[Connection]) -> tuple[Connection, bool]:
+        """Return the worker for a segment, and whether it waits there for a slot: when all workers are full.
+
+        full: those that had no slot for it.
+        """
+        connections = await self._way.connections()
+        with_slot = [each for each in connections if each not in full]
+        if not with_slot or len(connections) == 1:
+            return connections[0], True
+        return with_slot[0], False
+
     async def embed(self, recording: Recording) -> Embedding:
         """See ``CloningEngine.embed``."""
-        connection = await self._way.connection()
         try:
+            connection = (await self._way.connections())[0]
             async with connection.exchange(lambda number: Embed(number, recording)) as exchange:
                 reply = await exchange.get()
-        except WorkerLost as error:
+        except (WorkerFull, WorkerLost) as error:
             raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
         if not isinstance(reply, Embedded):
             raise EngineFailed(f"the {self.info.name} engine gave no embedding")
@@ -120,24 +134,26 @@ class RemoteEngine:
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
         """See ``CloningEngine.refine``."""
-        connection = await self._way.connection()
         try:
+            connection = (await self._way.connections())[0]
             async with connection.exchange(
                 lambda number: Refine(number, recording, embedding, language)
             ) as exchange:
                 while isinstance(reply := await exchange.get(), Embedded):
                     yield reply.embedding
-        except WorkerLost as error:
+        except (WorkerFull, WorkerLost) as error:
             raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
 
 
 async def _chunks(
-    connection: Connection, segment: Segment, text: IncrementalText | None
+    connection: Connection, segment: Segment, text: IncrementalText | None, *, waits: bool
 ) -> AsyncGenerator[SpeechChunk, None]:
-    """Speak a segment by one worker. Raises WorkerLost, and the engine's errors."""
+    """Speak a segment by one worker. Raises WorkerFull, WorkerLost, and the engine's errors."""
     granted_s, taken_s = AHEAD_S, 0.0
     written = None if text is None else _state(text)
-    async with connection.exchange(lambda number: Speak(number, segment, granted_s, written)) as exchange:
+    async with connection.exchange(
+        lambda number: Speak(number, segment, granted_s, written, waits)
+    ) as exchange:
         feeding = None if text is None else _Feeding(exchange, text, written)
         try:
             while (reply := await exchange.get()) is not None:

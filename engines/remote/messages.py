@@ -71,6 +71,8 @@ class Speak(_Message, tag=2):
     granted_s: float
     written: Written | None = None
     """Of a segment whose text is still being written."""
+    waits: bool = True
+    """Whether it waits for a slot; otherwise the answer is ``Full`` where none is free."""
 
 
 class Grant(_Message, tag=3):
@@ -234,6 +236,10 @@ class Ready(_Message, tag=39):
 
     engine: EngineInfo | None = None
     recognizer: RecognizerInfo | None = None
+    name: str = ""
+    """Name of the worker, for metrics; empty where its address is the best one."""
+    draining: bool = False
+    """True if it ends once its exchanges have ended: it accepts no others."""
 
 
 class Unavailable(_Message, tag=40):
@@ -253,6 +259,12 @@ class Logged(_Message, tag=42):
     logger: str
     message: str
     request_id: str
+
+
+class Full(_Message, tag=43):
+    """The worker has no slot for an exchange, which has not begun: another worker may have one."""
+
+    exchange: int
 
 
 ToWorker = (
@@ -283,6 +295,7 @@ FromWorker = (
     | Unavailable
     | Pong
     | Logged
+    | Full
 )
 
 

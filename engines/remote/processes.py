@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 
+from engines.pool_metrics import WorkerMetrics
 from engines.remote.address import Address
 from engines.remote.engine import RemoteEngine
 from engines.remote.handshake import check_key
 from engines.remote.link import Link
 from engines.remote.messages import Launch
+from engines.remote.pool import Pool
 from engines.remote.recognizer import RemoteRecognizer
-from engines.remote.ways import ChildWorker, ListeningWorker
+from engines.remote.ways import ChildWorker
 from engines.restarts import Restarts
-from engines.settings import LocalEngines, LocalRecognizers, RemoteWorker
+from engines.settings import LocalEngines, LocalRecognizers, RemoteWorkers
 from speech.engine import Engine
 from speech.errors import EngineUnavailable
 from speech.recognizer import Recognizer, RecognizerInfo
@@ -34,14 +36,16 @@ def recognizer_in_process(info: RecognizerInfo, settings: LocalRecognizers, rest
     return recognizer
 
 
-def engine_at(worker: RemoteWorker) -> Engine:
-    """Return the engine of a worker that listens. Raises EngineUnavailable without its address or key."""
-    if not worker.address:
+def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:
+    """Return the engine of workers that listen. Raises EngineUnavailable without their addresses or key."""
+    if not workers.addresses and workers.discover is None:
         raise EngineUnavailable("--engine remote needs the address of a worker: set KANI_ENGINE_ADDRESS")
-    address = Address.parse(worker.address)
-    check_key(address, worker.key)
+    for address in workers.addresses:
+        check_key(Address.parse(address), workers.key)
     engine = RemoteEngine("remote")
-    engine.use(Link(ListeningWorker(address, worker.key, engine.changed)))
+    pool = Pool(workers.key, engine.changed, metrics, workers.discover)
+    pool.update(workers.addresses)
+    engine.use(pool)
     return engine
 
 

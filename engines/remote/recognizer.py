@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 
-from engines.remote.connection import Exchange, WorkerLost
-from engines.remote.link import Link
+from engines.remote.connection import Exchange, WorkerFull, WorkerLost
+from engines.remote.link import Way
 from engines.remote.messages import (
     AUDIO_AHEAD_S,
     Audio,
@@ -38,9 +38,9 @@ class RemoteRecognizer:
     def __init__(self, info: RecognizerInfo) -> None:
         """info: known before the worker has started. ``use`` comes before ``start``."""
         self._info = info
-        self._link: Link | None = None
+        self._link: Way | None = None
 
-    def use(self, link: Link) -> None:
+    def use(self, link: Way) -> None:
         """Work by ``link``, whose descriptions come to ``changed``."""
         self._link = link
 
@@ -55,7 +55,7 @@ class RemoteRecognizer:
         return self._info
 
     @property
-    def _way(self) -> Link:
+    def _way(self) -> Way:
         assert self._link is not None
         return self._link
 
@@ -88,8 +88,8 @@ class RemoteRecognizer:
     async def _replies(
         self, opening: Callable[[int], ToWorker], audio: Pieces
     ) -> AsyncGenerator[Recognized | Transcribed, None]:
-        connection = await self._way.connection()
         try:
+            connection = (await self._way.connections())[0]
             async with connection.exchange(opening) as exchange:
                 sending = _Sending(exchange, audio, self._info.sample_rate)
                 try:
@@ -97,7 +97,7 @@ class RemoteRecognizer:
                         yield reply
                 finally:
                     await sending.aclose()
-        except WorkerLost as error:
+        except (WorkerFull, WorkerLost) as error:
             raise EngineFailed(f"the {self._info.name} recogniser was lost", logged=True) from error
 
 

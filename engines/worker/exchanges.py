@@ -18,6 +18,7 @@ from engines.remote.messages import (
     Ended,
     Failed,
     Feed,
+    Full,
     Grant,
     Recognize,
     Recognized,
@@ -48,12 +49,17 @@ Opening = Speak | Embed | Refine | Recognize | Transcribe
 Further = Grant | Feed | Resume | Audio | Ended
 
 
+class NoSlot(Exception):
+    """No slot is free for an exchange that does not wait for one."""
+
+
 class SpeechExchange:
     """Speaks one segment."""
 
     def __init__(self, opening: Speak, engine: Engine, slots: SlotQueue, channel: Channel) -> None:
         self._opening = opening
         self._engine = engine
+        self._slots = slots
         self._slot = slots.slot()
         self._channel = channel
         self._granted_s = opening.granted_s
@@ -86,10 +92,16 @@ class SpeechExchange:
         return self._engine.synthesize(segment)
 
     async def run(self) -> None:
-        """Send the audio of the segment, never more than one chunk beyond the grant. Raises SpeechError."""
+        """Send the audio of the segment, never more than one chunk beyond the grant.
+
+        Raises NoSlot and SpeechError.
+        """
         number, send, sent_s = self._opening.exchange, self._channel.send, 0.0
+        if not self._opening.waits and not self._slots.has_free_slot:
+            raise NoSlot
         with request_ids.bind(self._opening.segment.request_id):
             async with self._slot as slot, aclosing(self._begin()) as chunks:
+                log.debug("speaks a segment in %s", self._opening.segment.language)
                 async for chunk in chunks:
                     packed = pack_samples(chunk.samples)
                     send(Chunk(number, packed, chunk.sample_rate, chunk.start_s, chunk.spans))
@@ -203,10 +215,12 @@ class RecognitionExchange:
 Exchange = SpeechExchange | CloningExchange | RecognitionExchange
 
 
-async def outcome(number: int, exchange: Exchange) -> Ended | Failed:
+async def outcome(number: int, exchange: Exchange) -> Ended | Failed | Full:
     """Run an exchange to its end; return the message about it. Raises CancelledError."""
     try:
         await exchange.run()
+    except NoSlot:
+        return Full(number)
     except SpeechError as error:
         if isinstance(error, EngineFailed) and not error.logged:
             # The cause is known here alone.

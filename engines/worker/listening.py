@@ -25,8 +25,9 @@ async def serve_engine(
     key: str,
     stop: asyncio.Event,
     announce: Callable[[Address], None],
+    drain_s: float,
 ) -> None:
-    """Start ``engine`` and serve it until ``stop`` is set.
+    """Start ``engine`` and serve it until ``stop`` is set; see ``serve_worker``.
 
     announce: called once, when servers can connect, with the address, whose port 0 is replaced. Raises
     EngineUnavailable, also for an address that cannot be listened on.
@@ -34,15 +35,23 @@ async def serve_engine(
     check_key(address, key)
     await engine.start()
     try:
-        await serve_worker(Worker(engine), address, key, stop, announce)
+        await serve_worker(Worker(engine), address, key, stop, announce, drain_s)
     finally:
         await engine.stop()
 
 
 async def serve_worker(
-    worker: Worker, address: Address, key: str, stop: asyncio.Event, announce: Callable[[Address], None]
+    worker: Worker,
+    address: Address,
+    key: str,
+    stop: asyncio.Event,
+    announce: Callable[[Address], None],
+    drain_s: float = 0.0,
 ) -> None:
-    """Serve a worker whose engine has started; otherwise as ``serve_engine``."""
+    """Serve a worker whose engine has started; otherwise as ``serve_engine``.
+
+    drain_s: most seconds for the exchanges that are under way when ``stop`` is set.
+    """
     tasks: set[asyncio.Task[None]] = set()
 
     def accept() -> Channel:
@@ -65,6 +74,7 @@ async def serve_worker(
         port = server.sockets[0].getsockname()[1] if address.path is None else 0
         announce(Address(address.path, address.host, port))
         await stop.wait()
+        await worker.drain(drain_s)
     finally:
         server.close()
         for task in tasks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -14,6 +15,7 @@ from engines.remote.messages import (
     Embed,
     Ended,
     Failed,
+    Full,
     Launch,
     Ping,
     Pong,
@@ -45,10 +47,15 @@ MAX_EXCHANGES = 4096
 class Worker:
     """Serves a started engine, or a started recogniser, to the servers that connect."""
 
-    def __init__(self, engine: Engine | None, recognizer: Recognizer | None = None) -> None:
+    def __init__(self, engine: Engine | None, recognizer: Recognizer | None = None, name: str = "") -> None:
+        """name: for the servers' metrics; empty where the worker's address is the best one."""
         self._engine = engine
         self._recognizer = recognizer
+        self._name = name
         self._servers: set[ServerConnection] = set()
+        self._ended = asyncio.Event()
+        self.draining = False
+        """True if further exchanges are refused."""
         if engine is not None:
             self._slots = SlotQueue(lambda: engine.info.max_concurrency, self._announce)
             self._announced = engine.info
@@ -60,7 +67,8 @@ class Worker:
 
     def _ready(self) -> Ready:
         recognizer = self._recognizer.info if self._recognizer is not None else None
-        return Ready(self._engine.info if self._engine is not None else None, recognizer)
+        engine = self._engine.info if self._engine is not None else None
+        return Ready(engine, recognizer, self._name, self.draining)
 
     def _announce(self) -> None:
         """Tell the servers of a changed description: a decoder was loaded in the background."""
@@ -69,9 +77,20 @@ class Worker:
             for server in self._servers:
                 server.channel.send(self._ready())
 
+    async def drain(self, within_s: float) -> None:
+        """Refuse further exchanges; return once those under way have ended, ``within_s`` later at most."""
+        self.draining = True
+        for server in self._servers:
+            server.channel.send(self._ready())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.exchanges:
+                    self._ended.clear()
+                    await self._ended.wait()
+
     async def serve(self, channel: Channel) -> None:
         """Serve a server that has shaken hands, until its connection ends; all it held is free then."""
-        server = ServerConnection(channel, self._exchange)
+        server = ServerConnection(channel, self._exchange, self._ended.set)
         self._servers.add(server)
         try:
             channel.send(self._ready())
@@ -82,8 +101,13 @@ class Worker:
             await server.aclose()
             self._servers.discard(server)
 
-    def _exchange(self, opening: Opening, channel: Channel) -> Exchange:
-        """Return the exchange of an opening. Raises ProtocolError for what is not served here."""
+    def _exchange(self, opening: Opening, channel: Channel) -> Exchange | None:
+        """Return the exchange of an opening, None if it is refused.
+
+        Raises ProtocolError for what is not served here.
+        """
+        if self.draining:
+            return None
         engine, recognizer = self._engine, self._recognizer
         match opening:
             case Speak() if engine is not None:
@@ -102,9 +126,17 @@ class Worker:
 class ServerConnection:
     """One connected server, and its exchanges."""
 
-    def __init__(self, channel: Channel, new_exchange: Callable[[Opening, Channel], Exchange]) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        new_exchange: Callable[[Opening, Channel], Exchange | None],
+        ended: Callable[[], None],
+    ) -> None:
+        """ended: called at the end of each exchange."""
         self.channel = channel
         self._new_exchange = new_exchange
+        self._ended = ended
+        self._closed = False
         self._exchanges: dict[int, tuple[Exchange, asyncio.Task[None]]] = {}
 
     @property
@@ -143,6 +175,9 @@ class ServerConnection:
             self.channel.send(Failed(number, "busy", busy))
             return
         exchange = self._new_exchange(opening, self.channel)
+        if exchange is None:
+            self.channel.send(Full(number))
+            return
         task = asyncio.create_task(self._run(number, exchange))
         self._exchanges[number] = exchange, task
         # Also of a task that was cancelled before its first step.
@@ -153,11 +188,14 @@ class ServerConnection:
 
     def _end(self, number: int, task: asyncio.Task[None]) -> None:
         del self._exchanges[number]
-        if task.cancelled():
+        # A segment that this process cuts short is lost to its server, and not complete.
+        if task.cancelled() and not self._closed:
             self.channel.send(Ended(number))
+        self._ended()
 
     async def aclose(self) -> None:
         """Cancel every exchange, and return once their slots are free."""
+        self._closed = True
         tasks = [task for _, task in self._exchanges.values()]
         for task in tasks:
             task.cancel()

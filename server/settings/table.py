@@ -29,7 +29,7 @@ from server.settings.types import (
     PocketPrecision,
     Precision,
     Recognizer,
-    WorkerAddress,
+    WorkerAddresses,
     setting,
 )
 
@@ -59,11 +59,12 @@ class Settings(ProtocolSettings):
         about="Run each local engine, and the recogniser, in a process of its own, which is started again "
         "when it crashes ([scale.md](scale.md)).",
     )
-    engine_address: WorkerAddress | None = setting(
-        None,
+    engine_address: WorkerAddresses = setting(
+        (),
         "KANI_ENGINE_ADDRESS",
         group=SPEECH,
-        about="Address of the worker that `remote` speaks by: `unix:/path` or `tcp://host:port`.",
+        about="Addresses of the workers that `remote` speaks by, separated by commas: `unix:/path` or "
+        "`tcp://host:port`. Each segment goes to the least loaded one ([scale.md](scale.md)).",
     )
     engine_key: SecretStr | None = setting(
         None,

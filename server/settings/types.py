@@ -102,12 +102,16 @@ def _bucket(value: Any) -> Any:
     return value.rstrip("/") if isinstance(value, str) else value
 
 
-def _worker_address(value: Any) -> Any:
-    parts = urlsplit(value)
-    tcp = parts.scheme == "tcp" and parts.hostname and parts.port is not None and not parts.path.strip("/")
-    if not tcp and not (parts.scheme == "unix" and parts.path.startswith("/")):
-        raise ValueError("has to be an address like unix:/run/kani/kokoro.sock or tcp://10.0.0.7:9500")
-    return value
+def _worker_addresses(value: Any) -> Any:
+    addresses = _listed(value)
+    for address in addresses:
+        parts = urlsplit(address)
+        tcp = (
+            parts.scheme == "tcp" and parts.hostname and parts.port is not None and not parts.path.strip("/")
+        )
+        if not tcp and not (parts.scheme == "unix" and parts.path.startswith("/")):
+            raise ValueError("has to be an address like unix:/run/kani/kokoro.sock or tcp://10.0.0.7:9500")
+    return addresses
 
 
 def setting(default: Any, *variables: str, group: str, unit: str = "", about: str, **limits: Any) -> Any:
@@ -124,8 +128,8 @@ PocketLanguages = Annotated[tuple[str, ...], BeforeValidator(_pocket_languages)]
 PocketPrecision = Annotated[Literal["auto", "float32", "int8"], BeforeValidator(_lower)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
-WorkerAddress = Annotated[str, BeforeValidator(_worker_address)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]
+WorkerAddresses = Annotated[tuple[str, ...], BeforeValidator(_worker_addresses)]
 WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Language = Annotated[str, BeforeValidator(_language)]

@@ -13,7 +13,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 
+from engines.pool_metrics import WorkerMetrics
 from engines.remote.address import Address, connect
 from engines.remote.channel import LEASE_S, Channel
 from engines.remote.engine import AHEAD_S, RemoteEngine
@@ -23,7 +25,7 @@ from engines.remote.messages import AUDIO_AHEAD_S, PROTOCOL_VERSION, Ready, Spea
 from engines.remote.processes import engine_at
 from engines.remote.recognizer import MAX_UNREAD, RemoteRecognizer
 from engines.remote.ways import ListeningWorker
-from engines.settings import RemoteWorker
+from engines.settings import RemoteWorkers
 from engines.worker.listening import serve_worker
 from engines.worker.service import Worker
 from speech.engine import Engine
@@ -76,8 +78,9 @@ async def working(worker: Worker, folder: Path, tcp: bool = False) -> AsyncItera
         await task
 
 
-def engine_of(address: Address, key: str = KEY) -> RemoteEngine:
-    engine = engine_at(RemoteWorker(str(address), key))
+def engine_of(*addresses: Address, key: str = KEY, registry: CollectorRegistry | None = None) -> RemoteEngine:
+    workers = RemoteWorkers(tuple(map(str, addresses)), key)
+    engine = engine_at(workers, WorkerMetrics(registry or CollectorRegistry()))
     assert isinstance(engine, RemoteEngine)
     return engine
 

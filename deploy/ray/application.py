@@ -1,0 +1,190 @@
+"""The Ray Serve application: a deployment of engine replicas, and one of fronts."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import ray
+from deploy.ray.front import Front
+from deploy.ray.replica import EngineReplica
+from deploy.ray.scaling import ByUtterances
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
+from ray.serve.exceptions import RayServeException
+from server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
+
+NAME, ENGINES, FRONTS = "kani-tts", "engines", "fronts"
+"""Names of the application and of its deployments."""
+
+log = logging.getLogger(__name__)
+
+START_ATTEMPTS = 5
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ("deploy", "engines", "kani", "protocols", "server", "speech")
+"""Folders whose modules the actors import."""
+
+ACTORS = ("KANI_", "ELEVEN_", "TTS_", "OTEL_", "HF_")
+"""Prefixes of the environment variables that the actors get."""
+
+CHECK_S, HUNG_S = 1.0, 15.0
+"""Seconds between two health checks, and those after which a replica that does not answer is replaced."""
+
+LOCAL_CPUS = 1024
+"""Cores that a cluster of one machine counts: actors share those that there are, and none waits for one."""
+
+LOOK_BACK_S = 5.0
+"""Seconds over which the load is averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The shape of an application."""
+
+    engine: str
+    replicas: int = 1
+    max_replicas: int = 0
+    """Above ``replicas`` it scales with the utterances; otherwise the number is fixed."""
+    fronts: int = 1
+    load: float = 0.6
+    """Utterances for each slot that the scaling aims at."""
+    upscale_s: float = 10.0
+    downscale_s: float = 300.0
+    """Seconds for which another number of replicas has to be needed."""
+    drain_s: float = 60.0
+    """Most seconds for the utterances of a replica that is stopped."""
+    cpus: float = 1.0
+    gpus: float = 0.0
+    """Of each engine replica."""
+    surge: bool = False
+    """Whether an update starts the new replica before it stops the old one."""
+    shutdown_s: float = 8.0
+    """Seconds that a front has for its sessions, as in the settings."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Further variables of the actors."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers that make no application."""
+        if self.replicas < 1 or self.fronts < 1:
+            raise ValueError("--replicas and --fronts have to be 1 at least")
+        if self.max_replicas and self.max_replicas < self.replicas:
+            raise ValueError("--max-replicas has to be --replicas at least")
+        if not 0 < self.load <= 1:
+            raise ValueError("--load has to be above 0, at most 1")
+        if self.cpus < 0 or self.gpus < 0 or self.drain_s < 0:
+            raise ValueError("--cpus, --gpus and --drain-seconds have to be 0 at least")
+
+
+def deploy(plan: Plan) -> None:
+    """Deploy a plan, or update the application to it; returns once all replicas are ready."""
+    environment = {name: value for name, value in os.environ.items() if name.startswith(ACTORS)}
+    environment |= plan.environment
+    key = environment.pop("KANI_ENGINE_KEY", "") or _present_key() or secrets.token_urlsafe(32)
+    engine_environment = environment | {"KANI_ENGINE": plan.engine}
+    serve.start(proxy_location="Disabled")
+    engines = serve.deployment(EngineReplica, name=ENGINES).options(
+        **_replicas(plan),
+        ray_actor_options={"num_cpus": plan.cpus, "num_gpus": plan.gpus},
+        health_check_period_s=CHECK_S,
+        health_check_timeout_s=HUNG_S,
+        graceful_shutdown_timeout_s=plan.drain_s + STOP_SECONDS,
+        graceful_shutdown_wait_loop_s=0.1,
+        max_surge_percent=100 if plan.surge else 0,
+        version=_version(engine_environment, plan.drain_s),
+        _internal=True,
+    )
+    fronts = serve.deployment(Front, name=FRONTS).options(
+        num_replicas=plan.fronts,
+        ray_actor_options={"num_cpus": 0.5},
+        health_check_period_s=CHECK_S,
+        health_check_timeout_s=HUNG_S,
+        graceful_shutdown_timeout_s=plan.shutdown_s + CLOSE_SECONDS + STOP_SECONDS,
+        graceful_shutdown_wait_loop_s=0.1,
+        version=_version(environment),
+        _internal=True,
+    )
+    bound = engines.bind(engine_environment, key, plan.drain_s)
+    serve.run(fronts.bind(bound, environment, key, plan.fronts), name=NAME, route_prefix=None)
+
+
+def _version(*arguments: object) -> str:
+    """Return what is another one where replicas have to be replaced: for other arguments, or another program.
+
+    Serve would take a random one, and so replace every front in an update of the engines.
+    """
+    digest = hashlib.sha256(repr(arguments).encode())
+    folders = (ROOT.joinpath(name).rglob("*.py") for name in PROGRAM)
+    for path in sorted(chain(ROOT.glob("*.py"), *folders)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _replicas(plan: Plan) -> dict[str, Any]:
+    if plan.max_replicas <= plan.replicas:
+        return {"num_replicas": plan.replicas}
+    policy = AutoscalingPolicy(
+        policy_function=f"{ByUtterances.__module__}:{ByUtterances.__name__}",
+        policy_kwargs={"load": plan.load},
+    )
+    return {
+        "autoscaling_config": AutoscalingConfig(
+            min_replicas=plan.replicas,
+            max_replicas=plan.max_replicas,
+            upscale_delay_s=plan.upscale_s,
+            downscale_delay_s=plan.downscale_s,
+            look_back_period_s=LOOK_BACK_S,
+            metrics_interval_s=1.0,
+            policy=policy,
+        )
+    }
+
+
+def addresses() -> list[str]:
+    """Return the addresses of the fronts."""
+    fronts = serve.get_deployment_handle(FRONTS, NAME)
+    return sorted(fronts.broadcast("address").results(timeout_s=HUNG_S))
+
+
+def _present_key() -> str:
+    """Return the key of the application if it runs: one that changed would part fronts from replicas."""
+    try:
+        found: str = serve.get_deployment_handle(ENGINES, NAME).key.remote().result(timeout_s=HUNG_S)
+    except (RayError, RayServeException, TimeoutError):
+        return ""
+    return found
+
+
+def connect(*, local: bool) -> None:
+    """Connect to the cluster of this machine; local: start one, on the loopback address alone, that ends with
+    this process.
+    """
+    runtime = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+    if not local:
+        ray.init(address="auto", runtime_env=runtime, log_to_driver=False)
+        return
+    for attempt in range(START_ATTEMPTS):
+        try:
+            ray.init(
+                address="local",
+                _node_ip_address="127.0.0.1",
+                num_cpus=LOCAL_CPUS,
+                include_dashboard=False,
+                runtime_env=runtime,
+                log_to_driver=False,
+            )
+        except Exception as error:
+            # Ray raises a bare Exception where a busy machine needs longer than its fixed 30 s; what it has
+            # started so far ends with this process.
+            if "timed out during startup" not in str(error) or attempt == START_ATTEMPTS - 1:
+                raise
+            log.warning("Ray has not started in 30 s on this busy machine: it is started again")
+        else:
+            return

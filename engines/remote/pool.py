@@ -1,0 +1,208 @@
+"""The ways to several workers of one engine, whose addresses may change while they are used.
+
+A segment goes to the least loaded worker, as far as this server knows by its own segments. Where those of
+other servers fill it, it refuses, and the next one is tried; where all are full, the segment waits at the
+first. A worker that is lost, or that drains, gets no segment until it is reached again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
+
+from engines.pool_metrics import WorkerMetrics, WorkerState
+from engines.remote.address import Address
+from engines.remote.connection import Connection
+from engines.remote.link import MAX_WAIT_S, UNAVAILABLE, Link
+from engines.remote.messages import Ready
+from engines.remote.ways import ListeningWorker
+from engines.settings import Discover
+from speech.engine import EngineInfo
+from speech.errors import EngineFailed, EngineUnavailable
+
+log = logging.getLogger(__name__)
+
+DISCOVERY_S = 1.0
+"""Seconds between two questions for the addresses."""
+
+START_S = 120.0
+"""Longest wait for the first worker: where addresses are asked for it may still load its model."""
+
+
+class Pool:
+    """See ``link.Way``."""
+
+    def __init__(
+        self, key: str, changed: Callable[[Ready], None], metrics: WorkerMetrics, discover: Discover | None
+    ) -> None:
+        """changed: called with the description of the engine, whose slots are those of all workers.
+
+        discover: asked for the addresses every ``DISCOVERY_S``. ``update`` gives those that are known.
+        """
+        self._key = key
+        self._changed = changed
+        self._discover = discover
+        self._members: dict[str, _Member] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._moved = asyncio.Event()
+        self._first: EngineInfo | None = None
+        self._turn = 0
+        self._started = False
+        self._asking: asyncio.Task[None] | None = None
+        metrics.watch(self._states)
+
+    def update(self, addresses: Collection[str]) -> None:
+        """Use the workers at ``addresses``; one that is not among them finishes what it speaks."""
+        wanted = {str(Address.parse(address)) for address in addresses}
+        for address in self._members.keys() - wanted:
+            self._retire(self._members.pop(address))
+        for address in sorted(wanted - self._members.keys()):
+            member = self._members[address] = _Member(address, self._key, self)
+            if self._started:
+                member.link.start_later()
+
+    def _retire(self, member: _Member) -> None:
+        # Its slots count no more, and its last exchanges may take minutes.
+        task = asyncio.create_task(member.link.stop(finish=True), context=contextvars.Context())
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        self.moved()
+
+    async def start(self) -> None:
+        """Reach one worker at least; the others are reached in the background. Raises EngineUnavailable."""
+        self._started = True
+        for member in self._members.values():
+            member.link.start_later()
+        if self._discover is not None:
+            self._asking = asyncio.create_task(self._ask(self._discover), context=contextvars.Context())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_S):
+                while not self._now_usable() and not self._hopeless:
+                    self._moved.clear()
+                    await self._moved.wait()
+        if not self._now_usable():
+            reasons = "; ".join(member.reason for member in self._members.values() if member.reason)
+            await self.stop()
+            raise EngineUnavailable(reasons or f"no engine worker was there in {START_S:g} s")
+
+    @property
+    def _hopeless(self) -> bool:
+        """True if no worker could be reached at first, and there will be no others."""
+        return self._asking is None and all(member.reason for member in self._members.values())
+
+    async def _ask(self, discover: Discover) -> None:
+        known = True
+        while True:
+            try:
+                self.update(await discover())
+                known = True
+            except OSError as error:
+                if known:
+                    log.warning("the addresses of the engine workers cannot be asked for: %s", error)
+                known = False
+            await asyncio.sleep(DISCOVERY_S)
+
+    async def stop(self) -> None:
+        """End every connection."""
+        tasks = [*self._finishing, *([self._asking] if self._asking is not None else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for member in self._members.values():
+            await member.link.stop()
+
+    async def connections(self) -> list[Connection]:
+        """See ``link.Way``."""
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                usable = await self._usable()
+        except TimeoutError:
+            raise EngineFailed(UNAVAILABLE, logged=True) from None
+        # Each is the first of equals in turn.
+        self._turn = (self._turn + 1) % len(usable)
+        return sorted(usable[self._turn :] + usable[: self._turn], key=_load)
+
+    async def _usable(self) -> list[Connection]:
+        while not (usable := self._now_usable()):
+            self._moved.clear()
+            await self._moved.wait()
+        return usable
+
+    def _now_usable(self) -> list[Connection]:
+        return [found for member in self._members.values() if (found := member.usable) is not None]
+
+    def accept(self, engine: EngineInfo) -> bool:
+        """Return True if ``engine`` is the one that the other workers have."""
+        if self._first is None:
+            self._first = engine
+        return _identity(engine) == _identity(self._first)
+
+    def moved(self) -> None:
+        """Look at the workers anew: one was reached, lost or described."""
+        usable = [member for member in self._members.values() if member.usable is not None]
+        if usable:
+            engine = usable[0].engine
+            assert engine is not None
+            slots = sum(member.engine.max_concurrency for member in usable if member.engine is not None)
+            self._changed(Ready(replace(engine, max_concurrency=slots)))
+        self._moved.set()
+
+    def _states(self) -> list[WorkerState]:
+        return [member.state for member in self._members.values()]
+
+
+class _Member:
+    """One worker of a pool."""
+
+    def __init__(self, address: str, key: str, pool: Pool) -> None:
+        self._address = address
+        self._pool = pool
+        self._name = address
+        way = ListeningWorker(Address.parse(address), key, self._described)
+        self.link = Link(way, pool.moved)
+        self.engine: EngineInfo | None = None
+        """Description of its engine; None before it is known, or if it is none that can be used."""
+        self._refusal = ""
+
+    @property
+    def reason(self) -> str:
+        """Reason for which it cannot be used, as far as it is known."""
+        return self._refusal or self.link.reason
+
+    def _described(self, ready: Ready) -> None:
+        self._name = ready.name or self._address
+        self.engine, self._refusal = ready.engine, ""
+        if ready.engine is None:
+            self._refusal = f"{self._address} recognises speech: name a worker that has an engine"
+        elif not self._pool.accept(ready.engine):
+            self.engine = None
+            self._refusal = f"the engine worker at {self._address} has another engine than the others"
+            log.error("%s, and is not used", self._refusal)
+        self._pool.moved()
+
+    @property
+    def usable(self) -> Connection | None:
+        """The connection while the worker accepts segments."""
+        return self.link.usable if self.engine is not None else None
+
+    @property
+    def state(self) -> WorkerState:
+        """State for the metrics."""
+        connection = self.usable
+        if connection is None:
+            return WorkerState(self._name, slots=0, segments=0)
+        return WorkerState(self._name, connection.slots, connection.open_exchanges)
+
+
+def _identity(engine: EngineInfo) -> EngineInfo:
+    """Return what has to be equal: slots, decoder and version of a worker may be others."""
+    return replace(engine, version="", max_concurrency=1, decoder="", slow_decoder_reason="")
+
+
+def _load(connection: Connection) -> float:
+    return connection.open_exchanges / connection.slots

@@ -1,0 +1,242 @@
+"""Several workers behind one server: which of them speaks, and those that are full, drain or die."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from engines.pool_metrics import WorkerMetrics
+from engines.remote import pool
+from engines.remote.address import Address
+from engines.remote.engine import RemoteEngine
+from engines.remote.processes import engine_at
+from engines.settings import RemoteWorkers
+from engines.worker.listening import serve_worker
+from engines.worker.service import Worker
+from speech.engine import Engine
+from speech.errors import EngineUnavailable
+from speech.types import SpeechChunk
+from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, until
+from tests.support.tone import ToneEngine
+
+
+class Site:
+    """One worker that listens, and can be drained or killed."""
+
+    def __init__(self, engine: ToneEngine, path: Path, name: str = "") -> None:
+        self.engine = engine
+        self.worker = Worker(engine, name=name)
+        self.address = Address(path)
+        self.stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        listening = asyncio.Event()
+        self._task = asyncio.create_task(
+            serve_worker(self.worker, self.address, KEY, self.stop, lambda _: listening.set())
+        )
+        await listening.wait()
+
+    async def end(self) -> None:
+        self.stop.set()
+        if self._task is not None:
+            await self._task
+
+
+@asynccontextmanager
+async def sites(folder: Path, count: int) -> AsyncIterator[list[Site]]:
+    """Workers of one engine each; at the end no exchange of any is left."""
+    made = [
+        Site(ToneEngine(), folder / "private" / f"{number}.sock", f"w{number}") for number in range(count)
+    ]
+    for site in made:
+        await site.start()
+    try:
+        yield made
+        await until(lambda: not any(site.worker.exchanges for site in made))
+    finally:
+        for site in made:
+            await site.end()
+
+
+@asynccontextmanager
+async def started(engine: RemoteEngine) -> AsyncIterator[RemoteEngine]:
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+def engine_for(workers: list[Site], registry: CollectorRegistry | None = None) -> RemoteEngine:
+    return engine_of(*(site.address for site in workers), registry=registry)
+
+
+def speech(engine: Engine) -> AsyncGenerator[SpeechChunk, None]:
+    return engine.synthesize(segment(LONG))
+
+
+async def whole(engine: Engine, text: str) -> list[tuple[object, ...]]:
+    return content([chunk async for chunk in engine.synthesize(segment(text))])
+
+
+async def test_segments_go_to_the_least_loaded_worker_and_slots_add_up(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    async with sites(tmp_path, 3) as workers:
+        engine = engine_for(workers, registry)
+        async with started(engine), AsyncExitStack() as stack:
+            await until(lambda: engine.info.max_concurrency == 3)
+            for site in workers:
+                site.engine.allow = 1
+            for _ in workers:
+                chunks = await stack.enter_async_context(aclosing(speech(engine)))
+                await anext(chunks)
+            assert [site.worker.exchanges for site in workers] == [1, 1, 1]
+            for number in range(3):
+                labels = {"replica": f"w{number}"}
+                assert registry.get_sample_value("kani_worker_slots", labels) == 1
+                assert registry.get_sample_value("kani_worker_segments", labels) == 1
+
+
+async def test_full_worker_refuses_and_the_segment_is_spoken_by_another(tmp_path: Path) -> None:
+    async with sites(tmp_path, 2) as workers:
+        first, second = workers
+        first.engine.allow = 1
+        # Another server has taken the first worker's slot.
+        async with (
+            started(engine_of(first.address)) as other,
+            aclosing(speech(other)) as busy,
+        ):
+            await anext(busy)
+            async with started(engine_for(workers)) as engine:
+                await until(lambda: engine.info.max_concurrency == 2)
+                own = await whole(ToneEngine(), "uno dos")
+                for _ in range(4):
+                    assert await whole(engine, "uno dos") == own
+                assert len(first.engine.segments) == 1 and len(second.engine.segments) == 4
+
+
+async def test_segment_waits_where_all_workers_are_full(tmp_path: Path) -> None:
+    async with sites(tmp_path, 2) as workers, AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(started(engine_for(workers)))
+        await until(lambda: engine.info.max_concurrency == 2)
+        for site in workers:
+            site.engine.allow = 1
+        for _ in workers:
+            chunks = await stack.enter_async_context(aclosing(engine.synthesize(segment("uno dos tres"))))
+            await anext(chunks)
+        waiting = asyncio.create_task(whole(engine, "uno dos"))
+        await until(lambda: sum(site.worker.exchanges for site in workers) == 3)
+        for site in workers:
+            await site.engine.permit(None)
+        assert len(await waiting) == 2
+
+
+async def test_draining_worker_finishes_its_segments_and_gets_no_others(tmp_path: Path) -> None:
+    async with (
+        sites(tmp_path, 2) as workers,
+        started(engine_for(workers)) as engine,
+    ):
+        first, second = workers
+        await until(lambda: engine.info.max_concurrency == 2)
+        for site in workers:
+            site.engine.allow = 1
+        async with aclosing(engine.synthesize(segment("uno dos tres"))) as chunks:
+            spoken = [await anext(chunks)]
+            old, new = (first, second) if first.worker.exchanges else (second, first)
+            draining = asyncio.create_task(old.worker.drain(100.0))
+            await until(lambda: engine.info.max_concurrency == 1)
+            await new.engine.permit(None)
+            for _ in range(3):
+                assert len(await whole(engine, "uno dos")) == 2
+            assert len(old.engine.segments) == 1 and not draining.done()
+            await old.engine.permit(None)
+            spoken += [chunk async for chunk in chunks]
+        await draining
+        assert content(spoken) == await whole(ToneEngine(), "uno dos tres")
+
+
+async def test_dead_worker_is_skipped_and_used_again_when_it_is_back(tmp_path: Path) -> None:
+    async with sites(tmp_path, 2) as workers:
+        first = workers[0]
+        async with started(engine_for(workers)) as engine:
+            await until(lambda: engine.info.max_concurrency == 2)
+            first.engine.allow = 0
+            # Nothing of it was heard, so the other worker begins it again.
+            reading = [asyncio.create_task(whole(engine, "uno dos")) for _ in workers]
+            await until(lambda: bool(first.engine.segments))
+            await first.end()
+            assert [len(chunks) for chunks in await asyncio.gather(*reading)] == [2, 2]
+            assert engine.info.max_concurrency == 1
+            workers[0] = again = Site(ToneEngine(), first.address.path or tmp_path)
+            await again.start()
+            await until(lambda: engine.info.max_concurrency == 2)
+            for _ in range(2):
+                await whole(engine, "uno")
+            assert again.engine.segments
+
+
+async def test_worker_that_is_away_at_the_start_joins_later(tmp_path: Path) -> None:
+    late = Site(ToneEngine(), tmp_path / "private" / "late.sock")
+    async with sites(tmp_path, 1) as workers:
+        async with started(engine_of(late.address, workers[0].address)) as engine:
+            assert engine.info.max_concurrency == 1
+            await late.start()
+            await until(lambda: engine.info.max_concurrency == 2)
+        await late.end()
+    with pytest.raises(EngineUnavailable, match=r"worker at unix:\S+late\.sock cannot be reached"):
+        await engine_of(late.address).start()
+
+
+async def test_worker_with_another_engine_is_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with sites(tmp_path, 2) as workers:
+        workers[1].engine.info = replace(workers[1].engine.info, sample_rate=8000)
+        async with started(engine_of(workers[0].address)) as engine:
+            assert isinstance(engine._link, pool.Pool)
+            engine._link.update([str(site.address) for site in workers])
+            await until(lambda: "has another engine than the others, and is not used" in caplog.text)
+            for _ in range(3):
+                await whole(engine, "uno")
+            assert engine.info.max_concurrency == 1 and not workers[1].engine.segments
+
+
+async def test_asked_for_addresses_come_and_go_and_no_segment_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "DISCOVERY_S", 0.0)
+    known: list[str] = []
+    asked = 0
+
+    async def discover() -> Collection[str]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise OSError("not yet")
+        return known
+
+    registry = CollectorRegistry()
+    engine = engine_at(RemoteWorkers((), KEY, discover), WorkerMetrics(registry))
+    assert isinstance(engine, RemoteEngine)
+    async with sites(tmp_path, 2) as workers:
+        known.append(str(workers[0].address))
+        workers[0].engine.allow = 1
+        async with started(engine), aclosing(engine.synthesize(segment("uno dos tres"))) as chunks:
+            spoken = [await anext(chunks)]
+            known[:] = [str(workers[1].address)]
+            await until(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w1"}) == 1)
+            await until(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w0"}) is None)
+            assert len(await whole(engine, "uno dos")) == 2
+            assert len(workers[0].engine.segments) == len(workers[1].engine.segments) == 1
+            await workers[0].engine.permit(None)
+            spoken += [chunk async for chunk in chunks]
+            assert len(spoken) == 3
+            # The connection to the worker that is gone ends with its last segment.
+            await until(lambda: not workers[0].worker._servers)
