@@ -10,12 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import (
-    AlreadyExistsError,
-    BaseError,
-    NotModifiedError,
-    PreconditionError,
-)
+from obstore.exceptions import AlreadyExistsError, BaseError, NotModifiedError, PreconditionError
 from obstore.store import S3Store
 
 from speech.voices.storage.objects import BucketRefused, BucketUnreachable, Conflict, Object
@@ -51,7 +46,7 @@ class S3ObjectStore:
     def read(self, path: str, max_bytes: int) -> Object | None:
         """See ``ObjectStore.read``."""
         try:
-            with self._errors():
+            with self._errors(FileNotFoundError):
                 return _content(obstore.get(self._store, path), max_bytes)
         except FileNotFoundError:
             return None
@@ -59,7 +54,7 @@ class S3ObjectStore:
     def read_if_changed(self, path: str, version: str, max_bytes: int) -> Object | None:
         """See ``ObjectStore.read_if_changed``."""
         try:
-            with self._errors():
+            with self._errors(FileNotFoundError, NotModifiedError):
                 return _content(
                     obstore.get(self._looking, path, options={"if_none_match": version}), max_bytes
                 )
@@ -68,13 +63,13 @@ class S3ObjectStore:
 
     def create(self, path: str, content: bytes) -> str:
         """See ``ObjectStore.create``."""
-        with self._errors():
+        with self._errors(Conflict):
             return _version(obstore.put(self._store, path, content, mode="create", use_multipart=False))
 
     def replace(self, path: str, content: bytes, version: str) -> str:
         """See ``ObjectStore.replace``."""
         try:
-            with self._errors():
+            with self._errors(Conflict, FileNotFoundError):
                 mode: UpdateVersion = {"e_tag": version}
                 return _version(obstore.put(self._store, path, content, mode=mode, use_multipart=False))
         except FileNotFoundError as error:
@@ -92,32 +87,30 @@ class S3ObjectStore:
                 obstore.delete(self._store, [each["path"] for each in found])
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Raise the core's errors in place of obstore's, whose messages hold addresses and signatures."""
+    def _errors(self, *answers: type[Exception]) -> Iterator[None]:
+        """Raise the core's errors in place of obstore's, whose messages hold addresses and signatures.
+
+        answers: errors that are answers to this request, of Conflict, FileNotFoundError and NotModifiedError;
+        behind any other request their status means that the object store fails.
+        """
         try:
             yield
-        except (AlreadyExistsError, PreconditionError):
-            raise Conflict from None
-        except NotModifiedError:
-            raise
-        except (FileNotFoundError, BaseError) as error:
-            raise self._error_of(str(error)) from None
+        except (OSError, BaseError) as error:
+            raise self._error_of(error, answers) from None
 
-    def _error_of(self, message: str) -> Exception:
+    def _error_of(self, error: Exception, answers: tuple[type[Exception], ...]) -> Exception:
+        message = str(error)
         found = _CODE.search(message)
         status = _STATUS.search(message)
         code = found.group(1) if found else status.group(1) if status else "no answer"
         if _METADATA_SERVICE in message:
             return BucketRefused("there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        if code == "NoSuchBucket":
+            return BucketRefused(f"there is no bucket {self._bucket!r}: make it, or set KANI_VOICE_BUCKET")
+        answer = _answer(error, status.group(1) if status else "")
+        if answer is not None and answer in answers:
+            return answer(code)
         match status.group(1) if status else "":
-            case "404" if code == "NoSuchBucket":
-                return BucketRefused(
-                    f"there is no bucket {self._bucket!r}: make it, or set KANI_VOICE_BUCKET"
-                )
-            case "404":
-                return FileNotFoundError(code)
-            case "409":
-                return Conflict()
             case "400" | "401" | "403":
                 return BucketRefused(
                     f"the object store refuses ({code}): check the AWS_… variables, and that their user may "
@@ -142,6 +135,15 @@ def _content(found: GetResult, max_bytes: int) -> Object:
     if found.meta["size"] > max_bytes:
         raise ValueError(f"an object of {found.meta['size']} bytes (at most {max_bytes})")
     return Object(bytes(found.bytes()), found.meta["e_tag"] or "")
+
+
+def _answer(error: Exception, status: str) -> type[Exception] | None:
+    """Return the error that stands for an answer of the object store; None for a failure."""
+    if isinstance(error, AlreadyExistsError | PreconditionError) or status in ("409", "412"):
+        return Conflict
+    if isinstance(error, NotModifiedError):
+        return NotModifiedError
+    return FileNotFoundError if isinstance(error, FileNotFoundError) or status == "404" else None
 
 
 def _version(result: PutResult) -> str:

@@ -36,8 +36,8 @@ class VoiceBackend(Protocol):
     """Keeps checked voices, each under a unique name.
 
     A voice is kept completely or not at all, and a change that returned is durable. Safe for use by several
-    threads and several processes. All methods but ``get`` and ``list`` block on files or the network, and
-    raise OSError or StoreUnavailable where those fail.
+    threads and several processes. All methods may block on files or the network; of a bucket, ``get``,
+    ``list`` and ``similarities`` do not. They raise OSError or StoreUnavailable where those fail.
     """
 
     consents: ConsentBackend

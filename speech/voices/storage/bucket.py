@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from speech.errors import UnknownVoice
-from speech.types import Embedding, Similarity
+from speech.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 from speech.voices.storage.backend import ConsentBackend
 from speech.voices.storage.bucket_consents import BucketConsents
 from speech.voices.storage.index import (
@@ -27,7 +27,8 @@ from speech.voices.store_files import StoredVoice, decode_embedding, encode_embe
 
 log = logging.getLogger(__name__)
 
-MAX_EMBEDDING_BYTES = 256 << 10
+MAX_EMBEDDING_BYTES = 4 * -(-4 * MAX_EMBEDDING_VALUES // 3) + (64 << 10)
+"""Longest embedding that is read: base64 of its float32 values, and 64 KiB for the other fields."""
 
 _RECORDING, _CONSENT, _EMBEDDING = "recording", "consent", "embedding"
 

@@ -84,8 +84,8 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 )
             index = msgspec.json.decode(content, type=cls)
             if not all(_ID.fullmatch(one) for one in index._ids()):
-                raise ValueError("an id that is none")
-        except (msgspec.MsgspecError, ValueError) as error:
+                raise ValueError("an invalid id")
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise StoreUnavailable(
                 f"the index of the stored voices in KANI_VOICE_BUCKET is damaged ({error}): restore it, "
                 "or name another bucket"
@@ -133,6 +133,11 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def due(self, now: float) -> set[str]:
         """Return the ids whose objects are to be removed now (seconds since 1970)."""
         return {id_ for id_, at in self.removed.items() if at <= now}
+
+    def claiming(self, ids: Iterable[str]) -> Self:
+        """Return the index with objects the removal of which has begun; itself if it had before."""
+        new = [id_ for id_ in ids if self.removed.get(id_) != BEING_REMOVED]
+        return self.removing(new, BEING_REMOVED) if new else self
 
     def removing(self, ids: Iterable[str], at: float) -> Self:
         """Return the index with objects that are to be removed from a time on, unless they are kept."""

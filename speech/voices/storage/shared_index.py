@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from speech.errors import StoreUnavailable
-from speech.voices.storage.index import BEING_REMOVED, MAX_INDEX_BYTES, Index
+from speech.voices.storage.index import MAX_INDEX_BYTES, Index
 from speech.voices.storage.objects import BucketRefused, BucketUnreachable, Conflict, ObjectStore
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,9 @@ INDEX, PROBE = "index.json", "probe"
 
 REFRESH_S = 1.0
 """Seconds between two looks for changes of other servers."""
+
+MAX_REMOVAL_PAUSE_S = 60.0
+"""Longest pause behind a failed removal, in seconds; each failure doubles it, from ``REFRESH_S`` on."""
 
 STALE_S = 30.0
 """Seconds without a look after which nothing is read from memory: a voice may have been deleted meanwhile."""
@@ -206,19 +209,23 @@ class SharedIndex:
             log.warning("the bucket of the stored voices cannot be used: %s", error)
 
     def _watch(self) -> None:
+        pause, not_before = REFRESH_S, self._clock()
         while not self._stopped.wait(REFRESH_S):
             self.refresh()
-            if not self._away and self._index.due(time.time()):
-                self._remove_due()
+            if self._away or self._clock() < not_before or not self._index.due(time.time()):
+                continue
+            # A user without the right to delete would fail each time, and transfers with it.
+            pause = REFRESH_S if self._remove_due() else min(2 * pause, MAX_REMOVAL_PAUSE_S)
+            not_before = self._clock() + pause
 
-    def _remove_due(self) -> None:
-        """Remove the objects that are due; a failure leaves them to the next attempt."""
+    def _remove_due(self) -> bool:
+        """Remove the objects that are due; a failure leaves them to the next attempt, and returns False."""
         ids: set[str] = set()
 
         def claim(index: Index) -> Index:
             ids.clear()
             ids.update(index.due(time.time()))
-            return index.removing(ids, BEING_REMOVED) if ids else index
+            return index.claiming(ids)
 
         try:
             self.change(claim)
@@ -228,6 +235,8 @@ class SharedIndex:
             self.change(lambda index: index.without_removed(ids))
         except StoreUnavailable as error:
             log.warning("objects of deleted voices are not removed yet: %s", error)
+            return False
+        return True
 
 
 def folder_of(id_: str) -> str:

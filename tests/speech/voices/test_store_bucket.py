@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 from server.voice_place import voice_place
 from speech.errors import InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
-from speech.types import Embedding, Similarity
+from speech.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 from speech.voices.storage.shared_index import STALE_S
 from speech.voices.store import VoiceStore
 from tests.speech.voices.local_bucket import ACCESS_KEY, SECRET, App, Bucket, answer, local_bucket
@@ -89,6 +90,16 @@ def test_servers_see_each_others_voices(bucket: Bucket, stores: tuple[VoiceStore
     assert bucket.objects() == EMPTY
     again = add(other, "eva", recording=recording(4.0))
     until(lambda: one.list() == [again])
+
+
+def test_longest_embedding_is_read(bucket: Bucket) -> None:
+    values = np.random.default_rng(1).standard_normal(MAX_EMBEDDING_VALUES).astype(np.float32)
+    similarity = {f"l{number}": Similarity(1 / 3, 2 / 3, measured=True) for number in range(64)}
+    with bucket.store() as store:
+        ana = add(store)
+        store.save_embedding(ana, Embedding("e" * 200, "m" * 200, values, similarity))
+        (found,) = store.embeddings(ana)
+    assert np.array_equal(found.values, values)
 
 
 def test_one_of_several_servers_gets_a_name(bucket: Bucket) -> None:
@@ -242,6 +253,84 @@ def test_bucket_that_is_away_fails_its_own_requests_alone(
     assert SECRET not in caplog.text and ACCESS_KEY not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("304 Not Modified", "NotModified"),
+        ("404 Not Found", "NoSuchKey"),
+        ("409 Conflict", "OperationAborted"),
+        ("412 Precondition Failed", "PreconditionFailed"),
+    ],
+)
+def test_unexpected_answer_is_a_failure(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, status: str, code: str
+) -> None:
+    monkeypatch.setattr("speech.voices.storage.shared_index.REFRESH_S", 0.01)
+    monkeypatch.setattr("speech.voices.storage.bucket.REMOVED_AFTER_S", 0)
+
+    def unexpected(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+        # 304 and 404 are answers to a look for changes.
+        is_look = "index.json" in environ["PATH_INFO"]
+        if is_look and (environ["REQUEST_METHOD"] == "PUT" or status[:3] in ("304", "404")):
+            return app(environ, start)
+        return answer(status, code, start)
+
+    with bucket.store() as store:
+        with_a_voice(store)
+        index = store._backend._index  # type: ignore[attr-defined]
+        until(lambda: not index._away)
+        bucket.fault = unexpected
+        with pytest.raises(StoreUnavailable):
+            store.delete("ana")
+        looked = len(bucket.requests)
+        until(lambda: len(bucket.requests) > looked + 5)
+        bucket.fault = None
+
+        def deleted() -> bool:
+            try:
+                store.delete("ana")
+            except StoreUnavailable:
+                return False
+            except UnknownVoice:
+                pass
+            return True
+
+        until(deleted)
+        until(lambda: bucket.objects() == EMPTY)
+        assert index._thread.is_alive()
+
+
+def test_removal_without_the_right_to_delete_pauses(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speech.voices.storage.shared_index.REFRESH_S", 0.01)
+    attempts: list[float] = []
+    claims: list[float] = []
+
+    def deny_deletion(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in ("POST", "DELETE"):
+            attempts.append(time.monotonic())
+            return answer("403 Forbidden", "AccessDenied", start)
+        if environ["REQUEST_METHOD"] == "PUT":
+            claims.append(time.monotonic())
+        return app(environ, start)
+
+    with bucket.store() as store:
+        with_a_voice(store)
+        bucket.fault = deny_deletion
+        with pytest.raises(StoreUnavailable):
+            store.delete("ana")
+        index = store._backend._index  # type: ignore[attr-defined]
+        until(lambda: not index._away)
+        for seen in (attempts, claims):
+            seen.clear()
+        index.change(lambda state: state.removing(state.removed, 1.0))
+        until(lambda: len(attempts) >= 4)
+        bucket.fault = None
+        until(lambda: bucket.objects() == EMPTY)
+    gaps = [later - earlier for earlier, later in pairwise(attempts)]
+    assert all(gap >= 0.01 * 2**number for number, gap in enumerate(gaps, 1)), gaps
+    assert len(claims) == 2, "an index without a change was written"
+
+
 def test_store_starts_while_the_bucket_is_away(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("speech.voices.storage.shared_index.REFRESH_S", 0.01)
     with bucket.store() as store:
@@ -285,7 +374,8 @@ def test_bucket_without_conditions_is_refused(bucket: Bucket) -> None:
         ),
         (b'{"version": 1, "shelves": []}', "is damaged .*: restore it"),
         (b"not JSON", "is damaged"),
-        (b'{"version": 1, "removed": {"../other": 1}}', "is damaged .an id that is none"),
+        (b'{"version": ' + b"[" * 100_000, "is damaged"),
+        (b'{"version": 1, "removed": {"../other": 1}}', "is damaged .an invalid id"),
         (None, "there is no bucket 'voices': make it, or set KANI_VOICE_BUCKET"),
     ],
 )
