@@ -33,7 +33,7 @@ from protocols.voices_api.openai_voices import consent_routes, is_openai_form, s
 from protocols.voices_api.openai_voices import describe_voice as openai_voice
 from protocols.voices_api.preview import PreviewCache, preview
 from speech.audio.pcm import MAX_RECORDING_BYTES
-from speech.errors import UnknownVoice
+from speech.errors import StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
 from speech.types import Voice
 from speech.voices.cloning import CloningStatus
@@ -235,13 +235,16 @@ async def _new_name(request: Request) -> str:
 
 
 def _describe_all(service: SpeechService, *, public_only: bool) -> list[dict[str, Any]]:
-    """Return all voices as JSON; public_only: without those that clients stored. Reads files."""
+    """Return all voices as JSON, without the stored ones while their place is away. Reads files.
+
+    public_only: without those that clients stored.
+    """
     described = [describe_voice(voice) for engine in service.engines for voice in engine.voices]
     if public_only:
         return described
-    for stored in service.store.list():
-        # A voice may be deleted or renamed while the others are read.
-        with suppress(UnknownVoice):
+    for stored in service.store.list_reachable():
+        # A voice may be deleted or renamed, or their place be lost, while the others are read.
+        with suppress(UnknownVoice, StoreUnavailable):
             described.append(_describe_stored(service, stored))
     return described
 

@@ -95,12 +95,13 @@ class ListedVoice:
 def list_voices(catalogue: VoiceCatalogue, folder: VoiceFolder) -> dict[str, ListedVoice]:
     """Return every voice by its id, in the order of the list. Blocks on files.
 
+    Stored voices are left out while their place is away.
     The category of a built-in voice is its language's English name. A voice of the folder with the id of
     another voice is left out: a request with that id gets the other one. Categories are ordered by the best
     engine among their voices, the voices of a category by their engine, best first as in the catalogue;
     stored voices and those of the folder rank with the best engine.
     """
-    catalogue_voices = catalogue.list()
+    catalogue_voices = catalogue.list_reachable()
     voices = [
         ListedVoice(voice.id, voice.name, _category(voice), sample_sentence(voice.language), voice)
         for voice in catalogue_voices

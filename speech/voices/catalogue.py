@@ -82,10 +82,7 @@ class VoiceCatalogue:
 
     def list_reachable(self) -> Sequence[Voice]:
         """List every voice as ``list`` does, without the stored ones while their place is away."""
-        try:
-            return self.list()
-        except StoreUnavailable:
-            return [*self._voices.values()]
+        return [*self._voices.values(), *map(self.entry, self._store.list_reachable())]
 
     def entry(self, voice: StoredVoice) -> Voice:
         """Describe a stored voice as ``list`` does, with the engine that speaks its language."""

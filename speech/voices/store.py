@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from speech.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_recording
-from speech.errors import InvalidRequest, UnknownVoice
+from speech.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from speech.text import languages
 from speech.types import Embedding, Recording, Similarity
 from speech.voices.consents import ConsentStore
@@ -18,6 +19,8 @@ from speech.voices.storage.folder import FolderBackend
 from speech.voices.store_files import CUSTOM_PREFIX, StoredVoice, utc_now
 
 __all__ = ["CUSTOM_PREFIX", "MAX_VOICES", "CheckRecording", "StoredVoice", "VoiceStore"]
+
+log = logging.getLogger(__name__)
 
 CheckRecording = Callable[[Recording], tuple[str, ...]]
 """Returns advice on a better recording. Raises InvalidRequest for ``reference`` where it holds no speech."""
@@ -104,6 +107,14 @@ class VoiceStore:
     def list(self) -> list[StoredVoice]:
         """List all stored voices by name; one that cannot be read is logged and skipped."""
         return self._backend.list()
+
+    def list_reachable(self) -> Sequence[StoredVoice]:
+        """List as ``list`` does; nothing while the place of the voices is away, which is logged."""
+        try:
+            return self.list()
+        except StoreUnavailable as error:
+            log.warning("a list is answered without the stored voices: %s", error)
+            return ()
 
     def get(self, name: str) -> StoredVoice:
         """Find a voice by its name. Raises UnknownVoice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -24,10 +25,14 @@ PAGE_SIZE_RANGE = Range(1, 100)
 MAX_SEARCH_LENGTH = 200
 
 
-def describe_voices(service: SpeechService, voices: list[Voice], base_url: str) -> list[dict[str, Any]]:
-    """Describe voices of the catalogue. Reads files."""
-    stored = {voice.id: voice for voice in service.store.list()}
-    return [describe_voice(voice, base_url, stored.get(voice.id)) for voice in voices]
+def describe_voices(service: SpeechService, voices: Sequence[Voice], base_url: str) -> list[dict[str, Any]]:
+    """Describe voices of the catalogue, without stored ones that are gone or away. Reads files."""
+    stored = {voice.id: voice for voice in service.store.list_reachable()}
+    return [
+        describe_voice(voice, base_url, stored.get(voice.id))
+        for voice in voices
+        if voice.id in stored or not voice.id.startswith(CUSTOM_PREFIX)
+    ]
 
 
 def describe_voice(voice: Voice, base_url: str, stored: StoredVoice | None = None) -> dict[str, Any]:
@@ -88,12 +93,14 @@ def describe_voice_id(
     resolved = resolve_voice(service, voice_id, settings)
     if resolved is None:
         return _describe_default(voice_id, settings)
-    voice = next((voice for voice in service.catalogue.list() if voice.id == resolved), None)
-    if voice is None:
-        raise UnknownVoice(voice_id)
     if not resolved.startswith(CUSTOM_PREFIX):
+        built_in = (voice for engine in service.engines for voice in engine.voices)
+        voice = next((voice for voice in built_in if voice.id == resolved), None)
+        if voice is None:
+            raise UnknownVoice(voice_id)
         return describe_voice(voice, base_url) | {"voice_id": voice_id}
     stored = service.store.get(resolved)
+    voice = service.catalogue.entry(stored)
     described = describe_voice(voice, base_url, stored) | {"voice_id": voice_id}
     described["labels"] |= _cloning_labels(service.cloning.statuses(stored), voice)
     recording = service.store.recording(stored)
@@ -134,7 +141,7 @@ def _describe_default(voice_id: str, settings: ElevenLabsSettings) -> dict[str, 
     return described | {"description": description, "preview_url": None}
 
 
-def search_voices(voices: list[Voice], query: dict[str, str]) -> tuple[list[Voice], int, str | None]:
+def search_voices(voices: Sequence[Voice], query: dict[str, str]) -> tuple[list[Voice], int, str | None]:
     """Search for ``GET /v2/voices``: a page of matching voices, their total, and the next page's token.
 
     query: search, sort, sort_direction, category, voice_type, page_size (1–100), next_page_token. Raises

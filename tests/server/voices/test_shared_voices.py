@@ -126,7 +126,12 @@ async def test_bucket_that_hangs_or_fails_leaves_other_speech_alone(
             refused = await client.delete(f"{VOICES}/ana")
             assert refused.status_code == 503
             assert refused.json()["error"]["message"].startswith("the stored voices cannot be reached")
-            assert (await client.get(VOICES)).status_code == 503
+            # Each list goes on with the built-in voices.
+            for path in (VOICES, "/v1/voices", "/v2/voices", "/api/voices"):
+                listed = (await client.get(path)).raise_for_status().text
+                assert "tone_es" in listed and "custom:ana" not in listed, path
+            assert (await client.get("/v1/voices/tone_es")).status_code == 200
+            assert (await client.get("/v1/voices/ana")).status_code == 503
             message = await speak(server, "custom:ana")
             assert message["type"] == "tts_response" and "cannot be reached" in message["data"]["message"]
             assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
