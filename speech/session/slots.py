@@ -16,6 +16,10 @@ POSITION_INTERVAL_S = 0.25
 """Least seconds between two reported positions: in a long queue each changes with every segment."""
 
 
+MARGIN_S = 1.0
+"""Seconds by which a session asks before its audio runs out: about a segment's time to its first sound.
+Without them the slot would be granted only once there is silence."""
+
 MAX_LEAD_S = 10.0
 """Longest time by which a session that is far ahead of its playback asks later than it does, in seconds."""
 
@@ -35,9 +39,9 @@ class SlotQueue:
 
     A session acquires a slot for each segment, and again after each suspension inside one, and has at
     most one request in the queue: a long text waits behind the next segment of every other session. Requests
-    are served in the order of asking, except that a session with audio left to play counts as asking when
-    that runs out, ``MAX_LEAD_S`` later at most: others, which nothing is heard of, do not wait for audio that
-    nothing needs yet, and none waits without end.
+    are served in the order of asking, except that a session with audio left to play counts as asking
+    ``MARGIN_S`` before that runs out, ``MAX_LEAD_S`` later than it does at most. So sessions without
+    audio yet are not delayed by those that only fill their buffers, and no request waits without end.
     """
 
     def __init__(self, capacity: Callable[[], int], changed: Callable[[], None]) -> None:
@@ -99,7 +103,7 @@ class SlotQueue:
 
     async def _wait(self, slot: Slot, lead_s: float, queued: Callable[[], None] | None) -> None:
         loop = asyncio.get_running_loop()
-        due = loop.time() + min(max(lead_s, 0.0), MAX_LEAD_S)
+        due = loop.time() + min(max(lead_s - MARGIN_S, 0.0), MAX_LEAD_S)
         request = _Request(due, next(self._numbers), slot, loop.create_future())
         insort(self._requests, request)
         self._changed()

@@ -11,6 +11,7 @@ from speech.errors import Busy
 from speech.observer import Observer
 from speech.request import Limits
 from speech.session.admission import Admission, RateLimit, SlotQueue
+from speech.session.slots import MARGIN_S
 from tests.support.event_loop import settle, virtual_time
 
 
@@ -130,6 +131,35 @@ async def test_session_far_ahead_of_its_playback_lets_others_go_first() -> None:
             speak("late", 12.0, 0.0),
         )
     assert order == [*("first", "new", "another that is new", "four seconds ahead", "a minute ahead", "late")]
+
+
+async def test_session_that_plays_asks_before_its_audio_ends() -> None:
+    slots = SlotQueue(lambda: 1, lambda: None)
+    order: list[str] = []
+    with virtual_time():
+
+        async def speak(name: str, at_s: float, lead_s: float) -> None:
+            await asyncio.sleep(at_s)
+            async with slots.slot(None, lambda: lead_s):
+                order.append(name)
+                await asyncio.sleep(1.0)
+
+        await asyncio.gather(
+            speak("first", 0.0, 0.0),
+            speak("asked earlier", 0.1, 0.0),
+            speak("nearly out", 0.2, MARGIN_S),
+            speak("two seconds ahead", 0.3, MARGIN_S + 1.0),
+            *(speak(f"new {at_s}", at_s, 0.0) for at_s in (0.4, 1.0, 1.5)),
+        )
+    assert order == [
+        "first",
+        "asked earlier",
+        "nearly out",
+        "new 0.4",
+        "new 1.0",
+        "two seconds ahead",
+        "new 1.5",
+    ]
 
 
 @pytest.mark.parametrize("handed_over", [False, True])
