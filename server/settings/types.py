@@ -20,7 +20,7 @@ POCKET_CHOICES = f"a list of {', '.join(POCKET)}, separated by commas"
 ACCENTED_CHOICES = f"none, or a list of {', '.join(ACCENTED)}, separated by commas"
 
 
-_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?")
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|\Z))[A-Za-z0-9._-]+)*/?")
 
 
 def _listed(value: Any) -> Any:
@@ -98,7 +98,7 @@ def _web_address(value: Any) -> Any:
 
 def _bucket(value: Any) -> Any:
     if isinstance(value, str) and not _BUCKET.fullmatch(value):
-        raise ValueError("has to be s3://BUCKET or s3://BUCKET/FOLDER")
+        raise ValueError("has to be s3://BUCKET or s3://BUCKET/FOLDER, the folder without parts . and ..")
     return value.rstrip("/") if isinstance(value, str) else value
 
 

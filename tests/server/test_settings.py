@@ -84,6 +84,14 @@ def test_lists_are_split_at_commas() -> None:
             "KANI_ENGINE='festival': has to be one of auto, kani, kokoro, espeak, pocket, "
             "voxcpm, elevenlabs, remote",
         ),
+        *(
+            (
+                {"KANI_VOICE_BUCKET": f"s3://voices/{folder}"},
+                f"KANI_VOICE_BUCKET='s3://voices/{folder}': has to be s3://BUCKET or s3://BUCKET/FOLDER, "
+                "the folder without parts . and ..",
+            )
+            for folder in ("../other", "kani/..", "./kani/")
+        ),
         ({"KANI_NO_AUTH": "maybe"}, "KANI_NO_AUTH='maybe': has to be true or false"),
         ({"KANI_COMPAT": "8080"}, "KANI_COMPAT='8080': has to be true or false"),
         (
