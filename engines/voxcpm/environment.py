@@ -11,7 +11,7 @@ OLDEST = (3, 11)
 """Oldest Python that this server's code runs on."""
 
 _TIMEOUT_S = 60.0
-_MODULES = ("msgspec", "numpy", "anyio", "torch", "voxcpm")
+_MODULES = ("msgspec", "numpy", "torch", "voxcpm")
 _PROBE = (
     "import sys, importlib.util as u; print(*sys.version_info[:2], "
     f"*(name for name in {_MODULES!r} if u.find_spec(name) is None))"

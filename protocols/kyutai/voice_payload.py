@@ -31,7 +31,8 @@ VERSION = 1
 MAGIC = b"kanitts\0"
 
 MAX_EMBEDDINGS = 7
-"""Embeddings of one container; so many of 4,096 values fit."""
+"""Embeddings of one container: so many of 4,096 values fit. VoxCPM's may be longer than the container, which
+``pack`` refuses."""
 
 _SCALE = 32_768
 _BYTES = 2 * EMBEDDING_CHANNELS * FRAMES

@@ -175,11 +175,12 @@ def test_languages_are_known_to_this_server() -> None:
         assert {resolve(tag) for tag in tags} == set(tags) and len(set(tags)) == len(tags)
 
 
-def test_worker_needs_three_packages_alone() -> None:
+def test_worker_needs_two_packages_alone() -> None:
     """Its environment is the package's own; the import of anything else of the server's is refused."""
     import subprocess
 
-    needed = ("msgspec", "numpy", "anyio", "idna", "sniffio", "typing_extensions", "uvloop")
+    # msgspec and the worker use the last two where they are.
+    needed = ("msgspec", "numpy", "typing_extensions", "uvloop")
     code = (
         "import sys; import importlib.metadata as m; allowed = set(sys.argv[1:]); "
         "import engines.worker.child, engines.voxcpm.package_engine; "
