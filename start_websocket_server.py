@@ -338,7 +338,7 @@ def banner(running: RunningServer) -> str:
         heard = " ".join(sorted(info.languages)) if few else f"Whisper's {len(info.languages)} languages"
         lines.append(f"  hears    {heard} ({info.name} {info.version})")
     lines += [
-        f"  voices   {len(service.catalogue.list())}",
+        f"  voices   {len(service.catalogue.list_reachable())}",
         f'  try      python websocket_client.py "Hola" -o hola.wav{elsewhere}',
         "  stop     Ctrl+C",
     ]

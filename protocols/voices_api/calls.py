@@ -83,7 +83,7 @@ def _lists(path: str, speech_path: str) -> list[Call]:
             method="GET",
             path=each,
             summary="List the voices",
-            about="Without a key the list holds no voice that a client stored.",
+            about="Without a key, and while their place is away, the list has no voices that clients stored.",
             parameters=query(legacy=ids),
             answers={200: json_answer("The voices.", listed)},
             errors=(503, 507),

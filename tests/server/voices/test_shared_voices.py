@@ -135,3 +135,19 @@ async def test_bucket_that_hangs_or_fails_leaves_other_speech_alone(
             message = await speak(server, "custom:ana")
             assert message["type"] == "tts_response" and "cannot be reached" in message["data"]["message"]
             assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
+
+
+async def test_server_starts_while_its_bucket_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with local_bucket(monkeypatch) as bucket:
+        bucket.fault = lambda environ, start, app: answer("503 Slow Down", "SlowDown", start)
+        setting = {"KANI_VOICE_BUCKET": bucket.environment["KANI_VOICE_BUCKET"]}
+        async with (
+            serving(tmp_path, **setting) as server,
+            httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client,
+        ):
+            assert "voices   2" in server.banner
+            for path in (VOICES, "/v1/user/subscription"):
+                assert (await client.get(path)).status_code == 200
+            assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
