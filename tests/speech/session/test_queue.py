@@ -278,6 +278,24 @@ async def test_every_session_is_reported_once_without_its_text(
     assert not any(word in caplog.text for word in ("uno", "kaputt", "tres"))
 
 
+async def test_sessions_of_one_request_id_are_told_apart(tmp_path: Path) -> None:
+    """Segments name their session: all sessions of a multi-context socket have the socket's request id."""
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        with request_ids.bind("socket"):
+            for texts in (("Uno. ", "Dos."), ("Tres.",)):
+                async with service.open(SPANISH, protocol="test") as session:
+                    for text in texts:
+                        session.feed(text)
+                        session.flush()
+                    session.finish()
+                    await collect(session)
+    one, two, other = engine.segments
+    assert one.request_id == two.request_id == other.request_id == "socket"
+    assert one.session == two.session != other.session
+    assert one.session and other.session
+
+
 async def test_texts_are_logged_on_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
