@@ -52,16 +52,26 @@ async def until(told: list[int], value: int) -> None:
             await asyncio.sleep(0.001)
 
 
+async def engine_has_begun(engine: ToneEngine) -> None:
+    async with asyncio.timeout(IN_TIME_S):
+        while not engine.segments:
+            await asyncio.sleep(0.001)
+
+
 async def test_session_reports_queue_positions(tmp_path: Path) -> None:
     engine = ToneEngine()
     engine.allow = 0
     async with serving(engine, tmp_path) as service, AsyncExitStack() as stack:
         told: list[list[int]] = [[] for _ in range(4)]
         sessions, watchers = [], []
-        for seen in told:
+        for place, seen in enumerate(told):
             sessions.append(await stack.enter_async_context(fed(service, "uno")))
             watchers.append(asyncio.create_task(positions(sessions[-1], seen)))
-        await until(told[3], 3)
+            # A session queues once a thread has prepared its text: the next one could overtake it.
+            if place:
+                await until(seen, place)
+            else:
+                await engine_has_begun(engine)
         assert told == [[], [1], [2], [3]]
         sessions[1].cancel()
         await until(told[3], 2)
