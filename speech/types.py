@@ -222,7 +222,9 @@ class Segment:
     """Voice to be imitated, in place of ``voice``; made by the engine itself."""
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     request_id: str = ""
-    """Id of the request in logs."""
+    """Id of the request in logs; sessions of one connection may share it."""
+    session: str = field(default="", compare=False)
+    """Unique id of the session whose text it is part of; "" if it belongs to none."""
     ahead_s: float = field(default=0.0, compare=False)
     """Seconds of audio that the listener has left when synthesis begins; infinite if none is awaited."""
 

@@ -90,8 +90,13 @@ function utter(choice) {
 
 /** Ask for a text that one request does not take: it is too long, or has marks in it. */
 async function askInParts(utterance, params) {
-  const { MarkError, speechParts } = await import("./text-parts.js");
+  const module = await import("./text-parts.js").catch((error) => {
+    console.info("text-parts.js was not loaded:", error);
+    return null;
+  });
   if (shown !== utterance || !asked) return;
+  if (module === null) return fails(t("problem.offline"));
+  const { MarkError, speechParts } = module;
   try {
     const parts = speechParts(params.text, compose.longest, params.speed ?? 1, (voice) => compose.speaks(voice));
     if (parts.length) ask(utterance, params, parts);
@@ -309,21 +314,28 @@ function lineIs(state, message) {
   if (asked && shown.samples === 0) stage.say(t(state === "open" ? "status.asked" : "status.waiting"));
 }
 
-/** Learn what the server can do. */
+/** Learn what the server can do: all that it answers, also where one of the questions fails. */
 async function learn() {
-  try {
-    const [health, voices, longest] = await Promise.all([server.health(), server.voices(), server.longestText()]);
-    learnVoices(voices);
-    compose.offer(health.languages, voices, longest, health.engines.map(({ name }) => name));
-    find("mix").hidden = !voices.some(({ engine, kept }) => engine === "kokoro" && !kept);
+  const answers = await Promise.allSettled([server.health(), server.voices(), server.longestText()]);
+  const [health, voices, longest] = answers.map(({ value }) => value);
+  if (voices) learnVoices(voices);
+  compose.offer(health?.languages, voices, longest, health?.engines.map(({ name }) => name));
+  if (health) {
     showServer(health);
     find("tabs").hidden = find("dictate").hidden = !health.recognizer;
-    gallery.show(voices);
-    await features.showKept(voices);
-  } catch (error) {
-    // The connection shows the failure and retries.
-    if (!(error instanceof ServerError)) throw error;
   }
+  const failed = answers.find(({ status }) => status === "rejected");
+  if (failed) notLearned(failed.reason);
+  if (!voices) return;
+  find("mix").hidden = !voices.some(({ engine, kept }) => engine === "kokoro" && !kept);
+  gallery.show(voices);
+  await features.showKept(voices);
+}
+
+/** Show why a question was not answered; without a connection that shows the failure and retries. */
+function notLearned(error) {
+  if (!(error instanceof ServerError)) throw error;
+  if (connection.ready) problem(t("problem.failed", { message: error.message }));
 }
 
 find("spoken").addEventListener("toggle", async ({ target }) => {

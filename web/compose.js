@@ -69,23 +69,26 @@ export class Compose {
     this.reuse({ ...shared, emotion });
   }
 
-  /** Take over the server's abilities: the engine of each language, its voices, the longest text, and its engines' names. */
+  /**
+   * Take over the server's abilities: the engine of each language, its voices, the longest text, and its engines' names.
+   * One that is undefined stays as it was.
+   */
   offer(languages, voices, longest, engines) {
-    this.#engines = engines;
-    this.#parameters?.offer(engines);
-    this.#languages = languages;
-    this.#voices = voices;
+    this.#engines = engines ?? this.#engines;
+    this.#parameters?.offer(this.#engines);
+    this.#languages = languages ?? this.#languages;
+    this.#voices = voices ?? this.#voices;
     this.#longest = longest ?? this.#longest;
     this.#offer();
     this.#changed();
   }
 
-  /** Whether a text is spoken in parts: it is too long for one request, or has marks in it. */
+  /** Return true if a text is spoken in parts: it is too long for one request, or has marks in it. */
   inParts(text) {
     return text.length > this.#longest || MARKED.test(text);
   }
 
-  /** Whether there is a voice, or may be: a mix is in no list. */
+  /** Return true if there is a voice, or may be: a mix is in no list. */
   speaks(voice) {
     return this.#voices.length === 0 || voice.includes("+") || this.#voices.some(({ id }) => id === voice);
   }
@@ -230,8 +233,8 @@ export class Compose {
     this.#strength.setAttribute("aria-valuetext", percent(strength));
     document.querySelector("#speed-value").textContent = words;
     this.#speed.setAttribute("aria-valuetext", words);
-    // Before it is needed: the server may be away then.
-    if (this.inParts(this.#text.value)) import("./text-parts.js");
+    // Before it is needed: the server may be away then. If this fails, speaking the text reports it.
+    if (this.inParts(this.#text.value)) import("./text-parts.js").catch(() => {});
     const count = document.querySelector("#count");
     count.textContent = number(length);
     this.#memory.text = JSON.stringify({ ...this.choice, text: this.#text.value, ...this.#wanted });

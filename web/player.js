@@ -15,7 +15,7 @@ const LONGEST_WORK_MS = 30;
 
 export class Player {
   #context = null;
-  /** Where the messages of player-worklet.js go: the worklet's port, or a ScheduledOutput. */
+  /** Target of the messages of player-worklet.js: the worklet's port, or a ScheduledOutput. */
   #output = null;
   #opening = null;
   #stream = 0;
@@ -32,7 +32,7 @@ export class Player {
   #gate = null;
   #opensAt = 0;
   #pace = NaN;
-  /** Whether the stream comes from the server, so that its pace tells of the next one's. */
+  /** True if the stream comes from the server, so that its pace tells of the next one's. */
   #comes = false;
   #idle = 0;
   #starting = 0;
@@ -42,7 +42,7 @@ export class Player {
   /** The class TimeStretch, once it is loaded; and that of this stream, null at its own tempo. */
   #TimeStretch = null;
   #stretch = null;
-  /** What was pushed is handled one after the other. */
+  /** Settles once all that was pushed so far is handled, one piece after the other; never rejected. */
   #work = Promise.resolve();
   #workedMs = 0;
   #silent = typeof AudioContext !== "function";
@@ -55,12 +55,12 @@ export class Player {
     this.told = told;
   }
 
-  /** Whether this device plays, as far as is known: false once its sound could not be opened. */
+  /** True if this device plays, as far as is known: false once its sound could not be opened. */
   get works() {
     return !this.#silent;
   }
 
-  /** Whether a stream is under way: waited for, heard or resting. */
+  /** True if a stream is under way: waited for, heard or resting. */
   get busy() {
     return this.#stream !== 0;
   }
@@ -76,7 +76,7 @@ export class Player {
     this.#TimeStretch ??= (await import("./time-stretch.js")).TimeStretch;
   }
 
-  /** Whether another tempo was chosen since the stream began. */
+  /** True if another tempo was chosen since the stream began. */
   get tempoChanged() {
     return this.#nextTempo !== this.#tempo;
   }
@@ -143,7 +143,7 @@ export class Player {
     await (rests ? this.#context?.suspend() : this.#context?.resume());
   }
 
-  /** Whether it rests. */
+  /** True if it rests. */
   get paused() {
     return this.#paused;
   }
@@ -197,6 +197,10 @@ export class Player {
         this.#workedMs = 0;
       }
       if (opened && stream !== 0 && stream === this.#stream) act(stream);
+    }).catch((error) => {
+      // The chain goes on: a rejected one would skip all that is pushed from now on, of other streams too.
+      reportError(error);
+      this.#fail(stream);
     });
   }
 
@@ -259,7 +263,7 @@ export class Player {
     return this.#context?.outputLatency || this.#context?.baseLatency || 0;
   }
 
-  /** Which second of the stream's audio is heard now; 0 before the first. */
+  /** Second of the stream's audio that is heard now; 0 before the first. */
   heard() {
     if (!this.#context || this.#anchors.length === 0) return this.#offset;
     const now = this.#context.currentTime - this.latency;

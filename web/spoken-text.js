@@ -6,23 +6,30 @@ import { texts } from "./texts-features.js";
 
 const MARK = /\[(voice|pause):[^[\]\n]*\]/gi;
 
+/** The utterance that was asked for last: an older answer may come after its own. */
+let latest = null;
+
 /**
- * Show the text of an utterance as it is spoken: the server speaks it once more, and tells the words.
+ * Show the text of an utterance as it is spoken: the server speaks it once more, and returns the words.
  * @param {HTMLElement} box
  * @param {Utterance} utterance
  * @param {Server} server
  */
-export async function showSpokenText(box, { choice, result }, server) {
+export async function showSpokenText(box, utterance, server) {
+  const { choice, result } = utterance;
+  latest = utterance;
   addTexts(texts);
   box.textContent = t("spoken.asking");
   const voice = encodeURIComponent(result?.voice || choice.voice || "default");
   const body = { text: choice.text.replace(MARK, " "), language_code: result?.language || choice.language || undefined };
   try {
     const answer = await server.post(`v1/text-to-speech/${voice}/with-timestamps`, body);
-    box.textContent = (await answer.json()).normalized_alignment.characters.join("");
+    const { normalized_alignment: words } = await answer.json();
+    if (latest !== utterance) return;
+    box.textContent = words.characters.join("");
     box.dir = "auto";
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
-    box.textContent = error.words;
+    if (latest === utterance) box.textContent = error.words;
   }
 }

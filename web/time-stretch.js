@@ -22,7 +22,7 @@ export class TimeStretch {
   #first = 0;
   #end = 0;
   #windows = 0;
-  /** Where the window before would go on in the input, and its second half, which fades out. */
+  /** Sample of the input with which the window before would go on, and its second half, which fades out. */
   #next = 0;
   #tail;
 
@@ -62,7 +62,7 @@ export class TimeStretch {
     this.#end += samples.length;
   }
 
-  /** Where the tempo has the next window. */
+  /** Sample of the input at which the tempo has the next window. */
   get #nominal() {
     return Math.round(this.#windows * this.#hop * this.#tempo);
   }

@@ -47,7 +47,7 @@ while True:
 
 @dataclass
 class Figures:
-    """What was seen of the sentences: seconds to the first sound, sentences with gaps, gaps."""
+    """Results of the sentences: seconds to the first sound, sentences with gaps, gaps."""
 
     first: list[float] = field(default_factory=list)
     broken: int = 0

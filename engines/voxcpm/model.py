@@ -40,7 +40,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What is to be spoken."""
+    """Text to be spoken, its voice, parameters, seed and longest audio."""
 
     text: str
     parameters: Parameters
@@ -207,7 +207,7 @@ def _check_weights(folder: Path, model: Any) -> None:
             )
         if not torch.isfinite(weight).all():
             raise EngineUnavailable(
-                f"{folder} is damaged: {stored} has numbers that are none; remove it and fetch it again"
+                f"{folder} is damaged: {stored} has NaN or infinite values; remove it and fetch it again"
             )
 
 

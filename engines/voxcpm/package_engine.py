@@ -32,7 +32,7 @@ AUDIBLE = 0.004
 """A peak below this (−48 dB of full scale) is silence."""
 
 MAX_VOICES = 64
-"""Requests whose first segment is kept, at most 24 s of latents each."""
+"""Sessions whose first segment is kept, at most 24 s of latents each."""
 
 
 class PackageEngine:
@@ -90,10 +90,10 @@ class PackageEngine:
         async with aclosing(self._steps(utterance)) as steps:
             async for patches in steps:
                 latents.append(patches.latents)
-                heard = trim.feed(patches.samples)
-                if len(heard):
-                    yield SpeechChunk(heard, rate, made / rate)
-                    made += len(heard)
+                trimmed = trim.feed(patches.samples)
+                if len(trimmed):
+                    yield SpeechChunk(trimmed, rate, made / rate)
+                    made += len(trimmed)
         if not made:
             raise EngineFailed("the VoxCPM model could not speak this text: there was no voice")
         if utterance.prompt is None:
@@ -145,7 +145,7 @@ class PackageEngine:
         elif parameters.prompt_text:
             raise InvalidRequest("prompt_text", "is the transcript of a recording: there is none")
         else:
-            prompt = self._made.get(_session(segment))
+            prompt = self._made.get(segment.session)
         seed = segment.sampling.seed
         return Utterance(
             # As the package does it.
@@ -173,15 +173,14 @@ class PackageEngine:
         return Prompt(torch.from_numpy(latents), parameters.prompt_text)
 
     def _keep(self, segment: Segment, latents: list[Any]) -> None:
-        """Let the next segments of a request speak in the voice that the model chose for the first one."""
+        """Let the next segments of a session speak in the voice that the model chose for the first one."""
         import torch
 
         from engines.voxcpm.model import Prompt
 
-        session = _session(segment)
-        if session:
+        if segment.session:
             # A space, which no language without it minds.
-            self._made[session] = Prompt(torch.cat(latents), f"{segment.text.strip()} ")
+            self._made[segment.session] = Prompt(torch.cat(latents), f"{segment.text.strip()} ")
             while len(self._made) > MAX_VOICES:
                 self._made.popitem(last=False)
 
@@ -227,10 +226,6 @@ class PackageEngine:
             cloning="embedding",
             embedding_model=f"{version}{', denoised' if model.denoises else ''}, 1",
         )
-
-
-def _session(segment: Segment) -> str:
-    return segment.request_id
 
 
 def _denoised(model: VoxCPMModel, recording: Recording) -> Samples:

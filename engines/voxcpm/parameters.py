@@ -59,6 +59,6 @@ def _check(name: str, value: OptionValue, kind: type) -> None:
         raise InvalidRequest(name, f"has to be of type {kind.__name__}")
     if name in RANGES and number:
         low, high = RANGES[name]
-        # False for a number that is none.
+        # False for NaN.
         if not low <= float(value) <= high:
             raise InvalidRequest(name, f"must be between {low} and {high}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -39,6 +40,8 @@ class Synthesis:
         """Speed relative to the voice's own, where no duration is requested."""
         self._context = context
         self._report = report
+        # A number would do in this process, but several servers may share a worker.
+        self._session = secrets.token_hex(8)
         self._options: dict[tuple[str, str], NormalizerOptions] = {}
         self._embeddings: dict[tuple[str, str], Embedding] = {}
 
@@ -160,6 +163,7 @@ class Synthesis:
             sampling=self.request.sampling,
             embedding=self.embedding(voice),
             request_id=self._report.request_id,
+            session=self._session,
         )
 
 

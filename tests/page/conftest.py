@@ -26,7 +26,7 @@ expect.set_options(timeout=PATIENCE_MS)
 ARGUMENTS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
-    # Names that belong to nobody, to ask for this machine by.
+    # Unassigned names resolve to this machine.
     "--host-resolver-rules=MAP *.test 127.0.0.1",
 )
 

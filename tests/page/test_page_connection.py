@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.page.conftest import KEYS
 
@@ -62,6 +63,26 @@ def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_s
     visitor.wait_for_end()
     assert len(visitor.download()) == 44 + len(visitor.pcm())
     assert visitor.value("#text") == LONG
+
+
+def test_what_the_server_fails_to_send_leaves_the_rest_usable(visit: Visit) -> None:
+    """A list of voices that fails leaves languages and speech; a missing module fails its request alone."""
+    visitor = visit(ready=False)
+    visitor.network_may_fail = True
+    page = visitor.page
+    page.route(
+        "**/v1/audio/voices", lambda route: route.fulfill(status=503, json={"error": {"message": "later"}})
+    )
+    page.route("**/text-parts.js", lambda route: route.abort())
+    visitor.arrive()
+    expect(page.locator("#problem")).to_have_text("Something went wrong: later")
+    visitor.speak("[pause:1s] One.", "en")
+    expect(page.locator("#problem")).to_contain_text("The server cannot be reached.")
+    expect(page.locator("#stop")).to_be_disabled()
+    expect(page.locator("#stage")).to_be_hidden()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    assert visitor.text("#problem") == ""
 
 
 def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartServer) -> None:

@@ -218,12 +218,31 @@ def test_several_voices_speak_one_text(visit: Visit) -> None:
     assert len(visitor.requests) == 2
 
 
+LATE_ANSWER = """
+  async () => {
+    const { showSpokenText } = await import("/static/spoken-text.js");
+    const box = document.createElement("p");
+    const answers = [];
+    const server = { post: () => new Promise((answer) => answers.push(answer)) };
+    const shown = ["old", "new"].map((text) => showSpokenText(box, { choice: { text } }, server));
+    for (const text of ["new", "old"]) {
+      const answer = { normalized_alignment: { characters: [...text] } };
+      answers[text === "new" ? 1 : 0]({ json: async () => answer });
+    }
+    await Promise.all(shown);
+    return box.textContent;
+  }
+"""
+"""Shows two texts, of which the first one's answer comes last."""
+
+
 def test_text_is_shown_as_it_is_spoken(visit: Visit) -> None:
     visitor = visit()
     visitor.speak("It costs $5.", "en")
     visitor.wait_for_end()
     visitor.page.click("#spoken summary")
     expect(visitor.page.locator("#spoken-text")).to_have_text("It costs five dollars.")
+    assert visitor.page.evaluate(LATE_ANSWER) == "new"
 
 
 def test_result_is_heard_at_another_tempo(visit: Visit) -> None:

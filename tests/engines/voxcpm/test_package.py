@@ -58,7 +58,7 @@ ASKED: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Judged:
-    """What the package said, its checkpoints, and the environment of the worker."""
+    """Speech of the package by name, its checkpoints, and the recording that it imitated."""
 
     folder: Path
     recording: Recording
@@ -140,10 +140,25 @@ class Running:
         assert task is not None
         return asyncio.run_coroutine_threadsafe(work, task.get_loop()).result(WITHIN_S)
 
-    def speak(self, text: str, *, embedding: Embedding | None = None, **options: OptionValue) -> Samples:
-        """Speak one segment by the engine itself."""
+    def speak(
+        self,
+        text: str,
+        *,
+        voice: str = "voxcpm:en",
+        session: str = "",
+        embedding: Embedding | None = None,
+        **options: OptionValue,
+    ) -> Samples:
+        """Speak one segment by the engine itself; the sessions all have the same request id."""
         segment = Segment(
-            text, "voxcpm:en", "en", sampling=Sampling(seed=5), embedding=embedding, options=options
+            text,
+            voice,
+            voice.removeprefix("voxcpm:"),
+            sampling=Sampling(seed=5),
+            embedding=embedding,
+            options=options,
+            request_id="connection",
+            session=session,
         )
 
         async def spoken() -> Samples:
@@ -203,22 +218,15 @@ def test_parameters_change_what_is_spoken(judged: Judged) -> None:
 
 
 def test_next_sentence_keeps_the_voice_of_the_first(judged: Judged, running: dict[str, Running]) -> None:
+    """A passage in another language does so too; another session of the same connection does not."""
     for architecture in (OLD, NEW):
         spoken = running[architecture]
-        segments = [
-            Segment(text, "voxcpm:en", "en", sampling=Sampling(seed=5), request_id="one")
-            for text in (HELLO, SECOND)
-        ]
-
-        async def both(segments: list[Segment] = segments, engine: VoxCPMEngine = spoken.engine) -> Samples:
-            for segment in segments:
-                async with aclosing(engine.synthesize(segment)) as chunks:
-                    said = np.concatenate([chunk.samples async for chunk in chunks])
-            return said
-
+        spoken.speak(HELLO, session="one")
         expected = judged.said(f"{architecture}-continued")
-        assert np.array_equal(spoken.run(both()), expected)
-        assert not np.array_equal(spoken.speak(SECOND)[: len(expected)], expected)
+        assert np.array_equal(spoken.speak(SECOND, voice="voxcpm:es", session="one"), expected)
+        alone = spoken.speak(SECOND, session="two")
+        assert not np.array_equal(alone, expected)
+        assert np.array_equal(alone, spoken.speak(SECOND))
 
 
 def test_recording_is_imitated_as_by_the_package(judged: Judged, running: dict[str, Running]) -> None:

@@ -1,4 +1,4 @@
-"""What VoxCPM's package calls of torchaudio, whose wheels load beside a CUDA build of torch alone."""
+"""The function of torchaudio that VoxCPM calls; its wheels load beside a CUDA build of torch alone."""
 
 import soundfile
 import torch

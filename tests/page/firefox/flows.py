@@ -1,8 +1,8 @@
 """The page in Firefox: flows of the other modules once more, and what they see by Chromium's means alone.
 
 Run by its path, ``python -m pytest -m server -n 0 tests/page/firefox/flows.py``, on a machine with nothing
-else to do: pytest does not collect it by itself, as playback through PulseAudio at times stands still on a
-loaded machine.
+else to do: pytest does not collect it by itself, as playback at times stands still on a loaded machine. The
+cause of that is not known.
 
 Left to Chromium: tests that read the socket's frames, that emulate colours or motion, or that render audio
 offline (Firefox's OfflineAudioContext has no ``suspend``).

@@ -27,7 +27,7 @@ SOUND = ("pulseaudio", "pactl", "paplay")
 PREFERENCES: dict[str, str | float | bool] = {
     # As where a visitor has allowed the microphone.
     "media.navigator.permission.disabled": True,
-    # Names that belong to nobody are this machine's.
+    # Unassigned names resolve to this machine.
     "network.dns.localDomains": "voices.test,kani.test",
 }
 

@@ -52,7 +52,7 @@ async def until(told: list[int], value: int) -> None:
             await asyncio.sleep(0.001)
 
 
-async def started(engine: ToneEngine) -> None:
+async def engine_has_begun(engine: ToneEngine) -> None:
     async with asyncio.timeout(IN_TIME_S):
         while not engine.segments:
             await asyncio.sleep(0.001)
@@ -64,14 +64,14 @@ async def test_session_reports_queue_positions(tmp_path: Path) -> None:
     async with serving(engine, tmp_path) as service, AsyncExitStack() as stack:
         told: list[list[int]] = [[] for _ in range(4)]
         sessions, watchers = [], []
-        for position, seen in enumerate(told):
+        for place, seen in enumerate(told):
             sessions.append(await stack.enter_async_context(fed(service, "uno")))
             watchers.append(asyncio.create_task(positions(sessions[-1], seen)))
-            # Threads prepare the sessions, so that one may overtake another.
-            if position:
-                await until(seen, position)
+            # A session queues once a thread has prepared its text: the next one could overtake it.
+            if place:
+                await until(seen, place)
             else:
-                await started(engine)
+                await engine_has_begun(engine)
         assert told == [[], [1], [2], [3]]
         sessions[1].cancel()
         await until(told[3], 2)
@@ -286,6 +286,24 @@ async def test_every_session_is_reported_once_without_its_text(
     assert facts[0]["engine"] == "tone" and facts[0]["audio_s"] == pytest.approx(0.7, abs=0.1)
     assert [segment.request_id for segment in engine.segments] == ["whole", "broken"]
     assert not any(word in caplog.text for word in ("uno", "kaputt", "tres"))
+
+
+async def test_sessions_of_one_request_id_are_told_apart(tmp_path: Path) -> None:
+    """Segments name their session: all sessions of a multi-context socket have the socket's request id."""
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        with request_ids.bind("socket"):
+            for texts in (("Uno. ", "Dos."), ("Tres.",)):
+                async with service.open(SPANISH, protocol="test") as session:
+                    for text in texts:
+                        session.feed(text)
+                        session.flush()
+                    session.finish()
+                    await collect(session)
+    one, two, other = engine.segments
+    assert one.request_id == two.request_id == other.request_id == "socket"
+    assert one.session == two.session != other.session
+    assert one.session and other.session
 
 
 async def test_texts_are_logged_on_request(
