@@ -82,6 +82,11 @@ class Plan:
         if not (self.upscale_s >= 0 and self.downscale_s >= 0):
             raise ValueError("--upscale-seconds and --downscale-seconds have to be 0 at least")
 
+    @property
+    def scales(self) -> bool:
+        """True if the number of replicas follows the utterances."""
+        return self.max_replicas > self.replicas
+
 
 def deploy(plan: Plan) -> None:
     """Deploy a plan, or update the application to it; returns once all replicas are ready.
@@ -100,7 +105,8 @@ def deploy(plan: Plan) -> None:
         graceful_shutdown_timeout_s=plan.drain_s + STOP_SECONDS,
         graceful_shutdown_wait_loop_s=0.1,
         max_surge_percent=100 if plan.surge else 0,
-        version=_version(engine_environment, key, plan.drain_s),
+        # Ray 2.60 lets a running replica report no load where scaling is switched on later.
+        version=_version(engine_environment, key, plan.drain_s, plan.scales),
         _internal=True,
     )
     fronts = serve.deployment(Front, name=FRONTS).options(
@@ -132,7 +138,7 @@ def _version(*arguments: object) -> str:
 
 
 def _replicas(plan: Plan) -> dict[str, Any]:
-    if plan.max_replicas <= plan.replicas:
+    if not plan.scales:
         return {"num_replicas": plan.replicas}
     policy = AutoscalingPolicy(
         policy_function=f"{ByUtterances.__module__}:{ByUtterances.__name__}",
