@@ -9,8 +9,12 @@ from typing import Literal
 
 Decoding = Literal["windows", "whole"]
 
-Discover = Callable[[], Awaitable[Collection[str]]]
-"""Returns the addresses of engine workers; raises OSError where they cannot be asked for."""
+Discover = Callable[[bool], Awaitable[Collection[str]]]
+"""Returns the addresses of engine workers; raises OSError where they cannot be asked for.
+
+Its argument is True while every worker that it has returned is refused, as each has another engine than the
+server began with.
+"""
 
 KOKORO_THREADS = 2
 """Cores that Kokoro computes one step with, unless the settings name another number."""

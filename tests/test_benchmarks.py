@@ -54,6 +54,7 @@ PROGRAMS = (
     "server.page_listening",
     "server.page_load",
     "server.page_words",
+    "server.ray_serve",
     "text.language_detection",
     "text.normalizer",
     "timing.alignment",

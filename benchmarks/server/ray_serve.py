@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import aclosing, contextmanager, suppress
+from tempfile import TemporaryDirectory
 
 import psutil
 from prometheus_client import CollectorRegistry
@@ -54,13 +55,16 @@ REPLICA = "ray::ServeReplica:kani-tts:engines"
 @contextmanager
 def cluster(plan: Plan) -> Iterator[str]:
     """Deploy a plan on a cluster of this process; yield the address of its front."""
-    application.connect(local=True)
-    try:
-        application.deploy(plan)
-        yield application.addresses()[0].replace("localhost", "127.0.0.1") + "/"
-        serve.delete(application.NAME)
-    finally:
-        ray.shutdown()
+    # A short path: it is that of Ray's Unix sockets. Ray's processes may still write there as they end.
+    with TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as sessions:
+        os.environ["RAY_TMPDIR"] = sessions
+        application.connect(local=True)
+        try:
+            application.deploy(plan)
+            yield application.addresses()[0].replace("localhost", "127.0.0.1") + "/"
+            serve.delete(application.NAME)
+        finally:
+            ray.shutdown()
 
 
 def _plan(engine: str, replicas: int = 2) -> Plan:
@@ -140,7 +144,7 @@ def cost() -> None:
     print(table(head, [[*row, ms(median(ray_s))]]) + "\n", flush=True)
 
 
-async def _discover() -> Collection[str]:
+async def _discover(_: bool) -> Collection[str]:
     handle = serve.get_deployment_handle(application.ENGINES, application.NAME)
     found = await handle.broadcast("address").results_async(timeout_s=5.0, return_exceptions=True)
     return [address for address in found if isinstance(address, str) and address]

@@ -25,6 +25,8 @@ from server.access import is_loopback
 
 CANNOT_START, USAGE = 1, 2
 
+ENGINES = "kokoro, kani, espeak, pocket or voxcpm"
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser."""
@@ -37,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="deploy, or update what is deployed", allow_abbrev=False)
-    up.add_argument("--engine", required=True, metavar="NAME", help="kokoro, kani, espeak or pocket")
+    up.add_argument("--engine", required=True, metavar="NAME", help=ENGINES)
     up.add_argument("--replicas", type=int, default=1, metavar="N", help="engine replicas (default 1)")
     up.add_argument(
         "--max-replicas", type=int, default=0, metavar="N", help="scale up to N with the utterances"
@@ -91,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except settings.SettingsError as error:
         return _complain(str(error), USAGE)
     if chosen.engine in ("auto", "remote", "elevenlabs"):
-        return _complain("--engine: a replica serves one engine: kokoro, kani, espeak or pocket", USAGE)
+        return _complain(f"--engine: a replica serves one engine: {ENGINES}", USAGE)
     if not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
         return _complain(
             f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, or "
@@ -135,8 +137,7 @@ def _up(plan: application.Plan, *, own: bool) -> int:
         application.deploy(plan)
     except RuntimeError as error:
         return _complain(f"{error}; see: python -m deploy.ray status", CANNOT_START)
-    for address in application.addresses():
-        print(f"  front    {address}", flush=True)
+    _print_fronts()
     if own:
         print("  stop     Ctrl+C", flush=True)
         _wait_for_signal()
@@ -166,9 +167,16 @@ def _with_cluster(command: str) -> int:
     for name, deployment in found.deployments.items():
         states = ", ".join(f"{count} {state.lower()}" for state, count in deployment.replica_states.items())
         print(f"  {name:<8} {deployment.status.value.lower()}: {states} {deployment.message}".rstrip())
-    for address in application.addresses():
-        print(f"  front    {address}")
+    _print_fronts()
     return 0
+
+
+def _print_fronts() -> None:
+    addresses = application.addresses()
+    for address in addresses:
+        print(f"  front    {address}", flush=True)
+    if not addresses:
+        print("  no front answers", flush=True)
 
 
 def _join() -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from deploy.ray.environment import of_fronts, of_replicas
 from deploy.ray.front import Front
 from deploy.ray.replica import EngineReplica
 from deploy.ray.scaling import ByUtterances
@@ -31,9 +32,6 @@ START_ATTEMPTS = 5
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ("deploy", "engines", "kani", "protocols", "server", "speech")
 """Folders whose modules the actors import."""
-
-ACTORS = ("KANI_", "ELEVEN_", "TTS_", "OTEL_", "HF_")
-"""Prefixes of the environment variables that the actors get."""
 
 CHECK_S, HUNG_S = 1.0, 15.0
 """Seconds between two health checks, and those after which a replica that does not answer is replaced."""
@@ -65,7 +63,7 @@ class Plan:
     gpus: float = 0.0
     """Of each engine replica."""
     surge: bool = False
-    """Whether an update starts the new replica before it stops the old one."""
+    """True if an update starts the new replica before it stops the old one."""
     shutdown_s: float = 8.0
     """Seconds that a front has for its sessions, as in the settings."""
     environment: dict[str, str] = field(default_factory=dict)
@@ -79,17 +77,26 @@ class Plan:
             raise ValueError("--max-replicas has to be --replicas at least")
         if not 0 < self.load <= 1:
             raise ValueError("--load has to be above 0, at most 1")
-        if self.cpus < 0 or self.gpus < 0 or self.drain_s < 0:
+        if not all(number >= 0 for number in (self.cpus, self.gpus, self.drain_s)):
             raise ValueError("--cpus, --gpus and --drain-seconds have to be 0 at least")
+        if not (self.upscale_s >= 0 and self.downscale_s >= 0):
+            raise ValueError("--upscale-seconds and --downscale-seconds have to be 0 at least")
+
+    @property
+    def scales(self) -> bool:
+        """True if the number of replicas follows the utterances."""
+        return self.max_replicas > self.replicas
 
 
 def deploy(plan: Plan) -> None:
-    """Deploy a plan, or update the application to it; returns once all replicas are ready."""
-    environment = {name: value for name, value in os.environ.items() if name.startswith(ACTORS)}
-    environment |= plan.environment
-    key = environment.pop("KANI_ENGINE_KEY", "") or _present_key() or secrets.token_urlsafe(32)
-    engine_environment = environment | {"KANI_ENGINE": plan.engine}
+    """Deploy a plan, or update the application to it; returns once all replicas are ready.
+
+    Raises RuntimeError if the application cannot be deployed, or runs and its key cannot be read.
+    """
+    environment = of_fronts(os.environ) | plan.environment
+    engine_environment = of_replicas(environment) | {"KANI_ENGINE": plan.engine}
     serve.start(proxy_location="Disabled")
+    key = os.environ.get("KANI_ENGINE_KEY") or _present_key() or secrets.token_urlsafe(32)
     engines = serve.deployment(EngineReplica, name=ENGINES).options(
         **_replicas(plan),
         ray_actor_options={"num_cpus": plan.cpus, "num_gpus": plan.gpus},
@@ -98,7 +105,8 @@ def deploy(plan: Plan) -> None:
         graceful_shutdown_timeout_s=plan.drain_s + STOP_SECONDS,
         graceful_shutdown_wait_loop_s=0.1,
         max_surge_percent=100 if plan.surge else 0,
-        version=_version(engine_environment, plan.drain_s),
+        # Ray 2.60 lets a running replica report no load where scaling is switched on later.
+        version=_version(engine_environment, key, plan.drain_s, plan.scales),
         _internal=True,
     )
     fronts = serve.deployment(Front, name=FRONTS).options(
@@ -108,7 +116,8 @@ def deploy(plan: Plan) -> None:
         health_check_timeout_s=HUNG_S,
         graceful_shutdown_timeout_s=plan.shutdown_s + CLOSE_SECONDS + STOP_SECONDS,
         graceful_shutdown_wait_loop_s=0.1,
-        version=_version(environment),
+        # A front cannot change its engine: its voices are known from the start.
+        version=_version(environment, key, plan.engine),
         _internal=True,
     )
     bound = engines.bind(engine_environment, key, plan.drain_s)
@@ -116,9 +125,10 @@ def deploy(plan: Plan) -> None:
 
 
 def _version(*arguments: object) -> str:
-    """Return what is another one where replicas have to be replaced: for other arguments, or another program.
+    """Version string that changes with the arguments or the program; Serve replaces replicas of another one.
 
-    Serve would take a random one, and so replace every front in an update of the engines.
+    Serve would take a random one, and so replace every front in an update of the engines. It is a digest: the
+    arguments hold keys.
     """
     digest = hashlib.sha256(repr(arguments).encode())
     folders = (ROOT.joinpath(name).rglob("*.py") for name in PROGRAM)
@@ -128,7 +138,7 @@ def _version(*arguments: object) -> str:
 
 
 def _replicas(plan: Plan) -> dict[str, Any]:
-    if plan.max_replicas <= plan.replicas:
+    if not plan.scales:
         return {"num_replicas": plan.replicas}
     policy = AutoscalingPolicy(
         policy_function=f"{ByUtterances.__module__}:{ByUtterances.__name__}",
@@ -148,17 +158,29 @@ def _replicas(plan: Plan) -> dict[str, Any]:
 
 
 def addresses() -> list[str]:
-    """Return the addresses of the fronts."""
-    fronts = serve.get_deployment_handle(FRONTS, NAME)
-    return sorted(fronts.broadcast("address").results(timeout_s=HUNG_S))
+    """Return the addresses of the fronts that answer; none where no front is ready."""
+    try:
+        replies = serve.get_deployment_handle(FRONTS, NAME).broadcast("address")
+        found = replies.results(timeout_s=HUNG_S, return_exceptions=True)
+    except (RayError, RayServeException, TimeoutError):
+        return []
+    return sorted(address for address in found if isinstance(address, str))
 
 
 def _present_key() -> str:
-    """Return the key of the application if it runs: one that changed would part fronts from replicas."""
+    """Return the key of the application, empty if there is none: another key would replace all actors.
+
+    Raises RuntimeError if there is an application whose key cannot be read.
+    """
+    if NAME not in serve.status().applications:
+        return ""
     try:
         found: str = serve.get_deployment_handle(ENGINES, NAME).key.remote().result(timeout_s=HUNG_S)
-    except (RayError, RayServeException, TimeoutError):
-        return ""
+    except (RayError, RayServeException, TimeoutError) as error:
+        raise RuntimeError(
+            "no engine replica of what is deployed returns its key: set KANI_ENGINE_KEY, wait until one is "
+            "ready, or end it by: python -m deploy.ray down"
+        ) from error
     return found
 
 

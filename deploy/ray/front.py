@@ -29,7 +29,7 @@ LISTEN_AGAIN_S = 0.5
 """Seconds between two attempts to listen where another front has each port still."""
 
 ANSWER_S = 5.0
-"""Seconds for the replicas to tell their addresses."""
+"""Seconds for the replicas to return their addresses."""
 
 
 class Front:
@@ -38,7 +38,7 @@ class Front:
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self, engines: DeploymentHandle, environment: Mapping[str, str], key: str, fronts: int
     ) -> None:
-        """Start the server. Raises SpeechError.
+        """Start the server. Raises SpeechError, and CannotListen unless each port is only taken.
 
         engines: the deployment of ``EngineReplica``; environment: variables of the settings; key: the one
         that the replicas have; fronts: their number, all of which may be on this node.
@@ -49,6 +49,7 @@ class Front:
         logs.configure(chosen.log_level, chosen.log_format, None, log_texts=chosen.log_text)
         self._stop = asyncio.Event()
         self._engines = engines
+        self._all_refused = False
         # Fronts on one node listen side by side; one that is being stopped keeps its port to its end.
         ports = [chosen.port + number if chosen.port else 0 for number in range(fronts)]
         while not await self._serves_on_one(ports):  # noqa: ASYNC110 - another process frees it
@@ -59,6 +60,8 @@ class Front:
             try:
                 await self._serve_on(port)
             except CannotListen as error:
+                if not error.taken:
+                    raise
                 log.warning("%s", error)
             else:
                 return True
@@ -67,7 +70,7 @@ class Front:
     async def _serve_on(self, port: int) -> None:
         chosen = settings.load({"engine": "remote", "port": port})
         ready: asyncio.Future[RunningServer] = asyncio.get_running_loop().create_future()
-        build = partial(build_service, discover=partial(_addresses, self._engines))
+        build = partial(build_service, discover=self._addresses)
         self._serving = asyncio.create_task(
             serve_clients(chosen, ready.set_result, stop=self._stop, build=build), name="server"
         )
@@ -87,20 +90,25 @@ class Front:
         return self._address
 
     async def check_health(self) -> None:
-        """Raise if the server has ended; called by Serve."""
+        """Raise if the server has ended, or was left without a replica of its engine; called by Serve, which
+        replaces it.
+        """
         if self._serving.done():
             await self._failed()
+        if self._all_refused:
+            raise EngineUnavailable("every replica has another engine than this front began with")
 
     async def __del__(self) -> None:
         """Refuse further sessions, finish those under way, and end the server; called by Serve, once."""
         self._stop.set()
         await self._serving
 
-
-async def _addresses(engines: DeploymentHandle) -> Collection[str]:
-    """Return the addresses of the replicas. Raises OSError."""
-    try:
-        found = await engines.broadcast("address").results_async(timeout_s=ANSWER_S, return_exceptions=True)
-    except (RayError, RayServeException, TimeoutError) as error:
-        raise OSError(str(error)) from error
-    return [address for address in found if isinstance(address, str) and address]
+    async def _addresses(self, all_refused: bool) -> Collection[str]:
+        """Return the addresses of the replicas; see ``engines.settings.Discover``. Raises OSError."""
+        self._all_refused = all_refused
+        try:
+            replies = self._engines.broadcast("address")
+            found = await replies.results_async(timeout_s=ANSWER_S, return_exceptions=True)
+        except (RayError, RayServeException, TimeoutError) as error:
+            raise OSError(str(error)) from error
+        return [address for address in found if isinstance(address, str) and address]

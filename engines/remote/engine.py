@@ -7,7 +7,7 @@ come fails, as another rendering of it would not continue the first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Container
+from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import aclosing
 
 from engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
@@ -21,6 +21,7 @@ from engines.remote.messages import (
     Refine,
     Resume,
     Speak,
+    ToWorker,
     Waiting,
     Written,
 )
@@ -108,9 +109,10 @@ class RemoteEngine:
                     raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
 
     async def _choose(self, full: Container[Connection]) -> tuple[Connection, bool]:
-        """Return the worker for a segment, and whether it waits there for a slot: when all workers are full.
+        """Return the worker for a segment or a recording, and whether it waits there for a slot: when all
+        workers are full.
 
-        full: those that had no slot for it.
+        full: those that had no slot for it, or accept nothing more.
         """
         connections = await self._way.connections()
         with_slot = [each for each in connections if each not in full]
@@ -120,29 +122,30 @@ class RemoteEngine:
 
     async def embed(self, recording: Recording) -> Embedding:
         """See ``CloningEngine.embed``."""
-        try:
-            connection = (await self._way.connections())[0]
-            async with connection.exchange(lambda number: Embed(number, recording)) as exchange:
-                reply = await exchange.get()
-        except (WorkerFull, WorkerLost) as error:
-            raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
-        if not isinstance(reply, Embedded):
-            raise EngineFailed(f"the {self.info.name} engine gave no embedding")
-        return reply.embedding
+        async with aclosing(self._embeddings(lambda number: Embed(number, recording))) as embeddings:
+            async for embedding in embeddings:
+                return embedding
+        raise EngineFailed(f"the {self.info.name} engine gave no embedding")
 
-    async def refine(
+    def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
         """See ``CloningEngine.refine``."""
-        try:
-            connection = (await self._way.connections())[0]
-            async with connection.exchange(
-                lambda number: Refine(number, recording, embedding, language)
-            ) as exchange:
-                while isinstance(reply := await exchange.get(), Embedded):
-                    yield reply.embedding
-        except (WorkerFull, WorkerLost) as error:
-            raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
+        return self._embeddings(lambda number: Refine(number, recording, embedding, language))
+
+    async def _embeddings(self, opening: Callable[[int], ToWorker]) -> AsyncGenerator[Embedding, None]:
+        full: set[Connection] = set()
+        while True:
+            connection, _ = await self._choose(full)
+            try:
+                async with connection.exchange(opening) as exchange:
+                    while isinstance(reply := await exchange.get(), Embedded):
+                        yield reply.embedding
+                return
+            except WorkerFull:
+                full.add(connection)
+            except WorkerLost as error:
+                raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
 
 
 async def _chunks(

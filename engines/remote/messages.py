@@ -72,7 +72,7 @@ class Speak(_Message, tag=2):
     written: Written | None = None
     """Of a segment whose text is still being written."""
     waits: bool = True
-    """Whether it waits for a slot; otherwise the answer is ``Full`` where none is free."""
+    """True if it waits for a slot; otherwise the answer is ``Full`` where none is free."""
 
 
 class Grant(_Message, tag=3):

@@ -79,6 +79,7 @@ class Pool:
             member.link.start_later()
         if self._discover is not None:
             self._asking = asyncio.create_task(self._ask(self._discover), context=contextvars.Context())
+            self._asking.add_done_callback(_report)
         with suppress(TimeoutError):
             async with asyncio.timeout(START_S):
                 while not self._now_usable() and not self._hopeless:
@@ -98,7 +99,7 @@ class Pool:
         known = True
         while True:
             try:
-                self.update(await discover())
+                self.update(await discover(self._all_refused))
                 known = True
             except OSError as error:
                 if known:
@@ -152,6 +153,10 @@ class Pool:
             self._changed(Ready(replace(engine, max_concurrency=slots)))
         self._moved.set()
 
+    @property
+    def _all_refused(self) -> bool:
+        return bool(self._members) and all(member.refused for member in self._members.values())
+
     def _states(self) -> list[WorkerState]:
         return [member.state for member in self._members.values()]
 
@@ -168,6 +173,11 @@ class _Member:
         self.engine: EngineInfo | None = None
         """Description of its engine; None before it is known, or if it is none that can be used."""
         self._refusal = ""
+
+    @property
+    def refused(self) -> bool:
+        """True if its engine is none that can be used."""
+        return bool(self._refusal)
 
     @property
     def reason(self) -> str:
@@ -197,6 +207,11 @@ class _Member:
         if connection is None:
             return WorkerState(self._name, slots=0, segments=0)
         return WorkerState(self._name, connection.slots, connection.open_exchanges)
+
+
+def _report(asking: asyncio.Task[None]) -> None:
+    if not asking.cancelled() and (error := asking.exception()) is not None:
+        log.error("the addresses of the engine workers are asked for no more: %s", error, exc_info=error)
 
 
 def _identity(engine: EngineInfo) -> EngineInfo:

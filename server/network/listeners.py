@@ -36,6 +36,11 @@ KEY = "KANI_TLS_KEY"
 class CannotListen(Exception):
     """An address, a port or a certificate that cannot be used; ``str()`` names the reason and the remedy."""
 
+    @property
+    def taken(self) -> bool:
+        """True if another socket has the port, and may free it."""
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno == errno.EADDRINUSE
+
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
@@ -136,7 +141,7 @@ def _listen_on_free_port(host: str, setting: str) -> list[socket.socket]:
         try:
             return listen(host, free, setting)
         except CannotListen as error:
-            if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EADDRINUSE:
+            if not error.taken:
                 raise
     raise CannotListen(f"no free port was found on {host}; choose one with {setting}")
 

@@ -50,7 +50,7 @@ class Settings(ProtocolSettings):
         "KANI_ENGINE",
         group=SPEECH,
         about="Engine. `auto` takes the best one that this machine can run for each language; `remote` is "
-        "the worker at KANI_ENGINE_ADDRESS.",
+        "the engine of the workers at KANI_ENGINE_ADDRESS.",
     )
     engine_process: bool = setting(
         False,

@@ -11,10 +11,12 @@ import base64
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -48,9 +50,10 @@ class Cluster:
         outside = {
             name: value for name, value in os.environ.items() if not name.startswith(("KANI_", "RAY_"))
         }
-        self._environment = (
-            outside | own | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        )
+        # Not in pytest's folder: the paths of Ray's Unix sockets would be too long.
+        self._sessions = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+        ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self._environment = outside | own | ray | {"RAY_TMPDIR": self._sessions}
         self._output = (folder / "output").open("w+", encoding="utf-8")
         self._folder = folder
         self.process = self._command(
@@ -80,7 +83,7 @@ class Cluster:
         return (self._folder / "output").read_text(encoding="utf-8")
 
     def kill(self) -> None:
-        """End what is left of a cluster whose test has failed."""
+        """End what is left of a cluster whose test has failed, and remove what Ray has written."""
         with suppress(psutil.NoSuchProcess):
             for process in psutil.Process(self.process.pid).children(recursive=True):
                 with suppress(psutil.NoSuchProcess):
@@ -88,6 +91,7 @@ class Cluster:
         self.process.kill()
         self.process.wait()
         self._output.close()
+        shutil.rmtree(self._sessions, ignore_errors=True)
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WITHIN_S

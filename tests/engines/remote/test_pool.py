@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -21,7 +22,7 @@ from engines.worker.listening import serve_worker
 from engines.worker.service import Worker
 from speech.engine import Engine
 from speech.errors import EngineUnavailable
-from speech.types import SpeechChunk
+from speech.types import Recording, SpeechChunk
 from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, until
 from tests.support.tone import ToneEngine
 
@@ -208,6 +209,67 @@ async def test_worker_with_another_engine_is_not_used(
             assert engine.info.max_concurrency == 1 and not workers[1].engine.segments
 
 
+async def test_refusal_of_all_workers_is_reported_until_one_is_usable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "DISCOVERY_S", 0.0)
+    known: list[str] = []
+    reported: list[bool] = []
+
+    async def discover(all_refused: bool) -> Collection[str]:
+        reported.append(all_refused)
+        return known
+
+    engine = engine_at(RemoteWorkers((), KEY, discover), WorkerMetrics(CollectorRegistry()))
+    async with sites(tmp_path, 2) as workers:
+        workers[1].engine.info = replace(workers[1].engine.info, name="another")
+        addresses = [str(site.address) for site in workers]
+        known[:] = addresses[:1]
+        assert isinstance(engine, RemoteEngine)
+        async with started(engine):
+            known[:] = addresses
+            assert isinstance(engine._link, pool.Pool)
+            members = engine._link._members
+            await until(lambda: len(members) == 2 and all(each.link.usable for each in members.values()))
+            assert not any(reported)
+            known[:] = addresses[1:]
+            await until(lambda: reported[-1])
+            known[:] = addresses
+            await until(lambda: not reported[-1])
+
+
+async def test_end_of_discovery_by_an_unexpected_error_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def discover(_: bool) -> Collection[str]:
+        raise LookupError("no such table")
+
+    async with sites(tmp_path, 1) as workers:
+        workers_of = RemoteWorkers((str(workers[0].address),), KEY, discover)
+        engine = engine_at(workers_of, WorkerMetrics(CollectorRegistry()))
+        assert isinstance(engine, RemoteEngine)
+        async with started(engine):
+            await until(lambda: "asked for no more: no such table" in caplog.text)
+            assert await whole(engine, "uno")
+
+
+async def test_embeddings_are_computed_by_another_worker_where_one_accepts_nothing_more(
+    tmp_path: Path,
+) -> None:
+    async with sites(tmp_path, 2) as workers:
+        for site in workers:
+            site.engine.info = ToneEngine(clones=True).info
+        async with started(engine_for(workers)) as engine:
+            await until(lambda: engine.info.max_concurrency == 2)
+            # Its word that it drains is still on its way.
+            workers[0].worker.draining = True
+            recording = Recording(np.full(1000, 0.25, np.float32), 1000)
+            for _ in range(2):
+                embedding = await engine.embed(recording)
+                assert len([each async for each in engine.refine(recording, embedding, "es")]) == 2
+            assert len(workers[1].engine.embedded) == len(workers[1].engine.refined) == 2
+
+
 async def test_asked_for_addresses_come_and_go_and_no_segment_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +277,7 @@ async def test_asked_for_addresses_come_and_go_and_no_segment_is_lost(
     known: list[str] = []
     asked = 0
 
-    async def discover() -> Collection[str]:
+    async def discover(_: bool) -> Collection[str]:
         nonlocal asked
         asked += 1
         if asked == 1:

@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from server.network.listeners import listen
+from server.network.listeners import CannotListen, listen
 from tests.support.serving import serving
 
 PING = '{"type": "ping", "timestamp": 7}'
@@ -124,3 +124,10 @@ async def test_accepted_connection_sends_small_answers_at_once() -> None:
         connected = transport.get_extra_info("socket")
         assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         transport.close()
+
+
+@pytest.mark.parametrize(("host", "taken"), [("127.0.0.1", True), ("192.0.2.1", False)])
+def test_error_of_a_port_reports_whether_it_is_only_taken(host: str, taken: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder, pytest.raises(CannotListen) as refused:
+        listen(host, holder.getsockname()[1])
+    assert refused.value.taken == taken
