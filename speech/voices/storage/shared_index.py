@@ -90,9 +90,14 @@ class SharedIndex:
             # A look that hangs ends with the process.
             self._thread.join(STOP_S)
 
+    @property
+    def is_fresh(self) -> bool:
+        """True if the bucket was read ``STALE_S`` ago or later."""
+        return self._fresh_at is not None and self._clock() - self._fresh_at <= STALE_S
+
     def view(self) -> Index:
-        """Return the index as of ``REFRESH_S`` ago or later. Raises StoreUnavailable where it is stale."""
-        if self._fresh_at is None or self._clock() - self._fresh_at > STALE_S:
+        """Return the index, at most ``STALE_S`` old. Raises StoreUnavailable where it is older."""
+        if not self.is_fresh:
             raise StoreUnavailable(AWAY)
         return self._index
 
