@@ -40,7 +40,7 @@ _LEAST_SYMBOLS = 14
 # A first step is taken only where it saves this many seconds, and the utterance has at least this multiple
 # of its symbols.
 _SAVED_S = 0.06
-_WORTHWHILE = 1.6
+_WORTHWHILE = 2.5
 
 OPENING_RATE = 1.12
 """The first step's rate, relative to the whole's: predicted without the rest, first words take 1.15 of their
