@@ -44,7 +44,7 @@ export class Utterance {
   }
 
   /**
-   * What comes from now on is of the text from code point ``start`` on.
+   * Audio and spans from now on belong to the text from code point ``start`` on.
    * @param {number} pause seconds of silence before it
    */
   beginPart(start, pause) {

@@ -84,7 +84,7 @@ async def paired(url: str) -> dict[str, list[Pair]]:
                 beside = min(lengths, key=lambda other, own=duration_s: abs(lengths[other] - own))
                 if max(lengths[beside] / duration_s, duration_s / lengths[beside]) > ALIKE:
                     continue
-                # Which of the two comes first takes turns as well.
+                # The order of the two alternates as well.
                 asked = [(language, text), ("en", beside)][:: 1 if len(pairs) % 2 else -1]
                 heard = {name: await request_speech(websocket, name, one) for name, one in asked}
                 pairs.append(Pair(heard[language], heard["en"]))

@@ -72,7 +72,7 @@ def measure(visitor: Visitor, rounds: int) -> Figures:
     figures = Figures()
     for sentence in SENTENCES * rounds:
         figures.first.append(speak(visitor, sentence)[0])
-        # Where the last samples end the stream rests as well, but it says "ended".
+        # The stream also rests at the end of its last samples, but its state is "ended" then.
         dry = visitor.page.evaluate("seen.anchors.filter(({ kind }) => kind === 'dry').length")
         figures.gaps += dry
         figures.broken += dry > 0

@@ -56,7 +56,7 @@ async def test_full_disk_refuses_voices_and_disturbs_no_speech(tmp_path: Path) -
             assert refused.status_code == 507
             message = refused.json()["error"]["message"]
             assert message == "the voices could not be read or written on this server"
-            # What takes no room is still possible.
+            # Requests that take no room still succeed.
             assert (await client.get(f"{VOICES}/ana")).status_code == 200
             await engine.permit(None)
             while (last := json.loads(await speaking.recv()))["type"] == "tts_stream_chunk":

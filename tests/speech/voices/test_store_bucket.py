@@ -215,7 +215,7 @@ def test_failed_request_leaves_old_or_new_state_and_nothing_else(
         with bucket.store() as store:
             if found == before:
                 act(store)
-            # What the sweep of ten minutes later removes.
+            # Objects that the removal ten minutes later takes.
             store._backend._index._remove_due()  # type: ignore[attr-defined]
         assert content(bucket) == after
         assert len({path.split("/")[1] for path in bucket.objects() - EMPTY}) == len(after)
