@@ -31,8 +31,8 @@ VERSION = 1
 MAGIC = b"kanitts\0"
 
 MAX_EMBEDDINGS = 7
-"""Most embeddings of one container: seven of 4,096 values fit. ``pack`` refuses embeddings that are longer than
-the container, as VoxCPM's may be."""
+"""Most embeddings of one container: seven of 4,096 values fit. ``pack`` refuses embeddings that are longer
+than the container, as VoxCPM's may be."""
 
 _SCALE = 32_768
 _BYTES = 2 * EMBEDDING_CHANNELS * FRAMES

@@ -128,7 +128,7 @@ class Params:
         """
         options = {"prompt_text": prompt_text, **self.options} if prompt_text else dict(self.options)
         if self.mode == STREAMING:
-            # Audio that has been sent cannot be made again, so there are no retries, as in VoxCPM's own server.
+            # Audio that has been sent cannot be made again: no retries, as in VoxCPM's own server.
             options = {name: value for name, value in options.items() if name not in RETRIES}
         else:
             options.setdefault(RETRY, True)
