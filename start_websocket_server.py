@@ -25,7 +25,8 @@ import asyncio
 import logging
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import no_telemetry  # noqa: F401 - for this process and its children
@@ -36,12 +37,15 @@ from speech.errors import EngineUnavailable, InvalidRequest, SpeechError, Unknow
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
+    from engines.worker.service import Worker
     from server.lifecycle import RunningServer
-    from speech.engine import EngineInfo
+    from speech.engine import Engine, EngineInfo
+    from speech.recognizer import Recognizer
 
 CANNOT_START = 1
 USAGE = 2
 INTERRUPTED = 130
+WORKER, RECOGNIZER_WORKER = "--worker", "--recognizer-worker"
 WORKER_STOP_SECONDS = 10.0
 VOICES_HINT = "start without it, and list the voices with: python websocket_client.py --voices"
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
@@ -160,11 +164,17 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="download, verify and prepare the model files that are needed, and end",
     )
-    other.add_argument(
-        "--worker",
+    worker = other.add_mutually_exclusive_group()
+    worker.add_argument(
+        WORKER,
         metavar="ADDRESS",
         help="serve --engine to servers with --engine remote; unix:/path, or tcp://host:port with "
         "KANI_ENGINE_KEY",
+    )
+    worker.add_argument(
+        RECOGNIZER_WORKER,
+        metavar="ADDRESS",
+        help="serve KANI_RECOGNIZER to servers with KANI_RECOGNIZER=remote; an address as for --worker",
     )
     other.add_argument("--version", action="version", version=f"kani-tts {VERSION}", help="print it, and end")
     other.add_argument("-h", "--help", action="help", help="print this, and end")
@@ -175,11 +185,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code: 0 done, 1 cannot start, 2 usage, 130 interrupted."""
     given = vars(parser().parse_args(arguments))
     fetch, worker = given.pop("fetch", False), given.pop("worker", None)
+    recognizer_worker = given.pop("recognizer_worker", None)
     try:
         chosen = settings.load(given)
     except settings.SettingsError as error:
         return _complain(str(error), USAGE)
-    if not (fetch or worker or chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
+    serves_clients = not (fetch or worker or recognizer_worker)
+    if serves_clients and not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
         return _complain(
             f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, "
             "listen on localhost, or require no key with --no-auth",
@@ -192,7 +204,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("server").warning(sentence)
     try:
         if worker is not None:
-            return _serve_engine(chosen, worker)
+            return _serve_servers(chosen, worker, recognizer=False)
+        if recognizer_worker is not None:
+            return _serve_servers(chosen, recognizer_worker, recognizer=True)
         return _fetch(chosen) if fetch else _serve(chosen, given)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -229,35 +243,58 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
     return 0
 
 
-def _serve_engine(chosen: settings.Settings, worker: str) -> int:
+def _serve_servers(chosen: settings.Settings, given: str, *, recognizer: bool) -> int:
+    """Serve the engine, or the recogniser, at an address to other servers."""
     import uvicorn
-    from prometheus_client import CollectorRegistry
 
     from engines.remote.address import Address
-    from engines.worker.listening import serve_engine
+    from engines.worker.listening import start_and_serve
     from server.lifecycle import stop_on_signal
-    from websocket_server import build_engines, engine_key
+    from websocket_server import engine_key
 
     def announce(address: Address) -> None:
-        print(f"kani-tts {VERSION} serves {chosen.engine} on {address}; Ctrl+C stops it", flush=True)
+        name = chosen.recognizer if recognizer else chosen.engine
+        print(f"kani-tts {VERSION} serves {name} on {address}; Ctrl+C stops it", flush=True)
 
     async def serve(address: Address) -> None:
-        engines = build_engines(chosen, CollectorRegistry()).required
-        if len(engines) != 1 or chosen.engine == "remote":
-            raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
+        served, new_worker = _recognizer_worker(chosen) if recognizer else _engine_worker(chosen)
         drain_s = chosen.shutdown_seconds
         with stop_on_signal(drain_s + WORKER_STOP_SECONDS) as stop:
-            await serve_engine(engines[0], address, engine_key(chosen), stop, announce, drain_s)
+            await start_and_serve(served, new_worker, address, engine_key(chosen), stop, announce, drain_s)
 
     loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(serve(Address.parse(worker)))
+            runner.run(serve(Address.parse(given)))
     except ValueError as error:
-        return _complain(f"--worker: {error}", USAGE)
+        return _complain(f"{RECOGNIZER_WORKER if recognizer else WORKER}: {error}", USAGE)
     except SpeechError as error:
         return _complain(str(error), CANNOT_START)
     return 0
+
+
+def _engine_worker(chosen: settings.Settings) -> tuple[Engine, Callable[[], Worker]]:
+    from prometheus_client import CollectorRegistry
+
+    from engines.worker.service import Worker
+    from websocket_server import build_engines
+
+    engines = build_engines(chosen, CollectorRegistry()).required
+    if len(engines) != 1 or chosen.engine == "remote":
+        raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
+    return engines[0], partial(Worker, engines[0])
+
+
+def _recognizer_worker(chosen: settings.Settings) -> tuple[Recognizer, Callable[[], Worker]]:
+    from engines.worker.service import Worker
+    from websocket_server import build_recognizer
+
+    recognizer = None
+    if chosen.recognizer != "remote":
+        recognizer = build_recognizer(chosen.recognizer, chosen)
+    if recognizer is None:
+        raise EngineUnavailable("a worker serves a recogniser of its own: set KANI_RECOGNIZER=whisper")
+    return recognizer, partial(Worker, None, recognizer)
 
 
 def _fetch(chosen: settings.Settings) -> int:

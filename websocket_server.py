@@ -171,17 +171,26 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
     )
 
 
-def build_service(settings: Settings, metrics: Metrics, *, discover: Discover | None = None) -> SpeechService:
+def build_service(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    discover: Discover | None = None,
+    discover_recognizers: Discover | None = None,
+) -> SpeechService:
     """Return the speech service of the settings, not started. Raises EngineUnavailable.
 
-    discover: as for ``build_engines``.
+    discover: as for ``build_engines``; discover_recognizers: as for ``build_recognizer``.
     """
     try:
         check_tables()
     except TableError as error:
         raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
     restarts = Restarts(metrics.registry) if settings.engine_process else None
-    engines = build_engines(settings, metrics.registry, restarts=restarts, discover=discover)
+    workers = WorkerMetrics(metrics.registry) if "remote" in (settings.engine, settings.recognizer) else None
+    engines = build_engines(
+        settings, metrics.registry, restarts=restarts, discover=discover, worker_metrics=workers
+    )
     return SpeechService(
         engines.required,
         VoiceStore(voice_place(settings.voice_bucket, settings.data_dir), _check_recording),
@@ -190,7 +199,13 @@ def build_service(settings: Settings, metrics: Metrics, *, discover: Discover | 
         default_voice=settings.voice,
         observer=metrics,
         late_engine=_late_engine(settings, engines),
-        recognizer=build_recognizer(settings.recognizer, settings, restarts=restarts),
+        recognizer=build_recognizer(
+            settings.recognizer,
+            settings,
+            restarts=restarts,
+            discover=discover_recognizers,
+            worker_metrics=workers,
+        ),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
@@ -230,13 +245,14 @@ def build_engines(
     fetch_requested: bool = False,
     restarts: Restarts | None = None,
     discover: Discover | None = None,
+    worker_metrics: WorkerMetrics | None = None,
 ) -> Engines:
     """Build the engines of the settings, not started.
 
     registry: holds the metrics of ElevenLabs' service; fetch_requested: ``--fetch``, which fetches the
     files of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, of
-    which there are none without it; discover: asked for the addresses of ``remote``'s workers. Raises
-    EngineUnavailable for a worker without address or key.
+    which there are none without it; discover: asked for the addresses of ``remote``'s workers, which
+    worker_metrics describes. Raises EngineUnavailable for a worker without address or key.
     """
     remote = RemoteWorkers(settings.engine_address, engine_key(settings), discover)
     key = settings.elevenlabs_api_key
@@ -287,7 +303,7 @@ def build_engines(
         metrics=UpstreamMetrics(registry),
         cache_dir=settings.cache_dir,
         restarts=restarts,
-        workers=(remote, WorkerMetrics(registry)) if settings.engine == "remote" else None,
+        workers=(remote, worker_metrics or WorkerMetrics(registry)) if settings.engine == "remote" else None,
     )
 
 
@@ -297,12 +313,20 @@ def engine_key(settings: Settings) -> str:
 
 
 def build_recognizer(
-    name: str, settings: Settings, *, fetch_requested: bool = False, restarts: Restarts | None = None
+    name: str,
+    settings: Settings,
+    *,
+    fetch_requested: bool = False,
+    restarts: Restarts | None = None,
+    discover: Discover | None = None,
+    worker_metrics: WorkerMetrics | None = None,
 ) -> Recognizer | None:
     """Build the recogniser of ``name``, not started; None for ``none``.
 
-    fetch_requested: ``--fetch``; restarts: as for ``build_engines``.
+    fetch_requested: ``--fetch``; the others: as for ``build_engines``. Raises EngineUnavailable for a worker
+    without address or key.
     """
+    remote = RemoteWorkers(settings.recognizer_address, engine_key(settings), discover)
     return recognizer_for(
         name,
         kyutai=KyutaiSettings(
@@ -316,6 +340,7 @@ def build_recognizer(
         cache_dir=settings.cache_dir,
         may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
         restarts=restarts,
+        workers=(remote, worker_metrics or WorkerMetrics(CollectorRegistry())) if name == "remote" else None,
     )
 
 

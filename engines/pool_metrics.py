@@ -1,4 +1,4 @@
-"""Prometheus metrics of the engine workers that listen, by worker."""
+"""Prometheus metrics of the workers that listen, by worker."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ class WorkerState:
     replica: str
     """Its name, or its address."""
     slots: int
-    """Slots, for the segments of all servers; 0 if it cannot be used."""
-    segments: int
-    """Segments of this server that it has."""
+    """Slots, for the segments of all servers; 0 if it cannot be used, 1 of a recogniser that can."""
+    exchanges: int
+    """Segments, or recognitions, of this server that it has."""
+
+
+States = Callable[[], Iterable[WorkerState]]
 
 
 class WorkerMetrics(Collector):
@@ -27,12 +30,17 @@ class WorkerMetrics(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """registry: holds the metrics."""
-        self._states: Callable[[], Iterable[WorkerState]] = tuple
+        self._engines: States = tuple
+        self._recognizers: States = tuple
         registry.register(self)
 
-    def watch(self, states: Callable[[], Iterable[WorkerState]]) -> None:
-        """Report what ``states`` returns."""
-        self._states = states
+    def watch_engines(self, states: States) -> None:
+        """Report what ``states`` returns as workers that speak."""
+        self._engines = states
+
+    def watch_recognizers(self, states: States) -> None:
+        """Report what ``states`` returns as workers that recognise."""
+        self._recognizers = states
 
     def collect(self) -> Iterator[Metric]:
         """See ``Collector``."""
@@ -42,8 +50,20 @@ class WorkerMetrics(Collector):
         segments = GaugeMetricFamily(
             "kani_worker_segments", "Segments of this server that an engine worker has.", labels=["replica"]
         )
-        for state in self._states():
+        for state in self._engines():
             slots.add_metric([state.replica], state.slots)
-            segments.add_metric([state.replica], state.segments)
-        yield slots
-        yield segments
+            segments.add_metric([state.replica], state.exchanges)
+        usable = GaugeMetricFamily(
+            "kani_recognizer_worker_usable",
+            "1 while a recogniser's worker can be used, else 0.",
+            labels=["replica"],
+        )
+        recognitions = GaugeMetricFamily(
+            "kani_recognizer_worker_recognitions",
+            "Recognitions of this server that a recogniser's worker has.",
+            labels=["replica"],
+        )
+        for state in self._recognizers():
+            usable.add_metric([state.replica], state.slots)
+            recognitions.add_metric([state.replica], state.exchanges)
+        yield from (slots, segments, usable, recognitions)

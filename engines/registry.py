@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engines.restarts import Restarts
 
 ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote")
-RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "none")
+RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "remote", "none")
 
 # Languages of Pocket TTS that Kokoro was not trained on.
 _BEYOND_KOKORO = ("de", "nl")
@@ -133,15 +133,22 @@ def recognizer_for(
     cache_dir: Path,
     may_fetch: bool,
     restarts: Restarts | None = None,
+    workers: tuple[RemoteWorkers, WorkerMetrics] | None = None,
 ) -> Recognizer | None:
     """Build the recogniser of ``name``, one of ``RECOGNIZER_NAMES``; None for ``none``.
 
     ``auto`` is Whisper. It is not started; its libraries are imported by its start. models_dir, cache_dir,
-    may_fetch: as ``weights.load`` takes them; restarts: as for ``engines_for``. Raises ValueError for an
-    unknown name.
+    may_fetch: as ``weights.load`` takes them; restarts, workers: as for ``engines_for``. Raises ValueError
+    for an unknown name.
     """
     if name == "none":
         return None
+    if name == "remote":
+        from engines.remote.processes import recognizer_at
+
+        if workers is None:
+            raise ValueError("the recogniser remote needs workers")
+        return recognizer_at(*workers)
     settings = LocalRecognizers(kyutai, ModelFiles(models_dir, cache_dir, may_fetch))
     recognizer = local_recognizer(name, settings)
     if restarts is None:

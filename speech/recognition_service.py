@@ -1,4 +1,7 @@
-"""Opens recognition and transcription sessions over the recogniser, which the first of them starts."""
+"""Opens recognition and transcription sessions over the recogniser.
+
+The first of them starts it, unless it is one whose description is not known before.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,11 @@ class RecognitionService:
         self._recognitions: set[RecognitionSession] = set()
         self._transcriptions: set[TranscriptionSession] = set()
         self._started: asyncio.Task[None] | None = None
+
+    async def prepare(self) -> None:
+        """Start a recogniser that has to be asked for its languages. Raises EngineUnavailable."""
+        if self.recognizer is not None and not self.recognizer.info.languages:
+            await self._start()
 
     def open_recognition(
         self, admission: Admission, *, protocol: str, client: str, sample_rate: int, language: str | None

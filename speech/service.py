@@ -98,7 +98,7 @@ class SpeechService:
         self._sessions: dict[int, SpeechSession] = {}
 
     async def start(self) -> None:
-        """Start the store and every engine.
+        """Start the store, every engine, and the recogniser of a worker.
 
         Raises EngineUnavailable, StoreUnavailable, and UnknownVoice for the default voice.
 
@@ -112,6 +112,8 @@ class SpeechService:
             for engine in self._engines_to_start:
                 await engine.start()
                 started.push_async_callback(engine.stop)
+            await self._recognition.prepare()
+            started.push_async_callback(self._recognition.stop)
             self._engines = self._engines_to_start
             self._catalogue = self._catalogue_of(self._engines)
             self.cloning.start(self._engines)
@@ -180,12 +182,14 @@ class SpeechService:
         for session in [*self._sessions.values()]:
             session.drain()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._admission.wait_until_empty(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._admission.wait_until_empty()
             return
         self._cancel_sessions()
         # A session stays open until its last message is sent, which is lost once the connection is closed.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._admission.wait_until_empty(), LAST_MESSAGES_S)
+            async with asyncio.timeout(LAST_MESSAGES_S):
+                await self._admission.wait_until_empty()
 
     @property
     def ready(self) -> bool:

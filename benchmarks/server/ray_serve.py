@@ -44,7 +44,7 @@ FIRST_AUDIO = (("espeak", 8, 20), ("kokoro", 2, 4))
 """Engines, rounds, and sentences of each round."""
 COST_ROUNDS, COST_STREAMS = 4, 6
 CANCELS = 40
-KILLS, STREAMS = 5, 100
+KILLS, STREAMS = 20, 100
 HEARD_BETWEEN = 20
 """Segments that are spoken to their end between two kills."""
 UPDATE_STREAMS = 50
@@ -125,6 +125,8 @@ def cost() -> None:
     with Server("--engine", "espeak") as inside, cluster(_plan("espeak", 1)) as front:
         server = psutil.Process(inside.process_id)
         actors = _actors("ray::ServeReplica")
+        # espeak-ng is a child of its replica.
+        actors += [child for actor in actors for child in actor.children(recursive=True)]
         own = {server.pid, *(process.pid for process in actors)}
         for number in range(COST_ROUNDS + 1):
             tree = [server, *server.children(recursive=True)]
@@ -238,9 +240,14 @@ async def _kills() -> list[str]:
         task.cancel()
     await asyncio.wait(streams)
     await engine.stop()
-    left = len(asyncio.all_tasks()) - 1
+    left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     counts = [crowd.finished, crowd.failed, crowd.unheard_lost]
-    return [*map(str, counts), ms(crowd.latest_s), f"{median(back):.1f} s, {max(back):.1f} s", str(left)]
+    return [
+        *map(str, counts),
+        ms(crowd.latest_s),
+        f"{median(back):.1f} s, {max(back):.1f} s",
+        " ".join(left) or "none",
+    ]
 
 
 def kills() -> None:

@@ -52,6 +52,19 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--cpus", type=float, default=1.0, metavar="N", help="cores of a replica (default 1)")
     up.add_argument("--gpus", type=float, default=0.0, metavar="N", help="GPUs of a replica (default 0)")
     up.add_argument(
+        "--recognizer-replicas",
+        type=int,
+        default=0,
+        metavar="N",
+        help="replicas of KANI_RECOGNIZER (default 0: each server recognises by itself)",
+    )
+    up.add_argument(
+        "--recognizer-cpus", type=float, default=1.0, metavar="N", help="cores of each of them (default 1)"
+    )
+    up.add_argument(
+        "--recognizer-gpus", type=float, default=0.0, metavar="N", help="GPUs of each of them (default 0)"
+    )
+    up.add_argument(
         "--load", type=float, default=0.6, metavar="X", help="utterances for each slot (default 0.6)"
     )
     up.add_argument(
@@ -94,6 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), USAGE)
     if chosen.engine in ("auto", "remote", "elevenlabs"):
         return _complain(f"--engine: a replica serves one engine: {ENGINES}", USAGE)
+    if given.recognizer_replicas and chosen.recognizer in ("none", "remote"):
+        return _complain("--recognizer-replicas: set KANI_RECOGNIZER=whisper, or kyutai", USAGE)
     if not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
         return _complain(
             f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, or "
@@ -105,6 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             engine=chosen.engine,
             replicas=given.replicas,
             max_replicas=given.max_replicas,
+            recognizers=given.recognizer_replicas,
             fronts=given.fronts,
             load=given.load,
             upscale_s=given.upscale_seconds,
@@ -112,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             drain_s=given.drain_seconds,
             cpus=given.cpus,
             gpus=given.gpus,
+            recognizer_cpus=given.recognizer_cpus,
+            recognizer_gpus=given.recognizer_gpus,
             surge=given.surge,
             shutdown_s=chosen.shutdown_seconds,
             environment=environment,

@@ -1,4 +1,4 @@
-"""The Ray Serve application: a deployment of engine replicas, and one of fronts."""
+"""The Ray Serve application: deployments of engine replicas, of recogniser replicas, and of fronts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from deploy.ray.environment import of_fronts, of_replicas
 from deploy.ray.front import Front
-from deploy.ray.replica import EngineReplica
+from deploy.ray.replica import EngineReplica, RecognizerReplica
 from deploy.ray.scaling import ByUtterances
 from ray import serve
 from ray.exceptions import RayError
@@ -22,7 +22,7 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.serve.exceptions import RayServeException
 from server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
 
-NAME, ENGINES, FRONTS = "kani-tts", "engines", "fronts"
+NAME, ENGINES, RECOGNIZERS, FRONTS = "kani-tts", "engines", "recognizers", "fronts"
 """Names of the application and of its deployments."""
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ class Plan:
     replicas: int = 1
     max_replicas: int = 0
     """Above ``replicas`` it scales with the utterances; otherwise the number is fixed."""
+    recognizers: int = 0
+    """Recogniser replicas; without any, each front recognises by itself."""
     fronts: int = 1
     load: float = 0.6
     """Utterances for each slot that the scaling aims at."""
@@ -62,6 +64,9 @@ class Plan:
     cpus: float = 1.0
     gpus: float = 0.0
     """Of each engine replica."""
+    recognizer_cpus: float = 1.0
+    recognizer_gpus: float = 0.0
+    """Of each recogniser replica."""
     surge: bool = False
     """True if an update starts the new replica before it stops the old one."""
     shutdown_s: float = 8.0
@@ -77,8 +82,11 @@ class Plan:
             raise ValueError("--max-replicas has to be --replicas at least")
         if not 0 < self.load <= 1:
             raise ValueError("--load has to be above 0, at most 1")
-        if not all(number >= 0 for number in (self.cpus, self.gpus, self.drain_s)):
-            raise ValueError("--cpus, --gpus and --drain-seconds have to be 0 at least")
+        if self.recognizers < 0:
+            raise ValueError("--recognizer-replicas has to be 0 at least")
+        own = (self.cpus, self.gpus, self.recognizer_cpus, self.recognizer_gpus)
+        if not all(number >= 0 for number in (*own, self.drain_s)):
+            raise ValueError("the numbers of cores and GPUs and --drain-seconds have to be 0 at least")
         if not (self.upscale_s >= 0 and self.downscale_s >= 0):
             raise ValueError("--upscale-seconds and --downscale-seconds have to be 0 at least")
 
@@ -97,17 +105,26 @@ def deploy(plan: Plan) -> None:
     engine_environment = of_replicas(environment) | {"KANI_ENGINE": plan.engine}
     serve.start(proxy_location="Disabled")
     key = os.environ.get("KANI_ENGINE_KEY") or _present_key() or secrets.token_urlsafe(32)
+    of_replica = {
+        "health_check_period_s": CHECK_S,
+        "health_check_timeout_s": HUNG_S,
+        "graceful_shutdown_timeout_s": plan.drain_s + STOP_SECONDS,
+        "graceful_shutdown_wait_loop_s": 0.1,
+        "max_surge_percent": 100 if plan.surge else 0,
+        "_internal": True,
+    }
     engines = serve.deployment(EngineReplica, name=ENGINES).options(
+        **of_replica,
         **_replicas(plan),
         ray_actor_options={"num_cpus": plan.cpus, "num_gpus": plan.gpus},
-        health_check_period_s=CHECK_S,
-        health_check_timeout_s=HUNG_S,
-        graceful_shutdown_timeout_s=plan.drain_s + STOP_SECONDS,
-        graceful_shutdown_wait_loop_s=0.1,
-        max_surge_percent=100 if plan.surge else 0,
         # Ray 2.60 lets a running replica report no load where scaling is switched on later.
         version=_version(engine_environment, key, plan.drain_s, plan.scales),
-        _internal=True,
+    )
+    recognizers = serve.deployment(RecognizerReplica, name=RECOGNIZERS).options(
+        **of_replica,
+        num_replicas=plan.recognizers,
+        ray_actor_options={"num_cpus": plan.recognizer_cpus, "num_gpus": plan.recognizer_gpus},
+        version=_version(engine_environment, key, plan.drain_s),
     )
     fronts = serve.deployment(Front, name=FRONTS).options(
         num_replicas=plan.fronts,
@@ -117,11 +134,12 @@ def deploy(plan: Plan) -> None:
         graceful_shutdown_timeout_s=plan.shutdown_s + CLOSE_SECONDS + STOP_SECONDS,
         graceful_shutdown_wait_loop_s=0.1,
         # A front cannot change its engine: its voices are known from the start.
-        version=_version(environment, key, plan.engine),
+        version=_version(environment, key, plan.engine, bool(plan.recognizers)),
         _internal=True,
     )
-    bound = engines.bind(engine_environment, key, plan.drain_s)
-    serve.run(fronts.bind(bound, environment, key, plan.fronts), name=NAME, route_prefix=None)
+    arguments = (engine_environment, key, plan.drain_s)
+    bound = (engines.bind(*arguments), recognizers.bind(*arguments) if plan.recognizers else None)
+    serve.run(fronts.bind(*bound, environment, key, plan.fronts), name=NAME, route_prefix=None)
 
 
 def _version(*arguments: object) -> str:

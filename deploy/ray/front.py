@@ -36,20 +36,27 @@ class Front:
     """Runs the server in its actor's event loop; Serve starts, checks and drains it."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
-        self, engines: DeploymentHandle, environment: Mapping[str, str], key: str, fronts: int
+        self,
+        engines: DeploymentHandle,
+        recognizers: DeploymentHandle | None,
+        environment: Mapping[str, str],
+        key: str,
+        fronts: int,
     ) -> None:
         """Start the server. Raises SpeechError, and CannotListen unless each port is only taken.
 
-        engines: the deployment of ``EngineReplica``; environment: variables of the settings; key: the one
-        that the replicas have; fronts: their number, all of which may be on this node.
+        engines: the deployment of ``EngineReplica``; recognizers: that of ``RecognizerReplica``, None where
+        the front itself recognises; environment: variables of the settings; key: the one that the replicas
+        have; fronts: their number, all of which may be on this node.
         """
         os.environ.update(environment)
         os.environ["KANI_ENGINE_KEY"] = key
-        chosen = settings.load({"engine": "remote"})
+        self._chosen = {"engine": "remote"} | ({"recognizer": "remote"} if recognizers is not None else {})
+        chosen = settings.load(self._chosen)
         logs.configure(chosen.log_level, chosen.log_format, None, log_texts=chosen.log_text)
         self._stop = asyncio.Event()
-        self._engines = engines
-        self._all_refused = False
+        self._engines, self._recognizers = engines, recognizers
+        self._refused: set[DeploymentHandle] = set()
         # Fronts on one node listen side by side; one that is being stopped keeps its port to its end.
         ports = [chosen.port + number if chosen.port else 0 for number in range(fronts)]
         while not await self._serves_on_one(ports):  # noqa: ASYNC110 - another process frees it
@@ -68,9 +75,14 @@ class Front:
         return False
 
     async def _serve_on(self, port: int) -> None:
-        chosen = settings.load({"engine": "remote", "port": port})
+        chosen = settings.load({**self._chosen, "port": port})
         ready: asyncio.Future[RunningServer] = asyncio.get_running_loop().create_future()
-        build = partial(build_service, discover=self._addresses)
+        recognizers = self._recognizers
+        build = partial(
+            build_service,
+            discover=partial(self._addresses, self._engines),
+            discover_recognizers=partial(self._addresses, recognizers) if recognizers is not None else None,
+        )
         self._serving = asyncio.create_task(
             serve_clients(chosen, ready.set_result, stop=self._stop, build=build), name="server"
         )
@@ -90,24 +102,26 @@ class Front:
         return self._address
 
     async def check_health(self) -> None:
-        """Raise if the server has ended, or was left without a replica of its engine; called by Serve, which
-        replaces it.
+        """Raise if the server has ended, or was left without a replica of its engine or recogniser; called by
+        Serve, which replaces it.
         """
         if self._serving.done():
             await self._failed()
-        if self._all_refused:
-            raise EngineUnavailable("every replica has another engine than this front began with")
+        if self._refused:
+            raise EngineUnavailable(
+                "every replica has another engine or recogniser than this front began with"
+            )
 
     async def __del__(self) -> None:
         """Refuse further sessions, finish those under way, and end the server; called by Serve, once."""
         self._stop.set()
         await self._serving
 
-    async def _addresses(self, all_refused: bool) -> Collection[str]:
+    async def _addresses(self, replicas: DeploymentHandle, all_refused: bool) -> Collection[str]:
         """Return the addresses of the replicas; see ``engines.settings.Discover``. Raises OSError."""
-        self._all_refused = all_refused
+        (self._refused.add if all_refused else self._refused.discard)(replicas)
         try:
-            replies = self._engines.broadcast("address")
+            replies = replicas.broadcast("address")
             found = await replies.results_async(timeout_s=ANSWER_S, return_exceptions=True)
         except (RayError, RayServeException, TimeoutError) as error:
             raise OSError(str(error)) from error

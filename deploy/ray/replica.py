@@ -1,4 +1,4 @@
-"""A Ray Serve replica that serves one engine to the fronts, by the messages of ``engines.worker``."""
+"""Ray Serve replicas that serve an engine, or the recogniser, to the fronts, as any listening worker does."""
 
 from __future__ import annotations
 
@@ -17,32 +17,31 @@ from engines.worker.listening import serve_worker
 from engines.worker.service import Worker
 from ray import serve
 from server import logs, settings
+from speech.engine import Engine
 from speech.errors import EngineUnavailable
-from websocket_server import build_engines
+from speech.recognizer import Recognizer
+from websocket_server import build_engines, build_recognizer
 
 
-class EngineReplica:
+class Replica:
     """Listens on its node's address; Serve starts, checks, scales and drains it, and carries no speech."""
 
     async def __init__(  # type: ignore[misc] # Serve awaits it
         self, environment: Mapping[str, str], key: str, drain_s: float
     ) -> None:
-        """Start the engine. Raises EngineUnavailable.
+        """Start what is served. Raises EngineUnavailable.
 
         environment: variables of the settings; key: the one that the fronts have; drain_s: most seconds for
-        the utterances that are under way when the replica is stopped.
+        the exchanges that are under way when the replica is stopped.
         """
         os.environ.update(environment)
         chosen = settings.load({})
         logs.configure(chosen.log_level, chosen.log_format, None, log_texts=chosen.log_text)
-        engines = build_engines(chosen, CollectorRegistry()).required
-        if len(engines) != 1:
-            raise EngineUnavailable("a replica serves one engine: name it, as in --engine kokoro")
-        (self._engine,) = engines
-        await self._engine.start()
+        self._served = self._build(chosen)
+        await self._served.start()
         self._drain_s = drain_s
         self._stop = asyncio.Event()
-        self._worker = Worker(self._engine, name=serve.get_replica_context().replica_tag)
+        self._worker = self._new_worker(serve.get_replica_context().replica_tag)
         listening: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
         self._serving = asyncio.create_task(
             serve_worker(self._worker, _node_address(), key, self._stop, listening.set_result)
@@ -52,6 +51,14 @@ class EngineReplica:
         if not listening.done():
             await self._failed()
         self._key, self._address = key, str(listening.result())
+
+    def _build(self, chosen: settings.Settings) -> Engine | Recognizer:
+        """Return what is served, not started. Raises EngineUnavailable."""
+        raise NotImplementedError
+
+    def _new_worker(self, name: str) -> Worker:
+        """Return the worker of what is served."""
+        raise NotImplementedError
 
     async def _failed(self) -> None:
         await self._serving
@@ -70,16 +77,44 @@ class EngineReplica:
         if self._serving.done():
             await self._failed()
 
+    async def __del__(self) -> None:
+        """Refuse further exchanges, finish those under way, and free everything; called by Serve, once."""
+        await self._worker.drain(self._drain_s)
+        self._stop.set()
+        await self._serving
+        await self._served.stop()
+
+
+class EngineReplica(Replica):
+    """Serves the engine."""
+
+    def _build(self, chosen: settings.Settings) -> Engine:
+        engines = build_engines(chosen, CollectorRegistry()).required
+        if len(engines) != 1:
+            raise EngineUnavailable("a replica serves one engine: name it, as in --engine kokoro")
+        (self._engine,) = engines
+        return self._engine
+
+    def _new_worker(self, name: str) -> Worker:
+        return Worker(self._engine, name=name)
+
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Return the load; called by Serve."""
         return {UTTERANCES: self._worker.exchanges, SLOTS: self._engine.info.max_concurrency}
 
-    async def __del__(self) -> None:
-        """Refuse further utterances, finish those under way, and free everything; called by Serve, once."""
-        await self._worker.drain(self._drain_s)
-        self._stop.set()
-        await self._serving
-        await self._engine.stop()
+
+class RecognizerReplica(Replica):
+    """Serves the recogniser."""
+
+    def _build(self, chosen: settings.Settings) -> Recognizer:
+        recognizer = build_recognizer(chosen.recognizer, chosen)
+        if recognizer is None:
+            raise EngineUnavailable("a replica serves a recogniser: name it, as in KANI_RECOGNIZER=whisper")
+        self._recognizer = recognizer
+        return recognizer
+
+    def _new_worker(self, name: str) -> Worker:
+        return Worker(None, self._recognizer, name)
 
 
 def _node_address() -> Address:

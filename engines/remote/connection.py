@@ -165,8 +165,10 @@ class Connection:
         self.channel.receive(self._receive)
         self._watching = asyncio.create_task(self._watch_end(), name="worker's end")
         try:
-            # A child loads its model now, or downloads it first: that has no limit, as in this process.
-            await asyncio.wait_for(self._ready.wait(), READY_TIMEOUT_S if launch is None else None)
+            # A child loads its model now, or downloads it first: that has no limit, as in this process. Not
+            # wait_for, which in Python 3.11 swallows a cancellation that comes together with the description.
+            async with asyncio.timeout(READY_TIMEOUT_S if launch is None else None):
+                await self._ready.wait()
         except TimeoutError:
             raise WorkerLost(f"the worker was not ready in {READY_TIMEOUT_S:g} s") from None
         if self._unavailable:

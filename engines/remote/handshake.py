@@ -78,7 +78,8 @@ async def welcome(channel: Channel, key: str) -> None:
 
 async def _limited(channel: Channel, handshake: Coroutine[None, None, None], within_s: float) -> None:
     try:
-        await asyncio.wait_for(handshake, within_s)
+        async with asyncio.timeout(within_s):
+            await handshake
     except TimeoutError as error:
         raise ProtocolError(f"the handshake took longer than {within_s:g} s") from error
     except msgspec.MsgspecError as error:

@@ -1,8 +1,9 @@
-"""The ways to several workers of one engine, whose addresses may change while they are used.
+"""The ways to several workers of one engine or recogniser, whose addresses may change while they are used.
 
 A segment goes to the least loaded worker, as far as this server knows by its own segments. Where those of
 other servers fill it, it refuses, and the next one is tried; where all are full, the segment waits at the
-first. A worker that is lost, or that drains, gets no segment until it is reached again.
+first. A recognition goes to the worker that has the fewest of this server, and stays there. A worker that is
+lost, or that drains, gets neither until it is reached again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 
-from engines.pool_metrics import WorkerMetrics, WorkerState
+from engines.pool_metrics import WorkerState
 from engines.remote.address import Address
 from engines.remote.connection import Connection
 from engines.remote.link import MAX_WAIT_S, UNAVAILABLE, Link
@@ -23,11 +24,14 @@ from engines.remote.ways import ListeningWorker
 from engines.settings import Discover
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable
+from speech.recognizer import RecognizerInfo
 
 log = logging.getLogger(__name__)
 
 DISCOVERY_S = 1.0
 """Seconds between two questions for the addresses."""
+
+Served = EngineInfo | RecognizerInfo
 
 START_S = 120.0
 """Longest wait for the first worker: where addresses are asked for it may still load its model."""
@@ -37,23 +41,33 @@ class Pool:
     """See ``link.Way``."""
 
     def __init__(
-        self, key: str, changed: Callable[[Ready], None], metrics: WorkerMetrics, discover: Discover | None
+        self,
+        key: str,
+        changed: Callable[[Ready], None],
+        watch: Callable[[Callable[[], list[WorkerState]]], None],
+        discover: Discover | None,
+        *,
+        recognizers: bool = False,
     ) -> None:
-        """changed: called with the description of the engine, whose slots are those of all workers.
+        """changed: called with the description of the engine, whose slots are those of all workers, or of the
+        recogniser.
 
-        discover: asked for the addresses every ``DISCOVERY_S``. ``update`` gives those that are known.
+        watch: given a function that returns the workers' states, for the metrics; discover: asked for the
+        addresses every ``DISCOVERY_S``. ``update`` gives those that are known. recognizers: whether workers
+        that have a recogniser are wanted, instead of those that have an engine.
         """
+        self.recognizers = recognizers
         self._key = key
         self._changed = changed
         self._discover = discover
         self._members: dict[str, _Member] = {}
         self._finishing: set[asyncio.Task[None]] = set()
         self._moved = asyncio.Event()
-        self._first: EngineInfo | None = None
+        self._first: Served | None = None
         self._turn = 0
         self._started = False
         self._asking: asyncio.Task[None] | None = None
-        metrics.watch(self._states)
+        watch(self._states)
 
     def update(self, addresses: Collection[str]) -> None:
         """Use the workers at ``addresses``; one that is not among them finishes what it speaks."""
@@ -137,20 +151,22 @@ class Pool:
     def _now_usable(self) -> list[Connection]:
         return [found for member in self._members.values() if (found := member.usable) is not None]
 
-    def accept(self, engine: EngineInfo) -> bool:
-        """Return True if ``engine`` is the one that the other workers have."""
+    def accept(self, served: Served) -> bool:
+        """Return True if ``served`` is what the other workers have."""
         if self._first is None:
-            self._first = engine
-        return _identity(engine) == _identity(self._first)
+            self._first = served
+        return _identity(served) == _identity(self._first)
 
     def moved(self) -> None:
         """Look at the workers anew: one was reached, lost or described."""
         usable = [member for member in self._members.values() if member.usable is not None]
         if usable:
-            engine = usable[0].engine
-            assert engine is not None
-            slots = sum(member.engine.max_concurrency for member in usable if member.engine is not None)
-            self._changed(Ready(replace(engine, max_concurrency=slots)))
+            match usable[0].served:
+                case EngineInfo() as engine:
+                    slots = sum(member.slots for member in usable)
+                    self._changed(Ready(replace(engine, max_concurrency=slots)))
+                case RecognizerInfo() as recognizer:
+                    self._changed(Ready(recognizer=recognizer))
         self._moved.set()
 
     @property
@@ -159,6 +175,12 @@ class Pool:
 
     def _states(self) -> list[WorkerState]:
         return [member.state for member in self._members.values()]
+
+
+_OTHER = (
+    "recognises speech: name a worker that has an engine",
+    "speaks: name a worker that has a recogniser",
+)
 
 
 class _Member:
@@ -170,13 +192,16 @@ class _Member:
         self._name = address
         way = ListeningWorker(Address.parse(address), key, self._described)
         self.link = Link(way, pool.moved)
-        self.engine: EngineInfo | None = None
-        """Description of its engine; None before it is known, or if it is none that can be used."""
+        self.served: Served | None = None
+        """Description of what it has; None before it is known, or if it is nothing that can be used."""
         self._refusal = ""
+
+    def _wanted(self, ready: Ready) -> Served | None:
+        return ready.recognizer if self._pool.recognizers else ready.engine
 
     @property
     def refused(self) -> bool:
-        """True if its engine is none that can be used."""
+        """True if it has nothing that can be used."""
         return bool(self._refusal)
 
     @property
@@ -186,26 +211,32 @@ class _Member:
 
     def _described(self, ready: Ready) -> None:
         self._name = ready.name or self._address
-        self.engine, self._refusal = ready.engine, ""
-        if ready.engine is None:
-            self._refusal = f"{self._address} recognises speech: name a worker that has an engine"
-        elif not self._pool.accept(ready.engine):
-            self.engine = None
-            self._refusal = f"the engine worker at {self._address} has another engine than the others"
+        self.served, self._refusal = self._wanted(ready), ""
+        if self.served is None:
+            self._refusal = f"{self._address} {_OTHER[self._pool.recognizers]}"
+        elif not self._pool.accept(self.served):
+            self.served = None
+            kind = "recogniser" if self._pool.recognizers else "engine"
+            self._refusal = f"the engine worker at {self._address} has another {kind} than the others"
             log.error("%s, and is not used", self._refusal)
         self._pool.moved()
 
     @property
     def usable(self) -> Connection | None:
         """The connection while the worker accepts segments."""
-        return self.link.usable if self.engine is not None else None
+        return self.link.usable if self.served is not None else None
+
+    @property
+    def slots(self) -> int:
+        """Segments that it speaks at once; 1 of a recogniser, which does not say."""
+        return self.served.max_concurrency if isinstance(self.served, EngineInfo) else 1
 
     @property
     def state(self) -> WorkerState:
         """State for the metrics."""
         connection = self.usable
         if connection is None:
-            return WorkerState(self._name, slots=0, segments=0)
+            return WorkerState(self._name, slots=0, exchanges=0)
         return WorkerState(self._name, connection.slots, connection.open_exchanges)
 
 
@@ -214,9 +245,11 @@ def _report(asking: asyncio.Task[None]) -> None:
         log.error("the addresses of the engine workers are asked for no more: %s", error, exc_info=error)
 
 
-def _identity(engine: EngineInfo) -> EngineInfo:
+def _identity(served: Served) -> Served:
     """Return what has to be equal: slots, decoder and version of a worker may be others."""
-    return replace(engine, version="", max_concurrency=1, decoder="", slow_decoder_reason="")
+    if isinstance(served, RecognizerInfo):
+        return replace(served, version="")
+    return replace(served, version="", max_concurrency=1, decoder="", slow_decoder_reason="")
 
 
 def _load(connection: Connection) -> float:

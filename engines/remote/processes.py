@@ -11,7 +11,7 @@ from engines.remote.handshake import check_key
 from engines.remote.link import Link
 from engines.remote.messages import Launch
 from engines.remote.pool import Pool
-from engines.remote.recognizer import RemoteRecognizer
+from engines.remote.recognizer import UNKNOWN, RemoteRecognizer
 from engines.remote.ways import ChildWorker
 from engines.restarts import Restarts
 from engines.settings import LocalEngines, LocalRecognizers, RemoteWorkers
@@ -38,15 +38,32 @@ def recognizer_in_process(info: RecognizerInfo, settings: LocalRecognizers, rest
 
 def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:
     """Return the engine of workers that listen. Raises EngineUnavailable without their addresses or key."""
-    if not workers.addresses and workers.discover is None:
-        raise EngineUnavailable("--engine remote needs the address of a worker: set KANI_ENGINE_ADDRESS")
-    for address in workers.addresses:
-        check_key(Address.parse(address), workers.key)
+    _check(workers, "--engine remote needs the address of a worker: set KANI_ENGINE_ADDRESS")
     engine = RemoteEngine("remote")
-    pool = Pool(workers.key, engine.changed, metrics, workers.discover)
+    pool = Pool(workers.key, engine.changed, metrics.watch_engines, workers.discover)
     pool.update(workers.addresses)
     engine.use(pool)
     return engine
+
+
+def recognizer_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Recognizer:
+    """Return the recogniser of workers that listen. Raises EngineUnavailable without their addresses or
+    key.
+    """
+    _check(workers, "KANI_RECOGNIZER=remote needs the address of a worker: set KANI_RECOGNIZER_ADDRESS")
+    recognizer = RemoteRecognizer(UNKNOWN)
+    watch, discover = metrics.watch_recognizers, workers.discover
+    pool = Pool(workers.key, recognizer.changed, watch, discover, recognizers=True)
+    pool.update(workers.addresses)
+    recognizer.use(pool)
+    return recognizer
+
+
+def _check(workers: RemoteWorkers, without_address: str) -> None:
+    if not workers.addresses and workers.discover is None:
+        raise EngineUnavailable(without_address)
+    for address in workers.addresses:
+        check_key(Address.parse(address), workers.key)
 
 
 def _log_level() -> int:

@@ -1,12 +1,17 @@
-"""A recogniser whose work is done by a worker in another process."""
+"""A recogniser whose work is done by a worker, in another process or on another machine.
+
+A recognition stays with its worker. One of which no event has come is begun again, silently, when its worker
+is lost; one of which some have come fails: the events so far depend on audio that is no longer here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
+from typing import Self
 
-from engines.remote.connection import Exchange, WorkerFull, WorkerLost
+from engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
 from engines.remote.link import Way
 from engines.remote.messages import (
     AUDIO_AHEAD_S,
@@ -29,6 +34,12 @@ from speech.types import Samples
 MAX_UNREAD = 64
 """Events that wait for their reader, beyond which no more audio is sent: 5 s of steps."""
 
+MAX_ATTEMPTS = 3
+"""Workers that may be lost before they have sent an event of one recognition: its audio may be the cause."""
+
+UNKNOWN = RecognizerInfo("remote", "", 16_000, frozenset())
+"""Description of a recogniser whose worker was not reached yet."""
+
 Pieces = AsyncIterator[Samples | Mark] | AsyncIterator[Samples]
 
 
@@ -36,7 +47,7 @@ class RemoteRecognizer:
     """See ``speech.recognizer.Recognizer``; also a ``Transcriber``."""
 
     def __init__(self, info: RecognizerInfo) -> None:
-        """info: known before the worker has started. ``use`` comes before ``start``."""
+        """info: known before the worker has started; else ``UNKNOWN``. ``use`` comes before ``start``."""
         self._info = info
         self._link: Way | None = None
 
@@ -71,7 +82,7 @@ class RemoteRecognizer:
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``Recognizer.recognize``."""
-        async with aclosing(self._replies(lambda number: Recognize(number, language), audio)) as replies:
+        async with aclosing(self._events(lambda number: Recognize(number, language), audio)) as replies:
             async for reply in replies:
                 if isinstance(reply, Recognized):
                     yield reply.unpack()
@@ -80,31 +91,97 @@ class RemoteRecognizer:
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
         """See ``Transcriber.transcribe``."""
-        async with aclosing(self._replies(lambda number: Transcribe(number, options), audio)) as replies:
+        async with aclosing(self._events(lambda number: Transcribe(number, options), audio)) as replies:
             async for reply in replies:
                 if isinstance(reply, Transcribed):
                     yield reply.segment
 
-    async def _replies(
+    async def _events(
         self, opening: Callable[[int], ToWorker], audio: Pieces
     ) -> AsyncGenerator[Recognized | Transcribed, None]:
-        try:
-            connection = (await self._way.connections())[0]
-            async with connection.exchange(opening) as exchange:
-                sending = _Sending(exchange, audio, self._info.sample_rate)
+        async with aclosing(_RepeatableAudio(audio)) as repeatable:
+            attempts = 0
+            while True:
+                connection = (await self._way.connections())[0]
                 try:
-                    while (reply := await sending.reply()) is not None:
-                        yield reply
-                finally:
-                    await sending.aclose()
-        except (WorkerFull, WorkerLost) as error:
-            raise EngineFailed(f"the {self._info.name} recogniser was lost", logged=True) from error
+                    async with aclosing(self._replies(connection, opening, repeatable)) as replies:
+                        async for reply in replies:
+                            yield reply
+                    return
+                except (WorkerFull, WorkerLost) as error:
+                    attempts += 1
+                    # A worker is full while it drains, and is not among the usable ones from then on.
+                    if attempts == MAX_ATTEMPTS or not repeatable.rewind():
+                        lost = f"the {self._info.name} recogniser was lost"
+                        raise EngineFailed(lost, logged=True) from error
+
+    async def _replies(
+        self, connection: Connection, opening: Callable[[int], ToWorker], audio: _RepeatableAudio
+    ) -> AsyncGenerator[Recognized | Transcribed, None]:
+        async with connection.exchange(opening) as exchange:
+            sending = _Sending(exchange, audio, self._info.sample_rate)
+            try:
+                while (reply := await sending.reply()) is not None:
+                    yield reply
+            finally:
+                await sending.aclose()
+
+
+class _RepeatableAudio:
+    """Iterates over the audio of one recognition, from its beginning again after ``rewind``."""
+
+    def __init__(self, audio: Pieces) -> None:
+        self._audio = audio
+        self._kept: list[Samples | Mark] | None = []
+        self._position = 0
+        self._next: asyncio.Task[Samples | Mark | None] | None = None
+
+    def forget(self) -> None:
+        """Keep nothing any more; ``rewind`` is not possible from now on."""
+        self._kept = None
+
+    def rewind(self) -> bool:
+        """Begin again; return False if that is not possible."""
+        self._position = 0
+        return self._kept is not None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Samples | Mark:
+        """Return the next piece. Raises StopAsyncIteration, and what the audio raises."""
+        if self._kept is not None and self._position < len(self._kept):
+            self._position += 1
+            return self._kept[self._position - 1]
+        if self._next is None:
+            if self._kept is None:
+                return await anext(self._audio)
+            self._next = asyncio.create_task(self._read())
+        # A cancelled reader must not end the audio for the next one.
+        await asyncio.wait([self._next])
+        piece = self._next.result()
+        if piece is None:
+            raise StopAsyncIteration
+        self._next = None
+        if self._kept is not None:
+            self._kept.append(piece)
+            self._position += 1
+        return piece
+
+    async def _read(self) -> Samples | Mark | None:
+        return await anext(self._audio, None)
+
+    async def aclose(self) -> None:
+        """Wait for no further piece."""
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait([self._next])
 
 
 class _Sending:
     """Sends the audio of one exchange, within the worker's grant and no further than its events are read."""
 
-    def __init__(self, exchange: Exchange, audio: Pieces, rate: int) -> None:
+    def __init__(self, exchange: Exchange, audio: _RepeatableAudio, rate: int) -> None:
         self._exchange = exchange
         self._audio = audio
         self._rate = rate
@@ -118,6 +195,8 @@ class _Sending:
         """Return the next event, None at the end. Raises what the audio raises."""
         while True:
             reply = await self._exchange.get(self._check)
+            # Also by a grant, which comes after half a second of audio: so little of it is kept.
+            self._audio.forget()
             self._moved.set()
             match reply:
                 case Grant():

@@ -12,6 +12,7 @@ from engines.remote.handshake import check_key, welcome
 from engines.worker.service import Worker
 from speech.engine import Engine
 from speech.errors import EngineUnavailable
+from speech.recognizer import Recognizer
 
 log = logging.getLogger(__name__)
 
@@ -19,25 +20,27 @@ MAX_CONNECTIONS = 256
 """Connections at once, those that have not shaken hands included; a further one is closed."""
 
 
-async def serve_engine(
-    engine: Engine,
+async def start_and_serve(
+    served: Engine | Recognizer,
+    new_worker: Callable[[], Worker],
     address: Address,
     key: str,
     stop: asyncio.Event,
     announce: Callable[[Address], None],
     drain_s: float,
 ) -> None:
-    """Start ``engine`` and serve it until ``stop`` is set; see ``serve_worker``.
+    """Start an engine or a recogniser, and serve it until ``stop`` is set; see ``serve_worker``.
 
-    announce: called once, when servers can connect, with the address, whose port 0 is replaced. Raises
-    EngineUnavailable, also for an address that cannot be listened on.
+    new_worker: returns the worker that has it; announce: called once, when servers can connect, with the
+    address, whose port 0 is replaced. Raises EngineUnavailable, also for an address that cannot be listened
+    on.
     """
     check_key(address, key)
-    await engine.start()
+    await served.start()
     try:
-        await serve_worker(Worker(engine), address, key, stop, announce, drain_s)
+        await serve_worker(new_worker(), address, key, stop, announce, drain_s)
     finally:
-        await engine.stop()
+        await served.stop()
 
 
 async def serve_worker(
@@ -48,7 +51,7 @@ async def serve_worker(
     announce: Callable[[Address], None],
     drain_s: float = 0.0,
 ) -> None:
-    """Serve a worker whose engine has started; otherwise as ``serve_engine``.
+    """Serve a worker whose engine or recogniser has started; otherwise as ``start_and_serve``.
 
     drain_s: most seconds for the exchanges that are under way when ``stop`` is set.
     """

@@ -137,7 +137,15 @@ class Settings(ProtocolSettings):
         config.DEFAULT_RECOGNIZER,
         "KANI_RECOGNIZER",
         group=SPEECH,
-        about="Recogniser. `auto` takes the best one that this machine can run; `none` disables recognition.",
+        about="Recogniser. `auto` takes the best one that this machine can run; `remote` is the one of the "
+        "workers at KANI_RECOGNIZER_ADDRESS; `none` disables recognition.",
+    )
+    recognizer_address: WorkerAddresses = setting(
+        (),
+        "KANI_RECOGNIZER_ADDRESS",
+        group=SPEECH,
+        about="Addresses of the workers that the recogniser `remote` is at, as those of KANI_ENGINE_ADDRESS, "
+        "with the same KANI_ENGINE_KEY. Each stream goes to the worker that has the fewest of this server.",
     )
     recognizer_model: str | None = setting(
         None,

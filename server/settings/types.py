@@ -138,7 +138,7 @@ Engine = Annotated[
     Literal["auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote"],
     BeforeValidator(_lower),
 ]
-Recognizer = Annotated[Literal["auto", "whisper", "kyutai", "none"], BeforeValidator(_lower)]
+Recognizer = Annotated[Literal["auto", "whisper", "kyutai", "remote", "none"], BeforeValidator(_lower)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]
 Decoder = Annotated[Literal["auto", "onnx", "fast"], BeforeValidator(_lower)]
 CodeBlocks = Annotated[Literal["announce", "skip"], BeforeValidator(_lower)]

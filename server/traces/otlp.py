@@ -120,7 +120,8 @@ class OtlpTracer:
         # Not a thread of the loop's executor, whose end the loop would await.
         threading.Thread(target=send, name="traces' last flush", daemon=True).start()
         try:
-            await asyncio.wait_for(sent.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await sent.wait()
         except TimeoutError:
             log.warning("traces: %s did not take the last spans within %g s", self._exporter.host, timeout_s)
             # Ends the pauses between its attempts, and refuses the batches that are left.

@@ -181,7 +181,8 @@ class QueueTicket:
             reported = position
             yield position
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._closed.wait(), POSITION_INTERVAL_S)
+                async with asyncio.timeout(POSITION_INTERVAL_S):
+                    await self._closed.wait()
 
 
 class Slot:

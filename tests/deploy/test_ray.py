@@ -1,4 +1,5 @@
-"""A cluster of two fronts and two engine replicas, as ``python -m deploy.ray up`` starts it, whose parts die.
+"""A cluster of two fronts, two engine replicas and a recogniser, as ``python -m deploy.ray up`` starts it; its
+parts die.
 
 One cluster serves all tests, which run in their order. ``KANI_RAY_PYTHON``: a python that has Ray, if this
 one has not.
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from websockets.asyncio.client import connect
@@ -45,7 +47,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.port = _two_ports()
-        own = {"KANI_DATA_DIR": str(folder / "data"), "KANI_RECOGNIZER": "none", "KANI_HOST": "localhost"}
+        own = {"KANI_DATA_DIR": str(folder / "data"), "KANI_HOST": "localhost"}
         # A token of its own: Ray would keep one in the home folder.
         outside = {
             name: value for name, value in os.environ.items() if not name.startswith(("KANI_", "RAY_"))
@@ -57,8 +59,8 @@ class Cluster:
         self._output = (folder / "output").open("w+", encoding="utf-8")
         self._folder = folder
         self.process = self._command(
-            *("up", "--local", "--engine", "espeak", "--replicas", "2", "--fronts", "2"),
-            *("--port", str(self.port)),
+            *("up", "--local", "--engine", "espeak", "--replicas", "2", "--recognizer-replicas", "1"),
+            *("--fronts", "2", "--port", str(self.port)),
         )
 
     def _command(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -227,6 +229,30 @@ def test_streams_equal_those_of_an_engine_in_the_server(cluster: Cluster, expect
     assert f"front    ws://localhost:{cluster.port + 1}" in cluster.output
 
 
+def test_recording_is_recognised_by_a_replica(cluster: Cluster) -> None:
+    fronts = cluster.actors(FRONTS)
+    address = f"http://localhost:{cluster.port}/v1/audio/"
+    spoken = httpx.post(
+        address + "speech",
+        json={
+            "model": "tts-1",
+            "voice": "alloy",
+            "input": "The train leaves at nine.",
+            "response_format": "wav",
+        },
+        timeout=WITHIN_S,
+    )
+    heard = httpx.post(
+        address + "transcriptions",
+        files={"file": ("spoken.wav", spoken.content)},
+        data={"model": "whisper-1", "language": "en"},
+        timeout=WITHIN_S,
+    )
+    assert "train" in heard.json()["text"].lower(), heard.text
+    # The fronts have not loaded the model.
+    assert not [one for front in fronts for one in front.memory_maps() if "ctranslate2" in one.path]
+
+
 def test_killed_replica_loses_only_what_was_heard_of_it_and_is_back(
     cluster: Cluster, expected: list[bytes]
 ) -> None:
@@ -242,11 +268,12 @@ def test_killed_replica_loses_only_what_was_heard_of_it_and_is_back(
 
 def test_rolling_update_breaks_no_stream(cluster: Cluster, expected: list[bytes]) -> None:
     before = cluster.replicas()
-    update = ("up", "--engine", "espeak", "--replicas", "2", "--fronts", "2", "--port", str(cluster.port))
+    update = ("up", "--engine", "espeak", "--replicas", "2", "--recognizer-replicas", "1")
+    fronts = ("--fronts", "2", "--port", str(cluster.port))
     streams: list[Stream] = []
 
     def disturb() -> None:
-        cluster.call(*update, "--drain-seconds", "50")
+        cluster.call(*update, *fronts, "--drain-seconds", "50")
 
     streams = under(cluster, disturb)
     assert [stream.error for stream in streams] == [None] * STREAMS
@@ -274,7 +301,8 @@ def test_killed_front_disturbs_no_other_and_is_back(cluster: Cluster, expected: 
 
 def test_replicas_come_and_go_with_the_utterances(cluster: Cluster, expected: list[bytes]) -> None:
     cluster.call(
-        *("up", "--engine", "espeak", "--replicas", "1", "--max-replicas", "2", "--fronts", "2"),
+        *("up", "--engine", "espeak", "--replicas", "1", "--max-replicas", "2"),
+        *("--recognizer-replicas", "1", "--fronts", "2"),
         *("--port", str(cluster.port), "--upscale-seconds", "0", "--downscale-seconds", "1"),
         *("--drain-seconds", "50"),
     )

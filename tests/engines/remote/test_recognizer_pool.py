@@ -1,0 +1,217 @@
+"""A recogniser at several workers: which of them recognises, and those that drain, die or are none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from engines.pool_metrics import WorkerMetrics
+from engines.remote.address import Address
+from engines.remote.processes import recognizer_at
+from engines.settings import RemoteWorkers
+from engines.worker.service import Worker
+from speech.errors import EngineFailed, EngineUnavailable
+from speech.observer import Observer
+from speech.recognition_service import RecognitionService
+from speech.recognizer import Mark, RecognitionEvent, Recognizer
+from speech.transcriber import Transcriber, TranscriptionOptions
+from speech.types import Samples
+from tests.engines.remote.test_remote import KEY, until, working
+from tests.support.loudness import RATE, STEP, LoudnessRecognizer
+from tests.support.tone import ToneEngine
+
+
+class Microphone:
+    """Audio that comes as it is said."""
+
+    def __init__(self) -> None:
+        self._pieces: asyncio.Queue[Samples | Mark | None] = asyncio.Queue()
+
+    def say(self, steps: float) -> None:
+        self._pieces.put_nowait(np.full(round(steps * STEP), 0.5, np.float32))
+
+    def end(self) -> None:
+        self._pieces.put_nowait(None)
+
+    async def audio(self) -> AsyncIterator[Samples | Mark]:
+        while (piece := await self._pieces.get()) is not None:
+            yield piece
+
+
+async def direct(steps: float) -> list[RecognitionEvent]:
+    microphone = Microphone()
+    microphone.say(steps)
+    microphone.end()
+    return [event async for event in LoudnessRecognizer().recognize(microphone.audio(), "es")]
+
+
+def pool_of(*addresses: Address, registry: CollectorRegistry | None = None) -> Recognizer:
+    workers = RemoteWorkers(tuple(map(str, addresses)), KEY)
+    return recognizer_at(workers, WorkerMetrics(registry or CollectorRegistry()))
+
+
+@asynccontextmanager
+async def started(recognizer: Recognizer) -> AsyncIterator[Recognizer]:
+    await recognizer.start()
+    try:
+        yield recognizer
+    finally:
+        await recognizer.stop()
+
+
+class Sites:
+    """Two workers, each of which can be ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.workers = [Worker(None, LoudnessRecognizer(), f"w{number}") for number in range(2)]
+        self.addresses: list[Address] = []
+        self._stacks = [AsyncExitStack() for _ in self.workers]
+
+    async def __aenter__(self) -> Sites:
+        for number, (worker, stack) in enumerate(zip(self.workers, self._stacks, strict=True)):
+            serving = working(worker, self._folder / str(number))
+            self.addresses.append(await stack.enter_async_context(serving))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for stack in self._stacks:
+            await stack.aclose()
+
+    def busy(self) -> Worker:
+        (found,) = (worker for worker in self.workers if worker.exchanges)
+        return found
+
+    async def kill(self, worker: Worker) -> None:
+        for server in [*worker._servers]:
+            server.channel.abort("killed by the test")
+
+
+async def test_each_recognition_goes_to_the_worker_with_the_fewest_and_stays_there(tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    async with (
+        Sites(tmp_path) as sites,
+        started(pool_of(*sites.addresses, registry=registry)) as recognizer,
+        AsyncExitStack() as stack,
+    ):
+        usable = "kani_recognizer_worker_usable"
+        await until(lambda: all(registry.get_sample_value(usable, {"replica": f"w{n}"}) for n in range(2)))
+        assert recognizer.info == LoudnessRecognizer().info
+        microphones = [Microphone() for _ in range(4)]
+        streams = []
+        for microphone in microphones:
+            microphone.say(1)
+            stream = await stack.enter_async_context(aclosing(recognizer.recognize(microphone.audio(), "es")))
+            streams.append((stream, [await anext(stream)]))
+        assert [worker.exchanges for worker in sites.workers] == [2, 2]
+        for number in range(2):
+            labels = {"replica": f"w{number}"}
+            assert registry.get_sample_value("kani_recognizer_worker_recognitions", labels) == 2
+        for microphone in microphones:
+            microphone.say(3)
+            microphone.end()
+        for stream, events in streams:
+            assert events + [event async for event in stream] == await direct(4)
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "draining"])
+async def test_recognition_without_events_is_begun_again_by_another_worker(
+    tmp_path: Path, killed: bool
+) -> None:
+    async with Sites(tmp_path) as sites, started(pool_of(*sites.addresses)) as recognizer:
+        microphone = Microphone()
+        microphone.say(0.5)
+        async with aclosing(recognizer.recognize(microphone.audio(), "es")) as events:
+            first = asyncio.ensure_future(anext(events))
+            if killed:
+                await until(lambda: any(worker.exchanges for worker in sites.workers))
+                await sites.kill(sites.busy())
+            else:
+                # Its announcement crosses the opening.
+                sites.workers[0].draining = True
+            microphone.say(3.5)
+            microphone.end()
+            found = [await first] + [event async for event in events]
+        assert found == await direct(4)
+        sites.workers[0].draining = False
+
+
+async def test_recognition_of_which_events_came_fails_with_its_worker_and_the_next_goes_on(
+    tmp_path: Path,
+) -> None:
+    async with Sites(tmp_path) as sites, started(pool_of(*sites.addresses)) as recognizer:
+        microphone = Microphone()
+        microphone.say(2)
+        async with aclosing(recognizer.recognize(microphone.audio(), "es")) as events:
+            await anext(events)
+            await sites.kill(sites.busy())
+            with pytest.raises(EngineFailed, match="the loudness recogniser was lost"):
+                async for _ in events:
+                    pass
+        microphone = Microphone()
+        microphone.say(4)
+        microphone.end()
+        assert [event async for event in recognizer.recognize(microphone.audio(), "es")] == await direct(4)
+
+
+async def test_recording_is_transcribed_by_a_worker_and_errors_of_the_audio_reach_the_caller(
+    tmp_path: Path,
+) -> None:
+    async with Sites(tmp_path) as sites, started(pool_of(*sites.addresses)) as recognizer:
+        assert isinstance(recognizer, Transcriber)
+
+        async def recording() -> AsyncIterator[Samples]:
+            for _ in range(12):
+                yield np.full(RATE, 0.5, np.float32)
+
+        async def broken() -> AsyncIterator[Samples]:
+            yield np.full(100, 0.5, np.float32)
+            raise ValueError("a broken recording")
+
+        options = TranscriptionOptions("es")
+        expected = [one async for one in LoudnessRecognizer().transcribe(recording(), options)]
+        assert [one async for one in recognizer.transcribe(recording(), options)] == expected
+        with pytest.raises(ValueError, match="a broken recording"):
+            async for _ in recognizer.transcribe(broken(), options):
+                pass
+
+
+async def test_service_starts_the_recogniser_of_workers_and_knows_its_languages(tmp_path: Path) -> None:
+    async with Sites(tmp_path) as sites:
+        service = RecognitionService(pool_of(*sites.addresses), Observer())
+        await service.prepare()
+        assert service.spoken("es-MX") == "es"
+        await service.stop()
+
+
+async def test_worker_that_speaks_or_has_another_recogniser_is_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = LoudnessRecognizer()
+    other.info = replace(other.info, name="other")
+    async with (
+        working(Worker(ToneEngine()), tmp_path / "speaks") as speaks,
+        working(Worker(None, LoudnessRecognizer()), tmp_path / "first") as first,
+        working(Worker(None, other), tmp_path / "second") as second,
+    ):
+        alone = pool_of(speaks)
+        with pytest.raises(EngineUnavailable, match="speaks: name a worker that has a recogniser"):
+            await alone.start()
+        async with started(pool_of(first)) as recognizer:
+            assert recognizer.info.name == "loudness"
+        async with started(pool_of(first, second)):
+            await until(lambda: "has another recogniser than the others" in caplog.text)
+
+
+def test_recogniser_of_workers_needs_an_address_and_a_key() -> None:
+    with pytest.raises(EngineUnavailable, match="set KANI_RECOGNIZER_ADDRESS"):
+        pool_of()
+    with pytest.raises(EngineUnavailable, match="set KANI_ENGINE_KEY"):
+        recognizer_at(RemoteWorkers(("tcp://127.0.0.1:9",), ""), WorkerMetrics(CollectorRegistry()))
