@@ -1,8 +1,7 @@
-"""A cluster of two fronts, two engine replicas and a recogniser, as ``python -m deploy.ray up`` starts it; its
-parts die.
+"""A cluster as ``python -m deploy.ray up`` starts it: two fronts, two engine replicas and a recogniser.
 
-One cluster serves all tests, which run in their order. ``KANI_RAY_PYTHON``: a python that has Ray, if this
-one has not.
+One cluster serves all tests, which run in their order and kill its parts. ``KANI_RAY_PYTHON``: a python that
+has Ray, if this one has not.
 """
 
 from __future__ import annotations
