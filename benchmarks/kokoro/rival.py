@@ -23,6 +23,8 @@ import numpy as np
 
 from benchmarks.kokoro import rivals
 from benchmarks.kokoro.sockets import server
+from benchmarks.kokoro_decoder.sockets import wait_until_loaded
+from benchmarks.kokoro_decoder.windows import FAST
 from benchmarks.playback_client import ReceivedSpeech, connected, first_audible_s, request_speech
 from benchmarks.report import median, ms, percentile, report_section, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, mixed
@@ -118,6 +120,8 @@ def lengths(beside: Path | None, each: int) -> None:
         servers = {_THIS: stack.enter_context(server())}
         if beside is not None:
             servers[_BESIDE] = stack.enter_context(server(beside))
+        for each_server in servers.values():
+            wait_until_loaded(each_server, FAST)
         found = asyncio.run(_by_length(servers, rivals.rival(Path(folder)), each))
     rows = []
     for group, results in found.items():

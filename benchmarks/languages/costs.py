@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from importlib.metadata import files
 from pathlib import Path
 
+from benchmarks.kokoro_decoder.sockets import wait_until_loaded
+from benchmarks.kokoro_decoder.windows import FAST
 from benchmarks.languages.sentences import LATER
 from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
 from benchmarks.report import measure, median, mib, ms, percentile, table
@@ -97,6 +99,7 @@ def first() -> None:
     """Print first audio and real-time factor beside English."""
     rows = []
     with Server("--engine", "kokoro") as server:
+        wait_until_loaded(server, FAST)
         for language, pairs in asyncio.run(paired(server.url)).items():
             ratios = [pair.first_audio for pair in pairs]
             factors = [pair.real_time_factor for pair in pairs]
@@ -165,6 +168,7 @@ def load() -> None:
         cold, added = [], []
         for _ in range(STARTS):
             with Server("--engine", "kokoro") as server:
+                wait_until_loaded(server, FAST)
                 before = server.memory_bytes()
                 first_s, *later_s = asyncio.run(_first_requests(server.url, language))
                 cold.append(first_s - min(later_s))

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 import psutil
 from playwright.sync_api import sync_playwright
 
+from benchmarks.kokoro_decoder.sockets import wait_until_loaded
+from benchmarks.kokoro_decoder.windows import FAST
 from benchmarks.report import ms, percentile, report_section, table
 from benchmarks.server.page import arrive, speak
 from benchmarks.server_process import Server
@@ -106,6 +108,8 @@ def main() -> None:
         sync_playwright() as playwright,
         Server("--engine", given.engine) as server,
     ):
+        if given.engine == "kokoro":
+            wait_until_loaded(server, FAST)
         browser = playwright.chromium.launch(executable_path=path)
         visitor = arrive(browser, server, "en")
         speak(visitor, SENTENCES[0])
