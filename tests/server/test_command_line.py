@@ -53,6 +53,26 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     return run
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["--worker", "nowhere"], 2, "--worker: "),
+        (["--recognizer-worker", "tcp://host"], 2, "--recognizer-worker: "),
+        (["--worker", "unix:/w"], 1, "a worker serves one engine: name it, as in --engine kokoro"),
+        (["--recognizer", "none", "--recognizer-worker", "unix:/w"], 1, "set KANI_RECOGNIZER=whisper"),
+        (["--recognizer", "remote", "--recognizer-worker", "unix:/w"], 1, "set KANI_RECOGNIZER=whisper"),
+        (["--recognizer", "remote"], 1, "set KANI_RECOGNIZER_ADDRESS"),
+        (["--worker", "unix:/a", "--recognizer-worker", "unix:/b"], 2, "not allowed with argument"),
+    ],
+)
+def test_worker_that_cannot_serve_is_refused(
+    run: Run, arguments: list[str], code: int, complaint: str
+) -> None:
+    ended, _, errors = run(*arguments)
+    assert ended == code
+    assert complaint in errors
+
+
 def test_help_is_grouped_and_complete(run: Run) -> None:
     code, shown, errors = run("--help")
     assert (code, errors) == (0, "")

@@ -98,7 +98,10 @@ def test_lists_are_split_at_commas() -> None:
             {"KANI_KYUTAI_PORT": "65536"},
             "KANI_KYUTAI_PORT='65536': has to be a whole number from 0 to 65535",
         ),
-        ({"KANI_RECOGNIZER": "ears"}, "KANI_RECOGNIZER='ears': has to be one of auto, whisper, kyutai, none"),
+        (
+            {"KANI_RECOGNIZER": "ears"},
+            "KANI_RECOGNIZER='ears': has to be one of auto, whisper, kyutai, remote, none",
+        ),
         ({"KANI_IDLE_SECONDS": "0.5"}, "KANI_IDLE_SECONDS='0.5': has to be a number from 1 to 86400"),
         (
             {"KANI_LANGUAGE": "spanish!"},
