@@ -46,6 +46,7 @@ SPY = """
     }
     return send.call(this, data);
   };
+  const counted = new WeakSet();
   addEventListener("DOMContentLoaded", () => {
     const watcher = new MutationObserver((changes) => {
       const at = performance.now();
@@ -53,7 +54,10 @@ SPY = """
         for (const node of addedNodes) {
           if (node.tagName !== "P" && node.tagName !== "SPAN") continue;
           const spans = node.tagName === "SPAN" ? [node] : node.querySelectorAll("span");
-          for (const span of spans) seen.words.push([span.textContent, at]);
+          for (const span of spans) {
+            if (!counted.has(span)) seen.words.push([span.textContent, at]);
+            counted.add(span);  // with its paragraph and by itself
+          }
         }
       }
     });
