@@ -10,6 +10,10 @@ from engines.kokoro.network.onnx_model import Array
 
 Levels = npt.NDArray[np.uint8]
 
+MOST_ROWS_1_TAP = 48
+"""Most rows of one call of a convolution of one tap. With AVX-512, oneDNN wants the weight in another order
+from 64 rows on, and rearranges it in every call, which takes 60 to 200 ms."""
+
 
 class Convolution:
     """Convolves levels [d, T + taps − 1, inputs] to [d, T, outputs], without padding, dilation or stride.
@@ -35,6 +39,14 @@ class Convolution:
 
     def __call__(self, levels: Levels) -> Array:
         """See the class. The levels are not kept."""
+        length = levels.shape[1]
+        if self.taps > 1 or length <= MOST_ROWS_1_TAP:
+            return self._convolve(levels)
+        firsts = range(0, length, MOST_ROWS_1_TAP)
+        pieces = [self._convolve(levels[:, first : first + MOST_ROWS_1_TAP]) for first in firsts]
+        return np.concatenate(pieces, axis=1)
+
+    def _convolve(self, levels: Levels) -> Array:
         phases, length, inputs = levels.shape
         given = torch.from_numpy(levels).view(phases, 1, length, inputs).permute(0, 3, 1, 2)
         values = torch.ops.onednn.qconv2d_pointwise(
