@@ -37,7 +37,7 @@ def tiny_configs() -> tuple[PocketTTSConfig, PocketTTSAudioTokenizerConfig]:
             "hidden_size": 48,
             "num_hidden_layers": 2,
             "condition_dim": 2 * HEAD_SIZE,
-            "frequency_embedding_size": 32,
+            "frequency_embedding_size": 256,  # as the makers' package, which has no other
         },
     )
     codec = PocketTTSAudioTokenizerConfig(
