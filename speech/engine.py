@@ -58,6 +58,9 @@ class EngineInfo:
     for the others."""
     accepts_ipa: bool = False
     """True if it uses ``Segment.pronunciations``."""
+    keeps_voices: bool = False
+    """True if it chooses the voice of a session with the first segment, and keeps it for the next ones: of
+    several workers, the one that spoke the session's last segment is to speak the next."""
     normalizes_text: bool = False
     """True if numbers, abbreviations and the like are best left to it."""
     decoder: str = ""

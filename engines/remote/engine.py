@@ -7,8 +7,10 @@ come fails, as another rendering of it would not continue the first.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import aclosing
+from weakref import ref
 
 from engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
 from engines.remote.link import Way
@@ -37,6 +39,9 @@ seconds left at which it is granted as many again."""
 MAX_ATTEMPTS = 3
 """Workers that may be lost while they work on one segment: its text may be what crashes them."""
 
+MAX_SESSIONS = 1024
+"""Sessions whose last worker is remembered."""
+
 
 class RemoteEngine:
     """See ``speech.engine.Engine``; it accepts partial text and clones where the worker's engine does."""
@@ -46,6 +51,7 @@ class RemoteEngine:
         self.name = name
         self._link: Way | None = None
         self._info: EngineInfo | None = None
+        self._last: OrderedDict[str, ref[Connection]] = OrderedDict()
 
     def use(self, link: Way) -> None:
         """Work by ``link``, whose descriptions come to ``changed``."""
@@ -93,11 +99,13 @@ class RemoteEngine:
         attempts = 0
         full: set[Connection] = set()
         while True:
-            connection, waits = await self._choose(full)
+            connection, waits = await self._choose(full, segment.session)
             audible = False
             try:
                 async with aclosing(_chunks(connection, segment, text, waits=waits)) as chunks:
                     async for chunk in chunks:
+                        if not audible:
+                            self._remember(segment.session, connection)
                         audible = True
                         yield chunk
                 return
@@ -108,13 +116,24 @@ class RemoteEngine:
                 if audible or attempts == MAX_ATTEMPTS:
                     raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
 
-    async def _choose(self, full: Container[Connection]) -> tuple[Connection, bool]:
+    def _remember(self, session: str, connection: Connection) -> None:
+        """Let a session's next segments go to the worker that speaks this one, if it keeps their voice."""
+        if session and self.info.keeps_voices:
+            self._last[session] = ref(connection)
+            self._last.move_to_end(session)
+            if len(self._last) > MAX_SESSIONS:
+                self._last.popitem(last=False)
+
+    async def _choose(self, full: Container[Connection], session: str = "") -> tuple[Connection, bool]:
         """Return the worker for a segment or a recording, and whether it waits there for a slot: when all
         workers are full.
 
-        full: those that had no slot for it, or accept nothing more.
+        full: those that had no slot for it, or accept nothing more; session: that of the segment.
         """
         connections = await self._way.connections()
+        if (known := self._last.get(session)) is not None:
+            last = known()
+            connections.sort(key=lambda each: each is not last)
         with_slot = [each for each in connections if each not in full]
         if not with_slot or len(connections) == 1:
             return connections[0], True

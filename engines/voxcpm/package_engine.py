@@ -225,6 +225,7 @@ class PackageEngine:
             times_words=False,
             cloning="embedding",
             embedding_model=f"{version}{', denoised' if model.denoises else ''}, 1",
+            keeps_voices=True,
         )
 
 

@@ -139,6 +139,48 @@ async def test_segment_waits_where_all_workers_are_full(tmp_path: Path) -> None:
         assert len(await waiting) == 2
 
 
+async def test_session_stays_with_its_worker_where_the_engine_keeps_voices(tmp_path: Path) -> None:
+    """Until that is full or gone; the next segments then stay with the one that has gone on."""
+
+    async def speak(engine: Engine, session: str) -> None:
+        async with aclosing(engine.synthesize(replace(segment("uno"), session=session))) as chunks:
+            assert [chunk async for chunk in chunks]
+
+    def spoke(site: Site) -> list[str]:
+        return [each.session for each in site.engine.segments]
+
+    async with sites(tmp_path, 2) as workers:
+        for site in workers:
+            site.engine.info = replace(site.engine.info, keeps_voices=True)
+        async with started(engine_for(workers)) as engine:
+            await until(lambda: engine.info.max_concurrency == 2)
+            for session in "ababbaab":
+                await speak(engine, session)
+            first, second = workers if workers[0].engine.segments[0].session == "a" else workers[::-1]
+            assert (spoke(first), spoke(second)) == (["a"] * 4, ["b"] * 4)
+            second.engine.allow = second.engine.steps
+            async with started(engine_of(second.address)) as other:
+                taking = asyncio.create_task(whole(other, "dos"))
+                await until(lambda: second.worker.exchanges == 1)
+                await speak(engine, "b")
+                await second.engine.permit(None)
+                await taking
+            await speak(engine, "b")
+            assert spoke(first)[4:] == ["b", "b"]
+            await first.end()
+            await speak(engine, "a")
+            assert spoke(second)[5:] == ["a"]
+
+
+async def test_sessions_share_the_workers_where_the_engine_keeps_no_voices(tmp_path: Path) -> None:
+    async with sites(tmp_path, 2) as workers, started(engine_for(workers)) as engine:
+        await until(lambda: engine.info.max_concurrency == 2)
+        for _ in range(4):
+            async with aclosing(engine.synthesize(replace(segment("uno"), session="a"))) as chunks:
+                assert [chunk async for chunk in chunks]
+        assert [len(site.engine.segments) for site in workers] == [2, 2]
+
+
 async def test_draining_worker_finishes_its_segments_and_gets_no_others(tmp_path: Path) -> None:
     async with (
         sites(tmp_path, 2) as workers,
