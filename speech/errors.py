@@ -4,6 +4,9 @@ Protocols map them to their own error messages. ``str(error)`` is fit for a clie
 limit, never a path or a traceback.
 """
 
+NO_SPEECH = "there is no speech in the recording: record some sentences of the voice"
+"""Reason of an InvalidRequest for ``reference``, with the cure."""
+
 
 class SpeechError(Exception):
     """Base of all errors that may be reported to a client."""

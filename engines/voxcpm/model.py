@@ -177,8 +177,12 @@ class VoxCPMModel:
         # The tokens around the text and the reference are three at most.
         room = int(self._model.config.max_length) - len(self._model.text_tokenizer(written)) - patches - 3
         if room < _MIN_PATCHES:
-            field = "text" if prompt is None else "prompt_text" if prompt.text else "reference"
-            raise InvalidRequest(field, "too long for this VoxCPM model")
+            longest_s = int((patches + room - _MIN_PATCHES) * self.patch_s)
+            if patches and longest_s > 0:
+                limit = f"at most {longest_s} s with this text"
+                raise InvalidRequest("reference", f"too long for this VoxCPM model ({limit})")
+            field = "text" if prompt is None or not prompt.text else "prompt_text"
+            raise InvalidRequest(field, "too long for this VoxCPM model: shorten it")
         return room
 
     def _check_stop(self, *_: object) -> None:

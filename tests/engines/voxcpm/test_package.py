@@ -25,6 +25,7 @@ from speech.audio.pcm import pcm16, wav
 from speech.errors import InvalidRequest
 from speech.types import Embedding, OptionValue, Recording, Samples, Sampling, Segment
 from tests.clients.voxcpm.wire import opened
+from tests.speech.audio.test_pcm import encoded
 from tests.support.app_server import AppServer, app_server
 from tests.support.patience import WITHIN_S
 
@@ -221,6 +222,7 @@ def test_next_sentence_keeps_the_voice_of_the_first(judged: Judged, running: dic
     """A passage in another language does so too; another session of the same connection does not."""
     for architecture in (OLD, NEW):
         spoken = running[architecture]
+        assert spoken.engine.info.keeps_voices
         spoken.speak(HELLO, session="one")
         expected = judged.said(f"{architecture}-continued")
         assert np.array_equal(spoken.speak(SECOND, voice="voxcpm:es", session="one"), expected)
@@ -265,20 +267,45 @@ async def test_recording_of_a_client_is_imitated(judged: Judged, running: dict[s
 
 
 @pytest.mark.parametrize(
-    ("recording", "reason"),
+    ("seconds", "level", "reason"),
     [
-        (np.zeros(32_000, np.float32), "no speech"),
-        (np.full(1_600, 0.1, np.float32), "too short"),
+        (2.0, 0.0, "there is no speech in the recording: record some sentences"),
+        (0.1, 0.1, "too short (at least 0.5 s)"),
+        (600.0, 0.1, "too long (at most 60 s)"),
     ],
 )
 async def test_useless_recording_fails_for_its_request_alone(
-    running: dict[str, Running], recording: Samples, reason: str
+    running: dict[str, Running], seconds: float, level: float, reason: str
 ) -> None:
-    url = "data:audio/wav;base64," + base64.b64encode(wav(recording, 16_000)).decode()
+    recording = encoded("flac", "flac", np.full(round(seconds * 16_000), level, np.float32), 16_000)
+    url = "data:audio/flac;base64," + base64.b64encode(recording).decode()
     async with opened(running[NEW].app.url) as client:
         refused = (await client.speak(HELLO, prompt_wav_url=url, language="en")).last["error"]
         assert reason in refused["details"]["errors"]["prompt_wav_url"]
         assert (await client.speak(HELLO, language="en")).last["type"] == "complete"
+
+
+def test_of_a_recording_at_most_its_first_minute_is_used(running: dict[str, Running]) -> None:
+    """Of less than a patch all; more than a model holds is refused with the length that it does."""
+    minute = np.random.default_rng(4).normal(0, 0.1, 60 * 8_000).astype(np.float32)
+    for architecture in (OLD, NEW):
+        spoken = running[architecture]
+
+        def embedded(samples: Samples, spoken: Running = spoken) -> Embedding:
+            return cast(Embedding, spoken.run(spoken.engine.embed(Recording(samples, 8_000))))
+
+        long = embedded(np.tile(minute, 10))
+        assert np.array_equal(long.values, embedded(minute).values)
+        short = embedded(minute[:800])
+        assert len(short.values) < len(long.values) / 300
+        assert len(spoken.speak(HELLO, embedding=short, prompt_text=WORDS)) > 1000
+        if architecture == NEW:
+            assert len(spoken.speak(HELLO, embedding=long)) > 1000
+        else:
+            with pytest.raises(
+                InvalidRequest, match=r"reference: too long .* \(at most 3\d s with this text\)"
+            ):
+                spoken.speak(HELLO, embedding=long, prompt_text=WORDS)
 
 
 @pytest.mark.parametrize("mode", ["streaming", "non_streaming"])
