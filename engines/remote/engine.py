@@ -98,14 +98,16 @@ class RemoteEngine:
     ) -> AsyncGenerator[SpeechChunk, None]:
         attempts = 0
         full: set[Connection] = set()
+        # A recording's voice is every worker's.
+        session = segment.session if segment.embedding is None else ""
         while True:
-            connection, waits = await self._choose(full, segment.session)
+            connection, waits = await self._choose(full, session)
             audible = False
             try:
                 async with aclosing(_chunks(connection, segment, text, waits=waits)) as chunks:
                     async for chunk in chunks:
                         if not audible:
-                            self._remember(segment.session, connection)
+                            self._remember(session, connection)
                         audible = True
                         yield chunk
                 return

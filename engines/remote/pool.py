@@ -3,8 +3,8 @@
 A segment goes to the least loaded worker, as far as this server knows by its own segments. Where those of
 other servers fill it, it refuses, and the next one is tried; where all are full, the segment waits at the
 first. Where the engine keeps the voices of sessions, ``RemoteEngine`` asks the worker of a session's last
-segment before the others. A recognition goes to the worker that has the fewest of this server, and stays there.
-A worker that is lost, or that drains, gets neither until it is reached again.
+segment before the others. A recognition goes to the worker that has the fewest of this server, and stays
+there. A worker that is lost, or that drains, gets neither until it is reached again.
 """
 
 from __future__ import annotations

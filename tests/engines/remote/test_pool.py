@@ -22,7 +22,7 @@ from engines.worker.listening import serve_worker
 from engines.worker.service import Worker
 from speech.engine import Engine
 from speech.errors import EngineUnavailable
-from speech.types import Recording, SpeechChunk
+from speech.types import Embedding, Recording, SpeechChunk
 from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, until
 from tests.support.tone import ToneEngine
 
@@ -172,13 +172,20 @@ async def test_session_stays_with_its_worker_where_the_engine_keeps_voices(tmp_p
             assert spoke(second)[5:] == ["a"]
 
 
-async def test_sessions_share_the_workers_where_the_engine_keeps_no_voices(tmp_path: Path) -> None:
-    async with sites(tmp_path, 2) as workers, started(engine_for(workers)) as engine:
-        await until(lambda: engine.info.max_concurrency == 2)
-        for _ in range(4):
-            async with aclosing(engine.synthesize(replace(segment("uno"), session="a"))) as chunks:
-                assert [chunk async for chunk in chunks]
-        assert [len(site.engine.segments) for site in workers] == [2, 2]
+async def test_sessions_share_the_workers_where_no_voice_has_to_be_kept(tmp_path: Path) -> None:
+    """The engine keeps none, or a recording determines it."""
+    made = Embedding("tone", "tone 1", np.ones(1, np.float32))
+    for keeps, embedding in ((False, None), (True, made)):
+        async with sites(tmp_path, 2) as workers:
+            for site in workers:
+                site.engine.info = replace(site.engine.info, keeps_voices=keeps)
+            async with started(engine_for(workers)) as engine:
+                await until(lambda engine=engine: engine.info.max_concurrency == 2)
+                for _ in range(4):
+                    spoken = replace(segment("uno"), session="a", embedding=embedding)
+                    async with aclosing(engine.synthesize(spoken)) as chunks:
+                        assert [chunk async for chunk in chunks]
+            assert [len(site.engine.segments) for site in workers] == [2, 2]
 
 
 async def test_draining_worker_finishes_its_segments_and_gets_no_others(tmp_path: Path) -> None:
