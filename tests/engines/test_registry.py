@@ -318,3 +318,32 @@ def test_model_libraries_are_imported_only_when_needed() -> None:
         "assert not [name for name in sys.modules if name.startswith(('engines.remote', 'engines.worker'))]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("name", "torch"), [("espeak", False), ("auto", True)])
+def test_start_imports_nothing_of_the_engines_that_are_not_chosen(
+    cache: Path, name: str, torch: bool
+) -> None:
+    """Kokoro's fast decoder is what needs torch, where the processor is fit for it."""
+    code = (
+        "import asyncio, sys; from prometheus_client import CollectorRegistry\n"
+        "from server.settings import load; from speech.engine import BackgroundLoadingEngine\n"
+        "from websocket_server import build_engines, build_recognizer\n"
+        f"chosen = load({{'engine': {name!r}, 'cache_dir': {str(cache)!r}}}, {{}})\n"
+        "async def start():\n"
+        "    for engine in build_engines(chosen, CollectorRegistry()).required:\n"
+        "        await engine.start()\n"
+        "        if isinstance(engine, BackgroundLoadingEngine): await engine.wait_until_loaded()\n"
+        "        await engine.stop()\n"
+        "build_recognizer(chosen.recognizer, chosen); asyncio.run(start())\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
+        "print(*sorted({'.'.join(name.split('.')[:2]) for name in sys.modules if name[:8] == 'engines.'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    libraries, packages = (set(line.split()) for line in done.stdout.splitlines())
+    assert "engines.espeak" in packages and ("engines.kokoro" in packages) is (name == "auto")
+    others = {"kani", "kyutai", "pocket", "voxcpm", "remote", "worker"}
+    assert not packages & {f"engines.{other}" for other in others}
+    assert not libraries & {"transformers", "safetensors", "voxcpm", "pocket_tts", "kani"}
+    assert torch or "torch" not in libraries
