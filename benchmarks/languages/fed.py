@@ -1,7 +1,7 @@
 """Text fed as it is written, beside the same text fed whole: what is heard of it, and how long it takes.
 
-German and Hindi are fed a word at a time, Chinese and Japanese two characters at a time, every 100 ms. The
-errors are those of ``heard``; both ways of a sentence are heard in recordings of the same sentences.
+Chinese and Japanese are fed two characters at a time, the others a word at a time, every 100 ms. The errors
+are those of ``heard``; both ways of a sentence are heard in recordings of the same sentences.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import numpy as np
 
 from benchmarks import single_engine
 from benchmarks.kokoro.incremental import WHOLE, WRITTEN, Take, take
-from benchmarks.languages.heard import GAP_S, SENTENCES, TOGETHER, transcribe, units
+from benchmarks.languages import heard
+from benchmarks.languages.heard import GAP_S, TOGETHER, transcribe, units
 from benchmarks.report import median, report_section, table
+from benchmarks.sentences import HELD_OUT
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
 from speech.observer import Observer
 from speech.request import Limits
@@ -27,8 +29,9 @@ from speech.types import Samples
 from speech.voices.catalogue import VoiceStore
 from tests.judges.judge import edit_distance
 
-LANGUAGES = ("zh", "ja", "hi", "de")
-SHORTEST = {"zh": 12, "ja": 14, "hi": 24, "de": 30}
+LANGUAGES = ("zh", "ja", "hi", "de", "en", "es")
+SENTENCES = {**heard.SENTENCES, **HELD_OUT}
+SHORTEST = {"zh": 12, "ja": 14, "hi": 24, "de": 30, "en": 30, "es": 30}
 """Characters of the shortest sentence that is fed: shorter ones are spoken whole in any case."""
 
 _GAP = np.zeros(round(GAP_S * SAMPLE_RATE), np.float32)
@@ -68,8 +71,8 @@ def wrong(texts: Sequence[str], spoken: Sequence[Samples], language: str) -> tup
     for at in range(0, len(texts), TOGETHER):
         samples = np.concatenate([part for one in spoken[at : at + TOGETHER] for part in (one, _GAP)])
         said = units(" ".join(texts[at : at + TOGETHER]), language)
-        heard = units(transcribe(samples, SAMPLE_RATE, language), language)
-        bad += min(edit_distance(said, heard), len(said))
+        got = units(transcribe(samples, SAMPLE_RATE, language), language)
+        bad += min(edit_distance(said, got), len(said))
         length += len(said)
     return bad, length
 
@@ -77,7 +80,7 @@ def wrong(texts: Sequence[str], spoken: Sequence[Samples], language: str) -> tup
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.languages.fed", description=__doc__)
-    parser.add_argument("languages", nargs="*", default=list(LANGUAGES), help="of zh, ja, hi and de")
+    parser.add_argument("languages", nargs="*", default=list(LANGUAGES), help="of zh, ja, hi, de, en and es")
     parser.add_argument("--count", type=int, default=20, help="sentences of each language")
     chosen = parser.parse_args()
     with report_section("Text fed as it is written, by language", "faster-whisper"):

@@ -328,8 +328,22 @@ def test_missing_package_takes_the_language_away(
     ]
 
 
-def test_dictionaries_are_not_loaded_with_the_engine() -> None:
-    loaded = "import sys, engines.kokoro.engine; print([n for n in sys.modules if n in {names}])"
-    code = loaded.replace("{names}", str(("pypinyin", "rjieba", "haqumei")))
+def test_dictionaries_are_not_loaded_at_the_start(cache: Path) -> None:
+    code = f"""
+import asyncio, sys
+from pathlib import Path
+from engines.kokoro.engine import KokoroEngine
+from engines.kokoro.text.unspaced.dictionary import Dictionary
+from engines.settings import KokoroSettings
+
+async def start():
+    engine = KokoroEngine(KokoroSettings(None, Path({str(cache)!r}), decoder="onnx"))
+    await engine.start()
+    await engine.wait_until_loaded()
+    await engine.stop()
+
+asyncio.run(start())
+print(sorted({{"pypinyin", "rjieba", "haqumei"}} & sys.modules.keys()), Dictionary._shared)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[] {}"
