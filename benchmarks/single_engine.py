@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from prometheus_client import CollectorRegistry
@@ -14,7 +16,11 @@ from prometheus_client import CollectorRegistry
 from benchmarks import report
 from server import settings
 from speech.engine import BackgroundLoadingEngine, Engine
+from speech.observer import Observer
+from speech.request import Limits
+from speech.service import SpeechService
 from speech.types import Samples, Segment
+from speech.voices.catalogue import VoiceStore
 from websocket_server import build_engines
 
 THREADS = os.cpu_count() or 1
@@ -52,6 +58,22 @@ async def started_engine(name: str) -> AsyncIterator[Engine]:
         yield engine
     finally:
         await engine.stop()
+
+
+@asynccontextmanager
+async def service_of(engine: Engine) -> AsyncIterator[SpeechService]:
+    """Yield a speech service over a started engine, with the default limits and no stored voices."""
+    with tempfile.TemporaryDirectory() as folder:
+        service = SpeechService(
+            [engine],
+            VoiceStore(Path(folder)),
+            Limits(),
+            default_language="es",
+            default_voice=None,
+            observer=Observer(),
+        )
+        await service.start()
+        yield service
 
 
 async def speak(engine: Engine, language: str, text: str) -> TimedSpeech:

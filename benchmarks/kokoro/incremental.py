@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -24,6 +22,7 @@ from benchmarks.kokoro.sockets import started_engine
 from benchmarks.playback_client import stalls
 from benchmarks.report import median, ms, percentile, table
 from benchmarks.sentences import ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK, mixed
+from benchmarks.single_engine import service_of
 from engines.kokoro import synthesizer
 from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.incremental import IncrementalSentence
@@ -32,11 +31,8 @@ from engines.kokoro.synthesizer import Pieces
 from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.timing import TimedAudio
 from engines.kokoro.windows import prediction_steps
-from speech.observer import Observer
-from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import Pronunciation, Samples, Segment, Span, SpeechChunk, SpeechRequest
-from speech.voices.catalogue import VoiceStore
 from tests.judges.judge import hear, wrong_words
 
 WORD_S = 0.1
@@ -193,24 +189,14 @@ def word_begins(whole: Take, text: str, said: int) -> int:
 
 async def _takes() -> list[Both]:
     found = []
-    with tempfile.TemporaryDirectory() as folder:
-        async with started_engine("windows") as engine:
-            service = SpeechService(
-                [engine],
-                VoiceStore(Path(folder)),
-                Limits(),
-                default_language="es",
-                default_voice=None,
-                observer=Observer(),
-            )
-            await service.start()
-            sentences = mixed(WITHOUT_INNER_MARK)
-            for language, text in sentences[:3]:
-                await take(service, language, text, whole=True)
-            for language, text in sentences:
-                in_words = await take(service, language, text, whole=False)
-                whole = await take(service, language, text, whole=True)
-                found.append(Both(language, text, {WRITTEN: in_words, WHOLE: whole}))
+    async with started_engine("windows") as engine, service_of(engine) as service:
+        sentences = mixed(WITHOUT_INNER_MARK)
+        for language, text in sentences[:3]:
+            await take(service, language, text, whole=True)
+        for language, text in sentences:
+            in_words = await take(service, language, text, whole=False)
+            whole = await take(service, language, text, whole=True)
+            found.append(Both(language, text, {WRITTEN: in_words, WHOLE: whole}))
     return found
 
 

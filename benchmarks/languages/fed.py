@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -22,11 +20,7 @@ from benchmarks.languages.heard import GAP_S, TOGETHER, transcribe, units
 from benchmarks.report import median, report_section, table
 from benchmarks.sentences import HELD_OUT
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
 from speech.types import Samples
-from speech.voices.catalogue import VoiceStore
 from tests.judges.judge import edit_distance
 
 LANGUAGES = ("zh", "ja", "hi", "de", "en", "es")
@@ -45,23 +39,16 @@ def pieces(text: str, language: str) -> list[str]:
 async def takes(languages: Sequence[str], count: int) -> dict[str, list[tuple[str, dict[str, Take]]]]:
     """Speak the first ``count`` long sentences of each language in both ways, in turn."""
     found: dict[str, list[tuple[str, dict[str, Take]]]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        async with single_engine.started_engine("kokoro") as engine:
-            service = SpeechService(
-                [engine],
-                VoiceStore(Path(folder)),
-                Limits(),
-                default_language="es",
-                default_voice=None,
-                observer=Observer(),
-            )
-            await service.start()
-            for language in languages:
-                chosen = [text for text in SENTENCES[language] if len(text) >= SHORTEST[language]][:count]
-                for text in chosen:
-                    fed = await take(service, language, text, whole=False, pieces=pieces(text, language))
-                    whole = await take(service, language, text, whole=True)
-                    found.setdefault(language, []).append((text, {WRITTEN: fed, WHOLE: whole}))
+    async with (
+        single_engine.started_engine("kokoro") as engine,
+        single_engine.service_of(engine) as service,
+    ):
+        for language in languages:
+            chosen = [text for text in SENTENCES[language] if len(text) >= SHORTEST[language]][:count]
+            for text in chosen:
+                fed = await take(service, language, text, whole=False, pieces=pieces(text, language))
+                whole = await take(service, language, text, whole=True)
+                found.setdefault(language, []).append((text, {WRITTEN: fed, WHOLE: whole}))
     return found
 
 

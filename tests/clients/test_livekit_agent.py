@@ -313,7 +313,7 @@ async def test_busy_or_stopped_server_is_retryable_error(
     server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
     ears = agent.KyutaiSTT(server.url)
     async with failing(ears, silence(0.1), devices) as first:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient() as client, asyncio.timeout(WITHIN_S):
             while not (await client.get(f"{server.http_url}/health")).json()["active_sessions"]:
                 await asyncio.sleep(0.05)
         async with failing(ears, silence(0.1), devices) as second:

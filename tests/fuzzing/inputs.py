@@ -59,6 +59,11 @@ def _tone(seconds: float, rate: int) -> Any:
     return (0.3 * np.sin(2 * np.pi * 300 * times)).astype(np.float32)
 
 
+def _decode(data: bytes) -> None:
+    recording = decode_recording(data)
+    assert 0 < recording.duration_s <= 60 and np.isfinite(recording.samples).all()
+
+
 def _read_recording(data: bytes) -> None:
     with RecordingFile(io.BytesIO(data), 16_000, 60.0) as recording:
         while recording.read() is not None:
@@ -98,8 +103,9 @@ def _ogg_stream(mutator: Mutator, sample: bytes) -> list[bytes]:
 
 def _listen(pieces: list[bytes]) -> None:
     decoder = OggOpusDecoder()
-    for piece in pieces:
-        decoder.feed(piece)
+    samples = np.concatenate([np.zeros(0, np.float32), *map(decoder.feed, pieces)])
+    assert samples.dtype == np.float32 and np.isfinite(samples).all()
+    assert np.abs(samples).max(initial=0) <= 1
 
 
 def _texts(mutator: Mutator, sample: str) -> list[str]:
@@ -174,7 +180,7 @@ def cases(folder: Path) -> list[Case]:
     said = {"audio": "AAAA", "alignment": times, "normalizedAlignment": times, "isFinal": None, "error": None}
     client_errors = (websocket_client.KaniTTSError,)
     return [
-        Case("recording", _recordings(), raw, decode_recording, (InvalidRequest,), 0.5),
+        Case("recording", _recordings(), raw, _decode, (InvalidRequest,), 0.5),
         Case("recording to transcribe", _recordings(), raw, _read_recording, (InvalidRequest,), 0.5),
         Case("ogg opus stream", (_ogg(),), _ogg_stream, _listen, (InvalidRequest,)),
         Case("markup", (TEXT,), _texts, _mark_up),

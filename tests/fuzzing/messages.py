@@ -29,7 +29,8 @@ from protocols.openai.realtime.audio_payload import decode_audio
 from protocols.openai.realtime.client_events import EventError, read_event
 from protocols.openai.realtime.conversation import read_item
 from protocols.openai.realtime.responses import read_response
-from protocols.openai.realtime.session_config import FORMATS, SessionConfig, updated_config
+from protocols.openai.realtime.session_config import FORMATS, SessionConfig
+from protocols.openai.realtime.session_update import updated_config
 from protocols.openai.speech import body as openai_body
 from protocols.openai.speech.tags import split_turns
 from protocols.openai.transcription.params import parse_params

@@ -29,7 +29,7 @@ Make = Callable[[Mutator], str | bytes]
 PATHS: dict[str, Make] = {
     "/": lambda mutator: mutator.json(SPEAK),
     "/tts": lambda mutator: mutator.json(VOXCPM),
-    "/stream_tts": lambda mutator: mutator.json({"type": "speak", "text": TEXT}),
+    "/stream_tts": lambda mutator: mutator.json({"action": "start_tts", "text": TEXT}),
     "/v1/text-to-speech/espeak:es/stream-input": lambda mutator: mutator.json(CONTEXT),
     "/v1/text-to-speech/espeak:es/multi-stream-input": lambda mutator: mutator.json(CONTEXT),
     f"/api/tts_streaming?auth_id={KEY}": lambda mutator: packed(mutator, {"type": "Text", "text": TEXT}),

@@ -16,13 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
-from speech.voices.catalogue import VoiceStore
 from tests.fuzzing import inputs, messages
 from tests.fuzzing.case import Case
 from tests.fuzzing.mutator import Mutator
+from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000" if "CI" in os.environ else "200"))
@@ -48,14 +45,7 @@ client's voices|kept voice|embedding|config.json|codec config|nemo|safetensors
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Case]]:
     folder = tmp_path_factory.mktemp("fuzzing")
     loop = asyncio.new_event_loop()
-    service = SpeechService(
-        [ToneEngine()],
-        VoiceStore(folder / "data"),
-        Limits(),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
-    )
+    service = build(folder / "data", ToneEngine())
     loop.run_until_complete(service.start())
     yield {case.name: case for case in [*messages.cases(service, loop), *inputs.cases(folder)]}
     loop.run_until_complete(service.stop())

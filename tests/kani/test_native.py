@@ -76,8 +76,14 @@ def missing() -> str:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
-    found = load(tmp_path_factory.mktemp("kernels"))
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of the compiled library."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture(scope="module")
+def library(kernels: Path) -> Library:
+    found = load(kernels)
     if found is None:
         pytest.skip(missing())
     return found
@@ -397,31 +403,51 @@ def test_state_of_another_model_is_refused(model: NativeLanguageModel) -> None:
         model.decode(token, state, 1)
 
 
-def test_compiled_library_is_cached(library: Library, tmp_path: Path) -> None:
-    assert load(tmp_path / "new" / "folder") is not None
-    (kept,) = (tmp_path / "new" / "folder").glob("*.so")
-    made = kept.stat().st_mtime_ns
-    assert load(kept.parent) is not None
-    assert kept.stat().st_mtime_ns == made
+@pytest.fixture
+def compilations(library: Library, kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with a line for each compilation, by a compiler that copies what is compiled already."""
+    calls, compiler = tmp_path / "calls", tmp_path / "c++"
+    calls.touch()
+    (compiled,) = kernels.glob("*.so")
+    compiler.write_text(
+        f"""#!/bin/sh
+[ "$1" = --version ] && exec {find_compiler()} --version
+echo compiled >>{calls}
+for target; do :; done
+cp {compiled} "$target"
+"""
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    return calls
+
+
+def test_compiled_library_is_cached(compilations: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "new" / "folder"
+    assert load(cache) is not None
+    (kept,) = cache.glob("*.so")
     whole = kept.read_bytes()
+    assert load(cache) is not None
+    assert compilations.read_text() == "compiled\n"
     broken = kept.with_name("broken")
     broken.write_bytes(whole[: len(whole) // 2])
     broken.replace(kept)
-    assert load(kept.parent) is not None
-    assert kept.stat().st_size == len(whole)
+    assert load(cache) is not None
+    assert kept.read_bytes() == whole
     digest = kept.with_suffix(".sha256")
     digest.unlink()
-    assert load(kept.parent) is not None
+    assert load(cache) is not None
     assert digest.exists()
+    assert compilations.read_text() == "compiled\n" * 3
 
 
 def test_unwritable_cache_is_ignored(
-    library: Library, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    compilations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
     with caplog.at_level(logging.INFO):
         assert load(tmp_path / "file" / "folder") is not None
-    assert "cannot keep" in caplog.text
+    assert "cannot keep" in caplog.text and compilations.read_text()
 
 
 def test_library_needs_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,11 +18,9 @@ from protocols import kani, kyutai, voxcpm
 from protocols.shared.protocol import Context
 from speech.audio.pcm import wav
 from speech.errors import InvalidRequest
-from speech.observer import Observer
-from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import Embedding, Recording, Samples, Segment, SpeechChunk
-from speech.voices.catalogue import VoiceStore
+from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
 RECORDING_RATE = 16_000
@@ -90,14 +88,7 @@ def loudness(samples: Samples) -> float:
 async def cloning_server(folder: Path) -> AsyncIterator[CloningServer]:
     """Serve Kani's, Kyutai's and VoxCPM's protocols; when it ends, nothing of any session is left."""
     plain, echo = ToneEngine(), EchoEngine()
-    service = SpeechService(
-        [plain, echo],
-        VoiceStore(folder / "data"),
-        Limits(),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
-    )
+    service = build(folder / "data", plain, echo)
     voices = folder / "voices"
     voices.mkdir()
     settings = kyutai.KyutaiSettings(idle_s=60.0, version="0", max_body=16 * 2**20)

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
+import httpx
 import pytest
 
 from speech.recognizer import Recognizer
@@ -34,6 +35,13 @@ def espeak_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     with app_server(tmp_path_factory.mktemp("espeak_app")) as running:
         running.service.recognizer = LoudnessRecognizer()
         yield running
+
+
+@pytest.fixture
+def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
+    """A client of ``espeak_app``."""
+    with httpx.Client(base_url=espeak_app.http_url) as client:
+        yield client
 
 
 @pytest.fixture

@@ -20,13 +20,10 @@ from starlette.applications import Starlette
 from engines.espeak.reference_voice import EspeakReferenceVoice
 from protocols.voices_api import routes
 from speech.audio.pcm import wav
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
 from speech.types import Samples
 from speech.voices.consents import ConsentStore
-from speech.voices.store import VoiceStore
 from tests.support.app_server import app_server
+from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
 if TYPE_CHECKING:
@@ -299,14 +296,7 @@ def test_oversized_recording_is_refused(client: httpx.Client, field: str) -> Non
 
 
 async def test_similarity_is_reported_for_each_engine(tmp_path: Path) -> None:
-    service = SpeechService(
-        [ToneEngine(clones=True)],
-        VoiceStore(tmp_path),
-        Limits(),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
-    )
+    service = build(tmp_path, ToneEngine(clones=True))
     await service.start()
     transport = httpx.ASGITransport(Starlette(routes=routes(service, ConsentStore(tmp_path))))
     foreseen = {"before": 0.5, "now": 0.6, "measured": False}

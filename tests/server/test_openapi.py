@@ -26,10 +26,9 @@ from server.metrics import Metrics
 from server.network.upload_budget import UploadBudget
 from server.settings import load
 from speech.audio.pcm import wav
-from speech.service import SpeechService
-from speech.voices.catalogue import VoiceStore
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.serving import serving
+from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 from websocket_server import create_app, limits_of
 
@@ -166,14 +165,7 @@ def app_routes(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]
     """Method and path of every HTTP route of the application."""
     folder = tmp_path_factory.mktemp("app")
     settings, metrics = load({}, {"KANI_DATA_DIR": str(folder)}, folder / "no file"), Metrics("1")
-    service = SpeechService(
-        [ToneEngine()],
-        VoiceStore(folder),
-        limits_of(settings),
-        default_language="es",
-        default_voice=None,
-        observer=metrics,
-    )
+    service = build(folder, ToneEngine(), limits=limits_of(settings), observer=metrics)
     app = create_app(settings, service, metrics, Connections(1, lambda _: None, 1.0), UploadBudget())
     return {
         (method, route.path.replace(":path}", "}"))

@@ -205,13 +205,14 @@ async def test_kyutais_websockets_require_a_key_on_loopback(running: InProcessSe
     url = running.url + path
     assert await refusal(url) == 401
     assert await refusal(url, kyutai_api_key="wrong") == 401
-    assert await refusal(f"{url}?auth_id=wrong") == 401
+    assert await refusal(f"{url}?auth_id=wrong") == await refusal(f"{url}?auth_id=") == 401
     assert await refusal(f"{url}?auth_id=public_token", Origin="https://evil.example") == 403
 
 
 async def test_kyutais_requests_require_a_key_on_loopback(running: InProcessServer) -> None:
     for path in ("/api/tts_streaming", "/api/tts-streaming", "/api/tts", "/api/asr-streaming"):
         assert (await request(running, "POST", path)).status_code == 401
+        assert (await request(running, "POST", path, **{"kyutai-api-key": "wrong"})).status_code == 401
     for path in ("/api/build_info", "/api/modules_info"):
         assert (await request(running, "GET", path, Host="evil.example")).status_code == 200
 

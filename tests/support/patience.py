@@ -1,4 +1,4 @@
-"""Timeouts of tests: minutes, so that nothing depends on the speed of a machine.
+"""Defaults of the clients that tests open: timeouts of minutes, and certificates that are read once.
 
 Clients' own limits are for users who would ask again; a test that reaches one says nothing about the server.
 """
@@ -14,11 +14,16 @@ WITHIN_S = 300.0
 
 
 def have_clients_wait() -> None:
-    """Give the clients that tests open without a limit of their own the guard in place of the library's."""
+    """Give the clients that tests open without a limit of their own the guard in place of the library's.
+
+    httpx reads all authorities' certificates for each client, which takes longer than most requests: clients
+    without a choice of their own share what is read here.
+    """
+    certificates = httpx.create_ssl_context()
     for function in (
         *(httpx.Client.__init__, httpx.AsyncClient.__init__),
-        *(httpx.request, httpx.get, httpx.post, httpx.put, httpx.delete),
+        *(httpx.request, httpx.get, httpx.post, httpx.put, httpx.patch, httpx.delete),
     ):
-        function.__kwdefaults__["timeout"] = httpx.Timeout(WITHIN_S)
+        function.__kwdefaults__.update(timeout=httpx.Timeout(WITHIN_S), verify=certificates)
     for connect in (websockets.asyncio.client.connect.__init__, websockets.sync.client.connect):
         connect.__kwdefaults__["open_timeout"] = WITHIN_S

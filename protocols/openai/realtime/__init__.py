@@ -1,8 +1,9 @@
 """OpenAI's audio API, the Realtime WebSocket: WS /v1/realtime.
 
 ``connection`` serves one client: ``input_audio`` transcribes what it says, ``responses`` reads given text
-aloud. ``client_events`` and ``server_events`` are the wire, ``session_config`` the session object of both
-generations of the API; ``client_secrets`` issues ephemeral keys.
+aloud. ``client_events`` and ``server_events`` are the wire; ``session_config`` configures a session, and
+``session_update`` reads its changes in both generations of the API; ``client_secrets`` issues ephemeral
+keys.
 """
 
 from __future__ import annotations

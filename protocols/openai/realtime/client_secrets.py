@@ -17,12 +17,8 @@ from starlette.routing import BaseRoute, Route
 from protocols.openai.errors import ApiError, endpoint, json_response
 from protocols.openai.realtime.client_events import EventError, convert
 from protocols.openai.realtime.server_events import new_id
-from protocols.openai.realtime.session_config import (
-    SessionConfig,
-    SessionKind,
-    initial_config,
-    updated_config,
-)
+from protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
+from protocols.openai.realtime.session_update import updated_config
 from protocols.shared.json_input import parse_object
 from speech.service import SpeechService
 

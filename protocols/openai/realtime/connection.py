@@ -15,7 +15,8 @@ from protocols.openai.realtime.conversation import Conversation, read_item
 from protocols.openai.realtime.input_audio import InputAudio, InputFailed
 from protocols.openai.realtime.responses import Response, Responses
 from protocols.openai.realtime.server_events import EventSender, new_id
-from protocols.openai.realtime.session_config import SessionConfig, is_beta_session, updated_config
+from protocols.openai.realtime.session_config import SessionConfig
+from protocols.openai.realtime.session_update import is_beta_session, updated_config
 from protocols.shared.client_languages import accept_languages
 from protocols.shared.connection import client_address, close
 from speech.service import SpeechService

@@ -18,10 +18,10 @@ from protocols.openai.realtime.client_events import (
 )
 from protocols.openai.realtime.conversation import Conversation, Item, Status, read_item
 from protocols.openai.realtime.server_events import EventSender, new_id
-from protocols.openai.realtime.session_config import (
+from protocols.openai.realtime.session_config import SessionConfig
+from protocols.openai.realtime.session_update import (
     AudioOutput,
     Modalities,
-    SessionConfig,
     refuse_model_requests,
     updated_config,
     with_output,

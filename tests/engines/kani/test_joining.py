@@ -19,13 +19,10 @@ from engines.kokoro.engine import KokoroEngine
 from engines.settings import KaniSettings, KokoroSettings
 from engines.whisper.engine import WhisperRecognizer
 from speech.late_engine import LateEngine
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
 from speech.types import Segment, SpeechChunk, SpeechRequest
-from speech.voices.catalogue import VoiceStore
 from tests.conftest import StartServer
 from tests.engines.cuda_driver import cuda_driver
+from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 from websocket_client import KaniTTSClient
 
@@ -38,15 +35,7 @@ async def joined(engine: KaniEngine | KokoroVoice, tmp_path: Path) -> tuple[str,
     """Result of a late engine beside a tone engine: its state, the engines, and later speech."""
     tone = ToneEngine()
     joining = LateEngine("kani", engine, WhisperRecognizer(models_dir=None, cache_dir=tmp_path), "es")
-    service = SpeechService(
-        [tone],
-        VoiceStore(tmp_path),
-        Limits(),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
-        late_engine=joining,
-    )
+    service = build(tmp_path, tone, late_engine=joining)
     await service.start()
     try:
         async with asyncio.timeout(READY_WITHIN_S):

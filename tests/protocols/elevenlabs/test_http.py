@@ -18,18 +18,16 @@ import numpy as np
 import pytest
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect
 
 from protocols.elevenlabs import ElevenLabsSettings
 from protocols.elevenlabs.formats import FORMATS
 from protocols.elevenlabs.http.convert import speech_routes
 from speech.audio.encoding import FileEncoder
-from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import SpeechRequest
-from speech.voices.catalogue import VoiceStore
 from tests.speech.session.test_session import collect
+from tests.support.sessions import build
 from tests.support.tone import RATE, ToneEngine
 
 PATH = "/v1/text-to-speech/tone_es"
@@ -63,10 +61,8 @@ class SpeechCalls:
 
 @pytest.fixture
 async def calls(tmp_path: Path) -> AsyncIterator[SpeechCalls]:
-    tone, store, limits = ToneEngine(), VoiceStore(tmp_path), Limits(max_text=50, max_waiting=0)
-    service = SpeechService(
-        [tone], store, limits, default_language="es", default_voice=None, observer=Observer()
-    )
+    tone = ToneEngine()
+    service = build(tmp_path, tone, limits=Limits(max_text=50, max_waiting=0))
     await service.start()
     app = Starlette(routes=speech_routes(service, ElevenLabsSettings(max_text=MAX_TEXT)))
     transport = httpx.ASGITransport(app)
@@ -235,7 +231,7 @@ async def test_line_is_sent_before_next_is_synthesized(calls: SpeechCalls) -> No
 
     body = json.dumps({"text": text}).encode()
     path, query = "/stream/with-timestamps", b"output_format=pcm_16000"
-    speaking = asyncio.create_task(call(calls, path, body, send, query=query))
+    speaking = asyncio.create_task(call(calls, path, body, send, query))
     # At 1 kHz the resampler holds back a second.
     await calls.tone.permit(4)
     async with asyncio.timeout(300):
@@ -249,64 +245,16 @@ async def test_line_is_sent_before_next_is_synthesized(calls: SpeechCalls) -> No
 
 
 async def call(
-    calls: SpeechCalls,
-    path: str,
-    body: bytes,
-    send: Callable[[Any], Awaitable[None]],
-    leaves: Callable[[], Awaitable[None]] | None = None,
-    query: bytes = b"",
+    calls: SpeechCalls, path: str, body: bytes, send: Callable[[Any], Awaitable[None]], query: bytes
 ) -> None:
-    """Send one POST; the client disconnects when ``leaves`` returns."""
+    """Send one POST, of a client that stays."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
-    stays = asyncio.Event()
 
-    async def receive() -> dict[str, Any]:
-        if messages:
-            return messages.pop()
-        await (leaves() if leaves is not None else stays.wait())
-        return {"type": "http.disconnect"}
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": PATH + path,
-        "headers": [],
-        "query_string": query,
-    }
+    scope = {"type": "http", "method": "POST", "path": PATH + path, "headers": [], "query_string": query}
     await calls.app.router(scope, receive, send)
-
-
-@pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
-async def test_disconnect_before_answer_cancels_synthesis(calls: SpeechCalls, path: str) -> None:
-    calls.tone.allow = 0
-
-    async def leaves() -> None:
-        while not calls.tone.under_way:
-            await asyncio.sleep(0)
-
-    async def send(message: Any) -> None:
-        raise AssertionError(message)
-
-    with pytest.raises(ClientDisconnect):
-        await call(calls, path, json.dumps({"text": TEXT}).encode(), send, leaves)
-    assert (calls.tone.under_way, calls.service.state().sessions) == (0, 0)
-
-
-@pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
-async def test_disconnect_during_stream_cancels_synthesis(calls: SpeechCalls, path: str) -> None:
-    calls.tone.allow = 3
-    begun = asyncio.Event()
-
-    async def send(message: Any) -> None:
-        if message.get("body"):
-            begun.set()
-
-    async def leaves() -> None:
-        await begun.wait()
-
-    await call(calls, path, json.dumps({"text": TEXT * 5}).encode(), send, leaves, b"output_format=pcm_8000")
-    assert (calls.tone.under_way, calls.service.state().sessions) == (0, 0)
-    assert len(calls.tone.words) < 10
 
 
 @pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
@@ -325,7 +273,7 @@ async def test_engine_failure_in_stream_leaves_answer_incomplete(calls: SpeechCa
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await call(calls, path, json.dumps({"text": BREAKING}).encode(), send, query=b"output_format=pcm_8000")
+    await call(calls, path, json.dumps({"text": BREAKING}).encode(), send, b"output_format=pcm_8000")
     assert sent[0]["status"] == 200 and sum(len(message.get("body", b"")) for message in sent) > 10_000
     assert all(message.get("more_body", True) for message in sent)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -15,12 +14,6 @@ from tests.support.app_server import AppServer, StartApp
 
 PATH = "/v1/text-to-speech/espeak:es"
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
-
-
-@pytest.fixture(scope="module")
-def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
-        yield client
 
 
 def detail_of(answer: httpx.Response, status: int, code: str, error_type: str) -> dict[str, Any]:

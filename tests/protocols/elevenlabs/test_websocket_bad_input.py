@@ -22,8 +22,7 @@ from protocols.elevenlabs.websocket.routes import routes
 from tests.clients.elevenlabs.wire import BOS, EOS, Client, Message, connect_client, connect_multi
 from tests.protocols.elevenlabs.test_websocket import HELLO, open_context
 from tests.speech.session.test_session import serving
-from tests.support.app_server import KEY, THREAD, AppServer, StartApp
-from tests.support.patience import WITHIN_S
+from tests.support.app_server import KEY, THREAD, AppServer
 from tests.support.tone import ToneEngine
 
 UNREADABLE = (
@@ -310,19 +309,6 @@ async def test_log_contains_no_key(keyed_app: AppServer, caplog: pytest.LogCaptu
     # A server process takes keys out of uvicorn's own lines (tests/server/test_logs.py).
     server = [each for each in caplog.records if each.threadName == THREAD and "uvicorn" not in each.name]
     assert server and not any(KEY in each.getMessage() for each in server)
-
-
-async def test_disconnecting_clients_free_their_slots(start_app: StartApp) -> None:
-    server = start_app()
-    for name in ("stream-input", "multi-stream-input") * 5:
-        async with connect_client(server.url, name) as client:
-            for number in range(5):
-                await client.send({"text": HELLO * 500, "context_id": f"c{number}", "flush": True})
-            await client.receive_speech()
-            client.socket.transport.abort()
-    async with asyncio.timeout(WITHIN_S):
-        while server.service.state().sessions:
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.alone

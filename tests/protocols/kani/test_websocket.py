@@ -464,20 +464,6 @@ async def test_stream_tts_call_is_length_prefixed(espeak_app: AppServer) -> None
     assert heard == whole.content[44:]
 
 
-@pytest.mark.parametrize("path", ["/tts", "/stream-tts"])
-async def test_disconnected_rest_client_frees_slot(serve: Serve, path: str) -> None:
-    server = await serve()
-    server.engine.allow = 1
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
-        asking = asyncio.create_task(client.post(path, json={"text": LONG}))
-        while not server.engine.under_way:
-            await asyncio.sleep(0.001)
-        asking.cancel()
-        await asyncio.wait([asking])
-    await wait_for_idle(server)
-    assert not server.engine.under_way
-
-
 async def test_full_server_refuses(start_app: StartApp) -> None:
     server = start_app(KANI_RATE_PER_MINUTE="2")
     async with connect(server.url, max_size=None) as socket:

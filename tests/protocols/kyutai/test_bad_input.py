@@ -493,22 +493,6 @@ async def test_invalid_query_is_refused_before_upgrade(
     assert caught.value.response.body.decode().startswith(reason)
 
 
-@pytest.mark.parametrize("path", [SPEAK, LISTEN])
-async def test_key_is_required(espeak_app: AppServer, path: str) -> None:
-    url = f"{espeak_app.url}{path}?format=PcmMessagePack"
-    wrong = {"kyutai-api-key": "wrong"}
-    for place, headers in ((url, {}), (url, wrong), (f"{url}&auth_id=wrong", {}), (f"{url}&auth_id=", {})):
-        with pytest.raises(InvalidStatus) as caught:
-            await connect(place, additional_headers=headers).__aenter__()
-        assert caught.value.response.status_code == 401
-    for place, headers in ((url, KEY), (f"{url}&auth_id=public_token", {})):
-        async with connect(place, additional_headers=headers) as socket:
-            assert msgspec.msgpack.decode(await socket.recv()) == {"type": "Ready"}
-    async with httpx.AsyncClient(base_url=espeak_app.http_url) as client:
-        assert (await client.post(path, content=b"{}")).status_code == 401
-        assert (await client.post(path, content=b"{}", headers=wrong)).status_code == 401
-
-
 OLD = {"text": ["Hello."], "seed": 1, "temperature": 0.8, "top_k": 250}
 
 

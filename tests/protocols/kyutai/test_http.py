@@ -13,9 +13,8 @@ import pytest
 from speech.audio.pcm import wav
 from speech.types import Samples
 from tests.clients.kyutai.wire import KEY, RATE, unpack
-from tests.protocols.health import wait_for_idle
 from tests.protocols.kyutai.test_speech_out import SENTENCE, opened, say
-from tests.support.app_server import AppServer, StartApp
+from tests.support.app_server import AppServer
 
 LEGACY = {"seed": 1, "temperature": 0.8, "top_k": 250}
 TONE = (0.3 * np.sin(np.arange(16_000 * 3) * 2 * np.pi * 220 / 16_000)).astype(np.float32)
@@ -100,12 +99,3 @@ async def test_server_info_needs_no_key(espeak_app: AppServer) -> None:
         for path in ("/api/tts_streaming", "/api/asr-streaming"):
             answer = await client.get(path, headers=KEY)
             assert answer.status_code == 400 and "upgrade" in answer.text
-
-
-async def test_disconnect_ends_session(start_app: StartApp) -> None:
-    server = start_app(KANI_AHEAD_SECONDS="1")
-    async with client_of(server) as client:
-        body = {"text": " ".join([SENTENCE] * 100), "voice": ""}
-        async with client.stream("POST", "/api/tts_streaming", json=body) as answer:
-            assert await anext(answer.aiter_bytes())
-    await wait_for_idle(server)

@@ -20,8 +20,6 @@ from speech.types import Samples
 from tests.clients.kyutai.wire import EOS, FRAME, KEY, RATE, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import WHISPER_RATE, hear, whisper, word_error_rate
-from tests.protocols.conftest import Serve
-from tests.protocols.health import counters, wait_for_idle
 from tests.support.app_server import AppServer
 
 SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
@@ -216,20 +214,6 @@ async def test_message_ends_word(espeak_app: AppServer) -> None:
         await websocket.send(EOS)
         heard = await hear_all(websocket)
     assert heard.said == ["uno", "dos", "tres", "cua", "tro", "cinco"]
-
-
-async def test_close_frees_slot(serve: Serve) -> None:
-    server = await serve()
-    for number in range(1, 4):
-        server.engine.allow = server.engine.steps + 20
-        # A client that leaves more messages unread waits ten seconds for the answer to its close.
-        async with opened(server, max_queue=None) as websocket:
-            await websocket.send(text_message(" ".join([SENTENCE] * 20)))
-            for _ in range(3):
-                await websocket.recv()
-        await wait_for_idle(server)
-        assert not server.engine.under_way
-        assert (await counters(server))["cancellations"] == number
 
 
 @pytest.mark.heard

@@ -10,10 +10,8 @@ import pytest
 
 from engines.kokoro.voices import DEFAULT_VOICES, Voices
 from protocols.kyutai.query import resolve_voice
-from speech.observer import Observer
-from speech.request import Limits
 from speech.service import SpeechService
-from speech.voices.catalogue import VoiceStore
+from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
 
@@ -21,14 +19,7 @@ from tests.support.tone import ToneEngine
 async def service(tmp_path: Path) -> AsyncIterator[SpeechService]:
     engine = ToneEngine()
     engine.info = replace(engine.info, name="kokoro", voices=Voices().all, default_voices=DEFAULT_VOICES)
-    built = SpeechService(
-        [engine],
-        VoiceStore(tmp_path),
-        Limits(),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
-    )
+    built = build(tmp_path, engine)
     await built.start()
     yield built
     await built.stop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import pytest
 from protocols.openai.speech.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, Cue, CueBuilder, srt, vtt
 from protocols.openai.speech.words import Word, WordTimer
 from speech.types import Span
-from tests.support.app_server import AppServer
 from tests.support.serving import serving
 
 CAPTIONS, CAPTIONED, SPEECH = "/v1/audio/captions", "/dev/captioned_speech", "/v1/audio/speech"
@@ -27,12 +25,6 @@ TEXT = (
     f"fields, woods, and rivers, until at last the morning came. {LONG_WORD}!"
 )
 TIMES = re.compile(r"(\d\d):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d):(\d\d):(\d\d)[,.](\d{3})")
-
-
-@pytest.fixture(scope="module")
-def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
-        yield client
 
 
 def post(client: httpx.Client, path: str, **fields: Any) -> httpx.Response:

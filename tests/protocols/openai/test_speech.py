@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,9 @@ import pytest
 
 from protocols.openai.speech.instructions import Style, parse_instructions
 from protocols.openai.voice_names import OPENAI_VOICES, resolve_voice
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
 from speech.types import Samples, Voice
-from speech.voices.store import VoiceStore
-from tests.support.app_server import AppServer
 from tests.support.serving import InProcessServer, serving
+from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
 PATH = "/v1/audio/speech"
@@ -41,12 +35,6 @@ CONTENT_TYPES = {
 CONTAINERS = {"mp3": "mp3", "opus": "ogg", "aac": "aac", "flac": "flac", "wav": "wav", "pcm": "s16le"}
 ENCODER_DELAY = {"aac": 2048, "mp3": 1152}
 """Most samples by which a format lengthens a stream."""
-
-
-@pytest.fixture
-def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
-        yield client
 
 
 def speak(client: httpx.Client, text: str = TEXT, **fields: Any) -> httpx.Response:
@@ -162,10 +150,7 @@ async def test_names_are_voices_of_the_texts_language(tmp_path: Path) -> None:
     )
     defaults = {"es": "es_a", "en": "en_a", "fr": "es_a"}
     tone.info = replace(tone.info, voices=voices, default_voices=defaults)
-    store = VoiceStore(tmp_path)
-    service = SpeechService(
-        [tone], store, Limits(), default_language="es", default_voice=None, observer=Observer()
-    )
+    service = build(tmp_path, tone)
     await service.start()
     chosen = {name: resolve_voice(service, name) for name in (*OPENAI_VOICES, "Echo", "es_b")}
     assert len(OPENAI_VOICES) == 13
@@ -202,20 +187,6 @@ async def test_failure_in_the_middle_breaks_the_connection(tmp_path: Path, strea
     async with serving(tmp_path) as server:
         with pytest.raises(httpx.RemoteProtocolError):
             await post(server, input="Uno dos tres. kaputt no.", voice="tone_es", stream_format=stream_format)
-
-
-async def test_closing_cancels_a_long_text(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server:
-        body = {"input": "palabra " * 12_500, "voice": "tone_es", "response_format": "mp3"}
-        async with (
-            httpx.AsyncClient(base_url=server.http_url) as client,
-            client.stream("POST", PATH, json=body) as answer,
-        ):
-            assert answer.status_code == 200
-            await anext(answer.aiter_raw())
-        while server.engine.under_way:
-            await asyncio.sleep(0)
-    assert len(server.engine.words) < 12_500
 
 
 async def test_rate_limit_counts_a_request_once(tmp_path: Path) -> None:

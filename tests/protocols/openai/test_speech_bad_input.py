@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.app_server import AppServer, StartApp
+from tests.support.app_server import StartApp
 
 SPEECH, CAPTIONS, CAPTIONED = "/v1/audio/speech", "/v1/audio/captions", "/dev/captioned_speech"
-
-
-@pytest.fixture(scope="module")
-def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
-        yield client
 
 
 def error_of(answer: httpx.Response, status: int, param: str | None, code: str | None) -> str:

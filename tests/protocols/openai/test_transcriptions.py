@@ -52,12 +52,6 @@ def encoded(container: str, codec: str, rate: int = 48_000) -> bytes:
     return file.getvalue()
 
 
-@pytest.fixture
-def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url, timeout=WITHIN_S) as client:
-        yield client
-
-
 def post(client: httpx.Client, path: str = PATH, file: bytes = WAV, **fields: Any) -> httpx.Response:
     return client.post(path, files={"file": ("speech.wav", file)}, data=MODEL | fields)
 

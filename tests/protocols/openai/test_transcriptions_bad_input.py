@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from speech.audio.pcm import wav
-from tests.support.app_server import AppServer, StartApp
+from tests.support.app_server import StartApp
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 
@@ -39,12 +39,6 @@ def without_sound() -> bytes:
         for frame in (picture, None):
             output.mux(stream.encode(frame))
     return file.getvalue()
-
-
-@pytest.fixture
-def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=espeak_app.http_url, timeout=WITHIN_S) as client:
-        yield client
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str | None, str | None]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.clients.relay.wire import connect_client
 from tests.protocols.conftest import Serve
@@ -56,35 +53,6 @@ async def test_bad_message_is_answered_by_one_error(
         await client.connection.send(raw)
         assert await client.receive() == {"type": "error", "message": says}
         (await client.speak(HELLO)).check(HELLO)
-
-
-JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@settings(deadline=None, max_examples=50)
-@given(
-    st.one_of(
-        st.text(max_size=30),
-        st.binary(max_size=30),
-        JSON_VALUES.map(json.dumps),
-        st.fixed_dictionaries(
-            {"action": st.sampled_from(["start_tts", "append_tts", "finish_tts", "stop", "ping"])},
-            optional={"text": JSON_VALUES.filter(lambda value: not isinstance(value, str))},
-        ).map(json.dumps),
-    )
-)
-async def test_socket_survives_any_message(espeak_app: AppServer, raw: str | bytes) -> None:
-    async with connect_client(espeak_app.url) as client:
-        await client.connection.send(raw.encode("utf-8", "replace").decode() if isinstance(raw, str) else raw)
-        await client.send("ping")
-        while await client.receive_after_chunks() != {"type": "pong"}:
-            pass
-        await client.connection.close()
-        assert client.connection.close_code == 1000
 
 
 async def test_incremental_text_is_limited(espeak_app: AppServer) -> None:

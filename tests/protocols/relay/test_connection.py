@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from examples.relay_client import Alignment, Chunk, StreamHandler
 from tests.clients.relay.wire import connect_client
 from tests.conftest import ServerProcess
-from tests.protocols.health import wait_for_idle
 from tests.support.app_server import AppServer, StartApp
 
 HELLO = "Hola, esto es una prueba."
@@ -149,16 +148,6 @@ async def test_ping_is_answered_between_chunks(espeak_app: AppServer) -> None:
         await client.send("ping")
         assert await client.receive_after_chunks() == {"type": "pong"}
         await client.send("stop")
-
-
-async def test_disconnected_client_leaves_no_session(espeak_app: AppServer) -> None:
-    async with connect_client(espeak_app.url) as client:
-        await client.send("start_tts", text=LONG)
-        await client.receive()
-        await client.send("start_tts", text=LONG)
-    async with connect_client(espeak_app.url) as client:
-        await client.send("append_tts", text="Nunca ")
-    await wait_for_idle(espeak_app)
 
 
 async def test_configured_voice_speaks(start_app: StartApp) -> None:

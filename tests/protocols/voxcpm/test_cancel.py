@@ -160,19 +160,6 @@ async def test_cancel_ends_recording_fetch(start_app: StartApp) -> None:
             await client.alive()
 
 
-async def test_disconnect_frees_slots(serve: Serve) -> None:
-    server = await serve()
-    server.engine.allow = 20
-    # A client that leaves more messages unread waits ten seconds for the answer to its close.
-    async with opened(server.url, max_queue=None) as client:
-        for number in range(6):
-            await client.request(f"r{number}", LONG, mode=("streaming", "non_streaming")[number % 2])
-        await frames(client, 3)
-    await wait_for_idle(server)
-    assert not server.engine.under_way
-    await wait_for_metrics(server, "running_tasks 0.0", "active_connections 0.0")
-
-
 async def test_dropped_connections_leave_no_session(start_app: StartApp) -> None:
     dice = random.Random(3)
     server = start_app()

@@ -7,21 +7,18 @@ import io
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import httpx
 import numpy as np
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect
 
 from protocols.voxcpm.http import http_routes
 from protocols.voxcpm.settings import VoxCPMSettings
 from protocols.voxcpm.voice_folder import VoiceFolder
 from protocols.voxcpm.voice_list import FALLBACK_SENTENCE, SAMPLE_SENTENCES, list_voices, sample_sentence
 from speech.engine import EngineInfo
-from speech.observer import Observer
 from speech.request import Limits
 from speech.service import SpeechService
 from speech.text.language_detection import detect
@@ -31,6 +28,7 @@ from tests.clients.voxcpm.wire import opened
 from tests.conftest import ServerProcess
 from tests.protocols.test_voices_api import form, recording
 from tests.support.app_server import AppServer, StartApp
+from tests.support.sessions import build
 from tests.support.tone import ToneEngine, tones
 
 PARAMS = {
@@ -290,14 +288,7 @@ async def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:
 async def engine(tmp_path: Path) -> AsyncIterator[tuple[ToneEngine, SpeechService, Starlette]]:
     """An engine that waits for permission, its service with an empty queue, and the routes."""
     engine = ToneEngine()
-    service = SpeechService(
-        [engine],
-        VoiceStore(tmp_path),
-        Limits(max_waiting=0),
-        default_language="es",
-        default_voice=None,
-        observer=Observer(),
-    )
+    service = build(tmp_path, engine, limits=Limits(max_waiting=0))
     await service.start()
     settings = VoxCPMSettings(max_text=100, voice_dir=None, recording_hosts=frozenset())
     yield engine, service, Starlette(routes=http_routes(service, settings, VoiceFolder(None)))
@@ -319,27 +310,3 @@ async def test_sample_is_refused_when_queue_is_full(
         assert (await first).status_code == 200
     assert (second.status_code, second.headers["retry-after"]) == (503, "1")
     assert second.json()["error"]
-
-
-async def test_disconnect_cancels_sample(engine: tuple[ToneEngine, SpeechService, Starlette]) -> None:
-    tone, service, app = engine
-    tone.allow = 0
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/api/voices/tone_es/audio",
-        "headers": [],
-        "query_string": b"",
-    }
-
-    async def receive() -> dict[str, Any]:
-        while not tone.under_way:
-            await asyncio.sleep(0)
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        raise AssertionError(message)
-
-    with pytest.raises(ClientDisconnect):
-        await app.router(scope, receive, send)
-    assert (tone.under_way, service.state().sessions) == (0, 0)

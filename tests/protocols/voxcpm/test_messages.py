@@ -7,8 +7,6 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from protocols.voxcpm import messages
 from protocols.voxcpm.messages import Cancel, Failure, Ping, RejectedMessage, TtsRequest, failure_for, read
@@ -310,33 +308,3 @@ def test_core_error_has_code(error: errors.SpeechError, told: tuple[str, object]
     found = failure_for(error, "prompt_wav_url")
     assert (found.code, found.details) == told
     assert found.message
-
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text()
-    | st.sampled_from(["tts_request", "r"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-NAMES = st.sampled_from(["text", "mode", "cfg_value", "voice", "voice_id", "seed", "prompt_wav_url", "x"])
-
-
-@given(
-    st.sampled_from(["tts_request", "cancel", "ping"]) | JSON,
-    JSON | st.just("r"),
-    JSON | st.dictionaries(NAMES, JSON),
-)
-def test_any_json_is_read_or_refused(kind: Any, request_id: Any, given: Any) -> None:
-    try:
-        found = read(
-            json.dumps({"type": kind, "request_id": request_id, "params": given, "timestamp": given})
-        )
-        if isinstance(found, TtsRequest):
-            read_params(found.params, MAX_TEXT, found.request_id)
-    except RejectedMessage as error:
-        told = json.loads(messages.error(error.request_id, error.failure))
-        assert told["error"]["code"] and len(told["error"]["message"]) < 2000

@@ -365,38 +365,6 @@ def test_decompression_bomb_is_refused() -> None:
         decoder.feed(b"".join(bomb[1:]))
 
 
-@settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 255)), max_size=20),
-    st.lists(st.tuples(st.integers(0, 5_000), st.binary(max_size=40)), max_size=3),
-    st.integers(1, 3_000),
-    st.booleans(),
-)
-def test_damaged_stream_is_decoded_or_refused(
-    bytes_changed: list[tuple[int, int]], inserted: list[tuple[int, bytes]], piece: int, repair: bool
-) -> None:
-    data = bytearray(stream())
-    for at, value in bytes_changed:
-        data[at % len(data)] = value
-    for at, extra in inserted:
-        data[at % len(data) : at % len(data)] = extra
-    if repair:
-        at = 0
-        while (at := data.find(b"OggS", at)) >= 0 and len(data) > at + 27:
-            end = at + 27 + data[at + 26]
-            end += sum(data[at + 27 : end])
-            data[at + 22 : at + 26] = bytes(4)
-            struct.pack_into("<I", data, at + 22, checksum(bytes(data[at:end])))
-            at += 4
-    try:
-        samples = decode(bytes(data), piece=piece)
-    except InvalidRequest as refusal:
-        assert refusal.field == "data"
-    else:
-        assert samples.dtype == np.float32 and np.isfinite(samples).all()
-        assert len(samples) <= 60 * ENCODED_RATE and np.abs(samples).max(initial=0) <= 1
-
-
 SHORTEST = bytes([0xE0])
 """A packet of 2.5 ms of silence."""
 
