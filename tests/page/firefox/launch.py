@@ -10,11 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.conftest import ROOT
 
@@ -28,7 +29,7 @@ PREFERENCES: dict[str, str | float | bool] = {
     # As where a visitor has allowed the microphone.
     "media.navigator.permission.disabled": True,
     # Unassigned names resolve to this machine.
-    "network.dns.localDomains": "voices.test,kani.test",
+    "network.dns.localDomains": "stranger.test,lan.test",
 }
 
 REPEATS = 40
@@ -47,6 +48,7 @@ def sound_card(folder: Path, recording: Path) -> Iterator[dict[str, str]]:
     socket = folder / "pulse"
     environment = {
         **os.environ,
+        "LC_ALL": "C.UTF-8",
         "HOME": str(folder),
         "PULSE_RUNTIME_PATH": str(folder),
         "PULSE_SERVER": f"unix:{socket}",
@@ -67,12 +69,35 @@ def sound_card(folder: Path, recording: Path) -> Iterator[dict[str, str]]:
     try:
         for default in (("sink", "speaker"), ("source", "microphone.monitor")):
             subprocess.run(["pactl", f"set-default-{default[0]}", default[1]], env=environment, check=True)
-        play = ["paplay", "--device=microphone", _repeated(recording, folder / "microphone.wav")]
-        with subprocess.Popen(play, env=environment) as playing:
+        with _microphone(_repeated(recording, folder / "microphone.wav"), environment):
             yield environment
-            playing.terminate()
     finally:
         subprocess.run(["pulseaudio", "--kill"], env=environment, check=True)
+
+
+@contextmanager
+def _microphone(recording: str, environment: dict[str, str]) -> Iterator[None]:
+    """Have the microphone hear ``recording`` from its beginning whenever it is opened."""
+
+    def follow() -> None:
+        with ExitStack() as playing:
+            for event in events.stdout or ():
+                if "'new' on source-output" in event:
+                    playing.close()
+                    play = ["paplay", "--device=microphone", recording]
+                    player = subprocess.Popen(play, env=environment, stderr=subprocess.DEVNULL)
+                    playing.enter_context(player)
+                    playing.callback(player.terminate)
+
+    watch: dict[str, Any] = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(["pactl", "subscribe"], text=True, **watch) as events:
+        following = threading.Thread(target=follow)
+        following.start()
+        try:
+            yield
+        finally:
+            events.terminate()
+            following.join()
 
 
 def _repeated(recording: Path, path: Path) -> str:
@@ -83,8 +108,10 @@ def _repeated(recording: Path, path: Path) -> str:
 
 
 @contextmanager
-def running(playwright: Playwright, folder: Path, recording: Path) -> Iterator[Browser]:
-    """Firefox without a window; what it saves lies in ``folder``/saved."""
+def running(
+    playwright: Playwright, folder: Path, recording: Path, **preferences: str | float | bool
+) -> Iterator[Browser]:
+    """Firefox without a window, with ``preferences`` besides its own; ``folder`` is for what it writes."""
     executable = folder / "firefox"
     firefox = next(filter(None, map(shutil.which, FIREFOX)))
     executable.write_text(
@@ -95,7 +122,7 @@ def running(playwright: Playwright, folder: Path, recording: Path) -> Iterator[B
         browser = playwright.firefox.launch(
             channel="moz-firefox",
             executable_path=executable,
-            firefox_user_prefs=PREFERENCES,
+            firefox_user_prefs={**PREFERENCES, **preferences},
             downloads_path=folder / "saved",
             env={**environment, "HOME": os.environ["HOME"]},
         )
