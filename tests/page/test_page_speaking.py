@@ -326,7 +326,6 @@ def test_refusal_is_shown_in_plain_words(visit: Visit) -> None:
     visitor.assert_lit(words(TEXT))
 
 
-@pytest.mark.firefox
 def test_a_text_that_is_too_long_for_one_request_is_one_utterance(
     visit: Visit, start_server: StartServer
 ) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.conftest import ROOT
+from tests.support.patience import WITHIN_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -125,6 +126,7 @@ def running(
             firefox_user_prefs={**PREFERENCES, **preferences},
             downloads_path=folder / "saved",
             env={**environment, "HOME": os.environ["HOME"]},
+            timeout=1000 * WITHIN_S,
         )
         yield browser
         browser.close()
