@@ -11,8 +11,8 @@ const IDLE_MS = 60_000;
 /** A device that has not begun to run by then gives no sound: Firefox without a sound card waits for ever. */
 const STARTS_WITHIN_MS = 5000;
 /**
- * Firefox on Linux may hang for ever when the latency is read: the page's thread holds the lock of the audio graph and
- * waits for PulseAudio's, whose holder waits for the graph. There it is taken to be what it was found to be, 30-62 ms.
+ * Firefox on Linux may hang for ever when the latency is read while sound begins (docs/page.md, Browsers). There it is
+ * taken to be what it was found to be, 30-62 ms.
  */
 const LATENCY_HANGS = /Linux.*Firefox\//.test(navigator.userAgent);
 const USUAL_LATENCY_S = 0.045;

@@ -183,7 +183,6 @@ def test_the_download_holds_the_samples_that_came_byte_for_byte(visit: Visit) ->
 
 
 @pytest.mark.heard
-@pytest.mark.firefox
 def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page

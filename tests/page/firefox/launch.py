@@ -10,12 +10,11 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import wave
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
@@ -49,7 +48,6 @@ def sound_card(folder: Path, recording: Path) -> Iterator[dict[str, str]]:
     socket = folder / "pulse"
     environment = {
         **os.environ,
-        "LC_ALL": "C.UTF-8",
         "HOME": str(folder),
         "PULSE_RUNTIME_PATH": str(folder),
         "PULSE_SERVER": f"unix:{socket}",
@@ -70,35 +68,12 @@ def sound_card(folder: Path, recording: Path) -> Iterator[dict[str, str]]:
     try:
         for default in (("sink", "speaker"), ("source", "microphone.monitor")):
             subprocess.run(["pactl", f"set-default-{default[0]}", default[1]], env=environment, check=True)
-        with _microphone(_repeated(recording, folder / "microphone.wav"), environment):
+        play = ["paplay", "--device=microphone", _repeated(recording, folder / "microphone.wav")]
+        with subprocess.Popen(play, env=environment) as playing:
             yield environment
+            playing.terminate()
     finally:
         subprocess.run(["pulseaudio", "--kill"], env=environment, check=True)
-
-
-@contextmanager
-def _microphone(recording: str, environment: dict[str, str]) -> Iterator[None]:
-    """Have the microphone hear ``recording`` from its beginning whenever it is opened."""
-
-    def follow() -> None:
-        with ExitStack() as playing:
-            for event in events.stdout or ():
-                if "'new' on source-output" in event:
-                    playing.close()
-                    play = ["paplay", "--device=microphone", recording]
-                    player = subprocess.Popen(play, env=environment, stderr=subprocess.DEVNULL)
-                    playing.enter_context(player)
-                    playing.callback(player.terminate)
-
-    watch: dict[str, Any] = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(["pactl", "subscribe"], text=True, **watch) as events:
-        following = threading.Thread(target=follow)
-        following.start()
-        try:
-            yield
-        finally:
-            events.terminate()
-            following.join()
 
 
 def _repeated(recording: Path, path: Path) -> str:
@@ -109,10 +84,8 @@ def _repeated(recording: Path, path: Path) -> str:
 
 
 @contextmanager
-def running(
-    playwright: Playwright, folder: Path, recording: Path, **preferences: str | float | bool
-) -> Iterator[Browser]:
-    """Firefox without a window, with ``preferences`` besides its own; ``folder`` is for what it writes."""
+def running(playwright: Playwright, folder: Path, recording: Path) -> Iterator[Browser]:
+    """Firefox without a window; ``folder`` is for what it writes."""
     executable = folder / "firefox"
     firefox = next(filter(None, map(shutil.which, FIREFOX)))
     executable.write_text(
@@ -123,7 +96,7 @@ def running(
         browser = playwright.firefox.launch(
             channel="moz-firefox",
             executable_path=executable,
-            firefox_user_prefs={**PREFERENCES, **preferences},
+            firefox_user_prefs=PREFERENCES,
             downloads_path=folder / "saved",
             env={**environment, "HOME": os.environ["HOME"]},
             timeout=1000 * WITHIN_S,
