@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -49,10 +50,11 @@ def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFac
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give every test with a browser Chromium, and those that are marked ``firefox`` Firefox as well."""
+    """Give every test Chromium, and with TESTS_FIREFOX=1 those marked ``firefox`` Firefox as well."""
     if "browser" in metafunc.fixturenames:
         chromium = pytest.param("chromium", id=pytest.HIDDEN_PARAM)
-        more = ["firefox"] if metafunc.definition.get_closest_marker("firefox") else []
+        asked = os.environ.get("TESTS_FIREFOX") == "1" and metafunc.definition.get_closest_marker("firefox")
+        more = ["firefox"] if asked else []
         metafunc.parametrize("browser", [chromium, *more], indirect=True, scope="module")
 
 
