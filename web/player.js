@@ -10,6 +10,12 @@ import { StartGate, WAIT_S } from "./start-gate.js";
 const IDLE_MS = 60_000;
 /** A device that has not begun to run by then gives no sound: Firefox without a sound card waits for ever. */
 const STARTS_WITHIN_MS = 5000;
+/**
+ * Firefox on Linux may hang for ever when the latency is read while sound begins (docs/page.md, Browsers). There it is
+ * taken to be what it was found to be, 30-62 ms.
+ */
+const LATENCY_HANGS = /Linux.*Firefox\//.test(navigator.userAgent);
+const USUAL_LATENCY_S = 0.045;
 /** Stretching a long text, which is played from a place in it, holds the page no longer than this in one go. */
 const LONGEST_WORK_MS = 30;
 
@@ -260,6 +266,7 @@ export class Player {
 
   /** Seconds from a sample's rendering until it is heard. */
   get latency() {
+    if (LATENCY_HANGS) return USUAL_LATENCY_S;
     return this.#context?.outputLatency || this.#context?.baseLatency || 0;
   }
 

@@ -1,7 +1,8 @@
-"""The system's Chromium, and people who open the page with it."""
+"""The system's Chromium and Firefox, and people who open the page with them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.conftest import ServerProcess
+from tests.page.firefox import launch as firefox
 from tests.page.visitor import BROWSERS, PATIENCE_MS, Visitor, find_browser
 
 if TYPE_CHECKING:
@@ -47,10 +49,28 @@ def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFac
     return path
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give every test Chromium, and with TESTS_FIREFOX=1 those marked ``firefox`` Firefox as well."""
+    if "browser" in metafunc.fixturenames:
+        chromium = pytest.param("chromium", id=pytest.HIDDEN_PARAM)
+        asked = os.environ.get("TESTS_FIREFOX") == "1" and metafunc.definition.get_closest_marker("firefox")
+        more = ["firefox"] if asked else []
+        metafunc.parametrize("browser", [chromium, *more], indirect=True, scope="module")
+
+
 # Of one module: playwright's own event loop must not be there when a test of another has one.
 @pytest.fixture(scope="module")
-def browser(recording: Path) -> Iterator[Browser]:
-    """Chromium, without a window."""
+def browser(
+    request: pytest.FixtureRequest, recording: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
+    """Chromium or Firefox, without a window."""
+    if request.param == "firefox":
+        if missing := firefox.missing():
+            pytest.skip(f"{missing} is not installed")
+        with sync_playwright() as playwright:
+            with firefox.running(playwright, tmp_path_factory.mktemp("firefox"), recording) as running:
+                yield running
+        return
     path = find_browser()
     if path is None:
         pytest.skip(f"no browser here: none of {', '.join(BROWSERS)} is installed")

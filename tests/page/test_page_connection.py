@@ -21,6 +21,7 @@ TRIES = 10
 LONG = "The quick brown fox jumps over the lazy dog. " * 60
 
 
+@pytest.mark.firefox
 def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     visitor = visit(server)
@@ -136,6 +137,7 @@ def ask_for_key(visitor: Visitor) -> None:
     visitor.wait_for("#key-dialog[open]")
 
 
+@pytest.mark.firefox
 def test_the_key_is_asked_for_and_kept_in_this_tab_alone(visit: Visit, keyed_server: ServerProcess) -> None:
     visitor = visit(ready=False, url=f"http://127.0.0.1:{keyed_server.port}/")
     ask_for_key(visitor)
@@ -194,6 +196,7 @@ def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
     assert visitor.text("#problem") == refusal
 
 
+@pytest.mark.firefox
 def test_over_plain_http_from_another_machine_the_page_is_heard(
     visit: Visit, keyed_server: ServerProcess
 ) -> None:
@@ -218,6 +221,7 @@ def test_over_plain_http_from_another_machine_the_page_is_heard(
     assert "https" in visitor.text("#recording-state")
 
 
+@pytest.mark.firefox
 def test_without_a_sound_device_the_audio_can_be_saved(visit: Visit) -> None:
     visitor = visit(ready=False)
     visitor.page.add_init_script(

@@ -28,6 +28,7 @@ def position(visitor: Visitor) -> float:
     return float(visitor.value("#seek"))
 
 
+@pytest.mark.firefox
 def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
@@ -55,6 +56,7 @@ def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
     expect(page.locator("#gallery-count")).to_have_text("No voice fits.")
 
 
+@pytest.mark.firefox
 def test_playback_rests_and_goes_on_from_a_word(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
@@ -78,6 +80,7 @@ def test_playback_rests_and_goes_on_from_a_word(visit: Visit) -> None:
     assert position(visitor) < length / 2
 
 
+@pytest.mark.firefox
 def test_times_of_the_words_are_saved(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(TEXT, "en")
@@ -88,6 +91,7 @@ def test_times_of_the_words_are_saved(visit: Visit) -> None:
     assert visitor.download("#vtt").startswith(b"WEBVTT\n\n")
 
 
+@pytest.mark.firefox
 def test_link_brings_text_and_voice_and_is_sent_nowhere(visit: Visit) -> None:
     visitor = visit(permissions=["clipboard-read", "clipboard-write"])
     page = visitor.page
@@ -121,6 +125,7 @@ def test_refused_request_leaves_no_empty_result(visit: Visit) -> None:
         pytest.param("pt", "ltr", "Falar", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.firefox
 def test_language_of_the_page_is_chosen(visit: Visit, language: str, direction: str, speak: str) -> None:
     visitor = visit()
     page = visitor.page
@@ -147,6 +152,7 @@ def test_colours_are_chosen_and_last(visit: Visit) -> None:
     assert page.evaluate(paper) == dark
 
 
+@pytest.mark.firefox
 def test_tabs_share_the_history(visit: Visit, espeak_server: ServerProcess) -> None:
     visitor = visit()
     other = visitor.page.context.new_page()
@@ -189,6 +195,7 @@ def test_modules_of_the_page_are_preloaded(visit: Visit) -> None:
     assert preloaded <= loaded
 
 
+@pytest.mark.firefox
 def test_several_voices_speak_one_text(visit: Visit) -> None:
     """A mark is put in where the cursor is; each voice is asked for its own part, as one result."""
     visitor = visit()
@@ -245,6 +252,7 @@ def test_text_is_shown_as_it_is_spoken(visit: Visit) -> None:
     assert visitor.page.evaluate(LATE_ANSWER) == "new"
 
 
+@pytest.mark.firefox
 def test_result_is_heard_at_another_tempo(visit: Visit) -> None:
     """At twice the tempo the sound is half as long, and the light and the position follow it."""
     visitor = visit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import shutil
@@ -14,15 +15,18 @@ from axe_playwright_python.sync_playwright import Axe
 from tests.support.patience import WITHIN_S
 
 if TYPE_CHECKING:
-    from playwright.sync_api import ConsoleMessage, Page, WebSocket
+    from playwright.sync_api import ConsoleMessage, Error, Page, WebSocket
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """What the system's Chromium may be called."""
 
 PATIENCE_MS = 1000 * WITHIN_S
 
-NETWORK = ("Failed to load resource", "WebSocket connection to")
-"""How Chromium's own complaints begin when a server is away or says no."""
+NETWORK = (
+    *("Failed to load resource", "WebSocket connection to"),
+    *("Firefox can’t establish a connection to", "The connection to "),
+)
+"""How the browsers' own complaints begin when a server is away or says no: Chromium's, and Firefox's."""
 
 LIT = """
   window.lit = [];
@@ -39,6 +43,25 @@ LIT = """
   });
 """
 """Notes every word that is lit and every status, in order."""
+
+
+SOCKETS = """
+  window.WebSocket = class extends WebSocket {
+    #watched;
+    constructor(...given) {
+      super(...given);
+      this.#watched = new URL(this.url).pathname.endsWith("/tts");
+      if (this.#watched) this.addEventListener("message", ({ data }) => {
+        if (typeof data !== "string") noted("received", new Uint8Array(data).toBase64());
+      });
+    }
+    send(data) {
+      if (this.#watched) noted("sent", data);
+      super.send(data);
+    }
+  };
+"""
+"""Notes what playwright does not see in Firefox: messages of the sockets that speak."""
 
 
 def find_browser() -> str | None:
@@ -80,9 +103,14 @@ class Visitor:
         self._complaints: list[str] = []
         page.set_default_timeout(PATIENCE_MS)
         page.add_init_script(LIT)
-        page.on("websocket", self._watch)
+        assert page.context.browser is not None
+        if page.context.browser.browser_type.name == "firefox":
+            page.expose_binding("noted", self._note)
+            page.add_init_script(SOCKETS)
+        else:
+            page.on("websocket", self._watch)
         page.on("console", self._listen)
-        page.on("pageerror", lambda error: self._complaints.append(f"{error.name}: {error.message}"))
+        page.on("pageerror", self._fail)
 
     @property
     def complaints(self) -> list[str]:
@@ -179,11 +207,24 @@ class Visitor:
             # Speech recognition has a protocol of its own.
             return
         socket.on("framereceived", self._received)
-        socket.on("framesent", lambda data: self.sent.append(json.loads(data)))
+        socket.on("framesent", self._sent)
+
+    def _note(self, source: object, kind: str, data: str) -> None:
+        if kind == "sent":
+            self._sent(data)
+        else:
+            self._received(base64.b64decode(data))
+
+    def _sent(self, data: str) -> None:
+        self.sent.append(json.loads(data))
 
     def _received(self, data: str | bytes) -> None:
         if isinstance(data, bytes):
             self.frames.append(frame(data))
+
+    def _fail(self, error: Error) -> None:
+        # Firefox's own complaints have no name.
+        self._complaints.append(f"{error.name}: {error.message}".removeprefix(": "))
 
     def _listen(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

@@ -2,7 +2,7 @@
 
 Run as the browser's executable: ``python -m tests.page.firefox.bidi FIREFOX ARGUMENTS``. It starts Firefox,
 relays the BiDi socket, and answers the commands of ``UNKNOWN`` itself, as done. Those emulate colours and
-motion, so a test in Firefox sees the defaults.
+motion, so a test in Firefox sees the defaults. Downloads get the id by which playwright knows them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import json
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,6 +22,9 @@ from websockets.exceptions import ConnectionClosed
 SOCKET: dict[str, Any] = {"max_size": None, "compression": None, "ping_interval": None}
 
 UNKNOWN = frozenset({"emulation.setMediaFeaturesOverride"})
+
+DOWNLOAD = '"browsingContext.download'
+"""Stands in each event of a download."""
 
 LONGEST_LINE = 2**24
 """Bytes of a line that Firefox writes: of an error it writes all of the script."""
@@ -72,9 +76,31 @@ async def _command(playwright: ServerConnection, firefox: ClientConnection, mess
 
 
 async def _answers(playwright: ServerConnection, firefox: ClientConnection) -> None:
+    names: dict[str, str] = {}
     async for message in firefox:
+        assert isinstance(message, str)
+        if DOWNLOAD in message:
+            message = json.dumps(_download(json.loads(message), names))
         await playwright.send(message)
     await playwright.close()
+
+
+def _download(event: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Give the event of a download its id, and the file the name under which playwright reads it.
+
+    A download that a link starts is no navigation, and Firefox has no other id for it; each has an address of
+    its own on this page. Where a file of its name is there already, Firefox chooses another.
+    """
+    facts = event.get("params", {})
+    if event.get("method") == "browsingContext.downloadWillBegin":
+        names[facts["url"]] = facts["suggestedFilename"]
+    elif event.get("method") == "browsingContext.downloadEnd" and facts["status"] == "complete":
+        saved = Path(facts["filepath"])
+        saved.replace(saved.with_name(names[facts["url"]]))
+    else:
+        return event
+    facts["download"] = facts["url"]
+    return event
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.conftest import ROOT
+from tests.support.patience import WITHIN_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -28,7 +29,7 @@ PREFERENCES: dict[str, str | float | bool] = {
     # As where a visitor has allowed the microphone.
     "media.navigator.permission.disabled": True,
     # Unassigned names resolve to this machine.
-    "network.dns.localDomains": "voices.test,kani.test",
+    "network.dns.localDomains": "stranger.test,lan.test",
 }
 
 REPEATS = 40
@@ -84,7 +85,7 @@ def _repeated(recording: Path, path: Path) -> str:
 
 @contextmanager
 def running(playwright: Playwright, folder: Path, recording: Path) -> Iterator[Browser]:
-    """Firefox without a window; what it saves lies in ``folder``/saved."""
+    """Firefox without a window; ``folder`` is for what it writes."""
     executable = folder / "firefox"
     firefox = next(filter(None, map(shutil.which, FIREFOX)))
     executable.write_text(
@@ -98,6 +99,7 @@ def running(playwright: Playwright, folder: Path, recording: Path) -> Iterator[B
             firefox_user_prefs=PREFERENCES,
             downloads_path=folder / "saved",
             env={**environment, "HOME": os.environ["HOME"]},
+            timeout=1000 * WITHIN_S,
         )
         yield browser
         browser.close()
