@@ -25,6 +25,7 @@ from speech.request import Limits
 from speech.service import SpeechService
 from speech.types import Samples
 from speech.voices.consents import ConsentStore
+from speech.voices.recording_advice import advice
 from speech.voices.store import VoiceStore
 from tests.support.app_server import app_server
 from tests.support.tone import ToneEngine
@@ -95,7 +96,8 @@ def test_voice_is_stored_listed_and_deleted(client: httpx.Client) -> None:
     assert client.get(f"{PATH}/custom:ana").json() == client.get(f"{PATH}/ana").json() == voice
     assert voice in client.get(PATH).json()["voices"]
     assert datetime.now(UTC) - datetime.fromisoformat(voice.pop("consent_at")) < timedelta(minutes=1)
-    assert isinstance(voice.pop("advice"), list)
+    reasons = [advice(each["code"], **each["values"]) for each in voice.pop("advice_reasons")]
+    assert reasons == voice.pop("advice")
     assert voice == {
         "id": "custom:ana",
         "name": "ana",
