@@ -75,7 +75,7 @@ def test_stop_is_silence(visit: Visit) -> None:
     opened.speak(LONG, "en")
     opened.wait_for_sound()
     opened.page.click("#stop")
-    expect(opened.page.locator("#status")).to_contain_text("Stopped, ")
+    expect(opened.page.locator("#status")).to_contain_text("Stopped at ")
     assert opened.page.locator("#words .now").count() == 0
 
 
