@@ -4,8 +4,27 @@ Protocols map them to their own error messages. ``str(error)`` is fit for a clie
 limit, never a path or a traceback.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 NO_SPEECH = "there is no speech in the recording: record some sentences of the voice"
 """Reason of an InvalidRequest for ``reference``, with the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason as a code and values, for programs that translate it; the sentence beside it is English."""
+
+    code: str
+    values: Mapping[str, float | str] = field(default_factory=dict)
+    """Limits and what else the sentence quotes, by name."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that is sent."""
+        return {"code": self.code, "values": dict(self.values)}
 
 
 class SpeechError(Exception):
@@ -16,13 +35,19 @@ class InvalidRequest(SpeechError):
     """A request that cannot be spoken as it stands.
 
     ``field`` is the request's field (``text``, ``speed``, ``reference`` …), which a protocol may replace by
-    its own name for it; ``reason`` is the rest of the sentence.
+    its own name for it; ``reason`` is the rest of the sentence, ``details`` the same for programs: None for
+    what only a faulty client sends.
     """
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, details: Reason | None = None) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.details = details
+
+    def about(self, field: str) -> InvalidRequest:
+        """Return the same error of another field."""
+        return InvalidRequest(field, self.reason, self.details)
 
 
 class TextTooLong(InvalidRequest):
@@ -54,7 +79,8 @@ class UnsupportedLanguage(InvalidRequest):
 
     def __init__(self, language: str, known: str = "") -> None:
         hint = f" (known: {known})" if known else ""
-        super().__init__("language", f"unsupported language {language!r}{hint}")
+        reason = f"unsupported language {language!r}{hint}"
+        super().__init__("language", reason, Reason("unsupported_language", {"language": language}))
         self.language = language
 
 

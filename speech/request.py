@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from speech.emotions import prosody_of
 from speech.engine import EngineInfo
-from speech.errors import InvalidRequest
+from speech.errors import InvalidRequest, Reason
 from speech.text.lexicon import Lexicon, parse_entry
 from speech.types import SpeechRequest
 
@@ -46,7 +46,8 @@ class Range:
     def check(self, field: str, value: float) -> None:
         """Raise InvalidRequest unless ``value`` is within the range; NaN is not."""
         if not self.low <= value <= self.high:
-            raise InvalidRequest(field, f"must be between {self.low:g} and {self.high:g}")
+            reason = f"must be between {self.low:g} and {self.high:g}"
+            raise InvalidRequest(field, reason, Reason("out_of_range", {"low": self.low, "high": self.high}))
 
 
 RANGES = {
@@ -84,7 +85,9 @@ def validate(request: SpeechRequest) -> None:
     # Clients send a speed of 1 by default, with a duration too.
     if request.duration_s is not None and request.speed not in (None, 1.0):
         raise InvalidRequest(
-            "duration_s", "cannot be given together with a speed: it tells how fast to speak"
+            "duration_s",
+            "cannot be given together with a speed: it tells how fast to speak",
+            Reason("not_with_speed"),
         )
     prosody_of(request.emotion, request.emotion_strength)
     Lexicon().with_request(request.lexicon)

@@ -2,7 +2,7 @@
 
 import { isChosen, locale, number, percent, t } from "./i18n.js";
 import { Memory } from "./storage.js";
-import { fill, languageGroups, nameOf, primary, voiceGroups } from "./voices.js";
+import { fill, languageGroups, languageName, nameOf, primary, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
 
 export const EMOTIONS = ["neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional"];
@@ -19,7 +19,9 @@ export class Compose {
   #emotion = document.querySelector("#emotion");
   #strength = document.querySelector("#strength");
   #speed = document.querySelector("#speed");
+  /** The last draft of all tabs, for a new one; and this tab's own, which another does not replace. */
   #memory = new Memory("kani.compose", () => localStorage);
+  #draft = new Memory("kani.compose", () => sessionStorage);
   /** The settings that are folded away, once they were opened. */
   #parameters = null;
   #engines = [];
@@ -31,8 +33,9 @@ export class Compose {
   /** @param {() => void} speak called when the text is to be spoken */
   constructor(speak) {
     fill(this.#emotion, [["", EMOTIONS.map((emotion) => [emotion, t(`emotion.${emotion}`)])]], "neutral");
-    const kept = this.#memory.object;
-    this.#wanted = { language: kept.language ?? "", voice: kept.voice ?? "" };
+    const kept = (this.#draft.text ? this.#draft : this.#memory).object;
+    const name = (value) => (typeof value === "string" ? value : "");
+    this.#wanted = { language: name(kept.language), voice: name(kept.voice) };
     // Text typed before this script ran stays.
     this.#text.value ||= typeof kept.text === "string" ? kept.text : t("text.first");
     this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
@@ -45,6 +48,8 @@ export class Compose {
       event.preventDefault();
       speak();
     });
+    // What was chosen for another text is not shown any more.
+    this.#text.addEventListener("input", () => this.#name("", ""));
     this.#text.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
@@ -105,8 +110,13 @@ export class Compose {
     return this.#longest;
   }
 
+  /** Show which language and voice the server chose for a text, where it had the choice, until the text changes. */
+  spoken(text, { language, voice }) {
+    if (text === this.choice.text && language) this.#name(languageName(primary(language), this.#voices), nameOf(voice));
+  }
+
   /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
-  spoken(tag) {
+  known(tag) {
     return tag in this.#languages ? tag : "";
   }
 
@@ -161,13 +171,14 @@ export class Compose {
   /** The protocol's parameters of a choice: what is as it comes is left out. */
   params({ text, language, voice, emotion, strength, speed }) {
     const felt = emotion !== "neutral";
+    const blended = this.#parameters?.blended(emotion);
     const languages = [...new Set([...(isChosen ? [locale] : []), ...navigator.languages])].slice(0, MOST_LANGUAGES);
     return {
       text,
       mode: "streaming",
       ...(language ? { language } : { languages }),
       ...(voice && { voice }),
-      ...(felt && { emotion }),
+      ...((felt || blended) && { emotion: blended ?? emotion }),
       ...(felt && strength !== 1 && { emotion_strength: strength }),
       ...(speed !== 1 && { speed }),
       ...this.#parameters?.chosen,
@@ -198,6 +209,14 @@ export class Compose {
     this.#turn();
   }
 
+  /** Name what the server chooses by itself: "Detect (English)". */
+  #name(language, voice) {
+    const choices = [[this.#language, t("language.auto"), language], [this.#voice, t("voice.default"), voice]];
+    for (const [{ value, options }, words, chosen] of choices) {
+      options[0].text = chosen && !value ? `${words} (${chosen})` : words;
+    }
+  }
+
   #chooseLanguage() {
     this.#wanted = { language: this.#language.value, voice: this.#voice.value };
     this.#offer();
@@ -226,7 +245,6 @@ export class Compose {
 
   #changed() {
     const { emotion, strength, speed } = this.choice;
-    const length = [...this.#text.value.trim()].length;
     const words = t("times", { n: number(speed, speed % 1 ? 2 : 0) });
     document.querySelector("#strength-field").hidden = emotion === "neutral";
     document.querySelector("#strength-value").textContent = percent(strength);
@@ -235,8 +253,7 @@ export class Compose {
     this.#speed.setAttribute("aria-valuetext", words);
     // Before it is needed: the server may be away then. If this fails, speaking the text reports it.
     if (this.inParts(this.#text.value)) import("./text-parts.js").catch(() => {});
-    const count = document.querySelector("#count");
-    count.textContent = number(length);
-    this.#memory.text = JSON.stringify({ ...this.choice, text: this.#text.value, ...this.#wanted });
+    const draft = JSON.stringify({ ...this.choice, text: this.#text.value, ...this.#wanted });
+    this.#memory.text = this.#draft.text = draft;
   }
 }

@@ -123,7 +123,7 @@ export class Features {
     if (this.#listenPanel) return;
     const { ListenPanel } = await import("./listen-panel.js");
     this.#listenPanel ??= new ListenPanel(this.#server, {
-      say: (text, language) => this.#acts.say(text, { language: this.#compose.spoken(language) }),
+      say: (text, language) => this.#acts.say(text, { language: this.#compose.known(language) }),
       use: (text) => {
         this.#tabs.show("compose-panel");
         this.#compose.text = text;

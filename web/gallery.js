@@ -99,7 +99,7 @@ export class Gallery {
   }
 
   #button(action, name, act) {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "quiet" });
+    const button = Object.assign(document.createElement("button"), { type: "button", className: `quiet ${action}` });
     label(button, action, name);
     button.addEventListener("click", () => act(button));
     return button;

@@ -1,6 +1,6 @@
 /** The history as a list: play again, use the text, download, delete. */
 
-import { moment, seconds, t } from "./i18n.js";
+import { moment, number, seconds, t } from "./i18n.js";
 import { nameOf } from "./voices.js";
 import { saveFile, wavFile } from "./wav.js";
 import { direction } from "./words.js";
@@ -55,7 +55,7 @@ export class HistoryList {
   }
 
   #item(entry) {
-    const { text, language, voice } = entry.choice;
+    const { text, language, voice, emotion = "neutral", speed = 1 } = entry.choice;
     const short = [...text].slice(0, EXCERPT).join("") + ([...text].length > EXCERPT ? "…" : "");
     const words = Object.assign(document.createElement("p"), { className: "excerpt", textContent: short });
     words.dir = direction(language);
@@ -64,7 +64,13 @@ export class HistoryList {
     const voiceId = (cloned && voice) || (entry.result?.voice ?? voice);
     const length = seconds(entry.seconds);
     const spoken = nameOf(voiceId);
-    const facts = [moment(entry.time), entry.stopped ? t("history.stopped", { length }) : length, spoken].filter(Boolean).join(" · ");
+    const facts = [
+      moment(entry.time),
+      entry.stopped ? t("history.stopped", { length }) : length,
+      spoken,
+      emotion !== "neutral" && t(`emotion.${emotion}`),
+      speed !== 1 && t("times", { n: number(speed, speed % 1 ? 2 : 0) }),
+    ].filter(Boolean).join(" · ");
     const note = Object.assign(document.createElement("p"), { className: "note", textContent: facts });
     const actions = Object.assign(document.createElement("div"), { className: "actions" });
     actions.append(

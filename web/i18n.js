@@ -42,8 +42,10 @@ const formats = [0, 1, 2].map(
 /** A number as it is written here, with ``digits`` (0 to 2) after the point. */
 export const number = (value, digits = 0) => formats[digits].format(value);
 
-/** Format the similarity of two voices: "0.71". */
-export const likeness = (cosine) => number(cosine, 2);
+const plain = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
+
+/** What the server quotes: a number as it is written here, or a text as it is. */
+export const quoted = (value) => (typeof value === "number" ? plain.format(value) : value);
 
 const percents = new Intl.NumberFormat(locale, { style: "percent" });
 

@@ -1,11 +1,24 @@
 /** Settings beyond the usual ones: each is sent only if it has a value, and shown only if an engine uses it. */
 
-import { t } from "./i18n.js";
+import { EMOTIONS } from "./compose.js";
+import { percent, t } from "./i18n.js";
 
 const LONGEST_S = 300;
 
 /** A field: how it is made, and the parameter's value, undefined for none. */
 const FIELDS = {
+  blend: {
+    make: () => {
+      const select = document.createElement("select");
+      select.append(new Option("–", ""), ...EMOTIONS.slice(1).map((emotion) => new Option(t(`emotion.${emotion}`), emotion)));
+      return select;
+    },
+    read: () => undefined,
+  },
+  share: {
+    make: () => Object.assign(document.createElement("input"), { type: "range", min: 0.05, max: 0.95, step: 0.05, value: 0.5 }),
+    read: () => undefined,
+  },
   duration: {
     make: () => Object.assign(document.createElement("input"), { type: "number", min: 0.1, max: LONGEST_S, step: 0.1 }),
     read: (field) => (Number.isNaN(field.valueAsNumber) ? undefined : field.valueAsNumber),
@@ -50,17 +63,34 @@ export class Parameters {
       place.append(box);
       this.#boxes.set(name, { box, field });
     }
+    const { box, field: share } = this.#boxes.get("share");
+    const { field: second } = this.#boxes.get("blend");
+    const shows = () => {
+      box.hidden = !second.value;
+      share.setAttribute("aria-valuetext", percent(share.valueAsNumber));
+    };
+    second.addEventListener("input", shows);
+    share.addEventListener("input", shows);
+    shows();
   }
 
   /** Show the settings that these engines use. */
   offer(engines) {
     for (const [name, { box }] of this.#boxes) {
       const { engine } = FIELDS[name];
-      box.hidden = engine !== undefined && !engines.includes(engine);
+      if (engine) box.hidden = !engines.includes(engine);
     }
   }
 
-  /** The parameters that have a value, by name. */
+  /** ``emotion`` and the second one as a blend of both, by their shares; undefined without a second one. */
+  blended(emotion) {
+    const second = this.#boxes.get("blend").field.value;
+    const share = this.#boxes.get("share").field.valueAsNumber;
+    if (!second || second === emotion) return undefined;
+    return `${emotion}:${(1 - share).toFixed(2)},${second}:${share.toFixed(2)}`;
+  }
+
+  /** The parameters that have a value, by name; a blend is the emotion's. */
   get chosen() {
     const shown = [...this.#boxes].filter(([, { box }]) => !box.hidden);
     const values = shown.map(([name, { field }]) => [name, FIELDS[name].read(field)]);

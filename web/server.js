@@ -1,6 +1,7 @@
 /** The server this page came from, over HTTP; and the key that opens it. */
 
 import { has, locale, t } from "./i18n.js";
+import { reasonWords } from "./messages.js";
 import { Memory } from "./storage.js";
 
 /** Name of a sub-protocol (RFC 6455). */
@@ -9,22 +10,38 @@ const PATIENCE_MS = 10_000;
 /** A recording on a slow line. */
 const UPLOAD_PATIENCE_MS = 120_000;
 
+/** Names of the words for an error: by its kind, or by the code that the server sent. */
+const WORDS = {
+  busy: "problem.unavailable",
+  limited: "problem.RATE_LIMITED",
+  missing: "problem.VOICE_NOT_FOUND",
+  late: "problem.TIMEOUT",
+  offline: "problem.offline",
+  taken: "clone.taken",
+  string_above_max_length: "problem.TEXT_TOO_LONG",
+  voice_not_found: "problem.VOICE_NOT_FOUND",
+};
+
 /**
- * Why a server did not answer as it should; kind: "offline", "key", "host", "origin", "refused", "busy", "slow",
- * "taken" or "failed";
- * param: the field that it did not take, "" where it names none.
+ * Why a server did not answer as it should; kind: "offline", "key", "host", "origin", "proxy", "refused", "busy",
+ * "limited", "missing", "late", "slow", "taken" or "failed".
  */
 export class ServerError extends Error {
-  constructor(kind, message, param = "") {
+  /** error: the object that the server sent, if it sent one: its message, param, code and reason. */
+  constructor(kind, message, error = {}) {
     super(message);
     this.kind = kind;
-    this.param = param;
+    this.param = error.param ?? "";
+    this.code = error.code ?? "";
+    this.reason = error.reason ?? null;
   }
 
   /** Message for the user, shown beside the field. */
   get words() {
-    if (this.kind === "offline") return t("problem.offline");
-    if (this.kind === "taken") return t("clone.taken");
+    const known = reasonWords(this.reason);
+    if (known) return known;
+    const name = WORDS[this.code] ?? WORDS[this.kind];
+    if (name) return t(name);
     // The server's own sentence says more, in English.
     if (locale !== "en" && has(`field.${this.param}`)) return t(`field.${this.param}`);
     if (!this.param && has(`problem.${this.kind}`)) return t(`problem.${this.kind}`, { message: this.message });
@@ -36,10 +53,12 @@ export class ServerError extends Error {
 /** Opens the paths of speech recognition, where the server asks for no key of its own. */
 const PUBLIC_TOKEN = "public_token";
 
-const KINDS = { 401: "key", 403: "refused", 409: "taken", 429: "busy", 503: "busy" };
+const KINDS = {
+  401: "key", 403: "refused", 404: "missing", 409: "taken", 429: "limited", 503: "busy", 504: "late", 507: "busy",
+};
 
 /** Settings that a refusal's message names, by which it is known. */
-const REFUSALS = { KANI_ALLOWED_HOSTS: "host", KANI_ALLOWED_ORIGINS: "origin" };
+const REFUSALS = { KANI_ALLOWED_HOSTS: "host", KANI_ALLOWED_ORIGINS: "origin", KANI_API_KEYS: "proxy" };
 
 function kindOf(status, message) {
   const setting = status === 403 && Object.keys(REFUSALS).find((name) => message.includes(name));
@@ -89,7 +108,7 @@ export class Server {
     body.append("file", file);
     const answer = await this.#answer("v1/audio/transcriptions", { method: "POST", body, signal }, 0);
     for await (const event of serverEvents(answer.body)) {
-      if (event.error) throw new ServerError("failed", event.error.message);
+      if (event.error) throw new ServerError("failed", event.error.message, event.error);
       if (event.segment) yield { ...event.segment, words: event.words };
     }
   }
@@ -153,7 +172,7 @@ export class Server {
       if (error instanceof ServerError) return error;
       throw error;
     }
-    return { kind: "busy", message: "" };
+    return new ServerError("busy", "");
   }
 
   /** An address on the server; a key that is no name of a protocol is part of it. */
@@ -179,8 +198,10 @@ export class Server {
       throw new ServerError("offline", String(error));
     }
     if (answer.ok) return answer;
-    const { error } = await answer.json().catch(() => ({}));
-    throw new ServerError(kindOf(answer.status, error?.message ?? ""), error?.message ?? `HTTP ${answer.status}`, error?.param ?? "");
+    // ElevenLabs' interface calls its error a detail.
+    const { error, detail } = await answer.json().catch(() => ({}));
+    const sent = error ?? detail ?? {};
+    throw new ServerError(kindOf(answer.status, sent.message ?? ""), sent.message ?? `HTTP ${answer.status}`, sent);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The stage: the text being spoken, as its audio arrives and as it plays. */
 
 import { Arrivals } from "./arrivals.js";
-import { likeness, number, seconds, t } from "./i18n.js";
+import { number, percent, seconds, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 import { languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
@@ -151,10 +151,7 @@ export class Stage {
     const recorded = this.#utterance.choice.voice.startsWith("custom:") || unused.includes("prompt_wav_url");
     if (cloning === "none" && recorded) lines.push(t("told.cloning"));
     if (cloning === "embedding") lines.push(t("told.like"));
-    if (similarity) {
-      const { before, now } = similarity;
-      lines.push(t("told.near", { before: likeness(before), now: likeness(now) }));
-    }
+    if (similarity) lines.push(t("told.near", { now: percent(similarity.now) }));
     if (truncated) lines.push(t("told.truncated"));
     find("told").textContent = lines.join(" ");
     if (language) find("words").lang = language;

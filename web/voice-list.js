@@ -1,8 +1,10 @@
 /** The voices that are kept on the server: how near each comes, and what can be done with them. */
 
-import { day, likeness, seconds, t } from "./i18n.js";
+import { addTexts, day, percent, seconds, t } from "./i18n.js";
+import { adviceWords } from "./messages.js";
 import { Sample } from "./sample.js";
 import { ServerError } from "./server.js";
+import { texts } from "./texts-features.js";
 import { languageName, primary } from "./voices.js";
 
 const ASK_AGAIN_MS = 2000;
@@ -21,14 +23,16 @@ const isRefining = (voice) => voice.engines.some(({ state }) => state === "refin
 function nearness({ engine, similarity }, language) {
   const all = Object.entries(similarity);
   const telling = all.filter(([tag, { measured }]) => measured || tag === language);
-  const values = (telling.length ? telling : all).map(([tag, { before, now, measured }]) =>
-    t(measured ? "kept.measured" : "kept.foreseen", {
-      language: languageName(tag),
-      before: likeness(before),
-      now: likeness(now),
-    }),
+  const values = (telling.length ? telling : all).map(([tag, { now, measured }]) =>
+    t(measured ? "kept.measured" : "kept.foreseen", { language: languageName(tag), now: percent(now) }),
   );
   return t("kept.near", { engine, values: values.join(", ") });
+}
+
+/** A sentence of advice; the server's own, in English, where it has no code. */
+function adviceItem(sentence, reason) {
+  const words = adviceWords(reason);
+  return make("li", words ? { textContent: words } : { textContent: sentence, lang: "en" });
 }
 
 /** Sentences about a voice's state in each engine. */
@@ -55,6 +59,7 @@ export class VoiceList {
    *   them was called `before` and is `after` ("" if it is gone); quiet(): nothing else is to be heard
    */
   constructor(server, acts) {
+    addTexts(texts);
     this.#server = server;
     this.#acts = acts;
   }
@@ -131,7 +136,7 @@ export class VoiceList {
     facts.push(...sentences(voice).map((words) => make("p", { className: "nearness", textContent: words })));
     if (isRefining(voice)) facts.push(make("p", { className: "refining", textContent: t("kept.refining") }));
     if (voice.advice.length) {
-      const advice = voice.advice.map((words) => make("li", { textContent: words, lang: "en" }));
+      const advice = voice.advice.map((sentence, n) => adviceItem(sentence, voice.advice_reasons[n]));
       facts.push(make("ul", { className: "advice" }, ...advice));
     }
     return facts;

@@ -38,6 +38,7 @@ from speech.service import SpeechService
 from speech.types import Voice
 from speech.voices.cloning import CloningStatus
 from speech.voices.consents import ConsentStore
+from speech.voices.recording_advice import reason_of
 from speech.voices.store import CUSTOM_PREFIX, StoredVoice
 from speech.voices.store_files import media_type
 
@@ -181,6 +182,7 @@ def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[Cloni
         "consent_recording": stored.has_consent_recording,
         "renamed_at": stored.renamed_at,
         "advice": list(stored.advice),
+        "advice_reasons": [_reason(sentence) for sentence in stored.advice],
         "engines": [
             {
                 "engine": status.engine,
@@ -198,6 +200,11 @@ def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[Cloni
             for status in engines
         ],
     }
+
+
+def _reason(sentence: str) -> dict[str, Any] | None:
+    reason = reason_of(sentence)
+    return None if reason is None else reason.as_json()
 
 
 async def _store(service: SpeechService, form: FormData) -> StoredVoice:

@@ -46,7 +46,13 @@ _RECORDING = (
 def call_group(path: str, speech_path: str) -> CallGroup:
     """Return the calls; path, speech_path: of the list, and of the same for clients of Speaches."""
     error = fields(
-        "", ["message"], message=text(), type=text(), param=nullable(text()), code=nullable(text())
+        "",
+        ["message"],
+        message=text(),
+        type=text(),
+        param=nullable(text()),
+        code=nullable(text()),
+        reason=_reason("The message for programs, where it has a code."),
     )
     return CallGroup(
         "Voices",
@@ -55,6 +61,10 @@ def call_group(path: str, speech_path: str) -> CallGroup:
         fields(error=error),
         (*_lists(path, speech_path), *_changes(path), *_consents()),
     )
+
+
+def _reason(about: str) -> Schema:
+    return fields(about, code=text(), values=mapping("Limits and what else the sentence quotes."))
 
 
 def _voice() -> Schema:
@@ -71,6 +81,7 @@ def _voice() -> Schema:
         description=text(),
         duration_s=number("Seconds of the recording."),
         advice=items(text(), "What would make the recording better."),
+        advice_reasons=items(nullable(_reason("")), "Each sentence of the advice for programs."),
         engines=items(engine),
     )
 

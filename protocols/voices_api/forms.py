@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -11,7 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from speech.audio.pcm import MAX_RECORDING_BYTES
-from speech.errors import Busy, EngineUnavailable, InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
+from speech.errors import (
+    Busy,
+    EngineUnavailable,
+    InvalidRequest,
+    NameTaken,
+    Reason,
+    StoreUnavailable,
+    UnknownVoice,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +37,16 @@ _CODES = {404: "not_found", 409: "name_taken", 413: "request_too_large", 503: "s
 
 
 class VoiceRequestError(Exception):
-    """A request that is answered with an error; param: the form's field at fault, if any."""
+    """A request that is answered with an error; param: the form's field at fault, if any; reason: for clients
+    that show it in another language."""
 
-    def __init__(self, status: int, message: str, param: str | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, param: str | None = None, reason: Reason | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.param = param
+        self.reason = reason
 
 
 async def read_form(request: Request, needed: str) -> FormData:
@@ -81,9 +94,9 @@ async def recording_of(form: FormData, field: str) -> bytes:
 
 def too_large(field: str, more: str = "") -> VoiceRequestError:
     """Return the error of a recording with too many bytes."""
-    return VoiceRequestError(
-        413, f"{field}: too large (at most {MAX_RECORDING_BYTES // 2**20} MiB{more})", field
-    )
+    mebibytes = MAX_RECORDING_BYTES // 2**20
+    reason = Reason("too_large", {"mebibytes": mebibytes})
+    return VoiceRequestError(413, f"{field}: too large (at most {mebibytes} MiB{more})", field, reason)
 
 
 def endpoint(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -99,7 +112,7 @@ def endpoint(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
         except NameTaken as taken:
             return _error_response(VoiceRequestError(409, str(taken), "name"))
         except InvalidRequest as invalid:
-            return _error_response(VoiceRequestError(400, str(invalid), invalid.field))
+            return _error_response(VoiceRequestError(400, str(invalid), invalid.field, invalid.details))
         except (Busy, StoreUnavailable, EngineUnavailable) as unavailable:
             return _error_response(VoiceRequestError(503, str(unavailable)))
         except OSError as error:
@@ -114,12 +127,14 @@ def _error_response(error: VoiceRequestError) -> Response:
     # Half a surrogate pair of the client's text cannot be encoded.
     message = str(error).encode("utf-8", "replace").decode()
     server = error.status >= 500
-    content = {
+    content: dict[str, Any] = {
         "message": message,
         "type": "server_error" if server else "invalid_request_error",
         "param": error.param,
         "code": _CODES.get(error.status, None if server else "invalid_value"),
     }
+    if error.reason is not None:
+        content["reason"] = error.reason.as_json()
     # A name that is taken stays taken, and a disk that is full stays full.
     headers = {"x-should-retry": "false"} if error.status in (409, 507) else {}
     headers |= {"retry-after": "1"} if error.status == 503 else {}

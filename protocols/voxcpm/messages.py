@@ -19,6 +19,7 @@ from speech.errors import (
     EngineUnavailable,
     InvalidRequest,
     RateLimited,
+    Reason,
     SpeechCancelled,
     SpeechError,
     TextTooLong,
@@ -43,6 +44,8 @@ class Failure:
     code: str
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
+    """Reasons by parameter, for clients that translate them; sent beside ``details`` where there are any."""
 
 
 class RejectedMessage(BadMessage):
@@ -146,10 +149,12 @@ def _timestamp(parsed: Mapping[str, Any]) -> float:
     return given
 
 
-def validation_failure(errors: Mapping[str, str], code: str = "INVALID_PARAMS") -> Failure:
-    """Return the failure of invalid parameters; errors: the reason by the parameter's name."""
-    reasons = ", ".join(f"{name}: {reason}" for name, reason in errors.items())
-    return Failure(code, f"Validation failed: {reasons}", {"errors": dict(errors)})
+def validation_failure(
+    errors: Mapping[str, str], code: str = "INVALID_PARAMS", reasons: Mapping[str, Reason] | None = None
+) -> Failure:
+    """Return the failure of invalid parameters; errors: the sentence by the parameter's name."""
+    listed = ", ".join(f"{name}: {sentence}" for name, sentence in errors.items())
+    return Failure(code, f"Validation failed: {listed}", {"errors": dict(errors)}, reasons or {})
 
 
 def failure_for(error: SpeechError, recording_param: str = "reference") -> Failure:
@@ -167,7 +172,8 @@ def failure_for(error: SpeechError, recording_param: str = "reference") -> Failu
             return validation_failure({"text": f"too long (max {error.limit} characters)"}, "TEXT_TOO_LONG")
         case InvalidRequest():
             name = recording_param if error.field == "reference" else _FIELDS.get(error.field, error.field)
-            return validation_failure({name: error.reason})
+            reasons = {name: error.details} if error.details is not None else None
+            return validation_failure({name: error.reason}, reasons=reasons)
         case EngineUnavailable():
             return Failure("MODEL_NOT_LOADED", str(error))
         case SpeechCancelled():
@@ -195,6 +201,8 @@ def complete(request_id: str, result: Mapping[str, Any]) -> str:
 def error(request_id: str | None, failure: Failure) -> str:
     """Encode a failure; request_id: None if it belongs to no request."""
     fields = {"code": failure.code, "message": failure.message, "details": failure.details}
+    if failure.reasons:
+        fields["reasons"] = {name: reason.as_json() for name, reason in failure.reasons.items()}
     return _message("error", request_id=request_id, error=fields)
 
 

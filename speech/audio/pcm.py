@@ -12,7 +12,7 @@ import numpy.typing as npt
 import soxr
 from av.audio.stream import AudioStream
 
-from speech.errors import InvalidRequest, SpeechCancelled, SpeechError
+from speech.errors import InvalidRequest, Reason, SpeechCancelled, SpeechError
 from speech.types import Recording, Samples, Span, SpeechChunk
 
 MAX_RECORDING_BYTES = 10 * 1024 * 1024
@@ -31,6 +31,7 @@ _CODECS = frozenset(
 )
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _KNOWN_FORMATS = "WAV, MP3, Ogg, FLAC or M4A"
+_UNREADABLE = Reason("unreadable")
 
 
 def pcm16(samples: Samples) -> bytes:
@@ -157,9 +158,12 @@ def decode_recording(
     hostile ones): call it in a thread. Raises InvalidRequest for ``reference``.
     """
     if not data:
-        raise _refused("is empty")
+        raise _refused("is empty", Reason("no_audio"))
     if len(data) > max_bytes:
-        raise _refused(f"too large (at most {max_bytes / 1048576:g} MiB)")
+        mebibytes = max_bytes / 1048576
+        raise _refused(
+            f"too large (at most {mebibytes:g} MiB)", Reason("too_large", {"mebibytes": mebibytes})
+        )
     container_format = _format_of(data[:16])
     if container_format is None:
         raise _refused(f"is not audio that this server reads ({_KNOWN_FORMATS})")
@@ -169,7 +173,7 @@ def decode_recording(
         raise _refused(f"is broken, or not what its first bytes say ({_KNOWN_FORMATS})") from error
     samples = np.concatenate(pieces)
     if not len(samples):
-        raise _refused("holds no audio")
+        raise _refused("holds no audio", Reason("no_audio"))
     if not np.isfinite(samples).all():
         raise _refused("holds samples that are not numbers")
     return Recording(np.clip(samples, -1.0, 1.0), rate)
@@ -201,7 +205,7 @@ def _decode(
     count = 0
     with av.open(io.BytesIO(data), "r", container_format, metadata_errors="ignore") as container:
         if not container.streams.audio:
-            raise _refused("holds no audio")
+            raise _refused("holds no audio", Reason("no_audio"))
         stream = container.streams.audio[0]
         rate = _check(stream)
         # Resampled while decoding, so that a high rate takes no more memory than any other.
@@ -225,7 +229,8 @@ def _decode(
                 excess = count - round(max_seconds * rate)
                 if excess > 0:
                     if not cut:
-                        raise _refused(f"too long (at most {max_seconds:g} s)")
+                        details = Reason("too_long", {"seconds": max_seconds})
+                        raise _refused(f"too long (at most {max_seconds:g} s)", details)
                     samples = samples[:-excess]
                 pieces.append(resampler.feed(samples))
                 if excess > 0:
@@ -262,5 +267,5 @@ def mono(frame: av.AudioFrame) -> Samples:
     return mono
 
 
-def _refused(reason: str) -> InvalidRequest:
-    return InvalidRequest("reference", reason)
+def _refused(reason: str, details: Reason = _UNREADABLE) -> InvalidRequest:
+    return InvalidRequest("reference", reason, details)

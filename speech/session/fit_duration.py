@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from speech.audio.segment_filter import SegmentFilter
-from speech.errors import InvalidRequest
+from speech.errors import InvalidRequest, Reason
 from speech.text.incremental_text import IncrementalText
 from speech.text.segment_pipeline import Pause
 from speech.types import SpeechChunk
@@ -65,7 +65,8 @@ def stretch_factor(duration_s: float, takes: list[NaturalTake | Pause]) -> float
         return 1.0
     if not shortest_s <= duration_s <= longest_s:
         reason = f"this text can be said in {shortest_s:.2f} to {longest_s:.2f} s"
-        raise InvalidRequest("duration_s", reason)
+        limits = {"low": round(shortest_s, 2), "high": round(longest_s, 2)}
+        raise InvalidRequest("duration_s", reason, Reason("out_of_range", limits))
     return (duration_s - fixed_s) / natural_s
 
 

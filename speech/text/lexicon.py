@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from speech.errors import InvalidRequest
+from speech.errors import InvalidRequest, Reason
 from speech.text import ipa
 from speech.text.languages import primary
 from speech.text.markup import MASK, PARAGRAPH_END
@@ -158,7 +158,11 @@ class Lexicon:
         if not lexicon:
             return self
         if len(lexicon) > MAX_REQUEST_ENTRIES:
-            raise InvalidRequest("lexicon", f"too many entries (at most {MAX_REQUEST_ENTRIES})")
+            raise InvalidRequest(
+                "lexicon",
+                f"too many entries (at most {MAX_REQUEST_ENTRIES})",
+                Reason("too_many_entries", {"limit": MAX_REQUEST_ENTRIES}),
+            )
         table = LexiconTable()
         for number, (word, pronunciation) in enumerate(lexicon.items(), 1):
             try:
@@ -167,7 +171,8 @@ class Lexicon:
                 table.add(validate_word(word), parse_entry(pronunciation))
             except ValueError as error:
                 name = f"entry {number} ({word[:_MAX_ECHO]!r})"
-                raise InvalidRequest("lexicon", f"{name} {error}") from None
+                details = Reason("bad_entry", {"number": number, "word": word[:_MAX_ECHO]})
+                raise InvalidRequest("lexicon", f"{name} {error}", details) from None
         return Lexicon(self._tables, table)
 
 

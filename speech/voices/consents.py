@@ -47,7 +47,7 @@ class ConsentStore:
             if decoded.duration_s < MIN_RECORDING_S:
                 raise InvalidRequest("reference", f"too short (at least {MIN_RECORDING_S:g} s)")
         except InvalidRequest as error:
-            raise InvalidRequest("recording", error.reason) from error
+            raise error.about("recording") from error
         consent = Consent(f"cons_{secrets.token_hex(12)}", name, tag, int(time.time()))
         self._backend.add(consent, recording, MAX_CONSENTS)
         return consent

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from speech.errors import InvalidRequest
+from speech.errors import InvalidRequest, Reason
 from speech.types import Recording
 from speech.voices.clipping import count_clipped_places
+from speech.voices.recording_advice import advice
 from speech.voices.recording_quality import (
     Background,
     DetectedSpeech,
@@ -44,18 +45,6 @@ MIN_BRIGHTNESS_DB = -40.0
 # Noise that limits the decay is about as far below the speech as the decay reaches.
 _ECHO_ABOVE_NOISE_DB = 8.0
 
-_BACKGROUND_ADVICE: Mapping[Background, str] = {
-    "noise": "There is noise behind the voice, only {distance:.0f} dB below it: record it in a quiet place.",
-    "music": (
-        "There is music or another tone behind the voice, only {distance:.0f} dB below it: "
-        "record the voice alone."
-    ),
-    "hum": (
-        "The mains hum in it, only {distance:.0f} dB below the voice: "
-        "use another cable or socket, or record on battery."
-    ),
-}
-
 
 class RecordingCheck:
     """Checks recordings; several threads may use it at once.
@@ -75,7 +64,11 @@ class RecordingCheck:
         """
         detected = detect_speech(recording, self._detector)
         if detected.speech_s < MIN_DETECTED_SPEECH_S:
-            raise InvalidRequest("reference", "there is no speech in it: record some sentences of the voice")
+            raise InvalidRequest(
+                "reference",
+                "there is no speech in it: record some sentences of the voice",
+                Reason("no_speech"),
+            )
         return (
             *_check_amount(detected),
             *_check_level(detected, recording),
@@ -89,39 +82,35 @@ class RecordingCheck:
         if self._encoder is None or _has_echo(detected):
             return
         if has_several_speakers(self._encoder.embed_windows(detected.speech_samples), detected.joints_s):
-            yield "Several people seem to speak in it: leave only one of them."
+            yield advice("several_speakers")
 
 
 def _check_amount(detected: DetectedSpeech) -> Iterator[str]:
     if detected.speech_s < MIN_SPEECH_S:
-        yield f"There are only {detected.speech_s:.1f} s of speech in it: say more, 10 s are good."
+        yield advice("little_speech", seconds=detected.speech_s)
     if detected.silence_share > MAX_SILENCE:
-        yield f"{detected.silence_share:.0%} of it is silence: cut that out."
+        yield advice("silence", percent=100 * detected.silence_share)
 
 
 def _check_level(detected: DetectedSpeech, recording: Recording) -> Iterator[str]:
     if detected.level_db < MIN_LEVEL_DB:
-        yield (
-            f"It is very quiet, {-detected.level_db:.0f} dB below full scale: "
-            "go nearer to the microphone, or raise its level."
-        )
+        yield advice("quiet", decibels=-detected.level_db)
     places = count_clipped_places(recording)
     if places:
-        where = "one place" if places == 1 else f"{places} places"
-        yield f"It is clipped in {where}: record it with a lower level."
+        yield advice("clipped_once") if places == 1 else advice("clipped", places=places)
     offset = abs(float(recording.samples.mean(dtype=np.float64)))
     if offset > MAX_DC_OFFSET:
-        yield f"Its middle is {offset:.2f} away from zero: use another microphone or sound card."
+        yield advice("offset", offset=offset)
 
 
 def _check_background(detected: DetectedSpeech) -> Iterator[str]:
     distance = snr_db(detected)
     if _has_echo(detected):
-        yield "The room echoes: go nearer to the microphone, or to a room with curtains and carpets."
+        yield advice("echo")
     elif distance < max(MIN_SNR_DB.values()):
         what = classify_background(detected)
         if distance < MIN_SNR_DB[what]:
-            yield _BACKGROUND_ADVICE[what].format(distance=max(distance, 0.0))
+            yield advice(what, decibels=max(distance, 0.0))
 
 
 def _has_echo(detected: DetectedSpeech) -> bool:
@@ -131,4 +120,4 @@ def _has_echo(detected: DetectedSpeech) -> bool:
 
 def _check_bandwidth(detected: DetectedSpeech) -> Iterator[str]:
     if brightness_db(detected) < MIN_BRIGHTNESS_DB:
-        yield "There is nothing above 4 kHz in it, as on a telephone: record it with a better microphone."
+        yield advice("narrow")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from speech.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_recording
-from speech.errors import InvalidRequest, StoreUnavailable, UnknownVoice
+from speech.errors import InvalidRequest, Reason, StoreUnavailable, UnknownVoice
 from speech.text import languages
 from speech.types import Embedding, Recording, Similarity
 from speech.voices.consents import ConsentStore
@@ -186,10 +186,11 @@ class VoiceStore:
         try:
             decoded = decode_recording(recording, MAX_RECORDING_BYTES, MAX_RECORDING_S)
             if decoded.duration_s < min_s:
-                raise InvalidRequest("reference", f"too short (at least {min_s:g} s)")
+                reason = f"too short (at least {min_s:g} s)"
+                raise InvalidRequest("reference", reason, Reason("too_short", {"seconds": min_s}))
             return decoded, () if self._judge is None else self._judge(decoded)
         except InvalidRequest as error:
-            raise InvalidRequest(field, error.reason) from error
+            raise error.about(field) from error
 
 
 def _plain(name: str) -> str:
@@ -201,7 +202,8 @@ def _checked_name(name: str) -> str:
     # A combining mark, as in हिन्दी, is no letter by itself.
     letters = "".join(c for c in name if not unicodedata.category(c).startswith("M"))
     if len(name) > MAX_NAME or not re.fullmatch(r"[\w-]+", letters) or name[0] not in letters:
-        raise InvalidRequest("name", f"must be 1-{MAX_NAME} letters, digits, '_' and '-'")
+        reason = f"must be 1-{MAX_NAME} letters, digits, '_' and '-'"
+        raise InvalidRequest("name", reason, Reason("bad_name", {"limit": MAX_NAME}))
     return name
 
 

@@ -107,7 +107,7 @@ def test_too_much_for_one_minute_is_said_in_plain_words(visit: Visit, start_serv
     visitor.wait_for_end()
     visitor.speak(TEXT, "en")
     visitor.wait_for("#problem:not(:empty)")
-    assert visitor.text("#problem") == "Fue demasiado para un minuto. Inténtalo un poco más tarde."
+    assert visitor.text("#problem") == "Demasiadas peticiones en un minuto. Inténtalo un poco más tarde."
     assert visitor.page.is_hidden("#stage")
 
 
@@ -231,11 +231,14 @@ def test_without_a_sound_device_the_audio_can_be_saved(visit: Visit) -> None:
     visitor.speak(TEXT, "en")
     visitor.wait_for("#download:enabled")
     visitor.wait_for_end()
-    assert visitor.text("#problem").startswith("This device gives no sound.")
+    assert visitor.text("#problem").startswith("This device cannot play sound.")
     assert len(visitor.download()) == 44 + len(visitor.pcm())
 
 
-@pytest.mark.parametrize("kept", ["{broken", "null", "3", '{"text": {}, "speed": "fast", "emotion": 3}'])
+@pytest.mark.parametrize(
+    "kept",
+    ["{broken", "null", "3", '{"text": {}, "speed": "fast", "emotion": 3, "voice": 5, "language": []}'],
+)
 def test_a_form_that_was_kept_damaged_is_begun_anew(visit: Visit, kept: str) -> None:
     visitor = visit(ready=False)
     visitor.page.add_init_script(f"localStorage.setItem('kani.compose', {kept!r})")

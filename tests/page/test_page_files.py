@@ -118,6 +118,26 @@ def test_all_words_that_the_page_asks_for_are_there_and_all_are_asked_for() -> N
     assert asked == english.keys()
 
 
+def test_the_page_has_words_for_each_reason_of_the_server() -> None:
+    """In each language, with no other values than the server sends."""
+    reasons = {}
+    for folder in ("speech", "protocols"):
+        for file in (WEB.parent / folder).rglob("*.py"):
+            source = file.read_text(encoding="utf-8")
+            for code, values in re.findall(r'Reason\(\s*"(\w+)"(?:, (\{[^}]*\}))?', source):
+                reasons[code] = set(re.findall(r'"(\w+)":', values))
+    # Its values have a name of their own there.
+    reasons["out_of_range"] = {"low", "high"}
+    assert len(reasons) > 10
+    for language in LANGUAGES:
+        there = texts(language)
+        for code, values in reasons.items():
+            assert set(re.findall(r"\{(\w+)\}", there[f"reason.{code}"])) <= values, code
+        assert {name for name in there if name.startswith("reason.")} == {
+            f"reason.{code}" for code in reasons
+        }
+
+
 def test_every_language_of_the_server_has_an_example(espeak_server: ServerProcess) -> None:
     examples = httpx.get(f"{espeak_server.http_url}/static/examples.json").json()
     spoken = httpx.get(espeak_server.http_url + "/health").json()["languages"]

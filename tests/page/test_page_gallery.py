@@ -163,6 +163,20 @@ def test_tabs_share_the_history(visit: Visit, espeak_server: ServerProcess) -> N
     other.close()
 
 
+def test_each_tab_keeps_its_own_draft(visit: Visit) -> None:
+    visitor = visit()
+    visitor.page.fill("#text", "This tab's words.")
+    other = visitor.page.context.new_page()
+    other.goto(visitor.url)
+    # A new one begins with the last draft of all.
+    expect(other.locator("#text")).to_have_value("This tab's words.")
+    other.fill("#text", "Those of the other one.")
+    visitor.page.reload()
+    expect(visitor.page.locator("#text")).to_have_value("This tab's words.")
+    other.reload()
+    expect(other.locator("#text")).to_have_value("Those of the other one.")
+
+
 def test_first_load_is_small_and_the_second_asks_for_the_document_alone(visit: Visit) -> None:
     visitor = visit(ready=False)
     page = visitor.page

@@ -174,7 +174,7 @@ def test_screen_reader_gets_important_changes_only(visit: Visit) -> None:
         ("button", "Speak"),
         ("button", "Stop"),
         ("button", "Delete: One small step, one giant leap."),
-        ("group", "The text, each word lit while it is heard"),
+        ("region", "The text, each word lit while it is heard"),
     ):
         assert page.get_by_role(role, name=name, exact=True).count() == 1, name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,7 +16,10 @@ from engines.whisper.model import LANGUAGES
 from protocols.kyutai import messages
 from protocols.openai.errors import ApiError
 from protocols.openai.speech.tags import split_turns
+from protocols.voxcpm import messages as voxcpm
 from server import page
+from speech.errors import InvalidRequest, Reason
+from speech.voices.recording_advice import SENTENCES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -344,6 +348,35 @@ def test_words_that_are_loaded_later_are_there_in_each_language() -> None:
     }
     for words in later.values():
         assert words.keys() == later["en"].keys()
+        for code, sentence in SENTENCES.items():
+            values = {name for _, name, _, _ in Formatter().parse(sentence) if name}
+            assert {name for _, name, _, _ in Formatter().parse(words[f"advice.{code}"]) if name} == values
+    assert {name for name in later["en"] if name.startswith("advice.")} == {f"advice.{c}" for c in SENTENCES}
+
+
+BROWSER = """
+  globalThis.localStorage = { getItem: () => null };
+  Object.defineProperty(globalThis, "navigator", { value: { languages: [a[1]] } });
+  const { explain, reasonWords } = await import(a[0]);
+"""
+"""What the modules with words need of a browser; ``a``: the address of messages.js, and the language."""
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("es", "El servidor no lo aceptó: Duración exacta en segundos – de 0,1 a 300"),
+        ("ar", "لم يقبل الخادم هذا: المدة الدقيقة بالثواني – من 0.1 إلى 300"),
+    ],
+)
+def test_error_of_the_server_is_told_by_its_codes(language: str, words: str) -> None:
+    error = InvalidRequest("duration_s", "…", Reason("out_of_range", {"low": 0.1, "high": 300.0}))
+    sent = json.loads(voxcpm.error("1", voxcpm.failure_for(error)))["error"]
+    address = (page.FOLDER / "messages.js").as_uri()
+    assert run("wav.js", f"{BROWSER} return explain(a[2]);", address, language, sent) == words
+    # Without a code the server's own sentence stands there.
+    sent = json.loads(voxcpm.error("1", voxcpm.failure_for(InvalidRequest("speed", "is odd"))))["error"]
+    assert "speed: is odd" in run("wav.js", f"{BROWSER} return explain(a[2]);", address, language, sent)
 
 
 def test_page_offers_the_languages_of_the_recogniser() -> None:

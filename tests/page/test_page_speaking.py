@@ -139,7 +139,7 @@ def test_stop_is_silence_at_once(visit: Visit) -> None:
     lit = visitor.lit()
     assert visitor.page.is_disabled("#stop")
     assert visitor.page.locator("#words .now").count() == 0
-    assert visitor.text("#status").startswith("Stopped, ")
+    assert visitor.text("#status").startswith("Stopped at ")
     visitor.page.wait_for_selector("#history li")
     got, _ = samples(visitor.download())
     assert got
@@ -263,6 +263,11 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
     visitor.speak("Hi.")
     visitor.wait_for_end()
     assert visitor.requests[-1] == {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
+    chosen = "(id) => document.querySelector(id).selectedOptions[0].text"
+    assert page.evaluate(chosen, "#language") == "Detect (English)"
+    assert page.evaluate(chosen, "#voice").startswith("Default (English")
+    page.fill("#text", "Hello.")
+    assert [page.evaluate(chosen, id_) for id_ in ("#language", "#voice")] == ["Detect", "Default"]
     page.select_option("#language", "en")
     page.select_option("#voice", "espeak:en-us")
     page.select_option("#emotion", "excited")
@@ -287,6 +292,12 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
         "normalize": False,
     }
     assert visitor.text("#told").startswith("Spoken by English (America) (English, espeak).")
+    assert page.is_hidden("#parameter-share")
+    page.select_option("#parameter-blend", "sad")
+    page.fill("#parameter-share", "0.3")
+    visitor.speak("Hi.")
+    visitor.wait_for_end()
+    assert visitor.requests[-1]["emotion"] == "excited:0.70,sad:0.30"
 
 
 def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
@@ -310,14 +321,20 @@ def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
     assert visitor.requests[-1] == plain
 
 
-def test_refusal_is_shown_in_plain_words(visit: Visit) -> None:
-    visitor = visit()
+@pytest.mark.parametrize(
+    ("locale", "refusal"),
+    [
+        ("en-US", "The server did not accept this: Exact length in seconds – from 0.1 to 300"),
+        ("es-ES", "El servidor no lo aceptó: Duración exacta en segundos – de 0,1 a 300"),
+    ],
+)
+def test_refusal_is_shown_in_the_pages_language(visit: Visit, locale: str, refusal: str) -> None:
+    visitor = visit(locale=locale)
     visitor.page.click("#parameters summary")
     visitor.page.fill("#parameter-duration", "-1")
     visitor.speak(TEXT, "en")
     visitor.wait_for("#problem:not(:empty)")
-    assert "The server did not accept this" in visitor.text("#problem")
-    assert "duration" in visitor.text("#problem")
+    assert visitor.text("#problem") == refusal
     visitor.page.fill("#parameter-duration", "")
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
@@ -372,11 +389,11 @@ def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
         "voice",
         "emotion",
         "speed",
-        "",
-        "",
-        "",
-        "",
         "speak",
+        "share",
+        "",
+        "",
+        "",
     ]
     page.focus("#text")
     page.keyboard.press("Control+A")

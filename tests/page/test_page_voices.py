@@ -74,13 +74,13 @@ def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
     assert facts.with_name("recording").read_bytes() == recording.read_bytes()
     assert visitor.page.is_hidden("#voice-dialog")
     visitor.wait_for("#kept-state:not(:empty)")
-    assert visitor.text("#kept-state") == "ana is kept, and chosen now."
+    assert visitor.text("#kept-state") == "ana is saved and selected."
     assert visitor.value("#voice") == "custom:ana"
     visitor.speak("Hi there.")
     visitor.wait_for_end()
     assert visitor.requests[-1]["voice"] == "custom:ana"
     assert visitor.text("#problem") == ""
-    assert "this engine does not clone" in visitor.text("#told")
+    assert "this voice engine cannot imitate recordings" in visitor.text("#told")
 
 
 @pytest.mark.firefox
@@ -188,8 +188,8 @@ def test_missing_fields_are_marked(
 @pytest.mark.parametrize(
     ("name", "seconds", "field", "words"),
     [
-        ("ana", 1.0, "voice-file", "too short (at least 3 s)"),
-        ("../etc", 6.0, "voice-name", "must be 1-64 letters, digits, '_' and '-'"),
+        ("ana", 1.0, "voice-file", "Too short: at least 3 s are needed."),
+        ("../etc", 6.0, "voice-name", "1 to 64 letters, digits, - and _"),
         ("luis", 6.0, "voice-name", "There is a voice of this name already."),
     ],
 )
@@ -222,5 +222,6 @@ def test_file_without_audio_is_reported(visitor: Visitor, espeak_server: ServerP
     assert visitor.text("#voice-file-problem") == "This browser cannot play the recording’s format."
     visitor.page.click("#voice-keep")
     visitor.wait_for("#voice-keep:enabled")
-    assert visitor.text("#voice-file-problem") not in ("", "This browser cannot play the recording’s format.")
+    readable = "The server cannot read this file. WAV, MP3, M4A, Ogg and FLAC work."
+    assert visitor.text("#voice-file-problem") == readable
     assert list_stored(espeak_server) == []

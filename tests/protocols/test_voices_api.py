@@ -22,6 +22,7 @@ from protocols.voices_api import routes
 from speech.audio.pcm import wav
 from speech.types import Samples
 from speech.voices.consents import ConsentStore
+from speech.voices.recording_advice import advice
 from tests.support.app_server import app_server
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
@@ -92,7 +93,8 @@ def test_voice_is_stored_listed_and_deleted(client: httpx.Client) -> None:
     assert client.get(f"{PATH}/custom:ana").json() == client.get(f"{PATH}/ana").json() == voice
     assert voice in client.get(PATH).json()["voices"]
     assert datetime.now(UTC) - datetime.fromisoformat(voice.pop("consent_at")) < timedelta(minutes=1)
-    assert isinstance(voice.pop("advice"), list)
+    reasons = [advice(each["code"], **each["values"]) for each in voice.pop("advice_reasons")]
+    assert reasons == voice.pop("advice")
     assert voice == {
         "id": "custom:ana",
         "name": "ana",

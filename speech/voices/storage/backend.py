@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from speech.errors import InvalidRequest
+from speech.errors import InvalidRequest, Reason
 from speech.types import Embedding, Similarity
 from speech.voices.store_files import Consent, StoredVoice
 
@@ -95,7 +95,8 @@ class VoiceBackend(Protocol):
 
 def too_many_voices(limit: int) -> InvalidRequest:
     """Return the error of a voice beyond the limit."""
-    return InvalidRequest("name", f"no more than {limit} voices can be stored: delete one first")
+    reason = f"no more than {limit} voices can be stored: delete one first"
+    return InvalidRequest("name", reason, Reason("too_many_voices", {"limit": limit}))
 
 
 def too_many_consents(limit: int) -> InvalidRequest:

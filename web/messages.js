@@ -1,0 +1,34 @@
+/** Messages of the server in the page's language, by their codes; in the server's own words where they have none. */
+
+import { has, quoted, t } from "./i18n.js";
+
+/** Names of the fields that a request's parameters are on the page. */
+const FIELDS = {
+  duration: "parameters.duration",
+  emotion: "emotion.label",
+  language: "language.label",
+  lexicon: "parameters.lexicon",
+  seed: "parameters.seed",
+  speed: "speed.label",
+  voice: "voice.label",
+};
+
+/** Words for a reason of the server, {code, values}; "" where the page has none. */
+export const reasonWords = (reason) => words(`reason.${reason?.code}`, reason);
+
+/** The same for advice on a recording. */
+export const adviceWords = (reason) => words(`advice.${reason?.code}`, reason);
+
+function words(name, reason) {
+  if (!has(name)) return "";
+  return t(name, Object.fromEntries(Object.entries(reason.values).map(([value, given]) => [value, quoted(given)])));
+}
+
+/** Words for an error of the socket: {code, message, reasons: those of the parameters, where they have a code}. */
+export function explain({ code, message, reasons = {} }) {
+  const faults = Object.entries(reasons)
+    .map(([name, reason]) => [FIELDS[name], reasonWords(reason)])
+    .filter(([field, fault]) => field && fault)
+    .map(([field, fault]) => `${t(field)} – ${fault}`);
+  return t(has(`problem.${code}`) ? `problem.${code}` : "problem.failed", { message: faults.join("; ") || message });
+}

@@ -1,0 +1,278 @@
+/** One utterance at a time: asked for, played as it comes, stopped, kept, and played again. */
+
+import { seconds, t } from "./i18n.js";
+import { explain } from "./messages.js";
+import { Player } from "./player.js";
+import { Stage } from "./stage.js";
+import { Utterance } from "./utterance.js";
+
+export class Playback {
+  #player = new Player((kind) => this.#happened(kind));
+  #stage = new Stage(this.#player, (position) => this.playFrom(position));
+  #compose;
+  #connection;
+  #acts;
+  /** The utterance on the stage; asked: its answer is not complete yet; live: it is not played again. */
+  #shown = null;
+  #asked = false;
+  #live = false;
+  /** Called when nothing is asked for nor heard. */
+  #waiting = [];
+
+  /**
+   * @param {Compose} compose makes the parameters of a request
+   * @param {Connection} connection takes it
+   * @param {object} acts problem(words); quiet(): nothing else is to be heard here; begins(): nor in other tabs;
+   *   keep(utterance): of which something came; sounds(utterance): its first sound is heard; changed(): its buttons
+   *   may do other things now
+   */
+  constructor(compose, connection, acts) {
+    this.#compose = compose;
+    this.#connection = connection;
+    this.#acts = acts;
+  }
+
+  /** Prepare for sound. */
+  open() {
+    this.#player.open();
+  }
+
+  /** The utterance on the stage, null for none. */
+  get shown() {
+    return this.#shown;
+  }
+
+  /** True if its answer is not complete yet. */
+  get asked() {
+    return this.#asked;
+  }
+
+  /** True if something is waited for, heard or paused. */
+  get busy() {
+    return this.#asked || this.#player.busy;
+  }
+
+  /** True if something is heard or paused. */
+  get plays() {
+    return this.#player.busy;
+  }
+
+  /** True if it is paused. */
+  get paused() {
+    return this.#player.paused;
+  }
+
+  /** Resolve when nothing is asked for nor heard. */
+  ended() {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Show a sentence about what happens. */
+  say(words) {
+    this.#stage.say(words);
+  }
+
+  /** Ask for what was chosen, and play it. */
+  speak(choice) {
+    const clicked = performance.now();
+    const params = this.#compose.params(choice);
+    this.stop();
+    this.#acts.begins();
+    this.#acts.problem("");
+    const utterance = new Utterance(newId(), choice, clicked);
+    this.#shown = utterance;
+    this.#asked = this.#live = true;
+    // First what takes time elsewhere; the page is drawn meanwhile.
+    if (this.#compose.inParts(params.text)) this.#askInParts(utterance, params);
+    else this.#ask(utterance, params, [{ text: params.text }]);
+    // Browsers allow no sound before a click.
+    this.#player.begin();
+    this.#stage.begin(utterance, true);
+    this.connected(this.#connection.ready);
+    this.#changed();
+  }
+
+  /** Say what is waited for; ready: whether the server takes requests now. */
+  connected(ready) {
+    if (this.#asked && this.#shown.samples === 0) this.say(t(ready ? "status.asked" : "status.waiting"));
+  }
+
+  /** Silence at once, and no more work for the server. */
+  stop() {
+    this.#acts.quiet();
+    if (!this.busy) return;
+    const heard = this.#player.busy;
+    const at = this.#player.heard();
+    if (this.#asked) {
+      this.#connection.cancel(this.#shown.request);
+      this.#shown.stopped = true;
+      this.#arrived();
+    }
+    this.#stage.end(false);
+    this.#player.stop();
+    if (heard || this.#shown.samples === 0) this.say(t("status.stopped", { length: seconds(at) }));
+    this.#changed();
+  }
+
+  /** Rest, or play on. */
+  async pause(rests) {
+    if (!this.#player.busy) return;
+    if (!rests && this.#player.tempoChanged) return this.playFrom(this.#player.heard());
+    this.say(t(rests ? "status.paused" : this.#live ? "status.speaking" : "status.replay"));
+    await this.#player.pause(rests);
+    this.#changed();
+  }
+
+  /** Play something that is kept; pieces: its samples. */
+  replay({ id, choice, spans, sampleRate, result, stopped }, pieces) {
+    this.stop();
+    this.#acts.problem("");
+    this.#shown = new Utterance(id, choice, performance.now());
+    Object.assign(this.#shown, { spans, sampleRate, result, stopped, pieces });
+    this.#shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.#again(0);
+  }
+
+  /** Go to a second of what is shown, whether it is heard, still comes, or has ended. */
+  playFrom(position) {
+    if (!this.#shown?.samples) return;
+    this.#acts.quiet();
+    if (this.busy) this.#player.playFrom(this.#shown, position, !this.#asked);
+    else this.#again(position);
+    this.#changed();
+  }
+
+  /** Go on or back by some seconds. */
+  seek(by) {
+    this.playFrom(this.#player.heard() + by);
+  }
+
+  /** Play what is shown, of which nothing more comes, from a second on. */
+  #again(position) {
+    this.#live = false;
+    this.#acts.begins();
+    this.#player.playFrom(this.#shown, position, true);
+    this.#stage.begin(this.#shown, false);
+    this.#stage.told(this.#shown.result ?? {});
+    this.#changed();
+  }
+
+  /** Ask for a text that one request does not take: it is too long, or has marks in it. */
+  async #askInParts(utterance, params) {
+    const module = await import("./text-parts.js").catch((error) => {
+      console.info("text-parts.js was not loaded:", error);
+      return null;
+    });
+    if (this.#shown !== utterance || !this.#asked) return;
+    if (module === null) return this.#fails(t("problem.offline"));
+    const { MarkError, speechParts } = module;
+    try {
+      const speaks = (voice) => this.#compose.speaks(voice);
+      const parts = speechParts(params.text, this.#compose.longest, params.speed ?? 1, speaks);
+      if (parts.length) this.#ask(utterance, params, parts);
+      else this.#fails(t("problem.empty"));
+    } catch (error) {
+      if (!(error instanceof MarkError)) throw error;
+      this.#fails(t(`problem.${error.code}`, { value: error.value }));
+    }
+  }
+
+  /** Ask for the first of ``parts``, and for each of the others once the one before it has come. */
+  #ask(utterance, params, [{ text, start = 0, voice, pause = 0 }, ...rest]) {
+    utterance.request = newId();
+    utterance.beginPart(start, pause);
+    const asked = { ...params, text, voice: voice || params.voice };
+    this.#connection.speak(utterance.request, asked, this.#answers(utterance, (result) => {
+      utterance.addResult(result);
+      if (rest.length === 0) return false;
+      this.#ask(utterance, this.#compose.following(params, result.language, Boolean(rest.at(-1).voice)), rest);
+      return true;
+    }));
+  }
+
+  /** Handlers of the server's answers; goesOn: asks for the next part, if there is one. */
+  #answers(utterance, goesOn) {
+    return {
+      progress: ({ state, position }) => {
+        if (state === "queued" && position) this.#stage.queued(position);
+      },
+      frame: (frame) => {
+        const { samples, spans } = utterance.add(frame, performance.now());
+        this.#player.push(samples.slice(), utterance.sampleRate);
+        this.#stage.came(samples, spans);
+        if (utterance.arrivals.length === 1) this.#changed();
+      },
+      complete: (result) => {
+        if (goesOn(result)) return;
+        this.#stage.told(utterance.result);
+        this.#compose.spoken(utterance.choice.text, utterance.result);
+        this.#ends();
+      },
+      error: (error) => {
+        if (utterance.samples === 0) return this.#fails(explain(error));
+        this.#acts.problem(explain(error));
+        // The audio that came is played to its end, as after a broken connection.
+        utterance.lost = true;
+        this.#ends();
+      },
+      lost: () => {
+        utterance.lost = true;
+        this.#ends();
+      },
+    };
+  }
+
+  /** Nothing came, and nothing will. */
+  #fails(words) {
+    this.#acts.problem(words);
+    this.#arrived();
+    this.#player.stop();
+    this.#stage.hide();
+    this.#changed();
+  }
+
+  /** Nothing more comes; what came is heard to its end. */
+  #ends() {
+    this.#arrived();
+    if (this.#player.works) this.#player.finish();
+    else this.#heardOut();
+  }
+
+  /** Nothing more comes: what came is kept. */
+  #arrived() {
+    this.#asked = false;
+    if (this.#shown.samples > 0) this.#acts.keep(this.#shown);
+    this.#changed();
+  }
+
+  /** Playback of the available audio has ended, or is impossible. */
+  #heardOut() {
+    const { lost, seconds: length } = this.#shown;
+    this.#stage.end(!lost);
+    this.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
+    this.#changed();
+  }
+
+  /** Handle the player's events of the stream that plays. */
+  #happened(kind) {
+    if (kind === "sound") {
+      // While the server is there: what playback may need later.
+      this.#player.load();
+      this.#acts.sounds(this.#shown);
+      if (this.#live) this.#stage.sounds(performance.now() - this.#shown.askedAt + 1000 * this.#player.latency);
+      this.say(t(this.#live ? "status.speaking" : "status.replay"));
+    }
+    if (kind === "silent") this.#acts.problem(t("problem.player"));
+    if ((kind === "ended" || kind === "silent") && !this.#asked) this.#heardOut();
+  }
+
+  #changed() {
+    this.#acts.changed();
+    if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}
+
+/** Return a unique id of a request; randomUUID exists only over https. */
+function newId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
