@@ -14,7 +14,7 @@ from tests.engines.pocket.random_pocket import Reference, random_reference, tiny
 
 @pytest.fixture(scope="session")
 def reference() -> Reference:
-    return random_reference(tiny_configs())
+    return random_reference(tiny_configs(), end_bias=-7.0)
 
 
 @pytest.fixture(scope="session")
