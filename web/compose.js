@@ -225,12 +225,17 @@ export class Compose {
 
   /** An example makes room for that of the language. */
   async #replaceExample() {
-    const { isExample } = await import("./examples.js");
-    if (!this.#text.value.trim() || isExample(this.#text.value)) await this.#example();
+    const { example, isExample } = await import("./examples.js");
+    // At once: what is typed while a module loads stays.
+    if (!this.#text.value.trim() || isExample(this.#text.value)) this.#show(example);
   }
 
   async #example() {
     const { example } = await import("./examples.js");
+    this.#show(example);
+  }
+
+  #show(example) {
     const spoken = this.#voices.find(({ id }) => id === this.#voice.value)?.language;
     this.#text.value = example(this.#language.value || (spoken ? primary(spoken) : locale)) || this.#text.value;
     this.#changed();

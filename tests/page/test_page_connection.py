@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 TEXT = "One small step, one giant leap."
 TRIES = 10
 LONG = "The quick brown fox jumps over the lazy dog. " * 60
+UNAVAILABLE = "The server cannot do this right now. Try again in a moment."
+LOADED = """
+  (names) => {
+    const loaded = performance.getEntriesByType("resource").filter(({ responseEnd }) => responseEnd);
+    return names.every((module) => loaded.some(({ name }) => name.endsWith(`/${module}.js`)));
+  }
+"""
 
 
 @pytest.mark.firefox
@@ -54,6 +61,8 @@ def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_s
     visitor.page.fill("#text", LONG)
     visitor.page.keyboard.press("Control+Enter")
     visitor.page.wait_for_selector("#download:enabled")
+    # Parts of the page that the first sound asks for.
+    visitor.page.wait_for_function(LOADED, arg=["history-list", "downloads", "media-keys", "time-stretch"])
     server.process.send_signal(signal.SIGKILL)
     server.process.wait()
     server.close()
@@ -76,7 +85,7 @@ def test_what_the_server_fails_to_send_leaves_the_rest_usable(visit: Visit) -> N
     )
     page.route("**/text-parts.js", lambda route: route.abort())
     visitor.arrive()
-    expect(page.locator("#problem")).to_have_text("Something went wrong: later")
+    expect(page.locator("#problem")).to_have_text(UNAVAILABLE)
     visitor.speak("[pause:1s] One.", "en")
     expect(page.locator("#problem")).to_contain_text("The server cannot be reached.")
     expect(page.locator("#stop")).to_be_disabled()
