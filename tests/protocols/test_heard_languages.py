@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
+from engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
 from speech.types import Samples
 from tests.clients.kyutai.wire import KEY, pack, unpack
 from tests.clients.relay import wire as relay_wire
@@ -124,7 +125,11 @@ BY_PROTOCOL = {
 
 
 def letters(text: str, language: str) -> str:
-    """Letters for comparison; of Hindi its consonants, from Devanagari and from Urdu's script."""
+    """Letters for comparison; of Hindi its consonants, from Devanagari and from Urdu's script. Whisper writes
+    Chinese in traditional characters at times.
+    """
+    if language == "zh":
+        text = ChineseReadings().simplified(text)
     plain = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).lower())
     if language == "hi":
         return hindi_consonants(plain)

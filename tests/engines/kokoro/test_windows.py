@@ -203,8 +203,11 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
         if whole_span.start_s > len(whole) / engine.info.sample_rate / 2
     ]
     assert len(behind) > 5
-    # A pause's edges are found on a grid of 5 ms that begins with the step: one may lie on the threshold.
-    assert sum(abs(own_s - whole_s) > 0.01 for own_s, whole_s in behind) <= 1
+    # Times are found on a grid of 5 ms that begins with the step, so all words are off alike, and one on a
+    # threshold by a step of the grid.
+    apart_s = [own_s - whole_s for own_s, whole_s in behind]
+    assert abs(np.median(apart_s)) <= 0.01
+    assert np.abs(apart_s - np.median(apart_s)).max() < 0.0055
     assert all(a.start_s < b.start_s and a.end_s <= b.start_s + 1e-6 for a, b in pairwise(spans))
 
 
