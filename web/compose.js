@@ -48,7 +48,7 @@ export class Compose {
       event.preventDefault();
       speak();
     });
-    // What was chosen for another text is not shown any more.
+    // The server's choices for another text are not shown any more.
     this.#text.addEventListener("input", () => this.#name("", ""));
     this.#text.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;

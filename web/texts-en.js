@@ -214,7 +214,7 @@ export const texts = {
   "problem.origin": "The server does not allow pages of this address. Its operator can add it with KANI_ALLOWED_ORIGINS.",
   "field.file": "This file cannot be transcribed: no audio can be read from it, or it is too large.",
   "problem.unavailable": "The server cannot do this right now. Try again in a moment.",
-  "problem.proxy": "The server lets nobody in through this proxy. Its operator can change that with KANI_API_KEYS.",
+  "problem.proxy": "The server accepts no connections through this proxy. Its operator can change that with KANI_API_KEYS.",
   "reason.bad_name": "1 to {limit} letters, digits, - and _",
   "reason.too_short": "Too short: at least {seconds} s are needed.",
   "reason.too_long": "Too long: at most {seconds} s are allowed.",

@@ -214,7 +214,7 @@ export const texts = {
   "problem.origin": "El servidor no admite páginas de esta dirección. Quien lo administra puede añadirla con KANI_ALLOWED_ORIGINS.",
   "field.file": "Este archivo no se puede transcribir: no contiene audio legible o es demasiado grande.",
   "problem.unavailable": "El servidor no puede hacerlo ahora mismo. Inténtalo dentro de un momento.",
-  "problem.proxy": "El servidor no deja entrar a nadie por este proxy. Quien lo administra puede cambiarlo con KANI_API_KEYS.",
+  "problem.proxy": "El servidor no acepta conexiones por este proxy. Quien lo administra puede cambiarlo con KANI_API_KEYS.",
   "reason.bad_name": "De 1 a {limit} letras, cifras, - y _",
   "reason.too_short": "Demasiado corta: hacen falta al menos {seconds} s.",
   "reason.too_long": "Demasiado larga: se admiten {seconds} s como máximo.",

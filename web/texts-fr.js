@@ -214,7 +214,7 @@ export const texts = {
   "problem.origin": "Le serveur n’accepte pas les pages de cette adresse. Son administrateur peut l’ajouter avec KANI_ALLOWED_ORIGINS.",
   "field.file": "Ce fichier ne peut pas être transcrit : aucun son lisible, ou trop volumineux.",
   "problem.unavailable": "Le serveur ne peut pas le faire maintenant. Réessayez dans un instant.",
-  "problem.proxy": "Le serveur ne laisse entrer personne par ce proxy. Son administrateur peut le changer avec KANI_API_KEYS.",
+  "problem.proxy": "Le serveur n’accepte aucune connexion par ce proxy. Son administrateur peut le changer avec KANI_API_KEYS.",
   "reason.bad_name": "De 1 à {limit} lettres, chiffres, - et _",
   "reason.too_short": "Trop court : il faut au moins {seconds} s.",
   "reason.too_long": "Trop long : {seconds} s au plus.",

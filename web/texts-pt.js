@@ -214,7 +214,7 @@ export const texts = {
   "problem.origin": "O servidor não aceita páginas deste endereço. O administrador pode adicioná-lo com KANI_ALLOWED_ORIGINS.",
   "field.file": "Este arquivo não pode ser transcrito: não há áudio legível ou é grande demais.",
   "problem.unavailable": "O servidor não consegue fazer isto agora. Tente de novo daqui a pouco.",
-  "problem.proxy": "O servidor não deixa ninguém entrar por este proxy. O administrador pode mudar isso com KANI_API_KEYS.",
+  "problem.proxy": "O servidor não aceita conexões por este proxy. O administrador pode mudar isso com KANI_API_KEYS.",
   "reason.bad_name": "De 1 a {limit} letras, algarismos, - e _",
   "reason.too_short": "Curta demais: são precisos pelo menos {seconds} s.",
   "reason.too_long": "Longa demais: no máximo {seconds} s.",

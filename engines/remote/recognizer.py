@@ -132,29 +132,34 @@ class _RepeatableAudio:
 
     def __init__(self, audio: Pieces) -> None:
         self._audio = audio
-        self._kept: list[Samples | Mark] | None = []
+        self._kept: list[Samples | Mark] = []
         self._position = 0
+        self._repeatable = True
         self._next: asyncio.Task[Samples | Mark | None] | None = None
 
     def forget(self) -> None:
-        """Keep nothing any more; ``rewind`` is not possible from now on."""
-        self._kept = None
+        """Keep nothing that was read; ``rewind`` is not possible from now on."""
+        del self._kept[: self._position]
+        self._position = 0
+        self._repeatable = False
 
     def rewind(self) -> bool:
         """Begin again; return False if that is not possible."""
         self._position = 0
-        return self._kept is not None
+        return self._repeatable
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Samples | Mark:
         """Return the next piece. Raises StopAsyncIteration, and what the audio raises."""
-        if self._kept is not None and self._position < len(self._kept):
+        if self._position < len(self._kept):
+            if not self._repeatable:
+                return self._kept.pop(0)
             self._position += 1
             return self._kept[self._position - 1]
         if self._next is None:
-            if self._kept is None:
+            if not self._repeatable:
                 return await anext(self._audio)
             self._next = asyncio.create_task(self._read())
         # A cancelled reader must not end the audio for the next one.
@@ -163,7 +168,7 @@ class _RepeatableAudio:
         if piece is None:
             raise StopAsyncIteration
         self._next = None
-        if self._kept is not None:
+        if self._repeatable:
             self._kept.append(piece)
             self._position += 1
         return piece
@@ -195,7 +200,7 @@ class _Sending:
         """Return the next event, None at the end. Raises what the audio raises."""
         while True:
             reply = await self._exchange.get(self._check)
-            # Also by a grant, which comes after half a second of audio: so little of it is kept.
+            # Also by a grant, which comes once half a second was pulled: what is sent ahead is all that is kept.
             self._audio.forget()
             self._moved.set()
             match reply:

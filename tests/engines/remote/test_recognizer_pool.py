@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from engines.pool_metrics import WorkerMetrics
 from engines.remote.address import Address
 from engines.remote.processes import recognizer_at
+from engines.remote.recognizer import _RepeatableAudio
 from engines.settings import RemoteWorkers
 from engines.worker.service import Worker
 from speech.errors import EngineFailed, EngineUnavailable
@@ -89,7 +90,7 @@ class Sites:
         (found,) = (worker for worker in self.workers if worker.exchanges)
         return found
 
-    async def kill(self, worker: Worker) -> None:
+    def kill(self, worker: Worker) -> None:
         for server in [*worker._servers]:
             server.channel.abort("killed by the test")
 
@@ -132,7 +133,7 @@ async def test_recognition_without_events_is_begun_again_by_another_worker(
             first = asyncio.ensure_future(anext(events))
             if killed:
                 await until(lambda: any(worker.exchanges for worker in sites.workers))
-                await sites.kill(sites.busy())
+                sites.kill(sites.busy())
             else:
                 # Its announcement crosses the opening.
                 sites.workers[0].draining = True
@@ -151,7 +152,7 @@ async def test_recognition_of_which_events_came_fails_with_its_worker_and_the_ne
         microphone.say(2)
         async with aclosing(recognizer.recognize(microphone.audio(), "es")) as events:
             await anext(events)
-            await sites.kill(sites.busy())
+            sites.kill(sites.busy())
             with pytest.raises(EngineFailed, match="the loudness recogniser was lost"):
                 async for _ in events:
                     pass
@@ -159,6 +160,25 @@ async def test_recognition_of_which_events_came_fails_with_its_worker_and_the_ne
         microphone.say(4)
         microphone.end()
         assert [event async for event in recognizer.recognize(microphone.audio(), "es")] == await direct(4)
+
+
+async def test_audio_that_is_read_again_is_kept_until_it_was_read() -> None:
+    """Also where an event comes before all of it was sent to the second worker."""
+    pieces = [np.full(one, 0.5, np.float32) for one in (1, 2, 3, 4)]
+
+    async def audio() -> AsyncIterator[Samples | Mark]:
+        for piece in pieces:
+            yield piece
+
+    repeatable = _RepeatableAudio(audio())
+    found = [await anext(repeatable) for _ in range(3)]
+    assert repeatable.rewind()
+    again = [await anext(repeatable)]
+    repeatable.forget()
+    again += [piece async for piece in repeatable]
+    assert [*map(len, found)] == [1, 2, 3] and [*map(len, again)] == [1, 2, 3, 4]
+    assert not repeatable.rewind()
+    await repeatable.aclose()
 
 
 async def test_recording_is_transcribed_by_a_worker_and_errors_of_the_audio_reach_the_caller(
