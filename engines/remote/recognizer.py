@@ -200,7 +200,7 @@ class _Sending:
         """Return the next event, None at the end. Raises what the audio raises."""
         while True:
             reply = await self._exchange.get(self._check)
-            # Also by a grant, which comes once half a second was pulled: what is sent ahead is all that is kept.
+            # Also by a grant, which comes once half a second was pulled: only what is sent ahead is kept.
             self._audio.forget()
             self._moved.set()
             match reply:
