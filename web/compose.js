@@ -37,7 +37,8 @@ export class Compose {
     const name = (value) => (typeof value === "string" ? value : "");
     this.#wanted = { language: name(kept.language), voice: name(kept.voice) };
     // Text typed before this script ran stays.
-    this.#text.value ||= typeof kept.text === "string" ? kept.text : t("text.first");
+    const untouched = kept.first || typeof kept.text !== "string";
+    this.#text.value ||= untouched ? t("text.first") : kept.text;
     this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
     this.#strength.value = kept.strength ?? 1;
     this.#speed.value = kept.speed ?? 1;
@@ -258,7 +259,10 @@ export class Compose {
     this.#speed.setAttribute("aria-valuetext", words);
     // Before it is needed: the server may be away then. If this fails, speaking the text reports it.
     if (this.inParts(this.#text.value)) import("./text-parts.js").catch(() => {});
-    const draft = JSON.stringify({ ...this.choice, text: this.#text.value, ...this.#wanted });
+    const text = this.#text.value;
+    // The first text is that of the page's language, which may be another one next time.
+    const draft = JSON.stringify({ ...this.choice, text, first: text === t("text.first"), ...this.#wanted });
     this.#memory.text = this.#draft.text = draft;
+    this.#voice.dispatchEvent(new Event("chosen"));
   }
 }

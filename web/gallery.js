@@ -9,12 +9,17 @@ import { accent, fill, isNatural, languageName, nameOf, primary } from "./voices
 const find = (id) => document.querySelector(`#${id}`);
 const collator = new Intl.Collator(locale);
 
+/** Scripts without spaces, where a word is found within others. */
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
+
 export class Gallery {
   #list = find("gallery");
   #search = find("gallery-search");
   #language = find("gallery-language");
   #sex = find("gallery-sex");
   #favourites = find("gallery-favourites");
+  /** The field that holds the chosen voice. */
+  #chosen = find("voice");
   #memory = new Memory("kani.favourites", () => localStorage);
   #marked;
   #sample = new Sample();
@@ -32,10 +37,14 @@ export class Gallery {
     this.#acts = acts;
     const kept = this.#memory.object.ids;
     this.#marked = new Set(Array.isArray(kept) ? kept : []);
-    fill(this.#sex, [["", ["", "female", "male"].map((sex) => [sex, t(`sex.${sex || "any"}`)])]], "");
+    fill(this.#sex, [["", [["", t("gallery.sex")], ...["female", "male"].map((sex) => [sex, t(`sex.${sex}`)])]]], "");
     for (const field of [this.#search, this.#language, this.#sex, this.#favourites]) {
       field.addEventListener("input", () => this.#filter());
     }
+    this.#search.addEventListener("keydown", ({ key }) => {
+      if (key === "Enter") this.#list.querySelector("li:not([hidden]) .play")?.click();
+    });
+    this.#chosen.addEventListener("chosen", () => this.#markChosen());
   }
 
   /** Show these voices: natural ones first, each kind by name. */
@@ -46,6 +55,7 @@ export class Gallery {
     this.#offerLanguages();
     this.#cards = new Map(this.#voices.map((voice) => [voice.id, this.#card(voice)]));
     this.#list.replaceChildren(...this.#cards.values());
+    this.#markChosen();
     this.#filter();
   }
 
@@ -56,16 +66,22 @@ export class Gallery {
 
   #offerLanguages() {
     const before = this.#language.options.length ? this.#language.value : locale;
-    const tags = [...new Set(this.#voices.map((voice) => primary(voice.language)).filter(Boolean))];
-    const named = tags.map((tag) => [tag, languageName(tag, this.#voices)]);
-    named.sort(([, one], [, other]) => collator.compare(one, other));
-    fill(this.#language, [["", [["", t("gallery.every")], ...named]]], tags.includes(before) ? before : "");
+    const tags = (voices) => [...new Set(voices.map((voice) => primary(voice.language)).filter(Boolean))];
+    const natural = tags(this.#voices.filter(isNatural));
+    const robotic = tags(this.#voices).filter((tag) => !natural.includes(tag));
+    const named = (some) => {
+      const choices = some.map((tag) => [tag, languageName(tag, this.#voices)]);
+      return choices.sort(([, one], [, other]) => collator.compare(one, other));
+    };
+    const groups = [["", [["", t("gallery.every")], ...named(natural)]], [t("voice.robotic"), named(robotic)]];
+    fill(this.#language, groups, [...natural, ...robotic].includes(before) ? before : "");
   }
 
   #filter() {
-    const wanted = this.#search.value.trim().toLocaleLowerCase(locale);
+    const wanted = words(this.#search.value).split(" ").filter(Boolean);
     const shown = this.#voices.filter((voice) => {
-      const fits = this.#cards.get(voice.id).textContent.toLocaleLowerCase(locale).includes(wanted);
+      const known = words(`${this.#cards.get(voice.id).textContent} ${voice.language && languageName(voice.language)}`);
+      const fits = wanted.every((word) => known.includes(UNSPACED.test(word) ? word : ` ${word}`));
       const language = !this.#language.value || !voice.language || primary(voice.language) === this.#language.value;
       const sex = !this.#sex.value || voice.gender === this.#sex.value;
       return fits && language && sex && (!this.#favourites.checked || this.#marked.has(voice.id));
@@ -75,14 +91,21 @@ export class Gallery {
     find("gallery-count").textContent = t(shown.length ? "gallery.count" : "gallery.none", { n: number(shown.length) });
   }
 
+  #markChosen() {
+    for (const [id, card] of this.#cards) card.setAttribute("aria-current", String(id === this.#chosen.value));
+  }
+
   #card(voice) {
     const name = nameOf(voice.id);
     const heading = Object.assign(document.createElement("h3"), { textContent: name });
     const kind = t(isNatural(voice) ? "gallery.natural" : "gallery.robotic");
     const language = voice.language ? languageName(primary(voice.language), this.#voices) : "";
-    const facts = [language, name.includes(accent(voice)) ? "" : accent(voice), voice.gender && t(`sex.${voice.gender}`), kind];
+    const facts = [name.includes(accent(voice)) ? "" : accent(voice), voice.gender && t(`sex.${voice.gender}`), kind];
     const note = Object.assign(document.createElement("p"), { className: "note" });
-    note.textContent = facts.filter(Boolean).join(" · ");
+    note.append(
+      Object.assign(document.createElement("span"), { className: "language", textContent: language && `${language} · ` }),
+      facts.filter(Boolean).join(" · "),
+    );
     const problem = Object.assign(document.createElement("p"), { className: "problem" });
     problem.setAttribute("role", "alert");
     const actions = Object.assign(document.createElement("div"), { className: "actions" });
@@ -141,6 +164,12 @@ export class Gallery {
       button.setAttribute("aria-pressed", "false");
     }
   }
+}
+
+/** Words in lower case and without accents, a space before each. */
+function words(text) {
+  const plain = text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLocaleLowerCase(locale);
+  return ` ${plain.replace(/[^\p{L}\p{M}\p{N}]+/gu, " ")}`;
 }
 
 /** Name what a button does, and to which voice. */

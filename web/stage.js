@@ -80,7 +80,7 @@ export class Stage {
     find("progress").hidden = !live;
     find("progress").value = 0;
     const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-    find("words").scrollIntoView({ block: "nearest", behavior });
+    find("stage").scrollIntoView({ block: "nearest", behavior });
     for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
     this.#words.add(utterance.spans);
     this.#label();

@@ -176,7 +176,7 @@ export const texts = {
   "gallery.robotic": "آلي",
   "gallery.count": "عدد الأصوات: {n}",
   "gallery.none": "لا صوت يطابق.",
-  "sex.any": "أي صوت",
+  "gallery.note": "«استماع» يشغّل جملة نموذجية، و«اختيار» يستعمل الصوت لنصّك.",
   "sex.female": "أنثى",
   "sex.male": "ذكر",
   "history.stopped": "توقف عند {length}",

@@ -176,7 +176,7 @@ export const texts = {
   "gallery.robotic": "ロボット風",
   "gallery.count": "{n} 個の声",
   "gallery.none": "合う声がありません。",
-  "sex.any": "すべての声",
+  "gallery.note": "「聞く」は見本の文を再生し、「使う」はその声でテキストを読み上げます。",
   "sex.female": "女性",
   "sex.male": "男性",
   "history.stopped": "{length} で停止",

@@ -176,7 +176,7 @@ export const texts = {
   "gallery.robotic": "机械",
   "gallery.count": "{n} 个声音",
   "gallery.none": "没有符合的声音。",
-  "sex.any": "任何声音",
+  "gallery.note": "“试听”播放一句示例；“选用”用这个声音朗读你的文本。",
   "sex.female": "女声",
   "sex.male": "男声",
   "history.stopped": "停止于 {length}",

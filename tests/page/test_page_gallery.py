@@ -36,7 +36,7 @@ def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
     page.select_option("#gallery-language", "")
     page.fill("#gallery-search", "german")
     expect(page.locator(CARDS)).to_have_count(1)
-    expect(page.locator("#gallery-count")).to_have_text("1 voices")
+    expect(page.locator("#gallery-count")).to_have_text("Voices: 1")
     listen = page.get_by_role("button", name="Listen: voice German")
     stop = page.get_by_role("button", name="Stop: voice German")
     with page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/preview")) as answer:
@@ -47,6 +47,7 @@ def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
     page.get_by_role("button", name="Favourite: German").click()
     page.get_by_role("button", name="Use: voice German").click()
     assert visitor.value("#voice") == "espeak:de"
+    expect(page.locator("#gallery [aria-current=true] h3")).to_have_text("German")
     assert page.evaluate("document.activeElement.id") == "speak"
     visitor.arrive()
     page.select_option("#gallery-language", "")
@@ -54,6 +55,31 @@ def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
     expect(page.locator(CARDS)).to_have_count(1)
     page.fill("#gallery-search", "none of them")
     expect(page.locator("#gallery-count")).to_have_text("No voice fits.")
+
+
+@pytest.mark.firefox
+def test_voice_is_found_by_words_in_any_order_and_heard_by_enter(visit: Visit) -> None:
+    page = visit().page
+    page.fill("#gallery-search", "lancaster english")
+    expect(page.locator(CARDS)).to_have_count(1)
+    with page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/preview")):
+        page.press("#gallery-search", "Enter")
+    # The beginning of a word, not a part of it.
+    page.fill("#gallery-search", "ancaster")
+    expect(page.locator(CARDS)).to_have_count(0)
+
+
+@pytest.mark.firefox
+def test_result_and_its_code_stay_in_view(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.set_viewport_size({"width": 1200, "height": 800})
+    visitor.speak("A sentence whose request is longer than the box that shows it, if it is not cut.", "en")
+    visitor.wait_for_end()
+    expect(page.locator("#pause")).to_be_in_viewport(ratio=1)
+    page.click("#code summary")
+    expect(page.locator("#code-text")).not_to_be_empty()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.firefox
@@ -122,7 +148,7 @@ def test_refused_request_leaves_no_empty_result(visit: Visit) -> None:
         pytest.param("fr", "ltr", "Lire", marks=pytest.mark.slow),
         pytest.param("hi", "ltr", "बोलें", marks=pytest.mark.slow),
         pytest.param("ja", "ltr", "読み上げる", marks=pytest.mark.slow),
-        pytest.param("pt", "ltr", "Falar", marks=pytest.mark.slow),
+        pytest.param("pt", "ltr", "Ler em voz alta", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.firefox
@@ -137,6 +163,18 @@ def test_language_of_the_page_is_chosen(visit: Visit, language: str, direction: 
     expect(page.locator("#gallery li").first).to_be_attached()
     assert visitor.violations() == ""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.firefox
+def test_first_text_is_of_the_language_of_the_page_until_it_is_changed(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.select_option("#page-language", "es")
+    expect(page.locator("#text")).to_have_value(re.compile("Buenos días"))
+    page.fill("#text", "Mi propio texto.")
+    page.select_option("#page-language", "en")
+    expect(page.locator("#tab-speak")).to_have_text("Text to speech")
+    expect(page.locator("#text")).to_have_value("Mi propio texto.")
 
 
 def test_colours_are_chosen_and_last(visit: Visit) -> None:

@@ -18,7 +18,7 @@ ARABIC = "صباح الخير! الشمس مشرقة اليوم."
     ("locale", "language", "button", "text"),
     [
         ("en-GB", "en", "Speak", "Good morning!"),
-        ("es-AR", "es", "Hablar", "¡Buenos días!"),
+        ("es-AR", "es", "Leer en voz alta", "¡Buenos días!"),
         ("zh-CN", "zh-Hans", "开始合成", "早上好！"),
         ("nl-NL", "en", "Speak", "Good morning!"),
     ],
