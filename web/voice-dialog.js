@@ -134,14 +134,14 @@ export class VoiceDialog {
     }
   }
 
-  /** Whether what was recorded here is too short, which is told. */
+  /** Whether the recording made here is too short; shows it. */
   #tooShort() {
     if (!(this.#length < SHORTEST_S)) return false;
     this.#complain("audio", t("clone.short", { length: seconds(this.#length) }));
     return true;
   }
 
-  /** Whether something is missing, which is told. */
+  /** Whether something is missing; shows what. */
   #lacks(name) {
     const consent = find("voice-consent").checked;
     const needed = [[name, "name", "name"], [this.#recording, "recording", "audio"], [consent, "consent", "consent"]];

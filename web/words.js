@@ -1,7 +1,7 @@
 /**
  * The text that is spoken, each word lit while it is heard.
  *
- * A word's times are told once it has been said to its end. As each word begins where the one before it ends, the
+ * A word's times arrive once it has been said to its end. As each word begins where the one before it ends, the
  * next one is lit at that moment already, unless there is a mark between them, at which a voice rests.
  */
 

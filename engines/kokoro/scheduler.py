@@ -37,7 +37,7 @@ class IdleMonitor:
             self._changed.notify_all()
 
     def wait(self, idle_s: float, timeout_s: float) -> None:
-        """Return once nothing has been computed for ``lasted_s`` seconds, or after ``at_most_s``."""
+        """Return once nothing has been computed for ``idle_s`` seconds, or after ``timeout_s``."""
         until = time.monotonic() + timeout_s
         with self._changed:
             while not self._given_up:

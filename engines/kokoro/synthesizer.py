@@ -93,7 +93,7 @@ class WholeSynthesizer:
         yield _trim_whole(rendering, utterance, lead, trailing_silence_s)
 
     def for_segment(self) -> Self:
-        """See ``Speaker.for_a_segment``."""
+        """See ``Synthesizer.for_segment``."""
         return self
 
 
@@ -142,7 +142,7 @@ class WindowedSynthesizer:
         yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
 
     def for_segment(self) -> Self:
-        """See ``Speaker.for_a_segment``."""
+        """See ``Synthesizer.for_segment``."""
         return type(self)(self._model.with_pinned_decoder(), self._voices, self._statistics, self.speed)
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:

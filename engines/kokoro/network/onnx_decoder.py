@@ -42,7 +42,7 @@ class OnnxFeatureDecoder:
         self._source = Network(load_part("source"), threads)
 
     def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
-        """See ``Front.decoded``."""
+        """See ``FeatureDecoder.decode``."""
         features, phase, gain, bias = self._decoder.run(
             {"asr": asr, "pitch": pitch, "energy": energy, "style": style},
             ("features", "phase", "gain", "bias"),

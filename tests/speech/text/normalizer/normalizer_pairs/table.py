@@ -67,7 +67,7 @@ def pairs(language: str) -> list[Pair]:
 def compared(text: str) -> str:
     """``text`` as readings are compared: words in small letters, nothing else that is not said.
 
-    Signs and digits stay, since leaving them to whoever speaks is no reading. Arabic loses its vowel
+    Signs and digits stay, since a reading that leaves them to the engine is none. Arabic loses its vowel
     marks, which say how a word is pronounced and not which word it is.
     """
     text = unicodedata.normalize("NFC", text).casefold().replace("’", "'")
