@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -18,6 +18,7 @@ from protocols.kani.request import WAV, NamedVoices, open_speech
 from protocols.shared.cloning_report import cloning_fields
 from protocols.shared.errors import BadMessage
 from protocols.shared.memory_budget import MemoryBudget
+from protocols.shared.streamed_answer import ByteStream, StreamedAnswer
 from protocols.shared.whole_answer import WholeAnswer
 from speech.audio.pcm import pcm16
 from speech.errors import Busy, InvalidRequest, SpeechError, TimedOut
@@ -90,7 +91,12 @@ async def _streamed(request: Request, service: SpeechService, speak: SpeakReques
         async with _watch_disconnect(request, session.cancel):
             first = await anext(chunks)
         headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
-        return _PacketResponse(_packets(first, chunks), headers | _cloning_headers(session), stack.pop_all())
+        return StreamedAnswer(
+            _packets(first, chunks),
+            headers=headers | _cloning_headers(session),
+            media_type="application/octet-stream",
+            stack=stack.pop_all(),
+        )
 
 
 def _cloning_headers(session: SpeechSession) -> dict[str, str]:
@@ -101,7 +107,7 @@ def _cloning_headers(session: SpeechSession) -> dict[str, str]:
     return {f"X-{name.replace('_', '-').title()}": value for name, value in fields.items()}
 
 
-async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> AsyncIterator[bytes]:
+async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> ByteStream:
     yield _packet(first)
     try:
         async for chunk in rest:
@@ -127,20 +133,6 @@ class _WavResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._held:
-            await super().__call__(scope, receive, send)
-
-
-class _PacketResponse(StreamingResponse):
-    """A stream that closes its session at the end, or when its client disconnects."""
-
-    def __init__(
-        self, content: AsyncIterator[bytes], headers: dict[str, str], session: AsyncExitStack
-    ) -> None:
-        super().__init__(content, headers=headers, media_type="application/octet-stream")
-        self._session = session
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._session:
             await super().__call__(scope, receive, send)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
@@ -12,9 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from protocols.kyutai.connection import TASK_NAME, endpoint
 from protocols.kyutai.messages import SAMPLE_RATE
@@ -27,6 +25,7 @@ from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.errors import BadMessage, validation_error
 from protocols.shared.memory_budget import MemoryBudget
+from protocols.shared.streamed_answer import ByteStream, StreamedAnswer
 from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
 from speech.audio.encoding import AudioFormat
 from speech.audio.pcm import open_wav_header, pcm16
@@ -138,10 +137,10 @@ async def _streamed(
         session.finish()
         pieces = _wav_pieces(session, max_frames)
         first = await cancel_on_disconnect(request, anext(pieces), name=TASK_NAME)
-        return _WavResponse(_prepend(first, pieces), stack.pop_all())
+        return StreamedAnswer(_prepend(first, pieces), media_type="audio/wav", stack=stack.pop_all())
 
 
-async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> AsyncGenerator[bytes, None]:
+async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> ByteStream:
     """Yield a WAV file whose header leaves its length open."""
     header = open_wav_header(SAMPLE_RATE)
     frames, left = Frames(), max_frames
@@ -156,7 +155,7 @@ async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> AsyncGe
     yield header + b"".join(pcm16(frame) for frame in frames.finish()[:left])
 
 
-async def _prepend(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _prepend(first: bytes, rest: ByteStream) -> ByteStream:
     yield first
     try:
         async with aclosing(rest) as pieces:
@@ -165,18 +164,6 @@ async def _prepend(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGene
     except SpeechError:
         # The status is sent, and the session has logged the error: the audio ends here.
         return
-
-
-class _WavResponse(StreamingResponse):
-    """A streamed WAV file that closes its session at the end, or when its client disconnects."""
-
-    def __init__(self, content: AsyncGenerator[bytes, None], session: AsyncExitStack) -> None:
-        super().__init__(content, media_type="audio/wav")
-        self._session = session
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._session:
-            await super().__call__(scope, receive, send)
 
 
 async def _answer(

@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from protocols.shared.tasks import run_until_first
 from speech.errors import SpeechError
 
 ByteStream = AsyncGenerator[bytes, None]
 
 
 class StreamedAnswer(StreamingResponse):
-    """A response that closes its session or releases its memory when it ends or its client disconnects.
+    """A response that releases what it holds when it ends or its client disconnects.
 
-    stack: holds them. A SpeechError of ``content`` ends the answer without its last chunk, so that clients
-    see that it is incomplete: the status is sent already, and the session has logged the error.
+    stack: its session, memory or file. A SpeechError of ``content`` ends the answer without its last chunk,
+    so that clients see that it is incomplete: the status is sent already, and the session has logged the
+    error.
     """
 
     def __init__(
-        self, content: ByteStream, *, headers: Mapping[str, str], media_type: str, stack: AsyncExitStack
+        self,
+        content: ByteStream,
+        *,
+        headers: Mapping[str, str] | None = None,
+        media_type: str,
+        stack: AsyncExitStack,
     ) -> None:
         super().__init__(content, headers=headers, media_type=media_type)
         self._stack = stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer."""
+        # Not by the task group of Starlette's own response: anyio's leaves a cancelled task's error in a
+        # reference cycle, with all that the answer held, until the next garbage collection.
         async with self._stack:
-            try:
-                await super().__call__(scope, receive, send)
-            except SpeechError:
-                return
+            with suppress(SpeechError):
+                await run_until_first(
+                    self.stream_response(send), self.listen_for_disconnect(receive), name="streamed answer"
+                )
 
 
 async def prepend(first: bytes, rest: ByteStream) -> ByteStream:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.errors import BadMessage
+from protocols.shared.streamed_answer import ByteStream, StreamedAnswer
 from protocols.voxcpm.params import RANGES
 from protocols.voxcpm.request import PROTOCOL
 from protocols.voxcpm.settings import VoxCPMSettings
@@ -85,7 +86,10 @@ def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceF
             return _error(404, "Voice not found")
         if isinstance(voice.source, FolderVoice):
             file = await asyncio.to_thread(folder.open, voice.source)
-            return _FileResponse(file, voice.source.media_type)
+            stack = AsyncExitStack()
+            stack.enter_context(file)
+            media_type = voice.source.media_type
+            return StreamedAnswer(_pieces(file), headers=_CACHED, media_type=media_type, stack=stack)
         wav_file = await cancel_on_disconnect(
             request,
             _speak(service, voice.source, voice.sample_text, client_address(request)),
@@ -190,19 +194,8 @@ async def _speak(service: SpeechService, voice: Voice, text: str, client: str) -
         return wav(samples, session.resolved_voice.engine.info.sample_rate)
 
 
-class _FileResponse(StreamingResponse):
-    """A file, read as fast as it is sent, and closed at the end."""
-
-    def __init__(self, file: BinaryIO, media_type: str) -> None:
-        super().__init__(_pieces(file), media_type=media_type, headers=_CACHED)
-        self._file = file
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._file:
-            await super().__call__(scope, receive, send)
-
-
-async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+async def _pieces(file: BinaryIO) -> ByteStream:
+    """Yield the file, read as fast as it is sent."""
     while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
         yield piece
 

@@ -138,7 +138,9 @@ WHOLE = {
 
 @pytest.mark.parametrize("steps", [0, 3])
 @pytest.mark.parametrize("path", [*STREAMED, *WHOLE])
-async def test_disconnected_call_ends_its_session(serve: Serve, path: str, steps: int) -> None:
+async def test_disconnected_call_leaves_no_session(
+    serve: Serve, sessions: weakref.WeakSet[SpeechSession], path: str, steps: int
+) -> None:
     server = await serve(KANI_API_KEYS=KEY)
     server.engine.allow = steps
     begun = asyncio.Event()
@@ -158,5 +160,8 @@ async def test_disconnected_call_ends_its_session(serve: Serve, path: str, steps
                 await begun.wait()
         asking.cancel()
         await asyncio.wait([asking])
+    async with asyncio.timeout(WITHIN_S):
+        while sessions:
+            await asyncio.sleep(0.01)
     await wait_for_idle(server)
     assert not server.engine.under_way and server.engine.steps == steps

@@ -8,9 +8,8 @@ from contextlib import AsyncExitStack, aclosing
 from typing import IO, Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
 
 from protocols.openai.errors import ApiError, api_error, endpoint, json_response
 from protocols.openai.settings import OpenAISettings
@@ -26,6 +25,7 @@ from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.recordings.transcript import Transcript
 from protocols.shared.recordings.upload import AudioUploads, FileTooLarge
+from protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
 from speech.errors import SpeechError
 from speech.service import SpeechService
 from speech.session.transcription import TranscriptionSession
@@ -37,7 +37,6 @@ TASK_NAME = "openai transcription"
 TRANSCRIPTIONS_PATH = "/v1/audio/transcriptions"
 TRANSLATIONS_PATH = "/v1/audio/translations"
 
-Events = AsyncGenerator[bytes, None]
 Segments = AsyncGenerator[TranscribedSegment, None]
 
 
@@ -70,7 +69,12 @@ def transcription_routes(service: SpeechService, settings: OpenAISettings) -> li
                 events = await stack.enter_async_context(aclosing(_events(session, segments, params)))
                 # Errors of the file and of the recogniser's start come before the first event: as a status.
                 first = await cancel_on_disconnect(request, anext(events), name=TASK_NAME)
-                return _EventStream(first, events, stack.pop_all())
+                return StreamedAnswer(
+                    prepend(first, events),
+                    headers={"cache-control": "no-cache"},
+                    media_type="text/event-stream",
+                    stack=stack.pop_all(),
+                )
             collected = Transcript.collect(session, segments, params.options.language)
             transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
             return _whole(transcript, params)
@@ -98,7 +102,9 @@ def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:
     return Response(plain_answer(transcript, params.response_format), media_type=media_type)
 
 
-async def _events(session: TranscriptionSession, segments: Segments, params: TranscriptionParams) -> Events:
+async def _events(
+    session: TranscriptionSession, segments: Segments, params: TranscriptionParams
+) -> ByteStream:
     """Yield the events of a stream. Raises as ``segments`` before the first event; then an event says so."""
     heard: list[TranscribedSegment] = []
     try:
@@ -117,23 +123,3 @@ async def _events(session: TranscriptionSession, segments: Segments, params: Tra
 
 def _event(content: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(content).encode() + b"\n\n"
-
-
-class _EventStream(StreamingResponse):
-    """Server-sent events; the session is closed and the file deleted when it ends or its client leaves."""
-
-    def __init__(self, first: bytes, rest: Events, stack: AsyncExitStack) -> None:
-        super().__init__(
-            _prepend(first, rest), media_type="text/event-stream", headers={"cache-control": "no-cache"}
-        )
-        self._stack = stack
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._stack:
-            await super().__call__(scope, receive, send)
-
-
-async def _prepend(first: bytes, rest: Events) -> Events:
-    yield first
-    async for event in rest:
-        yield event
