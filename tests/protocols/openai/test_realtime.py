@@ -109,6 +109,17 @@ def test_soft_ends_of_words_belong_to_the_turn() -> None:
     ]
 
 
+def test_padding_does_not_reach_into_the_turn_before() -> None:
+    detection = TurnDetection(silence_duration_ms=96, prefix_padding_ms=300)
+    step = Step(0, (0.0, 0.0, 0.0, 0.0), (0.9, 0.9, 0.0, 0.0, 0.0, 0.9, 0.9))
+    stopped_s = pytest.approx(10 + 5 * 0.032)
+    assert TurnDetector(10.0).feed(step, detection) == [
+        TurnStarted(10.0),
+        TurnStopped(stopped_s),
+        TurnStarted(stopped_s),
+    ]
+
+
 async def test_client_commits_without_turn_detection(app: AppServer) -> None:
     async with realtime(app.url) as client:
         await client.detect(None)

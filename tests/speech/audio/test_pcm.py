@@ -103,6 +103,12 @@ def test_resampling_does_not_depend_on_chunking(rates: tuple[int, int], cuts: li
     np.testing.assert_allclose(streamed, at_once, atol=1e-5)
 
 
+def test_resampled_stream_is_filled_up() -> None:
+    """The library gives one sample too few here."""
+    resampler = Resampler(24_000, 44_100)
+    assert len(resampler.feed(tone(1000 / 24_000, 24_000))) + len(resampler.finish()) == 1838
+
+
 def test_resampling_preserves_tone() -> None:
     resampler = Resampler(24000, 22050)
     out = np.concatenate([resampler.feed(tone(1.0, 24000)), resampler.finish()])

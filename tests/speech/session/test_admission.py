@@ -293,6 +293,8 @@ def test_rate_limit_allows_burst_of_one_minute() -> None:
     assert rate.allow("b")
     now = 1.0
     assert rate.allow("a") and not rate.allow("a")
+    now = 3600.0
+    assert [rate.allow("a") for _ in range(61)] == [True] * 60 + [False]
 
 
 def test_rate_limit_forgets_least_recent_clients() -> None:
