@@ -47,6 +47,7 @@ class Channel(asyncio.BufferedProtocol):
         self._silent = 0
         self._timer: asyncio.TimerHandle | None = None
         self._small_frames = HANDSHAKE_FRAMES
+        self._ended: Callable[[], None] | None = None
         self.lost = asyncio.Event()
         """Set once the connection has ended."""
         self.reason = "the connection has ended"
@@ -66,6 +67,9 @@ class Channel(asyncio.BufferedProtocol):
         self._receive = None
         self.lost.set()
         self._arrived.set()
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """See ``asyncio.BufferedProtocol``."""
@@ -138,6 +142,13 @@ class Channel(asyncio.BufferedProtocol):
                 receive(memoryview(frame))
         except ProtocolError as error:
             self.abort(str(error))
+
+    def when_lost(self, ended: Callable[[], None]) -> None:
+        """Call ``ended`` when the connection ends, or now if it has ended."""
+        if self.lost.is_set():
+            ended()
+        else:
+            self._ended = ended
 
     def watch(self, beat: Callable[[], None]) -> None:
         """Call ``beat`` every ``HEARTBEAT_S``, and end a connection that is silent for ``LEASE_S``."""

@@ -163,7 +163,7 @@ class Connection:
         if launch is not None:
             self.channel.send(launch)
         self.channel.receive(self._receive)
-        self._watching = asyncio.create_task(self._watch_end(), name="worker's end")
+        self.channel.when_lost(self._lost)
         try:
             # A child loads its model now, or downloads it first: that has no limit, as in this process. Not
             # wait_for, which in Python 3.11 swallows a cancellation that comes together with the description.
@@ -176,8 +176,7 @@ class Connection:
         self.check()
         self.channel.watch(lambda: self.channel.send(Ping()))
 
-    async def _watch_end(self) -> None:
-        await self.channel.lost.wait()
+    def _lost(self) -> None:
         self._ready.set()
         for position, exchange in enumerate(self._exchanges.values()):
             # The worker's slots are taken in the order of asking; the others wait there.

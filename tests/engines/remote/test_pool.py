@@ -123,6 +123,18 @@ async def test_full_worker_refuses_and_the_segment_is_spoken_by_another(tmp_path
                 assert len(first.engine.segments) == 1 and len(second.engine.segments) == 4
 
 
+async def test_stopped_engine_leaves_no_task(tmp_path: Path) -> None:
+    async with sites(tmp_path, 2) as workers:
+        engine = engine_for(workers)
+        async with started(engine):
+            await until(lambda: engine.info.max_concurrency == 2)
+            assert await whole(engine, "uno") == await whole(ToneEngine(), "uno")
+        # The workers' own tasks are of this process too.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        files = [str(getattr(task.get_coro(), "cr_code", "")) for task in left]
+        assert not [file for file in files if str(Path("engines", "remote")) in file]
+
+
 async def test_segment_waits_where_all_workers_are_full(tmp_path: Path) -> None:
     async with sites(tmp_path, 2) as workers, AsyncExitStack() as stack:
         engine = await stack.enter_async_context(started(engine_for(workers)))
