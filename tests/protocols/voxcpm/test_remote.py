@@ -103,6 +103,12 @@ async def test_private_host_is_never_visited(site: Site, host: str) -> None:
     assert site.visits == 0
 
 
+async def test_own_address_is_refused_where_it_is_public(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protocols.voxcpm.remote_recordings.is_public_address", lambda address: True)
+    assert await refusal(RemoteRecordings(frozenset()), site.url("/a.wav")) == NOT_PUBLIC
+    assert site.visits == 0
+
+
 @pytest.mark.parametrize("host", PRIVATE_HOSTS)
 async def test_redirect_to_private_host_is_refused(
     site: Site, recordings: RemoteRecordings, host: str
