@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from client.command import server_address
+from client.sound import WavOutput
+from speech.audio.pcm import wav
 from tests.support.patience import WITHIN_S
 
 PROGRAM = Path(__file__).parents[2] / "websocket_client.py"
@@ -50,6 +52,16 @@ def seconds(file: Path | io.BytesIO) -> float:
         frames = int(reader.getnframes())
         assert len(reader.readframes(frames)) == 2 * frames
     return frames / 22050
+
+
+def test_wav_file_gets_its_length_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "speech.wav"
+    output = WavOutput(path.open("wb"), 22_050)
+    output.write(b"\1\0")
+    output.write(b"\2\0\3\0")
+    assert path.read_bytes()[40:44] == b"\xff" * 4
+    output.close()
+    assert path.read_bytes() == wav(b"\1\0\2\0\3\0", 22_050)
 
 
 def player(folder: Path, script: str) -> dict[str, str]:
