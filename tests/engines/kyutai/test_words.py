@@ -73,3 +73,13 @@ def test_pause_is_likely_only_behind_the_last_word() -> None:
     assert kinds.index(9) < kinds.index(Mark(1)) < kinds.index(11)
     assert last_word < kinds.index(Mark(2)) < kinds.index(22)
     assert [e.pause_probabilities[0] for e in events if isinstance(e, Step)][5] == 0
+
+
+def test_end_of_the_audio_ends_the_last_word() -> None:
+    stream = RecognitionStream(DELAYS, WordAssembler(DELAYS, PAD, decode))
+    for at, number in enumerate((W, 10), 5):
+        stream.take(StepResult((Token(number, at, -0.1),), None), [0.9])
+    stream.add_mark(Mark(1), at_s=2 * STEP_S)
+    stream.finish()
+    word, mark = list(stream.events)[-2:]
+    assert (getattr(word, "text", ""), mark) == ("The", Mark(1))
