@@ -314,3 +314,13 @@ async def test_texts_are_logged_on_request(
     async with serving(ToneEngine(), tmp_path) as service, service.open(SPANISH, protocol="test") as session:
         session.feed("uno")
     assert "'uno'" in caplog.text
+
+
+async def test_timeout_adds_up_all_waits() -> None:
+    exhausted = asyncio.Event()
+    timeout = WaitTimeout(0.25, exhausted.set)
+    timeout.start()
+    for expected in (False, False, True):
+        async with timeout.waiting():
+            await asyncio.sleep(0.1)
+        assert exhausted.is_set() is expected
