@@ -101,10 +101,16 @@ def deploy(plan: Plan) -> None:
 
     Raises RuntimeError if the application cannot be deployed, or runs and its key cannot be read.
     """
-    environment = of_fronts(os.environ) | plan.environment
-    engine_environment = of_replicas(environment) | {"KANI_ENGINE": plan.engine}
     serve.start(proxy_location="Disabled")
     key = os.environ.get("KANI_ENGINE_KEY") or _present_key() or secrets.token_urlsafe(32)
+    serve.run(bind(plan, key), name=NAME, route_prefix=None)
+
+
+def bind(plan: Plan, key: str) -> serve.Application:
+    """Return the application of a plan; key: of its engine workers."""
+    environment = of_fronts(os.environ) | plan.environment
+    engine_environment = of_replicas(environment) | {"KANI_ENGINE": plan.engine}
+    arguments = (engine_environment, key, plan.drain_s)
     of_replica = {
         "health_check_period_s": CHECK_S,
         "health_check_timeout_s": HUNG_S,
@@ -118,14 +124,17 @@ def deploy(plan: Plan) -> None:
         **_replicas(plan),
         ray_actor_options={"num_cpus": plan.cpus, "num_gpus": plan.gpus},
         # Ray 2.60 lets a running replica report no load where scaling is switched on later.
-        version=_version(engine_environment, key, plan.drain_s, plan.scales),
+        version=_version(*arguments, plan.scales),
     )
-    recognizers = serve.deployment(RecognizerReplica, name=RECOGNIZERS).options(
-        **of_replica,
-        num_replicas=plan.recognizers,
-        ray_actor_options={"num_cpus": plan.recognizer_cpus, "num_gpus": plan.recognizer_gpus},
-        version=_version(engine_environment, key, plan.drain_s),
-    )
+    recognizers = None
+    if plan.recognizers:
+        deployment = serve.deployment(RecognizerReplica, name=RECOGNIZERS).options(
+            **of_replica,
+            num_replicas=plan.recognizers,
+            ray_actor_options={"num_cpus": plan.recognizer_cpus, "num_gpus": plan.recognizer_gpus},
+            version=_version(*arguments),
+        )
+        recognizers = deployment.bind(*arguments)
     fronts = serve.deployment(Front, name=FRONTS).options(
         num_replicas=plan.fronts,
         ray_actor_options={"num_cpus": 0.5},
@@ -137,9 +146,7 @@ def deploy(plan: Plan) -> None:
         version=_version(environment, key, plan.engine, bool(plan.recognizers)),
         _internal=True,
     )
-    arguments = (engine_environment, key, plan.drain_s)
-    bound = (engines.bind(*arguments), recognizers.bind(*arguments) if plan.recognizers else None)
-    serve.run(fronts.bind(*bound, environment, key, plan.fronts), name=NAME, route_prefix=None)
+    return fronts.bind(engines.bind(*arguments), recognizers, environment, key, plan.fronts)
 
 
 def _version(*arguments: object) -> str:

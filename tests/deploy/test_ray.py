@@ -134,6 +134,12 @@ def _two_ports() -> int:
             return port
 
 
+def test_plan_without_recogniser_replicas_has_none() -> None:
+    program = "from deploy.ray.application import Plan, bind; print(bind(Plan('espeak'), 'key'))"
+    done = subprocess.run([PYTHON, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     running = Cluster(tmp_path_factory.mktemp("ray"))
