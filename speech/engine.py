@@ -32,6 +32,9 @@ class EngineInfo:
     harder to understand in them. The first is the default voice."""
     max_concurrency: int = 1
     """Segments that it synthesizes at the same time."""
+    slots_are_streams: bool = False
+    """True if ``max_concurrency`` is the number of streams that it synthesizes in real time, and it shares
+    them by deadline: a session keeps its slot while it has text (``SlotQueue``)."""
     speed_range: tuple[float, float] = (0.25, 4.0)
     """Speeds that it renders intelligibly; the core stretches beyond."""
     supported_fields: frozenset[str] = field(default_factory=frozenset)

@@ -142,12 +142,16 @@ class SpeechService:
 
     def _add_slots(self, admission: Admission, engine: Engine) -> None:
         slots = partial(self._slots_of, engine)
-        admission.add_engine(engine.info.name, slots)
+        admission.add_engine(engine.info.name, slots, partial(self._slots_are_streams, engine))
         self._observer.engine_ready(engine.info.name, slots)
 
     def _slots_of(self, engine: Engine) -> int:
         slots = engine.info.max_concurrency
         return min(slots, self._limits.max_concurrent or slots)
+
+    def _slots_are_streams(self, engine: Engine) -> bool:
+        """True unless fewer slots were chosen: then no more segments are synthesized at once."""
+        return engine.info.slots_are_streams and self._slots_of(engine) == engine.info.max_concurrency
 
     async def stop(self) -> None:
         """Cancel every session and stop the engines."""

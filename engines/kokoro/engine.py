@@ -31,9 +31,9 @@ from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
 from engines.kokoro.network.parts import LoadPart, SplitModel
 from engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
-from engines.kokoro.scheduler import DeadlineScheduler
-from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, MEASURED_SYMBOLS, real_time_factor
-from engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer
+from engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
+from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, real_time_factor, real_time_streams
+from engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer, sample_steps
 from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.text.reader import TextReader
 from engines.kokoro.text.readers import reader_for, spoken_languages
@@ -43,7 +43,6 @@ from engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, ENGINE, Voice
 from engines.settings import KokoroSettings
 from speech.engine import EngineInfo
 from speech.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
-from speech.playback import Playback
 from speech.text.incremental_text import IncrementalText
 from speech.text.languages import primary
 from speech.text.normalizer import SpokenText
@@ -108,15 +107,39 @@ class KokoroEngine:
         else:
             await self._decoder_loader.load_if_supported()
         if isinstance(self._synthesizer, WindowedSynthesizer):
-            self._measuring = asyncio.create_task(self._measure_prediction(self._synthesizer))
+            self._measuring = asyncio.create_task(self._measure_speed(self._synthesizer))
 
-    async def _measure_prediction(self, synthesizer: WindowedSynthesizer) -> None:
-        """Measure how long a sentence's prosody takes here, which decides on steps (``windows``)."""
-        segment, stop = Segment("", DEFAULT_VOICES["en"], "en"), Stop()
+    async def _measure_speed(self, synthesizer: WindowedSynthesizer) -> None:
+        """Measure this machine's speed, behind the steps of all listeners.
+
+        How long a sentence's prosody takes decides on steps (``windows``), what a second of audio costs on
+        the number of slots.
+        """
+        stop = Stop()
         # The first run also allocates the memory that later ones use again.
         for _ in range(2):
-            await self._step(partial(synthesizer.predict, MEASURED_SYMBOLS, segment, stop), stop, math.inf)
+            await self._step(partial(next, sample_steps(synthesizer, stop)), stop, math.inf)
         logger.debug("Kokoro's prosody takes %.1f ms a symbol", 1000 * synthesizer.speed.symbol_s)
+        if self._decoder_loader is not None:
+            await self._decoder_loader.wait_finished()
+        cost = min([await self._sample_cost(synthesizer) for _ in range(2)])
+        slots = real_time_streams(cost, os.cpu_count() or 1)
+        self._info = replace(self.info, max_concurrency=slots)
+        logger.info("Kokoro takes %.3f processor seconds for a second of speech: %d slots", cost, slots)
+
+    async def _sample_cost(self, synthesizer: WindowedSynthesizer) -> float:
+        """Processor seconds of this process for a second of audio while all cores speak a sample."""
+        begun_s = time.process_time()
+        audio_s = sum(await asyncio.gather(*(self._sample(synthesizer) for _ in range(self._concurrency))))
+        return (time.process_time() - begun_s) / audio_s
+
+    async def _sample(self, synthesizer: WindowedSynthesizer) -> float:
+        """Speak a sample; returns its seconds of audio."""
+        stop, audio_s = Stop(), 0.0
+        steps = sample_steps(synthesizer.for_segment(), stop)
+        while (made_s := await self._step(partial(next, steps, None), stop, math.inf)) is not None:
+            audio_s += made_s
+        return audio_s
 
     def _can_load_in_background(self) -> bool:
         """True if loading takes long (a build), and onnxruntime streams in real time meanwhile."""
@@ -166,6 +189,7 @@ class KokoroEngine:
             max_concurrency=self._concurrency
             if self._model is None
             else self._max_concurrency(self._model.decoder),
+            slots_are_streams=in_windows,
             speed_range=SPEED_RANGE,
             streams_inside_segment=in_windows,
             pausable=in_windows,
@@ -241,10 +265,10 @@ class KokoroEngine:
         Yields nothing for a text without anything pronounceable. Raises UnsupportedLanguage and UnknownVoice
         for what ``info`` does not list, EngineFailed for an error of onnxruntime.
         """
-        stop, playback = Stop(), Playback()
+        stop, deadline = Stop(), SegmentDeadline(segment.ahead_s)
         chunks = self._chunks(segment, stop)
-        while (chunk := await self._step(partial(next, chunks, None), stop, playback.ends_at)) is not None:
-            playback.add(chunk.duration_s)
+        while (chunk := await self._step(partial(next, chunks, None), stop, deadline.due)) is not None:
+            deadline.add(chunk.duration_s)
             yield chunk
 
     async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
@@ -253,7 +277,7 @@ class KokoroEngine:
         sentence = IncrementalSentence(
             self._synthesizer.for_segment(), self._reader(segment.language), segment
         )
-        stop, timing = Stop(), PieceTiming()
+        stop, timing, deadline = Stop(), PieceTiming(), SegmentDeadline(segment.ahead_s)
         while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
             # A snapshot, since the text grows during every await below.
             spoken, boundary, spoken_before = text.spoken, text.boundary, sentence.spoken_length
@@ -267,8 +291,10 @@ class KokoroEngine:
             ending = None if boundary is None else _ENDINGS[boundary]
             steps = sentence.synthesize(spoken.text, ending, stop, spoken.pronunciations)
             timing.begin_piece()
-            while (audio := await self._step(partial(next, steps, None), stop, timing.deadline)) is not None:
-                yield timing.add(audio)
+            while (audio := await self._step(partial(next, steps, None), stop, deadline.due)) is not None:
+                chunk = timing.add(audio)
+                deadline.add(chunk.duration_s)
+                yield chunk
             if boundary is None and sentence.spoken_length == spoken_before:
                 # None of the new words is pronounceable.
                 await text.wait_for_more(len(spoken.text))

@@ -52,11 +52,6 @@ class PieceTiming:
         self._latency_s: float | None = None
 
     @property
-    def deadline(self) -> float:
-        """Time on the monotonic clock at which the listener runs out of audio."""
-        return self._playback.ends_at
-
-    @property
     def spare_s(self) -> float:
         """Seconds that the next piece may begin later: its latency is taken to be that of the last one."""
         return self._playback.remaining_s - (self._latency_s or 0.0) - _SAFETY_S

@@ -14,6 +14,10 @@ MAX_REAL_TIME_FACTOR = 0.3
 decodes 28 frames and 8 of context while 14 are played: 0.39. A quarter of that is left to everything but
 the generator."""
 
+STREAMS_SHARE = 1.0
+"""Share of the cores for streams that are synthesized at the same time, by the cost of a sample. Longer
+speech has larger windows and costs less: about an eighth of the cores is left."""
+
 _RUNS = 2
 
 _SENTENCE_SYMBOLS = 60
@@ -33,6 +37,14 @@ def real_time_factor(generator: Generator) -> float:
         samples = generator.generate(window, Stop())
         took.append(time.perf_counter() - begun)
     return min(took) / (len(samples) / SAMPLE_RATE)
+
+
+def real_time_streams(cost: float, cores: int) -> int:
+    """Number of streams that ``cores`` synthesize while they are played, at least one.
+
+    cost: processor seconds for a second of audio.
+    """
+    return max(1, int(STREAMS_SHARE * cores / cost))
 
 
 class PredictionSpeed:

@@ -20,7 +20,7 @@ from engines.kokoro.network.onnx_model import (
 )
 from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, PredictedProsody, SplitModel
 from engines.kokoro.pitch_control import SEMITONE, apply_pitch
-from engines.kokoro.speed_check import PredictionSpeed
+from engines.kokoro.speed_check import MEASURED_SYMBOLS, PredictionSpeed
 from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.timing import (
     TRAILING_SILENCE_S,
@@ -33,7 +33,7 @@ from engines.kokoro.timing import (
 )
 from engines.kokoro.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
 from engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
-from engines.kokoro.voices import ACCENTED_VOICES, Voices
+from engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, Voices
 from engines.kokoro.windows import OPENING_RATE, first_words, prediction_steps, windows
 from speech.errors import InvalidRequest
 from speech.text.languages import primary
@@ -213,6 +213,17 @@ class WindowedSynthesizer:
         samples, statistics = self._model.record(features, stop)
         self._statistics.record(voice, prosody, features, statistics, speech_level(samples))
         return samples
+
+
+def sample_steps(synthesizer: WindowedSynthesizer, stop: Stop) -> Iterator[float]:
+    """Speak a sentence as a client's is spoken; yields the seconds of audio that each step made."""
+    segment = Segment("", DEFAULT_VOICES["en"], "en")
+    prosody, features = synthesizer.predict(MEASURED_SYMBOLS, segment, stop)
+    statistics = synthesizer.predict_statistics(segment.voice, prosody, features, stop)
+    norms = NormAffine.from_statistics(features, statistics)
+    yield 0.0
+    for first, end in windows(0, features.frames):
+        yield len(synthesizer.decode_window(features, norms, first, end, stop)) / SAMPLE_RATE
 
 
 class Pieces:

@@ -55,9 +55,11 @@ class Admission:
         self.draining = False
         """True if new sessions are refused because the server shuts down."""
 
-    def add_engine(self, engine: str, slots: Callable[[], int]) -> None:
-        """Add the slots of an engine; slots: returns their current number."""
-        self._slots[engine] = SlotQueue(slots, self._report)
+    def add_engine(
+        self, engine: str, slots: Callable[[], int], streams: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Add the slots of an engine; slots: returns their current number; streams: see ``SlotQueue``."""
+        self._slots[engine] = SlotQueue(slots, self._report, streams)
 
     @property
     def waiting(self) -> int:

@@ -24,6 +24,10 @@ MAX_LEAD_S = 10.0
 """Longest time by which a session that is far ahead of its playback asks later than it does, in seconds."""
 
 
+def _no() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class _Request:
     """A wait for a slot; the least one is next."""
@@ -42,11 +46,22 @@ class SlotQueue:
     are served in the order of asking, except that a session with audio left to play counts as asking
     ``MARGIN_S`` before that runs out, ``MAX_LEAD_S`` later than it does at most. So sessions without
     audio yet are not delayed by those that only fill their buffers, and no request waits without end.
+
+    Where the slots are streams, they bound the sessions that begin: a session keeps its slot from segment to
+    segment, and what is still being played goes on without a wait, though a slot was lent meanwhile. With
+    more sessions than the engine can synthesize in real time those that have begun play without gaps, and the
+    others wait.
     """
 
-    def __init__(self, capacity: Callable[[], int], changed: Callable[[], None]) -> None:
-        """capacity: the current number of slots; a change takes effect at the next acquire or release."""
+    def __init__(
+        self, capacity: Callable[[], int], changed: Callable[[], None], streams: Callable[[], bool] = _no
+    ) -> None:
+        """capacity: the current number of slots; a change takes effect at the next acquire or release.
+
+        streams: whether the slots are streams.
+        """
         self._capacity = capacity
+        self._streams = streams
         self._held = 0
         """Slots that are held or were granted."""
         self._requests: list[_Request] = []
@@ -61,6 +76,11 @@ class SlotQueue:
     def waiting(self) -> int:
         """Number of requests that wait for a slot."""
         return len(self._requests)
+
+    @property
+    def are_streams(self) -> bool:
+        """True if a session keeps its slot from segment to segment."""
+        return self._streams()
 
     @property
     def has_free_slot(self) -> bool:
@@ -94,7 +114,7 @@ class SlotQueue:
         lead_s: seconds of audio that are left to play; queued: called if it has to wait.
         """
         self._grant()
-        if self.has_free_slot:
+        if self.has_free_slot or (lead_s > 0 and self._streams()):
             self._held += 1
         else:
             await self._wait(slot, lead_s, queued)
@@ -203,6 +223,7 @@ class Slot:
 
     async def __aenter__(self) -> Self:
         ticket, queue = self._ticket, self._queue
+        self._held_s = 0.0
         asked_at = time.perf_counter()
         if ticket is None:
             await self._acquire()
@@ -210,12 +231,28 @@ class Slot:
             with queue.watching(ticket.moved):
                 await self._acquire(lambda: ticket.queued(lambda: queue.position(self)))
             ticket.close()
+            self._ticket = None
         self.waited_s = time.perf_counter() - asked_at
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
+
+    @property
+    def queue(self) -> SlotQueue:
+        """The queue whose slot it is."""
+        return self._queue
+
+    def hold_again(self) -> None:
+        """Begin another segment with the slot, which is still held. RuntimeError where it is not."""
+        if self._since is None:
+            raise RuntimeError("the slot is not held any more")
+        self._since, self._held_s, self.waited_s = time.perf_counter(), 0.0, 0.0
+
+    def release(self) -> None:
+        """Release the slot if it is held."""
         if self._since is not None:
             self._release(self._since)
 

@@ -171,6 +171,7 @@ class SessionWorker:
             self._close_buffer()
             return
         finally:
+            self._access.release()
             self._close_buffer(error)
             # Its traceback holds this frame.
             del error
@@ -221,13 +222,15 @@ class SessionWorker:
 
     async def _next_part(self) -> TextSegment | OpenTextSegment | Pause | None:
         """Return the next segment or pause, once the buffer is writable; None at the end."""
+        if self._buffer.above_high_water:
+            self._access.release()
         await self._buffer.wait_writable()
         if self._context.low_latency and self._pause_s is not None and self._segments.starved:
             # The last sound must not wait for further text in a client's frame that is not full.
             self.output.add_silence(UNDERRUN_PAUSE_S)
             self._paused_s += UNDERRUN_PAUSE_S
             self._pause_s = max(self._pause_s - UNDERRUN_PAUSE_S, 0.0) or None
-        return await self._segments.next()
+        return await self._segments.next(self._access.release)
 
     def _add_pause(self, pause: Pause) -> None:
         self.output.add_pause(pause.at, pause.seconds)
@@ -238,12 +241,13 @@ class SessionWorker:
         voice, text, slot = self._begin_segment(segment)
         while text.boundary is None and not speakable(text.text):
             # A number that is still being written, say.
+            self._access.release()
             await self._segments.wait_for_more()
         if speakable(text.text):
             info = voice.engine.info
             self._paused_s = 0.0
             await self._prepare_voice(voice)
-            async with self._access.held(slot, info.name):
+            async with self._access.held(slot, info.name, keep=True):
                 with self._report.synthesizing(voice, text):
                     start_s, rate = self.output.duration_s, self.output.sample_rate
                     speech, chunks = synthesis.synthesize(voice, text, rate, self._priority.ahead_s)
@@ -255,6 +259,7 @@ class SessionWorker:
             await asyncio.sleep(0)
         # Text that still comes for a segment that max_tokens cut short is dropped.
         while text.boundary is None:
+            self._access.release()
             await self._segments.wait_for_more()
         if self.output.samples:
             # Behind unspeakable text the pause that was begun before it goes on.

@@ -150,8 +150,12 @@ class SegmentQueue:
         """Give segments from now on only once their end is known."""
         self._open_segments = False
 
-    async def next(self) -> TextSegment | OpenTextSegment | Pause | None:
+    async def next(
+        self, waits: Callable[[], None] = lambda: None
+    ) -> TextSegment | OpenTextSegment | Pause | None:
         """Wait for the next part: a complete one, else an open segment; None behind the last.
+
+        waits: called before each wait for more text.
 
         An open segment has to go to ``begin_segment`` before anything is awaited: its growth goes there.
         """
@@ -166,6 +170,7 @@ class SegmentQueue:
                 return None
             if self._open_segments and (opened := self._open()) is not None:
                 return opened
+            waits()
             await self.wait_for_more()
         return self._parts.popleft()
 

@@ -107,7 +107,7 @@ async def test_streams_continue_while_decoder_changes(
     onnx = new_engine("onnx")
     await onnx.start()
     before = [await chunks_of(onnx, sentence) for sentence in SENTENCES[:2]]
-    gate = Gate(replace(fast, max_concurrency=13))
+    gate = Gate(fast)
     monkeypatch.setattr(engines.kokoro.engine, "load_int8_decoder", gate.load)
     engine = new_engine("auto")
     await engine.start()
@@ -128,7 +128,7 @@ async def test_streams_continue_while_decoder_changes(
         return said
 
     streams = await asyncio.gather(*(stream() for _ in range(STREAMS)))
-    assert engine.info.decoder == "fast" and engine.info.max_concurrency >= 13
+    assert engine.info.decoder == "fast"
     after = [await chunks_of(engine, sentence) for sentence in SENTENCES[1:]]
     assert not same(before[1], after[0])
     for first, second, third in streams:

@@ -16,6 +16,7 @@ import pytest
 
 from engines.kokoro.engine import SPEED_RANGE, KokoroEngine
 from engines.kokoro.network.onnx_model import ModelFailed, WholeModel
+from engines.kokoro.speed_check import real_time_streams
 from engines.kokoro.text import phonemes
 from engines.kokoro.voices import DEFAULT_VOICES
 from engines.settings import KokoroSettings
@@ -57,10 +58,11 @@ def loud(samples: Samples) -> np.ndarray:
     return power > power.max() * 1e-4
 
 
-def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroEngine) -> None:
+async def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroEngine) -> None:
+    await engine.wait_until_loaded()
     info = engine.info
     assert (info.name, info.sample_rate) == ("kokoro", 24_000)
-    assert info.max_concurrency >= 8
+    assert info.max_concurrency >= 1 and info.slots_are_streams
     assert info.default_voices == DEFAULT_VOICES
     assert info.times_words
     assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
@@ -68,11 +70,18 @@ def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroEngine)
     assert info.cloning == "nearest voice" and whole.info.cloning == "none"
     assert info.supported_fields == frozenset()
     by_sentence = whole.info
-    assert by_sentence.max_concurrency >= 2
+    assert by_sentence.max_concurrency >= 2 and not by_sentence.slots_are_streams
     assert not (
         by_sentence.streams_inside_segment or by_sentence.pausable or by_sentence.accepts_partial_text
     )
     assert (by_sentence.voices, by_sentence.speed_range) == (info.voices, info.speed_range)
+
+
+@pytest.mark.parametrize(
+    ("cost", "cores", "streams"), [(0.235, 2, 7), (0.55, 2, 3), (0.55, 16, 26), (1.1, 2, 1), (5.0, 2, 1)]
+)
+def test_streams_follow_the_machines_speed(cost: float, cores: int, streams: int) -> None:
+    assert real_time_streams(cost, cores) == streams
 
 
 @pytest.mark.parametrize(

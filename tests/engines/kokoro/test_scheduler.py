@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.scheduler import DeadlineScheduler, IdleMonitor
+from engines.kokoro.scheduler import FIRST_SOUND_S, DeadlineScheduler, IdleMonitor, SegmentDeadline
 from speech.playback import Playback
 
 
@@ -191,6 +193,18 @@ def test_playback_adds_up_pieces(clock: Clock) -> None:
     assert playback.remaining_s == -2.0
     playback.add(0.25)
     assert playback.ends_at == 103.25
+
+
+def test_segment_is_due_when_its_listener_runs_out_of_audio() -> None:
+    now = time.monotonic()
+    first, next_one, whole = SegmentDeadline(), SegmentDeadline(3.0), SegmentDeadline(math.inf)
+    assert now + FIRST_SOUND_S <= first.due == pytest.approx(now + FIRST_SOUND_S, abs=0.2)
+    assert whole.due == pytest.approx(now + FIRST_SOUND_S, abs=0.2)
+    first.add(0.25)
+    assert first.due == pytest.approx(now + 0.25, abs=0.2)
+    assert next_one.due == pytest.approx(now + 3.0, abs=0.2)
+    next_one.add(1.0)
+    assert next_one.due == pytest.approx(now + 4.0, abs=0.2)
 
 
 WITHIN_S = 300.0
