@@ -3,21 +3,23 @@
 The process is ``engines.espeak.worker``. Its standard input and output carry pickles: a request
 ``("phonemes", texts, voice, tie)`` or ``("synthesize", text, voice, parameters)`` is answered by
 ``("end", result)`` or ``("crashed", None)``. Before the end of a synthesis come any number of
-``("audio", (pcm, words, phonemes))``, each acknowledged by the byte 1 (continue) or 0 (stop). A process that
-crashes while it speaks ends; one that gives no answer in time is killed with all its forks. The next request
-starts another.
+``("audio", (pcm, words, phonemes))``, each acknowledged by the byte 1 (continue) or 0 (stop), while the
+process makes the next one. A process that crashes while it speaks ends; one that gives no answer in time is
+killed with all its forks. The next request starts another.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -76,6 +78,7 @@ class EspeakClient:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog = _Watchdog()
         self.version, self.sample_rate, self.voices = self._start()
         self._names = frozenset(voice.name for voice in self.voices)
 
@@ -120,7 +123,7 @@ class EspeakClient:
         Blocks until done, about a thousandth of the audio's length. ``on_audio`` is called in this thread (it
         must not call the client) with the first quarter of a second and then with every second: int16 mono
         samples at ``sample_rate`` hertz, and the words and phonemes that begin in or after them. When
-        ``should_stop`` returns True, or ``on_audio`` raises, the work ends within one such step.
+        ``should_stop`` returns True, or ``on_audio`` raises, the work ends within two such steps.
 
         rate: words a minute, 80–450 (other values are clamped by the library); pitch and pitch_range: 0–100,
         50 is the voice's own. Raises ValueError for an unknown voice, EngineFailed for a text at which
@@ -137,7 +140,7 @@ class EspeakClient:
                 pcm, words, phonemes = content
                 # The worker is shared: even after an error it must be acknowledged, and its end read.
                 try:
-                    stopped = should_stop is not None and should_stop()
+                    stopped = failure is not None or (should_stop is not None and should_stop())
                     if not stopped:
                         on_audio(np.frombuffer(pcm, np.int16), words, phonemes)
                 except BaseException as error:
@@ -153,6 +156,7 @@ class EspeakClient:
             process, self._process = self._process, None
             if process is not None:
                 _end(process)
+            self._watchdog.close()
 
     def _checked(self, voice: str) -> str:
         if voice not in self._names:
@@ -203,26 +207,77 @@ class EspeakClient:
         process = self._process
         if process is None or process.stdout is None:
             return "crashed", None
-        hung = threading.Event()
-        watchdog = threading.Timer(timeout_s, _kill, (process, hung))
-        watchdog.start()
+        self._watchdog.watch(process, timeout_s)
         try:
             # May block as well: a long text fills the pipe of a process that does not read.
             self._write(sent)
             kind, content = pickle.load(process.stdout)  # noqa: S301 - our own process writes it
         except (EOFError, pickle.UnpicklingError):
             self._process = None
-            watchdog.cancel()
-            watchdog.join()
+            hung = self._watchdog.stop_watching()
             _end(process)
-            if hung.is_set():
+            if hung:
                 log.warning("espeak-ng gave no answer for %g s: its process was killed", timeout_s)
                 sentence = f"espeak-ng hung at this text (no answer for {timeout_s:g} s)"
                 raise EngineFailed(sentence, logged=True) from None
             return "crashed", None
         finally:
-            watchdog.cancel()
+            self._watchdog.stop_watching()
         return kind, content
+
+
+class _Watchdog:
+    """Kills a process that gives no answer in time; one thread for all exchanges with it.
+
+    A thread for each exchange would take a quarter of the server's processor time for espeak-ng's speech.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._process: subprocess.Popen[bytes] | None = None
+        self._due = math.inf
+        self._wakes_at = math.inf
+        """Time until which the thread sleeps at most, on the monotonic clock."""
+        self._killed = False
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def watch(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
+        """Kill ``process`` in ``timeout_s`` seconds, unless ``stop_watching`` is called before."""
+        with self._changed:
+            self._process, self._due, self._killed = process, time.monotonic() + timeout_s, False
+            if self._thread is None:
+                self._closed = False
+                self._thread = threading.Thread(target=self._run, name="espeak-watchdog", daemon=True)
+                self._thread.start()
+            elif self._due < self._wakes_at:
+                self._changed.notify()
+
+    def stop_watching(self) -> bool:
+        """Watch no longer; return whether the process was killed."""
+        with self._changed:
+            self._process, self._due = None, math.inf
+            return self._killed
+
+    def close(self) -> None:
+        """End the thread; ``watch`` starts another."""
+        with self._changed:
+            thread, self._thread, self._closed = self._thread, None, True
+            self._changed.notify()
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        with self._changed:
+            while not self._closed:
+                if self._process is not None and self._due <= time.monotonic():
+                    self._killed = True
+                    _kill(self._process)
+                    self._process, self._due = None, math.inf
+                # It is not woken when an exchange ends: it finds the next one's time when it wakes.
+                self._wakes_at = self._due
+                left_s = self._due - time.monotonic()
+                self._changed.wait(left_s if math.isfinite(left_s) else None)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -240,10 +295,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _kill(process: subprocess.Popen[bytes], hung: threading.Event | None = None) -> None:
-    """Kill the worker and its forks, which hold its pipes; sets ``hung`` before."""
-    if hung is not None:
-        hung.set()
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the worker and its forks, which hold its pipes."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

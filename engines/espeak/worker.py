@@ -151,18 +151,27 @@ def _speak_in_fork(
 def _speak(
     library: NativeEspeak, text: str, voice: str, parameters: SynthesisParameters, answers: BinaryIO
 ) -> bool:
-    """Send the audio in batches, each acknowledged by the client; returns whether all was spoken."""
+    """Send the audio in batches, each acknowledged by the client; returns whether all was spoken.
+
+    The next batch is made while the client takes one.
+    """
     batch, words, phonemes = bytearray(), list[WordEvent](), list[PhonemeEvent]()
-    due_s = FIRST_BATCH_S
+    due_s, unacknowledged = FIRST_BATCH_S, 0
+
+    def acknowledged() -> bool:
+        nonlocal unacknowledged
+        unacknowledged -= 1
+        return os.read(0, 1) == b"\1"
 
     def send() -> bool:
-        nonlocal due_s
+        nonlocal due_s, unacknowledged
         due_s = BATCH_S
         _send(answers, "audio", (bytes(batch), tuple(words), tuple(phonemes)))
         batch.clear()
         words.clear()
         phonemes.clear()
-        return os.read(0, 1) == b"\1"
+        unacknowledged += 1
+        return unacknowledged < 2 or acknowledged()
 
     def on_audio(pcm: bytes, new_words: Sequence[WordEvent], new_phonemes: Sequence[PhonemeEvent]) -> bool:
         batch.extend(pcm)
@@ -170,8 +179,10 @@ def _speak(
         phonemes.extend(new_phonemes)
         return len(batch) < 2 * due_s * library.sample_rate or send()
 
-    complete = library.synthesize(text, voice, parameters, on_audio)
-    return complete and (not batch or send())
+    complete = library.synthesize(text, voice, parameters, on_audio) and (not batch or send())
+    while unacknowledged:
+        complete = acknowledged() and complete
+    return complete
 
 
 def _send(answers: BinaryIO, kind: str, content: object) -> None:
