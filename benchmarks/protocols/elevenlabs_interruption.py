@@ -15,8 +15,8 @@ from tests.clients.elevenlabs.wire import Client, Message, connect_multi
 VOICE = "af_heart"
 RATE = 24_000
 WARM = 1
-ROUNDS = 6
-GOAL = 1.3
+ROUNDS = 12
+GOAL = 1.15
 
 ABANDONED = (
     "The lighthouse keeper climbed the narrow stairs every evening before the fog came in. ",
