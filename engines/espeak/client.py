@@ -229,7 +229,7 @@ class EspeakClient:
 class _Watchdog:
     """Kills a process that gives no answer in time; one thread for all exchanges with it.
 
-    A thread for each exchange would take a quarter of the server's processor time for espeak-ng's speech.
+    A thread for each exchange took two thirds of the client's processor time.
     """
 
     def __init__(self) -> None:
