@@ -60,6 +60,9 @@ SPEED_RANGE = (0.8, 1.0)
 # Mark appended to a text that has none of its own, so that its intonation fits what follows.
 _ENDINGS = {Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",", Boundary.WORD: ""}
 
+# Seconds without a step before the machine's speed is measured, and the longest wait for them.
+_IDLE_S, _MAX_IDLE_WAIT_S = 0.2, 60.0
+
 _WHY_ONNX = {
     "windows": "set by KANI_KOKORO_DECODER (auto uses the fast one)",
     "whole": "required by KANI_KOKORO_DECODING=whole (windows uses the fast one)",
@@ -122,13 +125,18 @@ class KokoroEngine:
         logger.debug("Kokoro's prosody takes %.1f ms a symbol", 1000 * synthesizer.speed.symbol_s)
         if self._decoder_loader is not None:
             await self._decoder_loader.wait_finished()
+        # The lesser one: what else the process computes meanwhile is counted too.
         cost = min([await self._sample_cost(synthesizer) for _ in range(2)])
         slots = real_time_streams(cost, os.cpu_count() or 1)
         self._info = replace(self.info, max_concurrency=slots)
         logger.info("Kokoro takes %.3f processor seconds for a second of speech: %d slots", cost, slots)
 
     async def _sample_cost(self, synthesizer: WindowedSynthesizer) -> float:
-        """Processor seconds of this process for a second of audio while all cores speak a sample."""
+        """Processor seconds of this process for a second of audio while all cores speak a sample.
+
+        Waits until nobody is spoken to.
+        """
+        await asyncio.to_thread(self._scheduler.idle.wait, _IDLE_S, _MAX_IDLE_WAIT_S)
         begun_s = time.process_time()
         audio_s = sum(await asyncio.gather(*(self._sample(synthesizer) for _ in range(self._concurrency))))
         return (time.process_time() - begun_s) / audio_s
@@ -249,6 +257,7 @@ class KokoroEngine:
     async def stop(self) -> None:
         """See ``Engine.stop``; takes up to 2 s while the int8 decoder is being loaded."""
         if self._measuring is not None:
+            self._scheduler.idle.release_waiters()
             self._measuring.cancel()
             with suppress(asyncio.CancelledError, EngineFailed):
                 await self._measuring
