@@ -18,6 +18,10 @@ STREAMS_SHARE = 1.0
 """Share of the cores for streams that are synthesized at the same time, by the cost of a sample. Longer
 speech has larger windows and costs less: about an eighth of the cores is left."""
 
+LEAST_STREAMS = 2
+"""Streams that begin on a machine of any speed: an answer of an assistant waits no minutes for the end of a
+long text, though both may have gaps."""
+
 _RUNS = 2
 
 _SENTENCE_SYMBOLS = 60
@@ -40,11 +44,11 @@ def real_time_factor(generator: Generator) -> float:
 
 
 def real_time_streams(cost: float, cores: int) -> int:
-    """Number of streams that ``cores`` synthesize while they are played, at least one.
+    """Number of streams that ``cores`` synthesize while they are played, at least ``LEAST_STREAMS``.
 
     cost: processor seconds for a second of audio.
     """
-    return max(1, int(STREAMS_SHARE * cores / cost))
+    return max(LEAST_STREAMS, int(STREAMS_SHARE * cores / cost))
 
 
 class PredictionSpeed:
