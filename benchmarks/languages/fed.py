@@ -18,13 +18,16 @@ from benchmarks.kokoro.incremental import WHOLE, WRITTEN, Take, take
 from benchmarks.languages import heard
 from benchmarks.languages.heard import GAP_S, TOGETHER, transcribe, units
 from benchmarks.report import median, report_section, table
-from benchmarks.sentences import HELD_OUT
+from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, HELD_OUT
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
 from speech.types import Samples
 from tests.judges.judge import edit_distance
 
 LANGUAGES = ("zh", "ja", "hi", "de", "en", "es")
-SENTENCES = {**heard.SENTENCES, **HELD_OUT}
+SENTENCES = {
+    **heard.SENTENCES,
+    **{language: (*HELD_OUT[language], *ABOUT_4_S[language], *ABOUT_7_S[language]) for language in HELD_OUT},
+}
 SHORTEST = {"zh": 12, "ja": 14, "hi": 24, "de": 30, "en": 30, "es": 30}
 """Characters of the shortest sentence that is fed: shorter ones are spoken whole in any case."""
 
@@ -68,7 +71,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.languages.fed", description=__doc__)
     parser.add_argument("languages", nargs="*", default=list(LANGUAGES), help="of zh, ja, hi, de, en and es")
-    parser.add_argument("--count", type=int, default=20, help="sentences of each language")
+    parser.add_argument("--count", type=int, default=24, help="sentences of each language")
     chosen = parser.parse_args()
     with report_section("Text fed as it is written, by language", "faster-whisper"):
         rows = []
