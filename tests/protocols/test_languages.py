@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from speech.text.normalizer import NormalizerOptions, normalize
 from tests.clients.openai_realtime import realtime as realtime_client
 from tests.clients.openai_realtime import text_item
 from tests.protocols import test_client_languages
@@ -64,4 +65,5 @@ async def test_engine_gets_text_in_its_language_from_every_protocol(tmp_path: Pa
             got[name] = {(spoken, segment.language, segment.voice) for segment in engine.segments}
     assert got == dict.fromkeys(PROTOCOLS, got["kani"])
     ((spoken, *rest),) = got["kani"]
-    assert rest == [language, f"tone_{language}"] and spoken == "".join(text.split())
+    expected = normalize(text, options=NormalizerOptions(language=language)).text
+    assert rest == [language, f"tone_{language}"] and spoken == "".join(expected.split())
