@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.cancelling import wait_until_done
 from speech.audio.pcm import Resampler
-from speech.errors import NO_SPEECH, EngineFailed, InvalidRequest
+from speech.errors import EngineFailed, NoSpeech
 from speech.types import Recording, Samples
 
 _QUIETEST_DB = -65.0
@@ -88,7 +88,7 @@ def speech_of(recording: Recording, max_s: float, sample_rate: int) -> Samples:
     samples = recording.samples[: round(max_s * recording.sample_rate)]
     loudness = float(samples.std(dtype=np.float64)) if len(samples) else 0.0
     if not loudness > 10 ** (_QUIETEST_DB / 20):
-        raise InvalidRequest("reference", NO_SPEECH)
+        raise NoSpeech()
     resampler = Resampler(recording.sample_rate, sample_rate)
     return np.concatenate((resampler.feed(samples), resampler.finish()))
 

@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-NO_SPEECH = "there is no speech in the recording: record some sentences of the voice"
-"""Reason of an InvalidRequest for ``reference``, with the cure."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -48,6 +45,14 @@ class InvalidRequest(SpeechError):
     def about(self, field: str) -> InvalidRequest:
         """Return the same error of another field."""
         return InvalidRequest(field, self.reason, self.details)
+
+
+class NoSpeech(InvalidRequest):
+    """A recording, the request's ``reference``, in which an engine finds no speech."""
+
+    def __init__(self) -> None:
+        reason = "there is no speech in the recording: record some sentences of the voice"
+        super().__init__("reference", reason, Reason("no_speech"))
 
 
 class TextTooLong(InvalidRequest):

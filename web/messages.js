@@ -11,6 +11,7 @@ const FIELDS = {
   seed: "parameters.seed",
   speed: "speed.label",
   voice: "voice.label",
+  voice_id: "voice.label",
 };
 
 /** Words for a reason of the server, {code, values}; "" where the page has none. */

@@ -24,7 +24,7 @@ from engines.recording_embedder import RecordingEmbedder, speech_of
 from engines.settings import KaniSettings
 from engines.silence_trim import SilenceTrimmer
 from speech.engine import EngineInfo
-from speech.errors import NO_SPEECH, EngineFailed, EngineUnavailable, InvalidRequest
+from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
 from speech.text.segment_weight import weight
 from speech.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
 
@@ -213,7 +213,7 @@ def _embed(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable[[]
     try:
         return embedder.embed(samples, stopped)
     except ValueError as error:
-        raise InvalidRequest("reference", NO_SPEECH) from error
+        raise NoSpeech() from error
     except EmbeddingCancelled:
         return np.zeros(0, np.float32)
 

@@ -10,7 +10,7 @@ import torch
 from engines.pocket.codec import Codec
 from engines.pocket.model import SAMPLE_RATE
 from engines.recording_embedder import speech_of
-from speech.errors import NO_SPEECH, InvalidRequest
+from speech.errors import NoSpeech
 from speech.types import Recording, Samples
 
 _MAX_VALUES = 4096
@@ -33,7 +33,7 @@ def latents_of(codec: Codec, latent_size: int, recording: Recording, stopped: Ca
     if latents is None:
         return np.zeros(0, np.float32)
     if not torch.isfinite(latents).all():
-        raise InvalidRequest("reference", NO_SPEECH)
+        raise NoSpeech()
     return latents[:frames].flatten().numpy()
 
 

@@ -21,6 +21,7 @@ from speech.errors import (
     Busy,
     EngineFailed,
     InvalidRequest,
+    Reason,
     SpeechError,
     UnknownVoice,
     UnsupportedLanguage,
@@ -216,6 +217,8 @@ class Failed(_Message, tag=38):
     field: str = ""
     """Of an invalid request."""
     logged: bool = False
+    details: Reason | None = None
+    """Of an invalid request: the message for programs."""
 
     def error(self) -> SpeechError:
         """Return the error, as the engine raised it."""
@@ -223,7 +226,7 @@ class Failed(_Message, tag=38):
             case "busy":
                 return Busy(self.message)
             case "invalid":
-                return InvalidRequest(self.field, self.message)
+                return InvalidRequest(self.field, self.message, self.details)
             case "voice":
                 return UnknownVoice(self.message)
             case "language":
@@ -307,7 +310,7 @@ def failed(exchange: int, error: SpeechError) -> Failed:
         case UnsupportedLanguage():
             return Failed(exchange, "language", error.language)
         case InvalidRequest():
-            return Failed(exchange, "invalid", error.reason, error.field)
+            return Failed(exchange, "invalid", error.reason, error.field, details=error.details)
         case Busy():
             return Failed(exchange, "busy", str(error))
     return Failed(exchange, "failed", str(error), logged=isinstance(error, EngineFailed) and error.logged)

@@ -21,7 +21,7 @@ from engines.silence_trim import SilenceTrimmer
 from engines.voxcpm import environment, published
 from engines.voxcpm.parameters import Parameters
 from speech.engine import EngineInfo
-from speech.errors import NO_SPEECH, EngineFailed, EngineUnavailable, InvalidRequest
+from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
 from speech.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk, Voice
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class PackageEngine:
             parts.append(model.encode(_denoised(model, recording)))
         values: Samples = np.concatenate([part.float().numpy().ravel() for part in parts])
         if not np.isfinite(values).all():
-            raise InvalidRequest("reference", NO_SPEECH)
+            raise NoSpeech()
         return values
 
     def _utterance(self, segment: Segment) -> Utterance:

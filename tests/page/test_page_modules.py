@@ -20,7 +20,7 @@ from protocols.openai.speech.tags import split_turns
 from protocols.voxcpm import messages as voxcpm
 from server import page
 from speech.audio.pcm import wav
-from speech.errors import InvalidRequest, Reason
+from speech.errors import InvalidRequest, NoSpeech, Reason
 from speech.voices.recording_advice import SENTENCES
 
 if TYPE_CHECKING:
@@ -377,6 +377,12 @@ BROWSER = """
 """What the modules with words need of a browser; ``a``: the address of messages.js, and the language."""
 
 
+NO_SPEECH = {
+    "es": "No se oye a nadie hablar en esta grabación. Graba unas frases.",
+    "ar": "لا كلام في هذا التسجيل. سجّل بضع جمل.",
+}
+
+
 @pytest.mark.parametrize(
     ("language", "words"),
     [
@@ -389,6 +395,10 @@ def test_error_of_the_server_is_told_by_its_codes(language: str, words: str) -> 
     sent = json.loads(voxcpm.error("1", voxcpm.failure_for(error)))["error"]
     address = (page.FOLDER / "messages.js").as_uri()
     assert run("wav.js", f"{BROWSER} return explain(a[2]);", address, language, sent) == words
+    # An engine's, of a recording that it hears only when its voice is to speak.
+    sent = json.loads(voxcpm.error("1", voxcpm.failure_for(NoSpeech(), "voice_id")))["error"]
+    told = run("wav.js", f"{BROWSER} return explain(a[2]);", address, language, sent)
+    assert told.endswith(f" – {NO_SPEECH[language]}")
     # Without a code the server's own sentence stands there.
     sent = json.loads(voxcpm.error("1", voxcpm.failure_for(InvalidRequest("speed", "is odd"))))["error"]
     assert "speed: is odd" in run("wav.js", f"{BROWSER} return explain(a[2]);", address, language, sent)

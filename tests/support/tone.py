@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from speech.engine import EngineInfo
-from speech.errors import EngineFailed, InvalidRequest
+from speech.errors import EngineFailed, NoSpeech
 from speech.text.incremental_text import IncrementalText
 from speech.types import Embedding, Recording, Segment, Similarity, Span, SpeechChunk, Voice
 
@@ -82,7 +82,7 @@ class ToneEngine:
         self.embedded.append(recording)
         await asyncio.sleep(0)
         if not recording.samples.any():
-            raise InvalidRequest("reference", "there is no speech in it")
+            raise NoSpeech()
         foreseen = {language: Similarity(0.5, 0.6, False) for language in self.info.default_voices}
         level = np.array([np.abs(recording.samples).max()], np.float32)
         return Embedding(self.info.name, self.info.embedding_model, level, foreseen)

@@ -20,7 +20,7 @@ from engines.kokoro.voice_embedding import LANGUAGES
 from engines.kokoro.voice_mix import MAX_PITCH_SHIFT, PITCH_RANGE_LIMITS, VoiceMix
 from engines.kokoro.voices import Voices
 from engines.speaker_encoder.encoder import BATCH_SIZE, SAMPLE_RATE, SpeakerEncoder, mel_windows
-from speech.errors import NO_SPEECH, InvalidRequest
+from speech.errors import NoSpeech
 from speech.text.languages import primary
 from speech.types import Recording, Similarity
 
@@ -98,7 +98,7 @@ class VoicePlacer:
         try:
             mels, _ = mel_windows(samples)
         except ValueError as error:
-            raise InvalidRequest("reference", NO_SPEECH) from error
+            raise NoSpeech() from error
         embeddings = []
         for at in range(0, len(mels), BATCH_SIZE):
             yield

@@ -29,7 +29,7 @@ from engines.settings import RemoteWorkers
 from engines.worker.listening import serve_worker
 from engines.worker.service import Worker
 from speech.engine import Engine
-from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
+from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest, Reason
 from speech.recognizer import Mark, RecognitionEvent
 from speech.transcriber import TranscriptionOptions
 from speech.types import Recording, Samples, Segment, SpeechChunk, Voice
@@ -152,9 +152,9 @@ async def test_errors_and_embeddings_arrive_as_the_engine_made_them(tmp_path: Pa
         assert embedding.values.tolist() == [0.25] and embedding.similarity["es"].now == 0.6
         async with aclosing(behind.refine(recording, embedding, "es")) as better:
             assert [one.similarity["es"].now async for one in better] == [0.7, 0.8]
-        with pytest.raises(InvalidRequest, match="there is no speech in it") as refused:
+        with pytest.raises(InvalidRequest, match="there is no speech in the recording") as refused:
             await behind.embed(Recording(np.zeros(100, np.float32), 1000))
-        assert refused.value.field == "reference"
+        assert (refused.value.field, refused.value.details) == ("reference", Reason("no_speech"))
         with pytest.raises(EngineFailed, match="the tone broke") as failed:
             await anext(behind.synthesize(segment("kaputt")))
         assert failed.value.logged

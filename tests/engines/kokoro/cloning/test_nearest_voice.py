@@ -18,7 +18,7 @@ from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.scheduler import DeadlineScheduler
 from engines.settings import KokoroSettings
 from engines.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
-from speech.errors import InvalidRequest, UnsupportedLanguage
+from speech.errors import InvalidRequest, NoSpeech, UnsupportedLanguage
 from speech.types import Embedding, Recording, Samples, Segment
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import Writer, chunks_of, joined
@@ -83,7 +83,7 @@ async def test_recording_is_embedded_for_all_languages(
 
 @pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(RATE, 1e-5, np.float32)])
 async def test_recording_without_speech_is_refused(engine: KokoroEngine, samples: Samples) -> None:
-    with pytest.raises(InvalidRequest, match="reference: there is no speech in the recording"):
+    with pytest.raises(NoSpeech, match="reference: there is no speech in the recording"):
         await engine.embed(Recording(samples, RATE))
 
 
