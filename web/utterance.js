@@ -6,7 +6,9 @@ export class Utterance {
   arrivals = [];
   sampleRate = 0;
   samples = 0;
-  result = null;
+  #result = null;
+  /** The same of what speaks, from the first frame on: engine, voice, language, cloning. */
+  #speaker = null;
   /** Id of the request that is under way: a long text has several, one after the other. */
   request = "";
   /** Before the part of the text that comes: code points, seconds of audio. */
@@ -32,6 +34,7 @@ export class Utterance {
   /** Take a frame that came at ``now``; return its samples and spans, as parts of the whole. */
   add({ metadata, samples: given }, now) {
     this.sampleRate ||= metadata.sample_rate;
+    this.#speaker ??= metadata.speaker;
     const samples = this.#afterPause(resampled(given, metadata.sample_rate, this.sampleRate));
     this.pieces.push(samples);
     this.samples += samples.length;
@@ -54,11 +57,20 @@ export class Utterance {
 
   /** Take the result of a part. */
   addResult(result) {
-    const { voice = result.voice, passages = [], unused = [] } = this.result ?? {};
+    const { voice = result.voice, passages = [], unused = [] } = this.#result ?? {};
     const other = result.voice === voice ? [] : [{ engine: result.engine, voice: result.voice, language: result.language }];
-    this.result = { ...(this.result ?? result), truncated: Boolean(this.result?.truncated || result.truncated) };
-    this.result.passages = [...passages, ...other, ...(result.passages ?? [])];
-    this.result.unused = [...new Set([...unused, ...(result.unused ?? [])])];
+    this.#result = { ...(this.#result ?? result), truncated: Boolean(this.#result?.truncated || result.truncated) };
+    this.#result.passages = [...passages, ...other, ...(result.passages ?? [])];
+    this.#result.unused = [...new Set([...unused, ...(result.unused ?? [])])];
+  }
+
+  /** What the server said of it: all of that when it is complete, what speaks before, null until a frame has come. */
+  get result() {
+    return this.#result ?? this.#speaker;
+  }
+
+  set result(result) {
+    this.#result = result;
   }
 
   /** The first samples of a part, behind the pause before it. */

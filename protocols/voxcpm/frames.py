@@ -9,6 +9,7 @@ an array of 16-bit numbers onto the payload, which JavaScript refuses at an odd 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import msgspec
 
@@ -39,10 +40,12 @@ def encode_frame(kind: int, metadata: bytes, pcm: bytes | bytearray) -> bytes:
 class FrameWriter:
     """Encodes the frames of one streamed request."""
 
-    def __init__(self, request_id: str, sample_rate: int) -> None:
+    def __init__(self, request_id: str, sample_rate: int, speaker: Mapping[str, str]) -> None:
+        """speaker: what speaks; the first frame says it."""
         # ASCII alone, as in ``messages``: an id is sent back as it came.
         self._start = b'{"request_id":%b,"sequence":' % json.dumps(request_id).encode()
         self._middle = b',"sample_rate":%d,"is_final":' % sample_rate
+        self._speaker = b',"speaker":' + msgspec.json.encode(speaker)
         self.frames = 0
         """Frames so far."""
 
@@ -50,7 +53,8 @@ class FrameWriter:
         """Encode the next chunk; final: it is the last."""
         is_final = b'true,"spans":' if final else b'false,"spans":'
         spans = msgspec.json.encode(span_rows(chunk.spans))
-        metadata = b"%b%d%b%b%b}" % (self._start, self.frames, self._middle, is_final, spans)
+        speaker = b"" if self.frames else self._speaker
+        metadata = b"%b%d%b%b%b%b}" % (self._start, self.frames, self._middle, is_final, spans, speaker)
         self.frames += 1
         return encode_frame(STREAMING_CHUNK, metadata, pcm16(chunk.samples))
 

@@ -187,7 +187,7 @@ class RequestRunner:
         await self._progress("generating", 0.1, "Generating audio...")
         writer: FrameWriter | None = None
         async for chunk, final in _frame_chunks(aiter(session)):
-            writer = writer or FrameWriter(self._id, chunk.sample_rate)
+            writer = writer or FrameWriter(self._id, chunk.sample_rate, _speaker(session))
             await self._context.send(writer.write(chunk, final=final))
             self._samples += len(chunk.samples)
             self._chunks += 1
@@ -228,14 +228,23 @@ class RequestRunner:
             "sample_rate": rate,
             "samples": self._samples,
             "chunks": self._chunks,
-            "engine": voice.engine.info.name,
-            "voice": voice.voice,
-            "language": voice.language,
+            **_speaker(session),
             "passages": [asdict(passage) for passage in session.foreign_passages],
             **cloning_fields(session),
             "unused": [*unused, *params.unknown],
             "truncated": session.truncated,
         }
+
+
+def _speaker(session: SpeechSession) -> dict[str, str]:
+    """Return the fields that say what speaks; known from the first chunk on."""
+    voice = session.resolved_voice
+    return {
+        "engine": voice.engine.info.name,
+        "voice": voice.voice,
+        "language": voice.language,
+        "cloning": session.cloning_kind,
+    }
 
 
 async def _frame_chunks(chunks: AsyncIterator[SpeechChunk]) -> AsyncIterator[tuple[SpeechChunk, bool]]:

@@ -34,14 +34,15 @@ def test_frame_bytes() -> None:
 
 def test_stream_frame_bytes() -> None:
     """The metadata has the original's keys, then ours; samples are signed 16 bits, little endian."""
-    writer = FrameWriter("r", RATE)
+    writer = FrameWriter("r", RATE, {"voice": "ñ"})
     samples = np.array([0.5, -1.0], np.float32)
     chunk = SpeechChunk(samples, RATE, 0.0, (Span(0, 4, 0.0, 0.31249),))
     metadata = (
-        b'{"request_id":"r","sequence":0,"sample_rate":16000,"is_final":false,"spans":[[0,4,0.0,0.3125]]}'
+        b'{"request_id":"r","sequence":0,"sample_rate":16000,"is_final":false,"spans":[[0,4,0.0,0.3125]],'
+        b'"speaker":{"voice":"\xc3\xb1"}}'
     )
     assert writer.write(chunk, final=False) == (
-        b"\xaa\x55\x01\x00\x00\x00\x00\x60" + metadata + b" \x00\x00\x00\x04\x00\x40\x00\x80"
+        b"\xaa\x55\x01\x00\x00\x00\x00\x78" + metadata + b"\x00\x00\x00\x04\x00\x40\x00\x80"
     )
     assert read_frame(writer.write(SpeechChunk(samples, RATE, 0.1), final=True)).metadata == {
         "request_id": "r",
@@ -63,7 +64,7 @@ def test_whole_answer_bytes() -> None:
 @pytest.mark.parametrize("request_id", [UUID, "x", "ab", "abc", "ñandú 🙂", "half \ud83d"])
 def test_payload_begins_at_multiple_of_four(request_id: str) -> None:
     """At sequence numbers of any length: the document's JavaScript client fails at an odd offset."""
-    writer = FrameWriter(request_id, 24_000)
+    writer = FrameWriter(request_id, 24_000, {"voice": "ef_dora"})
     chunk = SpeechChunk(NOTHING, 24_000, 0.0)
     for sequence in (*range(1001), 9_999, 10_000, 99_999, 100_000):
         writer.frames = sequence

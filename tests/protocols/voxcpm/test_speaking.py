@@ -63,8 +63,11 @@ async def test_stream_has_order_of_original(espeak_app: AppServer) -> None:
     assert [frame.metadata["sequence"] for frame in frames] == list(range(len(frames)))
     assert [frame.metadata["is_final"] for frame in frames] == [False] * (len(frames) - 1) + [True]
     assert all(frame.kind == STREAMING_CHUNK and 0 < len(frame.pcm) <= 4096 for frame in frames)
-    assert set(frames[0].metadata) == {"request_id", "sequence", "sample_rate", "is_final", "spans"}
+    fields = {"request_id", "sequence", "sample_rate", "is_final", "spans"}
+    assert [set(frame.metadata) - fields for frame in frames] == [{"speaker"}, *[set()] * (len(frames) - 1)]
     result = answer.last["result"]
+    speaker = {name: result[name] for name in ("engine", "voice", "language", "cloning")}
+    assert frames[0].metadata["speaker"] == speaker
     assert result["samples"] == len(answer.samples) and result["chunks"] == len(frames)
     assert result["sample_rate"] == frames[0].metadata["sample_rate"] == 22_050
     assert result["duration"] == len(answer.samples) / 22_050
