@@ -3,18 +3,24 @@
 const ZERO_CROSSINGS = 8;
 
 export class Resampler {
+  /** Weights of the old samples around a new one, for each place between two old ones that a new one may have. */
+  #weights;
+  /** From one new sample to the next, in such places. */
   #step;
-  #cutoff;
   #half;
-  #rest = new Float32Array(0);
-  /** Position of the next new sample in the rest, in old samples. */
+  #rest;
+  /** Position of the next new sample in the rest: the old sample before it, and the place behind that. */
   #at;
+  #place = 0;
 
-  /** @param {number} from hertz of what comes @param {number} to hertz of what is made */
+  /** @param {number} from hertz of what comes @param {number} to hertz of what is made; whole numbers */
   constructor(from, to) {
-    this.#step = from / to;
-    this.#cutoff = Math.min(1, to / from);
-    this.#half = Math.ceil(ZERO_CROSSINGS / this.#cutoff);
+    const shared = commonDivisor(from, to);
+    const cutoff = Math.min(1, to / from);
+    this.#half = Math.ceil(ZERO_CROSSINGS / cutoff);
+    this.#step = from / shared;
+    const places = to / shared;
+    this.#weights = Array.from({ length: places }, (_, place) => weights(place / places, cutoff, this.#half));
     // Before the first sample there is silence.
     this.#rest = new Float32Array(this.#half - 1);
     this.#at = this.#half - 1;
@@ -26,22 +32,36 @@ export class Resampler {
     all.set(this.#rest);
     all.set(samples, this.#rest.length);
     const made = [];
-    for (; Math.floor(this.#at) + this.#half < all.length; this.#at += this.#step) made.push(this.#value(all, this.#at));
-    const used = Math.min(all.length, Math.max(0, Math.floor(this.#at) - this.#half + 1));
+    for (; this.#at + this.#half < all.length; this.#advance()) made.push(this.#value(all));
+    const used = Math.min(all.length, Math.max(0, this.#at - this.#half + 1));
     this.#rest = all.slice(used);
     this.#at -= used;
     return Float32Array.from(made);
   }
 
-  #value(all, at) {
-    const middle = Math.floor(at);
+  #value(all) {
+    const weights = this.#weights[this.#place];
+    const first = this.#at - this.#half + 1;
     let sum = 0;
-    for (let n = middle - this.#half + 1; n <= middle + this.#half; n++) {
-      const x = n - at;
-      const phase = Math.PI * this.#cutoff * x;
-      const sinc = x === 0 ? 1 : Math.sin(phase) / phase;
-      sum += all[n] * this.#cutoff * sinc * (0.5 + 0.5 * Math.cos((Math.PI * x) / this.#half));
-    }
+    for (let n = 0; n < weights.length; n++) sum += all[first + n] * weights[n];
     return sum;
   }
+
+  #advance() {
+    const place = this.#place + this.#step;
+    this.#at += Math.floor(place / this.#weights.length);
+    this.#place = place % this.#weights.length;
+  }
 }
+
+/** The weights for a new sample that lies ``behind`` (0 to 1) the old one before it. */
+function weights(behind, cutoff, half) {
+  return Float64Array.from({ length: 2 * half }, (_, n) => {
+    const x = n - half + 1 - behind;
+    const phase = Math.PI * cutoff * x;
+    const sinc = x === 0 ? 1 : Math.sin(phase) / phase;
+    return cutoff * sinc * (0.5 + 0.5 * Math.cos((Math.PI * x) / half));
+  });
+}
+
+const commonDivisor = (one, other) => (other === 0 ? one : commonDivisor(other, one % other));
