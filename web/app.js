@@ -10,6 +10,7 @@ import { Playback } from "./playback.js";
 import { showPreferences } from "./preferences.js";
 import { Server, ServerError } from "./server.js";
 import { showServer } from "./server-line.js";
+import { openChannel } from "./storage.js";
 import { learnVoices } from "./voices.js";
 
 const find = (id) => document.querySelector(`#${id}`);
@@ -26,7 +27,7 @@ showPreferences();
 const server = new Server();
 const history = new History();
 /** Other tabs of this page: one is heard at a time, and all show the same history. */
-const otherTabs = new BroadcastChannel("kani");
+const otherTabs = openChannel("kani");
 const compose = new Compose(speak);
 const connection = new Connection(server, lineIs);
 const playback = new Playback(compose, connection, {
@@ -35,7 +36,7 @@ const playback = new Playback(compose, connection, {
     features.quiet();
     gallery.hush();
   },
-  begins: () => otherTabs.postMessage("speaks"),
+  begins: () => otherTabs?.postMessage("speaks"),
   keep: (utterance) => history.keep(utterance).then(showHistory),
   sounds: (utterance) => {
     // While the server is there: what has come can be saved, kept and played again without it.
@@ -93,7 +94,7 @@ function pause(rests) {
 
 /** Show what is kept now, in other tabs too. */
 function showHistory() {
-  otherTabs.postMessage("history");
+  otherTabs?.postMessage("history");
   return features.showHistory(history);
 }
 
@@ -181,7 +182,7 @@ find("share").addEventListener("click", async () => {
   const { share } = await import("./share.js");
   find("shared").textContent = await share(compose.choice);
 });
-otherTabs.addEventListener("message", ({ data }) => {
+otherTabs?.addEventListener("message", ({ data }) => {
   if (data === "speaks") playback.stop();
   if (data === "history") features.showHistory(history);
 });

@@ -4,6 +4,8 @@ const policy = window.trustedTypes?.createPolicy("shell", { createScriptURL: () 
 
 /** Register the service worker; browsers have one over https and on this machine itself. */
 export async function install() {
+  // A browser that keeps nothing keeps no worker, and complains of the attempt.
+  if (!navigator.cookieEnabled) return;
   try {
     await navigator.serviceWorker?.register(policy ? policy.createScriptURL("") : "service-worker.js");
   } catch (error) {
