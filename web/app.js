@@ -115,7 +115,7 @@ async function saveAs(kind) {
 
 function buttons() {
   const some = playback.shown !== null && playback.shown.samples > 0;
-  find("stop").disabled = !playback.busy;
+  for (const id of ["stop", "stop-here"]) find(id).disabled = !playback.busy;
   find("again").disabled = !some || playback.asked;
   find("pause").disabled = !playback.plays;
   find("pause").textContent = t(playback.paused ? "resume" : "pause");
@@ -174,6 +174,10 @@ find("spoken").addEventListener("toggle", async ({ target }) => {
 find("stop").addEventListener("click", () => {
   playback.stop();
   find("speak").focus();
+});
+find("stop-here").addEventListener("click", () => {
+  playback.stop();
+  find("again").focus({ preventScroll: true });
 });
 find("again").addEventListener("click", () => playback.replay(playback.shown, playback.shown.pieces));
 for (const [kind, id] of Object.entries(FILES)) find(id).addEventListener("click", () => saveAs(kind));

@@ -127,6 +127,12 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
     visitor.speak("a" * 300, "en")
     visitor.wait_for_sound()
     assert page.eval_on_selector("html", "html => html.scrollWidth <= html.clientWidth")
+    # The controls and a button that stops are in view together with the words.
+    for selector in ("#words", "#pause", "#stop-here", "#seek", "#tempo", "#volume"):
+        expect(page.locator(selector)).to_be_in_viewport()
+    page.click("#stop-here")
+    expect(page.locator("#again")).to_be_focused()
+    expect(page.locator("#stop-here")).to_be_disabled()
     page.click("#add-voice")
     assert page.eval_on_selector("#voice-dialog", "dialog => dialog.scrollWidth <= dialog.clientWidth")
 
