@@ -147,6 +147,18 @@ def test_stop_is_silence_at_once(visit: Visit) -> None:
     assert visitor.lit() == lit
 
 
+def test_stopped_result_is_kept_with_the_voice_that_the_server_chose(visit: Visit) -> None:
+    visitor = visit()
+    # More than the server sends ahead.
+    visitor.speak(LONG * 60, "en")
+    visitor.wait_for_sound()
+    visitor.page.click("#stop")
+    facts = visitor.page.locator("#history li .note")
+    expect(facts).to_have_text(re.compile(r" · stopped at [\d,]+\.\d s · English \(America\)$"))
+    visitor.page.click("#again")
+    expect(visitor.page.locator("#told")).to_have_text("Spoken by English (America) (English, espeak).")
+
+
 @pytest.mark.heard
 def test_stop_ends_the_servers_work_too(visit: Visit, server: ServerProcess) -> None:
     visitor = visit(server)
