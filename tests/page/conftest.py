@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,6 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 from tests.conftest import ServerProcess
 from tests.page.firefox import launch as firefox
 from tests.page.visitor import BROWSERS, PATIENCE_MS, Visitor, find_browser
+from tests.support.patience import WITHIN_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,14 @@ ARGUMENTS = (
 KEYS = ("open-sesame", "señal/de (paso)")
 """Keys of ``keyed_server``: one that may be the name of a sub-protocol, and one that may not."""
 
+HANGS_AFTER_S = 120.0
+"""Of a test in Firefox; the longest took 15 s on a busy machine."""
+
+ASKED = os.environ.get("TESTS_FIREFOX") == "1"
+"""Whether tests run in Firefox, too."""
+
+collect_ignore = [] if ASKED else ["test_firefox.py"]
+
 Visit = Callable[..., Visitor]
 
 READ_ALOUD = "Cada mañana leo en voz alta una página entera, despacio y con cuidado, para quien quiera oírla."
@@ -51,24 +60,47 @@ def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFac
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give every test Chromium, and with TESTS_FIREFOX=1 those marked ``firefox`` Firefox as well."""
-    if "browser" in metafunc.fixturenames:
+    if "browsers" in metafunc.fixturenames:
         chromium = pytest.param("chromium", id=pytest.HIDDEN_PARAM)
-        asked = os.environ.get("TESTS_FIREFOX") == "1" and metafunc.definition.get_closest_marker("firefox")
-        more = ["firefox"] if asked else []
-        metafunc.parametrize("browser", [chromium, *more], indirect=True, scope="module")
+        marker = metafunc.definition.get_closest_marker("firefox") if ASKED else None
+        alone = marker is not None and marker.kwargs.get("alone", False)
+        names = [*([] if alone else [chromium]), *(["firefox"] if marker else [])]
+        metafunc.parametrize("browsers", names, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def preferences() -> firefox.Preferences:
+    """Settings of Firefox that a module's tests need."""
+    return {}
+
+
+class Chromium:
+    """The system's Chromium, which is there for all tests of a module."""
+
+    def __init__(self, running: Browser) -> None:
+        self._running = running
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[Browser]:
+        """Yield the browser, for the time of one test: its driver's own limits suffice."""
+        yield self._running
 
 
 # Of one module: playwright's own event loop must not be there when a test of another has one.
 @pytest.fixture(scope="module")
-def browser(
-    request: pytest.FixtureRequest, recording: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Browser]:
+def browsers(
+    request: pytest.FixtureRequest,
+    recording: Path,
+    preferences: firefox.Preferences,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Chromium | firefox.Firefox]:
     """Chromium or Firefox, without a window."""
     if request.param == "firefox":
         if missing := firefox.missing():
             pytest.skip(f"{missing} is not installed")
         with sync_playwright() as playwright:
-            with firefox.running(playwright, tmp_path_factory.mktemp("firefox"), recording) as running:
+            folder = tmp_path_factory.mktemp("firefox")
+            with firefox.running(playwright, folder, recording, preferences) as running:
                 yield running
         return
     path = find_browser()
@@ -76,18 +108,26 @@ def browser(
         pytest.skip(f"no browser here: none of {', '.join(BROWSERS)} is installed")
     with sync_playwright() as playwright:
         arguments = (*ARGUMENTS, f"--use-file-for-fake-audio-capture={recording}")
-        running = playwright.chromium.launch(executable_path=path, args=arguments)
+        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield Chromium(chromium)
+        chromium.close()
+
+
+@pytest.fixture
+def browser(browsers: Chromium | firefox.Firefox) -> Iterator[Browser]:
+    """The browser, for one test."""
+    with browsers.within(HANGS_AFTER_S) as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
-def modules(browser: Browser, espeak_server: ServerProcess) -> Iterator[Page]:
+def modules(browsers: Chromium, espeak_server: ServerProcess) -> Iterator[Page]:
     """A page whose modules are called by ``evaluate``; it keeps nothing from one call to the next."""
-    visitor = Visitor(browser.new_page(), f"{espeak_server.http_url}/")
-    visitor.arrive()
-    yield visitor.page
-    visitor.page.close()
+    with browsers.within(WITHIN_S) as browser:
+        visitor = Visitor(browser.new_page(), f"{espeak_server.http_url}/")
+        visitor.arrive()
+        yield visitor.page
+        visitor.page.close()
     assert visitor.complaints == []
 
 
@@ -117,7 +157,7 @@ def visit(browser: Browser, espeak_server: ServerProcess, start_server: StartSer
         def come(server: ServerProcess = espeak_server, *, ready: bool = True, **options: Any) -> Visitor:
             url = options.pop("url", f"{server.http_url}/")
             context = browser.new_context(**{"locale": "en-US", **options})
-            contexts.callback(context.close)
+            contexts.callback(lambda: context.close() if browser.is_connected() else None)
             visitor = Visitor(context.new_page(), url)
             visitors.append(visitor)
             if ready:

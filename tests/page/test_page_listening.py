@@ -24,6 +24,8 @@ pytestmark = pytest.mark.heard
 
 SAID = "The birds are singing in the garden this morning. What shall we talk about today?"
 WORDS = re.findall(r"\w+", SAID.lower())
+ALL = re.compile("birds.*today", re.DOTALL)
+"""Its first word and its last one."""
 RATE = 24_000
 SILENCE_S = 8
 
@@ -57,13 +59,16 @@ def is_understood(text: str) -> bool:
     return len(set(WORDS) & set(re.findall(r"\w+", text.lower()))) > 0.8 * len(set(WORDS))
 
 
+@pytest.mark.firefox
 def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recording: Path) -> None:
     page = visitor.page
     page.click("#tab-listen")
     page.check("#listen-repeat")
     page.click("#listen")
-    expect(page.locator("#transcript")).to_contain_text("today")
+    # Firefox' microphone may be opened in the midst of the recording, which begins again.
+    expect(page.locator("#transcript")).to_contain_text(ALL)
     # The recognised speech is spoken before anything else is recognised.
+    expect(page.locator("#words")).to_contain_text(ALL)
     page.wait_for_selector("#words .now")
     page.keyboard.press("Escape")
     page.uncheck("#listen-repeat")
@@ -85,7 +90,7 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     page.fill("#text", "Heard:")
     page.focus("#text")
     page.click("#dictate")
-    expect(page.locator("#text")).to_have_value(re.compile("^Heard: .*today", re.DOTALL))
+    expect(page.locator("#text")).to_have_value(re.compile(f"^Heard: .*{ALL.pattern}", re.DOTALL))
     page.click("#dictate")
     expect(page.locator("#dictate")).to_have_text("Dictate")
     assert is_understood(visitor.value("#text"))

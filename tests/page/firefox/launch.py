@@ -6,13 +6,16 @@ recording, as Chromium's does.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
 FIREFOX = ("firefox-esr", "firefox")
 SOUND = ("pulseaudio", "pactl", "paplay")
 
-PREFERENCES: dict[str, str | float | bool] = {
+Preferences = dict[str, str | float | bool]
+
+PREFERENCES: Preferences = {
     # As where a visitor has allowed the microphone.
     "media.navigator.permission.disabled": True,
     # Unassigned names resolve to this machine.
@@ -83,23 +88,74 @@ def _repeated(recording: Path, path: Path) -> str:
     return str(path)
 
 
-@contextmanager
-def running(playwright: Playwright, folder: Path, recording: Path) -> Iterator[Browser]:
-    """Firefox without a window; ``folder`` is for what it writes."""
-    executable = folder / "firefox"
-    firefox = next(filter(None, map(shutil.which, FIREFOX)))
-    executable.write_text(
-        f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m tests.page.firefox.bidi "{firefox}" "$@"\n'
-    )
-    executable.chmod(0o755)
-    with sound_card(folder, recording) as environment:
-        browser = playwright.firefox.launch(
-            channel="moz-firefox",
-            executable_path=executable,
-            firefox_user_prefs=PREFERENCES,
-            downloads_path=folder / "saved",
-            env={**environment, "HOME": os.environ["HOME"]},
-            timeout=1000 * WITHIN_S,
+class Firefox:
+    """Firefox without a window, which is started again where a test has left none."""
+
+    def __init__(
+        self, playwright: Playwright, folder: Path, preferences: Preferences, environment: dict[str, str]
+    ) -> None:
+        """folder: for what it writes; environment: of its process."""
+        self._playwright = playwright
+        self._preferences = PREFERENCES | preferences
+        self._folder = folder
+        self._environment = environment
+        self._group = folder / "process"
+        self._running: Browser | None = None
+        program = next(filter(None, map(shutil.which, FIREFOX)))
+        self._executable = folder / "firefox"
+        # playwright makes the shell's process the leader of a group of processes.
+        self._executable.write_text(
+            f'#!/bin/sh\necho $$ >"{self._group}"\n'
+            f'cd "{ROOT}" && exec "{sys.executable}" -m tests.page.firefox.bidi "{program}" "$@"\n'
         )
-        yield browser
-        browser.close()
+        self._executable.chmod(0o755)
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[Browser]:
+        """Yield the browser, for the time of one test, which loses it after ``seconds``.
+
+        A page of Firefox may hang where no limit of the driver's counts. The threads are written to the
+        standard error then, and all of Firefox is killed: whatever the test waits for fails, and the next
+        test has a new browser.
+        """
+        guard = threading.Timer(seconds, self._give_up)
+        guard.start()
+        try:
+            yield self._browser()
+        finally:
+            guard.cancel()
+
+    def _browser(self) -> Browser:
+        if self._running is None or not self._running.is_connected():
+            self._group.unlink(missing_ok=True)
+            self._running = self._playwright.firefox.launch(
+                channel="moz-firefox",
+                executable_path=self._executable,
+                firefox_user_prefs=self._preferences,
+                downloads_path=self._folder / "saved",
+                env=self._environment,
+                timeout=1000 * WITHIN_S,
+            )
+        return self._running
+
+    def _give_up(self) -> None:
+        faulthandler.dump_traceback(2)
+        if self._group.exists():
+            with suppress(ProcessLookupError):
+                os.killpg(int(self._group.read_text()), signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it."""
+        if self._running is not None:
+            self._running.close()
+
+
+@contextmanager
+def running(
+    playwright: Playwright, folder: Path, recording: Path, preferences: Preferences
+) -> Iterator[Firefox]:
+    """Firefox with a sound card whose microphone hears ``recording``; ``folder`` is for what it writes."""
+    with sound_card(folder, recording) as environment:
+        firefox = Firefox(playwright, folder, preferences, {**environment, "HOME": os.environ["HOME"]})
+        yield firefox
+        firefox.close()

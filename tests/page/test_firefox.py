@@ -1,0 +1,73 @@
+"""The page in a Firefox with settings that no driver changes, and the guard of all tests in Firefox."""
+
+from __future__ import annotations
+
+import re
+import wave
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Error, expect
+
+from tests.page.conftest import HANGS_AFTER_S
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerProcess
+    from tests.page.conftest import Visit
+    from tests.page.firefox.launch import Firefox, Preferences
+
+pytestmark = pytest.mark.firefox(alone=True)
+
+TEXT = "One small step, one giant leap."
+LONG = "The quick brown fox jumps over the lazy dog and runs. " * 8
+
+
+@pytest.fixture(scope="module")
+def preferences() -> Preferences:
+    """No site may store anything, and the colours are the visitor's, whatever the page says."""
+    return {
+        "network.cookie.cookieBehavior": 2,
+        "browser.display.document_color_use": 2,
+        "ui.useAccessibilityTheme": 1,
+    }
+
+
+def test_page_speaks_where_nothing_can_be_stored(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    refused = page.evaluate("() => { try { return localStorage.length; } catch ({ name }) { return name; } }")
+    assert refused == "SecurityError"
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    visitor.assert_lit(re.findall(r"\w+", TEXT))
+    assert visitor.text("#problem") == ""
+    with wave.open(BytesIO(visitor.download())) as saved:
+        assert saved.readframes(saved.getnframes()) == visitor.pcm()
+    # Of this page's time, at least, there is a history.
+    page.locator("#history li button").first.click()
+    expect(page.locator("#status")).to_contain_text("Done")
+    assert "Playing again" in visitor.statuses()
+
+
+def test_forced_colours_show_the_word_that_is_heard(visit: Visit) -> None:
+    visitor = visit()
+    assert visitor.page.evaluate("matchMedia('(forced-colors: active)').matches")
+    visitor.speak(LONG, "en")
+    now, unsaid = visitor.page.wait_for_function(
+        """() => {
+            const [now, words] = ["#words .now", "#words"].map((one) => document.querySelector(one));
+            return now && [now, words].map((one) => getComputedStyle(one).backgroundColor);
+        }"""
+    ).json_value()
+    assert now != unsaid
+
+
+def test_hung_page_fails_its_own_test_alone(browsers: Firefox, espeak_server: ServerProcess) -> None:
+    with browsers.within(HANGS_AFTER_S) as browser:
+        page = browser.new_page()
+        page.goto(f"{espeak_server.http_url}/")
+    with browsers.within(1), pytest.raises(Error, match="closed"):
+        page.evaluate("for (;;);")
+    with browsers.within(HANGS_AFTER_S) as browser:
+        assert browser.new_page().evaluate("6 * 7") == 42
