@@ -10,7 +10,8 @@ import { Transcript } from "./transcript.js";
 import { fill, languageName } from "./voices.js";
 import { saveFile } from "./wav.js";
 
-const METER_FALLS = 0.8;
+/** The meter is drawn as seldom as still looks live: what draws it, the recogniser may need. */
+const METER_EVERY_MS = 100;
 
 const find = (id) => document.querySelector(`#${id}`);
 
@@ -21,7 +22,9 @@ export class ListenPanel {
   #listener = null;
   #beginning = false;
   #upload = null;
+  /** The loudest since the meter was drawn, and when that was. */
   #level = 0;
+  #metered = 0;
   /** Words of the sentences of a file; empty of what was heard live, which has no sentences. */
   #sentenceWords = [];
   /** Paragraph that words are added to; null: the next one begins another. */
@@ -97,8 +100,12 @@ export class ListenPanel {
   }
 
   #meter(level) {
-    this.#level = Math.max(level, this.#level * METER_FALLS);
+    this.#level = Math.max(level, this.#level);
+    const now = performance.now();
+    if (this.#listener && now < this.#metered + METER_EVERY_MS) return;
     find("listen-level").value = this.#listener ? this.#level : 0;
+    this.#metered = now;
+    this.#level = 0;
   }
 
   /** Show one more word, or sentence. */
