@@ -5,6 +5,7 @@ rival: whole sentences through the socket, beside kokoro-onnx on the same model 
 first: first audio of one stream, two servers in turn.
 streams: number played without a late piece.
 likeness: beside float32, on the same features and on the same prosody, 60 sentences, all voices.
+curves: pitch and energy beside onnxruntime's and float32's, 36 sentences es, en, ja.
 words: word errors by whisper-base of either, and of float32, 180 sentences.
 windows: beside one window over everything, by the same generator.
 start: time until the server is ready, and until the fast decoder is used; first and later starts.
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.kokoro_decoder import cost, similarity, sockets, start, streams
+from benchmarks.kokoro_decoder import cost, curves, similarity, sockets, start, streams
 from benchmarks.kokoro_decoder.windows import FAST, ONNX
 from benchmarks.report import JUDGE_VARIABLE, median, report_section
 
@@ -35,6 +36,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "first": sockets.first,
     "streams": streams.streams,
     "likeness": similarity.likeness,
+    "curves": curves.curves,
     "words": similarity.words,
     "windows": similarity.windows,
     "start": start.start,

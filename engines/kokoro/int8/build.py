@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from engines.kokoro.int8.packing import PackedWeights
 
 EXIT_UNAVAILABLE = 3
-PARTS = ("source", "decoder", "generator")
+PARTS = ("source", "curves", "decoder", "generator")
 
 _LENGTH_BYTES = 8
 
@@ -100,7 +100,11 @@ def _build(parts: Mapping[str, bytes], folder: Path, cores: int) -> None:
         kernels_folder,
         load_decoder,
     )
-    from engines.kokoro.int8.packing import load_feature_weights, load_generator_weights
+    from engines.kokoro.int8.packing import (
+        load_curve_weights,
+        load_feature_weights,
+        load_generator_weights,
+    )
     from engines.kokoro.network.decoder import DecoderUnavailable
 
     pairs = check_machine()
@@ -115,7 +119,11 @@ def _build(parts: Mapping[str, bytes], folder: Path, cores: int) -> None:
         compiling = [pool.submit(_compile, module) for module in KERNEL_MODULES]
         packing = [
             pool.submit(pack, name, packed)
-            for name, packed in (("decoder", load_feature_weights), ("generator", load_generator_weights))
+            for name, packed in (
+                ("decoder", load_feature_weights),
+                ("generator", load_generator_weights),
+                ("curves", load_curve_weights),
+            )
         ]
         wait(compiling)
         print("kernels are compiled", flush=True)

@@ -19,7 +19,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.utils import Extractor
 
-from engines.kokoro.int8.packing import quantise_weight, run_packing
+from engines.kokoro.int8.packing import dynamic_convolution, quantise_weight, run_packing
 from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_model import Array
@@ -77,11 +77,7 @@ def pack_features(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.gener
     def integer(name: str, bias: Array | None, smooth: Array) -> None:
         weight = part.weight(f"{name.replace('.conv', '/conv')}/Conv_quant")
         levels, scale = quantise_weight(weight * smooth[:, None], pairs)
-        packed[f"{name}.levels"] = levels
-        packed[f"{name}.scale"] = scale
-        packed[f"{name}.bias"] = np.zeros_like(scale) if bias is None else bias
-        packed[f"{name}.lifted"] = (levels.sum(axis=(1, 2), dtype=np.int64) * scale).astype(np.float32)
-        packed[f"{name}.smooth"] = smooth
+        packed.update(dynamic_convolution(name, levels, scale, bias, smooth))
 
     for block in BLOCKS:
         for number in (1, 2):
@@ -98,8 +94,8 @@ def pack_features(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.gener
         node = f"asr_res/{name}" if name.startswith("asr_res") else name
         packed[f"{name}.weight"] = part.weight(f"{node}/Conv_quant")
         packed[f"{name}.bias"] = part.bias(name)
-    packed["pool.weight"] = part.weight("decode.3/pool/ConvTranspose")
-    packed["pool.bias"] = part.bias("decode.3.pool")
+    packed["decode.3.pool.weight"] = part.weight("decode.3/pool/ConvTranspose")
+    packed["decode.3.pool.bias"] = part.bias("decode.3.pool")
     packed["norms"] = np.frombuffer(_norms(decoder), np.uint8)
     return packed
 

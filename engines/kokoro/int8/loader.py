@@ -177,16 +177,23 @@ def load_decoder(load_part: Callable[[str], bytes], cache_dir: Path, cores: int)
     pairs = import_libraries(cache_dir)
     from engines.kokoro.int8 import compatibility
     from engines.kokoro.int8.cores import CorePool
+    from engines.kokoro.int8.curves import Int8Curves
     from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features
     from engines.kokoro.int8.generator import build_generator
     from engines.kokoro.int8.harmonic_source import HarmonicSource
-    from engines.kokoro.int8.packing import load_feature_weights, load_generator_weights
+    from engines.kokoro.int8.packing import (
+        load_curve_weights,
+        load_feature_weights,
+        load_generator_weights,
+    )
 
     try:
         pool, harmonics = CorePool(cores), HarmonicSource()
         compatibility.check_source(harmonics, Network(load_part("source"), 1))
+        with load_curve_weights(load_part("curves"), cache_dir, pairs=pairs) as packed:
+            curves = Int8Curves(packed, pool)
         with load_feature_weights(load_part("decoder"), cache_dir, pairs=pairs) as packed:
-            feature_decoder = Int8FeatureDecoder(Int8Features(packed, pool), harmonics)
+            feature_decoder = Int8FeatureDecoder(curves, Int8Features(packed, pool), harmonics)
         with load_generator_weights(load_part("generator"), cache_dir, pairs=pairs) as packed:
             generator = build_generator(packed, pool)
         agreement = compatibility.check_speech(generator)

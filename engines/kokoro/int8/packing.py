@@ -38,6 +38,9 @@ _FOLDER = Path(__file__).parent
 _KOKORO = _FOLDER.parent
 _NPY = ".npy"
 
+CURVES, CURVE_BLOCKS = ("F0", "N"), 3
+"""Branches of the curves part (pitch, energy) by their names in the original network, and blocks of each."""
+
 MAX_LEVEL = 127
 # Processors without VNNI add the products of two neighbouring byte pairs in 16 bits, which hold 255 · 128.
 # The rounding of two levels may add one to their sum.
@@ -113,6 +116,21 @@ def pack_generator(layers: Layers, scales: Scales, pairs: bool) -> dict[str, npt
     return packed
 
 
+def dynamic_convolution(
+    name: str, levels: npt.NDArray[np.int8], scale: Array, bias: Array | None, smooth: Array
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Arrays of a convolution with a dynamic step, as ``features_packing`` documents them."""
+    lifted = levels.sum(axis=(1, 2), dtype=np.int64) * scale
+    arrays = {
+        "levels": levels,
+        "scale": scale,
+        "bias": np.zeros_like(scale) if bias is None else bias,
+        "lifted": lifted.astype(np.float32),
+        "smooth": smooth,
+    }
+    return {f"{name}.{kind}": array for kind, array in arrays.items()}
+
+
 def as_two_tap_weight(upsampling: Upsampling) -> Array:
     """Rewrite an upsampling as a convolution [stride · outputs, inputs, 2] with ``stride`` rows a step.
 
@@ -157,6 +175,17 @@ def load_feature_weights(
     """
     sources = [_FOLDER / "packing.py", _KOKORO / "network/dequantize.py", _KOKORO / "data" / INDEX_FILE]
     return _packed("features", "features_packing", decoder, cache_dir, sources, pairs=pairs)
+
+
+def load_curve_weights(
+    curves: bytes, cache_dir: Path, *, pairs: bool
+) -> AbstractContextManager[PackedWeights]:
+    """Open the curves part's packed weights; pairs: as in ``quantise_weight``.
+
+    Packing takes 1 s, unless they are in ``cache_dir`` already. Raises BuildFailed.
+    """
+    sources = [_FOLDER / "packing.py"]
+    return _packed("curves", "curves_packing", curves, cache_dir, sources, pairs=pairs)
 
 
 @contextmanager

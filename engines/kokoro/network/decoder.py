@@ -1,4 +1,4 @@
-"""Interface of the network's second half: prosody to audio."""
+"""Interface of the network's second half: pitch and energy, and prosody to audio."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ class Source(Protocol):
         """Spectra of frames [first, end): [1, 22, 120 (end − first) + 1]. Raises Stopped or ModelFailed."""
 
 
+class Curves(NamedTuple):
+    """Pitch and energy of an utterance of F frames."""
+
+    pitch: Array  # hertz, 0 where unvoiced [1, 2F]
+    energy: Array  # [1, 2F]
+
+
 class DecodedFeatures(NamedTuple):
     """Everything the generator needs of an utterance of F frames."""
 
@@ -33,7 +40,13 @@ class DecodedFeatures(NamedTuple):
 
 
 class FeatureDecoder(Protocol):
-    """Computes the generator's input; thread-safe."""
+    """Predicts pitch and energy, and computes the generator's input; thread-safe."""
+
+    def predict_curves(self, shared: Array, style: Array, stop: Stop) -> Curves:
+        """Predict the curves of F frames from the encoder's shared [F, 1, 512]; style [1, 256].
+
+        Raises Stopped or ModelFailed.
+        """
 
     def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
         """Decode an utterance of F frames: asr [1, 512, F]; pitch, energy [1, 2F]; style [1, 256].

@@ -1,19 +1,20 @@
 """Splits the Kokoro-82M graph into subgraphs that can decode a sentence window by window.
 
 The published graph (kokoro-onnx' int8 export, ``weights.KOKORO``) is one function from symbols to
-audio. It is split into five parts:
+audio. It is split into six parts:
 
-    encoder    tokens, style, speed             → asr, pitch, energy, durations
+    encoder    tokens, style, speed             → asr, shared, durations
+    curves     shared, style                    → pitch, energy
     decoder    asr, pitch, energy, style        → features, phase, gain, bias
     source     phase, pitch                     → spectra, always from the first frame on
     generator  features, spectra, scale, shift  → audio, a window at a time
     recorder   features, spectra, gain, bias    → audio, mean, variance, all at once
 
 A frame is 600 samples. Shapes for n tokens, F frames and the C channels of all norms together: asr
-[1, 512, F]; pitch (hertz, 0 where unvoiced) and energy [1, 2F]; durations [n] in frames; features
-[1, 512, 2F]; phase [1, 2F, 9], the turns of each harmonic of the source, 300 samples a unit; spectra
-[1, 22, 120F + 1], the source's short-time spectra; gain, bias, scale, shift, mean and variance
-[1, C, 1]; audio [600 F].
+[1, 512, F]; shared [F, 1, 512], from which both curves are predicted; pitch (hertz, 0 where unvoiced) and
+energy [1, 2F]; durations [n] in frames; features [1, 512, 2F]; phase [1, 2F, 9], the turns of each harmonic
+of the source, 300 samples a unit; spectra [1, 22, 120F + 1], the source's short-time spectra; gain, bias,
+scale, shift, mean and variance [1, C, 1]; audio [600 F].
 
 The generator's 48 adaptive instance norms (AdaIN, Huang and Belongie 2017) compute mean and variance over
 time, so their output would depend on where a window ends. In ``generator`` each is replaced by the affine map
@@ -36,12 +37,13 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-PARTS = ("encoder", "decoder", "source", "generator", "recorder")
+PARTS = ("encoder", "curves", "decoder", "source", "generator", "recorder")
 
 _NORMS = 48
 
 _GENERATOR = "/decoder/decoder/generator/"
 _ASR = "/encoder/MatMul_1_output_0"
+_SHARED = "/encoder/shared/Reshape_output_0"
 _PITCH = "/encoder/Reshape_output_0"
 _ENERGY = "/encoder/Reshape_1_output_0"
 _DURATIONS = "/encoder/Clip_output_0"
@@ -52,6 +54,7 @@ _OVERLAPPED = _GENERATOR + "istft/stft/ConvTranspose_output_0"
 
 _NAMES = {
     _ASR: "asr",
+    _SHARED: "shared",
     _PITCH: "pitch",
     _ENERGY: "energy",
     _DURATIONS: "durations",
@@ -70,6 +73,7 @@ _TYPES: Mapping[str, tuple[int, Sequence[int | str]]] = {
     "style": (_FLOAT, (1, 256)),
     "speed": (_FLOAT, (1,)),
     "asr": (_FLOAT, (1, 512, "F")),
+    "shared": (_FLOAT, ("F", 1, 512)),
     "pitch": (_FLOAT, (1, "halves")),
     "energy": (_FLOAT, (1, "halves")),
     "durations": (_FLOAT, ("n",)),
@@ -118,9 +122,13 @@ class Surgery:
             raise UnknownGraph(f"{len(self._norms)} norms in the generator instead of {_NORMS}")
 
     def encoder(self) -> bytes:
-        """Symbols to linguistic features, durations, pitch and energy."""
-        gives = ("asr", "pitch", "energy", "durations")
+        """Symbols to linguistic features, durations, and what pitch and energy are predicted from."""
+        gives = ("asr", "shared", "durations")
         return self._part("encoder", self._nodes, ("tokens", "style", "speed"), gives)
+
+    def curves(self) -> bytes:
+        """Pitch and energy, two branches of residual blocks."""
+        return self._part("curves", self._nodes, ("shared", "style"), ("pitch", "energy"))
 
     def decoder(self) -> bytes:
         """The encoder's output to the generator's input, for a whole utterance."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engines.kokoro.network.decoder import DecodedFeatures, Decoder, Window
+from engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, Window
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop
 from speech.types import Samples
 
@@ -38,8 +38,14 @@ class OnnxFeatureDecoder:
 
     def __init__(self, load_part: Callable[[str], bytes], threads: int) -> None:
         """As ``onnx_decoder``."""
+        self._curves = Network(load_part("curves"), threads)
         self._decoder = Network(load_part("decoder"), threads)
         self._source = Network(load_part("source"), threads)
+
+    def predict_curves(self, shared: Array, style: Array, stop: Stop) -> Curves:
+        """See ``FeatureDecoder.predict_curves``."""
+        inputs = {"shared": shared, "style": style}
+        return Curves(*self._curves.run(inputs, ("pitch", "energy"), stop))
 
     def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
         """See ``FeatureDecoder.decode``."""

@@ -29,7 +29,7 @@ LoadPart = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PredictedProsody:
-    """The encoder's prediction for an utterance of n symbols in F frames."""
+    """The prediction for an utterance of n symbols in F frames."""
 
     asr: Array  # linguistic features [1, 512, F]
     pitch: Array  # hertz, 0 where unvoiced [1, 2F]
@@ -109,9 +109,10 @@ class SplitModel:
 
     def predict_prosody(self, symbols: str, style: Array, speed: float, stop: Stop) -> PredictedProsody:
         """Predict the prosody of ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``."""
-        asr, pitch, energy, durations = self._encoder.run(
-            encoder_inputs(symbols, style, speed), ("asr", "pitch", "energy", "durations"), stop
+        asr, shared, durations = self._encoder.run(
+            encoder_inputs(symbols, style, speed), ("asr", "shared", "durations"), stop
         )
+        pitch, energy = self.decoder.feature_decoder.predict_curves(shared, style, stop)
         return PredictedProsody(asr, pitch, energy, frame_counts(durations), log_f0_of(pitch))
 
     def decode_features(self, prosody: PredictedProsody, style: Array, stop: Stop) -> Features:

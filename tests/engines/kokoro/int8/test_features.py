@@ -11,16 +11,18 @@ import pytest
 
 from engines.kokoro.int8.compatibility import check_operators, check_processor, saturates_pairs
 from engines.kokoro.int8.cores import CorePool
-from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features, LazySource, ThreadPair
+from engines.kokoro.int8.curves import Int8Curves
+from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features, LazySource
 from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
 from engines.kokoro.int8.kernels import add_scaled, leaky_levels, sums_and_extremes, upsample_depthwise
-from engines.kokoro.int8.packing import load_feature_weights
+from engines.kokoro.int8.packing import load_curve_weights, load_feature_weights
+from engines.kokoro.int8.residual_blocks import ThreadPair
 from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_decoder import OnnxGenerator, OnnxSource
-from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
+from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped, encoder_inputs
 from engines.kokoro.network.parts import LoadPart, NormAffine, PredictedProsody, SplitModel
 from engines.kokoro.voices import Voices
 from tests.support.kokoro import agreement_db, one_utterance
@@ -97,12 +99,17 @@ class Sentence:
     part: LoadPart
     cache: Path
     model: SplitModel
+    symbols: str
     prosody: PredictedProsody
     style: Array
 
     def features(self, cores: int) -> Int8Features:
         with load_feature_weights(self.part("decoder"), self.cache, pairs=saturates_pairs()) as packed:
             return Int8Features(packed, CorePool(cores))
+
+    def curves(self, cores: int) -> Int8Curves:
+        with load_curve_weights(self.part("curves"), self.cache, pairs=saturates_pairs()) as packed:
+            return Int8Curves(packed, CorePool(cores))
 
     @property
     def given(self) -> dict[str, Array]:
@@ -120,7 +127,8 @@ def sentence(part: LoadPart, cache: Path) -> Sentence:
     utterance = one_utterance("El barco azul salió del puerto muy temprano.", "es")
     style = Voices().style("em_alex", len(utterance.symbols))
     model = SplitModel(part, 2)
-    return Sentence(part, cache, model, model.predict_prosody(utterance.symbols, style, 1.0, Stop()), style)
+    prosody = model.predict_prosody(utterance.symbols, style, 1.0, Stop())
+    return Sentence(part, cache, model, utterance.symbols, prosody, style)
 
 
 @pytest.fixture(scope="module")
@@ -177,13 +185,31 @@ def test_utterance_keeps_its_decoder(sentence: Sentence, alone: Int8Features) ->
     graphs = model.decoder
     begun = model.decode_features(sentence.prosody, sentence.style, stop)
     generator = OnnxGenerator(sentence.part("generator"), 1)
-    model.decoder = Decoder("fast", Int8FeatureDecoder(alone, HarmonicSource()), generator, 1)
+    fast = Int8FeatureDecoder(sentence.curves(1), alone, HarmonicSource())
+    model.decoder = Decoder("fast", fast, generator, 1)
     later = model.decode_features(sentence.prosody, sentence.style, stop)
     assert begun.generator is graphs.generator and isinstance(begun.source, OnnxSource)
     assert later.generator is generator and isinstance(later.source, LazySource)
     model.decoder = graphs
     assert np.array_equal(later.features, alone.compute(**sentence.given, stop=stop)[0])
     assert agreement_db(begun.features, later.features) >= 20
+
+
+def test_prosody_is_predicted_by_decoder_in_use(sentence: Sentence, alone: Int8Features) -> None:
+    model, curves, stop = sentence.model, sentence.curves(1), Stop()
+    pinned, graphs = model.with_pinned_decoder(), model.decoder
+    fast = Int8FeatureDecoder(curves, alone, HarmonicSource())
+    model.decoder = replace(graphs, feature_decoder=fast)
+    fast_prosody, graphs_prosody = (
+        each.predict_prosody(sentence.symbols, sentence.style, 1.0, stop) for each in (model, pinned)
+    )
+    model.decoder = graphs
+    encoder = Network(sentence.part("encoder"), 2)
+    (shared,) = encoder.run(encoder_inputs(sentence.symbols, sentence.style, 1.0), ("shared",), stop)
+    assert np.array_equal(fast_prosody.pitch, curves.compute(shared, sentence.style, stop).pitch)
+    assert np.array_equal(graphs_prosody.pitch, sentence.prosody.pitch)
+    assert np.array_equal(fast_prosody.asr, graphs_prosody.asr)
+    assert np.array_equal(fast_prosody.frames, graphs_prosody.frames)
 
 
 def test_lazy_source_equals_onnx_source(sentence: Sentence) -> None:
