@@ -78,6 +78,7 @@ def test_curves_are_those_of_published_graph(given: list[Given], alone: Int8Curv
         pitch, energy = alone.compute(one.shared, one.style, Stop())
         assert pitch.shape == energy.shape == (1, 2 * len(one.shared))
         cents = cents_apart(one.expected.pitch, pitch)
+        # Without VNNI some weights are rounded again.
         assert np.median(cents) <= 2 and np.percentile(cents, 95) <= 10
         apart = np.abs(energy - one.expected.energy) / one.expected.energy.std()
         assert np.median(apart) <= 0.01 and apart.max() <= 0.1
@@ -132,5 +133,5 @@ def test_stop_cancels_curves(given: list[Given], alone: Int8Curves) -> None:
 def test_other_part_is_refused(part: LoadPart) -> None:
     from engines.kokoro.int8.curves_packing import pack_curves
 
-    with pytest.raises(UnknownGraph, match="no layer"):
+    with pytest.raises(UnknownGraph, match="in the curves"):
         pack_curves(part("source"), pairs=True)
