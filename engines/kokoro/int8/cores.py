@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+import torch
+
 from engines.kokoro.network.onnx_model import ModelFailed
 
 _Result = TypeVar("_Result")
@@ -33,7 +35,13 @@ class CorePool:
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
         self._idle = count
-        self._helpers = [ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper") for _ in range(count // 2)]
+        # OpenMP counts for each thread: in a new one oneDNN would use, and spin on, every core.
+        self._helpers = [
+            ThreadPoolExecutor(
+                1, thread_name_prefix="kokoro-helper", initializer=torch.set_num_threads, initargs=(1,)
+            )
+            for _ in range(count // 2)
+        ]
 
     @contextmanager
     def acquire(self) -> Iterator[ThreadPoolExecutor | None]:
