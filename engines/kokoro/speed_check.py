@@ -14,7 +14,7 @@ MAX_REAL_TIME_FACTOR = 0.3
 decodes 28 frames and 8 of context while 14 are played: 0.39. A quarter of that is left to everything but
 the generator."""
 
-STREAMS_SHARE = 1.0
+STREAMS_SHARE = 0.8
 """Share of the cores for streams that are synthesized at the same time, by the cost of a sample. Longer
 speech has larger windows and costs less: about an eighth of the cores is left."""
 

@@ -29,17 +29,28 @@ class SharedTask(Generic[_Result]):
         return self._future.result()
 
 
+_thread = threading.local()
+
+
+def _convolve_alone() -> None:
+    """Make oneDNN use one core in the calling thread.
+
+    ``torch.set_num_threads`` holds for the thread that calls it: in any other one OpenMP would use every core,
+    and spin on them beside the threads that a window is divided between.
+    """
+    if not hasattr(_thread, "alone"):
+        torch.set_num_threads(1)
+        _thread.alone = True
+
+
 class CorePool:
     """Counts busy cores and lends a helper thread where a core is idle. Windows never wait for a core."""
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
         self._idle = count
-        # OpenMP counts for each thread: in a new one oneDNN would use, and spin on, every core.
         self._helpers = [
-            ThreadPoolExecutor(
-                1, thread_name_prefix="kokoro-helper", initializer=torch.set_num_threads, initargs=(1,)
-            )
+            ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper", initializer=_convolve_alone)
             for _ in range(count // 2)
         ]
 
@@ -49,6 +60,7 @@ class CorePool:
 
         torch's errors become ModelFailed.
         """
+        _convolve_alone()
         with self._lock:
             self._idle -= 1
             helper = self._helpers.pop() if self._idle > 0 and self._helpers else None
