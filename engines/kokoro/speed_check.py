@@ -15,8 +15,8 @@ decodes 28 frames and 8 of context while 14 are played: 0.39. A quarter of that 
 the generator."""
 
 STREAMS_SHARE = 0.8
-"""Share of the cores for streams that are synthesized at the same time, by the cost of a sample. Longer
-speech has larger windows and costs less: about an eighth of the cores is left."""
+"""Share of the cores for streams that are synthesized at the same time, by the cost of a sample. The rest is
+for what the sample lacks: the sockets, the text, and predictions that come together."""
 
 LEAST_STREAMS = 2
 """Streams that begin on a machine of any speed: an answer of an assistant waits no minutes for the end of a

@@ -35,7 +35,7 @@ _thread = threading.local()
 def _convolve_alone() -> None:
     """Make oneDNN use one core in the calling thread.
 
-    ``torch.set_num_threads`` holds for the thread that calls it: in any other one OpenMP would use every core,
+    ``torch.set_num_threads`` holds for the thread that calls it: in others OpenMP would use every core,
     and spin on them beside the threads that a window is divided between.
     """
     if not hasattr(_thread, "alone"):

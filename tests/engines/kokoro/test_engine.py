@@ -78,7 +78,7 @@ async def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroE
 
 
 @pytest.mark.parametrize(
-    ("cost", "cores", "streams"), [(0.27, 2, 7), (0.62, 2, 3), (0.62, 16, 25), (1.1, 2, 2), (5.0, 2, 2)]
+    ("cost", "cores", "streams"), [(0.21, 2, 7), (0.52, 2, 3), (0.52, 16, 24), (1.1, 2, 2), (5.0, 2, 2)]
 )
 def test_streams_follow_the_machines_speed(cost: float, cores: int, streams: int) -> None:
     assert real_time_streams(cost, cores) == streams
