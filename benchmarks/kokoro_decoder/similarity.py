@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import cycle, islice
-from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +19,8 @@ from benchmarks.kokoro_decoder.windows import FAST, FLOAT32, ONNX, DecoderVarian
 from benchmarks.report import median, table
 from benchmarks.sentences import ABOUT_4_S, Sentences, mixed
 from benchmarks.timing.alignment_sentences import UNSEEN
-from engines.kokoro.int8 import packing
+from engines.kokoro.int8.packing.generator import SCALES_ORIGIN_FILE
+from engines.kokoro.int8.packing.weights import DATA
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
 from engines.kokoro.voices import DEFAULT_VOICES
 from speech.text.languages import primary
@@ -103,9 +103,7 @@ def likeness() -> None:
             rows.append(
                 [f"{name}, {what}", str(len(own)), f"{np.mean(own):.2f} dB", f"{max(own):.2f} dB", *points]
             )
-    calibrated = json.loads(
-        (Path(packing.__file__).parents[1] / "data" / packing.SCALES_ORIGIN_FILE).read_text("utf-8")
-    )["sayings"]
+    calibrated = json.loads((DATA / SCALES_ORIGIN_FILE).read_text("utf-8"))["sayings"]
     unknown = [
         distance
         for distance, one in zip(distances[FAST], said, strict=True)

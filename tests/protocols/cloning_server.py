@@ -25,7 +25,7 @@ from tests.support.tone import ToneEngine
 
 RECORDING_RATE = 16_000
 TONE_LEVEL = 0.5
-NO_SPEECH = "there is no speech in it"
+NO_SPEECH = "there is no speech in the recording: record some sentences of the voice"
 
 
 class EchoEngine(ToneEngine):

@@ -26,7 +26,7 @@ from typing import IO, TYPE_CHECKING
 from engines.kokoro.network.build_cache import PROJECT_ROOT, BuildFailed
 
 if TYPE_CHECKING:
-    from engines.kokoro.int8.packing import PackedWeights
+    from engines.kokoro.int8.packing.weights import PackedWeights
 
 EXIT_UNAVAILABLE = 3
 PARTS = ("source", "curves", "decoder", "generator")
@@ -100,7 +100,7 @@ def _build(parts: Mapping[str, bytes], folder: Path, cores: int) -> None:
         kernels_folder,
         load_decoder,
     )
-    from engines.kokoro.int8.packing import (
+    from engines.kokoro.int8.packing.weights import (
         load_curve_weights,
         load_feature_weights,
         load_generator_weights,

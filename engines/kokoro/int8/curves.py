@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from engines.kokoro.int8.cores import CorePool, SharedTask
-from engines.kokoro.int8.packing import CURVE_BLOCKS, CURVES, PackedWeights
+from engines.kokoro.int8.packing.weights import CURVE_BLOCKS, CURVES, PackedWeights
 from engines.kokoro.int8.residual_blocks import ResidualBlock, RowStatistics, ThreadPair
 from engines.kokoro.network.decoder import Curves
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
@@ -45,7 +45,7 @@ class Int8Curves:
     """Computes pitch and energy; thread-safe."""
 
     def __init__(self, packed: PackedWeights, cores: CorePool) -> None:
-        """packed: built by ``curves_packing``. Raises ModelFailed."""
+        """packed: built by ``packing.curves``. Raises ModelFailed."""
         self._pitch, self._energy = (CurveBranch(packed, name) for name in CURVES)
         self._norms = Network(packed["norms"].tobytes(), 1)
         self._cores = cores

@@ -12,7 +12,7 @@ from torch.nn import functional
 from engines.kokoro.int8.cores import CorePool
 from engines.kokoro.int8.curves import Int8Curves
 from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
-from engines.kokoro.int8.packing import PackedWeights
+from engines.kokoro.int8.packing.weights import PackedWeights
 from engines.kokoro.int8.residual_blocks import ResidualBlock, ThreadPair
 from engines.kokoro.network.decoder import Curves, DecodedFeatures
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
@@ -24,7 +24,7 @@ class Int8Features:
     """Computes features from prosody; thread-safe."""
 
     def __init__(self, packed: PackedWeights, cores: CorePool) -> None:
-        """packed: built by ``features_packing``. Raises ModelFailed."""
+        """packed: built by ``packing.features``. Raises ModelFailed."""
         self._blocks = [ResidualBlock(packed, name) for name in _BLOCKS]
         self._pitch, self._energy = (
             (packed[f"{name}.weight"].ravel().astype(np.float32), np.float32(packed[f"{name}.bias"].item()))

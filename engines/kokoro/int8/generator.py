@@ -35,7 +35,7 @@ from engines.kokoro.int8.kernels import (
     mean_leaky_levels,
     overlap_add,
 )
-from engines.kokoro.int8.packing import PackedWeights
+from engines.kokoro.int8.packing.weights import PackedWeights
 from engines.kokoro.network.decoder import Window
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop
 from speech.types import Samples
@@ -202,7 +202,7 @@ def _residual_branches(
 
 
 def build_generator(packed: PackedWeights, cores: CorePool) -> Int8Generator:
-    """Build the generator from the arrays of ``packing``."""
+    """Build the generator from the arrays of ``packing.generator``."""
 
     def array(name: str) -> Array:
         return np.array(packed[name], np.float32)

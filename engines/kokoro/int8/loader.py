@@ -181,7 +181,7 @@ def load_decoder(load_part: Callable[[str], bytes], cache_dir: Path, cores: int)
     from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features
     from engines.kokoro.int8.generator import build_generator
     from engines.kokoro.int8.harmonic_source import HarmonicSource
-    from engines.kokoro.int8.packing import (
+    from engines.kokoro.int8.packing.weights import (
         load_curve_weights,
         load_feature_weights,
         load_generator_weights,

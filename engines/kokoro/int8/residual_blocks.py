@@ -23,7 +23,7 @@ from engines.kokoro.int8.kernels import (
     sums_and_extremes,
     upsample_depthwise,
 )
-from engines.kokoro.int8.packing import PackedWeights
+from engines.kokoro.int8.packing.weights import PackedWeights
 from engines.kokoro.network.onnx_model import Array
 
 _EPSILON = 1e-5

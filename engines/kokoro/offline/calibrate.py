@@ -34,15 +34,10 @@ from torch.nn import functional
 
 from engines import weights
 from engines.espeak.client import EspeakClient
-from engines.kokoro.int8.graph_layers import read_layers
-from engines.kokoro.int8.layers import Convolution, Layers, Upsampling, residual_blocks
-from engines.kokoro.int8.packing import (
-    SCALES_FILE,
-    SCALES_ORIGIN_FILE,
-    Scale,
-    as_two_tap_weight,
-    quantise_weight,
-)
+from engines.kokoro.int8.packing.generator import SCALES_ORIGIN_FILE, Scale, as_two_tap_weight
+from engines.kokoro.int8.packing.graph_layers import read_layers
+from engines.kokoro.int8.packing.layers import Convolution, Layers, Upsampling, residual_blocks
+from engines.kokoro.int8.packing.weights import SCALES_FILE, quantise_weight
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import Array, Stop
@@ -171,7 +166,7 @@ class RoundedConvolution:
         return functional.conv1d(values, torch.from_numpy(weight), dilation=self.dilation)
 
     def by(self, scale: Scale, pairs: bool) -> Array:
-        """The weight after the rounding of ``packing``."""
+        """The weight after the rounding of ``packing.generator``."""
         levels, unit = quantise_weight(self.weight * scale.step[:, None], pairs)
         return np.asarray(levels * unit[:, None, None] / scale.step[:, None], np.float32)
 

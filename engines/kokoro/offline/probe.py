@@ -17,7 +17,7 @@ import torch
 
 from engines import weights
 from engines.espeak.client import EspeakClient
-from engines.kokoro.int8.graph_layers import read_layers
+from engines.kokoro.int8.packing.graph_layers import read_layers
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import Stop

@@ -215,7 +215,7 @@ async def test_failure_reaches_all_callers_and_is_not_cached(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("sound", "reason"), [(hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in it")]
+    ("sound", "reason"), [(hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in the recording")]
 )
 async def test_bad_reference_is_refused(tmp_path: Path, sound: Recording, reason: str) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:

@@ -14,7 +14,7 @@ import torch
 from engines.kokoro.int8 import compatibility
 from engines.kokoro.int8.convolution import Convolution
 from engines.kokoro.int8.loader import load_decoder
-from engines.kokoro.int8.packing import load_generator_weights, quantise_weight
+from engines.kokoro.int8.packing.weights import load_generator_weights, quantise_weight
 from engines.kokoro.network.decoder import DecoderUnavailable, Window
 from engines.kokoro.network.onnx_decoder import OnnxGenerator
 from engines.kokoro.network.onnx_model import Stop

@@ -11,7 +11,7 @@ import pytest
 from engines.kokoro.int8.compatibility import check_operators, check_processor, saturates_pairs
 from engines.kokoro.int8.cores import CorePool
 from engines.kokoro.int8.curves import Int8Curves
-from engines.kokoro.int8.packing import MAX_PAIR_SUM, load_curve_weights
+from engines.kokoro.int8.packing.weights import MAX_PAIR_SUM, load_curve_weights
 from engines.kokoro.network.decoder import Curves, DecoderUnavailable
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped, encoder_inputs
@@ -108,7 +108,7 @@ def test_shortest_utterances_are_computed(
 
 
 def test_weights_are_published_graphs_unless_they_saturate(part: LoadPart) -> None:
-    from engines.kokoro.int8.curves_packing import pack_curves
+    from engines.kokoro.int8.packing.curves import pack_curves
 
     exact, narrow = (pack_curves(part("curves"), pairs) for pairs in (False, True))
     kept = []
@@ -131,7 +131,7 @@ def test_stop_cancels_curves(given: list[Given], alone: Int8Curves) -> None:
 
 
 def test_other_part_is_refused(part: LoadPart) -> None:
-    from engines.kokoro.int8.curves_packing import pack_curves
+    from engines.kokoro.int8.packing.curves import pack_curves
 
     with pytest.raises(UnknownGraph, match="in the curves"):
         pack_curves(part("source"), pairs=True)

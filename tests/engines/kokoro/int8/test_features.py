@@ -15,7 +15,7 @@ from engines.kokoro.int8.curves import Int8Curves
 from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features, LazySource
 from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
 from engines.kokoro.int8.kernels import add_scaled, leaky_levels, sums_and_extremes, upsample_depthwise
-from engines.kokoro.int8.packing import load_curve_weights, load_feature_weights
+from engines.kokoro.int8.packing.weights import load_curve_weights, load_feature_weights
 from engines.kokoro.int8.residual_blocks import ThreadPair
 from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.dequantize import dequantize
@@ -233,7 +233,7 @@ def test_stop_cancels_features(sentence: Sentence, alone: Int8Features) -> None:
 
 
 def test_other_part_is_refused(sentence: Sentence) -> None:
-    from engines.kokoro.int8.features_packing import pack_features
+    from engines.kokoro.int8.packing.features import pack_features
 
     with pytest.raises(UnknownGraph, match="no layer"):
         pack_features(sentence.part("source"), pairs=True)

@@ -64,7 +64,7 @@ def spoken(part: LoadPart, cache: Path) -> Spoken:
 def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
     import torch
 
-    from engines.kokoro.int8.graph_layers import read_layers
+    from engines.kokoro.int8.packing.graph_layers import read_layers
     from engines.kokoro.offline.float_reference import FloatGenerator
 
     features = spoken.features

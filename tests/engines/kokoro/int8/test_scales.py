@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from engines.kokoro.int8.graph_layers import read_layers
-from engines.kokoro.int8.layers import Convolution
-from engines.kokoro.int8.packing import Scale, load_scales
+from engines.kokoro.int8.packing.generator import Scale, load_scales
+from engines.kokoro.int8.packing.graph_layers import read_layers
+from engines.kokoro.int8.packing.layers import Convolution
 from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.offline.calibrate import (
     CALIBRATION_SENTENCES,

@@ -1,6 +1,6 @@
-"""Packs the decoder part's weights in the form that ``features`` uses.
+"""Packs the decoder part's weights in the form that ``int8.features`` uses.
 
-    python -m engines.kokoro.int8.features_packing < DECODER.onnx > PACKED.npz
+    python -m engines.kokoro.int8.packing.features < DECODER.onnx > PACKED.npz
 
 Arrays, prefixed with the layer's name in the original network: of an int8 convolution ``levels`` int8
 [outputs, inputs, taps], ``scale`` and ``bias`` [outputs], ``lifted`` [outputs], the output without bias for
@@ -19,7 +19,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.utils import Extractor
 
-from engines.kokoro.int8.packing import dynamic_convolution, quantise_weight, run_packing
+from engines.kokoro.int8.packing.weights import dynamic_convolution, quantise_weight, run_packing
 from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_model import Array

@@ -1,8 +1,8 @@
-"""Packs the curves part's weights in the form that ``curves`` uses.
+"""Packs the curves part's weights in the form that ``int8.curves`` uses.
 
-    python -m engines.kokoro.int8.curves_packing < CURVES.onnx > PACKED.npz
+    python -m engines.kokoro.int8.packing.curves < CURVES.onnx > PACKED.npz
 
-The arrays are those of ``features_packing``, without smoothing: ``levels`` and ``scale`` are the published
+The arrays are those of ``features``, without smoothing: ``levels`` and ``scale`` are the published
 graph's own, but for outputs that ``pairs`` does not allow. Of a block that doubles the rows also
 ``pool.weight`` and ``pool.bias``; of a branch's last layer ``weight`` and ``bias``. ``norms`` holds the bytes
 of a graph: style → own, the blocks' norms one after the other.
@@ -16,7 +16,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.utils import Extractor
 
-from engines.kokoro.int8.packing import (
+from engines.kokoro.int8.packing.weights import (
     CURVE_BLOCKS,
     CURVES,
     MAX_PAIR_SUM,

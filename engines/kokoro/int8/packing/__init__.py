@@ -1,0 +1,1 @@
+"""The fast decoder's weights: read from the published graph, packed in child processes, loaded."""
