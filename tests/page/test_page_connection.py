@@ -27,6 +27,14 @@ LOADED = """
   }
 """
 
+IMPORTED = """
+  () => Promise.all(
+    performance.getEntriesByType("resource")
+      .filter(({ name }) => /history-list|downloads|media-keys/.test(name))
+      .map(({ name }) => import(name))
+  ).then(() => true)
+"""
+
 
 @pytest.mark.firefox
 def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_server: StartServer) -> None:
@@ -63,6 +71,8 @@ def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_s
     visitor.page.wait_for_selector("#download:enabled")
     # Parts of the page that the first sound asks for.
     visitor.page.wait_for_function(LOADED, arg=["history-list", "downloads", "media-keys", "time-stretch"])
+    # What they import has to be there, too.
+    visitor.page.evaluate(IMPORTED)
     server.process.send_signal(signal.SIGKILL)
     server.process.wait()
     server.close()
