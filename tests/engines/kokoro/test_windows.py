@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.network.parts import PredictedProsody, SplitModel
+from engines.kokoro.scheduler import SegmentDeadline
 from engines.kokoro.text.phonemes import Utterance, Word
 from engines.kokoro.windows import (
     FIRST_WINDOW_FRAMES,
@@ -203,11 +204,12 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
         if whole_span.start_s > len(whole) / engine.info.sample_rate / 2
     ]
     assert len(behind) > 5
-    # Times are found on a grid of 5 ms that begins with the step, so all words are off alike, and one on a
-    # threshold by a step of the grid.
+    # Times are found on a grid of 5 ms that begins with the step, so all words are off alike, and some on a
+    # threshold by a step or two of the grid.
     apart_s = [own_s - whole_s for own_s, whole_s in behind]
     assert abs(np.median(apart_s)) <= 0.01
-    assert np.abs(apart_s - np.median(apart_s)).max() < 0.0055
+    beyond_s = np.abs(apart_s - np.median(apart_s))
+    assert beyond_s.max() < 0.0105 and np.mean(beyond_s > 0.0055) < 0.2
     assert all(a.start_s < b.start_s and a.end_s <= b.start_s + 1e-6 for a, b in pairwise(spans))
 
 
@@ -315,8 +317,14 @@ async def test_more_streams_than_slots_are_exact(engine: KokoroEngine) -> None:
 
 
 async def test_stream_without_audio_goes_first(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Listeners whose clock stands still: deadlines do not depend on the speed of this machine.
-    monkeypatch.setattr("engines.kokoro.engine.Playback", lambda: Playback(lambda: 0.0))
+    class Still(SegmentDeadline):
+        """Of a listener whose clock stands still: it does not depend on the speed of this machine."""
+
+        def __init__(self, ahead_s: float = 0.0) -> None:
+            super().__init__(ahead_s)
+            self._playback, self._begun = Playback(lambda: 0.0), 0.0
+
+    monkeypatch.setattr("engines.kokoro.engine.SegmentDeadline", Still)
     ended: list[str] = []
 
     async def speak(name: str, segment: Segment) -> None:
