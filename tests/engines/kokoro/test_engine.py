@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
@@ -75,6 +76,23 @@ async def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroE
         by_sentence.streams_inside_segment or by_sentence.pausable or by_sentence.accepts_partial_text
     )
     assert (by_sentence.voices, by_sentence.speed_range) == (info.voices, info.speed_range)
+
+
+async def test_slots_rise_where_the_start_was_measured_beside_other_work(
+    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.kokoro.engine._MEASURED_AGAIN_S", (0.0, 0.0, 0.0))
+    costs = iter((0.4, 0.2, 0.5))
+
+    async def cost(_: KokoroEngine, __: object) -> float:
+        return next(costs)
+
+    monkeypatch.setattr(KokoroEngine, "_sample_cost", cost)
+    monkeypatch.setattr("engines.kokoro.engine.os.cpu_count", lambda: 2)
+    info = engine.info
+    monkeypatch.setattr(engine, "_info", info)
+    await engine._measure_again(engine._synthesizer, 0.45)
+    assert engine.info == replace(info, max_concurrency=real_time_streams(0.2, 2))
 
 
 @pytest.mark.parametrize(
