@@ -34,6 +34,8 @@ def _predicted() -> Iterator[dict[str, Curves]]:
     chosen = settings.load({})
     int8 = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
     encoder = Network(parts_cache.load(int8, chosen.cache_dir)("encoder"), single_engine.THREADS)
+    variants = {name: decoder_variant(name, single_engine.THREADS) for name in (FLOAT32, ONNX, FAST)}
+    decoders = {name: own.parts.decoder.feature_decoder for name, own in variants.items()}
     voices = Voices()
     for language in _LANGUAGES:
         (voice,) = (voice for voice in voices.all if voice.id == DEFAULT_VOICES[language])
@@ -43,8 +45,6 @@ def _predicted() -> Iterator[dict[str, Curves]]:
             (utterance,) = split_utterances(text, reader, ending=".")
             style = voices.style(voice.id, len(utterance.symbols))
             (shared,) = encoder.run(encoder_inputs(utterance.symbols, style, 1.0), ("shared",), Stop())
-            variants = {name: decoder_variant(name, single_engine.THREADS) for name in (FLOAT32, ONNX, FAST)}
-            decoders = {name: own.parts.decoder.feature_decoder for name, own in variants.items()}
             yield {name: own.predict_curves(shared, style, Stop()) for name, own in decoders.items()}
 
 

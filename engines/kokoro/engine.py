@@ -151,7 +151,7 @@ class KokoroEngine:
     async def _sample_cost(self, synthesizer: WindowedSynthesizer) -> float:
         """Processor seconds of this process for a second of audio while all cores speak a sample.
 
-        Waits until nobody is spoken to.
+        Waits until no step has run for ``_IDLE_S`` seconds, ``_MAX_IDLE_WAIT_S`` at most.
         """
         await asyncio.to_thread(self._scheduler.idle.wait, _IDLE_S, _MAX_IDLE_WAIT_S)
         begun_s = time.process_time()

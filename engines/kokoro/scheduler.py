@@ -13,9 +13,9 @@ from threading import Condition
 from speech.playback import Playback
 
 FIRST_SOUND_S = 0.5
-"""Seconds after its beginning at which a stream's first sound is due. Earlier, streams that begin would leave
-those that have just begun without audio: simulated with the steps' costs on two cores, the gaps of seven
-streams begun within 4 s add up to a ninth, and the first sound comes no later in the median."""
+"""Seconds after a stream's beginning at which its first sound is due. If it were due at once, streams that
+begin would leave those that have just begun without audio. By a simulation of seven streams begun within 4 s
+on two cores, the gaps add up to a ninth of what they do then, and the median first sound comes no later."""
 
 
 class IdleMonitor:

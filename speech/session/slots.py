@@ -24,10 +24,6 @@ MAX_LEAD_S = 10.0
 """Longest time by which a session that is far ahead of its playback asks later than it does, in seconds."""
 
 
-def _no() -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class _Request:
     """A wait for a slot; the least one is next."""
@@ -54,7 +50,10 @@ class SlotQueue:
     """
 
     def __init__(
-        self, capacity: Callable[[], int], changed: Callable[[], None], streams: Callable[[], bool] = _no
+        self,
+        capacity: Callable[[], int],
+        changed: Callable[[], None],
+        streams: Callable[[], bool] = lambda: False,
     ) -> None:
         """capacity: the current number of slots; a change takes effect at the next acquire or release.
 

@@ -54,12 +54,7 @@ def test_forced_colours_show_the_word_that_is_heard(visit: Visit) -> None:
     visitor = visit()
     assert visitor.page.evaluate("matchMedia('(forced-colors: active)').matches")
     visitor.speak(LONG, "en")
-    now, unsaid = visitor.page.wait_for_function(
-        """() => {
-            const [now, words] = ["#words .now", "#words"].map((one) => document.querySelector(one));
-            return now && [now, words].map((one) => getComputedStyle(one).backgroundColor);
-        }"""
-    ).json_value()
+    now, unsaid = visitor.backgrounds()
     assert now != unsaid
 
 

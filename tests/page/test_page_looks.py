@@ -188,10 +188,5 @@ def test_screen_reader_gets_important_changes_only(visit: Visit) -> None:
 def test_forced_colours_show_the_word_that_is_heard(visit: Visit) -> None:
     visitor = visit(forced_colors="active")
     visitor.speak("The quick brown fox jumps over the lazy dog and runs. " * 8, "en")
-    now, unsaid = visitor.page.wait_for_function(
-        """() => {
-            const [now, words] = ["#words .now", "#words"].map((one) => document.querySelector(one));
-            return now && [now, words].map((one) => getComputedStyle(one).backgroundColor);
-        }"""
-    ).json_value()
+    now, unsaid = visitor.backgrounds()
     assert now != unsaid

@@ -177,6 +177,16 @@ class Visitor:
         shown: list[str] = self.page.evaluate("statuses")
         return shown
 
+    def backgrounds(self) -> tuple[str, str]:
+        """Background of the word that is heard, once there is one, and of the text."""
+        now, unsaid = self.page.wait_for_function(
+            """() => {
+                const [now, words] = ["#words .now", "#words"].map((one) => document.querySelector(one));
+                return now && [now, words].map((one) => getComputedStyle(one).backgroundColor);
+            }"""
+        ).json_value()
+        return now, unsaid
+
     def assert_lit(self, words: list[str]) -> None:
         """Assert that ``words`` are the last ones that were lit, in order.
 

@@ -10,11 +10,9 @@ import numpy as np
 
 from engines.kokoro.int8.cores import CorePool, SharedTask
 from engines.kokoro.int8.packing.weights import CURVE_BLOCKS, CURVES, PackedWeights
-from engines.kokoro.int8.residual_blocks import ResidualBlock, RowStatistics, ThreadPair
+from engines.kokoro.int8.residual_blocks import ResidualBlock, RowStatistics, ThreadPair, quantisation
 from engines.kokoro.network.decoder import Curves
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
-
-_MOST_LEVEL, _LEAST_RANGE = 255, 1e-6
 
 
 class CurveBranch:
@@ -36,8 +34,7 @@ class CurveBranch:
             room = np.empty((block.rate * len(given.rows), block.outputs), np.float32)
             given = block.apply(given, own, room, threads)
         # The published graph rounds the last layer's input, too.
-        least, most = min(float(given.least.min()), 0.0), max(float(given.most.max()), 0.0)
-        step = np.float32(max(most - least, _LEAST_RANGE) / _MOST_LEVEL)
+        _, step = quantisation(given.least, given.most)
         return np.asarray(np.rint(given.rows / step) * step @ self._weight + self._bias, np.float32)
 
 

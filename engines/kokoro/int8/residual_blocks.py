@@ -86,6 +86,15 @@ class ThreadPair:
         return RowStatistics(rows, mean, variance, np.minimum.reduce(least), np.maximum.reduce(most))
 
 
+def quantisation(least: Array, most: Array) -> tuple[float, np.float32]:
+    """Value of the lowest level, and of a step, for all channels together; least, most: of each [C].
+
+    Zero is among the levels.
+    """
+    low, high = min(float(least.min()), 0.0), max(float(most.max()), 0.0)
+    return low, np.float32(max(high - low, _LEAST_RANGE) / _MOST)
+
+
 class DynamicConvolution:
     """An int8 convolution with dynamic quantisation; its output lacks the bias and the factor of the step."""
 
@@ -105,8 +114,7 @@ class DynamicConvolution:
         scale, shift = affine.scale / self._smooth, affine.shift / self._smooth
         ends = np.stack((given.least, given.most)) * scale + shift
         ends = np.maximum(ends, ends * affine.slope)
-        low, high = min(float(ends.min()), 0.0), max(float(ends.max()), 0.0)
-        step = np.float32(max(high - low, _LEAST_RANGE) / _MOST)
+        low, step = quantisation(*ends)
         zero = np.float32(np.rint(-low / step))
         rows, channels = given.rows.shape
         pad = self._convolution.taps // 2

@@ -117,7 +117,7 @@ async def test_session_that_ends_early_frees_its_slot(tmp_path: Path) -> None:
 
 
 async def test_whole_answers_take_turns_by_segments(tmp_path: Path) -> None:
-    """Nobody hears a gap in an answer that is sent whole: it holds no slot between its segments."""
+    """An answer that is sent whole has no gaps to avoid: it holds no slot between its segments."""
     engine = streaming()
     async with serving(engine, tmp_path) as service, fed(service, FIRST, low_latency=False) as whole:
         await engine.permit(1)

@@ -22,13 +22,14 @@ from engines.kokoro.voices import INDEX_FILE
 
 PackedWeights = Mapping[str, npt.NDArray[np.generic]]
 
-DATA = Path(__file__).parents[2] / "data"
+_FOLDER = Path(__file__).parent
+_KOKORO = _FOLDER.parents[1]
+
+DATA = _KOKORO / "data"
 """Folder of the files that ship with Kokoro."""
 
 SCALES_FILE = "scales.npz"
 
-_FOLDER = Path(__file__).parent
-_KOKORO = _FOLDER.parents[1]
 _NPY = ".npy"
 
 CURVES, CURVE_BLOCKS = ("F0", "N"), 3
@@ -89,9 +90,8 @@ def load_generator_weights(
 
     Packing takes 3 s, unless they are in ``cache_dir`` already. Raises BuildFailed.
     """
-    sources = [_FOLDER / name for name in ("weights.py", "layers.py", "graph_layers.py")]
-    sources += [DATA / SCALES_FILE]
-    return _packed("generator", "generator", generator, cache_dir, sources, pairs=pairs)
+    sources = (_FOLDER / "layers.py", _FOLDER / "graph_layers.py", DATA / SCALES_FILE)
+    return _packed("generator", generator, cache_dir, sources, pairs=pairs)
 
 
 def load_feature_weights(
@@ -101,8 +101,8 @@ def load_feature_weights(
 
     Packing takes 4 s, unless they are in ``cache_dir`` already. Raises BuildFailed.
     """
-    sources = [_FOLDER / "weights.py", _KOKORO / "network/dequantize.py", DATA / INDEX_FILE]
-    return _packed("features", "features", decoder, cache_dir, sources, pairs=pairs)
+    sources = (_KOKORO / "network/dequantize.py", DATA / INDEX_FILE)
+    return _packed("features", decoder, cache_dir, sources, pairs=pairs)
 
 
 def load_curve_weights(
@@ -112,20 +112,20 @@ def load_curve_weights(
 
     Packing takes 1 s, unless they are in ``cache_dir`` already. Raises BuildFailed.
     """
-    sources = [_FOLDER / "weights.py"]
-    return _packed("curves", "curves", curves, cache_dir, sources, pairs=pairs)
+    return _packed("curves", curves, cache_dir, pairs=pairs)
 
 
 @contextmanager
 def _packed(
-    name: str, module: str, part: bytes, cache_dir: Path, sources: Sequence[Path], *, pairs: bool
+    name: str, part: bytes, cache_dir: Path, sources: Sequence[Path] = (), *, pairs: bool
 ) -> Iterator[PackedWeights]:
+    """Open what the module ``name`` of this folder packs; sources: files that it depends on, besides this."""
     cache = BuildCache(
         f"kokoro-fast-{name}-{'pairs' if pairs else 'single'}",
-        f"engines.kokoro.int8.packing.{module}",
+        f"engines.kokoro.int8.packing.{name}",
         activity=f"packing the weights of the fast decoder ({name})",
         unwritable_effect="the fast decoder takes some seconds longer at each start",
-        sources=sources,
+        sources=(Path(__file__), *sources),
         arguments=("--pairs",) if pairs else (),
     )
     with cache.load(part, cache_dir) as archive:
