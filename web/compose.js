@@ -1,6 +1,7 @@
 /** The form of a request, which is remembered in this browser. */
 
-import { isChosen, locale, number, percent, t } from "./i18n.js";
+import { isChosen, locale, percent, t } from "./i18n.js";
+import { SpeedSlider } from "./speed-slider.js";
 import { Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
@@ -18,7 +19,7 @@ export class Compose {
   #voice = document.querySelector("#voice");
   #emotion = document.querySelector("#emotion");
   #strength = document.querySelector("#strength");
-  #speed = document.querySelector("#speed");
+  #speed = new SpeedSlider();
   /** The last draft of all tabs, for a new one; and this tab's own, which another does not replace. */
   #memory = new Memory("kani.compose", () => localStorage);
   #draft = new Memory("kani.compose", () => sessionStorage);
@@ -41,7 +42,7 @@ export class Compose {
     this.#text.value ||= untouched ? t("text.first") : kept.text;
     this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
     this.#strength.value = kept.strength ?? 1;
-    this.#speed.value = kept.speed ?? 1;
+    this.#speed.speed = kept.speed;
     this.#offer();
     this.#takeShared();
     window.addEventListener("hashchange", () => this.#takeShared());
@@ -144,7 +145,7 @@ export class Compose {
     this.#wanted = { language, voice };
     this.#emotion.value = emotion;
     this.#strength.value = strength;
-    this.#speed.value = speed;
+    this.#speed.speed = speed;
     this.#offer();
     this.#changed();
     this.#text.focus();
@@ -158,7 +159,7 @@ export class Compose {
       voice: this.#voice.value,
       emotion: this.#emotion.value,
       strength: Number(this.#strength.value),
-      speed: Number(this.#speed.value),
+      speed: this.#speed.speed,
     };
   }
 
@@ -250,13 +251,10 @@ export class Compose {
   }
 
   #changed() {
-    const { emotion, strength, speed } = this.choice;
-    const words = t("times", { n: number(speed, speed % 1 ? 2 : 0) });
+    const { emotion, strength } = this.choice;
     document.querySelector("#strength-field").hidden = emotion === "neutral";
     document.querySelector("#strength-value").textContent = percent(strength);
     this.#strength.setAttribute("aria-valuetext", percent(strength));
-    document.querySelector("#speed-value").textContent = words;
-    this.#speed.setAttribute("aria-valuetext", words);
     // Before it is needed: the server may be away then. If this fails, speaking the text reports it.
     if (this.inParts(this.#text.value)) import("./text-parts.js").catch(() => {});
     const text = this.#text.value;

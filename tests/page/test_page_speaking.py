@@ -284,7 +284,7 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
     page.select_option("#voice", "espeak:en-us")
     page.select_option("#emotion", "excited")
     page.fill("#strength", "0.7")
-    page.fill("#speed", "1.5")
+    page.fill("#speed", "0.6")
     page.click("#parameters summary")
     page.fill("#parameter-lexicon", "SQL = sequel\nnothing\nGIF=jif")
     page.select_option("#parameter-normalize", "no")
@@ -299,7 +299,7 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
         "voice": "espeak:en-us",
         "emotion": "excited",
         "emotion_strength": 0.7,
-        "speed": 1.5,
+        "speed": 1.52,
         "lexicon": {"SQL": "sequel", "GIF": "jif"},
         "normalize": False,
     }
@@ -310,6 +310,22 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
     visitor.speak("Hi.")
     visitor.wait_for_end()
     assert visitor.requests[-1]["emotion"] == "excited:0.70,sad:0.30"
+
+
+def test_speed_of_a_link_is_sent_as_it_is_and_its_slider_multiplies(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    # Between two steps of the slider.
+    page.evaluate("window.location.hash = 't=Hi.&l=en&p=1.2'")
+    expect(page.locator("#speed-value")).to_have_text("1.20×")
+    visitor.speak("Hi.")
+    visitor.wait_for_end()
+    assert visitor.requests[-1]["speed"] == 1.2
+    shown = []
+    for step in ("-2", "-1", "0", "1", "2"):
+        page.fill("#speed", step)
+        shown.append(page.inner_text("#speed-value"))
+    assert shown == ["0.25×", "0.50×", "1×", "2×", "4×"]
 
 
 def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
