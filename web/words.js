@@ -137,7 +137,9 @@ export class Words {
   #nextWord(text) {
     const [, gap, spaced] = SPACED_WORD.exec(text) ?? ["", "", ""];
     if (spaced && !UNSPACED.test(spaced)) return [gap, spaced];
-    const { index, segment } = [...this.#segmenter.segment(text)].find(({ isWordLike }) => isWordLike) ?? { index: 0, segment: "" };
+    // Not by isWordLike: to Firefox the last word of a Chinese text is none.
+    const found = [...this.#segmenter.segment(text)].find(({ segment }) => SPEAKABLE.test(segment));
+    const { index, segment } = found ?? { index: 0, segment: "" };
     return [text.slice(0, index), segment];
   }
 

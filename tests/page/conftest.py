@@ -53,13 +53,12 @@ def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFac
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give every test Chromium, those marked ``firefox`` Firefox as well, or with ``alone`` instead."""
+    """Give every test Chromium and Firefox, or the one that it is marked with (``only_in``)."""
     if "browsers" in metafunc.fixturenames:
-        chromium = pytest.param("chromium", id=pytest.HIDDEN_PARAM)
-        marker = metafunc.definition.get_closest_marker("firefox")
-        alone = marker is not None and marker.kwargs.get("alone", False)
-        names = [*([] if alone else [chromium]), *(["firefox"] if marker else [])]
-        metafunc.parametrize("browsers", names, indirect=True, scope="module")
+        browsers = {"chromium": pytest.param("chromium", id=pytest.HIDDEN_PARAM), "firefox": "firefox"}
+        marker = metafunc.definition.get_closest_marker("only_in")
+        chosen = [browsers[marker.args[0]]] if marker else [*browsers.values()]
+        metafunc.parametrize("browsers", chosen, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")

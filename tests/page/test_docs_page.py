@@ -42,7 +42,7 @@ def test_docs_page_shows_calls_and_copies_a_command_that_works(
     page.click("#post_tts > summary")
     expect(page.locator("#post_tts")).to_contain_text("duration")
     assert "0.1 to 300" in visitor.text("#post_tts")
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.eval_on_selector("html", "html => html.scrollWidth <= html.clientWidth")
     assert visitor.violations() == ""
     page.click("#post_tts button")
     expect(page.locator("#state")).to_have_text(re.compile("^Copied"))

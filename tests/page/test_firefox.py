@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.page.conftest import Visit
     from tests.page.firefox.launch import Firefox, Preferences
 
-pytestmark = pytest.mark.firefox(alone=True)
+pytestmark = pytest.mark.only_in("firefox")
 
 TEXT = "One small step, one giant leap."
 LONG = "The quick brown fox jumps over the lazy dog and runs. " * 8

@@ -36,7 +36,6 @@ IMPORTED = """
 """
 
 
-@pytest.mark.firefox
 def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
     visitor = visit(server)
@@ -58,6 +57,7 @@ def test_the_page_comes_back_by_itself_after_a_restart(visit: Visit, start_serve
     assert [request["text"] for request in visitor.requests] == [TEXT]
 
 
+@pytest.mark.only_in("chromium")  # Firefox' driver reports no WebSocket.
 def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", KANI_AHEAD_SECONDS="1", KANI_RECOGNIZER="none")
     visitor = visit(server)
@@ -156,7 +156,6 @@ def ask_for_key(visitor: Visitor) -> None:
     visitor.wait_for("#key-dialog[open]")
 
 
-@pytest.mark.firefox
 def test_the_key_is_asked_for_and_kept_in_this_tab_alone(visit: Visit, keyed_server: ServerProcess) -> None:
     visitor = visit(ready=False, url=f"http://127.0.0.1:{keyed_server.port}/")
     ask_for_key(visitor)
@@ -215,7 +214,6 @@ def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
     assert visitor.text("#problem") == refusal
 
 
-@pytest.mark.firefox
 def test_over_plain_http_from_another_machine_the_page_is_heard(
     visit: Visit, keyed_server: ServerProcess
 ) -> None:
@@ -240,7 +238,6 @@ def test_over_plain_http_from_another_machine_the_page_is_heard(
     assert "https" in visitor.text("#recording-state")
 
 
-@pytest.mark.firefox
 def test_without_a_sound_device_the_audio_can_be_saved(visit: Visit) -> None:
     visitor = visit(ready=False)
     visitor.page.add_init_script(
@@ -260,7 +257,10 @@ def test_without_a_sound_device_the_audio_can_be_saved(visit: Visit) -> None:
 )
 def test_a_form_that_was_kept_damaged_is_begun_anew(visit: Visit, kept: str) -> None:
     visitor = visit(ready=False)
-    visitor.page.add_init_script(f"localStorage.setItem('kani.compose', {kept!r})")
+    # Firefox runs the script in the blank page before it, too, which may store nothing.
+    visitor.page.add_init_script(
+        f"if (location.protocol === 'http:') localStorage.setItem('kani.compose', {kept!r})"
+    )
     visitor.arrive()
     assert visitor.value("#emotion") == "neutral" and len(visitor.value("#text")) > 10
     assert visitor.page.is_enabled("#speak")

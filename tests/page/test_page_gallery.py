@@ -28,7 +28,6 @@ def position(visitor: Visitor) -> float:
     return float(visitor.value("#seek"))
 
 
-@pytest.mark.firefox
 def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
@@ -57,7 +56,6 @@ def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
     expect(page.locator("#gallery-count")).to_have_text("No voice fits.")
 
 
-@pytest.mark.firefox
 def test_voice_is_found_by_words_in_any_order_and_heard_by_enter(visit: Visit) -> None:
     page = visit().page
     page.fill("#gallery-search", "lancaster english")
@@ -69,7 +67,6 @@ def test_voice_is_found_by_words_in_any_order_and_heard_by_enter(visit: Visit) -
     expect(page.locator(CARDS)).to_have_count(0)
 
 
-@pytest.mark.firefox
 def test_result_and_its_code_stay_in_view(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
@@ -82,7 +79,6 @@ def test_result_and_its_code_stay_in_view(visit: Visit) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.firefox
 def test_playback_rests_and_goes_on_from_a_word(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
@@ -106,7 +102,6 @@ def test_playback_rests_and_goes_on_from_a_word(visit: Visit) -> None:
     assert position(visitor) < length / 2
 
 
-@pytest.mark.firefox
 def test_times_of_the_words_are_saved(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(TEXT, "en")
@@ -117,7 +112,6 @@ def test_times_of_the_words_are_saved(visit: Visit) -> None:
     assert visitor.download("#vtt").startswith(b"WEBVTT\n\n")
 
 
-@pytest.mark.firefox
 def test_link_brings_text_and_voice_and_is_sent_nowhere(visit: Visit) -> None:
     visitor = visit(permissions=["clipboard-read", "clipboard-write"])
     page = visitor.page
@@ -151,7 +145,6 @@ def test_refused_request_leaves_no_empty_result(visit: Visit) -> None:
         pytest.param("pt", "ltr", "Ler em voz alta", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.firefox
 def test_language_of_the_page_is_chosen(visit: Visit, language: str, direction: str, speak: str) -> None:
     visitor = visit()
     page = visitor.page
@@ -165,7 +158,6 @@ def test_language_of_the_page_is_chosen(visit: Visit, language: str, direction: 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.firefox
 def test_first_text_is_of_the_language_of_the_page_until_it_is_changed(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
@@ -190,7 +182,6 @@ def test_colours_are_chosen_and_last(visit: Visit) -> None:
     assert page.evaluate(paper) == dark
 
 
-@pytest.mark.firefox
 def test_tabs_share_the_history(visit: Visit, espeak_server: ServerProcess) -> None:
     visitor = visit()
     other = visitor.page.context.new_page()
@@ -247,7 +238,6 @@ def test_modules_of_the_page_are_preloaded(visit: Visit) -> None:
     assert preloaded <= loaded
 
 
-@pytest.mark.firefox
 def test_several_voices_speak_one_text(visit: Visit) -> None:
     """A mark is put in where the cursor is; each voice is asked for its own part, as one result."""
     visitor = visit()
@@ -304,7 +294,6 @@ def test_text_is_shown_as_it_is_spoken(visit: Visit) -> None:
     assert visitor.page.evaluate(LATE_ANSWER) == "new"
 
 
-@pytest.mark.firefox
 def test_result_is_heard_at_another_tempo(visit: Visit) -> None:
     """At twice the tempo the sound is half as long, and the light and the position follow it."""
     visitor = visit()

@@ -59,7 +59,6 @@ def is_understood(text: str) -> bool:
     return len(set(WORDS) & set(re.findall(r"\w+", text.lower()))) > 0.8 * len(set(WORDS))
 
 
-@pytest.mark.firefox
 def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recording: Path) -> None:
     page = visitor.page
     page.click("#tab-listen")

@@ -11,6 +11,9 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from tests.page.conftest import Visit
 
+emulated = pytest.mark.only_in("chromium")
+"""Of a test with other colours or less motion, which Firefox' driver cannot ask for."""
+
 ARABIC = "صباح الخير! الشمس مشرقة اليوم."
 
 
@@ -48,7 +51,6 @@ def test_each_language_brings_its_example(visit: Visit) -> None:
     expect(page.locator("#text")).to_have_value(re.compile("^Guten Morgen"))
 
 
-@pytest.mark.firefox
 def test_arabic_runs_from_right_to_left(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
@@ -72,6 +74,7 @@ def test_text_alone_turns_the_words_too(visit: Visit) -> None:
         assert visitor.page.eval_on_selector(selector, "e => getComputedStyle(e).direction") == "rtl"
 
 
+@emulated
 @pytest.mark.parametrize(("scheme", "width"), [("light", 360), ("dark", 1180)])
 def test_page_is_accessible(visit: Visit, scheme: str, width: int) -> None:
     visitor = visit(color_scheme=scheme, viewport={"width": width, "height": 800})
@@ -99,6 +102,7 @@ COLOURS = (("light", "none"), ("dark", "none"), ("dark", "active"))
 """Colour schemes, and whether the colours are the system's (forced)."""
 
 
+@emulated
 def test_each_language_and_tab_is_accessible_in_all_colours(visit: Visit) -> None:
     """Everything is looked at in light; in dark and in forced colours what they change: contrast."""
     # A colour that fades into another is neither.
@@ -118,7 +122,6 @@ def test_each_language_and_tab_is_accessible_in_all_colours(visit: Visit) -> Non
                 assert visitor.violations(*rules) == "", (language, tab, scheme, forced)
 
 
-@pytest.mark.firefox
 def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> None:
     visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page
@@ -137,6 +140,7 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
     assert page.eval_on_selector("#voice-dialog", "dialog => dialog.scrollWidth <= dialog.clientWidth")
 
 
+@emulated
 def test_reduced_motion_stops_animations(visit: Visit) -> None:
     visitor = visit(reduced_motion="reduce")
     visitor.speak("Hi.", "en")
@@ -147,7 +151,6 @@ def test_reduced_motion_stops_animations(visit: Visit) -> None:
     assert set(durations) == {"0s"}
 
 
-@pytest.mark.firefox
 def test_screen_reader_gets_important_changes_only(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page

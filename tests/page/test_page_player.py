@@ -12,6 +12,9 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+# Firefox' OfflineAudioContext does not pause.
+pytestmark = pytest.mark.only_in("chromium")
+
 Array = npt.NDArray[np.float64]
 
 RATE = 24_000

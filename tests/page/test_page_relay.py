@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.conftest import ROOT, ServerProcess
+from tests.page.visitor import PATIENCE_MS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -61,6 +62,7 @@ def site() -> Iterator[str]:
 def page(browser: Browser, site: str, espeak_server: ServerProcess) -> Iterator[Page]:
     """The page, open; it has nothing to complain of when the test ends."""
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(error.message))

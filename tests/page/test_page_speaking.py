@@ -32,7 +32,6 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", text)
 
 
-@pytest.mark.firefox
 def test_a_text_is_spoken_and_each_word_lights_up_in_turn(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(TEXT, "en")
@@ -59,7 +58,6 @@ def test_kokoro_is_heard_word_by_word(visit: Visit, server: ServerProcess) -> No
     assert "kokoro" in visitor.text("#told")
 
 
-@pytest.mark.firefox
 def test_the_waveform_and_the_arrivals_are_drawn(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(TEXT, "en")
@@ -83,7 +81,6 @@ def test_the_waveform_and_the_arrivals_are_drawn(visit: Visit) -> None:
         assert re.search(r"\d\.\d s", label)
 
 
-@pytest.mark.firefox
 def test_an_emoji_before_a_word_does_not_shift_the_light(visit: Visit) -> None:
     visitor = visit()
     visitor.speak("😀 Hello 𝒳 🎉 big world", "en")
@@ -130,7 +127,6 @@ def test_the_next_word_is_foreseen_with_its_marks(
     assert whole == foreseen
 
 
-@pytest.mark.firefox
 def test_stop_is_silence_at_once(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(LONG, "en")
@@ -173,7 +169,6 @@ def test_stop_ends_the_servers_work_too(visit: Visit, server: ServerProcess) -> 
     assert cancelled == {"type": "cancel", "request_id": asked["request_id"]}
 
 
-@pytest.mark.firefox
 def test_a_stopped_request_leaves_the_place_to_the_next(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(LONG, "en")
@@ -184,7 +179,6 @@ def test_a_stopped_request_leaves_the_place_to_the_next(visit: Visit) -> None:
     assert visitor.text("#words") == TEXT
 
 
-@pytest.mark.firefox
 def test_the_download_holds_the_samples_that_came_byte_for_byte(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(TEXT, "en")
@@ -229,7 +223,6 @@ def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> 
     assert kept == 0
 
 
-@pytest.mark.firefox
 def test_the_history_keeps_the_newest_fifty(visit: Visit) -> None:
     kept = visit().page.evaluate(
         """async () => {
@@ -246,7 +239,6 @@ def test_the_history_keeps_the_newest_fifty(visit: Visit) -> None:
     assert kept == [str(n) for n in range(52, 2, -1)]
 
 
-@pytest.mark.firefox
 def test_all_of_the_history_is_deleted_only_when_it_is_meant(visit: Visit) -> None:
     visitor = visit()
     visitor.speak(TEXT, "en")
@@ -259,7 +251,6 @@ def test_all_of_the_history_is_deleted_only_when_it_is_meant(visit: Visit) -> No
     visitor.page.wait_for_selector("#history li", state="detached")
 
 
-@pytest.mark.firefox
 def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -> None:
     visitor = visit(locale="fr-FR")
     for text, language in (("OK 3", "Français"), ("Hello, world!", "Anglais")):
@@ -397,7 +388,6 @@ def test_nothing_is_asked_for_without_text(visit: Visit) -> None:
     assert visitor.requests == []
 
 
-@pytest.mark.firefox
 def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page

@@ -59,7 +59,6 @@ def focused(visitor: Visitor) -> str:
     return found
 
 
-@pytest.mark.firefox
 def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
     visitor: Visitor, espeak_server: ServerProcess, recording: Path
 ) -> None:
@@ -83,7 +82,6 @@ def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
     assert "this voice engine cannot imitate recordings" in visitor.text("#told")
 
 
-@pytest.mark.firefox
 def test_a_voice_is_recorded_with_the_microphone(visitor: Visitor, espeak_server: ServerProcess) -> None:
     page = visitor.page
     page.fill("#voice-name", "rec")
@@ -148,7 +146,6 @@ def test_short_recording_is_reported_at_once(visitor: Visitor, espeak_server: Se
     assert visitor.text("#voice-file-problem") == ""
 
 
-@pytest.mark.firefox
 def test_closing_the_dialog_ends_a_recording(visitor: Visitor) -> None:
     visitor.page.evaluate(
         """() => {

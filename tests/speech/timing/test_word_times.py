@@ -13,6 +13,7 @@ import pytest
 from engines.espeak.engine import EspeakEngine
 from engines.espeak.reference_voice import EspeakReferenceVoice
 from speech.errors import EngineFailed
+from speech.timing import word_times
 from speech.timing.aligner import Aligner
 from speech.timing.cepstra import Cepstra
 from speech.timing.characters import CharacterClock
@@ -20,11 +21,18 @@ from speech.timing.dtw import WarpingPath
 from speech.timing.reference_voice import ReferenceSpeech, ReferenceVoice, ReferenceWord
 from speech.timing.word_times import LOOK_BACK_S, add_word_times
 from speech.types import Samples, Segment, Span, SpeechChunk
+from tests.support.patience import WITHIN_S
 
 TEXT = "Ayer por la tarde, mi vecino plantó dos cerezos, y hoy 21 pájaros cantan en el jardín de la escuela."
 OTHER = "Cuando el barco zarpó nadie sabía que volvería sin velas, sin capitán y con la bodega llena."
 SEGMENT = Segment(TEXT, "espeak:es", "es", speed=1.1)
 PITCH = 1.12
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the alignment waited for: on a full machine it takes longer than speech may wait."""
+    monkeypatch.setattr(word_times, "ALIGNMENT_TIMEOUT_S", WITHIN_S)
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +206,17 @@ async def test_hanging_reference_voice_delays_no_audio(spoken) -> None:
         assert not closed.is_set()
     assert closed.is_set() and renderer.left
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
+
+
+async def test_hanging_alignment_gives_estimates(spoken, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_times, "ALIGNMENT_TIMEOUT_S", 0.01)
+    chunks, _ = spoken
+    reports: list[str] = []
+    renderer = HangingVoice()
+    spans = await timed_spans(chunks, SEGMENT, reports.append, renderer)
+    assert_ordered(spans, chunks[-1].end_s)
+    assert len(spans) == len(TEXT.split())
+    assert reports == ["word times are estimates: the alignment timed out"] and renderer.left
 
 
 async def test_engine_failure_is_raised(spoken) -> None:
