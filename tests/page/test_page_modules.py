@@ -406,3 +406,44 @@ def test_error_of_the_server_is_told_by_its_codes(language: str, words: str) -> 
 
 def test_page_offers_the_languages_of_the_recogniser() -> None:
     assert set(run("heard-languages.js", "return m.HEARD_LANGUAGES;")) == set(LANGUAGES)
+
+
+READ_FRAME = """
+  try {
+    const { metadata, samples } = m.readFrame(new Uint8Array(a[0]).buffer);
+    return { metadata, samples: [...samples] };
+  } catch (error) {
+    return { complaint: error.name };
+  }
+"""
+"""Reads a binary frame of VoxCPM's protocol: its metadata and samples, or the error's name."""
+
+FRAME_HEAD = b"\xaa\x55\x01\x00"
+
+
+@pytest.mark.parametrize("pad", [0, 1, 2, 3])
+def test_a_frame_is_read_at_any_length_of_its_metadata(pad: int) -> None:
+    metadata = b'{"request_id":"\xc3\xb1"}' + b" " * pad
+    data = (
+        FRAME_HEAD
+        + len(metadata).to_bytes(4, "big")
+        + metadata
+        + (4).to_bytes(4, "big")
+        + b"\x01\x00\xff\xff"
+    )
+    assert run("frames.js", READ_FRAME, list(data)) == {"metadata": {"request_id": "ñ"}, "samples": [1, -1]}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xaa\x55\x01\x00",
+        b"\x00" * 12,
+        FRAME_HEAD + (99).to_bytes(4, "big") + b"{}  ",
+        FRAME_HEAD + (2).to_bytes(4, "big") + b"{}" + (8).to_bytes(4, "big") + b"\x00\x00",
+        FRAME_HEAD + (2).to_bytes(4, "big") + b"{}" + (1).to_bytes(4, "big") + b"\x00",
+    ],
+)
+def test_invalid_frame_is_refused(data: bytes) -> None:
+    assert run("frames.js", READ_FRAME, list(data)) == {"complaint": "RangeError"}
