@@ -42,7 +42,7 @@ export class Compose {
     this.#text.value ||= untouched ? t("text.first") : kept.text;
     this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
     this.#strength.value = kept.strength ?? 1;
-    this.#speed.speed = kept.speed;
+    this.#speed.value = kept.speed;
     this.#offer();
     this.#takeShared();
     window.addEventListener("hashchange", () => this.#takeShared());
@@ -145,7 +145,7 @@ export class Compose {
     this.#wanted = { language, voice };
     this.#emotion.value = emotion;
     this.#strength.value = strength;
-    this.#speed.speed = speed;
+    this.#speed.value = speed;
     this.#offer();
     this.#changed();
     this.#text.focus();
@@ -159,7 +159,7 @@ export class Compose {
       voice: this.#voice.value,
       emotion: this.#emotion.value,
       strength: Number(this.#strength.value),
-      speed: this.#speed.speed,
+      speed: this.#speed.value,
     };
   }
 

@@ -8,15 +8,15 @@ export class SpeedSlider {
   #speed = 1;
 
   constructor() {
-    this.#slider.addEventListener("input", () => (this.speed = Math.round(100 * 2 ** this.#slider.value) / 100));
+    this.#slider.addEventListener("input", () => (this.value = Math.round(100 * 2 ** this.#slider.value) / 100));
   }
 
   /** The speed, which may be between two steps of the slider; what is no speed becomes 1. */
-  get speed() {
+  get value() {
     return this.#speed;
   }
 
-  set speed(speed) {
+  set value(speed) {
     const { min, max } = this.#slider;
     this.#speed = Number.isFinite(speed) ? Math.min(Math.max(speed, 2 ** min), 2 ** max) : 1;
     this.#slider.value = Math.log2(this.#speed);

@@ -127,7 +127,7 @@ async def round_of_streams(server: Server, count: int) -> tuple[Playback, list[i
 
 
 def loop_lag(server: Server) -> dict[float, float]:
-    """Return how many samples of the event loop's lag were at most so many seconds."""
+    """Return the cumulative counts of the event loop's lag, by each bucket's upper bound in seconds."""
     answer = httpx.get(f"http://{HOST}:{server.port}/metrics").raise_for_status()
     return {
         float(sample.labels["le"]): sample.value
@@ -138,7 +138,7 @@ def loop_lag(server: Server) -> dict[float, float]:
 
 
 def lag_percentile(before: Mapping[float, float], after: Mapping[float, float], percent: float) -> float:
-    """Return the upper bound of the lag in seconds: that of the histogram's bucket."""
+    """Return an upper bound of the lag's percentile in seconds: that of its bucket."""
     counts = {bound: count - before[bound] for bound, count in after.items()}
     least = counts[math.inf] * percent / 100
     return min(bound for bound, count in counts.items() if count >= least)
