@@ -19,8 +19,9 @@ from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.scheduler import IdleMonitor
 from speech.errors import EngineUnavailable
 
-DecoderChoice = Literal["auto", "onnx", "fast"]
-"""``onnx``: the published graph on onnxruntime; ``fast``: the int8 decoder, or no start; ``auto``: ``onnx``
+DecoderChoice = Literal["auto", "onnx", "fast", "litert"]
+"""``onnx``: the published graph on onnxruntime; ``fast``: the int8 decoder, or no start; ``litert``: the int8
+decoder on LiteRT, or no start; ``auto``: ``onnx``
 until the int8 decoder is loaded, and for good where this machine does not support it."""
 
 logger = logging.getLogger(__name__)

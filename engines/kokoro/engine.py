@@ -26,7 +26,7 @@ from engines.kokoro.decoder_choice import Int8DecoderLoader, load_int8_decoder
 from engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
 from engines.kokoro.int8.loader import Pause
 from engines.kokoro.network import parts_cache
-from engines.kokoro.network.decoder import Decoder
+from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
 from engines.kokoro.network.parts import LoadPart, SplitModel
@@ -106,7 +106,8 @@ class KokoroEngine:
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
         if self._decoder_loader is None:
-            logger.info("Kokoro decoder: onnxruntime, %s", _WHY_ONNX[self._settings.decoding])
+            if self.info.decoder == "onnx":
+                logger.info("Kokoro decoder: onnxruntime, %s", _WHY_ONNX[self._settings.decoding])
         elif self._settings.decoder == "fast":
             await self._decoder_loader.load_required()
         elif await asyncio.to_thread(self._can_load_in_background):
@@ -225,9 +226,15 @@ class KokoroEngine:
             embedding_model=embedding_model(self._voices) if in_windows else "",
             native_prosody=NATIVE_PROSODY_FIELDS if in_windows else frozenset(),
             accepts_ipa=True,
-            decoder="onnx",
-            slow_decoder_reason=_LOADING if self._decoder_loader else _WHY_ONNX[self._settings.decoding],
+            decoder="onnx" if self._model is None else self._model.decoder.name,
+            slow_decoder_reason=self._slow_decoder_reason(),
         )
+
+    def _slow_decoder_reason(self) -> str:
+        if self._decoder_loader is not None:
+            return _LOADING
+        uses_onnx = self._model is None or self._model.decoder.name == "onnx"
+        return _WHY_ONNX[self._settings.decoding] if uses_onnx else ""
 
     def _max_concurrency(self, decoder: Decoder) -> int:
         return max(decoder.max_concurrency, decoder.max_concurrency // 4 * self._concurrency)
@@ -243,8 +250,8 @@ class KokoroEngine:
         if settings.decoding == "whole":
             return WholeSynthesizer(WholeModel(onnx, settings.threads), self._voices)
         load_part = parts_cache.load(onnx, settings.cache_dir)
-        if settings.decoder != "onnx":
-            cores = os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+        if settings.decoder not in ("onnx", "litert"):
 
             def load(load_part: LoadPart, folder: Path, pause: Pause | None) -> Decoder:
                 return load_int8_decoder(load_part, folder, cores, pause)
@@ -256,6 +263,8 @@ class KokoroEngine:
             self._decoder_loader.preload_libraries()
         statistics = StatisticsTable([voice.id for voice in self._voices.all])
         self._model = SplitModel(load_part, settings.threads)
+        if settings.decoder == "litert":
+            self._model.decoder = _load_litert_decoder(load_part, settings.cache_dir, cores)
         return WindowedSynthesizer(self._model, self._voices, statistics)
 
     def _use_decoder(self, decoder: Decoder) -> None:
@@ -416,3 +425,19 @@ class KokoroEngine:
 def _completed(segment: Segment, spoken: SpokenText, boundary: Boundary) -> Segment:
     """The segment with its whole text, for a sentence that was complete before its first word was spoken."""
     return replace(segment, text=spoken.text, boundary=boundary, pronunciations=spoken.pronunciations)
+
+
+def _load_litert_decoder(load_part: LoadPart, cache_dir: Path, cores: int) -> Decoder:
+    """Load the decoder on LiteRT. Raises EngineUnavailable, and what ``load_part`` raises."""
+    try:
+        from engines.kokoro.litert.decoder import load_litert_decoder
+    except ImportError as error:
+        raise EngineUnavailable(
+            "Kokoro's decoder needs the package ai-edge-litert: pip install -r requirements.txt brings it"
+        ) from error
+    try:
+        return load_litert_decoder(load_part, cache_dir, cores)
+    except DecoderUnavailable as unavailable:
+        raise EngineUnavailable(
+            f"Kokoro's LiteRT decoder is unavailable ({unavailable}): set KANI_KOKORO_DECODER=auto"
+        ) from unavailable

@@ -110,7 +110,8 @@ class Settings(ProtocolSettings):
         "KANI_KOKORO_DECODER",
         group=SPEECH,
         about="Decoder of the windows: `onnx`, `fast` (int8 on torch and Numba; loaded before the server is "
-        "ready, which does not start without it), or `auto` (`fast` where the machine supports it, `onnx` "
+        "ready, which does not start without it), `litert` (int8 on LiteRT, without torch and "
+        "Numba; loaded in the same way), or `auto` (`fast` where the machine supports it, `onnx` "
         "until it is prepared at a first start). `whole` decoding is always `onnx`.",
     )
     accented_languages: AccentedLanguages = setting(

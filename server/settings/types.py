@@ -140,7 +140,7 @@ Engine = Annotated[
 ]
 Recognizer = Annotated[Literal["auto", "whisper", "kyutai", "remote", "none"], BeforeValidator(_lower)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]
-Decoder = Annotated[Literal["auto", "onnx", "fast"], BeforeValidator(_lower)]
+Decoder = Annotated[Literal["auto", "onnx", "fast", "litert"], BeforeValidator(_lower)]
 CodeBlocks = Annotated[Literal["announce", "skip"], BeforeValidator(_lower)]
 Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], BeforeValidator(_lower)]
 Times = Annotated[Literal["auto", "absolute", "relative"], BeforeValidator(_lower)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,6 +11,20 @@ import torch
 from engines.kokoro.network.onnx_model import Array
 
 Levels = npt.NDArray[np.uint8]
+
+_thread = threading.local()
+
+
+def use_one_core() -> None:
+    """Make oneDNN use one core in the calling thread.
+
+    ``torch.set_num_threads`` holds for the thread that calls it: in others OpenMP would use every core,
+    and spin on them beside the threads that a window is divided between.
+    """
+    if not hasattr(_thread, "alone"):
+        torch.set_num_threads(1)
+        _thread.alone = True
+
 
 MOST_ROWS_1_TAP = 48
 """Most rows of one call of a convolution of one tap. With AVX-512, oneDNN wants the weight in another order

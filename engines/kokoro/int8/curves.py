@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.kokoro.int8.cores import CorePool, SharedTask
 from engines.kokoro.int8.packing.weights import CURVE_BLOCKS, CURVES, PackedWeights
 from engines.kokoro.int8.residual_blocks import ResidualBlock, RowStatistics, ThreadPair, quantisation
+from engines.kokoro.network.cores import CorePool, SharedTask
 from engines.kokoro.network.decoder import Curves
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
 

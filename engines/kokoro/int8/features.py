@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from engines.kokoro.int8.cores import CorePool
 from engines.kokoro.int8.curves import Int8Curves
 from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
 from engines.kokoro.int8.packing.weights import PackedWeights
 from engines.kokoro.int8.residual_blocks import ResidualBlock, ThreadPair
+from engines.kokoro.network.cores import CorePool
 from engines.kokoro.network.decoder import Curves, DecodedFeatures
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
 

@@ -27,7 +27,6 @@ from engines.kokoro.int8.blocks import (
     Upsampling,
 )
 from engines.kokoro.int8.convolution import Convolution
-from engines.kokoro.int8.cores import CorePool, SharedTask
 from engines.kokoro.int8.kernels import (
     add_two,
     leaky_transposed_levels,
@@ -36,6 +35,7 @@ from engines.kokoro.int8.kernels import (
     overlap_add,
 )
 from engines.kokoro.int8.packing.weights import PackedWeights
+from engines.kokoro.network.cores import CorePool, SharedTask
 from engines.kokoro.network.decoder import Window
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop
 from speech.types import Samples

@@ -175,8 +175,7 @@ def load_decoder(load_part: Callable[[str], bytes], cache_dir: Path, cores: int)
     DecoderUnavailable, and what ``load_part`` raises.
     """
     pairs = import_libraries(cache_dir)
-    from engines.kokoro.int8 import compatibility
-    from engines.kokoro.int8.cores import CorePool
+    from engines.kokoro.int8.convolution import use_one_core
     from engines.kokoro.int8.curves import Int8Curves
     from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features
     from engines.kokoro.int8.generator import build_generator
@@ -186,17 +185,19 @@ def load_decoder(load_part: Callable[[str], bytes], cache_dir: Path, cores: int)
         load_feature_weights,
         load_generator_weights,
     )
+    from engines.kokoro.network.cores import CorePool
+    from engines.kokoro.network.decoder_checks import check_source, check_speech
 
     try:
-        pool, harmonics = CorePool(cores), HarmonicSource()
-        compatibility.check_source(harmonics, Network(load_part("source"), 1))
+        pool, harmonics = CorePool(cores, use_one_core), HarmonicSource()
+        check_source(harmonics, Network(load_part("source"), 1))
         with load_curve_weights(load_part("curves"), cache_dir, pairs=pairs) as packed:
             curves = Int8Curves(packed, pool)
         with load_feature_weights(load_part("decoder"), cache_dir, pairs=pairs) as packed:
             feature_decoder = Int8FeatureDecoder(curves, Int8Features(packed, pool), harmonics)
         with load_generator_weights(load_part("generator"), cache_dir, pairs=pairs) as packed:
             generator = build_generator(packed, pool)
-        agreement = compatibility.check_speech(generator)
+        agreement = check_speech(generator)
     except ModelFailed as error:
         raise DecoderUnavailable(f"it failed its check ({error})") from error
     except BuildFailed as error:

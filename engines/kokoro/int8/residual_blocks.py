@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.kokoro.int8.convolution import Convolution, Levels
-from engines.kokoro.int8.cores import SharedTask
 from engines.kokoro.int8.kernels import (
     add_scaled,
     leaky_levels,
@@ -24,6 +23,7 @@ from engines.kokoro.int8.kernels import (
     upsample_depthwise,
 )
 from engines.kokoro.int8.packing.weights import PackedWeights
+from engines.kokoro.network.cores import SharedTask
 from engines.kokoro.network.onnx_model import Array
 
 _EPSILON = 1e-5

@@ -8,12 +8,13 @@ from typing import Literal, NamedTuple, Protocol
 from engines.kokoro.network.onnx_model import Array, Stop
 from speech.types import Samples
 
-DecoderName = Literal["onnx", "fast"]
-"""``onnx``: the published graph on onnxruntime; ``fast``: the same layers in int8 with own kernels."""
+DecoderName = Literal["onnx", "fast", "litert"]
+"""``onnx``: the published graph on onnxruntime; ``fast``: the same layers in int8 with own kernels;
+``litert``: the same layers in int8 as LiteRT graphs."""
 
 
 class DecoderUnavailable(Exception):
-    """The int8 decoder cannot run on this machine; the message is the reason."""
+    """A decoder cannot run on this machine; the message is the reason."""
 
 
 class Source(Protocol):

@@ -16,6 +16,7 @@ from engines.kokoro.int8.convolution import Convolution
 from engines.kokoro.int8.loader import load_decoder
 from engines.kokoro.int8.packing.weights import load_generator_weights, quantise_weight
 from engines.kokoro.network.decoder import DecoderUnavailable, Window
+from engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
 from engines.kokoro.network.onnx_decoder import OnnxGenerator
 from engines.kokoro.network.onnx_model import Stop
 from engines.kokoro.network.parts import LoadPart
@@ -78,9 +79,9 @@ def test_noisy_generator_is_refused(cache: Path, generator: bytes) -> None:
             made = super().generate(window, stop)
             return made + np.random.default_rng(0).normal(0, made.std(), made.shape).astype(np.float32)
 
-    assert compatibility.check_speech(OnnxGenerator(generator, 1)) > compatibility.MIN_AGREEMENT_DB
+    assert check_speech(OnnxGenerator(generator, 1)) > MIN_AGREEMENT_DB
     with pytest.raises(DecoderUnavailable, match="dB from float32's"):
-        compatibility.check_speech(Noisy(generator, 1))
+        check_speech(Noisy(generator, 1))
 
 
 def test_other_graph_cannot_be_packed(cache: Path, part: LoadPart) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from engines.kokoro.int8.compatibility import check_operators, check_processor, saturates_pairs
-from engines.kokoro.int8.cores import CorePool
+from engines.kokoro.int8.convolution import use_one_core
 from engines.kokoro.int8.curves import Int8Curves
 from engines.kokoro.int8.packing.weights import MAX_PAIR_SUM, load_curve_weights
+from engines.kokoro.network.cores import CorePool
 from engines.kokoro.network.decoder import Curves, DecoderUnavailable
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped, encoder_inputs
@@ -60,7 +61,7 @@ def given(part: LoadPart, graph: Network) -> list[Given]:
 
 def load(part: LoadPart, cache: Path, cores: int, *, pairs: bool) -> Int8Curves:
     with load_curve_weights(part("curves"), cache, pairs=pairs) as packed:
-        return Int8Curves(packed, CorePool(cores))
+        return Int8Curves(packed, CorePool(cores, use_one_core))
 
 
 @pytest.fixture(scope="module")

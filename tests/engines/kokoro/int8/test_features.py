@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from engines.kokoro.int8.compatibility import check_operators, check_processor, saturates_pairs
-from engines.kokoro.int8.cores import CorePool
+from engines.kokoro.int8.convolution import use_one_core
 from engines.kokoro.int8.curves import Int8Curves
 from engines.kokoro.int8.features import Int8FeatureDecoder, Int8Features, LazySource
 from engines.kokoro.int8.harmonic_source import HarmonicSource, harmonic_phase
 from engines.kokoro.int8.kernels import add_scaled, leaky_levels, sums_and_extremes, upsample_depthwise
 from engines.kokoro.int8.packing.weights import load_curve_weights, load_feature_weights
 from engines.kokoro.int8.residual_blocks import ThreadPair
+from engines.kokoro.network.cores import CorePool
 from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
@@ -105,11 +106,11 @@ class Sentence:
 
     def features(self, cores: int) -> Int8Features:
         with load_feature_weights(self.part("decoder"), self.cache, pairs=saturates_pairs()) as packed:
-            return Int8Features(packed, CorePool(cores))
+            return Int8Features(packed, CorePool(cores, use_one_core))
 
     def curves(self, cores: int) -> Int8Curves:
         with load_curve_weights(self.part("curves"), self.cache, pairs=saturates_pairs()) as packed:
-            return Int8Curves(packed, CorePool(cores))
+            return Int8Curves(packed, CorePool(cores, use_one_core))
 
     @property
     def given(self) -> dict[str, Array]:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.int8.compatibility import check_source
 from engines.kokoro.int8.harmonic_source import HarmonicSource
 from engines.kokoro.network.decoder import DecoderUnavailable
+from engines.kokoro.network.decoder_checks import check_source
 from engines.kokoro.network.onnx_model import Array, Network, Stop
 from engines.kokoro.network.parts import LoadPart
 

@@ -8,8 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-import torch
-
 from engines.kokoro.network.onnx_model import ModelFailed
 
 _Result = TypeVar("_Result")
@@ -29,28 +27,16 @@ class SharedTask(Generic[_Result]):
         return self._future.result()
 
 
-_thread = threading.local()
-
-
-def _convolve_alone() -> None:
-    """Make oneDNN use one core in the calling thread.
-
-    ``torch.set_num_threads`` holds for the thread that calls it: in others OpenMP would use every core,
-    and spin on them beside the threads that a window is divided between.
-    """
-    if not hasattr(_thread, "alone"):
-        torch.set_num_threads(1)
-        _thread.alone = True
-
-
 class CorePool:
     """Counts busy cores and lends a helper thread where a core is idle. Windows never wait for a core."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, prepare: Callable[[], None] | None = None) -> None:
+        """prepare: called in each thread before it computes."""
         self._lock = threading.Lock()
         self._idle = count
+        self._prepare = prepare
         self._helpers = [
-            ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper", initializer=_convolve_alone)
+            ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper", initializer=prepare)
             for _ in range(count // 2)
         ]
 
@@ -58,9 +44,10 @@ class CorePool:
     def acquire(self) -> Iterator[ThreadPoolExecutor | None]:
         """Occupy a core while a window is computed; yields a helper thread if another core is idle.
 
-        torch's errors become ModelFailed.
+        Errors of the libraries that compute become ModelFailed.
         """
-        _convolve_alone()
+        if self._prepare is not None:
+            self._prepare()
         with self._lock:
             self._idle -= 1
             helper = self._helpers.pop() if self._idle > 0 and self._helpers else None
@@ -68,7 +55,7 @@ class CorePool:
         try:
             yield helper
         except (RuntimeError, MemoryError) as error:
-            # Raised by torch, or by the system.
+            # Raised by torch or LiteRT, or by the system.
             raise ModelFailed(str(error)) from error
         finally:
             with self._lock:

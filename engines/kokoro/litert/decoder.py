@@ -1,0 +1,80 @@
+"""Assembles the decoder from its packed weights, and checks it on this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from engines.kokoro.int8.packing.weights import (
+    load_curve_weights,
+    load_feature_weights,
+    load_generator_weights,
+)
+from engines.kokoro.litert.curves import LiteRtCurves
+from engines.kokoro.litert.features import LiteRtFeatures
+from engines.kokoro.litert.generator import LiteRtGenerator
+from engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_phase
+from engines.kokoro.network.build_cache import BuildFailed
+from engines.kokoro.network.cores import CorePool
+from engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, DecoderUnavailable
+from engines.kokoro.network.decoder_checks import check_source, check_speech
+from engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop
+
+logger = logging.getLogger(__name__)
+
+_MAX_CONCURRENCY = 20
+"""See ``Decoder``."""
+
+
+class LiteRtFeatureDecoder:
+    """See ``FeatureDecoder``."""
+
+    def __init__(self, curves: LiteRtCurves, features: LiteRtFeatures, harmonics: HarmonicSource) -> None:
+        self._curves, self._features, self._harmonics = curves, features, harmonics
+
+    def predict_curves(self, shared: Array, style: Array, stop: Stop) -> Curves:
+        """See ``FeatureDecoder.predict_curves``."""
+        return self._curves.compute(shared, style, stop)
+
+    def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
+        """See ``FeatureDecoder.decode``."""
+        features, gain, bias = self._features.compute(asr, pitch, energy, style, stop)
+        return DecodedFeatures(features, gain, bias, LazySource(self._harmonics, pitch))
+
+
+class LazySource:
+    """See ``Source``; computes only the frames asked for."""
+
+    def __init__(self, harmonics: HarmonicSource, pitch: Array) -> None:
+        """pitch: of all F frames [1, 2F]."""
+        self._harmonics = harmonics
+        self._pitch, self._phase = pitch, harmonic_phase(pitch)
+
+    def spectra(self, first: int, end: int, stop: Stop) -> Array:
+        """See ``Source.spectra``; takes some milliseconds and cannot be cancelled."""
+        return self._harmonics.spectra(self._phase, self._pitch, first, end)
+
+
+def load_litert_decoder(load_part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
+    """Load and check the decoder: 1 s, and some 5 s more where ``cache_dir`` lacks its packed weights.
+
+    cores: for all windows together. Raises DecoderUnavailable, and what ``load_part`` raises.
+    """
+    pool, harmonics = CorePool(cores), HarmonicSource()
+    try:
+        check_source(harmonics, Network(load_part("source"), 1))
+        with load_curve_weights(load_part("curves"), cache_dir, pairs=False) as packed:
+            curves = LiteRtCurves(packed, pool)
+        with load_feature_weights(load_part("decoder"), cache_dir, pairs=False) as packed:
+            features = LiteRtFeatures(packed, min(cores, 2))
+        with load_generator_weights(load_part("generator"), cache_dir, pairs=False) as packed:
+            generator = LiteRtGenerator(packed, pool)
+        agreement = check_speech(generator)
+    except ModelFailed as error:
+        raise DecoderUnavailable(f"it failed its check ({error})") from error
+    except BuildFailed as error:
+        raise DecoderUnavailable(f"its weights could not be packed ({error})") from error
+    logger.debug("Kokoro's LiteRT decoder: %.0f dB signal-to-error ratio against float32", agreement)
+    feature_decoder = LiteRtFeatureDecoder(curves, features, harmonics)
+    return Decoder("litert", feature_decoder, generator, _MAX_CONCURRENCY)
