@@ -31,20 +31,13 @@ def requirements(file: str) -> list[str]:
     return [line.partition("#")[0].strip() for line in lines if line and not line.startswith("#")]
 
 
-def test_slim_requirements_are_all_but_torch_and_what_needs_it():
-    whole, slim = requirements("requirements.txt"), requirements("deploy/requirements-slim.txt")
-    assert [line for line in whole if line in slim] == slim
-    left_out = {line.partition("==")[0] for line in whole if line not in slim}
-    assert left_out == {
-        "torch",
-        "transformers",
-        "safetensors",
-        "huggingface-hub",
-        "httpx2",
-        "pyyaml",
-        "numba",
-        "haqumei",
-    }
+def test_requirements_of_the_default_installation_bring_no_torch():
+    heavy = {"torch", "transformers", "safetensors", "numba"}
+    default, kani = (
+        {line.partition("==")[0] for line in requirements(file)}
+        for file in ("requirements.txt", "requirements-kani.txt")
+    )
+    assert not heavy & default and heavy - {"numba"} <= kani and not default & kani
 
 
 def test_every_program_that_is_named_exists():

@@ -163,7 +163,7 @@ class KaniEngine:
             from kani.tokens import CheckpointError, DeviceError, OutOfMemory
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
-                f"the Kani engine needs {error.name}: pip install -r requirements.txt"
+                f"the Kani engine needs {error.name}: pip install -r requirements-kani.txt"
             ) from error
         settings = self._settings
         try:

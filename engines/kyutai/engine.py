@@ -166,7 +166,7 @@ class KyutaiRecognizer:
             from kani.tokens import CheckpointError, DeviceError
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
-                f"Kyutai's recogniser needs {error.name}: pip install -r requirements.txt"
+                f"Kyutai's recogniser needs {error.name}: pip install -r requirements-kani.txt"
             ) from error
         local = self._folder if self._folder is not None and self._folder.is_dir() else None
         try:

@@ -199,7 +199,7 @@ class PocketEngine:
             from kani.tokens import CheckpointError, DeviceError
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
-                f"the Pocket engine needs {error.name}: pip install -r requirements.txt"
+                f"the Pocket engine needs {error.name}: pip install -r requirements-kani.txt"
             ) from error
         settings = self._settings
         try:

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
-IMAGES = ("slim", "cpu", "cuda")
+IMAGES = ("cpu", "cuda")
 FOLDERS = ("app", "cache", "data")
 KEY = "a-key-of-the-container"
 ONLY_CHECKED = ("rm", "useradd", "mkdir", "chown")
@@ -176,8 +176,7 @@ class Builder:
             assert words[0] in ONLY_CHECKED, words
 
     def _pip(self, stage: str, words: list[str], app: Path) -> None:
-        # The index of torch's builds is not mirrored everywhere; the pinned version has to exist anyhow.
-        asked = [word for word in words[2:] if word != "--index-url" and "://" not in word]
+        asked = words[2:]
         self.packages[stage] += requirements(app / asked[1]) if asked[0] == "-r" else map(Requirement, asked)
         if (line := shlex.join(asked)) not in self._tried:
             self._tried.add(line)
@@ -219,26 +218,28 @@ def test_image_runs_as_user_without_telemetry(image: str) -> None:
     assert json.loads(values(image, "ENTRYPOINT")[0]) == ["python", "start_websocket_server.py"]
 
 
-def test_torch_is_the_pinned_version() -> None:
-    pinned = [str(each) for each in requirements(ROOT / "requirements.txt")]
-    line = next(line for line in values("cpu", "RUN") if "--index-url" in line)
-    assert line.split()[-1] in pinned
-
-
-def test_every_line_of_cuda_is_followed_in_another_image() -> None:
-    assert set(values("cuda", "RUN")) <= set(values("cpu", "RUN"))
+def test_cuda_adds_the_packages_of_the_kani_model_to_those_of_cpu() -> None:
+    added = [value for value in values("cuda", "RUN") if value not in values("cpu", "RUN")]
+    assert added == ["pip install -r requirements-kani.txt"]
 
 
 def test_images_share_packages_and_program() -> None:
     for image in IMAGES:
         assert inherited(image)[: len(inherited("base"))] == inherited("base")
         linked = [value for name, value in STAGES[image].lines if name == "COPY"]
-        assert linked == [value for name, value in STAGES["slim"].lines if name == "COPY"]
+        assert linked == [value for name, value in STAGES["cpu"].lines if name == "COPY"]
 
 
-@pytest.mark.parametrize("image", ["slim", "cpu"])
-def test_image_files_suffice_to_speak(builder: Builder, image: str) -> None:
-    with container(builder, image) as server:
+def test_traces_image_finds_its_requirements() -> None:
+    lines = DockerfileParser(str(DOCKERFILE.with_name("Dockerfile.traces")), cache_content=True).structure
+    (command,) = [line["value"] for line in lines if line["instruction"] == "RUN"]
+    file = shlex.split(command)[-1]
+    assert (ROOT / file).is_file() and not ignored(file)
+
+
+def test_files_of_the_cpu_image_suffice_to_speak(builder: Builder) -> None:
+    assert not {"torch", "transformers", "numba"} & {each.name for each in builder_packages(builder)}
+    with container(builder, "cpu") as server:
         assert server.stdout is not None
         banner = list(takewhile(lambda line: line != "  stop     Ctrl+C\n", server.stdout))
         (port,) = [found["port"] for line in banner if (found := ADDRESS.search(line))]
@@ -247,29 +248,26 @@ def test_image_files_suffice_to_speak(builder: Builder, image: str) -> None:
                 assert client.get(path).status_code == 200
             answer = client.post("/tts", json={"text": "Hola."}, headers={"authorization": f"Bearer {KEY}"})
             assert answer.status_code == 200 and len(answer.content) > 10_000
-    (decoder,) = [line for line in banner if line.startswith("  decoder ")]
-    if image == "slim":
-        assert "onnxruntime; " in decoder and "pip install -r requirements.txt" in decoder
-    else:
-        assert "requirements.txt" not in decoder
+
+
+def builder_packages(builder: Builder) -> list[Requirement]:
+    """Return the requirements that the lines of the CPU image install."""
+    builder.build("cpu")
+    return builder.packages["cpu"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         ([], "KANI_API_KEYS"),
-        (["--no-auth", "--engine", "kani"], "needs torch: pip install -r requirements.txt"),
-        (
-            ["--no-auth", "--kokoro-decoder", "fast"],
-            "torch cannot be imported; pip install -r requirements.txt",
-        ),
+        (["--no-auth", "--engine", "kani"], "needs torch: pip install -r requirements-kani.txt"),
+        (["--no-auth", "--engine", "pocket"], "needs torch: pip install -r requirements-kani.txt"),
     ],
 )
-def test_slim_image_refuses_in_one_line(builder: Builder, arguments: list[str], named: str) -> None:
-    app = builder.build("slim") / "app"
-    # Without the warning that Kokoro does not speak Japanese here.
-    command = entry_point(builder, "slim", *arguments, "--port", "0", "--log-level", "ERROR")
-    environment = builder.environment("slim")
+def test_cpu_image_refuses_in_one_line(builder: Builder, arguments: list[str], named: str) -> None:
+    app = builder.build("cpu") / "app"
+    command = entry_point(builder, "cpu", *arguments, "--port", "0", "--log-level", "ERROR")
+    environment = builder.environment("cpu")
     done = subprocess.run(command, cwd=app, env=environment, capture_output=True, text=True, timeout=WITHIN_S)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
