@@ -1,11 +1,11 @@
 """From the first command to the first sound, the size of an installation, and its memory before any speech.
 
-    python -m benchmarks.server.installation [slim] [whole]
+    python -m benchmarks.server.installation [default] [kani]
 
-A virtual environment is made and the packages of deploy/requirements-slim.txt (``slim``) or requirements.txt
-(``whole``) are installed in it, by pip and, where there is one, by uv. A server with the defaults and empty
-folders is started there, and is asked for a sentence as soon as it is ready. Run it twice: in the second run
-every package comes from the caches of pip and uv.
+A virtual environment is made and the packages of requirements.txt (``default``), or those of
+requirements-kani.txt as well (``kani``), are installed in it, by pip and, where there is one, by uv. A server
+with the defaults and empty folders is started there, and is asked for a sentence as soon as it is ready.
+Run it twice: in the second run every package comes from the caches of pip and uv.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -29,19 +30,20 @@ LARGE_BYTES = 20_000_000
 SENTENCE = ("es", "Buenos días, ¿en qué puedo ayudarte?")
 
 
-def commands(environment: Path, file: str) -> dict[str, list[list[str]]]:
-    """Return the commands that install a requirements file, by the installer."""
+def commands(environment: Path, files: Sequence[str]) -> dict[str, list[list[str]]]:
+    """Return the commands that install requirements files, by the installer."""
     python = str(environment / "bin" / "python")
+    options = [word for file in files for word in ("-r", file)]
     found = {
         "pip": [
             [sys.executable, "-m", "venv", str(environment)],
-            [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", file],
+            [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *options],
         ]
     }
     if uv := shutil.which("uv"):
         found["uv"] = [
             [uv, "venv", "-q", "--python", sys.executable, str(environment)],
-            [uv, "pip", "install", "-q", "--python", python, "-r", file],
+            [uv, "pip", "install", "-q", "--python", python, *options],
         ]
     return found
 
@@ -76,14 +78,14 @@ async def first_audio(url: str) -> float:
         return (await request_speech(socket, *SENTENCE)).first_audio_s
 
 
-def installed(file: str) -> None:
-    """Install the file by each installer; print times, memory, and the large packages."""
+def installed(*files: str) -> None:
+    """Install the files by each installer; print times, memory, and the large packages."""
     rows = []
-    for installer in commands(Path(), file):
+    for installer in commands(Path(), files):
         with tempfile.TemporaryDirectory() as folder:
             environment = Path(folder, "env")
             begun, used = time.perf_counter(), processor_s()
-            for command in commands(environment, file)[installer]:
+            for command in commands(environment, files)[installer]:
                 subprocess.run(command, cwd=ROOT, check=True)
             install_s = time.perf_counter() - begun
             python = str(environment / "bin" / "python")
@@ -97,7 +99,7 @@ def installed(file: str) -> None:
             seconds = [f"{each:.1f} s" for each in (install_s, start_s, audio_s, whole_s, used)]
             packages, on_disk = sizes(environment), f"{site_packages_bytes(environment) / 1e6:.0f} MB"
             rows.append([installer, *seconds, on_disk, decoder, mib(memory)])
-    print(f"`{file}`:\n")
+    print(f"`{' '.join(files)}`:\n")
     head = (
         "installer",
         "environment and packages",
@@ -114,8 +116,8 @@ def installed(file: str) -> None:
 
 
 PARTS = {
-    "slim": lambda: installed("deploy/requirements-slim.txt"),
-    "whole": lambda: installed("requirements.txt"),
+    "default": lambda: installed("requirements.txt"),
+    "kani": lambda: installed("requirements.txt", "requirements-kani.txt"),
 }
 
 if __name__ == "__main__":
