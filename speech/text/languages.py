@@ -6,11 +6,10 @@ import functools
 import re
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 
 from babel import Locale
 from babel.core import get_global
-from language_data.names import load_trie, normalize_name
-from language_data.util import data_filename
 
 from speech.errors import UnsupportedLanguage
 
@@ -34,10 +33,17 @@ _LISTED_IN_ERRORS = (WIDESPREAD | {"ar", "el", "he", "hi", "ja", "ko", "nb", "ru
 _TAG = re.compile(r"[a-z]{2,3}(?:[-_][a-z0-9]{1,8}){0,6}")
 _LONGEST_ECHO = 40
 
+NAMES_FILE = Path(__file__).with_name("language_names.txt")
+"""Names of languages in all languages that CLDR has: for each tag a line with the tag, a tab, and its
+normalized names, separated by bars. Babel has them in a file for each of 300 locales, which take seconds to
+read."""
+
+_NOT_IN_NAMES = str.maketrans({"’": "'", "-": " ", "(": None, ")": None, ",": None, "|": None})
+
 _ALIASES = {
     # Engines have one Norwegian and one Chinese.
     "no": "nb", "nor": "nb", "norsk": "nb", "norwegian": "nb", "mandarin": "zh",
-    # Not among the names of language_data, or the name of several languages there.
+    # Not among CLDR's names, or the name of several languages there.
     "bahasa melayu": "ms", "brazilian": "pt-BR", "castellano": "es", "cesky": "cs", "flemish": "nl",
     "hindi": "hi", "kurdî": "ku", "қазақ": "kk", "lang belta": "qdb", "pyash": "py",
     # Written without accents.
@@ -111,12 +117,12 @@ def _tag_of_name(name: str) -> str:
     """The tag of the language of that name, "" for none: "brazilian portuguese" is ``pt-BR``."""
     if name in _ALIASES:
         return _ALIASES[name]
-    if "\0" in name:  # ends the key inside the trie, whose prefixes then fail with SystemError
-        return ""
-    try:
-        return _names()[normalize_name(name)][0].decode()
-    except (KeyError, UnicodeError):  # a half surrogate has no UTF-8
-        return ""
+    return _names().get(normalized_name(name), "")
+
+
+def normalized_name(name: str) -> str:
+    """A name without capitals and punctuation: "Chinese (Traditional)" is "chinese traditional"."""
+    return " ".join(name.casefold().translate(_NOT_IN_NAMES).split())
 
 
 def load_names() -> None:
@@ -127,7 +133,10 @@ def load_names() -> None:
 
 
 @functools.cache
-def _names() -> Mapping[str, list[bytes]]:
-    """Tags by names in 200 languages (64,000 names, 4 MB)."""
-    names: Mapping[str, list[bytes]] = load_trie(data_filename("trie/und/name_to_language.marisa"))
-    return names
+def _names() -> Mapping[str, str]:
+    """Tags by normalized name (16,000 names)."""
+    tags = {}
+    for line in NAMES_FILE.read_text(encoding="utf-8").splitlines():
+        tag, _, names = line.partition("\t")
+        tags.update(dict.fromkeys(names.split("|"), tag))
+    return tags
