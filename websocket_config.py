@@ -26,8 +26,8 @@ MESSAGE_TYPES: Final[dict[str, str]] = {
 }
 
 # Fields that the client sends without a `config`. Their absence means the same to the server, except for the
-# language: a request without one has the language of its text, else of its voice, of the connection's last text,
-# or Spanish.
+# language: a request without one has the language of its text, else of its voice, of the connection's last
+# text, or Spanish.
 DEFAULT_CONFIG: Final[dict[str, Any]] = {
     "temperature": 0.6,
     "max_tokens": 1200,

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 from websockets.asyncio.client import connect
@@ -48,12 +49,13 @@ SENTENCES = {
 """What opens a conversation, by language."""
 
 Headers = Mapping[str, str]
+NONE: Headers = MappingProxyType({})
 Say = Callable[[Server, Sequence[str], Headers], Awaitable[None]]
 """Has texts spoken one after the other, on one connection."""
 
 
-def posting(path: str, field: str, more: Headers = {}, key: Headers = {}) -> Say:
-    """Return the door of an HTTP call; field: of the text; more: further fields."""
+def posting(path: str, field: str, more: Headers = NONE, key: Headers = NONE) -> Say:
+    """Return the door of an HTTP call; field: of the text; more: further fields; key: in its headers."""
 
     async def say(server: Server, texts: Sequence[str], headers: Headers) -> None:
         base = f"http://{HOST}:{server.port}"
@@ -171,7 +173,7 @@ def _server(log: Path, **more: str) -> Server:
     return Server("--engine", "espeak", "--wyoming", **environment)
 
 
-def _each(say: Say, server: Server, texts: Sequence[str], headers: Headers = {}) -> None:
+def _each(say: Say, server: Server, texts: Sequence[str], headers: Headers = NONE) -> None:
     """Have each text spoken on a connection of its own."""
 
     async def spoken() -> None:

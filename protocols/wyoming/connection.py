@@ -207,7 +207,8 @@ class Connection:
         return self._speech
 
     def _open_speech(self, voice: VoiceChoice | None, *, streamed: bool) -> Speech:
-        speech = Speech(open_speech(self._service, voice, self._stream.client, self._memory), streamed=streamed)
+        session = open_speech(self._service, voice, self._stream.client, self._memory)
+        speech = Speech(session, streamed=streamed)
         self._begin(speech)
         return speech
 

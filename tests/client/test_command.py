@@ -77,8 +77,8 @@ def player(folder: Path, script: str) -> dict[str, str]:
     [
         ("Hello there, how are you today?", [], "voice espeak:en-us, english"),
         ("Hello there, how are you today?", ["--voice", "espeak:es"], "voice espeak:es, english"),
-        ("Hello world", ["--voice", "espeak:en-gb"], "voice espeak:en-gb, english"),
-        ("OK", ["--voice", "espeak:en-gb"], "voice espeak:en-gb, english"),
+        ("Hello world", ["--voice", "espeak:en-gb-x-rp"], "voice espeak:en-gb-x-rp, english"),
+        ("OK", ["--voice", "espeak:en-gb-x-rp"], "voice espeak:en-gb-x-rp, english"),
         (HELLO, [], "voice espeak:es, spanish"),
         ("OK", [], "voice espeak:es, spanish"),
         ("Hello world", ["--language", "german"], "voice espeak:de, german"),

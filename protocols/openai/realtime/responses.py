@@ -210,9 +210,7 @@ class Responses:
                 languages=self._languages,
                 speed=None if config.speed == 1 else config.speed,
             )
-            session = self._service.open(
-                request, protocol=PROTOCOL, client=self._client, memory=self._memory
-            )
+            session = self._service.open(request, protocol=PROTOCOL, client=self._client, memory=self._memory)
             try:
                 session.feed(text)
             except SpeechError:

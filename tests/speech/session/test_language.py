@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks.text.phrases import REPLIES, REPLIES_TUNING, read_phrases
@@ -16,6 +17,7 @@ from speech.session.voice_resolver import LanguageMemory
 from speech.text.language_detection import detect
 from speech.text.languages import primary
 from speech.types import SpeechRequest
+from speech.voices import sample_sentences
 from tests.support.sessions import build, collect, fed
 from tests.support.tone import ToneEngine
 
@@ -138,6 +140,15 @@ async def test_voice_in_a_language_that_cannot_be_detected_keeps_it(tmp_path: Pa
         assert await spoken(service, "Aloha kakahiaka! He lā maikaʻi kēia.", hawaiian) == ("tone_haw", "haw")
         async with service.open(hawaiian, protocol="test") as session:
             assert session.resolved_voice.language == "haw"
+
+
+async def test_every_voice_speaks_its_own_language(tmp_path: Path) -> None:
+    """By its sample sentence, in 116 languages."""
+    tags = tuple(msgspec.json.decode(sample_sentences.FILE.read_bytes(), type=dict[str, str]))
+    async with serving(tmp_path, languages=tags) as service:
+        for tag in tags:
+            text = sample_sentences.sentence(tag)
+            assert await spoken(service, text, SpeechRequest(voice=f"tone_{tag}")) == (f"tone_{tag}", tag)
 
 
 async def test_server_without_the_default_speaks_what_it_can(tmp_path: Path) -> None:
