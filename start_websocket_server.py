@@ -97,7 +97,8 @@ def parser() -> argparse.ArgumentParser:
     speech.add_argument(
         "--language",
         metavar="TAG",
-        help="language of a text that tells no other, for protocols without a default (default es)",
+        help="language of a text that tells no other, from a client that tells none (not set: Spanish for "
+        "Kani's messages, English for all other protocols)",
     )
     speech.add_argument(
         "--recognizer",

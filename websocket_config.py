@@ -26,7 +26,8 @@ MESSAGE_TYPES: Final[dict[str, str]] = {
 }
 
 # Fields that the client sends without a `config`. Their absence means the same to the server, except for the
-# language: a request without one has the language of its voice, else of its text, else Spanish.
+# language: a request without one has the language of its text, else of its voice, of the connection's last
+# text, or Spanish.
 DEFAULT_CONFIG: Final[dict[str, Any]] = {
     "temperature": 0.6,
     "max_tokens": 1200,
@@ -101,7 +102,6 @@ PUBLIC_TOKEN: Final = "public_token"  # noqa: S105 - Kyutai's clients all send i
 DEFAULT_ENGINE: Final = "auto"
 DEFAULT_DEVICE: Final = "auto"
 DEFAULT_PRECISION: Final = "auto"
-DEFAULT_LANGUAGE: Final = "es"
 DEFAULT_RECOGNIZER: Final = "auto"
 MAX_CONNECTIONS: Final = 4096
 MAX_WAITING: Final = 1000

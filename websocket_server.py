@@ -98,6 +98,9 @@ from websocket_config import VERSION
 
 log = logging.getLogger("server")
 
+TRIAL_LANGUAGE = "es"
+"""Language of the trial of an engine that joins later, unless the server has one."""
+
 
 def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
     """Return every protocol; where prefixes of paths overlap, the more special one comes first."""
@@ -355,7 +358,7 @@ def _late_engine(settings: Settings, engines: Engines) -> LateEngine | None:
     if engines.late is None or recognizer is None:
         return None
     name, engine = engines.late
-    return LateEngine(name, engine, recognizer, settings.language)
+    return LateEngine(name, engine, recognizer, settings.language or TRIAL_LANGUAGE)
 
 
 def create_app(

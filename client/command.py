@@ -110,7 +110,9 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
         "duration": options.duration,
         "voice_id": options.voice,
     }
-    config = {**DEFAULT_CONFIG, **{key: value for key, value in given.items() if value is not None}}
+    # The library speaks Spanish unless it is told otherwise; the program leaves the language to the server.
+    defaults = {key: value for key, value in DEFAULT_CONFIG.items() if key != "language"}
+    config = {**defaults, **{key: value for key, value in given.items() if value is not None}}
     async with contextlib.AsyncExitStack() as stack:
         with _named_remedy():
             client = KaniTTSClient(url=options.server, api_key=options.api_key)
@@ -138,7 +140,11 @@ async def _speak(options: argparse.Namespace, text: str, reference: bytes | None
         await asyncio.to_thread(closing.close)
     metadata = client.last_answer.get("metadata", {})
     early = f", first audio after {first_audio * 1000:.0f} ms" if options.stream else ""
-    by = f" by {metadata['engine']}, voice {metadata['voice']}" if "engine" in metadata else ""
+    by = (
+        f" by {metadata['engine']}, voice {metadata['voice']}, {metadata['language']}"
+        if "engine" in metadata
+        else ""
+    )
     said = client.last_answer.get("message", "")
     print(f"{said}: {seconds:.2f} s of speech in {took:.2f} s{early}{by}", file=sys.stderr)
     if reference is not None or (options.voice or "").startswith("custom:"):
@@ -190,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     how = parser.add_argument_group("voice and style")
     how.add_argument(
-        "--language", metavar="NAME", help=f"{', '.join(SUPPORTED_LANGUAGES)}; spanish if not given"
+        "--language", metavar="NAME", help=f"{', '.join(SUPPORTED_LANGUAGES)}; the text's own if not given"
     )
     how.add_argument(
         "--voice", metavar="ID", help="a voice's id, such as ef_dora; the language's own if not given"

@@ -82,7 +82,8 @@ async def run_service(
     try:
         if not await run_unless_stopped(stop, service.start()):
             exit_at_once()
-        service.catalogue.resolve(None, settings.language)
+        if settings.language is not None:
+            service.catalogue.resolve(None, settings.language)
         _check_voices(settings.elevenlabs_voices.values(), service)
         connections.phase = Phase.READY
         log.info("ready on %s port %d: %s", settings.host, server.listeners.port, _names(service))

@@ -22,7 +22,7 @@ from speech.session.priority import SessionPriorities
 from speech.session.recognition import RecognitionSession
 from speech.session.session import SpeechSession
 from speech.session.transcription import TranscriptionSession
-from speech.session.voice_resolver import VoiceResolver
+from speech.session.voice_resolver import DEFAULT_LANGUAGE, LanguageMemory, VoiceResolver
 from speech.text import language_detection
 from speech.text.languages import load_names
 from speech.text.lexicon_file import LexiconFile
@@ -59,7 +59,7 @@ class SpeechService:
         store: VoiceStore,
         limits: Limits,
         *,
-        default_language: str,
+        default_language: str | None,
         default_voice: str | None,
         observer: Observer,
         late_engine: LateEngine | None = None,
@@ -71,7 +71,7 @@ class SpeechService:
         """Nothing is started yet.
 
         engines: in order of preference: the first that supports a language speaks it.
-        default_language: BCP 47 tag, used where a request's language is neither set nor detected.
+        default_language: BCP 47 tag, in place of the protocols' own where nothing tells a text's language.
         default_voice: id that replaces the default voice of its own language.
         late_engine: an engine that is loaded in the background and then preferred to the others.
         recognizer: started by the first recognition session; None disables recognition.
@@ -93,7 +93,7 @@ class SpeechService:
         self._observer = observer
         self._admission: Admission | None = None
         self._catalogue: VoiceCatalogue | None = None
-        self.cloning = VoiceCloner(store, default_language)
+        self.cloning = VoiceCloner(store, default_language or DEFAULT_LANGUAGE)
         self._numbers = count()
         self._sessions: dict[int, SpeechSession] = {}
 
@@ -230,7 +230,8 @@ class SpeechService:
         *,
         protocol: str,
         client: str = "",
-        fallback_language: str | None = None,
+        fallback_language: str = DEFAULT_LANGUAGE,
+        memory: LanguageMemory | None = None,
         low_latency: bool = True,
         max_text: int | None = None,
         timeout_s: float | None = None,
@@ -242,9 +243,8 @@ class SpeechService:
     ) -> SpeechSession:
         """Open a session for ``request``; use it by ``async with``, which frees it however the block is left.
 
-        protocol: name for the metrics.
-        client: address that the rate limit counts for.
-        fallback_language: BCP 47 tag, used where the language of the text cannot be detected.
+        protocol: name for the metrics; client: address that the rate limit counts for.
+        fallback_language: BCP 47 tag, where nothing tells the text's; memory: the connection's or session's.
         low_latency: whether the audio is played while it is made, so that the first of it has to come early;
             otherwise the client waits for all of it.
         max_text: characters, in place of the server's limit.
@@ -263,8 +263,8 @@ class SpeechService:
         voices = VoiceResolver(
             lambda: self.catalogue,
             request,
-            fallback_language=fallback_language,
-            default_language=self._default_language,
+            default_language=self._default_language or fallback_language,
+            memory=memory,
             cloning=clones,
         )
         voice = voices.by_request(request)

@@ -57,6 +57,7 @@ PROGRAMS = (
     "server.ray_serve",
     "text.language_detection",
     "text.normalizer",
+    "text.short_replies",
     "timing.alignment",
     "voices.emotions",
     "voices.nearest_voice",

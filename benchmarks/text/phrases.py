@@ -10,6 +10,8 @@ Phrases = list[tuple[str, str]]
 FOLDER = Path(__file__).parent
 EVALUATION = FOLDER / "short_phrases.txt"
 TUNING = FOLDER / "tuning_phrases.txt"
+REPLIES = FOLDER / "short_replies.txt"
+REPLIES_TUNING = FOLDER / "short_replies_tuning.txt"
 
 
 def read_phrases(file: Path) -> Phrases:

@@ -19,12 +19,13 @@ from speech.audio.pcm import REFERENCE_RATE, decode_recording, reframe
 from speech.errors import InvalidRequest, UnknownVoice
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
+from speech.session.voice_resolver import LanguageMemory
 from speech.timing.spans import span_rows
 from speech.types import Recording, SpeechChunk, SpeechRequest
 
 PROTOCOL = "kani"
 FALLBACK_LANGUAGE = "es"
-"""Kani's own default, if neither request, voice nor text determines a language."""
+"""Kani's own default, where nothing tells the language of a text."""
 
 WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav")
 """Format of answers that are sent in one piece."""
@@ -53,14 +54,18 @@ class NamedVoices:
 
 @asynccontextmanager
 async def open_speech(
-    service: SpeechService, speak: SpeakRequest, connection: HTTPConnection, voices: NamedVoices
+    service: SpeechService,
+    speak: SpeakRequest,
+    connection: HTTPConnection,
+    voices: NamedVoices,
+    memory: LanguageMemory | None = None,
 ) -> AsyncIterator[tuple[SpeechSession, AsyncIterator[SpeechChunk]]]:
     """Yield a request's session and its audio: 22,050 Hz, in chunks of at most ``chunk_size`` frames.
 
-    Raises SpeechError, also while the audio is read.
+    memory: the connection's. Raises SpeechError, also while the audio is read.
     """
     try:
-        async with await _open(service, speak, connection, voices) as session:
+        async with await _open(service, speak, connection, voices, memory) as session:
             session.feed(speak.text)
             session.finish()
             yield session, reframe(aiter(session), SAMPLE_RATE, speak.frame_samples)
@@ -72,7 +77,11 @@ async def open_speech(
 
 
 async def _open(
-    service: SpeechService, speak: SpeakRequest, connection: HTTPConnection, voices: NamedVoices
+    service: SpeechService,
+    speak: SpeakRequest,
+    connection: HTTPConnection,
+    voices: NamedVoices,
+    memory: LanguageMemory | None,
 ) -> SpeechSession:
     reference, accepted = None, accept_languages(connection.headers)
     if speak.reference is not None:
@@ -87,6 +96,7 @@ async def _open(
             protocol=PROTOCOL,
             client=client_address(connection),
             fallback_language=FALLBACK_LANGUAGE,
+            memory=memory,
             low_latency=speak.wants_chunks,
         )
 

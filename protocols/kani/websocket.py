@@ -28,6 +28,7 @@ from speech.audio.pcm import pcm16
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
+from speech.session.voice_resolver import LanguageMemory
 from speech.timing.spans import span_rows
 from speech.types import SpeechChunk
 
@@ -56,6 +57,7 @@ class KaniConnection:
         self._service = service
         self._whole_answers = whole_answers
         self._voices = NamedVoices()
+        self._memory = LanguageMemory()
         # Requests, and invalid messages in their order, each with its size in bytes.
         self._waiting: deque[tuple[SpeakRequest | BadMessage, int]] = deque()
         self._waiting_bytes = 0
@@ -143,7 +145,9 @@ class KaniConnection:
         """
         try:
             with self._whole_answers.reservation() as reservation:
-                async with open_speech(self._service, speak, self._websocket, self._voices) as opened:
+                async with open_speech(
+                    self._service, speak, self._websocket, self._voices, self._memory
+                ) as opened:
                     whole = WholeAnswer(reservation, WAV) if speak.wants_whole else None
                     last = await self._speak(speak, *opened, whole)
                     self._speaking = None

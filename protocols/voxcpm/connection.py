@@ -24,6 +24,7 @@ from protocols.voxcpm.messages import (
 from protocols.voxcpm.params import Params, read_params
 from protocols.voxcpm.request import ConnectionContext, RequestRunner, SharedState
 from speech import request_ids
+from speech.session.voice_resolver import LanguageMemory
 
 MAX_REQUESTS = 256
 """Concurrent requests of one connection."""
@@ -99,6 +100,7 @@ class VoxCPMConnection:
             client_address(self._websocket),
             _timeout_s(self._websocket),
             accept_languages(self._websocket.headers),
+            LanguageMemory(),
             asyncio.Semaphore(MAX_HEAVY_REQUESTS),
             self._send,
         )

@@ -184,9 +184,7 @@ def _query(request: Request, name: str) -> str:
 async def _speak(service: SpeechService, voice: Voice, text: str, client: str) -> bytes:
     """Return ``text`` spoken by ``voice``, a WAV file. Raises SpeechError."""
     request = SpeechRequest(voice=voice.id, language=voice.language or None)
-    session = service.open(
-        request, protocol=PROTOCOL, client=client, fallback_language="en", low_latency=False
-    )
+    session = service.open(request, protocol=PROTOCOL, client=client, low_latency=False)
     async with session:
         session.feed(text)
         session.finish()

@@ -26,6 +26,7 @@ from speech.errors import SpeechError, UnknownVoice
 from speech.service import SpeechService
 from speech.session.context import Prepare
 from speech.session.session import SpeechSession
+from speech.session.voice_resolver import LanguageMemory
 from speech.timing.spans import span_rows
 from speech.types import Recording, SpeechChunk, SpeechRequest
 
@@ -55,6 +56,7 @@ class ConnectionContext:
     client: str  # address that the rate limit counts by
     timeout_s: float | None  # the client's own timeout for a request
     languages: tuple[str, ...]  # of the handshake's Accept-Language, for requests without any
+    memory: LanguageMemory
     heavy_slots: asyncio.Semaphore  # held while a request has a recording or a whole answer in memory
     send: Callable[[str | bytes], Awaitable[None]]
 
@@ -144,6 +146,7 @@ class RequestRunner:
             request,
             protocol=PROTOCOL,
             client=self._context.client,
+            memory=self._context.memory,
             low_latency=self._params.mode == STREAMING,
             # The protocol's own limit was checked; it does not count white space around a text.
             max_text=len(self._params.text),

@@ -28,6 +28,7 @@ from protocols.wyoming.settings import WyomingSettings
 from protocols.wyoming.speaking import Speech, open_speech
 from speech.errors import SpeechError
 from speech.service import SpeechService
+from speech.session.voice_resolver import LanguageMemory
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Connection:
         self._answered = asyncio.Event()
         self._answered.set()
         self._speech: Speech | None = None
+        self._memory = LanguageMemory()
         self._listening: Listening | None = None
         self._transcribe = Transcribe()
         self._patience = asyncio.timeout(None)
@@ -205,7 +207,8 @@ class Connection:
         return self._speech
 
     def _open_speech(self, voice: VoiceChoice | None, *, streamed: bool) -> Speech:
-        speech = Speech(open_speech(self._service, voice, self._stream.client), streamed=streamed)
+        session = open_speech(self._service, voice, self._stream.client, self._memory)
+        speech = Speech(session, streamed=streamed)
         self._begin(speech)
         return speech
 

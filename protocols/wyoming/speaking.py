@@ -12,6 +12,7 @@ from protocols.wyoming.scripts import may_go_on
 from speech.errors import UnknownVoice
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
+from speech.session.voice_resolver import LanguageMemory
 from speech.types import Samples, SpeechChunk, SpeechRequest
 
 PROTOCOL = "wyoming"
@@ -27,8 +28,10 @@ IDLE_FLUSH_S = 0.9
 Send = Callable[[Event], Awaitable[None]]
 
 
-def open_speech(service: SpeechService, choice: VoiceChoice | None, client: str) -> SpeechSession:
-    """Open a session with a client's voice. Raises InvalidRequest and Busy.
+def open_speech(
+    service: SpeechService, choice: VoiceChoice | None, client: str, memory: LanguageMemory
+) -> SpeechSession:
+    """Open a session with a client's voice; memory: the connection's. Raises InvalidRequest and Busy.
 
     A voice that is no longer there is still named by the settings of assistants: the default voice of the
     text's language speaks instead.
@@ -36,13 +39,15 @@ def open_speech(service: SpeechService, choice: VoiceChoice | None, client: str)
     choice = choice or VoiceChoice()
     language = choice.language or None
     try:
-        return _open(service, SpeechRequest(voice=choice.name or None, language=language), client)
+        return _open(service, SpeechRequest(voice=choice.name or None, language=language), client, memory)
     except UnknownVoice:
-        return _open(service, SpeechRequest(language=language), client)
+        return _open(service, SpeechRequest(language=language), client, memory)
 
 
-def _open(service: SpeechService, request: SpeechRequest, client: str) -> SpeechSession:
-    return service.open(request, protocol=PROTOCOL, client=client)
+def _open(
+    service: SpeechService, request: SpeechRequest, client: str, memory: LanguageMemory
+) -> SpeechSession:
+    return service.open(request, protocol=PROTOCOL, client=client, memory=memory)
 
 
 class Speech:

@@ -81,12 +81,13 @@ class Settings(ProtocolSettings):
         about="Voice id that replaces the default voice of its own language. Not set: each engine's own "
         "defaults.",
     )
-    language: Language = setting(
-        config.DEFAULT_LANGUAGE,
+    language: Language | None = setting(
+        None,
         "KANI_LANGUAGE",
         group=SPEECH,
-        about="Language of a text that neither the request, nor its voice, nor the text, nor its client "
-        "determines; for protocols without a default of their own (Kani's own default is Spanish).",
+        about="Language of a text where neither the request, nor the text, nor its voice, nor its client "
+        "tells it ([languages.md](languages.md)), in every protocol. Not set: the protocol's own, which is "
+        "Spanish for Kani's messages and English for all others.",
     )
     threads: int | None = setting(
         None,

@@ -1,9 +1,9 @@
 """The commonest words of languages in Latin letters, by which short texts are told apart.
 
 Per language: articles, pronouns, prepositions, conjunctions, question words; forms of to be, to have and
-the like; numerals to ten, days, times of day; greetings and courtesies; everyday verbs, things and adverbs. A
-word that several languages share is listed in each of them, and so does not decide between them. Words of
-one letter are too ambiguous to be listed.
+the like; numerals to ten, days, times of day; greetings, courtesies, short answers; everyday verbs, things
+and adverbs. A word that several languages share is listed in each of them, and so does not decide between
+them. Words of one letter are too ambiguous to be listed.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ es tiempo hombre mujer niño niña niños madre padre hijo hermano calle ciudad 
 es bueno buena malo grande pequeño nuevo nueva bonito feliz hambre sed frío calor comida café perro gato
 es puerta ventana vivo vive trabajo trabaja habla hablo hablar español necesito necesita gusta espera abre
 es cierra pon quita llama llamo
+es listo quizás genial acuerdo entendido vaya exactamente importa mensaje enviado
 
 en the an and or but because that who whom whose what which when where why how if not no yes yeah you he she
 en it we they me him her us them my your his its our their mine yours this these those one ones here there to
@@ -44,7 +45,7 @@ en afternoon evening night day friend friends dear sir madam congratulations che
 en water time man woman child children mother father son brother sister street city world life year hour
 en minute minutes thing things big small new old nice happy hungry thirsty cold hot warm food coffee dog cat
 en door window live lives work works speak speaks speaking talk english help wait open close turn call play
-en stop start
+en stop start maybe great alright fine yet exactly nope mind set started message sent
 
 fr le la les un une des du de et ou mais parce car que qu qui quoi quand où comment pourquoi combien quel
 fr quelle quels quelles si oui non je tu il elle on nous vous ils elles me te se lui leur leurs moi toi soi
@@ -61,7 +62,7 @@ fr soirée journée nuit jour soir matin ami amie amis monsieur madame félicita
 fr homme femme enfant enfants mère père fils frère rue ville monde vie an année heure heures minute minutes
 fr grand petit nouveau nouvelle beau belle heureux faim soif froid chaud café chien chat porte fenêtre habite
 fr travaille parle parlez parler français besoin aide aime attends attendez ouvre ferme appelle appelez
-fr arrive
+fr arrive super compris tant pis exactement ouais message
 
 it il lo la gli le un uno una ed ma perché che chi cosa quando dove come quanto quanta quanti quale se sì no
 it io tu lui lei noi voi loro mi ti si ci vi me te ne mio mia miei mie tuo tua tuoi suo sua suoi nostro
@@ -79,6 +80,7 @@ it amica amici signore signora auguri dispiace certo casa acqua tempo uomo donna
 it figlio fratello strada città mondo vita anno ore minuti grande piccolo nuovo nuova bello bella felice fame
 it sete freddo caldo caffè cane gatto porta finestra vivo abito abita lavoro lavora parla parlo parlare
 it italiano bisogno aiuto aspetta apri chiudi chiama chiamo arriva
+it fatto forse ottimo accordo capito esattamente importa messaggio
 
 pt os as um uma uns umas ou mas porque que quem quando onde como quanto quanta quantos qual se sim não eu tu
 pt você vocês ele ela nós eles elas me te lhe lhes nos mim ti meu minha meus minhas teu tua seu sua seus suas
@@ -95,6 +97,7 @@ pt saúde amigo amiga amigos senhor senhora sinto claro abraço manhã casa águ
 pt menina criança crianças mãe pai filho irmão rua cidade mundo vida ano hora horas minutos coisa grande
 pt pequeno novo nova bonito feliz fome sede frio calor café cachorro cão gato porta janela moro mora trabalho
 pt trabalha fala falo falar português preciso precisa gosto espera espere abra abre feche chama chamo
+pt pronto talvez ótimo entendi exatamente beleza mensagem
 
 de der die das den dem des ein eine einen einem einer und oder aber weil dass wer wen wem was wann wo wohin
 de woher wie warum wieso welche welcher welches wenn ob ja nein nicht kein keine ich du er sie es wir ihr
@@ -112,6 +115,7 @@ de freunde freundin herzlichen glückwunsch prost leid klar haus hause wasser ze
 de vater sohn bruder straße stadt welt leben jahr stunde uhr minuten groß klein neu schön glücklich hunger
 de durst kalt warm essen kaffee hund katze tür fenster wohne wohnt arbeite arbeitet spreche spricht sprechen
 de deutsch brauche hilfe warte warten mach heiße heißt liebe ruf
+de vielleicht super erledigt ordnung verstanden genau jederzeit nee nachricht
 
 nl de het een en of maar omdat dat die wie wat wanneer waar hoe waarom welke als niet geen ja nee ik jij je
 nl hij zij ze wij we jullie mij me jou hem haar ons onze hen mijn jouw zijn hun dit deze er in op aan bij met
@@ -124,6 +128,7 @@ nl ander goed beter slecht zo ook nog al alleen hallo hoi dag goedemorgen goedem
 nl goedenacht welkom doei dank bedankt alstublieft alsjeblieft sorry graag vriend meneer mevrouw
 nl gefeliciteerd huis thuis water tijd man vrouw kind kinderen moeder vader straat stad wereld leven jaar uur
 nl groot klein nieuw mooi honger dorst koud warm hond kat deur raam woon werk spreek heet
+nl klaar misschien geweldig prima begrepen precies jawel gedaan laat bericht
 
 ca el la els les un una uns però perquè que què qui quan on com quant quina quin si sí no jo tu ell ella
 ca nosaltres vosaltres ells em et es ens us li meu meva teu teva seu seva nostre aquest aquesta això aquell
@@ -144,7 +149,7 @@ pl bardzo dużo mało więcej wszystko nic coś ktoś nikt inny dobrze źle lepi
 pl wczoraj jutro teraz potem jeden dwa trzy cztery pięć poniedziałek wtorek środa czwartek piątek sobota
 pl niedziela cześć hej dzień dobry dobra wieczór dobranoc dziękuję dzięki proszę przepraszam widzenia witaj
 pl witam miło pan pani dom woda czas człowiek kobieta dziecko matka ojciec ulica miasto świat życie rok
-pl godzina zimno głodny
+pl godzina zimno głodny gotowe świetnie porządku rozumiem super dokładnie wiadomość drzwi skąd
 
 sv och eller men för att som vem vad när var hur varför vilken om inte nej ja jag du han hon den det vi ni de
 sv mig dig sig honom henne oss er dem min mitt din ditt sin vår deras denna detta en ett på av med utan till

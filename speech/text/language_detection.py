@@ -28,6 +28,9 @@ _MAX_TEXT = 500
 MIN_PROBABILITY = 0.5
 """Least probability to accept a language: it is likelier than all others together."""
 
+_SUBTAGS = {"no": "nb"}
+"""Primary subtags by the detector's own names."""
+
 _MIN_DETECTOR_PROBABILITY = 1e-3
 """Lower bound of a detector's probability, which has seen few texts of one word."""
 
@@ -49,7 +52,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 """A word; single letters are what is left of "j'ai" and "don't"."""
 
 _LANGUAGES_BY_SCRIPT = {
-    "ARABIC": ("ar", "ur", "fa", "ug", "sd", "ku"),
+    "ARABIC": ("ar", "ur", "ug", "fa", "sd", "ku"),
     "ARMENIAN": ("hy", "hyw"),
     "BENGALI": ("bn", "as"),
     "CHEROKEE": ("chr",),
@@ -58,7 +61,7 @@ _LANGUAGES_BY_SCRIPT = {
     "DEVANAGARI": ("hi", "mr", "ne"),
     "ETHIOPIC": ("am", "ti"),
     "GEORGIAN": ("ka",),
-    "GREEK": ("el",),
+    "GREEK": ("el", "grc"),
     "GUJARATI": ("gu",),
     "GURMUKHI": ("pa",),
     "HANGUL": ("ko",),
@@ -82,7 +85,8 @@ _OWN_LETTERS = {
     "sr": "[ђћ]",
     "mk": "[ѓќѕ]",
     "fa": "[پچژگ]",
-    "ur": "[ٹڈڑں]",
+    "ur": "[ٹڈڑںےہ]",
+    "ug": "[ېۇۈۋڭ]",
     # 係 is written by others too, in 關係, 係數 and the like.
     "yue": "[嘅咗唔喺佢冇啲咁嗰哋嚟乜嘢咩嘥瞓攞揾]|(?<![關关関聯联干])係(?!數|数)",
     # Made in Japan, or simplified there alone.
@@ -109,6 +113,11 @@ def scripts_of(language: str) -> frozenset[str]:
         return frozenset(_SCRIPTS[language])
     scripts = frozenset(script for script, written in _LANGUAGES_BY_SCRIPT.items() if language in written)
     return scripts or frozenset(("LATIN",))
+
+
+def is_detectable(language: str) -> bool:
+    """True if texts in a language (a primary subtag) can be told from others. Loads the detector."""
+    return language in _labels()
 
 
 def distinctive_script(letter: str) -> str | None:
@@ -223,13 +232,19 @@ def load_detector() -> LanguageIdentifier:
         ) from error
 
 
+@functools.cache
+def _labels() -> frozenset[str]:
+    """The languages that the detector knows (primary subtags)."""
+    return frozenset(_SUBTAGS.get(label, label) for label in load_detector().labels)
+
+
 def _probabilities(text: str, among: frozenset[str]) -> dict[str, float]:
     """The detector's probabilities, of those languages of ``among`` that it knows.
 
     Its own way to restrict languages copies the model (40 ms, 20 MB). Their scores are the same, and become
     probabilities as it does it: by a softmax whose temperature is the root of the text's bytes.
     """
-    scores = {"nb" if label == "no" else label: score for label, score in load_detector().rank(text)}
+    scores = {_SUBTAGS.get(label, label): score for label, score in load_detector().rank(text)}
     scores = {language: score for language, score in scores.items() if language in among}
     if not scores:
         return {}

@@ -72,6 +72,25 @@ def player(folder: Path, script: str) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "by"),
+    [
+        ("Hello there, how are you today?", [], "voice espeak:en-us, english"),
+        ("Hello there, how are you today?", ["--voice", "espeak:es"], "voice espeak:es, english"),
+        ("Hello world", ["--voice", "espeak:en-gb-x-rp"], "voice espeak:en-gb-x-rp, english"),
+        ("OK", ["--voice", "espeak:en-gb-x-rp"], "voice espeak:en-gb-x-rp, english"),
+        (HELLO, [], "voice espeak:es, spanish"),
+        ("OK", [], "voice espeak:es, spanish"),
+        ("Hello world", ["--language", "german"], "voice espeak:de, german"),
+    ],
+)
+def test_text_is_spoken_in_its_own_language(
+    espeak_server: Any, tmp_path: Path, text: str, options: list[str], by: str
+) -> None:
+    done = run(text, "-o", tmp_path / "speech.wav", "--server", espeak_server.url, *options)
+    assert done.returncode == 0 and done.stderr.decode().rstrip().endswith(f"by espeak, {by}")
+
+
 @pytest.mark.parametrize("options", [[], ["--stream"]])
 def test_writes_a_file(espeak_server: Any, tmp_path: Path, options: list[str]) -> None:
     done = run(HELLO, "-o", tmp_path / "hola.wav", "--server", espeak_server.url, *options)

@@ -17,7 +17,7 @@ NO_FILE = Path("no such file")
 def test_defaults_are_those_of_websocket_config() -> None:
     chosen = load({}, {}, NO_FILE)
     assert (chosen.host, chosen.port) == (websocket_config.WEBSOCKET_HOST, websocket_config.WEBSOCKET_PORT)
-    assert (chosen.engine, chosen.language, chosen.voice) == ("auto", "es", None)
+    assert (chosen.engine, chosen.language, chosen.voice) == ("auto", None, None)
     assert (chosen.max_connections, chosen.max_waiting, chosen.max_text) == (4096, 1000, 10_000)
     assert (chosen.max_message_bytes, chosen.shutdown_seconds, chosen.rate_per_minute) == (16 * 1024**2, 8, 0)
     assert chosen.api_keys == () and not chosen.no_auth

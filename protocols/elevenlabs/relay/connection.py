@@ -27,6 +27,7 @@ from protocols.shared.errors import BadMessage
 from protocols.shared.tasks import run_until_first
 from speech.errors import SpeechError
 from speech.service import SpeechService
+from speech.session.voice_resolver import LanguageMemory
 
 __all__ = ["AGENT_PATH", "CLIENT_PATH", "STREAM_PATH", "RelaySettings", "RelayState", "routes"]
 
@@ -144,6 +145,7 @@ class _Reader:
         self._speak = speak
         self._client = client_address(websocket)
         self._languages = accept_languages(websocket.headers)
+        self._memory = LanguageMemory()
         self._incremental: Utterance | None = None
 
     async def run(self) -> None:
@@ -175,7 +177,7 @@ class _Reader:
 
     def _add(self, text: str) -> Utterance:
         """Queue a new utterance. Raises BadMessage and TextTooLong."""
-        utterance = Utterance(self._context, self._client, self._languages, self._speak)
+        utterance = Utterance(self._context, self._client, self._languages, self._memory, self._speak)
         utterance.feed(text)
         try:
             self._queue.add(utterance)

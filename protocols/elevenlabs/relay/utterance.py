@@ -16,6 +16,7 @@ from speech.audio.pcm import pcm16, reframe
 from speech.errors import SpeechError, TextTooLong, UnknownVoice
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
+from speech.session.voice_resolver import LanguageMemory
 from speech.timing.characters import CharacterClock
 from speech.types import SpeechRequest
 
@@ -65,13 +66,21 @@ class Utterance:
     """Text is added by ``feed`` until ``finish``, before and while ``synthesize`` runs.
 
     ``closed`` is True once it takes no more text: finished, discarded or failed. languages: BCP 47 tags of
-    the client's languages.
+    the client's languages; memory: the connection's.
     """
 
-    def __init__(self, context: RelayContext, client: str, languages: tuple[str, ...], send: Send) -> None:
+    def __init__(
+        self,
+        context: RelayContext,
+        client: str,
+        languages: tuple[str, ...],
+        memory: LanguageMemory,
+        send: Send,
+    ) -> None:
         self._context = context
         self._client = client
         self._languages = languages
+        self._memory = memory
         self._send = send
         self._clock = CharacterClock()
         self._session: SpeechSession | None = None
@@ -122,6 +131,7 @@ class Utterance:
                 SpeechRequest(voice=voice, languages=self._languages),
                 protocol=PROTOCOL,
                 client=self._client,
+                memory=self._memory,
             )
         except SpeechError as error:
             self.discard()

@@ -32,6 +32,7 @@ from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session.priority import SessionPriorities
 from speech.session.session import SpeechSession
+from speech.session.voice_resolver import LanguageMemory
 from speech.types import SpeechRequest
 
 PROTOCOL = "elevenlabs"
@@ -62,6 +63,7 @@ class BaseConnection:
         self._input_ended = asyncio.Event()
         self._sender = PrioritySender(websocket.send_text)
         self._priorities = SessionPriorities()
+        self._memory = LanguageMemory()
         self._contexts: dict[asyncio.Task[None], Context] = {}  # by the task that sends their audio
 
     async def run(self) -> None:
@@ -155,6 +157,7 @@ class BaseConnection:
             request,
             protocol=PROTOCOL,
             client=client_address(self._websocket),
+            memory=self._memory,
             max_text=self._settings.max_text,
             priorities=self._priorities,
         )

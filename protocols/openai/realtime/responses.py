@@ -32,6 +32,7 @@ from speech.audio.pcm import reframe
 from speech.errors import SpeechCancelled, SpeechError
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
+from speech.session.voice_resolver import LanguageMemory
 from speech.types import SpeechChunk, SpeechRequest
 
 PROTOCOL = "openai-realtime"
@@ -138,6 +139,7 @@ class Responses:
         self._conversation = conversation
         self._client = client
         self._languages = languages
+        self._memory = LanguageMemory()
         self._active: dict[str, Response] = {}
 
     def interrupt(self) -> None:
@@ -208,7 +210,7 @@ class Responses:
                 languages=self._languages,
                 speed=None if config.speed == 1 else config.speed,
             )
-            session = self._service.open(request, protocol=PROTOCOL, client=self._client)
+            session = self._service.open(request, protocol=PROTOCOL, client=self._client, memory=self._memory)
             try:
                 session.feed(text)
             except SpeechError:

@@ -23,6 +23,7 @@ from speech.audio.pcm import reframe
 from speech.audio.prosody_filter import PAUSES_S
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
+from speech.session.voice_resolver import LanguageMemory
 from speech.types import Boundary, SpeechChunk, SpeechRequest
 
 PROTOCOL = "openai"
@@ -78,6 +79,7 @@ class Utterance:
         self._voices = voices
         self._unused = unused
         self._client = client
+        self._memory = LanguageMemory()
         self._session = self._open(turns[0], first=True)
 
     @property
@@ -101,9 +103,8 @@ class Utterance:
         sample_rate = position = samples = 0
         for turn in self._turns:
             if position:
-                language = self._session.resolved_voice.language
                 await self._session.aclose()
-                self._session = self._open(turn, language=language)
+                self._session = self._open(turn)
                 silence = np.zeros(self._pause_samples(sample_rate), np.float32)
                 yield SpeechChunk(silence, sample_rate, samples / sample_rate)
                 samples += len(silence)
@@ -131,14 +132,13 @@ class Utterance:
         async for chunk in reframe(aiter(session), sample_rate, _ALL_OF_A_CHUNK):
             yield chunk
 
-    def _open(self, turn: Turn, *, first: bool = False, language: str | None = None) -> SpeechSession:
-        """language: spoken before, for a turn whose own cannot be detected."""
+    def _open(self, turn: Turn, *, first: bool = False) -> SpeechSession:
         chosen = self._voices[turn.voice]
         return self._service.open(
             replace(self._speech, voice=chosen.voice, voices=chosen.voices),
             protocol=PROTOCOL,
             client=self._client,
-            fallback_language=language,
+            memory=self._memory,
             max_text=len(turn.text),
             timeout_factor=max(1.0, len(turn.text) / USUAL_TEXT),
             rate_limited=first,

@@ -194,6 +194,6 @@ async def test_rate_limit_counts_a_request_once(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_RATE_PER_MINUTE="1", KANI_OPENAI_VOICE_TAGS="true") as server:
         assert (await post(server, input=marked)).status_code == 200
         refused = await post(server, input=marked)
-    assert [segment.voice for segment in server.engine.segments] == ["tone_es", "tone_es", "tone_en"]
+    assert [segment.voice for segment in server.engine.segments] == ["tone_en", "tone_es", "tone_en"]
     assert refused.status_code == 429 and refused.headers["retry-after"] == "1"
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"

@@ -20,6 +20,7 @@ from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
 from protocols.elevenlabs.settings import ElevenLabsSettings
 from protocols.shared.idle_flush import IdleFlush
+from speech.session.voice_resolver import LanguageMemory
 from tests.speech.session.test_session import serving
 from tests.support.tone import ToneEngine
 
@@ -41,7 +42,7 @@ class Received:
 
 
 async def synthesize(house: RelayContext, text: str, send: Send) -> None:
-    utterance = Utterance(house, "", (), send)
+    utterance = Utterance(house, "", (), LanguageMemory(), send)
     utterance.feed(text)
     utterance.finish()
     await utterance.synthesize()
@@ -90,7 +91,7 @@ async def test_idle_utterance_is_finished(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(relay_utterance, "FINISH_AFTER_S", 0.2)
     heard = Received()
     async with housed(ToneEngine(), tmp_path) as house:
-        utterance = Utterance(house, "", (), heard.send)
+        utterance = Utterance(house, "", (), LanguageMemory(), heard.send)
         utterance.feed("hola")
         async with asyncio.timeout(300):
             await utterance.synthesize()
@@ -102,7 +103,7 @@ async def test_idle_time_counts_from_last_text(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(relay_utterance, "FLUSH_AFTER_S", 0.05)
     engine, heard = ToneEngine(), Received()
     async with housed(engine, tmp_path) as house:
-        utterance = Utterance(house, "", (), heard.send)
+        utterance = Utterance(house, "", (), LanguageMemory(), heard.send)
         utterance.feed("hola")
         await asyncio.sleep(0.1)
         utterance._flush_timer = IdleFlush(60.0)

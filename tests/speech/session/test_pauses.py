@@ -126,7 +126,7 @@ async def test_language_is_detected_early_however_text_is_cut(tmp_path: Path, la
     async with serving(ToneEngine(), tmp_path) as service:
         tags = set()
         for step in (1, 7, 24, len(LONG[language])):
-            async with service.open(SpeechRequest(), protocol="test", fallback_language="fr") as session:
+            async with service.open(SpeechRequest(), protocol="test") as session:
                 text = LONG[language]
                 for first, last in pairwise([*range(0, len(text), step), len(text)]):
                     session.feed(text[first:last])
@@ -141,13 +141,13 @@ async def test_language_is_detected_early_however_text_is_cut(tmp_path: Path, la
 async def test_undetected_language_falls_back_after_80_characters(tmp_path: Path) -> None:
     async with (
         serving(ToneEngine(), tmp_path) as service,
-        service.open(SpeechRequest(), protocol="test", fallback_language="en") as session,
+        service.open(SpeechRequest(), protocol="test") as session,
     ):
         for _ in range(79 // 4):
-            session.feed("tu, ")
+            session.feed("12, ")
             with pytest.raises(RuntimeError):
                 assert session.resolved_voice
-        session.feed("tu, tu.")
-        assert session.resolved_voice.language == "en"
+        session.feed("12, 12.")
+        assert session.resolved_voice.language == "es"
         session.finish()
         await collect(session)

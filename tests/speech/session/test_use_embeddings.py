@@ -18,13 +18,13 @@ async def test_embeddings_replace_requested_voice(
     tmp_path: Path, voice: str | None, language: str | None
 ) -> None:
     plain, echo = ToneEngine(), ToneEngine(clones=True)
-    async with two(plain, echo, tmp_path) as service:
+    async with two(plain, echo, tmp_path, language=None) as service:
         await service.cloning.add("ana", recording_of(hum()), consent="It is me.", origin="test")
         first, last = [
             await service.cloning.embed_with_all_engines(hum(level=level)) for level in (0.25, 0.5)
         ]
         request = SpeechRequest(voice=voice, language=language)
-        async with service.open(request, protocol="test", fallback_language="en") as session:
+        async with service.open(request, protocol="test") as session:
             session.use_embeddings(first)
             session.use_embeddings(last)
             session.feed("uno")

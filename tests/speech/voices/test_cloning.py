@@ -97,13 +97,17 @@ class EndlessEngine(ToneEngine):
 
 @asynccontextmanager
 async def two(
-    first: ToneEngine, second: ToneEngine, tmp_path: Path, voice: str | None = None
+    first: ToneEngine,
+    second: ToneEngine,
+    tmp_path: Path,
+    voice: str | None = None,
+    language: str | None = "es",
 ) -> AsyncIterator[SpeechService]:
     """A service over two engines that speak the same languages; the second is called "echo"."""
     voices = tuple(replace(one, id=f"echo:{one.id}", engine="echo") for one in second.info.voices)
     defaults = {language: f"echo:{id}" for language, id in second.info.default_voices.items()}
     second.info = replace(second.info, name="echo", voices=voices, default_voices=defaults)
-    service = build(tmp_path, first, second, default_voice=voice)
+    service = build(tmp_path, first, second, default_voice=voice, default_language=language)
     await service.start()
     yield service
     await service.stop()
