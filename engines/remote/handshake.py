@@ -18,6 +18,7 @@ import msgspec
 
 from engines.remote.address import Address
 from engines.remote.channel import Channel, ProtocolError
+from engines.remote.checks import one_line
 from engines.remote.messages import PROTOCOL_VERSION
 from engines.remote.tags import Tags
 from speech.errors import EngineUnavailable
@@ -98,7 +99,7 @@ async def _greet(channel: Channel, key: str) -> None:
     if challenge.version != PROTOCOL_VERSION:
         raise ProtocolError(_other_version("worker", challenge.version))
     if challenge.refusal:
-        raise ProtocolError(challenge.refusal)
+        raise ProtocolError(one_line(challenge.refusal))
     channel.send_packed(_proof(key, "server", nonce, challenge.nonce))
     try:
         proof = msgspec.msgpack.decode(await channel.read(), type=Proof)

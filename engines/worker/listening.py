@@ -17,7 +17,7 @@ from speech.recognizer import Recognizer
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 256
-"""Connections at once. A further one takes the place of the oldest that has not shaken hands, or is closed."""
+"""Connections at once. A further one takes the place of the oldest without a handshake, or is closed."""
 
 
 async def start_and_serve(
