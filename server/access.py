@@ -21,20 +21,22 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from protocols.shared.protocol import ANONYMOUS, PathClass, Refusal, RefusalBody, plain_refusal
+from protocols.shared.protocol import (
+    ANONYMOUS,
+    PathClass,
+    Refusal,
+    RefusalBody,
+    offered_keys,
+    plain_refusal,
+)
 from websocket_config import PUBLIC_TOKEN
 
-KEY_HEADERS = ("xi-api-key", "kyutai-api-key", "api-key")
-KEY_PROTOCOLS = ("Bearer.", "openai-insecure-api-key.")
-"""Prefixes of a key among the sub-protocols: a browser's WebSocket can send no other header."""
-
-KEY_PARAMETERS = ("auth_id", "token", "authorization", "single_use_token")
 PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
 PROXY_PREFIX = "x-forwarded-"
 
@@ -248,19 +250,6 @@ def _fits(given: list[str], pattern: str) -> bool:
     return len(segments) == len(given) and all(
         one == other or one.startswith("{") for one, other in zip(segments, given, strict=True)
     )
-
-
-def offered_keys(headers: Headers, query: bytes) -> list[str]:
-    """Return what a request offers as a key, in all places where one may be."""
-    bearers = (value.partition(" ") for value in headers.getlist("authorization"))
-    offered = [key.strip() for scheme, _, key in bearers if scheme.lower() == "bearer"]
-    offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
-    protocols = [name.strip() for name in ",".join(headers.getlist("sec-websocket-protocol")).split(",")]
-    offered += [
-        name.removeprefix(prefix) for name in protocols for prefix in KEY_PROTOCOLS if name.startswith(prefix)
-    ]
-    parameters = parse_qs(query.decode("latin-1"))
-    return offered + [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
 
 
 def _is_known(offered: Iterable[str], keys: Iterable[str]) -> bool:

@@ -21,9 +21,9 @@ from starlette.routing import BaseRoute, Route
 
 from protocols.shared.calls.call import JSON, Answer, Body, Call, CallGroup, Parameter
 from protocols.shared.calls.schemas import Schema
-from protocols.shared.protocol import PathClass, Protocol, plain_refusal
+from protocols.shared.protocol import KEY_HEADERS, PathClass, Protocol, plain_refusal
 from server import health
-from server.access import KEY_HEADERS, REQUIREMENTS, AccessRules, Requirement
+from server.access import REQUIREMENTS, AccessRules, Requirement
 from server.calls import DOCUMENT_PATH, refusal_schema
 
 REFUSAL = "Refusal"

@@ -1,6 +1,7 @@
 """One connection between a server and an engine worker: frames, limits and signs of life.
 
-A frame is the length of a message, as four bytes (big-endian), and the message.
+A frame is its length, as four bytes (big-endian), and a message; with a key a tag follows the message, once
+the handshake is complete.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from collections.abc import Callable
 from typing import cast
 
 from engines.remote.messages import FromWorker, ToWorker, encode
+from engines.remote.tags import TAG_BYTES, Tags
 
 LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 32 << 20
 """Longest message: a recording of 60 s at 96 kHz has 23 MiB."""
 
-BUFFER_BYTES = 256 << 10
-"""Bytes that are received into; more only while a longer message comes."""
-
 HANDSHAKE_FRAMES, MAX_HANDSHAKE_BYTES = 2, 1024
 """Frames of each side's handshake, and the longest of them."""
+
+HANDSHAKE_BUFFER_BYTES, BUFFER_BYTES = LENGTH_BYTES + MAX_HANDSHAKE_BYTES, 256 << 10
+"""Bytes that are received into, during the handshake and after it; more only while a longer message comes."""
 
 MAX_UNSENT_BYTES = 256 << 20
 """Bytes for a peer that does not read: the grants bound a connection long before, unless they are abused."""
@@ -39,8 +41,10 @@ class Channel(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray(BUFFER_BYTES)
+        self._buffer = bytearray(HANDSHAKE_BUFFER_BYTES)
         self._start = self._end = 0
+        self._sent_tags: Tags | None = None
+        self._received_tags: Tags | None = None
         self._receive: Callable[[memoryview], None] | None = None
         self._frames: list[bytes] = []
         self._arrived = asyncio.Event()
@@ -86,14 +90,15 @@ class Channel(asyncio.BufferedProtocol):
 
     def _make_room(self, needed: int) -> None:
         """Have the buffer hold the ``needed`` bytes of the next frame, behind what is there of it."""
+        usual = HANDSHAKE_BUFFER_BYTES if self._small_frames else BUFFER_BYTES
         if self._start == self._end:
             self._start = self._end = 0
-            if len(self._buffer) > BUFFER_BYTES:
-                self._buffer = bytearray(BUFFER_BYTES)
+            if len(self._buffer) != usual:
+                self._buffer = bytearray(usual)
         if self._start + needed > len(self._buffer):
             begun = self._buffer[self._start : self._end]
             if needed > len(self._buffer):
-                self._buffer = bytearray(needed)
+                self._buffer = bytearray(max(needed, usual))
             self._buffer[: len(begun)] = begun
             self._start, self._end = 0, len(begun)
 
@@ -112,9 +117,24 @@ class Channel(asyncio.BufferedProtocol):
             self._accept(memoryview(self._buffer)[first : self._start])
         return LENGTH_BYTES
 
+    def authenticate(self, sent: Tags, received: Tags) -> None:
+        """Give every further message a tag, and demand one of each that was not read yet."""
+        self._sent_tags, self._received_tags = sent, received
+
+    def _message(self, frame: memoryview) -> memoryview:
+        """Return the message of a frame. Raises ProtocolError where its tag is wrong."""
+        if self._received_tags is None:
+            return frame
+        message, tag = frame[:-TAG_BYTES], frame[-TAG_BYTES:]
+        if not self._received_tags.accepts(message, tag):
+            raise ProtocolError(
+                "a message that the peer has not sent in this place: something between the two has changed it"
+            )
+        return message
+
     def _accept(self, frame: memoryview) -> None:
         if self._receive is not None:
-            self._receive(frame)
+            self._receive(self._message(frame))
         elif not self.lost.is_set():
             if len(self._frames) >= 16:
                 raise ProtocolError("many messages at once where an answer is due")
@@ -122,24 +142,26 @@ class Channel(asyncio.BufferedProtocol):
             self._arrived.set()
 
     async def read(self) -> bytes:
-        """Return the next frame, before ``receive``. Raises ProtocolError once the connection has ended."""
+        """Return the next message, before ``receive``. Raises ProtocolError, also once the connection has
+        ended.
+        """
         while not self._frames:
             if self.lost.is_set():
                 raise ProtocolError(self.reason)
             self._arrived.clear()
             await self._arrived.wait()
-        return self._frames.pop(0)
+        return bytes(self._message(memoryview(self._frames.pop(0))))
 
     def receive(self, receive: Callable[[memoryview], None]) -> None:
-        """Call ``receive`` with every frame from now on; it may raise ProtocolError.
+        """Call ``receive`` with every message from now on; it may raise ProtocolError.
 
-        A frame is valid during the call: its bytes are overwritten then.
+        A message is valid during the call: its bytes are overwritten then.
         """
         self._receive = receive
         frames, self._frames = self._frames, []
         try:
             for frame in frames:
-                receive(memoryview(frame))
+                receive(self._message(memoryview(frame)))
         except ProtocolError as error:
             self.abort(str(error))
 
@@ -171,21 +193,23 @@ class Channel(asyncio.BufferedProtocol):
 
     def send(self, message: ToWorker | FromWorker) -> None:
         """Send a message; dropped once the connection has ended. Raises ProtocolError if it is too long."""
-        transport = self._transport
-        if transport is None or self.lost.is_set():
+        if self._transport is None or self.lost.is_set():
             return
-        frame = encode(message)
-        if len(frame) > MAX_FRAME_BYTES:
-            raise ProtocolError(f"a message of {len(frame)} bytes (at most {MAX_FRAME_BYTES})")
-        # Two pieces: joining them would copy the audio once more.
-        transport.writelines((len(frame).to_bytes(LENGTH_BYTES, "big"), frame))
-        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+        packed = encode(message)
+        longest = MAX_FRAME_BYTES - TAG_BYTES
+        if len(packed) > longest:
+            raise ProtocolError(f"a message of {len(packed)} bytes (at most {longest})")
+        self.send_packed(packed)
+        if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self.abort(f"the peer has not read {MAX_UNSENT_BYTES >> 20} MiB")
 
-    def send_frame(self, frame: bytes) -> None:
-        """Send a frame of the handshake."""
+    def send_packed(self, message: bytes) -> None:
+        """Send a message, or a frame of the handshake, as it is."""
         if self._transport is not None:
-            self._transport.write(len(frame).to_bytes(LENGTH_BYTES, "big") + frame)
+            tag = b"" if self._sent_tags is None else self._sent_tags.next(message)
+            length = (len(message) + len(tag)).to_bytes(LENGTH_BYTES, "big")
+            # Pieces: joining them would copy the audio once more.
+            self._transport.writelines((length, message, tag))
 
     def abort(self, reason: str) -> None:
         """End the connection at once, unsent messages included."""

@@ -11,7 +11,8 @@ from itertools import count
 
 import msgspec
 
-from engines.remote.channel import Channel, ProtocolError
+from engines.remote.channel import MAX_FRAME_BYTES, Channel, ProtocolError
+from engines.remote.checks import MAX_NAME_CHARACTERS, check, log_text, one_line
 from engines.remote.handshake import greet
 from engines.remote.messages import (
     Cancel,
@@ -19,7 +20,6 @@ from engines.remote.messages import (
     Embedded,
     Ended,
     Failed,
-    FromWorker,
     Full,
     Grant,
     Launch,
@@ -40,7 +40,15 @@ from speech.types import SpeechChunk
 READY_TIMEOUT_S = 10.0
 """Most seconds for a worker that listens, and so has started its engine, to describe it."""
 
+MAX_UNREAD_BYTES = 2 * MAX_FRAME_BYTES
+"""Most bytes of the replies of one exchange that wait for their reader: the grants bound them long before."""
+
+REPLY_BYTES = 512
+"""Bytes of a reply besides its message."""
+
 Reply = SpeechChunk | Waiting | Embedded | Recognized | Transcribed | Grant
+
+_OfExchange = Chunk | Grant | Waiting | Embedded | Recognized | Transcribed | Ended | Failed | Full
 
 
 class WorkerLost(Exception):
@@ -64,19 +72,37 @@ class Exchange:
     def __init__(self, number: int, connection: Connection) -> None:
         self.number = number
         self._connection = connection
-        self._replies: deque[Reply] = deque()
+        self._replies: deque[tuple[Reply, int]] = deque()
+        self._unread_bytes = 0
+        self._received_s = 0.0
+        self.granted_s = 0.0
+        """Seconds of speech that the worker may have sent, one chunk more at most."""
+        self.characters = 0
+        """Characters of the text, as far as the worker has it."""
         self._end: Ended | Failed | Full | None = None
         self._changed = asyncio.Event()
         self.suspect = False
         """True if the worker was lost while it worked on this exchange."""
 
-    def receive(self, message: Reply | Ended | Failed | Full) -> None:
-        """Accept a message of the worker."""
+    def receive(self, message: Reply | Ended | Failed | Full, size: int) -> None:
+        """Accept a message of the worker, of ``size`` bytes. Raises ProtocolError."""
         if isinstance(message, Ended | Failed | Full):
             self._end = message
         else:
-            self._replies.append(message)
+            if isinstance(message, SpeechChunk):
+                self._check_speech(message)
+            self._unread_bytes += size + REPLY_BYTES
+            if self._unread_bytes > MAX_UNREAD_BYTES:
+                raise ProtocolError(f"more than {MAX_UNREAD_BYTES >> 20} MiB that nothing has asked for")
+            self._replies.append((message, size + REPLY_BYTES))
         self._changed.set()
+
+    def _check_speech(self, chunk: SpeechChunk) -> None:
+        if self._received_s >= self.granted_s:
+            raise ProtocolError(f"more speech than the {self.granted_s:g} s that were granted")
+        self._received_s += chunk.duration_s
+        if any(span.end > self.characters for span in chunk.spans):
+            raise ProtocolError(f"a span beyond the {self.characters} characters of its text")
 
     def wake(self) -> None:
         """Wake the reader, to look for the end of the connection or of its own work."""
@@ -110,12 +136,15 @@ class Exchange:
                 check()
             self._changed.clear()
             await self._changed.wait()
-        return self._replies.popleft()
+        reply, size = self._replies.popleft()
+        self._unread_bytes -= size
+        return reply
 
     async def cancel(self) -> None:
         """Stop the work; returns once the worker is free, however often the task is cancelled meanwhile."""
         cancelled = False
         self._replies.clear()
+        self._unread_bytes = 0
         if self._end is None:
             self.send(Cancel(self.number))
         while self._end is None and not self._connection.channel.lost.is_set():
@@ -141,6 +170,8 @@ class Connection:
         self.idle = asyncio.Event()
         """Set while no exchange is open."""
         self.idle.set()
+        self._is_child = False
+        self._sample_rate = 0
         self.slots = 1
         self.draining = False
         """True if the worker accepts no more exchanges."""
@@ -161,6 +192,7 @@ class Connection:
             self.channel.abort(str(error))
             raise WorkerLost(str(error)) from error
         if launch is not None:
+            self._is_child = True
             self.channel.send(launch)
         self.channel.receive(self._receive)
         self.channel.when_lost(self._lost)
@@ -219,12 +251,16 @@ class Connection:
             message = decode_from_worker(frame)
         except (msgspec.MsgspecError, ValueError) as error:
             raise ProtocolError(f"a message that cannot be read ({error})") from error
+        check(message)
         match message:
             case Ready():
-                self.slots = message.engine.max_concurrency if message.engine is not None else 1
+                if message.engine is not None:
+                    self.slots, self._sample_rate = message.engine.max_concurrency, message.engine.sample_rate
                 self.draining = message.draining
                 self._changed(message)
                 self._ready.set()
+            case Unavailable() | Logged() if not self._is_child:
+                raise ProtocolError(f"{type(message).__name__}, which only a child of this process sends")
             case Unavailable():
                 self._unavailable = message.reason
                 self._ready.set()
@@ -235,15 +271,25 @@ class Connection:
             case _:
                 self.completed += isinstance(message, Ended)
                 if (exchange := self._exchanges.get(message.exchange)) is not None:
-                    # The frame that holds the samples is overwritten behind this call.
-                    exchange.receive(message.unpack() if isinstance(message, Chunk) else message)
+                    exchange.receive(self._unpacked(message), len(frame))
 
-    def _log(self, message: FromWorker) -> None:
-        assert isinstance(message, Logged)
-        logger = logging.getLogger(message.logger)
+    def _unpacked(self, message: _OfExchange) -> Reply | Ended | Failed | Full:
+        if isinstance(message, Failed):
+            message.message = one_line(message.message)
+            message.field = one_line(message.field, MAX_NAME_CHARACTERS)
+        if not isinstance(message, Chunk):
+            return message
+        if message.sample_rate != self._sample_rate:
+            rates = f"{message.sample_rate} Hz of an engine of {self._sample_rate} Hz"
+            raise ProtocolError(f"a chunk of {rates}")
+        # The frame that holds the samples is overwritten after this call.
+        return message.unpack()
+
+    def _log(self, message: Logged) -> None:
+        name = one_line(message.logger, MAX_NAME_CHARACTERS)
+        logger = logging.getLogger(name)
         if logger.isEnabledFor(message.level):
-            record = logger.makeRecord(
-                message.logger, message.level, self._logger, 0, message.message, (), None
-            )
-            record.request = message.request_id
+            text = log_text(message.message)
+            record = logger.makeRecord(name, message.level, self._logger, 0, text, (), None)
+            record.request = one_line(message.request_id, MAX_NAME_CHARACTERS)
             logger.handle(record)

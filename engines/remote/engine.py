@@ -178,6 +178,8 @@ async def _chunks(
     async with connection.exchange(
         lambda number: Speak(number, segment, granted_s, written, waits)
     ) as exchange:
+        exchange.granted_s = granted_s
+        exchange.characters = len(segment.text if written is None else written.text)
         feeding = None if text is None else _Feeding(exchange, text, written)
         try:
             while (reply := await exchange.get()) is not None:
@@ -187,7 +189,7 @@ async def _chunks(
                         # The reader took it: it is back for more.
                         taken_s += reply.duration_s
                         if granted_s - taken_s <= RENEWED_S:
-                            granted_s = taken_s + AHEAD_S
+                            exchange.granted_s = granted_s = taken_s + AHEAD_S
                             exchange.send(Grant(exchange.number, granted_s))
                     case Waiting() if text is not None and feeding is not None:
                         await text.wait_for_more(reply.known, reply.timeout_s)
@@ -225,6 +227,8 @@ class _Feeding:
             self._due = None
         if (written := _state(self._text)) != self._sent:
             self._sent = written
+            # A text that has become shorter may be known to the worker as it was.
+            self._exchange.characters = max(self._exchange.characters, len(written.text))
             self._exchange.send(Feed(self._exchange.number, written))
 
 

@@ -2,7 +2,8 @@
 
 The server greets (``Greeting``), the worker challenges it (``Challenge``), the server answers and the worker
 proves itself (``Proof`` each). A proof is HMAC-SHA256 under the shared key over the role and both nonces, so
-that neither the key nor a proof that serves a second time is ever sent.
+that neither the key nor a proof that serves a second time is ever sent. The keys of the tags that further
+messages have are made in the same way, of other words in place of the role.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import msgspec
 
 from engines.remote.address import Address
 from engines.remote.channel import Channel, ProtocolError
+from engines.remote.checks import one_line
 from engines.remote.messages import PROTOCOL_VERSION
+from engines.remote.tags import Tags
 from speech.errors import EngineUnavailable
 
 MAGIC = "kani-tts engine"
@@ -30,6 +33,7 @@ MIN_KEY_CHARACTERS = 16
 _OTHER_KEY = "the {} has another key: set the same KANI_ENGINE_KEY on both sides"
 
 Role = Literal["server", "worker"]
+Purpose = Literal["server", "worker", "messages of the server", "messages of the worker"]
 
 
 class Greeting(msgspec.Struct, array_like=True):
@@ -88,20 +92,22 @@ async def _limited(channel: Channel, handshake: Coroutine[None, None, None], wit
 
 async def _greet(channel: Channel, key: str) -> None:
     nonce = secrets.token_bytes(NONCE_BYTES)
-    channel.send_frame(msgspec.msgpack.encode(Greeting(MAGIC, PROTOCOL_VERSION, nonce)))
+    channel.send_packed(msgspec.msgpack.encode(Greeting(MAGIC, PROTOCOL_VERSION, nonce)))
     challenge = msgspec.msgpack.decode(await channel.read(), type=Challenge)
     if challenge.magic != MAGIC:
         raise ProtocolError("the peer is no engine worker")
     if challenge.version != PROTOCOL_VERSION:
         raise ProtocolError(_other_version("worker", challenge.version))
     if challenge.refusal:
-        raise ProtocolError(challenge.refusal)
-    channel.send_frame(_proof(key, "server", nonce, challenge.nonce))
+        raise ProtocolError(one_line(challenge.refusal))
+    channel.send_packed(_proof(key, "server", nonce, challenge.nonce))
     try:
         proof = msgspec.msgpack.decode(await channel.read(), type=Proof)
     except ProtocolError as error:
         raise ProtocolError(_OTHER_KEY.format("worker")) from error
     _check(proof, key, "worker", nonce, challenge.nonce)
+    if key:
+        channel.authenticate(*_tags(key, nonce, challenge.nonce))
 
 
 async def _welcome(channel: Channel, key: str) -> None:
@@ -110,12 +116,15 @@ async def _welcome(channel: Channel, key: str) -> None:
     if greeting.magic != MAGIC:
         raise ProtocolError("the peer is no server of this protocol")
     refusal = "" if greeting.version == PROTOCOL_VERSION else _other_version("server", greeting.version)
-    channel.send_frame(msgspec.msgpack.encode(Challenge(MAGIC, PROTOCOL_VERSION, refusal, nonce)))
+    channel.send_packed(msgspec.msgpack.encode(Challenge(MAGIC, PROTOCOL_VERSION, refusal, nonce)))
     if refusal:
         raise ProtocolError(refusal)
     proof = msgspec.msgpack.decode(await channel.read(), type=Proof)
     _check(proof, key, "server", greeting.nonce, nonce)
-    channel.send_frame(_proof(key, "worker", greeting.nonce, nonce))
+    channel.send_packed(_proof(key, "worker", greeting.nonce, nonce))
+    if key:
+        of_server, of_worker = _tags(key, greeting.nonce, nonce)
+        channel.authenticate(of_worker, of_server)
 
 
 def _other_version(peer: str, version: int) -> str:
@@ -129,8 +138,15 @@ def _proof(key: str, role: Role, server_nonce: bytes, worker_nonce: bytes) -> by
     return msgspec.msgpack.encode(Proof(_digest(key, role, server_nonce, worker_nonce)))
 
 
-def _digest(key: str, role: Role, server_nonce: bytes, worker_nonce: bytes) -> bytes:
-    content = msgspec.msgpack.encode((MAGIC, PROTOCOL_VERSION, role, server_nonce, worker_nonce))
+def _tags(key: str, server_nonce: bytes, worker_nonce: bytes) -> tuple[Tags, Tags]:
+    """Return the tags of the server's messages, and of the worker's."""
+    of_server = _digest(key, "messages of the server", server_nonce, worker_nonce)
+    of_worker = _digest(key, "messages of the worker", server_nonce, worker_nonce)
+    return Tags(of_server), Tags(of_worker)
+
+
+def _digest(key: str, purpose: Purpose, server_nonce: bytes, worker_nonce: bytes) -> bytes:
+    content = msgspec.msgpack.encode((MAGIC, PROTOCOL_VERSION, purpose, server_nonce, worker_nonce))
     return hmac.digest(key.encode(), content, "sha256")
 
 

@@ -30,7 +30,7 @@ from speech.recognizer import Mark, RecognizedWord, RecognizerInfo, Step
 from speech.transcriber import TranscribedSegment, TranscriptionOptions
 from speech.types import Boundary, Embedding, Pronunciation, Recording, Samples, Segment, Span, SpeechChunk
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 AUDIO_AHEAD_S = 2.0
 """Seconds of audio that a server may send ahead of what a recogniser has pulled."""

@@ -14,7 +14,7 @@ from protocols.openai import realtime
 from protocols.openai.calls import call_group
 from protocols.openai.errors import error_body
 from protocols.openai.lists import list_paths, list_routes
-from protocols.openai.realtime import SecretStore, realtime_routes
+from protocols.openai.realtime import EphemeralKeys, realtime_routes
 from protocols.openai.settings import OpenAISettings
 from protocols.openai.speech import speech_routes
 from protocols.openai.transcription import longest_bodies, transcription_routes
@@ -28,7 +28,7 @@ PREFIXES = ("/v1/audio/", "/v1/realtime", "/dev/")
 
 def protocol(settings: OpenAISettings) -> Protocol:
     """Return the protocol."""
-    secrets = SecretStore()
+    keys = EphemeralKeys()
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
@@ -36,7 +36,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
             *speech_routes(service, settings),
             *list_routes(service, settings),
             *transcription_routes(service, settings),
-            *realtime_routes(service, settings, secrets),
+            *realtime_routes(service, settings, keys),
         ]
 
     return Protocol(
@@ -44,7 +44,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
         paths=list_paths(settings),
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
-        temporary_keys={realtime.PATH: secrets.is_valid},
+        temporary_keys={realtime.PATH: keys.is_valid},
         max_body=longest_bodies(settings),
         calls=lambda: call_group(settings),
     )

@@ -8,8 +8,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs
 
 from prometheus_client import CollectorRegistry
+from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 
 from protocols.shared.calls.call import CallGroup
@@ -37,6 +39,12 @@ class PathClass(Enum):
     NO_KEY_WITH_PUBLIC_TOKEN = auto()
     """No key is required where ``public_token`` would be accepted."""
 
+
+KEY_HEADERS = ("xi-api-key", "kyutai-api-key", "api-key")
+KEY_PROTOCOLS = ("Bearer.", "openai-insecure-api-key.")
+"""Prefixes of a key among the sub-protocols: a browser's WebSocket can send no other header."""
+
+KEY_PARAMETERS = ("auth_id", "token", "authorization", "single_use_token")
 
 ANONYMOUS = "anonymous"
 """Entry of the scope of a request on a LIST path that needed a key and brought none."""
@@ -152,3 +160,16 @@ class Protocol:
 def plain_refusal(refusal: Refusal) -> dict[str, Any]:
     """Return the JSON body of a refusal on a path whose protocol has no body of its own."""
     return {"error": {"message": refusal.reason}}
+
+
+def offered_keys(headers: Headers, query: bytes) -> list[str]:
+    """Return what a request offers as a key, in all places where one may be."""
+    bearers = (value.partition(" ") for value in headers.getlist("authorization"))
+    offered = [key.strip() for scheme, _, key in bearers if scheme.lower() == "bearer"]
+    offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
+    protocols = [name.strip() for name in ",".join(headers.getlist("sec-websocket-protocol")).split(",")]
+    offered += [
+        name.removeprefix(prefix) for name in protocols for prefix in KEY_PROTOCOLS if name.startswith(prefix)
+    ]
+    parameters = parse_qs(query.decode("latin-1"))
+    return offered + [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]

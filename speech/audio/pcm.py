@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 from av.audio.stream import AudioStream
+from av.container import InputContainer
 
+from speech.audio import ffmpeg
+from speech.audio.mp4 import UnreadableMp4, open_mp4
 from speech.errors import InvalidRequest, Reason, SpeechCancelled, SpeechError
 from speech.types import Recording, Samples, Span, SpeechChunk
 
@@ -203,7 +206,7 @@ def _decode(
     """Decode the first audio stream; returns samples and rate. Raises FFmpegError and InvalidRequest."""
     pieces: list[Samples] = []
     count = 0
-    with av.open(io.BytesIO(data), "r", container_format, metadata_errors="ignore") as container:
+    with _open(io.BytesIO(data), container_format) as container:
         if not container.streams.audio:
             raise _refused("holds no audio", Reason("no_audio"))
         stream = container.streams.audio[0]
@@ -236,6 +239,16 @@ def _decode(
                 if excess > 0:
                     return [*pieces, resampler.finish()], sample_rate or rate
     return [*pieces, resampler.finish()], sample_rate or rate
+
+
+def _open(file: io.BytesIO, container_format: str) -> InputContainer:
+    ffmpeg.limit_allocations()
+    if container_format == "mp4":
+        try:
+            return open_mp4(file)
+        except UnreadableMp4 as error:
+            raise _refused(str(error)) from error
+    return av.open(file, "r", container_format, metadata_errors="ignore")
 
 
 def _check(stream: AudioStream) -> int:

@@ -12,6 +12,8 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from speech.audio import ffmpeg
+from speech.audio.mp4 import UnreadableMp4, is_mp4, open_mp4
 from speech.audio.pcm import Resampler, mono
 from speech.errors import InvalidRequest
 from speech.types import Samples
@@ -23,9 +25,9 @@ MIN_RATE, MAX_RATE = 4_000, 192_000
 MAX_CHANNELS = 32
 
 # Containers that hold their audio themselves. Others name files or addresses, which FFmpeg would open: HLS,
-# DASH, concat, SDP, image sequences.
+# DASH, concat, SDP, image sequences. MP4 is opened by ``open_mp4``.
 _CONTAINERS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,matroska,webm,mov,mp3,mpc,mpc8,mpeg,"
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,matroska,webm,mp3,mpc,mpc8,mpeg,"
     "mpegts,ogg,rm,tak,tta,voc,w64,wav,wv,xwma"
 )
 _UNREADABLE = "is damaged, or not audio that this server reads, such as WAV, MP3, M4A, Ogg, FLAC and WebM"
@@ -198,9 +200,14 @@ def _open(file: IO[bytes]) -> InputContainer:
     if not file.read(1):
         raise refused("is empty")
     file.seek(0)
+    ffmpeg.limit_allocations()
     try:
+        if is_mp4(file):
+            return open_mp4(file)
         return av.open(
             file, "r", metadata_errors="ignore", container_options={"format_whitelist": _CONTAINERS}
         )
+    except UnreadableMp4 as error:
+        raise refused(str(error)) from error
     except (av.FFmpegError, ValueError) as error:
         raise refused(_UNREADABLE) from error

@@ -1,4 +1,4 @@
-"""The compose files, the dashboard and the units of deploy/ against their schemas and the server."""
+"""The compose files and the dashboard of deploy/ against their schemas and the server."""
 
 from __future__ import annotations
 
@@ -70,7 +70,11 @@ def test_dashboard_has_the_queries_of_the_documentation() -> None:
     assert [panel["targets"][0]["expr"] for panel in dashboard["panels"]] == queries
 
 
-def test_unit_names_settings_that_exist() -> None:
-    unit = (DEPLOY / "kani-tts.service").read_text(encoding="utf-8")
-    assert set(re.findall(r"\bKANI_[A-Z_]+[A-Z]\b", unit)) <= VARIABLES
-    assert "start_websocket_server.py" in unit
+def test_container_may_write_to_its_volumes_only() -> None:
+    server = services(DEPLOY / "compose.yml")["kani-tts"]
+    assert server["read_only"] and server["cap_drop"] == ["ALL"] and "privileged" not in server
+    assert server["security_opt"] == ["no-new-privileges:true"]
+    assert server["mem_limit"] == "2g"
+    written = {volume.split(":")[1] for volume in server["volumes"]}
+    # A tmpfs would hold the recordings that are received in memory.
+    assert written == {"/data", "/tmp"} and "tmpfs" not in server

@@ -13,23 +13,21 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES
-from protocols.openai.realtime.client_secrets import SecretStore, secret_routes
+from protocols.openai.realtime.client_secrets import EphemeralKeys, secret_routes
 from protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
 from protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
 from protocols.openai.settings import OpenAISettings
+from protocols.shared.protocol import offered_keys
 from speech.service import SpeechService
 
-__all__ = ["MAX_MESSAGE_BYTES", "PATH", "SecretStore", "realtime_routes"]
+__all__ = ["MAX_MESSAGE_BYTES", "PATH", "EphemeralKeys", "realtime_routes"]
 
 PATH = "/v1/realtime"
 SUBPROTOCOL = "realtime"
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
-KEY_SUBPROTOCOL = "openai-insecure-api-key."
 
 
-def realtime_routes(
-    service: SpeechService, settings: OpenAISettings, secrets: SecretStore
-) -> list[BaseRoute]:
+def realtime_routes(service: SpeechService, settings: OpenAISettings, keys: EphemeralKeys) -> list[BaseRoute]:
     """Return the routes of the Realtime WebSocket and of its ephemeral keys."""
     limits = ConnectionLimits(settings.realtime_session_s, settings.realtime_idle_s)
 
@@ -38,24 +36,20 @@ def realtime_routes(
         # A browser closes a connection whose answer names none of the sub-protocols that it offers.
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         beta = BETA_SUBPROTOCOL in offered or _has_beta_header(websocket.headers)
-        config = _config(websocket, secrets)
+        config = _config(websocket, keys)
         await RealtimeConnection(websocket, service, config, limits, beta=beta).run()
 
-    return [WebSocketRoute(PATH, serve), *secret_routes(service, secrets, settings.realtime_session_s)]
+    return [WebSocketRoute(PATH, serve), *secret_routes(service, keys, settings.realtime_session_s)]
 
 
 def _has_beta_header(headers: Headers) -> bool:
     return any("realtime=v1" in value for value in headers.getlist("openai-beta"))
 
 
-def _config(websocket: WebSocket, secrets: SecretStore) -> SessionConfig:
+def _config(websocket: WebSocket, keys: EphemeralKeys) -> SessionConfig:
     """Return the configuration to begin with: that of an ephemeral key, or by the address."""
-    scheme, _, bearer = websocket.headers.get("authorization", "").partition(" ")
-    keys = [bearer.strip()] if scheme.lower() == "bearer" else []
-    offered = websocket.scope["subprotocols"]
-    keys += [name.removeprefix(KEY_SUBPROTOCOL) for name in offered if name.startswith(KEY_SUBPROTOCOL)]
-    for key in keys:
-        if (config := secrets.find(key)) is not None:
+    for key in offered_keys(websocket.headers, websocket.scope["query_string"]):
+        if (config := keys.find(key)) is not None:
             return config
     query = websocket.query_params
     kind: SessionKind = "transcription" if query.get("intent") == "transcription" else "realtime"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import secrets
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,9 +25,7 @@ from protocols.shared.json_input import parse_object
 from speech.service import SpeechService
 
 PREFIX = "ek_"
-MAX_SECRETS = 1000
-"""Keys that are valid at once, over all clients."""
-
+SIGNATURE_BYTES = 32
 MIN_LIFE_S, MAX_LIFE_S, DEFAULT_LIFE_S = 10, 7200, 600
 MAX_BODY_BYTES = 65_536
 
@@ -39,23 +39,30 @@ class Issued:
     config: SessionConfig
 
 
-class SecretStore:
-    """The keys that are valid, by their digests. clock: seconds since 1970."""
+class _Content(Struct, array_like=True):
+    """What a key says. The number makes it unique."""
+
+    expires_at: int
+    number: bytes
+    config: SessionConfig
+
+
+class EphemeralKeys:
+    """Makes keys that hold their own end and configuration, so that none is kept and their number is free.
+
+    A key is URL-safe Base64 of HMAC-SHA256 under a secret of this process, and of the content it signs.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """clock: seconds since 1970."""
         self._clock = clock
-        self._issued: dict[bytes, tuple[int, SessionConfig]] = {}
+        self._secret = secrets.token_bytes(32)
 
     def issue(self, config: SessionConfig, life_s: int) -> Issued:
-        """Make a key that is valid for ``life_s`` seconds. Raises ApiError while there are too many."""
-        now = self._clock()
-        self._issued = {key: kept for key, kept in self._issued.items() if kept[0] > now}
-        if len(self._issued) >= MAX_SECRETS:
-            raise ApiError(429, f"too many client secrets are valid (at most {MAX_SECRETS})")
-        value = PREFIX + secrets.token_hex(24)
-        expires_at = int(now) + life_s
-        self._issued[_digest(value)] = (expires_at, config)
-        return Issued(value, expires_at, config)
+        """Make a key that is valid for ``life_s`` seconds."""
+        expires_at = int(self._clock()) + life_s
+        content = msgspec.msgpack.encode(_Content(expires_at, secrets.token_bytes(16), config))
+        return Issued(_written(self._signature(content) + content), expires_at, config)
 
     def is_valid(self, key: str) -> bool:
         """Return True if ``key`` was issued and has not expired."""
@@ -63,14 +70,26 @@ class SecretStore:
 
     def find(self, key: str) -> SessionConfig | None:
         """Return the configuration of a valid key, else None."""
-        if not key.startswith(PREFIX):
+        if not key.startswith(PREFIX) or not key.isascii():
             return None
-        expires_at, config = self._issued.get(_digest(key), (0, None))
-        return config if expires_at > self._clock() else None
+        encoded = key.removeprefix(PREFIX)
+        try:
+            signed = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        except ValueError:
+            return None
+        signature, content = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
+        # Base64 has further ways to write the same bytes.
+        if not hmac.compare_digest(signature, self._signature(content)) or _written(signed) != key:
+            return None
+        found = msgspec.msgpack.decode(content, type=_Content)
+        return found.config if found.expires_at > self._clock() else None
+
+    def _signature(self, content: bytes) -> bytes:
+        return hmac.digest(self._secret, content, "sha256")
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+def _written(signed: bytes) -> str:
+    return PREFIX + urlsafe_b64encode(signed).rstrip(b"=").decode()
 
 
 class _ExpiresAfter(Struct):
@@ -83,7 +102,7 @@ class _SecretBody(Struct):
     session: dict[str, Any] | None = None
 
 
-def secret_routes(service: SpeechService, store: SecretStore, session_s: float) -> list[BaseRoute]:
+def secret_routes(service: SpeechService, keys: EphemeralKeys, session_s: float) -> list[BaseRoute]:
     """Return the routes that make keys; session_s: longest life of a session."""
 
     def languages() -> Collection[str]:
@@ -97,7 +116,7 @@ def secret_routes(service: SpeechService, store: SecretStore, session_s: float) 
             raise _api_error(error) from error
         session = given.session or {}
         config = _config(session, "session", languages())
-        issued = store.issue(config, (given.expires_after or _ExpiresAfter()).seconds)
+        issued = keys.issue(config, (given.expires_after or _ExpiresAfter()).seconds)
         written = config.as_json(new_id("sess"), int(time.time() + session_s))
         return json_response({"value": issued.value, "expires_at": issued.expires_at, "session": written})
 
@@ -105,7 +124,7 @@ def secret_routes(service: SpeechService, store: SecretStore, session_s: float) 
         async def create(request: Request) -> Response:
             body = await _read_body(request)
             config = _config({"type": kind, **body}, "body", languages())
-            issued = store.issue(config, DEFAULT_LIFE_S)
+            issued = keys.issue(config, DEFAULT_LIFE_S)
             written = config.as_beta_json(new_id("sess"), int(time.time() + session_s))
             secret = {"value": issued.value, "expires_at": issued.expires_at}
             return json_response({**written, "client_secret": secret})

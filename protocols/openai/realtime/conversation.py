@@ -22,6 +22,9 @@ MAX_ITEMS = 256
 MAX_CHARACTERS = 2**20
 """Characters of text in all of them together."""
 
+MAX_PARTS = 64
+"""Parts of an item."""
+
 Role = Literal["user", "assistant", "system"]
 Status = Literal["completed", "incomplete", "in_progress"]
 _TEXT_TYPES = ("input_text", "text", "output_text")
@@ -29,7 +32,10 @@ _TEXT_TYPES = ("input_text", "text", "output_text")
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """A message of the conversation; ``content``: parts as they stand on the wire, without audio."""
+    """A message of the conversation; ``content``: parts as they stand on the wire, without audio.
+
+    ``Conversation.set_content`` changes it.
+    """
 
     id: str
     role: Role
@@ -69,7 +75,7 @@ class _Message(Struct):
     type: str
     id: Annotated[str, Meta(max_length=MAX_ID_LENGTH)] | None = None
     role: Role = "user"
-    content: list[_Part] = []
+    content: Annotated[list[_Part], Meta(max_length=MAX_PARTS)] = []
 
 
 def read_item(given: Any, param: str) -> Item:
@@ -96,6 +102,7 @@ class Conversation:
     def __init__(self) -> None:
         self.id = new_id("conv")
         self._items: dict[str, Item] = {}
+        self._size = 0
 
     @property
     def items(self) -> Sequence[Item]:
@@ -106,7 +113,7 @@ class Conversation:
         """Add an item at the end; returns the id of the one before it."""
         previous = next(reversed(self._items), None)
         self._items[item.id] = item
-        self._trim()
+        self._grow(item.size)
         return previous
 
     def insert(self, item: Item, after: str | None) -> str | None:
@@ -121,7 +128,7 @@ class Conversation:
         before = [] if after == "root" else self._until(after)
         behind = self.items[len(before) :]
         self._items = {each.id: each for each in (*before, item, *behind)}
-        self._trim()
+        self._grow(item.size)
         return before[-1].id if before else None
 
     def _until(self, item_id: str) -> Sequence[Item]:
@@ -136,15 +143,22 @@ class Conversation:
 
     def delete(self, item_id: str) -> None:
         """Remove an item. Raises EventError."""
-        self.find(item_id)
+        self._size -= self.find(item_id).size
         del self._items[item_id]
+
+    def set_content(self, item: Item, content: tuple[Mapping[str, Any], ...]) -> None:
+        """Replace the content of an item, which may be outside the conversation."""
+        before, item.content = item.size, content
+        if self._items.get(item.id) is item:
+            self._grow(item.size - before)
 
     def last_user_item(self) -> Item | None:
         """Return the last item of the user, if there is one."""
         return next((item for item in reversed(self.items) if item.role == "user"), None)
 
-    def _trim(self) -> None:
-        size = sum(item.size for item in self._items.values())
-        while len(self._items) > MAX_ITEMS or size > MAX_CHARACTERS:
+    def _grow(self, characters: int) -> None:
+        """Count further characters, and drop the oldest items beyond the limits."""
+        self._size += characters
+        while len(self._items) > MAX_ITEMS or self._size > MAX_CHARACTERS:
             oldest = next(iter(self._items))
-            size -= self._items.pop(oldest).size
+            self._size -= self._items.pop(oldest).size

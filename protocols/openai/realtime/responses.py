@@ -266,7 +266,7 @@ class Responses:
         item.status = status
         # The beta's item holds a part of the same type as the events of its content.
         kind = "audio" if self._sender.beta else "output_audio"
-        item.content = ({"type": kind, "transcript": transcript},)
+        self._conversation.set_content(item, ({"type": kind, "transcript": transcript},))
         await send("response.output_audio.done", **place)
         await send("response.output_audio_transcript.done", **place, transcript=transcript)
         part = {"type": "audio", "transcript": transcript}

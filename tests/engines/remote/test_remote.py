@@ -255,14 +255,14 @@ async def test_bad_server_is_refused_and_disturbs_no_other(
             channel._transport.write(sent)
         elif isinstance(sent, Greeting):
             channel = await connect(address)
-            channel.send_frame(msgspec.msgpack.encode(sent))
+            channel.send_packed(msgspec.msgpack.encode(sent))
             if sent.magic == MAGIC:
                 answer = msgspec.msgpack.decode(await channel.read(), type=Challenge)
                 assert answer.version == PROTOCOL_VERSION and reason in answer.refusal
         else:
             channel = await raw(address)
             frame = msgspec.msgpack.encode(sent)
-            channel.send_frame(frame[:-9] if isinstance(sent, Speak) else frame)
+            channel.send_packed(frame[:-9] if isinstance(sent, Speak) else frame)
         await asyncio.wait_for(channel.lost.wait(), WITHIN_S)
         await until(lambda: reason in caplog.text)
         await engine.permit(None)
@@ -291,7 +291,7 @@ class Impostor:
     async def _answer(self, channel: Channel) -> None:
         if self.version != PROTOCOL_VERSION:
             await channel.read()
-            channel.send_frame(msgspec.msgpack.encode(Challenge(MAGIC, self.version, "")))
+            channel.send_packed(msgspec.msgpack.encode(Challenge(MAGIC, self.version, "")))
             return
         await welcome(channel, self.key)
         channel.send(Ready(ToneEngine().info))

@@ -1,4 +1,4 @@
-"""WS /v1/realtime: turns, transcripts and commits of audio in; ephemeral keys; ends of connections."""
+"""WS /v1/realtime: turns, transcripts and commits of audio in; ends of connections."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from protocols.openai.realtime.client_secrets import MAX_SECRETS, SecretStore
-from protocols.openai.realtime.session_config import SessionConfig, TurnDetection
+from protocols.openai.realtime.session_config import TurnDetection
 from protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
 from speech.audio.encoding import AudioFormat, create_encoder
 from speech.recognizer import Step
@@ -341,69 +339,3 @@ async def test_browser_sends_its_key_as_a_subprotocol(start_app: StartApp) -> No
     assert refused.value.response.status_code == 401
     async with connect(url, additional_headers={"api-key": KEY}) as websocket:
         assert websocket.subprotocol is None
-
-
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("client_secrets", {"session": {"type": "transcription"}, "expires_after": {"seconds": 60}}),
-        ("client_secrets", {"session": {"type": "realtime", "model": "gpt-realtime"}}),
-        ("client_secrets", {}),
-        ("sessions", {"model": "gpt-realtime", "voice": "marin", "modalities": ["audio", "text"]}),
-        ("transcription_sessions", {"input_audio_format": "g711_ulaw"}),
-    ],
-)
-async def test_ephemeral_key_opens_the_session_that_it_was_made_for(
-    start_app: StartApp, path: str, body: dict[str, Any]
-) -> None:
-    app = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY)
-    async with httpx.AsyncClient(base_url=f"{app.http_url}/v1") as http:
-        refused = await http.post(f"/realtime/{path}", json=body)
-        assert refused.status_code == 401 and refused.json()["error"]["code"] == "invalid_api_key"
-        made = await http.post(f"/realtime/{path}", json=body, headers={"Authorization": f"Bearer {KEY}"})
-        secret = made.json() if path == "client_secrets" else made.json()["client_secret"]
-        key = {"Authorization": f"Bearer {secret['value']}"}
-        assert secret["value"].startswith("ek_")
-        # It opens sessions, and nothing else.
-        assert (await http.post(f"/realtime/{path}", json=body, headers=key)).status_code == 401
-        assert (await http.get("/voices", headers=key)).status_code == 401
-    async with realtime(app.url, "", additional_headers=key) as client:
-        session = client.seen[0]["session"]
-    made_session = made.json()["session"] if path == "client_secrets" else made.json()
-    assert session["object"] == made_session["object"]
-    if body.get("input_audio_format"):
-        assert session["audio"]["input"]["format"] == {"type": "audio/pcmu"}
-    if body.get("voice"):
-        assert session["audio"]["output"]["voice"] == "marin"
-
-
-async def test_invalid_body_of_an_ephemeral_key_is_refused(app: AppServer) -> None:
-    rows: list[tuple[str, Any, str | None]] = [
-        ("client_secrets", {"expires_after": {"seconds": 9}}, "expires_after.seconds"),
-        ("client_secrets", {"expires_after": {"seconds": 7201}}, "expires_after.seconds"),
-        ("client_secrets", {"session": {"audio": {"output": {"speed": 9}}}}, "session.audio.output.speed"),
-        ("client_secrets", {"session": {"tools": [{}]}}, "session.tools"),
-        ("transcription_sessions", {"input_audio_format": "mp3"}, "input_audio_format"),
-        ("sessions", "no object", None),
-    ]
-    async with httpx.AsyncClient(base_url=f"{app.http_url}/v1/realtime") as http:
-        for path, body, param in rows:
-            answer = await http.post(f"/{path}", json=body)
-            assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), body
-        answer = await http.post("/client_secrets", content=b"{" + b" " * 70_000)
-        assert answer.status_code == 413
-
-
-def test_ephemeral_keys_expire_and_are_bounded() -> None:
-    now = 1000.0
-    store = SecretStore(lambda: now)
-    key = store.issue(SessionConfig(), 10)
-    assert store.is_valid(key.value) and not store.is_valid(key.value + "0") and not store.is_valid("")
-    for _ in range(MAX_SECRETS - 1):
-        store.issue(SessionConfig(), 10)
-    with pytest.raises(Exception, match="too many client secrets") as refused:
-        store.issue(SessionConfig(), 10)
-    assert getattr(refused.value, "status", None) == 429
-    now += 10
-    assert not store.is_valid(key.value)
-    store.issue(SessionConfig(), 10)

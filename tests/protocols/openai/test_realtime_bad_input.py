@@ -49,6 +49,9 @@ def append(audio: Any) -> dict[str, Any]:
     return {"type": "input_audio_buffer.append", "audio": audio}
 
 
+PARTS = {"type": "message", "content": [{"type": "text"}] * 65}
+
+
 def item(**fields: Any) -> dict[str, Any]:
     return {"type": "conversation.item.create", "item": fields}
 
@@ -126,6 +129,12 @@ ROWS: list[tuple[Any, str, str | None]] = [
     (item(type="function_call"), "unsupported", "item.type"),
     (item(type="message", role="user", content="x"), "invalid_value", "item.content"),
     (item(type="message", id="x" * 513), "invalid_value", "item.id"),
+    (item(type="message", content=[{"type": "text"}] * 65), "invalid_value", "item.content"),
+    (
+        create(input=[item(type="message", content=[{"type": "text"}] * 65)["item"]]),
+        "invalid_value",
+        "response.input[0].content",
+    ),
     (item(**text_item("x" * (2**20 + 1))), "string_above_max_length", "item"),
     ({**item(**text_item("x")), "previous_item_id": "x"}, "item_not_found", "previous_item_id"),
     ({"type": "conversation.item.delete"}, "missing_required_parameter", "item_id"),
