@@ -30,12 +30,17 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-import no_telemetry  # noqa: F401 - for this process and its children
-from client import interrupt
-from server import logs, settings
-from server.access import is_loopback
-from speech.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
-from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
+from client import prerequisites
+
+PROGRAM, INSTALL = "start_websocket_server.py", "-r requirements.txt"
+
+with prerequisites.reported(__name__, PROGRAM, INSTALL):
+    import no_telemetry  # noqa: F401 - for this process and its children
+    from client import interrupt
+    from server import logs, settings
+    from server.access import is_loopback
+    from speech.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
+    from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
     from engines.worker.service import Worker
@@ -73,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     address.add_argument(
         "--compat",
         action="store_true",
-        help="listen also where clients of other servers look (8000, 8080, 8081, 8092, 9300, 9301)",
+        help="listen also where clients of other servers look (8000, 8080, 8081, 8092, 9300, 9301, 10300)",
     )
     address.add_argument(
         "--wyoming",
@@ -401,9 +406,11 @@ def _stream_lines(running: RunningServer, host: str) -> list[str]:
 
 
 def _complain(sentence: str, code: int) -> int:
-    print(f"start_websocket_server.py: {sentence}", file=sys.stderr)
+    print(f"{PROGRAM}: {sentence}", file=sys.stderr)
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Most packages are imported by what main() starts.
+    with prerequisites.reported(__name__, PROGRAM, INSTALL):
+        sys.exit(main())

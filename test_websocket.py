@@ -24,20 +24,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
+from client import prerequisites
 
-from client import interrupt
-from client.command import server_address
-from client.voices import VoiceRefused, VoicesClient, cloning_outcome
-from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
-from websocket_config import (
-    AUDIO_FORMAT,
-    DEFAULT_CONFIG,
-    ERROR_MESSAGES,
-    SUPPORTED_EMOTIONS,
-    WEBSOCKET_HOST,
-    WEBSOCKET_PORT,
-)
+with prerequisites.reported(__name__, "test_websocket.py", "websockets"):
+    from websockets.exceptions import ConnectionClosed
+
+    from client import interrupt
+    from client.command import server_address
+    from client.voices import VoiceRefused, VoicesClient, cloning_outcome
+    from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
+    from websocket_config import (
+        AUDIO_FORMAT,
+        DEFAULT_CONFIG,
+        ERROR_MESSAGES,
+        SUPPORTED_EMOTIONS,
+        WEBSOCKET_HOST,
+        WEBSOCKET_PORT,
+    )
 
 SPANISH = (
     ("friendly", 1.0, "¡Hola! ¿Cómo estás hoy?"),

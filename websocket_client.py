@@ -8,6 +8,17 @@ nothing else. As a program it runs client/command.py beside it:
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # The program imports this library, never the reverse, so that this file can be copied without it. It ends
+    # the process; it runs before the imports below, as it says what they lack.
+    import runpy
+    from pathlib import Path
+
+    program = Path(__file__).with_name("client") / "command.py"
+    if not program.exists():
+        raise SystemExit("error: as a program this needs the folder client/ beside it: copy that, too")
+    runpy.run_path(str(program), run_name="__main__")
+
 import asyncio
 import base64
 import contextlib
@@ -15,11 +26,9 @@ import inspect
 import json
 import logging
 import random
-import runpy
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -470,8 +479,9 @@ def _read(raw: str | bytes, url: str) -> tuple[str, dict[str, Any]]:
         message = json.loads(raw)
     except (ValueError, RecursionError):
         raise UnexpectedAnswer(f"{url} sent something that is not JSON") from None
-    match message:
-        case {"type": str(kind), "data": dict(data)}:
+    if isinstance(message, dict):
+        kind, data = message.get("type"), message.get("data")
+        if isinstance(kind, str) and isinstance(data, dict):
             return kind, data
     raise UnexpectedAnswer(
         f"{url} does not speak Kani's protocol (a message came without type and data):"
@@ -569,11 +579,3 @@ class SpanishAITTSIntegration:
 def _spanish(voice_config: Mapping[str, Any] | None) -> dict[str, Any]:
     friendly = {"language": "spanish", "emotion": "friendly", "speed": 1.0}
     return {**DEFAULT_CONFIG, **friendly, **(voice_config or {})}
-
-
-if __name__ == "__main__":
-    # The program imports this library, never the reverse, so that this file can be copied without it.
-    program = Path(__file__).with_name("client") / "command.py"
-    if not program.exists():
-        raise SystemExit("error: as a program this needs the folder client/ beside it: copy that, too")
-    runpy.run_path(str(program), run_name="__main__")
