@@ -57,6 +57,7 @@ _CANCEL = json.dumps({"type": "tts_cancel", "data": {}})
 _CANCEL_TIMEOUT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
 _TRIES_OF_AN_ASSISTANT = 13  # half a minute at least, which a server may take to start
+_LIMIT_OF_AN_ASSISTANT_S = 10.0  # a listener takes a longer silence for a failure
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 # A whole answer arrives when all of it is spoken, so its time limit grows with the text.
 _SECONDS_PER_CHARACTER = 0.1
@@ -130,8 +131,9 @@ class KaniTTSClient:
     url: replaces host and port (`wss://…`). open_timeout: seconds for one attempt to connect. chunk_timeout:
     longest gap within a stream, in seconds; a whole answer may take 0.1 s a character more. Other requests
     wait as long for a stream that is not read.
-    reconnect_tries: attempts of a request to restore a lost connection, with growing pauses. The request is
-    repeated on the new connection once, and only if the old one had brought no answer.
+    reconnect_tries: attempts of a request to restore a lost connection, with growing pauses; they end also
+    after reconnect_timeout seconds, if that is not None. The request is repeated on the new connection once,
+    and only if the old one had brought no answer.
     last_answer: status, message and metadata at the end of the latest request.
     """
 
@@ -145,12 +147,13 @@ class KaniTTSClient:
         open_timeout: float = WEBSOCKET_PING_TIMEOUT,
         chunk_timeout: float = STREAMING_CONFIG["chunk_timeout"],
         reconnect_tries: int = 6,
+        reconnect_timeout: float | None = None,
     ) -> None:
         self.host, self.port = host, port
         self.websocket: ClientConnection | None = None
         self.last_answer: dict[str, Any] = {}
         self.open_timeout, self.chunk_timeout = open_timeout, chunk_timeout
-        self.reconnect_tries = reconnect_tries
+        self.reconnect_tries, self.reconnect_timeout = reconnect_tries, reconnect_timeout
         self._url, self._api_key = url, api_key
         self._wanted = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -409,6 +412,13 @@ class KaniTTSClient:
 
     async def _reconnected(self) -> ClientConnection:
         """Return the open connection, restored if it was lost. Raises NotConnected."""
+        try:
+            async with asyncio.timeout(self.reconnect_timeout):
+                return await self._open_in_tries()
+        except TimeoutError:
+            raise NotConnected(f"no connection to {self.url} in {self.reconnect_timeout:g} s") from None
+
+    async def _open_in_tries(self) -> ClientConnection:
         tries = 0
         while self._wanted:
             try:
@@ -503,8 +513,9 @@ def _content(data: Mapping[str, Any]) -> tuple[bytes, Metadata]:
 class SpanishAITTSIntegration:
     """Voice of a Spanish assistant: connects by itself, speaks friendly Spanish, logs failures.
 
-    voice_config: protocol fields that differ from DEFAULT_CONFIG with emotion "friendly". reconnect_tries:
-    see KaniTTSClient; 13 of them wait 30 to 60 s for a server that is being restarted.
+    voice_config: protocol fields that differ from DEFAULT_CONFIG with emotion "friendly". reconnect_tries,
+    reconnect_timeout: see KaniTTSClient. Without a server a request fails after 10 s; with a timeout of 60
+    the 13 tries wait 30 to 60 s, for a server that is being restarted.
     """
 
     def __init__(
@@ -515,9 +526,15 @@ class SpanishAITTSIntegration:
         api_key: str | None = None,
         url: str | None = None,
         reconnect_tries: int = _TRIES_OF_AN_ASSISTANT,
+        reconnect_timeout: float | None = _LIMIT_OF_AN_ASSISTANT_S,
     ) -> None:
         self.tts_client = KaniTTSClient(
-            tts_host, tts_port, api_key=api_key, url=url, reconnect_tries=reconnect_tries
+            tts_host,
+            tts_port,
+            api_key=api_key,
+            url=url,
+            reconnect_tries=reconnect_tries,
+            reconnect_timeout=reconnect_timeout,
         )
         self._initialized = False
 
