@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SERVER, PROGRAMS = "start_websocket_server.py", ("websocket_client.py", "test_websocket.py")
 PACKAGES = (
     *("pydantic", "dotenv", "platformdirs", "msgspec", "starlette", "uvicorn", "websockets"),
-    *("prometheus_client", "numpy", "soxr", "av", "onnxruntime", "espeakng_loader"),
+    *("prometheus_client", "numpy", "soxr", "av", "python_multipart", "onnxruntime", "espeakng_loader"),
 )
 # A package that is None in sys.modules is missing to `import` and to importlib.util.find_spec.
 WITHOUT = """
