@@ -21,20 +21,20 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import logging
-import re
-import sys
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, NoReturn
-
 from client import prerequisites
 
 PROGRAM, INSTALL = "start_websocket_server.py", "-r requirements.txt"
 
 with prerequisites.reported(__name__, PROGRAM, INSTALL):
+    import argparse
+    import asyncio
+    import logging
+    import re
+    import sys
+    from collections.abc import Callable, Collection, Sequence
+    from functools import partial
+    from typing import TYPE_CHECKING, NoReturn
+
     import no_telemetry  # noqa: F401 - for this process and its children
     from client import interrupt
     from server import logs, settings

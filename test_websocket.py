@@ -8,25 +8,25 @@ It starts no server. Exit codes: 0 all passed, 1 a check failed, 2 no server at 
 
 from __future__ import annotations
 
-import argparse
-import array
-import asyncio
-import io
-import json
-import math
-import os
-import secrets
-import sys
-import time
-import wave
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
-
 from client import prerequisites
 
 with prerequisites.reported(__name__, "test_websocket.py", "websockets"):
+    import argparse
+    import array
+    import asyncio
+    import io
+    import json
+    import math
+    import os
+    import secrets
+    import sys
+    import time
+    import wave
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from dataclasses import dataclass, replace
+    from pathlib import Path
+    from typing import Any
+
     from websockets.exceptions import ConnectionClosed
 
     from client import interrupt

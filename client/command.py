@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import contextlib
-import io
-import os
-import sys
-import time
-import wave
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
-
 from client import prerequisites
 
 PROGRAM = "websocket_client.py"
 
 with prerequisites.reported(__name__, PROGRAM, "websockets"):
+    import argparse
+    import asyncio
+    import contextlib
+    import io
+    import os
+    import sys
+    import time
+    import wave
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from pathlib import Path
+    from typing import Any
+    from urllib.parse import urlsplit, urlunsplit
+
     from client import interrupt, voices
     from client.sound import CommandFailed, Output, WavOutput, open_player
     from websocket_client import (
