@@ -18,27 +18,32 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import logging
-import re
-import sys
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from client import prerequisites
 
-import no_telemetry  # noqa: F401 - for this process and its children
-from client import interrupt
-from server import logs, settings
-from server.access import is_loopback
-from speech.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
-from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
+PROGRAM, INSTALL = "start_websocket_server.py", "-r requirements.txt"
+
+with prerequisites.reported(__name__, PROGRAM, INSTALL):
+    import argparse
+    import asyncio
+    import logging
+    import re
+    import sys
+    from collections.abc import Callable, Collection, Sequence
+    from functools import partial
+    from typing import TYPE_CHECKING, NoReturn
+
+    import no_telemetry  # noqa: F401 - for this process and its children
+    from client import interrupt
+    from server import logs, settings
+    from server.access import is_loopback
+    from speech.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
+    from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
     from engines.worker.service import Worker
     from server.lifecycle import RunningServer
     from speech.engine import Engine, EngineInfo
-    from speech.recognizer import Recognizer
+    from speech.recognizer import Recognizer, RecognizerInfo
 
 CANNOT_START = 1
 USAGE = 2
@@ -46,6 +51,7 @@ INTERRUPTED = 130
 WORKER, RECOGNIZER_WORKER = "--worker", "--recognizer-worker"
 WORKER_STOP_SECONDS = 10.0
 VOICES_HINT = "start without it, and list the voices with: python websocket_client.py --voices"
+TLS = frozenset({"tls_cert", "tls_key"})
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
 
 DESCRIPTION = "Speech over WebSocket: clients send text and receive speech."
@@ -54,9 +60,16 @@ Every setting is also an environment variable or a line in .env, and there are m
 see docs/settings.md. Then, in another terminal: python websocket_client.py "Hola" -o hola.wav"""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names an error in one line, without the options before it, which fill a page."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{PROGRAM}: {message}; --help lists the options\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser; an option that is a setting has the setting's name and default."""
-    options = argparse.ArgumentParser(
+    options = _Parser(
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     address.add_argument(
         "--compat",
         action="store_true",
-        help="listen also where clients of other servers look (8000, 8080, 8081, 8092, 9300, 9301)",
+        help="listen also where clients of other servers look (8000, 8080, 8081, 8092, 9300, 9301, 10300)",
     )
     address.add_argument(
         "--wyoming",
@@ -197,16 +210,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             CANNOT_START,
         )
     if fetch and chosen.no_fetch:
-        return _complain("KANI_NO_FETCH forbids what --fetch asks for: leave out one of them", USAGE)
+        forbids = _called("no_fetch", given)
+        return _complain(f"{forbids} forbids what --fetch asks for: leave out one of them", USAGE)
     logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, log_texts=chosen.log_text)
     for sentence in (*settings.unknown_variable_warnings(), *settings.foreign_model_warnings()):
         logging.getLogger("server").warning(sentence)
     try:
         if worker is not None:
-            return _serve_servers(chosen, worker, recognizer=False)
+            return _serve_servers(chosen, given, worker, recognizer=False)
         if recognizer_worker is not None:
-            return _serve_servers(chosen, recognizer_worker, recognizer=True)
-        return _fetch(chosen) if fetch else _serve(chosen, given)
+            return _serve_servers(chosen, given, recognizer_worker, recognizer=True)
+        return _fetch(chosen, given) if fetch else _serve(chosen, given)
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -217,9 +231,13 @@ def _called(setting: str, given: Collection[str]) -> str:
 
 
 def _as_given(sentence: str, given: Collection[str]) -> str:
-    """Return a sentence with the variables of settings of the command line replaced by their options."""
-    for setting in given:
-        sentence = re.sub(rf"\b{settings.variables(setting)[0]}\b", _called(setting, given), sentence)
+    """Return a sentence with the variables of settings of the command line replaced by their options.
+
+    A file of TLS that is missing is named as the one that was given.
+    """
+    for setting in {*given, *(TLS if TLS.intersection(given) else ())}:
+        option = _called(setting, TLS.union(given))
+        sentence = re.sub(rf"\b{settings.variables(setting)[0]}\b", option, sentence)
     return sentence
 
 
@@ -242,7 +260,9 @@ def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
     return 0
 
 
-def _serve_servers(chosen: settings.Settings, given: str, *, recognizer: bool) -> int:
+def _serve_servers(
+    chosen: settings.Settings, given: Collection[str], address: str, *, recognizer: bool
+) -> int:
     """Serve the engine, or the recogniser, at an address to other servers."""
     import uvicorn
 
@@ -264,11 +284,11 @@ def _serve_servers(chosen: settings.Settings, given: str, *, recognizer: bool) -
     loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(serve(Address.parse(given)))
+            runner.run(serve(Address.parse(address)))
     except ValueError as error:
         return _complain(f"{RECOGNIZER_WORKER if recognizer else WORKER}: {error}", USAGE)
     except SpeechError as error:
-        return _complain(str(error), CANNOT_START)
+        return _complain(_as_given(str(error), given), CANNOT_START)
     return 0
 
 
@@ -296,7 +316,7 @@ def _recognizer_worker(chosen: settings.Settings) -> tuple[Recognizer, Callable[
     return recognizer, partial(Worker, None, recognizer)
 
 
-def _fetch(chosen: settings.Settings) -> int:
+def _fetch(chosen: settings.Settings, given: Collection[str]) -> int:
     # An engine that has started has downloaded and verified its files.
     from prometheus_client import CollectorRegistry
 
@@ -327,7 +347,7 @@ def _fetch(chosen: settings.Settings) -> int:
     try:
         interrupt.run(start_each())
     except SpeechError as error:
-        return _complain(str(error), CANNOT_START)
+        return _complain(_as_given(str(error), given), CANNOT_START)
     return 0
 
 
@@ -339,6 +359,7 @@ def banner(running: RunningServer) -> str:
     secure = "s" if running.tls else ""
     address = f"ws{secure}://{host}:{running.listeners.port}"
     elsewhere = "" if address == f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}" else f" --server {address}"
+    key = " --api-key KEY" if running.needs_key else ""
     by_engine: dict[str, list[str]] = {}
     for language, name in service.catalogue.languages.items():
         by_engine.setdefault(name, []).append(language)
@@ -369,16 +390,23 @@ def banner(running: RunningServer) -> str:
             f"  loading  {service.late_engine.name}, used once it has started (see the log, or /health)"
         )
     if service.recognizer is not None:
-        info = service.recognizer.info
-        few = len(info.languages) <= 12
-        heard = " ".join(sorted(info.languages)) if few else f"Whisper's {len(info.languages)} languages"
-        lines.append(f"  hears    {heard} ({info.name} {info.version})")
+        lines.append(f"  hears    {_heard(service.recognizer.info)}")
     lines += [
         f"  voices   {len(service.catalogue.list_reachable())}",
-        f'  try      python websocket_client.py "Hola" -o hola.wav{elsewhere}',
+        f'  try      python websocket_client.py "Hola" -o hola.wav{elsewhere}{key}',
+        *(["           KEY is one of KANI_API_KEYS"] if running.needs_key else []),
         "  stop     Ctrl+C",
     ]
     return "\n".join(lines)
+
+
+def _heard(info: RecognizerInfo) -> str:
+    """Return the languages that the recogniser understands, or what it lacks."""
+    if info.unavailable_reason:
+        return f"nothing: {info.unavailable_reason}"
+    few = len(info.languages) <= 12
+    heard = " ".join(sorted(info.languages)) if few else f"Whisper's {len(info.languages)} languages"
+    return f"{heard} ({info.name} {info.version})"
 
 
 def _decoder(engine: EngineInfo) -> str:
@@ -399,9 +427,11 @@ def _stream_lines(running: RunningServer, host: str) -> list[str]:
 
 
 def _complain(sentence: str, code: int) -> int:
-    print(f"start_websocket_server.py: {sentence}", file=sys.stderr)
+    print(f"{PROGRAM}: {sentence}", file=sys.stderr)
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Most packages are imported by what main() starts.
+    with prerequisites.reported(__name__, PROGRAM, INSTALL):
+        sys.exit(main())

@@ -8,36 +8,39 @@ It starts no server. Exit codes: 0 all passed, 1 a check failed, 2 no server at 
 
 from __future__ import annotations
 
-import argparse
-import array
-import asyncio
-import io
-import json
-import math
-import os
-import secrets
-import sys
-import time
-import wave
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from client import prerequisites
 
-from websockets.exceptions import ConnectionClosed
+with prerequisites.reported(__name__, "test_websocket.py", "websockets"):
+    import argparse
+    import array
+    import asyncio
+    import io
+    import json
+    import math
+    import os
+    import secrets
+    import sys
+    import time
+    import wave
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from dataclasses import dataclass, replace
+    from pathlib import Path
+    from typing import Any
 
-from client import interrupt
-from client.command import server_address
-from client.voices import VoiceRefused, VoicesClient, cloning_outcome
-from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
-from websocket_config import (
-    AUDIO_FORMAT,
-    DEFAULT_CONFIG,
-    ERROR_MESSAGES,
-    SUPPORTED_EMOTIONS,
-    WEBSOCKET_HOST,
-    WEBSOCKET_PORT,
-)
+    from websockets.exceptions import ConnectionClosed
+
+    from client import interrupt
+    from client.command import server_address
+    from client.voices import VoiceRefused, VoicesClient, cloning_outcome
+    from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
+    from websocket_config import (
+        AUDIO_FORMAT,
+        DEFAULT_CONFIG,
+        ERROR_MESSAGES,
+        SUPPORTED_EMOTIONS,
+        WEBSOCKET_HOST,
+        WEBSOCKET_PORT,
+    )
 
 SPANISH = (
     ("friendly", 1.0, "¡Hola! ¿Cómo estás hoy?"),

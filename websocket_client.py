@@ -8,6 +8,17 @@ nothing else. As a program it runs client/command.py beside it:
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    # The program imports this library, never the reverse, so that this file can be copied without it. It ends
+    # the process; it runs before the imports below, as it says what they lack.
+    import runpy
+    from pathlib import Path
+
+    program = Path(__file__).with_name("client") / "command.py"
+    if not program.exists():
+        raise SystemExit("error: as a program this needs the folder client/ beside it: copy that, too")
+    runpy.run_path(str(program), run_name="__main__")
+
 import asyncio
 import base64
 import contextlib
@@ -15,11 +26,9 @@ import inspect
 import json
 import logging
 import random
-import runpy
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -48,6 +57,7 @@ _CANCEL = json.dumps({"type": "tts_cancel", "data": {}})
 _CANCEL_TIMEOUT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
 _TRIES_OF_AN_ASSISTANT = 13  # half a minute at least, which a server may take to start
+_LIMIT_OF_AN_ASSISTANT_S = 10.0  # a listener takes a longer silence for a failure
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 # A whole answer arrives when all of it is spoken, so its time limit grows with the text.
 _SECONDS_PER_CHARACTER = 0.1
@@ -121,8 +131,9 @@ class KaniTTSClient:
     url: replaces host and port (`wss://…`). open_timeout: seconds for one attempt to connect. chunk_timeout:
     longest gap within a stream, in seconds; a whole answer may take 0.1 s a character more. Other requests
     wait as long for a stream that is not read.
-    reconnect_tries: attempts of a request to restore a lost connection, with growing pauses. The request is
-    repeated on the new connection once, and only if the old one had brought no answer.
+    reconnect_tries: attempts of a request to restore a lost connection, with growing pauses; they end also
+    after reconnect_timeout seconds, if that is not None. The request is repeated on the new connection once,
+    and only if the old one had brought no answer.
     last_answer: status, message and metadata at the end of the latest request.
     """
 
@@ -136,12 +147,13 @@ class KaniTTSClient:
         open_timeout: float = WEBSOCKET_PING_TIMEOUT,
         chunk_timeout: float = STREAMING_CONFIG["chunk_timeout"],
         reconnect_tries: int = 6,
+        reconnect_timeout: float | None = None,
     ) -> None:
         self.host, self.port = host, port
         self.websocket: ClientConnection | None = None
         self.last_answer: dict[str, Any] = {}
         self.open_timeout, self.chunk_timeout = open_timeout, chunk_timeout
-        self.reconnect_tries = reconnect_tries
+        self.reconnect_tries, self.reconnect_timeout = reconnect_tries, reconnect_timeout
         self._url, self._api_key = url, api_key
         self._wanted = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -400,6 +412,13 @@ class KaniTTSClient:
 
     async def _reconnected(self) -> ClientConnection:
         """Return the open connection, restored if it was lost. Raises NotConnected."""
+        try:
+            async with asyncio.timeout(self.reconnect_timeout):
+                return await self._open_in_tries()
+        except TimeoutError:
+            raise NotConnected(f"no connection to {self.url} in {self.reconnect_timeout:g} s") from None
+
+    async def _open_in_tries(self) -> ClientConnection:
         tries = 0
         while self._wanted:
             try:
@@ -470,8 +489,9 @@ def _read(raw: str | bytes, url: str) -> tuple[str, dict[str, Any]]:
         message = json.loads(raw)
     except (ValueError, RecursionError):
         raise UnexpectedAnswer(f"{url} sent something that is not JSON") from None
-    match message:
-        case {"type": str(kind), "data": dict(data)}:
+    if isinstance(message, dict):
+        kind, data = message.get("type"), message.get("data")
+        if isinstance(kind, str) and isinstance(data, dict):
             return kind, data
     raise UnexpectedAnswer(
         f"{url} does not speak Kani's protocol (a message came without type and data):"
@@ -493,8 +513,9 @@ def _content(data: Mapping[str, Any]) -> tuple[bytes, Metadata]:
 class SpanishAITTSIntegration:
     """Voice of a Spanish assistant: connects by itself, speaks friendly Spanish, logs failures.
 
-    voice_config: protocol fields that differ from DEFAULT_CONFIG with emotion "friendly". reconnect_tries:
-    see KaniTTSClient; 13 of them wait 30 to 60 s for a server that is being restarted.
+    voice_config: protocol fields that differ from DEFAULT_CONFIG with emotion "friendly". reconnect_tries,
+    reconnect_timeout: see KaniTTSClient. Without a server a request fails after 10 s; with a timeout of 60
+    the 13 tries wait 30 to 60 s, for a server that is being restarted.
     """
 
     def __init__(
@@ -505,9 +526,15 @@ class SpanishAITTSIntegration:
         api_key: str | None = None,
         url: str | None = None,
         reconnect_tries: int = _TRIES_OF_AN_ASSISTANT,
+        reconnect_timeout: float | None = _LIMIT_OF_AN_ASSISTANT_S,
     ) -> None:
         self.tts_client = KaniTTSClient(
-            tts_host, tts_port, api_key=api_key, url=url, reconnect_tries=reconnect_tries
+            tts_host,
+            tts_port,
+            api_key=api_key,
+            url=url,
+            reconnect_tries=reconnect_tries,
+            reconnect_timeout=reconnect_timeout,
         )
         self._initialized = False
 
@@ -569,11 +596,3 @@ class SpanishAITTSIntegration:
 def _spanish(voice_config: Mapping[str, Any] | None) -> dict[str, Any]:
     friendly = {"language": "spanish", "emotion": "friendly", "speed": 1.0}
     return {**DEFAULT_CONFIG, **friendly, **(voice_config or {})}
-
-
-if __name__ == "__main__":
-    # The program imports this library, never the reverse, so that this file can be copied without it.
-    program = Path(__file__).with_name("client") / "command.py"
-    if not program.exists():
-        raise SystemExit("error: as a program this needs the folder client/ beside it: copy that, too")
-    runpy.run_path(str(program), run_name="__main__")

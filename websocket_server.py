@@ -19,6 +19,7 @@ from starlette.routing import WebSocketRoute
 
 from engines.elevenlabs.metrics import UpstreamMetrics
 from engines.espeak.reference_voice import EspeakReferenceVoice
+from engines.known_voices import known_voices
 from engines.pool_metrics import WorkerMetrics
 from engines.registry import Engines, engines_for, recognizer_for
 from engines.restarts import Restarts
@@ -51,6 +52,7 @@ from server.lifecycle import (
     RunningServer,
     accept_connections,
     exit_at_once,
+    needs_key,
     run_service,
     stop_on_signal,
     warn_about,
@@ -84,7 +86,7 @@ from server.traces.collector import send_traces
 from server.traces.middleware import TracingMiddleware
 from server.traces.tracer import Tracer
 from server.voice_place import voice_place
-from speech.errors import EngineUnavailable
+from speech.errors import EngineUnavailable, InvalidRequest
 from speech.late_engine import LateEngine
 from speech.recognizer import Recognizer
 from speech.request import Limits
@@ -181,10 +183,12 @@ def build_service(
     discover: Discover | None = None,
     discover_recognizers: Discover | None = None,
 ) -> SpeechService:
-    """Return the speech service of the settings, not started. Raises EngineUnavailable.
+    """Return the speech service of the settings, not started.
 
-    discover: as for ``build_engines``; discover_recognizers: as for ``build_recognizer``.
+    discover: as for ``build_engines``; discover_recognizers: as for ``build_recognizer``. Raises
+    EngineUnavailable, and InvalidRequest for a voice or a default language that no engine is known to have.
     """
+    _check_voices(settings)
     try:
         check_tables()
     except TableError as error:
@@ -213,6 +217,21 @@ def build_service(
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
     )
+
+
+def _check_voices(settings: Settings) -> None:
+    """Raise InvalidRequest for what the settings name and no engine has, before one is loaded."""
+    known = known_voices(settings.engine, settings.accented_languages)
+    if known is None:
+        return
+    if settings.voice is not None:
+        known.check_voice(settings.voice)
+    for voice in settings.elevenlabs_voices.values():
+        try:
+            known.check_voice(voice)
+        except InvalidRequest as error:
+            raise InvalidRequest("elevenlabs_voices", error.reason) from error
+    known.check_language(settings.language)
 
 
 @functools.cache
@@ -496,7 +515,9 @@ async def _serve(
                 accept_connections(app, settings, sockets, websockets, tls, stop, table, services),
             ):
                 allowed = {stream: getattr(settings, stream.allow) for stream in served}
-                running = RunningServer(settings.host, listeners, tls is not None, service, allowed)
+                running = RunningServer(
+                    settings.host, listeners, tls is not None, service, allowed, needs_key(settings)
+                )
                 await run_service(running, settings, connections, stop, announce)
     return service
 

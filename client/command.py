@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import contextlib
-import io
-import os
-import sys
-import time
-import wave
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from client import prerequisites
 
-from client import interrupt, voices
-from client.sound import CommandFailed, Output, WavOutput, open_player
-from websocket_client import (
-    LOCAL_HOSTS,
-    AuthenticationFailed,
-    KaniTTSClient,
-    KaniTTSError,
-    NoServer,
-    SpeechPart,
-)
-from websocket_config import (
-    DEFAULT_CONFIG,
-    SUPPORTED_EMOTIONS,
-    SUPPORTED_LANGUAGES,
-    WEBSOCKET_HOST,
-    WEBSOCKET_PORT,
-)
+PROGRAM = "websocket_client.py"
+
+with prerequisites.reported(__name__, PROGRAM, "websockets"):
+    import argparse
+    import asyncio
+    import contextlib
+    import io
+    import os
+    import sys
+    import time
+    import wave
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from pathlib import Path
+    from typing import Any
+    from urllib.parse import urlsplit, urlunsplit
+
+    from client import interrupt, voices
+    from client.sound import CommandFailed, Output, WavOutput, open_player
+    from websocket_client import (
+        LOCAL_HOSTS,
+        AuthenticationFailed,
+        KaniTTSClient,
+        KaniTTSError,
+        NoServer,
+        SpeechPart,
+    )
+    from websocket_config import (
+        DEFAULT_CONFIG,
+        SUPPORTED_EMOTIONS,
+        SUPPORTED_LANGUAGES,
+        WEBSOCKET_HOST,
+        WEBSOCKET_PORT,
+    )
 
 _BAR_WIDTH = 30
 
@@ -183,7 +188,7 @@ def server_address(url: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="websocket_client.py",
+        prog=PROGRAM,
         description="Speak a text with a running Kani TTS server.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
     )

@@ -8,12 +8,21 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 _OPEN_LENGTH = 0xFFFFFFFF
-_PIPE_PLAYERS = (["aplay", "-q", "-"], ["ffplay", "-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"])
+# The first is of PulseAudio and PipeWire, and plays also where ALSA knows no device.
+_PIPE_PLAYERS = (
+    ["paplay"],
+    ["aplay", "-q", "-"],
+    ["ffplay", "-nodisp", "-autoexit", "-loglevel", "fatal", "-i", "-"],
+)
+_FILE_PLAYERS = ("pw-play", "afplay")
+_FFPLAY_FAILED = "Failed to open file"
+_SHORTEST_SHARE = 0.5
 
 
 class CommandFailed(Exception):
@@ -81,46 +90,76 @@ class PipePlayer:
 
     def __init__(self, command: Sequence[str], sample_rate: int) -> None:
         self._name = Path(command[0]).name
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603
+        # A file, as nothing reads a pipe meanwhile.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        self._sample_rate, self._samples, self._started = sample_rate, 0, time.monotonic()
+        self._process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stderr=self._complaints
+        )
         assert self._process.stdin is not None
         self._wav = WavOutput(self._process.stdin, sample_rate)
 
     def write(self, pcm: bytes) -> None:
         """Play samples."""
+        self._samples += len(pcm) // 2
         with contextlib.suppress(BrokenPipeError):  # it ended early: close() reports how
             self._wav.write(pcm)
 
     def close(self) -> None:
-        """Wait until all samples are played. Raises CommandFailed if the program failed."""
+        """Wait until all samples are played. Raises CommandFailed if they were not."""
         with contextlib.suppress(BrokenPipeError):
             self._wav.close()
-        if code := self._process.wait():
-            raise CommandFailed(
-                f"{self._name} could not play the sound (exit code {code}): write a file with -o"
-            )
+        code = self._process.wait()
+        ran_s = time.monotonic() - self._started
+        with self._complaints:
+            self._complaints.seek(0)
+            complaints = self._complaints.read()
+        check_played(self._name, code, complaints, ran_s, self._samples / self._sample_rate)
 
 
 class FilePlayer:
-    """afplay, which needs the complete file: playback starts after the last samples."""
+    """A program that needs the complete file: playback starts after the last samples."""
 
     def __init__(self, program: str, sample_rate: int) -> None:
         self._program = program
+        self._sample_rate, self._samples = sample_rate, 0
         self._folder = tempfile.TemporaryDirectory()
         self._path = Path(self._folder.name) / "speech.wav"
         self._wav = WavOutput(self._path.open("wb"), sample_rate)
 
     def write(self, pcm: bytes) -> None:
         """Append samples."""
+        self._samples += len(pcm) // 2
         self._wav.write(pcm)
 
     def close(self) -> None:
-        """Play all samples. Raises CommandFailed if the program failed."""
+        """Play all samples. Raises CommandFailed if they were not played."""
         self._wav.close()
+        started = time.monotonic()
         with self._folder:
-            if code := subprocess.run([self._program, self._path], check=False).returncode:  # noqa: S603
-                raise CommandFailed(
-                    f"afplay could not play the sound (exit code {code}): write a file with -o"
-                )
+            done = subprocess.run([self._program, self._path], stderr=subprocess.PIPE, check=False)  # noqa: S603
+        ran_s, seconds = time.monotonic() - started, self._samples / self._sample_rate
+        check_played(Path(self._program).name, done.returncode, done.stderr, ran_s, seconds)
+
+
+def check_played(name: str, code: int, complaints: bytes, ran_s: float, seconds: float) -> None:
+    """Raise CommandFailed if a player cannot have played `seconds` of sound.
+
+    code: its exit code, which is 0 from ffplay in any case; complaints: its standard error; ran_s: seconds
+    that it ran: a sound card takes as long as the sound is.
+    """
+    lines = [line.strip() for line in complaints.decode("utf-8", "replace").splitlines() if line.strip()]
+    if code:
+        reason = f"exit code {code}"
+    elif any(line.startswith(_FFPLAY_FAILED) for line in lines):
+        reason = "no sound device"
+    elif ran_s < seconds * _SHORTEST_SHARE:
+        reason = f"it ended after {ran_s:.1f} s of {seconds:.1f} s"
+    else:
+        return
+    # The sound libraries write a line for each device that they tried; the player's own comes last.
+    said = f": {lines[-1]}" if lines else ""
+    raise CommandFailed(f"{name} could not play the sound ({reason}{said}); write a file with -o")
 
 
 def open_player(sample_rate: int) -> Output:
@@ -135,9 +174,10 @@ def open_player(sample_rate: int) -> Output:
     for name, *arguments in _PIPE_PLAYERS:
         if program := shutil.which(name):
             return PipePlayer([program, *arguments], sample_rate)
-    if program := shutil.which("afplay"):
-        return FilePlayer(program, sample_rate)
+    for name in _FILE_PLAYERS:
+        if program := shutil.which(name):
+            return FilePlayer(program, sample_rate)
     raise CommandFailed(
-        f"no player found: {remedy}, or install aplay (alsa-utils) or ffplay (FFmpeg),"
-        " or write a file with -o"
+        f"no player found: {remedy}, or install paplay (pulseaudio-utils), aplay (alsa-utils) or ffplay"
+        " (FFmpeg), or write a file with -o"
     )

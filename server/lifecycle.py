@@ -31,11 +31,15 @@ from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
 from speech.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
+from websocket_config import PUBLIC_TOKEN
 
 LAG_INTERVAL_S = 0.1
 CLOSE_SECONDS = 2.0
 STOP_SECONDS = 10.0
 """Time limits of shutdown: for the close handshakes of WebSockets, and for the engines to stop."""
+
+SHORTEST_KEY = 16
+"""Characters; a shorter key may be guessed."""
 
 log = logging.getLogger("server")
 
@@ -50,6 +54,13 @@ class RunningServer:
     service: SpeechService
     allowed: Mapping[StreamPort, tuple[str, ...]] = field(default_factory=dict)
     """Networks whose clients are served without a key."""
+    needs_key: bool = False
+    """True if clients of its WebSockets need a key, those of this machine included."""
+
+
+def needs_key(settings: Settings) -> bool:
+    """Return True if each client needs a key: other machines reach the address, and access is not free."""
+    return not (settings.no_auth or is_loopback(settings.host))
 
 
 def warn_about(settings: Settings, files: int) -> None:
@@ -63,6 +74,13 @@ def warn_about(settings: Settings, files: int) -> None:
         log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
     if files < settings.max_connections + RESERVED_FILES:
         log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
+    secret = {key.get_secret_value() for key in settings.api_keys} - {PUBLIC_TOKEN}
+    if any(len(key) < SHORTEST_KEY for key in secret):
+        log.warning(
+            "KANI_API_KEYS holds a key of fewer than %d characters, which can be guessed; a new one: "
+            "openssl rand -hex 16",
+            SHORTEST_KEY,
+        )
     if settings.api_keys and is_loopback(settings.host) and not settings.no_auth:
         log.warning(
             "keys are set, but on a loopback address clients of this machine need none; a proxy in front "

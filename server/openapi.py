@@ -29,10 +29,10 @@ from server.calls import DOCUMENT_PATH, refusal_schema
 REFUSAL = "Refusal"
 """Name of the schema of ``plain_refusal``."""
 
-_ABOUT = """\
-All HTTP calls of the server; its WebSockets are described in the documentation. Every GET call answers HEAD
-too. An unhandled error is a 500 with the schema of a refusal.
-"""
+_ABOUT = (
+    "All HTTP calls of the server; its WebSockets are described in the documentation. Every GET call answers "
+    "HEAD too. An unhandled error is a 500 with the schema of a refusal."
+)
 _STATUSES = {
     400: "A field is missing, or its value is wrong; the answer names the field and its limit.",
     401: "A key is missing or wrong.",

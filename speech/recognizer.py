@@ -62,6 +62,8 @@ class RecognizerInfo:
     """Hertz of the samples that it accepts."""
     languages: frozenset[str]
     """Primary language subtags."""
+    unavailable_reason: str = ""
+    """Why it cannot be started, and the remedy; empty as far as is known before it is."""
 
 
 class Recognizer(Protocol):

@@ -11,6 +11,7 @@ from functools import partial
 from itertools import count
 
 from speech.engine import Engine, EngineInfo
+from speech.errors import StoreUnavailable
 from speech.late_engine import LateEngine
 from speech.observer import Observer
 from speech.recognition_service import RecognitionService
@@ -31,6 +32,7 @@ from speech.transcriber import TranscriptionOptions
 from speech.types import SpeechRequest
 from speech.voices.catalogue import VoiceCatalogue, VoiceStore
 from speech.voices.cloning import VoiceCloner
+from speech.voices.store import CUSTOM_PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +111,7 @@ class SpeechService:
         async with AsyncExitStack() as started:
             await asyncio.to_thread(self.store.start)
             started.callback(self.store.stop)
+            await asyncio.to_thread(self._check_default_voice)
             for engine in self._engines_to_start:
                 await engine.start()
                 started.push_async_callback(engine.stop)
@@ -126,6 +129,12 @@ class SpeechService:
             self._add_slots(self._admission, engine)
         if self.late_engine is not None:
             self.late_engine.start(self._prefer)
+
+    def _check_default_voice(self) -> None:
+        """Raise UnknownVoice for a stored voice that is not there, before an engine loads."""
+        if self._default_voice is not None and self._default_voice.startswith(CUSTOM_PREFIX):
+            with suppress(StoreUnavailable):
+                self.store.get(self._default_voice)
 
     def _catalogue_of(self, engines: Sequence[Engine]) -> VoiceCatalogue:
         return VoiceCatalogue(engines, self.store, self._default_voice)

@@ -43,8 +43,8 @@ ALLOWED = {
     "client": {"client", "websocket_client", "websocket_config"},
     "test_websocket.py": {"client", "websocket_client", "websocket_config"},
     "start_websocket_server.py": {
-        *("websocket_server", "server", "engines", "speech", "client.interrupt", "no_telemetry"),
-        "websocket_config",
+        *("websocket_server", "server", "engines", "speech", "client.interrupt", "client.prerequisites"),
+        *("no_telemetry", "websocket_config"),
     },
     "websocket_server.py": {"server", "protocols", "engines", "speech", "websocket_config"},
     "server": {"server", "speech", "protocols.shared.protocol", "protocols.shared.calls", "websocket_config"},

@@ -185,6 +185,14 @@ def test_a_benchmark_explains_itself(program, told):
     assert printed.startswith(f"usage: python -m benchmarks.{program}")
 
 
+@pytest.mark.server
+def test_a_benchmark_without_its_packages_says_how_to_install_them():
+    code = "import runpy, sys; sys.modules['psutil'] = None; runpy.run_module('benchmarks.text.normalizer')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.endswith(": pip install -r requirements-dev.txt\n")
+
+
 @pytest.fixture
 def own_sigterm():
     """Give SIGTERM back to whatever had it: a report takes it."""

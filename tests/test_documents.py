@@ -1,13 +1,18 @@
-"""Files and programs that README and the benchmarks' page name."""
+"""What documents name: files, anchors, programs, and in architecture.md classes, functions and settings."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from engines import weights
+from server.settings import Settings, variables
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
@@ -74,3 +79,104 @@ def test_files_named_in_documents_exist(document: Path) -> None:
         assert not [path for path in named if not (ROOT / path).exists()]
     links = re.findall(r"\]\((?!http)([\w-]*[./][\w./-]*)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", text))
     assert not [link for link in links if not (document.parent / link).exists()]
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    seen: Counter[str] = Counter()
+    found = set()
+    for heading in re.findall(r"^#+ +(.+?) *#*$", text, re.M):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
+        seen[anchor] += 1
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_anchors_of_links_exist(document: Path) -> None:
+    text = re.sub(r"`[^`]*`", "", document.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!http)([^)#\s]*)#([^)\s]+)\)", text)
+    broken = [
+        f"{path}#{anchor}"
+        for path, anchor in links
+        if anchor not in anchors(document.parent / path if path else document)
+    ]
+    assert not broken
+
+
+ARCHITECTURE = re.sub(
+    r"^```.*?^```", "", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), flags=re.M | re.S
+)
+NAMED = sorted(set(re.findall(r"`([^`\n]+)`", ARCHITECTURE)))
+LIBRARIES = {"torch.compile", "await", "OTEL_BSP_MAX_QUEUE_SIZE"}
+"""Names of other projects."""
+
+
+@cache
+def sources() -> dict[Path, ast.Module]:
+    """The trees of the product's modules."""
+    folders = ("server", "speech", "protocols", "engines", "kani", "client")
+    files = [*ROOT.glob("*.py"), *(file for folder in folders for file in (ROOT / folder).rglob("*.py"))]
+    return {file: ast.parse(file.read_text(encoding="utf-8")) for file in files}
+
+
+def defined(body: list[ast.stmt]) -> Iterator[str]:
+    """The names that a module or a class defines, those of its classes' bodies excepted."""
+    for node in body:
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield node.name
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.Assign():
+                yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+@cache
+def names() -> dict[str, set[str]]:
+    """What each class defines, by its name, and each module with its classes, by the file's name."""
+    found: dict[str, set[str]] = {}
+    for file, tree in sources().items():
+        module = found.setdefault(file.stem, set())
+        module.update(defined(tree.body))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                own = set(defined(node.body))
+                found.setdefault(node.name, set()).update(own)
+                module.update(own)
+    return found
+
+
+def exists(name: str) -> bool:
+    """Return True if the product defines a name: `Class.attribute`, `module.name`, or `name` anywhere."""
+    owner, _, attribute = name.rpartition(".")
+    if owner:
+        return attribute in names().get(owner, set())
+    return name in names() or any(name in own for own in names().values())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in NAMED if re.fullmatch(r"[A-Za-z_]\w*(\.(?!py$)\w+)*", name) and "KANI_" not in name],
+)
+def test_identifiers_of_the_architecture_exist(name: str) -> None:
+    settings = {variable for field in Settings.model_fields for variable in variables(field)}
+    assert name in LIBRARIES or name in settings or exists(name)
+
+
+def test_settings_and_modules_of_the_architecture_exist() -> None:
+    settings = {variable for field in Settings.model_fields for variable in variables(field)}
+    assert not [name for name in NAMED if name.startswith("KANI_") and name not in settings]
+    modules = {file.name for file in sources()} | {file.name for file in (ROOT / "tests").rglob("*.py")}
+    assert not [name for name in NAMED if re.fullmatch(r"\w+\.py", name) and name not in modules]
+
+
+def test_a_stale_identifier_is_found() -> None:
+    assert (
+        exists("service.open_recognition") and exists("EngineInfo.times_words") and exists("IncrementalText")
+    )
+    assert not any(
+        map(exists, ("service.listen", "EngineInfo.timing", "SpeechSession.listen", "NoSuchClass"))
+    )

@@ -46,13 +46,20 @@ class KyutaiRecognizer:
     def __init__(self, settings: KyutaiSettings, *, models_dir: Path | None, cache_dir: Path) -> None:
         """models_dir: the user's folder, where a folder of the model's name is looked for first.
 
-        cache_dir: folder of downloaded files.
+        cache_dir: folder of downloaded files. Raises EngineUnavailable for a model that cannot be one.
         """
         self._settings = settings
         self._model = settings.model or DEFAULT_MODEL
         self._name = self._model.partition("@")[0].rstrip("/").rpartition("/")[2]
         self._folder = models_dir / self._name if models_dir is not None else None
         self._cache = cache_dir / "kyutai"
+        # A hub's name is OWNER/NAME; whether the hub has it is known once it is fetched.
+        folders = (Path(self._model).expanduser(), self._folder)
+        if "/" not in self._model and not any(folder and folder.is_dir() for folder in folders):
+            raise EngineUnavailable(
+                f"KANI_RECOGNIZER_MODEL: {self._model!r} is neither a folder nor a model's name on a hub "
+                "(OWNER/NAME)"
+            )
         # One thread: steps follow each other, and OpenMP's helpers stay with it.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="kyutai")
         self._batcher: StepBatcher | None = None

@@ -50,6 +50,6 @@ def check(python: str) -> None:
 def _cure(python: str) -> str:
     """Return the command that installs the package, in an environment of its own."""
     return (
-        f"python -m venv voxcpm && voxcpm/bin/pip install -r {REQUIREMENTS}, and "
+        f"python3 -m venv voxcpm && voxcpm/bin/pip install -r {REQUIREMENTS}, and "
         f"KANI_VOXCPM_PYTHON=voxcpm/bin/python (now it is {python})"
     )

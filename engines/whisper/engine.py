@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from speech.recognizer import Mark, RecognitionEvent, RecognizerInfo
 from speech.transcriber import TranscribedSegment, TranscriptionOptions
 from speech.types import Samples
 
+# Without importing them, which takes a second.
+_PACKAGES = {"ctranslate2": "ctranslate2", "faster_whisper": "faster-whisper", "onnxruntime": "onnxruntime"}
+
 # Most passes at once, however many cores there are.
 _MAX_WORKERS = 16
 # Steps of buffered audio that are processed, in 1 ms, before the event loop serves others.
@@ -38,13 +42,19 @@ class WhisperRecognizer:
         self._load_weight = partial(
             weights.load, models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch
         )
+        missing = [name for package, name in _PACKAGES.items() if find_spec(package) is None]
+        self._unavailable_reason = (
+            f"{', '.join(missing)} not installed; pip install -r requirements.txt" if missing else ""
+        )
         self._workers = min(os.cpu_count() or 1, _MAX_WORKERS)
         self._scheduler: PassScheduler[PassResult] = PassScheduler(self._workers)
 
     @property
     def info(self) -> RecognizerInfo:
         """See ``Recognizer.info``."""
-        return RecognizerInfo("whisper", "base int8", SAMPLE_RATE, frozenset(LANGUAGES))
+        return RecognizerInfo(
+            "whisper", "base int8", SAMPLE_RATE, frozenset(LANGUAGES), self._unavailable_reason
+        )
 
     async def start(self) -> None:
         """Load the model. Raises EngineUnavailable."""

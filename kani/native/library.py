@@ -183,7 +183,9 @@ def _cached(cache: Path, command: list[str]) -> Path | None:
     """The library in ``cache``, compiled into it if missing; None if the folder is unusable."""
     version = subprocess.run([command[0], "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
     sources = [(_FOLDER / name).read_text("utf-8") for name in _SOURCES]
-    key = hashlib.sha256("\0".join((*command, version, _processor(), *sources)).encode()).hexdigest()[:32]
+    # Not the path of the sources: checkouts that share a cache share the library.
+    parts = (command[0], *_FLAGS, version, _processor(), *sources)
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     library, digest = cache / f"{key}.so", cache / f"{key}.sha256"
     try:
         # A truncated file can kill the process that loads it.

@@ -138,8 +138,8 @@ class NetworkSettings(BaseModel):
         (),
         "KANI_API_KEYS",
         group=ACCESS,
-        about="Keys of clients, separated by commas. Never printed or logged. On a loopback address clients "
-        "of "
+        about="Keys of clients, separated by commas, each of 16 characters at least: the log warns of a "
+        "shorter one. Never printed or logged. On a loopback address clients of "
         "this machine need none, except on Kyutai's speech paths, where "
         f"`{config.PUBLIC_TOKEN}`, which Kyutai's clients send, is a key too. A request through a proxy "
         "(known "

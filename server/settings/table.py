@@ -257,7 +257,7 @@ class Settings(ProtocolSettings):
         group=VOXCPM_MODEL,
         min_length=1,
         about="Python of the environment with the package of `--engine voxcpm` "
-        "(`python -m venv voxcpm && voxcpm/bin/pip install -r requirements-voxcpm.txt`: "
+        "(`python3 -m venv voxcpm && voxcpm/bin/pip install -r requirements-voxcpm.txt`: "
         "`voxcpm/bin/python`). Not set: the server's own.",
     )
     voxcpm_model: str | None = setting(

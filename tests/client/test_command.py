@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -19,15 +19,12 @@ import pytest
 from client.command import server_address
 from client.sound import WavOutput
 from speech.audio.pcm import wav
+from tests.page.firefox import launch
 from tests.support.patience import WITHIN_S
 
 PROGRAM = Path(__file__).parents[2] / "websocket_client.py"
 HELLO = "¡Hola! ¿Cómo estás?"
 LONG = "Esta frase se repite para que haya mucho que decir, y nadie espera hasta el final. " * 40
-
-needs_no_sounddevice = pytest.mark.skipif(
-    importlib.util.find_spec("sounddevice") is not None, reason="sounddevice would play on the sound card"
-)
 
 
 def run(
@@ -64,12 +61,18 @@ def test_wav_file_gets_its_length_at_the_end(tmp_path: Path) -> None:
     assert path.read_bytes() == wav(b"\1\0\2\0\3\0", 22_050)
 
 
-def player(folder: Path, script: str) -> dict[str, str]:
-    """An environment whose only program is an `aplay` that does what the script says."""
-    program = folder / "aplay"
+def player(folder: Path, script: str, name: str = "aplay") -> dict[str, str]:
+    """An environment whose only program is a player that does what the script says."""
+    program = folder / name
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    return {"PATH": str(folder)}
+    return only_programs(folder)
+
+
+def only_programs(folder: Path) -> dict[str, str]:
+    """An environment with the programs of a folder alone, and without sounddevice."""
+    (folder / "sounddevice.py").write_text("raise ImportError\n")
+    return {"PATH": str(folder), "PYTHONPATH": str(folder)}
 
 
 @pytest.mark.parametrize(
@@ -163,10 +166,10 @@ def test_nearest_voice_is_reported_with_its_similarity(
     assert told, done.stderr
 
 
-@needs_no_sounddevice
 def test_first_available_player_plays(espeak_server: Any, tmp_path: Path) -> None:
     heard = tmp_path / "heard.wav"
-    env = player(tmp_path, f"exec /bin/cat > {heard}")
+    # A player takes as long as the sound.
+    env = player(tmp_path, f"/bin/cat > {heard}; exec /bin/sleep 2")
     for options in (["--play"], ["--play", "--stream"], []):
         done = run(HELLO, *options, "--server", espeak_server.url, env=env)
         assert done.returncode == 0, done.stderr
@@ -175,17 +178,68 @@ def test_first_available_player_plays(espeak_server: Any, tmp_path: Path) -> Non
         heard.unlink()
 
 
-@needs_no_sounddevice
 def test_a_player_that_fails_and_none_at_all(espeak_server: Any, tmp_path: Path) -> None:
     done = run(HELLO, "--play", "--server", espeak_server.url, env=player(tmp_path, "exit 3"))
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
-    assert b"aplay could not play the sound (exit code 3): write a file with -o" in done.stderr
-    done = run(HELLO, "--play", "--server", espeak_server.url, env={"PATH": str(tmp_path / "nothing")})
+    assert b"aplay could not play the sound (exit code 3); write a file with -o" in done.stderr
+    done = run(
+        HELLO, "--play", "--server", espeak_server.url, env={**only_programs(tmp_path), "PATH": "/nothing"}
+    )
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"pip install sounddevice" in done.stderr
 
 
-@needs_no_sounddevice
+@pytest.mark.parametrize(
+    ("name", "script", "reason"),
+    [
+        ("aplay", "/bin/cat > /dev/null", b"it ended after 0."),
+        (
+            "ffplay",
+            "/bin/cat > /dev/null; /bin/sleep 2; echo 'ALSA lib pcm.c: Unknown PCM default' >&2; "
+            "echo \"Failed to open file 'pipe:' or configure filtergraph\" >&2",
+            b"no sound device: Failed to open file 'pipe:' or configure filtergraph)",
+        ),
+        ("paplay", "echo 'connection failed' >&2; exit 1", b"(exit code 1: connection failed)"),
+        ("pw-play", "echo 'no server' >&2; exit 1", b"(exit code 1: no server)"),
+        ("pw-play", "exit 0", b"it ended after 0."),
+    ],
+)
+def test_a_player_that_plays_nothing_has_failed(
+    espeak_server: Any, tmp_path: Path, name: str, script: str, reason: bytes
+) -> None:
+    done = run(HELLO, "--play", "--server", espeak_server.url, env=player(tmp_path, script, name))
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith(f"error: {name} could not play the sound (".encode())
+    assert reason in done.stderr and b"write a file with -o" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("ffplay") is None, reason="there is no ffplay")
+@pytest.mark.skipif(Path("/proc/asound/cards").exists(), reason="it would play on the sound card")
+def test_ffplay_without_a_sound_card(espeak_server: Any, tmp_path: Path) -> None:
+    (tmp_path / "ffplay").symlink_to(shutil.which("ffplay") or "")
+    nowhere = {"PULSE_SERVER": f"unix:{tmp_path}/none", "XDG_RUNTIME_DIR": str(tmp_path)}
+    env = only_programs(tmp_path) | nowhere
+    done = run(HELLO, "--play", "--server", espeak_server.url, env=env)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1), done.stderr
+    assert b"ffplay could not play the sound (" in done.stderr and b"ALSA lib" not in done.stderr
+
+
+@pytest.mark.skipif(bool(missing := launch.missing_sound()), reason=f"there is no {missing}")
+@pytest.mark.parametrize("name", ["paplay", "ffplay"])
+def test_a_real_player_plays(espeak_server: Any, tmp_path: Path, name: str) -> None:
+    if shutil.which(name) is None:
+        pytest.skip(f"there is no {name}")
+    silence = tmp_path / "silence.wav"
+    silence.write_bytes(wav(bytes(44_100), 22_050))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / name).symlink_to(shutil.which(name) or "")
+    with launch.sound_card(tmp_path, silence) as environment:
+        env = {**environment, **only_programs(programs)}
+        done = run(HELLO, "--play", "--stream", "--server", espeak_server.url, env=env)
+    assert (done.returncode, done.stderr.count(b"\n")) == (0, 1), done.stderr
+
+
 def test_a_sound_card_without_its_library(espeak_server: Any, tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text('raise OSError("PortAudio library not found")\n')
     env = {"PATH": str(tmp_path), "PYTHONPATH": str(tmp_path)}

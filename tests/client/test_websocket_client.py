@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import logging
+import socket
 import wave
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
@@ -650,6 +651,31 @@ async def test_an_assistant_waits_for_a_restart(monkeypatch: pytest.MonkeyPatch)
                 assert await assistant.stream_speech(HELLO) is (tries == 13)
             assert len(handshakes) == 1 + tries
         assert tries < 13 or sum(waited) >= 30
+
+
+@pytest.mark.parametrize("listening", [False, True])
+async def test_an_assistant_without_a_server_gives_up_in_time(
+    caplog: pytest.LogCaptureFixture, listening: bool
+) -> None:
+    assert SpanishAITTSIntegration().tts_client.reconnect_timeout == 10
+    assert KaniTTSClient().reconnect_timeout is None
+    async with peer(willing) as (url, _):
+        # Its tries take days.
+        assistant = SpanishAITTSIntegration(url=url, reconnect_tries=100_000, reconnect_timeout=0.3)
+        assert await assistant.initialize() is True
+        assert await assistant.generate_speech(HELLO) is not None
+    host, port = url.removeprefix("ws://").split(":")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, int(port)))
+        if listening:  # as a server that is starting: connections wait until they are accepted
+            taken.listen()
+        assert await assistant.generate_speech(HELLO) is None
+        assert await assistant.stream_speech(HELLO) is False
+    assert caplog.text.count(f"no connection to {url} in 0.3 s") == 2
+    async with serve(lambda connection: willing(connection, 1), host, int(port)):
+        assert await assistant.generate_speech(HELLO) is not None
+    await assistant.disconnect()
 
 
 @pytest.mark.parametrize("code", [1007, 1008, 1009])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from kani.checkpoint import Weights
 from kani.lfm2 import LanguageModel
 from kani.linear import Linear
 from kani.model_config import ModelConfig
+from kani.native import library as native_library
 from kani.native.compiler import find_compiler
 from kani.native.library import Library, load
 from kani.native.linear import STRETCH, NativeInt8
@@ -439,6 +441,32 @@ def test_compiled_library_is_cached(compilations: Path, tmp_path: Path) -> None:
     assert load(cache) is not None
     assert digest.exists()
     assert compilations.read_text() == "compiled\n" * 3
+
+
+def test_two_checkouts_share_a_compiled_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, compiler = tmp_path / "calls", tmp_path / "c++"
+    compiler.write_text(
+        f"""#!/bin/sh
+[ "$1" = --version ] && echo 1 && exit
+echo compiled >>{calls}
+for target; do :; done
+echo library >"$target"
+"""
+    )
+    compiler.chmod(0o755)
+    cache = tmp_path / "cache"
+
+    def cached(folder: Path) -> Path | None:
+        monkeypatch.setattr(native_library, "_FOLDER", folder)
+        return native_library._cached(cache, [str(compiler), str(folder / "int8.cpp"), "-o"])
+
+    own, other = Path(native_library.__file__).parent, tmp_path / "other"
+    shutil.copytree(own, other)
+    assert cached(own) == cached(other) == cached(own) is not None
+    assert calls.read_text() == "compiled\n"
+    (other / "product.h").write_text("// another version")
+    assert cached(other) != cached(own)
+    assert calls.read_text() == "compiled\n" * 2
 
 
 def test_unwritable_cache_is_ignored(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +22,7 @@ from websockets.sync.client import connect
 
 import start_websocket_server
 import websocket_config
+from engines.whisper.engine import WhisperRecognizer
 from server import logs
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 Run = Callable[..., tuple[int, str, str]]
 LISTED = "start without it, and list the voices with: python websocket_client.py --voices"
+ROOT = Path(__file__).parents[2]
 OWN_VARIABLES = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
 LONG = {"type": "tts_stream_request", "data": {"text": "Buenos días. " * 700}}
 
@@ -56,12 +61,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["--worker", "nowhere"], 2, "--worker: "),
         (["--recognizer-worker", "tcp://host"], 2, "--recognizer-worker: "),
         (["--worker", "unix:/w"], 1, "a worker serves one engine: name it, as in --engine kokoro"),
-        (["--recognizer", "none", "--recognizer-worker", "unix:/w"], 1, "set KANI_RECOGNIZER=whisper"),
-        (["--recognizer", "remote", "--recognizer-worker", "unix:/w"], 1, "set KANI_RECOGNIZER=whisper"),
-        (["--recognizer", "remote"], 1, "set KANI_RECOGNIZER_ADDRESS"),
+        (["--recognizer", "none", "--recognizer-worker", "unix:/w"], 1, "set --recognizer=whisper"),
+        (["--recognizer", "remote", "--recognizer-worker", "unix:/w"], 1, "set --recognizer=whisper"),
         (["--worker", "unix:/a", "--recognizer-worker", "unix:/b"], 2, "not allowed with argument"),
     ],
 )
@@ -79,6 +82,7 @@ def test_help_is_grouped_and_complete(run: Run) -> None:
     groups = ("where it listens:", "engines and voices:", "log:", "instead of serving:")
     options = "--host --port --engine --voice --fetch --version --no-auth --compat --recognizer --log-json"
     assert all(words in shown for words in (*groups, *options.split()))
+    assert "9301, 10300)" in " ".join(shown.split())
     assert max(len(line) for line in shown.splitlines()) <= 110
 
 
@@ -86,31 +90,67 @@ def test_version_is_the_projects(run: Run) -> None:
     assert run("--version") == (0, f"kani-tts {websocket_config.VERSION}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environment", "complaint"),
-    [
-        (["--port", "x"], {}, "--port='x': has to be a whole number from 0 to 65535"),
-        (
-            ["--engine", "festival"],
-            {},
-            "--engine='festival': has to be one of auto, kani, kokoro, espeak, pocket, "
-            "voxcpm, elevenlabs, remote",
-        ),
-        (["--prot", "1"], {}, "unrecognized arguments: --prot 1"),
-        ([], {"KANI_MAX_TEXT": "many"}, "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"),
-        (
-            ["--fetch", "--no-fetch"],
-            {},
-            "KANI_NO_FETCH forbids what --fetch asks for: leave out one of them",
-        ),
-    ],
-)
-def test_invalid_option_is_a_usage_error(
-    run: Run, arguments: list[str], environment: dict[str, str], complaint: str
+NOWHERE = "tcp://localhost:1"
+WRONG = [
+    ("--port x", {}, 2, "--port='x': has to be a whole number from 0 to 65535"),
+    ("--port 99999", {}, 2, "--port='99999': has to be a whole number from 0 to 65535"),
+    ("--port", {}, 2, "argument --port: expected one argument; --help lists the options"),
+    ("--prot 1", {}, 2, "unrecognized arguments: --prot 1; --help lists the options"),
+    ("hello", {}, 2, "unrecognized arguments: hello; --help lists the options"),
+    (
+        "--engine festival",
+        {},
+        2,
+        "--engine='festival': has to be one of auto, kani, kokoro, espeak, pocket, voxcpm, elevenlabs, ",
+    ),
+    ("--precision int4", {}, 2, "--precision='int4': has to be one of auto, float32, bfloat16, int8"),
+    ("--kokoro-decoder quick", {}, 2, "--kokoro-decoder='quick': has to be one of "),
+    ("--recognizer deaf", {}, 2, "--recognizer='deaf': has to be one of "),
+    ("--pocket-languages xx", {}, 2, "--pocket-languages='xx': has to be a list of "),
+    ("--language klingonish", {}, 2, "--language='klingonish': has to be a known language"),
+    ("--slots 0", {}, 2, "--slots='0': has to be a whole number from 1 to 1024"),
+    ("--log-level LOUD", {}, 2, "--log-level='LOUD': has to be one of DEBUG, INFO, WARNING"),
+    ("", {"KANI_MAX_TEXT": "many"}, 2, "KANI_MAX_TEXT='many': has to be a whole number from 1 to 10000000"),
+    ("", {"KANI_COMPAT": "perhaps"}, 2, "KANI_COMPAT='perhaps': has to be true or false"),
+    ("--fetch --no-fetch", {}, 2, "--no-fetch forbids what --fetch asks for: leave out one of them"),
+    ("--fetch", {"KANI_NO_FETCH": "1"}, 2, "KANI_NO_FETCH forbids what --fetch asks for"),
+    ("--worker nowhere", {}, 2, "--worker: 'nowhere' is no address of a worker"),
+    ("--tls-cert x", {}, 1, "--tls-cert and --tls-key belong together: --tls-key is not set"),
+    ("--tls-key x", {}, 1, "--tls-cert and --tls-key belong together: --tls-cert is not set"),
+    ("", {"KANI_TLS_CERT": "x"}, 1, "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_KEY is not"),
+    ("--host nowhere.invalid --no-auth", {}, 1, "'nowhere.invalid' is no address of this machine"),
+    ("--voice nobody", {}, 1, f"--voice: unknown voice 'nobody'; {LISTED}"),
+    ("", {"KANI_VOICE": "nobody"}, 1, f"KANI_VOICE: unknown voice 'nobody'; {LISTED}"),
+    ("--voice custom:nobody", {}, 1, f"--voice: unknown voice 'custom:nobody'; {LISTED}"),
+    ("--voice af_heart+nobody", {}, 1, f"--voice: unknown voice 'nobody'; {LISTED}"),
+    ("--voice af_heart(x)+af_sky", {}, 1, "--voice: 'af_heart(x)' is no part of a mix"),
+    ("--engine kokoro --voice espeak:es", {}, 1, f"--voice: unknown voice 'espeak:es'; {LISTED}"),
+    ("--engine kokoro --language sw", {}, 1, "--language: unsupported language 'sw' (known: "),
+    ("", {"KANI_ELEVENLABS_VOICES": "A=nobody"}, 1, "KANI_ELEVENLABS_VOICES: unknown voice 'nobody'"),
+    ("--engine elevenlabs", {}, 1, "the ElevenLabs engine needs the key of an account: set ELEVEN_API_KEY"),
+    ("--engine elevenlabs", {"ELEVEN_API_KEY": "k"}, 1, "the ElevenLabs engine needs a voice: set ELEVEN_VO"),
+    ("--engine remote", {}, 1, "set KANI_ENGINE_ADDRESS"),
+    ("--engine remote", {"KANI_ENGINE_ADDRESS": NOWHERE}, 1, "KANI_ENGINE_KEY"),
+    ("--recognizer remote", {}, 1, "set KANI_RECOGNIZER_ADDRESS"),
+    ("--recognizer kyutai --recognizer-model x", {}, 1, "--recognizer-model: 'x' is neither a folder nor a "),
+]
+
+
+@pytest.mark.parametrize(("options", "environment", "code", "complaint"), WRONG)
+def test_wrong_option_is_one_line_before_an_engine_loads(
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+    options: str,
+    environment: dict[str, str],
+    code: int,
+    complaint: str,
 ) -> None:
-    code, _, errors = run(*arguments, **environment)
-    assert code == 2
-    assert errors.splitlines()[-1].endswith(complaint)
+    caplog.set_level("INFO")
+    ended, printed, line = run(*options.split(), **environment)
+    assert (ended, printed, line.count("\n")) == (code, "", 1), line
+    assert line.startswith("start_websocket_server.py: ") and complaint in line
+    # Kokoro, which the settings' defaults begin with, logs its decoder.
+    assert not [record.getMessage() for record in caplog.records if record.name.startswith("engines.")]
 
 
 @pytest.mark.parametrize(
@@ -149,13 +189,6 @@ def test_taken_port_ends_the_start_with_the_remedy(run: Run, variable: str, sett
             ["--engine", "kani", "--model", "nowhere"],
             {},
             "the Kani engine cannot start: 'nowhere' is neither",
-            "",
-        ),
-        (["--engine", "espeak", "--voice", "nobody"], {}, f"--voice: unknown voice 'nobody'; {LISTED}", ""),
-        (
-            ["--engine", "espeak"],
-            {"KANI_VOICE": "nobody"},
-            f"KANI_VOICE: unknown voice 'nobody'; {LISTED}",
             "",
         ),
         (
@@ -216,6 +249,41 @@ async def test_banner_of_every_address_names_one_that_works(tmp_path: Path) -> N
         assert f"ws://localhost:{server.port}, on every address of this machine" in server.banner
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"{server.http_url}/metrics")).status_code == 200
+        assert "--api-key" not in server.banner
+
+
+@pytest.mark.server
+async def test_banner_names_a_key_where_one_is_needed_and_never_prints_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS="a-short-key") as server:
+        (example,) = [line for line in server.banner.splitlines() if line.startswith("  try ")]
+        assert example.endswith(f" --server ws://localhost:{server.port} --api-key KEY")
+        assert "KEY is one of KANI_API_KEYS" in server.banner and "a-short-key" not in server.banner
+        program, *arguments = shlex.split(example.partition("python ")[2].replace("KEY", "a-short-key"))
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, ROOT / program, *arguments, cwd=tmp_path
+        )
+        assert await client.wait() == 0
+    assert (tmp_path / "hola.wav").stat().st_size > 10_000
+    assert "a key of fewer than 16 characters, which can be guessed" in caplog.text
+    assert "a-short-key" not in caplog.text
+
+
+async def test_long_keys_and_the_public_token_are_not_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS=f"{'k' * 16},public_token"):
+        pass
+    assert "characters" not in caplog.text
+
+
+async def test_banner_says_what_recognition_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    recognizer = WhisperRecognizer(models_dir=None, cache_dir=tmp_path)
+    async with serving(tmp_path, recognizer) as server:
+        (line,) = [line for line in server.banner.splitlines() if line.startswith("  hears ")]
+    assert line == "  hears    nothing: faster-whisper not installed; pip install -r requirements.txt"
 
 
 def test_banner_names_the_recogniser(espeak_server: ServerProcess) -> None:

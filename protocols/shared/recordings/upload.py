@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import IO, Annotated
 
 import msgspec
+import python_multipart  # noqa: F401 - Starlette misses it at the first upload only, with a traceback
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request

@@ -44,6 +44,11 @@ def missing() -> str:
     """Return the name of a program that is not installed, "" if all are."""
     if not any(map(shutil.which, FIREFOX)):
         return FIREFOX[0]
+    return missing_sound()
+
+
+def missing_sound() -> str:
+    """Return the name of a program of ``sound_card`` that is not installed, "" if all are."""
     return next((name for name in SOUND if shutil.which(name) is None), "")
 
 

@@ -1,0 +1,81 @@
+"""Ends a program with one line where it cannot start: an old Python, a missing package, an early Ctrl+C.
+
+Every Python from 3.7 on can import this module, so it uses nothing newer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+OLDEST_PYTHON = (3, 11)
+CANNOT_START, INTERRUPTED = 1, 130
+_FOLDER = Path(__file__).resolve().parent.parent
+
+
+@contextlib.contextmanager
+def reported(module: str, program: str, install: str) -> Iterator[None]:
+    """Import in the body what a program needs; what it lacks ends it with one line that names the remedy.
+
+    The standard library's modules too: asyncio takes a tenth of a second, in which Ctrl+C may come.
+    module: ``__name__`` of the caller; only ``__main__`` is a program, any other raises as usual. program:
+    its name. install: arguments of ``pip install`` for its packages. Exit codes: 1, and 130 at Ctrl+C, which
+    ends the process at once: a KeyboardInterrupt that is raised inside an import may be swallowed there.
+    """
+    if module != "__main__":
+        yield
+        return
+    if sys.version_info < OLDEST_PYTHON:
+        _end(program, _old_python())
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        print(f"{program}: interrupted", file=sys.stderr, flush=True)
+        os._exit(INTERRUPTED)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except ImportError as error:
+        if _is_own(error):
+            raise
+        _end(
+            program,
+            f"{_missing(error)}: run pip install {install} in the environment of {sys.executable}, "
+            "or activate the environment that has it",
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _old_python() -> str:
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    return (
+        f"this needs Python {oldest} or later, and {sys.executable} is "
+        f"{'.'.join(map(str, sys.version_info[:3]))}: make the environment with a newer one, "
+        f"as in python{oldest} -m venv .venv"
+    )
+
+
+def _missing(error: ImportError) -> str:
+    package = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError):
+        return f"the package {package} is missing"
+    # The message of some packages fills a page.
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{package or 'a package'} cannot be imported ({reason})"
+
+
+def _is_own(error: ImportError) -> bool:
+    """Return True for a module of this project: its error is a bug, which needs its traceback."""
+    own = _FOLDER / (error.name or "").partition(".")[0]
+    return own != _FOLDER and (own.is_dir() or own.with_suffix(".py").is_file())
+
+
+def _end(program: str, sentence: str) -> None:
+    print(f"{program}: {sentence}", file=sys.stderr, flush=True)
+    raise SystemExit(CANNOT_START)

@@ -1,0 +1,141 @@
+"""Programs that cannot start: a package is missing, Python is too old, Ctrl+C comes early."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from client.prerequisites import OLDEST_PYTHON
+from tests.support.patience import WITHIN_S
+
+ROOT = Path(__file__).parents[2]
+SERVER, PROGRAMS = "start_websocket_server.py", ("websocket_client.py", "test_websocket.py")
+PACKAGES = (
+    *("pydantic", "dotenv", "platformdirs", "msgspec", "starlette", "uvicorn", "websockets"),
+    *("prometheus_client", "numpy", "soxr", "av", "python_multipart", "onnxruntime", "espeakng_loader"),
+)
+# A package that is None in sys.modules is missing to `import` and to importlib.util.find_spec.
+WITHOUT = """
+import runpy, sys
+sys.modules.update(dict.fromkeys({missing!r}))
+sys.argv[:] = {arguments!r}
+sys.path[0] = {folder!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+OLD_PYTHON = "import sys\nsys.version_info = {version!r}\n"
+INTERRUPTED_BY = """
+import importlib.abc, os, signal, sys
+class CtrlC(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {package!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, CtrlC())
+"""
+
+
+def run(
+    *arguments: str, missing: tuple[str, ...] = (), before: str = "", python: str = sys.executable
+) -> tuple[int, str]:
+    """Run a program, after ``before`` and without the packages ``missing``; its exit code and complaints."""
+    script = str(ROOT / arguments[0])
+    code = before + WITHOUT.format(missing=missing, arguments=[script, *arguments[1:]], folder=str(ROOT))
+    done = subprocess.run(
+        [python, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=WITHIN_S, check=False
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("package", PACKAGES)
+def test_server_names_a_missing_package_and_the_remedy(package: str) -> None:
+    code, line = run(SERVER, "--engine", "kokoro", "--port", "0", missing=(package,))
+    assert code == 1
+    assert line.startswith(f"{SERVER}: the package {package} is missing: run pip install -r requirements.txt")
+    assert sys.executable in line and line.count("\n") == 1
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("package", PACKAGES)
+def test_client_needs_websockets_alone(program: str, package: str) -> None:
+    code, line = run(program, "--help", missing=(package,))
+    if package != "websockets":
+        assert (code, line) == (0, "")
+        return
+    assert code == 1 and line.count("\n") == 1
+    assert line.startswith(f"{program}: the package websockets is missing: run pip install websockets in ")
+
+
+@pytest.mark.server
+def test_an_error_of_the_project_keeps_its_traceback() -> None:
+    code, complaints = run(SERVER, "--version", missing=("server",))
+    assert code == 1 and "Traceback" in complaints
+
+
+@pytest.mark.server
+def test_a_package_of_another_version_is_named_in_one_line() -> None:
+    broken = "import types, sys\nsys.modules['websockets'] = types.ModuleType('websockets')\n"
+    code, line = run(PROGRAMS[0], "--help", before=broken)
+    assert code == 1 and line.count("\n") == 1
+    assert line.startswith(f"{PROGRAMS[0]}: the package websockets")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("program", [SERVER, *PROGRAMS])
+@pytest.mark.parametrize("version", [(3, 8, 20), (3, 9, 2), (3, 10, 12)])
+def test_an_old_python_is_told_which_one_is_needed(program: str, version: tuple[int, ...]) -> None:
+    code, line = run(program, "--help", before=OLD_PYTHON.format(version=version))
+    assert code == 1 and line.count("\n") == 1
+    assert line.startswith(f"{program}: this needs Python 3.11 or later, and {sys.executable} is 3.")
+
+
+@pytest.mark.parametrize("program", [SERVER, *PROGRAMS])
+def test_python_3_8_can_read_what_tells_it(program: str) -> None:
+    for file in (program, "client/__init__.py", "client/command.py", "client/prerequisites.py"):
+        ast.parse((ROOT / file).read_text(encoding="utf-8"), file, feature_version=(3, 8))
+
+
+@pytest.fixture(scope="module")
+def old_python() -> str:
+    for name in ("python3.8", "python3.9", "python3.10", "pypy3.9"):
+        # pyenv puts a file of each name on the path, whatever it has.
+        if (path := shutil.which(name)) and not subprocess.run(
+            [path, "-c", ""], capture_output=True
+        ).returncode:
+            return path
+    pytest.skip("no Python 3.8, 3.9 or 3.10 on this machine")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("program", [SERVER, *PROGRAMS])
+def test_a_real_old_python_is_told(old_python: str, program: str) -> None:
+    code, line = run(program, "--help", python=old_python)
+    assert code == 1 and line.count("\n") == 1
+    assert line.startswith(f"{program}: this needs Python 3.11 or later")
+
+
+def test_the_oldest_python_is_that_of_the_package() -> None:
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    assert f'requires-python = ">={oldest}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'# requires-python = ">={oldest}"' in (ROOT / SERVER).read_text(encoding="utf-8")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("program", "package"),
+    [
+        (SERVER, "pydantic"),
+        (SERVER, "uvicorn"),
+        (SERVER, "onnxruntime"),
+        *((one, "websockets") for one in PROGRAMS),
+    ],
+)
+def test_ctrl_c_while_packages_are_imported_is_one_line(program: str, package: str) -> None:
+    arguments = ("--engine", "kokoro", "--port", "0") if program == SERVER else ("--help",)
+    code, line = run(program, *arguments, before=INTERRUPTED_BY.format(package=package))
+    assert (code, line) == (130, f"{program}: interrupted\n")
