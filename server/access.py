@@ -28,6 +28,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from protocols.shared.protocol import ANONYMOUS, PathClass, Refusal, RefusalBody, plain_refusal
+from server.network.upload_budget import UNAUTHENTICATED
 from websocket_config import PUBLIC_TOKEN
 
 KEY_HEADERS = ("xi-api-key", "kyutai-api-key", "api-key")
@@ -333,12 +334,15 @@ class AccessMiddleware:
         counted = True
         self._unauthenticated += 1
         timeout = asyncio.timeout(self._unauthenticated_s)
+        state = scope.setdefault("state", {})
+        state[UNAUTHENTICATED] = True
 
         def is_key(key: str) -> bool:
             nonlocal counted
             valid = self._rules.is_key(key)
             if valid and counted:
                 counted = False
+                del state[UNAUTHENTICATED]
                 self._unauthenticated -= 1
                 if not timeout.expired():
                     timeout.reschedule(None)

@@ -89,9 +89,13 @@ class ByteStream:
     set_busy: Callable[[bool], None]
     """Set whether a request is under way; other connections may be closed to make room for new ones."""
 
+    set_receiving: Callable[[bool], None]
+    """Set whether a part of an event has come, whose rest has to come in time. The time for the first event
+    begins with the connection."""
+
     hold: Callable[[int], bool]
-    """Hold ``size`` bytes of unfinished input, in place of what was held before. Returns False where the
-    server has no room for them."""
+    """Hold ``size`` bytes of unfinished input that have come, in place of what was held before. Returns False
+    where the server has no room for them."""
 
 
 ServeStream = Callable[[ByteStream], Awaitable[None]]

@@ -19,7 +19,13 @@ from websockets.http11 import Request
 
 from server.network.input_turns import MAX_DROPPED_BYTES, FrameReader, InputTurns
 from server.network.tcp_connections import Awaited, TcpConnection
-from server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
+from server.network.upload_budget import (
+    FREE_BYTES,
+    UNAUTHENTICATED,
+    UploadBudget,
+    UploadBudgetFull,
+    UploadShare,
+)
 
 BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 MAX_FRAGMENTS = 65_536
@@ -50,6 +56,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._tcp = tcp
         self._share = UploadShare(self.upload_budget)
         self._fragments = 0
+        self._state: Mapping[str, Any] = {}  # of the application
+        self._begun = False  # a message was complete
         self._control_frames = 0
         self._period_ends = 0.0
         self._turns = InputTurns(self.loop, self._go_on)
@@ -77,6 +85,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         path = unquote(path)
         self.conn.max_message_size = self.max_message_bytes.get(path, self.config.ws_max_size)
         super().handle_connect(event)
+        if not self.close_sent:
+            self._state = self.scope["state"]
 
     @override
     def handle_text(self, event: Frame) -> None:
@@ -100,6 +110,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         super().handle_cont(event)
         self._fragments = self._fragments + len(event.data) if self.frames else 0
+
+    @override
+    def send_receive_event_to_app(self) -> None:
+        super().send_receive_event_to_app()
+        self._begun = True
 
     @override
     def handle_ping(self) -> None:
@@ -219,13 +234,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._period_ends = now + CONTROL_PERIOD_S
             self._control_frames = 0
         self._control_frames += 1
-        if self._control_frames > MAX_CONTROL_FRAMES and not self.close_sent:
+        if self._control_frames > MAX_CONTROL_FRAMES:
             self._fail(CloseCode.POLICY_VIOLATION, "too many frames without content")
 
     def _hold_unfinished(self) -> None:
         """Count the bytes of an unfinished message in the budget; close with 1013 if it has no room."""
         # Whole frames that wait are no part of it; they are at most what one read of the socket returns.
         unfinished = self._fragments + (0 if self._held else len(self.conn.reader.buffer))
+        if unfinished > FREE_BYTES and not self._begun and self._state.get(UNAUTHENTICATED):
+            self._fail(CloseCode.MESSAGE_TOO_BIG, f"more than {FREE_BYTES} bytes of a message before a key")
         try:
             self._share.resize(0 if self.close_sent else unfinished)
         except UploadBudgetFull as error:
@@ -237,7 +254,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._tcp.expect(Awaited.NOTHING)
 
     def _fail(self, code: CloseCode, reason: str) -> None:
-        """Close with a code and a reason, and drop an unfinished message."""
+        """Close with a code and a reason, unless the connection is closed; drop an unfinished message."""
+        if self.close_sent:
+            return
         self.conn.fail(code, reason)
         self.handle_parser_exception()
         self.frames = []
