@@ -58,6 +58,11 @@ def test_consents_are_listed_in_pages_and_renamed(sdk: OpenAI) -> None:
     assert len(page.data) == 2 and page.has_more
     assert {consent.id for consent in page} == made
     one = made.pop()
+    with pytest.raises(BadRequestError):
+        deep: Any = []
+        for _ in range(500):
+            deep = [deep]
+        sdk.audio.voice_consents.update(one, name="deep", extra_body={"x": deep})
     assert sdk.audio.voice_consents.update(one, name="new").name == "new"
     assert sdk.audio.voice_consents.retrieve(one).name == "new"
     assert sdk.audio.voice_consents.delete(one).deleted
