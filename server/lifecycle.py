@@ -33,8 +33,8 @@ from speech.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from speech.service import SpeechService
 
 LAG_INTERVAL_S = 0.1
-CLOSE_SECONDS = 2.0
-STOP_SECONDS = 10.0
+CLOSE_SECONDS = 4.0
+STOP_SECONDS = 8.0
 """Time limits of shutdown: for the close handshakes of WebSockets, and for the engines to stop."""
 
 log = logging.getLogger("server")

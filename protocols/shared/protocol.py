@@ -47,6 +47,17 @@ def is_anonymous(scope: Mapping[str, Any]) -> bool:
     return bool(scope.get(ANONYMOUS))
 
 
+BREAK_OFF = "kani.break_off"
+"""Entry of ``scope["extensions"]`` of HTTP: a function that ends the connection, see ``break_off``."""
+
+
+def break_off(scope: Mapping[str, Any]) -> None:
+    """End a response that has begun without its last chunk, so that its client sees that it is incomplete."""
+    end = scope.get("extensions", {}).get(BREAK_OFF)
+    if end is not None:
+        end()
+
+
 class CompatPort(NamedTuple):
     """A further port, on which the clients of another server look for the protocol."""
 

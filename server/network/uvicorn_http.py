@@ -13,6 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from protocols.shared.protocol import BREAK_OFF
 from server.network.input_turns import MAX_DROPPED_BYTES, InputFlow, InputTurns, RequestReader
 from server.network.tcp_connections import Awaited, TcpConnection
 
@@ -49,6 +50,9 @@ class HttpProtocol(H11Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self.scope is not None:
+            # A reference cycle with this connection.
+            self.scope.pop("extensions", None)
         self._turns.close()
         if self._drop_timer is not None:
             self._drop_timer.cancel()
@@ -89,11 +93,19 @@ class HttpProtocol(H11Protocol):
         """Read on, or wait for the next turn, or drop the rest of a body that has its answer."""
         if self._upgraded or self.transport.is_closing():
             return
+        if self.scope is not None:
+            # A request that has come is served from the next turn of the event loop on.
+            self.scope["extensions"] = {BREAK_OFF: self._break_off}
         self._tcp.expect(AWAITED.get(self.conn.their_state, Awaited.NOTHING))
         if self._requests.rest > MAX_REST:
             self._drop_rest()
         else:
             self._input_flow.hold(self._turns.waiting)
+
+    def _break_off(self) -> None:
+        # uvicorn would report the response as an error of the application.
+        self.cycle.disconnected = True
+        self.transport.close()
 
     def _drop_rest(self) -> None:
         """End the output, and drop input until the client ends it too, or time is up."""

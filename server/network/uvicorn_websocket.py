@@ -193,6 +193,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     @override
     async def send(self, message: ASGISendEvent) -> None:
+        # The server is stopping, and does not wait until the client has read what was sent before.
+        if message["type"] == "websocket.close" and message.get("code") == CloseCode.GOING_AWAY:
+            self.writable.set()
         await self.writable.wait()
         # uvicorn has sent a close frame of its own, after an invalid frame for example, and the application
         # does not know yet: uvicorn would report its message as an error.
