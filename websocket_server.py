@@ -79,7 +79,7 @@ from server.network.listeners import (
 )
 from server.network.streams import StreamService, networks
 from server.network.tcp_connections import TcpTable
-from server.network.upload_budget import UploadBudget
+from server.network.upload_budget import KEYLESS_BYTES, UploadBudget
 from server.network.uvicorn_websocket import WebSocketProtocol
 from server.settings import Settings
 from server.traces.collector import send_traces
@@ -507,7 +507,8 @@ async def _serve(
         stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
         with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
             context = Context(service, metrics.registry)
-            served = _stream_services(settings, listeners, context, connections, budget, tracer)
+            keyless = UploadBudget(KEYLESS_BYTES)
+            served = _stream_services(settings, listeners, context, connections, keyless, tracer)
             services = [(served[stream], listening) for stream, listening in listeners.streams.items()]
             sockets = listeners.sockets
             async with (

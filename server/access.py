@@ -35,6 +35,7 @@ from protocols.shared.protocol import (
     offered_keys,
     plain_refusal,
 )
+from server.network.upload_budget import UNAUTHENTICATED
 from websocket_config import PUBLIC_TOKEN
 
 PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
@@ -322,12 +323,15 @@ class AccessMiddleware:
         counted = True
         self._unauthenticated += 1
         timeout = asyncio.timeout(self._unauthenticated_s)
+        state = scope.setdefault("state", {})
+        state[UNAUTHENTICATED] = True
 
         def is_key(key: str) -> bool:
             nonlocal counted
             valid = self._rules.is_key(key)
             if valid and counted:
                 counted = False
+                del state[UNAUTHENTICATED]
                 self._unauthenticated -= 1
                 if not timeout.expired():
                     timeout.reschedule(None)

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from protocols.shared.protocol import break_off
 from server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
 
 log = logging.getLogger("server")
@@ -38,12 +39,13 @@ class Phase(Enum):
 class _Connection:
     """One WebSocket, between uvicorn and its protocol."""
 
-    __slots__ = ("_disconnects", "_receive", "_send", "accepted", "closed")
+    __slots__ = ("_close_sent", "_disconnects", "_receive", "_send", "accepted", "closed")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self._disconnects = 0
+        self._close_sent = False
         self.accepted = False
         self.closed = False
 
@@ -62,6 +64,7 @@ class _Connection:
             self.closed = True
         try:
             await self._send(message)
+            self._close_sent = self.closed
         except OSError as error:
             if message["type"] != "websocket.send":
                 raise
@@ -69,9 +72,12 @@ class _Connection:
             raise WebSocketDisconnect(ABNORMAL_CLOSURE) from error
 
     async def close(self, code: int, reason: str) -> None:
-        """Send a close frame, unless the connection is closed already."""
-        if self.accepted and not self.closed:
-            self.closed = True
+        """Send a close frame, unless one is sent already.
+
+        The protocol's own waits until its client has read what was sent before.
+        """
+        if self.accepted and not self._close_sent:
+            self.closed = self._close_sent = True
             with suppress(OSError):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
@@ -123,11 +129,15 @@ class Connections:
         """Serve one HTTP request by ``app``; ``close_all`` and the write timeout may end it."""
         now = asyncio.get_running_loop().time
         write_timeout = asyncio.timeout(None)
+        begun = complete = False
 
         async def timed_send(message: Message) -> None:
+            nonlocal begun, complete
+            begun = True
             write_timeout.reschedule(now() + self._write_timeout_s)
             await send(message)
             write_timeout.reschedule(None)
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
 
         async with self._serving():
             try:
@@ -137,6 +147,10 @@ class Connections:
                 if not write_timeout.expired():
                     raise
                 log.info("write timeout: response unread for %g s", self._write_timeout_s)
+        if begun and not complete:
+            break_off(scope)
+        elif not begun and self.phase is Phase.DRAINING:
+            await _unavailable("the server is stopping")(scope, receive, send)
 
     async def serve_stream(self, serving: Awaitable[None], end: Callable[[], None]) -> None:
         """Serve one connection without HTTP; end: called by ``close_all``, ends its input."""

@@ -34,8 +34,8 @@ from speech.service import SpeechService
 from websocket_config import PUBLIC_TOKEN
 
 LAG_INTERVAL_S = 0.1
-CLOSE_SECONDS = 2.0
-STOP_SECONDS = 10.0
+CLOSE_SECONDS = 4.0
+STOP_SECONDS = 8.0
 """Time limits of shutdown: for the close handshakes of WebSockets, and for the engines to stop."""
 
 SHORTEST_KEY = 16

@@ -101,6 +101,13 @@ class RateLimited(Busy):
         self.limit = limit
 
 
+class ServerStopping(Busy):
+    """The server takes no more requests, as it stops; another one, or the next one, may."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down")
+
+
 class TimedOut(SpeechError):
     """The client waited longer for its audio than the limit allows (``seconds``)."""
 

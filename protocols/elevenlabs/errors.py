@@ -15,6 +15,7 @@ from speech.errors import (
     InvalidRequest,
     NameTaken,
     RateLimited,
+    ServerStopping,
     SpeechCancelled,
     SpeechError,
     StoreUnavailable,
@@ -127,6 +128,8 @@ def error_detail(error: SpeechError) -> ErrorDetail:
             return _invalid(error, _FIELD_CODES.get(error.field.partition(".")[0], "invalid_request"))
         case RateLimited():
             return ErrorDetail(429, "too_many_concurrent_requests", "rate_limit_error", str(error))
+        case ServerStopping():
+            return ErrorDetail(503, "service_unavailable", "server_error", str(error))
         case Busy():
             return ErrorDetail(429, "system_busy", "rate_limit_error", str(error))
         case EngineUnavailable() | StoreUnavailable() | SpeechCancelled():

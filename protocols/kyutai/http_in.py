@@ -20,7 +20,7 @@ from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from speech.audio.decoding import RECORDING_POOL, run_in_pool
 from speech.audio.pcm import REFERENCE_RATE, decode_recording
-from speech.errors import Busy
+from speech.errors import ServerStopping
 from speech.recognizer import RecognizedWord
 from speech.service import SpeechService
 from speech.session.recognition import RecognitionSession
@@ -81,14 +81,14 @@ def recording_routes(service: SpeechService, max_body: int, metrics: KyutaiMetri
 
 
 async def _recognize(session: RecognitionSession, samples: Samples) -> list[dict[str, Any]]:
-    """Return every word as the messages ``Word`` and ``EndWord``. Raises Busy if the server stops."""
+    """Return every word as the messages ``Word`` and ``EndWord``. Raises ServerStopping."""
     words: list[dict[str, Any]] = []
 
     async def feed() -> None:
         for at in range(0, len(samples), RECOGNITION_RATE):
             await session.feed(samples[at : at + RECOGNITION_RATE])
         if session.finished:
-            raise Busy("the server is shutting down")
+            raise ServerStopping
         session.finish()
 
     feeding = asyncio.create_task(feed(), name="kyutai recording")

@@ -19,6 +19,7 @@ from speech.errors import (
     InvalidRequest,
     NameTaken,
     RateLimited,
+    ServerStopping,
     SpeechCancelled,
     SpeechError,
     StoreUnavailable,
@@ -132,6 +133,8 @@ def api_error(error: SpeechError, fields: Mapping[str, str] = _FIELD_NAMES) -> A
             return _invalid(error, fields, "invalid_value")
         case RateLimited():
             return ApiError(429, str(error))
+        case ServerStopping():
+            return ApiError(503, str(error))
         case Busy():
             return ApiError(429, str(error), code="server_busy")
         case EngineUnavailable() | StoreUnavailable():

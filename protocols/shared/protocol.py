@@ -55,6 +55,17 @@ def is_anonymous(scope: Mapping[str, Any]) -> bool:
     return bool(scope.get(ANONYMOUS))
 
 
+BREAK_OFF = "kani.break_off"
+"""Entry of ``scope["extensions"]`` of HTTP: a function that ends the connection, see ``break_off``."""
+
+
+def break_off(scope: Mapping[str, Any]) -> None:
+    """End a response that has begun without its last chunk, so that its client sees that it is incomplete."""
+    end = scope.get("extensions", {}).get(BREAK_OFF)
+    if end is not None:
+        end()
+
+
 class CompatPort(NamedTuple):
     """A further port, on which the clients of another server look for the protocol."""
 
@@ -97,9 +108,13 @@ class ByteStream:
     set_busy: Callable[[bool], None]
     """Set whether a request is under way; other connections may be closed to make room for new ones."""
 
+    set_receiving: Callable[[bool], None]
+    """Set whether a part of an event has come, whose rest has to come in time. The time for the first event
+    begins with the connection."""
+
     hold: Callable[[int], bool]
-    """Hold ``size`` bytes of unfinished input, in place of what was held before. Returns False where the
-    server has no room for them."""
+    """Hold ``size`` bytes of unfinished input that have come, in place of what was held before. Returns False
+    where the server has no room for them."""
 
 
 ServeStream = Callable[[ByteStream], Awaitable[None]]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from protocols.shared.protocol import break_off
 from protocols.shared.tasks import run_until_first
 from speech.errors import SpeechError
 
@@ -38,10 +39,12 @@ class StreamedAnswer(StreamingResponse):
         # Not by the task group of Starlette's own response: anyio's leaves a cancelled task's error in a
         # reference cycle, with all that the answer held, until the next garbage collection.
         async with self._stack:
-            with suppress(SpeechError):
+            try:
                 await run_until_first(
                     self.stream_response(send), self.listen_for_disconnect(receive), name="streamed answer"
                 )
+            except SpeechError:
+                break_off(scope)
 
 
 async def prepend(first: bytes, rest: ByteStream) -> ByteStream:

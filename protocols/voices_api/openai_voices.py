@@ -171,7 +171,7 @@ async def _new_label(request: Request) -> str:
     body = b"".join([piece async for piece in bounded(request, MAX_FIELD_BYTES, too_long)])
     try:
         return msgspec.json.decode(body, type=_Label).name
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise VoiceRequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 

@@ -29,7 +29,8 @@ def protocol(settings: WyomingSettings) -> Protocol:
                 port="wyoming_port",
                 option="wyoming",
                 allow="wyoming_allow",
-                max_line=MAX_LINE_BYTES,
+                # The first byte of a line is read by itself.
+                max_line=MAX_LINE_BYTES - 1,
                 serve=lambda context: _serve(context, settings),
                 advertise=partial(advertised, enabled=settings.zeroconf),
             ),

@@ -54,7 +54,7 @@ class Connection:
         self._service = service
         self._description = description
         self._settings = settings
-        self._reader = EventReader(stream.reader, settings.max_text, stream.hold)
+        self._reader = EventReader(stream, settings.max_text)
         # The request that is answered now, and the ones that take further events.
         self._requests: asyncio.Queue[Request] = asyncio.Queue()
         self._request: Request | None = None

@@ -6,14 +6,14 @@ line that is no object. So the server has a reader of its own, with the package 
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from protocols.shared.errors import BadMessage
 from protocols.shared.json_input import parse_object
+from protocols.shared.protocol import ByteStream
 from speech.errors import Busy
 
 MAX_LINE_BYTES = 64 * 1024
@@ -56,12 +56,13 @@ def _encode(value: Mapping[str, Any]) -> bytes:
 class EventReader:
     """Reads the events of one connection, whose line limit is ``MAX_LINE_BYTES``.
 
-    max_text: characters of a text, which ``data`` has room for; hold: see ``ByteStream.hold``.
+    max_text: characters of a text, which ``data`` has room for.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, max_text: int, hold: Callable[[int], bool]) -> None:
-        self._reader = reader
-        self._hold = hold
+    def __init__(self, stream: ByteStream, max_text: int) -> None:
+        self._stream = stream
+        self._reader = stream.reader
+        self._held = 0  # bytes of the event that have come
         self._limits = {
             "data_length": BASE_DATA_BYTES + BYTES_PER_CHARACTER * max_text,
             "payload_length": MAX_PAYLOAD_BYTES,
@@ -72,24 +73,47 @@ class EventReader:
 
         Raises BadMessage for an invalid event, and Busy where the server has no room for it.
         """
-        line = await self._read_line()
+        first = await self._reader.read(1)
+        if not first:
+            return None
+        self._stream.set_receiving(True)
+        event = await self._read_rest(first)
+        self._stream.set_receiving(False)
+        return event
+
+    async def _read_rest(self, first: bytes) -> Event | None:
+        line = first if first == b"\n" else first + await self._read_line()
         if not line.endswith(b"\n"):
             return None
         header = _parse("the line", line)
         if not isinstance(kind := header.get("type"), str):
             raise BadMessage("type: has to be a string")
         sizes = {name: self._length(header, name) for name in self._limits}
-        if not self._hold(len(line) + sum(sizes.values())):
-            raise Busy("too much is being sent to this server at once: try again later")
-        try:
-            data = await self._reader.readexactly(sizes["data_length"])
-            payload = await self._reader.readexactly(sizes["payload_length"])
-        except asyncio.IncompleteReadError:
+        self._held = len(line)
+        data = await self._receive(sizes["data_length"])
+        payload = await self._receive(sizes["payload_length"])
+        if data is None or payload is None:
             return None
         given = header.get("data")
         if not isinstance(given, dict | None):
             raise BadMessage("data: has to be an object")
         return Event(kind, (given or {}) | (_parse("data", data) if data else {}), payload)
+
+    async def _receive(self, size: int) -> bytes | None:
+        """Return the next ``size`` bytes, None if the input ends before. Raises Busy.
+
+        An announced length costs a client nothing, so what has come is held, not what is still to come.
+        """
+        received = bytearray()
+        while len(received) < size:
+            piece = await self._reader.read(size - len(received))
+            if not piece:
+                return None
+            received += piece
+            self._held += len(piece)
+            if not self._stream.hold(self._held):
+                raise Busy("too much is being sent to this server at once: try again later")
+        return bytes(received)
 
     async def _read_line(self) -> bytes:
         try:

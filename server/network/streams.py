@@ -69,10 +69,7 @@ class StreamService:
     async def serve(self, tcp: TcpConnection, protocol: StreamProtocol, client: str) -> None:
         """Serve one connection, then close it."""
         reader, writer = protocol.reader, protocol.writer
-
-        def set_busy(busy: bool) -> None:
-            tcp.expect(Awaited.NOTHING if busy else Awaited.REQUEST)
-
+        wait = _Wait(tcp)
         with request_ids.bind(request_ids.new()), self._traced(), self._budget.share() as share:
             try:
                 if (refusal := self.refusal(client)) is not None:
@@ -82,7 +79,9 @@ class StreamService:
                 def hold(size: int) -> bool:
                     return _hold(share, size)
 
-                stream = ByteStream(reader, writer, client, protocol.ended, set_busy, hold)
+                stream = ByteStream(
+                    reader, writer, client, protocol.ended, wait.set_busy, wait.set_receiving, hold
+                )
                 await self._connections.serve_stream(self._serve_to_its_end(stream), protocol.end_input)
             except Exception:
                 tracing.current().fail("unhandled error")
@@ -106,6 +105,34 @@ class StreamService:
         stream.writer.close()
         with suppress(OSError):
             await stream.writer.wait_closed()
+
+
+class _Wait:
+    """The input that a client owes: its first event, the rest of one, or its next request."""
+
+    def __init__(self, tcp: TcpConnection) -> None:
+        self._tcp = tcp
+        self._busy = self._receiving = self._introduced = False
+
+    def set_busy(self, busy: bool) -> None:
+        """See ``ByteStream.set_busy``."""
+        self._busy = busy
+        self._expect()
+
+    def set_receiving(self, receiving: bool) -> None:
+        """See ``ByteStream.set_receiving``."""
+        self._receiving = receiving
+        self._introduced = self._introduced or not receiving
+        self._expect()
+
+    def _expect(self) -> None:
+        if not self._introduced:
+            return
+        if self._receiving:
+            # One that serves a request is not closed to make room.
+            self._tcp.expect(Awaited.MESSAGE if self._busy else Awaited.BODY)
+        else:
+            self._tcp.expect(Awaited.NOTHING if self._busy else Awaited.REQUEST)
 
 
 def _hold(share: UploadShare, size: int) -> bool:
@@ -144,6 +171,7 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        self._tcp.received(len(data))
         # Input behind ``end_input`` is dropped: the reader accepts none behind its end.
         if not self.ended.is_set():
             super().data_received(data)

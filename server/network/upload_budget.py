@@ -13,6 +13,14 @@ LIMIT_BYTES = 32 * 2**20
 """Limit on the counted bytes of all requests together: two of the largest bodies. Fragmentation may cost as
 much again, which Python's allocator does not return to the system."""
 
+KEYLESS_BYTES = LIMIT_BYTES // 4
+"""Limit on the counted bytes of all clients of ports without keys. They have a budget of their own, so that
+they cannot use up that of clients with a key."""
+
+UNAUTHENTICATED = "unauthenticated"
+"""Entry of a WebSocket's ``scope["state"]`` while its client has yet to send its key: it has no share of the
+budget."""
+
 
 class UploadBudgetFull(Exception):
     """No room for more of a request; ``str()`` is the sentence for its client."""

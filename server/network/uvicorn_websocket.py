@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import BaseTransport
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from typing_extensions import override
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -16,11 +17,22 @@ from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
+from server.network.input_turns import MAX_DROPPED_BYTES, FrameReader, InputTurns
 from server.network.tcp_connections import Awaited, TcpConnection
-from server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
+from server.network.upload_budget import (
+    FREE_BYTES,
+    UNAUTHENTICATED,
+    UploadBudget,
+    UploadBudgetFull,
+    UploadShare,
+)
 
 BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 MAX_FRAGMENTS = 65_536
+
+MAX_CONTROL_FRAMES = 1000
+CONTROL_PERIOD_S = 10.0
+"""Most pings, pongs and empty fragments of one client in a period. Clients ping every few seconds."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -28,7 +40,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     A message that is longer than its path allows, or has more than ``MAX_FRAGMENTS`` fragments, closes the
     connection with 1009 before more of it is buffered; one for which the upload budget has no room with 1013,
-    a long one that stalls with 1008.
+    a long one that stalls with 1008, as do more than ``MAX_CONTROL_FRAMES`` frames without content. A turn of
+    the event loop parses a bounded number of frames, none before the handshake is answered, and gives the
+    application one message.
     """
 
     max_message_bytes: ClassVar[Mapping[str, int]] = {}  # by path; ``ws_max_size`` bounds all other paths
@@ -42,6 +56,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._tcp = tcp
         self._share = UploadShare(self.upload_budget)
         self._fragments = 0
+        self._state: Mapping[str, Any] = {}  # of the application
+        self._begun = False  # a message was complete
+        self._control_frames = 0
+        self._period_ends = 0.0
+        self._turns = InputTurns(self.loop, self._go_on)
+        self._held = False  # frames that have come wait for a later turn
+        self._dropped = 0
+        self.conn.parser.close()
+        self.conn.reader = FrameReader(self._may_parse)
+        self.conn.parser = self.conn.parse()
+        next(self.conn.parser)
 
     @override
     def connection_made(self, transport: BaseTransport) -> None:
@@ -60,6 +85,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         path = unquote(path)
         self.conn.max_message_size = self.max_message_bytes.get(path, self.config.ws_max_size)
         super().handle_connect(event)
+        if not self.close_sent:
+            self._state = self.scope["state"]
 
     @override
     def handle_text(self, event: Frame) -> None:
@@ -76,6 +103,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # An empty fragment adds nothing to a message's length, but takes memory.
         if self.close_sent:
             return
+        if not event.data:
+            self._count_control_frame()
         if len(self.frames) == MAX_FRAGMENTS:
             self._fail(CloseCode.MESSAGE_TOO_BIG, f"more than {MAX_FRAGMENTS} fragments")
             return
@@ -83,13 +112,46 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._fragments = self._fragments + len(event.data) if self.frames else 0
 
     @override
+    def send_receive_event_to_app(self) -> None:
+        super().send_receive_event_to_app()
+        self._begun = True
+
+    @override
     def handle_ping(self) -> None:
+        self._count_control_frame()
+        if self.close_sent:
+            return
         # Pongs to a client that does not read would pile up; it may be answered for its latest ping only
         # (RFC 6455, 5.5.3).
         if self.writable.is_set():
             super().handle_ping()
         else:
             self.conn.data_to_send()
+
+    @override
+    def handle_pong(self, event: Frame) -> None:
+        super().handle_pong(event)
+        self._count_control_frame()
+
+    @override
+    def handle_parser_exception(self) -> None:
+        """Tell the application and the client why the connection ends, and drop what the client still sends.
+
+        Closing at once would reset the connection, and the client might never read the reason.
+        """
+        if self.close_sent:
+            return
+        assert self.conn.close_sent is not None
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        # TLS has no end of one direction.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+        else:
+            self.transport.close()
 
     @override
     def keepalive_timeout(self) -> None:
@@ -103,14 +165,26 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # The parser and its connection are a reference cycle, which holds the last message.
         super().connection_lost(exc)
         self.conn.parser.close()
+        self._turns.close()
         self._share.resize(0)
         self._tcp.closed()
 
     @override
     def data_received(self, data: bytes) -> None:
         self._tcp.received(len(data))
+        self._dropped += len(data) if self.close_sent else 0
+        if self._dropped > MAX_DROPPED_BYTES:
+            self.transport.abort()
+            return
+        held, self._held = self._held, False
         super().data_received(data)
         self._hold_unfinished()
+        if self.transport.is_closing():
+            return
+        if self._held:
+            self.transport.pause_reading()
+        elif held and not self.read_paused:
+            self.transport.resume_reading()
         # uvicorn does not answer a handshake that websockets cannot parse, such as a POST, or more or longer
         # headers than 128 of 8 KiB.
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
@@ -119,6 +193,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     @override
     async def send(self, message: ASGISendEvent) -> None:
+        # The server is stopping, and does not wait until the client has read what was sent before.
+        if message["type"] == "websocket.close" and message.get("code") == CloseCode.GOING_AWAY:
+            self.writable.set()
         await self.writable.wait()
         # uvicorn has sent a close frame of its own, after an invalid frame for example, and the application
         # does not know yet: uvicorn would report its message as an error.
@@ -128,12 +205,49 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         # uvicorn reports a refused handshake as one without an answer (its pull request 3138).
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
+        self._go_on()
+
+    @override
+    async def receive(self) -> ASGIReceiveEvent:
+        # Messages that have come already would be handled in one turn of the event loop.
+        if not self.queue.empty():
+            await asyncio.sleep(0)
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            if self._held:
+                self._go_on()
+            else:
+                self.transport.resume_reading()
+        return message
+
+    def _may_parse(self) -> bool:
+        """Return True if the next frame may be parsed in this turn of the event loop."""
+        self._held = not (self.handshake_complete and self._turns.take())
+        return not self._held
+
+    def _go_on(self) -> None:
+        """Parse frames that had to wait, unless messages before them still do."""
+        if self._held and not self.read_paused and not self.transport.is_closing():
+            self.data_received(b"")
+
+    def _count_control_frame(self) -> None:
+        now = self.loop.time()
+        if now >= self._period_ends:
+            self._period_ends = now + CONTROL_PERIOD_S
+            self._control_frames = 0
+        self._control_frames += 1
+        if self._control_frames > MAX_CONTROL_FRAMES:
+            self._fail(CloseCode.POLICY_VIOLATION, "too many frames without content")
 
     def _hold_unfinished(self) -> None:
         """Count the bytes of an unfinished message in the budget; close with 1013 if it has no room."""
-        unfinished = 0 if self.close_sent else len(self.conn.reader.buffer) + self._fragments
+        # Whole frames that wait are no part of it; they are at most what one read of the socket returns.
+        unfinished = self._fragments + (0 if self._held else len(self.conn.reader.buffer))
+        if unfinished > FREE_BYTES and not self._begun and self._state.get(UNAUTHENTICATED):
+            self._fail(CloseCode.MESSAGE_TOO_BIG, f"more than {FREE_BYTES} bytes of a message before a key")
         try:
-            self._share.resize(unfinished)
+            self._share.resize(0 if self.close_sent else unfinished)
         except UploadBudgetFull as error:
             self._fail(CloseCode.TRY_AGAIN_LATER, str(error))
         self._tcp.expect(Awaited.MESSAGE if self._share.size else Awaited.NOTHING)
@@ -143,7 +257,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._tcp.expect(Awaited.NOTHING)
 
     def _fail(self, code: CloseCode, reason: str) -> None:
-        """Close with a code and a reason, and drop an unfinished message."""
+        """Close with a code and a reason, unless the connection is closed; drop an unfinished message."""
+        if self.close_sent:
+            return
         self.conn.fail(code, reason)
         self.handle_parser_exception()
         self.frames = []

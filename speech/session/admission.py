@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from speech import tracing
-from speech.errors import Busy, RateLimited
+from speech.errors import Busy, RateLimited, ServerStopping
 from speech.observer import Observer
 from speech.request import Limits
 from speech.session.slots import SlotQueue
@@ -74,7 +74,8 @@ class Admission:
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
         if self.draining:
-            self._refuse(protocol, "draining", "the server is shutting down")
+            self._report_refusal(protocol, "draining")
+            raise ServerStopping
         if self.sessions >= self._limits.max_sessions:
             self._refuse(protocol, "sessions", f"too many sessions (at most {self._limits.max_sessions})")
         if rate_limited and not self._rate.allow(client):

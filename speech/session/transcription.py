@@ -12,7 +12,7 @@ from typing import IO, Self
 from speech import tracing
 from speech.audio.decoding import RECORDING_POOL, run_in_pool
 from speech.audio.recording_file import open_recording
-from speech.errors import Busy
+from speech.errors import ServerStopping
 from speech.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from speech.types import Samples
 
@@ -68,7 +68,7 @@ class TranscriptionSession:
         self._closed()
 
     def cancel(self) -> None:
-        """End ``segments`` with Busy before it takes more audio: the server stops."""
+        """End ``segments`` with ServerStopping before it takes more audio: the server stops."""
         self._cancelled = True
 
     async def segments(
@@ -78,7 +78,8 @@ class TranscriptionSession:
 
         file: seekable, in any container that FFmpeg reads, or with ``pcm`` 16-bit little-endian mono at the
         recogniser's sample rate. Raises InvalidRequest for ``file``, EngineUnavailable where the recogniser
-        cannot start, EngineFailed, and Busy once the session was cancelled.
+        cannot start, EngineFailed, and ServerStopping once the session was
+        cancelled.
         """
         async with aclosing(self._audio(file, max_seconds, pcm)) as audio:
             # A file that cannot be read is refused before the recogniser starts.
@@ -100,7 +101,7 @@ class TranscriptionSession:
         with source:
             while (piece := await run_in_pool(RECORDING_POOL, source.read)) is not None:
                 if self._cancelled:
-                    raise Busy("the server is shutting down")
+                    raise ServerStopping
                 self.duration_s += len(piece) / self._sample_rate
                 self._recognized(len(piece) / self._sample_rate)
                 yield piece

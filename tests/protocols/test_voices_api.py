@@ -187,6 +187,7 @@ def test_invalid_rename_changes_nothing(client: httpx.Client) -> None:
         ("custom:ana", b'{"name": "x", "consent": "y"}', 400, "name"),
         ("custom:ana", b"{}", 400, "name"),
         ("custom:ana", b"name=x", 400, "name"),
+        ("custom:ana", b'{"name": "x", "y": ' + b"[" * 1000 + b"]" * 1000 + b"}", 400, "name"),
         ("custom:ana", b'{"name": "\xff"}', 400, "name"),
         ("custom:ana", b'{"name": "\\ud800"}', 400, "name"),
         ("custom:ana", b" " * 20_000, 413, None),

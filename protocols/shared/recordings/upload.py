@@ -31,9 +31,10 @@ FORM_BYTES = 2**20
 """Room for all other fields of a form, and for what divides them."""
 
 MAX_JSON_VALUES = 10_000
-_IN_MEMORY_BYTES = 2**20
-# A body of JSON that is decoded in a millisecond needs no thread.
-_SMALL_BYTES = 256 * 1024
+MAX_FILES = 1  # of a form
+_IN_MEMORY_BYTES = 64 * 1024
+"""Bytes of an upload that stay in memory and need no thread; of other bodies as many are not counted."""
+
 _INDEX = re.compile(r"\[\d*\]$")
 
 _JsonValue = str | bool | int | float | list[str] | None
@@ -116,10 +117,11 @@ class AudioUploads:
         parser = MultiPartParser(
             request.headers,
             _complete(disk.bounded(request, self._max_bytes + FORM_BYTES)),
-            max_files=4,
+            max_files=MAX_FILES,
             max_fields=MAX_FIELDS,
             max_part_size=MAX_FIELD_BYTES,
         )
+        parser.spool_max_size = _IN_MEMORY_BYTES
         try:
             form = await parser.parse()
         except MultiPartException as error:
@@ -164,11 +166,11 @@ class AudioUploads:
     ) -> dict[str, tuple[str, ...]]:
         """Write ``body`` to ``raw`` and its file to ``file``; returns the other fields."""
         async for piece in body:
-            if disk.size <= _SMALL_BYTES:
+            if disk.size <= _IN_MEMORY_BYTES:
                 raw.write(piece)
             else:
                 await asyncio.to_thread(raw.write, piece)
-        if disk.size <= _SMALL_BYTES:
+        if disk.size <= _IN_MEMORY_BYTES:
             return _decode_json(raw, file)
         async with self._decoding:
             return await asyncio.to_thread(_decode_json, raw, file)
@@ -229,6 +231,8 @@ def _decode_json(raw: IO[bytes], file: IO[bytes]) -> dict[str, tuple[str, ...]]:
         raise InvalidRequest(field, reason) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest("body", f"is no JSON ({error})") from error
+    except RecursionError as error:
+        raise InvalidRequest("body", "is nested too deeply") from error
     return {_INDEX.sub("", name): _texts(name, part) for name, part in parts.items() if name != "input_audio"}
 
 

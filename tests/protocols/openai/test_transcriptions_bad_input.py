@@ -71,6 +71,19 @@ def test_file_without_audio_is_refused(client: httpx.Client, name: str, stream: 
     assert answer.json()["error"]["message"].startswith(f"file: {reason}")
 
 
+@pytest.mark.parametrize("path", [PATH, TRANSLATIONS, ELEVENLABS])
+def test_deep_json_is_refused(client: httpx.Client, path: str) -> None:
+    deep = b'{"input_audio":{"data":"AAAA"},"x":' + b"[" * 1000 + b"]" * 1000 + b"}"
+    answer = client.post(path, content=deep, headers={"content-type": "application/json"})
+    assert answer.status_code == 400 and "is nested too deeply" in answer.text
+
+
+def test_form_with_two_files_is_refused(client: httpx.Client) -> None:
+    two = {"file": ("a.wav", WAV), "other": ("b.wav", WAV)}
+    answer = client.post(PATH, files=two, data={"model": "whisper-1"})
+    assert refusal(answer)[0] == 400 and "Too many files" in answer.text
+
+
 FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"model": ""}, "model", "missing_model"),
     ({"response_format": "docx"}, "response_format", "unsupported_format"),

@@ -58,6 +58,8 @@ def test_consents_are_listed_in_pages_and_renamed(sdk: OpenAI) -> None:
     assert len(page.data) == 2 and page.has_more
     assert {consent.id for consent in page} == made
     one = made.pop()
+    deep = b'{"name": "deep", "x": ' + b"[" * 1000 + b"]" * 1000 + b"}"
+    assert httpx.post(f"{sdk.base_url}audio/voice_consents/{one}", content=deep).status_code == 400
     assert sdk.audio.voice_consents.update(one, name="new").name == "new"
     assert sdk.audio.voice_consents.retrieve(one).name == "new"
     assert sdk.audio.voice_consents.delete(one).deleted

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 from contextlib import AsyncExitStack, suppress
 
+import httpx
 import pytest
 from wyoming.event import Event
 
 from protocols.wyoming import connection
 from protocols.wyoming.framing import Event as PackedEvent
-from server.network.upload_budget import UploadBudget
+from server.network import tcp_connections
+from server.network.tcp_connections import ReadTimeouts
+from server.network.upload_budget import KEYLESS_BYTES, UploadBudget
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import chunk, client, read_all, read_until, steps
 from tests.protocols.wyoming.home_assistant import HOST, load_info
+from tests.support.patience import WITHIN_S
 
 IDLE_S = 0.2
 
@@ -93,12 +98,14 @@ async def test_idle_connections_make_room_for_new_ones(serve: Serve) -> None:
 
 async def test_room_for_unfinished_events_is_shared(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose event has no room beside another's is refused; small events always have."""
-    monkeypatch.setattr("websocket_server.UploadBudget", lambda: UploadBudget(1000))
+    budget = UploadBudget(1000)
+    monkeypatch.setattr("websocket_server.UploadBudget", lambda *_: budget)
     port = (await serve()).streams["Wyoming"]
-    reader, writer = await asyncio.open_connection(HOST, port)
-    # The second event is read up to its payload as soon as the first is answered.
-    writer.write(b'{"type": "ping"}\n{"type": "future", "payload_length": 500000}\n')
-    await reader.readline()
+    _, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b'{"type": "future", "payload_length": 500000}\n' + bytes(300_000))
+    async with asyncio.timeout(WITHIN_S):
+        while budget.used <= 1000:
+            await asyncio.sleep(0.01)
     async with client(port) as other:
         assert (await load_info(port)).tts
         await other.write_event(chunk(steps(True)[0] * 100))
@@ -106,3 +113,76 @@ async def test_room_for_unfinished_events_is_shared(serve: Serve, monkeypatch: p
     assert error.type == "error" and error.data["code"] == "busy"
     writer.close()
     await writer.wait_closed()
+
+
+HALF = b'{"type": "future", "payload_length": 1048576}\n'
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(2**20 - 1)], ids=["announced", "sent"])
+async def test_half_events_do_not_refuse_the_uploads_of_others(serve: Serve, payload: bytes) -> None:
+    server = await serve()
+    crowd, answers = [], []
+    for _ in range(40):
+        reader, writer = await asyncio.open_connection(HOST, server.streams["Wyoming"])
+        writer.write(b'{"type": "ping"}\n')
+        await reader.readline()
+        crowd.append(writer)
+        answers.append(asyncio.create_task(reader.read()))
+        # The server may refuse it before it has all come.
+        with suppress(ConnectionError):
+            writer.write(HALF + payload)
+            await writer.drain()
+    held = KEYLESS_BYTES // 2**20 + 1 if payload else len(crowd)
+    async with asyncio.timeout(WITHIN_S):
+        pending = set(answers)
+        while len(pending) > held:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            assert all(task.exception() is not None or b'"busy"' in task.result() for task in done)
+        async with httpx.AsyncClient(timeout=WITHIN_S) as other:
+            upload = json.dumps({"input": "x" * 2**20, "voice": "alloy"})
+            answer = await other.post(f"{server.http_url}/v1/audio/speech", content=upload)
+    assert answer.status_code == 400 and "input" in answer.text
+    for writer in crowd:
+        writer.transport.abort()
+    await asyncio.gather(*answers, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("begun", "reason"),
+    [
+        (b"", "head"),
+        (b'{"type":', "head"),
+        (b'{"type": "ping", "data_length": 9}\n{', "head"),
+        (b'{"type": "ping"}\n{"type":', "body"),
+        (b'{"type": "ping"}\n' + HALF + bytes(1000), "body"),
+        (b'{"type": "synthesize-start"}\n{"type": "ping"}\n{', "message"),
+    ],
+    ids=[
+        "nothing",
+        "half a line",
+        "half an event",
+        "half a second line",
+        "half a payload",
+        "in speech",
+    ],
+)
+async def test_rest_of_an_event_has_to_come_in_time(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, begun: bytes, reason: str
+) -> None:
+    hasty = ReadTimeouts(head_s=0.3, progress_s=0.3, check_interval_s=0.05)
+    monkeypatch.setattr(tcp_connections, "ReadTimeouts", lambda: hasty)
+    server = await serve()
+    async with asyncio.timeout(WITHIN_S), client(server.streams["Wyoming"]) as idle:
+        await idle.write_event(Event("ping"))
+        await read_until(idle, "pong")
+        reader, writer = await asyncio.open_connection(HOST, server.streams["Wyoming"])
+        writer.write(begun)
+        with suppress(ConnectionError):
+            await reader.read()
+        # A client between two events may wait.
+        await idle.write_event(Event("ping"))
+        await read_until(idle, "pong")
+        async with httpx.AsyncClient(timeout=WITHIN_S) as other:
+            metrics = (await other.get(f"{server.http_url}/metrics")).text
+        assert f'kani_connections_cut_total{{reason="{reason}"}} 1.0' in metrics
+        writer.close()

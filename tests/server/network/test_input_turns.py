@@ -1,0 +1,236 @@
+"""Floods of tiny frames and chunks: each turn of the event loop parses a few, and others have their turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
+
+from server.lifecycle import accept_connections
+from server.network.input_turns import ITEMS_PER_TURN, MAX_DROPPED_BYTES
+from server.network.tcp_connections import TcpTable
+from server.network.uvicorn_http import MAX_REST
+from server.network.uvicorn_websocket import MAX_CONTROL_FRAMES, WebSocketProtocol
+from server.settings import load
+from tests.support.event_loop import settle
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+ITEMS = 5000
+LEAST_TURNS = ITEMS // ITEMS_PER_TURN - 2
+GUARD_S = 120.0
+EMPTY_PONG = b"\x8a\x80mask"
+EMPTY_PING = b"\x89\x80mask"
+EMPTY_FRAGMENT = b"\x00\x80mask"
+TINY_MESSAGE = b"\x82\x81" + bytes(4) + b"x"
+CHUNK = b"1\r\nx\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+Application = Callable[["Scope", "Receive", "Send"], Awaitable[None]]
+
+
+@asynccontextmanager
+async def served(application: Application) -> AsyncIterator[int]:
+    """Serve an application while the body runs; yields its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        table, stop = TcpTable(64, print), asyncio.Event()
+        async with (
+            accept_connections(application, load({}), [listener], WebSocketProtocol, None, stop, table),
+            asyncio.timeout(GUARD_S),
+        ):
+            yield port
+
+
+class Turns:
+    """Counts turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._handle = asyncio.get_running_loop().call_soon(self._count)
+
+    def _count(self) -> None:
+        self.number += 1
+        self._handle = asyncio.get_running_loop().call_soon(self._count)
+
+    def stop(self) -> int:
+        """Return the number of turns so far, and stop counting."""
+        self._handle.cancel()
+        return self.number
+
+
+async def accepted(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+async def test_tiny_messages_reach_the_application_one_a_turn() -> None:
+    got: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await accepted(receive, send)
+        turns = Turns()
+        numbers = []
+        for _ in range(ITEMS):
+            await receive()
+            numbers.append(turns.number)
+        turns.stop()
+        got.set_result(numbers)
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
+        client.transport.write(TINY_MESSAGE * ITEMS)
+        numbers = await got
+    assert len(set(numbers)) == ITEMS
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        EMPTY_PONG * ITEMS + TINY_MESSAGE,
+        EMPTY_PING * ITEMS + TINY_MESSAGE,
+        b"\x02\x80mask" + EMPTY_FRAGMENT * ITEMS + b"\x80\x80mask",
+    ],
+    ids=["pongs", "pings", "fragments"],
+)
+async def test_frames_without_content_take_many_turns(monkeypatch: pytest.MonkeyPatch, flood: bytes) -> None:
+    monkeypatch.setattr("server.network.uvicorn_websocket.MAX_CONTROL_FRAMES", 2 * ITEMS)
+    got: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await accepted(receive, send)
+        assert (await receive())["bytes"] == b"x"
+        turns = Turns()
+        await receive()
+        got.set_result(turns.stop())
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
+        client.transport.write(TINY_MESSAGE + flood)
+        assert await got >= LEAST_TURNS
+
+
+@pytest.mark.parametrize("frame", [EMPTY_PONG, EMPTY_PING, EMPTY_FRAGMENT], ids=["pong", "ping", "fragment"])
+async def test_more_frames_without_content_than_any_client_sends_close_with_1008(frame: bytes) -> None:
+    codes: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await accepted(receive, send)
+        while (message := await receive())["type"] != "websocket.disconnect":
+            await send({"type": "websocket.send", "text": "heard"})
+        codes.set_result(message["code"])
+
+    async with served(application) as port, connect(f"ws://127.0.0.1:{port}", max_queue=None) as client:
+        client.transport.write(TINY_MESSAGE + (b"\x02\x80mask" if frame == EMPTY_FRAGMENT else b""))
+        client.transport.write(frame * MAX_CONTROL_FRAMES)
+        assert await client.recv() == "heard"
+        # What is sent after the close must not reset the connection before its reason is read.
+        client.transport.write(frame * 100 * MAX_CONTROL_FRAMES)
+        with pytest.raises(ConnectionClosedError) as closed:
+            await client.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "too many frames without content")
+        assert await codes == 1008
+
+
+async def test_client_that_goes_on_after_its_close_is_cut_off() -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await accepted(receive, send)
+        await send({"type": "websocket.close", "code": 1000})
+
+    async with served(application) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE)
+        await reader.readuntil(b"\x88\x02\x03\xe8")
+        with pytest.raises(ConnectionError):
+            # As much again may be under way in the buffers of both sockets.
+            for _ in range(16):
+                writer.write(TINY_MESSAGE * (MAX_DROPPED_BYTES // len(TINY_MESSAGE) // 4))
+                await writer.drain()
+        writer.close()
+
+
+async def test_frames_before_the_answer_to_the_handshake_wait(caplog: pytest.LogCaptureFixture) -> None:
+    connecting, accepting = asyncio.Event(), asyncio.Event()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        connecting.set()
+        await accepting.wait()
+        await send({"type": "websocket.accept"})
+        assert (await receive())["type"] == "websocket.disconnect"
+
+    async with served(application) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HANDSHAKE)
+        await connecting.wait()
+        # No such frame may be sent, and none before the answer.
+        writer.write(b"\xff\x80mask")
+        await settle()
+        accepting.set()
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 101 ") and answer.endswith(b"\x03\xeainvalid opcode")
+        writer.close()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_body_in_tiny_chunks_takes_many_turns() -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        turns, length = Turns(), 0
+        while (message := await receive())["more_body"]:
+            length += len(message["body"])
+        answer = f"{length + len(message['body'])} {turns.stop()}".encode()
+        headers = [(b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    async with served(application) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(CHUNKED + CHUNK * ITEMS + b"0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        length, turns = map(int, (await reader.readuntil(b" ") + await reader.read(4)).split())
+        assert length == ITEMS and turns >= LEAST_TURNS
+        writer.close()
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer without reading the body."""
+    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body"})
+
+
+async def test_refused_body_ends_its_connection() -> None:
+    async with served(refuse) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(CHUNKED + CHUNK * 100 * MAX_REST)
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 401 ") and answer.endswith(b"\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            for _ in range(16):
+                writer.write(bytes(MAX_DROPPED_BYTES // 4))
+                await writer.drain()
+        writer.close()
+
+
+async def test_short_rest_of_a_refused_body_leaves_the_connection_open() -> None:
+    async with served(refuse) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(CHUNKED + CHUNK)
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 401 ")
+            writer.write(CHUNK * (MAX_REST // 2) + b"0\r\n\r\n")
+        writer.close()

@@ -1,0 +1,251 @@
+"""What clients of a server hear when it stops in the middle of their requests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+import pytest
+from starlette.types import Message
+from starlette.websockets import WebSocket
+from uvicorn.protocols.utils import ClientDisconnected
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from protocols.shared.streamed_answer import StreamedAnswer
+from server.connections import Connections
+from server.lifecycle import accept_connections
+from server.network.tcp_connections import TcpTable
+from server.network.uvicorn_websocket import WebSocketProtocol
+from server.settings import load
+from speech.audio.pcm import wav
+from speech.errors import EngineFailed
+from speech.transcriber import TranscribedSegment, TranscriptionOptions
+from speech.types import Samples
+from tests.support.loudness import LoudnessRecognizer
+from tests.support.patience import WITHIN_S
+from tests.support.serving import InProcessServer, serving
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+SECOND = np.full(16_000, 0.5, np.float32)
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def serve(stack: AsyncExitStack, application: ASGIApp) -> str:
+    """Serve an application until ``stack`` ends; returns its address without a scheme."""
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    table, stop = TcpTable(16, print), asyncio.Event()
+    await stack.enter_async_context(
+        accept_connections(application, load({}), [listener], WebSocketProtocol, None, stop, table)
+    )
+    return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def test_going_away_does_not_wait_for_a_client_that_reads_nothing() -> None:
+    closed, unread = asyncio.Event(), 0
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal unread
+        await receive()
+        await send({"type": "websocket.accept"})
+        sending = asyncio.create_task(asyncio.sleep(0))
+        while sending.done():
+            sending = asyncio.create_task(send({"type": "websocket.send", "bytes": bytes(65536)}))
+            await asyncio.wait({sending}, timeout=0.05)
+            unread += sending.done()
+        await send({"type": "websocket.close", "code": 1001, "reason": "the server is stopping"})
+        closed.set()
+        with pytest.raises(ClientDisconnected):
+            await sending
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async with AsyncExitStack() as stack:
+        address = await serve(stack, application)
+        async with (
+            asyncio.timeout(WITHIN_S),
+            connect(f"ws://{address}", max_queue=1, ping_interval=None) as client,
+        ):
+            await closed.wait()
+            messages = 0
+            with pytest.raises(ConnectionClosed) as end:
+                while True:
+                    await client.recv()
+                    messages += 1
+    assert messages == unread
+    assert end.value.rcvd is not None
+    assert (end.value.rcvd.code, end.value.rcvd.reason) == (1001, "the server is stopping")
+
+
+async def test_close_of_a_protocol_that_waits_gives_way_to_that_of_the_server() -> None:
+    sent: list[Message] = []
+    blocked = asyncio.Event()
+
+    async def receive() -> Message:
+        return {"type": "websocket.disconnect" if len(sent) > 1 else "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        if message.get("code") == 1000:
+            blocked.set()
+            await asyncio.Event().wait()
+        sent.append(message)
+
+    async def protocol(scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
+        await websocket.accept()
+        await websocket.close(1000)
+
+    connections = Connections(1, lambda count: None, 20.0)
+    scope = {"type": "websocket", "path": "/"}
+    serving = asyncio.create_task(connections.serve_websocket(protocol, scope, receive, send))
+    await blocked.wait()
+    await connections.close_all(0.01)
+    await serving
+    assert sent[1:] == [{"type": "websocket.close", "code": 1001, "reason": "the server is stopping"}]
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before the answer", "in the answer"])
+async def test_request_under_way_is_told(caplog: pytest.LogCaptureFixture, begun: bool) -> None:
+    connections, busy = Connections(1, lambda count: None, 20.0), asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if begun:
+            headers = [(b"transfer-encoding", b"chunked")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        busy.set()
+        await asyncio.Event().wait()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await connections.serve_request(slow, scope, receive, send)
+
+    async with AsyncExitStack() as stack:
+        address = await serve(stack, application)
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=WITHIN_S))
+        asking = asyncio.create_task(client.get(f"http://{address}/"))
+        await busy.wait()
+        await connections.close_all(0.01)
+        if begun:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await asking
+        else:
+            answer = await asking
+            assert answer.status_code == 503 and answer.headers["retry-after"]
+            assert "stopping" in answer.text
+    assert errors(caplog) == []
+
+
+async def test_speech_that_fails_in_an_answer_is_no_error_of_uvicorn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def content() -> AsyncGenerator[bytes, None]:
+        yield b"data: {}\n\n"
+        raise EngineFailed("the engine broke")
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        answer = StreamedAnswer(content(), media_type="text/event-stream", stack=AsyncExitStack())
+        await answer(scope, receive, send)
+
+    async with AsyncExitStack() as stack:
+        address = await serve(stack, application)
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=WITHIN_S))
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(f"http://{address}/")
+    assert errors(caplog) == []
+
+
+class WaitingRecognizer(LoudnessRecognizer):
+    """Hears the first second, and waits until it may go on; ``patient`` ones then need some time for each."""
+
+    def __init__(self, *, patient: bool = False) -> None:
+        super().__init__()
+        self.began, self.go_on = asyncio.Event(), asyncio.Event()
+        self._patient = patient
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        async for segment in super().transcribe(audio, options):
+            yield segment
+            self.began.set()
+            await self.go_on.wait()
+            await asyncio.sleep(0.01 * self._patient)
+
+
+async def draining(server: InProcessServer, client: httpx.AsyncClient) -> None:
+    """Stop a server, and return once it takes no more requests."""
+    server.stop.set()
+    while (await client.get(f"{server.http_url}/health")).json()["status"] != "draining":
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/v1/audio/transcriptions", "model"), ("/v1/speech-to-text", "model_id")]
+)
+async def test_transcription_under_way_gets_503(tmp_path: Path, path: str, field: str) -> None:
+    recognizer = WaitingRecognizer(patient=True)
+    files = {"file": ("a.wav", wav(np.concatenate([SECOND] * 300), 16_000))}
+    async with (
+        asyncio.timeout(WITHIN_S),
+        serving(tmp_path, recognizer, KANI_SHUTDOWN_SECONDS="0") as server,
+        httpx.AsyncClient(timeout=WITHIN_S) as client,
+    ):
+        asking = asyncio.create_task(
+            client.post(f"{server.http_url}{path}", files=files, data={field: "scribe_v1"})
+        )
+        await recognizer.began.wait()
+        await draining(server, client)
+        recognizer.go_on.set()
+        answer = await asking
+    assert answer.status_code == 503 and answer.headers["retry-after"]
+    assert "the server is " in answer.text
+
+
+async def test_recording_that_comes_too_late_gets_503(tmp_path: Path) -> None:
+    """Its upload began before the server stopped, and ends while another is finished."""
+    recognizer = WaitingRecognizer()
+    recording = wav(SECOND, 16_000)
+    more = asyncio.Event()
+
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield json.dumps({"model": "x", "input_audio": {"data": ""}}).encode()[:-3]
+        await more.wait()
+        yield b'AAAA"}}'
+
+    async with (
+        asyncio.timeout(WITHIN_S),
+        serving(tmp_path, recognizer) as server,
+        httpx.AsyncClient(timeout=WITHIN_S) as client,
+    ):
+        url = f"{server.http_url}/v1/audio/transcriptions"
+        first = asyncio.create_task(
+            client.post(url, files={"file": ("a.wav", recording)}, data={"model": "x"})
+        )
+        json_type = {"content-type": "application/json"}
+        late = asyncio.create_task(client.post(url, content=body(), headers=json_type))
+        await recognizer.began.wait()
+        metric = 'kani_received_bytes_total{transport="http"}'
+        while True:
+            lines = (await client.get(f"{server.http_url}/metrics")).text.splitlines()
+            taken = next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(metric))
+            if taken > len(recording) + 40:
+                break
+        await draining(server, client)
+        more.set()
+        answer = await late
+        recognizer.go_on.set()
+        await first
+    assert answer.status_code == 503 and "the server is shutting down" in answer.text
