@@ -29,6 +29,8 @@ export class Compose {
   #languages = {};
   #voices = [];
   #longest = LONGEST_TEXT;
+  /** The example that was put into the text, if one was. */
+  #shownExample = "";
   #wanted;
 
   /** @param {() => void} speak called when the text is to be spoken */
@@ -40,6 +42,7 @@ export class Compose {
     // Text typed before this script ran stays.
     const untouched = kept.first || typeof kept.text !== "string";
     this.#text.value ||= untouched ? t("text.first") : kept.text;
+    if (kept.example) this.#shownExample = this.#text.value;
     this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
     this.#strength.value = kept.strength ?? 1;
     this.#speed.value = kept.speed;
@@ -103,7 +106,7 @@ export class Compose {
   /** Show the settings that are folded away. */
   async showParameters() {
     const { Parameters } = await import("./parameters.js");
-    this.#parameters ??= new Parameters(document.querySelector("#parameter-fields"));
+    this.#parameters ??= new Parameters(document.querySelector("#parameter-fields"), EMOTIONS.slice(1));
     this.#parameters.offer(this.#engines);
   }
 
@@ -141,14 +144,13 @@ export class Compose {
 
   /** Put back what was once chosen. */
   reuse({ text, language, voice, emotion, strength = 1, speed }) {
-    this.#text.value = text;
+    this.#write(text);
     this.#wanted = { language, voice };
     this.#emotion.value = emotion;
     this.#strength.value = strength;
     this.#speed.value = speed;
     this.#offer();
     this.#changed();
-    this.#text.focus();
   }
 
   /** The choice: text (trimmed), language, voice ("" for those of the text), emotion, its strength, speed. */
@@ -165,9 +167,18 @@ export class Compose {
 
   /** Put a text in place of the one that is there. */
   set text(text) {
+    this.#write(text);
+  }
+
+  /** Put a text in place of the one that is there, as if it were typed: the browser can undo that, and what was typed. */
+  #write(text) {
+    this.#text.focus();
+    this.#text.select();
+    // Nothing else is undone: a value that a script sets empties the browser's list.
+    const focused = document.activeElement === this.#text;
+    if (focused && document.execCommand(text ? "insertText" : "delete", false, text)) return;
     this.#text.value = text;
     this.#changed();
-    this.#text.focus();
   }
 
   /** The protocol's parameters of a choice: what is as it comes is left out. */
@@ -229,18 +240,24 @@ export class Compose {
   async #replaceExample() {
     const { example, isExample } = await import("./examples.js");
     // At once: what is typed while a module loads stays.
-    if (!this.#text.value.trim() || isExample(this.#text.value)) this.#show(example);
+    if (this.#text.value.trim() && !isExample(this.#text.value)) return;
+    this.#shownExample = this.#exampleOf(example);
+    this.#text.value = this.#shownExample;
+    this.#changed();
   }
 
   async #example() {
     const { example } = await import("./examples.js");
-    this.#show(example);
+    const { activeElement } = document;
+    this.#shownExample = this.#exampleOf(example);
+    this.#write(this.#shownExample);
+    activeElement.focus();
   }
 
-  #show(example) {
+  /** The example of the language that is chosen, or of the voice or the page; the text that is there, if it has none. */
+  #exampleOf(example) {
     const spoken = this.#voices.find(({ id }) => id === this.#voice.value)?.language;
-    this.#text.value = example(this.#language.value || (spoken ? primary(spoken) : locale)) || this.#text.value;
-    this.#changed();
+    return example(this.#language.value || (spoken ? primary(spoken) : locale)) || this.#text.value;
   }
 
   /** A language that is chosen says which way its text runs before there is any. */
@@ -259,7 +276,10 @@ export class Compose {
     if (this.inParts(this.#text.value)) import("./text-parts.js").catch(() => {});
     const text = this.#text.value;
     // The first text is that of the page's language, which may be another one next time.
-    const draft = JSON.stringify({ ...this.choice, text, first: text === t("text.first"), ...this.#wanted });
+    const first = text === t("text.first");
+    const example = text === this.#shownExample;
+    document.querySelector("#example").hidden = Boolean(text.trim()) && !first && !example;
+    const draft = JSON.stringify({ ...this.choice, text, first, example, ...this.#wanted });
     this.#memory.text = this.#draft.text = draft;
     this.#voice.dispatchEvent(new Event("chosen"));
   }

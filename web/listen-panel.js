@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { Listener } from "./listener.js";
 import { Microphone } from "./microphone.js";
 import { ServerError } from "./server.js";
-import { json, srt, vtt } from "./subtitles.js";
+import { json, sentenceWords, srt, vtt } from "./subtitles.js";
 import { Transcript } from "./transcript.js";
 import { fill, languageName } from "./voices.js";
 import { saveFile } from "./wav.js";
@@ -25,7 +25,7 @@ export class ListenPanel {
   /** The loudest since the meter was drawn, and when that was. */
   #level = 0;
   #metered = 0;
-  /** Words of the sentences of a file; empty of what was heard live, which has no sentences. */
+  /** Words of each sentence of a file, [{word, start, end}]; empty of what was heard live, which has no sentences. */
   #sentenceWords = [];
   /** Paragraph that words are added to; null: the next one begins another. */
   #line = null;
@@ -165,8 +165,10 @@ export class ListenPanel {
     try {
       for await (const sentence of this.#server.transcribe(file, find("listen-language").value, upload.signal)) {
         const text = sentence.text.trim();
-        if (text) this.#add({ ...sentence, text });
-        this.#sentenceWords.push(...(sentence.words ?? []));
+        if (text) {
+          this.#add({ ...sentence, text });
+          this.#sentenceWords.push(sentence.words);
+        }
         if (length > 0) bar.value = Math.min(1, sentence.end / length);
       }
       this.#say(this.#transcript.words.length ? t("listen.done") : t("listen.nothing"));
@@ -183,11 +185,10 @@ export class ListenPanel {
   }
 
   #save(kind) {
-    const spoken = this.#transcript.words;
-    const words = this.#sentenceWords.length ? this.#sentenceWords.map(({ word, ...times }) => ({ text: word, ...times })) : spoken;
+    const words = this.#transcript.words.flatMap((said, n) => sentenceWords(said, this.#sentenceWords[n]));
     const files = {
-      srt: [() => srt(spoken), "application/x-subrip"],
-      vtt: [() => vtt(spoken), "text/vtt"],
+      srt: [() => srt(words), "application/x-subrip"],
+      vtt: [() => vtt(words), "text/vtt"],
       json: [() => json(words), "application/json"],
       txt: [() => `${this.#transcript.text}\n`, "text/plain"],
     };

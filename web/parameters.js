@@ -1,6 +1,5 @@
 /** Settings beyond the usual ones: each is sent only if it has a value, and shown only if an engine uses it. */
 
-import { EMOTIONS } from "./compose.js";
 import { percent, t } from "./i18n.js";
 
 const LONGEST_S = 300;
@@ -8,9 +7,9 @@ const LONGEST_S = 300;
 /** A field: how it is made, and the parameter's value, undefined for none. */
 const FIELDS = {
   blend: {
-    make: () => {
+    make: (emotions) => {
       const select = document.createElement("select");
-      select.append(new Option("–", ""), ...EMOTIONS.slice(1).map((emotion) => new Option(t(`emotion.${emotion}`), emotion)));
+      select.append(new Option("–", ""), ...emotions.map((emotion) => new Option(t(`emotion.${emotion}`), emotion)));
       return select;
     },
     read: () => undefined,
@@ -53,10 +52,13 @@ export function readLexicon(text) {
 export class Parameters {
   #boxes = new Map();
 
-  /** @param {HTMLElement} place where the fields are put */
-  constructor(place) {
+  /**
+   * @param {HTMLElement} place where the fields are put
+   * @param {string[]} emotions that may be blended
+   */
+  constructor(place, emotions) {
     for (const [name, { make, engine }] of Object.entries(FIELDS)) {
-      const field = Object.assign(make(), { id: `parameter-${name}` });
+      const field = Object.assign(make(emotions), { id: `parameter-${name}` });
       const label = Object.assign(document.createElement("label"), { htmlFor: field.id, textContent: t(`parameters.${name}`) });
       const box = Object.assign(document.createElement("div"), { className: "field", hidden: Boolean(engine) });
       box.append(label, field);

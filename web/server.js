@@ -1,6 +1,6 @@
 /** The server this page came from, over HTTP; and the key that opens it. */
 
-import { has, locale, t } from "./i18n.js";
+import { has, t } from "./i18n.js";
 import { reasonWords } from "./messages.js";
 import { Memory } from "./storage.js";
 
@@ -42,8 +42,7 @@ export class ServerError extends Error {
     if (known) return known;
     const name = WORDS[this.code] ?? WORDS[this.kind];
     if (name) return t(name);
-    // The server's own sentence says more, in English.
-    if (locale !== "en" && has(`field.${this.param}`)) return t(`field.${this.param}`);
+    if (has(`field.${this.param}`)) return t(`field.${this.param}`);
     if (!this.param && has(`problem.${this.kind}`)) return t(`problem.${this.kind}`, { message: this.message });
     const field = `${this.param}: `;
     return this.message.startsWith(field) ? this.message.slice(field.length) : this.message;

@@ -6,13 +6,22 @@
 
 const SHELL = "shell";
 
-self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("install", (event) => {
+  self.skipWaiting();
+  // The page that registers the worker was loaded before it: a first visit is enough.
+  event.waitUntil(caches.open(SHELL).then((shell) => shell.add(pagePath())));
+});
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  const page = new URL(self.registration.scope).pathname;
+  const page = pagePath();
   if (request.mode === "navigate" && new URL(request.url).pathname === page) event.respondWith(document(request, page));
 });
+
+/** The path of the page. */
+function pagePath() {
+  return new URL(self.registration.scope).pathname;
+}
 
 /** The document as the server has it now, or as it was the last time. */
 async function document(request, page) {

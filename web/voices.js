@@ -24,13 +24,23 @@ export function languageName(tag, voices = []) {
   }
 }
 
-/** Name of a voice: Kokoro's `af_heart` is Heart, of the United States. */
+/** Name of a voice: Kokoro's `af_heart` is Heart, of the United States; one of espeak-ng has its language's. */
 export function voiceName(voice) {
+  if (!isNatural(voice) && !voice.kept) return locale === "en" ? voice.name : roboticName(voice);
   const short = /^[a-z]{2}_(.+)$/.exec(voice.name)?.[1];
   if (!short) return voice.name;
   const name = short.charAt(0).toUpperCase() + short.slice(1);
   const region = accent(voice);
   return region ? `${name} · ${region}` : name;
+}
+
+/** Name of one of espeak-ng's voices in the page's language, with what only espeak-ng has a name for: "Inglés (New York)". */
+function roboticName({ name, language }) {
+  const known = languageName(language);
+  if (known !== language) return known;
+  const general = languageName(primary(language));
+  const [, detail] = /\((.+)\)$/.exec(name) ?? [];
+  return detail && general !== primary(language) ? `${general} (${detail})` : name;
 }
 
 let book = new Map();
@@ -103,7 +113,10 @@ export function voiceGroups(voices, language, kept) {
     const best = (name) => engines.indexOf(fitting.find((voice) => label(voice) === name).engine);
     labels.sort((one, other) => best(one) - best(other) || collator.compare(one, other));
   }
-  const choices = (some) => some.map((voice) => [voice.id, voiceName(voice)]);
+  const choices = (some) => {
+    const named = some.map((voice) => [voice.id, voiceName(voice)]);
+    return some.every(isNatural) ? named : named.sort(([, one], [, other]) => collator.compare(one, other));
+  };
   return [
     [kept, choices(voices.filter((voice) => voice.kept))],
     ...labels.map((name) => [name, choices(fitting.filter((voice) => label(voice) === name))]),

@@ -31,7 +31,7 @@ from engines.espeak.client import EspeakClient
 from speech.text.normalizer import NormalizerOptions, normalize
 from tests.speech.text.normalizer.normalizer_pairs.table import LANGUAGES, OWN, Pair, as_expected, pairs
 
-ESPEAK_VOICES = {"en": "en-us", "pt": "pt-br"}
+ESPEAK_VOICES = {"en": "en-us", "pt": "pt-br", "zh": "cmn"}
 LENGTHS = (100, 1_000, 10_000)
 REPEATS = 5
 _SAMPLE = {

@@ -235,15 +235,21 @@ def picture(out: Path) -> None:
 
 
 def record(folder: Path) -> None:
-    """Write the first sentence of each language in each emotion to audio files."""
+    """Write the first sentence of each language in each emotion to audio files, each once it is spoken."""
     folder.mkdir(parents=True, exist_ok=True)
-    for emotion, own in kokoro().items():
-        for sentence, samples in zip(sentences(KOKORO_VOICES), own, strict=True):
-            if sentence.text == ABOUT_4_S[sentence.language][0]:
+    asyncio.run(_record(folder))
+    print(f"The recordings are in {folder}.")
+
+
+async def _record(folder: Path) -> None:
+    firsts = [each for each in sentences(KOKORO_VOICES) if each.text == ABOUT_4_S[each.language][0]]
+    async with single_engine.started_engine("kokoro") as engine:
+        for emotion in EMOTIONS:
+            for sentence in firsts:
+                samples = await spoken(engine, sentence, emotion)
                 with wave.open(str(folder / f"{sentence.language}_{emotion}.wav"), "wb") as file:
                     file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
                     file.writeframes(pcm16(samples))
-    print(f"The recordings are in {folder}.")
 
 
 PARTS: dict[str, Callable[[], None]] = {

@@ -40,9 +40,15 @@ _MAX = 99
 _TAGS = {
     "cmn": "zh",
     "cmn-latn-pinyin": "zh-Latn-pinyin",
+    # As the data has them, these are Catalan of Bosnia and of the Vatican, and Russian of Chile.
+    "ca-ba": "ca-x-balear",
+    "ca-nw": "ca-x-nordocc",
+    "ca-va": "ca-valencia",
+    "ru-cl": "ru-x-classic",
     "chr-us-qaaa-x-west": "chr",
     "piqd": "tlh",
     "vi-vn-x-central": "vi-VN-x-central",
+    "yue-latn-jyutping": "yue-Latn-jyutping",  # a voice's name: its language is plain "yue"
 }
 
 # Default voice of a language with several voices, where it is not named as the language.
@@ -167,4 +173,4 @@ def default_voice_names(voices: Sequence[EspeakVoice]) -> dict[str, str]:
 
 
 def _tag(voice: EspeakVoice) -> str:
-    return canonical(_TAGS.get(voice.language, voice.language))
+    return canonical(_TAGS.get(voice.name) or _TAGS.get(voice.language, voice.language))

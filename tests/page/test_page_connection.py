@@ -12,6 +12,8 @@ from playwright.sync_api import expect
 from tests.page.conftest import KEYS
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
     from tests.conftest import ServerProcess, StartServer
     from tests.page.conftest import Visit
     from tests.page.visitor import Visitor
@@ -212,6 +214,32 @@ def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
     assert visitor.line("refused") == "Refused"
     refusal = "The server does not answer to this name. Its operator can add it with KANI_ALLOWED_HOSTS."
     assert visitor.text("#problem") == refusal
+
+
+def test_page_opens_without_the_server_after_one_visit(visit: Visit, start_server: StartServer) -> None:
+    server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
+    visitor = visit(server)
+    visitor.network_may_fail = True
+    visitor.page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
+    server.stop()
+    visitor.page.goto(visitor.url)
+    assert visitor.line("offline") == "Offline, trying again"
+    visitor.page.fill("#text", TEXT)
+    assert visitor.page.is_enabled("#speak")
+
+
+@pytest.mark.parametrize(
+    ("param", "words"), [("file", "This file cannot be transcribed: "), ("", "is damaged")]
+)
+def test_refusal_of_a_field_is_a_whole_sentence(modules: Page, param: str, words: str) -> None:
+    told = modules.evaluate(
+        """async (param) => {
+            const { ServerError } = await import("/static/server.js");
+            return new ServerError("odd", "is damaged, or not audio that this server reads", { param }).words;
+        }""",
+        param,
+    )
+    assert told.startswith(words)
 
 
 def test_over_plain_http_from_another_machine_the_page_is_heard(

@@ -108,7 +108,8 @@ def test_times_of_the_words_are_saved(visit: Visit) -> None:
     visitor.wait_for_end()
     words: list[dict[str, Any]] = json.loads(visitor.download("#json"))["words"]
     assert [word["word"].strip(",.") for word in words] == ["One", "small", "step", "one", "giant", "leap"]
-    assert visitor.download("#srt").startswith(b"1\n00:00:0")
+    srt = visitor.download("#srt").decode()
+    assert srt.startswith("1\n00:00:0") and srt.endswith(f"\n{TEXT}\n\n")
     assert visitor.download("#vtt").startswith(b"WEBVTT\n\n")
 
 

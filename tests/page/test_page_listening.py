@@ -83,6 +83,12 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recor
     expect(page.locator("#listen-under-way")).to_be_hidden()
     assert visitor.text("#listen-status") == "Done"
     assert is_understood(visitor.download("#listen-vtt").decode())
+    notes = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no audio" * 99}
+    page.set_input_files("#listen-file", notes)
+    expect(page.locator("#listen-problem")).to_have_text(re.compile("^This file cannot be transcribed: "))
+    page.set_input_files("#listen-file", recording)
+    expect(page.locator("#listen-under-way")).to_be_visible()
+    expect(page.locator("#listen-under-way")).to_be_hidden()
     page.click("#listen-use")
     assert is_understood(visitor.value("#text"))
 

@@ -47,8 +47,61 @@ def test_each_language_brings_its_example(visit: Visit) -> None:
     page.fill("#text", "Mine.")
     page.select_option("#language", "de")
     assert visitor.value("#text") == "Mine."
+    # What was typed is not replaced by a click.
+    expect(page.locator("#example")).to_be_hidden()
+    page.fill("#text", "")
     page.click("#example")
     expect(page.locator("#text")).to_have_value(re.compile("^Guten Morgen"))
+    assert page.evaluate("document.activeElement.id") == "example"
+    visitor.arrive()
+    expect(page.locator("#text")).to_have_value(re.compile("^Guten Morgen"))
+    page.select_option("#language", "fr")
+    expect(page.locator("#text")).to_have_value(re.compile("^Bonjour"))
+
+
+def test_a_text_that_a_button_replaced_is_brought_back_by_undo(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    text = page.locator("#text")
+    page.focus("#text")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Mine.")
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    page.click("#example")
+    expect(text).to_have_value(re.compile("^Good morning!"))
+    page.focus("#text")
+    page.keyboard.press("Control+Z")
+    expect(text).to_have_value("")
+    page.keyboard.press("Control+Z")
+    expect(text).to_have_value("Mine.")
+    visitor.page.click("#speak")
+    visitor.wait_for_end()
+    page.focus("#text")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Two\nlines.")
+    page.click("#history li button >> nth=1")
+    expect(text).to_have_value("Mine.")
+    page.keyboard.press("Control+Z")
+    expect(text).to_have_value("Two\nlines.")
+    expect(page.locator("#example")).to_be_hidden()
+
+
+ROBOTIC = {
+    "espeak:ar": "Árabe",
+    "espeak:es-419": "Español latinoamericano",
+    "espeak:ca-ba": "Catalán (Balearic)",
+    "espeak:en-us-nyc": "Inglés (America, New York City)",
+}
+
+
+def test_robotic_voices_have_names_in_the_pages_language(visit: Visit) -> None:
+    page = visit(locale="es-ES").page
+    page.wait_for_selector("#voice option[value='espeak:ar']", state="attached")
+    named = dict(page.eval_on_selector_all("#voice option", "all => all.map((one) => [one.value, one.text])"))
+    assert {voice: named[voice] for voice in ROBOTIC} == ROBOTIC
+    assert len({*named.values()}) == len(named)
+    assert page.locator("#gallery h3", has_text="Español latinoamericano").count() == 1
 
 
 def test_arabic_runs_from_right_to_left(visit: Visit) -> None:

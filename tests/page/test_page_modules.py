@@ -47,36 +47,6 @@ def run(module: str, body: str, *arguments: Any) -> Any:
     return json.loads(done.stdout)
 
 
-TEXT = 'One <b>, "two" & 3. Four 🎉 five'
-SPANS = [
-    [0, 3, 0.1, 0.4],
-    [9, 14, 0.5, 0.9],
-    [15, 16, 0.9, 1.0],
-    [17, 19, 1.0, 1.4],
-    [20, 24, 2, 2.5],
-    [27, 31, 3661, 3661.2],
-]
-
-
-def test_times_of_words_become_subtitles() -> None:
-    srt, vtt, written = run(
-        "subtitles.js",
-        "const words = m.timedWords(a[0], a[1]); return [m.srt(words), m.vtt(words), m.json(words)];",
-        TEXT,
-        SPANS,
-    )
-    assert srt.split("\n\n")[0] == '1\n00:00:00,100 --> 00:00:01,400\nOne "two" 3.'
-    assert srt.split("\n\n")[-2] == "3\n01:01:01,000 --> 01:01:01,200\nfive"
-    assert vtt.startswith("WEBVTT\n\n00:00:00.100 --> 00:00:01.400\n")
-    assert json.loads(written)["words"][0] == {"word": "One", "start": 0.1, "end": 0.4}
-    assert len(json.loads(written)["words"]) == 5
-
-
-def test_words_without_spaces_between_them_are_one_line() -> None:
-    spans = [[0, 2, 0, 0.5], [2, 4, 0.5, 1]]
-    assert "\n你好世界\n" in run("subtitles.js", "return m.srt(m.timedWords(a[0], a[1]));", "你好世界", spans)
-
-
 def test_saved_wav_file_is_as_the_servers() -> None:
     body = "const file = m.wavFile(a[0].map((piece) => Int16Array.from(piece)), 24000);"
     file = bytes(

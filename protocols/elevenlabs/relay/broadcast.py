@@ -39,6 +39,12 @@ class Subscriber:
             self.queued_bytes += len(message)
             self._readable.set()
 
+    def clear(self) -> None:
+        """Drop the messages in the queue."""
+        self._messages.clear()
+        self.queued_bytes = 0
+        self._consumed.set()
+
     async def get(self) -> tuple[str, bool]:
         """Wait for the next message; returns it and whether it ends its utterance."""
         while not self._messages:
@@ -91,3 +97,9 @@ class Broadcast:
             await self._consumed.wait()
         for subscriber in self._subscribers:
             subscriber.push(message, last)
+
+    async def stop(self, message: str, *, last: bool = True) -> None:
+        """Send a message in place of all that subscribers have not been sent yet."""
+        for subscriber in self._subscribers:
+            subscriber.clear()
+        await self.send(message, last=last)

@@ -88,7 +88,7 @@ def routes(
         output = _Output(websocket)
         broadcast.start()
         state.agents += 1
-        reader = _Reader(websocket, context, broadcast.queue, output.send, broadcast.send)
+        reader = _Reader(websocket, context, broadcast.queue, output.send, broadcast.send, broadcast.stop)
         try:
             with suppress(WebSocketDisconnect):
                 await reader.run()
@@ -132,17 +132,25 @@ class _Output:
 class _Reader:
     """Executes the commands of one client.
 
-    answer: sends to this client; speak: sends speech, to this client or to all subscribers.
+    answer: sends to this client; speak: sends speech, to this client or to all subscribers; stopped: tells
+    subscribers, if it speaks to them, that nothing more comes.
     """
 
     def __init__(
-        self, websocket: WebSocket, context: RelayContext, queue: UtteranceQueue, answer: Send, speak: Send
+        self,
+        websocket: WebSocket,
+        context: RelayContext,
+        queue: UtteranceQueue,
+        answer: Send,
+        speak: Send,
+        stopped: Send | None = None,
     ) -> None:
         self._websocket = websocket
         self._context = context
         self._queue = queue
         self._answer = answer
         self._speak = speak
+        self._stopped = stopped
         self._client = client_address(websocket)
         self._languages = accept_languages(websocket.headers)
         self._memory = LanguageMemory()
@@ -169,9 +177,9 @@ class _Reader:
                 self.finish()
             case Stop():
                 self._queue.stop()
+                if self._stopped is not None:
+                    await self._stopped(messages.STOPPED, last=True)
                 await self._answer(messages.STOPPED)
-                if self._speak != self._answer:
-                    await self._speak(messages.STOPPED, last=True)
             case Ping():
                 await self._answer(messages.PONG)
 

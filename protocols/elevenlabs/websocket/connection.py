@@ -179,7 +179,10 @@ class BaseConnection:
         try:
             async for data, alignments in context.audio():
                 message = writer.audio(data, alignments)
-                await self._sender.send(message, low_priority=lambda: context.superseded)
+                await self._sender.send(
+                    message, low_priority=lambda: context.superseded, dropped=lambda: context.interrupted
+                )
+                context.audible = True
             if not context.input_ended:
                 # The audio ends before the input only when the server is stopping.
                 raise SpeechCancelled

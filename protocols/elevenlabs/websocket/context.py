@@ -77,8 +77,14 @@ class Context:
         self._idle_flush = IdleFlush(FLUSH_AFTER_S)
         self._speak_until: int | None = None  # end of the audible text once closed with unflushed text
         self._error: SpeechError | None = None
+        self._complete = False
+        self._broken_off = False
         self.input_ended = False
         """True if further text is ignored."""
+        self.audible = False
+        """True once audio was sent."""
+        self.interrupted = False
+        """True if nothing more is to be sent but the end."""
 
     def handle_message(self, message: ClientMessage) -> None:
         """Apply a message's settings, text and flush; does nothing once the input has ended.
@@ -94,8 +100,12 @@ class Context:
         if message.trigger_generation:
             self._schedule.trigger()
         text = message.text or ""
+        has_content = self._is_content(text)
+        if has_content or message.flush:
+            # Clients end a text by a flush of its own, which follows the last of it.
+            self._complete = not has_content
         try:
-            if self._is_content(text):
+            if has_content:
                 self._feed(text)
         except SpeechError as error:
             self._error = error
@@ -159,6 +169,7 @@ class Context:
         """End the input; only the flushed text is spoken."""
         if self.input_ended:
             return
+        self._broken_off = self.audible and not self._complete
         cursor = self._cursor
         if cursor.fed > cursor.flushed:
             self._speak_until = cursor.flushed
@@ -173,6 +184,17 @@ class Context:
         if self._session is not None:
             self._session.finish()
 
+    def interrupt(self) -> None:
+        """Stop speaking at once: audio that was not sent yet is dropped."""
+        self.interrupted = True
+        if self._session is not None:
+            self._session.cancel()
+
+    @property
+    def broken_off(self) -> bool:
+        """True if it was closed while it was heard, and its text had not been ended by a flush of its own."""
+        return self._broken_off
+
     def lower_priority(self) -> None:
         """Synthesize and send after the connection's other contexts."""
         if self._session is not None:
@@ -180,6 +202,7 @@ class Context:
 
     def restore_priority(self) -> None:
         """Undo ``lower_priority``, because a context of the same id waits for this one's end."""
+        self._broken_off = False
         if self._session is not None:
             self._session.restore_priority()
 
@@ -207,10 +230,15 @@ class Context:
         pending = TimedForms()
         async for timed in self._timed_audio(session, encoder):
             pending += timed.characters
-            if data := await encoder.feed(timed.samples):
+            data = await encoder.feed(timed.samples)
+            if self.interrupted:
+                return
+            if data:
                 yield data, clock.take(pending)
                 pending = TimedForms()
         data = await encoder.finish()
+        if self.interrupted:
+            return
         if data or pending.written.text:
             yield data, clock.take(pending)
 
@@ -231,7 +259,8 @@ class Context:
             async for chunk in session:
                 yield chunk
         except SpeechError as error:
-            closed = self._speak_until is not None and isinstance(error, SpeechCancelled)
+            stopped = self.interrupted or self._speak_until is not None
+            closed = stopped and isinstance(error, SpeechCancelled)
             if self._error is None and not closed:
                 self._error = error
 

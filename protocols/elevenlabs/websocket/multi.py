@@ -8,6 +8,7 @@ from starlette.websockets import WebSocket
 from typing_extensions import override
 
 from protocols.elevenlabs.settings import ElevenLabsSettings
+from protocols.elevenlabs.voice_settings import VoiceSettings
 from protocols.elevenlabs.websocket.connection import BaseConnection
 from protocols.elevenlabs.websocket.context import Context
 from protocols.elevenlabs.websocket.messages import (
@@ -21,6 +22,7 @@ from protocols.elevenlabs.websocket.query import Query
 from protocols.shared.errors import BadMessage
 from speech.errors import InvalidRequest, SpeechError
 from speech.service import SpeechService
+from speech.session.session import SpeechSession
 
 MAX_CONTEXTS = 5
 """Contexts that may be open at once, as in ElevenLabs' service."""
@@ -54,8 +56,11 @@ class MultiContextConnection(BaseConnection):
 
     A context that fails for a reason other than invalid input ends alone, by an error with its id and
     ``isFinal``. An id can be used again once its context was closed: the new context is sent after the old
-    one has ended. A closed context has lower priority than those of other ids, because clients close contexts
-    when they are interrupted.
+    one has ended.
+
+    Clients close a context at the end of its text, and when they are interrupted. A closed context has lower
+    priority than those of other ids. It is an interruption, and nothing more of it is sent, if it is closed
+    once more, or if its text was not ended by a flush, it was heard already, and another context gets text.
     """
 
     def __init__(
@@ -80,12 +85,24 @@ class MultiContextConnection(BaseConnection):
                 context = self._open.pop(context_id)
                 context.close()
                 context.lower_priority()
+            elif context_id in self._sending and (
+                closed := self._contexts.get(self._sending[context_id])
+            ):
+                closed.interrupt()
             while len(self._contexts) - len(self._open) > MAX_CLOSING_CONTEXTS:
                 await asyncio.wait(self._contexts, return_when=asyncio.FIRST_COMPLETED)
         elif context_id in self._open:
             self._open[context_id].handle_message(message)
         elif not message.ends_input:
             self._open_context(context_id).handle_message(message)
+
+    @override
+    def _open_session(self, voice_settings: VoiceSettings) -> SpeechSession:
+        # Before the new session asks for a slot.
+        for context in self._contexts.values():
+            if context.broken_off:
+                context.interrupt()
+        return super()._open_session(voice_settings)
 
     def _open_context(self, context_id: str | None) -> Context:
         """Open a context. Raises ProtocolError."""

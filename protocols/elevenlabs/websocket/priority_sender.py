@@ -20,22 +20,31 @@ class PrioritySender:
         self._none_waiting = asyncio.Event()
         self._none_waiting.set()
 
-    async def send(self, message: str, low_priority: Callable[[], bool] = _never) -> None:
-        """Send a message; while ``low_priority()`` is true, it waits for all other messages."""
+    async def send(
+        self,
+        message: str,
+        low_priority: Callable[[], bool] = _never,
+        dropped: Callable[[], bool] = _never,
+    ) -> None:
+        """Send a message; while ``low_priority()`` is true, it waits for all other messages.
+
+        It is dropped if ``dropped()`` is true when its turn has come.
+        """
         while low_priority() and self._waiting:
             await self._none_waiting.wait()
         if low_priority():
-            await self._write(message)
+            await self._write(message, dropped)
             return
         self._waiting += 1
         self._none_waiting.clear()
         try:
-            await self._write(message)
+            await self._write(message, dropped)
         finally:
             self._waiting -= 1
             if not self._waiting:
                 self._none_waiting.set()
 
-    async def _write(self, message: str) -> None:
+    async def _write(self, message: str, dropped: Callable[[], bool]) -> None:
         async with self._lock:
-            await self._send(message)
+            if not dropped():
+                await self._send(message)

@@ -102,6 +102,11 @@ class Response:
         self.cancel_reason = self.cancel_reason or reason
         self.session.cancel()
 
+    def check(self) -> None:
+        """Raise SpeechCancelled once it was cancelled."""
+        if self.cancel_reason is not None:
+            raise SpeechCancelled
+
     def as_json(self, status: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the object of the wire; it holds the item once the response has ended."""
         config = self.config
@@ -252,10 +257,13 @@ class Responses:
         rate = audio_format.sample_rate
         encoder = create_encoder(audio_format, rate)
         async for chunk in reframe(aiter(response.session), rate, round(MAX_DELTA_S * rate)):
+            # The session's chunk, which is several of these, may have been taken before a cancellation.
             if words := _spoken_text(response.text, chunk):
+                response.check()
                 response.transcript.append(words)
                 await send("response.output_audio_transcript.delta", **place, delta=words)
             if data := encoder.feed(chunk.samples):
+                response.check()
                 response.item.duration_s += chunk.duration_s
                 delta = base64.b64encode(data).decode()
                 await send("response.output_audio.delta", **place, delta=delta)

@@ -1,4 +1,4 @@
-"""Interruptions on ``multi-stream-input``: a closed context has lower priority, and is still spoken."""
+"""Closed contexts on ``multi-stream-input``: one whose text was ended has lower priority, and is still spoken."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ async def test_new_context_is_synthesized_before_closed_one(tmp_path: Path) -> N
     async with serving(engine, tmp_path) as service, connected(service) as socket:
         await socket.send(*context("old", OLD))
         await engine.permit(2)
-        await socket.send({"context_id": "old", "close_context": True}, *context("new", NEW))
+        ended = {"context_id": "old", "flush": True}
+        await socket.send(ended, {"context_id": "old", "close_context": True}, *context("new", NEW))
         while engine.under_way < 2:
             await asyncio.sleep(0)
         for _ in range(4):
@@ -90,6 +91,27 @@ async def test_new_context_is_synthesized_before_closed_one(tmp_path: Path) -> N
         old = await socket.until_final("old")
     assert (old.text, new.text) == (OLD, NEW)
     assert old.error is new.error is None
+
+
+async def test_context_that_is_closed_before_it_was_heard_is_spoken(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service, connected(service) as socket:
+        for name in ("one", "two", "three"):
+            await socket.send(*context(name, OLD), {"context_id": name, "close_context": True})
+        assert [(await socket.until_final(name)).text for name in ("one", "two", "three")] == [OLD] * 3
+
+
+async def test_context_that_is_closed_while_it_is_heard_is_spoken_if_nothing_else_is(tmp_path: Path) -> None:
+    engine = ToneEngine(rests=True)
+    engine.allow = 0
+    async with serving(engine, tmp_path) as service, connected(service) as socket:
+        await socket.send(*context("a", OLD))
+        await engine.permit(3)
+        await socket.take()
+        # An open context without text is no answer yet.
+        await socket.send({"context_id": "a", "close_context": True}, {"text": " ", "context_id": "b"})
+        await engine.permit(None)
+        assert (await socket.until_final("a")).text == OLD
 
 
 async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
