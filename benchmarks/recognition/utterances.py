@@ -149,7 +149,8 @@ Espere, por favor. | O elevador quebrou e temos que subir a pé.
 
 UTTERANCES: Mapping[str, tuple[Utterance, ...]] = {
     language: tuple(
-        Utterance(language, *(part.strip() for part in line.split("|"))) for line in texts.strip().splitlines()
+        Utterance(language, *(part.strip() for part in line.split("|")))
+        for line in texts.strip().splitlines()
     )
     for language, texts in _TEXTS.items()
 }

@@ -117,7 +117,7 @@ class RemoteRecognizer:
                         raise EngineLost(lost, logged=True) from error
 
     async def _connection(self) -> Connection:
-        """Return the way to the worker with the fewest recognitions. Raises EngineLost where there is none."""
+        """Return the way to the worker with the fewest recognitions. Raises EngineLost without any."""
         try:
             return (await self._way.connections())[0]
         except EngineFailed as error:

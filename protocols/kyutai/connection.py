@@ -57,7 +57,7 @@ def closing_for(error: Exception, voice_field: str = "voice") -> Closing:
 
 
 def endpoint(answer: Endpoint, recording_field: str = "body") -> Endpoint:
-    """Wrap an HTTP endpoint, turning its errors into 400, 500, 503 (later again) or 504 (late) with a sentence.
+    """Wrap an HTTP endpoint, turning its errors into 400, 500, 503 (try again) or 504 with a sentence.
 
     recording_field: the part of the request that holds a recording, for errors about it.
     """

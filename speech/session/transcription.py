@@ -83,7 +83,7 @@ class TranscriptionSession:
         """Yield the segments of an audio file in order, while it is transcribed.
 
         file: seekable, in any container that FFmpeg reads, or with ``pcm`` 16-bit little-endian mono at the
-        recogniser's sample rate. A recording whose recogniser is lost before its first segment is begun again.
+        recogniser's sample rate. Where the recogniser is lost before the first segment, it is begun again.
         Raises InvalidRequest for ``file``, EngineUnavailable where the recogniser cannot start, EngineFailed,
         and Busy once the session was cancelled.
         """
