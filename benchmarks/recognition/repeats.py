@@ -21,8 +21,9 @@ from benchmarks.report import report_section, table
 from engines.whisper.engine import WhisperRecognizer
 from speech.transcriber import TranscriptionOptions
 from speech.types import Samples
-from tests.judges.judge import edit_distance
+from tests.judges.judge import edit_distance, words_of
 
+OTHER_SCRIPTS = ("zh", "ja", "hi")
 RUN = {"zh": 5, "ja": 5}
 DEFAULT_RUN = 9
 """Letters too many or too few that are more than a misheard word; by language, and of others."""
@@ -47,10 +48,16 @@ class Heard:
     def fault(self, way: str) -> str:
         """Return "repeated", "lost", "misheard" or nothing."""
         run = RUN.get(self.recording.language, DEFAULT_RUN)
-        said, got = letters(self.recording.text), letters(self.texts[way])
+        language = self.recording.language
+        said, got = spelled(self.recording.text, language), spelled(self.texts[way], language)
         if abs(len(got) - len(said)) >= run:
             return "repeated" if len(got) > len(said) else "lost"
         return "misheard" if edit_distance(said, got) > MISHEARD * len(said) else ""
+
+
+def spelled(text: str, language: str) -> str:
+    """Return the letters of ``text``, small numbers as words where the judge knows them."""
+    return letters(text if language in OTHER_SCRIPTS else "".join(words_of(text, language)))
 
 
 async def _once(samples: Samples) -> AsyncIterator[Samples]:

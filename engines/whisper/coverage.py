@@ -34,7 +34,7 @@ _MOMENT = 400
 _LETTERS_PER_SECOND = 30
 _INSTANT_SHARE = 0.2
 # A part of a word, or some words, that come so often in a row are a loop of the decoder.
-_LOOP = re.compile(r"(\S.{0,7}?)\1{7,}", re.DOTALL)
+_LOOP = re.compile(r"(\S.{0,11}?)\1{7,}", re.DOTALL)
 
 Voiced = Callable[[float, float], float]
 """Returns the seconds of voice between two times of the audio."""
