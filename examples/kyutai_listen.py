@@ -3,6 +3,7 @@
     python start_websocket_server.py                      # in one terminal
     python examples/kyutai_listen.py                      # in another; Ctrl+C ends it
     python examples/kyutai_listen.py recording.wav
+    python examples/kyutai_listen.py --language es        # instead of detecting it
 
 The microphone needs ``pip install sounddevice``; a file does not.
 """
@@ -15,6 +16,7 @@ import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 try:
     import msgspec
@@ -80,9 +82,13 @@ async def send(websocket: ClientConnection, frames: AsyncIterator[npt.NDArray[np
         await websocket.send(audio(np.zeros(FRAME, np.float32)))
 
 
-async def listen(server: str, key: str, frames: AsyncIterator[npt.NDArray[np.float32]]) -> None:
-    """Print words until the server returns the marker."""
+async def listen(
+    server: str, key: str, frames: AsyncIterator[npt.NDArray[np.float32]], language: str | None = None
+) -> None:
+    """Print words until the server returns the marker; language: a name or a tag, None to detect it."""
     url, headers = f"{server}/api/asr-streaming", {"kyutai-api-key": key}
+    if language is not None:
+        url += f"?{urlencode({'language': language})}"
     # With a bounded queue, unread messages delay the closing handshake by ten seconds.
     async with connect(url, additional_headers=headers, max_queue=None) as websocket:
         sending = asyncio.create_task(send(websocket, frames))
@@ -111,6 +117,7 @@ def main() -> None:
     parser.add_argument("recording", type=Path, nargs="?", help="a WAV file instead of the microphone")
     parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
     parser.add_argument("--key", default="public_token", help="default: public_token")
+    parser.add_argument("--language", help="spoken language, such as es; default: it is detected")
     chosen = parser.parse_args()
     if chosen.recording:
         frames = recording(read_wav(chosen.recording))
@@ -124,7 +131,7 @@ def main() -> None:
             ) from error
         frames = microphone(sounddevice)
     try:
-        asyncio.run(listen(chosen.server, chosen.key, frames))
+        asyncio.run(listen(chosen.server, chosen.key, frames, chosen.language))
     except (OSError, WebSocketException) as error:
         raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ import asyncio
 import wave
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 try:
     import msgspec
@@ -84,9 +85,13 @@ async def receive_words(websocket: ClientConnection) -> list[Word]:
     return words
 
 
-async def transcribe(server: str, samples: npt.NDArray[np.float32], key: str) -> list[Word]:
-    """Recognize the words of ``samples`` (mono, 24 kHz)."""
+async def transcribe(
+    server: str, samples: npt.NDArray[np.float32], key: str, language: str | None = None
+) -> list[Word]:
+    """Recognize the words of ``samples`` (mono, 24 kHz); language: a name or a tag, None to detect it."""
     url, headers = f"{server}/api/asr-streaming", {"kyutai-api-key": key}
+    if language is not None:
+        url += f"?{urlencode({'language': language})}"
     # With a bounded queue, unread messages delay the closing handshake by ten seconds.
     async with connect(url, additional_headers=headers, max_queue=None) as websocket:
         _, words = await asyncio.gather(send_audio(websocket, samples), receive_words(websocket))
@@ -100,10 +105,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="text file for the words")
     parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
     parser.add_argument("--key", default="public_token", help="default: public_token")
+    parser.add_argument("--language", help="spoken language, such as es; default: it is detected")
     chosen = parser.parse_args()
     samples = read_wav(chosen.recording)
     try:
-        words = asyncio.run(transcribe(chosen.server, samples, chosen.key))
+        words = asyncio.run(transcribe(chosen.server, samples, chosen.key, chosen.language))
     except (OSError, WebSocketException, RuntimeError) as error:
         raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
     for word in words:

@@ -127,6 +127,10 @@ class EngineFailed(SpeechError):
         self.logged = logged
 
 
+class EngineLost(EngineFailed):
+    """The process of an engine has ended, and is being started again: the same request may succeed."""
+
+
 class EngineUnavailable(SpeechError):
     """An engine cannot start; the message holds the reason and the remedy."""
 

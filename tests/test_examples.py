@@ -64,8 +64,9 @@ def test_text_to_a_file(recording: Path) -> None:
 
 
 def test_a_file_to_words(server: ServerProcess, recording: Path, tmp_path: Path) -> None:
-    words = run("kyutai_listen.py", recording, "--server", server.url)
-    assert word_error_rate(SPANISH, words, "es") <= WRONG_AT_MOST, words
+    for language in ([], ["--language", "spanish"]):
+        words = run("kyutai_listen.py", recording, "--server", server.url, *language)
+        assert word_error_rate(SPANISH, words, "es") <= WRONG_AT_MOST, words
     with wave.open(str(recording)) as file:
         once = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     twice = np.concatenate([once, np.zeros(4 * 24_000, "<i2"), once])
@@ -99,6 +100,18 @@ def test_the_documents_client_that_listens(server: ServerProcess, recording: Pat
     assert [line.rpartition(" ")[2] for line in printed.splitlines()] == written.split()
 
 
+@pytest.fixture
+def silence(tmp_path: Path) -> Path:
+    """A recording of a second without speech."""
+    path = tmp_path / "silence.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(24_000)
+        file.writeframes(bytes(48_000))
+    return path
+
+
 @pytest.mark.parametrize(
     ("example", "arguments"),
     [
@@ -109,18 +122,21 @@ def test_the_documents_client_that_listens(server: ServerProcess, recording: Pat
     ],
 )
 def test_without_a_server_or_a_key_one_line_says_so(
-    example: str, arguments: list[str], espeak_server: ServerProcess, tmp_path: Path
+    example: str, arguments: list[str], espeak_server: ServerProcess, tmp_path: Path, silence: Path
 ) -> None:
-    with wave.open(str(tmp_path / "silence.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(24_000)
-        file.writeframes(bytes(48_000))
+    assert silence.parent == tmp_path
     paths = [argument.format(folder=tmp_path) for argument in arguments]
     printed = run(example, *paths, "--server", "ws://localhost:9", code=1)
     assert printed.startswith("ws://localhost:9: ") and "start_websocket_server.py" in printed
     printed = run(example, *paths, "--server", espeak_server.url, "--key", "guessed", code=1)
     assert printed.startswith(f"{espeak_server.url}: ") and "401" in printed
+
+
+@pytest.mark.parametrize("example", ["kyutai_listen.py", "kyutai_stt_client.py"])
+def test_language_of_a_recording_is_sent(example: str, espeak_server: ServerProcess, silence: Path) -> None:
+    """It arrives where an unknown one is refused."""
+    printed = run(example, silence, "--server", espeak_server.url, "--language", "klingonese", code=1)
+    assert "HTTP 400" in printed
 
 
 @pytest.mark.server

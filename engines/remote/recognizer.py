@@ -1,7 +1,8 @@
 """A recogniser whose work is done by a worker, in another process or on another machine.
 
 A recognition stays with its worker. One of which no event has come is begun again, silently, when its worker
-is lost; one of which some have come fails: the events so far depend on audio that is no longer here.
+is lost, as long as its audio is still here: half a second, or what is sent ahead. Any other fails with
+``EngineLost``, after which a recording can be read again from its file.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from engines.remote.messages import (
     Transcribed,
     pack_samples,
 )
-from speech.errors import EngineFailed
+from speech.errors import EngineFailed, EngineLost
 from speech.recognizer import Mark, RecognitionEvent, RecognizerInfo
 from speech.transcriber import TranscribedSegment, TranscriptionOptions
 from speech.types import Samples
@@ -102,7 +103,7 @@ class RemoteRecognizer:
         async with aclosing(_RepeatableAudio(audio)) as repeatable:
             attempts = 0
             while True:
-                connection = (await self._way.connections())[0]
+                connection = await self._connection()
                 try:
                     async with aclosing(self._replies(connection, opening, repeatable)) as replies:
                         async for reply in replies:
@@ -112,8 +113,15 @@ class RemoteRecognizer:
                     attempts += 1
                     # A worker is full while it drains, and is not among the usable ones from then on.
                     if attempts == MAX_ATTEMPTS or not repeatable.rewind():
-                        lost = f"the {self._info.name} recogniser was lost"
-                        raise EngineFailed(lost, logged=True) from error
+                        lost = f"the {self._info.name} recogniser was lost, and is started again: try again"
+                        raise EngineLost(lost, logged=True) from error
+
+    async def _connection(self) -> Connection:
+        """Return the way to the worker with the fewest recognitions. Raises EngineLost without any."""
+        try:
+            return (await self._way.connections())[0]
+        except EngineFailed as error:
+            raise EngineLost(str(error), logged=True) from error
 
     async def _replies(
         self, connection: Connection, opening: Callable[[int], ToWorker], audio: _RepeatableAudio

@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engines.whisper.coverage import is_loop, is_spoken, told, without_echo
 from engines.whisper.local_agreement import HypothesisWord
-from engines.whisper.passes import ChunkInput, ChunkResult, PassInput, PassResult, TimedWord
-from engines.whisper.plausibility import MAX_TOKENS, TokenLimits, compression_ratio, is_repetitive
+from engines.whisper.passes import PassInput, PassResult, TimedWord
+from engines.whisper.plausibility import TokenLimits, is_repetitive
 from engines.whisper.vad import SAMPLE_RATE
 from speech.types import Samples
 
@@ -38,8 +39,8 @@ LANGUAGES = tuple(
 
 # Whisper's own names of languages, where they differ from the primary subtags.
 _NAMES = {"jv": "jw"}
-# Languages without spaces: each run of whole characters that the tokenizer decodes is a word.
-_UNSPACED = frozenset("zh ja th lo my".split())
+UNSPACED = frozenset("zh ja th lo my".split())
+"""Languages without spaces: each run of whole characters that the tokenizer decodes is a word."""
 
 # Number of the vocabulary's first token, see _renamed.
 _FIRST_TOKEN = 0
@@ -61,34 +62,30 @@ _OPENING_S = 1.8
 
 # An answer whose mean log probability is lower is no speech.
 _MIN_LOG_PROBABILITY = -0.9
-
-# A stretch of a recording is decoded as by faster-whisper: by beam search, and where the answer is repetitive
-# or improbable, again by sampling, at rising temperatures.
-_BEAMS = _SAMPLES = 5
-_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-_MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
 # Half of the model's context, less the tokens around a prompt.
 _MAX_PROMPT_TOKENS = 220
-# A stretch longer than this whose answer is cut off is transcribed in two halves.
-_DIVISIBLE_S = 6.0
+
+# Languages that are tried where the likeliest is not certain, or its answer is no speech; each at least so
+# likely.
+_TRIED, _LEAST_LIKELY = 3, 0.005
+LANGUAGE_WEIGHT = 0.3
+"""Weight of a language's log probability, beside that of the answer in it."""
+CERTAIN = 0.9
+"""Probability from which on a language is certain."""
+# A language that is expected is so many times as likely as the sounds are.
+_EXPECTED_ODDS = 20.0
 
 # Punctuation that belongs to the word behind it.
 _OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
 
 
 @dataclass(frozen=True, slots=True)
-class _Decoding:
-    """One attempt at the text of a stretch."""
+class Beams:
+    """The best answer of a beam search or of sampling."""
 
     tokens: list[int]
-    temperature: float
+    count: int  # of its tokens, those that are no text included
     log_probability: float  # mean of the tokens'
-    repetitive: bool
-    cut_off: bool  # whether it has as many tokens as are possible
-
-    @property
-    def is_speech(self) -> bool:
-        return not self.repetitive and self.log_probability >= _MIN_MEAN_LOG_PROBABILITY
 
 
 class Whisper:
@@ -116,7 +113,7 @@ class Whisper:
             )
         self._view = ctranslate2.StorageView.from_array
         self._features = FeatureExtractor()
-        self._limits = TokenLimits(self._tokenizer)
+        self.limits = TokenLimits(self._tokenizer)
         self._begin = self._token("<|startoftranscript|>")
         self._end = self._token("<|endoftext|>")
         # Puts the first token ahead of the prompt, see _renamed.
@@ -126,134 +123,115 @@ class Whisper:
         self._languages = {code: self._token(f"<|{_NAMES.get(code, code)}|>") for code in LANGUAGES}
 
     def transcribe(self, audio: PassInput) -> PassResult:
-        """Recognise the words in ``audio`` behind its prefix."""
+        """Recognise the words in ``audio`` behind its prefix.
+
+        Where the language is not given, a decisive pass tries several before it finds no speech.
+        """
+        encoded = self.encode(audio.samples)
+        if audio.language is not None:
+            return self._answer(encoded, audio, audio.language, 1.0)[0]
+        languages = self._languages_of(encoded, audio)
+        answers = []
+        for language, likelihood in languages if audio.decisive else languages[:1]:
+            result, log_probability = self._answer(encoded, audio, language, likelihood)
+            if result.has_speech and likelihood >= CERTAIN:
+                return result
+            score = log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
+            answers.append((result.has_speech, score, result))
+        return max(answers, key=itemgetter(0, 1))[2]
+
+    def _languages_of(self, encoded: ctranslate2.StorageView, audio: PassInput) -> list[tuple[str, float]]:
+        languages = self.likely_languages(encoded, (), audio.expected)
+        if len(audio.samples) > _OPENING_S * SAMPLE_RATE:
+            # The language of the opening alone is at times more certain, and then more often right.
+            opening = self.encode(audio.samples[: int(_OPENING_S * SAMPLE_RATE)])
+            of_opening = self.likely_languages(opening, (), audio.expected)
+            if of_opening[0][1] > languages[0][1]:
+                return of_opening
+        return languages
+
+    def _answer(
+        self, encoded: ctranslate2.StorageView, audio: PassInput, language: str, likelihood: float
+    ) -> tuple[PassResult, float]:
+        """Return the words in one language, and the mean log probability of their tokens."""
         seconds = len(audio.samples) / SAMPLE_RATE
-        encoded = self._encode(audio.samples, max(_MIN_S, min(seconds + _PADDING_S, _MAX_S)))
-        language, likelihood = audio.language, 1.0
-        if language is None:
-            language, likelihood = self._detect_language(encoded)
-            if seconds > _OPENING_S:
-                # The language of the opening alone is at times more certain, and then more often right.
-                opening = self._encode(audio.samples[: int(_OPENING_S * SAMPLE_RATE)], _MIN_S)
-                of_opening = self._detect_language(opening)
-                language, likelihood = max((language, likelihood), of_opening, key=itemgetter(1))
-        max_tokens = self._limits.max_tokens(language, seconds)
+        max_tokens = self.limits.max_tokens(language, seconds)
         tokens = self._generate(encoded, language, audio.prefix, max_tokens)
-        words = words_from_tokens(tokens, self._tokenizer, spaced=language not in _UNSPACED)
+        spaced = language not in UNSPACED
+        words = words_from_tokens(tokens, self._tokenizer, spaced=spaced)
         dropped = PassResult((), language, likelihood, has_speech=False)
-        if len(tokens) >= max_tokens:
+        text = self._tokenizer.decode([*audio.prefix, *tokens])
+        if len(tokens) >= max_tokens or is_loop(text):
             logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
-            return dropped
-        if is_repetitive(self._tokenizer.decode([*audio.prefix, *tokens])):
+            return dropped, -math.inf
+        if not words:
+            return PassResult((), language, likelihood, has_speech=True), 0.0
+        aligned, probability = self.align(encoded, language, audio.prefix, words, seconds)
+        timed = without_echo(aligned, spaced=spaced)
+        if is_repetitive(text) and not is_spoken(timed, _length_s):
             logger.debug(
                 "dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language
             )
-            return dropped
-        if not words:
-            return PassResult((), language, likelihood, has_speech=True)
-        timed, probability = self._align(encoded, language, audio.prefix, words, seconds, self._task)
+            return dropped, -math.inf
         if probability < _MIN_LOG_PROBABILITY:
             logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
-        return PassResult(timed, language, likelihood, has_speech=probability >= _MIN_LOG_PROBABILITY)
-
-    def transcribe_chunk(self, audio: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkResult]:
-        """Transcribe a stretch of a recording; its parts are one after the other where it holds much text.
-
-        stopped: asked before each step of some tenths of a second; once it is True the result does not count.
-        """
-        chunk = audio.chunk
-        encoded = self._encode(chunk.samples, max(_MIN_S, min(chunk.duration_s + _PADDING_S, _MAX_S)))
-        language, likelihood = audio.language, 1.0
-        if language is None:
-            language, likelihood = self._detect_language(encoded, audio.candidates)
-        decoding = self._decode(encoded, audio, language, stopped)
-        if decoding is None:
-            return []
-        if decoding.cut_off and chunk.duration_s > _DIVISIBLE_S:
-            parts = [replace(audio, chunk=half, language=language) for half in chunk.halves()]
-            results = [result for part in parts for result in self.transcribe_chunk(part, stopped)]
-            return [replace(result, language_probability=likelihood) for result in results]
-        spaced = audio.translate or language not in _UNSPACED
-        words = words_from_tokens(decoding.tokens, self._tokenizer, spaced=spaced)
-        task = self._translation if audio.translate else self._task
-        timed, _ = self._align(encoded, language, (), words, chunk.duration_s, task) if words else ((), 0.0)
-        mean = decoding.log_probability
-        rest = chunk.rest(timed[-1].start_s) if timed else None
-        if rest is not None:
-            end_s = min(timed[-1].end_s, rest.start_s - chunk.start_s)
-            timed = (*timed[:-1], replace(timed[-1], end_s=end_s))
-        result = ChunkResult(chunk, timed, language, likelihood, decoding.temperature, mean)
-        if rest is None:
-            return [result]
-        return [result, *self.transcribe_chunk(replace(audio, chunk=rest, language=language), stopped)]
+            return dropped, probability
+        kept, untold_s = told(timed, audio.samples, audio.speech_s, _length_s)
+        return PassResult(tuple(kept), language, likelihood, has_speech=True, untold_s=untold_s), probability
 
     def text_of(self, tokens: Sequence[int]) -> str:
         """Return the text of ``tokens``, with the space that it may begin with."""
         return str(self._tokenizer.decode(list(tokens)))
 
-    def _decode(
-        self, encoded: ctranslate2.StorageView, audio: ChunkInput, language: str, stopped: Callable[[], bool]
-    ) -> _Decoding | None:
-        """Return the first attempt that is speech, else the likeliest; None if all only repeat themselves."""
-        spoken = "en" if audio.translate else language
-        max_tokens = self._limits.max_tokens(spoken, audio.chunk.duration_s)
-        before = self._tokenizer.encode(f" {audio.prompt.strip()}", add_special_tokens=False).ids
-        task = self._translation if audio.translate else self._task
-        prompt = [
-            *self._previous,
-            *(before[-_MAX_PROMPT_TOKENS:] if audio.prompt.strip() else ()),
-            *(self._begin, self._languages[language], *task),
-        ]
-        temperatures = (audio.temperature,) if audio.temperature else _TEMPERATURES
-        tried: list[_Decoding] = []
-        for temperature in temperatures:
-            if stopped():
-                return None
-            tried.append(self._attempt(encoded, prompt, max_tokens, temperature))
-            if tried[-1].is_speech:
-                return tried[-1]
-        logger.debug("%.1f s of %s are not speech at any temperature", audio.chunk.duration_s, language)
-        plausible = [decoding for decoding in tried if not decoding.repetitive]
-        return max(plausible, key=lambda decoding: decoding.log_probability, default=None)
+    def words_of(self, tokens: Sequence[int], *, spaced: bool) -> list[HypothesisWord]:
+        """Return the words of ``tokens``; spaced: whether spaces divide words."""
+        return words_from_tokens(tokens, self._tokenizer, spaced=spaced)
 
-    def _attempt(
-        self, encoded: ctranslate2.StorageView, prompt: list[int], max_tokens: int, temperature: float
-    ) -> _Decoding:
-        sampling = {"beam_size": 1, "num_hypotheses": _SAMPLES, "sampling_topk": 0}
-        how = sampling if temperature else {"beam_size": _BEAMS}
+    def prompt(self, before: str, language: str, *, translate: bool) -> list[int]:
+        """Return the tokens that an answer follows; before: text that may precede the speech."""
+        text = before.strip()
+        tokens = self._tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
+        task = self._translation if translate else self._task
+        return [*self._previous, *tokens[-_MAX_PROMPT_TOKENS:], self._begin, self._languages[language], *task]
+
+    def answer(
+        self, encoded: ctranslate2.StorageView, prompt: list[int], max_tokens: int, **how: float
+    ) -> Beams:
+        """Return the answer to ``prompt``; how: options of CTranslate2's ``generate``."""
         # See _generate_tokens for the length.
         length = min(max(2 * max_tokens, max_tokens + len(prompt)), 448)
-        result = self._model.generate(
-            encoded, [prompt], max_length=length, return_scores=True, sampling_temperature=temperature, **how
-        )[0]
+        result = self._model.generate(encoded, [prompt], max_length=length, return_scores=True, **how)[0]
         tokens = [token for token in result.sequences_ids[0] if token < self._end]
         count = len(result.sequences_ids[0])
-        return _Decoding(
-            tokens,
-            temperature,
-            result.scores[0] * count / (count + 1),
-            (count >= max_tokens and max_tokens < MAX_TOKENS)
-            or compression_ratio(self.text_of(tokens)) > _MAX_COMPRESSION,
-            count >= MAX_TOKENS,
-        )
+        return Beams(tokens, count, result.scores[0] * count / (count + 1))
 
-    def _encode(self, samples: Samples, length_s: float) -> ctranslate2.StorageView:
+    def encode(self, samples: Samples) -> ctranslate2.StorageView:
+        """Return the encoder's output for ``samples`` (16 kHz, at most ``_MAX_S``), with silence added."""
         speech = self._features(samples, padding=_WINDOW)
+        length_s = max(_MIN_S, min(len(samples) / SAMPLE_RATE + _PADDING_S, _MAX_S))
         # The padding is filled in as features: computing it from samples would take most of the time.
         silence = max(_SILENCE_FEATURE, speech.max() - _FEATURE_RANGE)
         features = np.full((len(speech), int(length_s * SAMPLE_RATE) // _HOP), silence, np.float32)
         features[:, : speech.shape[1]] = speech[:, : features.shape[1]]
         return self._model.encode(self._view(np.ascontiguousarray(features[None], np.float32)))
 
-    def _detect_language(
-        self, encoded: ctranslate2.StorageView, candidates: Collection[str] = ()
-    ) -> tuple[str, float]:
-        """Return the likeliest language, of ``candidates`` if there are any, and its probability."""
+    def likely_languages(
+        self, encoded: ctranslate2.StorageView, candidates: Collection[str] = (), expected: str | None = None
+    ) -> list[tuple[str, float]]:
+        """Return the likeliest languages with their probabilities, the likeliest first.
+
+        candidates: those that there are, if not all; expected: the one of the speech before, if any.
+        """
         result = self._generate_tokens(encoded, (), 1, return_logits_vocab=True)
         among = [language for language in LANGUAGES if language in candidates] or LANGUAGES
         scores = np.ravel(np.array(result.logits[0]))[[self._languages[language] for language in among]]
-        likely = int(np.argmax(scores))
-        return among[likely], float(1 / np.sum(np.exp(scores - scores[likely])))
+        odds = np.exp(scores - scores.max())
+        if expected in among:
+            odds[among.index(expected)] *= _EXPECTED_ODDS
+        probabilities = odds / odds.sum()
+        likely = np.argsort(-probabilities, kind="stable")[:_TRIED]
+        found = [(among[at], float(probabilities[at])) for at in likely]
+        return [one for one in found if one[1] >= _LEAST_LIKELY or one is found[0]]
 
     def _generate(
         self, encoded: ctranslate2.StorageView, language: str, prefix: Sequence[int], max_tokens: int
@@ -281,17 +259,19 @@ class Whisper:
         length = min(max(2 * max_tokens, max_tokens + len(prompt)), 448)
         return self._model.generate(encoded, prompts, beam_size=1, max_length=length, **options)[-1]
 
-    def _align(
+    def align(
         self,
         encoded: ctranslate2.StorageView,
         language: str,
         prefix: Sequence[int],
         words: Sequence[HypothesisWord],
         seconds: float,
-        task: Sequence[int],
+        *,
+        translate: bool = False,
     ) -> tuple[tuple[TimedWord, ...], float]:
         """Return the words with their times, and the mean log probability of all tokens."""
         tokens = [*prefix, *(token for word in words for token in word.tokens)]
+        task = self._translation if translate else self._task
         begin = [self._begin, self._languages[language], task[0]]
         frames = math.ceil(seconds * SAMPLE_RATE / _HOP)
         aligned = self._model.align(encoded, begin, [tokens], frames)[0]
@@ -313,6 +293,10 @@ class Whisper:
         token = self._tokenizer.token_to_id(text)
         assert token is not None, text
         return int(token)
+
+
+def _length_s(start_s: float, end_s: float) -> float:
+    return end_s - start_s
 
 
 def _renamed(vocabulary: bytes) -> bytes:

@@ -15,7 +15,10 @@ class PassInput:
 
     samples: Samples  # 16 kHz
     language: str | None  # primary subtag; None to detect it
-    prefix: tuple[int, ...]  # tokens of its words that are decided already
+    prefix: tuple[int, ...] = ()  # tokens of its words that are decided already
+    expected: str | None = None  # language of the speech before, which detection prefers
+    speech_s: float = 0.0  # end of the detected speech
+    decisive: bool = False  # whether its words are decided whatever they are: a wrong guess would lose them
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class PassResult:
     language: str  # given, or detected
     language_probability: float  # 1 if it was given
     has_speech: bool  # False where the model's answer cannot be speech
+    untold_s: float | None = None  # from where the audio has speech that no word tells, if there is any
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,11 @@ class ChunkInput:
 
     chunk: Chunk
     language: str | None  # primary subtag; None to detect it
+    detected: bool  # whether that is the language of stretches before, and may be another one here
     candidates: frozenset[str]  # of the detection; empty for every language
     translate: bool  # into English
     prompt: str  # text that may precede it
-    temperature: float  # of sampling; 0 rises by itself where the answer is no speech
+    temperature: float  # of sampling; 0 takes the likeliest answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +65,4 @@ class ChunkResult:
     language_probability: float  # 1 if it was given
     temperature: float  # that the words were sampled with
     log_probability: float  # mean of the tokens'
+    has_speech: bool  # False where the model's answer is not likely to be speech

@@ -68,6 +68,15 @@ class Chunk:
         voiced_start_s, voiced_end_s = loud[0] * CHUNK_S, (loud[-1] + 1) * CHUNK_S
         return max(start_s, voiced_start_s - _OUTSIDE_S), min(end_s, voiced_end_s + _OUTSIDE_S)
 
+    def voiced_s(self, start_s: float, end_s: float) -> float:
+        """Return the seconds of voice between two times in seconds of the stretch."""
+        first, last = int(start_s / CHUNK_S), math.ceil(end_s / CHUNK_S)
+        return CHUNK_S * sum(voice >= _SPEECH for voice in self.voices[first:last])
+
+    def after(self, at_s: float) -> Chunk:
+        """Return the stretch from a time in its seconds on."""
+        return self._part(min(int(at_s / CHUNK_S), len(self.voices) - 1), len(self.voices))
+
     def halves(self) -> tuple[Chunk, Chunk]:
         """Cut the stretch where a voice is least likely, in its middle half."""
         quarter = len(self.voices) // 4

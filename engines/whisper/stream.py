@@ -40,9 +40,12 @@ class Tuning:
     undecided_s: float = 2.0  # audio at the end in which they are not
     outside_speech_s: float = 0.05  # farthest that a word reaches beyond the detected speech
     mark_s: float = 0.5  # audio behind a mark after which the words before it are decided
-    language_speech_s: float = 1.5  # speech after which the language is settled
-    language_early_s: float = 0.6  # speech after which a certain language is settled
-    language_probability: float = 0.9  # from which on a language is certain
+    language_by_speech: tuple[tuple[float, float], ...] = ((3.0, 0.0), (1.0, 0.9), (0.6, 0.97))
+    # least speech, and probability, with which a language is settled
+    guess_silence_s: float = (
+        0.5  # silence after which all words are decided, in a language that is not settled
+    )
+    repeated_s: float = 0.8  # speech behind the last word that is more than the end of it
     max_speedup: float = 1.5  # pace of live speech at most, relative to real time
     max_lead_s: float = 0.9  # audio ahead of that pace from which on it is a recording, not live speech
     max_marks: int = 64  # waiting marks with which the first is due without more audio
@@ -73,7 +76,9 @@ class RecognitionStream:
         self.audio_ended = False
         """True if no more audio comes."""
         self._voices = voices
-        self._language = language
+        self._detects = language is None
+        self._language = language  # settled, or given
+        self._expected: str | None = None  # of the utterances before
         self._pace = ArrivalPace(TUNING.max_speedup, TUNING.max_lead_s, clock)
         self._gate = SpeechGate()
         self._window = AudioWindow()
@@ -168,7 +173,14 @@ class RecognitionStream:
         sparse = overlaps and self._window.end - self._passed >= TUNING.sparse_pass_s * SAMPLE_RATE
         self._pass = _Pass(self.now_s, self._pausing, until_s, sparse, self._gate.speech_end_s)
         self._passed = self._window.end
-        return PassInput(self._window.samples, self._language, self._hypothesis.prefix)
+        return PassInput(
+            self._window.samples,
+            self._language,
+            self._hypothesis.prefix,
+            self._expected,
+            self._gate.speech_end_s - self._window.start_s,
+            self._decisive,
+        )
 
     def finish_pass(self, result: PassResult) -> None:
         """Take the result of the pass that is running."""
@@ -176,9 +188,18 @@ class RecognitionStream:
         assert done is not None
         self._pass = None
         until_s = done.end_s if done.decides_all else done.decides_until_s
+        if not result.has_speech and self._detects and self._language is not None:
+            # The language was a wrong guess, or it has changed: all but the decided words is heard anew.
+            self._language = self._expected = None
+            self._hear_again(self._hypothesis.end_s)
+            return
         self._settle_language(result)
         if self._language is not None or until_s:
             self._decide_words(result, done, until_s)
+        untold_s = self._untold_s(result, done, until_s)
+        if untold_s is not None:
+            self._hear_again(untold_s)
+            return
         self._decided_s = max(self._decided_s, until_s)
         if self._window.duration_s >= TUNING.long_s:
             self._shorten_window()
@@ -186,12 +207,31 @@ class RecognitionStream:
         self._return_marks()
 
     def _settle_language(self, result: PassResult) -> None:
-        """Settle the language of the stream, once there is enough speech to tell."""
+        """Settle the language of the utterance, once there is enough speech to tell."""
+        if self._language is not None or not result.has_speech:
+            return
         speech_s = self._gate.speech_end_s - self._window.start_s - TUNING.onset_margin_s
-        certain = result.language_probability >= TUNING.language_probability
-        early = certain and speech_s >= TUNING.language_early_s
-        if self._language is None and result.has_speech and (early or speech_s >= TUNING.language_speech_s):
-            self._language = result.language
+        for least_s, probability in TUNING.language_by_speech:
+            if speech_s >= least_s and result.language_probability >= probability:
+                self._language = result.language
+
+    def _untold_s(self, result: PassResult, done: _Pass, until_s: float) -> float | None:
+        """Return from when on there is speech that the words of a decisive pass leave out, if there is any.
+
+        Whisper leaves out what repeats the words that it was given as the beginning of its answer.
+        """
+        if result.untold_s is not None and until_s:
+            untold_s = max(self._window.start_s + result.untold_s, self._hypothesis.end_s)
+            return untold_s if untold_s < until_s else None
+        told_s = max(self._hypothesis.end_s, self._window.start_s)
+        left_out = done.decides_all and done.speech_end_s - told_s >= TUNING.repeated_s
+        return told_s if left_out and self._hypothesis.prefix else None
+
+    def _hear_again(self, from_s: float) -> None:
+        """Have the next pass recognise the speech from ``from_s`` on by itself."""
+        self._decided_s = max(self._decided_s, from_s)
+        self._restart(from_s)
+        self._return_marks()
 
     def _decide_words(self, result: PassResult, done: _Pass, until_s: float) -> None:
         """Emit the words that are decided, and keep the others for the next pass."""
@@ -232,7 +272,9 @@ class RecognitionStream:
     @property
     def _pausing(self) -> bool:
         """True if an utterance is complete, so that all its words can be decided."""
-        silent = not self._gate.speaking and self._gate.silence_s >= TUNING.decide_silence_s
+        settled = self._language is not None
+        least_s = TUNING.decide_silence_s if settled else TUNING.guess_silence_s
+        silent = not self._gate.speaking and self._gate.silence_s >= least_s
         return self.audio_ended or silent
 
     @property
@@ -269,6 +311,8 @@ class RecognitionStream:
         if self.pass_running or self._undecided:
             return
         if self._gate.silence_s >= TUNING.forget_silence_s or not self._gate.speech_end_s:
+            if self._detects and self._language is not None:
+                self._expected, self._language = self._language, None
             self._restart(self.now_s - TUNING.onset_margin_s)
 
     def _restart(self, at_s: float) -> None:

@@ -14,6 +14,7 @@ from engines.whisper.model import Whisper
 from engines.whisper.passes import ChunkInput, ChunkResult, PassResult, TimedWord
 from engines.whisper.plausibility import compression_ratio
 from engines.whisper.recording_chunks import Chunk, ChunkCutter
+from engines.whisper.recording_pass import transcribe_chunk
 from engines.whisper.scheduler import BackgroundPass, PassScheduler
 from engines.whisper.segments import split_segments
 from engines.whisper.vad import VoiceStream
@@ -82,13 +83,14 @@ class RecordingTranscription:
         work = ChunkInput(
             chunk,
             self._language,
+            options.language is None,
             options.candidates,
             options.translate,
             options.prompt,
             options.temperature,
         )
         return self._scheduler.run_in_background(
-            partial(self._whisper.transcribe_chunk, work, self._stopped.is_set)
+            partial(transcribe_chunk, self._whisper, work, self._stopped.is_set)
         )
 
     async def _next(self) -> list[TranscribedSegment]:
@@ -98,7 +100,7 @@ class RecordingTranscription:
 
     def _segments_of(self, result: ChunkResult) -> Iterator[TranscribedSegment]:
         certain = result.language_probability >= _CERTAIN
-        if self._language is None and certain and result.words:
+        if self._language is None and certain and result.words and result.has_speech:
             self._language = result.language
             self._language_probability = result.language_probability
         chunk = result.chunk

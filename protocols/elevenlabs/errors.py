@@ -11,6 +11,7 @@ from starlette.responses import Response
 from speech import request_ids
 from speech.errors import (
     Busy,
+    EngineLost,
     EngineUnavailable,
     InvalidRequest,
     NameTaken,
@@ -132,7 +133,7 @@ def error_detail(error: SpeechError) -> ErrorDetail:
             return ErrorDetail(503, "service_unavailable", "server_error", str(error))
         case Busy():
             return ErrorDetail(429, "system_busy", "rate_limit_error", str(error))
-        case EngineUnavailable() | StoreUnavailable() | SpeechCancelled():
+        case EngineUnavailable() | EngineLost() | StoreUnavailable() | SpeechCancelled():
             return ErrorDetail(503, "service_unavailable", "server_error", str(error))
         case TimedOut():
             return ErrorDetail(504, "request_timeout", "server_error", str(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -10,7 +10,15 @@ from starlette.responses import JSONResponse, Response
 
 from protocols.kyutai.messages import NO_FREE_CHANNELS
 from protocols.shared.errors import BadMessage
-from speech.errors import Busy, InvalidRequest, SpeechCancelled, SpeechError, TextTooLong, TimedOut
+from speech.errors import (
+    Busy,
+    EngineLost,
+    InvalidRequest,
+    SpeechCancelled,
+    SpeechError,
+    TextTooLong,
+    TimedOut,
+)
 
 NORMAL = 1000
 GOING_AWAY = 1001
@@ -49,7 +57,7 @@ def closing_for(error: Exception, voice_field: str = "voice") -> Closing:
 
 
 def endpoint(answer: Endpoint, recording_field: str = "body") -> Endpoint:
-    """Wrap an HTTP endpoint, turning its errors into 400, 500, 503 (busy) or 504 (timeout) with a sentence.
+    """Wrap an HTTP endpoint, turning its errors into 400, 500, 503 (try again) or 504 with a sentence.
 
     recording_field: the part of the request that holds a recording, for errors about it.
     """
@@ -60,10 +68,10 @@ def endpoint(answer: Endpoint, recording_field: str = "body") -> Endpoint:
         except BadMessage as error:
             return _error_response(400, str(error))
         except InvalidRequest as error:
-            field = recording_field if error.field == "reference" else error.field
+            field = recording_field if error.field in ("reference", "file") else error.field
             return _error_response(400, f"{field}: {error.reason}")
-        except Busy as error:
-            return _error_response(503, str(error))
+        except (Busy, EngineLost) as error:
+            return _error_response(503, str(error), {"retry-after": "1"})
         except TimedOut as error:
             return _error_response(504, str(error))
         except SpeechError as error:
@@ -72,6 +80,6 @@ def endpoint(answer: Endpoint, recording_field: str = "body") -> Endpoint:
     return handle
 
 
-def _error_response(status: int, reason: str) -> Response:
+def _error_response(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
     # Half a surrogate pair of the client's text cannot be encoded.
-    return JSONResponse({"error": {"message": reason.encode("utf-8", "replace").decode()}}, status)
+    return JSONResponse({"error": {"message": reason.encode("utf-8", "replace").decode()}}, status, headers)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import aclosing
+from io import BytesIO
 from typing import Any
 
 from starlette.requests import Request
@@ -20,14 +20,9 @@ from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from speech.audio.decoding import RECORDING_POOL, run_in_pool
 from speech.audio.pcm import REFERENCE_RATE, decode_recording
-from speech.errors import ServerStopping
-from speech.recognizer import RecognizedWord
 from speech.service import SpeechService
-from speech.session.recognition import RecognitionSession
-from speech.types import Samples
-
-RECOGNITION_RATE = 16_000
-"""Hertz that recordings are decoded to: the rate of every recogniser there is."""
+from speech.session.transcription import TranscriptionSession
+from speech.transcriber import TranscriptionOptions
 
 MAX_RECORDING_S = 600.0
 """Longest recording that is recognized."""
@@ -38,21 +33,12 @@ def recording_routes(service: SpeechService, max_body: int, metrics: KyutaiMetri
 
     async def recognize(request: Request) -> Response:
         language, body = read_language(request.query_params), await request.body()
-        opened = service.open_recognition(
-            protocol=PROTOCOL, client=client_address(request), sample_rate=RECOGNITION_RATE, language=language
+        spoken = None if language is None else service.spoken_language(language)
+        opened = service.open_transcription(
+            protocol=PROTOCOL, client=client_address(request), options=TranscriptionOptions(language=spoken)
         )
         async with opened as session:
-            recording = await run_in_pool(
-                RECORDING_POOL,
-                decode_recording,
-                body,
-                max_body,
-                MAX_RECORDING_S,
-                sample_rate=RECOGNITION_RATE,
-            )
-            words = await cancel_on_disconnect(
-                request, _recognize(session, recording.samples), name=TASK_NAME
-            )
+            words = await cancel_on_disconnect(request, _words(session, body), name=TASK_NAME)
             return JSONResponse(words)
 
     async def make_voice(request: Request) -> Response:
@@ -80,26 +66,14 @@ def recording_routes(service: SpeechService, max_body: int, metrics: KyutaiMetri
     ]
 
 
-async def _recognize(session: RecognitionSession, samples: Samples) -> list[dict[str, Any]]:
-    """Return every word as the messages ``Word`` and ``EndWord``. Raises ServerStopping."""
+async def _words(session: TranscriptionSession, body: bytes) -> list[dict[str, Any]]:
+    """Return every word of a recording as the messages ``Word`` and ``EndWord``."""
     words: list[dict[str, Any]] = []
-
-    async def feed() -> None:
-        for at in range(0, len(samples), RECOGNITION_RATE):
-            await session.feed(samples[at : at + RECOGNITION_RATE])
-        if session.finished:
-            raise ServerStopping
-        session.finish()
-
-    feeding = asyncio.create_task(feed(), name="kyutai recording")
-    try:
-        async with aclosing(session.events()) as events:
-            async for event in events:
-                if isinstance(event, RecognizedWord):
-                    words.append({"type": "Word", "text": event.text, "start_time": event.start_s})
-                    words.append({"type": "EndWord", "stop_time": event.end_s})
-        await feeding
-    finally:
-        feeding.cancel()
-        await asyncio.wait([feeding])
+    async with aclosing(session.segments(BytesIO(body), MAX_RECORDING_S)) as segments:
+        async for segment in segments:
+            for word in segment.words:
+                if not any(character.isalnum() for character in word.text):
+                    continue
+                words.append({"type": "Word", "text": word.text, "start_time": word.start_s})
+                words.append({"type": "EndWord", "stop_time": word.end_s})
     return words

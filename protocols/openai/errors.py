@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from speech.errors import (
     Busy,
+    EngineLost,
     EngineUnavailable,
     InvalidRequest,
     NameTaken,
@@ -140,7 +141,7 @@ def api_error(error: SpeechError, fields: Mapping[str, str] = _FIELD_NAMES) -> A
         case EngineUnavailable() | StoreUnavailable():
             # Only the operator can change that.
             return ApiError(503, str(error), retry=False)
-        case SpeechCancelled():
+        case EngineLost() | SpeechCancelled():
             return ApiError(503, str(error))
         case TimedOut():
             return ApiError(504, str(error), code="timeout")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -11,8 +12,8 @@ from typing import IO, Self
 
 from speech import tracing
 from speech.audio.decoding import RECORDING_POOL, run_in_pool
-from speech.audio.recording_file import open_recording
-from speech.errors import ServerStopping
+from speech.audio.recording_file import PcmFile, RecordingFile, open_recording
+from speech.errors import EngineLost, ServerStopping
 from speech.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from speech.types import Samples
 
@@ -20,6 +21,9 @@ log = logging.getLogger(__name__)
 
 REPORT_S = 30.0
 """Seconds between two lines of the log about the progress of one transcription."""
+
+MAX_STARTS = 3
+"""Times that a recording is begun whose recogniser was lost: the recording may be the cause."""
 
 
 class TranscriptionSession:
@@ -51,6 +55,8 @@ class TranscriptionSession:
         self._recognized = recognized
         self._span = span
         self._cancelled = False
+        self._reading: asyncio.Future[Samples | None] | None = None
+        self._counted_s = 0.0
         self._expected_s: float | None = None
         self._began = time.perf_counter()
         self._reported = self._began
@@ -77,10 +83,32 @@ class TranscriptionSession:
         """Yield the segments of an audio file in order, while it is transcribed.
 
         file: seekable, in any container that FFmpeg reads, or with ``pcm`` 16-bit little-endian mono at the
-        recogniser's sample rate. Raises InvalidRequest for ``file``, EngineUnavailable where the recogniser
-        cannot start, EngineFailed, and ServerStopping once the session was
-        cancelled.
+        recogniser's sample rate. Where the recogniser is lost before the first segment, it is begun again.
+        Raises InvalidRequest for ``file``, EngineUnavailable where the recogniser cannot start, EngineFailed,
+        and ServerStopping once the session was cancelled.
         """
+        begin, handed_out = file.tell(), False
+        for start in range(1, MAX_STARTS + 1):
+            file.seek(begin)
+            try:
+                async with aclosing(self._transcribed(file, max_seconds, pcm)) as segments:
+                    async for segment in segments:
+                        handed_out = True
+                        yield segment
+                break
+            except EngineLost:
+                if handed_out or start == MAX_STARTS or self._cancelled:
+                    raise
+                log.warning("the recogniser was lost: a recording is transcribed from its beginning again")
+                await self._wait_for_reader()
+        spent_s = time.perf_counter() - self._began
+        log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
+
+    async def _transcribed(
+        self, file: IO[bytes], max_seconds: float, pcm: bool
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        """Yield the segments of ``file``, read once; see ``segments``."""
+        self.duration_s = 0.0
         async with aclosing(self._audio(file, max_seconds, pcm)) as audio:
             # A file that cannot be read is refused before the recogniser starts.
             first = await anext(audio)
@@ -92,19 +120,31 @@ class TranscriptionSession:
                     async for segment in segments:
                         self._report(segment.end_s)
                         yield segment
-        spent_s = time.perf_counter() - self._began
-        log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
 
     async def _audio(self, file: IO[bytes], max_seconds: float, pcm: bool) -> AsyncGenerator[Samples, None]:
         source = await run_in_pool(RECORDING_POOL, open_recording, file, self._sample_rate, max_seconds, pcm)
         self._expected_s = source.duration_s
         with source:
-            while (piece := await run_in_pool(RECORDING_POOL, source.read)) is not None:
+            while (piece := await self._read(source)) is not None:
                 if self._cancelled:
                     raise ServerStopping
                 self.duration_s += len(piece) / self._sample_rate
-                self._recognized(len(piece) / self._sample_rate)
+                # Once, however often the recording is begun.
+                self._recognized(max(0.0, self.duration_s - self._counted_s))
+                self._counted_s = max(self._counted_s, self.duration_s)
                 yield piece
+
+    async def _read(self, source: RecordingFile | PcmFile) -> Samples | None:
+        # Shielded: the thread of a reader that is cancelled goes on, and is waited for below.
+        self._reading = asyncio.ensure_future(run_in_pool(RECORDING_POOL, source.read))
+        # Retrieved, or asyncio logs the error as never retrieved.
+        self._reading.add_done_callback(lambda reading: reading.cancelled() or reading.exception())
+        return await asyncio.shield(self._reading)
+
+    async def _wait_for_reader(self) -> None:
+        """Return when no thread reads the file."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
 
     def _report(self, done_s: float) -> None:
         """Log the progress, every ``REPORT_S`` seconds."""

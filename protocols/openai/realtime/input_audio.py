@@ -7,10 +7,12 @@ session of its own. Tracks are transcribed one after the other, so that the even
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 from protocols.openai.errors import api_error
 from protocols.openai.realtime.client_events import EventError, unsupported
@@ -24,6 +26,8 @@ from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from speech.service import SpeechService
 from speech.session.recognition import RecognitionSession
 from speech.types import Samples
+
+log = logging.getLogger(__name__)
 
 PROTOCOL = "openai-realtime"
 
@@ -41,6 +45,13 @@ LIKELY = 0.6
 
 MAX_FAILURES = 3
 """Failures of the recogniser in a row after which the connection closes."""
+
+
+NO_WORDS = {
+    "code": "no_words",
+    "message": "speech was heard, but no words in it: speak up, or name the language",
+}
+"""Why the transcript of a turn is empty."""
 
 
 class InputFailed(Exception):
@@ -333,13 +344,19 @@ class InputAudio:
     async def _complete(self, transcript: Transcript) -> None:
         if self._config.transcription is None:
             return
-        languages = {"languages": [{"code": transcript.language}]} if transcript.language else {}
+        further: dict[str, Any] = {}
+        if transcript.language:
+            further["languages"] = [{"code": transcript.language}]
+        elif transcript.stopped:
+            # A field of ours: an event of another type would end the connections of some clients.
+            further["details"] = NO_WORDS
+            log.info("%.1f s of speech were heard, but no words in it", transcript.duration_s)
         await self._sender.send(
             "conversation.item.input_audio_transcription.completed",
             item_id=transcript.item_id,
             content_index=0,
             transcript=transcript.text,
-            **languages,
+            **further,
             usage={"type": "duration", "seconds": round(transcript.duration_s, 3)},
         )
 

@@ -29,6 +29,11 @@ class Transcript:
     committed: bool = False
     """True once the client knows the item."""
 
+    @property
+    def stopped(self) -> bool:
+        """True if it is of a turn in which speech was detected, and that has ended."""
+        return self.end_s < math.inf
+
     def add(self, word: RecognizedWord) -> str:
         """Append a word; returns the text by which the transcript grew."""
         self.language = word.language

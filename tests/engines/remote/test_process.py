@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import psutil
 import pytest
 from prometheus_client import CollectorRegistry
@@ -20,15 +24,22 @@ from engines.espeak.engine import EspeakEngine
 from engines.registry import engines_for
 from engines.restarts import Restarts
 from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, PocketSettings, VoxCPMSettings
+from speech.audio.pcm import wav
 from speech.engine import Engine
 from speech.errors import EngineFailed
 from speech.types import Segment, SpeechChunk
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
 from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.server
 
 STREAMS = 100
+SILENCE_S = 400
+"""Before the speech of a recording: the voice detector needs a second and more for it."""
+
+KILLED_AFTER_S = 0.2
+"""Seconds of the processor after which a recogniser has taken far more audio than the server keeps."""
+
 KILLS = 5
 """Tries to kill a worker inside a segment: between two nothing is lost, and a new worker speaks the rest."""
 
@@ -197,3 +208,35 @@ def _front_killed(server: ServerProcess) -> None:
     (worker,) = workers_of(psutil.Process(server.process.pid))
     server.kill()
     worker.wait(WITHIN_S)
+
+
+def test_recording_is_begun_again_when_its_recogniser_is_killed(start_server: StartServer) -> None:
+    """Killed within the silence before the speech: no segment was handed out, and far more audio was taken
+    than the server keeps.
+    """
+    server = start_server("--engine", "espeak", "--engine-process")
+    front = psutil.Process(server.process.pid)
+    (speaker,) = workers_of(front)
+    speech = {"input": "The train leaves at nine.", "voice": "alloy", "response_format": "pcm"}
+    with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
+        spoken = client.post("/v1/audio/speech", json=speech).content
+        samples = np.frombuffer(spoken, "<i2").astype(np.float32) / 32768
+        file = wav(np.concatenate([np.zeros(SILENCE_S * 24_000, np.float32), samples]), 24_000)
+
+        def transcribed() -> httpx.Response:
+            form = {"model": "whisper-1", "language": "en"}
+            return client.post("/v1/audio/transcriptions", files={"file": ("a.wav", file)}, data=form)
+
+        expected = transcribed().json()
+        assert expected["text"]
+        for _ in range(KILLS):
+            (recogniser,) = (worker for worker in workers_of(front) if worker != speaker)
+            spent_s = recogniser.cpu_times().user
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(transcribed)
+                while recogniser.cpu_times().user < spent_s + KILLED_AFTER_S:
+                    assert not answer.done(), answer.result().text
+                    time.sleep(LOOK_AGAIN_S)
+                recogniser.kill()
+            assert (answer.result().status_code, answer.result().json()) == (200, expected)
+    assert server.log.count("from its beginning again") == KILLS

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,14 @@ from engines.remote.processes import recognizer_at
 from engines.remote.recognizer import _RepeatableAudio
 from engines.settings import RemoteWorkers
 from engines.worker.service import Worker
-from speech.errors import EngineFailed, EngineUnavailable
+from speech.audio.pcm import wav
+from speech.errors import EngineFailed, EngineLost, EngineUnavailable
 from speech.observer import Observer
 from speech.recognition_service import RecognitionService
 from speech.recognizer import Mark, RecognitionEvent, Recognizer
-from speech.transcriber import Transcriber, TranscriptionOptions
+from speech.request import Limits
+from speech.session.admission import Admission
+from speech.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
 from speech.types import Samples
 from tests.engines.remote.test_remote import KEY, until, working
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer
@@ -67,12 +72,39 @@ async def started(recognizer: Recognizer) -> AsyncIterator[Recognizer]:
         await recognizer.stop()
 
 
+class HeldRecognizer(LoudnessRecognizer):
+    """Waits at a place of a recording until it is to go on."""
+
+    def __init__(self, at_s: float) -> None:
+        super().__init__()
+        self._at_s = at_s
+        self.holding = False
+        self.go_on = asyncio.Event()
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        async with aclosing(super().transcribe(self._held(audio), options)) as segments:
+            async for segment in segments:
+                yield segment
+
+    async def _held(self, audio: AsyncIterator[Samples]) -> AsyncIterator[Samples]:
+        taken = 0
+        async for piece in audio:
+            taken += len(piece)
+            if taken >= self._at_s * RATE:
+                self.holding = True
+                await self.go_on.wait()
+            yield piece
+
+
 class Sites:
     """Two workers, each of which can be ended."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, holds_at_s: float = math.inf) -> None:
         self._folder = folder
-        self.workers = [Worker(None, LoudnessRecognizer(), f"w{number}") for number in range(2)]
+        self.recognizers = [HeldRecognizer(holds_at_s) for _ in range(2)]
+        self.workers = [Worker(None, one, f"w{number}") for number, one in enumerate(self.recognizers)]
         self.addresses: list[Address] = []
         self._stacks = [AsyncExitStack() for _ in self.workers]
 
@@ -235,3 +267,31 @@ def test_recogniser_of_workers_needs_an_address_and_a_key() -> None:
         pool_of()
     with pytest.raises(EngineUnavailable, match="set KANI_ENGINE_KEY"):
         recognizer_at(RemoteWorkers(("tcp://127.0.0.1:9",), ""), WorkerMetrics(CollectorRegistry()))
+
+
+async def test_recording_whose_worker_is_lost_is_begun_again_until_its_first_segment(tmp_path: Path) -> None:
+    """The worker is lost once it has taken more audio than this side keeps."""
+    silence, loud = np.zeros(30 * RATE, np.float32), np.full(RATE, 0.5, np.float32)
+    file = BytesIO(wav(np.concatenate([silence, loud, silence, loud]), RATE))
+    heard: list[float] = []
+
+    class Observed(Observer):
+        def audio_recognized(self, protocol: str, seconds: float, lag_s: float) -> None:
+            heard.append(seconds)
+
+    async with Sites(tmp_path, holds_at_s=10.0) as sites, started(pool_of(*sites.addresses)) as recognizer:
+        service = RecognitionService(recognizer, Observed())
+        admission = Admission(Limits(), Observer())
+        options = TranscriptionOptions(language="es")
+        session = service.open_transcription(admission, protocol="p", client="", options=options)
+        async with session, aclosing(session.segments(file, 600)) as segments:
+            first = asyncio.ensure_future(anext(segments))
+            await until(lambda: any(one.holding for one in sites.recognizers))
+            sites.kill(sites.busy())
+            for one in sites.recognizers:
+                one.go_on.set()
+            assert (await first).start_s == 30.0
+            sites.kill(sites.busy())
+            with pytest.raises(EngineLost):
+                await anext(segments)
+        assert sum(heard) == pytest.approx(session.duration_s)

@@ -338,3 +338,86 @@ def test_language_of_a_short_word_is_not_kept() -> None:
         driver.feed(silence(1))
     assert driver.texts == names(1, 2)
     assert [audio.language for audio in driver.passes] == [None, None]
+
+
+class ForeignDriver(Driver):
+    """Hears Arabic at first; in it, no later pass finds speech, as in the audio of another language."""
+
+    def make_passes(self, *, has_speech: bool = True) -> None:
+        while self.stream.pass_due:
+            audio = self.stream.begin_pass()
+            self.passes.append(audio)
+            spoken = audio.language or ("en" if any(one.language for one in self.passes) else "ar")
+            result = transcribe(audio, has_speech=audio.language != "ar")
+            self.stream.finish_pass(replace(result, language=spoken))
+
+
+def test_wrong_language_is_given_up_where_it_finds_no_speech() -> None:
+    driver = ForeignDriver(language=None)
+    driver.feed(words(1, 12))
+    driver.feed(silence(1.0))
+    assert [audio.language for audio in driver.passes].count("ar") == 1
+    assert driver.texts == names(1, 12)
+    assert driver.words[-1].language == "en"
+
+
+def test_given_language_is_kept_where_it_finds_no_speech() -> None:
+    driver = Driver(language="ar")
+    driver.feed(words(1, 6), has_speech=False)
+    driver.feed(silence(1.0), has_speech=False)
+    assert {audio.language for audio in driver.passes} == {"ar"} and not driver.words
+
+
+def test_language_is_detected_anew_behind_a_pause_and_the_last_one_expected() -> None:
+    driver = Driver(language=None)
+    driver.feed(words(1, 8))
+    driver.feed(silence(1.0))
+    before = len(driver.passes)
+    assert (driver.passes[-1].language, driver.passes[0].expected) == ("en", None)
+    driver.feed(words(9, 8))
+    driver.feed(silence(1.0))
+    assert (driver.passes[before].language, driver.passes[before].expected) == (None, "en")
+    assert driver.texts == names(1, 16)
+
+
+def test_short_utterance_waits_longer_for_its_language() -> None:
+    """A pause between two sentences tells none: the second one does."""
+    driver = Driver(language=None)
+    driver.feed(words(1, 1))
+    driver.feed(silence(0.4))
+    assert not driver.passes
+    driver.feed(silence(0.3))
+    assert driver.texts == names(1, 1) and driver.passes[0].decisive
+
+
+class ForgetfulDriver(Driver):
+    """Leaves out all words behind a prefix, as Whisper does where they repeat it."""
+
+    def make_passes(self, *, has_speech: bool = True) -> None:
+        while self.stream.pass_due:
+            audio = self.stream.begin_pass()
+            self.passes.append(audio)
+            result = transcribe(audio)
+            self.stream.finish_pass(replace(result, words=()) if audio.prefix else result)
+
+
+def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
+    driver = ForgetfulDriver()
+    for first in (1, 5, 9):
+        driver.feed(words(first, 4), passes=False)
+        driver.feed(silence(0.4))
+    driver.feed(silence(1.0))
+    assert driver.texts == names(1, 12)
+    assert driver.words[4].start_s == pytest.approx(4 * WORD_S + 0.4, abs=0.06)
+
+
+def test_speech_that_no_word_tells_is_heard_again() -> None:
+    driver = Driver()
+    driver.feed(words(1, 8), passes=False)
+    driver.feed(silence(0.4), passes=False)
+    whole = transcribe(driver.stream.begin_pass())
+    driver.stream.finish_pass(replace(whole, words=whole.words[:3], untold_s=3 * WORD_S))
+    assert driver.texts == names(1, 3) and driver.stream.pass_due
+    driver.make_passes()
+    assert driver.texts == names(1, 8)
+    assert driver.passes[-1].prefix == () and not driver.stream.pass_due

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from websockets.exceptions import InvalidStatus
 from protocols.openai.realtime.session_config import TurnDetection
 from protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
 from speech.audio.encoding import AudioFormat, create_encoder
-from speech.recognizer import Step
+from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
+from speech.types import Samples
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, types
 from tests.support.app_server import KEY, AppServer, StartApp, app_server
 from tests.support.loudness import PausingRecognizer
@@ -67,6 +69,35 @@ async def test_turns_are_detected_and_transcribed(app: AppServer) -> None:
     assert stops == pytest.approx([1860, 3700], abs=70)
     assert events[5]["languages"] == [{"code": "en"}]
     assert events[5]["usage"] == {"type": "duration", "seconds": pytest.approx(1.2, abs=0.08)}
+
+
+class WordlessRecognizer(PausingRecognizer):
+    """Hears a voice and no words, as of a robot's speech."""
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        async with aclosing(super().recognize(audio, language)) as events:
+            async for event in events:
+                if not isinstance(event, RecognizedWord):
+                    yield event
+
+
+async def test_turn_without_words_says_so(app: AppServer) -> None:
+    """A commit without speech does not: its transcript is rightly empty."""
+    recognizer, app.service.recognizer = app.service.recognizer, WordlessRecognizer()
+    try:
+        async with realtime(app.url) as client:
+            await client.append(quiet(0.8), loud(0.8), quiet(0.8))
+            assert await client.transcripts(1) == [""]
+            await client.append(quiet(0.8))
+            await client.send("input_audio_buffer.commit")
+            assert await client.transcripts(2) == ["", ""]
+    finally:
+        app.service.recognizer = recognizer
+    spoken, silent = client.of(f"{TRANSCRIPTION}.completed")
+    assert spoken["details"]["code"] == "no_words" and "no words" in spoken["details"]["message"]
+    assert "details" not in silent
 
 
 @pytest.mark.parametrize(

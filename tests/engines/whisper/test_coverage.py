@@ -1,0 +1,123 @@
+"""Words without time, and speech without words, by the alignment of an answer with its audio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from engines.whisper.coverage import is_loop, is_spoken, told, without_echo
+from engines.whisper.local_agreement import HypothesisWord
+from engines.whisper.passes import TimedWord
+from engines.whisper.vad import SAMPLE_RATE
+from speech.types import Samples
+
+
+def timed(text: str, *ends_s: float, start_s: float = 0.0) -> tuple[TimedWord, ...]:
+    """Words one after the other, each until the next of ``ends_s``."""
+    starts_s = (start_s, *ends_s)[: len(ends_s)]
+    return tuple(
+        TimedWord(HypothesisWord(word, (at,)), begin_s, end_s, 0.9)
+        for at, (word, begin_s, end_s) in enumerate(zip(text.split(), starts_s, ends_s, strict=True))
+    )
+
+
+def texts(words: Sequence[TimedWord]) -> str:
+    return " ".join(one.word.text for one in words)
+
+
+def length_s(start_s: float, end_s: float) -> float:
+    return end_s - start_s
+
+
+def hum(seconds: float, *pauses_s: float) -> Samples:
+    """A tone with pauses of 30 ms that begin at the given times."""
+    samples = np.sin(np.arange(round(seconds * SAMPLE_RATE)) / 7).astype(np.float32)
+    for pause_s in pauses_s:
+        samples[round(pause_s * SAMPLE_RATE) :][: round(0.03 * SAMPLE_RATE)] = 0.0
+    return samples
+
+
+@pytest.mark.parametrize(
+    ("text", "ends_s", "kept"),
+    [
+        # As of the sentence that Whisper wrote twice: all but the last word of the echo lie at the end.
+        ("In London. In sunny London.", (0.3, 1.0, 1.0, 1.0, 1.25), "In London."),
+        # As of the count that came once too often: its first word has a few hundredths of a second.
+        ("1, 2, 1, 2, 3", (0.3, 0.6, 0.66, 0.66, 0.66), "1, 2,"),
+        ("All of it is said.", (0.3, 0.4, 0.5, 0.6, 1.0), "All of it is said."),
+        # Fast speech: the alignment gives one word no time.
+        ("It was in the end.", (0.3, 0.5, 0.7, 0.7, 1.0), "It was in the end."),
+        ("Yes.", (0.0,), "Yes."),
+        ("", (), ""),
+    ],
+)
+def test_words_at_the_end_that_have_no_time_are_dropped(
+    text: str, ends_s: tuple[float, ...], kept: str
+) -> None:
+    assert texts(without_echo(timed(text, *ends_s), spaced=True)) == kept
+
+
+def test_single_characters_may_have_no_time() -> None:
+    words = timed("我 住 在 这 里", 0.3, 0.5, 0.7, 0.7, 0.7)
+    assert without_echo(words, spaced=False) == words
+    assert texts(without_echo(timed("我 住 在 这 里 我", 0.3, 0.5, *[0.5] * 4), spaced=False)) == "我 住"
+
+
+def test_sentence_with_a_stretched_word_is_heard_again_from_its_beginning() -> None:
+    """As of the answer that left out a sentence in the middle, and put the next one's words there."""
+    words = timed("A dog. That is fine.", 0.3, 1.0, 1.3, 3.8, 4.2)
+    kept, from_s = told(words, hum(4.2, 1.05), 4.2, length_s)
+    assert texts(kept) == "A dog."
+    assert from_s == kept[-1].end_s == pytest.approx(1.065, abs=0.03)
+
+
+def test_speech_behind_the_last_word_is_heard_again_from_the_pause_on() -> None:
+    """However far the alignment stretches the word itself."""
+    for end_s in (1.9, 3.0):
+        words = timed("Four people.", 0.5, end_s)
+        kept, from_s = told(words, hum(3.0, 1.1), 3.0, length_s)
+        assert texts(kept) == "Four people."
+        assert from_s == kept[-1].end_s == pytest.approx(1.115, abs=0.03)
+
+
+def test_whole_answers_are_kept() -> None:
+    for text, ends_s in (
+        ("A dog barks.", (0.3, 0.8, 1.5)),
+        ("In 1,984,000 years", (0.3, 2.8, 3.4)),
+        ("Donaudampfschifffahrtsgesellschaft", (2.4,)),
+        # Nothing before it could be kept.
+        ("Noooo what", (2.5, 2.8)),
+    ):
+        words = timed(text, *ends_s)
+        assert told(words, hum(ends_s[-1]), ends_s[-1], length_s) == (words, None)
+    assert told((), hum(1.0), 1.0, length_s) == ((), None)
+
+
+def test_silence_behind_the_last_word_is_no_speech() -> None:
+    words = timed("Four people.", 0.5, 3.0)
+    assert told(words, hum(3.0), 1.0, lambda start_s, end_s: min(end_s, 1.1) - start_s) == (words, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["热" * 20, "ha" * 12, " I don't" * 9, "ла ла ла ла ла ла ла ла ла"], ids=lambda text: text[:6]
+)
+def test_letters_that_come_again_and_again_are_a_loop(text: str) -> None:
+    assert is_loop(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Row, row, row your boat. " * 3, "1000000000000", "No, no, no, no!", "-" * 30, ""]
+)
+def test_repetitions_of_speech_are_no_loop(text: str) -> None:
+    assert not is_loop(text)
+
+
+def test_text_is_spoken_where_there_is_time_for_its_words() -> None:
+    thrice = timed("the table for four " * 3, *np.linspace(0.3, 3.6, 12))
+    assert is_spoken(thrice, length_s)
+    assert not is_spoken(timed("the table for four " * 3, *np.linspace(0.1, 1.2, 12)), length_s)
+    squeezed = timed("the table for four " * 3, *np.linspace(0.5, 3.6, 8), 3.6, 3.6, 3.6, 3.6)
+    assert not is_spoken(squeezed, length_s)
+    assert not is_spoken((), length_s)

@@ -1,0 +1,80 @@
+"""Speech that recognisers repeat or lose: joined, said again, accented, or without a language.
+
+The speech is Kokoro's; the texts and joints are those of recordings in which words were found too many or too
+few. ``benchmarks.recognition.repeats`` measures three hundred.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from benchmarks.recognition.hard_recordings import Speaker, joined
+from benchmarks.recognition.repeats import hear
+from engines.kokoro.engine import KokoroEngine
+from engines.whisper.engine import WhisperRecognizer
+from speech.types import Samples
+from tests.engines.whisper.conftest import silence
+from tests.engines.whisper.test_engine import at_speaking_pace, recognized, text
+from tests.judges.judge import word_error_rate, words_of
+
+pytestmark = [pytest.mark.heard, pytest.mark.asyncio(loop_scope="session")]
+
+ANA = ("Hola, me llamo Ana.", "Vivo en una casa pequeña cerca del puerto, y trabajo en la biblioteca.")
+WEATHER = "This is an English sentence about the weather in London."
+YOU_SAID = "You said: the quick brown fox jumps over the lazy dog. That is a fine sentence."
+TABLE = "I would like to book a table for four people."
+COUNT = "One, two, three, four."
+
+WAYS = ("file", "file, no language", "live", "live, no language")
+
+
+@pytest.fixture(scope="module")
+def speaker(onnx_engine: KokoroEngine, tmp_path_factory: pytest.TempPathFactory) -> Speaker:
+    return Speaker(onnx_engine, tmp_path_factory.mktemp("said"))
+
+
+async def test_wrong_guess_of_the_language_loses_no_recording(
+    recognizer: WhisperRecognizer, speaker: Speaker
+) -> None:
+    """Its first second is Arabic to Whisper."""
+    spoken = joined([await speaker.say(part, "em_alex", "es") for part in ANA], 0.3)
+    whole = " ".join(ANA)
+    for way in ("file, no language", "live, no language"):
+        heard = await hear(recognizer, spoken, way, "es")
+        assert word_error_rate(whole, heard, "es") <= 0.1, (way, heard)
+    live = text(await recognized(recognizer, at_speaking_pace(recognizer, spoken, silence(1))))
+    assert word_error_rate(ANA[1], live, "es") <= 0.35, live
+
+
+@pytest.mark.parametrize(("said", "times", "gap_s"), [(YOU_SAID, 2, 0.04), (TABLE, 2, 0.03), (COUNT, 3, 0.3)])
+@pytest.mark.parametrize("way", WAYS)
+async def test_repeated_speech_is_written_as_often_as_it_was_said(
+    recognizer: WhisperRecognizer, speaker: Speaker, said: str, times: int, gap_s: float, way: str
+) -> None:
+    spoken = joined([await speaker.say(said, "af_heart", "en")] * times, gap_s)
+    heard = await hear(recognizer, spoken, way, "en")
+    assert words_of(heard, "en") == words_of(said, "en") * times
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_accented_sentence_is_written_once(
+    recognizer: WhisperRecognizer, speaker: Speaker, way: str
+) -> None:
+    spoken = joined([await speaker.say(WEATHER, "zf_xiaoxiao", "en")], 0)
+    assert words_of(await hear(recognizer, spoken, way, "en"), "en") == words_of(WEATHER, "en")
+
+
+async def test_same_bytes_give_the_same_words(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
+    """Also where other recordings are transcribed at the same time."""
+    recordings: list[Samples] = []
+    for voice, said, language in (("zf_xiaoxiao", WEATHER, "en"), ("em_alex", ANA[1], "es")):
+        recordings.append(joined([await speaker.say(said, voice, language)] * 2, 0.1))
+
+    async def all_at_once() -> list[str]:
+        ways = ((samples, way) for samples in recordings for way in WAYS[:2])
+        return await asyncio.gather(*(hear(recognizer, samples, way, "en") for samples, way in ways))
+
+    first, *others = [await all_at_once() for _ in range(3)]
+    assert others == [first, first]
