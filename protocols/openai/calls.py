@@ -230,7 +230,7 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
         "prompt": text("Text that precedes the recording."),
         "response_format": choice(TRANSCRIPT_FORMATS, "Format of the transcript.", default="json"),
         "temperature": number("Sampling temperature.", Range(0, 1), default=0),
-        "timestamp_granularities": items(choice(GRANULARITIES), "Times in verbose_json, which it needs."),
+        "timestamp_granularities": items(choice(GRANULARITIES), "Times in verbose_json."),
         "include": items(choice(INCLUDES), "Further fields of the answer."),
         "chunking_strategy": text("auto, or an object of the type server_vad; without effect."),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from protocols.openai.errors import ApiError
 from protocols.openai.speech.formats import OPUS_RATE, resolve_format
 from protocols.openai.speech.instructions import Style, parse_instructions
+from protocols.openai.unused import unknown_fields
 from protocols.openai.voice_names import DEFAULT_NAME
 from protocols.shared.json_input import TooManyValues, parse_object
 from speech.audio.encoding import AudioFormat
@@ -34,9 +34,6 @@ FIELDS = frozenset(
     }
 )
 """Fields that have an effect; ``model`` may have any name."""
-
-_MAX_UNUSED = 20
-_FIELD_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 _TYPE_NAMES: dict[type | tuple[type, ...], str] = {
     str: "a string",
@@ -122,7 +119,8 @@ def parse_body(given: Mapping[str, Any], max_text: int, *, own_fields: Collectio
         raise ApiError(400, f"stream_format: must be one of {known}", "stream_format", "invalid_value")
     sample_rate = field(given, "sample_rate", (int, float))
     audio_format = resolve_format(field(given, "response_format", str), sample_rate)
-    unused = _unknown(given, own_fields)
+    names = (name for name, value in given.items() if value is not None)
+    unused = unknown_fields(names, FIELDS.union(own_fields))
     if audio_format.codec == "opus" and sample_rate not in (None, OPUS_RATE):
         unused.append("sample_rate")
     return SpeechBody(
@@ -139,13 +137,6 @@ def parse_body(given: Mapping[str, Any], max_text: int, *, own_fields: Collectio
         field(given, "stream", bool),
         tuple(unused),
     )
-
-
-def _unknown(given: Mapping[str, Any], own_fields: Collection[str]) -> list[str]:
-    """Return names of fields that mean nothing here and may stand in a header."""
-    names = (name for name, value in given.items() if value is not None and name not in FIELDS)
-    unknown = [name for name in names if name not in own_fields and _FIELD_NAME.fullmatch(name)]
-    return unknown[:_MAX_UNUSED]
 
 
 def _aliases(given: Mapping[str, Any]) -> dict[str, VoiceAlias]:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from protocols.openai.settings import OpenAISettings
 from protocols.openai.speech.body import SpeechBody, within_speed
 from protocols.openai.speech.tags import Turn, split_turns
+from protocols.openai.unused import unused_header
 from protocols.openai.voice_names import VoiceChoice, resolve_voice
 from protocols.shared.client_languages import accept_languages
 from protocols.shared.cloning_report import NEAREST_VOICE_NOTE
@@ -103,7 +104,7 @@ class Utterance:
         ``x-unused``: names of the given fields without effect; ``x-cloning``: kind of the imitation of a
         stored voice.
         """
-        headers = {"x-unused": ", ".join(self._unused)} if self._unused else {}
+        headers = unused_header(self._unused)
         kind = self._session.cloning_kind
         if kind == "nearest voice":
             headers["x-cloning-note"] = NEAREST_VOICE_NOTE

@@ -134,6 +134,34 @@ def test_unknown_call_is_refused(
     assert error["code"] == code and client.request(method, path).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/v1/chat/completions", "no language model"),
+        ("/v1/completions", "no language model"),
+        ("/v1/responses", "no language model"),
+        ("/v1/responses/resp_1/cancel", "no language model"),
+        ("/v1/embeddings", "no language model"),
+        ("/v1/images/generations", "no language model"),
+        ("/v1/files", "no files"),
+        ("/v1/realtime/calls", "by WebSocket, on /v1/realtime"),
+        ("/v1/models/tts-1", ""),
+        ("/dev/phonemize", "/dev/captioned_speech"),
+        ("/dev/ssml", "/dev/captioned_speech"),
+    ],
+)
+def test_other_calls_of_openais_clients_get_its_shape(client: httpx.Client, path: str, reason: str) -> None:
+    answer = client.post(path, json={"model": "gpt-5", "messages": []})
+    error = answer.json()["error"]
+    assert answer.status_code == (405 if path == "/v1/models/tts-1" else 404)
+    assert error["type"] == "invalid_request_error"
+    assert error["message"].startswith(f"POST {path} is not served here") and reason in error["message"]
+
+
+def test_elevenlabs_paths_keep_their_shape(client: httpx.Client) -> None:
+    assert "detail" in client.post("/v1/text-to-dialogue", json={}).json()
+
+
 def test_wrong_key_is_refused_and_the_right_one_is_not(start_app: StartApp) -> None:
     server = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS="right")
     with httpx.Client(base_url=server.http_url, timeout=300) as client:
