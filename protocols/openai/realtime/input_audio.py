@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
 from protocols.openai.errors import api_error
@@ -60,6 +60,7 @@ class _Track:
     dropped: bool = False  # cleared, or replaced: nothing more of it is sent
     ended: bool = False  # by this side; otherwise its end means that the server stops
     turns_seen: bool = False
+    clears: int = 0  # of the client, which it learns about after the track's commit
     replay: list[Samples] | None = field(default_factory=list)  # None once it is too long
 
 
@@ -157,7 +158,12 @@ class InputAudio:
         """Forget the audio that was not committed."""
         if self._track is not None:
             self._drop(self._track)
-        await self._sender.send("input_audio_buffer.cleared")
+        unknown = [track for track in self._tracks if track.committed and not track.transcript.committed]
+        if unknown:
+            # Clients that commit and clear at once take a clear without a commit for the end of their audio.
+            unknown[-1].clears += 1
+        else:
+            await self._sender.send("input_audio_buffer.cleared")
 
     def _drop(self, track: _Track) -> None:
         track.dropped = True
@@ -213,6 +219,8 @@ class InputAudio:
             finally:
                 self._tracks.popleft()
                 self._changed.set()
+            for _ in range(track.clears):
+                await self._sender.send("input_audio_buffer.cleared")
             if not track.ended:
                 return
 
@@ -317,8 +325,7 @@ class InputAudio:
 
     async def _send_committed(self, transcript: Transcript) -> None:
         transcript.committed = True
-        content = {"type": "input_audio", "transcript": None}
-        item = Item(transcript.item_id, "user", (content,))
+        item = Item(transcript.item_id, "user", (_spoken(None),))
         previous = self._conversation.append(item)
         await self._sender.send(
             "input_audio_buffer.committed", previous_item_id=previous, item_id=transcript.item_id
@@ -333,6 +340,9 @@ class InputAudio:
     async def _complete(self, transcript: Transcript) -> None:
         if self._config.transcription is None:
             return
+        # The item may be deleted by now.
+        with suppress(EventError):
+            self._conversation.find(transcript.item_id).content = (_spoken(transcript.text),)
         languages = {"languages": [{"code": transcript.language}]} if transcript.language else {}
         await self._sender.send(
             "conversation.item.input_audio_transcription.completed",
@@ -369,6 +379,11 @@ class InputAudio:
                 async with track.session:
                     pass
         self._tracks.clear()
+
+
+def _spoken(transcript: str | None) -> dict[str, str | None]:
+    """Return the content of an item of the user's speech."""
+    return {"type": "input_audio", "transcript": transcript}
 
 
 def _event_error(error: SpeechError) -> EventError:
