@@ -22,8 +22,26 @@ from protocols.shared.protocol import Context, Protocol, Refusal
 
 __all__ = ["OpenAISettings", "protocol"]
 
-PREFIXES = ("/v1/audio/", "/v1/realtime", "/dev/")
+PREFIXES = ("/v1/audio/", "/v1/realtime", "/v1/models/", "/dev/")
 """Prefixes of the protocol's paths, those that are not served included."""
+
+_NO_LANGUAGE_MODEL = "this server has no language model, it speaks and transcribes"
+_NOT_SERVED = {
+    "/v1/chat/": _NO_LANGUAGE_MODEL,
+    "/v1/completions": _NO_LANGUAGE_MODEL,
+    "/v1/responses": _NO_LANGUAGE_MODEL,
+    "/v1/conversations": _NO_LANGUAGE_MODEL,
+    "/v1/assistants": _NO_LANGUAGE_MODEL,
+    "/v1/threads": _NO_LANGUAGE_MODEL,
+    "/v1/embeddings": _NO_LANGUAGE_MODEL,
+    "/v1/moderations": _NO_LANGUAGE_MODEL,
+    "/v1/images/": _NO_LANGUAGE_MODEL,
+    "/v1/files": "this server keeps no files of OpenAI's API",
+    "/v1/batches": "this server has no batches",
+    "/v1/realtime/calls": "Realtime is served by WebSocket, on /v1/realtime, not by WebRTC or SIP",
+    "/dev/": "of Kokoro-FastAPI's own calls this server has POST /dev/captioned_speech",
+}
+"""Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""
 
 
 def protocol(settings: OpenAISettings) -> Protocol:
@@ -42,7 +60,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
     return Protocol(
         routes,
         paths=list_paths(settings),
-        refusals=dict.fromkeys(PREFIXES, _refusal_body),
+        refusals=dict.fromkeys((*PREFIXES, *_NOT_SERVED), _refusal_body),
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
         temporary_keys={realtime.PATH: keys.is_valid},
         max_body=longest_bodies(settings),
@@ -51,6 +69,9 @@ def protocol(settings: OpenAISettings) -> Protocol:
 
 
 def _refusal_body(refusal: Refusal) -> dict[str, Any]:
-    missing = refusal.call and refusal.status in (404, 405)
-    reason = f"{refusal.call} is not served here" if missing else refusal.reason
-    return error_body(refusal.status, reason)
+    if not refusal.call or refusal.status not in (404, 405):
+        return error_body(refusal.status, refusal.reason)
+    path = refusal.call.partition(" ")[2]
+    reasons = (reason for prefix, reason in _NOT_SERVED.items() if path.startswith(prefix))
+    reason = f": {found}" if (found := next(reasons, "")) else ""
+    return error_body(refusal.status, f"{refusal.call} is not served here{reason}")

@@ -5,10 +5,16 @@ from __future__ import annotations
 from protocols.openai.lists import SPEECH_MODELS
 from protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
 from protocols.openai.settings import OpenAISettings
-from protocols.openai.speech.body import STREAM_FORMATS
+from protocols.openai.speech.body import STREAM_FORMATS, VOLUME
 from protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
 from protocols.openai.speech.create import SSE_TYPE
-from protocols.openai.speech.formats import DEFAULT_FORMAT, FORMATS, SAMPLE_RATE
+from protocols.openai.speech.formats import (
+    DEFAULT_FORMAT,
+    FORMATS,
+    MAX_SAMPLE_RATE,
+    MIN_SAMPLE_RATE,
+    SAMPLE_RATE,
+)
 from protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
 from protocols.openai.transcription.params import FORMATS as TRANSCRIPT_FORMATS
 from protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_KEYWORDS, MAX_LANGUAGES
@@ -74,6 +80,8 @@ def _speech_fields(settings: OpenAISettings) -> dict[str, Schema]:
         "language": text("Tag or name of the text's language; detected by default."),
         "lang_code": text("The same by a name of Kokoro-FastAPI's."),
         "allow_voice_tags": flag("Whether marks in the text change the voice.", default=settings.voice_tags),
+        "voice_aliases": mapping('Names for voices in this request, each a voice or {"voice", "rate"}.'),
+        "volume_multiplier": number("Factor of the amplitude.", VOLUME, default=1.0),
     }
 
 
@@ -81,13 +89,21 @@ def _format_fields() -> dict[str, Schema]:
     return {
         "response_format": choice(
             FORMATS, f"Format of the audio, at {SAMPLE_RATE} Hz.", default=DEFAULT_FORMAT
-        )
+        ),
+        "sample_rate": whole(
+            "Hertz of the audio.", Range(MIN_SAMPLE_RATE, MAX_SAMPLE_RATE), default=SAMPLE_RATE
+        ),
     }
 
 
 def _stream_fields() -> dict[str, Schema]:
     about = "Whether the audio is sent as bytes or as server-sent events."
     return {"stream_format": choice(STREAM_FORMATS, about, default=STREAM_FORMATS[0])}
+
+
+def _whole_field() -> dict[str, Schema]:
+    about = "Whether the audio is sent while it is made; by default it is, but for a FLAC of usual length."
+    return {"stream": flag(about)}
 
 
 def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
@@ -108,7 +124,9 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path="/v1/audio/speech",
             summary="Speak a text",
-            body=Body(fields(null, ["input"], **common, **formats, **_stream_fields()), _EXAMPLE),
+            body=Body(
+                fields(null, ["input"], **common, **formats, **_stream_fields(), **_whole_field()), _EXAMPLE
+            ),
             answers={
                 200: audio_answer(
                     "The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED
@@ -212,7 +230,7 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
         "prompt": text("Text that precedes the recording."),
         "response_format": choice(TRANSCRIPT_FORMATS, "Format of the transcript.", default="json"),
         "temperature": number("Sampling temperature.", Range(0, 1), default=0),
-        "timestamp_granularities": items(choice(GRANULARITIES), "Times in verbose_json, which it needs."),
+        "timestamp_granularities": items(choice(GRANULARITIES), "Times in verbose_json."),
         "include": items(choice(INCLUDES), "Further fields of the answer."),
         "chunking_strategy": text("auto, or an object of the type server_vad; without effect."),
     }

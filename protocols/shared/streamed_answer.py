@@ -14,6 +14,9 @@ from speech.errors import SpeechError
 
 ByteStream = AsyncGenerator[bytes, None]
 
+BLOCK_BYTES = 3 * 32 * 1024
+"""Part of a whole answer that is sent at once; a multiple of 3, so that its base64 has no padding."""
+
 
 class StreamedAnswer(StreamingResponse):
     """A response that releases what it holds when it ends or its client disconnects.
@@ -45,6 +48,12 @@ class StreamedAnswer(StreamingResponse):
                 )
             except SpeechError:
                 break_off(scope)
+
+
+async def in_blocks(data: bytes) -> ByteStream:
+    """Yield the parts of an answer that is complete."""
+    for start in range(0, len(data), BLOCK_BYTES):
+        yield data[start : start + BLOCK_BYTES]
 
 
 async def prepend(first: bytes, rest: ByteStream) -> ByteStream:

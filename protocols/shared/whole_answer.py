@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from protocols.shared.memory_budget import Reservation
-from speech.audio.encoding import AudioFormat, FileEncoder
+from speech.audio.encoding import AudioFormat, FileEncoder, run_encoding
 from speech.errors import InvalidRequest
 from speech.types import Span, SpeechChunk
 
@@ -17,8 +15,6 @@ MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
 
 ENCODE_IN_THREAD_BYTES = 2**20
 """An answer with more 16-bit audio than this is encoded in a thread: it would block the event loop."""
-
-_SLOW_CODECS = ("mp3", "opus", "aac", "flac")
 
 
 class WholeAnswer:
@@ -36,7 +32,7 @@ class WholeAnswer:
         max_s: float | None = MAX_WHOLE_ANSWER_S,
     ) -> None:
         self._reservation = reservation
-        self._format = audio_format
+        self._format = audio_format  # None until the rate of 16-bit PCM is known
         self._max_s = max_s
         self._file: FileEncoder | None = None
         self.spans: list[Span] = []
@@ -50,12 +46,9 @@ class WholeAnswer:
 
     async def add(self, chunk: SpeechChunk) -> None:
         """Append a chunk. Raises Busy when the budget is spent, InvalidRequest beyond ``max_s`` seconds."""
-        file = self._file = self._file or self._open(chunk.sample_rate)
-        if self._format is not None and self._format.codec in _SLOW_CODECS:
-            grown = await asyncio.to_thread(file.add, chunk.samples)
-        else:
-            grown = file.add(chunk.samples)
-        self._reservation.grow(grown)
+        audio_format = self._format = self._format or _pcm(chunk.sample_rate)
+        file = self._file = self._file or FileEncoder(audio_format, chunk.sample_rate)
+        self._reservation.grow(await run_encoding(audio_format, file.add, chunk.samples))
         self.spans += chunk.spans
         self.samples += len(chunk.samples)
         if self._max_s is not None and self.samples > self._max_s * chunk.sample_rate:
@@ -65,11 +58,11 @@ class WholeAnswer:
     def finish(self) -> bytes:
         """Return the file, which is kept here no longer. Blocks: 10 ms for a minute of PCM."""
         if self._file is None and self._format is not None:
-            self._file = self._open(self._format.sample_rate)
+            self._file = FileEncoder(self._format, self._format.sample_rate)
         assert self._file is not None, "without a chunk the sample rate is unknown"
         file, self._file = self._file, None
         return file.finish()
 
-    def _open(self, sample_rate: int) -> FileEncoder:
-        pcm = AudioFormat("pcm", "pcm", sample_rate, None, "")
-        return FileEncoder(self._format or pcm, sample_rate)
+
+def _pcm(sample_rate: int) -> AudioFormat:
+    return AudioFormat("pcm", "pcm", sample_rate, None, "")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,9 @@ from speech.types import Samples
 
 Codec = Literal["pcm", "wav", "ulaw", "alaw", "mp3", "opus", "aac", "flac"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
@@ -28,12 +33,22 @@ class AudioFormat:
     bit_rate: int | None  # bits per second, of mp3, opus and aac
     content_type: str  # of an HTTP response
 
+    @property
+    def slow(self) -> bool:
+        """True for a compressed format: it blocks too long for the event loop, and fills frames first."""
+        return self.codec in ("mp3", "opus", "aac", "flac")
+
+    @property
+    def encoded_rate(self) -> int:
+        """Hertz of the samples that its codec takes: Opus decodes to 48 kHz whatever goes in."""
+        return ogg_opus.ENCODED_RATE if self.codec == "opus" else self.sample_rate
+
 
 class Encoder(Protocol):
     """Encodes one stream of samples; the results of all calls, joined, are the stream.
 
     Blocks: a second of audio takes up to 0.3 ms as PCM and in G.711, 1 ms as FLAC, 4 ms as Opus, 5–9 ms as
-    AAC and MP3; run all but the first two in a thread. One thread at a time.
+    AAC and MP3; ``AudioFormat.slow`` are run in a thread. One thread at a time.
     """
 
     def feed(self, samples: Samples) -> bytes:
@@ -41,6 +56,13 @@ class Encoder(Protocol):
 
     def finish(self) -> bytes:
         """Return the rest; nothing can be fed afterwards."""
+
+
+class _HeadedEncoder(Encoder, Protocol):
+    """An encoder of streams whose header leaves the length open."""
+
+    def final_header(self) -> bytes:
+        """Return the header that replaces the stream's in a file, once ``finish`` has returned the rest."""
 
 
 def create_encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
@@ -64,11 +86,37 @@ def create_encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
         case "mp3":
             codec = _mp3(audio_format)
         case "opus":
-            # Opus runs at 48 kHz whatever went in.
             if audio_format.bit_rate is None:
                 raise ValueError("Opus needs a bit rate")
-            return _Resampled(source_rate, ogg_opus.ENCODED_RATE, _Opus(audio_format.bit_rate))
-    return _Resampled(source_rate, audio_format.sample_rate, codec)
+            codec = _Opus(audio_format.bit_rate)
+    return _Resampled(source_rate, audio_format.encoded_rate, codec)
+
+
+async def run_encoding(
+    audio_format: AudioFormat, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run a call of an encoder of that format: in a thread if the format is slow, else at once."""
+    if audio_format.slow:
+        return await asyncio.to_thread(call, *args, **kwargs)
+    return call(*args, **kwargs)
+
+
+class AsyncEncoder:
+    """An ``Encoder`` that does not block the event loop; it is created for the rate of the first samples."""
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._format = audio_format
+        self._encoder: Encoder | None = None
+
+    async def feed(self, samples: Samples, sample_rate: int) -> bytes:
+        """Accept samples at ``sample_rate`` hertz, the same in each call; returns the ready bytes."""
+        if self._encoder is None:
+            self._encoder = create_encoder(self._format, sample_rate)
+        return await run_encoding(self._format, self._encoder.feed, samples)
+
+    async def finish(self) -> bytes:
+        """Return the rest; nothing can be fed afterwards."""
+        return b"" if self._encoder is None else await run_encoding(self._format, self._encoder.finish)
 
 
 class FileEncoder:
@@ -79,12 +127,15 @@ class FileEncoder:
 
     def __init__(self, audio_format: AudioFormat, source_rate: int) -> None:
         self._format = audio_format
-        self._mp3 = _mp3(audio_format) if audio_format.codec == "mp3" else None
+        self._headed: _HeadedEncoder | None = None
         self._encoder: Encoder
         if audio_format.codec == "wav":
             self._encoder = _Resampled(source_rate, audio_format.sample_rate, _Pcm16())
-        elif self._mp3 is not None:
-            self._encoder = _Resampled(source_rate, audio_format.sample_rate, self._mp3)
+        elif audio_format.codec in ("mp3", "flac"):
+            self._headed = (
+                _mp3(audio_format) if audio_format.codec == "mp3" else FlacEncoder(audio_format.sample_rate)
+            )
+            self._encoder = _Resampled(source_rate, audio_format.sample_rate, self._headed)
         else:
             self._encoder = create_encoder(audio_format, source_rate)
         self._bytes = bytearray()
@@ -98,9 +149,9 @@ class FileEncoder:
         self._grow(self._encoder.finish())
         if self._format.codec == "wav":
             return wav(bytes(self._bytes), self._format.sample_rate)
-        if self._mp3 is not None:
-            info = self._mp3.final_info_frame()
-            self._bytes[: len(info)] = info
+        if self._headed is not None:
+            header = self._headed.final_header()
+            self._bytes[: len(header)] = header
         return bytes(self._bytes)
 
     def _grow(self, data: bytes) -> int:

@@ -105,13 +105,13 @@ class AacEncoder:
 class FlacEncoder:
     """Encodes mono samples as 16-bit FLAC whose header leaves the length open, as it does in a stream.
 
-    sample_rate: hertz. One stream, one thread at a time; a second of speech takes about 1 ms.
+    In a complete file ``final_header`` replaces it: libsndfile opens no FLAC without a length. sample_rate:
+    hertz. One stream, one thread at a time; a second of speech takes about 1 ms.
     """
 
     def __init__(self, sample_rate: int) -> None:
         self._frames = _FramedEncoder("flac", sample_rate, "s16", None)
-        info = self._frames.stream_header
-        self._header = b"fLaC" + struct.pack(">I", _FLAC_STREAMINFO_IS_LAST << 24 | len(info)) + info
+        self._header = self._with_info(self._frames.stream_header)
 
     def feed(self, samples: Samples) -> bytes:
         """Accept samples; returns the header, once, and the frames that are ready."""
@@ -121,6 +121,17 @@ class FlacEncoder:
         """Return the rest; nothing can be fed afterwards."""
         return self._take_header() + b"".join(self._frames.finish())
 
+    def final_header(self) -> bytes:
+        """Return the header that replaces the first one, byte for byte, once ``finish`` has returned.
+
+        FFmpeg's encoder completes STREAMINFO (RFC 9639, 8.2) at its end: samples, sizes of frames, checksum.
+        """
+        return self._with_info(self._frames.stream_header)
+
     def _take_header(self) -> bytes:
         header, self._header = self._header, b""
         return header
+
+    @staticmethod
+    def _with_info(info: bytes) -> bytes:
+        return b"fLaC" + struct.pack(">I", _FLAC_STREAMINFO_IS_LAST << 24 | len(info)) + info

@@ -38,7 +38,7 @@ class Mp3Encoder:
 
     The first frame is an "Info" frame, as LAME writes it: no sound, but the number of samples of encoder
     delay at the beginning, so that players skip them. In a complete file it is replaced by
-    ``final_info_frame``, which also gives the padding at the end: silence of less than a frame (26 ms). LAME
+    ``final_header``, which also gives the padding at the end: silence of less than a frame (26 ms). LAME
     holds back three frames (78 ms). One stream, one thread at a time.
     """
 
@@ -79,7 +79,7 @@ class Mp3Encoder:
             rest += self._counted(flushed[: max(0, needed - self._frames)])
         return rest if started else self._info_frame(0, _UNKNOWN_BYTES, 0)
 
-    def final_info_frame(self) -> bytes:
+    def final_header(self) -> bytes:
         """The frame that replaces the first one, byte for byte, once ``finish`` has returned the last."""
         size = len(self._info_frame(0, _UNKNOWN_BYTES, 0)) + self._bytes
         padding = self._frames * self._frame - _LAME_DELAY - self._samples_fed

@@ -98,7 +98,7 @@ async def speak_with_sdk(http_url: str, text: str, voice: str) -> tuple[bytes, s
             await connection.conversation.item.create(
                 item={"type": "message", "role": "user", "content": content}
             )
-            await connection.response.create()
+            await connection.response.create(response={"conversation": "none"})
             audio, transcript = bytearray(), ""
             async for event in connection:
                 if event.type == "response.output_audio.delta":

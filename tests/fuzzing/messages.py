@@ -49,7 +49,7 @@ from tests.fuzzing.mutator import Mutator
 TEXT = "Hola, ¿qué tal? Son las 10:30. 你好 \U0001f600"
 OPENAI = {
     "model": "tts-1",
-    "input": f"{TEXT} [pause:1.5s] [voice:alloy] Hi.",
+    "input": f"{TEXT} [pause:1.5s] [voice:alloy] [rate:0.8] Hi.",
     "voice": {"id": "alloy"},
     "response_format": "opus",
     "speed": 1.25,
@@ -57,6 +57,9 @@ OPENAI = {
     "stream_format": "sse",
     "lang_code": "e",
     "allow_voice_tags": True,
+    "sample_rate": 48000,
+    "volume_multiplier": 1.5,
+    "voice_aliases": {"narrator": {"voice": "alloy", "rate": 0.8}},
 }
 CONFIG = {
     "voice_id": "a",

@@ -23,10 +23,10 @@ from protocols.shared.client_languages import accept_languages
 from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.memory_budget import MemoryBudget, Reservation
-from protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
+from protocols.shared.streamed_answer import ByteStream, StreamedAnswer, in_blocks, prepend
 from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
 from speech import request_ids
-from speech.audio.encoding import AudioFormat, Encoder, create_encoder
+from speech.audio.encoding import AsyncEncoder, AudioFormat
 from speech.service import SpeechService
 from speech.session.session import SpeechSession
 from speech.timing.characters import FormsClock, TimedCharacters, TimedForms
@@ -35,9 +35,6 @@ from speech.voices.store import CUSTOM_PREFIX
 
 PROTOCOL = "elevenlabs"
 PATH = "/v1/text-to-speech/{voice_id}"
-
-_BLOCK_BYTES = 3 * 32 * 1024
-"""Part of a whole answer that is sent at once; a multiple of 3, so that its base64 has no padding."""
 
 Producer = Callable[[SpeechSession, "ConvertRequest"], ByteStream]
 
@@ -107,7 +104,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
                 encoding = _encode_whole(session, parsed, memory)
                 data, timed = await cancel_on_disconnect(request, encoding, name=TASK_NAME)
                 headers = parsed.headers(session)
-            answer, media_type = _audio_file(data), parsed.audio_format.content_type
+            answer, media_type = SizedStream(len(data), in_blocks(data)), parsed.audio_format.content_type
             if compose is not None:
                 answer, media_type = await asyncio.to_thread(compose, data, timed), "application/json"
             headers["content-length"] = str(answer.length)
@@ -168,22 +165,14 @@ async def _encode_whole(
     return data, clock.align(answer.spans)
 
 
-def _audio_file(data: bytes) -> SizedStream:
-    async def blocks() -> ByteStream:
-        for start in range(0, len(data), _BLOCK_BYTES):
-            yield data[start : start + _BLOCK_BYTES]
-
-    return SizedStream(len(data), blocks())
-
-
 def _audio_with_timestamps(data: bytes, timed: TimedForms) -> SizedStream:
     """Write the JSON while it is sent: a whole copy would take another 4/3 of the audio's memory."""
     head, tail = json.dumps(_timestamps_json("|", timed)).encode().split(b"|", 1)
 
     async def blocks() -> ByteStream:
         yield head
-        for start in range(0, len(data), _BLOCK_BYTES):
-            yield base64.b64encode(data[start : start + _BLOCK_BYTES])
+        async for block in in_blocks(data):
+            yield base64.b64encode(block)
         yield tail
 
     return SizedStream(len(head) + -(-len(data) // 3) * 4 + len(tail), blocks())
@@ -208,16 +197,14 @@ async def _encode(
     session: SpeechSession, audio_format: AudioFormat
 ) -> AsyncGenerator[tuple[bytes, list[Span]], None]:
     """Yield non-empty blocks of encoded audio, each with the spans of the chunks that it completes."""
-    encoder: Encoder | None = None
+    encoder = AsyncEncoder(audio_format)
     spans: list[Span] = []
     async for chunk in session:
-        if encoder is None:
-            encoder = create_encoder(audio_format, chunk.sample_rate)
         spans += chunk.spans
-        if data := await asyncio.to_thread(encoder.feed, chunk.samples):
+        if data := await encoder.feed(chunk.samples, chunk.sample_rate):
             yield data, spans
             spans = []
-    if encoder is not None and ((data := await asyncio.to_thread(encoder.finish)) or spans):
+    if (data := await encoder.finish()) or spans:
         yield data, spans
 
 

@@ -16,19 +16,15 @@ from protocols.elevenlabs.websocket.timed_audio import (
     TimedAudioFramer,
 )
 from protocols.shared.idle_flush import IdleFlush
-from speech.audio.encoding import AudioFormat, Encoder, create_encoder
-from speech.audio.ogg_opus import ENCODED_RATE
+from speech.audio.encoding import AsyncEncoder, AudioFormat
 from speech.audio.pcm import reframe
 from speech.errors import SpeechCancelled, SpeechError
 from speech.session.session import SpeechSession
 from speech.timing.characters import FormsClock, TimedForms
-from speech.types import Samples, SpeechChunk
+from speech.types import SpeechChunk
 
 MAX_FRAME_S = 0.25
 """Longest audio of a message."""
-
-_BUFFERING_CODECS = ("mp3", "opus")
-"""Codecs that are slow enough to need a thread, and that hold back samples until their frame is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +221,13 @@ class Context:
             raise self._error
 
     async def _encode(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Alignments]]:
-        encoder = _AsyncEncoder(self._output.audio_format)
+        audio_format = self._output.audio_format
+        encoder = AsyncEncoder(audio_format)
         clock = AlignmentClock(absolute=self._output.absolute_times)
         pending = TimedForms()
-        async for timed in self._timed_audio(session, encoder):
+        async for timed in self._timed_audio(session):
             pending += timed.characters
-            data = await encoder.feed(timed.samples)
+            data = await encoder.feed(timed.samples, audio_format.encoded_rate)
             if self.interrupted:
                 return
             if data:
@@ -242,10 +239,11 @@ class Context:
         if data or pending.written.text:
             yield data, clock.take(pending)
 
-    async def _timed_audio(self, session: SpeechSession, encoder: _AsyncEncoder) -> AsyncIterator[TimedAudio]:
+    async def _timed_audio(self, session: SpeechSession) -> AsyncIterator[TimedAudio]:
         """Yield the audible speech in parts that match their characters."""
-        output, rate = self._output, encoder.sample_rate
-        cut = not (output.absolute_times or encoder.buffers)
+        output, rate = self._output, self._output.audio_format.encoded_rate
+        # A format that fills frames first would end them elsewhere.
+        cut = not (output.absolute_times or output.audio_format.slow)
         framer = TimedAudioFramer(self._clock, rate, cut_at_characters=cut, strict=output.strict)
         async for frame in reframe(self._chunks(session), rate, round(MAX_FRAME_S * rate)):
             for timed in framer.feed(self._cut_unflushed(frame, session)):
@@ -281,24 +279,3 @@ class Context:
         self._idle_flush.cancel()
         if self._session is not None:
             await self._session.aclose()
-
-
-class _AsyncEncoder:
-    """An encoder that runs slow codecs in a thread."""
-
-    def __init__(self, audio_format: AudioFormat) -> None:
-        self.sample_rate = ENCODED_RATE if audio_format.codec == "opus" else audio_format.sample_rate
-        """Hertz of the samples that it takes."""
-        self.buffers = audio_format.codec in _BUFFERING_CODECS
-        """True if it holds back samples until its frame is full."""
-        self._encoder: Encoder = create_encoder(audio_format, self.sample_rate)
-
-    async def feed(self, samples: Samples) -> bytes:
-        """Encode samples; returns the bytes that are complete."""
-        if self.buffers:
-            return await asyncio.to_thread(self._encoder.feed, samples)
-        return self._encoder.feed(samples)
-
-    async def finish(self) -> bytes:
-        """Return the remaining bytes."""
-        return await asyncio.to_thread(self._encoder.finish) if self.buffers else self._encoder.finish()

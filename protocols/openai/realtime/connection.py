@@ -16,7 +16,7 @@ from protocols.openai.realtime.input_audio import InputAudio, InputFailed
 from protocols.openai.realtime.responses import Response, Responses
 from protocols.openai.realtime.server_events import EventSender, new_id
 from protocols.openai.realtime.session_config import SessionConfig
-from protocols.openai.realtime.session_update import is_beta_session, updated_config
+from protocols.openai.realtime.session_update import applied_update, is_beta_session
 from protocols.shared.client_languages import accept_languages
 from protocols.shared.connection import client_address, close
 from speech.service import SpeechService
@@ -44,7 +44,8 @@ class ConnectionLimits:
 class RealtimeConnection:
     """One client, whose events are answered in order.
 
-    An event that cannot be served is answered with an error, and changes nothing.
+    An event that cannot be served is answered with an error, and changes nothing. So is each field of a
+    ``session.update``, by itself.
     """
 
     def __init__(
@@ -175,7 +176,11 @@ class RealtimeConnection:
             session = {"type": "transcription", **session}
         recognizer = self._service.recognizer
         languages = recognizer.info.languages if recognizer is not None else frozenset[str]()
-        config = updated_config(self._config, session, languages)
+        config, errors = applied_update(self._config, session, languages)
+        for error in errors:
+            await self._sender.error(error, event.event_id)
+        if errors and config is self._config:
+            return
         self._sender.beta = self._sender.beta or beta or is_beta_session(event.object("session"))
         self._config = config
         await self._input.configure(config)

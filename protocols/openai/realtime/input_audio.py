@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,7 @@ class _Track:
     dropped: bool = False  # cleared, or replaced: nothing more of it is sent
     ended: bool = False  # by this side; otherwise its end means that the server stops
     turns_seen: bool = False
+    clears: int = 0  # of the client, which it learns about after the track's commit
     replay: list[Samples] | None = field(default_factory=list)  # None once it is too long
 
 
@@ -168,7 +169,12 @@ class InputAudio:
         """Forget the audio that was not committed."""
         if self._track is not None:
             self._drop(self._track)
-        await self._sender.send("input_audio_buffer.cleared")
+        unknown = [track for track in self._tracks if track.committed and not track.transcript.committed]
+        if unknown:
+            # Clients that commit and clear at once take a clear without a commit for the end of their audio.
+            unknown[-1].clears += 1
+        else:
+            await self._sender.send("input_audio_buffer.cleared")
 
     def _drop(self, track: _Track) -> None:
         track.dropped = True
@@ -224,6 +230,8 @@ class InputAudio:
             finally:
                 self._tracks.popleft()
                 self._changed.set()
+            for _ in range(track.clears):
+                await self._sender.send("input_audio_buffer.cleared")
             if not track.ended:
                 return
 
@@ -328,8 +336,7 @@ class InputAudio:
 
     async def _send_committed(self, transcript: Transcript) -> None:
         transcript.committed = True
-        content = {"type": "input_audio", "transcript": None}
-        item = Item(transcript.item_id, "user", (content,))
+        item = Item(transcript.item_id, "user", (_spoken(None),))
         previous = self._conversation.append(item)
         await self._sender.send(
             "input_audio_buffer.committed", previous_item_id=previous, item_id=transcript.item_id
@@ -344,6 +351,10 @@ class InputAudio:
     async def _complete(self, transcript: Transcript) -> None:
         if self._config.transcription is None:
             return
+        # The item may be deleted by now.
+        with suppress(EventError):
+            item = self._conversation.find(transcript.item_id)
+            self._conversation.set_content(item, (_spoken(transcript.text),))
         further: dict[str, Any] = {}
         if transcript.language:
             further["languages"] = [{"code": transcript.language}]
@@ -386,6 +397,11 @@ class InputAudio:
                 async with track.session:
                     pass
         self._tracks.clear()
+
+
+def _spoken(transcript: str | None) -> dict[str, str | None]:
+    """Return the content of an item of the user's speech."""
+    return {"type": "input_audio", "transcript": transcript}
 
 
 def _event_error(error: SpeechError) -> EventError:

@@ -187,10 +187,16 @@ class Responses:
             raise EventError(f"too many responses at once (at most {MAX_RESPONSES})", "too_many_responses")
 
     def _text(self, given: _Response) -> str:
-        """Return the text to be read: the user's in ``input``, or in the conversation's last user item."""
+        """Return the text to be read: the user's in ``input``, or outside the conversation its last item's.
+
+        In the conversation the user's own text would come back as the assistant's answer to it.
+        """
         if given.input is not None:
             param = "response.input"
             items = [self._input_item(each, f"{param}[{n}]") for n, each in enumerate(given.input)]
+        elif given.conversation != "none":
+            reason = "response.input: give it the text to read aloud, or read the user's by conversation none"
+            raise unsupported(reason, "response.input")
         else:
             param = "response"
             last = self._conversation.last_user_item()

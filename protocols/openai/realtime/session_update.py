@@ -138,6 +138,43 @@ def updated_config(
     return config
 
 
+def applied_update(
+    config: SessionConfig, session: dict[str, Any], languages: Collection[str]
+) -> tuple[SessionConfig, list[EventError]]:
+    """Return ``config`` with the fields of a session object that can be served, and the others' errors.
+
+    A voice agent that declares a tool still gets its voice and its turn detection.
+    """
+    errors: list[EventError] = []
+    rest = session
+    while True:
+        try:
+            updated = updated_config(config, rest, languages)
+        except EventError as error:
+            errors.append(error)
+            given, rest = rest, _without(rest, (error.param or "").split(".")[1:])
+            if rest == given or not rest.keys() - {"type"}:
+                return config, errors
+        else:
+            return updated, errors
+
+
+def _without(given: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """Return an object without the field on a path of names, or without as much of the path as it has.
+
+    Objects that this leaves empty go, too. A format is one value, and goes as a whole.
+    """
+    name = path[0].partition("[")[0] if path else ""
+    if name not in given:
+        return given
+    inner = given[name]
+    if isinstance(inner, dict) and name != "format" and len(path) > 1:
+        left = _without(inner, path[1:])
+        if left and left != inner:
+            return given | {name: left}
+    return {key: value for key, value in given.items() if key != name}
+
+
 def refuse_model_requests(tools: Any, tool_choice: Any, modalities: Any, root: str) -> None:
     """Raise EventError for what only a language model can do: calls of tools, and answers as text."""
     if isinstance(tools, list) and tools and tool_choice != "none":
@@ -204,6 +241,7 @@ def _read_transcription(
 ) -> Transcription:
     model = given.model or (before.model if before is not None else DEFAULT_TRANSCRIPTION_MODEL)
     named = [given.language] if given.language else given.languages or []
+    param = f"{param}.{'language' if given.language else 'languages'}"
     spoken = [_read_language(name, known, param) for name in named]
     # Of several languages that may be spoken the recogniser detects the one that is.
     return Transcription(model, spoken[0] if len(spoken) == 1 else None)
@@ -215,7 +253,6 @@ def _read_language(name: str, known: Collection[str], param: str) -> str:
     except UnsupportedLanguage:
         language = ""
     if language not in known:
-        param = f"{param}.language"
         raise EventError(f"{param}: {name!r} cannot be recognised", "unsupported_language", param)
     return language
 

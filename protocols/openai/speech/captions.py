@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from protocols.openai.errors import ApiError, endpoint, json_response
 from protocols.openai.settings import OpenAISettings
 from protocols.openai.speech.body import field, parse_body, read_object
-from protocols.openai.speech.create import TASK_NAME, StreamEncoder
+from protocols.openai.speech.create import TASK_NAME
 from protocols.openai.speech.cues import VTT_HEADER, Cue, CueBuilder, srt, vtt
 from protocols.openai.speech.utterance import Utterance, open_utterance
 from protocols.openai.speech.words import Word, WordTimer
@@ -24,7 +24,7 @@ from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.memory_budget import MemoryBudget, Reservation
 from protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
 from protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
-from speech.audio.encoding import AudioFormat
+from speech.audio.encoding import AsyncEncoder, AudioFormat
 from speech.service import SpeechService
 
 MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
@@ -43,7 +43,7 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
         kind = field(given, "format", str) or "srt"
         if kind not in MEDIA_TYPES:
             raise ApiError(400, f"format: must be one of {', '.join(MEDIA_TYPES)}", "format", "invalid_value")
-        body = parse_body(given | {"response_format": "pcm"}, settings.max_text)
+        body = parse_body(given | {"response_format": "pcm"}, settings.max_text, own_fields=("format",))
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(
                 await open_utterance(service, settings, request, body)
@@ -64,15 +64,14 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
 
     async def captioned_speech(request: Request) -> Response:
         given = read_object(await request.body())
-        streamed = field(given, "stream", bool)
         timed = field(given, "return_timestamps", bool)
         timed = timed is None or timed
-        body = parse_body(given, settings.max_text)
+        body = parse_body(given, settings.max_text, own_fields=("return_timestamps",))
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(
                 await open_utterance(service, settings, request, body)
             )
-            if streamed is False:
+            if body.streamed is False:
                 memory = stack.enter_context(budget.reservation())
                 whole = _captioned_whole(utterance, body.audio_format, timed, memory)
                 content = await cancel_on_disconnect(request, whole, name=TASK_NAME)
@@ -156,11 +155,11 @@ async def _captioned_whole(
 
 async def _captioned_lines(utterance: Utterance, audio_format: AudioFormat, timed: bool) -> ByteStream:
     """Yield a line of JSON for each block of audio, with the words that it completes."""
-    timer, encoder = WordTimer(utterance.text), StreamEncoder(audio_format)
+    timer, encoder = WordTimer(utterance.text), AsyncEncoder(audio_format)
     words: list[Word] = []
     async for chunk in utterance.chunks():
         words += timer.feed(chunk.spans)
-        if data := await encoder.feed(chunk):
+        if data := await encoder.feed(chunk.samples, chunk.sample_rate):
             yield _line(data, audio_format, words if timed else None)
             words = []
     if (data := await encoder.finish()) or words:

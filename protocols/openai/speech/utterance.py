@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -13,8 +13,9 @@ import numpy as np
 from starlette.requests import Request
 
 from protocols.openai.settings import OpenAISettings
-from protocols.openai.speech.body import SpeechBody
+from protocols.openai.speech.body import SpeechBody, within_speed
 from protocols.openai.speech.tags import Turn, split_turns
+from protocols.openai.unused import unused_header
 from protocols.openai.voice_names import VoiceChoice, resolve_voice
 from protocols.shared.client_languages import accept_languages
 from protocols.shared.cloning_report import NEAREST_VOICE_NOTE
@@ -32,6 +33,8 @@ USUAL_TEXT = 10_000
 
 _ALL_OF_A_CHUNK = 2**31
 
+_SENTENCE_ENDS = tuple(".!?…。！？\n")
+
 
 async def open_utterance(
     service: SpeechService, settings: OpenAISettings, request: Request, body: SpeechBody
@@ -39,7 +42,7 @@ async def open_utterance(
     """Open the first session of a request, with all voices of the request resolved. Raises SpeechError."""
     marks = settings.voice_tags if body.voice_tags is None else body.voice_tags
     turns = split_turns(body.text, marks=marks)
-    voices = {name: await _resolve(service, name, body.voice) for name in {turn.voice for turn in turns}}
+    speakers = {name: await _speaker(service, name, body) for name in {turn.voice for turn in turns}}
     speech = SpeechRequest(
         language=body.language,
         languages=accept_languages(request.headers),
@@ -47,12 +50,23 @@ async def open_utterance(
         emotion=body.style.emotion,
         pitch=body.style.pitch,
     )
-    return Utterance(service, speech, turns, voices, body.unused_fields, client_address(request))
+    return Utterance(service, speech, turns, speakers, body, client_address(request))
 
 
-async def _resolve(service: SpeechService, name: str | None, default: str) -> VoiceChoice:
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Speaker of a turn: a voice, and the factor of the speed that the request's alias for it has."""
+
+    choice: VoiceChoice
+    rate: float
+
+
+async def _speaker(service: SpeechService, name: str | None, body: SpeechBody) -> Speaker:
     param = "voice" if name is None else "input"
-    return await asyncio.to_thread(resolve_voice, service, default if name is None else name, param)
+    named = body.voice if name is None else name
+    alias = body.aliases.get(named)
+    voice, rate = (named, 1.0) if alias is None else (alias.voice, alias.rate)
+    return Speaker(await asyncio.to_thread(resolve_voice, service, voice, param), rate)
 
 
 class Utterance:
@@ -66,18 +80,21 @@ class Utterance:
         service: SpeechService,
         speech: SpeechRequest,
         turns: list[Turn],
-        voices: dict[str | None, VoiceChoice],
-        unused: list[str],
+        speakers: dict[str | None, Speaker],
+        body: SpeechBody,
         client: str,
     ) -> None:
-        """voices: by the names in the turns. Raises InvalidRequest or Busy."""
+        """speakers: by the names in the turns. Raises InvalidRequest or Busy."""
         self.text = "".join(turn.text for turn in turns)
         """All that is spoken; the spans of the chunks point into it."""
+        self.duration_s = 0.0
+        """Seconds of the chunks so far."""
         self._service = service
         self._speech = speech
         self._turns = turns
-        self._voices = voices
-        self._unused = unused
+        self._speakers = speakers
+        self._volume = body.volume
+        self._unused = body.unused_fields
         self._client = client
         self._memory = LanguageMemory()
         self._session = self._open(turns[0], first=True)
@@ -89,7 +106,7 @@ class Utterance:
         ``x-unused``: names of the given fields without effect; ``x-cloning``: kind of the imitation of a
         stored voice.
         """
-        headers = {"x-unused": ", ".join(self._unused)} if self._unused else {}
+        headers = unused_header(self._unused)
         kind = self._session.cloning_kind
         if kind == "nearest voice":
             headers["x-cloning-note"] = NEAREST_VOICE_NOTE
@@ -101,11 +118,12 @@ class Utterance:
         Raises SpeechError.
         """
         sample_rate = position = samples = 0
+        before: Turn | None = None
         for turn in self._turns:
-            if position:
+            if before is not None:
                 await self._session.aclose()
                 self._session = self._open(turn)
-                silence = np.zeros(self._pause_samples(sample_rate), np.float32)
+                silence = np.zeros(round(self._pause_s(before, turn) * sample_rate), np.float32)
                 yield SpeechChunk(silence, sample_rate, samples / sample_rate)
                 samples += len(silence)
             async with aclosing(self._speak(turn, sample_rate)) as chunks:
@@ -113,8 +131,15 @@ class Utterance:
                 async for chunk in chunks:
                     sample_rate = chunk.sample_rate
                     samples += len(chunk.samples)
-                    yield _shifted(chunk, position, start / sample_rate)
+                    self.duration_s = samples / sample_rate
+                    yield _shifted(self._louder(chunk), position, start / sample_rate)
             position += len(turn.text)
+            before = turn
+
+    def _louder(self, chunk: SpeechChunk) -> SpeechChunk:
+        if self._volume == 1:
+            return chunk
+        return replace(chunk, samples=np.clip(chunk.samples * np.float32(self._volume), -1, 1))
 
     async def _speak(self, turn: Turn, sample_rate: int) -> AsyncGenerator[SpeechChunk, None]:
         """Speak a turn in the current session, at ``sample_rate`` hertz unless that is 0."""
@@ -133,9 +158,11 @@ class Utterance:
             yield chunk
 
     def _open(self, turn: Turn, *, first: bool = False) -> SpeechSession:
-        chosen = self._voices[turn.voice]
+        speaker = self._speakers[turn.voice]
+        choice, rate = speaker.choice, speaker.rate * turn.rate
+        speed = self._speech.speed if rate == 1 else within_speed((self._speech.speed or 1.0) * rate)
         return self._service.open(
-            replace(self._speech, voice=chosen.voice, voices=chosen.voices),
+            replace(self._speech, voice=choice.voice, voices=choice.voices, speed=speed),
             protocol=PROTOCOL,
             client=self._client,
             memory=self._memory,
@@ -144,8 +171,10 @@ class Utterance:
             rate_limited=first,
         )
 
-    def _pause_samples(self, sample_rate: int) -> int:
-        return round(PAUSES_S[Boundary.SENTENCE] / (self._speech.speed or 1.0) * sample_rate)
+    def _pause_s(self, before: Turn, turn: Turn) -> float:
+        """Seconds between two turns: as after a sentence, none where only the rate changes inside of one."""
+        inside = before.voice == turn.voice and not before.text.rstrip(" ").endswith(_SENTENCE_ENDS)
+        return 0.0 if inside else PAUSES_S[Boundary.SENTENCE] / (self._speech.speed or 1.0)
 
     async def __aenter__(self) -> Self:
         return self

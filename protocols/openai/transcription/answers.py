@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,10 +19,13 @@ FRAMES_PER_SECOND = 100
 
 MEDIA_TYPES = {
     "text": "text/plain; charset=utf-8",
-    "srt": "application/x-subrip; charset=utf-8",
+    "srt": "text/plain; charset=utf-8",
     "vtt": "text/vtt; charset=utf-8",
 }
 """Content types of the formats that are no JSON."""
+
+TOKENS_A_SECOND = 10
+"""OpenAI's measure of audio that it hears: a token each 100 ms."""
 
 
 def plain_answer(transcript: Transcript, response_format: str) -> str:
@@ -61,8 +65,11 @@ def delta_event(segment: TranscribedSegment, params: TranscriptionParams, *, fir
 
 def done_event(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
     """Return the last event, with the whole text."""
-    tokens = sum(len(segment.tokens) for segment in transcript.segments)
-    usage = {"type": "tokens", "input_tokens": 0, "output_tokens": tokens, "total_tokens": tokens}
+    heard = math.ceil(round(transcript.duration_s * TOKENS_A_SECOND, 3))
+    written = sum(len(segment.tokens) for segment in transcript.segments)
+    usage: dict[str, Any] = {"type": "tokens", "input_tokens": heard, "output_tokens": written}
+    usage |= {"total_tokens": heard + written}
+    usage |= {"input_token_details": {"text_tokens": 0, "audio_tokens": heard}}
     event: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
     event["languages"] = _languages(transcript)
     if params.log_probabilities:
@@ -131,4 +138,5 @@ def _english_name(code: str | None) -> str:
 
 
 def _duration_usage(transcript: Transcript) -> dict[str, Any]:
-    return {"type": "duration", "seconds": round(transcript.duration_s, 3)}
+    """Return the length in whole seconds, as OpenAI's service bills it: some clients take no others."""
+    return {"type": "duration", "seconds": math.ceil(round(transcript.duration_s, 3))}

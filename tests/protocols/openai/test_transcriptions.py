@@ -72,7 +72,7 @@ def test_json_is_the_default_format(client: httpx.Client) -> None:
         ("text", "text/plain; charset=utf-8", f"{TEXT}\n"),
         (
             "srt",
-            "application/x-subrip; charset=utf-8",
+            "text/plain; charset=utf-8",
             "1\n00:00:00,000 --> 00:00:01,000\n¡bum, hm.\n\n2\n00:00:02,000 --> 00:00:03,000\n¡bum, hm.\n\n",
         ),
         (
@@ -126,6 +126,45 @@ def test_verbose_json_has_what_was_asked_for(
         }
 
 
+@pytest.mark.parametrize(("seconds", "billed"), [(2.5, 3), (3.0, 3), (0.2, 1)])
+def test_usage_has_whole_seconds(client: httpx.Client, seconds: float, billed: int) -> None:
+    """A client's model of it may be a whole number: OpenAI's are."""
+    file = wav(SPEECH[: round(seconds * RATE)], RATE)
+    for response_format in ("json", "verbose_json"):
+        usage = post(client, file=file, response_format=response_format).json()["usage"]
+        assert usage == {"type": "duration", "seconds": billed} and isinstance(usage["seconds"], int)
+
+
+@pytest.mark.parametrize("response_format", ["json", "text", "srt", "vtt"])
+@pytest.mark.parametrize(
+    ("model", "granularities"),
+    [("whisper-1", ["segment"]), ("gpt-4o-transcribe", ["segment"]), ("gpt-4o-mini-transcribe", ["word"])],
+)
+def test_granularities_without_times_are_named(
+    client: httpx.Client, model: str, granularities: list[str], response_format: str
+) -> None:
+    fields = {"model": model, "response_format": response_format, "language": "en"}
+    answer = post(client, **fields, **{"timestamp_granularities[]": granularities})
+    assert answer.status_code == 200
+    assert answer.headers["x-unused"] == "timestamp_granularities"
+
+
+def test_fields_without_effect_are_named(client: httpx.Client) -> None:
+    fields = {"chunking_strategy": "auto", "known_speaker_names[]": ["Ana"], "hotwords": "Kani", "empty": ""}
+    for stream in ("false", "true"):
+        answer = post(client, stream=stream, **fields)
+        assert answer.headers["x-unused"] == "chunking_strategy, known_speaker_names, hotwords"
+    assert post(client, TRANSLATIONS, stream="true").headers["x-unused"] == "stream"
+    verbose = post(client, response_format="verbose_json", **{"timestamp_granularities[]": "word"})
+    assert "x-unused" not in verbose.headers
+
+
+def test_model_that_tells_speakers_apart_is_answered_with_a_note(client: httpx.Client) -> None:
+    note = "x-transcription-note"
+    assert post(client, model="gpt-4o-transcribe-diarize").headers[note] == "speakers are not told apart"
+    assert note not in post(client).headers
+
+
 def test_options_reach_the_recogniser(espeak_app: AppServer, client: httpx.Client) -> None:
     recognizer = espeak_app.service.recognizer
     assert isinstance(recognizer, LoudnessRecognizer)
@@ -163,7 +202,13 @@ def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> 
     assert {event["type"] for event in deltas} == {"transcript.text.delta"}
     assert "".join(event["delta"] for event in deltas) == done["text"] == TEXT
     assert done["type"] == "transcript.text.done"
-    assert done["usage"] == {"type": "tokens", "input_tokens": 0, "output_tokens": 4, "total_tokens": 4}
+    assert done["usage"] == {
+        "type": "tokens",
+        "input_tokens": 30,
+        "output_tokens": 4,
+        "total_tokens": 34,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": 30},
+    }
 
 
 def test_stream_of_verbose_json_has_the_times_of_sentences_and_words(client: httpx.Client) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import threading
 from collections.abc import Iterable
 
 import av
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.elevenlabs.formats import FORMATS
-from speech.audio.encoding import AudioFormat, Codec, FileEncoder, create_encoder
+from speech.audio.encoding import AsyncEncoder, AudioFormat, Codec, FileEncoder, create_encoder, run_encoding
 from speech.audio.mp3 import Mp3Encoder
 from speech.audio.pcm import Resampler, pcm16
 from speech.types import Samples
@@ -94,6 +96,32 @@ def test_stream_begins_with_its_speech(name: str) -> None:
         assert 0 <= added < max(frame, MP3_DELAY)
         assert np.abs(heard[len(truth) + 300 :]).max(initial=0) < 0.01
     assert correlation(heard[: len(truth)], truth) > 0.98
+
+
+@pytest.mark.parametrize("rate", [8000, 24_000, 44_100])
+def test_flac_file_says_its_length(rate: int) -> None:
+    form = AudioFormat("flac", "flac", rate, None, "")
+    truth = expected(form, melody(1.3))
+    file, stream = whole(form, melody(1.3)), streamed(form, melody(1.3))
+    heard, known = soundfile.read(io.BytesIO(file), dtype="float32")
+    assert known == rate
+    np.testing.assert_array_equal(heard, np.frombuffer(pcm16(truth), "<i2").astype(np.float32) / 32768)
+    # Only the header differs: fLaC, the head of the block, and STREAMINFO.
+    assert file[42:] == stream[42:] and file[:12] == stream[:12]
+    smallest, largest = (int.from_bytes(file[at : at + 3], "big") for at in (12, 15))
+    assert 0 < smallest <= largest < len(file)
+    assert int.from_bytes(file[18:26], "big") & (1 << 36) - 1 == len(truth)
+
+
+@pytest.mark.parametrize("codec", ["pcm", "wav", "ulaw", "alaw", "mp3", "opus", "aac", "flac"])
+async def test_slow_formats_do_not_run_on_the_event_loop(codec: Codec) -> None:
+    form = AudioFormat(codec, codec, 24_000, 64_000, "")
+    assert (await run_encoding(form, threading.get_ident) != threading.get_ident()) is form.slow
+    assert form.slow is (codec in ("mp3", "opus", "aac", "flac"))
+    encoder, samples = AsyncEncoder(form), melody(0.5)
+    data = [await encoder.feed(samples[at : at + 1000], SOURCE) for at in range(0, len(samples), 1000)]
+    assert b"".join([*data, await encoder.finish()]) == streamed(form, samples, piece=1000)
+    assert await AsyncEncoder(form).finish() == b""
 
 
 @settings(deadline=None)
@@ -221,6 +249,6 @@ def test_compressed_formats_need_bit_rate(codec: Codec) -> None:
 def test_mp3_supports_every_rate(rate: int, bits: int) -> None:
     mp3, samples = Mp3Encoder(rate, bits), melody(0.5, rate)
     data = mp3.feed(samples) + mp3.finish()
-    info = mp3.final_info_frame()
+    info = mp3.final_header()
     file = info + data[len(info) :]
     assert len(decoded(file, AudioFormat("", "mp3", rate, bits, ""))) == len(samples)

@@ -1,0 +1,111 @@
+"""Python clients that need other versions than the development environment has, unmodified.
+
+litellm, openai-agents and LangChain are run by the Python that KANI_CLIENTS_PYTHON names:
+``pip install --no-deps -r tests/clients/openai/python/requirements.txt`` in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from speech.audio.pcm import pcm16, wav
+from speech.types import Samples
+from tests.conftest import ServerProcess
+from tests.judges.judge import word_error_rate
+from tests.protocols.kyutai.test_speech_out import say
+from tests.support.patience import WITHIN_S
+
+PYTHON = os.environ.get("KANI_CLIENTS_PYTHON", "")
+SCRIPT = Path(__file__).parent / "python" / "client.py"
+RATE = 24_000
+FIRST = "The train to the north leaves from platform seven."
+SECOND = "My sister works in a large hospital."
+WRONG_AT_MOST = 0.15
+
+FORMATS = ("json", "verbose_json", "text", "srt")
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(not PYTHON, reason="KANI_CLIENTS_PYTHON names no python with litellm"),
+]
+
+
+def call(server: ServerProcess, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Run calls of the script, in one process: the libraries take seconds to be imported."""
+    done = subprocess.run(
+        [PYTHON, str(SCRIPT), json.dumps(calls, default=str)],
+        env=os.environ | {"BASE_URL": f"{server.http_url}/v1"},
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+    assert done.returncode == 0, done.stderr
+    answers: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
+@pytest.fixture(scope="module")
+def sentences(server: ServerProcess) -> list[Samples]:
+    """Two sentences of a natural voice, which end with their last word."""
+    return [asyncio.run(say(server, text, voice="af_heart")).samples for text in (FIRST, SECOND)]
+
+
+@pytest.fixture
+def recording(sentences: list[Samples], tmp_path: Path) -> Path:
+    file = tmp_path / "speech.wav"
+    file.write_bytes(wav(sentences[0], RATE))
+    return file
+
+
+def assert_understood(text: str, expected: str) -> None:
+    assert word_error_rate(expected, text, "en") <= WRONG_AT_MOST, text
+
+
+def test_litellm_speaks_and_transcribes(server: ServerProcess, recording: Path, tmp_path: Path) -> None:
+    """Its model of a transcription has whole seconds."""
+    speech = tmp_path / "speech.flac"
+    transcribe = {"input": recording, "model": "openai/whisper-1"}
+    speak = {"model": "openai/tts-1", "input": FIRST, "voice": "nova", "response_format": "flac"}
+    *heard, spoken, refused = call(
+        server,
+        *(("litellm_transcribe", transcribe | {"response_format": kind}) for kind in FORMATS),
+        ("litellm_speak", speak | {"output": speech}),
+        ("litellm_chat", {}),
+    )
+    for answer, kind in zip(heard, FORMATS, strict=True):
+        assert_understood(answer["text"].splitlines()[2] if kind == "srt" else answer["text"], FIRST)
+    assert spoken == {"type": "audio/flac"}
+    assert np.abs(soundfile.read(speech)[0]).max() > 0.1
+    assert "this server has no language model" in refused["message"]
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="no ffmpeg, by which LangChain's parser encodes")
+def test_langchain_parses_a_recording(server: ServerProcess, recording: Path) -> None:
+    (parsed,) = call(server, ("langchain_parse", {"input": recording}))
+    assert_understood(" ".join(parsed["texts"]), FIRST)
+
+
+def test_voice_pipeline_hears_all_turns(
+    server: ServerProcess, sentences: list[Samples], tmp_path: Path
+) -> None:
+    """openai-agents; also the last turn, though the audio ends with its last word."""
+    pause = np.zeros(round(1.5 * RATE), np.float32)
+    audio = tmp_path / "speech.pcm"
+    audio.write_bytes(pcm16(np.concatenate([pause, sentences[0], pause, sentences[1]])))
+    streamed, whole = call(
+        server, *(("agents_voice", {"input": audio, "streamed": streamed}) for streamed in (True, False))
+    )
+    assert len(streamed["heard"]) == 2
+    for answer in (streamed, whole):
+        assert_understood(" ".join(answer["heard"]), f"{FIRST} {SECOND}")
+        assert answer["spoken_s"] > 4
