@@ -231,7 +231,8 @@ def _check_voices(settings: Settings) -> None:
             known.check_voice(voice)
         except InvalidRequest as error:
             raise InvalidRequest("elevenlabs_voices", error.reason) from error
-    known.check_language(settings.language)
+    if settings.language is not None:
+        known.check_language(settings.language)
 
 
 @functools.cache

@@ -50,8 +50,8 @@ def _fetched(name: str, cache: Path, *, may_fetch: bool) -> Path:
         from kani.tokens import CheckpointError
     except ModuleNotFoundError as error:
         raise EngineUnavailable(
-            f"fetching {name} needs {error.name}: pip install -r requirements-kani.txt, or name a folder that "
-            "holds the checkpoint (KANI_VOXCPM_MODEL)"
+            f"fetching {name} needs {error.name}: pip install -r requirements-kani.txt, or name a folder "
+            "that holds the checkpoint (KANI_VOXCPM_MODEL)"
         ) from error
     files = published.DEFAULT_FILES if name == published.DEFAULT_MODEL else published.FILES
     try:

@@ -32,7 +32,9 @@ UNDER_WAY = 2
 
 def application(service: SpeechService, folder: Path) -> Starlette:
     """The whole application, over a service of the test's."""
-    settings = load({}, {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder)}, folder / "none")
+    settings = load(
+        {}, {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder)}, folder / "none"
+    )
     metrics = Metrics("test")
     connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
     connections.phase = Phase.READY
