@@ -17,8 +17,8 @@ from server.metrics import Metrics
 from server.network.upload_budget import UploadBudget
 from server.settings import load
 from speech.service import SpeechService
-from tests.support.sessions import serving
 from tests.support.held_socket import HeldSocket, connected
+from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
 from websocket_server import create_app
 
@@ -32,7 +32,9 @@ UNDER_WAY = 2
 
 def application(service: SpeechService, folder: Path) -> Starlette:
     """The whole application, over a service of the test's."""
-    settings = load({}, {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder)}, folder / "none")
+    settings = load(
+        {}, {"KANI_DATA_DIR": str(folder / "data"), "KANI_LOGS_DIR": str(folder)}, folder / "none"
+    )
     metrics = Metrics("test")
     connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
     connections.phase = Phase.READY
@@ -44,7 +46,7 @@ Messages = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Wire:
-    """How a protocol asks, interrupts, and answers; pieces: at least so many messages hold the text's audio."""
+    """How a protocol asks, interrupts, and answers."""
 
     path: str
     ask: Messages

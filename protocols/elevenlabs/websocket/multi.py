@@ -85,9 +85,7 @@ class MultiContextConnection(BaseConnection):
                 context = self._open.pop(context_id)
                 context.close()
                 context.lower_priority()
-            elif context_id in self._sending and (
-                closed := self._contexts.get(self._sending[context_id])
-            ):
+            elif context_id in self._sending and (closed := self._contexts.get(self._sending[context_id])):
                 closed.interrupt()
             while len(self._contexts) - len(self._open) > MAX_CLOSING_CONTEXTS:
                 await asyncio.wait(self._contexts, return_when=asyncio.FIRST_COMPLETED)
