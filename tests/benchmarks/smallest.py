@@ -15,10 +15,16 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
+
+from benchmarks import sentences
+from benchmarks.protocols import wyoming
+from benchmarks.recognition import sentences as hearing_sentences
+from benchmarks.server_process import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCES = 1
@@ -79,6 +85,12 @@ def recorded_emotions(module: ModuleType) -> None:
         print(sorted(path.name for path in Path(folder).iterdir() if path.stat().st_size > 10_000))
 
 
+def aligned(module: ModuleType) -> None:
+    """Find the words of two sentences in each of two languages."""
+    unseen = {language: module.UNSEEN[language][:2] for language in ("es", "en")}
+    main_with(UNSEEN=unseen)(module)
+
+
 WITHOUT_KOKORO: dict[str, Part] = {
     "protocols.elevenlabs_upstream": main_with(ROUNDS=1, PAUSE_S=0.0),
     "protocols.openai_speech": part("espeak", WARM=1, ROUNDS={"espeak": 1}, FORMATS={"espeak": ("pcm",)}),
@@ -104,11 +116,11 @@ WITH_KOKORO: dict[str, Part] = {
     "protocols.kyutai_speech": part("ready", ROUNDS=2, TOGETHER=2),
     "protocols.wyoming": part("first", ROUNDS=1),
     "recognition.kyutai_socket": main_with("one", WORDS=8, SINGLE_STREAM_CLIPS=1),
-    "recognition.languages": main_with(),
+    "recognition.languages": main_with(LANGUAGES=("es",)),
     "recognition.realtime_socket": main_with("words"),
     "recognition.recordings": main_with("--rounds", "1", "--hours", "0.002", "--words", "8"),
     "recognition.streams": main_with("one", WORDS=8),
-    "timing.alignment": main_with(),
+    "timing.alignment": aligned,
     "voices.recording_judge": function("empty", PAIRS=1),
     "emotions recorded": recorded_emotions,
 }
@@ -120,13 +132,37 @@ MODULES = {"emotions recorded": "voices.emotions"}
 
 def few_sentences() -> None:
     """Leave ``SENTENCES`` of each language in the benchmarks' groups."""
-    from benchmarks import sentences
-
-    for group in vars(sentences).values():
+    groups = [*vars(sentences).values(), hearing_sentences.EVERYDAY]
+    for group in groups:
         if isinstance(group, dict):
             for language, texts in group.items():
                 if isinstance(texts, tuple):
                     group[language] = texts[:SENTENCES]
+
+
+@contextlib.contextmanager
+def shared_servers(*, default: bool) -> Iterator[None]:
+    """Give programs that ask for a server alike the same one, which ends with the context.
+
+    default: give all of them one with Kokoro, espeak-ng, the recogniser and Wyoming's port.
+    """
+    enter, leave = Server.__enter__, Server.__exit__
+    running: dict[tuple[object, ...], Server] = {}
+
+    def share(asked: Server) -> Server:
+        key = () if default else (asked._arguments, *sorted(asked._environment.items()))
+        if key not in running:
+            own = Server("--wyoming", KANI_WYOMING_PORT=str(wyoming.PORT)) if default else asked
+            running[key] = enter(own)
+        vars(asked).update(vars(running[key]))
+        return asked
+
+    with mock.patch.multiple(Server, __enter__=share, __exit__=lambda *_: None):
+        try:
+            yield
+        finally:
+            for server in running.values():
+                leave(server, None, None, None)
 
 
 def outcome(name: str) -> dict[str, Any]:
@@ -147,8 +183,10 @@ def main() -> None:
     """Run the programs that standard input names."""
     os.chdir(ROOT)
     few_sentences()
-    for name in json.load(sys.stdin):
-        print(json.dumps(outcome(name)), flush=True)
+    names = json.load(sys.stdin)
+    with shared_servers(default=not WITHOUT_KOKORO.keys() & set(names)):
+        for name in names:
+            print(json.dumps(outcome(name)), flush=True)
 
 
 if __name__ == "__main__":
