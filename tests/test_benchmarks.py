@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,50 +17,6 @@ from benchmarks.recognition import sentences as hearing_sentences
 from benchmarks.report import median, ms, percentile, table
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = (
-    "kani",
-    "kani.quality",
-    "kokoro.duration",
-    "kokoro.first_audio",
-    "kokoro.rivals",
-    "kokoro.streaming",
-    "kokoro.words",
-    "kokoro_decoder",
-    "languages.costs",
-    "languages.fed",
-    "languages.heard",
-    "pocket",
-    "protocols.elevenlabs",
-    "protocols.elevenlabs_upstream",
-    "protocols.kyutai_speech",
-    "protocols.openai_speech",
-    "protocols.voxcpm",
-    "protocols.wyoming",
-    "recognition.kyutai_socket",
-    "recognition.kyutai_steps",
-    "recognition.languages",
-    "recognition.realtime_socket",
-    "recognition.recordings",
-    "recognition.streams",
-    "server.engine_process",
-    "server.installation",
-    "server.load",
-    "server.memory",
-    "server.outgoing",
-    "server.own_share",
-    "server.page",
-    "server.page_listening",
-    "server.page_load",
-    "server.page_words",
-    "server.ray_serve",
-    "text.language_detection",
-    "text.normalizer",
-    "text.short_replies",
-    "timing.alignment",
-    "voices.emotions",
-    "voices.nearest_voice",
-    "voices.recording_judge",
-)
 
 
 def test_a_percentile_is_a_value_that_was_measured():
@@ -149,40 +103,6 @@ def test_the_recogniser_is_tuned_on_none_of_the_sentences_that_are_held_out(lang
     judged_on |= {*hearing_sentences.EVERYDAY[language], hearing_sentences.ARTICLE_1[language]}
     assert len(tuned_on) >= 30
     assert not tuned_on & judged_on
-
-
-ASK_ALL = """
-import contextlib, io, json, runpy, sys
-told = {}
-for program in sys.argv[1:]:
-    sys.argv = [program, "--help"]
-    out = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(out):
-            runpy.run_module(f"benchmarks.{program}", run_name="__main__")
-        code = None
-    except SystemExit as end:
-        code = end.code
-    told[program] = [code, out.getvalue()]
-print(json.dumps(told))
-"""
-
-
-@pytest.fixture(scope="module")
-def told():
-    """The exit code of each program's --help and what it printed, from one process: imports are slow."""
-    done = subprocess.run(
-        [sys.executable, "-c", ASK_ALL, *PROGRAMS], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return json.loads(done.stdout)
-
-
-@pytest.mark.server
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_benchmark_explains_itself(program, told):
-    code, printed = told[program]
-    assert code == 0
-    assert printed.startswith(f"usage: python -m benchmarks.{program}")
 
 
 @pytest.mark.server

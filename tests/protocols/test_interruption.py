@@ -17,8 +17,8 @@ from server.metrics import Metrics
 from server.network.upload_budget import UploadBudget
 from server.settings import load
 from speech.service import SpeechService
-from tests.support.sessions import serving
 from tests.support.held_socket import HeldSocket, connected
+from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
 from websocket_server import create_app
 
@@ -46,7 +46,7 @@ Messages = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Wire:
-    """How a protocol asks, interrupts, and answers; pieces: at least so many messages hold the text's audio."""
+    """How a protocol asks, interrupts, and answers."""
 
     path: str
     ask: Messages

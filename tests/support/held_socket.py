@@ -11,11 +11,11 @@ from typing import Any
 from starlette.types import ASGIApp, Message
 
 TURNS = 50
-"""Turns of the event loop after which a message that was taken has been handled: no step here needs a thread."""
+"""Turns of the event loop after which a message that was read has been handled: that needs no thread."""
 
 
 class HeldSocket:
-    """A WebSocket of an application. One message is sent ahead of those taken, and a second one waits to be."""
+    """A WebSocket of an application: one message is sent ahead of those taken, and the next one waits."""
 
     def __init__(self) -> None:
         self.incoming: asyncio.Queue[Message] = asyncio.Queue()

@@ -1,0 +1,193 @@
+"""The smallest part of each benchmark: what is run of it, in one process, with few sentences and rounds.
+
+``python -m tests.benchmarks.smallest`` reads a list of programs in JSON, and writes a JSON object for each:
+its name, its seconds, what it printed, and the traceback of its failure or "".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+from benchmarks import sentences
+from benchmarks.protocols import wyoming
+from benchmarks.recognition import sentences as hearing_sentences
+from benchmarks.server_process import Server
+
+ROOT = Path(__file__).resolve().parents[2]
+SENTENCES = 1
+"""Of each language, in each group of the benchmarks' sentences."""
+
+Part = Callable[[ModuleType], object]
+
+
+def cut(module: ModuleType, **constants: Any) -> None:
+    """Set the module's constants; those that it has, so that a name that changes is noticed."""
+    for name, value in constants.items():
+        getattr(module, name)
+        setattr(module, name, value)
+
+
+def main_with(*arguments: str, **constants: Any) -> Part:
+    """Run the program by its command line."""
+
+    def run(module: ModuleType) -> None:
+        cut(module, **constants)
+        sys.argv = [module.__name__, *arguments]
+        module.main()
+
+    return run
+
+
+def part(name: str, **constants: Any) -> Part:
+    """Run one of the program's parts."""
+
+    def run(module: ModuleType) -> None:
+        cut(module, **constants)
+        module.PARTS[name]()
+
+    return run
+
+
+def function(name: str, *arguments: Any, **constants: Any) -> Part:
+    """Call a function of the program."""
+
+    def run(module: ModuleType) -> None:
+        cut(module, **constants)
+        getattr(module, name)(*arguments)
+
+    return run
+
+
+def normalizer(module: ModuleType) -> None:
+    """Compare a few pairs of two languages, one of them without spaces."""
+    pairs = module.pairs
+    cut(module, LANGUAGES=("en", "zh"), LENGTHS=(100,), REPEATS=1, pairs=lambda language: pairs(language)[:9])
+    main_with()(module)
+
+
+def recorded_emotions(module: ModuleType) -> None:
+    """Write recordings of two emotions, of one sentence in each language."""
+    with tempfile.TemporaryDirectory() as folder:
+        main_with("--record", folder, EMOTIONS=("neutral", "sad"))(module)
+        print(sorted(path.name for path in Path(folder).iterdir() if path.stat().st_size > 10_000))
+
+
+def aligned(module: ModuleType) -> None:
+    """Find the words of two sentences in each of two languages."""
+    unseen = {language: module.UNSEEN[language][:2] for language in ("es", "en")}
+    main_with(UNSEEN=unseen)(module)
+
+
+WITHOUT_KOKORO: dict[str, Part] = {
+    "protocols.elevenlabs_upstream": main_with(ROUNDS=1, PAUSE_S=0.0),
+    "protocols.openai_speech": part("espeak", WARM=1, ROUNDS={"espeak": 1}, FORMATS={"espeak": ("pcm",)}),
+    "protocols.voxcpm": part("crowd", CONNECTIONS=2, EACH=2),
+    "server.engine_process": part("messages"),
+    "server.load": function("streams", 2, 1),
+    "server.own_share": main_with(ROUNDS=1, CLIENTS=2, SECONDS=1),
+    "server.page_words": main_with("--engine", "espeak", "--rounds", "1", TEXTS={"plain": ("Hello world.",)}),
+    "text.language_detection": function("clients"),
+    "text.normalizer": normalizer,
+    "voices.emotions": part("espeak"),
+}
+"""Programs that run by espeak-ng, or without any engine."""
+
+WITH_KOKORO: dict[str, Part] = {
+    "kokoro.duration": main_with(SHARES=(0.9,)),
+    "kokoro.first_audio": main_with(),
+    "kokoro.words": main_with(),
+    "languages.costs": function("size"),
+    "languages.fed": main_with("es", "--count", "1"),
+    "languages.heard": main_with("zh", "--count", "1"),
+    "protocols.elevenlabs": part("formats", WARM=1, TIMED=1),
+    "protocols.kyutai_speech": part("ready", ROUNDS=2, TOGETHER=2),
+    "protocols.wyoming": part("first", ROUNDS=1),
+    "recognition.kyutai_socket": main_with("one", WORDS=8, SINGLE_STREAM_CLIPS=1),
+    "recognition.languages": main_with(LANGUAGES=("es",)),
+    "recognition.realtime_socket": main_with("words"),
+    "recognition.recordings": main_with("--rounds", "1", "--hours", "0.002", "--words", "8"),
+    "recognition.streams": main_with("one", WORDS=8),
+    "timing.alignment": aligned,
+    "voices.recording_judge": function("empty", PAIRS=1),
+    "emotions recorded": recorded_emotions,
+}
+"""Programs that need Kokoro, Whisper or both."""
+
+MODULES = {"emotions recorded": "voices.emotions"}
+"""Modules of parts that are not called as their program is."""
+
+
+def few_sentences() -> None:
+    """Leave ``SENTENCES`` of each language in the benchmarks' groups."""
+    groups = [*vars(sentences).values(), hearing_sentences.EVERYDAY]
+    for group in groups:
+        if isinstance(group, dict):
+            for language, texts in group.items():
+                if isinstance(texts, tuple):
+                    group[language] = texts[:SENTENCES]
+
+
+@contextlib.contextmanager
+def shared_servers(*, default: bool) -> Iterator[None]:
+    """Give programs that ask for a server alike the same one, which ends with the context.
+
+    default: give all of them one with Kokoro, espeak-ng, the recogniser and Wyoming's port.
+    """
+    enter, leave = Server.__enter__, Server.__exit__
+    running: dict[tuple[object, ...], Server] = {}
+
+    def share(asked: Server) -> Server:
+        key = () if default else (asked._arguments, *sorted(asked._environment.items()))
+        if key not in running:
+            own = Server("--wyoming", KANI_WYOMING_PORT=str(wyoming.PORT)) if default else asked
+            running[key] = enter(own)
+        vars(asked).update(vars(running[key]))
+        return asked
+
+    with mock.patch.multiple(Server, __enter__=share, __exit__=lambda *_: None):
+        try:
+            yield
+        finally:
+            for server in running.values():
+                leave(server, None, None, None)
+
+
+def outcome(name: str) -> dict[str, Any]:
+    """Run a program's part; what became of it."""
+    printed, failure = io.StringIO(), ""
+    begun = time.perf_counter()
+    try:
+        with contextlib.redirect_stdout(printed):
+            module = importlib.import_module(f"benchmarks.{MODULES.get(name, name)}")
+            (WITHOUT_KOKORO | WITH_KOKORO)[name](module)
+    except (Exception, SystemExit):
+        failure = traceback.format_exc()
+    spent_s = time.perf_counter() - begun
+    return {"name": name, "seconds": round(spent_s, 1), "printed": printed.getvalue(), "failure": failure}
+
+
+def main() -> None:
+    """Run the programs that standard input names."""
+    os.chdir(ROOT)
+    few_sentences()
+    names = json.load(sys.stdin)
+    with shared_servers(default=not WITHOUT_KOKORO.keys() & set(names)):
+        for name in names:
+            print(json.dumps(outcome(name)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
