@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
