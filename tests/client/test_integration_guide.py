@@ -234,11 +234,12 @@ def test_the_copied_client_as_a_program(assistant: Path) -> None:
         ({"text": "The train to the coast leaves at noon."}, "english"),
         ({"text": "El tren a la costa sale al mediodía."}, "spanish"),
         ({"text": "123"}, "spanish"),
-        ({"text": "El tren a la costa sale al mediodía.", "config": {"voice_id": "af_heart"}}, "english"),
+        ({"text": "El tren a la costa sale al mediodía.", "config": {"voice_id": "af_heart"}}, "spanish"),
+        ({"text": "123", "config": {"voice_id": "af_heart"}}, "english"),
         ({"text": "The train to the coast leaves.", "config": {"language": "spanish"}}, "spanish"),
     ],
 )
-def test_request_without_language_has_the_language_of_its_voice_or_text(
+def test_request_without_language_has_the_language_of_its_text_or_voice(
     server: Any, data: dict[str, Any], language: str
 ) -> None:
     with connect(server.url, max_size=None) as socket:
