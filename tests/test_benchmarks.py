@@ -43,6 +43,7 @@ PROGRAMS = (
     "recognition.languages",
     "recognition.realtime_socket",
     "recognition.recordings",
+    "recognition.repeats",
     "recognition.streams",
     "server.engine_process",
     "server.installation",

@@ -1,6 +1,6 @@
-"""Compares an answer with its audio by the alignment: words that nobody said, and speech that no word tells.
+"""Compares an answer with its audio by the alignment: words that were not said, and speech that no word tells.
 
-Whisper goes on behind the end of the speech at times, most often by repeating it: the alignment has no time
+Whisper goes on after the end of the speech at times, most often by repeating it: the alignment has no time
 left for such words. And it leaves out a repetition, or all from the second sentence on: the alignment then
 stretches a word over what is left out.
 """

@@ -45,7 +45,7 @@ class Tuning:
     guess_silence_s: float = (
         0.5  # silence after which all words are decided, in a language that is not settled
     )
-    repeated_s: float = 0.8  # speech behind the last word that is more than the end of it
+    repeated_s: float = 0.8  # speech after the last word that is more than the end of it
     max_speedup: float = 1.5  # pace of live speech at most, relative to real time
     max_lead_s: float = 0.9  # audio ahead of that pace from which on it is a recording, not live speech
     max_marks: int = 64  # waiting marks with which the first is due without more audio

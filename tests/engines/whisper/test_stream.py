@@ -368,7 +368,7 @@ def test_given_language_is_kept_where_it_finds_no_speech() -> None:
     assert {audio.language for audio in driver.passes} == {"ar"} and not driver.words
 
 
-def test_language_is_detected_anew_behind_a_pause_and_the_last_one_expected() -> None:
+def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> None:
     driver = Driver(language=None)
     driver.feed(words(1, 8))
     driver.feed(silence(1.0))
@@ -391,7 +391,7 @@ def test_short_utterance_waits_longer_for_its_language() -> None:
 
 
 class ForgetfulDriver(Driver):
-    """Leaves out all words behind a prefix, as Whisper does where they repeat it."""
+    """Leaves out all words after a prefix, as Whisper does where they repeat it."""
 
     def make_passes(self, *, has_speech: bool = True) -> None:
         while self.stream.pass_due:
