@@ -73,6 +73,12 @@ def test_sentence_with_a_stretched_word_is_heard_again_from_its_beginning() -> N
     assert from_s == kept[-1].end_s == pytest.approx(1.065, abs=0.03)
 
 
+def test_what_is_heard_again_is_shorter() -> None:
+    words = timed("A. Is it?", 0.02, 3.0, 3.4)
+    kept, from_s = told(words, hum(3.4), 3.4, length_s)
+    assert texts(kept) == "A." and from_s is not None and from_s > 0.1
+
+
 def test_speech_after_the_last_word_is_heard_again_from_the_pause_on() -> None:
     """However far the alignment stretches the word itself."""
     for end_s in (1.9, 3.0):

@@ -421,3 +421,17 @@ def test_speech_that_no_word_tells_is_heard_again() -> None:
     driver.make_passes()
     assert driver.texts == names(1, 8)
     assert driver.passes[-1].prefix == () and not driver.stream.pass_due
+
+
+def test_speech_is_not_heard_again_without_progress() -> None:
+    """Its words lie at the beginning of the audio, however often it is heard."""
+    driver = Driver()
+    driver.feed(words(1, 6), passes=False)
+    driver.feed(silence(0.4), passes=False)
+    passes = 0
+    while driver.stream.pass_due:
+        result = transcribe(replace(driver.stream.begin_pass(), prefix=()))
+        squeezed = tuple(replace(word, start_s=0.0, end_s=0.0) for word in result.words[:1])
+        driver.stream.finish_pass(replace(result, words=squeezed, untold_s=0.0))
+        passes += 1
+        assert passes < 3
