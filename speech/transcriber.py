@@ -22,7 +22,7 @@ class TranscriptionOptions:
     prompt: str = ""
     """Text that may precede the recording, for its names and its spelling."""
     temperature: float = 0.0
-    """Of sampling, 0 to 1; 0 takes the likeliest text, and rises by itself where that is no speech."""
+    """Of sampling, 0 to 1; 0 takes the likeliest text, the same in each run."""
 
 
 @dataclass(frozen=True, slots=True)

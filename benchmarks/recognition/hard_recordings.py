@@ -174,7 +174,7 @@ async def _said(speaker: Speaker, number: int, one: Utterance) -> list[Samples]:
 
 
 def _own(number: int) -> tuple[tuple[Utterance, ...], int]:
-    """Return the utterances of the language whose turn it is, and the place among them."""
+    """Return the utterances of one language, and the place of one among them."""
     own = UTTERANCES[LANGUAGES[number % len(LANGUAGES)]]
     return own, number // len(LANGUAGES) % len(own)
 

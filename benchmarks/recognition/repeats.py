@@ -1,6 +1,6 @@
 """Repeated and lost words in joined, repeated and accented speech, and recordings without a language.
 
-The first table counts recordings of ``hard_recordings`` whose transcript has letters too many ("repeated"),
+The first table counts recordings of ``hard_recordings`` with letters too many ("repeated"),
 too few ("lost"), or others ("misheard"), as files and live, with the language given and detected. The second
 compares plain utterances: the words without a language with those with it, in several runs.
 """

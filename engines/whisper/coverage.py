@@ -1,6 +1,6 @@
-"""Compares an answer with its audio by the alignment: words that nobody said, and speech that no word tells.
+"""Compares an answer with its audio by the alignment: words that nothing says, and speech that no word tells.
 
-Whisper goes on behind the end of the speech at times, most often by repeating it: the alignment has no time
+Whisper goes on after the end of the speech at times, most often by repeating it: the alignment has no time
 left for such words. And it leaves out a repetition, or all from the second sentence on: the alignment then
 stretches a word over what is left out.
 """
@@ -81,7 +81,8 @@ def told(
         if not kept:
             continue
         around_s = kept[-1].end_s
-        cut_s = _quietest_s(samples, around_s - _SHORT_S, around_s + 2 * _SHORT_S)
+        # Never at the very beginning: what is transcribed once more has to be shorter.
+        cut_s = _quietest_s(samples, max(_SHORT_S, around_s - _SHORT_S), around_s + 2 * _SHORT_S)
         return (*kept[:-1], replace(kept[-1], end_s=max(cut_s, kept[-1].start_s))), cut_s
     return words, None
 

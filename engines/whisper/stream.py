@@ -45,7 +45,8 @@ class Tuning:
     guess_silence_s: float = (
         0.5  # silence after which all words are decided, in a language that is not settled
     )
-    repeated_s: float = 0.8  # speech behind the last word that is more than the end of it
+    repeated_s: float = 0.8  # speech after the last word that is more than the end of it
+    least_progress_s: float = 0.1  # by which the audio has to be shorter to be heard once more
     max_speedup: float = 1.5  # pace of live speech at most, relative to real time
     max_lead_s: float = 0.9  # audio ahead of that pace from which on it is a recording, not live speech
     max_marks: int = 64  # waiting marks with which the first is due without more audio
@@ -220,12 +221,16 @@ class RecognitionStream:
 
         Whisper leaves out what repeats the words that it was given as the beginning of its answer.
         """
+        from_s = None
         if result.untold_s is not None and until_s:
-            untold_s = max(self._window.start_s + result.untold_s, self._hypothesis.end_s)
-            return untold_s if untold_s < until_s else None
-        told_s = max(self._hypothesis.end_s, self._window.start_s)
-        left_out = done.decides_all and done.speech_end_s - told_s >= TUNING.repeated_s
-        return told_s if left_out and self._hypothesis.prefix else None
+            from_s = max(self._window.start_s + result.untold_s, self._hypothesis.end_s)
+        elif done.decides_all and self._hypothesis.prefix:
+            from_s = self._hypothesis.end_s
+            if done.speech_end_s - from_s < TUNING.repeated_s:
+                return None
+        if from_s is None or from_s >= until_s or from_s < self._window.start_s + TUNING.least_progress_s:
+            return None
+        return from_s
 
     def _hear_again(self, from_s: float) -> None:
         """Have the next pass recognise the speech from ``from_s`` on by itself."""

@@ -23,7 +23,7 @@ REPORT_S = 30.0
 """Seconds between two lines of the log about the progress of one transcription."""
 
 MAX_STARTS = 3
-"""Times that a recording is begun whose recogniser was lost: the recording may be the cause."""
+"""Times that a recording is begun where its recogniser is lost: the recording may be the cause."""
 
 
 class TranscriptionSession:

@@ -73,7 +73,13 @@ def test_sentence_with_a_stretched_word_is_heard_again_from_its_beginning() -> N
     assert from_s == kept[-1].end_s == pytest.approx(1.065, abs=0.03)
 
 
-def test_speech_behind_the_last_word_is_heard_again_from_the_pause_on() -> None:
+def test_what_is_heard_again_is_shorter() -> None:
+    words = timed("A. Is it?", 0.02, 3.0, 3.4)
+    kept, from_s = told(words, hum(3.4), 3.4, length_s)
+    assert texts(kept) == "A." and from_s is not None and from_s > 0.1
+
+
+def test_speech_after_the_last_word_is_heard_again_from_the_pause_on() -> None:
     """However far the alignment stretches the word itself."""
     for end_s in (1.9, 3.0):
         words = timed("Four people.", 0.5, end_s)
@@ -95,7 +101,7 @@ def test_whole_answers_are_kept() -> None:
     assert told((), hum(1.0), 1.0, length_s) == ((), None)
 
 
-def test_silence_behind_the_last_word_is_no_speech() -> None:
+def test_silence_after_the_last_word_is_no_speech() -> None:
     words = timed("Four people.", 0.5, 3.0)
     assert told(words, hum(3.0), 1.0, lambda start_s, end_s: min(end_s, 1.1) - start_s) == (words, None)
 

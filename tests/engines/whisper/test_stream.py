@@ -368,7 +368,7 @@ def test_given_language_is_kept_where_it_finds_no_speech() -> None:
     assert {audio.language for audio in driver.passes} == {"ar"} and not driver.words
 
 
-def test_language_is_detected_anew_behind_a_pause_and_the_last_one_expected() -> None:
+def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> None:
     driver = Driver(language=None)
     driver.feed(words(1, 8))
     driver.feed(silence(1.0))
@@ -391,7 +391,7 @@ def test_short_utterance_waits_longer_for_its_language() -> None:
 
 
 class ForgetfulDriver(Driver):
-    """Leaves out all words behind a prefix, as Whisper does where they repeat it."""
+    """Leaves out all words after a prefix, as Whisper does where they repeat it."""
 
     def make_passes(self, *, has_speech: bool = True) -> None:
         while self.stream.pass_due:
@@ -421,3 +421,17 @@ def test_speech_that_no_word_tells_is_heard_again() -> None:
     driver.make_passes()
     assert driver.texts == names(1, 8)
     assert driver.passes[-1].prefix == () and not driver.stream.pass_due
+
+
+def test_speech_is_not_heard_again_without_progress() -> None:
+    """Its words lie at the beginning of the audio, however often it is heard."""
+    driver = Driver()
+    driver.feed(words(1, 6), passes=False)
+    driver.feed(silence(0.4), passes=False)
+    passes = 0
+    while driver.stream.pass_due:
+        result = transcribe(replace(driver.stream.begin_pass(), prefix=()))
+        squeezed = tuple(replace(word, start_s=0.0, end_s=0.0) for word in result.words[:1])
+        driver.stream.finish_pass(replace(result, words=squeezed, untold_s=0.0))
+        passes += 1
+        assert passes < 3
