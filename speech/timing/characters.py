@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -38,8 +39,17 @@ class TimedCharacters:
             return self if self.text else other
         return TimedCharacters(self.text + other.text, (*self.edges_s[:-1], *other.edges_s))
 
+    def divide(self, at: int) -> tuple[TimedCharacters, TimedCharacters]:
+        """Return the first ``at`` characters and the others."""
+        first = TimedCharacters(self.text[:at], self.edges_s[: at + 1]) if at else NO_CHARACTERS
+        rest = TimedCharacters(self.text[at:], self.edges_s[at:]) if self.text[at:] else NO_CHARACTERS
+        return first, rest
+
 
 NO_CHARACTERS = TimedCharacters("", ())
+
+_SAME_EDGE_S = 1e-6
+"""Precision to which edges of the written and the spoken characters are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,34 @@ class TimedForms:
     def __add__(self, other: TimedForms) -> TimedForms:
         """Join with what follows."""
         return TimedForms(self.written + other.written, self.spoken + other.spoken)
+
+    def common_edges(self) -> list[int]:
+        """Indices of the written characters' edges, from 1 on, at which no spoken character goes on.
+
+        The end of all is the last.
+        """
+        spoken = self.spoken.edges_s
+        inside = {round(edge / _SAME_EDGE_S) for edge in spoken}
+        return [
+            at
+            for at, edge in enumerate(self.written.edges_s)
+            if at
+            and (
+                at == len(self.written.text)
+                or not spoken
+                or not spoken[0] < edge < spoken[-1]
+                or round(edge / _SAME_EDGE_S) in inside
+            )
+        ]
+
+    def divide(self, at: int) -> tuple[TimedForms, TimedForms]:
+        """Divide at one of ``common_edges``."""
+        written = self.written.divide(at)
+        if not written[1].text:
+            return self, TimedForms()
+        edge = self.written.edges_s[at] + _SAME_EDGE_S / 2
+        spoken = self.spoken.divide(max(0, bisect_right(self.spoken.edges_s, edge) - 1))
+        return TimedForms(written[0], spoken[0]), TimedForms(written[1], spoken[1])
 
 
 def spread(count: int, edges: Sequence[float]) -> tuple[float, ...]:

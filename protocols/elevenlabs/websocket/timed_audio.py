@@ -23,9 +23,13 @@ PAUSE_PEAK = 0.01
 """Largest amplitude of a pause, -40 dB: above the breath and the noise of a model."""
 
 
+MAX_HELD_S = 0.1
+"""Longest sound that is held back until the character is complete that it speaks."""
+
+
 @dataclass(frozen=True, slots=True)
 class TimedAudio:
-    """Some samples, and the characters that begin in them."""
+    """Some samples, and the characters that are spoken in them."""
 
     samples: Samples
     characters: TimedForms = field(default_factory=TimedForms)
@@ -34,9 +38,10 @@ class TimedAudio:
 class TimedAudioFramer:
     """Divides frames of speech at their characters; the samples stay the same.
 
-    sample_rate: hertz of the frames; cut_at_characters: whether a part with characters begins at the first of
-    them, and the pause after the last timed character is held back until the next one is timed; strict: hold
-    back speech too, for engines that time a word only at its end.
+    A part holds the characters that are spoken in it, as vocode takes the length of a message for the time of
+    its characters. sample_rate: hertz of the frames; cut_at_characters: whether a part begins with its first
+    character and ends with its last, and the pause after the last timed character is held back until the next
+    one is timed; strict: hold back speech too, for engines that time a word only at its end.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class TimedAudioFramer:
         self._cut = cut_at_characters
         self._max_peak = math.inf if strict else PAUSE_PEAK
         self._held: Samples = NO_SAMPLES
+        self._characters = TimedForms()  # whose audio is not complete
         self._sent = 0  # samples returned
         self._timed = 0  # end of the last timed character, in samples since the start
 
@@ -56,22 +62,45 @@ class TimedAudioFramer:
         if not self._cut:
             return [TimedAudio(frame.samples, characters)]
         self._held = np.concatenate([self._held, frame.samples])
+        self._characters += characters
+        parts = self._complete()
         if edges_s := characters.written.edges_s:
-            return self._cut_at(characters, edges_s[0], edges_s[-1])
-        untimed = self._held[max(0, self._timed - self._sent) :]
-        is_pause = np.abs(untimed).max(initial=0.0) <= self._max_peak
-        samples = self._take(self._timed if is_pause else self._sent + len(self._held))
-        return [TimedAudio(samples)] if len(samples) else []
+            self._timed = round(edges_s[-1] * self._rate)
+        if not self._characters.written.text and not characters.written.text:
+            untimed = self._held[max(0, self._timed - self._sent) :]
+            end = self._timed if self._is_pause(untimed) else self._end
+            parts.append(TimedAudio(self._take(end)))
+        return [part for part in parts if len(part.samples) or part.characters.written.text]
 
-    def _cut_at(self, characters: TimedForms, begin_s: float, end_s: float) -> list[TimedAudio]:
-        before = self._take(round(begin_s * self._rate))
-        self._timed = round(end_s * self._rate)
-        part = TimedAudio(self._take(self._timed), characters)
-        return [TimedAudio(before), part] if len(before) else [part]
+    @property
+    def _end(self) -> int:
+        """End of the audio so far, in samples since the start."""
+        return self._sent + len(self._held)
+
+    def _is_pause(self, samples: Samples) -> bool:
+        return bool(np.abs(samples).max(initial=0.0) <= self._max_peak)
+
+    def _complete(self) -> list[TimedAudio]:
+        """Return the audio up to the end of the last character that is complete."""
+        edges_s = self._characters.written.edges_s
+        if not edges_s:
+            return []
+        before = TimedAudio(self._take(round(edges_s[0] * self._rate)))
+        ready = [at for at in self._characters.common_edges() if round(edges_s[at] * self._rate) <= self._end]
+        if ready:
+            end = round(edges_s[ready[-1]] * self._rate)
+            said, self._characters = self._characters.divide(ready[-1])
+            return [before, TimedAudio(self._take(end), said)]
+        if len(self._held) <= MAX_HELD_S * self._rate or self._is_pause(self._held):
+            return [before]
+        # A word whose forms share no edge, or a long sound: its end is sent without characters.
+        said, self._characters = self._characters.divide(self._characters.common_edges()[0])
+        return [before, TimedAudio(self._take(self._end), said)]
 
     def finish(self) -> list[TimedAudio]:
-        """Return the samples that were held back."""
-        return [TimedAudio(self._take(self._sent + len(self._held)))] if len(self._held) else []
+        """Return what was held back."""
+        rest = TimedAudio(self._take(self._end), self._characters)
+        return [rest] if len(rest.samples) or rest.characters.written.text else []
 
     def _take(self, end: int) -> Samples:
         """Remove the held samples before ``end``, counted from the start of the stream."""

@@ -195,8 +195,8 @@ class Responses:
             param = "response.input"
             items = [self._input_item(each, f"{param}[{n}]") for n, each in enumerate(given.input)]
         elif given.conversation != "none":
-            reason = "response.input: give it the text to read aloud, or read the user's by conversation none"
-            raise unsupported(reason, "response.input")
+            reason = "put the text to read aloud in it, or set conversation to none to read the user's last"
+            raise unsupported(f"response.input: is missing, {reason}", "response.input")
         else:
             param = "response"
             last = self._conversation.last_user_item()

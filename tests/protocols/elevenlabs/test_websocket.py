@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from protocols.elevenlabs.websocket.messages import Alignments, MessageWriter
 from speech.audio.pcm import decode_recording
 from tests.clients.elevenlabs.wire import BOS, EOS, Client, assert_tiles, connect_client, connect_multi
 from tests.support.app_server import AppServer, StartApp
@@ -38,7 +39,8 @@ async def test_frames_match_recorded_service(espeak_app: AppServer) -> None:
                 raw.append(await client.socket.recv())
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1000, "")
-    first, untimed, last = raw[0], next(each for each in raw if '{"alignment":null' in each), raw[-1]
+    first, last = raw[0], raw[-1]
+    untimed = MessageWriter().audio(b"audio", Alignments(None, None))
     assert last == '{"alignment":null,"audio":null,"isFinal":true,"normalizedAlignment":null}'
     assert untimed.startswith('{"alignment":null,"audio":"')
     assert untimed.endswith('","isFinal":null,"normalizedAlignment":null}')
@@ -46,11 +48,32 @@ async def test_frames_match_recorded_service(espeak_app: AppServer) -> None:
     told = json.dumps(alignment, separators=(",", ":"))
     assert first.startswith(f'{{"alignment":{told},"audio":"')
     assert first.endswith(f'","isFinal":null,"normalizedAlignment":{told}}}')
-    assert "".join(alignment["chars"]).startswith("Hola")
+    assert alignment["chars"][0] == "H"
     client = Client(client.socket)
     for message in map(json.loads, raw):
         client.received().add(message)
     assert client.received().text == "Hola mundo. "
+
+
+@pytest.mark.parametrize("output_format", ["pcm_24000", "ulaw_8000"])
+async def test_length_of_messages_with_characters_is_the_time_of_those(
+    espeak_app: AppServer, output_format: str
+) -> None:
+    """vocode counts so how much of a text was said when it is interrupted."""
+    text = "Hola, me llamo Kani. Hay 42 motivos, me preguntaba, por los que vienes a preguntar. "
+    async with connect_client(espeak_app.url, output_format=output_format) as client:
+        heard = await client.speak(text)
+    bytes_a_second = {"pcm_24000": 48_000, "ulaw_8000": 8_000}[output_format]
+    counted = [
+        (len(data) / bytes_a_second, len(characters)) for data, characters in heard.parts if characters
+    ]
+    assert sum(seconds for seconds, _ in counted) > 0.97 * len(heard.audio) / bytes_a_second
+    characters = heard.summed()
+    said, passed_s = 0, 0.0
+    for seconds, count in counted:
+        said, passed_s = said + count, passed_s + seconds
+        last = characters[said - 1]
+        assert passed_s == pytest.approx((last.start + last.duration) / 1000, abs=0.15)
 
 
 async def test_relative_and_absolute_times_agree(espeak_app: AppServer) -> None:
