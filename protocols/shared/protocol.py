@@ -56,14 +56,13 @@ def is_anonymous(scope: Mapping[str, Any]) -> bool:
 
 
 BREAK_OFF = "kani.break_off"
-"""Entry of ``scope["extensions"]`` of HTTP: a function that ends the connection, see ``break_off``."""
+"""Entry of ``scope["extensions"]`` of HTTP, whose ``call`` ends the connection; see ``break_off``."""
 
 
 def break_off(scope: Mapping[str, Any]) -> None:
     """End a response that has begun without its last chunk, so that its client sees that it is incomplete."""
-    end = scope.get("extensions", {}).get(BREAK_OFF)
-    if end is not None:
-        end()
+    if (extension := scope.get("extensions", {}).get(BREAK_OFF)) is not None:
+        extension["call"]()
 
 
 class CompatPort(NamedTuple):

@@ -95,7 +95,7 @@ class HttpProtocol(H11Protocol):
             return
         if self.scope is not None:
             # A request that has come is served from the next turn of the event loop on.
-            self.scope["extensions"] = {BREAK_OFF: self._break_off}
+            self.scope["extensions"] = {BREAK_OFF: {"call": self._break_off}}
         self._tcp.expect(AWAITED.get(self.conn.their_state, Awaited.NOTHING))
         if self._requests.rest > MAX_REST:
             self._drop_rest()
