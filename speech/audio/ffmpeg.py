@@ -62,7 +62,7 @@ def _libavutil(function: str) -> ctypes._NamedFuncPointer | None:
     if sys.platform == "win32":
         names += map(str, (Path(av.__file__).parents[1] / "av.libs").glob("avutil-*.dll"))
     for name in names:
-        found = getattr(ctypes.CDLL(name), function, None)
+        found: ctypes._NamedFuncPointer | None = getattr(ctypes.CDLL(name), function, None)
         if found is not None:
             return found
     return None

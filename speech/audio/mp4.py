@@ -9,6 +9,7 @@ A file in which it finds a second one all the same is refused.
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -17,17 +18,15 @@ import av
 from av.container import InputContainer
 
 from speech.audio import ffmpeg
+from speech.audio.indexes import UnreadableFile, count_entries
 
 _FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid"})
 _MAX_BOXES = 256
 """Boxes that are looked at within another one: a film has a dozen, a forged file may have millions."""
 
-
 _OTHER_FORMAT = "send it in parts, or as FLAC, MP3 or Ogg"
 
-
-class UnreadableMp4(ValueError):
-    """The recording is not read; the message says why, for its client."""
+_OPENING = threading.Lock()
 
 
 def is_mp4(file: IO[bytes]) -> bool:
@@ -41,10 +40,16 @@ def is_mp4(file: IO[bytes]) -> bool:
 def open_mp4(file: IO[bytes]) -> InputContainer:
     """Open a seekable file, of which only the first track with audio is seen.
 
-    Raises FFmpegError and UnreadableMp4. Blocks.
+    Raises FFmpegError and UnreadableFile. Blocks.
     """
     if not ffmpeg.limit_allocations():
-        raise UnreadableMp4(f"is an MP4, which this server cannot read safely: {_OTHER_FORMAT}")
+        raise UnreadableFile(f"is an MP4, which this server cannot read safely: {_OTHER_FORMAT}")
+    # One at a time: an index that is refused is freed before the next one is made.
+    with _OPENING:
+        return _open(file)
+
+
+def _open(file: IO[bytes]) -> InputContainer:
     limit = ffmpeg.MAX_ALLOCATION_BYTES >> 20
     too_large = f"has an MP4 index that takes more than {limit} MiB: {_OTHER_FORMAT}"
     try:
@@ -52,11 +57,15 @@ def open_mp4(file: IO[bytes]) -> InputContainer:
             _OneTrack(file), "r", "mp4", metadata_errors="ignore", container_options={"max_streams": "1"}
         )
     except av.error.MemoryError as error:
-        raise UnreadableMp4(too_large) from error
-    # FFmpeg goes on without an index that got no memory.
-    if any(stream.frames and not len(stream.index_entries) for stream in container.streams):
+        raise UnreadableFile(too_large) from error
+    try:
+        # FFmpeg goes on without an index that got no memory.
+        if any(stream.frames and not len(stream.index_entries) for stream in container.streams):
+            raise UnreadableFile(too_large)
+        count_entries(container, container.size)
+    except UnreadableFile:
         container.close()
-        raise UnreadableMp4(too_large)
+        raise
     return container
 
 

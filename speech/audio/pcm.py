@@ -14,7 +14,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from speech.audio import ffmpeg
-from speech.audio.mp4 import UnreadableMp4, open_mp4
+from speech.audio.indexes import UnreadableFile
+from speech.audio.mp4 import open_mp4
 from speech.errors import InvalidRequest, Reason, SpeechCancelled, SpeechError
 from speech.types import Recording, Samples, Span, SpeechChunk
 
@@ -246,7 +247,7 @@ def _open(file: io.BytesIO, container_format: str) -> InputContainer:
     if container_format == "mp4":
         try:
             return open_mp4(file)
-        except UnreadableMp4 as error:
+        except UnreadableFile as error:
             raise _refused(str(error)) from error
     return av.open(file, "r", container_format, metadata_errors="ignore")
 

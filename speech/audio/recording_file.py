@@ -13,9 +13,10 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from speech.audio import ffmpeg
-from speech.audio.mp4 import UnreadableMp4, is_mp4, open_mp4
+from speech.audio.indexes import OpenIndex, UnreadableFile
+from speech.audio.mp4 import is_mp4, open_mp4
 from speech.audio.pcm import Resampler, mono
-from speech.errors import InvalidRequest
+from speech.errors import InvalidRequest, SpeechError
 from speech.types import Samples
 
 PIECE_S = 20.0
@@ -33,12 +34,15 @@ _CONTAINERS = (
 _UNREADABLE = "is damaged, or not audio that this server reads, such as WAV, MP3, M4A, Ogg, FLAC and WebM"
 # Packets of a file without sound: 400 a second are the most that a codec makes.
 _PACKETS_PER_SECOND, _SPARE_PACKETS = 850, 50_000
+# Packets between two looks at the index, which grows while the fragments of an MP4 are read.
+_PACKETS_PER_COUNT = 64
 
 
 class RecordingFile:
     """A recording that is open for reading; use it in ``with``. Every call blocks: make it in a thread.
 
-    Raises InvalidRequest for ``file`` where it is no audio, or longer than allowed.
+    Raises InvalidRequest for ``file`` where it is no audio, or longer than allowed, and Busy where the
+    indexes of all open recordings would take too much memory.
     """
 
     def __init__(self, file: IO[bytes], sample_rate: int, max_seconds: float) -> None:
@@ -50,10 +54,12 @@ class RecordingFile:
         self._lock = threading.Lock()
         self._reading = self._left = False
         self._container = _open(file)
+        self._index = OpenIndex(self._container, self._container.size)
         try:
+            self._count_index()
             stream = self._stream()
-        except InvalidRequest:
-            self._container.close()
+        except SpeechError:
+            self._close()
             raise
         self._rate = int(stream.codec_context.sample_rate)
         self._resampler = Resampler(self._rate, sample_rate)
@@ -74,7 +80,7 @@ class RecordingFile:
         with self._lock:
             self._left = True
             if not self._reading:
-                self._container.close()
+                self._close()
 
     def read(self) -> Samples | None:
         """Return the next samples: mono, ``PIECE_S`` at most; None at the end, and once it was left."""
@@ -88,11 +94,21 @@ class RecordingFile:
             with self._lock:
                 self._reading = False
                 if self._left:
-                    self._container.close()
+                    self._close()
         if piece is None and not self.samples:
             raise refused("holds no audio")
         self.samples += 0 if piece is None else len(piece)
         return piece
+
+    def _close(self) -> None:
+        self._container.close()
+        self._index.close()
+
+    def _count_index(self) -> None:
+        try:
+            self._index.count()
+        except UnreadableFile as error:
+            raise refused(str(error)) from error
 
     def _stream(self) -> AudioStream:
         """Return the first audio stream, checked."""
@@ -133,6 +149,8 @@ class RecordingFile:
             for index, packet in enumerate(self._container.demux(stream)):
                 if index > _SPARE_PACKETS + _PACKETS_PER_SECOND * decoded_s:
                     raise refused("is made of too many pieces")
+                if index % _PACKETS_PER_COUNT == 0:
+                    self._count_index()
                 try:
                     frames = packet.decode()
                 except av.InvalidDataError:
@@ -207,7 +225,7 @@ def _open(file: IO[bytes]) -> InputContainer:
         return av.open(
             file, "r", metadata_errors="ignore", container_options={"format_whitelist": _CONTAINERS}
         )
-    except UnreadableMp4 as error:
+    except UnreadableFile as error:
         raise refused(str(error)) from error
     except (av.FFmpegError, ValueError) as error:
         raise refused(_UNREADABLE) from error

@@ -14,10 +14,11 @@ import av
 import numpy as np
 import pytest
 
-from speech.audio import ffmpeg
+from speech.audio import ffmpeg, indexes
+from speech.audio.indexes import ENTRY_BYTES
 from speech.audio.pcm import decode_recording
 from speech.audio.recording_file import RecordingFile
-from speech.errors import InvalidRequest
+from speech.errors import Busy, InvalidRequest
 from tests.speech.audio.test_pcm import encoded, tone
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,8 +59,8 @@ def moov(*tracks: bytes) -> bytes:
     return box(b"moov", full(b"mvhd", struct.pack(">IIII80x", 0, 0, 1000, 1000)), *tracks)
 
 
-def mp4(moov: bytes) -> bytes:
-    return box(b"ftyp", b"M4A \0\0\0\0M4A ") + moov + box(b"mdat", bytes(400))
+def mp4(moov: bytes, audio_bytes: int = 400) -> bytes:
+    return box(b"ftyp", b"M4A \0\0\0\0M4A ") + moov + box(b"mdat", bytes(audio_bytes))
 
 
 def compressed(moov: bytes) -> bytes:
@@ -69,12 +70,20 @@ def compressed(moov: bytes) -> bytes:
     return box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", size, packed)))
 
 
-def fragments(samples: int) -> bytes:
-    """A fragment whose run claims samples that take no byte in it."""
+def fragments(*runs: int) -> bytes:
+    """Fragments of one run each, which claims a number of samples without an entry for each.
+
+    The index of the fragments (``sidx``) lets FFmpeg read them one after another.
+    """
     extends = box(b"mvex", full(b"trex", struct.pack(">IIIII", 1, 1, AAC_SAMPLES, 2, 0)))
-    run = box(b"traf", full(b"tfhd", struct.pack(">I", 1)), full(b"trun", struct.pack(">I", samples)))
-    head = box(b"ftyp", b"isom\0\0\0\0isom") + moov(track(1, 0), extends)
-    return head + box(b"moof", full(b"mfhd", struct.pack(">I", 1)), run) + box(b"mdat", bytes(400))
+    parts = []
+    for number, samples in enumerate(runs, 1):
+        run = full(b"tfhd", struct.pack(">I", 1)), full(b"trun", struct.pack(">I", samples))
+        head = box(b"moof", full(b"mfhd", struct.pack(">I", number)), box(b"traf", *run))
+        parts.append(head + box(b"mdat", bytes(400)))
+    sizes = (struct.pack(">III", len(part), RATE, 1 << 31) for part in parts)
+    sidx = full(b"sidx", struct.pack(">IIIIHH", 1, RATE, 0, 0, 0, len(parts)), *sizes)
+    return box(b"ftyp", b"isom\0\0\0\0isom") + moov(track(1, 0), extends) + sidx + b"".join(parts)
 
 
 def many_tracks() -> bytes:
@@ -93,7 +102,7 @@ READ = """
 import io, sys
 from speech.audio.pcm import decode_recording
 from speech.audio.recording_file import RecordingFile
-from speech.errors import InvalidRequest
+from speech.errors import Busy, InvalidRequest
 
 def peak_kib():
     with open("/proc/self/status") as status:
@@ -132,6 +141,36 @@ def test_head_that_claims_too_much_is_named(kind: str) -> None:
         RecordingFile(io.BytesIO(data), 16_000, 60.0)
 
 
+@pytest.mark.parametrize("kind", ["tracks", "tracks in a compressed head"])
+def test_tracks_beside_the_first_are_not_indexed(kind: str) -> None:
+    reason = "index that takes more" if "compressed" in kind else "claims more samples than it has bytes"
+    with pytest.raises(InvalidRequest, match=reason):
+        decode_recording(FORGED[kind]())
+
+
+def test_index_that_grows_is_checked() -> None:
+    with RecordingFile(io.BytesIO(fragments(*[100] * 20)), 16_000, 60.0) as recording:
+        assert recording.read() is not None
+    with (
+        RecordingFile(io.BytesIO(fragments(*[100] * 20, 1_000_000)), 16_000, 60.0) as recording,
+        pytest.raises(InvalidRequest, match="claims more samples than it has bytes"),
+    ):
+        recording.read()
+
+
+def test_all_indexes_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexes, "MAX_OPEN_BYTES", 100 * ENTRY_BYTES)
+    monkeypatch.setattr(indexes, "SMALL_BYTES", 50 * ENTRY_BYTES)
+    file = mp4(moov(track(1, 90)))
+    one_that_is_too_large = mp4(moov(track(1, 110)))
+    for first in (file, one_that_is_too_large):
+        with RecordingFile(io.BytesIO(first), 16_000, 60.0), pytest.raises(Busy, match="long recordings"):
+            RecordingFile(io.BytesIO(file), 16_000, 60.0)
+    wav = encoded("wav", "pcm_s16le", tone(1.0, RATE), RATE)
+    with RecordingFile(io.BytesIO(file), 16_000, 60.0), RecordingFile(io.BytesIO(wav), 16_000, 60.0):
+        pass
+
+
 def test_without_a_limit_mp4_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ffmpeg, "limit_allocations", lambda: False)
     data = encoded("mp4", "aac", tone(1.0, RATE), RATE)
@@ -145,7 +184,8 @@ def test_without_a_limit_mp4_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_index_of_sixteen_hours_is_read() -> None:
     hours = 16
-    file = mp4(moov(track(1, hours * 3600 * RATE // AAC_SAMPLES)))
+    samples = hours * 3600 * RATE // AAC_SAMPLES
+    file = mp4(moov(track(1, samples)), samples)
     with RecordingFile(io.BytesIO(file), 16_000, 1e6) as recording:
         assert recording.duration_s == pytest.approx(hours * 3600)
 
