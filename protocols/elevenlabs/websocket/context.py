@@ -74,11 +74,12 @@ class Context:
         self._speak_until: int | None = None  # end of the audible text once closed with unflushed text
         self._error: SpeechError | None = None
         self._complete = False
-        self._broken_off = False
         self.input_ended = False
         """True if further text is ignored."""
         self.audible = False
         """True once audio was sent."""
+        self.broken_off = False
+        """True if it was closed while it was heard, and its text had not been ended by a flush of its own."""
         self.interrupted = False
         """True if nothing more is to be sent but the end."""
 
@@ -165,7 +166,7 @@ class Context:
         """End the input; only the flushed text is spoken."""
         if self.input_ended:
             return
-        self._broken_off = self.audible and not self._complete
+        self.broken_off = self.audible and not self._complete
         cursor = self._cursor
         if cursor.fed > cursor.flushed:
             self._speak_until = cursor.flushed
@@ -186,11 +187,6 @@ class Context:
         if self._session is not None:
             self._session.cancel()
 
-    @property
-    def broken_off(self) -> bool:
-        """True if it was closed while it was heard, and its text had not been ended by a flush of its own."""
-        return self._broken_off
-
     def lower_priority(self) -> None:
         """Synthesize and send after the connection's other contexts."""
         if self._session is not None:
@@ -198,7 +194,7 @@ class Context:
 
     def restore_priority(self) -> None:
         """Undo ``lower_priority``, because a context of the same id waits for this one's end."""
-        self._broken_off = False
+        self.broken_off = False
         if self._session is not None:
             self._session.restore_priority()
 
