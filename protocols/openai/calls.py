@@ -260,7 +260,9 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
                 {"file": "@recording.wav", "model": "whisper-1"},
                 FORM,
             ),
-            answers={200: Answer("The transcript.", {"application/json": transcript, **plain} | events)},
+            answers={
+                200: Answer("The transcript.", {"application/json": transcript, **plain} | events, _UNUSED)
+            },
             errors=_RECORDING_ERRORS,
         )
         for name, summary, more, events in (

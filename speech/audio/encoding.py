@@ -59,7 +59,7 @@ class Encoder(Protocol):
 
 
 class _HeadedEncoder(Encoder, Protocol):
-    """An encoder of streams whose header leaves the length open."""
+    """An encoder of streams with a header that leaves the length open."""
 
     def final_header(self) -> bytes:
         """Return the header that replaces the stream's in a file, once ``finish`` has returned the rest."""

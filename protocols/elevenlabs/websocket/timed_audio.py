@@ -52,7 +52,7 @@ class TimedAudioFramer:
         self._cut = cut_at_characters
         self._max_peak = math.inf if strict else PAUSE_PEAK
         self._held: Samples = NO_SAMPLES
-        self._characters = TimedForms()  # whose audio is not complete
+        self._characters = TimedForms()  # their audio is not complete
         self._sent = 0  # samples returned
         self._timed = 0  # end of the last timed character, in samples since the start
 
@@ -93,7 +93,7 @@ class TimedAudioFramer:
             return [before, TimedAudio(self._take(end), said)]
         if len(self._held) <= MAX_HELD_S * self._rate or self._is_pause(self._held):
             return [before]
-        # A word whose forms share no edge, or a long sound: its end is sent without characters.
+        # A word without a common edge inside, or a long sound: its end is sent without characters.
         said, self._characters = self._characters.divide(self._characters.common_edges()[0])
         return [before, TimedAudio(self._take(self._end), said)]
 

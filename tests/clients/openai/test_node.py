@@ -1,6 +1,6 @@
 """Clients for Node, unmodified: OpenAI's package, Vercel's AI SDK, OpenAI's Agents SDK.
 
-OpenAI's package over TLS: its Realtime classes connect by wss alone.
+OpenAI's package over TLS: its Realtime classes connect by wss only.
 """
 
 from __future__ import annotations

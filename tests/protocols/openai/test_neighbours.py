@@ -1,4 +1,4 @@
-"""Fields and marks of Kokoro-FastAPI and Speaches, whose clients have this server's address."""
+"""Fields and marks of Kokoro-FastAPI and Speaches, for clients that were written for those servers."""
 
 from __future__ import annotations
 
