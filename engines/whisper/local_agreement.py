@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tokenizers
 
 SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
 """Punctuation that ends a sentence."""
 
+# Punctuation that belongs to the word behind it.
+_OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
 _CLOSING = "\"'”’»)]"
 
 
@@ -49,3 +55,31 @@ def agreed_count(before: Sequence[HypothesisWord], now: Sequence[HypothesisWord]
             break
         count += 1
     return count
+
+
+def words_from_tokens(
+    tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: bool
+) -> list[HypothesisWord]:
+    """Join ``tokens`` to words. spaced: whether spaces divide words, or each run of whole characters is one.
+
+    Punctuation that stands alone (« ? » and the like) is attached to the word before it.
+    """
+    runs: list[tuple[str, list[int]]] = []
+    pending: list[int] = []
+    for token in tokens:
+        pending.append(token)
+        text = tokenizer.decode(pending)
+        # The bytes of the last character are incomplete.
+        if "\ufffd" in text:
+            continue
+        alone = not any(character.isalnum() for character in text)
+        joined = runs and (
+            (alone and text.strip() not in _OPENING_PUNCTUATION) or (spaced and not text.startswith(" "))
+        )
+        if joined:
+            runs[-1][1].extend(pending)
+            runs[-1] = (runs[-1][0] + text.strip(), runs[-1][1])
+        else:
+            runs.append((text.strip(), list(pending)))
+        pending = []
+    return [HypothesisWord(text, tuple(own)) for text, own in runs]

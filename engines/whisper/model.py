@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.whisper.coverage import is_loop, is_spoken, told, without_echo
-from engines.whisper.local_agreement import HypothesisWord
+from engines.whisper.local_agreement import HypothesisWord, words_from_tokens
 from engines.whisper.passes import PassInput, PassResult, TimedWord
 from engines.whisper.plausibility import TokenLimits, is_repetitive
 from engines.whisper.vad import SAMPLE_RATE
@@ -26,7 +26,6 @@ from speech.types import Samples
 
 if TYPE_CHECKING:
     import ctranslate2
-    import tokenizers
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +69,12 @@ _MAX_PROMPT_TOKENS = 220
 _TRIED, _LEAST_LIKELY = 3, 0.005
 LANGUAGE_WEIGHT = 0.3
 """Weight of a language's log probability, beside that of the answer in it."""
+BEAMS = 5
+"""Of a beam search, as in faster-whisper."""
 CERTAIN = 0.9
 """Probability from which on a language is certain."""
 # A language that is expected is so many times as likely as the sounds are.
 _EXPECTED_ODDS = 20.0
-
-# Punctuation that belongs to the word behind it.
-_OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +151,27 @@ class Whisper:
     def _answer(
         self, encoded: ctranslate2.StorageView, audio: PassInput, language: str, likelihood: float
     ) -> tuple[PassResult, float]:
-        """Return the words in one language, and the mean log probability of their tokens."""
+        """Return the words in one language, and the mean log probability of their tokens.
+
+        A decisive pass whose answer repeats itself without end searches for another one.
+        """
+        found = self._attempt(encoded, audio, language, likelihood, beams=1)
+        if audio.decisive and found[1] == -math.inf:
+            found = self._attempt(encoded, audio, language, likelihood, beams=BEAMS)
+        return found
+
+    def _attempt(
+        self,
+        encoded: ctranslate2.StorageView,
+        audio: PassInput,
+        language: str,
+        likelihood: float,
+        *,
+        beams: int,
+    ) -> tuple[PassResult, float]:
         seconds = len(audio.samples) / SAMPLE_RATE
         max_tokens = self.limits.max_tokens(language, seconds)
-        tokens = self._generate(encoded, language, audio.prefix, max_tokens)
+        tokens = self._generate(encoded, language, audio.prefix, max_tokens, beams)
         spaced = language not in UNSPACED
         words = words_from_tokens(tokens, self._tokenizer, spaced=spaced)
         dropped = PassResult((), language, likelihood, has_speech=False)
@@ -222,11 +237,11 @@ class Whisper:
 
         candidates: those that there are, if not all; expected: the one of the speech before, if any.
         """
-        result = self._generate_tokens(encoded, (), 1, return_logits_vocab=True)
+        result = self._generate_tokens(encoded, (), 1, beam_size=1, return_logits_vocab=True)
         among = [language for language in LANGUAGES if language in candidates] or LANGUAGES
         scores = np.ravel(np.array(result.logits[0]))[[self._languages[language] for language in among]]
         odds = np.exp(scores - scores.max())
-        if expected in among:
+        if expected is not None and expected in among:
             odds[among.index(expected)] *= _EXPECTED_ODDS
         probabilities = odds / odds.sum()
         likely = np.argsort(-probabilities, kind="stable")[:_TRIED]
@@ -234,16 +249,21 @@ class Whisper:
         return [one for one in found if one[1] >= _LEAST_LIKELY or one is found[0]]
 
     def _generate(
-        self, encoded: ctranslate2.StorageView, language: str, prefix: Sequence[int], max_tokens: int
+        self,
+        encoded: ctranslate2.StorageView,
+        language: str,
+        prefix: Sequence[int],
+        max_tokens: int,
+        beams: int,
     ) -> list[int]:
         # Without a prefix an empty answer is not allowed; behind a prefix it may be the right one.
         begun = (self._languages[language], *self._task, *prefix)
-        result = self._generate_tokens(encoded, begun, max_tokens, suppress_blank=not prefix)
+        result = self._generate_tokens(encoded, begun, max_tokens, beam_size=beams, suppress_blank=not prefix)
         # Text tokens only: others cannot be part of a later prefix.
         return [token for token in result.sequences_ids[0] if token < self._end]
 
     def _generate_tokens(
-        self, encoded: ctranslate2.StorageView, begun: Sequence[int], max_tokens: int, **options: bool
+        self, encoded: ctranslate2.StorageView, begun: Sequence[int], max_tokens: int, **options: int
     ) -> Any:
         """Generate at most ``max_tokens`` behind the tokens of an answer that is ``begun``."""
         prompt = [*self._previous, self._begin, *begun]
@@ -257,7 +277,7 @@ class Whisper:
             prompts = [first, prompt]
         # CTranslate2 limits generated tokens to half of max_length, and those with the prompt to all of it.
         length = min(max(2 * max_tokens, max_tokens + len(prompt)), 448)
-        return self._model.generate(encoded, prompts, beam_size=1, max_length=length, **options)[-1]
+        return self._model.generate(encoded, prompts, max_length=length, **options)[-1]
 
     def align(
         self,
@@ -310,31 +330,3 @@ def _renamed(vocabulary: bytes) -> bytes:
     begin = names.index(b"<|startoftranscript|>")
     names[_FIRST_TOKEN], names[begin] = names[begin], names[_FIRST_TOKEN]
     return b"\n".join(names)
-
-
-def words_from_tokens(
-    tokens: Sequence[int], tokenizer: tokenizers.Tokenizer, *, spaced: bool
-) -> list[HypothesisWord]:
-    """Join ``tokens`` to words. spaced: whether spaces divide words, or each run of whole characters is one.
-
-    Punctuation that stands alone (« ? » and the like) is attached to the word before it.
-    """
-    runs: list[tuple[str, list[int]]] = []
-    pending: list[int] = []
-    for token in tokens:
-        pending.append(token)
-        text = tokenizer.decode(pending)
-        # The bytes of the last character are incomplete.
-        if "\ufffd" in text:
-            continue
-        alone = not any(character.isalnum() for character in text)
-        joined = runs and (
-            (alone and text.strip() not in _OPENING_PUNCTUATION) or (spaced and not text.startswith(" "))
-        )
-        if joined:
-            runs[-1][1].extend(pending)
-            runs[-1] = (runs[-1][0] + text.strip(), runs[-1][1])
-        else:
-            runs.append((text.strip(), list(pending)))
-        pending = []
-    return [HypothesisWord(text, tuple(own)) for text, own in runs]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engines.whisper.coverage import is_loop, is_spoken, told, without_echo
-from engines.whisper.model import CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
+from engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
 from engines.whisper.passes import ChunkInput, ChunkResult, TimedWord
 from engines.whisper.plausibility import MAX_TOKENS, compression_ratio
 from engines.whisper.recording_chunks import Chunk
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# As in faster-whisper: beams, samples at a temperature, and the limits of an answer that is speech.
-_BEAMS = _SAMPLES = 5
+# As in faster-whisper: samples at a temperature, and the limits of an answer that is speech.
+_SAMPLES = 5
 _MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
 # An answer that is no speech is searched for again, with words that come again less and less likely.
 _PENALTIES = (1.1, 1.3)
@@ -146,7 +146,7 @@ def _attempt(
     seconds = audio.chunk.duration_s
     max_tokens = whisper.limits.max_tokens("en" if audio.translate else language, seconds)
     prompt = whisper.prompt(audio.prompt, language, translate=audio.translate)
-    how = {"beam_size": _BEAMS, "repetition_penalty": penalty}
+    how = {"beam_size": BEAMS, "repetition_penalty": penalty}
     if audio.temperature:
         how = {"beam_size": 1, "num_hypotheses": _SAMPLES, "sampling_topk": 0}
         how["sampling_temperature"] = audio.temperature

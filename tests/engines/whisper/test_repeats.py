@@ -55,7 +55,8 @@ async def test_repeated_speech_is_written_as_often_as_it_was_said(
 ) -> None:
     spoken = joined([await speaker.say(said, "af_heart", "en")] * times, gap_s)
     heard = await hear(recognizer, spoken, way, "en")
-    assert words_of(heard, "en") == words_of(said, "en") * times
+    # Whisper may write "1-2-3".
+    assert words_of(heard.replace("-", " "), "en") == words_of(said, "en") * times
 
 
 @pytest.mark.parametrize("way", WAYS)
