@@ -86,7 +86,8 @@ async def test_only_small_recordings_stay_in_memory(as_json: bool, size: int, on
     async def receive() -> Message:
         return {"type": "http.request", "body": request.read()}
 
-    scope = {"type": "http", "method": "POST", "headers": request.headers.raw}
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    scope = {"type": "http", "method": "POST", "headers": headers}
     async with AudioUploads(10**6).receive(Request(scope, receive)) as upload:
         assert upload.file is not None and (upload.file.name is not None) == on_disk
 
