@@ -13,7 +13,10 @@ import av
 import httpx
 import numpy as np
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
+from protocols.shared.recordings.upload import AudioUploads
 from speech.audio.pcm import wav
 from tests.support.app_server import StartApp
 from tests.support.loudness import LoudnessRecognizer
@@ -69,6 +72,24 @@ def test_file_without_audio_is_refused(client: httpx.Client, name: str, stream: 
     answer = client.post(PATH, files={"file": ("a.wav", file)}, data={"model": "whisper-1", "stream": stream})
     assert refusal(answer) == (400, "file", "invalid_value")
     assert answer.json()["error"]["message"].startswith(f"file: {reason}")
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["form", "JSON"])
+@pytest.mark.parametrize(("size", "on_disk"), [(1_000, False), (100_000, True)])
+async def test_only_small_recordings_stay_in_memory(as_json: bool, size: int, on_disk: bool) -> None:
+    audio = base64.b64encode(bytes(size)).decode()
+    if as_json:
+        request = httpx.Request("POST", "http://x", json={"input_audio": {"data": audio}})
+    else:
+        request = httpx.Request("POST", "http://x", files={"file": ("a.wav", bytes(size))})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": request.read()}
+
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
+    scope = {"type": "http", "method": "POST", "headers": headers}
+    async with AudioUploads(10**6).receive(Request(scope, receive)) as upload:
+        assert upload.file is not None and (upload.file.name is not None) == on_disk
 
 
 @pytest.mark.parametrize("path", [PATH, TRANSLATIONS, ELEVENLABS])
