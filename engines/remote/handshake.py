@@ -3,7 +3,7 @@
 The server greets (``Greeting``), the worker challenges it (``Challenge``), the server answers and the worker
 proves itself (``Proof`` each). A proof is HMAC-SHA256 under the shared key over the role and both nonces, so
 that neither the key nor a proof that serves a second time is ever sent. The keys of the tags that further
-messages have are made in the same way, of other words in place of the role.
+messages have are made in the same way, with other words for the role.
 """
 
 from __future__ import annotations

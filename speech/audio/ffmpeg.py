@@ -6,8 +6,8 @@ thread more than the machine has cores (16 at most; libavutil's ``avpriv_sliceth
 by the code that creates it, and PyAV's encoders and resampler do not. So libavutil is made to count one core
 (``av_cpu_force_count``), for which a graph starts no thread.
 
-A demuxer allocates what the head of a file claims: an MP4 of 900 bytes may claim 30,000,000 samples, whose
-index takes 1 GB. PyAV has no option against it, libavutil has (``av_max_alloc``).
+A demuxer allocates what the head of a file claims: an MP4 of 900 bytes may claim 30,000,000 samples, and the
+index of them takes 1 GB. PyAV has no option against it, libavutil has (``av_max_alloc``).
 """
 
 from __future__ import annotations

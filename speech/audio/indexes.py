@@ -12,7 +12,7 @@ ENTRY_BYTES = 36
 """Bytes of FFmpeg's index for each sample of a file: an ``AVIndexEntry`` and its share of the times."""
 
 MAX_OPEN_BYTES = 512 << 20
-"""Bytes of the indexes of all open recordings, beyond which no further large one is read, but one alone."""
+"""Bytes of the indexes of all open recordings; beyond it a large one is read only while no other is open."""
 
 SMALL_BYTES = 1 << 20
 """Bytes of an index that is not large: ten minutes of AAC have as much."""

@@ -98,16 +98,16 @@ async def test_change_on_the_way_ends_the_connection(
         working(Worker(engine), tmp_path, tcp=True) as address,
         between(address, side, CHANGES[change]) as changed_way,
     ):
-        behind = engine_of(changed_way)
-        await behind.start()
+        engine_there = engine_of(changed_way)
+        await engine_there.start()
 
         async def speak() -> list[SpeechChunk]:
-            async with aclosing(behind.synthesize(segment(TEXT))) as chunks:
+            async with aclosing(engine_there.synthesize(segment(TEXT))) as chunks:
                 return [chunk async for chunk in chunks]
 
         outcomes = await asyncio.gather(speak(), speak(), return_exceptions=True)
         await until(lambda: CHANGED in caplog.text)
-        await behind.stop()
+        await engine_there.stop()
     failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     assert all(isinstance(failure, EngineFailed) for failure in failures)
     # Segments of which nothing was heard are begun again by another connection.
