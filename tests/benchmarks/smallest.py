@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -175,7 +176,9 @@ def outcome(name: str) -> dict[str, Any]:
         with contextlib.redirect_stdout(printed):
             module = importlib.import_module(f"benchmarks.{MODULES.get(name, name)}")
             (WITHOUT_KOKORO | WITH_KOKORO)[name](module)
-    except (Exception, SystemExit):
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM:
+            raise
         failure = traceback.format_exc()
     spent_s = time.perf_counter() - begun
     return {"name": name, "seconds": round(spent_s, 1), "printed": printed.getvalue(), "failure": failure}
