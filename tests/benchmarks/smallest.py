@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from unittest import mock
 
 from benchmarks import sentences
 from benchmarks.protocols import wyoming
+from benchmarks.recognition import clips
 from benchmarks.recognition import sentences as hearing_sentences
 from benchmarks.server_process import Server
 
@@ -131,7 +133,8 @@ MODULES = {"emotions recorded": "voices.emotions"}
 
 
 def few_sentences() -> None:
-    """Leave ``SENTENCES`` of each language in the benchmarks' groups."""
+    """Leave ``SENTENCES`` of each language in the benchmarks' groups, and one in a recogniser's clip."""
+    cut(clips, SENTENCES_A_CLIP=1)
     groups = [*vars(sentences).values(), hearing_sentences.EVERYDAY]
     for group in groups:
         if isinstance(group, dict):
@@ -173,7 +176,9 @@ def outcome(name: str) -> dict[str, Any]:
         with contextlib.redirect_stdout(printed):
             module = importlib.import_module(f"benchmarks.{MODULES.get(name, name)}")
             (WITHOUT_KOKORO | WITH_KOKORO)[name](module)
-    except (Exception, SystemExit):
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM:
+            raise
         failure = traceback.format_exc()
     spent_s = time.perf_counter() - begun
     return {"name": name, "seconds": round(spent_s, 1), "printed": printed.getvalue(), "failure": failure}
@@ -184,9 +189,12 @@ def main() -> None:
     os.chdir(ROOT)
     few_sentences()
     names = json.load(sys.stdin)
-    with shared_servers(default=not WITHOUT_KOKORO.keys() & set(names)):
+    # What a library or another process prints goes to standard error.
+    told = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with told, shared_servers(default=not WITHOUT_KOKORO.keys() & set(names)):
         for name in names:
-            print(json.dumps(outcome(name)), flush=True)
+            print(json.dumps(outcome(name)), file=told, flush=True)
 
 
 if __name__ == "__main__":
