@@ -96,7 +96,7 @@ from speech.text.normalizer import TableError, check_tables
 from speech.types import Recording
 from speech.voices.catalogue import VoiceStore
 from speech.voices.recording_check import RecordingCheck
-from websocket_config import DEFAULT_LANGUAGE, VERSION
+from websocket_config import VERSION
 
 log = logging.getLogger("server")
 
@@ -221,7 +221,7 @@ def build_service(
 
 def _check_voices(settings: Settings) -> None:
     """Raise InvalidRequest for what the settings name and no engine has, before one is loaded."""
-    if settings.voice is None and not settings.elevenlabs_voices and settings.language == DEFAULT_LANGUAGE:
+    if settings.voice is None and not settings.elevenlabs_voices and settings.language is None:
         return  # without a process of espeak-ng's, where each engine has one of its own
     known = known_voices(settings.engine, settings.accented_languages)
     if known is None:
