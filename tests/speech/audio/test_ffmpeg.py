@@ -1,4 +1,4 @@
-"""FFmpeg starts no threads, regardless of cores and open streams."""
+"""FFmpeg starts no threads, regardless of cores and open streams, and its memory is limited."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from speech.audio import ffmpeg
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,3 +43,10 @@ def test_streams_start_no_thread() -> None:
     run = subprocess.run([sys.executable, "-c", COUNT], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split() == ["mp3", "0", "opus", "0", "prosody", "0", "recognition", "0"]
+
+
+def test_missing_limit_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    assert ffmpeg.limit_allocations()
+    monkeypatch.setattr(ffmpeg, "_libavutil", lambda _: None)
+    assert not ffmpeg.limit_allocations.__wrapped__()
+    assert "recordings in MP4 and MOV files are refused" in caplog.text
