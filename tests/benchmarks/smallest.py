@@ -150,6 +150,8 @@ def shared_servers(*, default: bool) -> Iterator[None]:
     default: give all of them one with Kokoro, espeak-ng, the recogniser and Wyoming's port.
     """
     enter, leave = Server.__enter__, Server.__exit__
+    # Another run of this may be under way.
+    cut(wyoming, PORT=Server().port)
     running: dict[tuple[object, ...], Server] = {}
 
     def share(asked: Server) -> Server:
