@@ -36,14 +36,15 @@ _LEAK, _LAST_LEAK = 0.1, 0.01
 _HOPS = 120
 """Short-time spectra of a frame."""
 
-_MOST_FRAMES = 24
-"""Frames computed in one call. A cancellation takes effect between two calls."""
+_MOST_FRAMES = 32
+"""Frames computed in one call. A cancellation takes effect between two calls; each computes its own context,
+which costs as much as two frames."""
 
 _SHARED_FRAMES = 10
 """Frames from which on a window is worth dividing between two cores: each part computes its own context."""
 
-_HOP, _MARGIN, _BINS = 5, 10, 11
-"""Samples between two short-time spectra; surplus samples of the inverse transform at either end; bins."""
+_HOP, _BINS = 5, 11
+"""Samples between two short-time spectra; bins."""
 
 
 class Missing(NamedTuple):
@@ -67,7 +68,6 @@ class LiteRtGenerator:
         self._weights = {name: packed[name] for name in packed}
         self._cores = cores
         self._coefficients = _Coefficients(self._weights)
-        self._basis = np.array(self._weights["basis"], np.float32)
         # A graph is built at its first use: many utterances have no window with both true ends.
         self._model = cache(self._built)
 
@@ -98,24 +98,25 @@ class LiteRtGenerator:
         # Nearer to an end than the context is wide, the graph of the true end computes what lies between.
         begin = 0 if first < self.context else first - self.context
         until = frames if frames - end < self.context else end + self.context
-        model, missing = self._model(begin == first - self.context, until == end + self.context)
-        made = model.run(
-            {
-                "features": window.features[0, :, 2 * begin : 2 * until].T,
-                "spectra": window.spectra[0, :, _HOPS * begin : _HOPS * until + 1].T,
-                "coefficients": coefficients,
-            }
-        )["spectrum"]
-        samples = _overlap_add(made, self._basis)
-        skipped = FRAME_SAMPLES * (first - begin) + _MARGIN - _HOP * missing.before
-        return samples[skipped : skipped + FRAME_SAMPLES * (end - first)]
+        has_context = begin == first - self.context
+        made = (
+            self._model(has_context, until == end + self.context)
+            .run(
+                {
+                    "features": window.features[0, :, 2 * begin : 2 * until].T,
+                    "spectra": window.spectra[0, :, _HOPS * begin : _HOPS * until + 1].T,
+                    "coefficients": coefficients,
+                }
+            )["audio"]
+            .ravel()
+        )
+        skipped = 0 if has_context else FRAME_SAMPLES * (first - begin)
+        return made[skipped : skipped + FRAME_SAMPLES * (end - first)]
 
-    def _built(self, context_before: bool, context_after: bool) -> tuple[Model, Missing]:
-        """Build the model of a window with context, or with a true end; returns the spectra it leaves out."""
+    def _built(self, context_before: bool, context_after: bool) -> Model:
+        """Build the model of a window with context, or with a true end."""
         context = Missing(self.context * context_before, self.context * context_after)
-        builder = _Builder(self._weights)
-        content, missing = builder.generator(context)
-        return Model(content), missing
+        return Model(_Builder(self._weights).generator(context))
 
 
 def _computed(tasks: list[Callable[[], Samples]], helper: ThreadPoolExecutor | None) -> Iterator[Samples]:
@@ -163,8 +164,8 @@ class _Builder:
         self._graph = Graph()
         self._norms = sum(len(packed[f"{name[:-5]}.alpha"]) for name in packed if name.endswith(".norm"))
 
-    def generator(self, context: Missing) -> tuple[bytes, Missing]:
-        """Build the model; returns it and the spectra that it leaves out at either end."""
+    def generator(self, context: Missing) -> bytes:
+        """Build the model: the samples of all frames but the context, ``_HOP`` a row."""
         graph = self._graph
         features, spectra = graph.input("features", _FEATURES), graph.input("spectra", _SPECTRA)
         self._given = graph.input("coefficients", 4 * self._norms, rows=1)
@@ -191,7 +192,7 @@ class _Builder:
             graph.leaky(values, _LAST_LEAK), after_second, wanted, reach, np.zeros(graph.channels(values))
         )
         made = graph.convolve_exactly(values, self._array("conv_post.weight"), self._array("conv_post.bias"))
-        return graph.finish(spectrum=made), wanted
+        return graph.finish(audio=self._inverse_transform(made, wanted))
 
     def _array(self, name: str) -> Array:
         array = np.array(self._packed[name], np.float32)
@@ -251,6 +252,24 @@ class _Builder:
             parts.append(self._graph.constant(np.tile(row, (after, 1))))
         return self._graph.stack(*parts) if len(parts) > 1 else values
 
+    def _inverse_transform(self, spectrum: Tensor, have: Missing) -> Tensor:
+        """Inverse STFT of log magnitudes and of values of which the sine is the phase.
+
+        Windows of four hops overlap, which is a convolution of four taps. Its sums do not depend on where a
+        window begins, as those of NumPy's matrix product do.
+        """
+        graph = self._graph
+        magnitude = graph.exponential(graph.select(spectrum, 0, _BINS))
+        phase = graph.sine(graph.select(spectrum, _BINS, _BINS))
+        values = graph.beside(
+            graph.multiply(magnitude, graph.cosine(phase)), graph.multiply(magnitude, graph.sine(phase))
+        )
+        # The utterance's first and last samples have one window less.
+        values = self._extended(values, not have.before, not have.after, np.zeros(2 * _BINS))
+        basis = np.array(self._packed["basis"], np.float32).reshape(2 * _BINS, -1, _HOP)
+        weight = basis[:, ::-1].transpose(2, 0, 1)
+        return graph.convolve_exactly(values, weight, np.zeros(_HOP, np.float32))
+
     def _padded(
         self, values: Tensor, have: Missing, wanted: Missing, reach: int, zero: npt.NDArray[np.floating]
     ) -> Tensor:
@@ -303,17 +322,3 @@ class _Builder:
             spectra = graph.stack(zeros, spectra, zeros)
         values = graph.convolve_exactly(spectra, weight, self._array(f"{name}.bias"), stride)
         return self._residual(graph.rows(values, have.before, dropped=have.after), block, have, wanted)
-
-
-def _overlap_add(spectra: Array, basis: Array) -> Samples:
-    """Inverse STFT: samples [hop · T − hop + window] of T overlapping windows.
-
-    spectra [T, 22]: log magnitudes, and values of which the sine is the phase; basis [22, window].
-    """
-    magnitude, phase = np.exp(spectra[:, :_BINS]), np.sin(spectra[:, _BINS:])
-    windows = np.concatenate((magnitude * np.cos(phase), magnitude * np.sin(phase)), axis=1) @ basis
-    parts = basis.shape[1] // _HOP
-    samples = np.zeros((len(windows) + parts - 1, _HOP), np.float32)
-    for part in range(parts):
-        samples[part : part + len(windows)] += windows[:, _HOP * part : _HOP * (part + 1)]
-    return samples.ravel()

@@ -92,6 +92,20 @@ class Graph:
             schema.CosOptionsT(),
         )
 
+    def sine(self, tensor: Tensor) -> Tensor:
+        """Compute the sine of each value."""
+        return self._operation(Operator.SIN, [tensor], self.channels(tensor))
+
+    def exponential(self, tensor: Tensor) -> Tensor:
+        """Compute e to the power of each value."""
+        return self._operation(
+            Operator.EXP,
+            [tensor],
+            self.channels(tensor),
+            schema.BuiltinOptions.ExpOptions,
+            schema.ExpOptionsT(),
+        )
+
     def inverse_root(self, tensor: Tensor) -> Tensor:
         """Compute 1 / √x."""
         return self._operation(Operator.RSQRT, [tensor], self.channels(tensor))
