@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.kokoro.int8.packing.weights import CURVE_BLOCKS, CURVES, PackedWeights
 from engines.kokoro.litert.graph import Graph, Model
+from engines.kokoro.litert.packing.weights import CURVE_BLOCKS, CURVES, PackedWeights
 from engines.kokoro.litert.residual_blocks import ResidualBlock
 from engines.kokoro.network.cores import CorePool, SharedTask
 from engines.kokoro.network.decoder import Curves
@@ -59,7 +59,7 @@ class LiteRtCurves:
     """Computes pitch and energy; thread-safe."""
 
     def __init__(self, packed: PackedWeights, cores: CorePool) -> None:
-        """packed: built by ``packing.curves`` without pairs. Raises ModelFailed."""
+        """packed: by ``packing.curves``. Raises ModelFailed."""
         self._pitch, self._energy = (CurveBranch(packed, name) for name in CURVES)
         self._norms = Network(packed["norms"].tobytes(), 1)
         self._cores = cores

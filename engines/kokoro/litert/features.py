@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.kokoro.int8.packing.weights import PackedWeights
 from engines.kokoro.litert.graph import Graph, Model
+from engines.kokoro.litert.packing.weights import PackedWeights
 from engines.kokoro.litert.residual_blocks import ResidualBlock
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
 
@@ -19,7 +19,7 @@ class LiteRtFeatures:
     """Computes features from prosody; thread-safe."""
 
     def __init__(self, packed: PackedWeights, threads: int) -> None:
-        """packed: built by ``packing.features`` without pairs; threads: of one call. Raises ModelFailed."""
+        """packed: by ``packing.features``; threads: of one call. Raises ModelFailed."""
         self._blocks = [ResidualBlock(packed, name) for name in _BLOCKS]
         self._halvings = [
             (packed[f"{name}.weight"].ravel().astype(np.float32), np.float32(packed[f"{name}.bias"].item()))

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.int8.packing.weights import PackedWeights
 from engines.kokoro.litert.graph import LEVEL, Graph, Model, Tensor
+from engines.kokoro.litert.packing.weights import PackedWeights
 from engines.kokoro.network.cores import CorePool, SharedTask
 from engines.kokoro.network.decoder import Window
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, Stopped
@@ -64,7 +64,7 @@ class LiteRtGenerator:
     context = CONTEXT_FRAMES
 
     def __init__(self, packed: PackedWeights, cores: CorePool) -> None:
-        """packed: built by ``packing.generator`` without pairs."""
+        """packed: by ``packing.generator``."""
         self._weights = {name: packed[name] for name in packed}
         self._cores = cores
         self._coefficients = _Coefficients(self._weights)
@@ -85,6 +85,20 @@ class LiteRtGenerator:
                 partial(self._piece, window, coefficients, *edge, stop) for edge in pairwise(edges)
             ]
             return np.concatenate(list(_computed(tasks, helper)))
+
+    def warm_up(self) -> None:
+        """Build the graph that most windows use, and compute it once."""
+        frames = 2 * self.context + 1
+        norms = np.ones((1, self._coefficients.channels, 1), np.float32)
+        silence = Window(
+            np.zeros((1, _FEATURES, 2 * frames), np.float32),
+            np.zeros((1, _SPECTRA, _HOPS * frames + 1), np.float32),
+            norms,
+            norms,
+            before=self.context,
+            after=self.context,
+        )
+        self.generate(silence, Stop())
 
     def close(self) -> None:
         """See ``Generator.close``."""
@@ -140,6 +154,8 @@ class _Coefficients:
             return np.concatenate([np.array(packed[f"{name}.{kind}"], np.float32) for name in names])
 
         self._double_alpha = 2 * joined("alpha")
+        self.channels = len(self._double_alpha)
+        """Channels of all norms."""
         self._per_step = joined("per_step") * LEVEL
         self._offset = joined("zero") * LEVEL + self._per_step / self._double_alpha
 

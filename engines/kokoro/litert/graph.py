@@ -49,6 +49,7 @@ class Graph:
         self._codes: dict[tuple[int, int], int] = {}
         self._buffers: list[npt.NDArray[np.uint8] | None] = [None]
         self._inputs: list[Tensor] = []
+        self._shared: dict[tuple[int, ...], Tensor] = {}
 
     def channels(self, tensor: Tensor) -> int:
         """Number of a tensor's channels."""
@@ -263,7 +264,11 @@ class Graph:
         return constant
 
     def _integers(self, values: Sequence[int] | npt.NDArray[np.int32]) -> Tensor:
-        return self._constant(np.array(values, np.int32), len(values))
+        """A constant; equal ones are the same tensor."""
+        key = tuple(int(value) for value in values)
+        if key not in self._shared:
+            self._shared[key] = self._constant(np.array(key, np.int32), len(key))
+        return self._shared[key]
 
     def _operation(
         self,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.kokoro.int8.packing.weights import PackedWeights
 from engines.kokoro.litert.graph import Graph, Tensor
+from engines.kokoro.litert.packing.weights import PackedWeights
 from engines.kokoro.network.onnx_model import Array
 
 _EPSILON = np.float32(1e-5)
