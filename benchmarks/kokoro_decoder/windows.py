@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.kokoro.variants import Model, Plan, Prediction
 from engines import weights
 from engines.kokoro.litert.decoder import load_litert_decoder
-from engines.kokoro.litert.packing.weights import load_packed
+from engines.kokoro.litert.packing.store import load_packed
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.decoder import Window
 from engines.kokoro.network.dequantize import dequantize
@@ -78,8 +78,8 @@ def decoder_variant(name: str, cores: int) -> DecoderVariant:
         surgery = Surgery(dequantize(int8))
         parts = SplitModel.on_onnxruntime(lambda part: getattr(surgery, part)(), cores)
     elif name == LITERT:
-        with load_packed(int8, chosen.cache_dir) as packed:
-            parts = SplitModel(packed.graph("encoder"), load_litert_decoder(packed, cores), cores)
+        packed = load_packed(weights.KOKORO.sha256, lambda: int8, chosen.cache_dir)
+        parts = SplitModel(packed.prosody.content("encoder.onnx"), load_litert_decoder(packed, cores), cores)
     else:
         parts = SplitModel.on_onnxruntime(parts_cache.load(int8, chosen.cache_dir), cores)
     return DecoderVariant(parts, Model(int8, parts))

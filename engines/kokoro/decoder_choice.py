@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
+from engines import weights
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.build_cache import BuildFailed
 from engines.kokoro.network.decoder import DecoderUnavailable
@@ -26,27 +28,28 @@ class ChosenModel(NamedTuple):
     slow_decoder_reason: str
 
 
-def load_split_model(onnx: bytes, settings: KokoroSettings) -> ChosenModel:
-    """Load the network with the decoder that the settings name; onnx: the published graph.
+def load_split_model(read_model: Callable[[], bytes], settings: KokoroSettings) -> ChosenModel:
+    """Load the network with the decoder that the settings name; read_model: reads the published graph.
 
-    Raises EngineUnavailable where that decoder is LiteRT's and does not run here, and ModelFailed.
+    Raises EngineUnavailable where that decoder is LiteRT's and does not run here, ModelFailed, and what
+    ``read_model`` raises.
     """
     if settings.decoder == "onnx":
-        return _on_onnxruntime(onnx, settings, _SET_BY_USER)
+        return _on_onnxruntime(read_model, settings, _SET_BY_USER)
     begun = time.monotonic()
     try:
-        model = _on_litert(onnx, settings)
+        model = _on_litert(read_model, settings)
     except DecoderUnavailable as unavailable:
         if settings.decoder != "auto":
             raise EngineUnavailable(
                 f"Kokoro's decoder on LiteRT is unavailable ({unavailable}): set KANI_KOKORO_DECODER=auto"
             ) from unavailable
-        return _on_onnxruntime(onnx, settings, f"LiteRT's is unavailable: {unavailable}")
+        return _on_onnxruntime(read_model, settings, f"LiteRT's is unavailable: {unavailable}")
     logger.info("Kokoro decoder: litert (int8), loaded in %.1f s", time.monotonic() - begun)
     return ChosenModel(model, "")
 
 
-def _on_litert(onnx: bytes, settings: KokoroSettings) -> SplitModel:
+def _on_litert(read_model: Callable[[], bytes], settings: KokoroSettings) -> SplitModel:
     """Load the network with LiteRT's decoder. Raises DecoderUnavailable and ModelFailed."""
     try:
         from engines.kokoro.litert.decoder import load_litert_decoder
@@ -55,18 +58,18 @@ def _on_litert(onnx: bytes, settings: KokoroSettings) -> SplitModel:
             "the package ai-edge-litert cannot be imported; pip install -r requirements.txt brings it where "
             "it runs"
         ) from error
-    from engines.kokoro.litert.packing.weights import load_packed
+    from engines.kokoro.litert.packing.store import load_packed
 
     try:
-        with load_packed(onnx, settings.cache_dir) as packed:
-            decoder = load_litert_decoder(packed, os.cpu_count() or 1)
-            return SplitModel(packed.graph("encoder"), decoder, settings.threads)
+        packed = load_packed(weights.KOKORO.sha256, read_model, settings.cache_dir)
     except BuildFailed as error:
         raise DecoderUnavailable(f"the network could not be packed ({error})") from error
+    decoder = load_litert_decoder(packed, os.cpu_count() or 1)
+    return SplitModel(packed.prosody.content("encoder.onnx"), decoder, settings.threads)
 
 
-def _on_onnxruntime(onnx: bytes, settings: KokoroSettings, reason: str) -> ChosenModel:
+def _on_onnxruntime(read_model: Callable[[], bytes], settings: KokoroSettings, reason: str) -> ChosenModel:
     """Load the network with the published graph's decoder. Raises EngineUnavailable and ModelFailed."""
-    model = SplitModel.on_onnxruntime(parts_cache.load(onnx, settings.cache_dir), settings.threads)
+    model = SplitModel.on_onnxruntime(parts_cache.load(read_model(), settings.cache_dir), settings.threads)
     logger.info("Kokoro decoder: onnxruntime, %s", reason)
     return ChosenModel(model, reason)

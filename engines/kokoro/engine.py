@@ -201,18 +201,22 @@ class KokoroEngine:
         Sets ``_synthesizer``.
         """
         settings = self._settings
-        onnx = weights.load(
+        read_model = partial(
+            weights.load,
             weights.KOKORO,
             models_dir=settings.models_dir,
             cache_dir=settings.cache_dir,
             may_fetch=settings.may_fetch,
         )
         self._synthesizer: Synthesizer
+        if settings.models_dir is not None:
+            # A wrong file of the user's is an error, also where the packed network is in the cache.
+            read_model()
         if settings.decoding == "whole":
-            self._synthesizer = WholeSynthesizer(WholeModel(onnx, settings.threads), self._voices)
+            self._synthesizer = WholeSynthesizer(WholeModel(read_model(), settings.threads), self._voices)
             logger.info("Kokoro decoder: onnxruntime, %s", _WHY_WHOLE)
             return None
-        chosen = load_split_model(onnx, settings)
+        chosen = load_split_model(read_model, settings)
         statistics = StatisticsTable([voice.id for voice in self._voices.all])
         self._synthesizer = WindowedSynthesizer(chosen.model, self._voices, statistics)
         return chosen

@@ -8,7 +8,7 @@ from engines.kokoro.litert.curves import LiteRtCurves
 from engines.kokoro.litert.features import LiteRtFeatures
 from engines.kokoro.litert.generator import LiteRtGenerator
 from engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_phase
-from engines.kokoro.litert.packing.weights import PackedNetwork
+from engines.kokoro.litert.packing.store import PackedNetwork
 from engines.kokoro.network.cores import CorePool
 from engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, DecoderUnavailable
 from engines.kokoro.network.decoder_checks import check_source, check_speech
@@ -56,10 +56,10 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
     """
     pool, harmonics = CorePool(cores), HarmonicSource()
     try:
-        check_source(harmonics, Network(packed.graph("source"), 1))
-        curves = LiteRtCurves(packed.weights("curves"), pool)
-        features = LiteRtFeatures(packed.weights("features"), min(cores, 2))
-        generator = LiteRtGenerator(packed.weights("generator"), pool)
+        check_source(harmonics, Network(packed.prosody.content("source.onnx"), 1))
+        curves = LiteRtCurves(packed.prosody, pool)
+        features = LiteRtFeatures(packed.prosody, min(cores, 2))
+        generator = LiteRtGenerator(packed.generator, pool)
         agreement = check_speech(generator)
         generator.warm_up()
     except ModelFailed as error:

@@ -15,7 +15,7 @@ import pytest
 
 from engines.kokoro import decoder_choice
 from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.litert.packing.weights import PackedNetwork
+from engines.kokoro.litert.packing.store import PackedNetwork
 from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
 from server.settings import SettingsError, load
 from speech.errors import EngineUnavailable
@@ -115,6 +115,6 @@ def test_fetch_packs_all_that_a_start_needs(start_server: StartServer, tmp_path:
     fetching = start_server(*kokoro, "--fetch", KANI_CACHE_DIR=str(cache), ready=False)
     assert fetching.process.wait(WITHIN_S) == 0, fetching.terminal
     made = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
-    assert [path.name[:14] for path in made if path.suffix == ".zip"] == ["kokoro-litert-"]
+    assert {path.name[:14] for path in made if path.suffix == ".zip"} == {"kokoro-litert-"}
     start_server(*kokoro, KANI_CACHE_DIR=str(cache)).stop()
     assert made == {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.kokoro.measures import log_spectral_distance
+from engines import weights
 from engines.kokoro.litert.decoder import load_litert_decoder
-from engines.kokoro.litert.generator import CONTEXT_FRAMES
-from engines.kokoro.litert.packing.weights import PackedNetwork, load_packed
+from engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedNetwork, load_packed
 from engines.kokoro.network.decoder import DecoderUnavailable, Window
 from engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
 from engines.kokoro.network.dequantize import dequantize
@@ -37,7 +36,7 @@ class Spoken:
     def __init__(self, part: LoadPart, packed: PackedNetwork) -> None:
         self.part, self.packed = part, packed
         self.onnx = load_onnx_decoder(part, 2)
-        self.model = SplitModel(packed.graph("encoder"), load_litert_decoder(packed, 2), 2)
+        self.model = SplitModel(packed.prosody.content("encoder.onnx"), load_litert_decoder(packed, 2), 2)
         voices = Voices()
         statistics = StatisticsTable([voice.id for voice in voices.all])
         speaker = WindowedSynthesizer(self.model, voices, statistics)
@@ -57,9 +56,8 @@ class Spoken:
 
 
 @pytest.fixture(scope="module")
-def spoken(part: LoadPart, published: bytes, cache: Path) -> Iterator[Spoken]:
-    with load_packed(published, cache) as packed:
-        yield Spoken(part, packed)
+def spoken(part: LoadPart, published: bytes, cache: Path) -> Spoken:
+    return Spoken(part, load_packed(weights.KOKORO.sha256, lambda: published, cache))
 
 
 def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import subprocess
@@ -14,17 +13,18 @@ import numpy as np
 import onnx
 import pytest
 
-from engines.kokoro.litert.packing import weights
 from engines.kokoro.litert.packing.curves import pack_curves
 from engines.kokoro.litert.packing.features import pack_features
-from engines.kokoro.litert.packing.weights import load_packed, quantise_weight
+from engines.kokoro.litert.packing.store import GENERATOR, PROSODY, load_packed, window_kind
+from engines.kokoro.litert.packing.weights import quantise_weight
 from engines.kokoro.network import build_cache
-from engines.kokoro.network.build_cache import BuildFailed
+from engines.kokoro.network.build_cache import BuildCache, BuildFailed
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.parts import LoadPart
+from engines.weights import KOKORO
+from tests.support.kokoro import CHANNELS
 
 ROOT = Path(__file__).parents[4]
-PACKING = "packing the network"
 PLAIN = {"__init__", "accented_ipa", "build_cache", "onnx_model", "vocabulary", "voice_mix", "voices"}
 """Modules that the packing imports, and that the packed network does not depend on."""
 
@@ -58,36 +58,54 @@ def test_other_parts_are_refused(part: LoadPart) -> None:
         pack_features(part("source"))
 
 
+SHA256 = KOKORO.sha256
+
+
+def unread() -> bytes:
+    pytest.fail("the model was read")
+
+
 def test_other_graph_cannot_be_packed(tmp_path: Path) -> None:
-    with pytest.raises(BuildFailed, match="no ONNX model"), load_packed(b"not a model", tmp_path):
-        pytest.fail("it was packed")
+    with pytest.raises(BuildFailed, match="no ONNX model"):
+        load_packed("0" * 64, lambda: b"not a model", tmp_path)
     assert not list(tmp_path.glob("*.zip"))
 
 
-def test_second_load_uses_cache(published: bytes, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with load_packed(published, cache) as packed:
-        names = set(packed.weights("generator"))
-    with caplog.at_level(logging.INFO), load_packed(published, cache) as packed:
-        assert set(packed.weights("generator")) == names
-    assert PACKING not in caplog.text
+@pytest.fixture(scope="module")
+def packed(published: bytes, cache: Path) -> dict[str, bytes]:
+    """The archives of the shared cache folder by their names."""
+    load_packed(SHA256, lambda: published, cache)
+    found = [path for half in (PROSODY, GENERATOR) for path in cache.glob(f"{half.name}-*.zip")]
+    return {path.name: path.read_bytes() for path in found}
+
+
+def test_model_is_not_read_where_cache_has_it(packed: dict[str, bytes], cache: Path) -> None:
+    assert len(packed) == 2
+    network = load_packed(SHA256, unread, cache)
+    for before in (False, True):
+        for after in (False, True):
+            assert network.generator.content(window_kind(before, after))[4:8] == b"TFL3"
+    assert network.generator.array("offset").shape == (CHANNELS,)
 
 
 def test_broken_archive_is_packed_again(
-    published: bytes, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with load_packed(published, cache):
-        (path,) = cache.glob("kokoro-litert-*.zip")
-        whole = path.read_bytes()
+    whole = {name: content for name, content in packed.items() if "generator" in name}
+    for name, content in packed.items():
+        (tmp_path / name).write_bytes(content[: len(content) // 2] if name in whole else content)
     # Packing takes seconds and gives the same.
-    monkeypatch.setattr(build_cache.BuildCache, "_run", lambda self, source: whole)
-    (tmp_path / path.name).write_bytes(whole[: len(whole) // 2])
-    with load_packed(published, tmp_path) as packed:
-        assert packed.graph("source")
-    assert (tmp_path / path.name).read_bytes() == whole
+    monkeypatch.setattr(BuildCache, "_run", lambda self, source: next(iter(whole.values())))
+    assert load_packed(SHA256, lambda: b"a model", tmp_path).generator.array("offset").shape == (CHANNELS,)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.zip")} == packed
+    assert caplog.text.count("is broken and is built again") == 1
 
 
 def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind, model = weights._PACKED, b"a model"
+    kind, model = GENERATOR, SHA256
     key = kind._key(model)
     other = tmp_path / "other"
     shutil.copytree(ROOT / "engines" / "kokoro", other / "engines" / "kokoro")
@@ -96,7 +114,7 @@ def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch:
         os.utime(source, (1, 1))
     monkeypatch.setattr(build_cache, "PROJECT_ROOT", other)
     assert moved._key(model) == key
-    assert moved._key(b"another model") != key
+    assert moved._key("0" * 64) != key
     for source in (*moved.sources, other / "engines/kokoro/litert/packing/pack.py"):
         before = source.read_bytes()
         source.write_bytes(before + b"\n")
@@ -114,5 +132,5 @@ def test_all_modules_of_packing_are_in_the_key() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     imported = {Path(line) for line in done.stdout.splitlines()}
     counted = {path for path in imported if path.stem not in PLAIN}
-    module = ROOT.joinpath(*weights._PACKED.module.split(".")).with_suffix(".py")
-    assert counted == {module, *(path for path in weights._PACKED.sources if path.suffix == ".py")}
+    module = ROOT.joinpath(*GENERATOR.module.split(".")).with_suffix(".py")
+    assert counted == {module, *(path for path in GENERATOR.sources if path.suffix == ".py")}
