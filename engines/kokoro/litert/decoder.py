@@ -16,8 +16,8 @@ from engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop
 
 logger = logging.getLogger(__name__)
 
-_MAX_CONCURRENCY = 20
-"""See ``Decoder``."""
+_MAX_CONCURRENCY = 8
+"""See ``Decoder``; until the speed of the machine is measured."""
 
 
 class LiteRtFeatureDecoder:
