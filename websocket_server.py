@@ -505,7 +505,7 @@ async def _serve(
         table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
         metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
-        metrics.watch_fast_decoder(lambda: any(engine.decoder == "fast" for engine in service.engines))
+        metrics.watch_fast_decoder(lambda: any(engine.decoder == "litert" for engine in service.engines))
         within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
         stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
         with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):

@@ -24,7 +24,6 @@ from benchmarks import report
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 READY_WITHIN_S = 300.0
-SETTLED_WITHIN_S = 600.0
 STOP_WITHIN_S = 180.0
 ASK_AGAIN_S = 0.01
 # The machine decides where model files are; every other setting is the default, or what a benchmark passes.
@@ -38,8 +37,7 @@ class ServerFailed(Exception):
 class Server:
     """A server that is ready inside ``with Server("--engine", "espeak", KANI_THREADS="2") as server:``.
 
-    Kokoro has loaded its final decoder, too (the fast one where the processor supports it), unless
-    ``settled=False``: a change of the decoder would split a measurement. The report names the decoder.
+    The report names Kokoro's decoder, unless ``settled=False``.
     python: of the environment that it runs in.
     start_s: seconds from spawning the process to the first 200 of /health.
     """
@@ -111,7 +109,7 @@ class Server:
             self._wait_until_ready(begun + READY_WITHIN_S)
             self.start_s = time.perf_counter() - begun
             if self._settled:
-                self._wait_until_settled(time.perf_counter() + SETTLED_WITHIN_S)
+                self._note_decoder()
         except BaseException:
             self._process.kill()
             self._process.wait()
@@ -140,20 +138,12 @@ class Server:
             # From outside nothing tells when a port is listened on.
             time.sleep(ASK_AGAIN_S)
 
-    def _wait_until_settled(self, deadline: float) -> None:
-        decoder = self.decoder()
-        if decoder is None:
-            return
-        # /health says "onnx" both while the fast decoder loads and where it cannot; the log says which.
-        log = Path(self._folder.name, "server.log")
-        while "Kokoro decoder: " not in log.read_text(encoding="utf-8"):
-            if self._process.poll() is not None or time.perf_counter() > deadline:
-                raise ServerFailed(f"Kokoro's decoder was not settled:\n{self._printed()}")
-            time.sleep(ASK_AGAIN_S)
-        report.note(f"decoder {self.decoder()} of `{shlex.join(self._arguments) or 'all defaults'}`")
+    def _note_decoder(self) -> None:
+        if self.decoder() is not None:
+            report.note(f"decoder {self.decoder()} of `{shlex.join(self._arguments) or 'all defaults'}`")
 
     def decoder(self) -> str | None:
-        """Kokoro's current decoder, ``"onnx"`` or ``"fast"``; None without Kokoro."""
+        """Kokoro's decoder, ``"litert"`` or ``"onnx"``; None without Kokoro."""
         with closing(HTTPConnection(HOST, self.port, timeout=READY_WITHIN_S)) as connection:
             connection.request("GET", "/health")
             found: str | None = json.load(connection.getresponse())["decoder"]

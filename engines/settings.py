@@ -53,7 +53,7 @@ class KokoroSettings:
     cache_dir: Path  # fetched and built files
     threads: int = KOKORO_THREADS  # cores for one step
     decoding: Decoding = "windows"  # early first audio, or the model's exact samples
-    decoder: Literal["auto", "onnx", "fast", "litert"] = "auto"  # implementation that decodes windows
+    decoder: Literal["auto", "onnx", "litert"] = "auto"  # implementation that decodes windows
     may_fetch: bool = False  # whether missing files may be fetched
     accented: tuple[str, ...] = ()  # languages, of those that the model was not trained on, that it speaks
 

@@ -62,7 +62,7 @@ class Metrics(Observer):
         gauge("kani_threads", "Threads of the server that run Python.").set_function(threading.active_count)
         Info("kani_build", "The version that runs.", registry=registry).info({"version": version})
         self._ready = gauge("kani_ready", "1 while speech sessions are let in, else 0.")
-        self._fast = gauge("kani_fast_decoder", "1 while Kokoro speaks by its fast decoder, else 0.")
+        self._fast = gauge("kani_fast_decoder", "1 while Kokoro is decoded by LiteRT, else 0.")
         self._requests = counter("kani_requests", "Speech sessions that were admitted.", "protocol")
         self._sessions = gauge("kani_sessions", "Speech sessions open now.", "protocol")
         self._session = histogram(
@@ -137,7 +137,7 @@ class Metrics(Observer):
         self._ready.set_function(lambda: float(ready()))
 
     def watch_fast_decoder(self, active: Callable[[], bool]) -> None:
-        """Call ``active`` at each scrape: whether Kokoro speaks by its fast decoder."""
+        """Call ``active`` at each scrape: whether Kokoro is decoded by LiteRT."""
         self._fast.set_function(lambda: float(active()))
 
     def set_limits(self, *, connections: int, waiting: int) -> None:

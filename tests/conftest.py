@@ -35,7 +35,7 @@ LOOK_AGAIN_S = 0.05
 # Characters of a log in a failure's message: a run of an hour has too many to find what went wrong.
 SHOWN = 6000
 ADDRESS = re.compile(r"address +wss?://(?P<host>\S+):(?P<port>\d+)\b")
-# Made of a model once (its parts, the fast decoder's weights and kernels), shared by every test of a run:
+# Made of a model once (its parts, the packed network), shared by every test of a run:
 # pytest-xdist's workers are started with this process' environment.
 SHARED = "TESTS_CACHE"
 if SHARED not in os.environ:
@@ -132,11 +132,10 @@ class ServerProcess:
         self.compat = {match["protocol"]: int(match["port"]) for match in COMPAT.finditer(self.banner)}
 
     def wait_until_settled(self) -> None:
-        """Return once Kokoro, if it speaks here, changes its decoder no more: the fast one, where it fits."""
+        """Return once Kokoro, if it speaks here, has named its decoder in the log."""
         if "(kokoro " not in self.banner:
             return
         deadline = time.monotonic() + SETTLED_WITHIN_S
-        # From outside only the log tells that a machine is not fit for the fast decoder.
         while "Kokoro decoder: " not in self.log:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
@@ -244,7 +243,7 @@ def cache() -> Path:
 def kokoro(cache: Path) -> Iterator[KokoroEngine]:
     """Kokoro as the server starts it, once for all tests; its weights come from the installed packages.
 
-    Its decoder is settled: the fast one wherever the processor is fit for it.
+    Its decoder is LiteRT's wherever that runs.
     """
     from engines.kokoro.engine import KokoroEngine
     from engines.settings import KokoroSettings
@@ -300,7 +299,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartServ
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server with every setting at its default, for the whole run: engine auto, decoder auto.
 
-    Its decoder is settled: the fast one wherever the processor is fit for it.
+    Its decoder is LiteRT's wherever that runs.
     """
     running = ServerProcess(tmp_path_factory.mktemp("server"))
     running.wait_until_ready()

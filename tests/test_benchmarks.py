@@ -125,8 +125,8 @@ def own_sigterm():
 def test_a_report_names_the_decoder_that_was_measured(capsys, own_sigterm):
     with report.report_section("a try"):
         for _ in range(2):
-            report.note("decoder fast of `--engine kokoro`")
-    assert capsys.readouterr().out.count("Measured with decoder fast of `--engine kokoro`.") == 1
+            report.note("decoder litert of `--engine kokoro`")
+    assert capsys.readouterr().out.count("Measured with decoder litert of `--engine kokoro`.") == 1
     with report.report_section("another"):
         pass
     assert "Measured with" not in capsys.readouterr().out

@@ -30,7 +30,9 @@ def exact() -> None:
     int8 = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
     float32 = dequantize(int8)
     surgery = Surgery(float32)
-    model = Model(float32, SplitModel(lambda name: getattr(surgery, name)(), single_engine.THREADS))
+    model = Model(
+        float32, SplitModel.on_onnxruntime(lambda name: getattr(surgery, name)(), single_engine.THREADS)
+    )
     voices = {voice.id: voice for voice in model.voices.all}
     random = np.random.default_rng(0)
     found: dict[str, list[float]] = {}

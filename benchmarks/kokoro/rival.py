@@ -23,8 +23,6 @@ import numpy as np
 
 from benchmarks.kokoro import rivals
 from benchmarks.kokoro.sockets import server
-from benchmarks.kokoro_decoder.sockets import wait_until_loaded
-from benchmarks.kokoro_decoder.windows import FAST
 from benchmarks.playback_client import ReceivedSpeech, connected, first_audible_s, request_speech
 from benchmarks.report import median, ms, percentile, report_section, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, mixed
@@ -120,8 +118,6 @@ def lengths(beside: Path | None, each: int) -> None:
         servers = {_THIS: stack.enter_context(server())}
         if beside is not None:
             servers[_BESIDE] = stack.enter_context(server(beside))
-        for each_server in servers.values():
-            wait_until_loaded(each_server, FAST)
         found = asyncio.run(_by_length(servers, rivals.rival(Path(folder)), each))
     rows = []
     for group, results in found.items():
@@ -166,7 +162,7 @@ def main() -> None:
     options.add_argument("--each", type=int, default=10, help="sentences a language and length")
     chosen = options.parse_args()
     if chosen.lengths:
-        with report_section("First audio by the length of the sentence", rivals.RIVAL, "torch", "numba"):
+        with report_section("First audio by the length of the sentence", rivals.RIVAL, "ai-edge-litert"):
             lengths(chosen.beside, chosen.each)
         return
     first_sounds()

@@ -17,9 +17,11 @@ from engines import weights
 from engines.espeak.client import EspeakClient
 from engines.kokoro.network import norm_statistics as kokoro_statistics
 from engines.kokoro.network import parts_cache
+from engines.kokoro.network.graph_surgery import Surgery
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, Stop, WholeModel
 from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, PredictedProsody, SplitModel
+from engines.kokoro.offline.recorder import StatisticsRecorder
 from engines.kokoro.text.espeak_ipa import phonemizer_for
 from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.timing import voiced_frame_range
@@ -99,11 +101,17 @@ class Model:
         """The int8 model that the server uses."""
         chosen = settings.load({})
         onnx = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
-        return cls(onnx, SplitModel(parts_cache.load(onnx, chosen.cache_dir), single_engine.THREADS))
+        return cls(
+            onnx, SplitModel.on_onnxruntime(parts_cache.load(onnx, chosen.cache_dir), single_engine.THREADS)
+        )
 
     @cached_property
     def _whole(self) -> WholeModel:
         return WholeModel(self._onnx, single_engine.THREADS)
+
+    @cached_property
+    def _recorder(self) -> StatisticsRecorder:
+        return StatisticsRecorder(Surgery(self._onnx).recorder(), single_engine.THREADS)
 
     def foresee(self, text: str, voice: Voice) -> Prediction:
         """Predict a sentence of one utterance."""
@@ -122,7 +130,7 @@ class Model:
 
     def recorded(self, foreseen: Prediction) -> tuple[Samples, NormStatistics]:
         """All samples by the recorder, and the norms' statistics."""
-        return self._parts.record(foreseen.fresh(), Stop())
+        return self._recorder.record(foreseen.fresh(), Stop())
 
     def expected(self, foreseen: Prediction) -> NormStatistics:
         """The statistics that the server predicts."""

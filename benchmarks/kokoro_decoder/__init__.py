@@ -1,1 +1,1 @@
-"""Benchmarks of the int8 decoder beside the ONNX one."""
+"""Benchmarks of the decoder on LiteRT beside the one on onnxruntime."""

@@ -1,4 +1,4 @@
-"""Kokoro's fast decoder beside the one on ONNX Runtime, and beside PyPI's kokoro-onnx.
+"""Kokoro's decoder on LiteRT beside the one on ONNX Runtime, and beside PyPI's kokoro-onnx.
 
 generator: cost of a frame by window length, the generator alone, one thread and all of them.
 rival: whole sentences through the socket, beside kokoro-onnx on the same model file.
@@ -8,7 +8,7 @@ likeness: beside float32, on the same features and on the same prosody, 60 sente
 curves: pitch and energy beside onnxruntime's and float32's, 36 sentences es, en, ja.
 words: word errors by whisper-base of either, and of float32, 180 sentences.
 windows: beside one window over everything, by the same generator.
-start: time until the server is ready, and until the fast decoder is used; first and later starts.
+start: time until the server is ready; first and later starts.
 memory: of a server with either decoder.
 
 DNSMOS, kokoro-onnx and the picture need another environment (tests/judges/requirements-judges.txt), whose
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.kokoro_decoder import cost, curves, similarity, sockets, start, streams
-from benchmarks.kokoro_decoder.windows import FAST, ONNX
+from benchmarks.kokoro_decoder.windows import LITERT, ONNX
 from benchmarks.report import JUDGE_VARIABLE, median, report_section
 
 PARTS: dict[str, Callable[[], None]] = {
@@ -53,7 +53,7 @@ def draw(out: Path) -> None:
         )
     lines = {}
     by_length = cost.costs(1)
-    for name in (ONNX, FAST):
+    for name in (ONNX, LITERT):
         lines[f"generator_{name}"] = np.array([(n, median(found[name])) for n, found in by_length.items()])
         lines[f"streams_{name}"] = np.array(
             [
@@ -85,7 +85,7 @@ def main() -> None:
     chosen = options.parse_args()
     if unknown := set(chosen.part) - set(PARTS):
         options.error(f"there is no part {', '.join(sorted(unknown))}")
-    with report_section("Kokoro's fast decoder", "torch", "numba", "faster-whisper"):
+    with report_section("Kokoro's decoder on LiteRT", "ai-edge-litert", "faster-whisper"):
         for part in chosen.part or PARTS:
             PARTS[part]()
         if chosen.picture is not None:

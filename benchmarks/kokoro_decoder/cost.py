@@ -6,7 +6,7 @@ import time
 from functools import cache
 
 from benchmarks import single_engine
-from benchmarks.kokoro_decoder.windows import FAST, ONNX, decoder_variant
+from benchmarks.kokoro_decoder.windows import LITERT, ONNX, decoder_variant
 from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
 from engines.kokoro.network.decoder import Generator, Window
@@ -27,17 +27,17 @@ Costs = dict[str, list[float]]
 def generator() -> None:
     """Print the table."""
     head = (
-        *("frames heard", "times each", f"{ONNX}, ms a frame", f"{FAST}, ms a frame"),
-        *(f"{ONNX} ÷ {FAST}, median", "p10–p90", "goal"),
+        *("frames heard", "times each", f"{ONNX}, ms a frame", f"{LITERT}, ms a frame"),
+        *(f"{ONNX} ÷ {LITERT}, median", "p10–p90", "goal"),
     )
     for cores in sorted({1, single_engine.THREADS}):
         rows = []
         for length, found in costs(cores).items():
-            ratios = [onnx / fast for onnx, fast in zip(found[ONNX], found[FAST], strict=True)]
+            ratios = [onnx / fast for onnx, fast in zip(found[ONNX], found[LITERT], strict=True)]
             rows.append(
                 [
                     *(str(length), str(len(ratios))),
-                    *(f"{median(found[name]):.2f}" for name in (ONNX, FAST)),
+                    *(f"{median(found[name]):.2f}" for name in (ONNX, LITERT)),
                     f"{median(ratios):.2f}",
                     f"{percentile(ratios, 10):.2f}–{percentile(ratios, 90):.2f}",
                     "≥ 2.6" if (cores, length) == (1, _JUDGED) else "",
@@ -51,7 +51,7 @@ def generator() -> None:
 @cache
 def costs(cores: int) -> dict[int, Costs]:
     """Cost of frames by window length; measured once for the table and the picture."""
-    ways = {name: decoder_variant(name, cores) for name in (ONNX, FAST)}
+    ways = {name: decoder_variant(name, cores) for name in (ONNX, LITERT)}
     model = ways[ONNX].model
     voice = next(voice for voice in model.voices.all if voice.id == DEFAULT_VOICES["es"])
     # The longest: it has to have a context on both sides of the longest window.

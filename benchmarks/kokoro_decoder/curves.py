@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks import single_engine
-from benchmarks.kokoro_decoder.windows import FAST, FLOAT32, ONNX, decoder_variant
+from benchmarks.kokoro_decoder.windows import FLOAT32, LITERT, ONNX, decoder_variant
 from benchmarks.report import median, table
 from engines import weights
 from engines.espeak.client import EspeakClient
@@ -26,7 +26,7 @@ _LANGUAGES = ("es", "en", "ja")
 _SENTENCES = 12
 """Of each language."""
 
-_PAIRS = ((FAST, ONNX), (ONNX, FLOAT32), (FAST, FLOAT32))
+_PAIRS = ((LITERT, ONNX), (ONNX, FLOAT32), (LITERT, FLOAT32))
 
 
 def _predicted() -> Iterator[dict[str, Curves]]:
@@ -34,7 +34,7 @@ def _predicted() -> Iterator[dict[str, Curves]]:
     chosen = settings.load({})
     int8 = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
     encoder = Network(parts_cache.load(int8, chosen.cache_dir)("encoder"), single_engine.THREADS)
-    variants = {name: decoder_variant(name, single_engine.THREADS) for name in (FLOAT32, ONNX, FAST)}
+    variants = {name: decoder_variant(name, single_engine.THREADS) for name in (FLOAT32, ONNX, LITERT)}
     decoders = {name: own.parts.decoder.feature_decoder for name, own in variants.items()}
     voices = Voices()
     for language in _LANGUAGES:

@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 from benchmarks.kokoro import rivals
 from benchmarks.kokoro.sockets import sample_sentences
 from benchmarks.kokoro_decoder.sockets import GROUPS
-from benchmarks.kokoro_decoder.windows import FAST, ONNX
+from benchmarks.kokoro_decoder.windows import LITERT, ONNX
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S
@@ -56,7 +56,7 @@ def _ours(socket: ClientConnection) -> Speaker:
 async def measure(onnx_url: str, fast_url: str, folder: Path) -> dict[str, dict[str, list[Times]]]:
     """Times by group and system: every sentence with every system, in an order that rotates."""
     async with connected(onnx_url) as onnx, connected(fast_url) as fast:
-        speakers = {rivals.RIVAL: _theirs(rivals.rival(folder)), ONNX: _ours(onnx), FAST: _ours(fast)}
+        speakers = {rivals.RIVAL: _theirs(rivals.rival(folder)), ONNX: _ours(onnx), LITERT: _ours(fast)}
         for language, text in sample_sentences(ABOUT_4_S)[:3]:
             for speaker in speakers.values():
                 await speaker(language, text)
@@ -91,7 +91,7 @@ def main() -> None:
                     *(f"{group} ({len(times)})", name, ms(median([done for done, _ in times]))),
                     *(f"{median([done / audio for done, audio in times]):.3f}", f"{median(ratios):.2f}"),
                     f"{percentile(ratios, 10):.2f}–{percentile(ratios, 90):.2f}",
-                    "≥ 2.8" if name == FAST else "",
+                    "≥ 2.8" if name == LITERT else "",
                 ]
             )
     print(f"Whole sentences, the servers (through the socket) and {rivals.RIVAL} in turn:\n")

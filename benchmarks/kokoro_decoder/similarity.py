@@ -15,12 +15,12 @@ from benchmarks.kokoro.exact import random_plan
 from benchmarks.kokoro.measures import closeness_db, log_spectral_distance
 from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
 from benchmarks.kokoro.variants import Prediction
-from benchmarks.kokoro_decoder.windows import FAST, FLOAT32, ONNX, DecoderVariant, decoder_variant
+from benchmarks.kokoro_decoder.windows import FLOAT32, LITERT, ONNX, DecoderVariant, decoder_variant
 from benchmarks.report import median, table
 from benchmarks.sentences import ABOUT_4_S, Sentences, mixed
 from benchmarks.timing.alignment_sentences import UNSEEN
-from engines.kokoro.int8.packing.generator import SCALES_ORIGIN_FILE
-from engines.kokoro.int8.packing.weights import DATA
+from engines.kokoro.litert.packing.generator import SCALES_ORIGIN_FILE
+from engines.kokoro.litert.packing.weights import DATA
 from engines.kokoro.network.onnx_model import SAMPLE_RATE
 from engines.kokoro.voices import DEFAULT_VOICES
 from speech.text.languages import primary
@@ -32,7 +32,7 @@ _HEARD = 180
 _CUT = 6
 """Sentences that are compared; that are listened to; that are cut at random."""
 
-_WAYS = (FLOAT32, ONNX, FAST)
+_WAYS = (FLOAT32, ONNX, LITERT)
 
 _TEXTS: Sentences = {
     **ABOUT_4_S,
@@ -91,10 +91,10 @@ def likeness() -> None:
     by_way = None if scores is None else {name: scores[at :: len(_WAYS)] for at, name in enumerate(_WAYS)}
     distances = {
         name: [log_spectral_distance(one.of_features[name], one.of_features[FLOAT32]) for one in said]
-        for name in (ONNX, FAST)
+        for name in (ONNX, LITERT)
     }
     rows = [["goal, fast", "", "≤ 0.9 dB", "≤ 1.3 dB", "≥ −0.03", "", ""]]
-    for name in (ONNX, FAST):
+    for name in (ONNX, LITERT):
         of_prosody = [log_spectral_distance(one.of_prosody[name], one.of_prosody[FLOAT32]) for one in said]
         for what, own, points in (
             ("the generator, of the same features", distances[name], ("", "", "")),
@@ -106,12 +106,12 @@ def likeness() -> None:
     calibrated = json.loads((DATA / SCALES_ORIGIN_FILE).read_text("utf-8"))["sayings"]
     unknown = [
         distance
-        for distance, one in zip(distances[FAST], said, strict=True)
+        for distance, one in zip(distances[LITERT], said, strict=True)
         if one.foreseen.voice.id not in calibrated
     ]
     rows.append(
         [
-            *(f"{FAST}, the generator, voices that it was not calibrated on", str(len(unknown))),
+            *(f"{LITERT}, the generator, voices that it was not calibrated on", str(len(unknown))),
             *(f"{np.mean(unknown):.2f} dB", f"{max(unknown):.2f} dB", "", "", ""),
         ]
     )
@@ -124,12 +124,12 @@ def likeness() -> None:
     print(table(head, rows) + "\n")
     if scores is None:
         print(f"DNSMOS: {NO_JUDGE}\n")
-    farthest = sorted(zip(distances[FAST], distances[ONNX], said, strict=True), key=lambda one: -one[0])
+    farthest = sorted(zip(distances[LITERT], distances[ONNX], said, strict=True), key=lambda one: -one[0])
     worst = [
         [one.foreseen.voice.id, f"{fast:.2f} dB", f"{onnx:.2f} dB", one.foreseen.text]
         for fast, onnx, one in farthest[:6]
     ]
-    print(table(("the farthest, of the same features", FAST, ONNX, "text"), worst) + "\n", flush=True)
+    print(table(("the farthest, of the same features", LITERT, ONNX, "text"), worst) + "\n", flush=True)
 
 
 def words() -> None:
@@ -144,8 +144,8 @@ def words() -> None:
         wrong = {name: wrong_words(text, said, language) for name, said in heard.items()}
         for name, found in wrong.items():
             counts[name].append(found)
-        if wrong[FAST] != wrong[FLOAT32]:
-            unlike.append([voice.id, text, heard[FLOAT32], heard[FAST]])
+        if wrong[LITERT] != wrong[FLOAT32]:
+            unlike.append([voice.id, text, heard[FLOAT32], heard[LITERT]])
     rows = []
     for name, pairs in counts.items():
         bad, count = (sum(column) for column in zip(*pairs, strict=True))
@@ -153,14 +153,14 @@ def words() -> None:
     print("Words heard wrong by whisper-base (goal: fast not above float32):\n")
     print(table(("decoder", "sentences", "words", "wrong", "word error rate"), rows) + "\n")
     print("Where the numbers of wrong words differ:\n")
-    print(table(("voice", "to say", f"heard of {FLOAT32}", f"heard of {FAST}"), unlike) + "\n", flush=True)
+    print(table(("voice", "to say", f"heard of {FLOAT32}", f"heard of {LITERT}"), unlike) + "\n", flush=True)
 
 
 def windows() -> None:
     """Print the distance of random windows, and of the server's, from one window, by variant."""
     random = np.random.default_rng(0)
     found: dict[tuple[str, str], list[float]] = {}
-    for name in (ONNX, FAST):
+    for name in (ONNX, LITERT):
         own = decoder_variant(name, single_engine.THREADS)
         voices = {voice.id: voice for voice in own.model.voices.all}
         for language, text in mixed(ABOUT_4_S)[:_CUT]:
@@ -174,7 +174,7 @@ def windows() -> None:
                 level = closeness_db(own.sound(foreseen, plan), reference)
                 found.setdefault((name, cut), []).append(level)
     rows = [
-        [name, cut, _level(median(levels)), _level(min(levels)), "≥ 60 dB" if name == FAST else ""]
+        [name, cut, _level(median(levels)), _level(min(levels)), "≥ 60 dB" if name == LITERT else ""]
         for (name, cut), levels in found.items()
     ]
     print(f"Windows against one window over all frames, {_CUT} sentences, signal to difference:\n")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from benchmarks import single_engine
 from benchmarks.kokoro.sockets import sample_sentences
-from benchmarks.kokoro_decoder.windows import FAST, ONNX
+from benchmarks.kokoro_decoder.windows import LITERT, ONNX
 from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
 from benchmarks.report import JUDGE_VARIABLE, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences
@@ -48,8 +48,8 @@ def wait_until_loaded(server: Server, decoder: str) -> float:
 @contextmanager
 def both() -> Iterator[dict[str, Server]]:
     """A server with each decoder, loaded."""
-    with decoder_server(ONNX) as onnx, decoder_server(FAST) as fast:
-        servers = {ONNX: onnx, FAST: fast}
+    with decoder_server(ONNX) as onnx, decoder_server(LITERT) as fast:
+        servers = {ONNX: onnx, LITERT: fast}
         for decoder, server in servers.items():
             wait_until_loaded(server, decoder)
         yield servers
@@ -59,15 +59,15 @@ async def _measure(servers: dict[str, Server]) -> dict[str, dict[str, list[Recei
     """Measurements by group and decoder: every sentence with both, in an order that rotates."""
     async with (
         connected(servers[ONNX].url) as onnx,
-        connected(servers[FAST].url) as fast,
+        connected(servers[LITERT].url) as fast,
     ):
-        sockets = {ONNX: onnx, FAST: fast}
+        sockets = {ONNX: onnx, LITERT: fast}
         for language, text in sample_sentences(ABOUT_4_S)[:3]:
             for socket in sockets.values():
                 await request_speech(socket, language, text)
         found: dict[str, dict[str, list[ReceivedSpeech]]] = {}
         for group, sentences in GROUPS.items():
-            found[group] = {ONNX: [], FAST: []}
+            found[group] = {ONNX: [], LITERT: []}
             for number, (language, text) in enumerate(sample_sentences(sentences)):
                 for decoder in list(sockets)[:: 1 if number % 2 else -1]:
                     found[group][decoder].append(await request_speech(sockets[decoder], language, text))
@@ -79,12 +79,12 @@ def first() -> None:
     with both() as servers:
         measured = asyncio.run(_measure(servers))
     head = (
-        *("sentences es, en, fr", f"first audio, {ONNX}", f"{FAST}", f"{FAST} ÷ {ONNX}, median", "p90"),
-        *("goal", f"all of it, {ONNX}", FAST, f"{FAST} ÷ {ONNX}, median", "stalls, fast"),
+        *("sentences es, en, fr", f"first audio, {ONNX}", f"{LITERT}", f"{LITERT} ÷ {ONNX}, median", "p90"),
+        *("goal", f"all of it, {ONNX}", LITERT, f"{LITERT} ÷ {ONNX}, median", "stalls, fast"),
     )
     rows = []
     for group, found in measured.items():
-        onnx, fast = found[ONNX], found[FAST]
+        onnx, fast = found[ONNX], found[LITERT]
         ratios = [own.first_audio_s / other.first_audio_s for own, other in zip(fast, onnx, strict=True)]
         totals = [own.done_s / other.done_s for own, other in zip(fast, onnx, strict=True)]
         rows.append(
@@ -112,5 +112,5 @@ def rival() -> None:
         )
         return
     with both() as servers:
-        urls = [servers[decoder].url for decoder in (ONNX, FAST)]
+        urls = [servers[decoder].url for decoder in (ONNX, LITERT)]
         subprocess.run([python, "-m", "benchmarks.kokoro_decoder.rival", *urls], cwd=ROOT, check=True)

@@ -15,7 +15,7 @@ from functools import cache
 import psutil
 
 from benchmarks.kokoro_decoder.sockets import decoder_server, wait_until_loaded
-from benchmarks.kokoro_decoder.windows import FAST, ONNX
+from benchmarks.kokoro_decoder.windows import LITERT, ONNX
 from benchmarks.report import median, ms, table
 from benchmarks.sentences import ABOUT_7_S
 from benchmarks.server.load import Playback, play
@@ -74,11 +74,11 @@ def streams() -> None:
     print(table(head, rows) + "\n")
     most = {
         (decoder, begun): max((one.streams for one in own if not one.played.lateness), default=0)
-        for decoder in (ONNX, FAST)
+        for decoder in (ONNX, LITERT)
         for begun in _BEGIN_WITHIN_S
         if (own := [one for one in rounds() if (one.decoder, one.begun) == (decoder, begun)])
     }
-    goal = {FAST: f"≥ {_GOAL}"}
+    goal = {LITERT: f"≥ {_GOAL}"}
     summary = [
         [decoder, begun, str(count), goal.get(decoder, "")] for (decoder, begun), count in most.items()
     ]
@@ -91,7 +91,7 @@ def streams() -> None:
 def rounds() -> list[Round]:
     """Increasing numbers of streams with each decoder; measured once for the table and the picture."""
     found: list[Round] = []
-    for decoder in (ONNX, FAST):
+    for decoder in (ONNX, LITERT):
         with decoder_server(decoder) as server:
             wait_until_loaded(server, decoder)
             asyncio.run(_round(server, 1, TOGETHER))

@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.kokoro.variants import Model, Plan, Prediction
 from engines import weights
-from engines.kokoro.decoder_choice import load_int8_decoder
+from engines.kokoro.litert.decoder import load_litert_decoder
+from engines.kokoro.litert.packing.store import load_packed
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.decoder import Window
 from engines.kokoro.network.dequantize import dequantize
@@ -22,7 +23,7 @@ from engines.kokoro.network.parts import SplitModel
 from server import settings
 from speech.types import Samples
 
-FLOAT32, ONNX, FAST = "float32", "onnx", "fast"
+FLOAT32, ONNX, LITERT = "float32", "onnx", "litert"
 
 
 class _Keeper:
@@ -70,15 +71,15 @@ class DecoderVariant:
 
 @cache
 def decoder_variant(name: str, cores: int) -> DecoderVariant:
-    """FLOAT32, ONNX or FAST, on ``cores`` cores. Raises EngineUnavailable where FAST is not supported."""
+    """FLOAT32, ONNX or LITERT, on ``cores`` cores. Raises DecoderUnavailable where LITERT does not run."""
     chosen = settings.load({})
     int8 = weights.load(weights.KOKORO, models_dir=chosen.models_dir, cache_dir=chosen.cache_dir)
     if name == FLOAT32:
         surgery = Surgery(dequantize(int8))
-        parts = SplitModel(lambda part: getattr(surgery, part)(), cores)
+        parts = SplitModel.on_onnxruntime(lambda part: getattr(surgery, part)(), cores)
+    elif name == LITERT:
+        packed = load_packed(weights.KOKORO.sha256, lambda: int8, chosen.cache_dir)
+        parts = SplitModel(packed.prosody.content("encoder.onnx"), load_litert_decoder(packed, cores), cores)
     else:
-        load = parts_cache.load(int8, chosen.cache_dir)
-        parts = SplitModel(load, cores)
-        if name == FAST:
-            parts.decoder = load_int8_decoder(load, chosen.cache_dir, cores)
+        parts = SplitModel.on_onnxruntime(parts_cache.load(int8, chosen.cache_dir), cores)
     return DecoderVariant(parts, Model(int8, parts))

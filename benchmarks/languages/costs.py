@@ -18,7 +18,7 @@ from importlib.metadata import files
 from pathlib import Path
 
 from benchmarks.kokoro_decoder.sockets import wait_until_loaded
-from benchmarks.kokoro_decoder.windows import FAST
+from benchmarks.kokoro_decoder.windows import LITERT
 from benchmarks.languages.sentences import LATER
 from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
 from benchmarks.report import measure, median, mib, ms, percentile, table
@@ -99,7 +99,7 @@ def first() -> None:
     """Print first audio and real-time factor beside English."""
     rows = []
     with Server("--engine", "kokoro") as server:
-        wait_until_loaded(server, FAST)
+        wait_until_loaded(server, LITERT)
         for language, pairs in asyncio.run(paired(server.url)).items():
             ratios = [pair.first_audio for pair in pairs]
             factors = [pair.real_time_factor for pair in pairs]
@@ -168,7 +168,7 @@ def load() -> None:
         cold, added = [], []
         for _ in range(STARTS):
             with Server("--engine", "kokoro") as server:
-                wait_until_loaded(server, FAST)
+                wait_until_loaded(server, LITERT)
                 before = server.memory_bytes()
                 first_s, *later_s = asyncio.run(_first_requests(server.url, language))
                 cold.append(first_s - min(later_s))

@@ -7,7 +7,7 @@ import time
 from contextlib import AsyncExitStack
 
 from benchmarks.kokoro_decoder.sockets import wait_until_loaded
-from benchmarks.kokoro_decoder.windows import FAST
+from benchmarks.kokoro_decoder.windows import LITERT
 from benchmarks.report import median, ms, table
 from benchmarks.server_process import Server
 from tests.clients.elevenlabs.wire import Client, Message, connect_multi
@@ -87,7 +87,7 @@ def interruption() -> None:
         return [await _round(url) for _ in range(WARM + ROUNDS)][WARM:]
 
     with Server("--engine", "kokoro", KANI_KOKORO_DECODER="auto") as server:
-        wait_until_loaded(server, FAST)
+        wait_until_loaded(server, LITERT)
         rounds = asyncio.run(run(server.url.removesuffix("/")))
     rows = []
     for situation, goal in ((ALONE, ""), (INTERRUPTING, f"≤ {GOAL}"), (DROPPED, "")):
@@ -95,6 +95,6 @@ def interruption() -> None:
         ratios = [found[situation][0] / found[ALONE][0] for found in rounds]
         spread = (ms(median(waited)), ms(min(waited)), ms(max(waited)))
         rows.append([situation, *spread, f"{median(ratios):.2f}", goal, f"{median(stale):.2f} s"])
-    print(f"First sound of an answer by {VOICE} ({FAST} decoder), {ROUNDS} rounds in turn:\n")
+    print(f"First sound of an answer by {VOICE} ({LITERT} decoder), {ROUNDS} rounds in turn:\n")
     head = ("the answer comes", "median", "least", "most", "÷ alone: median", "goal", "stale audio before it")
     print(table(head, rows) + "\n", flush=True)

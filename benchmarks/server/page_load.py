@@ -17,7 +17,7 @@ import psutil
 from playwright.sync_api import sync_playwright
 
 from benchmarks.kokoro_decoder.sockets import wait_until_loaded
-from benchmarks.kokoro_decoder.windows import FAST
+from benchmarks.kokoro_decoder.windows import LITERT
 from benchmarks.report import ms, percentile, report_section, table
 from benchmarks.server.page import arrive, speak
 from benchmarks.server_process import Server
@@ -109,7 +109,7 @@ def main() -> None:
         Server("--engine", given.engine) as server,
     ):
         if given.engine == "kokoro":
-            wait_until_loaded(server, FAST)
+            wait_until_loaded(server, LITERT)
         browser = playwright.chromium.launch(executable_path=path)
         visitor = arrive(browser, server, "en")
         speak(visitor, SENTENCES[0])

@@ -1,176 +1,75 @@
-"""Decoder selection: the published graph at first, the int8 decoder as soon as it is loaded."""
+"""Decoder selection: LiteRT's graphs where they run, else the published graph's own layers on onnxruntime."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
-from engines.kokoro.decoder_build import DecoderBuild
-from engines.kokoro.int8.loader import Pause, gentle_imports, import_libraries, load_decoder
-from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
-from engines.kokoro.network.onnx_model import Stop, Stopped
-from engines.kokoro.network.parts import LoadPart
-from engines.kokoro.scheduler import IdleMonitor
+from engines import weights
+from engines.kokoro.network import parts_cache
+from engines.kokoro.network.build_cache import BuildFailed
+from engines.kokoro.network.decoder import DecoderUnavailable
+from engines.kokoro.network.parts import SplitModel
+from engines.settings import KokoroSettings
 from speech.errors import EngineUnavailable
 
-DecoderChoice = Literal["auto", "onnx", "fast", "litert"]
-"""``onnx``: the published graph on onnxruntime; ``fast``: the int8 decoder, or no start; ``litert``: the int8
-decoder on LiteRT, or no start; ``auto``: ``onnx``
-until the int8 decoder is loaded, and for good where this machine does not support it."""
+_SET_BY_USER = "set by KANI_KOKORO_DECODER (auto uses LiteRT where it runs)"
 
 logger = logging.getLogger(__name__)
 
-# Seconds without a decoding step before a loading step may begin in the background, and the longest total
-# time that all loading steps wait for such gaps: a server that never pauses needs the int8 decoder most.
-_IDLE_S = 0.2
-_MAX_WAIT_S = 60.0
+
+class ChosenModel(NamedTuple):
+    """The network with its decoder, and the reason why that is not the fastest one, or an empty string."""
+
+    model: SplitModel
+    slow_decoder_reason: str
 
 
-def load_int8_decoder(
-    load_part: LoadPart, cache_dir: Path, cores: int, pause: Pause | None = None
-) -> Decoder:
-    """Load the int8 decoder; blocks for seconds, and imports torch and Numba.
+def load_split_model(read_model: Callable[[], bytes], settings: KokoroSettings) -> ChosenModel:
+    """Load the network with the decoder that the settings name; read_model: reads the published graph.
 
-    cache_dir: where packed weights and compiled kernels are kept; cores: for all windows together; pause:
-    called between the steps of loading. Raises EngineUnavailable, with the reason alone, where this machine
-    does not support the decoder, and what ``load_part`` raises.
+    Raises EngineUnavailable where that decoder is LiteRT's and does not run here, ModelFailed, and what
+    ``read_model`` raises.
     """
-    with gentle_imports(pause):
-        try:
-            return load_decoder(load_part, cache_dir, cores)
-        except DecoderUnavailable as unavailable:
-            raise EngineUnavailable(str(unavailable)) from unavailable
-
-
-class Int8DecoderLoader:
-    """Loads the int8 decoder once, in a thread of its own."""
-
-    def __init__(
-        self,
-        load: Callable[[LoadPart, Path, Pause | None], Decoder],
-        load_part: LoadPart,
-        use: Callable[[Decoder], None],
-        build: DecoderBuild,
-        unavailable: Callable[[str], None],
-    ) -> None:
-        """load: as ``load_int8_decoder``; use: called in the loading thread with the loaded decoder;
-        build: fills the cache folder that the decoder is loaded from; unavailable: called with the reason
-        where the decoder cannot be loaded.
-        """
-        self._load = load
-        self._load_part = load_part
-        self._use = use
-        self._build = build
-        self._unavailable = unavailable
-        self._stop = Stop()
-        self._idle: IdleMonitor | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="kokoro-decoder")
-
-    def preload_libraries(self) -> None:
-        """Begin with the imports, which take most of the loading time, if the cache is complete."""
-        if self._build.is_done:
-            self._pool.submit(self._import_libraries)
-
-    @property
-    def needs_build(self) -> bool:
-        """True if the cache has to be built (20 s) before loading (2 s)."""
-        return self._build.is_needed
-
-    async def load_required(self) -> None:
-        """Return once the decoder is loaded. Raises EngineUnavailable with the reason and the remedy."""
-        error = await self._run()
-        if isinstance(error, EngineUnavailable):
+    if settings.decoder == "onnx":
+        return _on_onnxruntime(read_model, settings, _SET_BY_USER)
+    begun = time.monotonic()
+    try:
+        model = _on_litert(read_model, settings)
+    except DecoderUnavailable as unavailable:
+        if settings.decoder != "auto":
             raise EngineUnavailable(
-                f"Kokoro's fast decoder is unavailable ({error}): set KANI_KOKORO_DECODER=auto"
-            ) from error
-        if error is not None:
-            raise error
-
-    async def load_if_supported(self) -> None:
-        """Return once loading has succeeded or failed; the result is logged."""
-        self._report(await self._run())
-
-    def load_in_background(self, idle: IdleMonitor) -> None:
-        """Start loading and return; the result is logged.
-
-        The cache is built at idle priority, and the decoder is loaded step by step while no synthesis runs.
-        """
-        self._idle = idle
-        self._pool.submit(self._build_and_load, idle).add_done_callback(
-            lambda job: self._report(job.exception())
-        )
-
-    async def wait_finished(self) -> None:
-        """Return once loading has ended, with or without success."""
-        # The pool has one thread: this job runs after the loading.
-        await asyncio.wrap_future(self._pool.submit(lambda: None))
-
-    async def stop(self) -> None:
-        """Cancel loading and return once the thread has ended; a running build is killed."""
-        self._cancel()
-        await asyncio.to_thread(self._pool.shutdown)
-
-    async def _run(self) -> BaseException | None:
-        """Load the decoder; returns the error, if any."""
-        job = asyncio.wrap_future(self._pool.submit(self._build_and_load, None))
-        try:
-            await asyncio.wait([job])
-        except asyncio.CancelledError:
-            self._cancel()
-            raise
-        return job.exception()
-
-    def _report(self, error: BaseException | None) -> None:
-        """Log an error of loading and give its reason to the engine."""
-        if isinstance(error, EngineUnavailable):
-            logger.info("Kokoro decoder: onnxruntime; the fast decoder is unavailable: %s", error)
-            self._unavailable(f"the fast one is unavailable: {error}")
-        elif error is not None and not isinstance(error, Stopped):
-            logger.error("Kokoro decoder: onnxruntime; loading the fast decoder failed", exc_info=error)
-            self._unavailable("loading the fast one failed (see the log)")
-
-    def _cancel(self) -> None:
-        self._stop.set()
-        self._build.stop()
-        if self._idle is not None:
-            self._idle.release_waiters()
-
-    def _build_and_load(self, idle: IdleMonitor | None) -> None:
-        begun = time.monotonic()
-        try:
-            self._build.run(self._load_part_unless_stopped, low_priority=idle is not None)
-            pause = None if idle is None else _pause_until_idle(idle)
-            self._use(self._load(self._load_part_unless_stopped, self._build.folder, pause))
-        finally:
-            self._build.close()
-        logger.info("Kokoro decoder: fast (int8), loaded in %.1f s", time.monotonic() - begun)
-
-    def _import_libraries(self) -> None:
-        # An import that fails is reported when the decoder is loaded.
-        with gentle_imports(), suppress(DecoderUnavailable):
-            import_libraries(self._build.folder)
-
-    def _load_part_unless_stopped(self, name: str) -> bytes:
-        """Load a part of the graph. Raises Stopped once loading is cancelled."""
-        if self._stop.is_set:
-            raise Stopped
-        return self._load_part(name)
+                f"Kokoro's decoder on LiteRT is unavailable ({unavailable}): set KANI_KOKORO_DECODER=auto"
+            ) from unavailable
+        return _on_onnxruntime(read_model, settings, f"LiteRT's is unavailable: {unavailable}")
+    logger.info("Kokoro decoder: litert (int8), loaded in %.1f s", time.monotonic() - begun)
+    return ChosenModel(model, "")
 
 
-def _pause_until_idle(idle: IdleMonitor) -> Pause:
-    """Make a pause that waits for idle time, for ``_MAX_WAIT_S`` over all of its calls."""
-    left_s = _MAX_WAIT_S
+def _on_litert(read_model: Callable[[], bytes], settings: KokoroSettings) -> SplitModel:
+    """Load the network with LiteRT's decoder. Raises DecoderUnavailable and ModelFailed."""
+    try:
+        from engines.kokoro.litert.decoder import load_litert_decoder
+    except ImportError as error:
+        raise DecoderUnavailable(
+            "the package ai-edge-litert cannot be imported; pip install -r requirements.txt brings it where "
+            "it runs"
+        ) from error
+    from engines.kokoro.litert.packing.store import load_packed
 
-    def pause() -> None:
-        nonlocal left_s
-        begun = time.monotonic()
-        idle.wait(_IDLE_S, max(0.0, left_s))
-        left_s -= time.monotonic() - begun
+    try:
+        packed = load_packed(weights.KOKORO.sha256, read_model, settings.cache_dir)
+    except BuildFailed as error:
+        raise DecoderUnavailable(f"the network could not be packed ({error})") from error
+    decoder = load_litert_decoder(packed, os.cpu_count() or 1)
+    return SplitModel(packed.prosody.content("encoder.onnx"), decoder, settings.threads)
 
-    return pause
+
+def _on_onnxruntime(read_model: Callable[[], bytes], settings: KokoroSettings, reason: str) -> ChosenModel:
+    """Load the network with the published graph's decoder. Raises EngineUnavailable and ModelFailed."""
+    model = SplitModel.on_onnxruntime(parts_cache.load(read_model(), settings.cache_dir), settings.threads)
+    logger.info("Kokoro decoder: onnxruntime, %s", reason)
+    return ChosenModel(model, reason)

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import onnxruntime
@@ -21,18 +20,15 @@ from engines import weights
 from engines.cancelling import wait_until_done
 from engines.espeak.client import EspeakClient
 from engines.kokoro.cloning.nearest_voice import NearestVoice
-from engines.kokoro.decoder_build import DecoderBuild
-from engines.kokoro.decoder_choice import Int8DecoderLoader, load_int8_decoder
+from engines.kokoro.decoder_choice import ChosenModel, load_split_model
 from engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
-from engines.kokoro.int8.loader import Pause
-from engines.kokoro.network import parts_cache
-from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
+from engines.kokoro.network.decoder import Decoder
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
-from engines.kokoro.network.parts import LoadPart, SplitModel
+from engines.kokoro.network.parts import SplitModel
 from engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
-from engines.kokoro.speed_check import MAX_REAL_TIME_FACTOR, real_time_factor, real_time_streams
+from engines.kokoro.speed_check import real_time_streams
 from engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer, sample_steps
 from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.text.reader import TextReader
@@ -66,11 +62,7 @@ _IDLE_S, _MAX_IDLE_WAIT_S = 0.2, 60.0
 # Pauses before the cost of speech is measured again: one minute, ten and an hour after the start.
 _MEASURED_AGAIN_S = (60.0, 540.0, 3000.0)
 
-_WHY_ONNX = {
-    "windows": "set by KANI_KOKORO_DECODER (auto uses the fast one)",
-    "whole": "required by KANI_KOKORO_DECODING=whole (windows uses the fast one)",
-}
-_LOADING = "the fast one is being prepared (see the log, or /health)"
+_WHY_WHOLE = "required by KANI_KOKORO_DECODING=whole (windows uses LiteRT)"
 
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
@@ -85,7 +77,6 @@ class KokoroEngine:
         self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix=ENGINE)
         self._scheduler = DeadlineScheduler(self._concurrency)
         self._info: EngineInfo | None = None
-        self._decoder_loader: Int8DecoderLoader | None = None
         self._model: SplitModel | None = None
         self._measuring: asyncio.Task[None] | None = None
         self._measuring_again: asyncio.Task[None] | None = None
@@ -98,22 +89,11 @@ class KokoroEngine:
         return self._info
 
     async def start(self) -> None:
-        """Load voices, espeak-ng and the model (1 s; the first start 3 s, or a download).
+        """Load voices, espeak-ng and the network: 2 s; the first start packs the network, 2 s, or fetches it.
 
-        Unless onnxruntime is chosen, also load the int8 decoder (2 s), after building its files at the first
-        start (20 s). Where onnxruntime is fast enough to stream meanwhile, this continues in the background.
         Raises EngineUnavailable.
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
-        if self._decoder_loader is None:
-            if self.info.decoder == "onnx":
-                logger.info("Kokoro decoder: onnxruntime, %s", _WHY_ONNX[self._settings.decoding])
-        elif self._settings.decoder == "fast":
-            await self._decoder_loader.load_required()
-        elif await asyncio.to_thread(self._can_load_in_background):
-            self._decoder_loader.load_in_background(self._scheduler.idle)
-        else:
-            await self._decoder_loader.load_if_supported()
         if isinstance(self._synthesizer, WindowedSynthesizer):
             self._measuring = asyncio.create_task(self._measure_speed(self._synthesizer))
 
@@ -128,8 +108,6 @@ class KokoroEngine:
         for _ in range(2):
             await self._step(partial(next, sample_steps(synthesizer, stop)), stop, math.inf)
         logger.debug("Kokoro's prosody takes %.1f ms a symbol", 1000 * synthesizer.speed.symbol_s)
-        if self._decoder_loader is not None:
-            await self._decoder_loader.wait_finished()
         # The lesser one: what else the process computes meanwhile is counted too.
         cost = min([await self._sample_cost(synthesizer) for _ in range(2)])
         self._set_slots(cost)
@@ -162,30 +140,13 @@ class KokoroEngine:
     async def _sample(self, synthesizer: WindowedSynthesizer) -> float:
         """Speak a sample; returns its seconds of audio."""
         stop, audio_s = Stop(), 0.0
-        steps = sample_steps(synthesizer.for_segment(), stop)
+        steps = sample_steps(synthesizer, stop)
         while (made_s := await self._step(partial(next, steps, None), stop, math.inf)) is not None:
             audio_s += made_s
         return audio_s
 
-    def _can_load_in_background(self) -> bool:
-        """True if loading takes long (a build), and onnxruntime streams in real time meanwhile."""
-        assert self._decoder_loader is not None and self._model is not None
-        if not self._decoder_loader.needs_build:
-            return False
-        factor = real_time_factor(self._model.decoder.generator)
-        if factor <= MAX_REAL_TIME_FACTOR:
-            return True
-        logger.info(
-            "onnxruntime takes %.2f s for a second of Kokoro's speech, too slow for playback without gaps: "
-            "the server is ready once the fast decoder is loaded",
-            factor,
-        )
-        return False
-
     async def wait_until_loaded(self) -> None:
-        """See ``BackgroundLoadingEngine.wait_until_loaded``."""
-        if self._decoder_loader is not None:
-            await self._decoder_loader.wait_finished()
+        """Return once the machine's speed is measured (see ``BackgroundLoadingEngine.wait_until_loaded``)."""
         if self._measuring is not None:
             await self._measuring
 
@@ -194,12 +155,13 @@ class KokoroEngine:
         spoken = spoken_languages()
         self._espeak = EspeakClient.shared("phonemes")
         try:
-            self._synthesizer = self._new_synthesizer()
+            chosen = self._load_model()
         except ModelFailed as error:
             raise EngineUnavailable(
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
                 "install the version that requirements.txt names"
             ) from error
+        self._model = None if chosen is None else chosen.model
         accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
         in_windows = isinstance(self._synthesizer, WindowedSynthesizer)
         if isinstance(self._synthesizer, WindowedSynthesizer):
@@ -227,70 +189,46 @@ class KokoroEngine:
             native_prosody=NATIVE_PROSODY_FIELDS if in_windows else frozenset(),
             accepts_ipa=True,
             decoder="onnx" if self._model is None else self._model.decoder.name,
-            slow_decoder_reason=self._slow_decoder_reason(),
+            slow_decoder_reason=_WHY_WHOLE if chosen is None else chosen.slow_decoder_reason,
         )
-
-    def _slow_decoder_reason(self) -> str:
-        if self._decoder_loader is not None:
-            return _LOADING
-        uses_onnx = self._model is None or self._model.decoder.name == "onnx"
-        return _WHY_ONNX[self._settings.decoding] if uses_onnx else ""
 
     def _max_concurrency(self, decoder: Decoder) -> int:
         return max(decoder.max_concurrency, decoder.max_concurrency // 4 * self._concurrency)
 
-    def _new_synthesizer(self) -> Synthesizer:
+    def _load_model(self) -> ChosenModel | None:
+        """Load the network; None if utterances are decoded whole, by the published graph itself.
+
+        Sets ``_synthesizer``.
+        """
         settings = self._settings
-        onnx = weights.load(
+        read_model = partial(
+            weights.load,
             weights.KOKORO,
             models_dir=settings.models_dir,
             cache_dir=settings.cache_dir,
             may_fetch=settings.may_fetch,
         )
+        self._synthesizer: Synthesizer
+        if settings.models_dir is not None:
+            # A wrong file of the user's is an error, also where the packed network is in the cache.
+            read_model()
         if settings.decoding == "whole":
-            return WholeSynthesizer(WholeModel(onnx, settings.threads), self._voices)
-        load_part = parts_cache.load(onnx, settings.cache_dir)
-        cores = os.cpu_count() or 1
-        if settings.decoder not in ("onnx", "litert"):
-
-            def load(load_part: LoadPart, folder: Path, pause: Pause | None) -> Decoder:
-                return load_int8_decoder(load_part, folder, cores, pause)
-
-            build = DecoderBuild(settings.cache_dir, cores)
-            self._decoder_loader = Int8DecoderLoader(
-                load, load_part, self._use_decoder, build, self._keep_onnx_decoder
-            )
-            self._decoder_loader.preload_libraries()
+            self._synthesizer = WholeSynthesizer(WholeModel(read_model(), settings.threads), self._voices)
+            logger.info("Kokoro decoder: onnxruntime, %s", _WHY_WHOLE)
+            return None
+        chosen = load_split_model(read_model, settings)
         statistics = StatisticsTable([voice.id for voice in self._voices.all])
-        self._model = SplitModel(load_part, settings.threads)
-        if settings.decoder == "litert":
-            self._model.decoder = _load_litert_decoder(load_part, settings.cache_dir, cores)
-        return WindowedSynthesizer(self._model, self._voices, statistics)
-
-    def _use_decoder(self, decoder: Decoder) -> None:
-        assert self._model is not None
-        self._model.decoder = decoder
-        self._info = replace(
-            self.info,
-            decoder=decoder.name,
-            slow_decoder_reason="",
-            max_concurrency=self._max_concurrency(decoder),
-        )
-
-    def _keep_onnx_decoder(self, reason: str) -> None:
-        self._info = replace(self.info, slow_decoder_reason=reason)
+        self._synthesizer = WindowedSynthesizer(chosen.model, self._voices, statistics)
+        return chosen
 
     async def stop(self) -> None:
-        """See ``Engine.stop``; takes up to 2 s while the int8 decoder is being loaded."""
+        """See ``Engine.stop``."""
         self._scheduler.idle.release_waiters()
         for task in (self._measuring, self._measuring_again):
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError, EngineFailed):
                     await task
-        if self._decoder_loader is not None:
-            await self._decoder_loader.stop()
-            self._decoder_loader = None
         await asyncio.to_thread(self._pool.shutdown)
         if self._model is not None:
             self._model.decoder.generator.close()
@@ -310,9 +248,7 @@ class KokoroEngine:
     async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
         assert isinstance(self._synthesizer, WindowedSynthesizer)
-        sentence = IncrementalSentence(
-            self._synthesizer.for_segment(), self._reader(segment.language), segment
-        )
+        sentence = IncrementalSentence(self._synthesizer, self._reader(segment.language), segment)
         stop, timing, deadline = Stop(), PieceTiming(), SegmentDeadline(segment.ahead_s)
         while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
             # A snapshot, since the text grows during every await below.
@@ -387,7 +323,6 @@ class KokoroEngine:
     def _chunks(self, segment: Segment, stop: Stop) -> Iterator[SpeechChunk]:
         """Synthesise a segment in the pool's threads, one chunk a step. Raises Stopped."""
         utterances = self._utterances(segment)
-        synthesizer = self._synthesizer.for_segment()
         end_s = 0.0
         named = 0
         for index, utterance in enumerate(utterances):
@@ -395,7 +330,7 @@ class KokoroEngine:
             is_last = index + 1 == len(utterances)
             silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
             # Behind the first utterance there is audio enough to predict the next one at once.
-            audios = synthesizer.synthesize(
+            audios = self._synthesizer.synthesize(
                 utterance, segment, stop, trailing_silence_s=silence_s, in_steps=index == 0
             )
             for audio in audios:
@@ -425,19 +360,3 @@ class KokoroEngine:
 def _completed(segment: Segment, spoken: SpokenText, boundary: Boundary) -> Segment:
     """The segment with its whole text, for a sentence that was complete before its first word was spoken."""
     return replace(segment, text=spoken.text, boundary=boundary, pronunciations=spoken.pronunciations)
-
-
-def _load_litert_decoder(load_part: LoadPart, cache_dir: Path, cores: int) -> Decoder:
-    """Load the decoder on LiteRT. Raises EngineUnavailable, and what ``load_part`` raises."""
-    try:
-        from engines.kokoro.litert.decoder import load_litert_decoder
-    except ImportError as error:
-        raise EngineUnavailable(
-            "Kokoro's decoder needs the package ai-edge-litert: pip install -r requirements.txt brings it"
-        ) from error
-    try:
-        return load_litert_decoder(load_part, cache_dir, cores)
-    except DecoderUnavailable as unavailable:
-        raise EngineUnavailable(
-            f"Kokoro's LiteRT decoder is unavailable ({unavailable}): set KANI_KOKORO_DECODER=auto"
-        ) from unavailable

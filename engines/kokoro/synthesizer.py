@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 
@@ -26,7 +26,6 @@ from engines.kokoro.timing import (
     TRAILING_SILENCE_S,
     TimedAudio,
     Timeline,
-    speech_level,
     symbol_edges,
     voiced_frame_range,
     word_boundary,
@@ -63,9 +62,6 @@ class Synthesizer(Protocol):
         unusable embedding, Stopped and ModelFailed.
         """
 
-    def for_segment(self) -> Self:
-        """A synthesizer for one segment: all of its utterances use the same decoder."""
-
 
 class WholeSynthesizer:
     """Decodes an utterance at once with the published graph: the model's own samples."""
@@ -91,10 +87,6 @@ class WholeSynthesizer:
         style = self._voices.style(voice_or_mix(segment.voice), len(symbols))
         rendering = self._model.render(symbols, style, segment.speed, stop)
         yield _trim_whole(rendering, utterance, lead, trailing_silence_s)
-
-    def for_segment(self) -> Self:
-        """See ``Synthesizer.for_segment``."""
-        return self
 
 
 class WindowedSynthesizer:
@@ -122,28 +114,17 @@ class WindowedSynthesizer:
         trailing_silence_s: float = TRAILING_SILENCE_S,
         in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
-        """See ``Synthesizer.synthesize``.
-
-        One piece with a lead-in, and for the first utterance of a voice whose statistics are unknown.
-        """
-        voice = self.voice_of(segment)
+        """See ``Synthesizer.synthesize``; one piece with a lead-in."""
         lead = lead_in(utterance, segment.language)
-        known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
-        if known and not lead:
+        if not lead:
             pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
             yield from pieces.speak(utterance, 0, count, stop, trailing_silence_s=trailing_silence_s)
             return
         prosody, features = self.predict(lead + utterance.symbols, segment, stop)
-        if known:
-            norms = NormAffine.from_statistics(features, self._statistics.predict(voice, prosody, features))
-            samples = self.decode_window(features, norms, 0, features.frames, stop)
-        else:
-            samples = self._record(str(voice), prosody, features, stop)
+        statistics = self.predict_statistics(self.voice_of(segment), prosody, features)
+        norms = NormAffine.from_statistics(features, statistics)
+        samples = self.decode_window(features, norms, 0, features.frames, stop)
         yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
-
-    def for_segment(self) -> Self:
-        """See ``Synthesizer.for_segment``."""
-        return type(self)(self._model.with_pinned_decoder(), self._voices, self._statistics, self.speed)
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
         """The segment's voice, or the mix that its embedding holds for its language.
@@ -181,26 +162,21 @@ class WindowedSynthesizer:
         style = self._voices.style(voice, max(len(symbols), min_symbols))
         begun = time.perf_counter()
         prosody = self._model.predict_prosody(symbols, style, segment.speed, stop)
-        known = isinstance(voice, VoiceMix) or self._statistics.has(voice)
-        log_f0 = self._statistics.log_f0(voice) if known else prosody.log_f0
-        prosody = apply_pitch(prosody, add_mix_prosody(segment.prosody, voice), log_f0)
+        prosody = apply_pitch(
+            prosody, add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
+        )
         features = self._model.decode_features(prosody, style, stop)
         self.speed.note(len(symbols), time.perf_counter() - begun)
         return prosody, features
 
     def predict_statistics(
-        self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features, stop: Stop
+        self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features
     ) -> NormStatistics:
-        """Predict the norms' statistics in an utterance.
-
-        For a voice without statistics the whole utterance is decoded first to record them.
-        """
-        if isinstance(voice, str) and not self._statistics.has(voice):
-            self._record(voice, prosody, features, stop)
+        """Predict the norms' statistics in an utterance."""
         return self._statistics.predict(voice, prosody, features)
 
     def level(self, voice: VoiceOrMix) -> float:
-        """Power of the loud parts of a voice or mix. Raises KeyError for a voice without statistics."""
+        """Power of the loud parts of a voice or mix."""
         return self._statistics.level(voice)
 
     def decode_window(
@@ -209,17 +185,12 @@ class WindowedSynthesizer:
         """Decode the samples of frames [first, end)."""
         return self._model.decode_window(features, norms, first, end, stop)
 
-    def _record(self, voice: str, prosody: PredictedProsody, features: Features, stop: Stop) -> Samples:
-        samples, statistics = self._model.record(features, stop)
-        self._statistics.record(voice, prosody, features, statistics, speech_level(samples))
-        return samples
-
 
 def sample_steps(synthesizer: WindowedSynthesizer, stop: Stop) -> Iterator[float]:
     """Speak a sentence as a client's is spoken; yields the seconds of audio that each step made."""
     segment = Segment("", DEFAULT_VOICES["en"], "en")
     prosody, features = synthesizer.predict(MEASURED_SYMBOLS, segment, stop)
-    statistics = synthesizer.predict_statistics(segment.voice, prosody, features, stop)
+    statistics = synthesizer.predict_statistics(segment.voice, prosody, features)
     norms = NormAffine.from_statistics(features, statistics)
     yield 0.0
     for first, end in windows(0, features.frames):
@@ -320,7 +291,7 @@ class Pieces:
             utterance.symbols, segment, stop, min_symbols=self._min_symbols
         )
         if self._statistics is None or not self._same_statistics:
-            self._statistics = self._synthesizer.predict_statistics(voice, prosody, features, stop)
+            self._statistics = self._synthesizer.predict_statistics(voice, prosody, features)
         norms = NormAffine.from_statistics(features, self._statistics)
         edges = symbol_edges(prosody.frames)
         begin, end = (frame * FRAME_SAMPLES for frame in voiced_frame_range(prosody))

@@ -96,7 +96,7 @@ class Settings(ProtocolSettings):
         ge=1,
         le=256,
         about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2; "
-        "Kani: one a core). Kokoro's fast decoder takes one in any case, and a second while it is idle.",
+        "Kani: one a core). Kokoro's decoder on LiteRT takes one in any case, and a second while it is idle.",
     )
     kokoro_decoding: Decoding = setting(
         "windows",
@@ -110,10 +110,9 @@ class Settings(ProtocolSettings):
         "auto",
         "KANI_KOKORO_DECODER",
         group=SPEECH,
-        about="Decoder of the windows: `onnx`, `fast` (int8 on torch and Numba; loaded before the server is "
-        "ready, which does not start without it), `litert` (int8 on LiteRT, without torch and "
-        "Numba; loaded in the same way), or `auto` (`fast` where the machine supports it, `onnx` "
-        "until it is prepared at a first start). `whole` decoding is always `onnx`.",
+        about="Decoder of the windows: `litert` (int8 on LiteRT; without it the server does not start), "
+        "`onnx` (onnxruntime), or `auto` (`litert` where it runs, else `onnx`). `fast` is an old name of "
+        "`litert`. `whole` decoding is always `onnx`.",
     )
     accented_languages: AccentedLanguages = setting(
         ("de", "nl", "pl", "ru"),

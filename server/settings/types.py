@@ -47,6 +47,11 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+def _decoder(value: Any) -> Any:
+    # "fast" was the name of the decoder that LiteRT's replaced.
+    return "litert" if _lower(value) == "fast" else _lower(value)
+
+
 def _language(value: Any) -> Any:
     try:
         return resolve(value) if isinstance(value, str) else value
@@ -140,7 +145,7 @@ Engine = Annotated[
 ]
 Recognizer = Annotated[Literal["auto", "whisper", "kyutai", "remote", "none"], BeforeValidator(_lower)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]
-Decoder = Annotated[Literal["auto", "onnx", "fast", "litert"], BeforeValidator(_lower)]
+Decoder = Annotated[Literal["auto", "onnx", "litert"], BeforeValidator(_decoder)]
 CodeBlocks = Annotated[Literal["announce", "skip"], BeforeValidator(_lower)]
 Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], BeforeValidator(_lower)]
 Times = Annotated[Literal["auto", "absolute", "relative"], BeforeValidator(_lower)]

@@ -248,6 +248,8 @@ def test_files_of_the_cpu_image_suffice_to_speak(builder: Builder) -> None:
                 assert client.get(path).status_code == 200
             answer = client.post("/tts", json={"text": "Hola."}, headers={"authorization": f"Bearer {KEY}"})
             assert answer.status_code == 200 and len(answer.content) > 10_000
+    (decoder,) = [line for line in banner if line.startswith("  decoder ")]
+    assert decoder == "  decoder  litert\n"
 
 
 def builder_packages(builder: Builder) -> list[Requirement]:

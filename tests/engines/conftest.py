@@ -40,7 +40,7 @@ def part(cache: Path) -> LoadPart:
 
 @pytest.fixture(autouse=True, scope="module")
 def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Have torch compute with one thread a call, as loading the fast decoder sets it; for Kani with all."""
+    """Have torch compute with one thread a call; for Kani with all."""
     cores = os.cpu_count() or 1
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(cores if "kani" in request.module.__name__ else 1)

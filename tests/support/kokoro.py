@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,12 @@ import numpy as np
 import engines.kokoro
 from engines import weights
 from engines.espeak.client import EspeakClient
-from engines.kokoro.decoder_build import DecoderBuild
 from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.network.onnx_model import Array
-from engines.kokoro.network.parts import LoadPart
 from engines.kokoro.offline.sentences import SENTENCES
 from engines.kokoro.text.espeak_ipa import phonemizer_for
 from engines.kokoro.text.phonemes import Utterance, split_utterances
 from engines.kokoro.voices import Voices
-from speech.errors import EngineUnavailable
 from speech.text.incremental_text import IncrementalText
 from speech.text.normalizer import VERBATIM, NormalizerOptions
 from speech.text.segmenter import OpenTextSegment
@@ -82,21 +78,6 @@ def data_file(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     assert origin["model_sha256"] == weights.KOKORO.sha256
     assert origin["sentences_sha256"] == hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest()
     return arrays, origin
-
-
-def is_built(cache: Path, part: LoadPart) -> bool:
-    """True once the int8 decoder's files are in the cache folder; False where this machine cannot run it."""
-    with suppress(EngineUnavailable):
-        DecoderBuild(cache, 2).run(part, low_priority=False)
-        return True
-    return False
-
-
-def copy_cache(cache: Path, folder: Path, *without: str) -> Path:
-    """Copy the shared cache folder except the files of these patterns."""
-    # Others that use it write temporary files, which may vanish meanwhile.
-    ignored = shutil.ignore_patterns("*.lock", "*.partial", "*.tmp*", *without)
-    return Path(shutil.copytree(cache, folder, ignore=ignored))
 
 
 class Writer:

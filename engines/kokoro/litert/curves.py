@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.kokoro.int8.packing.weights import CURVE_BLOCKS, CURVES, PackedWeights
-from engines.kokoro.litert.graph import Graph, Model
-from engines.kokoro.litert.residual_blocks import ResidualBlock
+from engines.kokoro.litert.model import Model
+from engines.kokoro.litert.packing.store import PackedArchive
+from engines.kokoro.litert.packing.weights import CURVES
 from engines.kokoro.network.cores import CorePool, SharedTask
 from engines.kokoro.network.decoder import Curves
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
@@ -21,47 +21,37 @@ _MOST, _LEAST_RANGE = 255, 1e-6
 class CurveBranch:
     """Predicts a curve; its second block doubles the number of rows."""
 
-    def __init__(self, packed: PackedWeights, name: str) -> None:
-        self._blocks = [ResidualBlock(packed, f"{name}.{number}") for number in range(CURVE_BLOCKS)]
-        self._weight = packed[f"{name}_proj.weight"].ravel().astype(np.float32)
-        self._bias = np.float32(packed[f"{name}_proj.bias"].item())
-        self.norms = sum(block.norms for block in self._blocks)
+    def __init__(self, archive: PackedArchive, name: str) -> None:
+        """name: one of ``CURVES``."""
+        self._gain, self._factor = archive.array(f"{name}.gain"), archive.array(f"{name}.factor")
+        self._weight = archive.array(f"{name}.weight").ravel()
+        self._bias = np.float32(archive.array(f"{name}.bias").item())
+        self._model = Model(archive.content(f"{name}.tflite"))
+
+    @property
+    def norms(self) -> int:
         """Length of the branch's norms, of all blocks together."""
-        self._model = Model(self._graph())
+        return len(self._gain)
 
     def compute(self, shared: Array, norms: Array, stop: Stop) -> Array:
         """Compute the curve [2F] of rows [F, C]. Raises Stopped."""
         if stop.is_set:
             raise Stopped
-        coefficients = []
-        for block in self._blocks:
-            own, norms = np.split(norms, [block.norms])
-            coefficients.append(block.coefficients(own))
-        rows = self._model.run({"shared": shared, "coefficients": np.concatenate(coefficients)[np.newaxis]})[
-            "rows"
-        ]
+        coefficients = ((norms + self._gain) * self._factor)[np.newaxis]
+        rows = self._model.run({"shared": shared, "coefficients": coefficients})["rows"]
         # The published graph rounds the last layer's input, too. Zero is among its levels.
         span = max(float(rows.max()), 0.0) - min(float(rows.min()), 0.0)
         step = np.float32(max(span, _LEAST_RANGE) / _MOST)
         return np.asarray(np.rint(rows / step) * step @ self._weight + self._bias, np.float32)
 
-    def _graph(self) -> bytes:
-        graph = Graph()
-        values = graph.input("shared", self._blocks[0].inputs)
-        coefficients, first = graph.input("coefficients", self.norms, rows=1), 0
-        for block in self._blocks:
-            values = block.add_to(graph, values, coefficients, first)
-            first += block.norms
-        return graph.finish(rows=values)
-
 
 class LiteRtCurves:
     """Computes pitch and energy; thread-safe."""
 
-    def __init__(self, packed: PackedWeights, cores: CorePool) -> None:
-        """packed: built by ``packing.curves`` without pairs. Raises ModelFailed."""
-        self._pitch, self._energy = (CurveBranch(packed, name) for name in CURVES)
-        self._norms = Network(packed["norms"].tobytes(), 1)
+    def __init__(self, archive: PackedArchive, cores: CorePool) -> None:
+        """Raises ModelFailed."""
+        self._pitch, self._energy = (CurveBranch(archive, name) for name in CURVES)
+        self._norms = Network(archive.content("curves.norms.onnx"), 1)
         self._cores = cores
 
     def compute(self, shared: Array, style: Array, stop: Stop) -> Curves:

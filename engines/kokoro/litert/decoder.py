@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from pathlib import Path
 
-from engines.kokoro.int8.packing.weights import (
-    load_curve_weights,
-    load_feature_weights,
-    load_generator_weights,
-)
 from engines.kokoro.litert.curves import LiteRtCurves
 from engines.kokoro.litert.features import LiteRtFeatures
 from engines.kokoro.litert.generator import LiteRtGenerator
 from engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_phase
-from engines.kokoro.network.build_cache import BuildFailed
+from engines.kokoro.litert.packing.store import PackedNetwork
 from engines.kokoro.network.cores import CorePool
 from engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, DecoderUnavailable
 from engines.kokoro.network.decoder_checks import check_source, check_speech
@@ -23,8 +16,8 @@ from engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop
 
 logger = logging.getLogger(__name__)
 
-_MAX_CONCURRENCY = 20
-"""See ``Decoder``."""
+_MAX_CONCURRENCY = 8
+"""See ``Decoder``; until the speed of the machine is measured."""
 
 
 class LiteRtFeatureDecoder:
@@ -56,25 +49,21 @@ class LazySource:
         return self._harmonics.spectra(self._phase, self._pitch, first, end)
 
 
-def load_litert_decoder(load_part: Callable[[str], bytes], cache_dir: Path, cores: int) -> Decoder:
-    """Load and check the decoder: 1 s, and some 5 s more where ``cache_dir`` lacks its packed weights.
+def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
+    """Load, check and warm up the decoder: 1 s.
 
-    cores: for all windows together. Raises DecoderUnavailable, and what ``load_part`` raises.
+    cores: for all windows together. Raises DecoderUnavailable.
     """
     pool, harmonics = CorePool(cores), HarmonicSource()
     try:
-        check_source(harmonics, Network(load_part("source"), 1))
-        with load_curve_weights(load_part("curves"), cache_dir, pairs=False) as packed:
-            curves = LiteRtCurves(packed, pool)
-        with load_feature_weights(load_part("decoder"), cache_dir, pairs=False) as packed:
-            features = LiteRtFeatures(packed, min(cores, 2))
-        with load_generator_weights(load_part("generator"), cache_dir, pairs=False) as packed:
-            generator = LiteRtGenerator(packed, pool)
+        check_source(harmonics, Network(packed.prosody.content("source.onnx"), 1))
+        curves = LiteRtCurves(packed.prosody, pool)
+        features = LiteRtFeatures(packed.prosody, min(cores, 2))
+        generator = LiteRtGenerator(packed.generator, pool)
         agreement = check_speech(generator)
+        generator.warm_up()
     except ModelFailed as error:
         raise DecoderUnavailable(f"it failed its check ({error})") from error
-    except BuildFailed as error:
-        raise DecoderUnavailable(f"its weights could not be packed ({error})") from error
     logger.debug("Kokoro's LiteRT decoder: %.0f dB signal-to-error ratio against float32", agreement)
     feature_decoder = LiteRtFeatureDecoder(curves, features, harmonics)
     return Decoder("litert", feature_decoder, generator, _MAX_CONCURRENCY)

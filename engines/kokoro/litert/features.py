@@ -1,42 +1,32 @@
-"""The part that ``graph_surgery`` calls the decoder, prosody to features, in int8 on LiteRT.
-
-Five residual blocks, of which the last doubles the number of rows.
-"""
+"""The part that ``graph_surgery`` calls the decoder, prosody to features, in int8 on LiteRT."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from engines.kokoro.int8.packing.weights import PackedWeights
-from engines.kokoro.litert.graph import Graph, Model
-from engines.kokoro.litert.residual_blocks import ResidualBlock
+from engines.kokoro.litert.model import Model
+from engines.kokoro.litert.packing.store import PackedArchive
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
-
-_BLOCKS = ("encode", "decode.0", "decode.1", "decode.2", "decode.3")
 
 
 class LiteRtFeatures:
     """Computes features from prosody; thread-safe."""
 
-    def __init__(self, packed: PackedWeights, threads: int) -> None:
-        """packed: built by ``packing.features`` without pairs; threads: of one call. Raises ModelFailed."""
-        self._blocks = [ResidualBlock(packed, name) for name in _BLOCKS]
+    def __init__(self, archive: PackedArchive, threads: int) -> None:
+        """threads: of one call. Raises ModelFailed."""
+        self._gain, self._factor = archive.array("features.gain"), archive.array("features.factor")
         self._halvings = [
-            (packed[f"{name}.weight"].ravel().astype(np.float32), np.float32(packed[f"{name}.bias"].item()))
+            (archive.array(f"{name}.weight").ravel(), np.float32(archive.array(f"{name}.bias").item()))
             for name in ("F0_conv", "N_conv")
         ]
-        self._norms = Network(packed["norms"].tobytes(), 1)
-        self._model = Model(_graph(packed, self._blocks), threads)
+        self._norms = Network(archive.content("features.norms.onnx"), 1)
+        self._model = Model(archive.content("features.tflite"), threads)
 
     def compute(
         self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop
     ) -> tuple[Array, Array, Array]:
         """Compute features, gain and bias; see ``FeatureDecoder.decode``. Raises Stopped."""
-        gain, bias, own = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
-        coefficients, norms = [], own.ravel()
-        for block in self._blocks:
-            used, norms = np.split(norms, [block.norms])
-            coefficients.append(block.coefficients(used))
+        gain, bias, norms = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
         if stop.is_set:
             raise Stopped
         curves = [
@@ -47,26 +37,10 @@ class LiteRtFeatures:
             {
                 "spoken": asr[0].T,
                 "curves": np.column_stack(curves),
-                "coefficients": np.concatenate(coefficients)[np.newaxis],
+                "coefficients": (norms.reshape(1, -1) + self._gain) * self._factor,
             }
         )
         return np.ascontiguousarray(made["features"].T)[np.newaxis], gain, bias
-
-
-def _graph(packed: PackedWeights, blocks: list[ResidualBlock]) -> bytes:
-    graph = Graph()
-    weight = packed["asr_res.0.weight"].astype(np.float32)
-    spoken, curves = graph.input("spoken", weight.shape[1]), graph.input("curves", 2)
-    coefficients = graph.input("coefficients", sum(block.norms for block in blocks), rows=1)
-    residual = graph.convolve_exactly(spoken, weight, packed["asr_res.0.bias"].astype(np.float32))
-    aside = graph.beside(residual, curves)
-    values, first = graph.beside(spoken, curves), 0
-    for block in blocks:
-        if first:
-            values = graph.beside(values, aside)
-        values = block.add_to(graph, values, coefficients, first)
-        first += block.norms
-    return graph.finish(features=values)
 
 
 def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,24 +37,29 @@ class BuildCache:
     arguments: Sequence[str] = ()  # of the module's command line
 
     def load(self, source: bytes, cache_dir: Path) -> zipfile.ZipFile:
-        """Open the archive built from ``source``: from ``cache_dir``, or built now and written there.
+        """Like ``load_known``, for a source that is in memory."""
+        return self.load_known(hashlib.sha256(source).hexdigest(), lambda: source, cache_dir)
 
-        The file's name contains a hash of the input and the sources. If the folder cannot be written, the
-        archive is kept in memory. Raises BuildFailed.
+    def load_known(self, sha256: str, read: Callable[[], bytes], cache_dir: Path) -> zipfile.ZipFile:
+        """Open the archive built from a source: from ``cache_dir``, or built now and written there.
+
+        sha256: of the source, in hexadecimal; read: reads it, only where it is needed. The file's name
+        contains a hash of the source and the files that the result depends on. If the folder cannot be
+        written, the archive is kept in memory. Raises BuildFailed, and what ``read`` raises.
         """
-        path = cache_dir / f"{self.name}-{self._key(source)[:32]}.zip"
-        return self._opened(path) or self._build(source, path)
+        path = cache_dir / f"{self.name}-{self._key(sha256)[:32]}.zip"
+        return self._opened(path) or self._build(read, path)
 
-    def _key(self, source: bytes) -> str:
+    def _key(self, sha256: str) -> str:
         module = PROJECT_ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
         parts = (
-            source,
+            sha256.encode(),
             *(path.read_bytes() for path in (module, *self.sources)),
             repr(self.arguments).encode(),
         )
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
-    def _build(self, source: bytes, path: Path) -> zipfile.ZipFile:
+    def _build(self, read: Callable[[], bytes], path: Path) -> zipfile.ZipFile:
         # Imported here: a server that finds its archives does not need it.
         from filelock import FileLock
 
@@ -65,7 +70,7 @@ class BuildCache:
             with FileLock(path.with_name(f"{self.name}.lock")):
                 archive = self._opened(path)
                 if archive is None:
-                    content = self._run(source)
+                    content = self._run(read())
                     self._write(content, path)
                     archive = self._opened(path)
         except OSError as error:
@@ -73,7 +78,7 @@ class BuildCache:
                 "the cache folder cannot be written (%s): %s", error.strerror, self.unwritable_effect
             )
             archive = None
-        return archive or zipfile.ZipFile(io.BytesIO(content or self._run(source)))
+        return archive or zipfile.ZipFile(io.BytesIO(content or self._run(read())))
 
     def _opened(self, path: Path) -> zipfile.ZipFile | None:
         """Open the archive at ``path`` if it exists and is intact; delete a broken one."""
@@ -105,7 +110,7 @@ class BuildCache:
                     other.unlink()
 
     def _run(self, source: bytes) -> bytes:
-        logger.info("Kokoro: %s (first start only)", self.activity)
+        logger.info("Kokoro: %s (first start only, some seconds)", self.activity)
         done = subprocess.run(  # noqa: S603 - our own module
             [sys.executable, "-m", self.module, *self.arguments],
             input=source,

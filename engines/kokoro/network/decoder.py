@@ -8,9 +8,8 @@ from typing import Literal, NamedTuple, Protocol
 from engines.kokoro.network.onnx_model import Array, Stop
 from speech.types import Samples
 
-DecoderName = Literal["onnx", "fast", "litert"]
-"""``onnx``: the published graph on onnxruntime; ``fast``: the same layers in int8 with own kernels;
-``litert``: the same layers in int8 as LiteRT graphs."""
+DecoderName = Literal["onnx", "litert"]
+"""``onnx``: the published graph on onnxruntime; ``litert``: its layers in int8 as LiteRT graphs."""
 
 
 class DecoderUnavailable(Exception):

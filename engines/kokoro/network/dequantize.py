@@ -5,8 +5,8 @@
 The export (kokoro-onnx' int8 file, ``weights.KOKORO``) stores weights as 8-bit integers and quantises the
 input of each product to 8 bits with a scale found in that input: two correct ways of cutting an utterance
 therefore never give the same samples. Here weights are dequantised and inputs stay in float32. All names are
-kept, so ``graph_surgery`` cuts this graph like the original. Used by the packing of the int8 decoder, tests
-and benchmarks.
+kept, so ``graph_surgery`` cuts this graph like the original. Used by tests and
+benchmarks.
 
 The nodes of one product, before and after:
 

@@ -8,7 +8,6 @@ energy, pauses and the decoder's features.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +27,6 @@ ORIGIN_FILE = "statistics.json"
 VARIANCE_FLOOR = 1e-5
 """Added to a variance before its logarithm is taken."""
 
-_KEPT_VOICES = 64
 _KEPT_MIXES = 64
 
 
@@ -44,7 +42,7 @@ class VoiceStatistics:
 
 
 class StatisticsTable:
-    """Norm statistics by voice: those that ship, and those recorded at run time."""
+    """Norm statistics by voice."""
 
     def __init__(self, voices: Sequence[str]) -> None:
         """voices: ids in the order of the data file's rows. Raises EngineUnavailable if they don't match."""
@@ -65,16 +63,11 @@ class StatisticsTable:
         self._shipped = dict(
             zip(voices, (VoiceStatistics(*row) for row in zip(*rows, strict=True)), strict=True)
         )
-        self._recorded: OrderedDict[str, VoiceStatistics] = OrderedDict()
         # Thread-safe: two threads that miss at once compute the same value.
         self._cached_mix = lru_cache(_KEPT_MIXES)(self._mix_statistics)
 
-    def has(self, voice: str) -> bool:
-        """True if ``predict`` works for ``voice``. It always does for a mix of shipped voices."""
-        return voice in self._shipped or voice in self._recorded
-
     def predict(self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features) -> NormStatistics:
-        """Predict the statistics of an utterance. Raises KeyError for a voice without statistics."""
+        """Predict the statistics of an utterance."""
         own = self._own(voice)
         change = (self._project(prosody, features) - own.sentence) @ self._weights
         mean, log_variance = np.split(change, 2)
@@ -85,36 +78,17 @@ class StatisticsTable:
         )
 
     def level(self, voice: VoiceOrMix) -> float:
-        """Power of the loud parts of a voice or mix. Raises KeyError for a voice without statistics."""
+        """Power of the loud parts of a voice or mix."""
         return float(self._own(voice).level)
 
     def log_f0(self, voice: VoiceOrMix) -> float:
-        """Log F0 (log hertz) of a voice, or of a mix before its shift. Raises KeyError like ``level``."""
+        """Log F0 (log hertz) of a voice, or of a mix before its shift."""
         return float(self._own(voice).log_f0)
-
-    def record(
-        self,
-        voice: str,
-        prosody: PredictedProsody,
-        features: Features,
-        statistics: NormStatistics,
-        level: float,
-    ) -> None:
-        """Keep the statistics of an utterance as those of a voice that does not ship (the last 64 voices)."""
-        self._recorded[voice] = VoiceStatistics(
-            statistics.mean.ravel(),
-            np.log(statistics.variance.ravel() + VARIANCE_FLOOR),
-            self._project(prosody, features),
-            level,
-            prosody.log_f0,
-        )
-        while len(self._recorded) > _KEPT_VOICES:
-            self._recorded.popitem(last=False)
 
     def _own(self, voice: VoiceOrMix) -> VoiceStatistics:
         if isinstance(voice, VoiceMix):
             return self._cached_mix(voice)
-        return self._shipped.get(voice) or self._recorded[voice]
+        return self._shipped[voice]
 
     def _mix_statistics(self, mix: VoiceMix) -> VoiceStatistics:
         """Weighted sum of the voices' statistics (of levels the logarithms)."""

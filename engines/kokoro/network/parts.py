@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -90,22 +88,15 @@ def log_f0_of(pitch: Array) -> float:
 class SplitModel:
     """The loaded parts; thread-safe. All methods raise Stopped or ModelFailed."""
 
-    def __init__(self, load: LoadPart, threads: int) -> None:
-        """threads: cores for one call. Raises ModelFailed, and what ``load`` raises."""
-        self._load = load
-        self._threads = threads
-        self._encoder = Network(load("encoder"), threads)
-        self.decoder: Decoder = load_onnx_decoder(load, threads)
-        """Decoder of new utterances; those in progress keep the one they began with."""
+    def __init__(self, encoder: bytes, decoder: Decoder, threads: int) -> None:
+        """encoder: the part of that name; threads: cores for one of its calls. Raises ModelFailed."""
+        self._encoder = Network(encoder, threads)
+        self.decoder = decoder
 
-    def with_pinned_decoder(self) -> SplitModel:
-        """A copy that keeps the current decoder when another one is set."""
-        return copy(self)
-
-    @cached_property
-    def _recorder(self) -> Network:
-        # Loaded lazily: only a voice without statistics needs it.
-        return Network(self._load("recorder"), self._threads, shrink_arena=True)
+    @classmethod
+    def on_onnxruntime(cls, load: LoadPart, threads: int) -> SplitModel:
+        """Load all parts on onnxruntime. Raises ModelFailed, and what ``load`` raises."""
+        return cls(load("encoder"), load_onnx_decoder(load, threads), threads)
 
     def predict_prosody(self, symbols: str, style: Array, speed: float, stop: Stop) -> PredictedProsody:
         """Predict the prosody of ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``."""
@@ -136,14 +127,3 @@ class SplitModel:
             after=until - end,
         )
         return features.generator.generate(window, stop)
-
-    def record(self, features: Features, stop: Stop) -> tuple[Samples, NormStatistics]:
-        """Decode the whole utterance with its own statistics; returns samples and statistics."""
-        inputs = {
-            "features": features.features,
-            "spectra": features.source.spectra(0, features.frames, stop),
-            "gain": features.gain,
-            "bias": features.bias,
-        }
-        audio, mean, variance = self._recorder.run(inputs, ("audio", "mean", "variance"), stop)
-        return np.asarray(audio, np.float32), NormStatistics(mean, variance)

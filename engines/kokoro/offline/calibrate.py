@@ -34,10 +34,10 @@ from torch.nn import functional
 
 from engines import weights
 from engines.espeak.client import EspeakClient
-from engines.kokoro.int8.packing.generator import SCALES_ORIGIN_FILE, Scale, as_two_tap_weight
-from engines.kokoro.int8.packing.graph_layers import read_layers
-from engines.kokoro.int8.packing.layers import Convolution, Layers, Upsampling, residual_blocks
-from engines.kokoro.int8.packing.weights import SCALES_FILE, quantise_weight
+from engines.kokoro.litert.packing.generator import SCALES_ORIGIN_FILE, Scale, as_two_tap_weight
+from engines.kokoro.litert.packing.graph_layers import read_layers
+from engines.kokoro.litert.packing.layers import Convolution, Layers, Upsampling, residual_blocks
+from engines.kokoro.litert.packing.weights import SCALES_FILE, quantise_weight
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import Array, Stop
@@ -133,7 +133,9 @@ class GeneratorInputs:
         """parts: from ``parts_cache.load``."""
         self._voices = {voice.id: voice for voice in Voices().all}
         self._statistics = StatisticsTable(list(self._voices))
-        self._speaker = WindowedSynthesizer(SplitModel(parts, threads=2), Voices(), self._statistics)
+        self._speaker = WindowedSynthesizer(
+            SplitModel.on_onnxruntime(parts, threads=2), Voices(), self._statistics
+        )
 
     def of(self, voice: str, text: str) -> list[Tensor]:
         """Features, spectra, scale and shift of the sounding frames of ``text``, one sentence."""
@@ -165,9 +167,9 @@ class RoundedConvolution:
         """Convolve pieces [n, inputs, rows] with ``weight``, without bias and padding."""
         return functional.conv1d(values, torch.from_numpy(weight), dilation=self.dilation)
 
-    def by(self, scale: Scale, pairs: bool) -> Array:
+    def by(self, scale: Scale) -> Array:
         """The weight after the rounding of ``packing.generator``."""
-        levels, unit = quantise_weight(self.weight * scale.step[:, None], pairs)
+        levels, unit = quantise_weight(self.weight * scale.step[:, None])
         return np.asarray(levels * unit[:, None, None] / scale.step[:, None], np.float32)
 
 
@@ -229,7 +231,7 @@ def best_scale(convolution: RoundedConvolution, pieces: Tensor, widest: Range) -
         steps = range_.width**exponent * largest ** (exponent - 1)
         steps *= size * (range_.width / steps).max() / _LEVELS
         scale = scale_of(range_, steps)
-        made = convolution.made(fake_quantised(pieces, scale), convolution.by(scale, pairs=True))
+        made = convolution.made(fake_quantised(pieces, scale), convolution.by(scale))
         error = float((made - exact).square().sum() / power)
         if best is None or error < best[1]:
             best = scale, error

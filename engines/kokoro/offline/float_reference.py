@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engines.kokoro.int8.packing.layers import Convolution, Layers, ResidualBlock, Stage, Step, Upsampling
+from engines.kokoro.litert.packing.layers import Convolution, Layers, ResidualBlock, Stage, Step, Upsampling
 
 Convolve = Callable[[Convolution | Upsampling, Tensor], Tensor]
 """Computes a layer: [1, inputs, T] → [1, outputs, T']."""

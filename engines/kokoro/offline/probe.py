@@ -1,4 +1,4 @@
-"""Build ``probe.npz``: a window of speech, with float32 samples, for checking the int8 decoder on a machine.
+"""Build ``probe.npz``: a window of speech, with float32 samples, for checking the decoder on a machine.
 
     python -m engines.kokoro.offline.probe
 
@@ -17,7 +17,7 @@ import torch
 
 from engines import weights
 from engines.espeak.client import EspeakClient
-from engines.kokoro.int8.packing.graph_layers import read_layers
+from engines.kokoro.litert.packing.graph_layers import read_layers
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_model import Stop
@@ -42,7 +42,7 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
     parts = parts_cache.load(weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir), cache_dir)
     voices = Voices()
     statistics = StatisticsTable([voice.id for voice in voices.all])
-    speaker = WindowedSynthesizer(SplitModel(parts, threads=2), voices, statistics)
+    speaker = WindowedSynthesizer(SplitModel.on_onnxruntime(parts, threads=2), voices, statistics)
     say = phonemizer_for(EspeakClient.shared(), _LANGUAGE)
     assert say is not None
     (utterance,) = split_utterances(_TEXT, say, ending=".")

@@ -31,6 +31,7 @@ from engines.kokoro.network.norm_statistics import DATA_FILE, ORIGIN_FILE, VARIA
 from engines.kokoro.network.onnx_model import Array, Stop
 from engines.kokoro.network.parts import SplitModel
 from engines.kokoro.offline.later_sentences import LATER_SENTENCES
+from engines.kokoro.offline.recorder import StatisticsRecorder
 from engines.kokoro.offline.sentences import SENTENCES
 from engines.kokoro.text.phonemes import split_utterances
 from engines.kokoro.text.readers import reader_for
@@ -67,7 +68,9 @@ class Recorder:
     def __init__(self, cache_dir: Path) -> None:
         """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
         onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
-        self._model = SplitModel(parts_cache.load(onnx, cache_dir), threads=2)
+        load_part = parts_cache.load(onnx, cache_dir)
+        self._model = SplitModel.on_onnxruntime(load_part, threads=2)
+        self._recorder = StatisticsRecorder(load_part("recorder"), threads=2)
         self._espeak = EspeakClient.shared()
         self._cache_dir = cache_dir
         self.voices = Voices()
@@ -82,7 +85,7 @@ class Recorder:
         stop = Stop()
         prosody = self._model.predict_prosody(utterance.symbols, style, 1.0, stop)
         features = self._model.decode_features(prosody, style, stop)
-        samples, seen = self._model.record(features, stop)
+        samples, seen = self._recorder.record(features, stop)
         return Recorded(
             describe_utterance(prosody, features),
             np.concatenate([seen.mean.ravel(), np.log(seen.variance.ravel() + VARIANCE_FLOOR)]),

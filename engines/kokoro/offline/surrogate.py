@@ -79,7 +79,7 @@ class Recorder:
         onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
         self.voices = Voices()
         self.statistics = StatisticsTable([voice.id for voice in self.voices.all])
-        model = SplitModel(parts_cache.load(onnx, cache_dir), threads=1)
+        model = SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads=1)
         self._speaker = WindowedSynthesizer(model, self.voices, self.statistics)
         self._espeak = EspeakClient.shared()
 

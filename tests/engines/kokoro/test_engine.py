@@ -67,7 +67,7 @@ async def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroE
     assert info.default_voices == DEFAULT_VOICES
     assert info.times_words
     assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
-    assert info.decoder in ("fast", "onnx") and whole.info.decoder == "onnx"
+    assert info.decoder in ("litert", "onnx") and whole.info.decoder == "onnx"
     assert info.cloning == "nearest voice" and whole.info.cloning == "none"
     assert info.supported_fields == frozenset()
     by_sentence = whole.info
@@ -333,10 +333,13 @@ def test_invalid_model_bytes_are_refused() -> None:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize(("decoding", "decoder"), [("windows", "onnx"), ("whole", "auto")])
-def test_onnx_decoder_imports_no_heavy_library(tmp_path: Path, decoding: str, decoder: str) -> None:
+@pytest.mark.parametrize(
+    ("decoding", "decoder"), [("windows", "onnx"), ("windows", "litert"), ("whole", "auto")]
+)
+def test_no_heavy_library_is_imported(tmp_path: Path, decoding: str, decoder: str) -> None:
     code = (
         "import asyncio, sys, pathlib\n"
+        "sys.modules.update(dict.fromkeys(('torch', 'numba', 'llvmlite')))\n"
         "from engines.kokoro.engine import KokoroEngine\n"
         "from engines.settings import KokoroSettings\n"
         "from speech.types import Segment\n"
@@ -349,7 +352,7 @@ def test_onnx_decoder_imports_no_heavy_library(tmp_path: Path, decoding: str, de
         "    assert [chunk async for chunk in engine.synthesize(Segment('Hola.', 'ef_dora', 'es'))]\n"
         "    await engine.stop()\n"
         "asyncio.run(main())\n"
-        "heavy = {'torch', 'numba', 'llvmlite', 'onnx', 'transformers', 'scipy'}\n"
+        "heavy = {'onnx', 'transformers', 'scipy'}\n"
         "heavy |= {'phonemizer', 'misaki', 'kokoro_onnx'}\n"
         "print(sorted(heavy & sys.modules.keys()))\n"
     )

@@ -12,11 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.kokoro.measures import log_spectral_distance
+from engines import weights
 from engines.kokoro.litert.decoder import load_litert_decoder
-from engines.kokoro.network.decoder import DecoderUnavailable
+from engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedNetwork, load_packed
+from engines.kokoro.network.decoder import DecoderUnavailable, Window
+from engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
+from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.norm_statistics import StatisticsTable
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, Stopped
-from engines.kokoro.network.parts import Features, LoadPart, NormAffine, SplitModel
+from engines.kokoro.network.onnx_decoder import load_onnx_decoder
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
+from engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, NormAffine, SplitModel
 from engines.kokoro.synthesizer import WindowedSynthesizer
 from engines.kokoro.voices import Voices
 from speech.types import Segment
@@ -28,15 +33,16 @@ TEXT, VOICE, LANGUAGE = "El barco azul salió del puerto muy temprano, sin hacer
 class Spoken:
     """A sentence with its features, and both decoders."""
 
-    def __init__(self, part: LoadPart, cache: Path) -> None:
-        self.part, self.cache = part, cache
-        self.model = SplitModel(part, threads=2)
-        self.onnx = self.model.decoder
-        self.model.decoder = load_litert_decoder(part, cache, 2)
+    def __init__(self, part: LoadPart, packed: PackedNetwork) -> None:
+        self.part, self.packed = part, packed
+        self.onnx = load_onnx_decoder(part, 2)
+        self.model = SplitModel(packed.prosody.content("encoder.onnx"), load_litert_decoder(packed, 2), 2)
         voices = Voices()
         statistics = StatisticsTable([voice.id for voice in voices.all])
         speaker = WindowedSynthesizer(self.model, voices, statistics)
         utterance = one_utterance(TEXT, LANGUAGE)
+        self.symbols = utterance.symbols
+        self.style = voices.style(VOICE, len(self.symbols))
         self.prosody, self.features = speaker.predict(
             utterance.symbols, Segment(TEXT, VOICE, LANGUAGE), Stop()
         )
@@ -50,14 +56,14 @@ class Spoken:
 
 
 @pytest.fixture(scope="module")
-def spoken(part: LoadPart, cache: Path) -> Spoken:
-    return Spoken(part, cache)
+def spoken(part: LoadPart, published: bytes, cache: Path) -> Spoken:
+    return Spoken(part, load_packed(weights.KOKORO.sha256, lambda: published, cache))
 
 
 def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
     import torch
 
-    from engines.kokoro.int8.packing.graph_layers import read_layers
+    from engines.kokoro.litert.packing.graph_layers import read_layers
     from engines.kokoro.offline.float_reference import FloatGenerator
 
     features = spoken.features
@@ -85,7 +91,7 @@ def test_window_has_samples_of_whole(spoken: Spoken, data: st.DataObject) -> Non
 
 
 def test_audio_does_not_depend_on_threads(spoken: Spoken) -> None:
-    alone = replace(spoken.features, generator=load_litert_decoder(spoken.part, spoken.cache, 1).generator)
+    alone = replace(spoken.features, generator=load_litert_decoder(spoken.packed, 1).generator)
     edges = [(first, first + 20) for first in range(0, spoken.features.frames - 20, 20)]
     expected = [spoken.window(*edge, alone) for edge in edges]
     with ThreadPoolExecutor(4) as pool:
@@ -95,20 +101,47 @@ def test_audio_does_not_depend_on_threads(spoken: Spoken) -> None:
 
 
 def test_curves_are_nearly_the_published_graphs(spoken: Spoken) -> None:
-    voices, symbols = Voices(), one_utterance(TEXT, LANGUAGE).symbols
-    style = voices.style(VOICE, len(symbols))
-    litert = spoken.prosody
-    spoken.model.decoder, kept = spoken.onnx, spoken.model.decoder
-    try:
-        onnx = spoken.model.predict_prosody(symbols, style, 1.0, Stop())
-    finally:
-        spoken.model.decoder = kept
-    if onnx.pitch.shape != litert.pitch.shape:
-        pytest.fail("both have the encoder's durations")
-    voiced = (onnx.pitch > 50) & (litert.pitch > 50)
-    cents = 1200 * np.abs(np.log2(litert.pitch[voiced] / onnx.pitch[voiced]))
-    assert np.median(cents) <= 2
-    assert np.median(np.abs(litert.energy - onnx.energy)) <= 0.02
+    model = SplitModel.on_onnxruntime(spoken.part, 2)
+    litert, onnx = spoken.prosody, model.predict_prosody(spoken.symbols, spoken.style, 1.0, Stop())
+    assert np.array_equal(onnx.frames, litert.frames)
+    cents = cents_apart(litert.pitch, onnx.pitch)
+    assert np.median(cents) <= 2 and np.percentile(cents, 95) <= 10
+    apart = np.abs(litert.energy - onnx.energy) / onnx.energy.std()
+    assert np.median(apart) <= 0.02 and apart.max() <= 0.2
+
+
+def cents_apart(one: Array, other: Array) -> Array:
+    voiced = (one > MIN_VOICED_HZ) & (other > MIN_VOICED_HZ)
+    return np.asarray(1200 * np.abs(np.log2(one[voiced] / other[voiced])), np.float32)
+
+
+def test_features_are_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
+    given = spoken.prosody.asr, spoken.prosody.pitch, spoken.prosody.energy, spoken.style
+    exact = Network(dequantize(spoken.part("decoder")), 2)
+    names = ("asr", "pitch", "energy", "style")
+    (expected,) = exact.run(dict(zip(names, given, strict=True)), ("features",), Stop())
+    onnx = spoken.onnx.feature_decoder.decode(*given, Stop())
+    litert = spoken.model.decoder.feature_decoder.decode(*given, Stop())
+    assert agreement_db(expected, litert.features) > agreement_db(expected, onnx.features) + 1
+    assert np.array_equal(litert.gain, onnx.gain) and np.array_equal(litert.bias, onnx.bias)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
+def test_shortest_utterances_are_computed(spoken: Spoken, frames: int) -> None:
+    feature_decoder, prosody = spoken.model.decoder.feature_decoder, spoken.prosody
+    shared = np.zeros((frames, 1, 512), np.float32)
+    pitch, energy = feature_decoder.predict_curves(shared, spoken.style, Stop())
+    assert pitch.shape == energy.shape == (1, 2 * frames)
+    made = feature_decoder.decode(
+        prosody.asr[:, :, 20 : 20 + frames],
+        prosody.pitch[:, 40 : 40 + 2 * frames],
+        prosody.energy[:, 40 : 40 + 2 * frames],
+        spoken.style,
+        Stop(),
+    )
+    assert made.features.shape == (1, 512, 2 * frames) and np.isfinite(made.features).all()
+    features = Features(*made, spoken.model.decoder.generator)
+    assert spoken.window(0, frames, features).shape == (frames * FRAME_SAMPLES,)
 
 
 def test_stop_cancels_before_the_next_call(spoken: Spoken) -> None:
@@ -119,6 +152,44 @@ def test_stop_cancels_before_the_next_call(spoken: Spoken) -> None:
     assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
-def test_other_graph_cannot_be_packed(cache: Path, part: LoadPart) -> None:
-    with pytest.raises(DecoderUnavailable, match="weights could not be packed"):
-        load_litert_decoder(lambda name: b"no graph" if name == "generator" else part(name), cache, 1)
+def test_stop_cancels_prosody(spoken: Spoken) -> None:
+    stop = Stop()
+    stop.set()
+    feature_decoder, prosody = spoken.model.decoder.feature_decoder, spoken.prosody
+    with pytest.raises(Stopped):
+        feature_decoder.predict_curves(np.zeros((3, 1, 512), np.float32), spoken.style, stop)
+    with pytest.raises(Stopped):
+        feature_decoder.decode(prosody.asr, prosody.pitch, prosody.energy, spoken.style, stop)
+
+
+class Noisy:
+    """The generator with noise beside its speech."""
+
+    context = CONTEXT_FRAMES
+
+    def __init__(self, spoken: Spoken, noise: float) -> None:
+        self._generator, self._noise = spoken.model.decoder.generator, noise
+
+    def generate(self, window: Window, stop: Stop) -> Array:
+        samples = self._generator.generate(window, stop)
+        noise = np.random.default_rng(3).standard_normal(samples.shape)
+        return np.asarray(samples + self._noise * samples.std() * noise, np.float32)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def test_noisy_generator_is_refused(spoken: Spoken) -> None:
+    assert check_speech(Noisy(spoken, 0.0)) >= 20
+    with pytest.raises(DecoderUnavailable, match=f"not {MIN_AGREEMENT_DB:.0f}"):
+        check_speech(Noisy(spoken, 0.6))
+    with pytest.raises(DecoderUnavailable, match="no speech"):
+        check_speech(Noisy(spoken, float("nan")))
+
+
+def test_lazy_source_equals_onnx_source(spoken: Spoken) -> None:
+    prosody = spoken.prosody
+    given = prosody.asr, prosody.pitch, prosody.energy, spoken.style
+    expected = spoken.onnx.feature_decoder.decode(*given, Stop()).source.spectra(20, 60, Stop())
+    made = spoken.features.source.spectra(20, 60, Stop())
+    assert np.array_equal(made[:, :11], expected[:, :11])

@@ -1,4 +1,4 @@
-"""Prediction of the norms' statistics, for voices with and without shipped data."""
+"""Prediction of the norms' statistics."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import pytest
 from engines.kokoro.engine import KokoroEngine
 from engines.kokoro.network.norm_statistics import DATA_FILE, StatisticsTable
 from engines.kokoro.network.onnx_model import Array, Stop
-from engines.kokoro.network.parts import Features, NormStatistics, PredictedProsody, SplitModel
+from engines.kokoro.network.parts import Features, LoadPart, PredictedProsody, SplitModel
+from engines.kokoro.offline.recorder import StatisticsRecorder
 from engines.kokoro.offline.sentences import SENTENCES
 from engines.kokoro.synthesizer import WindowedSynthesizer
 from engines.kokoro.text.phonemes import Utterance
 from engines.kokoro.voices import Voices
-from engines.kokoro.windows import FIRST_WINDOW_FRAMES
-from speech.types import Segment
-from tests.support.kokoro import CHANNELS, DATA, one_utterance
+from tests.support.kokoro import DATA, one_utterance
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,14 @@ def predicted(model: SplitModel, voice: str, utterance: Utterance) -> tuple[Pred
     return prosody, model.decode_features(prosody, style, Stop())
 
 
-def test_regression_improves_on_voice_mean(engine: KokoroEngine, voices: list[str]) -> None:
+@pytest.fixture(scope="module")
+def recorder(part: LoadPart) -> StatisticsRecorder:
+    return StatisticsRecorder(part("recorder"), 2)
+
+
+def test_regression_improves_on_voice_mean(
+    engine: KokoroEngine, recorder: StatisticsRecorder, voices: list[str]
+) -> None:
     statistics, model = StatisticsTable(voices), parts_of(engine)
     with np.load(DATA / DATA_FILE) as data:
         rows = {name: data[name].astype(np.float32) for name in ("mean", "log_variance")}
@@ -42,7 +48,7 @@ def test_regression_improves_on_voice_mean(engine: KokoroEngine, voices: list[st
     prosody, features = predicted(
         model, "ef_dora", one_utterance("El barco azul salió del puerto muy temprano", "es")
     )
-    _, seen = model.record(features, Stop())
+    _, seen = recorder.record(features, Stop())
     expected = statistics.predict("ef_dora", prosody, features)
 
     def error(mean: Array, log_variance: Array) -> tuple[float, float]:
@@ -58,13 +64,15 @@ def test_regression_improves_on_voice_mean(engine: KokoroEngine, voices: list[st
     assert foretold[1] < voice_alone[1] < 0.5
 
 
-def test_recording_reproduces_shipped_statistics(onnx_engine: KokoroEngine, voices: list[str]) -> None:
+def test_recording_reproduces_shipped_statistics(
+    onnx_engine: KokoroEngine, recorder: StatisticsRecorder, voices: list[str]
+) -> None:
     """Of a quarter of the sentences: those of any other voice are three times as far off, or more."""
     model, voice = parts_of(onnx_engine), "em_alex"
     means, log_variances = [], []
     for text in SENTENCES["es"][::4]:
         _, features = predicted(model, voice, one_utterance(text, "es"))
-        _, seen = model.record(features, Stop())
+        _, seen = recorder.record(features, Stop())
         means.append(seen.mean.ravel())
         log_variances.append(np.log(seen.variance.ravel() + 1e-5))
     mean, log_variance = np.mean(means, axis=0), np.mean(log_variances, axis=0)
@@ -74,41 +82,3 @@ def test_recording_reproduces_shipped_statistics(onnx_engine: KokoroEngine, voic
     of_logs = np.abs(log_variance - shipped_log)
     assert np.median(of_logs) <= 0.015 and of_logs.max() <= 0.25
     assert np.median(of_means) <= 0.01 and np.percentile(of_means, 99) <= 0.1 and of_means.max() <= 0.4
-
-
-def test_voice_without_statistics_is_recorded_at_first_utterance(
-    engine: KokoroEngine, voices: list[str]
-) -> None:
-    model = parts_of(engine)
-    statistics = StatisticsTable(voices)
-    del statistics._shipped["ef_dora"]
-    speaker = WindowedSynthesizer(model, Voices(), statistics)
-    utterance = one_utterance("El barco azul salió del puerto muy temprano", "es")
-    segment = Segment("", "ef_dora", "es")
-    assert not statistics.has("ef_dora")
-    (whole,) = speaker.synthesize(utterance, segment, Stop())
-    assert statistics.has("ef_dora")
-    pieces = list(speaker.synthesize(utterance, segment, Stop()))
-    assert len(pieces) > 2
-    assert len(pieces[0].samples) < FIRST_WINDOW_FRAMES * 600
-    windows = np.concatenate([piece.samples for piece in pieces])
-    assert len(windows) == pytest.approx(len(whole.samples), abs=240)
-    assert [word.word for piece in pieces for word in piece.words] == [word.word for word in whole.words]
-    # Of the very sentence that was recorded, what is expected is what was seen.
-    prosody, features = predicted(model, "ef_dora", utterance)
-    _, seen = model.record(features, Stop())
-    expected = statistics.predict("ef_dora", prosody, features)
-    np.testing.assert_allclose(expected.mean, seen.mean, rtol=1e-3, atol=1e-4)
-
-
-def test_recordings_of_last_64_voices_are_kept(engine: KokoroEngine, voices: list[str]) -> None:
-    statistics = StatisticsTable(voices)
-    prosody, features = predicted(parts_of(engine), "ef_dora", one_utterance("Hola", "es"))
-    seen = NormStatistics(*np.ones((2, 1, CHANNELS, 1), np.float32))
-    for number in range(66):
-        statistics.record(f"custom:{number}", prosody, features, seen, level=0.01)
-    known = [number for number in range(66) if statistics.has(f"custom:{number}")]
-    assert known == list(range(2, 66))
-    assert all(statistics.has(voice) for voice in voices)
-    with pytest.raises(KeyError):
-        statistics.predict("custom:0", prosody, features)

@@ -22,6 +22,7 @@ from engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
 from engines.kokoro.network.onnx_decoder import CONTEXT_FRAMES, OnnxGenerator
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, WholeModel
 from engines.kokoro.network.parts import Features, NormAffine, SplitModel
+from engines.kokoro.offline.recorder import StatisticsRecorder
 from engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from speech.types import Samples
 from tests.support.kokoro import agreement_db, symbols_and_style
@@ -74,10 +75,10 @@ def anew(features: Features) -> Features:
 
 @pytest.fixture(scope="module")
 def spoken(cut: Cut) -> Spoken:
-    model = SplitModel(cut.float32.__getitem__, 2)
+    model = SplitModel.on_onnxruntime(cut.float32.__getitem__, 2)
     symbols, style = symbols_and_style("Sí, claro que vamos.", "ef_dora", "es")
     features = model.decode_features(model.predict_prosody(symbols, style, 1.0, Stop()), style, Stop())
-    audio, seen = model.record(anew(features), Stop())
+    audio, seen = StatisticsRecorder(cut.float32["recorder"], 2).record(anew(features), Stop())
     norms = NormAffine.from_statistics(features, seen)
     at_once = model.decode_window(anew(features), norms, 0, features.frames, Stop())
     return Spoken(model, features, norms, audio, at_once)
@@ -117,11 +118,13 @@ def test_context_is_necessary_and_sufficient(
 
 
 def test_int8_window_is_deterministic_across_threads(cut: Cut) -> None:
-    model = SplitModel(cut.int8.__getitem__, 2)
+    model = SplitModel.on_onnxruntime(cut.int8.__getitem__, 2)
     symbols, style = symbols_and_style("Sí, claro que vamos.", "ef_dora", "es")
 
     features = model.decode_features(model.predict_prosody(symbols, style, 1.0, Stop()), style, Stop())
-    norms = NormAffine.from_statistics(features, model.record(features, Stop())[1])
+    norms = NormAffine.from_statistics(
+        features, StatisticsRecorder(cut.int8["recorder"], 2).record(features, Stop())[1]
+    )
 
     def say(_: int) -> Samples:
         again = model.decode_features(model.predict_prosody(symbols, style, 1.0, Stop()), style, Stop())
@@ -140,21 +143,24 @@ def test_int8_window_is_deterministic_across_threads(cut: Cut) -> None:
 def test_parts_equal_published_graph(published: bytes, cut: Cut, text: str) -> None:
     symbols, style = symbols_and_style(text, "ef_dora", "es")
     expected = WholeModel(published, 2).render(symbols, style, 1.0, Stop())
-    model = SplitModel(cut.int8.__getitem__, 2)
+    model = SplitModel.on_onnxruntime(cut.int8.__getitem__, 2)
     prosody = model.predict_prosody(symbols, style, 1.0, Stop())
     assert np.array_equal(prosody.frames, expected.frames)
-    samples, _ = model.record(model.decode_features(prosody, style, Stop()), Stop())
+    features = model.decode_features(prosody, style, Stop())
+    samples, _ = StatisticsRecorder(cut.int8["recorder"], 2).record(features, Stop())
     assert agreement_db(expected.samples[EDGE:], samples[EDGE:]) >= 100
 
 
 def test_float32_is_close_to_int8(published: bytes, cut: Cut) -> None:
     symbols, style = symbols_and_style("Nobody knows why it was painted green.", "af_heart", "en")
-    int8 = SplitModel(cut.int8.__getitem__, 2)
+    int8 = SplitModel.on_onnxruntime(cut.int8.__getitem__, 2)
     prosody = int8.predict_prosody(symbols, style, 1.0, Stop())
-    rounded, _ = int8.record(int8.decode_features(prosody, style, Stop()), Stop())
+    features = int8.decode_features(prosody, style, Stop())
+    rounded, _ = StatisticsRecorder(cut.int8["recorder"], 2).record(features, Stop())
     surgery = Surgery(dequantize(published))
-    model = SplitModel(lambda name: bytes(getattr(surgery, name)()), 2)
-    real, _ = model.record(model.decode_features(prosody, style, Stop()), Stop())
+    model = SplitModel.on_onnxruntime(lambda name: bytes(getattr(surgery, name)()), 2)
+    features = model.decode_features(prosody, style, Stop())
+    real, _ = StatisticsRecorder(surgery.recorder(), 2).record(features, Stop())
     assert log_mel_distance_db(real, rounded) <= 2
     own = model.predict_prosody(symbols, style, 1.0, Stop())
     assert own.frames.sum() == pytest.approx(prosody.frames.sum(), rel=0.05)

@@ -1,11 +1,9 @@
-"""Packs the decoder part's weights in the form that ``int8.features`` uses.
-
-    python -m engines.kokoro.int8.packing.features < DECODER.onnx > PACKED.npz
+"""Packs the decoder part's weights in the form that ``litert.features`` uses.
 
 Arrays, prefixed with the layer's name in the original network: of an int8 convolution ``levels`` int8
-[outputs, inputs, taps], ``scale`` and ``bias`` [outputs], ``lifted`` [outputs], the output without bias for
-an input of ones, and ``smooth`` [inputs]; of a small one ``weight`` and ``bias``. ``norms`` holds the bytes
-of a graph: style → gain, bias, own, the first two being the part's outputs, the last those of its own norms.
+[outputs, inputs, taps], ``scale`` and ``bias`` [outputs], and ``smooth`` [inputs]; of a small one ``weight``
+and ``bias``. ``norms`` holds the bytes of a graph: style → gain, bias, own, the first two being the part's
+outputs, the last those of its own norms.
 
 A norm's output has a mean and a deviation that depend on the style alone. So inputs are smoothed
 (SmoothQuant, Xiao et al. 2022) by the range that the shipped voices' styles imply, without calibration.
@@ -19,8 +17,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.utils import Extractor
 
-from engines.kokoro.int8.packing.weights import dynamic_convolution, quantise_weight, run_packing
-from engines.kokoro.network.dequantize import dequantize
+from engines.kokoro.litert.packing.weights import dynamic_convolution, quantise_weight
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_model import Array
 from engines.kokoro.voices import Voices
@@ -34,6 +31,7 @@ _HALF_A_STYLE = 128
 _STYLES = (20, 60, 120)
 """Utterance lengths, in symbols, whose styles are used."""
 
+_INTEGER = ("ConvInteger", "MatMulInteger")
 _DEVIATIONS = 3.5
 _TO_THE_WEIGHTS = 0.3
 """Exponent of the weights' range in the smoothing (0: by the inputs' range alone; best of four)."""
@@ -43,16 +41,21 @@ class _Part:
     """Gives access to the decoder part's weights in float32."""
 
     def __init__(self, decoder: bytes) -> None:
-        self._graph = onnx.load_model_from_string(dequantize(decoder)).graph
-        self._nodes = {node.name: node for node in self._graph.node}
-        self._constants = {tensor.name: tensor for tensor in self._graph.initializer}
+        graph = onnx.load_model_from_string(decoder).graph
+        self._nodes = {node.name: node for node in graph.node}
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
 
     def weight(self, name: str) -> Array:
         """Weight of a layer, by the name of its node."""
         node = self._nodes.get(f"{_PREFIX}{name}")
         if node is None:
             raise UnknownGraph(f"no layer {name} in the decoder")
-        return self._value(node.input[1])
+        name = node.input[1]
+        if node.op_type not in _INTEGER:
+            return self._value(name)
+        # A matrix has a scale for each column, a convolution a single one.
+        scale = self._value(name.removesuffix("_quantized") + "_scale")
+        return (self._value(name) - self._value(node.input[3])) * scale
 
     def bias(self, name: str) -> Array:
         """Bias of a layer, by its name."""
@@ -64,8 +67,8 @@ class _Part:
         return np.array(numpy_helper.to_array(self._constants[name]), np.float32)
 
 
-def pack_features(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
-    """Pack all weights of the decoder part; pairs: as in ``quantise_weight``. Raises UnknownGraph."""
+def pack_features(decoder: bytes) -> dict[str, npt.NDArray[np.generic]]:
+    """Pack all weights of the decoder part. Raises UnknownGraph."""
     part = _Part(decoder)
     voices = Voices()
     # Of the first voices alone, so that those sound as they did before more were added.
@@ -76,7 +79,7 @@ def pack_features(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.gener
 
     def integer(name: str, bias: Array | None, smooth: Array) -> None:
         weight = part.weight(f"{name.replace('.conv', '/conv')}/Conv_quant")
-        levels, scale = quantise_weight(weight * smooth[:, None], pairs)
+        levels, scale = quantise_weight(weight * smooth[:, None])
         packed.update(dynamic_convolution(name, levels, scale, bias, smooth))
 
     for block in BLOCKS:
@@ -86,7 +89,7 @@ def pack_features(decoder: bytes, pairs: bool) -> dict[str, npt.NDArray[np.gener
             adapted = styles @ part.weight(f"{norm}/Gemm_MatMul_quant") + part.bias(norm.replace("/", "."))
             gain, bias = np.split(adapted, 2, axis=1)
             reached = (np.abs(bias) + _DEVIATIONS * np.abs(1 + gain)).mean(axis=0)
-            integer(name, part.bias(name), _smooth(reached, np.abs(weight).max(axis=(0, 2))))
+            integer(name, part.bias(name), _smooth(reached, np.abs(weight).max(axis=0).max(axis=1)))
         integer(
             f"{block}.conv1x1", None, np.ones(part.weight(f"{block}/conv1x1/Conv_quant").shape[1], np.float32)
         )
@@ -114,8 +117,3 @@ def _norms(decoder: bytes) -> bytes:
     model.graph.output.append(helper.make_tensor_value_info("own", onnx.TensorProto.FLOAT, (1, "O")))
     extracted = Extractor(model).extract_model(["style"], ["gain", "bias", "own"])
     return bytes(extracted.SerializeToString())
-
-
-if __name__ == "__main__":
-    # Runs in a child process: onnx takes memory that the server would not get back.
-    run_packing(pack_features, "decoder part")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.kokoro.int8.packing.weights import PackedWeights
-from engines.kokoro.litert.graph import Graph, Tensor
+from engines.kokoro.litert.packing.graph import Graph, Tensor
+from engines.kokoro.litert.packing.weights import PackedWeights
 from engines.kokoro.network.onnx_model import Array
 
 _EPSILON = np.float32(1e-5)
@@ -31,20 +31,15 @@ class ResidualBlock:
         first = np.ones_like(smooth[0]) if self._pooled else np.reciprocal(smooth[0])
         second = np.reciprocal(smooth[1])
         gains = [np.concatenate((np.ones_like(each), np.zeros_like(each))) for each in (first, second)]
-        self._gain = np.concatenate(gains)
-        self._factor = np.concatenate((first, first, second, second))
-
-    @property
-    def norms(self) -> int:
-        """Length of the block's norms, of both together."""
-        return len(self._gain)
-
-    def coefficients(self, norms: Array) -> Array:
-        """Fold the norms with the smoothing; norms: gain − 1 and bias of the first, then of the second."""
-        return np.asarray((norms + self._gain) * self._factor, np.float32)
+        self.gain = np.concatenate(gains)
+        self.factor = np.concatenate((first, first, second, second))
+        """They fold the norms with the smoothing: coefficients = (norms + gain) · factor, where norms are
+        gain − 1 and bias of the first norm, then of the second."""
 
     def add_to(self, graph: Graph, values: Tensor, coefficients: Tensor, first: int) -> Tensor:
-        """Append the block; its coefficients are ``norms`` channels of ``coefficients`` from ``first`` on."""
+        """Append the block; its coefficients are as many channels of ``coefficients`` as ``gain`` has, from
+        ``first`` on.
+        """
         made = self._normed(graph, values, coefficients, first)
         if self._pooled:
             made = self._pool(graph, made)

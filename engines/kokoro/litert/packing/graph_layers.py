@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, numpy_helper
 
-from engines.kokoro.int8.packing.layers import (
+from engines.kokoro.litert.packing.layers import (
     Convolution,
     Layers,
     ResidualBlock,

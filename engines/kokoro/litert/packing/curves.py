@@ -1,9 +1,7 @@
-"""Packs the curves part's weights in the form that ``int8.curves`` uses.
-
-    python -m engines.kokoro.int8.packing.curves < CURVES.onnx > PACKED.npz
+"""Packs the curves part's weights in the form that ``litert.curves`` uses.
 
 The arrays are those of ``features``, without smoothing: ``levels`` and ``scale`` are the published
-graph's own, but for outputs that ``pairs`` does not allow. Of a block that doubles the rows also
+graph's own. Of a block that doubles the rows also
 ``pool.weight`` and ``pool.bias``; of a branch's last layer ``weight`` and ``bias``. ``norms`` holds the bytes
 of a graph: style → own, the blocks' norms one after the other.
 """
@@ -16,14 +14,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.utils import Extractor
 
-from engines.kokoro.int8.packing.weights import (
-    CURVE_BLOCKS,
-    CURVES,
-    MAX_PAIR_SUM,
-    dynamic_convolution,
-    quantise_weight,
-    run_packing,
-)
+from engines.kokoro.litert.packing.weights import CURVE_BLOCKS, CURVES, dynamic_convolution
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_model import Array
 
@@ -75,15 +66,13 @@ class _Part:
         return np.asarray(numpy_helper.to_array(self._constants[name]))
 
 
-def pack_curves(curves: bytes, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
-    """Pack all weights of the curves part; pairs: as in ``quantise_weight``. Raises UnknownGraph."""
+def pack_curves(curves: bytes) -> dict[str, npt.NDArray[np.generic]]:
+    """Pack all weights of the curves part. Raises UnknownGraph."""
     part = _Part(curves)
     packed: dict[str, npt.NDArray[np.generic]] = {}
 
     def integer(name: str, node: str, bias: Array | None) -> None:
         levels, scale = part.levels(node)
-        if pairs:
-            levels, scale = _within_pairs(levels, scale)
         packed.update(dynamic_convolution(name, levels, scale, bias, np.ones(levels.shape[1], np.float32)))
 
     for branch in CURVES:
@@ -102,14 +91,6 @@ def pack_curves(curves: bytes, pairs: bool) -> dict[str, npt.NDArray[np.generic]
     return packed
 
 
-def _within_pairs(levels: Levels, scale: Array) -> tuple[Levels, Array]:
-    """Quantise those outputs anew that have two neighbouring levels which exceed a byte together."""
-    coarse, wider = quantise_weight(levels * scale[:, None, None], pairs=True)
-    magnitude = np.abs(levels.astype(np.int16))
-    fits = (magnitude[:, 0::2] + magnitude[:, 1::2]).max(axis=(1, 2)) <= MAX_PAIR_SUM
-    return np.where(fits[:, None, None], levels, coarse), np.where(fits, scale, wider)
-
-
 def _norms(curves: bytes) -> bytes:
     """Subgraph of the part that depends on the style alone."""
     model = onnx.load_model_from_string(curves)
@@ -122,8 +103,3 @@ def _norms(curves: bytes) -> bytes:
     model.graph.node.append(helper.make_node("Concat", own, ["own"], axis=1))
     model.graph.output.append(helper.make_tensor_value_info("own", onnx.TensorProto.FLOAT, (1, "O")))
     return bytes(Extractor(model).extract_model(["style"], ["own"]).SerializeToString())
-
-
-if __name__ == "__main__":
-    # Runs in a child process: onnx takes memory that the server would not get back.
-    run_packing(pack_curves, "curves part")

@@ -1,6 +1,4 @@
-"""Packs the generator's weights in the form that the convolutions use.
-
-    python -m engines.kokoro.int8.packing.generator < GENERATOR.onnx > PACKED.npz
+"""Packs the generator's weights in the form that ``litert.generator`` uses.
 
 Arrays, prefixed with the layer's name in the original network: of an int8 convolution ``levels`` int8
 [outputs, inputs, taps], ``scale`` and ``bias`` [outputs], ``per_step`` and ``zero`` [inputs]; of one behind a
@@ -16,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.int8.packing.layers import Convolution, Layers, Upsampling, residual_blocks
-from engines.kokoro.int8.packing.weights import DATA, SCALES_FILE, quantise_weight, run_packing
+from engines.kokoro.litert.packing.layers import Convolution, Layers, Upsampling, residual_blocks
+from engines.kokoro.litert.packing.weights import DATA, SCALES_FILE, quantise_weight
 from engines.kokoro.network.onnx_model import Array
 
 SCALES_ORIGIN_FILE = "scales.json"
@@ -44,14 +42,14 @@ def load_scales() -> Scales:
         return {name: Scale(data[f"{name}.step"], data[f"{name}.zero"]) for name in names}
 
 
-def pack_generator(layers: Layers, scales: Scales, pairs: bool) -> dict[str, npt.NDArray[np.generic]]:
-    """Pack all weights of the generator; pairs: as in ``quantise_weight``."""
+def pack_generator(layers: Layers, scales: Scales) -> dict[str, npt.NDArray[np.generic]]:
+    """Pack all weights of the generator."""
     packed: dict[str, npt.NDArray[np.generic]] = {}
 
     def integer(name: str, weight: Array, bias: Array) -> None:
         scale_of = scales[name]
-        levels, scale = quantise_weight(weight * scale_of.step[:, None], pairs)
-        lifted = (levels.astype(np.float64).sum(axis=2) @ scale_of.zero) * scale
+        levels, scale = quantise_weight(weight * scale_of.step[:, None])
+        lifted = (_sum_of_taps(levels) @ scale_of.zero) * scale
         packed[f"{name}.levels"] = levels
         packed[f"{name}.scale"] = scale
         packed[f"{name}.bias"] = (bias - lifted).astype(np.float32)
@@ -78,6 +76,13 @@ def pack_generator(layers: Layers, scales: Scales, pairs: bool) -> dict[str, npt
     return packed
 
 
+def _sum_of_taps(levels: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
+    """Sum over the last axis: as a product, which takes a fraction of the time of NumPy's sum."""
+    outputs, inputs, taps = levels.shape
+    summed = levels.reshape(-1, taps).astype(np.float32) @ np.ones(taps, np.float32)
+    return summed.reshape(outputs, inputs).astype(np.float64)
+
+
 def as_two_tap_weight(upsampling: Upsampling) -> Array:
     """Rewrite an upsampling as a convolution [stride · outputs, inputs, 2] with ``stride`` rows a step.
 
@@ -86,13 +91,3 @@ def as_two_tap_weight(upsampling: Upsampling) -> Array:
     inputs, outputs, _ = upsampling.weight.shape
     taps = upsampling.weight.reshape(inputs, outputs, 2, upsampling.stride)[:, :, ::-1]
     return np.ascontiguousarray(taps.transpose(3, 1, 0, 2)).reshape(-1, inputs, 2)
-
-
-if __name__ == "__main__":
-    # Runs in a child process: onnx takes memory that the server would not get back.
-    from engines.kokoro.int8.packing.graph_layers import read_layers
-
-    run_packing(
-        lambda generator, pairs: pack_generator(read_layers(generator), load_scales(), pairs),
-        "generator",
-    )

@@ -1,4 +1,4 @@
-"""Builds LiteRT models of layers on rows [1, 1, T, C], and runs them.
+"""Builds LiteRT models of layers on rows [1, 1, T, C].
 
 T may change between calls: no operation contains it. LiteRT's file format is described in the TensorFlow
 Lite schema, whose classes its wheel brings.
@@ -10,17 +10,14 @@ else a window contains.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import flatbuffers
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 
-from engines.kokoro.network.onnx_model import Array, ModelFailed
+from engines.kokoro.network.onnx_model import Array
 
 Tensor = int
 """A tensor's place in its graph."""
@@ -49,6 +46,7 @@ class Graph:
         self._codes: dict[tuple[int, int], int] = {}
         self._buffers: list[npt.NDArray[np.uint8] | None] = [None]
         self._inputs: list[Tensor] = []
+        self._shared: dict[tuple[int, ...], Tensor] = {}
 
     def channels(self, tensor: Tensor) -> int:
         """Number of a tensor's channels."""
@@ -90,6 +88,20 @@ class Graph:
             self.channels(tensor),
             schema.BuiltinOptions.CosOptions,
             schema.CosOptionsT(),
+        )
+
+    def sine(self, tensor: Tensor) -> Tensor:
+        """Compute the sine of each value."""
+        return self._operation(Operator.SIN, [tensor], self.channels(tensor))
+
+    def exponential(self, tensor: Tensor) -> Tensor:
+        """Compute e to the power of each value."""
+        return self._operation(
+            Operator.EXP,
+            [tensor],
+            self.channels(tensor),
+            schema.BuiltinOptions.ExpOptions,
+            schema.ExpOptionsT(),
         )
 
     def inverse_root(self, tensor: Tensor) -> Tensor:
@@ -249,7 +261,11 @@ class Graph:
         return constant
 
     def _integers(self, values: Sequence[int] | npt.NDArray[np.int32]) -> Tensor:
-        return self._constant(np.array(values, np.int32), len(values))
+        """A constant; equal ones are the same tensor."""
+        key = tuple(int(value) for value in values)
+        if key not in self._shared:
+            self._shared[key] = self._constant(np.array(key, np.int32), len(key))
+        return self._shared[key]
 
     def _operation(
         self,
@@ -330,59 +346,3 @@ class Graph:
             options,
             version,
         )
-
-
-class Model:
-    """A finished graph and its interpreters: one for each call under way."""
-
-    def __init__(self, content: bytes, threads: int = 1) -> None:
-        """threads: that compute one call."""
-        self._content, self._threads = content, threads
-        self._idle: list[_Runner] = []
-        self._lock = threading.Lock()
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Compute the outputs [T, C] from inputs [T, C]; several threads may call at once.
-
-        Python's lock is released meanwhile. Raises ModelFailed.
-        """
-        try:
-            with self._runner() as runner:
-                return runner.run(inputs)
-        except (RuntimeError, ValueError, MemoryError) as error:
-            raise ModelFailed(str(error)) from error
-
-    @contextmanager
-    def _runner(self) -> Iterator[_Runner]:
-        with self._lock:
-            runner = self._idle.pop() if self._idle else None
-        runner = runner or _Runner(self._content, self._threads)
-        yield runner
-        # After an error the interpreter's state is unknown: it is not used again.
-        with self._lock:
-            self._idle.append(runner)
-
-
-class _Runner:
-    """An interpreter, used by one thread at a time."""
-
-    def __init__(self, content: bytes, threads: int) -> None:
-        self._interpreter = Interpreter(model_content=content, num_threads=threads)
-        self._inputs = {each["name"]: each["index"] for each in self._interpreter.get_input_details()}
-        self._outputs = {each["name"]: each["index"] for each in self._interpreter.get_output_details()}
-        self._shapes: dict[str, tuple[int, ...]] = {}
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See ``Model.run``."""
-        shapes = {name: (1, 1, *values.shape) for name, values in inputs.items()}
-        if shapes != self._shapes:
-            for name, shape in shapes.items():
-                self._interpreter.resize_tensor_input(self._inputs[name], shape)
-            self._interpreter.allocate_tensors()
-            self._shapes = shapes
-        for name, values in inputs.items():
-            self._interpreter.set_tensor(
-                self._inputs[name], np.ascontiguousarray(values, np.float32)[np.newaxis, np.newaxis]
-            )
-        self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(place)[0, 0] for name, place in self._outputs.items()}

@@ -1,1 +1,0 @@
-"""The fast decoder's weights: read from the published graph, packed in child processes, loaded."""
