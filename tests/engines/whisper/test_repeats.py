@@ -64,7 +64,9 @@ async def test_accented_sentence_is_written_once(
     recognizer: WhisperRecognizer, speaker: Speaker, way: str
 ) -> None:
     spoken = joined([await speaker.say(WEATHER, "zf_xiaoxiao", "en")], 0)
-    assert words_of(await hear(recognizer, spoken, way, "en"), "en") == words_of(WEATHER, "en")
+    heard = await hear(recognizer, spoken, way, "en")
+    # With single words misheard ("a English", "water"): a sentence twice would be an error rate of 1.
+    assert word_error_rate(WEATHER, heard, "en") <= 0.3, heard
 
 
 async def test_same_bytes_give_the_same_words(recognizer: WhisperRecognizer, speaker: Speaker) -> None:
