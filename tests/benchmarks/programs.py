@@ -24,6 +24,7 @@ HELPERS = {
 NOT_RUN = {
     "kani": "the whole model, with random weights: gigabytes and minutes",
     "kani.quality": "the Kani model's weights",
+    "kokoro.first_audio": "a second Kokoro in its own process: above what the tests may take",
     "kokoro.rival": "the package kokoro-onnx",
     "kokoro.rivals": "the package kokoro-onnx",
     "kokoro.streaming": "a hundred sentences decoded in two ways: many minutes",
@@ -31,6 +32,8 @@ NOT_RUN = {
     "kokoro_decoder.rival": "the package kokoro-onnx",
     "pocket": "the weights of Pocket TTS, and its package",
     "recognition.kyutai_steps": "a model of a billion random parameters: gigabytes and minutes",
+    "recognition.languages": "two engines and Whisper in its process: above what the tests may take",
+    "recognition.recordings": "Whisper in several ways, and its memory: above what the tests may take",
     "server.endurance": "hours; the weights of Pocket TTS and VoxCPM2, and a GPU",
     "server.first_minute": "an empty cache, in which the decoder is prepared anew: minutes",
     "server.installation": "environments into which everything is installed anew",
@@ -41,6 +44,7 @@ NOT_RUN = {
     "server.page_load": "as server.page_words, while the processor is kept busy",
     "server.page_pictures": "the pictures of the documentation, of every part of the page: minutes",
     "server.ray_serve": "the package ray",
+    "timing.alignment": "Kokoro by the ONNX decoder, and Whisper: above what the tests may take",
     "voices.nearest_voice": "the packages of tests/judges/requirements-judges.txt, and hours",
 }
 """What each of these needs: they are only asked for their help."""

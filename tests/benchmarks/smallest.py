@@ -87,12 +87,6 @@ def recorded_emotions(module: ModuleType) -> None:
         print(sorted(path.name for path in Path(folder).iterdir() if path.stat().st_size > 10_000))
 
 
-def aligned(module: ModuleType) -> None:
-    """Find the words of two sentences in each of two languages."""
-    unseen = {language: module.UNSEEN[language][:2] for language in ("es", "en")}
-    main_with(UNSEEN=unseen)(module)
-
-
 WITHOUT_KOKORO: dict[str, Part] = {
     "protocols.elevenlabs_upstream": main_with(ROUNDS=1, PAUSE_S=0.0),
     "protocols.openai_speech": part("espeak", WARM=1, ROUNDS={"espeak": 1}, FORMATS={"espeak": ("pcm",)}),
@@ -109,7 +103,6 @@ WITHOUT_KOKORO: dict[str, Part] = {
 
 WITH_KOKORO: dict[str, Part] = {
     "kokoro.duration": main_with(SHARES=(0.9,)),
-    "kokoro.first_audio": main_with(),
     "kokoro.words": main_with(),
     "languages.costs": function("size"),
     "languages.fed": main_with("es", "--count", "1"),
@@ -118,11 +111,8 @@ WITH_KOKORO: dict[str, Part] = {
     "protocols.kyutai_speech": part("ready", ROUNDS=2, TOGETHER=2),
     "protocols.wyoming": part("first", ROUNDS=1),
     "recognition.kyutai_socket": main_with("one", WORDS=8, SINGLE_STREAM_CLIPS=1),
-    "recognition.languages": main_with(LANGUAGES=("es",)),
     "recognition.realtime_socket": main_with("words"),
-    "recognition.recordings": main_with("--rounds", "1", "--hours", "0.002", "--words", "8"),
     "recognition.streams": main_with("one", WORDS=8),
-    "timing.alignment": aligned,
     "voices.recording_judge": function("empty", PAIRS=1),
     "emotions recorded": recorded_emotions,
 }

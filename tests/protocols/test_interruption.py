@@ -17,7 +17,7 @@ from server.metrics import Metrics
 from server.network.upload_budget import UploadBudget
 from server.settings import load
 from speech.service import SpeechService
-from tests.support.held_socket import HeldSocket, connected
+from tests.protocols.held_socket import HeldSocket, connected
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
 from websocket_server import create_app
