@@ -193,7 +193,7 @@ def sample_steps(synthesizer: WindowedSynthesizer, stop: Stop) -> Iterator[float
     statistics = synthesizer.predict_statistics(segment.voice, prosody, features)
     norms = NormAffine.from_statistics(features, statistics)
     yield 0.0
-    for first, end in windows(0, features.frames):
+    for first, end in windows(*voiced_frame_range(prosody)):
         yield len(synthesizer.decode_window(features, norms, first, end, stop)) / SAMPLE_RATE
 
 
