@@ -35,7 +35,6 @@ NOT_RUN = {
     "recognition.languages": "two engines and Whisper in its process: above what the tests may take",
     "recognition.recordings": "Whisper in several ways, and its memory: above what the tests may take",
     "server.endurance": "hours; the weights of Pocket TTS and VoxCPM2, and a GPU",
-    "server.first_minute": "an empty cache, in which the decoder is prepared anew: minutes",
     "server.installation": "environments into which everything is installed anew",
     "server.memory": "hundreds of requests that a default server of its own answers: many minutes",
     "server.outgoing": "strace, and an empty home in which the decoder is prepared anew: minutes",
@@ -44,6 +43,7 @@ NOT_RUN = {
     "server.page_load": "as server.page_words, while the processor is kept busy",
     "server.page_pictures": "the pictures of the documentation, of every part of the page: minutes",
     "server.ray_serve": "the package ray",
+    "text.short_replies": "nine servers, one after the other, each with Wyoming's port: minutes",
     "timing.alignment": "Kokoro by the ONNX decoder, and Whisper: above what the tests may take",
     "voices.nearest_voice": "the packages of tests/judges/requirements-judges.txt, and hours",
 }

@@ -112,6 +112,7 @@ WITH_KOKORO: dict[str, Part] = {
     "protocols.wyoming": part("first", ROUNDS=1),
     "recognition.kyutai_socket": main_with("one", WORDS=8, SINGLE_STREAM_CLIPS=1),
     "recognition.realtime_socket": main_with("words"),
+    "recognition.repeats": main_with("--count", "1", "--utterances", "1", "--runs", "1"),
     "recognition.streams": main_with("one", WORDS=8),
     "voices.recording_judge": function("empty", PAIRS=1),
     "emotions recorded": recorded_emotions,
