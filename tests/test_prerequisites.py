@@ -13,7 +13,7 @@ import pytest
 from client.prerequisites import OLDEST_PYTHON
 from tests.support.patience import WITHIN_S
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SERVER, PROGRAMS = "start_websocket_server.py", ("websocket_client.py", "test_websocket.py")
 PACKAGES = (
     *("pydantic", "dotenv", "platformdirs", "msgspec", "starlette", "uvicorn", "websockets"),

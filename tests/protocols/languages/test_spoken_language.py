@@ -20,7 +20,7 @@ from wyoming.client import AsyncTcpClient
 from wyoming.tts import Synthesize, SynthesizeVoice
 
 from tests.clients.openai_realtime import realtime, text_item
-from tests.protocols.test_languages import PROTOCOLS
+from tests.protocols.languages.test_languages import PROTOCOLS
 from tests.support.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
