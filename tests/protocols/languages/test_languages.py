@@ -13,7 +13,7 @@ import pytest
 from speech.text.normalizer import NormalizerOptions, normalize
 from tests.clients.openai_realtime import realtime as realtime_client
 from tests.clients.openai_realtime import text_item
-from tests.protocols import test_client_languages
+from tests.protocols.languages import test_client_languages
 from tests.protocols.languages.test_heard_languages import SENTENCES
 from tests.protocols.wyoming.home_assistant import get_tts_audio
 from tests.support.serving import InProcessServer, serving
