@@ -6,9 +6,7 @@ its rounding errors, so no other transform has the same phases. Rows [64, T] are
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
 
 import numpy as np
 
@@ -25,6 +23,9 @@ _BLOCK = 480
 _PI = _F(math.pi)
 _WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(SIZE) / SIZE)).astype(np.float32)
 _REVERSED = np.array([int(f"{point:06b}"[::-1], 2) for point in range(_POINTS)])
+_OTHER_ROOT = (1, 3)
+"""The sine that the C library of Linux rounds to the other neighbour, and onnxruntime with it."""
+
 _RESULTS = (_POINTS - np.arange(BINS)) % _POINTS
 """Points of the second transform that hold the bins."""
 
@@ -41,6 +42,7 @@ class ChirpTransform:
     def __init__(self) -> None:
         steps = np.arange(_POINTS, dtype=np.float32)
         circle = _on_circle(steps * (_F(-2) * _PI / _F(_POINTS)))
+        circle[_OTHER_ROOT] = np.nextafter(circle[_OTHER_ROOT], _F(-1))
         self._stages = [_Stage(circle, 1 << power) for power in range(1, 7)]
         chirp = _on_circle(-_PI * steps[:SIZE] * steps[:SIZE] / _F(SIZE))
         self._real, self._imaginary = chirp[0][:, np.newaxis], chirp[1][:, np.newaxis]
@@ -105,16 +107,9 @@ class _Stage:
 
 
 def _on_circle(angles: Array) -> Array:
-    """Cosines and sines [2, n] of angles [n], by the C library's functions that onnxruntime calls, too.
-
-    They are not always rounded correctly: NumPy's differ in a bit of one root.
-    """
-    library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
-    points = np.empty((2, len(angles)), np.float32)
-    for values, function in zip(points, (library.cosf, library.sinf), strict=True):
-        function.argtypes, function.restype = (ctypes.c_float,), ctypes.c_float
-        values[:] = [function(angle) for angle in angles]
-    return points
+    """Cosines and sines [2, n] of angles [n], rounded correctly: NumPy's own of float32 are not."""
+    exact = angles.astype(np.float64)
+    return np.stack((np.cos(exact), np.sin(exact))).astype(np.float32)
 
 
 def _angle(real: Array, imaginary: Array) -> Array:

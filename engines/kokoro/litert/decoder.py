@@ -12,7 +12,7 @@ from engines.kokoro.litert.packing.store import PackedNetwork
 from engines.kokoro.network.cores import CorePool
 from engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, DecoderUnavailable
 from engines.kokoro.network.decoder_checks import check_source, check_speech
-from engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop
+from engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
     """
     pool, harmonics = CorePool(cores), HarmonicSource()
     try:
-        check_source(harmonics, Network(packed.prosody.content("source.onnx"), 1))
+        check_source(harmonics)
         curves = LiteRtCurves(packed.prosody, pool)
         features = LiteRtFeatures(packed.prosody, min(cores, 2))
         generator = LiteRtGenerator(packed.generator, pool)

@@ -27,7 +27,7 @@ Content = dict[str, bytes | npt.NDArray[np.generic]]
 def pack_prosody(model: bytes) -> bytes:
     """Pack everything before the generator. Raises UnknownGraph."""
     surgery = Surgery(model)
-    content: Content = {"encoder.onnx": surgery.encoder(), "source.onnx": surgery.source()}
+    content: Content = {"encoder.onnx": surgery.encoder()}
     content.update(curve_content(pack_curves(surgery.curves())))
     content.update(feature_content(pack_features(surgery.decoder())))
     return write_archive(content)

@@ -63,11 +63,19 @@ def test_silence_is_the_same_everywhere() -> None:
     np.testing.assert_array_equal(made, np.broadcast_to(made[..., :1], made.shape))
 
 
-def test_other_rounding_is_refused(graph: Network) -> None:
+def test_check_asks_for_the_spectra_of_the_graph(graph: Network) -> None:
+    class Graph:
+        def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
+            return graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())[0]
+
+    check_source(Graph())
+
+
+def test_other_rounding_is_refused() -> None:
     class OtherwiseRounded(HarmonicSource):
         def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
             return super().spectra(np.nextafter(phase, np.float32(np.inf)), pitch, first, end)
 
-    check_source(HarmonicSource(), graph)
+    check_source(HarmonicSource())
     with pytest.raises(DecoderUnavailable, match="rounded otherwise"):
-        check_source(OtherwiseRounded(), graph)
+        check_source(OtherwiseRounded())
