@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -44,8 +45,16 @@ def run(
     """Run a program, after ``before`` and without the packages ``missing``; its exit code and complaints."""
     script = str(ROOT / arguments[0])
     code = before + WITHOUT.format(missing=missing, arguments=[script, *arguments[1:]], folder=str(ROOT))
+    # The server warns of variables that are no settings of it.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KANI_")}
     done = subprocess.run(
-        [python, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=WITHIN_S, check=False
+        [python, "-B", "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
     )
     return done.returncode, done.stderr
 

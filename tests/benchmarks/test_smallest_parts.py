@@ -18,6 +18,9 @@ from tests.page.visitor import find_browser
 
 Outcomes = dict[str, dict[str, Any]]
 
+JUDGES = {"matplotlib", "nemo", "pocket_tts", "resemblyzer", "speechmos"}
+"""Packages of the judges' environment, in which most of the helper scripts run."""
+
 BROWSER = {"server.page_words"}
 """Programs that need Chromium."""
 
@@ -115,6 +118,4 @@ def test_script_that_a_benchmark_starts_can_be_imported(name: str) -> None:
     try:
         importlib.import_module(f"benchmarks.{name}")
     except ModuleNotFoundError as missing:
-        if (ROOT / (missing.name or "").split(".")[0]).exists():
-            raise
-        pytest.skip(f"{missing.name} is not installed")
+        assert (missing.name or "").partition(".")[0] in JUDGES

@@ -231,7 +231,8 @@ def test_images_share_packages_and_program() -> None:
 
 
 def test_traces_image_finds_its_requirements() -> None:
-    lines = DockerfileParser(str(DOCKERFILE.with_name("Dockerfile.traces")), cache_content=True).structure
+    with DOCKERFILE.with_name("Dockerfile.traces").open("rb") as file_on_top:
+        lines = DockerfileParser(fileobj=file_on_top).structure
     (command,) = [line["value"] for line in lines if line["instruction"] == "RUN"]
     file = shlex.split(command)[-1]
     assert (ROOT / file).is_file() and not ignored(file)
