@@ -14,7 +14,7 @@ from speech.voices.store import CUSTOM_PREFIX
 
 @dataclass(frozen=True, slots=True)
 class KnownVoices:
-    """What the engines of a server can be asked for."""
+    """Voices and languages that the engines of a server have."""
 
     ids: frozenset[str]
     languages: frozenset[str]

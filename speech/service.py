@@ -73,7 +73,7 @@ class SpeechService:
         """Nothing is started yet.
 
         engines: in order of preference: the first that supports a language speaks it.
-        default_language: BCP 47 tag, in place of the protocols' own where nothing tells a text's language.
+        default_language: BCP 47 tag, instead of the protocols' own where nothing tells a text's language.
         default_voice: id that replaces the default voice of its own language.
         late_engine: an engine that is loaded in the background and then preferred to the others.
         recognizer: started by the first recognition session; None disables recognition.

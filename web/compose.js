@@ -170,7 +170,7 @@ export class Compose {
     this.#write(text);
   }
 
-  /** Put a text in place of the one that is there, as if it were typed: the browser can undo that, and what was typed. */
+  /** Replace the text that is there, as if the new one were typed: the browser can undo that, and what was typed. */
   #write(text) {
     this.#text.focus();
     this.#text.select();

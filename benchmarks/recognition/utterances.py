@@ -15,7 +15,7 @@ TUNING = 6
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What is said in one go."""
+    """A short opening and a sentence, said in one go."""
 
     language: str  # primary subtag
     opening: str
@@ -163,4 +163,4 @@ COUNTS: Mapping[str, str] = {
     "it": "Uno, due, tre, quattro.",
     "pt": "Um, dois, três, quatro.",
 }
-"""What people say again and again to try a microphone."""
+"""Counts, which people repeat to try a microphone."""

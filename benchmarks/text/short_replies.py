@@ -1,9 +1,9 @@
-"""The language of ordinary short replies ("Sure.", "Alarm set.") whose request names none, by each protocol.
+"""The language of short replies ("Sure.", "Alarm set.") in requests that name none, by each protocol.
 
 A server with espeak-ng, which speaks all languages and at once, gets 200 replies in eight languages by real
 connections, and its log tells the language of each. The replies were written before anything was measured.
 held_out: those that nothing was fitted to.
-tuning: the other 200, whose commonest words the detector knows by its table.
+tuning: the other 200; the detector has their commonest words in its table.
 
 The columns are what tells the language: nothing (of the protocol's own users: English, and Spanish of
 Kani's); the client's Accept-Language; a sentence before it on the same connection (then all of a language's
@@ -46,7 +46,7 @@ SENTENCES = {
     "nl": "Het weer is vandaag erg mooi.",
     "pl": "Pogoda jest dziś bardzo ładna.",
 }
-"""What opens a conversation, by language."""
+"""Openings of a conversation, by language."""
 
 Headers = Mapping[str, str]
 NONE: Headers = MappingProxyType({})
@@ -143,7 +143,7 @@ class Log:
 
 
 class Share:
-    """How many of the replies were right."""
+    """Replies counted, and the right ones among them."""
 
     def __init__(self) -> None:
         self.right = self.all = 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
 """Punctuation that ends a sentence."""
 
-# Punctuation that belongs to the word behind it.
+# Punctuation that belongs to the word after it.
 _OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
 _CLOSING = "\"'”’»)]"
 

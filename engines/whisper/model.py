@@ -121,7 +121,7 @@ class Whisper:
         self._languages = {code: self._token(f"<|{_NAMES.get(code, code)}|>") for code in LANGUAGES}
 
     def transcribe(self, audio: PassInput) -> PassResult:
-        """Recognise the words in ``audio`` behind its prefix.
+        """Recognise the words in ``audio`` after its prefix.
 
         Where the language is not given, a decisive pass tries several before it finds no speech.
         """

@@ -28,7 +28,7 @@ _SAMPLES = 5
 _MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
 # An answer that is no speech is searched for again, with words that come again less and less likely.
 _PENALTIES = (1.1, 1.3)
-# A stretch longer than this whose answer is cut off is transcribed in two halves.
+# A stretch longer than this is transcribed in two halves if its answer is cut off.
 _DIVISIBLE_S = 6.0
 
 

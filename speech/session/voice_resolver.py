@@ -130,7 +130,7 @@ class VoiceResolver:
             return None
         regional = (self._voice_language, self._memory.last, self._default_language)
         language = next((tag for tag in regional if tag and primary(tag) == detected), detected)
-        # What was expected must not become certain by being expected again.
+        # An expectation must not become certain by being used again.
         if language_detection.detect(text, known) == detected:
             self._memory.last = language
         return language

@@ -99,7 +99,7 @@ class Broadcast:
             subscriber.push(message, last)
 
     async def stop(self, message: str, *, last: bool = True) -> None:
-        """Send a message in place of all that subscribers have not been sent yet."""
+        """Send a message instead of all that subscribers have not been sent yet."""
         for subscriber in self._subscribers:
             subscriber.clear()
         await self.send(message, last=last)

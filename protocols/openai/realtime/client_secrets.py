@@ -40,7 +40,7 @@ class Issued:
 
 
 class _Content(Struct, array_like=True):
-    """What a key says. The number makes it unique."""
+    """Content of a key. The number makes it unique."""
 
     expires_at: int
     number: bytes

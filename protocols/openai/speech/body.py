@@ -80,7 +80,7 @@ class SpeechBody:
 
     @property
     def whole(self) -> bool:
-        """Whether the audio is sent once it is complete, as a file that says its length.
+        """True if the audio is sent once it is complete, as a file that says its length.
 
         So is a FLAC of usual length unless the client asks for a stream: libsndfile opens no other.
         """

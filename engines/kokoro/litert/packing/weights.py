@@ -1,4 +1,4 @@
-"""What the packing of all parts has in common: names, files, and the quantisation of weights."""
+"""Names, files and the quantisation of weights, for the packing of all parts."""
 
 from __future__ import annotations
 
