@@ -59,8 +59,9 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
         check_source(harmonics)
         curves = LiteRtCurves(packed.prosody, pool)
         features = LiteRtFeatures(packed.prosody, min(cores, 2))
+        # Checked by a generator of its own: few utterances need the probe's model, which takes 45 MB.
+        agreement = check_speech(LiteRtGenerator(packed.generator, pool))
         generator = LiteRtGenerator(packed.generator, pool)
-        agreement = check_speech(generator)
         generator.warm_up()
     except ModelFailed as error:
         raise DecoderUnavailable(f"it failed its check ({error})") from error
