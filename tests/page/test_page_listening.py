@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.heard
 
-SAID = "The birds are singing in the garden this morning. What shall we talk about today?"
+SAID = "There are many birds near our house. Would you like to see them today?"
 WORDS = re.findall(r"\w+", SAID.lower())
 ALL = re.compile("birds.*today", re.DOTALL)
 """Its first word and its last one."""
@@ -51,7 +51,9 @@ def visitor(browser: Browser, server: ServerProcess) -> Iterator[Visitor]:
         visitor = Visitor(context.new_page(), f"{server.http_url}/")
         visitor.arrive()
         yield visitor
-    assert visitor.complaints == []
+    # The page is given a file that is no audio, which the server refuses.
+    refused = "Failed to load resource: the server responded with a status of 400"
+    assert [words for words in visitor.complaints if not words.startswith(refused)] == []
 
 
 def is_understood(text: str) -> bool:
