@@ -26,7 +26,7 @@ from tests.support.patience import WITHIN_S
 
 EXAMPLES = ROOT / "examples"
 RATE = 24_000
-WRONG_AT_MOST = 0.05
+WRONG_AT_MOST = 0.04
 SPANISH = "Buenos días. Hoy vamos a preparar una tortilla de patatas con mucha cebolla, ¿te parece bien?"
 ENGLISH = "Good morning. The train to the north leaves from platform seven, and it never waits for anybody."
 SAID = ("The train to the north leaves from platform seven.", "Please take your bags with you.")
