@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -83,6 +84,12 @@ class Cluster:
     def output(self) -> str:
         return (self._folder / "output").read_text(encoding="utf-8")
 
+    def told(self) -> str:
+        """The command's output, and the last lines of what Ray's processes have logged."""
+        logs = sorted(Path(self._sessions).glob("session_*/logs/serve/*.log"))
+        ends = (f"{log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in logs)
+        return "\n".join((self.output, *ends))
+
     def kill(self) -> None:
         """End what is left of a cluster whose test has failed, and remove what Ray has written."""
         with suppress(psutil.NoSuchProcess):
@@ -97,7 +104,7 @@ class Cluster:
     def until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WITHIN_S
         while not condition():
-            assert time.monotonic() < deadline and self.process.poll() is None, self.output
+            assert time.monotonic() < deadline and self.process.poll() is None, self.told()
             # Nothing tells another process when a replica is there.
             time.sleep(0.1)
 
@@ -125,11 +132,15 @@ class Cluster:
 
 
 def _two_ports() -> int:
-    """The first of two free ports in a row."""
+    """The first of two free ports in a row.
+
+    They lie below the range from which systems choose ports of outgoing connections (32768 and above): the
+    fronts listen a minute later, and a port that a client of another test has by then would stop them.
+    """
     while True:
+        port = random.randrange(20_000, 32_000)
         with socket.socket() as first, socket.socket() as second, suppress(OSError):
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
+            first.bind(("127.0.0.1", port))
             second.bind(("127.0.0.1", port + 1))
             return port
 

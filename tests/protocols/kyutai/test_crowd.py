@@ -182,30 +182,30 @@ def crowd(seed: int, recordings: int) -> list[Client]:
 
 @asynccontextmanager
 async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
-    """The whole server in this event loop, so that its tasks can be counted; its decoder is settled."""
+    """The whole server in this event loop, so that its tasks can be counted; Kokoro has measured its speed."""
     arguments = {"host": "127.0.0.1", "port": 0, "data_dir": folder / "data", "cache_dir": cache}
-    loop, decided = asyncio.get_running_loop(), asyncio.Event()
-    choosing = logging.getLogger("engines.kokoro.decoder_choice")
+    loop, measured = asyncio.get_running_loop(), asyncio.Event()
+    measuring = logging.getLogger("engines.kokoro.engine")
 
     def watch(record: logging.LogRecord) -> bool:
-        if record.getMessage().startswith("Kokoro decoder: "):
-            loop.call_soon_threadsafe(decided.set)
+        if record.getMessage().startswith("Kokoro takes "):
+            loop.call_soon_threadsafe(measured.set)
         return True
 
-    level = choosing.level
-    choosing.setLevel(logging.INFO)
-    choosing.addFilter(watch)
+    level = measuring.level
+    measuring.setLevel(logging.INFO)
+    measuring.addFilter(watch)
     ready: asyncio.Future[RunningServer] = loop.create_future()
     # The clients' German is espeak-ng's: Kokoro would take minutes for a hundred of them.
     settings = load(arguments, {"KANI_ACCENTED_LANGUAGES": "none"}, folder / "none")
     server = asyncio.create_task(serve(settings, ready.set_result))
     await asyncio.wait([server, ready], return_when=asyncio.FIRST_COMPLETED)
     try:
-        await decided.wait()
+        await measured.wait()
         yield ready.result()
     finally:
-        choosing.removeFilter(watch)
-        choosing.setLevel(level)
+        measuring.removeFilter(watch)
+        measuring.setLevel(level)
         os.kill(os.getpid(), signal.SIGTERM)
         await server
         # After SIGTERM a watchdog ends the process some seconds later: not this process.

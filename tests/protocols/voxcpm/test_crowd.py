@@ -14,15 +14,16 @@ from tests.protocols.health import wait_for_idle, wait_for_metrics
 
 CONNECTIONS, EACH = 20, 25
 MODES = ("streaming", "non_streaming")
+# Each names its language: a text that does not tell its own has that of the connection's last text.
 TEXTS = [
-    "Guten Morgen, der Zug fährt heute vom anderen Gleis ab. Bitte steigen Sie hinten ein.",
-    "Eins, zwei, drei, vier. Und jetzt noch einmal von vorne!",
-    "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque.",
-    "Sí.",
-    "Das ist ein langer Satz, der immer weitergeht, " * 8 + "und dann doch noch endet.",
-    "Am 3. Mai 2024 kostete es 12,50 Euro. Danach wurde es teurer. Niemand wusste, warum.",
-    "The quick brown fox 🦊 jumps over the lazy dog. " * 12,
-    "…",
+    ("de", "Guten Morgen, der Zug fährt heute vom anderen Gleis ab. Bitte steigen Sie hinten ein."),
+    ("de", "Eins, zwei, drei, vier. Und jetzt noch einmal von vorne!"),
+    ("es", "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque."),
+    ("es", "Sí."),
+    ("de", "Das ist ein langer Satz, der immer weitergeht, " * 8 + "und dann doch noch endet."),
+    ("de", "Am 3. Mai 2024 kostete es 12,50 Euro. Danach wurde es teurer. Niemand wusste, warum."),
+    ("en", "The quick brown fox 🦊 jumps over the lazy dog. " * 12),
+    ("en", "…"),
 ]
 
 
@@ -41,7 +42,8 @@ async def connection(url: str, asked: dict[str, Asked]) -> dict[str, Answer]:
             await client.send("cancel", request_id=name)
 
         for name, one in asked.items():
-            await client.request(name, TEXTS[one.what], mode=one.mode)
+            language, text = TEXTS[one.what]
+            await client.request(name, text, language=language, mode=one.mode)
         cancels = [
             group.create_task(cancel(name, one.cancel_after_s))
             for name, one in asked.items()
@@ -61,9 +63,9 @@ async def test_five_hundred_requests_do_not_affect_each_other(start_server: Star
     server = start_server("--engine", "espeak", KANI_RECOGNIZER="none", KANI_REQUEST_TIMEOUT="0")
     alone: dict[tuple[int, str], Answer] = {}
     async with opened(server.url) as client:
-        for what, text in enumerate(TEXTS):
+        for what, (language, text) in enumerate(TEXTS):
             for mode in MODES:
-                alone[what, mode] = await client.speak(text, mode=mode)
+                alone[what, mode] = await client.speak(text, language=language, mode=mode)
     crowd = [
         {
             f"{at}-{number}": Asked(

@@ -218,8 +218,8 @@ async def test_queue_position_is_reported(serve: Serve) -> None:
         names = [f"r{number}" for number in range(12)]
         for name in names:
             await client.request(name, HELLO, mode="non_streaming")
-        while not server.engine.under_way:
-            await asyncio.sleep(0.001)
+        # The engine waits until every request has been read: a request that is read later may find no queue.
+        await wait_for_metrics(server, "running_tasks 1.0", "queue_length 11.0")
         await server.engine.permit(None)
         answers = await client.answers(*names)
     positions = {
