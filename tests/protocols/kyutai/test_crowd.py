@@ -182,7 +182,7 @@ def crowd(seed: int, recordings: int) -> list[Client]:
 
 @asynccontextmanager
 async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
-    """The whole server in this event loop, so that its tasks can be counted; Kokoro has measured its speed."""
+    """The whole server in this event loop, so that its tasks are countable; Kokoro has measured its speed."""
     arguments = {"host": "127.0.0.1", "port": 0, "data_dir": folder / "data", "cache_dir": cache}
     loop, measured = asyncio.get_running_loop(), asyncio.Event()
     measuring = logging.getLogger("engines.kokoro.engine")
