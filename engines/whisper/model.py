@@ -141,11 +141,11 @@ class Whisper:
         answers = []
         for language, likelihood in languages if audio.decisive else languages[:1]:
             found = self._answer(encoded, audio, language, likelihood)
-            if found.result.has_speech and likelihood >= CERTAIN:
+            if found.result.has_speech and found.complete and likelihood >= CERTAIN:
                 return found.result
             score = found.log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
-            answers.append((found.result.has_speech, score, found.result))
-        return max(answers, key=itemgetter(0, 1))[2]
+            answers.append((found.result.has_speech, found.complete, score, found.result))
+        return max(answers, key=itemgetter(0, 1, 2))[3]
 
     def _languages_of(self, encoded: ctranslate2.StorageView, audio: PassInput) -> list[tuple[str, float]]:
         languages = self.likely_languages(encoded, (), audio.expected)
@@ -188,18 +188,18 @@ class Whisper:
             return _Found(PassResult((), language, likelihood, has_speech=True), 0.0)
         dropped = PassResult((), language, likelihood, has_speech=False)
         loop = _Found(dropped, -math.inf, complete=False)
-        if is_loop(self._tokenizer.decode([*audio.prefix, *tokens])):
-            logger.debug("dropped: %d tokens in %.1f s of %s are a loop", len(tokens), seconds, language)
+        endless = len(tokens) >= max_tokens
+        text = self._tokenizer.decode([*audio.prefix, *tokens])
+        if is_loop(text) or (endless and not audio.decisive):
+            logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
             return loop
         aligned, probability = self.align(encoded, language, audio.prefix, words, seconds)
         timed = without_echo(aligned, spaced=spaced)
-        endless = len(tokens) >= max_tokens
-        # An answer without end is speech up to the words that nothing says.
+        # Of an answer without end, the words before those that nothing says are better than none.
         if not (timed or audio.prefix) or (endless and len(timed) == len(aligned)):
-            logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
+            logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)
             return loop
-        told_tokens = [token for one in timed for token in one.word.tokens]
-        text = self._tokenizer.decode([*audio.prefix, *told_tokens])
+        text = self._tokenizer.decode([*audio.prefix, *(token for one in timed for token in one.word.tokens)])
         if is_repetitive(text) and not is_spoken(timed, _length_s):
             logger.debug(
                 "dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language

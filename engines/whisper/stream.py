@@ -263,9 +263,7 @@ class RecognitionStream:
         self._hypothesis.forget_decided()
         self._return_marks()
 
-    def _decide_words(
-        self, words: tuple[TimedWord, ...], language: str, done: _Pass, until_s: float
-    ) -> None:
+    def _decide_words(self, words: tuple[TimedWord, ...], language: str, done: _Pass, until_s: float) -> None:
         """Emit the words that are decided, and keep the others for the next pass."""
         texts = [timed.word for timed in words]
         agreed = self._hypothesis.agreed_count(words)
