@@ -33,6 +33,8 @@ _MOMENT = 400
 # Fast speech has 20 to 25 letters a second.
 _LETTERS_PER_SECOND = 30
 _INSTANT_SHARE = 0.2
+# Words at the end that lack so many seconds of the time that they need are no speech.
+_LACKING_S = 0.3
 # A part of a word, or some words, that come so often in a row are a loop of the decoder.
 _LOOP = re.compile(r"(\S.{0,11}?)\1{7,}", re.DOTALL)
 
@@ -42,6 +44,7 @@ Voiced = Callable[[float, float], float]
 
 def without_echo(words: Sequence[TimedWord], *, spaced: bool) -> Sequence[TimedWord]:
     """Return ``words`` without those at the end that have no time. spaced: whether spaces divide words."""
+    words = words[: _hurried(words)]
     last = len(words) - 1
     # The last one of all is given what is left of the audio.
     at = last
@@ -54,6 +57,17 @@ def without_echo(words: Sequence[TimedWord], *, spaced: bool) -> Sequence[TimedW
     while at > 0 and words[at - 1].end_s - words[at - 1].start_s < _SHORT_S:
         at -= 1
     return words[:at]
+
+
+def _hurried(words: Sequence[TimedWord]) -> int:
+    """Return from which word on the words are faster than any speech; their number if none are."""
+    found, most_s, lacking_s = len(words), _LACKING_S, 0.0
+    for at in range(len(words) - 1, -1, -1):
+        timed = words[at]
+        lacking_s += len(timed.word.normalized) / _LETTERS_PER_SECOND - (timed.end_s - timed.start_s)
+        if lacking_s > most_s:
+            found, most_s = at, lacking_s
+    return found
 
 
 def told(

@@ -14,7 +14,10 @@ class Hypothesis:
     def __init__(self) -> None:
         self._decided: list[HypothesisWord] = []
         self._ends_s: list[float] = []
-        self._undecided: tuple[HypothesisWord, ...] = ()
+        self.undecided: tuple[TimedWord, ...] = ()
+        """The guess of the last pass that was believed, in seconds of the stream."""
+        self.language: str | None = None
+        """Of the last decided word; None before the first."""
         self.end_s = 0.0
         """End of the last decided word, in seconds of the stream."""
         self.sentence_ended = True
@@ -27,18 +30,20 @@ class Hypothesis:
 
     def agreed_count(self, words: Sequence[TimedWord]) -> int:
         """Number of words at the start of ``words`` that the pass before recognised as well."""
-        return agreed_count(self._undecided, [timed.word for timed in words])
+        return agreed_count([timed.word for timed in self.undecided], [timed.word for timed in words])
 
-    def decide(self, word: HypothesisWord, end_s: float) -> None:
+    def decide(self, word: HypothesisWord, end_s: float, language: str) -> None:
         """Append a decided word, which ends at ``end_s``."""
         self._decided.append(word)
         self._ends_s.append(end_s)
         self.end_s = end_s
+        self.language = language
         self.sentence_ended = ends_sentence(word.text)
 
-    def keep_undecided(self, words: Sequence[TimedWord]) -> None:
-        """Remember the words of a pass behind the decided ones, for the next pass."""
-        self._undecided = tuple(timed.word for timed in words)
+    def take_undecided(self) -> tuple[TimedWord, ...]:
+        """Return the undecided words, and forget them."""
+        words, self.undecided = self.undecided, ()
+        return words
 
     def drop_decided(self, kept: int) -> float | None:
         """Forget all decided words but the last ``kept``; the end of the last forgotten one, if any."""
@@ -49,8 +54,12 @@ class Hypothesis:
         del self._decided[:dropped], self._ends_s[:dropped]
         return end_s
 
-    def clear(self) -> None:
-        """Forget all words, as their audio is forgotten."""
+    def forget_decided(self) -> None:
+        """Forget all decided words, as their audio is forgotten."""
         self._decided.clear()
         self._ends_s.clear()
-        self._undecided = ()
+
+    def clear(self) -> None:
+        """Forget all words, as their audio is forgotten."""
+        self.forget_decided()
+        self.undecided = ()

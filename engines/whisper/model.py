@@ -86,6 +86,15 @@ class Beams:
     log_probability: float  # mean of the tokens'
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An answer of a pass."""
+
+    result: PassResult
+    log_probability: float  # mean of the tokens'
+    complete: bool = True  # False if it does not end by itself, or is a loop
+
+
 class Whisper:
     """The model. May be used by as many threads at once as it was loaded for."""
 
@@ -127,16 +136,16 @@ class Whisper:
         """
         encoded = self.encode(audio.samples)
         if audio.language is not None:
-            return self._answer(encoded, audio, audio.language, 1.0)[0]
+            return self._answer(encoded, audio, audio.language, 1.0).result
         languages = self._languages_of(encoded, audio)
         answers = []
         for language, likelihood in languages if audio.decisive else languages[:1]:
-            result, log_probability = self._answer(encoded, audio, language, likelihood)
-            if result.has_speech and likelihood >= CERTAIN:
-                return result
-            score = log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
-            answers.append((result.has_speech, score, result))
-        return max(answers, key=itemgetter(0, 1))[2]
+            found = self._answer(encoded, audio, language, likelihood)
+            if found.result.has_speech and found.complete and likelihood >= CERTAIN:
+                return found.result
+            score = found.log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
+            answers.append((found.result.has_speech, found.complete, score, found.result))
+        return max(answers, key=itemgetter(0, 1, 2))[3]
 
     def _languages_of(self, encoded: ctranslate2.StorageView, audio: PassInput) -> list[tuple[str, float]]:
         languages = self.likely_languages(encoded, (), audio.expected)
@@ -150,14 +159,15 @@ class Whisper:
 
     def _answer(
         self, encoded: ctranslate2.StorageView, audio: PassInput, language: str, likelihood: float
-    ) -> tuple[PassResult, float]:
-        """Return the words in one language, and the mean log probability of their tokens.
+    ) -> _Found:
+        """Return the words in one language.
 
         A decisive pass whose answer repeats itself without end searches for another one.
         """
         found = self._attempt(encoded, audio, language, likelihood, beams=1)
-        if audio.decisive and found[1] == -math.inf:
-            found = self._attempt(encoded, audio, language, likelihood, beams=BEAMS)
+        if audio.decisive and not found.complete:
+            other = self._attempt(encoded, audio, language, likelihood, beams=BEAMS)
+            return other if other.complete or not found.result.has_speech else found
         return found
 
     def _attempt(
@@ -168,31 +178,39 @@ class Whisper:
         likelihood: float,
         *,
         beams: int,
-    ) -> tuple[PassResult, float]:
+    ) -> _Found:
         seconds = len(audio.samples) / SAMPLE_RATE
         max_tokens = self.limits.max_tokens(language, seconds)
         tokens = self._generate(encoded, language, audio.prefix, max_tokens, beams)
         spaced = language not in UNSPACED
         words = words_from_tokens(tokens, self._tokenizer, spaced=spaced)
-        dropped = PassResult((), language, likelihood, has_speech=False)
-        text = self._tokenizer.decode([*audio.prefix, *tokens])
-        if len(tokens) >= max_tokens or is_loop(text):
-            logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
-            return dropped, -math.inf
         if not words:
-            return PassResult((), language, likelihood, has_speech=True), 0.0
+            return _Found(PassResult((), language, likelihood, has_speech=True), 0.0)
+        dropped = PassResult((), language, likelihood, has_speech=False)
+        loop = _Found(dropped, -math.inf, complete=False)
+        endless = len(tokens) >= max_tokens
+        text = self._tokenizer.decode([*audio.prefix, *tokens])
+        if is_loop(text) or (endless and not audio.decisive):
+            logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
+            return loop
         aligned, probability = self.align(encoded, language, audio.prefix, words, seconds)
         timed = without_echo(aligned, spaced=spaced)
+        # Of an answer without end, the words before those that nothing says are better than none.
+        if not (timed or audio.prefix) or (endless and len(timed) == len(aligned)):
+            logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)
+            return loop
+        text = self._tokenizer.decode([*audio.prefix, *(token for one in timed for token in one.word.tokens)])
         if is_repetitive(text) and not is_spoken(timed, _length_s):
             logger.debug(
                 "dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language
             )
-            return dropped, -math.inf
+            return loop
         if probability < _MIN_LOG_PROBABILITY:
             logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
-            return dropped, probability
+            return _Found(dropped, probability)
         kept, untold_s = told(timed, audio.samples, audio.speech_s, _length_s)
-        return PassResult(tuple(kept), language, likelihood, has_speech=True, untold_s=untold_s), probability
+        result = PassResult(tuple(kept), language, likelihood, has_speech=True, untold_s=untold_s)
+        return _Found(result, probability, complete=not endless)
 
     def text_of(self, tokens: Sequence[int]) -> str:
         """Return the text of ``tokens``, with the space that it may begin with."""

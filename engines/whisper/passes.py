@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engines.whisper.local_agreement import HypothesisWord
 from engines.whisper.recording_chunks import Chunk
@@ -29,6 +29,11 @@ class TimedWord:
     start_s: float
     end_s: float
     probability: float  # of its least likely token
+
+
+def moved(timed: TimedWord, by_s: float) -> TimedWord:
+    """Return a word with its times later by some seconds."""
+    return replace(timed, start_s=timed.start_s + by_s, end_s=timed.end_s + by_s)
 
 
 @dataclass(frozen=True, slots=True)

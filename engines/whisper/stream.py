@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from engines.whisper.audio_window import ArrivalPace, AudioWindow
 from engines.whisper.hypothesis import Hypothesis
-from engines.whisper.local_agreement import HypothesisWord, is_complete
-from engines.whisper.passes import PassInput, PassResult
+from engines.whisper.local_agreement import is_complete
+from engines.whisper.passes import PassInput, PassResult, TimedWord, moved
 from engines.whisper.vad import SAMPLE_RATE, SpeechGate, VoiceStream, pause_probabilities
 from speech.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
 from speech.types import Samples
@@ -64,6 +64,7 @@ class _Pass:
     decides_until_s: float  # words that start before this time are decided in any case
     sparse: bool  # whether it comes long after the pass before it
     speech_end_s: float  # end of the detected speech when the pass began
+    language: str | None  # that its words are in; None if it detects it
 
 
 class RecognitionStream:
@@ -172,14 +173,15 @@ class RecognitionStream:
             until_s = max(until_s, self._due_mark_s)
         overlaps = self._passed > self._window.start
         sparse = overlaps and self._window.end - self._passed >= TUNING.sparse_pass_s * SAMPLE_RATE
-        self._pass = _Pass(self.now_s, self._pausing, until_s, sparse, self._gate.speech_end_s)
+        speech_end_s = self._gate.speech_end_s
+        self._pass = _Pass(self.now_s, self._pausing, until_s, sparse, speech_end_s, self._language)
         self._passed = self._window.end
         return PassInput(
             self._window.samples,
             self._language,
             self._hypothesis.prefix,
             self._expected,
-            self._gate.speech_end_s - self._window.start_s,
+            speech_end_s - self._window.start_s,
             self._decisive,
         )
 
@@ -189,14 +191,12 @@ class RecognitionStream:
         assert done is not None
         self._pass = None
         until_s = done.end_s if done.decides_all else done.decides_until_s
-        if not result.has_speech and self._detects and self._language is not None:
-            # The language was a wrong guess, or it has changed: all but the decided words is heard anew.
-            self._language = self._expected = None
+        words = self._believed(result, done, until_s)
+        if words is None:
             self._hear_again(self._hypothesis.end_s)
             return
-        self._settle_language(result)
-        if self._language is not None or until_s:
-            self._decide_words(result, done, until_s)
+        if until_s or (result.has_speech and self._language is not None):
+            self._decide_words(words, result.language, done, until_s)
         untold_s = self._untold_s(result, done, until_s)
         if untold_s is not None:
             self._hear_again(untold_s)
@@ -206,6 +206,30 @@ class RecognitionStream:
             self._shorten_window()
         self._forget_silence()
         self._return_marks()
+
+    def _believed(self, result: PassResult, done: _Pass, until_s: float) -> tuple[TimedWord, ...] | None:
+        """Return the words of a pass, in seconds of the stream; None to hear what is not decided by itself.
+
+        Where the answer of a decisive pass is no speech, these are the words of the pass before it.
+        """
+        prefix = self._hypothesis.prefix
+        if result.has_speech:
+            self._settle_language(result)
+            decides = self._language is not None or until_s
+            if done.language is None and prefix and decides and result.language != self._hypothesis.language:
+                # The decided words are no beginning of an answer in another language.
+                self._language = result.language
+                return None
+            return tuple(moved(timed, self._window.start_s) for timed in result.words)
+        # The language may have been a wrong guess, or it has changed.
+        doubted = self._detects and self._language is not None
+        if doubted:
+            self._language = self._expected = None
+        if until_s and (doubted or prefix):
+            rest_s = done.speech_end_s - self._hypothesis.end_s
+            if rest_s >= TUNING.repeated_s or not prefix:
+                return None
+        return self._hypothesis.take_undecided() if until_s else ()
 
     def _settle_language(self, result: PassResult) -> None:
         """Settle the language of the utterance, once there is enough speech to tell."""
@@ -235,37 +259,33 @@ class RecognitionStream:
     def _hear_again(self, from_s: float) -> None:
         """Have the next pass recognise the speech from ``from_s`` on by itself."""
         self._decided_s = max(self._decided_s, from_s)
-        self._restart(from_s)
+        self._window.drop_before(from_s)
+        self._hypothesis.forget_decided()
         self._return_marks()
 
-    def _decide_words(self, result: PassResult, done: _Pass, until_s: float) -> None:
+    def _decide_words(self, words: tuple[TimedWord, ...], language: str, done: _Pass, until_s: float) -> None:
         """Emit the words that are decided, and keep the others for the next pass."""
-        if not result.has_speech:
-            self._hypothesis.keep_undecided(())
-            return
-        words = [timed.word for timed in result.words]
-        agreed = self._hypothesis.agreed_count(result.words)
+        texts = [timed.word for timed in words]
+        agreed = self._hypothesis.agreed_count(words)
         count = 0
-        for timed in result.words:
-            start_s, end_s = self._window.start_s + timed.start_s, self._window.start_s + timed.end_s
+        for timed in words:
             likely = timed.probability >= TUNING.sure_probability
-            known = count < agreed or (done.sparse and likely and is_complete(words, count))
-            settled = known and end_s <= done.end_s - TUNING.end_margin_s
-            if not (done.decides_all or start_s < until_s or settled):
+            known = count < agreed or (done.sparse and likely and is_complete(texts, count))
+            settled = known and timed.end_s <= done.end_s - TUNING.end_margin_s
+            if not (done.decides_all or timed.start_s < until_s or settled):
                 break
             latest_s = done.speech_end_s + TUNING.outside_speech_s
-            self._decide(timed.word, start_s, end_s, latest_s, self._language or result.language)
+            self._decide(timed, latest_s, self._language or language)
             count += 1
-        self._hypothesis.keep_undecided(result.words[count:])
+        self._hypothesis.undecided = words[count:]
 
-    def _decide(
-        self, word: HypothesisWord, start_s: float, end_s: float, latest_s: float, language: str
-    ) -> None:
+    def _decide(self, timed: TimedWord, latest_s: float, language: str) -> None:
         """Emit a word, its times moved into the detected speech and behind the word before it."""
+        word = timed.word
         earliest_s = self._onset_s - TUNING.outside_speech_s
-        start_s = max(min(max(start_s, earliest_s), latest_s), self._hypothesis.end_s)
-        end_s = max(min(end_s, latest_s), start_s)
-        self._hypothesis.decide(word, end_s)
+        start_s = max(min(max(timed.start_s, earliest_s), latest_s), self._hypothesis.end_s)
+        end_s = max(min(timed.end_s, latest_s), start_s)
+        self._hypothesis.decide(word, end_s, language)
         if word.normalized:
             self.events.append(RecognizedWord(word.text, start_s, end_s, language))
 
@@ -277,7 +297,7 @@ class RecognitionStream:
     @property
     def _pausing(self) -> bool:
         """True if an utterance is complete, so that all its words can be decided."""
-        settled = self._language is not None
+        settled = self._language is not None or bool(self._hypothesis.prefix)
         least_s = TUNING.decide_silence_s if settled else TUNING.guess_silence_s
         silent = not self._gate.speaking and self._gate.silence_s >= least_s
         return self.audio_ended or silent

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.heard
 
-SAID = "There are many birds near our house. Would you like to see them today?"
+SAID = "The birds are singing in the garden this morning. What shall we talk about today?"
 WORDS = re.findall(r"\w+", SAID.lower())
 ALL = re.compile("birds.*today", re.DOTALL)
 """Its first word and its last one."""

@@ -361,6 +361,59 @@ def test_wrong_language_is_given_up_where_it_finds_no_speech() -> None:
     assert driver.words[-1].language == "en"
 
 
+@pytest.mark.parametrize("language", [None, "en"])
+def test_pass_that_is_dropped_while_someone_speaks_changes_no_words(language: str | None) -> None:
+    """Speech that goes on is not cut there: without its beginning, its first words may be left out."""
+    driver = Driver(language)
+    driver.feed(words(1, 6))
+    decided = driver.texts
+    assert decided
+    driver.feed(words(7, 1), has_speech=False)
+    driver.feed(words(8, 4))
+    driver.feed(silence(1.0))
+    assert len(driver.passes[-1].samples) > 11 * WORD_S * SAMPLE_RATE
+    assert driver.texts == names(1, 11)
+
+
+@pytest.mark.parametrize("language", [None, "en"])
+def test_words_of_the_pass_before_are_decided_where_a_pause_drops_the_last_pass(language: str | None) -> None:
+    driver = Driver(language)
+    driver.feed(words(1, 6))
+    heard = driver.texts
+    assert heard != names(1, 6)
+    driver.feed(silence(1.0), has_speech=False)
+    assert driver.texts == names(1, 6)
+
+
+def test_speech_after_the_last_words_that_were_believed_is_heard_again() -> None:
+    driver = Driver()
+    driver.feed(words(1, 4), passes=False)
+    driver.stream.finish_pass(transcribe(driver.stream.begin_pass()))
+    driver.feed(words(5, 4), passes=False)
+    driver.feed(silence(0.4), passes=False)
+    driver.stream.finish_pass(transcribe(driver.stream.begin_pass(), has_speech=False))
+    assert driver.texts == names(1, 4)
+    driver.make_passes()
+    assert driver.texts == names(1, 8) and not driver.stream.pass_due
+
+
+def test_decided_words_are_no_beginning_of_another_language() -> None:
+    driver = Driver(language=None)
+    driver.feed(words(1, 6))
+    driver.feed(words(7, 1), has_speech=False)
+    before = driver.texts
+    driver.feed(words(8, 1), passes=False)
+    audio = driver.stream.begin_pass()
+    assert audio.language is None and audio.prefix
+    driver.stream.finish_pass(replace(transcribe(audio), language="es"))
+    assert driver.texts == before
+    audio = driver.stream.begin_pass()
+    assert (audio.language, audio.prefix) == ("es", ())
+    driver.stream.finish_pass(transcribe(audio))
+    driver.feed(silence(1.0))
+    assert driver.texts == names(1, 8)
+
+
 def test_given_language_is_kept_where_it_finds_no_speech() -> None:
     driver = Driver(language="ar")
     driver.feed(words(1, 6), has_speech=False)
