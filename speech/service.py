@@ -134,7 +134,12 @@ class SpeechService:
         """Raise UnknownVoice for a stored voice that is not there, before an engine loads."""
         if self._default_voice is not None and self._default_voice.startswith(CUSTOM_PREFIX):
             with suppress(StoreUnavailable):
-                self.store.get(self._default_voice)
+                if not self.store.get(self._default_voice).language:
+                    log.warning(
+                        "the configured default voice %s has no language, so it replaces no default voice: "
+                        "keep it again with its language",
+                        self._default_voice,
+                    )
 
     def _catalogue_of(self, engines: Sequence[Engine]) -> VoiceCatalogue:
         return VoiceCatalogue(engines, self.store, self._default_voice)

@@ -115,6 +115,10 @@ class ByteStream:
     """Hold ``size`` bytes of unfinished input that have come, in place of what was held before. Returns False
     where the server has no room for them."""
 
+    rest: Callable[[], Awaitable[None]]
+    """Let others have their turn, after an event is handled: events that have come already would be handled
+    without a break."""
+
 
 ServeStream = Callable[[ByteStream], Awaitable[None]]
 """Serves one connection; the connection is closed when it returns."""

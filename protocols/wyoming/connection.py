@@ -107,8 +107,7 @@ class Connection:
             if (handler := self._handlers.get(event.type)) is not None:
                 await handler(event)
             self._stream.hold(0)
-            # Events that are buffered already are read without a break, which others would wait for.
-            await asyncio.sleep(0)
+            await self._stream.rest()
 
     def _wait_for_client(self) -> None:
         """Start the wait for the client, unless it waits for an answer."""

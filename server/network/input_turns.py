@@ -1,4 +1,4 @@
-"""Bounds how much of a connection's input is parsed in one turn of the event loop.
+"""Bounds how much of a connection's input is parsed in one turn of the event loop, and of the loop's time.
 
 A socket hands over up to 8 MiB a turn (libuv: 32 reads of 256 KiB), which may hold a million WebSocket frames
 or HTTP chunks. Each takes some 10 µs to parse: all of them at once would stop every other client for seconds.
@@ -7,6 +7,7 @@ or HTTP chunks. Each takes some 10 µs to parse: all of them at once would stop 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Generator
 
 import h11
@@ -21,25 +22,60 @@ MAX_DROPPED_BYTES = 16 * 2**20
 """Input that is dropped after the last output of a connection. Closing with unread input resets a connection,
 and its client might never read that output; one that goes on sending is cut off in the end."""
 
+SHORTEST_REST_S = 0.002
+LONGEST_REST_S = 0.01
+"""Bounds of a rest. Timers of the event loop count milliseconds; a longer rest would delay a client that has
+waited for the server itself."""
+
+
+class Rests:
+    """Rests of a connection whose input has piled up, each as long as the connection was served before it.
+
+    Others have half of the loop's time, however many such connections there are. Threads need it most: a loop
+    that is never idle releases the interpreter's lock only for a moment each turn, which a thread that waits
+    for the lock rarely catches, and an engine takes the lock a dozen times for one chunk of speech.
+    """
+
+    def __init__(self) -> None:
+        self._served_from = time.perf_counter()
+        self._owed_s = 0.0
+
+    def begin(self) -> None:
+        """Begin to serve input that had to be waited for."""
+        self._served_from = time.perf_counter()
+
+    def due(self) -> float:
+        """Return how long to rest before further input is served, in seconds; 0 if no rest is due yet."""
+        now = time.perf_counter()
+        # Waits for a turn count, so that the share is one of all such connections together.
+        self._owed_s += now - self._served_from
+        rest_s = min(self._owed_s, LONGEST_REST_S) if self._owed_s >= SHORTEST_REST_S else 0.0
+        if rest_s:
+            self._owed_s = 0.0
+        self._served_from = now + rest_s
+        return rest_s
+
 
 class InputTurns:
     """Counts frames or chunks of one connection: ``ITEMS_PER_TURN`` for each turn of the event loop.
 
-    go_on: called in the next turn after one in which an item had to wait.
+    go_on: called after a turn in which an item had to wait, in the next turn or when a rest is over.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, go_on: Callable[[], None]) -> None:
         self._loop = loop
         self._go_on: Callable[[], None] | None = go_on
         self._next_turn: asyncio.Handle | None = None
+        self._rests = Rests()
         self._left = ITEMS_PER_TURN
         self.waiting = False
-        """True if an item waits for the next turn."""
+        """True if an item waits for a later turn."""
 
     def take(self) -> bool:
-        """Count an item; return False if it has to wait for the next turn."""
+        """Count an item; return False if it has to wait."""
         if self._next_turn is None:
-            self._next_turn = self._loop.call_soon(self._begin)
+            self._rests.begin()
+            self._next_turn = self._loop.call_soon(self._end)
         self.waiting = self._left == 0
         if not self.waiting:
             self._left -= 1
@@ -50,6 +86,13 @@ class InputTurns:
         self._go_on = None
         if self._next_turn is not None:
             self._next_turn.cancel()
+
+    def _end(self) -> None:
+        """End a turn."""
+        if self.waiting and (rest_s := self._rests.due()):
+            self._next_turn = self._loop.call_later(rest_s, self._begin)
+        else:
+            self._begin()
 
     def _begin(self) -> None:
         self._next_turn = None

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from protocols.shared.protocol import ByteStream, ServeStream
 from server.connections import Connections, Phase
+from server.network.input_turns import Rests
 from server.network.tcp_connections import Awaited, TcpConnection
 from server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
 from server.traces.tracer import Tracer
@@ -80,7 +81,14 @@ class StreamService:
                     return _hold(share, size)
 
                 stream = ByteStream(
-                    reader, writer, client, protocol.ended, wait.set_busy, wait.set_receiving, hold
+                    reader,
+                    writer,
+                    client,
+                    protocol.ended,
+                    wait.set_busy,
+                    wait.set_receiving,
+                    hold,
+                    protocol.rest,
                 )
                 await self._connections.serve_stream(self._serve_to_its_end(stream), protocol.end_input)
             except Exception:
@@ -150,6 +158,7 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
         super().__init__(self.reader, self._connected)
         self._service = service
         self._tcp = tcp
+        self._rests = Rests()
         self.writer: asyncio.StreamWriter
         self.ended = asyncio.Event()
 
@@ -157,6 +166,10 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
         self.writer = writer
         peer: Any = writer.get_extra_info("peername")
         await self._service.serve(self._tcp, self, peer[0] if peer else "")
+
+    async def rest(self) -> None:
+        """See ``ByteStream.rest``."""
+        await asyncio.sleep(self._rests.due())
 
     def end_input(self) -> None:
         """Let reading end, as if the client had closed its side."""
@@ -172,6 +185,7 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
     @override
     def data_received(self, data: bytes) -> None:
         self._tcp.received(len(data))
+        self._rests.begin()
         # Input behind ``end_input`` is dropped: the reader accepts none behind its end.
         if not self.ended.is_set():
             super().data_received(data)

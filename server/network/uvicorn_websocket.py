@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
-from server.network.input_turns import MAX_DROPPED_BYTES, FrameReader, InputTurns
+from server.network.input_turns import MAX_DROPPED_BYTES, FrameReader, InputTurns, Rests
 from server.network.tcp_connections import Awaited, TcpConnection
 from server.network.upload_budget import (
     FREE_BYTES,
@@ -42,7 +42,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     connection with 1009 before more of it is buffered; one for which the upload budget has no room with 1013,
     a long one that stalls with 1008, as do more than ``MAX_CONTROL_FRAMES`` frames without content. A turn of
     the event loop parses a bounded number of frames, none before the handshake is answered, and gives the
-    application one message.
+    application one message; where more wait, it rests in between (``Rests``).
     """
 
     max_message_bytes: ClassVar[Mapping[str, int]] = {}  # by path; ``ws_max_size`` bounds all other paths
@@ -61,6 +61,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._control_frames = 0
         self._period_ends = 0.0
         self._turns = InputTurns(self.loop, self._go_on)
+        self._rests = Rests()
         self._held = False  # frames that have come wait for a later turn
         self._dropped = 0
         self.conn.parser.close()
@@ -209,10 +210,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     @override
     async def receive(self) -> ASGIReceiveEvent:
-        # Messages that have come already would be handled in one turn of the event loop.
-        if not self.queue.empty():
-            await asyncio.sleep(0)
-        message = await self.queue.get()
+        if self.queue.empty():
+            message = await self.queue.get()
+            self._rests.begin()
+        else:
+            # Messages that have come already would be handled in one turn of the event loop.
+            await asyncio.sleep(self._rests.due())
+            message = await self.queue.get()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
             if self._held:

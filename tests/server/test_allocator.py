@@ -60,3 +60,13 @@ async def test_heap_is_trimmed_repeatedly() -> None:
         while before - resident() < BLOCKS * BLOCK_BYTES // 2:
             await asyncio.sleep(0.01)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "allocator"]
+
+
+async def test_heap_is_trimmed_once_it_has_grown() -> None:
+    async with periodic_trim(interval_s=3600, look_every_s=0.01):
+        # Of the trim at once: its thread is done, and the next one an hour away.
+        await asyncio.sleep(0.1)
+        fragment()
+        before = resident()
+        while before - resident() < BLOCKS * BLOCK_BYTES // 2:
+            await asyncio.sleep(0.01)

@@ -14,6 +14,25 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+class Idleness:
+    """Counts how often the running loop had nothing to do and waited."""
+
+    def __init__(self) -> None:
+        self.waits = 0
+        self._loop: Any = asyncio.get_running_loop()
+        self._select = self._loop._selector.select
+        self._loop._selector.select = self._counted
+
+    def _counted(self, timeout: float | None) -> list[Any]:
+        self.waits += timeout is None or timeout > 0
+        return list(self._select(timeout))
+
+    def stop(self) -> int:
+        """Return the count, and end it."""
+        del self._loop._selector.select
+        return self.waits
+
+
 @contextmanager
 def virtual_time() -> Iterator[None]:
     """Inside, the running loop waits for no timer: its clock jumps to the next one that is due.

@@ -1,44 +1,34 @@
 """The input audio buffer of a session: audio in, turns and their transcripts out.
 
-The audio between two commits, clears or changes of the configuration is one ``_Track``, a recognition
-session of its own. Tracks are transcribed one after the other, so that the events of two items never mix.
+The audio between two commits, clears or changes of the configuration is one ``Track``, a recognition session
+of its own. Tracks are transcribed one after the other, so that the events of two items never mix.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import aclosing
 
 from protocols.openai.errors import api_error
 from protocols.openai.realtime.client_events import EventError, unsupported
-from protocols.openai.realtime.conversation import Conversation, Item
+from protocols.openai.realtime.conversation import Conversation
+from protocols.openai.realtime.input_events import InputEvents
 from protocols.openai.realtime.server_events import EventSender, new_id
 from protocols.openai.realtime.session_config import SessionConfig
+from protocols.openai.realtime.track import Track, TrackState
 from protocols.openai.realtime.transcript import Transcript
 from protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
 from speech.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from speech.service import SpeechService
-from speech.session.recognition import RecognitionSession
 from speech.types import Samples
-
-log = logging.getLogger(__name__)
 
 PROTOCOL = "openai-realtime"
 
 MAX_TRACKS = 8
 """Tracks that wait for their transcripts; beyond them no further audio or commit is read until one ends."""
-
-REPLAY_S = 10.0
-"""Audio that a track keeps from its start on, to recognise it anew once the client names its language."""
-
-MARK_BACKLOG_S = 1.0
-"""Audio ahead of the recogniser with which a turn's end gets no mark: it would stand far behind the end."""
 
 LIKELY = 0.6
 """Probability of a 2 s pause from which on all words before it are known (``Recognizer.recognize``)."""
@@ -47,32 +37,8 @@ MAX_FAILURES = 3
 """Failures of the recogniser in a row after which the connection closes."""
 
 
-NO_WORDS = {
-    "code": "no_words",
-    "message": "speech was heard, but no words in it: speak up, or name the language",
-}
-"""Why the transcript of a turn is empty."""
-
-
 class InputFailed(Exception):
     """The recogniser cannot serve this connection any more; the error event has been sent."""
-
-
-@dataclass(eq=False)
-class _Track:
-    """A stretch of audio. ``transcript``: of the turn that goes on, or of the next."""
-
-    session: RecognitionSession | None  # None without any audio
-    sample_rate: int
-    start_s: float  # in the audio of the session
-    language: str | None
-    transcript: Transcript
-    committed: bool = False  # by the client
-    dropped: bool = False  # cleared, or replaced: nothing more of it is sent
-    ended: bool = False  # by this side; otherwise its end means that the server stops
-    turns_seen: bool = False
-    clears: int = 0  # of the client, which it learns about after the track's commit
-    replay: list[Samples] | None = field(default_factory=list)  # None once it is too long
 
 
 class InputAudio:
@@ -93,12 +59,12 @@ class InputAudio:
         """config: at first; client: address for the rate limit; interrupt: stops the speech out."""
         self._service = service
         self._sender = sender
-        self._conversation = conversation
+        self._events = InputEvents(sender, conversation)
         self._config = config
         self._client = client
         self._interrupt = interrupt
-        self._track: _Track | None = None  # takes the audio that comes
-        self._tracks: deque[_Track] = deque()  # those that are not transcribed yet, this one included
+        self._track: Track | None = None  # takes the audio that comes
+        self._tracks: deque[Track] = deque()  # those that are not transcribed yet, this one included
         self._changed = asyncio.Event()
         self._pending: deque[Transcript] = deque()  # of turns that stopped, whose words may be undecided
         self._position_s = 0.0
@@ -113,17 +79,12 @@ class InputAudio:
         if self._unavailable or not len(samples):
             return
         track = self._track or await self._open_track(Transcript(new_id("item")), self._position_s)
-        rate = self._config.input_format.sample_rate
-        self._position_s += len(samples) / rate
-        track.transcript.duration_s += len(samples) / rate
-        if track.replay is not None:
-            track.replay.append(samples)
-            if self._position_s - track.start_s > REPLAY_S:
-                track.replay = None
-        assert track.session is not None
-        await track.session.feed(samples)
+        length_s = len(samples) / track.sample_rate
+        self._position_s += length_s
+        track.transcript.duration_s += length_s
+        await track.feed(samples)
 
-    async def _open_track(self, transcript: Transcript, start_s: float) -> _Track:
+    async def _open_track(self, transcript: Transcript, start_s: float) -> Track:
         await self._wait_for_tracks()
         config = self._config
         rate = config.input_format.sample_rate
@@ -139,7 +100,7 @@ class InputAudio:
         except SpeechError as error:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise _event_error(error) from error
-        self._track = _Track(session, rate, start_s, language, transcript)
+        self._track = Track(session, rate, start_s, language, transcript)
         self._add(self._track)
         return self._track
 
@@ -148,7 +109,7 @@ class InputAudio:
             self._changed.clear()
             await self._changed.wait()
 
-    def _add(self, track: _Track) -> None:
+    def _add(self, track: Track) -> None:
         self._tracks.append(track)
         self._changed.set()
 
@@ -158,37 +119,28 @@ class InputAudio:
         if track is None:
             await self._wait_for_tracks()
             rate = self._config.input_format.sample_rate
-            track = _Track(None, rate, self._position_s, None, Transcript(new_id("item")))
+            item = Transcript(new_id("item"))
+            track = Track(None, rate, self._position_s, None, item, TrackState.COMMITTED)
             self._add(track)
-        track.committed = True
         if self._config.turn_detection is None:
-            await self._send_committed(track.transcript)
-        self._end(track)
+            await self._events.committed(track.transcript)
+        track.end(TrackState.COMMITTED)
 
     async def clear(self) -> None:
         """Forget the audio that was not committed."""
         if self._track is not None:
-            self._drop(self._track)
-        unknown = [track for track in self._tracks if track.committed and not track.transcript.committed]
+            self._track.end(TrackState.DROPPED)
+            self._track = None
+        unknown = [
+            track
+            for track in self._tracks
+            if track.state is TrackState.COMMITTED and not track.transcript.committed
+        ]
         if unknown:
             # Clients that commit and clear at once take a clear without a commit for the end of their audio.
             unknown[-1].clears += 1
         else:
-            await self._sender.send("input_audio_buffer.cleared")
-
-    def _drop(self, track: _Track) -> None:
-        track.dropped = True
-        self._end(track)
-        self._track = None
-
-    def _end(self, track: _Track) -> None:
-        track.ended = True
-        track.replay = None
-        if track.session is not None:
-            if track.dropped:
-                track.session.cancel()
-            else:
-                track.session.finish()
+            await self._events.cleared()
 
     async def configure(self, config: SessionConfig) -> None:
         """Use ``config`` from here on; a new language counts for the whole of an item that has just begun."""
@@ -203,17 +155,15 @@ class InputAudio:
         if language == track.language and same_rate and manual[0] == manual[1]:
             return
         replay = track.replay if same_rate and not track.turns_seen and not track.transcript.text else None
+        self._track = None
         if replay is None:
-            self._track = None
-            self._end(track)
+            track.end(TrackState.ENDED)
             await self._open_track(track.transcript, self._position_s)
             return
-        self._drop(track)
+        track.end(TrackState.DROPPED)
         opened = await self._open_track(track.transcript, track.start_s)
-        opened.replay = replay
-        assert opened.session is not None
         for samples in replay:
-            await opened.session.feed(samples)
+            await opened.feed(samples)
 
     async def run(self) -> None:
         """Send the events of all tracks. Returns once the server stops; raises InputFailed."""
@@ -231,23 +181,23 @@ class InputAudio:
                 self._tracks.popleft()
                 self._changed.set()
             for _ in range(track.clears):
-                await self._sender.send("input_audio_buffer.cleared")
-            if not track.ended:
+                await self._events.cleared()
+            if track.state is TrackState.OPEN:
                 return
 
-    async def _transcribe(self, track: _Track) -> None:
+    async def _transcribe(self, track: Track) -> None:
         detector = TurnDetector(track.start_s)
         if track.session is not None:
             async with track.session as session, aclosing(session.events()) as events:
                 async for event in events:
-                    if track.dropped:
+                    if track.state is TrackState.DROPPED:
                         break
                     await self._handle(event, track, detector)
-        if not track.dropped:
+        if track.state is not TrackState.DROPPED:
             await self._finish(track, detector)
         self._pending.clear()
 
-    async def _handle(self, event: RecognitionEvent, track: _Track, detector: TurnDetector) -> None:
+    async def _handle(self, event: RecognitionEvent, track: Track, detector: TurnDetector) -> None:
         match event:
             case RecognizedWord():
                 await self._handle_word(event, track, detector)
@@ -261,7 +211,7 @@ class InputAudio:
                 for turn in detector.feed(event, detection) if detection is not None else ():
                     await self._handle_turn(turn, track)
 
-    async def _handle_word(self, word: RecognizedWord, track: _Track, detector: TurnDetector) -> None:
+    async def _handle_word(self, word: RecognizedWord, track: Track, detector: TurnDetector) -> None:
         detector.add_word(word.text)
         # Words come in order: those of a turn are complete once one of a later turn has come.
         while self._pending and track.start_s + word.start_s >= self._pending[0].end_s:
@@ -274,24 +224,15 @@ class InputAudio:
             return
         delta = transcript.add(word)
         if self._config.transcription is not None:
-            await self._sender.send(
-                "conversation.item.input_audio_transcription.delta",
-                item_id=transcript.item_id,
-                content_index=0,
-                delta=delta,
-            )
+            await self._events.grown(transcript, delta)
 
-    async def _handle_turn(self, turn: TurnStarted | TurnStopped, track: _Track) -> None:
+    async def _handle_turn(self, turn: TurnStarted | TurnStopped, track: Track) -> None:
         transcript = track.transcript
         match turn:
             case TurnStarted():
                 track.turns_seen = True
                 transcript.start_s = turn.start_s
-                await self._sender.send(
-                    "input_audio_buffer.speech_started",
-                    audio_start_ms=round(1000 * turn.start_s),
-                    item_id=transcript.item_id,
-                )
+                await self._events.started(transcript)
                 detection = self._config.turn_detection
                 if self._config.kind == "realtime" and detection is not None and detection.interrupt_response:
                     self._interrupt()
@@ -299,20 +240,13 @@ class InputAudio:
                 await self._stop_turn(transcript, turn.end_s)
                 track.transcript = Transcript(new_id("item"))
                 self._pending.append(transcript)
-                session = track.session
-                # The mark returns once all words are decided, also if no more audio comes.
-                if session is not None and session.backlog_samples < MARK_BACKLOG_S * track.sample_rate:
-                    await session.mark(transcript.number)
+                await track.mark_turn(transcript)
 
     async def _stop_turn(self, transcript: Transcript, end_s: float) -> None:
         transcript.end_s = end_s
         transcript.duration_s = end_s - transcript.start_s
-        await self._sender.send(
-            "input_audio_buffer.speech_stopped",
-            audio_end_ms=round(1000 * end_s),
-            item_id=transcript.item_id,
-        )
-        await self._send_committed(transcript)
+        await self._events.stopped(transcript)
+        await self._events.committed(transcript)
         detection = self._config.turn_detection
         if self._config.kind == "realtime" and detection is not None and detection.create_response:
             param = "session.audio.input.turn_detection.create_response"
@@ -320,10 +254,10 @@ class InputAudio:
                 unsupported("speech cannot be answered, set create_response to false", param)
             )
 
-    async def _finish(self, track: _Track, detector: TurnDetector) -> None:
+    async def _finish(self, track: Track, detector: TurnDetector) -> None:
         """Complete what is left at the end of a track."""
         await self._complete_pending()
-        if not track.committed:
+        if track.state is not TrackState.COMMITTED:
             return
         transcript = track.transcript
         if not transcript.committed:
@@ -331,18 +265,8 @@ class InputAudio:
                 await self._stop_turn(transcript, detector.stop().end_s)
             else:
                 transcript.duration_s = 0.0
-                await self._send_committed(transcript)
+                await self._events.committed(transcript)
         await self._complete(transcript)
-
-    async def _send_committed(self, transcript: Transcript) -> None:
-        transcript.committed = True
-        item = Item(transcript.item_id, "user", (_spoken(None),))
-        previous = self._conversation.append(item)
-        await self._sender.send(
-            "input_audio_buffer.committed", previous_item_id=previous, item_id=transcript.item_id
-        )
-        await self._sender.send("conversation.item.added", previous_item_id=previous, item=item.as_json())
-        await self._sender.send("conversation.item.done", previous_item_id=previous, item=item.as_json())
 
     async def _complete_pending(self) -> None:
         while self._pending:
@@ -351,40 +275,17 @@ class InputAudio:
     async def _complete(self, transcript: Transcript) -> None:
         if self._config.transcription is None:
             return
-        # The item may be deleted by now.
-        with suppress(EventError):
-            item = self._conversation.find(transcript.item_id)
-            self._conversation.set_content(item, (_spoken(transcript.text),))
-        further: dict[str, Any] = {}
-        if transcript.language:
-            further["languages"] = [{"code": transcript.language}]
-        elif transcript.stopped:
-            # A field of ours: an event of another type would end the connections of some clients.
-            further["details"] = NO_WORDS
-            log.info("%.1f s of speech were heard, but no words in it", transcript.duration_s)
-        await self._sender.send(
-            "conversation.item.input_audio_transcription.completed",
-            item_id=transcript.item_id,
-            content_index=0,
-            transcript=transcript.text,
-            **further,
-            usage={"type": "duration", "seconds": round(transcript.duration_s, 3)},
-        )
+        await self._events.completed(transcript)
 
-    async def _fail(self, track: _Track, error: SpeechError) -> None:
+    async def _fail(self, track: Track, error: SpeechError) -> None:
         """Send that the items under way failed. Raises InputFailed if that goes on."""
         if self._track is track:
             self._track = None
-        track.ended = True
+        track.state = TrackState.ENDED
         failed = [*self._pending, track.transcript]
         self._pending.clear()
         for transcript in failed:
-            await self._sender.send(
-                "conversation.item.input_audio_transcription.failed",
-                item_id=transcript.item_id,
-                content_index=0,
-                error=_event_error(error).as_json(),
-            )
+            await self._events.failed(transcript, _event_error(error))
         self._failures += 1
         if not isinstance(error, EngineFailed) or self._failures >= MAX_FAILURES:
             await self._sender.error(_event_error(error))
@@ -397,11 +298,6 @@ class InputAudio:
                 async with track.session:
                     pass
         self._tracks.clear()
-
-
-def _spoken(transcript: str | None) -> dict[str, str | None]:
-    """Return the content of an item of the user's speech."""
-    return {"type": "input_audio", "transcript": transcript}
 
 
 def _event_error(error: SpeechError) -> EventError:

@@ -21,6 +21,7 @@ from tests.protocols.wyoming.exchange import (
     types,
 )
 from tests.protocols.wyoming.home_assistant import HOST
+from tests.support.event_loop import Idleness
 
 SPEECH = ["audio-start", "audio-chunk", "audio-stop"]
 START, END = Event("synthesize-start"), Event("synthesize-stop")
@@ -68,6 +69,17 @@ async def test_events_are_answered_in_order(port: int, sent: tuple[Event, ...], 
             assert event is not None
             found.append(event)
         assert types(found) == answers
+
+
+async def test_flood_of_events_leaves_the_loop_idle_in_between(port: int) -> None:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b'{"type":"ping"}\n')
+    await reader.readline()
+    idleness = Idleness()
+    writer.write(b'{"type":"future"}\n' * 5000 + b'{"type":"ping"}\n')
+    await reader.readline()
+    assert idleness.stop() >= 10
+    writer.close()
 
 
 ERRORS = {

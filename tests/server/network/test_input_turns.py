@@ -19,13 +19,16 @@ from server.network.tcp_connections import TcpTable
 from server.network.uvicorn_http import MAX_REST
 from server.network.uvicorn_websocket import MAX_CONTROL_FRAMES, WebSocketProtocol
 from server.settings import load
-from tests.support.event_loop import settle
+from tests.support.event_loop import Idleness, settle
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 ITEMS = 5000
 LEAST_TURNS = ITEMS // ITEMS_PER_TURN - 2
+LEAST_WAITS = 10
+"""Of the event loop while it serves ``ITEMS``: dozens with rests, and without them none or one."""
+
 GUARD_S = 120.0
 EMPTY_PONG = b"\x8a\x80mask"
 EMPTY_PING = b"\x89\x80mask"
@@ -95,6 +98,24 @@ async def test_tiny_messages_reach_the_application_one_a_turn() -> None:
         client.transport.write(TINY_MESSAGE * ITEMS)
         numbers = await got
     assert len(set(numbers)) == ITEMS
+
+
+async def test_flood_of_tiny_messages_leaves_the_loop_idle_in_between() -> None:
+    got: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await accepted(receive, send)
+        await receive()
+        idleness = Idleness()
+        for _ in range(ITEMS - 1):
+            await receive()
+        got.set_result(idleness.stop())
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async with served(application) as port, connect(f"ws://127.0.0.1:{port}") as client:
+        client.transport.write(TINY_MESSAGE * ITEMS)
+        assert await got >= LEAST_WAITS
 
 
 @pytest.mark.parametrize(
@@ -205,6 +226,26 @@ async def test_body_in_tiny_chunks_takes_many_turns() -> None:
         length, turns = map(int, (await reader.readuntil(b" ") + await reader.read(4)).split())
         assert length == ITEMS and turns >= LEAST_TURNS
         writer.close()
+
+
+async def test_body_in_tiny_chunks_leaves_the_loop_idle_in_between() -> None:
+    waits: list[int] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        idleness = Idleness()
+        while (await receive())["more_body"]:
+            pass
+        waits.append(idleness.stop())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async with served(application) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(CHUNKED + CHUNK * 4 * ITEMS + b"0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert waits[0] >= LEAST_WAITS
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send) -> None:

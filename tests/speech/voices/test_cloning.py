@@ -372,6 +372,19 @@ async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
     await service.stop()
 
 
+async def test_default_voice_without_a_language_replaces_none_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT)
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
+        await speak(service, "uno", SPANISH)
+        await speak(service, "Where is the train station?", SpeechRequest())
+    assert [segment.language for segment in plain.segments] == ["es", "en"]
+    assert not echo.segments
+    assert "custom:ana has no language" in caplog.text
+
+
 async def test_names_in_use_are_refused(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
