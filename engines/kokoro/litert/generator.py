@@ -16,7 +16,6 @@ from engines.kokoro.network.decoder import Window
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, Stopped
 from speech.types import Samples
 
-_FEATURES, _SPECTRA = 512, 22
 _HOPS = 120
 """Short-time spectra of a frame."""
 
@@ -36,8 +35,7 @@ class LiteRtGenerator:
     def __init__(self, archive: PackedArchive, cores: CorePool) -> None:
         self._cores = cores
         self._coefficients = _Coefficients(archive)
-        # A model is loaded at its first use: many utterances have no window with both true ends.
-        self._model = cache(lambda before, after: Model(archive.content(window_kind(before, after))))
+        self._model = cache(partial(_load, archive))
 
     def generate(self, window: Window, stop: Stop) -> Samples:
         """See ``Generator.generate``."""
@@ -53,20 +51,6 @@ class LiteRtGenerator:
                 partial(self._piece, window, coefficients, *edge, stop) for edge in pairwise(edges)
             ]
             return np.concatenate(list(_computed(tasks, helper)))
-
-    def warm_up(self) -> None:
-        """Load the model that most windows use, and compute it once."""
-        frames = 2 * self.context + 1
-        norms = np.ones((1, self._coefficients.channels, 1), np.float32)
-        silence = Window(
-            np.zeros((1, _FEATURES, 2 * frames), np.float32),
-            np.zeros((1, _SPECTRA, _HOPS * frames + 1), np.float32),
-            norms,
-            norms,
-            before=self.context,
-            after=self.context,
-        )
-        self.generate(silence, Stop())
 
     def close(self) -> None:
         """See ``Generator.close``."""
@@ -96,6 +80,15 @@ class LiteRtGenerator:
         return made[skipped : skipped + FRAME_SAMPLES * (end - first)]
 
 
+def _load(archive: PackedArchive, before: bool, after: bool) -> Model:
+    """The model of a kind of windows, at its first use.
+
+    Few windows are at an end of their utterance: their models keep one interpreter each. Another one, for a
+    second call at the same time, is made in 20 to 40 ms.
+    """
+    return Model(archive.content(window_kind(before, after)), kept=None if before and after else 1)
+
+
 def _computed(tasks: list[Callable[[], Samples]], helper: ThreadPoolExecutor | None) -> Iterator[Samples]:
     """Results of the tasks in order; the helper takes every second one."""
     shared = [SharedTask(task, helper if place % 2 else None) for place, task in enumerate(tasks)]
@@ -110,8 +103,6 @@ class _Coefficients:
         """archive: with the arrays of ``generator_graph.norm_coefficients``."""
         self._double_alpha = archive.array("double_alpha")
         self._per_step, self._offset = archive.array("per_step"), archive.array("offset")
-        self.channels = len(self._double_alpha)
-        """Channels of all norms."""
 
     def of(self, scale: Array, shift: Array) -> Array:
         """Row [1, 4 C] of an utterance's norms [C]: of the cosine's angle, then of the linear part."""
