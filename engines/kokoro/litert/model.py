@@ -15,9 +15,9 @@ from engines.kokoro.network.onnx_model import Array, ModelFailed
 class Model:
     """A finished graph and its interpreters, one for each call under way: 20 to 80 MB each."""
 
-    def __init__(self, content: bytes, threads: int = 1, *, kept: int | None = None) -> None:
-        """threads: that compute one call; kept: interpreters kept between calls at most, all if not given."""
-        self._content, self._threads, self._kept = content, threads, kept
+    def __init__(self, content: bytes, threads: int = 1) -> None:
+        """threads: that compute one call."""
+        self._content, self._threads = content, threads
         self._idle: list[_Runner] = []
         self._lock = threading.Lock()
 
@@ -40,8 +40,7 @@ class Model:
         yield runner
         # After an error the interpreter's state is unknown: it is not used again.
         with self._lock:
-            if self._kept is None or len(self._idle) < self._kept:
-                self._idle.append(runner)
+            self._idle.append(runner)
 
 
 class _Runner:
