@@ -16,9 +16,6 @@ from engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
 
 logger = logging.getLogger(__name__)
 
-_MAX_CONCURRENCY = 8
-"""See ``Decoder``; until the speed of the machine is measured."""
-
 
 class LiteRtFeatureDecoder:
     """See ``FeatureDecoder``."""
@@ -66,4 +63,4 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
         raise DecoderUnavailable(f"it failed its check ({error})") from error
     logger.debug("Kokoro's LiteRT decoder: %.0f dB signal-to-error ratio against float32", agreement)
     feature_decoder = LiteRtFeatureDecoder(curves, features, harmonics)
-    return Decoder("litert", feature_decoder, generator, _MAX_CONCURRENCY)
+    return Decoder("litert", feature_decoder, generator)

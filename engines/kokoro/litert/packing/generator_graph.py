@@ -75,9 +75,9 @@ class GeneratorGraph:
         into_second = after_second.widened(self._block_reach("resblocks.3", "resblocks.4", "resblocks.5"))
         # Row 0 of the second stage is its row 2, mirrored: the upsampled rows are counted from row 1.
         upsampled = Missing(into_second.before - 1, into_second.after)
-        after_first = self._input_rows("ups.1", 6, upsampled)
+        after_first = self._input_rows(6, upsampled)
         into_first = after_first.widened(self._block_reach("resblocks.0", "resblocks.1", "resblocks.2"))
-        given = self._input_rows("ups.0", 10, into_first)
+        given = self._input_rows(10, into_first)
 
         values = graph.leaky(graph.rows(features, given.before, dropped=given.after), _LEAK)
         values = self._upsample(values, "ups.0", 10, into_first)
@@ -106,7 +106,7 @@ class GeneratorGraph:
         taps = self._packed[f"{block}.convs1.0.levels"].shape[2]
         return [(taps // 2 * dilation, taps // 2) for dilation in _DILATIONS]
 
-    def _input_rows(self, name: str, stride: int, wanted: Missing) -> Missing:
+    def _input_rows(self, stride: int, wanted: Missing) -> Missing:
         """Input rows of an upsampling that the wanted output rows depend on."""
         cut = stride // 2
         first = (wanted.before + cut) // stride

@@ -10,9 +10,9 @@ import pytest
 import torch
 from onnx import ModelProto, numpy_helper
 
+from benchmarks.kokoro_decoder.dequantize import dequantize
 from engines.kokoro.litert.packing.graph_layers import read_layers
 from engines.kokoro.litert.packing.layers import Layers, ResidualBlock, residual_blocks
-from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import UnknownGraph
 from engines.kokoro.network.onnx_decoder import OnnxGenerator
 from engines.kokoro.network.onnx_model import Stop
