@@ -1,6 +1,6 @@
 """Decoder variants, and the same windows for each of them.
 
-FLOAT32 is the published graph without rounding of activations (``engines/kokoro/network/dequantize.py``).
+FLOAT32 is the published graph without rounding of activations (``benchmarks/kokoro_decoder/dequantize.py``).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from functools import cache
 import numpy as np
 
 from benchmarks.kokoro.variants import Model, Plan, Prediction
+from benchmarks.kokoro_decoder.dequantize import dequantize
 from engines import weights
 from engines.kokoro.litert.decoder import load_litert_decoder
 from engines.kokoro.litert.packing.store import load_packed
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.decoder import Window
-from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import Surgery
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
 from engines.kokoro.network.parts import SplitModel

@@ -225,6 +225,7 @@ class Pieces:
         self._same_statistics = same_statistics
         self._statistics: NormStatistics | None = None
         self._tail = _NOTHING
+        self._level = 0.0
         self._emitted = 0
 
     def speak(
@@ -303,15 +304,7 @@ class Pieces:
             self._tail = _NOTHING
         if not complete:
             end = word_boundary(utterance, words[until - 1], words[until], edges)
-        timeline = Timeline(
-            utterance,
-            prosody.frames,
-            words=words[first:until],
-            first_sample=begin,
-            continues=continues,
-            level=self._synthesizer.level(voice),
-            trailing_silence_s=trailing_silence_s,
-        )
+        timeline: Timeline | None = None
         first_frame = max(begin - (_SEARCHED + _FADE if continues else 0), 0) // FRAME_SAMPLES
         last_frame = min(-(-(end + _FADE) // FRAME_SAMPLES), features.frames)
         for frame, next_frame in windows(first_frame, last_frame, skipped=skipped_sizes):
@@ -320,22 +313,39 @@ class Pieces:
             if last and not complete:
                 cut = end - frame * FRAME_SAMPLES
                 samples, tail = samples[:cut], samples[cut - _FADE : cut + _FADE]
-            if frame == first_frame:
-                samples = self._join(samples, begin - frame * FRAME_SAMPLES)
+            if timeline is None:
+                at = self._best_cut(samples, begin - frame * FRAME_SAMPLES)
+                timeline = Timeline(
+                    utterance,
+                    prosody.frames,
+                    words=words[first:until],
+                    first_sample=frame * FRAME_SAMPLES + at,
+                    before=samples[:at] if continues else None,
+                    level=self._level or self._synthesizer.level(voice),
+                    trailing_silence_s=trailing_silence_s,
+                )
+                samples = self._joined(samples[at:])
             if last:
                 self._tail = tail
             yield timeline.feed(samples, last=last and complete, cut=last and not complete)
+            self._level = timeline.level
 
-    def _join(self, samples: Samples, at: int) -> Samples:
-        """Join to the last piece: cut near ``at`` where the waveforms correlate best, and cross-fade."""
+    def _best_cut(self, samples: Samples, at: int) -> int:
+        """Return the place near ``at`` where samples are most similar to the last piece's end."""
         tail = self._tail
         if not len(tail):
-            return samples[at:]
+            return at
         around = samples[at - _SEARCHED - _FADE : at + _SEARCHED + _FADE]
         alike = np.correlate(around, tail, "valid")
         power = np.convolve(np.square(around), np.ones(len(tail), np.float32), "valid")
-        best = int((alike / np.sqrt(power + np.float32(1e-6))).argmax()) - _SEARCHED
-        samples = samples[at + best :].copy()
+        return at + int((alike / np.sqrt(power + np.float32(1e-6))).argmax()) - _SEARCHED
+
+    def _joined(self, samples: Samples) -> Samples:
+        """Cross-fade from the last piece's end to samples."""
+        tail = self._tail
+        if not len(tail):
+            return samples
+        samples = samples.copy()
         ramp = np.linspace(0.0, 1.0, _FADE, endpoint=False, dtype=np.float32)
         samples[:_FADE] = samples[:_FADE] * ramp + tail[_FADE:] * (1 - ramp)
         return samples

@@ -82,15 +82,16 @@ class Timeline:
         *,
         words: Sequence[Word] | None = None,
         first_sample: int = 0,
-        continues: bool = False,
+        before: Samples | None = None,
         level: float | None = None,
         trailing_silence_s: float = TRAILING_SILENCE_S,
     ) -> None:
         """frames: length of each symbol, the pads included; words: those in the audio, if not all.
 
-        first_sample: of the audio in the whole utterance; continues: whether it follows audio seamlessly, so
-        that its beginning is left as it is; level: power of the voice's loud parts (default: that of the
-        first piece, which also counts if it is louder).
+        first_sample: of the audio in the whole utterance; before: 5 ms or more of the utterance before it, if
+        audio came before that it follows seamlessly: its beginning is left as it is. level: power of the
+        voice's loud parts (default: that of the first piece, which also counts if it is louder), or the
+        ``level`` of the timeline before.
         """
         self._words = tuple(utterance.words if words is None else words)
         self._symbols = utterance.symbols
@@ -98,15 +99,19 @@ class Timeline:
         self._boundaries = [
             word_boundary(utterance, word, following, edges) for word, following in pairwise(self._words)
         ]
-        self._level = level or 0.0
+        self.level = level or 0.0
+        """Power of the loud parts, from the first piece on."""
         self._threshold: float | None = None
         self._trailing_silence = round(trailing_silence_s * SAMPLE_RATE)
-        self._continues = continues
-        self._origin = first_sample
+        self._continues = continues = before is not None
+        # The steps of 5 ms are counted from the utterance's beginning, wherever the audio begins.
+        earlier = _NOTHING if before is None else before[len(before) - first_sample % _HOP :]
+        self._first_sample = first_sample
+        self._origin = first_sample - len(earlier)
         # Sound long before the first symbol is not speech.
         self._earliest = first_sample if continues else max(int(edges[1]) - _LEAD, first_sample)
         self._loud = np.zeros(0, np.bool_)
-        self._unclassified = np.zeros(0, np.float32)
+        self._unclassified = earlier
         self._pending = np.zeros(0, np.float32)
         self._begin: int | None = first_sample if continues else None
         self._start: int | None = None
@@ -123,7 +128,7 @@ class Timeline:
         loud = self._loud_steps()
         if not len(loud) and not last and not cut and not self._continues:
             return TimedAudio(_NOTHING, ())
-        first = self._origin + int(loud[0]) * _HOP if len(loud) else self._origin
+        first = max(self._origin + int(loud[0]) * _HOP if len(loud) else 0, self._first_sample)
         end = self._origin + int(loud[-1] + 1) * _HOP if len(loud) else known
         begins = self._begin is None
         if self._begin is None:
@@ -148,8 +153,10 @@ class Timeline:
         """Classify each 5 ms as loud or silent, relative to the voice's loud parts."""
         unclassified = np.concatenate([self._unclassified, samples])
         if self._threshold is None:
-            # A sentence may be louder than the voice is elsewhere.
-            self._threshold = max(self._level, speech_level(unclassified)) * _SILENCE
+            if not self._continues:
+                # A sentence may be louder than the voice is elsewhere.
+                self.level = max(self.level, speech_level(unclassified))
+            self._threshold = self.level * _SILENCE
         power = _power(unclassified)
         self._unclassified = unclassified[len(power) * _HOP :]
         self._loud = np.concatenate([self._loud, power > self._threshold])

@@ -16,9 +16,6 @@ from engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
 
 logger = logging.getLogger(__name__)
 
-_MAX_CONCURRENCY = 8
-"""See ``Decoder``; until the speed of the machine is measured."""
-
 
 class LiteRtFeatureDecoder:
     """See ``FeatureDecoder``."""
@@ -50,7 +47,7 @@ class LazySource:
 
 
 def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
-    """Load, check and warm up the decoder: 1 s.
+    """Load and check the decoder: 0.3 s.
 
     cores: for all windows together. Raises DecoderUnavailable.
     """
@@ -58,13 +55,12 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
     try:
         check_source(harmonics)
         curves = LiteRtCurves(packed.prosody, pool)
-        features = LiteRtFeatures(packed.prosody, min(cores, 2))
-        # Checked by a generator of its own: few utterances need the probe's model, which takes 45 MB.
-        agreement = check_speech(LiteRtGenerator(packed.generator, pool))
+        features = LiteRtFeatures(packed.prosody, cores)
         generator = LiteRtGenerator(packed.generator, pool)
-        generator.warm_up()
+        # Loads the model that most windows use, too.
+        agreement = check_speech(generator)
     except ModelFailed as error:
         raise DecoderUnavailable(f"it failed its check ({error})") from error
     logger.debug("Kokoro's LiteRT decoder: %.0f dB signal-to-error ratio against float32", agreement)
     feature_decoder = LiteRtFeatureDecoder(curves, features, harmonics)
-    return Decoder("litert", feature_decoder, generator, _MAX_CONCURRENCY)
+    return Decoder("litert", feature_decoder, generator)

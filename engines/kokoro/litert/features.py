@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from engines.kokoro.litert.model import Model
 from engines.kokoro.litert.packing.store import PackedArchive
 from engines.kokoro.network.onnx_model import Array, Network, Stop, Stopped
 
+_MOST_THREADS = 2
+"""Threads of one call."""
+
 
 class LiteRtFeatures:
     """Computes features from prosody; thread-safe."""
 
-    def __init__(self, archive: PackedArchive, threads: int) -> None:
-        """threads: of one call. Raises ModelFailed."""
+    def __init__(self, archive: PackedArchive, cores: int) -> None:
+        """cores: for all calls together. Raises ModelFailed."""
+        threads = min(cores, _MOST_THREADS)
+        # An interpreter takes 80 MB. With more of them than cores each call would only be slower.
+        self._turns = threading.BoundedSemaphore(cores // threads)
         self._gain, self._factor = archive.array("features.gain"), archive.array("features.factor")
         self._halvings = [
             (archive.array(f"{name}.weight").ravel(), np.float32(archive.array(f"{name}.bias").item()))
@@ -27,19 +35,19 @@ class LiteRtFeatures:
     ) -> tuple[Array, Array, Array]:
         """Compute features, gain and bias; see ``FeatureDecoder.decode``. Raises Stopped."""
         gain, bias, norms = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
-        if stop.is_set:
-            raise Stopped
         curves = [
             _halved(curve[0], *halving)
             for curve, halving in zip((pitch, energy), self._halvings, strict=True)
         ]
-        made = self._model.run(
-            {
-                "spoken": asr[0].T,
-                "curves": np.column_stack(curves),
-                "coefficients": (norms.reshape(1, -1) + self._gain) * self._factor,
-            }
-        )
+        inputs = {
+            "spoken": asr[0].T,
+            "curves": np.column_stack(curves),
+            "coefficients": (norms.reshape(1, -1) + self._gain) * self._factor,
+        }
+        with self._turns:
+            if stop.is_set:
+                raise Stopped
+            made = self._model.run(inputs)
         return np.ascontiguousarray(made["features"].T)[np.newaxis], gain, bias
 
 

@@ -30,15 +30,10 @@ class SharedTask(Generic[_Result]):
 class CorePool:
     """Counts busy cores and lends a helper thread where a core is idle. Windows never wait for a core."""
 
-    def __init__(self, count: int, prepare: Callable[[], None] | None = None) -> None:
-        """prepare: called in each thread before it computes."""
+    def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
         self._idle = count
-        self._prepare = prepare
-        self._helpers = [
-            ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper", initializer=prepare)
-            for _ in range(count // 2)
-        ]
+        self._helpers = [ThreadPoolExecutor(1, thread_name_prefix="kokoro-helper") for _ in range(count // 2)]
 
     @contextmanager
     def acquire(self) -> Iterator[ThreadPoolExecutor | None]:
@@ -46,8 +41,6 @@ class CorePool:
 
         Errors of the libraries that compute become ModelFailed.
         """
-        if self._prepare is not None:
-            self._prepare()
         with self._lock:
             self._idle -= 1
             helper = self._helpers.pop() if self._idle > 0 and self._helpers else None
@@ -55,7 +48,7 @@ class CorePool:
         try:
             yield helper
         except (RuntimeError, MemoryError) as error:
-            # Raised by torch or LiteRT, or by the system.
+            # Raised by LiteRT, or by the system.
             raise ModelFailed(str(error)) from error
         finally:
             with self._lock:

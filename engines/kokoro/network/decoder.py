@@ -87,6 +87,3 @@ class Decoder:
     name: DecoderName
     feature_decoder: FeatureDecoder
     generator: Generator
-    max_concurrency: int
-    """Utterances in progress at once on a small machine. They share the cores window by window: with many
-    more than play in real time all would stall, where queued ones play without gaps."""

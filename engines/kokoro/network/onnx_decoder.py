@@ -13,9 +13,6 @@ from speech.types import Samples
 CONTEXT_FRAMES = 4
 """Frames of context on either side of a window (measured: with one less the samples differ)."""
 
-MAX_CONCURRENCY = 8
-"""See ``Decoder``; two to four concurrent utterances keep up with real time on two cores."""
-
 _SPECTRA_A_FRAME = 120
 _SPARED = 64
 
@@ -26,10 +23,7 @@ def load_onnx_decoder(load_part: Callable[[str], bytes], threads: int) -> Decode
     Raises ModelFailed, and what ``load_part`` raises.
     """
     return Decoder(
-        "onnx",
-        OnnxFeatureDecoder(load_part, threads),
-        OnnxGenerator(load_part("generator"), threads),
-        MAX_CONCURRENCY,
+        "onnx", OnnxFeatureDecoder(load_part, threads), OnnxGenerator(load_part("generator"), threads)
     )
 
 

@@ -2,8 +2,8 @@
 
     python -m engines.kokoro.offline.probe
 
-Features, spectra and norms are those of the middle of a word spoken by a shipped voice, rounded to float16;
-the samples are computed from them by ``float_reference``.
+Features, spectra and norms are those of the middle of a word spoken by a shipped voice, rounded to float16,
+with context on both sides, as most windows have it; the samples are computed by ``float_reference``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import torch
 from engines import weights
 from engines.espeak.client import EspeakClient
 from engines.kokoro.litert.packing.graph_layers import read_layers
+from engines.kokoro.litert.packing.store import CONTEXT_FRAMES
 from engines.kokoro.network import parts_cache
 from engines.kokoro.network.norm_statistics import StatisticsTable
-from engines.kokoro.network.onnx_model import Stop
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
 from engines.kokoro.network.parts import NormAffine, SplitModel
 from engines.kokoro.offline.float_reference import FloatGenerator
 from engines.kokoro.probe import PROBE_FILE
@@ -32,9 +33,9 @@ from engines.kokoro.voices import Voices
 from speech.types import Segment
 
 _TEXT, _VOICE, _LANGUAGE = "Mañana", "ef_dora", "es"
-_FRAMES = 12
+_FRAMES = 8
 # The loudest vowel is in the second third of the word.
-_SKIPPED = 12
+_SKIPPED = 14
 
 
 def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
@@ -49,8 +50,8 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
     prosody, features = speaker.predict(utterance.symbols, Segment(_TEXT, _VOICE, _LANGUAGE), Stop())
     norms = NormAffine.from_statistics(features, statistics.predict(_VOICE, prosody, features))
     begin, _ = voiced_frame_range(prosody)
-    begin += _SKIPPED
-    end = begin + _FRAMES
+    begin += _SKIPPED - CONTEXT_FRAMES
+    end = begin + _FRAMES + 2 * CONTEXT_FRAMES
     given = {
         "features": features.features[:, :, 2 * begin : 2 * end],
         "spectra": features.source.spectra(begin, end, Stop()),
@@ -59,8 +60,9 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
     }
     rounded = {name: array.astype(np.float16) for name, array in given.items()}
     exact = [torch.from_numpy(array.astype(np.float32)) for array in rounded.values()]
-    audio = FloatGenerator(read_layers(parts("generator"))).audio(*exact)
-    return {**rounded, "audio": audio.numpy().astype(np.float16)}
+    audio = FloatGenerator(read_layers(parts("generator"))).audio(*exact).numpy()
+    context = CONTEXT_FRAMES * FRAME_SAMPLES
+    return {**rounded, "audio": audio[context:-context].astype(np.float16)}
 
 
 def main() -> None:

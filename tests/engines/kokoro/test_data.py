@@ -13,8 +13,10 @@ import pytest
 
 from engines.kokoro.cloning import surrogate
 from engines.kokoro.cloning.surrogate import Surrogate
+from engines.kokoro.litert.packing.store import CONTEXT_FRAMES
 from engines.kokoro.network import norm_statistics
 from engines.kokoro.network.norm_statistics import StatisticsTable
+from engines.kokoro.network.onnx_model import FRAME_SAMPLES
 from engines.kokoro.offline.calibrate import CALIBRATION_SENTENCES
 from engines.kokoro.probe import PROBE_FILE
 from engines.kokoro.voices import INDEX_FILE, STYLES_FILE, STYLES_SHAPE, Voices
@@ -62,7 +64,8 @@ def test_probe_is_small() -> None:
     path = DATA / PROBE_FILE
     assert path.stat().st_size < 200_000
     with np.load(path) as data:
-        assert data["features"].shape[2] * 300 == len(data["audio"])
+        frames = len(data["audio"]) // FRAME_SAMPLES
+        assert data["features"].shape[2] == 2 * (frames + 2 * CONTEXT_FRAMES)
 
 
 @pytest.mark.parametrize(("module", "load"), MODULES)

@@ -160,7 +160,8 @@ def test_words_come_once_in_order_after_their_audio(
     sizes: list[int], sound: list[tuple[float, float]], continues: bool, cut: bool
 ) -> None:
     samples = humming(FOUR_FRAMES, [(start, start + length) for start, length in sound])
-    timeline = Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL, continues=continues)
+    before = np.zeros(FRAME_SAMPLES, np.float32) if continues else None
+    timeline = Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL, before=before)
     given, words_by_piece = in_pieces(samples, sizes, timeline, cut=cut)
     words = [word for piece in words_by_piece for word in piece]
     assert [word.word for word in words] == list(FOUR_WORDS.words)
@@ -172,6 +173,33 @@ def test_words_come_once_in_order_after_their_audio(
     assert sum(map(len, given)) <= len(samples)
     if continues and cut:
         np.testing.assert_array_equal(np.concatenate(given), samples)
+
+
+@settings(deadline=None)
+@given(
+    first_sample=st.integers(round(1.05 * SAMPLE_RATE), round(1.25 * SAMPLE_RATE)),
+    pause_s=st.tuples(st.floats(1.36, 1.5), st.floats(0.06, 0.2)),
+)
+def test_words_of_continuing_audio_are_timed_as_in_the_whole(
+    first_sample: int, pause_s: tuple[float, float]
+) -> None:
+    """To the sample, wherever it begins, also where its first piece is louder than the voice."""
+    samples = humming(FOUR_FRAMES, [(0.21, pause_s[0]), (sum(pause_s), SPEECH_ENDS_S)])
+    # Sound that dies away, 2 dB above what counts as silent.
+    samples[round(pause_s[0] * SAMPLE_RATE) :][:600] = np.sqrt(LEVEL * 10**-4.3)
+    frames = np.array(FOUR_FRAMES)
+    whole = Timeline(FOUR_WORDS, frames, level=LEVEL).feed(samples, last=True)
+    samples[first_sample : first_sample + 2400] *= 2
+    later = Timeline(
+        FOUR_WORDS,
+        frames,
+        words=FOUR_WORDS.words[2:],
+        first_sample=first_sample,
+        before=samples[:first_sample],
+        level=LEVEL,
+    ).feed(samples[first_sample:], last=True)
+    lengths = [[word.end_s - word.start_s for word in heard.words[-1:]] for heard in (whole, later)]
+    assert lengths[0] == pytest.approx(lengths[1])
 
 
 @settings(deadline=None)

@@ -2,7 +2,7 @@
 
 Each layer computes only the rows that the window's samples depend on: of four frames of context at the
 features a fiftieth of a frame is left at the last layer. Rows are counted from the window's two ends, so one
-graph serves windows of all lengths; there is one for each combination of true ends of the utterance.
+graph serves windows of all lengths.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.kokoro.litert.packing.graph import LEVEL, Graph, Tensor
-from engines.kokoro.litert.packing.store import CONTEXT_FRAMES, window_kind
+from engines.kokoro.litert.packing.store import CONTEXT_FRAMES
 from engines.kokoro.litert.packing.weights import PackedWeights
 from engines.kokoro.network.onnx_model import Array
 
@@ -34,19 +34,8 @@ class Missing(NamedTuple):
     after: int
 
     def widened(self, rows: int) -> Missing:
-        """With ``rows`` more on either side, as far as the layer has them."""
-        return Missing(max(self.before - rows, 0), max(self.after - rows, 0))
-
-
-def generator_models(packed: PackedWeights) -> dict[str, bytes]:
-    """The models by their kinds (``window_kind``). packed: by ``packing.generator``."""
-    return {
-        window_kind(before, after): GeneratorGraph(packed).build(
-            Missing(CONTEXT_FRAMES * before, CONTEXT_FRAMES * after)
-        )
-        for before in (False, True)
-        for after in (False, True)
-    }
+        """With ``rows`` more on either side."""
+        return Missing(self.before - rows, self.after - rows)
 
 
 def norm_coefficients(packed: PackedWeights) -> dict[str, Array]:
@@ -68,42 +57,38 @@ def norm_coefficients(packed: PackedWeights) -> dict[str, Array]:
 
 
 class GeneratorGraph:
-    """Builds the graph of one kind of window."""
+    """Builds the graph of windows with context on both sides."""
 
     def __init__(self, packed: PackedWeights) -> None:
         self._packed = packed
         self._graph = Graph()
         self._norms = sum(len(packed[f"{name[:-5]}.alpha"]) for name in packed if name.endswith(".norm"))
 
-    def build(self, context: Missing) -> bytes:
+    def build(self) -> bytes:
         """Build the model: the samples of all frames but the context, ``_HOP`` a row."""
         graph = self._graph
         features, spectra = graph.input("features", _FEATURES), graph.input("spectra", _SPECTRA)
         self._given = graph.input("coefficients", 4 * self._norms, rows=1)
-        wanted = Missing(_HOPS * context.before, _HOPS * context.after).widened(1)
+        wanted = Missing(_HOPS * CONTEXT_FRAMES, _HOPS * CONTEXT_FRAMES).widened(1)
         reach = self._array("conv_post.weight").shape[2] // 2
         after_second = wanted.widened(reach)
         into_second = after_second.widened(self._block_reach("resblocks.3", "resblocks.4", "resblocks.5"))
         # Row 0 of the second stage is its row 2, mirrored: the upsampled rows are counted from row 1.
-        upsampled = Missing(max(into_second.before - 1, 0), into_second.after)
-        after_first = self._input_rows("ups.1", 6, upsampled)
+        upsampled = Missing(into_second.before - 1, into_second.after)
+        after_first = self._input_rows(6, upsampled)
         into_first = after_first.widened(self._block_reach("resblocks.0", "resblocks.1", "resblocks.2"))
-        given = self._input_rows("ups.0", 10, into_first)
+        given = self._input_rows(10, into_first)
 
         values = graph.leaky(graph.rows(features, given.before, dropped=given.after), _LEAK)
-        values = self._upsample(values, "ups.0", 10, given, into_first)
+        values = self._upsample(values, "ups.0", 10, into_first)
         values = graph.add(values, self._source("noise_convs.0", "noise_res.0", spectra, 6, into_first))
         values = self._mean(values, range(3), into_first, after_first)
-        values = self._upsample(graph.leaky(values, _LEAK), "ups.1", 6, after_first, upsampled)
-        if into_second.before == 0:
-            values = graph.stack(graph.rows(values, 1, first=1), values)
+        values = self._upsample(graph.leaky(values, _LEAK), "ups.1", 6, upsampled)
         values = graph.add(values, self._source("noise_convs.1", "noise_res.1", spectra, 1, into_second))
         values = self._mean(values, range(3, 6), into_second, after_second)
-        values = self._padded(
-            graph.leaky(values, _LAST_LEAK), after_second, wanted, reach, np.zeros(graph.channels(values))
-        )
+        values = self._within(graph.leaky(values, _LAST_LEAK), after_second, wanted, reach)
         made = graph.convolve_exactly(values, self._array("conv_post.weight"), self._array("conv_post.bias"))
-        return graph.finish(audio=self._inverse_transform(made, wanted))
+        return graph.finish(audio=self._inverse_transform(made))
 
     def _array(self, name: str) -> Array:
         array = np.array(self._packed[name], np.float32)
@@ -121,22 +106,18 @@ class GeneratorGraph:
         taps = self._packed[f"{block}.convs1.0.levels"].shape[2]
         return [(taps // 2 * dilation, taps // 2) for dilation in _DILATIONS]
 
-    def _input_rows(self, name: str, stride: int, wanted: Missing) -> Missing:
+    def _input_rows(self, stride: int, wanted: Missing) -> Missing:
         """Input rows of an upsampling that the wanted output rows depend on."""
         cut = stride // 2
         first = (wanted.before + cut) // stride
         last = (cut - 1 - wanted.after) // stride  # counted from the input's end, where −1 is the last row
-        return Missing(max(first - 1, 0), max(-(last + 1), 0))
+        return Missing(first - 1, -(last + 1))
 
-    def _upsample(self, values: Tensor, name: str, stride: int, have: Missing, wanted: Missing) -> Tensor:
+    def _upsample(self, values: Tensor, name: str, stride: int, wanted: Missing) -> Tensor:
         """Transposed convolution of 2 · stride taps, as one of two taps that makes ``stride`` rows a step."""
         graph, cut = self._graph, stride // 2
-        zero = self._array(f"{name}.zero")
-        first = (wanted.before + cut) // stride
-        last = (cut - 1 - wanted.after) // stride
         values = graph.multiply(values, graph.constant(self._array(f"{name}.per_step") * LEVEL))
-        values = graph.add_clipped(values, graph.constant(zero * LEVEL))
-        values = self._extended(values, have.before - first + 1, last + 1 + have.after, zero)
+        values = graph.add_clipped(values, graph.constant(self._array(f"{name}.zero") * LEVEL))
         made = graph.rows(self._convolved(values, name, 1), dropped=1)
         rows = graph.split_rows(made, stride)
         skipped = (wanted.before + cut) % stride
@@ -153,17 +134,7 @@ class GeneratorGraph:
             dilation,
         )
 
-    def _extended(self, values: Tensor, before: int, after: int, zero: npt.NDArray[np.floating]) -> Tensor:
-        """Add rows of zeros, which are levels of ``zero``, at both ends."""
-        row = np.floor(np.clip(zero, 0, 255)).astype(np.float32) * LEVEL
-        parts = [values]
-        if before:
-            parts.insert(0, self._graph.constant(np.tile(row, (before, 1))))
-        if after:
-            parts.append(self._graph.constant(np.tile(row, (after, 1))))
-        return self._graph.stack(*parts) if len(parts) > 1 else values
-
-    def _inverse_transform(self, spectrum: Tensor, have: Missing) -> Tensor:
+    def _inverse_transform(self, spectrum: Tensor) -> Tensor:
         """Inverse STFT of log magnitudes and of values of which the sine is the phase.
 
         Windows of four hops overlap, which is a convolution of four taps. Its sums do not depend on where a
@@ -175,19 +146,15 @@ class GeneratorGraph:
         values = graph.beside(
             graph.multiply(magnitude, graph.cosine(phase)), graph.multiply(magnitude, graph.sine(phase))
         )
-        # The utterance's first and last samples have one window less.
-        values = self._extended(values, not have.before, not have.after, np.zeros(2 * _BINS))
         basis = np.array(self._packed["basis"], np.float32).reshape(2 * _BINS, -1, _HOP)
         weight = basis[:, ::-1].transpose(2, 0, 1)
         return graph.convolve_exactly(values, weight, np.zeros(_HOP, np.float32))
 
-    def _padded(
-        self, values: Tensor, have: Missing, wanted: Missing, reach: int, zero: npt.NDArray[np.floating]
-    ) -> Tensor:
-        """Rows that a convolution needs for the wanted rows; those outside of the utterance are zeros."""
-        before, after = wanted.before - reach - have.before, wanted.after - reach - have.after
-        values = self._graph.rows(values, max(before, 0), dropped=max(after, 0))
-        return self._extended(values, max(-before, 0), max(-after, 0), zero)
+    def _within(self, values: Tensor, have: Missing, wanted: Missing, reach: int = 0) -> Tensor:
+        """Rows that the wanted rows of a layer depend on."""
+        return self._graph.rows(
+            values, wanted.before - reach - have.before, dropped=wanted.after - reach - have.after
+        )
 
     def _snake(self, values: Tensor, name: str, dilation: int, have: Missing, wanted: Missing) -> Tensor:
         """Norm, snake activation and convolution."""
@@ -202,7 +169,7 @@ class GeneratorGraph:
         straight = graph.add(graph.multiply(values, factor), shift)
         clipped = graph.add_clipped(straight, turned)
         taps = self._packed[f"{name}.levels"].shape[2]
-        clipped = self._padded(clipped, have, wanted, (taps - 1) // 2 * dilation, self._array(f"{name}.zero"))
+        clipped = self._within(clipped, have, wanted, (taps - 1) // 2 * dilation)
         return graph.rows(self._convolved(clipped, name, dilation), dropped=1)
 
     def _residual(self, values: Tensor, block: str, have: Missing, wanted: Missing) -> Tensor:
@@ -214,8 +181,7 @@ class GeneratorGraph:
             between = out.widened(reaches[place][1])
             made = self._snake(values, f"{block}.convs1.{place}", dilation, have, between)
             made = self._snake(made, f"{block}.convs2.{place}", 1, between, out)
-            kept = self._graph.rows(values, out.before - have.before, dropped=out.after - have.after)
-            values, have = self._graph.add(kept, made), out
+            values, have = self._graph.add(self._within(values, have, out), made), out
         return values
 
     def _mean(self, values: Tensor, blocks: range, have: Missing, wanted: Missing) -> Tensor:

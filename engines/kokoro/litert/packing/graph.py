@@ -140,12 +140,11 @@ class Graph:
         """Concatenate channels."""
         return self._concatenate(parts, _CHANNELS, sum(self.channels(part) for part in parts))
 
-    def rows(self, tensor: Tensor, skipped: int = 0, *, dropped: int = 0, first: int | None = None) -> Tensor:
-        """Select rows: all but ``skipped`` at the start and ``dropped`` at the end, or ``first`` of them."""
-        if not skipped and not dropped and first is None:
+    def rows(self, tensor: Tensor, skipped: int = 0, *, dropped: int = 0) -> Tensor:
+        """Select all rows but ``skipped`` at the start and ``dropped`` at the end."""
+        if not skipped and not dropped:
             return tensor
-        end = -dropped if first is None else skipped + first
-        return self._slice(tensor, _ROWS, skipped, end, self.channels(tensor), to_end=not end)
+        return self._slice(tensor, _ROWS, skipped, -dropped, self.channels(tensor), to_end=not dropped)
 
     def select(self, tensor: Tensor, first: int, count: int) -> Tensor:
         """Select channels [first, first + count)."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from engines.kokoro.litert.packing.curves import pack_curves
 from engines.kokoro.litert.packing.features import pack_features
 from engines.kokoro.litert.packing.generator import load_scales, pack_generator
-from engines.kokoro.litert.packing.generator_graph import generator_models, norm_coefficients
+from engines.kokoro.litert.packing.generator_graph import GeneratorGraph, norm_coefficients
 from engines.kokoro.litert.packing.graph_layers import read_layers
 from engines.kokoro.litert.packing.prosody_graphs import curve_content, feature_content
 from engines.kokoro.litert.packing.store import write_archive
@@ -36,7 +36,7 @@ def pack_prosody(model: bytes) -> bytes:
 def pack_window_models(model: bytes) -> bytes:
     """Pack the generator. Raises UnknownGraph."""
     packed = pack_generator(read_layers(Surgery(model).generator()), load_scales())
-    return write_archive({**generator_models(packed), **norm_coefficients(packed)})
+    return write_archive({"generator.tflite": GeneratorGraph(packed).build(), **norm_coefficients(packed)})
 
 
 if __name__ == "__main__":

@@ -47,11 +47,6 @@ def _cache(half: str) -> BuildCache:
 PROSODY, GENERATOR = _cache("prosody"), _cache("generator")
 
 
-def window_kind(context_before: bool, context_after: bool) -> str:
-    """Name of the generator's model for windows with context, or with a true end of the utterance."""
-    return f"{'context' if context_before else 'start'}-{'context' if context_after else 'end'}.tflite"
-
-
 class PackedArchive:
     """Graphs, models and arrays by name; read on access. Thread-safe."""
 

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.kokoro.measures import log_spectral_distance
+from benchmarks.kokoro_decoder.dequantize import dequantize
 from engines import weights
 from engines.kokoro.litert.decoder import load_litert_decoder
 from engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedNetwork, load_packed
 from engines.kokoro.network.decoder import DecoderUnavailable, Window
 from engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
-from engines.kokoro.network.dequantize import dequantize
 from engines.kokoro.network.norm_statistics import StatisticsTable
 from engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped

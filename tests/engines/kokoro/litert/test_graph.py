@@ -30,12 +30,12 @@ def test_rows_are_selected_stacked_and_split() -> None:
     graph = Graph()
     given = graph.input("given", 6)
     inner = graph.rows(given, 2, dropped=1)
-    stacked = graph.stack(graph.rows(inner, 1, first=1), inner, graph.constant(np.arange(6.0)))
+    stacked = graph.stack(graph.rows(inner, 1), inner, graph.constant(np.arange(6.0)))
     model = Model(graph.finish(made=graph.split_rows(graph.select(stacked, 2, 4), 2)))
     for count in (5, 9, 5):
         values = rows(count, 6)
         kept = values[2:-1]
-        expected = np.concatenate((kept[1:2], kept, np.arange(6.0)[np.newaxis]))[:, 2:]
+        expected = np.concatenate((kept[1:], kept, np.arange(6.0)[np.newaxis]))[:, 2:]
         np.testing.assert_array_equal(model.run({"given": values})["made"], expected.reshape(-1, 2))
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.network.dequantize import dequantize
+from benchmarks.kokoro_decoder.dequantize import dequantize
 from engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
 from engines.kokoro.network.onnx_decoder import CONTEXT_FRAMES, OnnxGenerator
 from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, WholeModel

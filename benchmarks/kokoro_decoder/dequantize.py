@@ -1,6 +1,6 @@
 """Converts Kokoro's int8 graph to float32: the same computation without the rounding of activations.
 
-    python -m engines.kokoro.network.dequantize OUT.onnx
+    python -m benchmarks.kokoro_decoder.dequantize OUT.onnx
 
 The export (kokoro-onnx' int8 file, ``weights.KOKORO``) stores weights as 8-bit integers and quantises the
 input of each product to 8 bits with a scale found in that input: two correct ways of cutting an utterance
@@ -96,7 +96,7 @@ def _instead_of(node: NodeProto, operation: str, inputs: Iterable[str]) -> NodeP
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m engines.kokoro.network.dequantize", description="Write Kokoro's graph in float32."
+        prog="python -m benchmarks.kokoro_decoder.dequantize", description="Write Kokoro's graph in float32."
     )
     parser.add_argument("out", type=Path, help="the file to write, 330 MB")
     parser.add_argument(
