@@ -1,7 +1,7 @@
 """Client of the Kani text-to-speech server.
 
 Copy this file and websocket_config.py into any project: they need Python 3.11 and `websockets` (13 or later),
-nothing else. As a program it runs client/command.py beside it:
+nothing else. As a program it runs kani/cli/say.py beside it:
 
     python websocket_client.py "¡Hola! ¿Cómo estás?" -o hola.wav
 """
@@ -16,7 +16,7 @@ if __name__ == "__main__":
 
     program = Path(__file__).with_name("client") / "command.py"
     if not program.exists():
-        raise SystemExit("error: as a program this needs the folder client/ beside it: copy that, too")
+        raise SystemExit("error: as a program this needs the folder kani/cli/ beside it: copy that, too")
     runpy.run_path(str(program), run_name="__main__")
 
 import asyncio

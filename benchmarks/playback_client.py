@@ -12,7 +12,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.sentences import LANGUAGE_NAMES
-from speech.types import Samples
+from kani.core.types import Samples
 
 SAMPLE_RATE = 22_050
 WAV_HEADER_BYTES = 44

@@ -14,14 +14,14 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from benchmarks import report
-from server import settings
-from speech.engine import BackgroundLoadingEngine, Engine
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
-from speech.types import Samples, Segment
-from speech.voices.catalogue import VoiceStore
-from websocket_server import build_engines
+from kani.core.engine import BackgroundLoadingEngine, Engine
+from kani.core.observer import Observer
+from kani.core.request import Limits
+from kani.core.service import SpeechService
+from kani.core.types import Samples, Segment
+from kani.core.voices.catalogue import VoiceStore
+from kani.server import settings
+from kani.server.app import build_engines
 
 THREADS = os.cpu_count() or 1
 """Threads of an engine in all benchmarks: one a core."""

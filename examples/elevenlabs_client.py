@@ -62,7 +62,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Speak text by ElevenLabs' SDK.")
     parser.add_argument("text", nargs="?")
-    parser.add_argument("-o", "--output", type=Path, default=Path("speech.audio.mp3"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("speech.mp3"))
     parser.add_argument("--format", default="mp3_44100_128", help="for example pcm_24000, opus_48000_64")
     parser.add_argument("--voice", default=GEORGE, help="for example ef_dora; --voices lists them")
     parser.add_argument("--times", action="store_true", help="print the start of each character")

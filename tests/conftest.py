@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-import no_telemetry  # noqa: F401 - of the tests, and of all that they start
+import kani.no_telemetry  # noqa: F401 - of the tests, and of all that they start
 from tests.support import alone, patience
 
 if TYPE_CHECKING:
-    from engines.kokoro.engine import KokoroEngine
+    from kani.engines.kokoro.engine import KokoroEngine
 
 ROOT = Path(__file__).resolve().parent.parent
 # Guards against a server that hangs, not limits of its speed.
@@ -245,8 +245,8 @@ def kokoro(cache: Path) -> Iterator[KokoroEngine]:
 
     Its decoder is LiteRT's wherever that runs.
     """
-    from engines.kokoro.engine import KokoroEngine
-    from engines.settings import KokoroSettings
+    from kani.engines.kokoro.engine import KokoroEngine
+    from kani.engines.settings import KokoroSettings
 
     made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
 

@@ -34,7 +34,7 @@ CONTRACT = {
         *("emotions", "playback", "tracing"),
     )
 }
-"""What protocols, engines and the rooms of speech/ speak about."""
+"""What protocols, engines and the rooms of kani/core/ speak about."""
 
 ALLOWED = {
     "websocket_config.py": set(),
@@ -43,26 +43,32 @@ ALLOWED = {
     "client": {"client", "websocket_client", "websocket_config"},
     "test_websocket.py": {"client", "websocket_client", "websocket_config"},
     "start_websocket_server.py": {
-        *("websocket_server", "server", "engines", "speech", "client.interrupt", "client.prerequisites"),
+        *("websocket_server", "server", "engines", "speech", "kani.cli.interrupt", "kani.cli.prerequisites"),
         *("no_telemetry", "websocket_config"),
     },
     "websocket_server.py": {"server", "protocols", "engines", "speech", "websocket_config"},
-    "server": {"server", "speech", "protocols.shared.protocol", "protocols.shared.calls", "websocket_config"},
+    "server": {
+        "server",
+        "speech",
+        "kani.protocols.shared.protocol",
+        "kani.protocols.shared.calls",
+        "websocket_config",
+    },
     "protocols": {"protocols", "speech"},
     "engines": {"engines", "speech", "kani", "no_telemetry"},
     "kani": {"kani", "no_telemetry"},
-    "deploy/ray": {"deploy.ray", "websocket_server", "server", "engines", "speech", "no_telemetry"},
+    "kani/ray": {"deploy.ray", "websocket_server", "server", "engines", "speech", "no_telemetry"},
     "speech": {"speech"},
-    "speech/text": {"speech.text", "speech.types", "speech.errors"},
-    "speech/audio": {"speech.audio", "speech.types", "speech.errors"},
-    "speech/timing": {"speech.timing", "speech.text", "speech.audio", *CONTRACT},
-    "speech/voices": {"speech.voices", "speech.timing", "speech.text", "speech.audio", *CONTRACT},
-    "speech/session": {
-        *("speech.session", "speech.voices", "speech.timing", "speech.text", "speech.audio"),
+    "kani/text": {"speech.text", "kani.core.types", "kani.core.errors"},
+    "kani/core/audio": {"kani.core.audio", "kani.core.types", "kani.core.errors"},
+    "kani/core/timing": {"kani.core.timing", "speech.text", "kani.core.audio", *CONTRACT},
+    "kani/core/voices": {"kani.core.voices", "kani.core.timing", "speech.text", "kani.core.audio", *CONTRACT},
+    "kani/core/session": {
+        *("kani.core.session", "kani.core.voices", "kani.core.timing", "speech.text", "kani.core.audio"),
         *CONTRACT,
     },
-    "speech/engine_trial.py": {"speech.text", "speech.audio", *CONTRACT},
-    "speech/late_engine.py": {"speech.engine_trial", *CONTRACT},
+    "kani/core/engine_trial.py": {"speech.text", "kani.core.audio", *CONTRACT},
+    "kani/core/late_engine.py": {"kani.core.engine_trial", *CONTRACT},
     **{f"{name.replace('.', '/')}.py": {"speech.text", *CONTRACT} for name in sorted(CONTRACT)},
 }
 """Modules and packages of this repository that each place may import."""
@@ -124,7 +130,7 @@ def test_protocol_imports_no_model_and_no_other_protocol() -> None:
         for name in imports(path):
             assert not is_within(name, MODELS)
             if is_within(name, {"protocols"}):
-                allowed = {f"protocols.{own}", "protocols.shared"}
+                allowed = {f"protocols.{own}", "kani.protocols.shared"}
                 assert is_within(name, allowed), f"{path.relative_to(ROOT)} imports {name}"
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engines import weights
-from server.settings import Settings, variables
+from kani.runtime import weights
+from kani.server.settings import Settings, variables
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")

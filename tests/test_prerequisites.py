@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from client.prerequisites import OLDEST_PYTHON
+from kani.cli.prerequisites import OLDEST_PYTHON
 from tests.support.patience import WITHIN_S
 
 ROOT = Path(__file__).parents[1]
@@ -105,7 +105,7 @@ def test_an_old_python_is_told_which_one_is_needed(program: str, version: tuple[
 
 @pytest.mark.parametrize("program", [SERVER, *PROGRAMS])
 def test_python_3_8_can_read_what_tells_it(program: str) -> None:
-    for file in (program, "client/__init__.py", "client/command.py", "client/prerequisites.py"):
+    for file in (program, "kani/cli/__init__.py", "kani/cli/say.py", "kani/cli/prerequisites.py"):
         ast.parse((ROOT / file).read_text(encoding="utf-8"), file, feature_version=(3, 8))
 
 

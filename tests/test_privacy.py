@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import no_telemetry
+import kani.no_telemetry
 from benchmarks.server.outgoing import STRACE, TracedServer, exercise
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,10 +53,12 @@ def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> N
 
 @pytest.mark.server
 @pytest.mark.parametrize(
-    "package", ["engines", "kani", "engines.whisper", "benchmarks", "start_websocket_server"]
+    "package", ["engines", "kani", "kani.engines.whisper", "benchmarks", "start_websocket_server"]
 )
 def test_import_turns_telemetry_off_and_keeps_set_variables(package: str) -> None:
-    code = f"import os, {package}; print(*(os.environ[name] for name in {sorted(no_telemetry.VARIABLES)}))"
+    code = (
+        f"import os, {package}; print(*(os.environ[name] for name in {sorted(kani.no_telemetry.VARIABLES)}))"
+    )
     bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
 
     def values(**more: str) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-import kani as _  # noqa: F401 (says how OpenMP waits, which counts only before torch is loaded)
+from kani.engines.kani import model as _  # noqa: F401 (says how OpenMP waits, which counts only before torch is loaded)
 
 # isort: split
 import torch
@@ -25,11 +25,11 @@ from benchmarks.kani import reference as kani_reference
 from benchmarks.kani.exactness import Closeness
 from benchmarks.kani.streams import Listening, Together
 from benchmarks.report import report_section
-from kani.checkpoint import Checkpoint
-from kani.codec.config import NanoCodecConfig
-from kani.loader import PRECISIONS, KaniModel, load
-from tests.kani import random_checkpoint
-from tests.kani.codec import tiny_codec
+from kani.engines.kani.model.checkpoint import Checkpoint
+from kani.engines.kani.model.codec.config import NanoCodecConfig
+from kani.engines.kani.model.loader import PRECISIONS, KaniModel, load
+from tests.engines.kani.model import random_checkpoint
+from tests.engines.kani.model.codec import tiny_codec
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from kani.codec.nanocodec import NanoCodec
-from kani.lfm2 import LanguageModel
-from kani.tokens import TokenLayout
+from kani.engines.kani.model.codec.nanocodec import NanoCodec
+from kani.engines.kani.model.lfm2 import LanguageModel
+from kani.engines.kani.model.tokens import TokenLayout
 
 FRAMES = 52
 """Frames that are read in: 208 positions at which the next code is rated."""

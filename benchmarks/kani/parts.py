@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.kani.probes import best_s
 from benchmarks.kani.streams import PROMPT_TOKENS, prompt
-from kani.loader import KaniModel
-from kani.sampler import Sampling
+from kani.engines.kani.model.loader import KaniModel
+from kani.engines.kani.model.sampler import Sampling
 
 CONTEXT = 300
 """Tokens that a stream has read when its steps are timed."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from kani.codec.config import NanoCodecConfig
-from kani.loader import KaniModel
-from kani.native.library import load
+from kani.engines.kani.model.codec.config import NanoCodecConfig
+from kani.engines.kani.model.loader import KaniModel
+from kani.runtime.native.library import load
 
 _READ_BYTES = {"cpu": 1 << 30, "cuda": 4 << 30}
 _SIDE = {"cpu": 2048, "cuda": 8192}

@@ -11,11 +11,11 @@ from benchmarks import single_engine
 from benchmarks.report import median, ms, percentile, report_section, table
 from benchmarks.sentences import HELD_OUT, mixed
 from benchmarks.single_engine import TimedSpeech
-from engines.kani.engine import KaniEngine
-from engines.settings import KaniSettings
-from kani.loader import DEFAULT_CODEC, DEFAULT_MODEL, PRECISIONS
-from server import settings
-from speech.errors import EngineFailed, EngineUnavailable
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.engines.kani.engine import KaniEngine
+from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_MODEL, PRECISIONS
+from kani.engines.settings import KaniSettings
+from kani.server import settings
 from tests.judges.judge import hear, wrong_words
 
 

@@ -16,8 +16,8 @@ from transformers.utils import logging as transformers_logging
 
 from benchmarks.kani.probes import settle
 from benchmarks.report import JUDGE_VARIABLE
-from kani.sampler import Sampling
-from kani.tokens import TokenLayout
+from kani.engines.kani.model.sampler import Sampling
+from kani.engines.kani.model.tokens import TokenLayout
 
 TOKENS = 48
 CHUNK, LOOKBACK = 25, 15

@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kani.loader import KaniModel
-from kani.runner import Samples
-from kani.sampler import Sampling
-from kani.sequence import End, Ending, Utterance
-from kani.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
+from kani.engines.kani.model.loader import KaniModel
+from kani.engines.kani.model.runner import Samples
+from kani.engines.kani.model.sampler import Sampling
+from kani.engines.kani.model.sequence import End, Ending, Utterance
+from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
 
 PROMPT_TOKENS = 60
 

@@ -12,13 +12,13 @@ from benchmarks.kokoro.variants import Model, Plan, Prediction
 from benchmarks.kokoro_decoder.dequantize import dequantize
 from benchmarks.report import median, table
 from benchmarks.sentences import ABOUT_4_S, mixed
-from engines import weights
-from engines.kokoro.network.graph_surgery import Surgery
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES
-from engines.kokoro.network.parts import NormStatistics, SplitModel
-from engines.kokoro.voices import DEFAULT_VOICES
-from server import settings
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kokoro.network.graph_surgery import Surgery
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
+from kani.engines.kokoro.network.parts import NormStatistics, SplitModel
+from kani.engines.kokoro.voices import DEFAULT_VOICES
+from kani.runtime import weights
+from kani.server import settings
 
 _SENTENCES = 6
 _SHORTEST, _LONGEST = 4, 80

@@ -23,16 +23,16 @@ from benchmarks.playback_client import stalls
 from benchmarks.report import median, ms, percentile, table
 from benchmarks.sentences import ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK, mixed
 from benchmarks.single_engine import service_of
-from engines.kokoro import synthesizer
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.incremental import IncrementalSentence
-from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
-from engines.kokoro.synthesizer import Pieces
-from engines.kokoro.text.phonemes import Utterance
-from engines.kokoro.timing import TimedAudio
-from engines.kokoro.windows import prediction_steps
-from speech.service import SpeechService
-from speech.types import Pronunciation, Samples, Segment, Span, SpeechChunk, SpeechRequest
+from kani.core.service import SpeechService
+from kani.core.types import Pronunciation, Samples, Segment, Span, SpeechChunk, SpeechRequest
+from kani.engines.kokoro import synthesizer
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.incremental import IncrementalSentence
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
+from kani.engines.kokoro.synthesizer import Pieces
+from kani.engines.kokoro.text.phonemes import Utterance
+from kani.engines.kokoro.timing import TimedAudio
+from kani.engines.kokoro.windows import prediction_steps
 from tests.judges.judge import hear, wrong_words
 
 WORD_S = 0.1

@@ -11,8 +11,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 
 Values = npt.NDArray[np.float64]
 

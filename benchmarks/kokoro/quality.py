@@ -27,9 +27,9 @@ from benchmarks.kokoro.variants import (
 )
 from benchmarks.report import JUDGE_VARIABLE, median, percentile, table
 from benchmarks.sentences import ABOUT_4_S
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from engines.kokoro.voices import DEFAULT_VOICES
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 from tests.judges.judge import hear, wrong_words
 
 NO_JUDGE = f"not measured ({JUDGE_VARIABLE} names no environment with tests/judges/requirements-judges.txt)"

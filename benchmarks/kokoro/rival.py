@@ -27,7 +27,7 @@ from benchmarks.playback_client import ReceivedSpeech, connected, first_audible_
 from benchmarks.report import median, ms, percentile, report_section, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, mixed
 from benchmarks.server_process import Server
-from engines.kokoro.voices import DEFAULT_VOICES
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 
 _LANGUAGES = {**rivals.RIVAL_LANGUAGES, "fr": "fr-fr"}
 _SENTENCES = 40

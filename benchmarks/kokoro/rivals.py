@@ -29,10 +29,10 @@ from benchmarks.playback_client import connected, first_audible_s, request_speec
 from benchmarks.report import median, ms, percentile, report_section, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed
 from benchmarks.server_process import Server
-from engines import weights
-from engines.kokoro import voices as kokoro_voices
-from engines.kokoro.voices import DEFAULT_VOICES
-from server import settings
+from kani.engines.kokoro import voices as kokoro_voices
+from kani.engines.kokoro.voices import DEFAULT_VOICES
+from kani.runtime import weights
+from kani.server import settings
 
 RIVAL = "kokoro-onnx"
 RIVAL_LANGUAGES = {"es": "es", "en": "en-us"}

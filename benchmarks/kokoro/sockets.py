@@ -16,11 +16,11 @@ from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
 from benchmarks.report import JUDGE_VARIABLE, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences, mixed
 from benchmarks.server_process import ROOT, Server
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.voices import DEFAULT_VOICES
-from engines.settings import Decoding, KokoroSettings
-from server import settings
-from speech.types import Segment, Span
+from kani.core.types import Segment, Span
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.voices import DEFAULT_VOICES
+from kani.engines.settings import Decoding, KokoroSettings
+from kani.server import settings
 
 GROUPS: dict[str, tuple[Sentences, float]] = {
     "about 4 s": (ABOUT_4_S, 0.27),

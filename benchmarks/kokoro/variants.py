@@ -13,23 +13,29 @@ import numpy as np
 
 from benchmarks import single_engine
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S
-from engines import weights
-from engines.espeak.client import EspeakClient
-from engines.kokoro.network import norm_statistics as kokoro_statistics
-from engines.kokoro.network import parts_cache
-from engines.kokoro.network.graph_surgery import Surgery
-from engines.kokoro.network.norm_statistics import StatisticsTable
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, Stop, WholeModel
-from engines.kokoro.network.parts import Features, NormAffine, NormStatistics, PredictedProsody, SplitModel
-from engines.kokoro.offline.recorder import StatisticsRecorder
-from engines.kokoro.text.espeak_ipa import phonemizer_for
-from engines.kokoro.text.phonemes import split_utterances
-from engines.kokoro.timing import voiced_frame_range
-from engines.kokoro.voices import Voices
-from engines.kokoro.windows import windows
-from server import settings
-from speech.text.languages import primary
-from speech.types import Samples, Voice
+from kani.core.types import Samples, Voice
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.network import norm_statistics as kokoro_statistics
+from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.network.graph_surgery import Surgery
+from kani.engines.kokoro.network.norm_statistics import StatisticsTable
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, Stop, WholeModel
+from kani.engines.kokoro.network.parts import (
+    Features,
+    NormAffine,
+    NormStatistics,
+    PredictedProsody,
+    SplitModel,
+)
+from kani.engines.kokoro.offline.recorder import StatisticsRecorder
+from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
+from kani.engines.kokoro.text.phonemes import split_utterances
+from kani.engines.kokoro.timing import voiced_frame_range
+from kani.engines.kokoro.voices import Voices
+from kani.engines.kokoro.windows import windows
+from kani.runtime import weights
+from kani.server import settings
+from kani.text.languages import primary
 
 WHOLE = "whole, the published graph"
 RECORDER = "whole, the cut graph (the recorder)"

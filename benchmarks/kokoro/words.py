@@ -16,7 +16,7 @@ from benchmarks.playback_client import SAMPLE_RATE, connected, request_speech
 from benchmarks.report import report_section, table
 from benchmarks.sentences import HELD_OUT, mixed
 from benchmarks.server_process import Server
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.judges.judge import hear, wrong_words
 
 

@@ -9,9 +9,9 @@ from benchmarks import single_engine
 from benchmarks.kokoro_decoder.windows import LITERT, ONNX, decoder_variant
 from benchmarks.report import median, percentile, table
 from benchmarks.sentences import ABOUT_7_S
-from engines.kokoro.network.decoder import Generator, Window
-from engines.kokoro.network.onnx_model import Stop
-from engines.kokoro.voices import DEFAULT_VOICES
+from kani.engines.kokoro.network.decoder import Generator, Window
+from kani.engines.kokoro.network.onnx_model import Stop
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 
 LENGTHS = (10, 16, 24, 64, 256)
 """Frames of a window that are heard."""

@@ -9,18 +9,18 @@ import numpy as np
 from benchmarks import single_engine
 from benchmarks.kokoro_decoder.windows import FLOAT32, LITERT, ONNX, decoder_variant
 from benchmarks.report import median, table
-from engines import weights
-from engines.espeak.client import EspeakClient
-from engines.kokoro.network import parts_cache
-from engines.kokoro.network.decoder import Curves
-from engines.kokoro.network.onnx_model import Array, Network, Stop, encoder_inputs
-from engines.kokoro.network.parts import MIN_VOICED_HZ
-from engines.kokoro.offline.later_sentences import LATER_SENTENCES
-from engines.kokoro.offline.sentences import SENTENCES
-from engines.kokoro.text.phonemes import split_utterances
-from engines.kokoro.text.readers import reader_for
-from engines.kokoro.voices import DEFAULT_VOICES, Voices
-from server import settings
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.network.decoder import Curves
+from kani.engines.kokoro.network.onnx_model import Array, Network, Stop, encoder_inputs
+from kani.engines.kokoro.network.parts import MIN_VOICED_HZ
+from kani.engines.kokoro.offline.later_sentences import LATER_SENTENCES
+from kani.engines.kokoro.offline.sentences import SENTENCES
+from kani.engines.kokoro.text.phonemes import split_utterances
+from kani.engines.kokoro.text.readers import reader_for
+from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
+from kani.runtime import weights
+from kani.server import settings
 
 _LANGUAGES = ("es", "en", "ja")
 _SENTENCES = 12

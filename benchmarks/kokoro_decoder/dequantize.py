@@ -30,8 +30,8 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from engines import weights
-from engines.kokoro.network.onnx_model import Array
+from kani.engines.kokoro.network.onnx_model import Array
+from kani.runtime import weights
 
 _PRODUCTS = {"MatMulInteger": "MatMul", "ConvInteger": "Conv"}
 _LSTM_WEIGHTS, _LSTM_SCALES, _LSTM_ZEROS, _LSTM_INPUTS = slice(1, 3), slice(8, 12, 2), slice(9, 12, 2), 8

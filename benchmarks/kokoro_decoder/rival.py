@@ -24,7 +24,7 @@ from benchmarks.kokoro_decoder.windows import LITERT, ONNX
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S
-from engines.kokoro.voices import DEFAULT_VOICES
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 
 _LANGUAGES = {**rivals.RIVAL_LANGUAGES, "fr": "fr-fr"}
 

@@ -19,12 +19,12 @@ from benchmarks.kokoro_decoder.windows import FLOAT32, LITERT, ONNX, DecoderVari
 from benchmarks.report import median, table
 from benchmarks.sentences import ABOUT_4_S, Sentences, mixed
 from benchmarks.timing.alignment_sentences import UNSEEN
-from engines.kokoro.litert.packing.generator import SCALES_ORIGIN_FILE
-from engines.kokoro.litert.packing.weights import DATA
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from engines.kokoro.voices import DEFAULT_VOICES
-from speech.text.languages import primary
-from speech.types import Samples, Voice
+from kani.core.types import Samples, Voice
+from kani.engines.kokoro.litert.packing.generator import SCALES_ORIGIN_FILE
+from kani.engines.kokoro.litert.packing.weights import DATA
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from kani.engines.kokoro.voices import DEFAULT_VOICES
+from kani.text.languages import primary
 from tests.judges.judge import hear, wrong_words
 
 _SENTENCES = 60

@@ -12,16 +12,16 @@ import numpy as np
 
 from benchmarks.kokoro.variants import Model, Plan, Prediction
 from benchmarks.kokoro_decoder.dequantize import dequantize
-from engines import weights
-from engines.kokoro.litert.decoder import load_litert_decoder
-from engines.kokoro.litert.packing.store import load_packed
-from engines.kokoro.network import parts_cache
-from engines.kokoro.network.decoder import Window
-from engines.kokoro.network.graph_surgery import Surgery
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
-from engines.kokoro.network.parts import SplitModel
-from server import settings
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kokoro.litert.decoder import load_litert_decoder
+from kani.engines.kokoro.litert.packing.store import load_packed
+from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.network.decoder import Window
+from kani.engines.kokoro.network.graph_surgery import Surgery
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
+from kani.engines.kokoro.network.parts import SplitModel
+from kani.runtime import weights
+from kani.server import settings
 
 FLOAT32, ONNX, LITERT = "float32", "onnx", "litert"
 

@@ -24,9 +24,9 @@ from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
 from benchmarks.report import measure, median, mib, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S
 from benchmarks.server_process import Server
-from engines.kokoro.text.unspaced import chinese, japanese
-from engines.kokoro.voices import Voices
-from server import settings
+from kani.engines.kokoro.text.unspaced import chinese, japanese
+from kani.engines.kokoro.voices import Voices
+from kani.server import settings
 
 SENTENCES = 12
 SHORT = 28

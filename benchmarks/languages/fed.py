@@ -19,8 +19,8 @@ from benchmarks.languages import heard
 from benchmarks.languages.heard import GAP_S, TOGETHER, transcribe, units
 from benchmarks.report import median, report_section, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, HELD_OUT
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 from tests.judges.judge import edit_distance
 
 LANGUAGES = ("zh", "ja", "hi", "de", "en", "es")

@@ -28,11 +28,11 @@ from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
 from benchmarks.languages.second_sentences import SECOND
 from benchmarks.languages.sentences import ACCENTED, LATER
 from benchmarks.report import report_section, table
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
-from speech.engine import Engine
-from speech.text.normalizer import NormalizerOptions, normalize
-from speech.types import Samples, Segment
+from kani.core.engine import Engine
+from kani.core.types import Samples, Segment
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from kani.engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
+from kani.text.normalizer import NormalizerOptions, normalize
 from tests.judges.judge import WHISPER_RATE, edit_distance, hindi_consonants, whisper
 
 SENTENCES = {**LATER, **ACCENTED}

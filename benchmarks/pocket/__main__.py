@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report import measure, median, table
-from engines.pocket.engine import PocketEngine
-from engines.settings import PocketSettings
-from speech.types import Sampling, Segment
+from kani.core.types import Sampling, Segment
+from kani.engines.pocket.engine import PocketEngine
+from kani.engines.settings import PocketSettings
 from tests.engines.pocket.random_pocket import FULL, random_reference, write
 
 TEXT = "Guten Morgen, wie geht es dir heute?"

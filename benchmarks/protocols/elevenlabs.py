@@ -19,7 +19,7 @@ from benchmarks.protocols.elevenlabs_interruption import interruption
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, WITHOUT_EARLY_PHRASE, mixed
 from benchmarks.server_process import Server
-from engines.kokoro.voices import DEFAULT_VOICES
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 from tests.clients.elevenlabs.wire import BOS, EOS, Character, ReceivedSpeech, connect_client
 from tests.clients.voxcpm.wire import opened as voxcpm
 
@@ -198,4 +198,4 @@ PARTS = {"first": first, "formats": formats, "times": times, "interruption": int
 
 
 if __name__ == "__main__":
-    measure("protocols.elevenlabs", __doc__, "ElevenLabs' WebSocket", PARTS)
+    measure("kani.protocols.elevenlabs", __doc__, "ElevenLabs' WebSocket", PARTS)

@@ -12,7 +12,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.playback_client import stalls
-from speech.types import Samples
+from kani.core.types import Samples
 
 KEY = {"kyutai-api-key": "public_token"}
 SAMPLE_RATE = 24_000

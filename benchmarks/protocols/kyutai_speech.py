@@ -20,7 +20,7 @@ from benchmarks.kokoro.sockets import speak as speak_alone
 from benchmarks.protocols.kyutai_client import KEY, SAMPLE_RATE, SpeechResult, connect_speech, speak
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, WITH_EARLY_PHRASE, WITHOUT_INNER_MARK, mixed, one_minute_text
-from engines.kokoro.voices import DEFAULT_VOICES
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 from tests.judges.judge import hear, wrong_words
 
 ROUNDS, TOGETHER = 40, 16

@@ -18,8 +18,8 @@ from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, WITH_EARLY_PHRASE, mixed
 from benchmarks.server_process import Server
-from engines.kokoro.voices import DEFAULT_VOICES
-from speech.types import Segment
+from kani.core.types import Segment
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 from tests.clients.voxcpm.wire import Answer, Client, Frame, opened
 
 FULL = 4096
@@ -229,4 +229,4 @@ PARTS = {"frame": frame, "first": first, "cancel": cancel, "crowd": crowd}
 
 
 if __name__ == "__main__":
-    measure("protocols.voxcpm", __doc__, "VoxCPM's protocol", PARTS)
+    measure("kani.protocols.voxcpm", __doc__, "VoxCPM's protocol", PARTS)

@@ -20,7 +20,7 @@ from benchmarks.protocols import kyutai_client
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import WITH_EARLY_PHRASE, mixed
 from benchmarks.server_process import HOST, Server
-from engines.kokoro.voices import DEFAULT_VOICES
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 
 WORD_S = 0.04
 ROUNDS = 3
@@ -115,4 +115,4 @@ PARTS = {"first": first}
 
 
 if __name__ == "__main__":
-    measure("protocols.wyoming", __doc__, "Speech through Wyoming", PARTS, "wyoming")
+    measure("kani.protocols.wyoming", __doc__, "Speech through Wyoming", PARTS, "wyoming")

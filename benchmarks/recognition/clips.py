@@ -20,10 +20,10 @@ from benchmarks.sentences import (
     WITHOUT_EARLY_PHRASE,
     WITHOUT_INNER_MARK,
 )
-from engines.kokoro.engine import KokoroEngine
-from engines.settings import KokoroSettings
-from server import settings
-from speech.types import Samples, Segment
+from kani.core.types import Samples, Segment
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.settings import KokoroSettings
+from kani.server import settings
 
 SAMPLE_RATE = 16_000
 

@@ -16,12 +16,12 @@ import numpy as np
 import soxr
 
 from benchmarks.recognition.utterances import COUNTS, TUNING, UTTERANCES, Utterance
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.voices import Voices
-from engines.settings import KokoroSettings
-from engines.whisper.vad import SAMPLE_RATE
-from server import settings
-from speech.types import Samples, Segment
+from kani.core.types import Samples, Segment
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.voices import Voices
+from kani.engines.settings import KokoroSettings
+from kani.engines.whisper.vad import SAMPLE_RATE
+from kani.server import settings
 
 LANGUAGES = tuple(UTTERANCES)
 GAPS_S = (0.03, 0.06, 0.2, 0.3, 0.5, 1.0)

@@ -21,9 +21,9 @@ from benchmarks.recognition.measures import Transcript
 from benchmarks.recognition.streams import SINGLE_STREAM_CLIPS, WORDS, row
 from benchmarks.report import report_section, table
 from benchmarks.server_process import Server
-from protocols.kyutai import messages
-from speech.recognizer import RecognizedWord, Step
-from speech.types import Samples
+from kani.core.recognizer import RecognizedWord, Step
+from kani.core.types import Samples
+from kani.protocols.kyutai import messages
 
 PARTS = ("one", "six")
 MARK = 1

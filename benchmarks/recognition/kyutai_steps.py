@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from benchmarks.report import median, mib, ms, report_section, table
-from engines.kyutai.checkpoint import FRAME_SAMPLES, quantise
-from engines.kyutai.network import Network
-from engines.kyutai.step import Frame, Stream
-from speech.recognizer import STEP_S
+from kani.core.recognizer import STEP_S
+from kani.engines.kyutai.checkpoint import FRAME_SAMPLES, quantise
+from kani.engines.kyutai.network import Network
+from kani.engines.kyutai.step import Frame, Stream
 from tests.engines.kyutai.random_checkpoint import FULL_1B, random_model
 
 POSITION = 400

@@ -22,10 +22,10 @@ from benchmarks import single_engine
 from benchmarks.recognition.sentences import ARTICLE_1, EVERYDAY
 from benchmarks.recognition.streams import recognized_words, started_recognizer
 from benchmarks.report import report_section, table
-from engines.whisper.engine import WhisperRecognizer
-from engines.whisper.vad import SAMPLE_RATE
-from speech.engine import Engine
-from speech.types import Samples
+from kani.core.engine import Engine
+from kani.core.types import Samples
+from kani.engines.whisper.engine import WhisperRecognizer
+from kani.engines.whisper.vad import SAMPLE_RATE
 from tests.judges.judge import edit_distance, whisper
 
 KOKORO = ("es", "en", "fr", "it", "pt")
@@ -92,7 +92,7 @@ def unruled(samples: Samples, language: str) -> str:
 async def measure(recognizer: WhisperRecognizer, engine: Engine, language: str) -> Found:
     """Measure all passages of one language."""
     found, dropped = Found(), Dropped()
-    logger = logging.getLogger("engines.whisper.model")
+    logger = logging.getLogger("kani.engines.whisper.model")
     logger.addHandler(dropped)
     quiet = np.zeros(int(SILENCE_S * SAMPLE_RATE), np.float32)
     for text in (ARTICLE_1[language], *EVERYDAY[language]):
@@ -141,7 +141,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     with report_section("Recognition, by language", "ctranslate2", "faster-whisper"):
-        logging.getLogger("engines.whisper.model").setLevel(logging.DEBUG)
+        logging.getLogger("kani.engines.whisper.model").setLevel(logging.DEBUG)
         print(table(_HEAD, ()), flush=True)
         asyncio.run(measured())
 

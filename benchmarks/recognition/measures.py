@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.recognition.clips import SAMPLE_RATE, Clip
-from engines.whisper.stream import STEP_SAMPLES
-from speech.recognizer import (
+from kani.core.recognizer import (
     PAUSE_LENGTHS_S,
     STEP_S,
     Mark,
@@ -20,7 +19,8 @@ from speech.recognizer import (
     Recognizer,
     Step,
 )
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.whisper.stream import STEP_SAMPLES
 from tests.judges.judge import words_of, wrong_words
 
 LIKELY = 0.6

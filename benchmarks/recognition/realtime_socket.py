@@ -24,12 +24,12 @@ from benchmarks.recognition.measures import Transcript, word_error_rate
 from benchmarks.recognition.streams import NOISE_DB, SINGLE_STREAM_CLIPS, WORDS, seconds
 from benchmarks.report import report_section, table
 from benchmarks.server_process import Server
-from engines.whisper.vad import VoiceDetector
-from protocols.openai.realtime.session_config import TurnDetection
-from protocols.openai.realtime.turn_detector import TurnDetector, TurnStopped
-from speech.audio.pcm import pcm16
-from speech.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
-from speech.types import Samples
+from kani.core.audio.pcm import pcm16
+from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
+from kani.core.types import Samples
+from kani.engines.whisper.vad import VoiceDetector
+from kani.protocols.openai.realtime.session_config import TurnDetection
+from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStopped
 
 RATE = 24_000
 PIECE_S = 0.05

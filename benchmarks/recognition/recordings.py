@@ -21,9 +21,9 @@ from benchmarks.recognition.clips import LANGUAGES, SAMPLE_RATE, Clip, clips
 from benchmarks.recognition.measures import spelled
 from benchmarks.recognition.streams import started_recognizer
 from benchmarks.report import report_section, table
-from engines.whisper.engine import WhisperRecognizer
-from speech.transcriber import TranscriptionOptions
-from speech.types import Samples
+from kani.core.transcriber import TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.whisper.engine import WhisperRecognizer
 from tests.judges.judge import whisper, wrong_words
 
 WORDS = 400

@@ -18,9 +18,9 @@ from benchmarks.recognition.hard_recordings import Recording, hard, plain, speak
 from benchmarks.recognition.languages import letters
 from benchmarks.recognition.streams import recognized_words, started_recognizer
 from benchmarks.report import report_section, table
-from engines.whisper.engine import WhisperRecognizer
-from speech.transcriber import TranscriptionOptions
-from speech.types import Samples
+from kani.core.transcriber import TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.whisper.engine import WhisperRecognizer
 from tests.judges.judge import edit_distance, words_of
 
 OTHER_SCRIPTS = ("zh", "ja", "hi")

@@ -26,7 +26,7 @@ import psutil
 
 from benchmarks.report import JUDGE_VARIABLE, measure, mib, table
 from benchmarks.server_process import HOST, READY_WITHIN_S, ROOT, Server
-from speech.audio.pcm import wav
+from kani.core.audio.pcm import wav
 from tests.clients.voxcpm.wire import Client, Frame, opened
 
 UTTERANCES = 1000

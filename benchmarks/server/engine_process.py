@@ -23,14 +23,14 @@ from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import measure, median, mib, ms, percentile, table
 from benchmarks.sentences import WITHOUT_EARLY_PHRASE, mixed, one_minute_text
 from benchmarks.server_process import Server
-from engines.remote.channel import Channel
-from engines.remote.messages import encode
-from engines.restarts import Restarts
-from server import settings
-from speech.engine import Engine
-from speech.errors import EngineFailed
-from speech.types import Segment
-from websocket_server import build_engines
+from kani.core.engine import Engine
+from kani.core.errors import EngineFailed
+from kani.core.types import Segment
+from kani.engines.remote.channel import Channel
+from kani.engines.remote.messages import encode
+from kani.engines.restarts import Restarts
+from kani.server import settings
+from kani.server.app import build_engines
 
 FIRST_AUDIO = (("espeak", 10, 20), ("kokoro", 2, 4))
 """Engines, rounds, and sentences of each round."""
@@ -60,7 +60,9 @@ async def engine_in_process(name: str, registry: CollectorRegistry) -> AsyncIter
 
 def worker_of(process: psutil.Process) -> psutil.Process:
     """Return the worker among the children of a process."""
-    return next(one for one in process.children() if any("engines.worker" in part for part in one.cmdline()))
+    return next(
+        one for one in process.children() if any("kani.engines.worker" in part for part in one.cmdline())
+    )
 
 
 async def _first_audio(name: str, rounds: int, sentences: int) -> list[str]:

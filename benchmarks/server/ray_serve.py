@@ -31,14 +31,14 @@ from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.sentences import WITHOUT_EARLY_PHRASE, mixed, one_minute_text
 from benchmarks.server_process import Server
-from deploy.ray import application
-from deploy.ray.application import Plan
-from engines.pool_metrics import WorkerMetrics
-from engines.remote.processes import engine_at
-from engines.settings import RemoteWorkers
-from speech.engine import Engine
-from speech.errors import EngineFailed
-from speech.types import Segment
+from kani.core.engine import Engine
+from kani.core.errors import EngineFailed
+from kani.core.types import Segment
+from kani.engines.pool_metrics import WorkerMetrics
+from kani.engines.remote.processes import engine_at
+from kani.engines.settings import RemoteWorkers
+from kani.ray import application
+from kani.ray.application import Plan
 
 FIRST_AUDIO = (("espeak", 8, 20), ("kokoro", 2, 4))
 """Engines, rounds, and sentences of each round."""

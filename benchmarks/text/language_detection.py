@@ -21,9 +21,9 @@ from pathlib import Path
 from benchmarks.report import measure, mib, ms, table
 from benchmarks.text.language_detection_peers import DETECTORS
 from benchmarks.text.phrases import EVALUATION, TUNING, Phrases, read_phrases
-from engines.espeak.client import EspeakClient
-from speech.text.language_detection import common_word_shares, detect
-from speech.text.languages import primary
+from kani.engines.espeak.client import EspeakClient
+from kani.text.language_detection import common_word_shares, detect
+from kani.text.languages import primary
 
 EIGHT = ("es", "en", "fr", "it", "pt", "de", "zh", "ja")
 ROOT = Path(__file__).parents[2]

@@ -20,14 +20,14 @@ Detect = Callable[[str], str | None]
 
 def ours(among: Collection[str]) -> Detect:
     """This server's detection."""
-    from speech.text.language_detection import detect
+    from kani.text.language_detection import detect
 
     return lambda text: detect(text, among)
 
 
 def words_alone(among: Collection[str]) -> Detect:
     """This server's table of the commonest words alone; undecided where two languages have the same share."""
-    from speech.text.language_detection import common_word_shares
+    from kani.text.language_detection import common_word_shares
 
     def told(text: str) -> str | None:
         shares = {

@@ -1,6 +1,6 @@
 """Accuracy and speed of the normalizer, beside other projects.
 
-The pairs are those of tests/speech/text/normalizer/normalizer_pairs. In words: the normalizer's output is one
+The pairs are those of tests/text/normalizer/normalizer_pairs. In words: the normalizer's output is one
 of a pair's readings. In sounds: espeak-ng gives it the phonemes of one of them (stress and spaces aside),
 which is how espeak-ng's own normalization is compared with the others. Two peers are measured
 where the python that KANI_JUDGE_PYTHON names has tests/judges/requirements-judges.txt:
@@ -27,9 +27,9 @@ from num2words import num2words
 
 from benchmarks.report import JUDGE_VARIABLE, ms, report_section, table
 from benchmarks.text.normalizer_heard import measure_heard
-from engines.espeak.client import EspeakClient
-from speech.text.normalizer import NormalizerOptions, normalize
-from tests.speech.text.normalizer.normalizer_pairs.table import LANGUAGES, OWN, Pair, as_expected, pairs
+from kani.engines.espeak.client import EspeakClient
+from kani.text.normalizer import NormalizerOptions, normalize
+from tests.text.normalizer.normalizer_pairs.table import LANGUAGES, OWN, Pair, as_expected, pairs
 
 ESPEAK_VOICES = {"en": "en-us", "pt": "pt-br", "zh": "cmn"}
 LENGTHS = (100, 1_000, 10_000)
@@ -40,7 +40,7 @@ _SAMPLE = {
 }
 _START = (
     "import time; begun = time.perf_counter(); "
-    "from speech.text.normalizer import NormalizerOptions, normalize; "
+    "from kani.text.normalizer import NormalizerOptions, normalize; "
     "normalize('1', 0, NormalizerOptions(language={!r})); print(time.perf_counter() - begun)"
 )
 _CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP"}

@@ -14,8 +14,8 @@ from benchmarks.playback_client import SAMPLE_RATE, connected, request_speech
 from benchmarks.report import table
 from benchmarks.sentences import Sentences
 from benchmarks.server_process import Server
-from speech.text.normalizer import NormalizerOptions, normalize
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.text.normalizer import NormalizerOptions, normalize
 from tests.judges.judge import hear, wrong_words
 
 WITH_FIGURES: Sentences = {

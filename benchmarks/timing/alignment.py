@@ -19,10 +19,10 @@ import soxr
 from benchmarks.report import JUDGE_VARIABLE, percentile, report_section, table
 from benchmarks.timing.alignment_sentences import UNSEEN, VOICES
 from benchmarks.timing.alignment_speech import Spoken, speak
-from speech.text.words import word_spans
-from speech.timing.aligner import Aligner
-from speech.timing.word_times import LOOK_BACK_S
-from speech.types import Samples, Span
+from kani.core.timing.aligner import Aligner
+from kani.core.timing.word_times import LOOK_BACK_S
+from kani.core.types import Samples, Span
+from kani.text.words import word_spans
 from tests.judges.judge import WHISPER_RATE, whisper, words_of
 
 CHUNK_S = 0.08

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sentences import Sentences, mixed
-from engines.espeak.reference_voice import EspeakReferenceVoice
-from engines.kokoro.engine import KokoroEngine
-from engines.settings import KokoroSettings
-from speech.timing.reference_voice import ReferenceSpeech
-from speech.types import Samples, Segment, Span
+from kani.core.timing.reference_voice import ReferenceSpeech
+from kani.core.types import Samples, Segment, Span
+from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.settings import KokoroSettings
 
 SPEEDS = (0.8, 1.0, 1.2)
 PITCHES = (1.0, 1.0, 1.12, 1.0, 1.0, 0.9)

@@ -34,14 +34,14 @@ from benchmarks.voices.emotions_speech import (
     sentences,
     spoken,
 )
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from engines.settings import KokoroSettings
-from server import settings
-from speech.audio.pcm import pcm16
-from speech.emotions import EMOTIONS
-from speech.engine import Engine
-from speech.types import Samples
+from kani.core.audio.pcm import pcm16
+from kani.core.emotions import EMOTIONS
+from kani.core.engine import Engine
+from kani.core.types import Samples
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from kani.engines.settings import KokoroSettings
+from kani.server import settings
 from tests.judges.judge import hear, wrong_words
 
 Values = npt.NDArray[np.float64]

@@ -13,12 +13,12 @@ import soxr
 
 from benchmarks.kokoro.measures import pitch
 from benchmarks.sentences import ABOUT_4_S
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from speech.audio.prosody_filter import split_prosody, split_speed
-from speech.audio.segment_filter import SegmentFilter
-from speech.emotions import prosody_of
-from speech.engine import Engine
-from speech.types import Samples, Segment
+from kani.core.audio.prosody_filter import split_prosody, split_speed
+from kani.core.audio.segment_filter import SegmentFilter
+from kani.core.emotions import prosody_of
+from kani.core.engine import Engine
+from kani.core.types import Samples, Segment
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 
 Voices = Mapping[str, tuple[str, ...]]
 """Voices of the sentences by language (BCP 47)."""

@@ -30,9 +30,9 @@ from benchmarks.voices.nearest_voice_speech import (
     texts,
 )
 from benchmarks.voices.nearest_voice_targets import KOKORO, Target, targets
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from engines.kokoro.voices import DEFAULT_VOICES
-from speech.types import Recording, Samples
+from kani.core.types import Recording, Samples
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 from tests.judges.judge import hear, wrong_words
 
 LANGUAGES = ("es", "en")

@@ -6,8 +6,8 @@ import numpy as np
 import soxr
 
 from benchmarks.kokoro.measures import LOUD_DB, mel_db, pitch
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from speech.types import Recording, Samples
+from kani.core.types import Recording, Samples
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 
 MEASURES = ("pitch", "long-term spectrum", "MFCC")
 

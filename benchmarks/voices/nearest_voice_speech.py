@@ -12,20 +12,20 @@ import soxr
 from benchmarks import single_engine
 from benchmarks.sentences import HELD_OUT
 from benchmarks.voices.nearest_voice_targets import Target, keep
-from engines import weights
-from engines.espeak.client import EspeakClient
-from engines.kokoro.cloning.nearest_voice import NearestVoice
-from engines.kokoro.network import parts_cache
-from engines.kokoro.network.norm_statistics import StatisticsTable
-from engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
-from engines.kokoro.network.parts import SplitModel
-from engines.kokoro.synthesizer import WindowedSynthesizer
-from engines.kokoro.text.espeak_ipa import phonemizer_for
-from engines.kokoro.text.phonemes import split_utterances
-from engines.kokoro.voices import DEFAULT_VOICES, Voices
-from server import settings
-from speech.text.languages import primary
-from speech.types import Embedding, Recording, Samples, Segment
+from kani.core.types import Embedding, Recording, Samples, Segment
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
+from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.network.norm_statistics import StatisticsTable
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
+from kani.engines.kokoro.network.parts import SplitModel
+from kani.engines.kokoro.synthesizer import WindowedSynthesizer
+from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
+from kani.engines.kokoro.text.phonemes import split_utterances
+from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
+from kani.runtime import weights
+from kani.server import settings
+from kani.text.languages import primary
 
 SENTENCES = 2
 JUDGED_RATE = 16_000

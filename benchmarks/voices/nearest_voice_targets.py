@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from engines.espeak.native import NativeEspeak, SynthesisParameters
-from engines.kokoro.voices import TIMBRE_SIZE, Voices
-from speech.text.languages import primary
-from speech.types import Recording, Samples
+from kani.core.types import Recording, Samples
+from kani.engines.espeak.native import NativeEspeak, SynthesisParameters
+from kani.engines.kokoro.voices import TIMBRE_SIZE, Voices
+from kani.text.languages import primary
 
 # Some ten seconds to be heard, and others to say how alike two recordings of one speaker are at best.
 RECORDED: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {

@@ -13,11 +13,11 @@ import numpy as np
 from benchmarks.report import measure, median, table
 from benchmarks.voices import recording_judge_faults as faults
 from benchmarks.voices.recording_judge_speech import Clip, clips
-from engines.speaker_encoder.encoder import SpeakerEncoder
-from engines.whisper.vad import VoiceDetector
-from speech.errors import InvalidRequest
-from speech.types import Recording
-from speech.voices.recording_check import RecordingCheck
+from kani.core.errors import InvalidRequest
+from kani.core.types import Recording
+from kani.core.voices.recording_check import RecordingCheck
+from kani.engines.whisper.vad import VoiceDetector
+from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 
 Change = Callable[[Recording], Recording]
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from speech.audio.encoding import AudioFormat, FileEncoder
-from speech.audio.pcm import decode_recording, wav
-from speech.types import Recording, Samples
+from kani.core.audio.encoding import AudioFormat, FileEncoder
+from kani.core.audio.pcm import decode_recording, wav
+from kani.core.types import Recording, Samples
 
 Random = np.random.Generator
 Values = npt.NDArray[np.float64]

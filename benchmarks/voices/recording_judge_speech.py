@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from benchmarks import single_engine
 from benchmarks.voices.emotions_speech import Sentence, rendering
-from engines.kokoro.offline.sentences import SENTENCES
-from server import settings
-from speech.engine import Engine
-from speech.text.languages import primary
-from speech.types import Recording, Samples
+from kani.core.engine import Engine
+from kani.core.types import Recording, Samples
+from kani.engines.kokoro.offline.sentences import SENTENCES
+from kani.server import settings
+from kani.text.languages import primary
 
 VOICES = tuple(
     "ef_dora em_alex em_santa af_heart af_bella af_nicole af_nova am_michael am_fenrir am_onyx am_puck "

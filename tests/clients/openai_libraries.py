@@ -19,8 +19,8 @@ from livekit import rtc
 from livekit.agents.stt import SpeechEventType
 from livekit.plugins import openai as livekit_openai
 
-from speech.audio.pcm import pcm16
-from speech.types import Samples
+from kani.core.audio.pcm import pcm16
+from kani.core.types import Samples
 from tests.support.patience import WITHIN_S
 
 with warnings.catch_warnings():

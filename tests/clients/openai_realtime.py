@@ -13,8 +13,8 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
-from speech.audio.pcm import pcm16
-from speech.types import Samples
+from kani.core.audio.pcm import pcm16
+from kani.core.types import Samples
 from tests.support.patience import WITHIN_S
 
 RATE = 24_000

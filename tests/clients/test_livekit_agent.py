@@ -18,7 +18,7 @@ import jwt
 import numpy as np
 import pytest
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.conftest import ROOT, ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
 from tests.protocols.kyutai.test_speech_out import say

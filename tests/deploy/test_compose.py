@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from server import settings
+from kani.server import settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

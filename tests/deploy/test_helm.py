@@ -17,9 +17,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from server import health, settings
-from server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
-from server.metrics import Metrics
+from kani.server import health, settings
+from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
+from kani.server.metrics import Metrics
 from websocket_config import VERSION
 
 CHART = Path(__file__).parents[2] / "deploy" / "helm"

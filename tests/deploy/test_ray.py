@@ -146,7 +146,7 @@ def _two_ports() -> int:
 
 
 def test_plan_without_recogniser_replicas_has_none() -> None:
-    program = "from deploy.ray.application import Plan, bind; print(bind(Plan('espeak'), 'key'))"
+    program = "from kani.ray.application import Plan, bind; print(bind(Plan('espeak'), 'key'))"
     done = subprocess.run([PYTHON, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.ray import environment
-from server.settings import Settings, variables
+from kani.ray import environment
+from kani.server.settings import Settings, variables
 
 SECRETS = (
     *("KANI_API_KEYS", "ELEVEN_API_KEY", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server import settings
+from kani.server import settings
 
 UNIT = Path(__file__).parents[2] / "deploy" / "kani-tts.service"
 VARIABLES = {name for field in settings.Settings.model_fields for name in settings.variables(field)}

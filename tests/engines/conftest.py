@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engines import weights
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.network import parts_cache
-from engines.kokoro.network.parts import LoadPart
-from engines.settings import KokoroSettings
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.network.parts import LoadPart
+from kani.engines.settings import KokoroSettings
+from kani.runtime import weights
 
 
 @pytest.fixture(scope="session")

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from engines import weights
-from engines.elevenlabs.engine import ElevenLabsEngine
-from engines.elevenlabs.metrics import UpstreamMetrics
-from engines.kani.engine import KaniEngine
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.voices import ACCENTED_VOICES
-from engines.pocket.engine import PocketEngine
-from engines.pocket.published import PUBLISHED
-from engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES, Engines, engines_for, recognizer_for
-from engines.settings import (
+from kani.core.errors import EngineUnavailable
+from kani.engines.elevenlabs.engine import ElevenLabsEngine
+from kani.engines.elevenlabs.metrics import UpstreamMetrics
+from kani.engines.kani.engine import KaniEngine
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.voices import ACCENTED_VOICES
+from kani.engines.pocket.engine import PocketEngine
+from kani.engines.pocket.published import PUBLISHED
+from kani.engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES, Engines, engines_for, recognizer_for
+from kani.engines.settings import (
     POCKET_LANGUAGES,
     ElevenLabsUpstream,
     KaniSettings,
@@ -30,12 +30,12 @@ from engines.settings import (
     PocketSettings,
     VoxCPMSettings,
 )
-from engines.voxcpm.engine import VoxCPMEngine
-from server.settings import Settings, load
-from server.settings.types import ACCENTED, POCKET
-from speech.errors import EngineUnavailable
+from kani.engines.voxcpm.engine import VoxCPMEngine
+from kani.runtime import weights
+from kani.server.app import build_engines, build_recognizer
+from kani.server.settings import Settings, load
+from kani.server.settings.types import ACCENTED, POCKET
 from tests.engines.cuda_driver import cuda_driver
-from websocket_server import build_engines, build_recognizer
 
 ROOT = Path(__file__).parents[2]
 
@@ -131,7 +131,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fetched: bool
 ) -> None:
     """With ``auto`` alone, without CUDA, for the languages whose weights are here; nothing is fetched."""
-    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 0)
+    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 0)
     given = {} if fetched else {"pocket_model": str(tmp_path / "own")}
 
     def put(tag: str) -> None:
@@ -152,7 +152,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None
     assert engines(tmp_path, "kokoro", **given).late is None
-    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 1)
+    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 1)
     found = engines(tmp_path, "auto", **given)
     assert found.late is not None and found.late[0] == "kani"
 
@@ -160,10 +160,10 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
 def test_pocket_is_imported_only_when_it_is_named_or_here(tmp_path: Path) -> None:
     code = (
         "import sys; from prometheus_client import CollectorRegistry\n"
-        "from server.settings import load; from websocket_server import build_engines\n"
+        "from kani.server.settings import load; from websocket_server import build_engines\n"
         f"chosen = load({{'cache_dir': {str(tmp_path)!r}}}, {{}})\n"
         "build_engines(chosen, CollectorRegistry())\n"
-        "assert not [name for name in sys.modules if name.startswith(('engines.pocket', 'torch'))]"
+        "assert not [name for name in sys.modules if name.startswith(('kani.engines.pocket', 'torch'))]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
@@ -184,9 +184,9 @@ def test_kani_joins_late_where_there_is_cuda(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, device: str
 ) -> None:
     """With ``auto`` alone, on the GPU unless another device was named."""
-    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 0)
+    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 0)
     assert engines(tmp_path, "auto", device=given).late is None
-    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 1)
+    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 1)
     found = engines(tmp_path, "auto", device=given)
     assert found.late is not None
     name, engine = found.late
@@ -217,7 +217,7 @@ def test_engine_files_are_fetched_on_request(
     may_fetch: set[str],
 ) -> None:
     """By --fetch, for an engine that is named, and for the Kani model on a GPU; never with no_fetch."""
-    monkeypatch.setattr("engines.registry.cuda_device_count", lambda: 1)
+    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 1)
     found = engines(tmp_path, name, fetch_requested=fetch_requested, no_fetch=no_fetch)
     late = [found.late[1]] if found.late is not None else []
     names = {KaniEngine: "kani", KokoroEngine: "kokoro"}
@@ -291,7 +291,9 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
 
 
 def test_cuda_devices_are_counted_without_torch(tmp_path: Path) -> None:
-    code = "import sys; from engines.registry import cuda_device_count; assert 'torch' not in sys.modules; "
+    code = (
+        "import sys; from kani.engines.registry import cuda_device_count; assert 'torch' not in sys.modules; "
+    )
     counted = subprocess.run(
         [sys.executable, "-c", f"{code}print(cuda_device_count())"],
         env={**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))},
@@ -310,12 +312,12 @@ def test_model_libraries_are_imported_only_when_needed() -> None:
     """
     code = (
         "import sys; from prometheus_client import CollectorRegistry\n"
-        "from server.settings import load; from websocket_server import build_engines, build_recognizer\n"
+        "from kani.server.settings import load; from websocket_server import build_engines, build_recognizer\n"
         "chosen = load({'engine': 'espeak'}, {})\n"
         "build_engines(chosen, CollectorRegistry()); build_recognizer('auto', chosen)\n"
         "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'faster_whisper', 'tokenizers'}\n"
-        "assert not {*libraries, 'engines.kokoro.engine'} & set(sys.modules)\n"
-        "assert not [name for name in sys.modules if name.startswith(('engines.remote', 'engines.worker'))]"
+        "assert not {*libraries, 'kani.engines.kokoro.engine'} & set(sys.modules)\n"
+        "assert not [name for name in sys.modules if name.startswith(('kani.engines.remote', 'kani.engines.worker'))]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
@@ -325,7 +327,7 @@ def test_model_libraries_are_imported_only_when_needed() -> None:
 def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, name: str) -> None:
     code = (
         "import asyncio, sys; from prometheus_client import CollectorRegistry\n"
-        "from server.settings import load; from speech.engine import BackgroundLoadingEngine\n"
+        "from kani.server.settings import load; from kani.core.engine import BackgroundLoadingEngine\n"
         "from websocket_server import build_engines, build_recognizer\n"
         f"chosen = load({{'engine': {name!r}, 'cache_dir': {str(cache)!r}}}, {{}})\n"
         "async def start():\n"
@@ -339,7 +341,7 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
     libraries, packages = (set(line.split()) for line in done.stdout.splitlines())
-    assert "engines.espeak" in packages and ("engines.kokoro" in packages) is (name == "auto")
+    assert "kani.engines.espeak" in packages and ("kani.engines.kokoro" in packages) is (name == "auto")
     others = {"kani", "kyutai", "pocket", "voxcpm", "remote", "worker"}
     assert not packages & {f"engines.{other}" for other in others}
     assert not libraries & {"torch", "transformers", "safetensors", "voxcpm", "pocket_tts", "kani"}

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.espeak.reference_voice import EspeakReferenceVoice
-from engines.kokoro.engine import KokoroEngine
-from engines.settings import KokoroSettings
-from speech.engine import EngineInfo
-from speech.observer import Observer
-from speech.service import SpeechService
-from speech.types import Segment, Span, SpeechChunk, SpeechRequest
+from kani.core.engine import EngineInfo
+from kani.core.observer import Observer
+from kani.core.service import SpeechService
+from kani.core.types import Segment, Span, SpeechChunk, SpeechRequest
+from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.settings import KokoroSettings
 from tests.support.sessions import build
 
 # Loads Kokoro.

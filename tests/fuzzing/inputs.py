@@ -15,31 +15,31 @@ import yaml
 from safetensors.torch import save
 
 import websocket_client
-from client import voices
-from engines.elevenlabs import messages as upstream
-from kani.checkpoint import open_weights, read_json
-from kani.codec.config import NanoCodecConfig
-from kani.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
-from kani.model_config import ModelConfig
-from kani.tokens import CheckpointError
-from server import settings
-from speech.audio.ogg_opus import OggOpusDecoder, OggOpusEncoder
-from speech.audio.ogg_pages import _checksum
-from speech.audio.pcm import decode_recording
-from speech.audio.recording_file import RecordingFile
-from speech.errors import InvalidRequest, UnsupportedLanguage
-from speech.text.languages import resolve
-from speech.text.lexicon_file import LexiconParser
-from speech.text.markup.masker import MarkupMasker
-from speech.text.normalizer import NormalizerOptions, normalize
-from speech.text.segmenter import EARLY_PHRASE, Segmenter
-from speech.types import Embedding
-from speech.voices.store_files import decode_embedding, decode_metadata, encode_embedding
+from kani.cli import voices
+from kani.core.audio.ogg_opus import OggOpusDecoder, OggOpusEncoder
+from kani.core.audio.ogg_pages import _checksum
+from kani.core.audio.pcm import decode_recording
+from kani.core.audio.recording_file import RecordingFile
+from kani.core.errors import InvalidRequest, UnsupportedLanguage
+from kani.core.types import Embedding
+from kani.core.voices.store_files import decode_embedding, decode_metadata, encode_embedding
+from kani.engines.elevenlabs import messages as upstream
+from kani.engines.kani.model.checkpoint import open_weights, read_json
+from kani.engines.kani.model.codec.config import NanoCodecConfig
+from kani.engines.kani.model.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
+from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.tokens import CheckpointError
+from kani.server import settings
+from kani.text.languages import resolve
+from kani.text.lexicon_file import LexiconParser
+from kani.text.markup.masker import MarkupMasker
+from kani.text.normalizer import NormalizerOptions, normalize
+from kani.text.segmenter import EARLY_PHRASE, Segmenter
+from tests.core.audio.test_pcm import encoded
+from tests.engines.kani.model.codec import tiny_codec
+from tests.engines.kani.model.random_checkpoint import TINY
 from tests.fuzzing.case import Case, as_json, as_json_bytes
 from tests.fuzzing.mutator import Mutator
-from tests.kani.codec import tiny_codec
-from tests.kani.random_checkpoint import TINY
-from tests.speech.audio.test_pcm import encoded
 
 TEXT = """# Título
 El 3/4/2025 a las 10:30 h, **3,5 €** y 1.234.567 km². *Sí*, `código` [enlace](https://a.es/b_c "t").

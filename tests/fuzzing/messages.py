@@ -12,37 +12,37 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from protocols import livekit_tokens
-from protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
-from protocols.elevenlabs.http import body as elevenlabs_body
-from protocols.elevenlabs.http.transcription_form import parse_form
-from protocols.elevenlabs.http.voice_form import read_voice_form
-from protocols.elevenlabs.relay import messages as relay
-from protocols.elevenlabs.websocket import messages as elevenlabs_ws
-from protocols.elevenlabs.websocket.query import parse_query
-from protocols.kani import messages as kani
-from protocols.kyutai import http_out, voice_payload
-from protocols.kyutai import messages as kyutai
-from protocols.kyutai import query as kyutai_query
-from protocols.openai.errors import ApiError
-from protocols.openai.realtime.audio_payload import decode_audio
-from protocols.openai.realtime.client_events import EventError, read_event
-from protocols.openai.realtime.conversation import read_item
-from protocols.openai.realtime.responses import read_response
-from protocols.openai.realtime.session_config import FORMATS, SessionConfig
-from protocols.openai.realtime.session_update import updated_config
-from protocols.openai.speech import body as openai_body
-from protocols.openai.speech.tags import split_turns
-from protocols.openai.transcription.params import parse_params
-from protocols.shared import client_languages
-from protocols.shared.recordings.upload import AudioUploads
-from protocols.voices_api.forms import VoiceRequestError, read_form
-from protocols.voxcpm import messages as voxcpm
-from protocols.voxcpm.params import read_params
-from speech.errors import InvalidRequest, SpeechError
-from speech.text import languages
-from speech.types import Embedding
-from speech.voices.mix import parse_mix
+from kani.core.errors import InvalidRequest, SpeechError
+from kani.core.types import Embedding
+from kani.core.voices.mix import parse_mix
+from kani.protocols import livekit_tokens
+from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
+from kani.protocols.elevenlabs.http import body as elevenlabs_body
+from kani.protocols.elevenlabs.http.transcription_form import parse_form
+from kani.protocols.elevenlabs.http.voice_form import read_voice_form
+from kani.protocols.elevenlabs.relay import messages as relay
+from kani.protocols.elevenlabs.websocket import messages as elevenlabs_ws
+from kani.protocols.elevenlabs.websocket.query import parse_query
+from kani.protocols.kani import messages as kani
+from kani.protocols.kyutai import http_out, voice_payload
+from kani.protocols.kyutai import messages as kyutai
+from kani.protocols.kyutai import query as kyutai_query
+from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.realtime.audio_payload import decode_audio
+from kani.protocols.openai.realtime.client_events import EventError, read_event
+from kani.protocols.openai.realtime.conversation import read_item
+from kani.protocols.openai.realtime.responses import read_response
+from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig
+from kani.protocols.openai.realtime.session_update import updated_config
+from kani.protocols.openai.speech import body as openai_body
+from kani.protocols.openai.speech.tags import split_turns
+from kani.protocols.openai.transcription.params import parse_params
+from kani.protocols.shared import client_languages
+from kani.protocols.shared.recordings.upload import AudioUploads
+from kani.protocols.voices_api.forms import VoiceRequestError, read_form
+from kani.protocols.voxcpm import messages as voxcpm
+from kani.protocols.voxcpm.params import read_params
+from kani.text import languages
 from tests.fuzzing.case import Case, as_json, as_json_bytes
 from tests.fuzzing.mutator import Mutator
 

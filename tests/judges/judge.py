@@ -13,8 +13,8 @@ import numpy as np
 import soxr
 from faster_whisper import WhisperModel
 
-from engines import weights
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.runtime import weights
 
 WHISPER_RATE = 16_000
 

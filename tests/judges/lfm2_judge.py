@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import Lfm2ForCausalLM, RepetitionPenaltyLogitsProcessor
 
-from kani.tokens import TokenLayout
+from kani.engines.kani.model.tokens import TokenLayout
 
 
 class Judge:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from server import page
+from kani.server import page
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from server import page as served
+from kani.server import page as served
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess

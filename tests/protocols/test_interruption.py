@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from server.connections import Connections, Phase
-from server.metrics import Metrics
-from server.network.upload_budget import UploadBudget
-from server.settings import load
-from speech.service import SpeechService
+from kani.core.service import SpeechService
+from kani.server.app import create_app
+from kani.server.connections import Connections, Phase
+from kani.server.metrics import Metrics
+from kani.server.network.upload_budget import UploadBudget
+from kani.server.settings import load
 from tests.protocols.held_socket import HeldSocket, connected
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
-from websocket_server import create_app
 
 WORDS = 12
 TEXT = " ".join(letter * 30 for letter in "abcdefghijkl") + "."

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
-from speech.session.session import SpeechSession
+from kani.core.session.session import SpeechSession
 from tests.clients.openai_realtime import text_item
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle

@@ -13,8 +13,8 @@ import jwt
 import pytest
 from starlette.applications import Starlette
 
-from protocols import livekit_tokens
-from protocols.livekit_tokens import LiveKitSettings
+from kani.protocols import livekit_tokens
+from kani.protocols.livekit_tokens import LiveKitSettings
 from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.support.app_server import AppServer, StartApp, app_server

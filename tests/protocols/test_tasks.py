@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from protocols.shared.tasks import run_until_first
+from kani.protocols.shared.tasks import run_until_first
 
 
 class Gone(Exception):

@@ -11,7 +11,7 @@ import av
 import httpx
 import pytest
 
-from protocols.voices_api.preview import PreviewCache
+from kani.protocols.voices_api.preview import PreviewCache
 from tests.protocols.test_voices_api import recording
 from tests.support.app_server import KEY
 

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from engines.espeak.reference_voice import EspeakReferenceVoice
-from protocols.voices_api import routes
-from speech.audio.pcm import wav
-from speech.types import Samples
-from speech.voices.consents import ConsentStore
-from speech.voices.recording_advice import advice
+from kani.core.audio.pcm import wav
+from kani.core.types import Samples
+from kani.core.voices.consents import ConsentStore
+from kani.core.voices.recording_advice import advice
+from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.protocols.voices_api import routes
 from tests.support.app_server import app_server
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine

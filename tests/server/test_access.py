@@ -10,8 +10,8 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from protocols.shared.protocol import PathClass
-from server.access import (
+from kani.protocols.shared.protocol import PathClass
+from kani.server.access import (
     REQUIREMENTS,
     AccessMiddleware,
     AccessRules,
@@ -20,7 +20,7 @@ from server.access import (
     host_name,
     is_loopback,
 )
-from server.middleware import ResourcePolicyMiddleware
+from kani.server.middleware import ResourcePolicyMiddleware
 
 PATHS = {
     "/health": PathClass.PUBLIC,

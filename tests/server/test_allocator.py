@@ -11,7 +11,7 @@ import threading
 import psutil
 import pytest
 
-from server.allocator import periodic_trim, trim_heap
+from kani.server.allocator import periodic_trim, trim_heap
 
 BLOCK_BYTES = 64 * 1024
 BLOCKS = 1600

@@ -20,10 +20,10 @@ from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-import start_websocket_server
 import websocket_config
-from engines.whisper.engine import WhisperRecognizer
-from server import logs
+from kani.cli import serve as start_websocket_server
+from kani.engines.whisper.engine import WhisperRecognizer
+from kani.server import logs
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
 

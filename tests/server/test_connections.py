@@ -7,7 +7,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
-from server.connections import Connections, Phase
+from kani.server.connections import Connections, Phase
 
 
 async def test_every_sending_task_gets_the_disconnect() -> None:

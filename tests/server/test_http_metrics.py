@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from server import lifecycle
-from server.middleware import HttpMetricsMiddleware
+from kani.server import lifecycle
+from kani.server.middleware import HttpMetricsMiddleware
 
 Messages = list[dict[str, Any]]
 

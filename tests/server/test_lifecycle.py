@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.server
 PROGRAM = """
 import asyncio, threading, time
-from server.lifecycle import stop_on_signal
+from kani.server.lifecycle import stop_on_signal
 
 async def serve():
     with stop_on_signal({within_s}) as stop:

@@ -18,8 +18,8 @@ import pytest
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from server import logs
-from speech import request_ids
+from kani.core import request_ids
+from kani.server import logs
 from tests.support.patience import WITHIN_S
 
 if TYPE_CHECKING:

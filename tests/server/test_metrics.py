@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from protocols.kyutai.metrics import KyutaiMetrics
-from server.metrics import Metrics
+from kani.protocols.kyutai.metrics import KyutaiMetrics
+from kani.server.metrics import Metrics
 
 
 def read(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

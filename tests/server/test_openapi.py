@@ -16,21 +16,21 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
-from protocols.elevenlabs.http import body as elevenlabs_body
-from protocols.elevenlabs.http.transcription_form import parse_form
-from protocols.openai.speech.body import parse_body
-from protocols.openai.transcription.params import parse_params
-from protocols.shared.recordings.upload import AudioUpload
-from server.connections import Connections
-from server.metrics import Metrics
-from server.network.upload_budget import UploadBudget
-from server.settings import load
-from speech.audio.pcm import wav
+from kani.core.audio.pcm import wav
+from kani.protocols.elevenlabs.http import body as elevenlabs_body
+from kani.protocols.elevenlabs.http.transcription_form import parse_form
+from kani.protocols.openai.speech.body import parse_body
+from kani.protocols.openai.transcription.params import parse_params
+from kani.protocols.shared.recordings.upload import AudioUpload
+from kani.server.app import create_app, limits_of
+from kani.server.connections import Connections
+from kani.server.metrics import Metrics
+from kani.server.network.upload_budget import UploadBudget
+from kani.server.settings import load
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.serving import serving
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
-from websocket_server import create_app, limits_of
 
 RATE = 16_000
 RECORDING = wav(np.sin(np.arange(5 * RATE) / 20).astype(np.float32) * 0.6, RATE)

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server import settings
-from start_websocket_server import parser
+from kani.cli.serve import parser
+from kani.server import settings
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess

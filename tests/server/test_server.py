@@ -18,8 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import websocket_config
-from server.network.uvicorn_websocket import MAX_FRAGMENTS
-from server.page import PATHS
+from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS
+from kani.server.page import PATHS
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
 
@@ -469,7 +469,7 @@ async def test_unhandled_error_is_an_internal_error(
     def fail(self: object, voice: str) -> None:
         raise LookupError("secret")
 
-    monkeypatch.setattr("protocols.voices_api._describe_one", fail)
+    monkeypatch.setattr("kani.protocols.voices_api._describe_one", fail)
     answer = await request(running, "GET", "/v1/audio/voices/ef_dora")
     assert (answer.status_code, answer.json()) == (500, {"error": {"message": "internal error"}})
     assert answer.headers["x-request-id"]

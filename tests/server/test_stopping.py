@@ -18,16 +18,16 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 from uvicorn.protocols.utils import ClientDisconnected
 
-from protocols.shared.streamed_answer import StreamedAnswer
-from server.connections import Connections
-from server.lifecycle import accept_connections
-from server.network.tcp_connections import TcpTable
-from server.network.uvicorn_websocket import WebSocketProtocol
-from server.settings import load
-from speech.audio.pcm import wav
-from speech.errors import EngineFailed
-from speech.transcriber import TranscribedSegment, TranscriptionOptions
-from speech.types import Samples
+from kani.core.audio.pcm import wav
+from kani.core.errors import EngineFailed
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.types import Samples
+from kani.protocols.shared.streamed_answer import StreamedAnswer
+from kani.server.connections import Connections
+from kani.server.lifecycle import accept_connections
+from kani.server.network.tcp_connections import TcpTable
+from kani.server.network.uvicorn_websocket import WebSocketProtocol
+from kani.server.settings import load
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving

@@ -15,12 +15,12 @@ from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from server.lifecycle import accept_connections
-from server.middleware import HttpMetricsMiddleware, RequestIdMiddleware, UnhandledErrorMiddleware
-from server.network.tcp_connections import TcpTable
-from server.network.uvicorn_websocket import WebSocketProtocol
-from server.settings import load
-from speech import request_ids
+from kani.core import request_ids
+from kani.server.lifecycle import accept_connections
+from kani.server.middleware import HttpMetricsMiddleware, RequestIdMiddleware, UnhandledErrorMiddleware
+from kani.server.network.tcp_connections import TcpTable
+from kani.server.network.uvicorn_websocket import WebSocketProtocol
+from kani.server.settings import load
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import uvicorn
 
-from server.connections import Connections, Phase
-from server.metrics import Metrics
-from server.network.upload_budget import UploadBudget
-from server.settings import Settings, load
-from speech.service import SpeechService
+from kani.core.service import SpeechService
+from kani.server.app import build_service, create_app
+from kani.server.connections import Connections, Phase
+from kani.server.metrics import Metrics
+from kani.server.network.upload_budget import UploadBudget
+from kani.server.settings import Settings, load
 from tests.support.patience import WITHIN_S
-from websocket_server import build_service, create_app
 
 KEY = "geheim-1"
 THREAD = "app server"

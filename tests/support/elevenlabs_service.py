@@ -24,11 +24,11 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from engines.espeak.engine import EspeakEngine
-from speech.audio.pcm import Resampler, pcm16
-from speech.timing.characters import CharacterClock
-from speech.timing.spans import SpanTiler
-from speech.types import Segment
+from kani.core.audio.pcm import Resampler, pcm16
+from kani.core.timing.characters import CharacterClock
+from kani.core.timing.spans import SpanTiler
+from kani.core.types import Segment
+from kani.engines.espeak.engine import EspeakEngine
 
 KEY = "sk_0123456789abcdef"
 VOICE = "21m00Tcm4TlvDq8ikWAM"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engines.espeak.client import EspeakClient, Pcm16, PhonemeEvent, WordEvent
+from kani.engines.espeak.client import EspeakClient, Pcm16, PhonemeEvent, WordEvent
 
 
 def synthesized(

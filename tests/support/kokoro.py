@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-import engines.kokoro
-from engines import weights
-from engines.espeak.client import EspeakClient
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.network.onnx_model import Array
-from engines.kokoro.offline.sentences import SENTENCES
-from engines.kokoro.text.espeak_ipa import phonemizer_for
-from engines.kokoro.text.phonemes import Utterance, split_utterances
-from engines.kokoro.voices import Voices
-from speech.text.incremental_text import IncrementalText
-from speech.text.normalizer import VERBATIM, NormalizerOptions
-from speech.text.segmenter import OpenTextSegment
-from speech.types import Boundary, Samples, Segment, Span, SpeechChunk
+import kani.engines.kokoro
+from kani.core.types import Boundary, Samples, Segment, Span, SpeechChunk
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.onnx_model import Array
+from kani.engines.kokoro.offline.sentences import SENTENCES
+from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
+from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
+from kani.engines.kokoro.voices import Voices
+from kani.runtime import weights
+from kani.text.incremental_text import IncrementalText
+from kani.text.normalizer import VERBATIM, NormalizerOptions
+from kani.text.segmenter import OpenTextSegment
 
-DATA = Path(engines.kokoro.__file__).parent / "data"
+DATA = Path(kani.engines.kokoro.__file__).parent / "data"
 CHANNELS = 9216
 """Of all norms together."""
 

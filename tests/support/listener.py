@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from speech.engine_trial import TRIAL_SENTENCES
-from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo
-from speech.types import Samples
+from kani.core.engine_trial import TRIAL_SENTENCES
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo
+from kani.core.types import Samples
 
 
 class Listener:

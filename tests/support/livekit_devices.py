@@ -14,7 +14,7 @@ from livekit import rtc
 from livekit.agents.types import TimedString
 from livekit.agents.voice import io
 
-from speech.types import Samples
+from kani.core.types import Samples
 
 RATE = 24_000
 FRAME = 480

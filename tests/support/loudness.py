@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import numpy as np
 
-from speech.errors import EngineFailed
-from speech.recognizer import (
+from kani.core.errors import EngineFailed
+from kani.core.recognizer import (
     PAUSE_LENGTHS_S,
     STEP_S,
     VOICE_CHUNK_S,
@@ -17,8 +17,8 @@ from speech.recognizer import (
     RecognizerInfo,
     Step,
 )
-from speech.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
-from speech.types import Samples
+from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
+from kani.core.types import Samples
 
 RATE = 16_000
 STEP = round(STEP_S * RATE)

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 
 import numpy as np
 
-from speech.engine import EngineInfo
-from speech.types import Samples, Segment, SpeechChunk, Voice
+from kani.core.engine import EngineInfo
+from kani.core.types import Samples, Segment, SpeechChunk, Voice
 
 RATE = 24_000
 

@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.lifecycle import RunningServer
-from server.metrics import Metrics
-from server.settings import Settings, load
-from server.voice_place import voice_place
-from speech.recognizer import Recognizer
-from speech.service import SpeechService
-from speech.voices.catalogue import VoiceStore
-from start_websocket_server import banner
+from kani.cli.serve import banner
+from kani.core.recognizer import Recognizer
+from kani.core.service import SpeechService
+from kani.core.voices.catalogue import VoiceStore
+from kani.server.app import limits_of, serve
+from kani.server.lifecycle import RunningServer
+from kani.server.metrics import Metrics
+from kani.server.settings import Settings, load
+from kani.server.voice_place import voice_place
 from tests.support.tone import ToneEngine
-from websocket_server import limits_of, serve
 
 PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "KYUTAI_VOICE_PORT", "RELAY_PORT", "VOXCPM_PORT")
 

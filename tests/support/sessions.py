@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from speech.engine import Engine
-from speech.observer import Observer
-from speech.request import Limits
-from speech.service import SpeechService
-from speech.session.session import SpeechSession
-from speech.types import Span, SpeechChunk, SpeechRequest
-from speech.voices.catalogue import VoiceStore
+from kani.core.engine import Engine
+from kani.core.observer import Observer
+from kani.core.request import Limits
+from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
+from kani.core.types import Span, SpeechChunk, SpeechRequest
+from kani.core.voices.catalogue import VoiceStore
 from tests.support.tone import RATE, ToneEngine
 
 SPANISH = SpeechRequest(language="es")

@@ -1,6 +1,6 @@
 """A real, tiny engine: each word is a tone as long as the word, each step can be held back.
 
-It keeps the whole contract of ``speech.engine.Engine`` and shows what no model can: exactly how far
+It keeps the whole contract of ``kani.core.engine.Engine`` and shows what no model can: exactly how far
 it worked, and whether it was stopped.
 """
 
@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from speech.engine import EngineInfo
-from speech.errors import EngineFailed, NoSpeech
-from speech.text.incremental_text import IncrementalText
-from speech.types import Embedding, Recording, Segment, Similarity, Span, SpeechChunk, Voice
+from kani.core.engine import EngineInfo
+from kani.core.errors import EngineFailed, NoSpeech
+from kani.core.types import Embedding, Recording, Segment, Similarity, Span, SpeechChunk, Voice
+from kani.text.incremental_text import IncrementalText
 
 RATE = 1000
 LETTER_S = 0.1

@@ -14,7 +14,7 @@ from livekit.plugins import elevenlabs as livekit_elevenlabs
 
 from elevenlabs.client import ElevenLabs
 from elevenlabs.types import VoiceSettings
-from speech.types import Samples
+from kani.core.types import Samples
 
 with warnings.catch_warnings():
     # It imports audioop, which a later Python has no more.

@@ -15,7 +15,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from speech.types import Samples
+from kani.core.types import Samples
 
 Message = dict[str, Any]
 

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 from websockets.asyncio.client import connect
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.clients.kyutai.wire import (
     FRAME,
     FRAME_S,

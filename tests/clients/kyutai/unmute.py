@@ -15,7 +15,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedOK
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.clients.kyutai.wire import FRAME, FRAME_S, KEY, alongside, audio_message, pack
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import numpy as np
 
-from speech.types import Samples
+from kani.core.types import Samples
 
 RATE = 24_000
 FRAME = 1920

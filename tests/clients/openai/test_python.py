@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech.audio.pcm import pcm16, wav
-from speech.types import Samples
+from kani.core.audio.pcm import pcm16, wav
+from kani.core.types import Samples
 from tests.conftest import ServerProcess
 from tests.judges.judge import word_error_rate
 from tests.protocols.kyutai.test_speech_out import say

@@ -18,8 +18,8 @@ from livekit import rtc
 from livekit.plugins import openai as livekit
 from openai import AsyncOpenAI, OpenAI
 
-from speech.audio.pcm import pcm16, wav
-from speech.types import Samples
+from kani.core.audio.pcm import pcm16, wav
+from kani.core.types import Samples
 from tests.conftest import ServerProcess
 from tests.judges.judge import word_error_rate
 from tests.protocols.kyutai.test_speech_out import say

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from speech.types import Samples
+from kani.core.types import Samples
 
 RATE = 22_050
 FIELDS = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.clients.voxcpm.wire import read_frame
 
 HERE = Path(__file__).parent

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.support.patience import WITHIN_S
 
 Message = dict[str, Any]

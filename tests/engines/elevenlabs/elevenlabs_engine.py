@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from engines.elevenlabs.engine import ElevenLabsEngine
-from engines.elevenlabs.metrics import UpstreamMetrics
-from engines.settings import ElevenLabsUpstream
-from speech.audio.pcm import pcm16
-from speech.engine import Engine
-from speech.text.incremental_text import IncrementalText
-from speech.text.normalizer import VERBATIM
-from speech.text.segmenter import OpenTextSegment
-from speech.types import Boundary, Segment, SpeechChunk
+from kani.core.audio.pcm import pcm16
+from kani.core.engine import Engine
+from kani.core.types import Boundary, Segment, SpeechChunk
+from kani.engines.elevenlabs.engine import ElevenLabsEngine
+from kani.engines.elevenlabs.metrics import UpstreamMetrics
+from kani.engines.settings import ElevenLabsUpstream
+from kani.text.incremental_text import IncrementalText
+from kani.text.normalizer import VERBATIM
+from kani.text.segmenter import OpenTextSegment
 from tests.support.elevenlabs_service import KEY, LETTER_S, VOICE, ElevenLabsService
 from tests.support.patience import WITHIN_S
 

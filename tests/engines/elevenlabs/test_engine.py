@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.elevenlabs import exchange as exchange_module
-from engines.elevenlabs import messages
-from engines.elevenlabs.audio_in import AudioReceiver
-from engines.elevenlabs.messages import CharacterAlignment, Message
-from engines.elevenlabs.times import CharacterTimes
-from speech.timing.characters import CharacterClock
-from speech.types import Boundary, Sampling, Segment, SpeechChunk, SpeechRequest
+from kani.core.timing.characters import CharacterClock
+from kani.core.types import Boundary, Sampling, Segment, SpeechChunk, SpeechRequest
+from kani.engines.elevenlabs import exchange as exchange_module
+from kani.engines.elevenlabs import messages
+from kani.engines.elevenlabs.audio_in import AudioReceiver
+from kani.engines.elevenlabs.messages import CharacterAlignment, Message
+from kani.engines.elevenlabs.times import CharacterTimes
 from tests.engines.elevenlabs.elevenlabs_engine import (
     ID,
     LONG,

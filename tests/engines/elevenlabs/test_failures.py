@@ -17,14 +17,14 @@ from prometheus_client import CollectorRegistry
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
-from engines.elevenlabs import engine as engine_module
-from engines.elevenlabs import fallback as fallback_module
-from engines.elevenlabs.engine import ElevenLabsEngine
-from engines.espeak.engine import EspeakEngine
-from engines.settings import ElevenLabsUpstream
-from speech.engine import BackgroundLoadingEngine
-from speech.errors import EngineFailed, EngineUnavailable
-from speech.types import Boundary, Segment
+from kani.core.engine import BackgroundLoadingEngine
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.types import Boundary, Segment
+from kani.engines.elevenlabs import engine as engine_module
+from kani.engines.elevenlabs import fallback as fallback_module
+from kani.engines.elevenlabs.engine import ElevenLabsEngine
+from kani.engines.espeak.engine import EspeakEngine
+from kani.engines.settings import ElevenLabsUpstream
 from tests.engines.elevenlabs.elevenlabs_engine import (
     ID,
     LONG,

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.espeak.client import EspeakClient, Pcm16
-from engines.espeak.native import _short_path, clean_text
-from speech.errors import EngineFailed
+from kani.core.errors import EngineFailed
+from kani.engines.espeak.client import EspeakClient, Pcm16
+from kani.engines.espeak.native import _short_path, clean_text
 from tests.support.espeak_audio import audio, synthesized
 from tests.support.patience import WITHIN_S
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.espeak.client import PhonemeEvent, WordEvent
-from engines.espeak.engine import SPEED_RANGE, EspeakEngine
-from engines.espeak.word_groups import WordGroup, WordGrouper
-from engines.espeak.words import KEPT_SILENCE_S, SILENCE_LEVEL, WordChunker
-from speech.errors import UnknownVoice
-from speech.timing.characters import spread
-from speech.types import Segment, SpeechChunk
+from kani.core.errors import UnknownVoice
+from kani.core.timing.characters import spread
+from kani.core.types import Segment, SpeechChunk
+from kani.engines.espeak.client import PhonemeEvent, WordEvent
+from kani.engines.espeak.engine import SPEED_RANGE, EspeakEngine
+from kani.engines.espeak.word_groups import WordGroup, WordGrouper
+from kani.engines.espeak.words import KEPT_SILENCE_S, SILENCE_LEVEL, WordChunker
 
 RATE = 22050
 

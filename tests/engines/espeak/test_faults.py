@@ -13,8 +13,8 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 
-from engines.espeak.client import ANSWER_TIMEOUT_S, EspeakClient
-from speech.errors import EngineFailed
+from kani.core.errors import EngineFailed
+from kani.engines.espeak.client import ANSWER_TIMEOUT_S, EspeakClient
 from tests.conftest import StartServer
 from tests.support.espeak_audio import audio
 from tests.support.patience import WITHIN_S

@@ -10,9 +10,9 @@ import pytest
 import soxr
 
 from benchmarks.kokoro.measures import pitch
-from engines.espeak.engine import EspeakEngine, pitch_parameters
-from engines.kokoro.network.onnx_model import SAMPLE_RATE
-from speech.types import NEUTRAL, Prosody, Samples, Segment
+from kani.core.types import NEUTRAL, Prosody, Samples, Segment
+from kani.engines.espeak.engine import EspeakEngine, pitch_parameters
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 
 TEXTS = {
     "es": "Mis primos viven en una casa de madera junto al faro.",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.espeak.reference_voice import EspeakReferenceVoice
-from engines.kokoro.engine import KokoroEngine
-from speech.errors import UnsupportedLanguage
-from speech.timing.word_times import add_word_times
-from speech.types import Segment, Span, SpeechChunk
+from kani.core.errors import UnsupportedLanguage
+from kani.core.timing.word_times import add_word_times
+from kani.core.types import Segment, Span, SpeechChunk
+from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.kokoro.engine import KokoroEngine
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engines.kani.engine import KaniEngine
-from engines.settings import KaniSettings
-from tests.kani.codec import tiny_codec
-from tests.kani.random_checkpoint import random_checkpoint
+from kani.engines.kani.engine import KaniEngine
+from kani.engines.settings import KaniSettings
+from tests.engines.kani.model.codec import tiny_codec
+from tests.engines.kani.model.random_checkpoint import random_checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def settings(folder: Path) -> KaniSettings:
 @pytest.fixture(autouse=True)
 def uncompiled_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start engines on torch's own kernels: compiling the codec's for each takes longer than its test."""
-    monkeypatch.setattr("kani.codec.nanocodec.compile_kernels", lambda precision: None)
+    monkeypatch.setattr("kani.engines.kani.model.codec.nanocodec.compile_kernels", lambda precision: None)
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.kani.engine import KaniEngine
-from engines.kani.voices import KaniVoices
-from engines.settings import KaniSettings
-from kani.speaker_encoder import EmbeddingCancelled, SpeakerEmbedder
-from speech.errors import EngineFailed, InvalidRequest
-from speech.types import Embedding, Recording, Samples, Sampling, Segment
-from tests.kani.codec import tiny_codec
-from tests.kani.random_checkpoint import random_kani_tts_2
-from tests.kani.random_embedder import random_embedder
+from kani.core.errors import EngineFailed, InvalidRequest
+from kani.core.types import Embedding, Recording, Samples, Sampling, Segment
+from kani.engines.kani.engine import KaniEngine
+from kani.engines.kani.model.speaker_encoder import EmbeddingCancelled, SpeakerEmbedder
+from kani.engines.kani.voices import KaniVoices
+from kani.engines.settings import KaniSettings
+from tests.engines.kani.model.codec import tiny_codec
+from tests.engines.kani.model.random_checkpoint import random_kani_tts_2
+from tests.engines.kani.model.random_embedder import random_embedder
 
 RATE = 24_000
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)

@@ -14,17 +14,17 @@ import pytest
 import torch
 from transformers import Lfm2ForCausalLM
 
-from engines.kani.engine import KaniEngine
-from engines.settings import KaniSettings
-from engines.silence_trim import SilenceTrimmer
-from kani.checkpoint import Checkpoint
-from kani.codec.nanocodec import NanoCodec
-from kani.output_guard import AUDIBLE
-from kani.tokens import TokenLayout
-from speech.errors import EngineFailed, EngineUnavailable
-from speech.types import Samples, Sampling, Segment, Span, SpeechChunk
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.types import Samples, Sampling, Segment, Span, SpeechChunk
+from kani.engines.kani.engine import KaniEngine
+from kani.engines.kani.model.checkpoint import Checkpoint
+from kani.engines.kani.model.codec.nanocodec import NanoCodec
+from kani.engines.kani.model.output_guard import AUDIBLE
+from kani.engines.kani.model.tokens import TokenLayout
+from kani.engines.settings import KaniSettings
+from kani.runtime.silence_trim import SilenceTrimmer
 from tests.conftest import StartServer
-from tests.kani.random_checkpoint import random_checkpoint
+from tests.engines.kani.model.random_checkpoint import random_checkpoint
 from websocket_client import KaniTTSClient
 
 SAMPLES_A_FRAME = 1764
@@ -53,7 +53,7 @@ def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
 
 
 def decoded(folder: Path, streams: list[Samples]) -> list[Samples]:
-    """Samples of each sequence's codes, which tests/kani/codec compares with NeMo's."""
+    """Samples of each sequence's codes, which tests/engines/kani/model/codec compares with NeMo's."""
     codec = NanoCodec.load(folder / "codec.nemo", device=torch.device("cpu"), precision=torch.float32)
     slot = torch.tensor([0])
     return [

@@ -14,12 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engines.kani.engine import KaniEngine
-from engines.kokoro.engine import KokoroEngine
-from engines.settings import KaniSettings, KokoroSettings
-from engines.whisper.engine import WhisperRecognizer
-from speech.late_engine import LateEngine
-from speech.types import Segment, SpeechChunk, SpeechRequest
+from kani.core.late_engine import LateEngine
+from kani.core.types import Segment, SpeechChunk, SpeechRequest
+from kani.engines.kani.engine import KaniEngine
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.settings import KaniSettings, KokoroSettings
+from kani.engines.whisper.engine import WhisperRecognizer
 from tests.conftest import StartServer
 from tests.engines.cuda_driver import cuda_driver
 from tests.support.sessions import build
@@ -78,7 +78,7 @@ class KokoroVoice:
 
 
 async def test_good_weights_join_late(cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", "speech.late_engine"):
+    with caplog.at_level("INFO", "kani.core.late_engine"):
         assert await joined(KokoroVoice(cache), tmp_path) == ("speaking", ["kani", "tone"], [])
     assert "kani 1.0 int8 has joined, and speaks en es fr hi it ja pt zh from now on" in caplog.text
 
@@ -129,14 +129,14 @@ async def test_failing_engine_does_not_join(
 ) -> None:
     engine = KaniEngine(change(settings, tmp_path), cache_dir=tmp_path / "cache")
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
-    (warning,) = [record.getMessage() for record in caplog.records if record.name == "speech.late_engine"]
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "kani.core.late_engine"]
     assert warning.startswith("the kani engine does not join") and cure in warning
 
 
 async def test_silent_engine_does_not_join(
     settings: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kani.codec.nanocodec.NanoCodec.decode", _silent)
+    monkeypatch.setattr("kani.engines.kani.model.codec.nanocodec.NanoCodec.decode", _silent)
     engine = KaniEngine(settings, cache_dir=tmp_path / "cache")
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
     assert "no voice" in caplog.text

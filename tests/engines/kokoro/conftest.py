@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engines import weights
-from engines.kokoro.engine import KokoroEngine
-from engines.settings import KokoroSettings
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.settings import KokoroSettings
+from kani.runtime import weights
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,13 @@ import httpx
 import numpy as np
 import pytest
 
-from engines.kokoro import decoder_choice
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.litert.packing.store import PackedNetwork
-from engines.kokoro.network.decoder import Decoder, DecoderUnavailable
-from server.settings import SettingsError, load
-from speech.errors import EngineUnavailable
-from speech.types import Segment
+from kani.core.errors import EngineUnavailable
+from kani.core.types import Segment
+from kani.engines.kokoro import decoder_choice
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.litert.packing.store import PackedNetwork
+from kani.engines.kokoro.network.decoder import Decoder, DecoderUnavailable
+from kani.server.settings import SettingsError, load
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of
@@ -30,14 +30,14 @@ HELLO = Segment("Hola.", "ef_dora", "es")
 
 
 def not_imported(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(sys.modules, "engines.kokoro.litert.decoder", None)
+    patch.setitem(sys.modules, "kani.engines.kokoro.litert.decoder", None)
 
 
 def not_fit(patch: pytest.MonkeyPatch) -> None:
     def load(packed: PackedNetwork, cores: int) -> Decoder:
         raise DecoderUnavailable("its speech is 3 dB from float32's, not 10")
 
-    patch.setattr("engines.kokoro.litert.decoder.load_litert_decoder", load)
+    patch.setattr("kani.engines.kokoro.litert.decoder.load_litert_decoder", load)
 
 
 @pytest.mark.heard

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.kokoro.engine import SPEED_RANGE, KokoroEngine
-from engines.kokoro.network.onnx_model import ModelFailed, WholeModel
-from engines.kokoro.speed_check import real_time_streams
-from engines.kokoro.text import phonemes
-from engines.kokoro.voices import DEFAULT_VOICES
-from engines.settings import KokoroSettings
-from speech.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
-from speech.types import Boundary, Samples, Segment, Span
+from kani.core.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
+from kani.core.types import Boundary, Samples, Segment, Span
+from kani.engines.kokoro.engine import SPEED_RANGE, KokoroEngine
+from kani.engines.kokoro.network.onnx_model import ModelFailed, WholeModel
+from kani.engines.kokoro.speed_check import real_time_streams
+from kani.engines.kokoro.text import phonemes
+from kani.engines.kokoro.voices import DEFAULT_VOICES
+from kani.engines.settings import KokoroSettings
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, computing, joined
 
@@ -81,14 +81,14 @@ async def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroE
 async def test_slots_rise_where_the_start_was_measured_beside_other_work(
     engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engines.kokoro.engine._MEASURED_AGAIN_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("kani.engines.kokoro.engine._MEASURED_AGAIN_S", (0.0, 0.0, 0.0))
     costs = iter((0.4, 0.2, 0.5))
 
     async def cost(_: KokoroEngine, __: object) -> float:
         return next(costs)
 
     monkeypatch.setattr(KokoroEngine, "_sample_cost", cost)
-    monkeypatch.setattr("engines.kokoro.engine.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
     info = engine.info
     monkeypatch.setattr(engine, "_info", info)
     await engine._measure_again(engine._synthesizer, 0.45)
@@ -340,9 +340,9 @@ def test_no_heavy_library_is_imported(tmp_path: Path, decoding: str, decoder: st
     code = (
         "import asyncio, sys, pathlib\n"
         "sys.modules.update(dict.fromkeys(('torch', 'numba', 'llvmlite')))\n"
-        "from engines.kokoro.engine import KokoroEngine\n"
-        "from engines.settings import KokoroSettings\n"
-        "from speech.types import Segment\n"
+        "from kani.engines.kokoro.engine import KokoroEngine\n"
+        "from kani.engines.settings import KokoroSettings\n"
+        "from kani.core.types import Segment\n"
         "async def main():\n"
         "    folder, decoding, decoder = sys.argv[1:]\n"
         "    engine = KokoroEngine(\n"

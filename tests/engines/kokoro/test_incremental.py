@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.incremental import IncrementalSentence
-from engines.kokoro.text import phonemes
-from speech.playback import Playback
-from speech.types import Segment, SpeechChunk
+from kani.core.playback import Playback
+from kani.core.types import Segment, SpeechChunk
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.incremental import IncrementalSentence
+from kani.engines.kokoro.text import phonemes
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import Writer, chunks_of, joined
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.lead_in import MAX_LEAD_IN_SYMBOLS, cut_lead_in, lead_in
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES, RenderedUtterance
-from engines.kokoro.text.phonemes import Utterance
-from engines.kokoro.text.vocabulary import VOCABULARY
-from speech.types import Segment
+from kani.core.types import Segment
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.lead_in import MAX_LEAD_IN_SYMBOLS, cut_lead_in, lead_in
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, RenderedUtterance
+from kani.engines.kokoro.text.phonemes import Utterance
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, joined
 

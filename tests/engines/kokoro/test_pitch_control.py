@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from benchmarks.kokoro.measures import pitch
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.incremental import IncrementalSentence
-from engines.kokoro.network.onnx_model import Stop
-from engines.kokoro.network.parts import PredictedProsody, log_f0_of
-from engines.kokoro.pitch_control import apply_pitch
-from engines.kokoro.synthesizer import WindowedSynthesizer
-from speech.audio.prosody_filter import split_prosody
-from speech.emotions import EMOTIONS
-from speech.types import NEUTRAL, Prosody, Samples, Segment
+from kani.core.audio.prosody_filter import split_prosody
+from kani.core.emotions import EMOTIONS
+from kani.core.types import NEUTRAL, Prosody, Samples, Segment
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.incremental import IncrementalSentence
+from kani.engines.kokoro.network.onnx_model import Stop
+from kani.engines.kokoro.network.parts import PredictedProsody, log_f0_of
+from kani.engines.kokoro.pitch_control import apply_pitch
+from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from tests.judges.judge import hear, word_error_rate
 
 TEXT = "Mis primos viven en una casa de madera junto al faro."

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.scheduler import FIRST_SOUND_S, DeadlineScheduler, IdleMonitor, SegmentDeadline
-from speech.playback import Playback
+from kani.core.playback import Playback
+from kani.engines.kokoro.scheduler import FIRST_SOUND_S, DeadlineScheduler, IdleMonitor, SegmentDeadline
 
 
 class Stream:

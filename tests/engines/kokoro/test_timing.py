@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
-from engines.kokoro.text.phonemes import Utterance, Word
-from engines.kokoro.timing import LEADING_SILENCE_S, TRAILING_SILENCE_S, TimedAudio, TimedWord, Timeline
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
+from kani.engines.kokoro.text.phonemes import Utterance, Word
+from kani.engines.kokoro.timing import LEADING_SILENCE_S, TRAILING_SILENCE_S, TimedAudio, TimedWord, Timeline
 
 TWO_WORDS = Utterance("aaaa bbbb", (Word(0, 4, 0, 4), Word(5, 9, 5, 9)))
 LEVEL = 0.125

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.kokoro.offline import voices as build_voices
-from engines.kokoro.voices import DEFAULT_VOICES, INDEX_FILE, STYLES_FILE, STYLES_SHAPE, Voices
-from speech.errors import UnknownVoice
+from kani.core.errors import UnknownVoice
+from kani.engines.kokoro.offline import voices as build_voices
+from kani.engines.kokoro.voices import DEFAULT_VOICES, INDEX_FILE, STYLES_FILE, STYLES_SHAPE, Voices
 
 
 def test_54_voices_speak_eight_languages() -> None:

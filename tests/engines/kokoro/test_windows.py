@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.network.parts import PredictedProsody, SplitModel
-from engines.kokoro.scheduler import SegmentDeadline
-from engines.kokoro.text.phonemes import Utterance, Word
-from engines.kokoro.windows import (
+from kani.core.playback import Playback
+from kani.core.types import Samples, Segment, SpeechChunk
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.parts import PredictedProsody, SplitModel
+from kani.engines.kokoro.scheduler import SegmentDeadline
+from kani.engines.kokoro.text.phonemes import Utterance, Word
+from kani.engines.kokoro.windows import (
     FIRST_WINDOW_FRAMES,
     LOOKAHEAD_WORDS,
     count_speakable,
@@ -26,8 +28,6 @@ from engines.kokoro.windows import (
     prediction_steps,
     windows,
 )
-from speech.playback import Playback
-from speech.types import Samples, Segment, SpeechChunk
 from tests.support.kokoro import agreement_db, chunks_of, computing, joined
 
 LONG = Segment(
@@ -319,7 +319,7 @@ async def test_stream_without_audio_goes_first(engine: KokoroEngine, monkeypatch
             super().__init__(ahead_s)
             self._playback, self._begun = Playback(lambda: 0.0), 0.0
 
-    monkeypatch.setattr("engines.kokoro.engine.SegmentDeadline", Still)
+    monkeypatch.setattr("kani.engines.kokoro.engine.SegmentDeadline", Still)
     ended: list[str] = []
 
     async def speak(name: str, segment: Segment) -> None:

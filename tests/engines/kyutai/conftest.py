@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.engines.kyutai.random_checkpoint import random_checkpoint
 
 FRAME = 1920

@@ -19,14 +19,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import KyutaiSpeechToTextForConditionalGeneration, PreTrainedTokenizerFast
 
-from engines.kyutai.batch import StepBatcher
-from engines.kyutai.engine import KyutaiRecognizer
-from engines.kyutai.step import Frame, StepResult, Token
-from engines.settings import KyutaiSettings
-from speech.errors import Busy, EngineFailed, EngineUnavailable, InvalidRequest
-from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
-from speech.transcriber import TranscriptionOptions
-from speech.types import Samples
+from kani.core.errors import Busy, EngineFailed, EngineUnavailable, InvalidRequest
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.transcriber import TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.kyutai.batch import StepBatcher
+from kani.engines.kyutai.engine import KyutaiRecognizer
+from kani.engines.kyutai.step import Frame, StepResult, Token
+from kani.engines.settings import KyutaiSettings
 from tests.engines.kyutai.conftest import FRAME, FRAMES, generated
 from tests.engines.kyutai.random_checkpoint import DELAY_S
 

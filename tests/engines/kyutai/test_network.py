@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from engines.kyutai.checkpoint import quantise
-from engines.kyutai.network import Network
-from engines.kyutai.step import Frame, Stream
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kyutai.checkpoint import quantise
+from kani.engines.kyutai.network import Network
+from kani.engines.kyutai.step import Frame, Stream
 from tests.engines.kyutai.conftest import FRAME, FRAMES, generated
 from tests.engines.kyutai.random_checkpoint import TINY, random_model
 

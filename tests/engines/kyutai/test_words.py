@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from engines.kyutai.delays import Delays
-from engines.kyutai.step import StepResult, Token
-from engines.kyutai.stream import RecognitionStream
-from engines.kyutai.words import END_OF_PADDING, MAX_WORD_TOKENS, WordAssembler
-from speech.recognizer import STEP_S, Mark, Step
+from kani.core.recognizer import STEP_S, Mark, Step
+from kani.engines.kyutai.delays import Delays
+from kani.engines.kyutai.step import StepResult, Token
+from kani.engines.kyutai.stream import RecognitionStream
+from kani.engines.kyutai.words import END_OF_PADDING, MAX_WORD_TOKENS, WordAssembler
 
 PAD, W = 3, END_OF_PADDING
 DELAYS = Delays(before=0, text=6, after=19)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.pocket.engine import PocketEngine
-from engines.settings import PocketSettings
+from kani.engines.pocket.engine import PocketEngine
+from kani.engines.settings import PocketSettings
 from tests.engines.pocket.random_pocket import Reference, random_reference, tiny_configs, write
 
 

@@ -17,7 +17,7 @@ from transformers import (
     PocketTTSForConditionalGeneration,
 )
 
-from engines.pocket.transformer import HEAD_SIZE
+from kani.engines.pocket.transformer import HEAD_SIZE
 
 FULL = (PocketTTSConfig(), PocketTTSAudioTokenizerConfig())
 """The published sizes."""

@@ -14,12 +14,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engines.pocket import text
-from engines.pocket.engine import PocketEngine
-from engines.pocket.published import PUBLISHED
-from engines.settings import POCKET_LANGUAGES, PocketSettings
-from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest
-from speech.types import Embedding, Recording, Samples, Sampling, Segment
+from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
+from kani.core.types import Embedding, Recording, Samples, Sampling, Segment
+from kani.engines.pocket import text
+from kani.engines.pocket.engine import PocketEngine
+from kani.engines.pocket.published import PUBLISHED
+from kani.engines.settings import POCKET_LANGUAGES, PocketSettings
 from tests.conftest import StartServer
 from tests.engines.pocket.random_pocket import Reference, rewrite, write
 from websocket_client import KaniTTSClient

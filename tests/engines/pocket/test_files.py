@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engines.pocket.model import _fetched
-from engines.pocket.published import CLONING_REPOSITORY, OPEN_REPOSITORY, PUBLISHED, languages_here
-from kani.hub import Hub as HubFiles
-from kani.tokens import CheckpointError
-from tests.kani.test_hub import Hub, use_hub
-from tests.kani.test_hub import hub as hub
+from kani.engines.kani.model.tokens import CheckpointError
+from kani.engines.pocket.model import _fetched
+from kani.engines.pocket.published import CLONING_REPOSITORY, OPEN_REPOSITORY, PUBLISHED, languages_here
+from kani.runtime.hub import Hub as HubFiles
+from tests.runtime.test_hub import Hub, use_hub
+from tests.runtime.test_hub import hub as hub
 
 OWN = replace(PUBLISHED["de"], cloning_revision="a" * 40, open_revision="b" * 40, tokenizer_revision="a" * 40)
 
@@ -21,7 +21,7 @@ OWN = replace(PUBLISHED["de"], cloning_revision="a" * 40, open_revision="b" * 40
 @pytest.fixture
 def published(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(PUBLISHED, "de", OWN)
-    monkeypatch.setattr("engines.pocket.published._VOICES_REVISION", "b" * 40)
+    monkeypatch.setattr("kani.engines.pocket.published._VOICES_REVISION", "b" * 40)
     names = [published.weights for published in (OWN, PUBLISHED["nl"])]
     hub.files = dict.fromkeys((*names, OWN.tokenizer, OWN.voice("juergen")), b"content")
     hub.repository = OPEN_REPOSITORY
@@ -34,7 +34,7 @@ def test_weights_that_clone_are_preferred(
     tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, account: bool
 ) -> None:
     """They are asked for with an account alone; refused ones are replaced by those that do not clone."""
-    monkeypatch.setattr("engines.pocket.model.get_token", lambda: "hf_token")
+    monkeypatch.setattr("kani.engines.pocket.model.get_token", lambda: "hf_token")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", not account)
     lines: list[str] = []
     files = HubFiles(tmp_path, True, lines.append)
@@ -60,7 +60,7 @@ def test_weights_that_clone_are_preferred(
 def test_missing_network_or_revision_is_named(
     tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engines.pocket.model.get_token", lambda: None)
+    monkeypatch.setattr("kani.engines.pocket.model.get_token", lambda: None)
     gone = replace(OWN, open_revision="c" * 40)
     with pytest.raises(CheckpointError, match=rf"no revision {OPEN_REPOSITORY}@{'c' * 40}"):
         _fetched(HubFiles(tmp_path, True, print), gone)

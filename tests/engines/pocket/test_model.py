@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from engines.pocket import text
-from engines.pocket.codec import Codec
-from engines.pocket.model import SAMPLE_RATE, Language, PocketModel, load
-from engines.pocket.recording import end_on_pause
-from engines.pocket.scheduler import Scheduler
-from engines.pocket.stream import Ending, Samples, Stream, Utterance
+from kani.engines.pocket import text
+from kani.engines.pocket.codec import Codec
+from kani.engines.pocket.model import SAMPLE_RATE, Language, PocketModel, load
+from kani.engines.pocket.recording import end_on_pause
+from kani.engines.pocket.scheduler import Scheduler
+from kani.engines.pocket.stream import Ending, Samples, Stream, Utterance
 from tests.engines.pocket.random_pocket import FULL, Reference, random_reference, write
 from tests.support import patience
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from transformers import PocketTTSAudioTokenizerConfig, PocketTTSConfig
 
-from engines.pocket import text
-from engines.pocket.model import load
-from engines.pocket.published import PUBLISHED
-from engines.pocket.stream import Samples, Stream, Utterance
+from kani.engines.pocket import text
+from kani.engines.pocket.model import load
+from kani.engines.pocket.published import PUBLISHED
+from kani.engines.pocket.stream import Samples, Stream, Utterance
 from tests.engines.pocket.random_pocket import FULL, Reference, random_reference, write
 from tests.engines.pocket.test_model import Ear, expected, start, utterance
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from engines.espeak.engine import EspeakEngine
-from engines.pocket.engine import PocketEngine
-from speech.audio.pcm import REFERENCE_RATE, decode_recording, wav
-from speech.types import Samples, Sampling, Segment
+from kani.core.audio.pcm import REFERENCE_RATE, decode_recording, wav
+from kani.core.types import Samples, Sampling, Segment
+from kani.engines.espeak.engine import EspeakEngine
+from kani.engines.pocket.engine import PocketEngine
 from tests.clients.voxcpm.wire import opened
 from tests.protocols.conftest import start_app as start_app
 from tests.support.app_server import StartApp

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from engines.remote.channel import MAX_HANDSHAKE_BYTES, Channel
-from engines.remote.connection import WorkerLost
-from engines.remote.ways import ListeningWorker
-from engines.worker import listening
-from engines.worker.service import Worker
+from kani.engines.remote.channel import MAX_HANDSHAKE_BYTES, Channel
+from kani.engines.remote.connection import WorkerLost
+from kani.engines.remote.ways import ListeningWorker
+from kani.engines.worker import listening
+from kani.engines.worker.service import Worker
 from tests.engines.remote.test_remote import KEY, engine_of, segment, working
 from tests.support.tone import ToneEngine
 

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from engines.pool_metrics import WorkerMetrics
-from engines.remote import pool
-from engines.remote.address import Address
-from engines.remote.engine import RemoteEngine
-from engines.remote.processes import engine_at
-from engines.settings import RemoteWorkers
-from engines.worker.listening import serve_worker
-from engines.worker.service import Worker
-from speech.engine import Engine
-from speech.errors import EngineUnavailable
-from speech.types import Embedding, Recording, SpeechChunk
+from kani.core.engine import Engine
+from kani.core.errors import EngineUnavailable
+from kani.core.types import Embedding, Recording, SpeechChunk
+from kani.engines.pool_metrics import WorkerMetrics
+from kani.engines.remote import pool
+from kani.engines.remote.address import Address
+from kani.engines.remote.engine import RemoteEngine
+from kani.engines.remote.processes import engine_at
+from kani.engines.settings import RemoteWorkers
+from kani.engines.worker.listening import serve_worker
+from kani.engines.worker.service import Worker
 from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, until
 from tests.support.tone import ToneEngine
 

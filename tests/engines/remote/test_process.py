@@ -19,15 +19,21 @@ import pytest
 from prometheus_client import CollectorRegistry
 from websockets.sync.client import ClientConnection, connect
 
-from engines.elevenlabs.metrics import UpstreamMetrics
-from engines.espeak.engine import EspeakEngine
-from engines.registry import engines_for
-from engines.restarts import Restarts
-from engines.settings import ElevenLabsUpstream, KaniSettings, KokoroSettings, PocketSettings, VoxCPMSettings
-from speech.audio.pcm import wav
-from speech.engine import Engine
-from speech.errors import EngineFailed
-from speech.types import Segment, SpeechChunk
+from kani.core.audio.pcm import wav
+from kani.core.engine import Engine
+from kani.core.errors import EngineFailed
+from kani.core.types import Segment, SpeechChunk
+from kani.engines.elevenlabs.metrics import UpstreamMetrics
+from kani.engines.espeak.engine import EspeakEngine
+from kani.engines.registry import engines_for
+from kani.engines.restarts import Restarts
+from kani.engines.settings import (
+    ElevenLabsUpstream,
+    KaniSettings,
+    KokoroSettings,
+    PocketSettings,
+    VoxCPMSettings,
+)
 from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
 from tests.support.patience import WITHIN_S
 
@@ -70,7 +76,7 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
     found = []
     for child in process.children():
         with suppress(psutil.NoSuchProcess):
-            if any("engines.worker.child" in argument for argument in child.cmdline()):
+            if any("kani.engines.worker.child" in argument for argument in child.cmdline()):
                 found.append(child)
     return found
 
@@ -101,7 +107,7 @@ async def espeak_in_process(folder: Path, registry: CollectorRegistry) -> AsyncI
 async def test_worker_that_hangs_is_replaced_after_its_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engines.remote.channel.LEASE_S", 2)
+    monkeypatch.setattr("kani.engines.remote.channel.LEASE_S", 2)
     registry, before = CollectorRegistry(), {child.pid for child in children()}
     async with espeak_in_process(tmp_path, registry) as engine, asyncio.timeout(WITHIN_S):
         begun = engine.synthesize(Segment(" ".join(SENTENCE.format(n) for n in range(9)), "espeak:es", "es"))

@@ -14,21 +14,21 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from engines.pool_metrics import WorkerMetrics
-from engines.remote.address import Address
-from engines.remote.processes import recognizer_at
-from engines.remote.recognizer import _RepeatableAudio
-from engines.settings import RemoteWorkers
-from engines.worker.service import Worker
-from speech.audio.pcm import wav
-from speech.errors import EngineFailed, EngineLost, EngineUnavailable
-from speech.observer import Observer
-from speech.recognition_service import RecognitionService
-from speech.recognizer import Mark, RecognitionEvent, Recognizer
-from speech.request import Limits
-from speech.session.admission import Admission
-from speech.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
-from speech.types import Samples
+from kani.core.audio.pcm import wav
+from kani.core.errors import EngineFailed, EngineLost, EngineUnavailable
+from kani.core.observer import Observer
+from kani.core.recognition_service import RecognitionService
+from kani.core.recognizer import Mark, RecognitionEvent, Recognizer
+from kani.core.request import Limits
+from kani.core.session.admission import Admission
+from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.pool_metrics import WorkerMetrics
+from kani.engines.remote.address import Address
+from kani.engines.remote.processes import recognizer_at
+from kani.engines.remote.recognizer import _RepeatableAudio
+from kani.engines.settings import RemoteWorkers
+from kani.engines.worker.service import Worker
 from tests.engines.remote.test_remote import KEY, until, working
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer
 from tests.support.tone import ToneEngine

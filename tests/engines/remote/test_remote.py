@@ -15,24 +15,24 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from engines.pool_metrics import WorkerMetrics
-from engines.remote.address import Address, connect
-from engines.remote.channel import LEASE_S, Channel
-from engines.remote.engine import AHEAD_S, RemoteEngine
-from engines.remote.handshake import MAGIC, Challenge, Greeting, greet, welcome
-from engines.remote.link import Link
-from engines.remote.messages import AUDIO_AHEAD_S, PROTOCOL_VERSION, Ready, Speak
-from engines.remote.processes import engine_at
-from engines.remote.recognizer import MAX_UNREAD, RemoteRecognizer
-from engines.remote.ways import ListeningWorker
-from engines.settings import RemoteWorkers
-from engines.worker.listening import serve_worker
-from engines.worker.service import Worker
-from speech.engine import Engine
-from speech.errors import EngineFailed, EngineUnavailable, InvalidRequest, Reason
-from speech.recognizer import Mark, RecognitionEvent
-from speech.transcriber import TranscriptionOptions
-from speech.types import Recording, Samples, Segment, SpeechChunk, Voice
+from kani.core.engine import Engine
+from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, Reason
+from kani.core.recognizer import Mark, RecognitionEvent
+from kani.core.transcriber import TranscriptionOptions
+from kani.core.types import Recording, Samples, Segment, SpeechChunk, Voice
+from kani.engines.pool_metrics import WorkerMetrics
+from kani.engines.remote.address import Address, connect
+from kani.engines.remote.channel import LEASE_S, Channel
+from kani.engines.remote.engine import AHEAD_S, RemoteEngine
+from kani.engines.remote.handshake import MAGIC, Challenge, Greeting, greet, welcome
+from kani.engines.remote.link import Link
+from kani.engines.remote.messages import AUDIO_AHEAD_S, PROTOCOL_VERSION, Ready, Speak
+from kani.engines.remote.processes import engine_at
+from kani.engines.remote.recognizer import MAX_UNREAD, RemoteRecognizer
+from kani.engines.remote.ways import ListeningWorker
+from kani.engines.settings import RemoteWorkers
+from kani.engines.worker.listening import serve_worker
+from kani.engines.worker.service import Worker
 from tests.support.event_loop import settle, virtual_time
 from tests.support.loudness import RATE as HEARD_RATE
 from tests.support.loudness import LoudnessRecognizer

@@ -13,13 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.remote.address import Address
-from engines.remote.channel import Channel
-from engines.remote.checks import check, log_text
-from engines.remote.connection import MAX_UNREAD_BYTES, Connection
-from engines.remote.engine import AHEAD_S
-from engines.remote.handshake import welcome
-from engines.remote.messages import (
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.recognizer import RecognizedWord
+from kani.core.transcriber import TranscribedSegment
+from kani.core.types import Embedding, Similarity, Span
+from kani.engines.remote.address import Address
+from kani.engines.remote.channel import Channel
+from kani.engines.remote.checks import check, log_text
+from kani.engines.remote.connection import MAX_UNREAD_BYTES, Connection
+from kani.engines.remote.engine import AHEAD_S
+from kani.engines.remote.handshake import welcome
+from kani.engines.remote.messages import (
     Chunk,
     Embedded,
     Failed,
@@ -33,10 +37,6 @@ from engines.remote.messages import (
     Waiting,
     pack_samples,
 )
-from speech.errors import EngineFailed, EngineUnavailable
-from speech.recognizer import RecognizedWord
-from speech.transcriber import TranscribedSegment
-from speech.types import Embedding, Similarity, Span
 from tests.engines.remote.test_remote import KEY, engine_of, segment, until
 from tests.support.tone import RATE, ToneEngine
 

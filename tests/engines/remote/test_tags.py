@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engines.remote.address import Address
-from engines.remote.messages import Ended
-from engines.remote.tags import TAG_BYTES, Tags
-from engines.worker.service import Worker
-from speech.errors import EngineFailed
-from speech.types import SpeechChunk
+from kani.core.errors import EngineFailed
+from kani.core.types import SpeechChunk
+from kani.engines.remote.address import Address
+from kani.engines.remote.messages import Ended
+from kani.engines.remote.tags import TAG_BYTES, Tags
+from kani.engines.worker.service import Worker
 from tests.engines.remote.test_remote import engine_of, segment, until, working
 from tests.support.tone import ToneEngine
 

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from engines.settings import KaniSettings, KokoroSettings, LocalEngines, PocketSettings, VoxCPMSettings
-from engines.voxcpm import checkpoint, environment, parameters, published
-from engines.voxcpm.engine import VoxCPMEngine
-from engines.voxcpm.parameters import Parameters
-from kani.hub import Hub as HubFiles
-from protocols.voxcpm.params import RANGES
-from speech.errors import EngineUnavailable, InvalidRequest
-from speech.text.languages import resolve
-from tests.kani.test_hub import Hub, use_hub
-from tests.kani.test_hub import hub as hub
+from kani.core.errors import EngineUnavailable, InvalidRequest
+from kani.engines.settings import KaniSettings, KokoroSettings, LocalEngines, PocketSettings, VoxCPMSettings
+from kani.engines.voxcpm import checkpoint, environment, parameters, published
+from kani.engines.voxcpm.engine import VoxCPMEngine
+from kani.engines.voxcpm.parameters import Parameters
+from kani.protocols.voxcpm.params import RANGES
+from kani.runtime.hub import Hub as HubFiles
+from kani.text.languages import resolve
+from tests.runtime.test_hub import Hub, use_hub
+from tests.runtime.test_hub import hub as hub
 
 CONFIG = {
     "architecture": "voxcpm2",
@@ -183,7 +183,7 @@ def test_worker_needs_two_packages_alone() -> None:
     needed = ("msgspec", "numpy", "typing_extensions", "uvloop")
     code = (
         "import sys; import importlib.metadata as m; allowed = set(sys.argv[1:]); "
-        "import engines.worker.child, engines.voxcpm.package_engine; "
+        "import kani.engines.worker.child, kani.engines.voxcpm.package_engine; "
         "tops = {name.partition('.')[0] for name in sys.modules}; "
         "known = {top: names for top, names in m.packages_distributions().items()}; "
         "print(*sorted(top for top in tops & known.keys() if top not in allowed and not top.startswith('_')))"

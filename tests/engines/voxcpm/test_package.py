@@ -20,12 +20,12 @@ import numpy as np
 import psutil
 import pytest
 
-from engines.voxcpm.engine import VoxCPMEngine
-from speech.audio.pcm import pcm16, wav
-from speech.errors import InvalidRequest
-from speech.types import Embedding, OptionValue, Recording, Samples, Sampling, Segment
+from kani.core.audio.pcm import pcm16, wav
+from kani.core.errors import InvalidRequest
+from kani.core.types import Embedding, OptionValue, Recording, Samples, Sampling, Segment
+from kani.engines.voxcpm.engine import VoxCPMEngine
 from tests.clients.voxcpm.wire import opened
-from tests.speech.audio.test_pcm import encoded
+from tests.core.audio.test_pcm import encoded
 from tests.support.app_server import AppServer, app_server
 from tests.support.patience import WITHIN_S
 
@@ -333,7 +333,9 @@ async def test_cancel_ends_between_two_patches(
 def test_memory_of_the_worker_stays_flat(running: dict[str, Running]) -> None:
     spoken = running[NEW]
     process = psutil.Process()
-    workers = [child for child in process.children() if "engines.worker.child" in " ".join(child.cmdline())]
+    workers = [
+        child for child in process.children() if "kani.engines.worker.child" in " ".join(child.cmdline())
+    ]
 
     def used() -> int:
         return sum(worker.memory_info().rss for worker in workers)

@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 import soxr
 
-from engines.kokoro.engine import KokoroEngine
-from engines.whisper.engine import WhisperRecognizer
-from speech.types import Samples, Segment
+from kani.core.types import Samples, Segment
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.whisper.engine import WhisperRecognizer
 
 RATE = 16_000
 

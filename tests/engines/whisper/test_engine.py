@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from benchmarks.recognition.streams import sounds_without_speech
-from engines.whisper.engine import WhisperRecognizer
-from speech.errors import EngineUnavailable
-from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
-from speech.types import Samples
+from kani.core.errors import EngineUnavailable
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.types import Samples
+from kani.engines.whisper.engine import WhisperRecognizer
 from tests.engines.whisper.conftest import RATE, SENTENCES, Said, silence
 from tests.judges.judge import words_of
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.whisper.engine import WhisperRecognizer
-from engines.whisper.passes import PassInput, PassResult
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.whisper.engine import WhisperRecognizer
+from kani.engines.whisper.passes import PassInput, PassResult
 from tests.engines.whisper.conftest import SENTENCES, Said, silence
 from tests.judges.judge import words_of
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.recognition.hard_recordings import Speaker, joined
-from engines.kokoro.engine import KokoroEngine
-from engines.whisper.engine import WhisperRecognizer
-from engines.whisper.passes import PassResult
-from engines.whisper.stream import STEP_SAMPLES, RecognitionStream
-from speech.recognizer import STEP_S, RecognizedWord
-from speech.types import Samples
+from kani.core.recognizer import STEP_S, RecognizedWord
+from kani.core.types import Samples
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.whisper.engine import WhisperRecognizer
+from kani.engines.whisper.passes import PassResult
+from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from tests.engines.whisper.conftest import silence
 from tests.judges.judge import words_of
 

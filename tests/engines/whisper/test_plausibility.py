@@ -9,11 +9,11 @@ import pytest
 import tokenizers
 
 from benchmarks.recognition.sentences import ARTICLE_1
-from engines import weights
-from engines.espeak.engine import EspeakEngine
-from engines.whisper.model import LANGUAGES
-from engines.whisper.plausibility import MAX_TOKENS, TokenLimits, is_repetitive
-from speech.types import Segment
+from kani.core.types import Segment
+from kani.engines.espeak.engine import EspeakEngine
+from kani.engines.whisper.model import LANGUAGES
+from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, is_repetitive
+from kani.runtime import weights
 
 
 @pytest.fixture(scope="module")

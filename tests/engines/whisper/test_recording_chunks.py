@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.whisper.local_agreement import HypothesisWord
-from engines.whisper.passes import TimedWord
-from engines.whisper.recording_chunks import MAX_CHUNK_S, Chunk, ChunkCutter
-from engines.whisper.segments import split_segments
-from engines.whisper.vad import CHUNK_SAMPLES, SAMPLE_RATE
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.whisper.local_agreement import HypothesisWord
+from kani.engines.whisper.passes import TimedWord
+from kani.engines.whisper.recording_chunks import MAX_CHUNK_S, Chunk, ChunkCutter
+from kani.engines.whisper.segments import split_segments
+from kani.engines.whisper.vad import CHUNK_SAMPLES, SAMPLE_RATE
 
 FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks.recognition.streams import sounds_without_speech
-from engines.whisper.engine import WhisperRecognizer
-from speech.transcriber import TranscribedSegment, TranscriptionOptions
-from speech.types import Samples
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.whisper.engine import WhisperRecognizer
 from tests.engines.whisper.conftest import RATE, SENTENCES, Said, silence
 from tests.judges.judge import word_error_rate, words_of
 

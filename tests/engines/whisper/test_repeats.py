@@ -12,9 +12,9 @@ import pytest
 
 from benchmarks.recognition.hard_recordings import Speaker, joined
 from benchmarks.recognition.repeats import hear
-from engines.kokoro.engine import KokoroEngine
-from engines.whisper.engine import WhisperRecognizer
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.whisper.engine import WhisperRecognizer
 from tests.engines.whisper.conftest import silence
 from tests.engines.whisper.test_engine import at_speaking_pace, recognized, text
 from tests.judges.judge import word_error_rate, words_of

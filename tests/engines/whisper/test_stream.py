@@ -8,12 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from engines.whisper.local_agreement import HypothesisWord
-from engines.whisper.passes import PassInput, PassResult, TimedWord
-from engines.whisper.stream import STEP_SAMPLES, RecognitionStream
-from engines.whisper.vad import CHUNK_SAMPLES, SAMPLE_RATE
-from speech.recognizer import STEP_S, Mark, RecognizedWord, Step
-from speech.types import Samples
+from kani.core.recognizer import STEP_S, Mark, RecognizedWord, Step
+from kani.core.types import Samples
+from kani.engines.whisper.local_agreement import HypothesisWord
+from kani.engines.whisper.passes import PassInput, PassResult, TimedWord
+from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
+from kani.engines.whisper.vad import CHUNK_SAMPLES, SAMPLE_RATE
 
 WORD_S = 0.4
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import soxr
 
-from engines.espeak.client import EspeakClient
-from engines.whisper.vad import (
+from kani.core.types import Samples
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.whisper.vad import (
     CHUNK_S,
     CHUNK_SAMPLES,
     SAMPLE_RATE,
@@ -15,7 +16,6 @@ from engines.whisper.vad import (
     VoiceDetector,
     pause_probabilities,
 )
-from speech.types import Samples
 from tests.support.espeak_audio import audio
 
 

@@ -19,14 +19,14 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from protocols.elevenlabs import ElevenLabsSettings
-from protocols.elevenlabs.formats import FORMATS
-from protocols.elevenlabs.http.convert import speech_routes
-from speech.audio.encoding import FileEncoder
-from speech.request import Limits
-from speech.service import SpeechService
-from speech.types import SpeechRequest
-from tests.speech.session.test_session import collect
+from kani.core.audio.encoding import FileEncoder
+from kani.core.request import Limits
+from kani.core.service import SpeechService
+from kani.core.types import SpeechRequest
+from kani.protocols.elevenlabs import ElevenLabsSettings
+from kani.protocols.elevenlabs.formats import FORMATS
+from kani.protocols.elevenlabs.http.convert import speech_routes
+from tests.core.session.test_session import collect
 from tests.support.sessions import build
 from tests.support.tone import RATE, ToneEngine
 
@@ -324,7 +324,7 @@ async def test_text_limit_is_the_protocols_own(calls: SpeechCalls) -> None:
 
 
 async def test_whole_answers_share_memory_budget(calls: SpeechCalls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.elevenlabs.http.convert.MAX_WHOLE_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr("kani.protocols.elevenlabs.http.convert.MAX_WHOLE_ANSWER_BYTES", 100_000)
     app = Starlette(routes=speech_routes(calls.service, ElevenLabsSettings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         for _ in range(3):

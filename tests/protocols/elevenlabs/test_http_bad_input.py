@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from protocols.elevenlabs.formats import FORMATS
-from protocols.elevenlabs.models import MODELS
+from kani.protocols.elevenlabs.formats import FORMATS
+from kani.protocols.elevenlabs.models import MODELS
 from tests.conftest import StartServer
 from tests.support.app_server import AppServer, StartApp
 

@@ -24,7 +24,7 @@ from livekit.agents import APIStatusError
 from livekit.plugins import elevenlabs as livekit
 
 from benchmarks.sentences import WITH_EARLY_PHRASE
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.conftest import ROOT, ServerProcess
 from tests.judges.judge import hear, word_error_rate
 

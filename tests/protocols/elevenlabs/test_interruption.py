@@ -11,12 +11,12 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.websocket import routes
-from protocols.elevenlabs.websocket.priority_sender import PrioritySender
-from speech.service import SpeechService
+from kani.core.service import SpeechService
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.websocket import routes
+from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from tests.clients.elevenlabs.wire import ReceivedSpeech
-from tests.speech.session.test_session import serving
+from tests.core.session.test_session import serving
 from tests.support.tone import ToneEngine
 
 OLD = "alfa beta gama delta zeta iota kapa lambda sigma omega tau fi. "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from protocols.elevenlabs.http.voice_form import JOINED_RATE, join_recordings
-from speech.audio.pcm import decode_recording, wav
-from speech.errors import InvalidRequest
+from kani.core.audio.pcm import decode_recording, wav
+from kani.core.errors import InvalidRequest
+from kani.protocols.elevenlabs.http.voice_form import JOINED_RATE, join_recordings
 
 
 def tone(hertz: float, seconds: float, rate: int) -> bytes:

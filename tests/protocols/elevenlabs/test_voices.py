@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
-from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.elevenlabs.voice_ids import MAX_ID_LENGTH, PREMADE_VOICES, resolve_voice
-from protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, SETTING_RANGES, parse_voice_settings
-from speech.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
-from speech.service import SpeechService
-from speech.types import Voice
+from kani.core.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
+from kani.core.service import SpeechService
+from kani.core.types import Voice
+from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH, PREMADE_VOICES, resolve_voice
+from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, SETTING_RANGES, parse_voice_settings
 from tests.protocols.test_voices_api import recording
 from tests.support.app_server import app_server
 

@@ -15,7 +15,7 @@ import pytest
 from elevenlabs.client import AsyncElevenLabs, ElevenLabs
 from elevenlabs.core.api_error import ApiError
 
-from speech.audio.pcm import decode_recording
+from kani.core.audio.pcm import decode_recording
 from tests.support.app_server import AppServer, StartApp
 from tests.support.elevenlabs_service import KEY, VOICE, running
 

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from speech.audio.pcm import MAX_RECORDING_BYTES, wav
+from kani.core.audio.pcm import MAX_RECORDING_BYTES, wav
 from tests.protocols.elevenlabs.test_http_bad_input import detail_of
 from tests.support.app_server import KEY, AppServer
 

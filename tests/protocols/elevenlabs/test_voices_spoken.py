@@ -19,9 +19,9 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
-from protocols import elevenlabs
-from protocols.shared.protocol import Context
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.protocols import elevenlabs
+from kani.protocols.shared.protocol import Context
 from tests.clients.elevenlabs import wire
 from tests.clients.relay import wire as relay
 from tests.protocols.cloning_server import CloningServer, cloning_server, hum, loudness

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from protocols.elevenlabs.websocket.messages import Alignments, MessageWriter
-from speech.audio.pcm import decode_recording
+from kani.core.audio.pcm import decode_recording
+from kani.protocols.elevenlabs.websocket.messages import Alignments, MessageWriter
 from tests.clients.elevenlabs.wire import BOS, EOS, Client, assert_tiles, connect_client, connect_multi
 from tests.support.app_server import AppServer, StartApp
 from tests.support.serving import serving

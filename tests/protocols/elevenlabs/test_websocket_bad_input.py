@@ -17,11 +17,11 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient, WebSocketTestSession
 from websockets.exceptions import InvalidStatus
 
-from protocols.elevenlabs import ElevenLabsSettings
-from protocols.elevenlabs.websocket.routes import routes
+from kani.protocols.elevenlabs import ElevenLabsSettings
+from kani.protocols.elevenlabs.websocket.routes import routes
 from tests.clients.elevenlabs.wire import BOS, EOS, Client, Message, connect_client, connect_multi
+from tests.core.session.test_session import serving
 from tests.protocols.elevenlabs.test_websocket import HELLO, open_context
-from tests.speech.session.test_session import serving
 from tests.support.app_server import KEY, THREAD, AppServer
 from tests.support.tone import ToneEngine
 

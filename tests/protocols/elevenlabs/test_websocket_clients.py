@@ -12,8 +12,8 @@ import pytest
 from elevenlabs.core.api_error import ApiError
 
 from benchmarks.sentences import WITH_EARLY_PHRASE
-from speech.audio.pcm import decode_recording
-from speech.types import Samples
+from kani.core.audio.pcm import decode_recording
+from kani.core.types import Samples
 from tests.clients.elevenlabs.libraries import (
     Word,
     speak_with_livekit,

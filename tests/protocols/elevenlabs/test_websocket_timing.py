@@ -13,16 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protocols.elevenlabs.websocket import context as websocket_context
-from protocols.elevenlabs.websocket.context import Context, OutputOptions
-from protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
-from protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedAudioFramer
-from speech.audio.encoding import AudioFormat
-from speech.service import SpeechService
-from speech.timing.characters import FormsClock, TimedCharacters, TimedForms
-from speech.types import Span, SpeechChunk, SpeechRequest
+from kani.core.audio.encoding import AudioFormat
+from kani.core.service import SpeechService
+from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
+from kani.core.types import Span, SpeechChunk, SpeechRequest
+from kani.protocols.elevenlabs.websocket import context as websocket_context
+from kani.protocols.elevenlabs.websocket.context import Context, OutputOptions
+from kani.protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
+from kani.protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedAudioFramer
 from tests.clients.elevenlabs.wire import Character, ReceivedSpeech, assert_tiles
-from tests.speech.session.test_session import collect, serving
+from tests.core.session.test_session import collect, serving
 from tests.support.tone import RATE, ToneEngine
 
 PCM = AudioFormat("pcm_1000", "pcm", RATE, None, "audio/pcm")

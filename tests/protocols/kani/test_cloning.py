@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
 
 TEXT = "uno dos tres"

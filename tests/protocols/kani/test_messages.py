@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from protocols.kani import messages
-from protocols.kani.messages import Cancel, Config, Ping, SpeakRequest, read_body, read_message
-from protocols.shared.errors import BadMessage
-from speech.errors import InvalidRequest
-from speech.types import Sampling, SpeechRequest
+from kani.core.errors import InvalidRequest
+from kani.core.types import Sampling, SpeechRequest
+from kani.protocols.kani import messages
+from kani.protocols.kani.messages import Cancel, Config, Ping, SpeakRequest, read_body, read_message
+from kani.protocols.shared.errors import BadMessage
 
 LEXICON = Path(__file__).parents[3] / "docs" / "lexicon.md"
 

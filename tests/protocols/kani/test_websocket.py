@@ -18,12 +18,12 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
-from speech.types import Span
+from kani.core.types import Span
 from tests.conftest import ServerProcess
+from tests.core.timing.test_spans import assert_tiles
 from tests.protocols.cloning_server import hum
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle
-from tests.speech.timing.test_spans import assert_tiles
 from tests.support.app_server import AppServer, StartApp
 
 HOLA = "¡Hola! ¿Cómo estás hoy?"

@@ -12,12 +12,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message
 
-from protocols.kani.http import http_routes
-from protocols.kani.websocket import websocket_routes
-from protocols.shared.memory_budget import MemoryBudget
-from server.metrics import Metrics
-from server.settings import load
-from websocket_server import build_service
+from kani.protocols.kani.http import http_routes
+from kani.protocols.kani.websocket import websocket_routes
+from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.server.app import build_service
+from kani.server.metrics import Metrics
+from kani.server.settings import load
 
 BYTES = 100_000
 """Two seconds of audio and a bit."""

@@ -27,19 +27,19 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from protocols.kyutai.messages import pack_floats
-from protocols.kyutai.metrics import KyutaiMetrics
-from protocols.kyutai.speech_in import serve_recognition
-from server.metrics import Metrics
-from server.settings import load
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.protocols.kyutai.messages import pack_floats
+from kani.protocols.kyutai.metrics import KyutaiMetrics
+from kani.protocols.kyutai.speech_in import serve_recognition
+from kani.server.app import build_service
+from kani.server.metrics import Metrics
+from kani.server.settings import load
 from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
 from tests.conftest import ServerProcess
 from tests.protocols.health import counters, wait_for_idle
 from tests.support.app_server import AppServer, StartApp
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
-from websocket_server import build_service
 
 SPEAK, LISTEN = "/api/tts_streaming", "/api/asr-streaming"
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]

@@ -14,8 +14,8 @@ import pytest
 
 from benchmarks.kokoro.measures import pitch
 from examples import kyutai_stt_client, kyutai_tts_client
-from speech.audio.pcm import wav
-from speech.types import Samples
+from kani.core.audio.pcm import wav
+from kani.core.types import Samples
 from tests.clients.kyutai.invincible import invincible_speech, invincible_words
 from tests.clients.kyutai.scripts import ListenScript, MicrophoneScript, SpeakScript, TimedWord
 from tests.clients.kyutai.unmute import (

@@ -14,8 +14,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
-from protocols.kyutai import messages, voice_payload
-from speech.types import Embedding, Samples
+from kani.core.types import Embedding, Samples
+from kani.protocols.kyutai import messages, voice_payload
 from tests.clients.kyutai.unmute import UnmuteSpeaker, unmute_clones
 from tests.clients.kyutai.wire import EOS, KEY, text_message, unpack
 from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
@@ -124,7 +124,7 @@ async def test_foreign_embeddings_are_ignored(app: CloningServer, caplog: pytest
     ours = await unmute_clones(app.http_url, hum(level=0.25))
     noise = np.random.default_rng(3).normal(0, 0.7, (1, 512, 125)).astype(np.float32)
     foreign = messages.voice(noise)
-    with caplog.at_level(logging.INFO, logger="protocols.kyutai.speech_out"):
+    with caplog.at_level(logging.INFO, logger="kani.protocols.kyutai.speech_out"):
         samples, others = await say(app, foreign, text_message(TEXT), EOS)
     assert loudness(samples) == 1.0 and others == ENDED
     assert [record.levelname for record in caplog.records] == ["INFO"]

@@ -24,12 +24,12 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from protocols.kyutai.messages import pack_floats
-from server.allocator import trim_heap
-from server.lifecycle import RunningServer
-from server.settings import load
-from speech.types import Samples
-from websocket_server import serve
+from kani.core.types import Samples
+from kani.protocols.kyutai.messages import pack_floats
+from kani.server.allocator import trim_heap
+from kani.server.app import serve
+from kani.server.lifecycle import RunningServer
+from kani.server.settings import load
 
 KEY = {"kyutai-api-key": "public_token"}
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
@@ -185,7 +185,7 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
     """The whole server in this event loop, so that its tasks are countable; Kokoro has measured its speed."""
     arguments = {"host": "127.0.0.1", "port": 0, "data_dir": folder / "data", "cache_dir": cache}
     loop, measured = asyncio.get_running_loop(), asyncio.Event()
-    measuring = logging.getLogger("engines.kokoro.engine")
+    measuring = logging.getLogger("kani.engines.kokoro.engine")
 
     def watch(record: logging.LogRecord) -> bool:
         if record.getMessage().startswith("Kokoro takes "):

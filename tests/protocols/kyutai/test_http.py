@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
-from speech.audio.pcm import wav
-from speech.types import Samples
+from kani.core.audio.pcm import wav
+from kani.core.types import Samples
 from tests.clients.kyutai.wire import KEY, RATE, unpack
 from tests.protocols.kyutai.test_speech_out import SENTENCE, opened, say
 from tests.support.app_server import AppServer

@@ -12,8 +12,8 @@ import pytest
 import torch
 from websockets.asyncio.client import ClientConnection, connect
 
-from speech.audio.pcm import wav
-from speech.types import Samples
+from kani.core.audio.pcm import wav
+from kani.core.types import Samples
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
 from tests.engines.kyutai.random_checkpoint import random_checkpoint
 from tests.support.app_server import AppServer, app_server

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.kyutai import messages
-from protocols.kyutai.messages import (
+from kani.protocols.kyutai import messages
+from kani.protocols.kyutai.messages import (
     Audio,
     Eos,
     Init,
@@ -20,7 +20,7 @@ from protocols.kyutai.messages import (
     read_recognition_message,
     read_speech_message,
 )
-from protocols.shared.errors import BadMessage
+from kani.protocols.shared.errors import BadMessage
 
 TYPE = "a4 74797065 "
 READY = "81" + TYPE + "a5 5265616479"

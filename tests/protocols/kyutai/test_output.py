@@ -6,11 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from protocols.kyutai.output import Frames, OutputEncoder
-from protocols.kyutai.query import AudioFormat
-from protocols.kyutai.words import TimedWord
-from speech.audio.ogg_opus import OggOpusDecoder
-from speech.types import SpeechChunk
+from kani.core.audio.ogg_opus import OggOpusDecoder
+from kani.core.types import SpeechChunk
+from kani.protocols.kyutai.output import Frames, OutputEncoder
+from kani.protocols.kyutai.query import AudioFormat
+from kani.protocols.kyutai.words import TimedWord
 
 RATES = (24_000, 22_050, 16_000)
 TONE = np.sin(np.arange(24_000) / 20).astype(np.float32)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from speech.audio.pcm import wav
-from speech.types import Samples
+from kani.core.audio.pcm import wav
+from kani.core.types import Samples
 from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from speech.audio.ogg_opus import OggOpusEncoder
-from speech.audio.pcm import wav
-from speech.types import Samples
+from kani.core.audio.ogg_opus import OggOpusEncoder
+from kani.core.audio.pcm import wav
+from kani.core.types import Samples
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate

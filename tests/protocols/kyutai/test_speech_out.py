@@ -15,8 +15,8 @@ import pytest
 import soxr
 from websockets.asyncio.client import ClientConnection, connect
 
-from speech.audio.ogg_opus import OggOpusDecoder
-from speech.types import Samples
+from kani.core.audio.ogg_opus import OggOpusDecoder
+from kani.core.types import Samples
 from tests.clients.kyutai.wire import EOS, FRAME, KEY, RATE, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import WHISPER_RATE, hear, whisper, word_error_rate

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from protocols.kyutai import messages, voice_payload
-from protocols.kyutai.messages import Voice, read_speech_message
-from protocols.kyutai.voice_payload import MAGIC, MAX_EMBEDDINGS, VERSION, pack, unpack
-from speech.errors import InvalidRequest
-from speech.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
+from kani.core.errors import InvalidRequest
+from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
+from kani.protocols.kyutai import messages, voice_payload
+from kani.protocols.kyutai.messages import Voice, read_speech_message
+from kani.protocols.kyutai.voice_payload import MAGIC, MAX_EMBEDDINGS, VERSION, pack, unpack
 
 COSINE = st.floats(-1, 1)
 EMBEDDINGS = st.lists(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from engines.kokoro.voices import DEFAULT_VOICES, Voices
-from protocols.kyutai.query import resolve_voice
-from speech.service import SpeechService
+from kani.core.service import SpeechService
+from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
+from kani.protocols.kyutai.query import resolve_voice
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.kyutai.words import Break, TimedWord, WordAligner, split_text
-from speech.types import Span
+from kani.core.types import Span
+from kani.protocols.kyutai.words import Break, TimedWord, WordAligner, split_text
 
 
 def test_text_splits_into_words_and_breaks() -> None:

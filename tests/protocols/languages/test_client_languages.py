@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 
-from protocols.shared.client_languages import (
+from kani.protocols.shared.client_languages import (
     MAX_HEADER_LENGTH,
     MAX_LANGUAGES,
     MAX_TAG_LENGTH,

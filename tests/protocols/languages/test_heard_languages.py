@@ -23,8 +23,8 @@ import soxr
 from websockets.asyncio.client import connect
 
 from benchmarks.languages.heard import units
-from engines.kokoro.voices import ACCENTED_VOICES
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kokoro.voices import ACCENTED_VOICES
 from tests.clients.kyutai.wire import KEY, pack, unpack
 from tests.clients.openai_realtime import audio_of, text_item
 from tests.clients.openai_realtime import realtime as realtime_session

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from speech.text.normalizer import NormalizerOptions, normalize
+from kani.text.normalizer import NormalizerOptions, normalize
 from tests.clients.openai_realtime import realtime as realtime_client
 from tests.clients.openai_realtime import text_item
 from tests.protocols.languages import test_client_languages

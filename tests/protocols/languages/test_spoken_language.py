@@ -1,6 +1,6 @@
 """The language of short replies whose request names none, by every protocol.
 
-``test_client_languages.py`` has the client's own languages, ``tests/speech/session/test_language.py`` the
+``test_client_languages.py`` has the client's own languages, ``tests/core/session/test_language.py`` the
 order in which they count, and ``benchmarks.text.short_replies`` 400 replies in eight languages.
 """
 

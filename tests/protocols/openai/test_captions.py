@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from protocols.openai.speech.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, Cue, CueBuilder, srt, vtt
-from protocols.openai.speech.words import Word, WordTimer
-from speech.types import Span
+from kani.core.types import Span
+from kani.protocols.openai.speech.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, Cue, CueBuilder, srt, vtt
+from kani.protocols.openai.speech.words import Word, WordTimer
 from tests.support.serving import serving
 
 CAPTIONS, CAPTIONED, SPEECH = "/v1/audio/captions", "/dev/captioned_speech", "/v1/audio/speech"

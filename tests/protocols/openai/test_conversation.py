@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from protocols.openai.realtime import conversation
-from protocols.openai.realtime.conversation import MAX_ITEMS, MAX_PARTS, Conversation, Item, read_item
+from kani.protocols.openai.realtime import conversation
+from kani.protocols.openai.realtime.conversation import MAX_ITEMS, MAX_PARTS, Conversation, Item, read_item
 
 
 def item(name: str, characters: int = 0, parts: int = 1) -> Item:

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from protocols.openai.realtime.client_secrets import EphemeralKeys
-from protocols.openai.realtime.session_config import FORMATS, SessionConfig, Transcription
+from kani.protocols.openai.realtime.client_secrets import EphemeralKeys
+from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig, Transcription
 from tests.clients.openai_realtime import realtime
 from tests.support.app_server import KEY, AppServer, StartApp, app_server
 

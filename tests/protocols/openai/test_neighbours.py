@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech.types import Samples
+from kani.core.types import Samples
 
 PATH = "/v1/audio/speech"
 TEXT = "The quick brown fox jumps over the lazy dog."

@@ -12,11 +12,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from protocols.openai.realtime.session_config import TurnDetection
-from protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
-from speech.audio.encoding import AudioFormat, create_encoder
-from speech.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
-from speech.types import Samples
+from kani.core.audio.encoding import AudioFormat, create_encoder
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.types import Samples
+from kani.protocols.openai.realtime.session_config import TurnDetection
+from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, types
 from tests.support.app_server import KEY, AppServer, StartApp, app_server
 from tests.support.loudness import PausingRecognizer

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES, MAX_MESSAGE_BYTES
+from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES, MAX_MESSAGE_BYTES
 from tests.clients.openai_realtime import Client, loud, quiet, realtime, text_item
 from tests.support.app_server import AppServer, app_server
 from tests.support.loudness import PausingRecognizer

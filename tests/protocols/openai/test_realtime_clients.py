@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.clients.openai_libraries import (
     RATE,
     Recognized,

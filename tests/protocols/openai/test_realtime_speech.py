@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.openai.realtime.conversation import MAX_ITEMS
+from kani.protocols.openai.realtime.conversation import MAX_ITEMS
 from tests.clients.openai_realtime import BETA, Client, audio_of, loud, quiet, realtime, text_item, types
 from tests.judges.judge import hear, word_error_rate
 from tests.support.app_server import AppServer, app_server

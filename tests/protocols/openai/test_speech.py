@@ -15,9 +15,9 @@ import httpx
 import numpy as np
 import pytest
 
-from protocols.openai.speech.instructions import Style, parse_instructions
-from protocols.openai.voice_names import OPENAI_VOICES, resolve_voice
-from speech.types import Samples, Voice
+from kani.core.types import Samples, Voice
+from kani.protocols.openai.speech.instructions import Style, parse_instructions
+from kani.protocols.openai.voice_names import OPENAI_VOICES, resolve_voice
 from tests.support.serving import InProcessServer, serving
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine

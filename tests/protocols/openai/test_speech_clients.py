@@ -28,7 +28,7 @@ from openai import (
     OpenAI,
 )
 
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.conftest import ServerProcess
 from tests.judges.judge import hear, word_error_rate
 from tests.support.app_server import StartApp

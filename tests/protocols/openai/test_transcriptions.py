@@ -16,9 +16,9 @@ import httpx
 import numpy as np
 import pytest
 
-from speech.audio.pcm import pcm16, wav
-from speech.transcriber import TranscribedSegment, TranscriptionOptions
-from speech.types import Samples
+from kani.core.audio.pcm import pcm16, wav
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.types import Samples
 from tests.support.app_server import AppServer, StartApp
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S

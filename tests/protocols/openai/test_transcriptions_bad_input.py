@@ -16,8 +16,8 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from protocols.shared.recordings.upload import AudioUploads
-from speech.audio.pcm import wav
+from kani.core.audio.pcm import wav
+from kani.protocols.shared.recordings.upload import AudioUploads
 from tests.support.app_server import StartApp
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S

@@ -12,8 +12,13 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from protocols.elevenlabs.relay.broadcast import HIGH_WATER_BYTES, MAX_BACKLOG_BYTES, Broadcast, Subscriber
-from protocols.elevenlabs.relay.settings import RelayState
+from kani.protocols.elevenlabs.relay.broadcast import (
+    HIGH_WATER_BYTES,
+    MAX_BACKLOG_BYTES,
+    Broadcast,
+    Subscriber,
+)
+from kani.protocols.elevenlabs.relay.settings import RelayState
 from tests.clients.relay.wire import Client, connect_client
 from tests.support.app_server import AppServer
 from tests.support.patience import WITHIN_S
@@ -162,7 +167,7 @@ async def test_broadcast_waits_for_fastest_subscriber() -> None:
 async def test_client_that_does_not_read_is_closed(
     espeak_app: AppServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("protocols.elevenlabs.relay.connection.CLOSE_TIMEOUT_S", WITHIN_S)
+    monkeypatch.setattr("kani.protocols.elevenlabs.relay.connection.CLOSE_TIMEOUT_S", WITHIN_S)
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     small.setblocking(False)

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.elevenlabs.relay import messages
-from protocols.elevenlabs.relay import utterance as relay_utterance
-from protocols.elevenlabs.relay.alignment_files import RelayLogs
-from protocols.elevenlabs.relay.settings import RelaySettings, RelayState
-from protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
-from protocols.elevenlabs.settings import ElevenLabsSettings
-from protocols.shared.idle_flush import IdleFlush
-from speech.session.voice_resolver import LanguageMemory
-from tests.speech.session.test_session import serving
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.protocols.elevenlabs.relay import messages
+from kani.protocols.elevenlabs.relay import utterance as relay_utterance
+from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
+from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
+from kani.protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.shared.idle_flush import IdleFlush
+from tests.core.session.test_session import serving
 from tests.support.tone import ToneEngine
 
 RATE = 22_050

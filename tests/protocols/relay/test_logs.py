@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from protocols.elevenlabs.relay import alignment_files
-from protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
+from kani.protocols.elevenlabs.relay import alignment_files
+from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
 from tests.clients.relay.wire import connect_client
 from tests.support.app_server import AppServer, StartApp
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.sentences import WITH_EARLY_PHRASE
-from speech.types import Samples
+from kani.core.types import Samples
 from tests.clients.voxcpm.document import Heard, javascript_class, node, python_client, speak_in_node
 from tests.clients.voxcpm.wire import opened
 from tests.conftest import ROOT, ServerProcess

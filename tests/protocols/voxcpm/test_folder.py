@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from protocols.voxcpm import voice_folder
-from protocols.voxcpm.voice_folder import VoiceFolder
-from speech.errors import InvalidRequest, UnknownVoice
+from kani.core.errors import InvalidRequest, UnknownVoice
+from kani.protocols.voxcpm import voice_folder
+from kani.protocols.voxcpm.voice_folder import VoiceFolder
 from tests.support import permissions
 
 NOT_HERE = "prompt_wav_path: names no recording in the voice folder (.mp3, .wav, .flac, .ogg, .m4a)"

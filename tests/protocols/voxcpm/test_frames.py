@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.shared.rechunking import Rechunker
-from protocols.voxcpm.frames import (
+from kani.core.types import Span, SpeechChunk
+from kani.protocols.shared.rechunking import Rechunker
+from kani.protocols.voxcpm.frames import (
     NON_STREAMING,
     STREAMING_CHUNK,
     FrameWriter,
     encode_frame,
     encode_whole_answer,
 )
-from speech.types import Span, SpeechChunk
 from tests.clients.voxcpm.wire import read_frame
 
 RATE = 16_000

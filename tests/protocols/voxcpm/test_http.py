@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from protocols.voxcpm.http import http_routes
-from protocols.voxcpm.settings import VoxCPMSettings
-from protocols.voxcpm.voice_folder import VoiceFolder
-from protocols.voxcpm.voice_list import FALLBACK_SENTENCE, SAMPLE_SENTENCES, list_voices, sample_sentence
-from speech.engine import EngineInfo
-from speech.request import Limits
-from speech.service import SpeechService
-from speech.text.language_detection import detect
-from speech.types import Samples, Voice
-from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+from kani.core.engine import EngineInfo
+from kani.core.request import Limits
+from kani.core.service import SpeechService
+from kani.core.types import Samples, Voice
+from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
+from kani.protocols.voxcpm.http import http_routes
+from kani.protocols.voxcpm.settings import VoxCPMSettings
+from kani.protocols.voxcpm.voice_folder import VoiceFolder
+from kani.protocols.voxcpm.voice_list import FALLBACK_SENTENCE, SAMPLE_SENTENCES, list_voices, sample_sentence
+from kani.text.language_detection import detect
 from tests.clients.voxcpm.wire import opened
 from tests.conftest import ServerProcess
 from tests.protocols.test_voices_api import form, recording

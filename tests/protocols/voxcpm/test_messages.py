@@ -8,11 +8,19 @@ from typing import Any
 
 import pytest
 
-from protocols.voxcpm import messages
-from protocols.voxcpm.messages import Cancel, Failure, Ping, RejectedMessage, TtsRequest, failure_for, read
-from protocols.voxcpm.params import Params, read_params
-from speech import errors
-from speech.types import Recording, Sampling
+from kani.core import errors
+from kani.core.types import Recording, Sampling
+from kani.protocols.voxcpm import messages
+from kani.protocols.voxcpm.messages import (
+    Cancel,
+    Failure,
+    Ping,
+    RejectedMessage,
+    TtsRequest,
+    failure_for,
+    read,
+)
+from kani.protocols.voxcpm.params import Params, read_params
 
 MAX_TEXT = 5000
 NO_TIMESTAMP = "Validation failed: timestamp: must be a number"

@@ -16,10 +16,10 @@ import httpcore
 import pytest
 import trustme
 
-from protocols.voxcpm import public_addresses
-from protocols.voxcpm.public_addresses import is_own_address, is_public_address
-from protocols.voxcpm.remote_recordings import MAX_FETCHES, RemoteRecordings
-from speech.errors import Busy, InvalidRequest
+from kani.core.errors import Busy, InvalidRequest
+from kani.protocols.voxcpm import public_addresses
+from kani.protocols.voxcpm.public_addresses import is_own_address, is_public_address
+from kani.protocols.voxcpm.remote_recordings import MAX_FETCHES, RemoteRecordings
 from tests.protocols.raw_site import Site, answer, opened, redirect
 from tests.support.patience import WITHIN_S
 
@@ -104,7 +104,7 @@ async def test_private_host_is_never_visited(site: Site, host: str) -> None:
 
 
 async def test_own_address_is_refused_where_it_is_public(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.voxcpm.remote_recordings.is_public_address", lambda address: True)
+    monkeypatch.setattr("kani.protocols.voxcpm.remote_recordings.is_public_address", lambda address: True)
     assert await refusal(RemoteRecordings(frozenset()), site.url("/a.wav")) == NOT_PUBLIC
     assert site.visits == 0
 
@@ -254,7 +254,7 @@ async def test_other_status_is_refused(site: Site, recordings: RemoteRecordings,
 
 async def test_status_of_public_host_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(public_addresses, "_NOT_PUBLIC_4", ())
-    monkeypatch.setattr("protocols.voxcpm.remote_recordings.is_own_address", lambda address: False)
+    monkeypatch.setattr("kani.protocols.voxcpm.remote_recordings.is_own_address", lambda address: False)
     sentence = await refusal(RemoteRecordings(frozenset()), site.url("/missing"))
     assert sentence == "prompt_wav_url: was not answered with a recording (status 404)"
 

@@ -10,8 +10,8 @@ from wyoming.audio import AudioChunk, AudioStop
 from wyoming.client import AsyncTcpClient
 from wyoming.event import Event
 
-from speech.recognizer import PAUSE_LENGTHS_S, STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
-from speech.types import Samples
+from kani.core.recognizer import PAUSE_LENGTHS_S, STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.types import Samples
 from tests.protocols.wyoming.home_assistant import HOST, RATE
 from tests.support.loudness import STEP, LoudnessRecognizer
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from wyoming.event import Event
 
-from server.settings import SettingsError, load
+from kani.server.settings import SettingsError, load
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import ask, client, read_all, read_until
 from tests.protocols.wyoming.home_assistant import HOST, load_info

@@ -8,7 +8,7 @@ import json
 import pytest
 from wyoming.event import Event
 
-from protocols.wyoming.framing import MAX_LINE_BYTES, MAX_PAYLOAD_BYTES
+from kani.protocols.wyoming.framing import MAX_LINE_BYTES, MAX_PAYLOAD_BYTES
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import (
     STOP,

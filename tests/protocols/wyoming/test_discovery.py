@@ -8,7 +8,7 @@ import pytest
 from zeroconf import ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from protocols.wyoming.discovery import SERVICE, reachable_addresses
+from kani.protocols.wyoming.discovery import SERVICE, reachable_addresses
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.home_assistant import load_info
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from protocols.wyoming.framing import Event
+from kani.protocols.wyoming.framing import Event
 from tests.fuzzing.mutator import Mutator
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import steps

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soxr
 
-from speech.audio.pcm import pcm16
-from speech.types import Samples
+from kani.core.audio.pcm import pcm16
+from kani.core.types import Samples
 from tests.conftest import StartServer
 from tests.judges.judge import word_error_rate
 from tests.protocols.wyoming import home_assistant

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from wyoming.info import Info
 
-from protocols.wyoming.info import describe_voices
-from speech.types import Voice
-from speech.voices.catalogue import VoiceCatalogue, VoiceStore
+from kani.core.types import Voice
+from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
+from kani.protocols.wyoming.info import describe_voices
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
 from tests.support.tone import ToneEngine, tones
@@ -90,14 +90,14 @@ async def test_description_is_answered_from_memory(port: int, monkeypatch: pytes
     def fail(catalogue: VoiceCatalogue) -> None:
         raise AssertionError("the voices were read again")
 
-    monkeypatch.setattr("protocols.wyoming.info.describe_voices", fail)
+    monkeypatch.setattr("kani.protocols.wyoming.info.describe_voices", fail)
     assert (await home_assistant.load_info(port)).tts
 
 
 async def test_slow_disk_delays_no_description(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """An older description is answered where a new one takes longer than Home Assistant waits."""
     before = await home_assistant.load_info(port)
-    monkeypatch.setattr("protocols.wyoming.info.FRESH_S", 0.0)
+    monkeypatch.setattr("kani.protocols.wyoming.info.FRESH_S", 0.0)
 
     read = threading.Event()
 
@@ -105,7 +105,7 @@ async def test_slow_disk_delays_no_description(port: int, monkeypatch: pytest.Mo
         read.wait()
         return []
 
-    monkeypatch.setattr("protocols.wyoming.info.describe_voices", slow)
+    monkeypatch.setattr("kani.protocols.wyoming.info.describe_voices", slow)
     try:
         assert await home_assistant.load_info(port) == before
     finally:

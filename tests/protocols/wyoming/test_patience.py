@@ -12,11 +12,11 @@ import httpx
 import pytest
 from wyoming.event import Event
 
-from protocols.wyoming import connection
-from protocols.wyoming.framing import Event as PackedEvent
-from server.network import tcp_connections
-from server.network.tcp_connections import ReadTimeouts
-from server.network.upload_budget import KEYLESS_BYTES, UploadBudget
+from kani.protocols.wyoming import connection
+from kani.protocols.wyoming.framing import Event as PackedEvent
+from kani.server.network import tcp_connections
+from kani.server.network.tcp_connections import ReadTimeouts
+from kani.server.network.upload_budget import KEYLESS_BYTES, UploadBudget
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import chunk, client, read_all, read_until, steps
 from tests.protocols.wyoming.home_assistant import HOST, load_info
@@ -99,7 +99,7 @@ async def test_idle_connections_make_room_for_new_ones(serve: Serve) -> None:
 async def test_room_for_unfinished_events_is_shared(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client whose event has no room beside another's is refused; small events always have."""
     budget = UploadBudget(1000)
-    monkeypatch.setattr("websocket_server.UploadBudget", lambda *_: budget)
+    monkeypatch.setattr("kani.server.app.UploadBudget", lambda *_: budget)
     port = (await serve()).streams["Wyoming"]
     _, writer = await asyncio.open_connection(HOST, port)
     writer.write(b'{"type": "future", "payload_length": 500000}\n' + bytes(300_000))

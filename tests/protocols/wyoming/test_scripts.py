@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from protocols.wyoming.scripts import may_go_on, space_between
+from kani.protocols.wyoming.scripts import may_go_on, space_between
 
 
 @pytest.mark.parametrize(

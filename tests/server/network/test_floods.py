@@ -17,7 +17,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.network.upload_budget import LIMIT_BYTES
+from kani.server.network.upload_budget import LIMIT_BYTES
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer

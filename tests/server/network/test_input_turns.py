@@ -13,12 +13,12 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
-from server.lifecycle import accept_connections
-from server.network.input_turns import ITEMS_PER_TURN, MAX_DROPPED_BYTES
-from server.network.tcp_connections import TcpTable
-from server.network.uvicorn_http import MAX_REST
-from server.network.uvicorn_websocket import MAX_CONTROL_FRAMES, WebSocketProtocol
-from server.settings import load
+from kani.server.lifecycle import accept_connections
+from kani.server.network.input_turns import ITEMS_PER_TURN, MAX_DROPPED_BYTES
+from kani.server.network.tcp_connections import TcpTable
+from kani.server.network.uvicorn_http import MAX_REST
+from kani.server.network.uvicorn_websocket import MAX_CONTROL_FRAMES, WebSocketProtocol
+from kani.server.settings import load
 from tests.support.event_loop import Idleness, settle
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ async def test_flood_of_tiny_messages_leaves_the_loop_idle_in_between() -> None:
     ids=["pongs", "pings", "fragments"],
 )
 async def test_frames_without_content_take_many_turns(monkeypatch: pytest.MonkeyPatch, flood: bytes) -> None:
-    monkeypatch.setattr("server.network.uvicorn_websocket.MAX_CONTROL_FRAMES", 2 * ITEMS)
+    monkeypatch.setattr("kani.server.network.uvicorn_websocket.MAX_CONTROL_FRAMES", 2 * ITEMS)
     got: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from server.network.listeners import CannotListen, listen
+from kani.server.network.listeners import CannotListen, listen
 from tests.support.serving import serving
 
 PING = '{"type": "ping", "timestamp": 7}'

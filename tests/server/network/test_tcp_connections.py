@@ -16,11 +16,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from server.lifecycle import accept_connections
-from server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
-from server.network.upload_budget import FREE_BYTES, UploadBudget
-from server.network.uvicorn_websocket import WebSocketProtocol
-from server.settings import load
+from kani.server.lifecycle import accept_connections
+from kani.server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
+from kani.server.network.upload_budget import FREE_BYTES, UploadBudget
+from kani.server.network.uvicorn_websocket import WebSocketProtocol
+from kani.server.settings import load
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from server.network.listeners import CannotListen, server_context
+from kani.server.network.listeners import CannotListen, server_context
 from tests.support import permissions
 from tests.support.patience import WITHIN_S
 

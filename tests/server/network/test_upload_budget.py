@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
+from kani.server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
 from tests.support.app_server import KEY
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving

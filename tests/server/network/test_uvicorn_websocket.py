@@ -11,10 +11,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
-from server.lifecycle import accept_connections
-from server.network.tcp_connections import TcpTable
-from server.network.uvicorn_websocket import WebSocketProtocol
-from server.settings import load
+from kani.server.lifecycle import accept_connections
+from kani.server.network.tcp_connections import TcpTable
+from kani.server.network.uvicorn_websocket import WebSocketProtocol
+from kani.server.settings import load
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send

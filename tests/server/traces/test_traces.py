@@ -21,8 +21,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from wyoming.client import AsyncTcpClient
 from wyoming.event import Event
 
-from speech.audio.pcm import wav
-from speech.tracing import UNRECORDED, current
+from kani.core.audio.pcm import wav
+from kani.core.tracing import UNRECORDED, current
 from tests.protocols.wyoming.exchange import chunk, read_until, steps
 from tests.server.traces.collector import CollectedSpan, TraceCollector, collecting
 from tests.support.loudness import RATE, LoudnessRecognizer
@@ -358,7 +358,7 @@ async def test_server_without_traces_says_why_once(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delitem(sys.modules, "server.traces.otlp", raising=False)
+    monkeypatch.delitem(sys.modules, "kani.server.traces.otlp", raising=False)
     if missing is not None:
         monkeypatch.setitem(sys.modules, missing, None)
     async with traced_server(tmp_path) as server:
@@ -382,7 +382,7 @@ async def main():
         assert (await client.post(f"{server.http_url}/v1/audio/speech", json=speak)).status_code == 200
 
 asyncio.run(main())
-print([name for name in sys.modules if name.startswith(("opentelemetry", "server.traces.otlp"))])
+print([name for name in sys.modules if name.startswith(("opentelemetry", "kani.server.traces.otlp"))])
 """
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.speech.voices.test_store import files_below, recording
+from tests.core.voices.test_store import files_below, recording
 from tests.support.patience import WITHIN_S
 from tests.support.serving import serving
 

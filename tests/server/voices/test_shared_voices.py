@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
-from engines.espeak.client import EspeakClient
-from speech.audio.pcm import wav
+from kani.core.audio.pcm import wav
+from kani.engines.espeak.client import EspeakClient
 from tests.conftest import StartServer
-from tests.speech.voices.local_bucket import App, answer, local_bucket
-from tests.speech.voices.test_store import recording
+from tests.core.voices.local_bucket import App, answer, local_bucket
+from tests.core.voices.test_store import recording
 from tests.support.espeak_audio import audio
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
@@ -122,7 +122,7 @@ async def test_bucket_that_hangs_or_fails_leaves_other_speech_alone(
                 release.set()
             assert {task.result().status_code for task in deletions} <= {404, 503}
             bucket.fault = lambda environ, start, app: answer("503 Slow Down", "SlowDown", start)
-            monkeypatch.setattr("speech.voices.storage.shared_index.STALE_S", -1.0)
+            monkeypatch.setattr("kani.core.voices.storage.shared_index.STALE_S", -1.0)
             refused = await client.delete(f"{VOICES}/ana")
             assert refused.status_code == 503
             assert refused.json()["error"]["message"].startswith("the stored voices cannot be reached")

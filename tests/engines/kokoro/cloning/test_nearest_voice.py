@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import soxr
 
-from engines.kokoro.cloning.nearest_voice import NearestVoice
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.scheduler import DeadlineScheduler
-from engines.settings import KokoroSettings
-from engines.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
-from speech.errors import InvalidRequest, NoSpeech, UnsupportedLanguage
-from speech.types import Embedding, Recording, Samples, Segment
+from kani.core.errors import InvalidRequest, NoSpeech, UnsupportedLanguage
+from kani.core.types import Embedding, Recording, Samples, Segment
+from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.scheduler import DeadlineScheduler
+from kani.engines.settings import KokoroSettings
+from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import Writer, chunks_of, joined
 

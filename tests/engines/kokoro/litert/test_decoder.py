@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 from benchmarks.kokoro.measures import log_spectral_distance
 from benchmarks.kokoro_decoder.dequantize import dequantize
-from engines import weights
-from engines.kokoro.litert.decoder import load_litert_decoder
-from engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedNetwork, load_packed
-from engines.kokoro.network.decoder import DecoderUnavailable, Window
-from engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
-from engines.kokoro.network.norm_statistics import StatisticsTable
-from engines.kokoro.network.onnx_decoder import load_onnx_decoder
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
-from engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, NormAffine, SplitModel
-from engines.kokoro.synthesizer import WindowedSynthesizer
-from engines.kokoro.voices import Voices
-from speech.types import Segment
+from kani.core.types import Segment
+from kani.engines.kokoro.litert.decoder import load_litert_decoder
+from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedNetwork, load_packed
+from kani.engines.kokoro.network.decoder import DecoderUnavailable, Window
+from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
+from kani.engines.kokoro.network.norm_statistics import StatisticsTable
+from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
+from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, NormAffine, SplitModel
+from kani.engines.kokoro.synthesizer import WindowedSynthesizer
+from kani.engines.kokoro.voices import Voices
+from kani.runtime import weights
 from tests.support.kokoro import agreement_db, one_utterance
 
 TEXT, VOICE, LANGUAGE = "El barco azul salió del puerto muy temprano, sin hacer ruido.", "em_alex", "es"
@@ -63,8 +63,8 @@ def spoken(part: LoadPart, published: bytes, cache: Path) -> Spoken:
 def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
     import torch
 
-    from engines.kokoro.litert.packing.graph_layers import read_layers
-    from engines.kokoro.offline.float_reference import FloatGenerator
+    from kani.engines.kokoro.litert.packing.graph_layers import read_layers
+    from kani.engines.kokoro.offline.float_reference import FloatGenerator
 
     features = spoken.features
     spectra = features.source.spectra(0, features.frames, Stop())

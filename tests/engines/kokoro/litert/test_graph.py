@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from engines.kokoro.litert.model import Model
-from engines.kokoro.litert.packing.graph import LEVEL, Graph
-from engines.kokoro.network.onnx_model import Array, ModelFailed
+from kani.engines.kokoro.litert.model import Model
+from kani.engines.kokoro.litert.packing.graph import LEVEL, Graph
+from kani.engines.kokoro.network.onnx_model import Array, ModelFailed
 
 RANDOM = np.random.default_rng(5)
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_phase
-from engines.kokoro.network.decoder import DecoderUnavailable
-from engines.kokoro.network.decoder_checks import check_source
-from engines.kokoro.network.onnx_model import Array, Network, Stop
-from engines.kokoro.network.parts import LoadPart
+from kani.engines.kokoro.litert.harmonic_source import HarmonicSource, harmonic_phase
+from kani.engines.kokoro.network.decoder import DecoderUnavailable
+from kani.engines.kokoro.network.decoder_checks import check_source
+from kani.engines.kokoro.network.onnx_model import Array, Network, Stop
+from kani.engines.kokoro.network.parts import LoadPart
 
 BINS, HOPS = 11, 120
 """Bins of a spectrum; spectra of a frame."""

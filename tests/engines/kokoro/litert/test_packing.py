@@ -13,15 +13,15 @@ import numpy as np
 import onnx
 import pytest
 
-from engines.kokoro.litert.packing.curves import pack_curves
-from engines.kokoro.litert.packing.features import pack_features
-from engines.kokoro.litert.packing.store import GENERATOR, PROSODY, load_packed
-from engines.kokoro.litert.packing.weights import quantise_weight
-from engines.kokoro.network import build_cache
-from engines.kokoro.network.build_cache import BuildCache, BuildFailed
-from engines.kokoro.network.graph_surgery import UnknownGraph
-from engines.kokoro.network.parts import LoadPart
-from engines.weights import KOKORO
+from kani.engines.kokoro.litert.packing.curves import pack_curves
+from kani.engines.kokoro.litert.packing.features import pack_features
+from kani.engines.kokoro.litert.packing.store import GENERATOR, PROSODY, load_packed
+from kani.engines.kokoro.litert.packing.weights import quantise_weight
+from kani.engines.kokoro.network import build_cache
+from kani.engines.kokoro.network.build_cache import BuildCache, BuildFailed
+from kani.engines.kokoro.network.graph_surgery import UnknownGraph
+from kani.engines.kokoro.network.parts import LoadPart
+from kani.runtime.weights import KOKORO
 from tests.support.kokoro import CHANNELS
 
 ROOT = Path(__file__).parents[4]
@@ -113,7 +113,7 @@ def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(build_cache, "PROJECT_ROOT", other)
     assert moved._key(model) == key
     assert moved._key("0" * 64) != key
-    for source in (*moved.sources, other / "engines/kokoro/litert/packing/pack.py"):
+    for source in (*moved.sources, other / "kani/engines/kokoro/litert/packing/pack.py"):
         before = source.read_bytes()
         source.write_bytes(before + b"\n")
         assert moved._key(model) != key, source
@@ -123,8 +123,8 @@ def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch:
 def test_all_modules_of_packing_are_in_the_key() -> None:
     code = (
         "import sys\n"
-        "import engines.kokoro.litert.packing.pack\n"
-        "own = [module for name, module in sys.modules.items() if name.startswith('engines.kokoro.')]\n"
+        "import kani.engines.kokoro.litert.packing.pack\n"
+        "own = [module for name, module in sys.modules.items() if name.startswith('kani.engines.kokoro.')]\n"
         "print(*(module.__file__ for module in own), sep='\\n')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

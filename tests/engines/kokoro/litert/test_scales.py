@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from engines.kokoro.litert.packing.generator import Scale, load_scales
-from engines.kokoro.litert.packing.graph_layers import read_layers
-from engines.kokoro.litert.packing.layers import Convolution
-from engines.kokoro.network.parts import LoadPart
-from engines.kokoro.offline.calibrate import (
+from kani.engines.kokoro.litert.packing.generator import Scale, load_scales
+from kani.engines.kokoro.litert.packing.graph_layers import read_layers
+from kani.engines.kokoro.litert.packing.layers import Convolution
+from kani.engines.kokoro.network.parts import LoadPart
+from kani.engines.kokoro.offline.calibrate import (
     CALIBRATION_SENTENCES,
     GeneratorInputs,
     InputRecorder,
@@ -22,7 +22,7 @@ from engines.kokoro.offline.calibrate import (
     least_error,
     scale_of,
 )
-from engines.kokoro.offline.float_reference import FloatGenerator
+from kani.engines.kokoro.offline.float_reference import FloatGenerator
 
 NOT_CALIBRATED, SAYS = "am_santa", 15
 """A voice outside of the calibration, and the index of its sentence."""

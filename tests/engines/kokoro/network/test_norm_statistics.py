@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.network.norm_statistics import DATA_FILE, StatisticsTable
-from engines.kokoro.network.onnx_model import Array, Stop
-from engines.kokoro.network.parts import Features, LoadPart, PredictedProsody, SplitModel
-from engines.kokoro.offline.recorder import StatisticsRecorder
-from engines.kokoro.offline.sentences import SENTENCES
-from engines.kokoro.synthesizer import WindowedSynthesizer
-from engines.kokoro.text.phonemes import Utterance
-from engines.kokoro.voices import Voices
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.norm_statistics import DATA_FILE, StatisticsTable
+from kani.engines.kokoro.network.onnx_model import Array, Stop
+from kani.engines.kokoro.network.parts import Features, LoadPart, PredictedProsody, SplitModel
+from kani.engines.kokoro.offline.recorder import StatisticsRecorder
+from kani.engines.kokoro.offline.sentences import SENTENCES
+from kani.engines.kokoro.synthesizer import WindowedSynthesizer
+from kani.engines.kokoro.text.phonemes import Utterance
+from kani.engines.kokoro.voices import Voices
 from tests.support.kokoro import DATA, one_utterance
 
 

@@ -18,13 +18,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.kokoro_decoder.dequantize import dequantize
-from engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
-from engines.kokoro.network.onnx_decoder import CONTEXT_FRAMES, OnnxGenerator
-from engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, WholeModel
-from engines.kokoro.network.parts import Features, NormAffine, SplitModel
-from engines.kokoro.offline.recorder import StatisticsRecorder
-from engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
-from speech.types import Samples
+from kani.core.types import Samples
+from kani.engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
+from kani.engines.kokoro.network.onnx_decoder import CONTEXT_FRAMES, OnnxGenerator
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, WholeModel
+from kani.engines.kokoro.network.parts import Features, NormAffine, SplitModel
+from kani.engines.kokoro.offline.recorder import StatisticsRecorder
+from kani.engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from tests.support.kokoro import agreement_db, symbols_and_style
 
 # Loads and runs the published model.

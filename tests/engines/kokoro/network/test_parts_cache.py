@@ -12,10 +12,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from engines.kokoro.network import parts_cache
-from engines.kokoro.network.build_cache import BuildCache
-from engines.kokoro.network.graph_surgery import PARTS
-from speech.errors import EngineUnavailable
+from kani.core.errors import EngineUnavailable
+from kani.engines.kokoro.network import parts_cache
+from kani.engines.kokoro.network.build_cache import BuildCache
+from kani.engines.kokoro.network.graph_surgery import PARTS
 
 # Each build is a process.
 pytestmark = pytest.mark.server
@@ -133,7 +133,7 @@ def test_files_of_other_versions_are_deleted(
 def test_concurrent_starts_build_once(tmp_path: Path, made: Path) -> None:
     code = (
         "import logging, pathlib, sys; from engines import weights\n"
-        "from engines.kokoro.network import parts_cache\n"
+        "from kani.engines.kokoro.network import parts_cache\n"
         "logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')\n"
         "model = weights.load(weights.KOKORO, models_dir=None, cache_dir=pathlib.Path('unused'))\n"
         "part = parts_cache.load(model, pathlib.Path(sys.argv[1]))\n"

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.espeak.client import EspeakClient
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.text.espeak_ipa import phonemizer_for
-from engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
-from engines.kokoro.text.vocabulary import VOCABULARY
-from speech.text.ipa import canonicalize
-from speech.text.lexicon import Lexicon
-from speech.text.normalizer import NormalizerOptions
-from speech.types import Pronunciation, Segment, SpeechChunk
+from kani.core.types import Pronunciation, Segment, SpeechChunk
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
+from kani.engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
+from kani.text.ipa import canonicalize
+from kani.text.lexicon import Lexicon
+from kani.text.normalizer import NormalizerOptions
 from tests.judges.judge import hear, words_of
 from tests.support.kokoro import Writer, chunks_of, joined
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engines.espeak.client import EspeakClient
-from engines.kokoro.text import espeak_ipa
-from engines.kokoro.text.espeak_ipa import espeak_voice, phonemizer_for
-from engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
-from engines.kokoro.text.symbol_words import assign_symbols
-from engines.kokoro.text.vocabulary import VOCABULARY
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.text import espeak_ipa
+from kani.engines.kokoro.text.espeak_ipa import espeak_voice, phonemizer_for
+from kani.engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
+from kani.engines.kokoro.text.symbol_words import assign_symbols
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
 
 def spoken(text: str, language: str, ending: str = "") -> list[Utterance]:

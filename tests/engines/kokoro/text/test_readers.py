@@ -15,19 +15,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engines.espeak.client import EspeakClient
-from engines.kokoro.text import readers
-from engines.kokoro.text.espeak_ipa import Phonemizer
-from engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
-from engines.kokoro.text.reader import TextReader
-from engines.kokoro.text.readers import missing_packages, reader_for, spoken_languages
-from engines.kokoro.text.unspaced import dictionary
-from engines.kokoro.text.unspaced.japanese import JapaneseReader
-from engines.kokoro.text.unspaced.kana import symbols_of_kana
-from engines.kokoro.text.unspaced.pinyin import symbols_of_syllable
-from engines.kokoro.text.vocabulary import VOCABULARY
-from speech.errors import EngineFailed
-from speech.types import Pronunciation
+from kani.core.errors import EngineFailed
+from kani.core.types import Pronunciation
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.text import readers
+from kani.engines.kokoro.text.espeak_ipa import Phonemizer
+from kani.engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
+from kani.engines.kokoro.text.reader import TextReader
+from kani.engines.kokoro.text.readers import missing_packages, reader_for, spoken_languages
+from kani.engines.kokoro.text.unspaced import dictionary
+from kani.engines.kokoro.text.unspaced.japanese import JapaneseReader
+from kani.engines.kokoro.text.unspaced.kana import symbols_of_kana
+from kani.engines.kokoro.text.unspaced.pinyin import symbols_of_syllable
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
 pytestmark = pytest.mark.skipif(
     any(missing_packages(language) for language in ("zh", "ja")), reason="pypinyin, rjieba or haqumei missing"
@@ -164,7 +164,7 @@ def test_polyphones_of_a_later_list_are_read_by_their_context() -> None:
 
 def wrong_syllables(rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     """The phrases, their expected syllables and the found ones, where these differ."""
-    from engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
+    from kani.engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
 
     readings = ChineseReadings()
     found = [(text, want, readings.read(text)[1][int(place)]) for text, place, want in rows]
@@ -332,9 +332,9 @@ def test_dictionaries_are_not_loaded_at_the_start(cache: Path) -> None:
     code = f"""
 import asyncio, sys
 from pathlib import Path
-from engines.kokoro.engine import KokoroEngine
-from engines.kokoro.text.unspaced.dictionary import Dictionary
-from engines.settings import KokoroSettings
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.text.unspaced.dictionary import Dictionary
+from kani.engines.settings import KokoroSettings
 
 async def start():
     engine = KokoroEngine(KokoroSettings(None, Path({str(cache)!r}), decoder="onnx"))

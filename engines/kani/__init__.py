@@ -1,1 +1,0 @@
-"""The Kani model behind ``speech.engine.Engine``."""

@@ -1,1 +1,0 @@
-"""Programs that make ``engines/kokoro/data``: ``python -m engines.kokoro.offline.NAME``."""

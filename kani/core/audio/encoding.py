@@ -1,0 +1,276 @@
+"""Encodes speech into an audio format, as a stream or as a complete file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, ParamSpec, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from kani.core.audio import ogg_opus
+from kani.core.audio.framed import AacEncoder, FlacEncoder
+from kani.core.audio.mp3 import Mp3Encoder
+from kani.core.audio.ogg_opus import OggOpusEncoder
+from kani.core.audio.pcm import Resampler, open_wav_header, pcm16, wav
+from kani.core.types import Samples
+
+Codec = Literal["pcm", "wav", "ulaw", "alaw", "mp3", "opus", "aac", "flac"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """An output format. PCM is 16 bits, signed, little-endian; all formats are mono."""
+
+    name: str  # as the protocol calls it
+    codec: Codec
+    sample_rate: int  # hertz
+    bit_rate: int | None  # bits per second, of mp3, opus and aac
+    content_type: str  # of an HTTP response
+
+    @property
+    def slow(self) -> bool:
+        """True for a compressed format: it blocks too long for the event loop, and fills frames first."""
+        return self.codec in ("mp3", "opus", "aac", "flac")
+
+    @property
+    def encoded_rate(self) -> int:
+        """Hertz of the samples that its codec takes: Opus decodes to 48 kHz whatever goes in."""
+        return ogg_opus.ENCODED_RATE if self.codec == "opus" else self.sample_rate
+
+
+class Encoder(Protocol):
+    """Encodes one stream of samples; the results of all calls, joined, are the stream.
+
+    Blocks: a second of audio takes up to 0.3 ms as PCM and in G.711, 1 ms as FLAC, 4 ms as Opus, 5–9 ms as
+    AAC and MP3; ``AudioFormat.slow`` are run in a thread. One thread at a time.
+    """
+
+    def feed(self, samples: Samples) -> bytes:
+        """Accept samples at the source's rate; returns the bytes that are ready, perhaps none."""
+
+    def finish(self) -> bytes:
+        """Return the rest; nothing can be fed afterwards."""
+
+
+class _HeadedEncoder(Encoder, Protocol):
+    """An encoder of streams with a header that leaves the length open."""
+
+    def final_header(self) -> bytes:
+        """Return the header that replaces the stream's in a file, once ``finish`` has returned the rest."""
+
+
+def create_encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
+    """Create an encoder of samples at ``source_rate`` hertz.
+
+    A WAV's header leaves its length open; for one that states it use ``FileEncoder``.
+    """
+    match audio_format.codec:
+        case "pcm":
+            codec: Encoder = _Pcm16()
+        case "wav":
+            codec = _OpenWav(audio_format.sample_rate)
+        case "flac":
+            codec = FlacEncoder(audio_format.sample_rate)
+        case "aac":
+            codec = _aac(audio_format)
+        case "ulaw":
+            codec = _G711(_ULAW)
+        case "alaw":
+            codec = _G711(_ALAW)
+        case "mp3":
+            codec = _mp3(audio_format)
+        case "opus":
+            if audio_format.bit_rate is None:
+                raise ValueError("Opus needs a bit rate")
+            codec = _Opus(audio_format.bit_rate)
+    return _Resampled(source_rate, audio_format.encoded_rate, codec)
+
+
+async def run_encoding(
+    audio_format: AudioFormat, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Run a call of an encoder of that format: in a thread if the format is slow, else at once."""
+    if audio_format.slow:
+        return await asyncio.to_thread(call, *args, **kwargs)
+    return call(*args, **kwargs)
+
+
+class AsyncEncoder:
+    """An ``Encoder`` that does not block the event loop; it is created for the rate of the first samples."""
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._format = audio_format
+        self._encoder: Encoder | None = None
+
+    async def feed(self, samples: Samples, sample_rate: int) -> bytes:
+        """Accept samples at ``sample_rate`` hertz, the same in each call; returns the ready bytes."""
+        if self._encoder is None:
+            self._encoder = create_encoder(self._format, sample_rate)
+        return await run_encoding(self._format, self._encoder.feed, samples)
+
+    async def finish(self) -> bytes:
+        """Return the rest; nothing can be fed afterwards."""
+        return b"" if self._encoder is None else await run_encoding(self._format, self._encoder.finish)
+
+
+class FileEncoder:
+    """Encodes a complete file, which is returned in the end, with its length in its header.
+
+    An MP3 is gapless to the sample at both ends. Blocks as ``Encoder`` does.
+    """
+
+    def __init__(self, audio_format: AudioFormat, source_rate: int) -> None:
+        self._format = audio_format
+        self._headed: _HeadedEncoder | None = None
+        self._encoder: Encoder
+        if audio_format.codec == "wav":
+            self._encoder = _Resampled(source_rate, audio_format.sample_rate, _Pcm16())
+        elif audio_format.codec in ("mp3", "flac"):
+            self._headed = (
+                _mp3(audio_format) if audio_format.codec == "mp3" else FlacEncoder(audio_format.sample_rate)
+            )
+            self._encoder = _Resampled(source_rate, audio_format.sample_rate, self._headed)
+        else:
+            self._encoder = create_encoder(audio_format, source_rate)
+        self._bytes = bytearray()
+
+    def add(self, samples: Samples) -> int:
+        """Accept samples; returns the number of bytes by which the file has grown."""
+        return self._grow(self._encoder.feed(samples))
+
+    def finish(self) -> bytes:
+        """Return the file; nothing can be added afterwards."""
+        self._grow(self._encoder.finish())
+        if self._format.codec == "wav":
+            return wav(bytes(self._bytes), self._format.sample_rate)
+        if self._headed is not None:
+            header = self._headed.final_header()
+            self._bytes[: len(header)] = header
+        return bytes(self._bytes)
+
+    def _grow(self, data: bytes) -> int:
+        self._bytes += data
+        return len(data)
+
+
+class _Resampled:
+    """Resamples a stream in front of ``codec``."""
+
+    def __init__(self, source_rate: int, target_rate: int, codec: Encoder) -> None:
+        self._resampler = Resampler(source_rate, target_rate)
+        self._codec = codec
+
+    def feed(self, samples: Samples) -> bytes:
+        return self._codec.feed(self._resampler.feed(samples))
+
+    def finish(self) -> bytes:
+        return self._codec.feed(self._resampler.finish()) + self._codec.finish()
+
+
+class _Pcm16:
+    """16-bit PCM."""
+
+    def feed(self, samples: Samples) -> bytes:
+        return pcm16(samples)
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class _OpenWav:
+    """16-bit PCM behind a WAV header that leaves its length open."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._header = open_wav_header(sample_rate)
+
+    def feed(self, samples: Samples) -> bytes:
+        return self._take_header() + pcm16(samples)
+
+    def finish(self) -> bytes:
+        return self._take_header()
+
+    def _take_header(self) -> bytes:
+        header, self._header = self._header, b""
+        return header
+
+
+class _G711:
+    """One byte per sample, by a table over all 16-bit samples."""
+
+    def __init__(self, table: npt.NDArray[np.uint8]) -> None:
+        self._table = table
+
+    def feed(self, samples: Samples) -> bytes:
+        return bytes(self._table[np.frombuffer(pcm16(samples), "<u2")].tobytes())
+
+    def finish(self) -> bytes:
+        return b""
+
+
+class _Opus:
+    """Ogg Opus, beginning with its two header pages."""
+
+    def __init__(self, bit_rate: int) -> None:
+        self._opus = OggOpusEncoder(bit_rate)
+        self._header = self._opus.header
+
+    def feed(self, samples: Samples) -> bytes:
+        header, self._header = self._header, b""
+        return header + self._opus.feed(samples)
+
+    def finish(self) -> bytes:
+        header, self._header = self._header, b""
+        return header + self._opus.finish()
+
+
+def decode_g711(data: bytes, codec: Literal["ulaw", "alaw"]) -> Samples:
+    """Decode G.711, one byte a sample."""
+    levels = _ULAW_LEVELS if codec == "ulaw" else _ALAW_LEVELS
+    return levels[np.frombuffer(data, np.uint8)]
+
+
+def _mp3(audio_format: AudioFormat) -> Mp3Encoder:
+    if audio_format.bit_rate is None:
+        raise ValueError("an MP3 needs a bit rate")
+    return Mp3Encoder(audio_format.sample_rate, audio_format.bit_rate)
+
+
+def _aac(audio_format: AudioFormat) -> AacEncoder:
+    if audio_format.bit_rate is None:
+        raise ValueError("AAC needs a bit rate")
+    return AacEncoder(audio_format.sample_rate, audio_format.bit_rate)
+
+
+def _ulaw_levels() -> npt.NDArray[np.int32]:
+    """The 16-bit sample of each of the 256 codes (ITU-T G.711, table 2)."""
+    code = ~np.arange(256) & 0xFF
+    size = (((code & 15) << 3) + 132 << (code >> 4 & 7)) - 132
+    return np.where(code & 0x80, -size, size).astype(np.int32)
+
+
+def _alaw_levels() -> npt.NDArray[np.int32]:
+    """The 16-bit sample of each of the 256 codes (ITU-T G.711, table 1)."""
+    code = np.arange(256) ^ 0x55
+    step, exponent = (code & 15) << 4, code >> 4 & 7
+    size = np.where(exponent == 0, step + 8, step + 264 << np.maximum(exponent - 1, 0))
+    return np.where(code & 0x80, size, -size).astype(np.int32)
+
+
+def _nearest_codes(levels: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    """For each 16-bit sample, read as an unsigned number, the code of the nearest level."""
+    order = np.argsort(levels, kind="stable")
+    midpoints = (levels[order][1:] + levels[order][:-1]) / 2
+    samples = np.arange(65536).astype(np.uint16).view(np.int16)
+    return order[np.searchsorted(midpoints, samples)].astype(np.uint8)
+
+
+_ULAW = _nearest_codes(_ulaw_levels())
+_ALAW = _nearest_codes(_alaw_levels())
+_ULAW_LEVELS = (_ulaw_levels() / 32768).astype(np.float32)
+_ALAW_LEVELS = (_alaw_levels() / 32768).astype(np.float32)

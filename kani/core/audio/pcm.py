@@ -1,0 +1,285 @@
+"""Audio at the edges: encodes float samples as PCM and WAV, and decodes clients' recordings."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import AsyncIterator, Iterator
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soxr
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from kani.core.audio import ffmpeg
+from kani.core.audio.indexes import UnreadableFile
+from kani.core.audio.mp4 import open_mp4
+from kani.core.errors import InvalidRequest, Reason, SpeechCancelled, SpeechError
+from kani.core.types import Recording, Samples, Span, SpeechChunk
+
+MAX_RECORDING_BYTES = 10 * 1024 * 1024
+MAX_RECORDING_S = 60.0
+
+REFERENCE_RATE = 24_000
+"""Hertz to which reference recordings are decoded: no cloning model uses more, and a minute takes 6 MB."""
+
+_MIN_RATE, _MAX_RATE = 4_000, 192_000
+_MAX_CHANNELS = 8
+# Opus in its shortest packets (2.5 ms) has 400; a file with many more holds no sound.
+_MAX_PACKETS_PER_SECOND = 850
+_CODECS = frozenset(
+    "aac alac flac mp3 mp3float opus libopus vorbis libvorbis "
+    "pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_f64le pcm_alaw pcm_mulaw".split()
+)
+_UNKNOWN_SIZE = 0xFFFFFFFF
+_KNOWN_FORMATS = "WAV, MP3, Ogg, FLAC or M4A"
+_UNREADABLE = Reason("unreadable")
+
+
+def pcm16(samples: Samples) -> bytes:
+    """Convert samples to signed 16-bit little-endian PCM; beyond [-1, 1] they are clipped."""
+    scaled = np.rint(np.clip(samples, -1.0, 1.0) * np.float32(32768))
+    return bytes(np.minimum(scaled, 32767).astype("<i2").tobytes())
+
+
+def wav(audio: Samples | bytes, sample_rate: int) -> bytes:
+    """Make a WAV file, 16-bit mono, of samples or of ``pcm16``'s bytes; sample_rate in hertz."""
+    pcm = audio if isinstance(audio, bytes) else pcm16(audio)
+    return _wav_header(sample_rate, 36 + len(pcm), len(pcm)) + pcm
+
+
+def open_wav_header(sample_rate: int) -> bytes:
+    """Make the header of a 16-bit mono WAV stream whose length is unknown; sample_rate in hertz."""
+    return _wav_header(sample_rate, _UNKNOWN_SIZE, _UNKNOWN_SIZE)
+
+
+def _wav_header(sample_rate: int, riff_bytes: int, data_bytes: int) -> bytes:
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        *(b"RIFF", riff_bytes, b"WAVE"),
+        *(b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16),
+        *(b"data", data_bytes),
+    )
+
+
+class Resampler:
+    """Resamples a stream from one sample rate (hertz) to another.
+
+    The total is ``round(n * target / source)`` samples however the stream was cut. Output lags the input by a
+    few hundredths of a second until ``finish``. One stream, one thread at a time.
+    """
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        self._source_rate, self._target_rate = source_rate, target_rate
+        self._stream = (
+            None
+            if source_rate == target_rate
+            else soxr.ResampleStream(source_rate, target_rate, 1, "float32")
+        )
+        self._samples_fed = self._samples_returned = 0
+
+    def feed(self, samples: Samples) -> Samples:
+        """Accept samples; returns those that are ready."""
+        if self._stream is None:
+            return samples
+        self._samples_fed += len(samples)
+        ready: Samples = self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32))
+        self._samples_returned += len(ready)
+        return ready
+
+    def finish(self) -> Samples:
+        """Return the rest; nothing can be fed afterwards."""
+        rest: Samples = np.zeros(0, np.float32)
+        if self._stream is None:
+            return rest
+        rest = self._stream.resample_chunk(rest, last=True)
+        whole = (2 * self._samples_fed * self._target_rate + self._source_rate) // (2 * self._source_rate)
+        missing = whole - self._samples_returned
+        return np.pad(rest[:missing], (0, max(0, missing - len(rest))))
+
+
+async def reframe(
+    chunks: AsyncIterator[SpeechChunk], sample_rate: int, frame_samples: int
+) -> AsyncIterator[SpeechChunk]:
+    """Convert speech to ``sample_rate`` hertz, in chunks of at most ``frame_samples``.
+
+    Nothing waits for a frame to be full: each chunk is split and yielded at once. A span goes with the chunk
+    in which it starts; spans left at the end go with the last one, which is without samples only if nothing
+    else can carry them. A SpeechError of ``chunks`` is raised after all speech before it.
+    """
+    resampler: Resampler | None = None
+    waiting: list[Span] = []
+    sent = 0
+
+    def frames(samples: Samples, last: bool) -> Iterator[SpeechChunk]:
+        nonlocal waiting, sent
+        for start in range(0, len(samples), frame_samples):
+            piece = samples[start : start + frame_samples]
+            start_s, sent = sent / sample_rate, sent + len(piece)
+            at_end = last and start + frame_samples >= len(samples)
+            end_s = sent / sample_rate
+            due = [span for span in waiting if at_end or span.start_s < end_s]
+            waiting = waiting[len(due) :]
+            yield SpeechChunk(piece, sample_rate, start_s, tuple(due))
+
+    failure: SpeechError | None = None
+    try:
+        async for chunk in chunks:
+            if resampler is None:
+                resampler = Resampler(chunk.sample_rate, sample_rate)
+            waiting.extend(chunk.spans)
+            for frame in frames(resampler.feed(chunk.samples), last=False):
+                yield frame
+    except SpeechCancelled:
+        raise
+    except SpeechError as error:
+        failure = error
+    if resampler is not None:
+        for frame in frames(resampler.finish(), last=True):
+            yield frame
+    if waiting:
+        yield SpeechChunk(np.zeros(0, np.float32), sample_rate, sent / sample_rate, tuple(waiting))
+    if failure is not None:
+        raise failure
+
+
+def decode_recording(
+    data: bytes,
+    max_bytes: int = MAX_RECORDING_BYTES,
+    max_seconds: float = MAX_RECORDING_S,
+    *,
+    truncate: bool = False,
+    sample_rate: int | None = None,
+) -> Recording:
+    """Decode a client's recording (WAV, MP3, Ogg with Opus or Vorbis, FLAC, M4A) to mono samples.
+
+    Channels are averaged; the sample rate stays, or becomes ``sample_rate`` hertz. A truncated file gives
+    what is there. No more than ``max_seconds`` are ever decoded: a longer recording is refused, or cut there
+    if ``truncate``. The format is detected by the first bytes of ``data``, and nothing else is read, so a
+    playlist that names files or addresses is not taken for audio. Blocks (10 ms for a recording, 0.2 s for
+    hostile ones): call it in a thread. Raises InvalidRequest for ``reference``.
+    """
+    if not data:
+        raise _refused("is empty", Reason("no_audio"))
+    if len(data) > max_bytes:
+        mebibytes = max_bytes / 1048576
+        raise _refused(
+            f"too large (at most {mebibytes:g} MiB)", Reason("too_large", {"mebibytes": mebibytes})
+        )
+    container_format = _format_of(data[:16])
+    if container_format is None:
+        raise _refused(f"is not audio that this server reads ({_KNOWN_FORMATS})")
+    try:
+        pieces, rate = _decode(data, container_format, max_seconds, truncate, sample_rate)
+    except av.FFmpegError as error:
+        raise _refused(f"is broken, or not what its first bytes say ({_KNOWN_FORMATS})") from error
+    samples = np.concatenate(pieces)
+    if not len(samples):
+        raise _refused("holds no audio", Reason("no_audio"))
+    if not np.isfinite(samples).all():
+        raise _refused("holds samples that are not numbers")
+    return Recording(np.clip(samples, -1.0, 1.0), rate)
+
+
+def _format_of(head: bytes) -> str | None:
+    """FFmpeg's name of the container that begins with ``head``; None if unknown."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return "wav"
+    if head[:4] == b"OggS":
+        return "ogg"
+    if head[:4] == b"fLaC":
+        return "flac"
+    if head[4:8] == b"ftyp":
+        return "mp4"
+    # An MPEG audio frame: eleven bits of sync, and a layer (ADTS has none).
+    if head[:3] == b"ID3" or (
+        len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06
+    ):
+        return "mp3"
+    return None
+
+
+def _decode(
+    data: bytes, container_format: str, max_seconds: float, cut: bool, sample_rate: int | None
+) -> tuple[list[Samples], int]:
+    """Decode the first audio stream; returns samples and rate. Raises FFmpegError and InvalidRequest."""
+    pieces: list[Samples] = []
+    count = 0
+    with _open(io.BytesIO(data), container_format) as container:
+        if not container.streams.audio:
+            raise _refused("holds no audio", Reason("no_audio"))
+        stream = container.streams.audio[0]
+        rate = _check(stream)
+        # Resampled while decoding, so that a high rate takes no more memory than any other.
+        resampler = Resampler(rate, sample_rate or rate)
+        # Threads gain nothing on a minute of audio.
+        stream.codec_context.thread_count = 1
+        for index, packet in enumerate(container.demux(stream)):
+            if index > _MAX_PACKETS_PER_SECOND * max_seconds:
+                raise _refused("is made of too many pieces")
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError:
+                # Skip a damaged or cut packet; its neighbours are good.
+                continue
+            for frame in frames:
+                assert isinstance(frame, av.AudioFrame)
+                if frame.sample_rate != rate:
+                    raise _refused("changes its sample rate")
+                samples = mono(frame)
+                count += len(samples)
+                excess = count - round(max_seconds * rate)
+                if excess > 0:
+                    if not cut:
+                        details = Reason("too_long", {"seconds": max_seconds})
+                        raise _refused(f"too long (at most {max_seconds:g} s)", details)
+                    samples = samples[:-excess]
+                pieces.append(resampler.feed(samples))
+                if excess > 0:
+                    return [*pieces, resampler.finish()], sample_rate or rate
+    return [*pieces, resampler.finish()], sample_rate or rate
+
+
+def _open(file: io.BytesIO, container_format: str) -> InputContainer:
+    ffmpeg.limit_allocations()
+    if container_format == "mp4":
+        try:
+            return open_mp4(file)
+        except UnreadableFile as error:
+            raise _refused(str(error)) from error
+    return av.open(file, "r", container_format, metadata_errors="ignore")
+
+
+def _check(stream: AudioStream) -> int:
+    """Check the stream's codec, rate and channels; returns its sample rate in hertz."""
+    codec = stream.codec_context
+    if codec is None or codec.name not in _CODECS:
+        raise _refused(f"is of a codec that this server does not read ({_KNOWN_FORMATS})")
+    if not _MIN_RATE <= codec.sample_rate <= _MAX_RATE:
+        raise _refused(f"sample rate must be between {_MIN_RATE} and {_MAX_RATE} Hz")
+    if not 1 <= codec.channels <= _MAX_CHANNELS:
+        raise _refused(f"must have between 1 and {_MAX_CHANNELS} channels")
+    return int(codec.sample_rate)
+
+
+def mono(frame: av.AudioFrame) -> Samples:
+    """Average a frame's channels."""
+    array: npt.NDArray[np.generic] = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    planes = array if frame.format.is_planar else array.reshape(-1, channels).T
+    # A damaged file of floats holds NaN, which the caller refuses.
+    with np.errstate(invalid="ignore", over="ignore"):
+        mixed = planes.mean(axis=0, dtype=np.float64)
+    if planes.dtype == np.uint8:
+        mixed = (mixed - 128.0) / 128.0
+    elif np.issubdtype(planes.dtype, np.signedinteger):
+        mixed = mixed / float(2 ** (8 * planes.dtype.itemsize - 1))
+    with np.errstate(invalid="ignore", over="ignore"):
+        mono: Samples = mixed.astype(np.float32)
+    return mono
+
+
+def _refused(reason: str, details: Reason = _UNREADABLE) -> InvalidRequest:
+    return InvalidRequest("reference", reason, details)

@@ -1,0 +1,231 @@
+"""Decodes a recording of any length from a file, piece by piece, so that memory does not grow with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+from typing import IO, Self
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from kani.core.audio import ffmpeg
+from kani.core.audio.indexes import OpenIndex, UnreadableFile
+from kani.core.audio.mp4 import is_mp4, open_mp4
+from kani.core.audio.pcm import Resampler, mono
+from kani.core.errors import InvalidRequest, SpeechError
+from kani.core.types import Samples
+
+PIECE_S = 20.0
+"""Seconds of audio that ``read`` returns at most."""
+
+MIN_RATE, MAX_RATE = 4_000, 192_000
+MAX_CHANNELS = 32
+
+# Containers that hold their audio themselves. Others name files or addresses, which FFmpeg would open: HLS,
+# DASH, concat, SDP, image sequences. MP4 is opened by ``open_mp4``.
+_CONTAINERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,matroska,webm,mp3,mpc,mpc8,mpeg,"
+    "mpegts,ogg,rm,tak,tta,voc,w64,wav,wv,xwma"
+)
+_UNREADABLE = "is damaged, or not audio that this server reads, such as WAV, MP3, M4A, Ogg, FLAC and WebM"
+# Packets of a file without sound: 400 a second are the most that a codec makes.
+_PACKETS_PER_SECOND, _SPARE_PACKETS = 850, 50_000
+# Packets between two looks at the index, which grows while the fragments of an MP4 are read.
+_PACKETS_PER_COUNT = 64
+
+
+class RecordingFile:
+    """A recording that is open for reading; use it in ``with``. Every call blocks: make it in a thread.
+
+    Raises InvalidRequest for ``file`` where it is no audio, or longer than allowed, and Busy where the
+    indexes of all open recordings would take too much memory.
+    """
+
+    def __init__(self, file: IO[bytes], sample_rate: int, max_seconds: float) -> None:
+        """file: seekable; its bytes tell the container, and nothing else is opened. sample_rate: of what
+        ``read`` returns, in hertz.
+        """
+        self._sample_rate = sample_rate
+        self._max_seconds = max_seconds
+        self._lock = threading.Lock()
+        self._reading = self._left = False
+        self._container = _open(file)
+        self._index = OpenIndex(self._container, self._container.size)
+        try:
+            self._count_index()
+            stream = self._stream()
+        except SpeechError:
+            self._close()
+            raise
+        self._rate = int(stream.codec_context.sample_rate)
+        self._resampler = Resampler(self._rate, sample_rate)
+        self._pieces = self._decode(stream)
+        duration = self._container.duration
+        self.duration_s = None if duration is None else duration / av.time_base
+        """Length by the file's head, which may be wrong or missing."""
+        self.samples = 0
+        """Samples so far, at ``sample_rate``."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A cancelled task leaves while a thread still reads: closing then would free what FFmpeg works on.
+        with self._lock:
+            self._left = True
+            if not self._reading:
+                self._close()
+
+    def read(self) -> Samples | None:
+        """Return the next samples: mono, ``PIECE_S`` at most; None at the end, and once it was left."""
+        with self._lock:
+            if self._left:
+                return None
+            self._reading = True
+        try:
+            piece = next(self._pieces, None)
+        finally:
+            with self._lock:
+                self._reading = False
+                if self._left:
+                    self._close()
+        if piece is None and not self.samples:
+            raise refused("holds no audio")
+        self.samples += 0 if piece is None else len(piece)
+        return piece
+
+    def _close(self) -> None:
+        self._container.close()
+        self._index.close()
+
+    def _count_index(self) -> None:
+        try:
+            self._index.count()
+        except UnreadableFile as error:
+            raise refused(str(error)) from error
+
+    def _stream(self) -> AudioStream:
+        """Return the first audio stream, checked."""
+        if not self._container.streams.audio:
+            raise refused("holds no audio")
+        stream = self._container.streams.audio[0]
+        codec = stream.codec_context
+        if codec is None:
+            raise refused("is of a codec that this server does not read")
+        if not MIN_RATE <= codec.sample_rate <= MAX_RATE:
+            raise refused(f"sample rate must be between {MIN_RATE} and {MAX_RATE} Hz")
+        if not 1 <= codec.channels <= MAX_CHANNELS:
+            raise refused(f"must have between 1 and {MAX_CHANNELS} channels")
+        # Threads gain nothing on audio.
+        codec.thread_count = 1
+        return stream
+
+    def _decode(self, stream: AudioStream) -> Iterator[Samples]:
+        """Yield the audio in pieces of ``PIECE_S``."""
+        waiting, ready, count = list[Samples](), 0, 0
+        for samples in self._frames(stream):
+            count += len(samples)
+            if count > self._max_seconds * self._rate:
+                raise refused(f"too long (at most {self._max_seconds:g} s)")
+            waiting.append(self._resampler.feed(samples))
+            ready += len(waiting[-1])
+            if ready >= PIECE_S * self._sample_rate:
+                yield np.concatenate(waiting)
+                waiting, ready = [], 0
+        rest = np.concatenate([*waiting, self._resampler.finish()])
+        if len(rest):
+            yield rest
+
+    def _frames(self, stream: AudioStream) -> Iterator[Samples]:
+        """Yield the decoded frames, mono at the file's rate."""
+        decoded_s = 0.0
+        try:
+            for index, packet in enumerate(self._container.demux(stream)):
+                if index > _SPARE_PACKETS + _PACKETS_PER_SECOND * decoded_s:
+                    raise refused("is made of too many pieces")
+                if index % _PACKETS_PER_COUNT == 0:
+                    self._count_index()
+                try:
+                    frames = packet.decode()
+                except av.InvalidDataError:
+                    # Skip a damaged or cut packet; its neighbours are good.
+                    continue
+                for frame in frames:
+                    assert isinstance(frame, av.AudioFrame)
+                    if frame.sample_rate != self._rate:
+                        raise refused("changes its sample rate")
+                    decoded_s += frame.samples / self._rate
+                    yield np.clip(np.nan_to_num(mono(frame)), -1.0, 1.0)
+        except av.FFmpegError as error:
+            # A file that was cut off gives what is there.
+            if not decoded_s:
+                raise refused("is damaged: none of its audio can be read") from error
+
+
+class PcmFile:
+    """Headerless 16-bit little-endian PCM, mono; reads as ``RecordingFile`` does."""
+
+    def __init__(self, file: IO[bytes], sample_rate: int, max_seconds: float) -> None:
+        """sample_rate: of the file, and of what ``read`` returns, in hertz."""
+        self._file = file
+        self._sample_rate = sample_rate
+        self._max_seconds = max_seconds
+        self.duration_s: float | None = None
+        self.samples = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def read(self) -> Samples | None:
+        """See ``RecordingFile.read``."""
+        data = self._file.read(2 * round(PIECE_S * self._sample_rate))
+        if len(data) % 2:
+            raise refused("must have whole samples of two bytes")
+        if not data:
+            if not self.samples:
+                raise refused("holds no audio")
+            return None
+        self.samples += len(data) // 2
+        if self.samples > self._max_seconds * self._sample_rate:
+            raise refused(f"too long (at most {self._max_seconds:g} s)")
+        piece: Samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+        return piece
+
+
+def open_recording(
+    file: IO[bytes], sample_rate: int, max_seconds: float, pcm: bool
+) -> RecordingFile | PcmFile:
+    """Open a recording; pcm: whether it is headerless. Blocks, and raises as ``RecordingFile`` does."""
+    return (PcmFile if pcm else RecordingFile)(file, sample_rate, max_seconds)
+
+
+def refused(reason: str) -> InvalidRequest:
+    """Return the error of a recording that cannot be read."""
+    return InvalidRequest("file", reason)
+
+
+def _open(file: IO[bytes]) -> InputContainer:
+    if not file.read(1):
+        raise refused("is empty")
+    file.seek(0)
+    ffmpeg.limit_allocations()
+    try:
+        if is_mp4(file):
+            return open_mp4(file)
+        return av.open(
+            file, "r", metadata_errors="ignore", container_options={"format_whitelist": _CONTAINERS}
+        )
+    except UnreadableFile as error:
+        raise refused(str(error)) from error
+    except (av.FFmpegError, ValueError) as error:
+        raise refused(_UNREADABLE) from error

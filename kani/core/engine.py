@@ -1,0 +1,148 @@
+"""Interfaces of the speech engines: a description, and segments in, audio out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from kani.core.types import Embedding, Recording, Segment, SpeechChunk, Voice
+
+if TYPE_CHECKING:
+    # The text core's libraries are not in every worker's environment.
+    from kani.text.incremental_text import IncrementalText
+
+CloningKind = Literal["none", "nearest voice", "embedding"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """Description of an engine. Only its decoder and ``max_concurrency`` may change once it has started."""
+
+    name: str
+    version: str
+    sample_rate: int
+    """Hertz of all its chunks."""
+    voices: tuple[Voice, ...]
+    """Voices of its own."""
+    default_voices: Mapping[str, str]
+    """Voice id for each primary language subtag; its keys are the engine's languages."""
+    accented: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Voice ids for each of its languages that it speaks with a foreign accent: other voices of its own are
+    harder to understand in them. The first is the default voice."""
+    max_concurrency: int = 1
+    """Segments that it synthesizes at the same time."""
+    slots_are_streams: bool = False
+    """True if ``max_concurrency`` is the number of streams that it synthesizes in real time, and it shares
+    them by deadline: a session keeps its slot while it has text (``SlotQueue``)."""
+    speed_range: tuple[float, float] = (0.25, 4.0)
+    """Speeds that it renders intelligibly; the core stretches beyond."""
+    supported_fields: frozenset[str] = field(default_factory=frozenset)
+    """Names of the fields of ``SpeechRequest`` and ``Sampling``, and of the options, that it uses. Voice,
+    language, speed and max_tokens are always used."""
+    streams_inside_segment: bool = False
+    """True if the first chunk of a segment comes early, so that whole sentences can be given to it."""
+    pausable: bool = False
+    """True if a segment can be left half synthesized at little cost, and its slot given to another session,
+    while its reader is slow."""
+    accepts_partial_text: bool = False
+    """True if it is a ``StreamingInputEngine``."""
+    times_words: bool = True
+    """True if each word has a span; otherwise one span covers the segment."""
+    mixes_voices: bool = False
+    """True if ``Segment.voice`` may be a mix of its voices (``kani.core.voices.mix``)."""
+    cloning: CloningKind = "none"
+    """Of a ``CloningEngine``: "embedding" where it speaks like the recording, "nearest voice" where it comes
+    as near as its own voices allow."""
+    embedding_model: str = ""
+    """Name and version of the model of its embeddings; those of another model are computed anew."""
+    native_prosody: frozenset[str] = field(default_factory=frozenset)
+    """Fields of ``Prosody`` that it renders, of pitch, pitch_range, loudness and brightness; the core filters
+    for the others."""
+    accepts_ipa: bool = False
+    """True if it uses ``Segment.pronunciations``."""
+    keeps_voices: bool = False
+    """True if it chooses the voice of a session with the first segment, and keeps it for the next ones: of
+    several workers, the one that spoke the session's last segment is to speak the next."""
+    normalizes_text: bool = False
+    """True if numbers, abbreviations and the like are best left to it."""
+    decoder: str = ""
+    """Name of the decoder of the next segment, where it has several."""
+    slow_decoder_reason: str = ""
+    """Why that is not its fastest decoder, and the remedy if there is one; empty if it is."""
+
+    def voices_for(self, language: str) -> list[Voice]:
+        """List the voices of a primary language subtag, its default voice first; none if it is not spoken."""
+        suited = self.accented.get(language, ())
+        default = suited[0] if suited else self.default_voices.get(language)
+        spoken = [
+            voice
+            for voice in self.voices
+            if voice.id in suited or (not suited and voice.language.partition("-")[0] == language)
+        ]
+        return sorted(spoken, key=lambda voice: voice.id != default)
+
+
+class Engine(Protocol):
+    """A speech synthesizer. It never blocks the event loop."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """Description; valid once ``start`` has returned."""
+
+    async def start(self) -> None:
+        """Load what is needed. Raises EngineUnavailable with the reason and the remedy."""
+
+    async def stop(self) -> None:
+        """Free everything. Called when no synthesis is running."""
+
+    def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """Synthesize one segment.
+
+        Yields chunks in order; their ``start_s`` and spans count from the segment's first sample and point
+        into ``segment.text``. A span covers one word (its characters, no surrounding space); spans are in
+        order and do not overlap. The model's own silence before and after the speech is trimmed to 50 ms at
+        most: pauses are added by the session.
+
+        Cancelling the awaiting task or closing the generator stops within one step of the model, and returns
+        only when the engine is free again. Raises EngineFailed.
+        """
+
+
+@runtime_checkable
+class BackgroundLoadingEngine(Engine, Protocol):
+    """An engine that goes on loading in the background once it has started."""
+
+    async def wait_until_loaded(self) -> None:
+        """Return once background loading has finished, and the cache is written."""
+
+
+class StreamingInputEngine(Engine, Protocol):
+    """An engine that can also synthesize text while it is being written, a few words behind it."""
+
+    def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
+        """Synthesize one segment whose text is ``written``, until its boundary is known.
+
+        As ``synthesize``, but spans point into ``written.text``, ``segment.text`` is the start of it, and
+        ``segment.boundary`` is meaningless. Waits for text only in ``written.wait_for_more``, while the
+        generator runs: its slot is lent to other sessions meanwhile.
+        """
+
+
+class CloningEngine(Engine, Protocol):
+    """An engine that imitates recordings, exactly or approximately: ``Segment.embedding``."""
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """Compute the embedding of a recording of 0.5-60 s at any sample rate, while its client waits.
+
+        Deterministic, and valid for all languages of the engine. Cancelling stops it soon. Raises
+        InvalidRequest for ``reference`` where there is no speech in it, and EngineFailed.
+        """
+
+    def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """Yield ever better embeddings for one language (BCP 47); none if ``embed`` cannot be improved on.
+
+        Runs in the background: speech comes first. Closing the generator stops it soon. Raises EngineFailed.
+        """

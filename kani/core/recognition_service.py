@@ -1,0 +1,155 @@
+"""Opens recognition and transcription sessions over the recogniser.
+
+The first of them starts it, unless it is one whose description is not known before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from kani.core import request_ids, tracing
+from kani.core.errors import EngineUnavailable, UnsupportedLanguage
+from kani.core.observer import Observer
+from kani.core.recognizer import Recognizer
+from kani.core.session.admission import Admission
+from kani.core.session.recognition import RecognitionSession
+from kani.core.session.transcription import TranscriptionSession
+from kani.core.transcriber import Transcriber, TranscriptionOptions
+from kani.text import languages
+
+_ALIASES = {"nb": "no"}
+"""Recognisers' names of languages, where they differ from the engines'."""
+
+DISABLED = "speech recognition is disabled; set KANI_RECOGNIZER=auto"
+
+
+class RecognitionService:
+    """The recogniser, if there is one, and its open sessions."""
+
+    def __init__(self, recognizer: Recognizer | None, observer: Observer) -> None:
+        self.recognizer = recognizer
+        self._observer = observer
+        self._recognitions: set[RecognitionSession] = set()
+        self._transcriptions: set[TranscriptionSession] = set()
+        self._started: asyncio.Task[None] | None = None
+
+    async def prepare(self) -> None:
+        """Start a recogniser that has to be asked for its languages. Raises EngineUnavailable."""
+        if self.recognizer is not None and not self.recognizer.info.languages:
+            await self._start()
+
+    def open_recognition(
+        self, admission: Admission, *, protocol: str, client: str, sample_rate: int, language: str | None
+    ) -> RecognitionSession:
+        """See ``SpeechService.open_recognition``."""
+        recognizer = self._available()
+        spoken = self.spoken(language)
+        self._admit(admission, protocol, client)
+        session: RecognitionSession
+
+        def closed() -> None:
+            self._recognitions.remove(session)
+            self._release(admission, protocol)
+
+        recognized = partial(self._observer.audio_recognized, protocol)
+        span = self._span("recognition", protocol, recognizer, spoken)
+        session = RecognitionSession(recognizer, self._start, sample_rate, spoken, closed, recognized, span)
+        self._recognitions.add(session)
+        return session
+
+    def open_transcription(
+        self, admission: Admission, *, protocol: str, client: str, options: TranscriptionOptions
+    ) -> TranscriptionSession:
+        """See ``SpeechService.open_transcription``."""
+        recognizer = self._available()
+        if not isinstance(recognizer, Transcriber):
+            raise EngineUnavailable(f"the recogniser {recognizer.info.name} transcribes no recordings")
+        self._admit(admission, protocol, client)
+        session: TranscriptionSession
+
+        def closed() -> None:
+            self._transcriptions.remove(session)
+            self._release(admission, protocol)
+
+        def recognized(seconds: float) -> None:
+            # A recording is never late: nothing of it is spoken meanwhile.
+            self._observer.audio_recognized(protocol, seconds, 0.0)
+
+        rate = recognizer.info.sample_rate
+        span = self._span("transcription", protocol, recognizer, options.language)
+        session = TranscriptionSession(recognizer, self._start, rate, options, closed, recognized, span)
+        self._transcriptions.add(session)
+        return session
+
+    @staticmethod
+    def _span(name: str, protocol: str, recognizer: Recognizer, language: str | None) -> tracing.Span:
+        attributes = {
+            "speech.protocol": protocol,
+            "speech.engine": recognizer.info.name,
+            "speech.language": language,
+            "request.id": request_ids.current(),
+        }
+        return tracing.current().child(name, attributes)
+
+    def spoken(self, language: str | None) -> str | None:
+        """Return the primary subtag of a BCP 47 tag. Raises UnsupportedLanguage and EngineUnavailable."""
+        spoken = languages.primary(language) if language else None
+        known = self._available().info.languages
+        if spoken is not None and spoken not in known:
+            raise UnsupportedLanguage(spoken, ", ".join(sorted(known)))
+        return spoken
+
+    def language_of(self, name: str) -> str:
+        """Return the primary subtag of a code, a BCP 47 tag or a language's name; raises as ``spoken``.
+
+        The recogniser knows more languages than the engines speak, whose names alone are known.
+        """
+        code = languages.primary(name.strip().replace("_", "-"))
+        if code in self._available().info.languages:
+            return code
+        tag = languages.resolve(name)
+        spoken = self.spoken(_ALIASES.get(languages.primary(tag), tag))
+        assert spoken is not None
+        return spoken
+
+    def finish(self) -> None:
+        """End the sessions whose audio has no end of its own with what was fed."""
+        for recognition in [*self._recognitions]:
+            recognition.finish()
+
+    def cancel(self) -> None:
+        """End every session."""
+        self.finish()
+        for transcription in [*self._transcriptions]:
+            transcription.cancel()
+
+    async def stop(self) -> None:
+        """Stop the recogniser; no session may be open."""
+        if self.recognizer is not None and self._started is not None:
+            await asyncio.wait([self._started])
+            if self._started.exception() is None:
+                await self.recognizer.stop()
+
+    def _available(self) -> Recognizer:
+        if self.recognizer is None:
+            raise EngineUnavailable(DISABLED)
+        return self.recognizer
+
+    def _admit(self, admission: Admission, protocol: str, client: str) -> None:
+        admission.admit(protocol, client)
+        self._observer.recognition_opened(protocol)
+
+    def _release(self, admission: Admission, protocol: str) -> None:
+        self._observer.recognition_closed(protocol)
+        admission.release(protocol)
+
+    async def _start(self) -> None:
+        """Start the recogniser, unless an earlier session has; a start that failed is repeated."""
+        assert self.recognizer is not None
+        start = self._started
+        if start is None or (start.done() and start.exception() is not None):
+            start = asyncio.create_task(self.recognizer.start(), name="recogniser's start")
+            self._started = start
+        # A session that is cancelled meanwhile must not cancel the start for the others.
+        await asyncio.shield(start)

@@ -1,0 +1,98 @@
+"""Interface of the speech recognisers: samples in, words and pause probabilities out, in real time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kani.core.types import Samples
+
+STEP_S = 0.08
+"""Seconds of audio for each ``Step``."""
+
+VOICE_CHUNK_S = 0.032
+"""Seconds of audio for each of ``Step.voices``."""
+
+PAUSE_LENGTHS_S = (0.5, 1.0, 2.0, 3.0)
+"""Lengths of pause, in seconds, whose probabilities each ``Step`` has."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedWord:
+    """A decided word with its punctuation, without spaces; times in seconds since the stream began."""
+
+    text: str
+    start_s: float
+    end_s: float
+    language: str = field(default="", compare=False)
+    """Primary language subtag; empty if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``STEP_S`` more of the audio were processed."""
+
+    index: int
+    """Counts from 0."""
+    pause_probabilities: tuple[float, float, float, float]
+    """For each of ``PAUSE_LENGTHS_S`` the probability, in [0, 1], that a pause of that length follows the
+    last speech; 0 during speech, 1 before any."""
+    voices: tuple[float, ...] = field(default=(), compare=False)
+    """Probability of a voice in each ``VOICE_CHUNK_S`` of audio completed since the step before, if known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A position in the audio, which is yielded once every word before it is decided."""
+
+    number: int
+
+
+RecognitionEvent = RecognizedWord | Step | Mark
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerInfo:
+    """Description of a recogniser."""
+
+    name: str
+    version: str
+    sample_rate: int
+    """Hertz of the samples that it accepts."""
+    languages: frozenset[str]
+    """Primary language subtags."""
+    unavailable_reason: str = ""
+    """Why it cannot be started, and the remedy; empty as far as is known before it is."""
+
+
+class Recognizer(Protocol):
+    """A speech recogniser. It never blocks the event loop."""
+
+    @property
+    def info(self) -> RecognizerInfo:
+        """Description; valid also before ``start``."""
+
+    async def start(self) -> None:
+        """Load what is needed. Raises EngineUnavailable with the reason and the remedy."""
+
+    async def stop(self) -> None:
+        """Free everything. Called when no recognition is running."""
+
+    def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        """Recognise ``audio``: pieces of any length, mono, at ``info.sample_rate``, as they come in.
+
+        language: a primary subtag of ``info.languages``, or None to detect it from the speech.
+
+        Yields a ``Step`` for each ``STEP_S`` of audio, in order, as soon as it is there; words in order, none
+        of which is ever taken back; and each mark once the words before it are decided, which takes some
+        audio behind it, or the end of ``audio``. Where a pause is likely the words before it come first: no
+        Step whose probability of a 2 s pause is 0.6 or more comes before the last word that was spoken. Audio
+        that is there already is processed faster than real time, as far as the cores allow, and is pulled no
+        faster than it is processed. At the end of ``audio`` all words are decided, and the generator ends.
+
+        Cancelling the awaiting task or closing the generator stops the work within one step of the
+        model. Raises EngineFailed.
+        """

@@ -1,0 +1,115 @@
+"""Limits of the service and of a request's fields, and their validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kani.core.emotions import prosody_of
+from kani.core.engine import EngineInfo
+from kani.core.errors import InvalidRequest, Reason
+from kani.core.types import SpeechRequest
+from kani.text.lexicon import Lexicon, parse_entry
+
+TOKENS_PER_SECOND = 50
+"""A ``max_tokens`` of 50 is one second of speech, for every engine (Kani: 12.5 frames × 4)."""
+
+DEFAULT_MAX_TOKENS = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a service."""
+
+    max_text: int = 10_000
+    """Characters of one session."""
+    max_sessions: int = 4096
+    """Open sessions."""
+    max_waiting: int = 1000
+    """Sessions whose first segment may wait for a slot."""
+    ahead_s: float = 30.0
+    """Seconds of audio by which synthesis may be ahead of its reader."""
+    rate_per_minute: int = 0
+    """Sessions per minute and client; 0 for no limit."""
+    request_timeout_s: float = 600.0
+    """Seconds for which a client may wait in all for the audio of a complete text; 0 for no limit."""
+    max_concurrent: int | None = None
+    """Segments that one engine synthesizes at the same time; None for ``EngineInfo.max_concurrency``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A closed range of numbers."""
+
+    low: float
+    high: float
+
+    def check(self, field: str, value: float) -> None:
+        """Raise InvalidRequest unless ``value`` is within the range; NaN is not."""
+        if not self.low <= value <= self.high:
+            reason = f"must be between {self.low:g} and {self.high:g}"
+            raise InvalidRequest(field, reason, Reason("out_of_range", {"low": self.low, "high": self.high}))
+
+
+RANGES = {
+    "speed": Range(0.25, 4.0),
+    "pitch": Range(-12.0, 12.0),
+    "duration_s": Range(0.1, 300.0),
+    "temperature": Range(0.0, 2.0),
+    "top_p": Range(0.0, 1.0),
+    "top_k": Range(0, 1000),
+    "repetition_penalty": Range(1.0, 2.0),
+    "max_tokens": Range(1, 100_000),
+    "seed": Range(0, 2**63 - 1),
+}
+
+
+def validate(request: SpeechRequest) -> None:
+    """Validate every field except voice and language, which the catalogue resolves.
+
+    Raises InvalidRequest with the field's name and its limit.
+    """
+    numbers = {
+        "speed": request.speed,
+        "pitch": request.pitch,
+        "duration_s": request.duration_s,
+        "max_tokens": request.max_tokens,
+        "temperature": request.sampling.temperature,
+        "top_p": request.sampling.top_p,
+        "top_k": request.sampling.top_k,
+        "repetition_penalty": request.sampling.repetition_penalty,
+        "seed": request.sampling.seed,
+    }
+    for field, value in numbers.items():
+        if value is not None:
+            RANGES[field].check(field, value)
+    # Clients send a speed of 1 by default, with a duration too.
+    if request.duration_s is not None and request.speed not in (None, 1.0):
+        raise InvalidRequest(
+            "duration_s",
+            "cannot be given together with a speed: it tells how fast to speak",
+            Reason("not_with_speed"),
+        )
+    prosody_of(request.emotion, request.emotion_strength)
+    Lexicon().with_request(request.lexicon)
+
+
+def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
+    """Return the names of the fields that were given and are of no use to the engine.
+
+    They include the lexicon where an entry has nothing but IPA and the engine does not accept IPA.
+    """
+    sampling = request.sampling
+    given = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "repetition_penalty": sampling.repetition_penalty,
+        "seed": sampling.seed,
+        **request.options,
+    }
+    unused = [
+        name for name, value in given.items() if value is not None and name not in info.supported_fields
+    ]
+    if not info.accepts_ipa and any(parse_entry(how).spelling is None for how in request.lexicon.values()):
+        unused.append("lexicon")
+    return sorted(unused)

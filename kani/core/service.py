@@ -1,0 +1,367 @@
+"""Front door of the core: opens speech and recognition sessions over the engines, and reports their load."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+
+from kani.core.engine import Engine, EngineInfo
+from kani.core.errors import StoreUnavailable
+from kani.core.late_engine import LateEngine
+from kani.core.observer import Observer
+from kani.core.recognition_service import RecognitionService
+from kani.core.recognizer import Recognizer
+from kani.core.request import Limits, validate
+from kani.core.session.admission import Admission
+from kani.core.session.context import Prepare, SessionContext
+from kani.core.session.priority import SessionPriorities
+from kani.core.session.recognition import RecognitionSession
+from kani.core.session.session import SpeechSession
+from kani.core.session.transcription import TranscriptionSession
+from kani.core.session.voice_resolver import DEFAULT_LANGUAGE, LanguageMemory, VoiceResolver
+from kani.core.timing.reference_voice import ReferenceVoice
+from kani.core.transcriber import TranscriptionOptions
+from kani.core.types import SpeechRequest
+from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
+from kani.core.voices.cloning import VoiceCloner
+from kani.core.voices.store import CUSTOM_PREFIX
+from kani.text import language_detection
+from kani.text.languages import load_names
+from kani.text.lexicon_file import LexiconFile
+
+log = logging.getLogger(__name__)
+
+LAST_MESSAGES_S = 1.0
+"""Time for cancelled sessions to send their clients the error before connections are closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """Load of a service."""
+
+    sessions: int
+    """Open sessions, recognition included."""
+    slots_in_use: int
+    """Slots that are held, over all engines."""
+    waiting: int
+    """Segments that wait for a slot."""
+
+
+class SpeechService:
+    """Speech synthesis and recognition over a list of engines and one recogniser."""
+
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        store: VoiceStore,
+        limits: Limits,
+        *,
+        default_language: str | None,
+        default_voice: str | None,
+        observer: Observer,
+        late_engine: LateEngine | None = None,
+        recognizer: Recognizer | None = None,
+        reference_voice: ReferenceVoice | None = None,
+        lexicon: LexiconFile | None = None,
+        announce_code: bool = True,
+    ) -> None:
+        """Nothing is started yet.
+
+        engines: in order of preference: the first that supports a language speaks it.
+        default_language: BCP 47 tag, instead of the protocols' own where nothing tells a text's language.
+        default_voice: id that replaces the default voice of its own language.
+        late_engine: an engine that is loaded in the background and then preferred to the others.
+        recognizer: started by the first recognition session; None disables recognition.
+        reference_voice: finds the words in the audio of engines that do not time them.
+        lexicon: the server's own pronunciations.
+        announce_code: whether blocks of code in a text are announced; otherwise they are skipped in silence.
+        """
+        self.store = store
+        self._recognition = RecognitionService(recognizer, observer)
+        self.late_engine = late_engine
+        self._reference_voice = reference_voice
+        self._lexicon = lexicon
+        self._announce_code = announce_code
+        self._engines_to_start = tuple(engines)
+        self._engines: tuple[Engine, ...] = ()
+        self._limits = limits
+        self._default_language = default_language
+        self._default_voice = default_voice
+        self._observer = observer
+        self._admission: Admission | None = None
+        self._catalogue: VoiceCatalogue | None = None
+        self.cloning = VoiceCloner(store, default_language or DEFAULT_LANGUAGE)
+        self._numbers = count()
+        self._sessions: dict[int, SpeechSession] = {}
+
+    async def start(self) -> None:
+        """Start the store, every engine, and the recogniser of a worker.
+
+        Raises EngineUnavailable, StoreUnavailable, and UnknownVoice for the default voice.
+
+        When one fails, those that were started are stopped again. The late engine is not awaited.
+        """
+        # It reads for half a second, which the first request must not wait for.
+        texts = asyncio.create_task(asyncio.to_thread(_load_language_data))
+        async with AsyncExitStack() as started:
+            await asyncio.to_thread(self.store.start)
+            started.callback(self.store.stop)
+            await asyncio.to_thread(self._check_default_voice)
+            for engine in self._engines_to_start:
+                await engine.start()
+                started.push_async_callback(engine.stop)
+            await self._recognition.prepare()
+            started.push_async_callback(self._recognition.stop)
+            self._engines = self._engines_to_start
+            self._catalogue = self._catalogue_of(self._engines)
+            self.cloning.start(self._engines)
+            await texts
+            if self._lexicon is not None:
+                await self._lexicon.refresh()
+            started.pop_all()
+        self._admission = Admission(self._limits, self._observer)
+        for engine in self._engines:
+            self._add_slots(self._admission, engine)
+        if self.late_engine is not None:
+            self.late_engine.start(self._prefer)
+
+    def _check_default_voice(self) -> None:
+        """Raise UnknownVoice for a stored voice that is not there, before an engine loads."""
+        if self._default_voice is not None and self._default_voice.startswith(CUSTOM_PREFIX):
+            with suppress(StoreUnavailable):
+                if not self.store.get(self._default_voice).language:
+                    log.warning(
+                        "the configured default voice %s has no language, so it replaces no default voice: "
+                        "keep it again with its language",
+                        self._default_voice,
+                    )
+
+    def _catalogue_of(self, engines: Sequence[Engine]) -> VoiceCatalogue:
+        return VoiceCatalogue(engines, self.store, self._default_voice)
+
+    def _prefer(self, engine: Engine) -> None:
+        """Prefer an engine that has joined to the others, from each session's next segment on."""
+        assert self._admission is not None
+        engines = (engine, *self._engines)
+        # The one step that may fail (a file of the default voice is read) comes first.
+        catalogue = self._catalogue_of(engines)
+        self._add_slots(self._admission, engine)
+        self._engines, self._catalogue = engines, catalogue
+        self.cloning.start(engines)
+
+    def _add_slots(self, admission: Admission, engine: Engine) -> None:
+        slots = partial(self._slots_of, engine)
+        admission.add_engine(engine.info.name, slots, partial(self._slots_are_streams, engine))
+        self._observer.engine_ready(engine.info.name, slots)
+
+    def _slots_of(self, engine: Engine) -> int:
+        slots = engine.info.max_concurrency
+        return min(slots, self._limits.max_concurrent or slots)
+
+    def _slots_are_streams(self, engine: Engine) -> bool:
+        """True unless fewer slots were chosen: then no more segments are synthesized at once."""
+        return engine.info.slots_are_streams and self._slots_of(engine) == engine.info.max_concurrency
+
+    async def stop(self) -> None:
+        """Cancel every session and stop the engines."""
+        self._cancel_sessions()
+        if self._admission is not None:
+            self._admission.draining = True
+            await self._admission.wait_until_empty()
+            if self.late_engine is not None:
+                await self.late_engine.stop()
+            await self._recognition.stop()
+            await self.cloning.stop()
+            for engine in self._engines:
+                await engine.stop()
+            await asyncio.to_thread(self.store.stop)
+
+    def _cancel_sessions(self) -> None:
+        for session in [*self._sessions.values()]:
+            session.cancel()
+        self._recognition.cancel()
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new sessions, wait up to ``seconds`` for the open ones to finish, then cancel the rest.
+
+        A session whose text is still being written ends once what was fed is spoken. Recognition has no end
+        of its own: it ends with the audio that was fed. Cancelled sessions have LAST_MESSAGES_S
+        to send their clients the error.
+        """
+        if self._admission is None:
+            return
+        self._admission.draining = True
+        self._recognition.finish()
+        for session in [*self._sessions.values()]:
+            session.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._admission.wait_until_empty()
+            return
+        self._cancel_sessions()
+        # A session stays open until its last message is sent, which is lost once the connection is closed.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_MESSAGES_S):
+                await self._admission.wait_until_empty()
+
+    @property
+    def ready(self) -> bool:
+        """True if the service has started and is not draining."""
+        return self._admission is not None and not self._admission.draining
+
+    @property
+    def engines(self) -> tuple[EngineInfo, ...]:
+        """Descriptions of the engines, in order of preference. Empty before ``start``."""
+        return tuple(engine.info for engine in self._engines)
+
+    @property
+    def catalogue(self) -> VoiceCatalogue:
+        """All voices. RuntimeError before ``start``."""
+        if self._catalogue is None:
+            raise RuntimeError("the service has not started")
+        return self._catalogue
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of the server."""
+        return self._limits
+
+    def state(self) -> ServiceState:
+        """Load of the service now."""
+        admission = self._admission
+        if admission is None:
+            return ServiceState(0, 0, 0)
+        return ServiceState(admission.sessions, admission.slots_in_use, admission.waiting)
+
+    def open(
+        self,
+        request: SpeechRequest,
+        *,
+        protocol: str,
+        client: str = "",
+        fallback_language: str = DEFAULT_LANGUAGE,
+        memory: LanguageMemory | None = None,
+        low_latency: bool = True,
+        max_text: int | None = None,
+        timeout_s: float | None = None,
+        timeout_factor: float = 1.0,
+        rate_limited: bool = True,
+        prepare: Prepare | None = None,
+        clones: bool = False,
+        priorities: SessionPriorities | None = None,
+    ) -> SpeechSession:
+        """Open a session for ``request``; use it by ``async with``, which frees it however the block is left.
+
+        protocol: name for the metrics; client: address that the rate limit counts for.
+        fallback_language: BCP 47 tag, where nothing tells the text's; memory: the connection's or session's.
+        low_latency: whether the audio is played while it is made, so that the first of it has to come early;
+            otherwise the client waits for all of it.
+        max_text: characters, in place of the server's limit.
+        timeout_s: seconds, where the client waits less long than the server's limit.
+        timeout_factor: factor of the server's limit, for a text that is longer than usual.
+        rate_limited: whether the rate limit counts the session; it does not count a request's further ones.
+        prepare: awaited before anything is spoken (a recording that has to be fetched, say); its time counts
+            as waiting, it is cancelled with the session, and it may raise a SpeechError.
+        clones: whether ``prepare`` returns a recording to be imitated.
+        priorities: those of the connection's sessions, if some may supersede others.
+
+        Raises InvalidRequest or Busy.
+        """
+        admission = self._admitting()
+        validate(request)
+        voices = VoiceResolver(
+            lambda: self.catalogue,
+            request,
+            default_language=self._default_language or fallback_language,
+            memory=memory,
+            cloning=clones,
+        )
+        voice = voices.by_request(request)
+        admission.admit(protocol, client, rate_limited=rate_limited)
+        number = next(self._numbers)
+
+        def closed() -> None:
+            del self._sessions[number]
+
+        context = SessionContext(
+            limits=self._session_limits(max_text, timeout_s, timeout_factor),
+            admission=admission,
+            observer=self._observer,
+            cloner=self.cloning,
+            priority=(priorities or SessionPriorities()).add(),
+            voices=voices,
+            languages=self.catalogue.languages,
+            closed=closed,
+            low_latency=low_latency,
+            prepare=prepare,
+            reference_voice=self._reference_voice,
+            lexicon=self._lexicon,
+            announce_code=self._announce_code,
+        )
+        session = self._sessions[number] = SpeechSession(request, protocol, context, voice)
+        return session
+
+    def _session_limits(self, max_text: int | None, timeout_s: float | None, timeout_factor: float) -> Limits:
+        limits = self._limits
+        longest_s = limits.request_timeout_s * timeout_factor or timeout_s or 0.0
+        return replace(
+            limits,
+            max_text=max_text or limits.max_text,
+            request_timeout_s=min(longest_s, timeout_s or longest_s),
+        )
+
+    def open_recognition(
+        self, *, protocol: str, client: str = "", sample_rate: int, language: str | None = None
+    ) -> RecognitionSession:
+        """Open a recognition session for audio of ``sample_rate`` hertz; use it by ``async with``.
+
+        language: a BCP 47 tag; None detects it from the speech. Raises Busy, UnsupportedLanguage, and
+        EngineUnavailable where recognition is disabled.
+        """
+        return self._recognition.open_recognition(
+            self._admitting(), protocol=protocol, client=client, sample_rate=sample_rate, language=language
+        )
+
+    def open_transcription(
+        self, *, protocol: str, client: str = "", options: TranscriptionOptions
+    ) -> TranscriptionSession:
+        """Open a session that transcribes one recording; use it by ``async with``.
+
+        options: with languages that ``spoken_language`` has returned. Raises Busy, and EngineUnavailable
+        where recognition is disabled.
+        """
+        return self._recognition.open_transcription(
+            self._admitting(), protocol=protocol, client=client, options=options
+        )
+
+    def spoken_language(self, language: str) -> str:
+        """Return the recogniser's primary subtag of a code, a BCP 47 tag or a language's name.
+
+        Raises UnsupportedLanguage, and EngineUnavailable where recognition is disabled.
+        """
+        return self._recognition.language_of(language)
+
+    @property
+    def recognizer(self) -> Recognizer | None:
+        """The recogniser; None if recognition is disabled."""
+        return self._recognition.recognizer
+
+    @recognizer.setter
+    def recognizer(self, recognizer: Recognizer | None) -> None:
+        self._recognition.recognizer = recognizer
+
+    def _admitting(self) -> Admission:
+        if self._admission is None:
+            raise RuntimeError("the service has not started")
+        return self._admission
+
+
+def _load_language_data() -> None:
+    """Load the detector and the names of languages. Raises EngineUnavailable."""
+    load_names()
+    language_detection.load_detector()

@@ -1,0 +1,45 @@
+"""Settings, services and callbacks that a session gets from the service that opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+from kani.core.observer import Observer
+from kani.core.request import Limits
+from kani.core.session.admission import Admission
+from kani.core.session.priority import SessionPriority
+from kani.core.session.voice_resolver import VoiceResolver
+from kani.core.timing.reference_voice import ReferenceVoice
+from kani.core.types import Recording
+from kani.core.voices.cloning import VoiceCloner
+from kani.text.lexicon_file import LexiconFile
+
+Prepare = Callable[[], Awaitable[Recording | None]]
+"""Work that a session awaits before it speaks; returns the recording to be cloned, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionContext:
+    """Everything that a session uses but does not own."""
+
+    limits: Limits
+    admission: Admission
+    observer: Observer
+    cloner: VoiceCloner
+    priority: SessionPriority
+    """The session's rank among those of its connection."""
+    voices: VoiceResolver
+    languages: Collection[str]
+    """Primary subtags of the languages that an engine speaks."""
+    closed: Callable[[], None]
+    """Called once nothing of the session is left."""
+    low_latency: bool = True
+    """True if the client plays the audio while it is made; otherwise it waits for all of it."""
+    prepare: Prepare | None = None
+    reference_voice: ReferenceVoice | None = None
+    """Finds the words in the audio of engines that do not time them; without it one span covers a segment."""
+    lexicon: LexiconFile | None = None
+    """The server's own pronunciations."""
+    announce_code: bool = True
+    """True if blocks of code are announced; otherwise they are skipped in silence."""

@@ -1,0 +1,141 @@
+"""Priorities of the sessions of one connection, where one may supersede another."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+
+from kani.core.playback import Playback
+
+LEAD_S = 1.0
+"""Seconds of audio that a session has to be ahead of its playback before one of lower priority goes on, and
+that one of lower priority may be ahead of its own."""
+
+TEXT_PENDING_S = 1.0
+"""Seconds after a piece of its text for which a session counts as about to be synthesized."""
+
+
+class SessionPriorities:
+    """The priorities of one connection's sessions."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ranks = count()
+        self._changed = asyncio.Event()
+        self.members: set[SessionPriority] = set()
+        """Priorities of the sessions that are open."""
+
+    def add(self) -> SessionPriority:
+        """Return the priority of a new session, which is the highest."""
+        standing = SessionPriority(self, self._clock)
+        self.members.add(standing)
+        return standing
+
+    def next_rank(self) -> int:
+        """Return a rank above all earlier ones."""
+        return next(self._ranks)
+
+    def notify(self) -> None:
+        """Wake the waiting sessions, which look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait_for_change(self, timeout_s: float) -> None:
+        """Return after the next ``notify``, or after ``timeout_s`` seconds (∞: no limit)."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s if math.isfinite(timeout_s) else None):
+                await self._changed.wait()
+
+
+class SessionPriority:
+    """The priority of one session among those of its connection.
+
+    It is the highest until ``lower``. From then on the session is synthesized only while each session of a
+    higher priority that has text is ahead of its playback or has nothing to synthesize, and never faster than
+    its own audio is played.
+    """
+
+    def __init__(self, group: SessionPriorities, clock: Callable[[], float]) -> None:
+        self._group = group
+        self._clock = clock
+        self._rank = math.inf
+        self._playback = Playback(clock)
+        self._text_at: float | None = None
+        self._working = False
+
+    def text_received(self) -> None:
+        """Note that text has come, or is to be spoken now."""
+        self._text_at = self._clock()
+        self._group.notify()
+
+    def audio_made(self, seconds: float) -> None:
+        """Note that ``seconds`` more of audio were made."""
+        self._playback.add(seconds)
+        self._group.notify()
+
+    @contextmanager
+    def working(self, working: bool = True) -> Iterator[None]:
+        """Mark the session as being synthesized, or waiting for a slot, while the body runs."""
+        before, self._working = self._working, working
+        self._group.notify()
+        try:
+            yield
+        finally:
+            self._working = before
+            self._group.notify()
+
+    def lower(self) -> None:
+        """Rank behind all that were not lowered, and those that are lowered later."""
+        self._rank = self._group.next_rank()
+        self._group.notify()
+
+    def restore(self) -> None:
+        """Rank with those that were not lowered: another session waits for the end of this one."""
+        self._rank = math.inf
+        self._group.notify()
+
+    def leave(self) -> None:
+        """Leave the group, as the session is closed."""
+        self._group.members.discard(self)
+        self._group.notify()
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds of audio that are left to play."""
+        return max(self._playback.remaining_s, 0.0)
+
+    @property
+    def superseded(self) -> bool:
+        """True if a session of a higher priority has text."""
+        return any(self._higher())
+
+    @property
+    def must_wait(self) -> bool:
+        """True if the session must not be synthesized now."""
+        return self._wait_s() > 0
+
+    async def wait_for_turn(self) -> None:
+        """Return once the session may be synthesized."""
+        while (wait_s := self._wait_s()) > 0:
+            await self._group.wait_for_change(wait_s)
+
+    def _higher(self) -> Iterator[SessionPriority]:
+        """Sessions of a higher priority that have text."""
+        return (
+            other for other in self._group.members if other._rank > self._rank and other._text_at is not None
+        )
+
+    def _wait_s(self) -> float:
+        """Seconds to wait if nothing changes; 0 or less if there is nothing to wait for."""
+        urgent = [other._urgent_s() for other in self._higher()]
+        return max(self._playback.remaining_s - LEAD_S, *urgent) if urgent else 0.0
+
+    def _urgent_s(self) -> float:
+        """Seconds for which lower priorities have to wait for this session if nothing changes."""
+        if self._text_at is None or self._playback.remaining_s >= LEAD_S:
+            return 0.0
+        return math.inf if self._working else self._text_at + TEXT_PENDING_S - self._clock()

@@ -1,0 +1,255 @@
+"""One recognition session: samples in, recognised words and pauses out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+
+from kani.core import tracing
+from kani.core.audio import ffmpeg
+from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Recognizer, Step
+from kani.core.types import Samples
+
+log = logging.getLogger(__name__)
+
+MAX_BACKLOG_S = 60.0
+"""Seconds of audio that may wait for the recogniser; ``feed`` waits beyond that."""
+
+MAX_BACKLOG_PIECES = 10_000
+"""Pieces of audio that may wait, however short they are."""
+
+SLICE_S = 1.0
+"""Seconds that are resampled at a time: a long piece must not block the event loop."""
+
+LEAD_S = 0.002
+"""Seconds of silence before the first sample: the resampler holds back 1 ms, which would delay each step."""
+
+PRIMING_S = 0.01
+"""Seconds of silence that a resampler is started with; its output for them is dropped."""
+
+
+class RecognitionSession:
+    """Feed samples, iterate over ``events``; leave by ``async with``, which frees everything.
+
+    Iteration ends after ``finish`` once all audio is recognised. It raises EngineUnavailable where the
+    recogniser cannot start, and EngineFailed. One feeder, one reader.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        start: Callable[[], Awaitable[None]],
+        sample_rate: int,
+        language: str | None,
+        closed: Callable[[], None],
+        recognized: Callable[[float, float], None],
+        span: tracing.Span = tracing.UNRECORDED,
+    ) -> None:
+        """start: makes the recogniser ready; sample_rate: hertz of the samples that are fed.
+
+        closed: called once nothing of the session is left; recognized: called with the seconds of audio that
+        were recognised, and the seconds by which that is late; span: of the session, which ends it.
+        """
+        self._recognizer = recognizer
+        self._start = start
+        self._sample_rate = sample_rate
+        self._language = language
+        self._closed = closed
+        self._recognized = recognized
+        self._span = span
+        self._waiting: deque[Samples | Mark] = deque()
+        self._waiting_samples = 0
+        self._fed = 0
+        self._first_fed_at = 0.0
+        self._recognized_s = 0.0
+        self._finished = False
+        self._cancelled = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
+
+    @property
+    def backlog_samples(self) -> int:
+        """Number of samples that were fed and are not recognised yet."""
+        return max(0, self._fed - round(self._recognized_s * self._sample_rate))
+
+    @property
+    def _lag_s(self) -> float:
+        """Seconds by which recognition is late; audio fed faster than real time adds nothing to it."""
+        since_first_s = time.perf_counter() - self._first_fed_at
+        return max(0.0, min(self.backlog_samples / self._sample_rate, since_first_s - self._recognized_s))
+
+    @property
+    def finished(self) -> bool:
+        """True if further samples are dropped."""
+        return self._finished
+
+    async def feed(self, samples: Samples) -> None:
+        """Append ``samples``; returns once the backlog is below its limits. Dropped after ``finish``."""
+        if len(samples):
+            await self._put(samples, len(samples))
+
+    async def mark(self, number: int) -> None:
+        """Append a mark, yielded once all audio before it is decided; waits as ``feed`` does."""
+        await self._put(Mark(number), 0)
+
+    async def _put(self, piece: Samples | Mark, samples: int) -> None:
+        if self._finished:
+            return
+        if not self._fed:
+            self._first_fed_at = time.perf_counter()
+        self._waiting.append(piece)
+        self._waiting_samples += samples
+        self._fed += samples
+        self._arrived.set()
+        while self._full and not self._finished:
+            self._taken.clear()
+            await self._taken.wait()
+
+    @property
+    def _full(self) -> bool:
+        too_long = self._waiting_samples > MAX_BACKLOG_S * self._sample_rate
+        return too_long or len(self._waiting) > MAX_BACKLOG_PIECES
+
+    def finish(self) -> None:
+        """Mark the end of the audio."""
+        self._finished = True
+        self._arrived.set()
+        self._taken.set()
+
+    def cancel(self) -> None:
+        """Mark the end, and drop the backlog."""
+        self._waiting.clear()
+        self._waiting_samples = 0
+        self._cancelled.set()
+        self.finish()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+        self._span.set({"speech.audio_s": round(self._recognized_s, 3)})
+        self._span.end(error)
+        self._closed()
+
+    async def events(self) -> AsyncGenerator[RecognitionEvent, None]:
+        """Yield words, steps and marks in order; close the generator to stop the recogniser.
+
+        Ends at once where the session is cancelled while the recogniser still starts.
+        """
+        with self._span.child("wait"):
+            if not await self._wait_for_start():
+                return
+        engine = self._span.child("engine", {"speech.engine": self._recognizer.info.name})
+        recognizing = self._recognizer.recognize(self._audio(), self._language)
+        heard = False
+        with engine:
+            async with aclosing(recognizing) as events:
+                async for event in events:
+                    if isinstance(event, Step):
+                        self._recognized_s = (event.index + 1) * STEP_S
+                        self._recognized(STEP_S, self._lag_s)
+                    elif isinstance(event, RecognizedWord):
+                        event = self._without_lead(event)
+                        if not heard:
+                            heard = True
+                            engine.event("first word")
+                    yield event
+
+    async def _wait_for_start(self) -> bool:
+        """Return True once the recogniser has started, and False if the session is cancelled before."""
+        starting = asyncio.ensure_future(self._start())
+        cancelled = asyncio.ensure_future(self._cancelled.wait())
+        try:
+            await asyncio.wait((starting, cancelled), return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                return False
+            starting.result()
+            return True
+        finally:
+            starting.cancel()
+            cancelled.cancel()
+            await asyncio.wait((starting, cancelled))
+
+    def _without_lead(self, word: RecognizedWord) -> RecognizedWord:
+        lead_s = 0.0 if self._sample_rate == self._recognizer.info.sample_rate else LEAD_S
+        return replace(word, start_s=max(0.0, word.start_s - lead_s), end_s=max(0.0, word.end_s - lead_s))
+
+    async def _audio(self) -> AsyncGenerator[Samples | Mark, None]:
+        resampler = LowDelayResampler(self._sample_rate, self._recognizer.info.sample_rate)
+        longest = round(SLICE_S * self._sample_rate)
+        while True:
+            while not self._waiting:
+                if self._finished:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+            piece = self._waiting.popleft()
+            self._taken.set()
+            if isinstance(piece, Mark):
+                yield piece
+                continue
+            if len(piece) > longest:
+                self._waiting.appendleft(piece[longest:])
+                piece = piece[:longest]
+            self._waiting_samples -= len(piece)
+            if len(samples := resampler.feed(piece)):
+                yield samples
+
+
+class LowDelayResampler:
+    """Resamples a stream; after each piece nothing is held back.
+
+    For ``n`` samples fed so far, ``n * target // source`` were returned, which begin with ``LEAD_S`` of
+    silence where the rates differ. Uses FFmpeg's swresample, as soxr holds back up to 40 ms.
+    """
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        """Rates in hertz."""
+        self._source_rate, self._target_rate = source_rate, target_rate
+        self._taken = self._given = 0
+        self._ready: Samples = np.zeros(round(LEAD_S * target_rate), np.float32)
+        ffmpeg.disable_threads()
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=target_rate)
+        if source_rate != target_rate:
+            # Its first output needs more input than the later ones: that shall be silence, which is dropped.
+            period = source_rate // math.gcd(source_rate, target_rate)
+            silence = math.ceil(PRIMING_S * source_rate / period) * period
+            dropped = self._resample(np.zeros(silence, np.float32))
+            self._skipped = silence * target_rate // source_rate - len(dropped)
+
+    def feed(self, samples: Samples) -> Samples:
+        """Return the audio for ``samples``."""
+        if self._source_rate == self._target_rate:
+            return samples
+        self._taken += len(samples)
+        resampled = self._resample(samples)
+        skipped = min(self._skipped, len(resampled))
+        self._skipped -= skipped
+        ready = np.concatenate([self._ready, resampled[skipped:]])
+        count = self._taken * self._target_rate // self._source_rate - self._given
+        self._given += count
+        self._ready = ready[count:]
+        return ready[:count]
+
+    def _resample(self, samples: Samples) -> Samples:
+        """Return swresample's output for more samples."""
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples[None], np.float32), format="flt", layout="mono"
+        )
+        frame.sample_rate = self._source_rate
+        pieces = [piece.to_ndarray()[0] for piece in self._resampler.resample(frame)]
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)

@@ -1,0 +1,225 @@
+"""One speech session: text in, audio out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+from kani.core.engine import CloningKind
+from kani.core.errors import SpeechCancelled, SpeechError, TextTooLong, TimedOut
+from kani.core.request import unused_fields
+from kani.core.session.context import SessionContext
+from kani.core.session.playout_buffer import PlayoutBuffer, WaitTimeout
+from kani.core.session.report import SessionReport
+from kani.core.session.synthesis import Synthesis
+from kani.core.session.worker import SessionWorker
+from kani.core.types import Embedding, Similarity, SpeechChunk, SpeechRequest
+from kani.core.voices.catalogue import ResolvedVoice
+from kani.text.foreign_passages import ForeignPassage
+from kani.text.languages import primary
+from kani.text.segment_queue import SegmentQueue
+
+
+class SpeechSession:
+    """Feed text, iterate over chunks; leave by ``async with``, which frees everything.
+
+    Text goes into a segment queue, a worker synthesizes it, and the audio is read from a playout buffer.
+    The spans of all chunks tile the text that was fed, in order. Iteration ends after ``finish`` once
+    everything is spoken, and raises a SpeechError when it cannot be: Busy, EngineFailed, InvalidRequest,
+    TimedOut, or SpeechCancelled after ``cancel``. One reader.
+    """
+
+    def __init__(
+        self, request: SpeechRequest, protocol: str, context: SessionContext, voice: ResolvedVoice | None
+    ) -> None:
+        """voice: None where the language has to be detected from the text first."""
+        limits = context.limits
+        self._context = context
+        self._report = SessionReport(protocol, context.observer)
+        self._segments = SegmentQueue(announce_code=context.announce_code)
+        self._buffer = PlayoutBuffer(limits.ahead_s)
+        self._timeout = WaitTimeout(limits.request_timeout_s, self._time_out)
+        synthesis = Synthesis(request, context, self._report)
+        self._worker = SessionWorker(
+            synthesis, context, self._report, self._segments, self._buffer, self._timeout, voice
+        )
+        self._closed = False
+
+    @property
+    def resolved_voice(self) -> ResolvedVoice:
+        """The voice that speaks. RuntimeError before the first chunk, where its language is detected."""
+        if self._worker.voice is None:
+            raise RuntimeError("the voice is not known before the first chunk")
+        return self._worker.voice
+
+    @property
+    def truncated(self) -> bool:
+        """True if max_tokens cut a segment short."""
+        return self._worker.truncated
+
+    @property
+    def foreign_passages(self) -> list[ForeignPassage]:
+        """Passages spoken so far by another voice, because the session's does not speak their language."""
+        return self._report.foreign_passages
+
+    @property
+    def nothing_speakable(self) -> bool:
+        """True if there was text, but nothing speakable in it."""
+        return self._worker.nothing_speakable
+
+    @property
+    def unused_fields(self) -> list[str]:
+        """Names of the request's fields that the voice's engine does not use."""
+        return unused_fields(self._worker.synthesis.request, self.resolved_voice.engine.info)
+
+    @property
+    def cloning_kind(self) -> CloningKind:
+        """Kind of imitation of the requested voice; "none" without one. Known from the first chunk on."""
+        voice = self.resolved_voice
+        return voice.engine.info.cloning if self._worker.synthesis.embedding(voice) is not None else "none"
+
+    @property
+    def similarity(self) -> Similarity | None:
+        """Similarity of the engine's nearest voice to the requested one; None unless that is what speaks."""
+        voice = self.resolved_voice
+        embedding = self._worker.synthesis.embedding(voice)
+        return embedding.similarity.get(primary(voice.language)) if embedding is not None else None
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of audio made so far. RuntimeError before the voice is known."""
+        return self._worker.output.duration_s
+
+    def use_embeddings(self, embeddings: tuple[Embedding, ...]) -> None:
+        """Imitate these, in place of the requested voice. RuntimeError once there is text."""
+        if self._segments.length or self._segments.finished:
+            raise RuntimeError("the session has its text already")
+        self._worker.use_embeddings(embeddings)
+
+    def feed(self, text: str) -> None:
+        """Append ``text``. Raises TextTooLong when the whole exceeds the limit."""
+        self._check_open()
+        limit = self._context.limits.max_text
+        # The space that ends the last word of a text that comes word by word is not the client's.
+        if self._segments.length + len(text.removesuffix(" ")) > limit:
+            raise TextTooLong(limit)
+        if not text:
+            return
+        self._report.text_received(text)
+        self._segments.feed(text)
+        self._worker.advance()
+
+    def add_pause(self, seconds: float) -> None:
+        """End the segment that was fed so far, and append silence.
+
+        The silence has a span without characters. Before any text it is kept until there is some.
+        """
+        self._check_open()
+        self._segments.pause(seconds)
+        self._worker.advance()
+
+    def flush(self) -> None:
+        """Speak what was fed without waiting for the end of its sentence."""
+        self._segments.flush()
+        self._worker.advance()
+
+    def finish(self) -> None:
+        """Mark the end of the text."""
+        self._segments.finish()
+        self._timeout.start()
+        self._worker.advance()
+
+    def _check_open(self) -> None:
+        if self._segments.finished or self._closed:
+            raise RuntimeError("the session takes no more text")
+
+    def drain(self) -> None:
+        """End the session once what was fed is spoken; text fed from now on may be dropped."""
+        self._worker.drain()
+
+    def cancel(self) -> None:
+        """Stop at once: iteration raises SpeechCancelled, and further text is dropped."""
+        self._worker.cancel(SpeechCancelled())
+
+    def _time_out(self) -> None:
+        self._worker.cancel(TimedOut(self._context.limits.request_timeout_s))
+
+    async def aclose(self) -> None:
+        """Stop, and return once nothing of the session is left."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._worker.aclose()
+        finally:
+            self._timeout.stop()
+            self._context.priority.leave()
+            self._report.close(self._worker.voice)
+            self._context.admission.release(self._report.protocol)
+            self._context.closed()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, SpeechError):
+            self.fail(error)
+        await self.aclose()
+
+    async def __aiter__(self) -> AsyncIterator[SpeechChunk]:
+        try:
+            while (chunk := await self._get()) is not None:
+                self._report.chunk_given()
+                yield chunk
+                self._report.chunk_sent()
+        except SpeechError as error:
+            self._report.ended(error)
+            raise
+        self._report.ended()
+
+    async def _get(self) -> SpeechChunk | None:
+        if self._buffer.readable:
+            return await self._buffer.get()
+        async with self._timeout.waiting():
+            return await self._buffer.get()
+
+    async def queue_positions(self) -> AsyncIterator[int]:
+        """Yield the session's position in its engine's queue, 1 for the next, as it changes.
+
+        Ends once the first segment has its slot, or none is needed; raises what the iteration over chunks
+        would. To be read before the chunks, if at all.
+        """
+        async with aclosing(self._worker.ticket.positions()) as positions:
+            while True:
+                async with self._timeout.waiting():
+                    position = await anext(positions, None)
+                if position is None:
+                    break
+                yield position
+        if (error := self._buffer.error) is not None:
+            self._report.ended(error)
+            raise error
+
+    def fail(self, error: SpeechError) -> None:
+        """Report that the session ended by ``error``, as its audio could not be delivered."""
+        self._report.ended(error)
+
+    def lower_priority(self) -> None:
+        """Rank behind the connection's sessions whose priority is not lowered, or is lowered later.
+
+        The session is still spoken to its end, while those are ahead of their playback or have no text.
+        """
+        self._context.priority.lower()
+
+    def restore_priority(self) -> None:
+        """Rank before all sessions whose priority is lowered: another waits for the end of this one."""
+        self._context.priority.restore()
+
+    @property
+    def superseded(self) -> bool:
+        """True if a session of higher priority has text."""
+        return self._context.priority.superseded

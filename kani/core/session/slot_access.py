@@ -1,0 +1,86 @@
+"""Access of one session to the engines' slots, in turn with other sessions and by its own priority."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from kani.core.session.context import SessionContext
+from kani.core.session.playout_buffer import WaitTimeout
+from kani.core.session.report import SessionReport
+from kani.core.session.slots import QueueTicket, Slot
+from kani.core.voices.catalogue import ResolvedVoice
+
+
+class SlotAccess:
+    """Acquires and suspends slots for one session."""
+
+    def __init__(
+        self, context: SessionContext, report: SessionReport, timeout: WaitTimeout, ticket: QueueTicket
+    ) -> None:
+        """ticket: follows the first wait; timeout: stands still while higher priorities go first."""
+        self._admission = context.admission
+        self._priority = context.priority
+        self._low_latency = context.low_latency
+        self._report = report
+        self._timeout = timeout
+        self._ticket = ticket
+        self._kept: Slot | None = None
+        """The slot of the segment before, still held."""
+
+    def slot(self, voice: ResolvedVoice) -> Slot:
+        """Return the slot that was kept, or one of the voice's engine that is not yet acquired."""
+        slots = self._admission.slots(voice.engine.info.name)
+        if self._kept is not None and self._kept.queue is slots:
+            return self._kept
+        self.release()
+        return slots.slot(None if self._ticket.closed else self._ticket, self._lead_s)
+
+    def release(self) -> None:
+        """Release the slot that was kept, if any: the session has nothing to synthesize now."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.release()
+
+    def _lead_s(self) -> float:
+        """Seconds of audio left to play; none for a client that waits for the whole of it."""
+        return self._priority.ahead_s if self._low_latency else 0.0
+
+    @asynccontextmanager
+    async def held(self, slot: Slot, engine: str, *, keep: bool = False) -> AsyncGenerator[None, None]:
+        """Hold ``slot``, which is one of ``engine``'s, while the body runs.
+
+        keep: where slots are streams, keep it behind the body for the next segment, until ``release``.
+        """
+        with self._report.span.child("wait", {"speech.engine": engine}) as waiting:
+            kept, self._kept = self._kept is slot, None
+            if not kept:
+                await self.wait_for_turn()
+            with self._priority.working():
+                async with AsyncExitStack() as stack:
+                    if kept:
+                        slot.hold_again()
+                        stack.push_async_exit(slot)
+                    else:
+                        await stack.enter_async_context(slot)
+                    self._report.slot_acquired(engine, slot.waited_s)
+                    while self._priority.must_wait:
+                        async with self.suspended(slot):
+                            await self.wait_for_turn()
+                    waiting.end()
+                    yield
+                    if keep and self._low_latency and slot.queue.are_streams:
+                        self._kept = slot
+                        stack.pop_all()
+
+    @asynccontextmanager
+    async def suspended(self, slot: Slot) -> AsyncGenerator[None, None]:
+        """Lend ``slot`` to other sessions while the body runs, which must not use the engine."""
+        async with slot.suspended():
+            with self._priority.working(False):
+                yield
+
+    async def wait_for_turn(self) -> None:
+        """Wait while sessions of the same connection with a higher priority go first."""
+        with self._timeout.suspended():
+            await self._priority.wait_for_turn()

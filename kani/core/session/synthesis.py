@@ -1,0 +1,178 @@
+"""Synthesis of single segments: engine, embedding, normalization, speed, prosody and word times."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import cast
+
+from kani.core.audio.pcm import reframe
+from kani.core.audio.prosody_filter import PAUSES_S, split_prosody, split_speed
+from kani.core.audio.segment_filter import SegmentFilter
+from kani.core.emotions import prosody_of
+from kani.core.engine import StreamingInputEngine
+from kani.core.request import DEFAULT_MAX_TOKENS, TOKENS_PER_SECOND
+from kani.core.session.context import SessionContext
+from kani.core.session.report import SessionReport
+from kani.core.timing.word_times import add_word_times
+from kani.core.types import Boundary, Embedding, Prosody, Recording, Segment, SpeechChunk, SpeechRequest
+from kani.core.voices.catalogue import ResolvedVoice
+from kani.text.incremental_text import IncrementalText
+from kani.text.lexicon import Lexicon
+from kani.text.normalizer import NormalizerOptions, is_loaded, table_for
+
+_ALL_OF_A_CHUNK = 2**31
+
+
+class Synthesis:
+    """Speaks single segments as one session's request demands."""
+
+    def __init__(self, request: SpeechRequest, context: SessionContext, report: SessionReport) -> None:
+        self.request = request
+        """May be replaced: its recording may be known only later."""
+        self.prosody = _prosody_of(request)
+        self.speed = (request.speed or 1.0) * self.prosody.rate
+        """Speed relative to the voice's own, where no duration is requested."""
+        self._context = context
+        self._report = report
+        # A number would do in this process, but several servers may share a worker.
+        self._session = secrets.token_hex(8)
+        self._options: dict[tuple[str, str], NormalizerOptions] = {}
+        self._embeddings: dict[tuple[str, str], Embedding] = {}
+
+    async def refresh_lexicon(self) -> None:
+        """Load the lexicon's latest changes; to be awaited before ``normalization``."""
+        if self._context.lexicon is not None:
+            await self._context.lexicon.refresh()
+
+    async def load_table(self, voice: ResolvedVoice) -> None:
+        """Load the normalizer's table of the voice's language and region, if it is to be used."""
+        language = self.normalization(voice).language
+        if language and not is_loaded(language):
+            await asyncio.to_thread(table_for, language)
+
+    async def prepare_voice(self, voice: ResolvedVoice) -> None:
+        """Compute the embedding of the requested recording or stored voice, if the engine clones.
+
+        Raises SpeechError.
+        """
+        reference = self.request.reference if self.request.reference is not None else voice.stored
+        key = self._embedding_key(voice)
+        if reference is None or key in self._embeddings:
+            return
+        with self._report.span.child("embed", {"speech.engine": voice.engine.info.name}):
+            embedding = await self._context.cloner.embed(voice.engine, reference, voice.language)
+        if embedding is not None:
+            self._embeddings[key] = embedding
+            if isinstance(reference, Recording):
+                # A minute of samples is not to be held for the rest of the session.
+                self.request = replace(self.request, reference=(embedding,))
+
+    def embedding(self, voice: ResolvedVoice) -> Embedding | None:
+        """The embedding that ``prepare_voice`` computed for the voice's engine, if any."""
+        return self._embeddings.get(self._embedding_key(voice))
+
+    def _embedding_key(self, voice: ResolvedVoice) -> tuple[str, str]:
+        """Engine and stored voice (a foreign passage may use another engine)."""
+        stored = voice.stored.id if voice.stored is not None and self.request.reference is None else ""
+        return voice.engine.info.name, stored
+
+    def normalization(self, voice: ResolvedVoice) -> NormalizerOptions:
+        """Options of the normalizer for text that ``voice`` speaks."""
+        info, language = voice.engine.info, voice.language
+        if (info.name, language) not in self._options:
+            plain = info.normalizes_text or not self.request.normalize
+            lexicon = self._context.lexicon
+            known = lexicon.for_language(language) if lexicon is not None else Lexicon()
+            words = known.with_request(self.request.lexicon)
+            options = NormalizerOptions("" if plain else language, words, info.accepts_ipa)
+            self._options[info.name, language] = options
+        return self._options[info.name, language]
+
+    def pause_s(self, boundary: Boundary, speed: float) -> float:
+        """Seconds of silence behind a segment with this boundary."""
+        return PAUSES_S[boundary] * self.prosody.pauses / speed
+
+    def max_segment_s(self) -> float:
+        """Most seconds that one segment may last."""
+        return (self.request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
+
+    def synthesize(
+        self,
+        voice: ResolvedVoice,
+        text: IncrementalText,
+        sample_rate: int,
+        ahead_s: float = math.inf,
+        *,
+        speed: float | None = None,
+    ) -> tuple[SegmentFilter, AsyncGenerator[SpeechChunk, None]]:
+        """Synthesize one segment at its final speed and prosody, with the times of its words.
+
+        sample_rate: of the returned chunks, in hertz; speed: relative to the voice's own; ahead_s: see
+        ``Segment``. The filter reports, at the end of the chunks, whether the segment was truncated.
+        """
+        info = voice.engine.info
+        speed = self.speed if speed is None else speed
+        native_speed, factor = split_speed(speed, info.speed_range)
+        native, filtered = split_prosody(self.prosody, info.native_prosody)
+        max_s = self.max_segment_s()
+        segment = replace(
+            self._segment(voice, text, native_speed),
+            prosody=native,
+            max_seconds=max_s * factor,
+            options=self.request.options,
+            ahead_s=ahead_s,
+        )
+        if text.boundary is None:
+            audio = cast(StreamingInputEngine, voice.engine).stream(segment, text)
+        else:
+            audio = voice.engine.synthesize(segment)
+        speech = SegmentFilter(audio, info.sample_rate, factor, round(max_s * info.sample_rate), filtered)
+        chunks = self._timed(voice, text, speech, speed)
+        return speech, chunks if info.sample_rate == sample_rate else _at_rate(chunks, sample_rate)
+
+    def _timed(
+        self, voice: ResolvedVoice, text: IncrementalText, speech: SegmentFilter, speed: float
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """The chunks of ``speech``, with word times from the engine or else from forced alignment."""
+        info, reference_voice = voice.engine.info, self._context.reference_voice
+        if info.times_words or reference_voice is None:
+            return speech.chunks()
+        # Behind the filter: the words are aligned with the audio as the client gets it.
+        return add_word_times(
+            speech.chunks(),
+            self._segment(voice, text, speed),
+            reference_voice,
+            partial(self._report.timing_estimated, info.name),
+            truncated=lambda: speech.truncated,
+        )
+
+    def _segment(self, voice: ResolvedVoice, text: IncrementalText, speed: float) -> Segment:
+        return Segment(
+            text=text.text,
+            voice=voice.voice,
+            language=voice.language,
+            speed=speed,
+            boundary=text.boundary or Boundary.SENTENCE,
+            pronunciations=text.spoken.pronunciations,
+            sampling=self.request.sampling,
+            embedding=self.embedding(voice),
+            request_id=self._report.request_id,
+            session=self._session,
+        )
+
+
+def _prosody_of(request: SpeechRequest) -> Prosody:
+    prosody = prosody_of(request.emotion, request.emotion_strength)
+    return replace(prosody, pitch=prosody.pitch + request.pitch) if request.pitch else prosody
+
+
+async def _at_rate(chunks: AsyncGenerator[SpeechChunk, None], rate: int) -> AsyncGenerator[SpeechChunk, None]:
+    async with aclosing(chunks):
+        async for chunk in reframe(chunks, rate, _ALL_OF_A_CHUNK):
+            yield chunk

@@ -1,0 +1,163 @@
+"""One transcription of a recording: an audio file in, timed segments out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import IO, Self
+
+from kani.core import tracing
+from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
+from kani.core.audio.recording_file import PcmFile, RecordingFile, open_recording
+from kani.core.errors import EngineLost, ServerStopping
+from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
+from kani.core.types import Samples
+
+log = logging.getLogger(__name__)
+
+REPORT_S = 30.0
+"""Seconds between two lines of the log about the progress of one transcription."""
+
+MAX_STARTS = 3
+"""Times that a recording is begun where its recogniser is lost: the recording may be the cause."""
+
+
+class TranscriptionSession:
+    """Iterate over ``segments``; leave by ``async with``, which frees everything.
+
+    The file is decoded no further than the recogniser works, so that memory is bounded.
+    """
+
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        start: Callable[[], Awaitable[None]],
+        sample_rate: int,
+        options: TranscriptionOptions,
+        closed: Callable[[], None],
+        recognized: Callable[[float], None],
+        span: tracing.Span = tracing.UNRECORDED,
+    ) -> None:
+        """start: makes the recogniser ready; sample_rate: that it accepts, in hertz.
+
+        closed: called once nothing of the session is left; recognized: called with the seconds of audio that
+        the recogniser took; span: of the session, which ends it.
+        """
+        self._transcriber = transcriber
+        self._start = start
+        self._sample_rate = sample_rate
+        self._options = options
+        self._closed = closed
+        self._recognized = recognized
+        self._span = span
+        self._cancelled = False
+        self._reading: asyncio.Future[Samples | None] | None = None
+        self._counted_s = 0.0
+        self._expected_s: float | None = None
+        self._began = time.perf_counter()
+        self._reported = self._began
+        self.duration_s = 0.0
+        """Seconds of audio so far; of the whole recording once ``segments`` has ended."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._span.set({"speech.audio_s": round(self.duration_s, 3)})
+        self._span.end(error)
+        self._closed()
+
+    def cancel(self) -> None:
+        """End ``segments`` with ServerStopping before it takes more audio: the server stops."""
+        self._cancelled = True
+
+    async def segments(
+        self, file: IO[bytes], max_seconds: float, *, pcm: bool = False
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        """Yield the segments of an audio file in order, while it is transcribed.
+
+        file: seekable, in any container that FFmpeg reads, or with ``pcm`` 16-bit little-endian mono at the
+        recogniser's sample rate. Where the recogniser is lost before the first segment, it is begun again.
+        Raises InvalidRequest for ``file``, EngineUnavailable where the recogniser cannot start, EngineFailed,
+        and ServerStopping once the session was cancelled.
+        """
+        begin, handed_out = file.tell(), False
+        for start in range(1, MAX_STARTS + 1):
+            file.seek(begin)
+            try:
+                async with aclosing(self._transcribed(file, max_seconds, pcm)) as segments:
+                    async for segment in segments:
+                        handed_out = True
+                        yield segment
+                break
+            except EngineLost:
+                if handed_out or start == MAX_STARTS or self._cancelled:
+                    raise
+                log.warning("the recogniser was lost: a recording is transcribed from its beginning again")
+                await self._wait_for_reader()
+        spent_s = time.perf_counter() - self._began
+        log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
+
+    async def _transcribed(
+        self, file: IO[bytes], max_seconds: float, pcm: bool
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        """Yield the segments of ``file``, read once; see ``segments``."""
+        self.duration_s = 0.0
+        async with aclosing(self._audio(file, max_seconds, pcm)) as audio:
+            # A file that cannot be read is refused before the recogniser starts.
+            first = await anext(audio)
+            with self._span.child("wait"):
+                await self._start()
+            transcribed = self._transcriber.transcribe(_prepend(first, audio), self._options)
+            with self._span.child("engine"):
+                async with aclosing(transcribed) as segments:
+                    async for segment in segments:
+                        self._report(segment.end_s)
+                        yield segment
+
+    async def _audio(self, file: IO[bytes], max_seconds: float, pcm: bool) -> AsyncGenerator[Samples, None]:
+        source = await run_in_pool(RECORDING_POOL, open_recording, file, self._sample_rate, max_seconds, pcm)
+        self._expected_s = source.duration_s
+        with source:
+            while (piece := await self._read(source)) is not None:
+                if self._cancelled:
+                    raise ServerStopping
+                self.duration_s += len(piece) / self._sample_rate
+                # Once, however often the recording is begun.
+                self._recognized(max(0.0, self.duration_s - self._counted_s))
+                self._counted_s = max(self._counted_s, self.duration_s)
+                yield piece
+
+    async def _read(self, source: RecordingFile | PcmFile) -> Samples | None:
+        # Shielded: the thread of a reader that is cancelled goes on, and is waited for below.
+        self._reading = asyncio.ensure_future(run_in_pool(RECORDING_POOL, source.read))
+        # Retrieved, or asyncio logs the error as never retrieved.
+        self._reading.add_done_callback(lambda reading: reading.cancelled() or reading.exception())
+        return await asyncio.shield(self._reading)
+
+    async def _wait_for_reader(self) -> None:
+        """Return when no thread reads the file."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+
+    def _report(self, done_s: float) -> None:
+        """Log the progress, every ``REPORT_S`` seconds."""
+        now = time.perf_counter()
+        if now - self._reported < REPORT_S:
+            return
+        self._reported = now
+        of = f" of {self._expected_s:.0f} s" if self._expected_s is not None else ""
+        pace = done_s / (now - self._began)
+        log.info("transcribed %.0f s%s so far, %.1f times real time", done_s, of, pace)
+
+
+async def _prepend(first: Samples, rest: AsyncIterator[Samples]) -> AsyncIterator[Samples]:
+    yield first
+    async for piece in rest:
+        yield piece

@@ -1,0 +1,108 @@
+"""Converts the words timed by an engine into spans that tile the client's text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from kani.core.types import Span
+
+
+def with_character_starts(span: Span, marks: Iterable[float]) -> Span:
+    """Set ``character_starts``, adjusted to begin with the span, never fall, and stay within its end."""
+    adjusted: list[float] = []
+    for mark in marks:
+        adjusted.append(min(max(mark, adjusted[-1]), span.end_s) if adjusted else span.start_s)
+    return replace(span, character_starts=tuple(adjusted))
+
+
+class SpanTiler:
+    """Converts word spans into spans that cover every character once, in order.
+
+    Text between two words (spaces, punctuation, text that was dropped or not spoken) becomes a span of its
+    own, from the end of the one to the start of the other. Two words for the same characters ("21":
+    "veintiuno" in two pieces) are merged. Times tile too: each span starts when the previous one ends. Words
+    may come late or overlap a little; their times are adjusted so that none runs backwards. Spoken text
+    between two words belongs to the written text between them, or to the second word where there is none.
+    """
+
+    def __init__(self) -> None:
+        self._spoken_between = ""
+        self._cursor = 0
+        self._time_s = 0.0
+        self._pending: Span | None = None
+
+    def add_word(self, span: Span, spoken_between: str = "") -> list[Span]:
+        """Add the next word, in characters of the client's text; returns the spans that are final now.
+
+        spoken_between: spoken form of what lies between the previous word and this one.
+        """
+        pending = self._pending
+        if pending is not None and span.start < pending.end:
+            self._pending = Span(
+                pending.start,
+                max(pending.end, span.end),
+                pending.start_s,
+                max(pending.end_s, span.end_s),
+                spoken_form=(pending.spoken_form or "") + spoken_between + (span.spoken_form or ""),
+            )
+            return []
+        done = self.flush()
+        self._spoken_between += spoken_between
+        start = max(span.start, self._cursor)
+        if span.end > start:
+            self._pending = replace(
+                span, start=start, character_starts=span.character_starts[start - span.start :]
+            )
+        else:
+            self._spoken_between += span.spoken_form or ""
+        return done
+
+    def flush(self) -> list[Span]:
+        """Return the last word added; nothing will be merged into it any more."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return []
+        spoken_between, self._spoken_between = self._spoken_between, ""
+        done = []
+        start_s = max(pending.start_s, self._time_s)
+        if pending.start > self._cursor:
+            done.append(Span(self._cursor, pending.start, self._time_s, start_s, spoken_form=spoken_between))
+        else:
+            start_s = self._time_s
+            pending = replace(pending, spoken_form=spoken_between + (pending.spoken_form or ""))
+        end_s = max(pending.end_s, start_s)
+        done.append(
+            with_character_starts(replace(pending, start_s=start_s, end_s=end_s), pending.character_starts)
+        )
+        self._cursor, self._time_s = pending.end, end_s
+        return done
+
+    def add_spoken(self, said: str) -> list[Span]:
+        """Add spoken text after the last word; nothing will be merged into that word any more."""
+        done = self.flush()
+        self._spoken_between += said
+        return done
+
+    def add_pause(self, at: int, start_s: float, end_s: float) -> list[Span]:
+        """Add a requested pause before character ``at``, as a span without characters."""
+        done = self.finish(at, start_s)
+        # Silence after a word without text behind it belongs to the pause.
+        start_s = self._time_s
+        self._time_s = max(start_s, end_s)
+        return [*done, Span(at, at, start_s, self._time_s, spoken_form="")]
+
+    def finish(self, length: int, end_s: float) -> list[Span]:
+        """Return the remaining spans of a text of ``length`` characters and ``end_s`` seconds."""
+        done = self.flush()
+        spoken_between, self._spoken_between = self._spoken_between, ""
+        if length > self._cursor:
+            end_s = max(end_s, self._time_s)
+            done.append(Span(self._cursor, length, self._time_s, end_s, spoken_form=spoken_between))
+            self._cursor, self._time_s = length, end_s
+        return done
+
+
+def span_rows(spans: Iterable[Span]) -> list[list[float]]:
+    """Rows for a protocol: ``[[start, end, start_s, end_s], …]``, times to a tenth of a millisecond."""
+    return [[span.start, span.end, round(span.start_s, 4), round(span.end_s, 4)] for span in spans]

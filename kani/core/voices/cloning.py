@@ -1,0 +1,281 @@
+"""Speaker embeddings for client recordings and stored voices."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import unicodedata
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, cast
+
+from kani.core.audio.pcm import REFERENCE_RATE, decode_recording
+from kani.core.engine import CloningEngine, Engine
+from kani.core.engine import CloningKind as Kind
+from kani.core.errors import Busy, InvalidRequest, NameTaken, SpeechError, StoreUnavailable
+from kani.core.types import Embedding, Recording, Similarity
+from kani.core.voices.embedding_cache import EmbeddingCache
+from kani.core.voices.refinement_queue import RefinementQueue
+from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
+from kani.text.languages import primary
+
+log = logging.getLogger(__name__)
+
+MAX_CONCURRENT = 2
+"""Recordings embedded at a time, and recordings checked at a time: each takes a core."""
+
+MAX_PENDING_ADDS = 16
+"""Voices being added or waiting to be: each holds its recording in memory."""
+
+MAX_WAITING_RECORDINGS = 4
+"""With this many refinements waiting, client recordings are no longer held in memory for refinement."""
+
+MIN_REFERENCE_S = 0.5
+"""Shortest reference recording, in seconds."""
+
+Reference = Recording | StoredVoice | tuple[Embedding, ...]
+"""A target voice: a client's recording, a stored voice, or embeddings made of either."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloningStatus:
+    """An engine's embedding of one stored voice."""
+
+    engine: str
+    cloning: Kind
+    state: Literal["ready", "refining", "missing"]
+    """State: "ready", "refining" in the background, or "missing" until first used (or if it does not clone).
+    """
+    similarity: Mapping[str, Similarity] = field(default_factory=dict)
+    """By primary language subtag; of an engine that approximates with its own voices."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sound:
+    """A recording in memory, or that of a stored voice; ``key`` identifies it."""
+
+    key: str
+    recording: Recording | None = None
+    stored: StoredVoice | None = None
+
+
+class VoiceCloner:
+    """Makes embeddings, each once; stores those of stored voices; refines them in the background.
+
+    default_language: BCP 47; a stored voice without a language is refined for it first.
+    """
+
+    def __init__(self, store: VoiceStore, default_language: str) -> None:
+        self._store = store
+        self._default_language = default_language
+        self._engines: tuple[Engine, ...] = ()
+        self._embeddings = EmbeddingCache(MAX_CONCURRENT)
+        self._refinement = RefinementQueue()
+        self._adding = asyncio.Semaphore(MAX_CONCURRENT)
+        self._added = 0
+
+    def start(self, engines: Sequence[Engine]) -> None:
+        """Use these started engines from now on."""
+        self._engines = tuple(engines)
+
+    async def stop(self) -> None:
+        """End all background work and forget all embeddings in memory."""
+        await self._refinement.stop()
+        await self._embeddings.stop()
+
+    async def embed(self, engine: Engine, reference: Reference, language: str) -> Embedding | None:
+        """The embedding with which ``engine`` speaks ``language`` (BCP 47) like ``reference``; None if it
+        cannot clone.
+
+        The first call for a reference takes a second or a few (docs/benchmarks.md). A stored voice is refined
+        in the background, and so is a recording from its second time on. Raises InvalidRequest for
+        ``reference`` where it holds no speech, UnknownVoice for a stored voice that was deleted, Busy, and
+        EngineFailed.
+        """
+        info = engine.info
+        if info.cloning == "none":
+            return None
+        if isinstance(reference, tuple):
+            fitting = (
+                one for one in reference if (one.engine, one.model) == (info.name, info.embedding_model)
+            )
+            return next(fitting, None)
+        if isinstance(reference, Recording) and reference.duration_s < MIN_REFERENCE_S:
+            raise InvalidRequest("reference", f"too short (at least {MIN_REFERENCE_S:g} s)")
+        sound = await _sound(reference)
+        clones = cast(CloningEngine, engine)
+        key = (sound.key, info.embedding_model)
+        again = self._embeddings.cached(key) is not None
+        embedding = await self._embeddings.get(key, partial(self._make, clones, sound))
+        if sound.stored is not None or again:
+            self._refine(clones, sound, embedding, language)
+        return embedding
+
+    async def embed_with_all_engines(self, recording: Recording) -> tuple[Embedding, ...]:
+        """Embed a recording with every engine that clones. Raises as ``embed``."""
+        made = [await self.embed(engine, recording, self._default_language) for engine in self._engines]
+        return tuple(embedding for embedding in made if embedding is not None)
+
+    async def add(
+        self,
+        name: str,
+        recording: bytes,
+        *,
+        origin: str,
+        consent: str = "",
+        consent_recording: bytes | None = None,
+        language: str | None = None,
+        description: str = "",
+    ) -> StoredVoice:
+        """Store a voice and embed it with all engines; it is refined in the background.
+
+        Raises as ``VoiceStore.add``, OSError where it cannot be written, and Busy.
+        """
+        self._check_name(name)
+        if self._added >= MAX_PENDING_ADDS:
+            raise Busy("too many voices are being added: try again later")
+        keep = partial(
+            self._store.add,
+            name,
+            recording,
+            origin=origin,
+            consent=consent,
+            consent_recording=consent_recording,
+            language=language,
+            description=description,
+        )
+        self._added += 1
+        try:
+            async with self._adding:
+                voice = await asyncio.to_thread(keep)
+        finally:
+            self._added -= 1
+        await self._embed_with_all(voice)
+        return voice
+
+    async def rename(self, name: str, new: str) -> StoredVoice:
+        """Rename a stored voice. Raises as ``VoiceStore.rename``."""
+        self._check_name(new)
+        try:
+            voice = await asyncio.to_thread(self._store.rename, name, new)
+        except OSError:
+            # The rename may have taken place although the disk failed.
+            await self._forget(name)
+            raise
+        await self._forget(name)
+        await self._embed_with_all(voice)
+        return voice
+
+    async def delete(self, name: str) -> None:
+        """Delete a stored voice and all its embeddings. Raises UnknownVoice, and OSError."""
+        try:
+            await asyncio.to_thread(self._store.delete, name)
+        finally:
+            await self._forget(name)
+
+    def statuses(self, voice: StoredVoice) -> list[CloningStatus]:
+        """Each engine's state for a stored voice. Raises UnknownVoice. Reads files: call it in a thread."""
+        statuses = []
+        stored = self._store.similarities(voice)
+        for engine in self._engines:
+            info = engine.info
+            known = stored.get(info.embedding_model) if info.cloning != "none" else None
+            if known is None:
+                statuses.append(CloningStatus(info.name, info.cloning, "missing"))
+                continue
+            refining = self._refinement.is_pending(_voice_key(voice), info.embedding_model)
+            state: Literal["ready", "refining"] = "refining" if refining else "ready"
+            statuses.append(CloningStatus(info.name, info.cloning, state, known))
+        return statuses
+
+    def _check_name(self, name: str) -> None:
+        """Raise NameTaken for the id of an engine's own voice: a request's short name would be ambiguous."""
+        if any(voice.id == name for engine in self._engines for voice in engine.info.voices):
+            raise NameTaken(name)
+
+    async def _embed_with_all(self, voice: StoredVoice) -> None:
+        """Embed a stored voice with all engines; failures are logged."""
+        for engine in self._engines:
+            try:
+                await self.embed(engine, voice, voice.language or self._default_language)
+            except SpeechError as error:
+                # The recording is stored: another engine may succeed, or this one at another time.
+                log.warning(
+                    "engine %s could not embed a stored voice: %s", engine.info.name, type(error).__name__
+                )
+
+    async def _forget(self, name: str) -> None:
+        """Drop every embedding and refinement in memory of the stored voice of this name."""
+        prefix = f"{CUSTOM_PREFIX}{unicodedata.normalize('NFC', name.removeprefix(CUSTOM_PREFIX))} "
+        await self._refinement.forget(prefix)
+        self._embeddings.forget(prefix)
+
+    async def _make(self, engine: CloningEngine, sound: _Sound) -> Embedding:
+        """The stored embedding, or a new one. Raises as ``embed``."""
+        voice = sound.stored
+        if voice is None:
+            assert sound.recording is not None
+            return await engine.embed(sound.recording)
+        stored = await asyncio.to_thread(self._store.embedding, voice, engine.info.embedding_model)
+        if stored is not None:
+            return stored
+        embedding = await engine.embed(await asyncio.to_thread(self._recording_of, voice))
+        await self._keep(voice, embedding)
+        return embedding
+
+    def _refine(self, engine: CloningEngine, sound: _Sound, embedding: Embedding, language: str) -> None:
+        """Queue a refinement for this language unless its similarity was measured already."""
+        spoken = primary(language)
+        predicted = embedding.similarity.get(spoken)
+        if sound.stored is None and self._refinement.waiting >= MAX_WAITING_RECORDINGS:
+            return
+        if predicted is not None and not predicted.measured:
+            name = (sound.key, engine.info.embedding_model, spoken)
+            self._refinement.submit(name, partial(self._refined, engine, sound, embedding, language))
+
+    async def _refined(
+        self, engine: CloningEngine, sound: _Sound, embedding: Embedding, language: str
+    ) -> None:
+        voice, recording = sound.stored, sound.recording
+        if recording is None:
+            assert voice is not None
+            recording = await asyncio.to_thread(self._recording_of, voice)
+        key = (sound.key, engine.info.embedding_model)
+        # Keep what was refined for another language meanwhile, maybe by another server.
+        if voice is not None:
+            stored = await asyncio.to_thread(self._store.embedding, voice, engine.info.embedding_model)
+            embedding = stored or embedding
+        else:
+            embedding = self._embeddings.cached(key) or embedding
+        async with aclosing(engine.refine(recording, embedding, language)) as better:
+            async for embedding in better:
+                self._embeddings.put(key, embedding)
+        if voice is not None:
+            await self._keep(voice, embedding)
+
+    async def _keep(self, voice: StoredVoice, embedding: Embedding) -> None:
+        try:
+            await asyncio.to_thread(self._store.save_embedding, voice, embedding)
+        except (OSError, StoreUnavailable) as error:
+            # It can be made again from the recording.
+            log.warning(
+                "engine %s: the embedding of a stored voice was not written: %s", embedding.engine, error
+            )
+
+    def _recording_of(self, voice: StoredVoice) -> Recording:
+        return decode_recording(self._store.recording(voice), sample_rate=REFERENCE_RATE)
+
+
+async def _sound(reference: Recording | StoredVoice) -> _Sound:
+    if isinstance(reference, StoredVoice):
+        return _Sound(_voice_key(reference), stored=reference)
+    digest = hashlib.sha256(str(reference.sample_rate).encode())
+    await asyncio.to_thread(digest.update, reference.samples.data)
+    return _Sound(digest.hexdigest(), recording=reference)
+
+
+def _voice_key(voice: StoredVoice) -> str:
+    return f"{voice.id} {voice.sha256}"

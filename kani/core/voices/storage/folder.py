@@ -1,0 +1,222 @@
+"""Stored voices in a folder, which several processes and machines may share."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
+from kani.core.types import Embedding, Similarity
+from kani.core.voices import store_disk
+from kani.core.voices.storage.backend import ConsentBackend, too_many_voices
+from kani.core.voices.storage.folder_consents import FolderConsents
+from kani.core.voices.store_files import (
+    Renaming,
+    StoredVoice,
+    decode_embedding,
+    decode_metadata,
+    encode_embedding,
+    encode_metadata,
+    hashed_name,
+    utc_now,
+)
+
+log = logging.getLogger(__name__)
+
+VERSION = 2
+"""Format on disk. Version 1, without embeddings, spoken consent and renaming, is read too."""
+
+_RECORDING, _CONSENT, _METADATA, _EMBEDDING = "recording", "consent", "voice.json", ".embedding.json"
+_VERSION = "version"
+_VOICE_FOLDER = re.compile(r"[0-9a-f]{32}")
+
+
+class FolderBackend:
+    """See ``VoiceBackend``. Each voice has a folder of its own below ``folder / "voices"``.
+
+    A voice's folder is named by a hash of its name, so no name can be a path. Every read finds the files as
+    they are now, those of other servers included. ``get`` and ``list`` read files too. Changes raise OSError
+    where the disk is full, broken, or locked by other processes for ten seconds; the voice is then in its old
+    or its new state.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises StoreUnavailable for what a newer version wrote."""
+        self._folder = folder / "voices"
+        self._files = store_disk.AtomicFolder(self._folder)
+        self.consents: ConsentBackend = FolderConsents(folder)
+        self._check_version()
+        self._files.remove_leftovers()
+
+    def start(self) -> None:
+        """See ``VoiceBackend.start``: there is nothing to prepare."""
+
+    def stop(self) -> None:
+        """See ``VoiceBackend.stop``: there is no background work."""
+
+    def add(self, voice: StoredVoice, recording: bytes, consent: bytes | None, limit: int) -> None:
+        """See ``VoiceBackend.add``."""
+        files = {_RECORDING: recording, _METADATA: encode_metadata(voice)}
+        if consent is not None:
+            files[_CONSENT] = consent
+        with self._writing():
+            folder = self._free_folder(voice.name)
+            if sum(1 for _ in self._voice_folders()) >= limit:
+                raise too_many_voices(limit)
+            temporary = self._files.temporary_path()
+            store_disk.make_folder(temporary, files)
+            store_disk.move(temporary, folder)
+
+    def list(self) -> list[StoredVoice]:
+        """See ``VoiceBackend.list``; a folder that cannot be read is logged and skipped."""
+        voices = (self._read(folder) for folder in self._voice_folders())
+        return sorted((voice for voice in voices if voice is not None), key=lambda voice: voice.name)
+
+    def get(self, name: str) -> StoredVoice:
+        """See ``VoiceBackend.get``."""
+        folder = self._folder_of(name)
+        voice = self._read(folder) if folder.is_dir() else None
+        if voice is None:
+            raise UnknownVoice(name)
+        return voice
+
+    def recording(self, voice: StoredVoice) -> bytes:
+        """See ``VoiceBackend.recording``."""
+        return self._read_file(voice.name, _RECORDING)
+
+    def consent_recording(self, voice: StoredVoice) -> bytes:
+        """See ``VoiceBackend.consent_recording``."""
+        return self._read_file(voice.name, _CONSENT)
+
+    def rename(self, name: str, new: str) -> StoredVoice:
+        """See ``VoiceBackend.rename``."""
+        with self._writing():
+            # Read again: another process may have changed it before the lock was held.
+            voice = self.get(name)
+            if new == voice.name:
+                return voice
+            target = self._free_folder(new)
+            renaming = Renaming(new, utc_now())
+            folder = self._folder_of(name)
+            # The old name still counts: the new one counts once the folder is named by it.
+            self._files.replace(folder / _METADATA, encode_metadata(voice, renaming))
+            store_disk.move(folder, target)
+        return replace(voice, name=new, renamed_at=renaming.at)
+
+    def delete(self, name: str) -> None:
+        """See ``VoiceBackend.delete``.
+
+        After an OSError the voice may be gone already; the rest of its files goes with the next change.
+        """
+        folder = self._folder_of(name)
+        if not folder.exists():
+            raise UnknownVoice(name)
+        with self._files.locked():
+            temporary = self._files.temporary_path()
+            try:
+                store_disk.move(folder, temporary)
+            except FileNotFoundError as error:
+                raise UnknownVoice(name) from error
+            store_disk.remove(temporary)
+
+    def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
+        """See ``VoiceBackend.save_embedding``."""
+        content = encode_embedding(embedding, voice.sha256)
+        folder = self._folder_of(voice.name)
+        if not folder.is_dir():
+            return
+        with self._writing():
+            current = self._read(folder) if folder.is_dir() else None
+            if current is not None and current.sha256 == voice.sha256:
+                self._files.replace(folder / (hashed_name(embedding.engine) + _EMBEDDING), content)
+
+    def embeddings(self, voice: StoredVoice, model: str | None = None) -> tuple[Embedding, ...]:
+        """See ``VoiceBackend.embeddings``."""
+        if self.get(voice.name).sha256 != voice.sha256:
+            raise UnknownVoice(voice.name)
+        embeddings = []
+        for path in sorted(self._folder_of(voice.name).glob("*" + _EMBEDDING)):
+            try:
+                embeddings.append(decode_embedding(path.read_bytes(), voice.sha256))
+            except FileNotFoundError:
+                # The voice was deleted or renamed meanwhile.
+                continue
+            except (OSError, ValueError) as error:
+                log.warning(
+                    "skipping an unreadable embedding of stored voice %s: %s", path.parent.name, error
+                )
+        return tuple(one for one in embeddings if model in (None, one.model))
+
+    def similarities(self, voice: StoredVoice) -> Mapping[str, Mapping[str, Similarity]]:
+        """See ``VoiceBackend.similarities``."""
+        return {embedding.model: embedding.similarity for embedding in self.embeddings(voice)}
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Lock the store against other writers, and mark it as being of this version."""
+        with self._files.locked():
+            if self._check_version() != VERSION:
+                self._files.replace(self._folder / _VERSION, f"{VERSION}\n".encode())
+            yield
+
+    def _check_version(self) -> int | None:
+        """Read the format version, None if there is none. Raises StoreUnavailable for an unreadable one."""
+        try:
+            version = (self._folder / _VERSION).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the stored voices cannot be read ({error.strerror}): "
+                "let the server read its data folder, or set KANI_DATA_DIR to another one"
+            ) from error
+        if not re.fullmatch(rb"[0-9]{1,9}\n?", version):
+            raise StoreUnavailable(
+                f"the stored voices are damaged: voices/{_VERSION} in the data folder should say {VERSION}; "
+                "restore it, or set KANI_DATA_DIR to another folder"
+            )
+        if int(version) > VERSION:
+            raise StoreUnavailable(
+                f"the stored voices were written by a newer version of this server (format {int(version)}; "
+                f"this one reads up to {VERSION}): start that one, or set KANI_DATA_DIR to another folder"
+            )
+        return int(version)
+
+    def _folder_of(self, name: str) -> Path:
+        return self._folder / hashed_name(name)
+
+    def _free_folder(self, name: str) -> Path:
+        folder = self._folder_of(name)
+        if folder.exists():
+            raise NameTaken(name)
+        return folder
+
+    def _voice_folders(self) -> Iterator[Path]:
+        if self._folder.is_dir():
+            yield from (path for path in self._folder.iterdir() if _VOICE_FOLDER.fullmatch(path.name))
+
+    def _read_file(self, name: str, file: str) -> bytes:
+        try:
+            return (self._folder_of(name) / file).read_bytes()
+        except FileNotFoundError as error:
+            raise UnknownVoice(name) from error
+
+    def _read(self, folder: Path) -> StoredVoice | None:
+        try:
+            voice = decode_metadata((folder / _METADATA).read_bytes(), folder.name)
+            complete = (folder / _RECORDING).stat().st_size == voice.size
+            if voice.has_consent_recording:
+                complete = complete and (folder / _CONSENT).is_file()
+        except (OSError, ValueError) as error:
+            # A voice that was deleted or renamed meanwhile is not worth a log line.
+            if folder.exists():
+                log.warning("skipping stored voice %s: %s", folder.name, error)
+            return None
+        if not complete:
+            log.warning("skipping stored voice %s: its files do not match", folder.name)
+            return None
+        return voice

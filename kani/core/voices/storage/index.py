@@ -1,0 +1,193 @@
+"""The index of a bucket: one object that lists all voices, so that one conditional write changes them.
+
+The other objects are below ``voices/ID/``, ID being 32 random hexadecimal digits: a voice's recordings and
+embeddings. They never change. An ID is listed in the index as long as it has objects: with its voice, or
+among those to be removed, from before the first of them is written until after the last one is deleted.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
+from typing import Self
+
+import msgspec
+
+from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
+from kani.core.types import Embedding, Similarity
+from kani.core.voices.storage.backend import too_many_voices
+from kani.core.voices.store_files import Consent, StoredVoice, hashed_name
+
+VERSION = 1
+"""Format of the index and of what it lists."""
+
+MAX_INDEX_BYTES = 64 << 20
+"""Longest index that is read; a thousand voices with the longest texts take a third of it."""
+
+REMOVED_AFTER_S = 600
+"""Seconds after which objects that are to be removed are removed for good: no upload takes as long."""
+
+BEING_REMOVED = 0.0
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class IndexedEmbedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An embedding, which object ``id`` of its voice holds."""
+
+    engine: str
+    model: str
+    id: str
+    similarity: dict[str, Similarity] = {}
+
+
+class IndexedVoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A voice, the objects of which are below ``id``."""
+
+    voice: StoredVoice
+    id: str
+    embeddings: tuple[IndexedEmbedding, ...] = ()
+
+
+class IndexedConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A consent, the recording of which is below ``id``."""
+
+    consent: Consent
+    id: str
+
+
+class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that the bucket holds."""
+
+    version: int = VERSION
+    revision: str = ""
+    """Random, so that no two states are equal."""
+    voices: dict[str, IndexedVoice] = {}
+    """By the hash of the name."""
+    consents: dict[str, IndexedConsent] = {}
+    """By the consent's id."""
+    removed: dict[str, float] = {}
+    """Ids whose objects are to be removed, with the time (seconds since 1970) from which on they are;
+    ``BEING_REMOVED`` once that has begun."""
+
+    @classmethod
+    def decode(cls, content: bytes) -> Self:
+        """Decode an index. Raises StoreUnavailable for one that this version cannot read."""
+        try:
+            version = msgspec.json.decode(content, type=_Version).version
+            if version > VERSION:
+                raise StoreUnavailable(
+                    "the stored voices in KANI_VOICE_BUCKET were written by a newer version of this server "
+                    f"(format {version}; this one reads up to {VERSION}): start that one, or name another one"
+                )
+            index = msgspec.json.decode(content, type=cls)
+            if not all(_ID.fullmatch(one) for one in index._ids()):
+                raise ValueError("an invalid id")
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise StoreUnavailable(
+                f"the index of the stored voices in KANI_VOICE_BUCKET is damaged ({error}): restore it, "
+                "or name another bucket"
+            ) from error
+        return index
+
+    def _ids(self) -> list[str]:
+        embeddings = [each.id for one in self.voices.values() for each in one.embeddings]
+        voices = [one.id for one in self.voices.values()]
+        return [*voices, *embeddings, *(one.id for one in self.consents.values()), *self.removed]
+
+    def encode(self) -> bytes:
+        """Encode the index, with a new revision."""
+        return msgspec.json.encode(self.with_(revision=secrets.token_hex(8)))
+
+    def with_(self, **changes: object) -> Self:
+        """Return the index with other fields."""
+        return msgspec.structs.replace(self, **changes)
+
+    def find(self, name: str) -> IndexedVoice:
+        """Find a voice by its name. Raises UnknownVoice."""
+        found = self.voices.get(hashed_name(name))
+        if found is None:
+            raise UnknownVoice(name)
+        return found
+
+    def find_same(self, voice: StoredVoice) -> IndexedVoice:
+        """Find a voice with the same recording. Raises UnknownVoice."""
+        found = self.find(voice.name)
+        if found.voice.sha256 != voice.sha256:
+            raise UnknownVoice(voice.name)
+        return found
+
+    def check_free(self, name: str) -> None:
+        """Raise NameTaken if there is a voice of this name."""
+        if hashed_name(name) in self.voices:
+            raise NameTaken(name)
+
+    def check_addable(self, name: str, limit: int) -> None:
+        """Raise NameTaken as ``check_free`` does, and InvalidRequest if there are ``limit`` voices."""
+        self.check_free(name)
+        if len(self.voices) >= limit:
+            raise too_many_voices(limit)
+
+    def due(self, now: float) -> set[str]:
+        """Return the ids whose objects are to be removed now (seconds since 1970)."""
+        return {id_ for id_, at in self.removed.items() if at <= now}
+
+    def claiming(self, ids: Iterable[str]) -> Self:
+        """Return the index with objects the removal of which has begun; itself if it had before."""
+        new = [id_ for id_ in ids if self.removed.get(id_) != BEING_REMOVED]
+        return self.removing(new, BEING_REMOVED) if new else self
+
+    def removing(self, ids: Iterable[str], at: float) -> Self:
+        """Return the index with objects that are to be removed from a time on, unless they are kept."""
+        return self.with_(removed=self.removed | dict.fromkeys(ids, at))
+
+    def without_removed(self, ids: Container[str]) -> Self:
+        """Return the index without these among the objects to be removed: they are gone."""
+        return self.with_(removed={id_: at for id_, at in self.removed.items() if id_ not in ids})
+
+    def keeping(self, id_: str) -> Self:
+        """Return the index with uploaded objects that are to stay. Raises StoreUnavailable if late."""
+        if self.removed.get(id_, BEING_REMOVED) == BEING_REMOVED:
+            raise StoreUnavailable("the upload to the place of the stored voices took too long: try again")
+        return self.without_removed({id_})
+
+    def with_voice(self, entry: IndexedVoice) -> Self:
+        """Return the index with a voice, in place of another of its name."""
+        return self.with_(voices=self.voices | {hashed_name(entry.voice.name): entry})
+
+    def with_consent(self, entry: IndexedConsent) -> Self:
+        """Return the index with a consent, in place of the one of its id."""
+        return self.with_(consents=self.consents | {entry.consent.id: entry})
+
+    def without_consent(self, consent_id: str) -> Self:
+        """Return the index without the consent of this id."""
+        others = {other: one for other, one in self.consents.items() if other != consent_id}
+        return self.with_(consents=others)
+
+    def without_voice(self, name: str) -> Self:
+        """Return the index without the voice of this name."""
+        key = hashed_name(name)
+        return self.with_(voices={other: one for other, one in self.voices.items() if other != key})
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+def renamed(entry: IndexedVoice, name: str, at: str) -> IndexedVoice:
+    """Return a voice with another name; at: when it got it."""
+    return msgspec.structs.replace(entry, voice=replace(entry.voice, name=name, renamed_at=at))
+
+
+def with_embedding(entry: IndexedVoice, embedding: Embedding, id_: str) -> IndexedVoice:
+    """Return a voice with an embedding, in place of its engine's earlier one."""
+    others = tuple(one for one in entry.embeddings if one.engine != embedding.engine)
+    added = IndexedEmbedding(embedding.engine, embedding.model, id_, dict(embedding.similarity))
+    return msgspec.structs.replace(entry, embeddings=(*others, added))
+
+
+def similarities_of(entry: IndexedVoice) -> Mapping[str, Mapping[str, Similarity]]:
+    """Return the similarities of a voice's embeddings, by their model."""
+    return {one.model: one.similarity for one in entry.embeddings}

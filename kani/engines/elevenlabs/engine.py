@@ -1,0 +1,253 @@
+"""ElevenLabs as an engine of the speech core: its service speaks text as it is written."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import re
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from kani.core.engine import BackgroundLoadingEngine, Engine, EngineInfo
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.types import Segment, SpeechChunk, Voice
+from kani.engines.elevenlabs import account, messages
+from kani.engines.elevenlabs.account import ENGINE, VOICE_ID_PATTERN
+from kani.engines.elevenlabs.audio_in import AudioReceiver
+from kani.engines.elevenlabs.connection import open_connection
+from kani.engines.elevenlabs.exchange import send_and_receive
+from kani.engines.elevenlabs.failures import UpstreamFailed
+from kani.engines.elevenlabs.fallback import Fallback
+from kani.engines.elevenlabs.metrics import UpstreamMetrics
+from kani.engines.elevenlabs.text import SegmentText
+from kani.engines.settings import ElevenLabsUpstream
+from kani.text.incremental_text import IncrementalText
+from kani.text.languages import primary
+
+SPEED_RANGE = (0.7, 1.2)
+SEED_COUNT = 2**32
+
+RETRY_DELAYS_S = (0.25, 1.0)
+"""Seconds before each further try, as long as no audio was received."""
+
+_KEY = re.compile(r"[!-~]{1,256}")
+_MODEL = re.compile(r"[a-z0-9_]{1,64}")
+
+logger = logging.getLogger(__name__)
+
+
+class ElevenLabsEngine:
+    """Speaks with an ElevenLabs account. Texts and voice ids leave this machine."""
+
+    def __init__(
+        self, settings: ElevenLabsUpstream, metrics: UpstreamMetrics, fallback: Engine | None = None
+    ) -> None:
+        """fallback: speaks, with its own voices, what fails at ElevenLabs before its first audio.
+
+        It is started and stopped with this engine.
+        """
+        self._settings = settings
+        self._metrics = metrics
+        self._fallback = Fallback(fallback, metrics) if fallback is not None else None
+        self._tls: ssl.SSLContext | None = None
+        self._info: EngineInfo | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
+        if self._info is None:
+            raise RuntimeError("the engine has not been started")
+        decoder = self._fallback.engine.info.decoder if self._fallback is not None else ""
+        if decoder != self._info.decoder:
+            self._info = replace(self._info, decoder=decoder)
+        return self._info
+
+    async def start(self) -> None:
+        """Fetch the account's voices, and start the fallback engine.
+
+        Raises EngineUnavailable for what no later try can mend; a service that cannot be reached now is
+        only a warning.
+        """
+        self._check_settings()
+        async with AsyncExitStack() as started:
+            if self._fallback is not None:
+                await self._fallback.engine.start()
+                started.push_async_callback(self._fallback.engine.stop)
+            if urlsplit(self._settings.base_url).scheme == "https":
+                self._tls = await asyncio.to_thread(ssl.create_default_context)
+            self._info = self._describe(await self._voices())
+            started.pop_all()
+
+    async def wait_until_loaded(self) -> None:
+        """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
+        if self._fallback is not None and isinstance(self._fallback.engine, BackgroundLoadingEngine):
+            await self._fallback.engine.wait_until_loaded()
+
+    async def stop(self) -> None:
+        """See ``Engine.stop``."""
+        if self._fallback is not None:
+            await self._fallback.engine.stop()
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``Engine.synthesize``; a chunk for each message."""
+        async with SegmentText(segment) as text, aclosing(self._speak(segment, text)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``StreamingInputEngine.stream``."""
+        async with SegmentText(segment, text) as sent, aclosing(self._speak(segment, sent)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _speak(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak by ElevenLabs, with retries until audio was received, or else by the fallback engine."""
+        fallback = self._fallback
+        if fallback is not None and not fallback.supports(segment.language):
+            fallback = None
+        delays = iter(RETRY_DELAYS_S)
+        while fallback is None or not fallback.active:
+            has_audio = False
+            try:
+                async with aclosing(self._stream(segment, text)) as chunks:
+                    async for chunk in chunks:
+                        has_audio = True
+                        yield chunk
+                return
+            except UpstreamFailed as error:
+                self._metrics.count_failure(error.metric_code)
+                logger.warning("%s (%s; %s)", error, error.metric_code, error.detail)
+                delay_s = next(delays, None) if error.transient and not has_audio else None
+                if delay_s is None and (has_audio or fallback is None):
+                    raise EngineFailed(str(error), logged=True) from error
+                if delay_s is None and error.affects_all_requests and fallback is not None:
+                    fallback.activate()
+            if delay_s is None:
+                break
+            await asyncio.sleep(delay_s)
+        assert fallback is not None, "without a fallback engine the failure was raised"
+        async with aclosing(fallback.synthesize(segment, text)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _stream(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak by one connection, without retries. Raises UpstreamFailed."""
+        settings, receiver = self._settings, AudioReceiver()
+        schedule = messages.COMPLETE_TEXT_SCHEDULE if text.complete else messages.INCREMENTAL_TEXT_SCHEDULE
+        async with open_connection(
+            self._url(segment), settings.api_key, tls_context=self._tls, timeout_s=settings.timeout_s
+        ) as connection:
+            await connection.send(messages.initialize_connection(schedule, segment.speed))
+            exchange = send_and_receive(connection, text, receiver.times, settings.timeout_s)
+            async with aclosing(exchange) as received:
+                async for message in received:
+                    if (chunk := receiver.feed(message)) is not None:
+                        yield chunk
+        if receiver.mismatched_alignments:
+            logger.info(
+                "ignored %d alignments of ElevenLabs: not the text that was sent",
+                receiver.mismatched_alignments,
+            )
+        if (last := receiver.finish()) is not None:
+            yield last
+        # A text of punctuation alone may have no sound.
+        if not receiver.has_sound and any(character.isalnum() for character in text.text):
+            raise UpstreamFailed("silent", "the stream ended without a sound")
+
+    def _url(self, segment: Segment) -> str:
+        """Return the WebSocket address for ``segment``."""
+        settings = self._settings
+        language_code = account.language_code(settings.model, primary(segment.language))
+        seed = segment.sampling.seed
+        path = messages.stream_path(
+            segment.voice.removeprefix(f"{ENGINE}:"),
+            model_id=settings.model,
+            output_format=messages.OUTPUT_FORMAT,
+            optimize_streaming_latency=settings.optimize_latency,
+            sync_alignment=True,
+            inactivity_timeout=messages.INACTIVITY_TIMEOUT_S,
+            enable_ssml_parsing=False,
+            **({} if language_code is None else {"language_code": language_code}),
+            **({} if seed is None else {"seed": seed % SEED_COUNT}),
+        )
+        return "ws" + settings.base_url.removeprefix("http") + path
+
+    def _check_settings(self) -> None:
+        """Raise EngineUnavailable for missing or invalid settings."""
+        settings = self._settings
+        if not settings.api_key:
+            raise EngineUnavailable(
+                "the ElevenLabs engine needs the key of an account: set ELEVEN_API_KEY "
+                "(--engine auto needs none, and no network)"
+            )
+        if not settings.voice_id:
+            raise EngineUnavailable("the ElevenLabs engine needs a voice: set ELEVEN_VOICE_ID to its id")
+        for variable, value, pattern, form in (
+            ("ELEVEN_API_KEY", settings.api_key, _KEY, "1 to 256 characters, letters, digits and signs"),
+            ("ELEVEN_VOICE_ID", settings.voice_id, VOICE_ID_PATTERN, "1 to 64 letters and digits"),
+            ("ELEVEN_MODEL", settings.model, _MODEL, "1 to 64 small letters, digits and underscores"),
+        ):
+            if pattern.fullmatch(value) is None:
+                raise EngineUnavailable(f"the ElevenLabs engine cannot start: {variable} has to be {form}")
+        if not account.accepts_streamed_text(settings.model):
+            raise EngineUnavailable(
+                f"ElevenLabs' model {settings.model} cannot be streamed into: "
+                "set ELEVEN_MODEL to eleven_flash_v2_5 or eleven_multilingual_v2"
+            )
+        if not _is_confidential(settings.base_url):
+            raise EngineUnavailable(
+                "the ElevenLabs engine sends its key through https only, but to this machine itself: "
+                "set KANI_ELEVENLABS_URL to an address that begins with https://"
+            )
+
+    async def _voices(self) -> tuple[Voice, ...]:
+        """Return the account's voices, the configured one first; only that without the list."""
+        settings = self._settings
+        own = account.make_voice(settings.voice_id)
+        try:
+            listed = await account.fetch_voices(
+                settings.base_url, settings.api_key, tls_context=self._tls, timeout_s=settings.timeout_s
+            )
+        except UpstreamFailed as error:
+            if error.code in ("invalid_api_key", "unauthorized"):
+                raise EngineUnavailable(f"{error}: set ELEVEN_API_KEY to a valid one") from error
+            logger.warning("%s (%s); only the voice of ELEVEN_VOICE_ID can be named", error, error.detail)
+            return (own,)
+        others = tuple(voice for voice in listed if voice.id != own.id)
+        return (next((voice for voice in listed if voice.id == own.id), own), *others)
+
+    def _describe(self, voices: tuple[Voice, ...]) -> EngineInfo:
+        settings = self._settings
+        slowest, fastest = SPEED_RANGE
+        if self._fallback is not None:
+            slowest = max(slowest, self._fallback.engine.info.speed_range[0])
+            fastest = min(fastest, self._fallback.engine.info.speed_range[1])
+        return EngineInfo(
+            name=ENGINE,
+            version=settings.model,
+            sample_rate=messages.SAMPLE_RATE,
+            voices=voices,
+            default_voices=dict.fromkeys(account.model_languages(settings.model), voices[0].id),
+            max_concurrency=settings.max_concurrency,
+            speed_range=(slowest, fastest),
+            supported_fields=frozenset({"seed"}),
+            streams_inside_segment=True,
+            accepts_partial_text=True,
+            normalizes_text=True,
+        )
+
+
+def _is_confidential(base_url: str) -> bool:
+    """Return whether ``base_url`` is encrypted, or stays on this machine."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "https":
+        return True
+    host = parts.hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

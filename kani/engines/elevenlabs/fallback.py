@@ -1,0 +1,70 @@
+"""Synthesises with another engine what ElevenLabs fails to speak."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import cast
+
+from kani.core.audio.pcm import reframe
+from kani.core.engine import Engine, StreamingInputEngine
+from kani.core.types import Segment, SpeechChunk
+from kani.engines.elevenlabs.messages import SAMPLE_RATE
+from kani.engines.elevenlabs.metrics import UpstreamMetrics
+from kani.engines.elevenlabs.text import SegmentText
+from kani.text.languages import primary
+
+ACTIVE_S = 30.0
+"""Seconds after a failure in which ElevenLabs is not tried: not every sentence shall wait for it to fail."""
+
+logger = logging.getLogger(__name__)
+
+
+class Fallback:
+    """An engine of this machine that speaks in ElevenLabs' place, with its own default voices."""
+
+    def __init__(self, engine: Engine, metrics: UpstreamMetrics) -> None:
+        self.engine = engine
+        self._metrics = metrics
+        self._active_until_s = 0.0
+
+    @property
+    def active(self) -> bool:
+        """True if ElevenLabs failed within the last ``ACTIVE_S`` seconds, and is not to be tried."""
+        return time.monotonic() < self._active_until_s
+
+    def activate(self) -> None:
+        """Speak everything for the next ``ACTIVE_S`` seconds."""
+        self._active_until_s = time.monotonic() + ACTIVE_S
+
+    def supports(self, language: str) -> bool:
+        """Return whether the engine speaks ``language`` (BCP 47)."""
+        return primary(language) in self.engine.info.default_voices
+
+    async def synthesize(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak ``text`` from its start; as ``Engine.synthesize``, at ElevenLabs' sample rate."""
+        info = self.engine.info
+        logger.warning("ElevenLabs failed: falling back to %s for one segment", info.name)
+        self._metrics.count_fallback(info.name)
+        await text.regain_slot()
+        own = replace(segment, voice=info.default_voices[primary(segment.language)])
+        async with aclosing(self._speech(own, text)) as speech:
+            async for chunk in reframe(speech, SAMPLE_RATE, SAMPLE_RATE):
+                yield chunk
+
+    async def _speech(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak at the engine's own rate; an engine that needs all of the text waits for its end."""
+        incremental = text.incremental_text
+        if incremental is not None and self.engine.info.accepts_partial_text:
+            speech = cast(StreamingInputEngine, self.engine).stream(segment, incremental)
+        else:
+            while incremental is not None and incremental.boundary is None:
+                await incremental.wait_for_more(len(incremental.text))
+            whole = replace(segment, text=text.text, boundary=text.boundary or segment.boundary)
+            speech = self.engine.synthesize(whole)
+        async with aclosing(speech) as chunks:
+            async for chunk in chunks:
+                yield chunk

@@ -1,0 +1,1 @@
+"""The Kani model behind ``kani.core.engine.Engine``."""

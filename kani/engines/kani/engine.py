@@ -1,0 +1,285 @@
+"""The Kani model as an engine of the speech core.
+
+``kani/engines/kani/model/`` imports torch, so this module imports it only when the engine starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import secrets
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kani.core.engine import EngineInfo
+from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
+from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
+from kani.engines.kani.voices import KaniVoices
+from kani.engines.settings import KaniSettings
+from kani.runtime.cancelling import wait_until_done
+from kani.runtime.recording_embedder import RecordingEmbedder, speech_of
+from kani.runtime.silence_trim import SilenceTrimmer
+from kani.text.segment_weight import weight
+
+if TYPE_CHECKING:
+    from kani.engines.kani.model.loader import KaniModel
+    from kani.engines.kani.model.sequence import End, Utterance
+    from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
+
+ENGINE = "kani"
+_WEIGHT_PER_SECOND = 13.0
+_SEGMENTS_PER_SLOT = 2
+
+logger = logging.getLogger(__name__)
+
+
+class KaniEngine:
+    """A Kani checkpoint with NanoCodec, many voices in one batch."""
+
+    def __init__(self, settings: KaniSettings, *, cache_dir: Path) -> None:
+        """cache_dir: folder of downloaded and built files."""
+        self._settings = settings
+        self._cache = cache_dir / "kani"
+        self._kani: KaniModel | None = None
+        self._info: EngineInfo | None = None
+        self._voices = KaniVoices(ENGINE, "", (), ())
+        self._embedder = RecordingEmbedder("Kani")
+
+    @property
+    def info(self) -> EngineInfo:
+        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
+        if self._info is None:
+            raise RuntimeError("the engine has not been started")
+        return self._info
+
+    async def start(self) -> None:
+        """Load the model and warm it up, which takes seconds. Raises EngineUnavailable."""
+        # A separate thread: OpenMP's helpers stay with the thread that warms up.
+        pool = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
+        try:
+            self._kani = await asyncio.get_running_loop().run_in_executor(pool, self._load)
+        finally:
+            # If cancelled, a download may still run: the event loop does not wait for it.
+            pool.shutdown(wait=False)
+        self._info = self._describe(self._kani)
+        self._kani.scheduler.start()
+
+    async def stop(self) -> None:
+        """See ``Engine.stop``."""
+        await self._embedder.stop()
+        if self._kani is not None:
+            await asyncio.to_thread(self._kani.scheduler.stop)
+            self._kani = None
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``Engine.synthesize``; a chunk for one frame at first, then for more and more.
+
+        The last chunk carries the segment's one span. Raises EngineFailed where the model produced no speech
+        for the text, or failed, and InvalidRequest for ``reference`` where the segment's embedding was not
+        made by this engine.
+        """
+        kani = self._kani
+        if kani is None:
+            raise EngineFailed("the Kani engine is not running")
+        from kani.engines.kani.model.output_guard import AUDIBLE
+
+        speaker = self._speaker_of(segment.embedding)
+        trim = SilenceTrimmer(kani.sample_rate, AUDIBLE)
+        made = 0
+        remaining_s = segment.max_seconds
+        for text, prompt in self._split(kani, segment, segment.text):
+            utterance = _utterance(kani, text, prompt, speaker, segment, remaining_s)
+            async with aclosing(_generate(kani, utterance)) as spoken:
+                async for samples in spoken:
+                    heard = trim.feed(samples)
+                    remaining_s -= len(samples) / kani.sample_rate
+                    if len(heard):
+                        yield SpeechChunk(heard, kani.sample_rate, made / kani.sample_rate)
+                        made += len(heard)
+            if remaining_s < kani.frame_s:
+                break
+        rest = trim.finish()
+        end_s = (made + len(rest)) / kani.sample_rate
+        if made:
+            spans = (Span(0, len(segment.text), 0.0, end_s),)
+            yield SpeechChunk(rest, kani.sample_rate, made / kani.sample_rate, spans)
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """See ``CloningEngine.embed``; of the first 30 s, one recording after the other."""
+        embedder = self._kani.embedder if self._kani is not None else None
+        if embedder is None:
+            raise EngineFailed("the Kani engine is not running, or does not clone")
+        values = await self._embedder.embed(recording, partial(_embed, embedder))
+        return Embedding(ENGINE, embedder.name, values)
+
+    async def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """See ``CloningEngine.refine``; yields nothing: the embedder's result is what the model was trained
+        with."""
+        better: tuple[Embedding, ...] = ()
+        for one in better:
+            yield one
+
+    def _speaker_of(self, embedding: Embedding | None) -> tuple[float, ...]:
+        """The speaker of a segment's embedding, of length 1; empty without one."""
+        if embedding is None:
+            return ()
+        kani = self._kani
+        if kani is None or kani.embedder is None:
+            raise InvalidRequest("reference", "this Kani model does not support voice cloning")
+        if (embedding.engine, embedding.model) != (ENGINE, kani.embedder.name):
+            raise InvalidRequest("reference", "the embedding was made by another model")
+        values = np.asarray(embedding.values, np.float64)
+        length = np.linalg.norm(values)
+        if values.shape != (kani.embedder.size,) or not np.isfinite(length) or length == 0:
+            raise InvalidRequest(
+                "reference", f"an embedding has {kani.embedder.size} numbers, not all of them 0"
+            )
+        return tuple((values / length).tolist())
+
+    def _split(self, kani: KaniModel, segment: Segment, text: str) -> list[tuple[str, list[int]]]:
+        """Split the text at spaces until the prompt of each part fits; returns (text, prompt) pairs."""
+        cloned = segment.embedding is not None
+        written = self._voices.prompt_text(text, None if cloned else segment.voice, segment.language)
+        whole = kani.layout.prompt(kani.checkpoint.text_tokens(written))
+        # A speaker takes the place of a token.
+        if len(whole) + cloned <= kani.runner.max_prompt_tokens or len(text) < 2:
+            return [(text, whole)]
+        middle = len(text) // 2
+        cut = text.rfind(" ", 1, middle) + 1 or middle
+        return self._split(kani, segment, text[:cut]) + self._split(kani, segment, text[cut:])
+
+    def _load(self) -> KaniModel:
+        try:
+            from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, DEFAULT_MODEL, load
+            from kani.engines.kani.model.tokens import CheckpointError, DeviceError, OutOfMemory
+        except ModuleNotFoundError as error:
+            raise EngineUnavailable(
+                f"the Kani engine needs {error.name}: pip install -r requirements-kani.txt"
+            ) from error
+        settings = self._settings
+        try:
+            return load(
+                settings.model or DEFAULT_MODEL,
+                settings.codec or DEFAULT_CODEC,
+                settings.embedder or DEFAULT_EMBEDDER,
+                device=settings.device,
+                precision=settings.precision,
+                slots=settings.slots,
+                threads=settings.threads,
+                cache=self._cache,
+                may_fetch=settings.may_fetch,
+                report=logger.info,
+            )
+        except (CheckpointError, DeviceError, OutOfMemory) as error:
+            raise EngineUnavailable(
+                f"the Kani engine cannot start: {error} (--engine auto starts without it)"
+            ) from error
+
+    def _describe(self, kani: KaniModel) -> EngineInfo:
+        checkpoint = kani.checkpoint
+        voices = KaniVoices(ENGINE, kani.name, checkpoint.speakers, checkpoint.language_tags)
+        self._voices = voices
+        return EngineInfo(
+            name=ENGINE,
+            version=f"{kani.name}, {kani.precision}",
+            sample_rate=kani.sample_rate,
+            voices=voices.voices,
+            default_voices=voices.default_voices,
+            # A freed slot is filled within a step, without waiting for the core to hand over another segment.
+            max_concurrency=_SEGMENTS_PER_SLOT * kani.runner.slots,
+            speed_range=(1.0, 1.0),
+            supported_fields=frozenset({"temperature", "top_p", "top_k", "repetition_penalty", "seed"}),
+            streams_inside_segment=True,
+            times_words=False,
+            cloning="embedding" if kani.embedder is not None else "none",
+            embedding_model=kani.embedder.name if kani.embedder is not None else "",
+        )
+
+
+def _embed(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable[[], bool]) -> Samples:
+    """The embedding of a recording; empty if cancelled."""
+    from kani.engines.kani.model.speaker_encoder import MAX_RECORDING_S, SAMPLE_RATE, EmbeddingCancelled
+
+    samples = speech_of(recording, MAX_RECORDING_S, SAMPLE_RATE)
+    try:
+        return embedder.embed(samples, stopped)
+    except ValueError as error:
+        raise NoSpeech() from error
+    except EmbeddingCancelled:
+        return np.zeros(0, np.float32)
+
+
+def _utterance(
+    kani: KaniModel,
+    text: str,
+    prompt: list[int],
+    speaker: tuple[float, ...],
+    segment: Segment,
+    remaining_s: float,
+) -> Utterance:
+    from kani.engines.kani.model.sampler import Sampling
+    from kani.engines.kani.model.sequence import Utterance
+
+    wanted, default = segment.sampling, Sampling(top_k=kani.checkpoint.top_k)
+    sampling = Sampling(
+        temperature=default.temperature if wanted.temperature is None else wanted.temperature,
+        # 0 leaves one candidate, as the smallest share does.
+        top_p=default.top_p if wanted.top_p is None else max(wanted.top_p, 1e-6),
+        top_k=default.top_k if wanted.top_k is None else wanted.top_k,
+        repetition_penalty=(
+            default.repetition_penalty if wanted.repetition_penalty is None else wanted.repetition_penalty
+        ),
+        seed=secrets.randbits(63) if wanted.seed is None else wanted.seed,
+    )
+    # One frame more than fits, where possible: by that the core knows that speech was cut.
+    frames = min(math.ceil(remaining_s / kani.frame_s - 1e-6) + 1, kani.runner.max_frames)
+    expected_s = max(weight(text) / _WEIGHT_PER_SECOND, 0.5)
+    return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id, speaker)
+
+
+async def _generate(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Samples, None]:
+    """Yield the audio of an utterance as it is decoded; closed early, returns once its slot is free."""
+    from kani.engines.kani.model.sequence import End, Ending
+
+    loop = asyncio.get_running_loop()
+    events: asyncio.Queue[Samples | End] = asyncio.Queue()
+
+    def on_event(event: Samples | End) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, event)
+
+    sequence = kani.scheduler.submit(utterance, on_event)
+    heard = ended = False
+    try:
+        while True:
+            event = await events.get()
+            if isinstance(event, End):
+                ended = True
+                break
+            kani.scheduler.acknowledge(sequence, len(event))
+            heard = True
+            yield event
+    finally:
+        if not ended:
+            kani.scheduler.cancel(sequence)
+            await wait_until_done(asyncio.ensure_future(_wait_for_end(events)))
+    match event.ending:
+        case Ending.FAILED | Ending.CANCELLED:
+            raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")
+        case Ending.ANOMALY if not heard:
+            raise EngineFailed(f"the Kani model could not speak this text: {event.detail}")
+
+
+async def _wait_for_end(events: asyncio.Queue[Samples | End]) -> None:
+    from kani.engines.kani.model.sequence import End
+
+    while not isinstance(await events.get(), End):
+        pass

@@ -1,0 +1,129 @@
+"""NanoCodec's decoder: frames of codes to speech, sequence by sequence, each frame decoded once.
+
+The network is that of NVIDIA's NanoCodec (``AudioCodecModel`` with group FSQ and a causal HiFi-GAN decoder,
+NeMo 3.0), read from its .nemo archive without NeMo. All state of a sequence is a row of a CodecState, so that
+sequences of different lengths share a call.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from kani.engines.kani.model.codec.checkpoint import build_decoder
+from kani.engines.kani.model.codec.config import NanoCodecConfig
+from kani.engines.kani.model.codec.cpu import CpuDecoder
+from kani.engines.kani.model.codec.kernels import compile_kernels
+from kani.engines.kani.model.codec.layers import Decoder
+from kani.engines.kani.model.codec.nemo_archive import read_nemo
+
+__all__ = ["CodecState", "NanoCodec", "NanoCodecConfig"]
+
+
+FRAMES_PER_PASS = 4
+"""Frames that the CPU decodes at once: more is no faster, and oneDNN's layout of the weights, chosen at load,
+no longer suits very long signals: it would be converted at every call (ten times slower)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodecState:
+    """Decoder state by slot: rows [slots, values], zero at a sequence's start."""
+
+    rows: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all slots together."""
+        return self.rows.nbytes
+
+
+class NanoCodec:
+    """A decoder without state of its own: states are passed in and may be many.
+
+    On a CPU, calls of one NanoCodec must not overlap where they share a slot.
+    """
+
+    def __init__(
+        self, config: NanoCodecConfig, decoder: Decoder, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.config = config
+        self._decoder, self._device, self._dtype = decoder, device, dtype
+        self._code_vectors = _code_vectors(config.levels).to(device)
+        self._fused: CpuDecoder | None = None
+
+    @classmethod
+    def load(cls, path: Path, *, device: torch.device, precision: torch.dtype) -> NanoCodec:
+        """Load the decoder of the .nemo archive at ``path``.
+
+        precision: float32, exact, or bfloat16, of the convolutions and the state; activations and sums stay
+        in float32. On CUDA, float32 is exact only where TF32 is off for cuDNN's convolutions. Raises
+        CheckpointError with the misfit, OSError where the file cannot be read.
+        """
+        yaml, weights = read_nemo(path)
+        config = NanoCodecConfig.parse(yaml)
+        decoder = build_decoder(config, weights).to(device)
+        decoder.set_precision(precision)
+        if device.type == "cpu":
+            decoder.pack()
+        return cls(config, decoder, device, precision)
+
+    def compile(self) -> bool:
+        """Switch to kernels compiled now; False, without a change, where that is not possible.
+
+        Takes about a second, on a CPU that has a C++ compiler, and uses the threads that torch has now. May
+        run in another thread: a call in progress is not affected, and states stay valid.
+        """
+        kernels = compile_kernels(self._dtype) if self._device.type == "cpu" else None
+        if kernels is not None:
+            self._fused = CpuDecoder(self._decoder, kernels)
+        return kernels is not None
+
+    def new_state(self, slots: int) -> CodecState:
+        """State for ``slots`` sequences, each at its start."""
+        return CodecState(
+            torch.zeros(slots, self._decoder.state_size, dtype=self._dtype, device=self._device)
+        )
+
+    @property
+    def frames_per_call(self) -> int:
+        """Frames decoded at once: a call with more takes several passes. Unbounded on a GPU."""
+        return FRAMES_PER_PASS if self._device.type == "cpu" else sys.maxsize
+
+    def reset(self, state: CodecState, slots: Tensor) -> None:
+        """Prepare these slots (int64 [n]) for new sequences."""
+        state.rows.index_fill_(0, slots, 0)
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor, slots: Tensor, state: CodecState) -> Tensor:
+        """Decode the next frames: samples in [-1, 1], float32 [sequences, frames · samples_per_frame].
+
+        codes: int64 [sequences, frames, codebooks], each from 0 to codebook_size - 1, one sequence and one
+        frame at least; slots: int64 [sequences], rows of state, each once; these rows are advanced. Raises
+        IndexError on a CPU where a code or slot is out of range. Nothing here waits for a GPU, and the
+        kernels launched depend on shapes alone.
+        """
+        frames = self._code_vectors[codes].flatten(2)
+        count = frames.shape[1]
+        step = min(self.frames_per_call, count)
+        passes = [frames[:, at : at + step] for at in range(0, count, step)]
+        return torch.cat([self._advance(part, slots, state.rows) for part in passes], dim=1)
+
+    def _advance(self, frames: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
+        if self._fused is not None:
+            return self._fused(frames, slots, rows)
+        samples: Tensor
+        samples, renewed = self._decoder(frames, rows.index_select(0, slots))
+        rows.index_copy_(0, slots, renewed)
+        return samples
+
+
+def _code_vectors(levels: tuple[int, ...]) -> Tensor:
+    """Dequantised vector of each code, [codebook size, dimensions]; the first dimension varies fastest."""
+    # NeMo: (index − ⌊levels/2⌋) / ⌊levels/2⌋.
+    axes = [[(i - n // 2) / (n // 2) for i in range(n)] for n in reversed(levels)]
+    return torch.tensor([vector[::-1] for vector in product(*axes)])

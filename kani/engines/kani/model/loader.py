@@ -1,0 +1,218 @@
+"""Loads a checkpoint and a codec onto a device and creates their scheduler."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kani.engines.kani.model.checkpoint import Checkpoint
+from kani.engines.kani.model.codec.nanocodec import NanoCodec
+from kani.engines.kani.model.lfm2 import LanguageModel
+from kani.engines.kani.model.runner import Runner
+from kani.engines.kani.model.scheduler import Scheduler
+from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
+from kani.engines.kani.model.tokens import CheckpointError, DeviceError, TokenLayout
+from kani.runtime.hub import Hub
+from kani.runtime.linear import Int8
+from kani.runtime.native.library import load as load_kernels
+from kani.runtime.native.model import NativeLanguageModel
+
+log = logging.getLogger(__name__)
+
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+DEFAULT_MODEL = "nineninesix/kani-tts-370m"
+DEFAULT_CODEC = "nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps"
+DEFAULT_EMBEDDER = "nineninesix/speaker-emb-tbr"
+
+MAX_PROMPT_TOKENS = 512
+"""Some five times the longest segment of plain words."""
+MAX_SEGMENT_S = 30.0
+"""Seconds of one segment; by its makers' word the model degrades beyond 20 (1,000 tokens)."""
+MAX_LEAD_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class KaniModel:
+    """A loaded model. ``scheduler`` is not started yet."""
+
+    name: str
+    checkpoint: Checkpoint
+    layout: TokenLayout
+    model: LanguageModel
+    codec: NanoCodec
+    runner: Runner
+    scheduler: Scheduler
+    precision: str  # of the language model and of the codec, as text
+    embedder: SpeakerEmbedder | None  # None if the model does not clone
+
+    @property
+    def sample_rate(self) -> int:
+        """Hertz."""
+        return self.codec.config.sample_rate
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds of one frame."""
+        return self.codec.config.frame_s
+
+
+def load(
+    model: str = DEFAULT_MODEL,
+    codec: str = DEFAULT_CODEC,
+    embedder: str = DEFAULT_EMBEDDER,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    slots: int | None = None,
+    threads: int | None = None,
+    cache: Path,
+    may_fetch: bool = False,
+    report: Callable[[str], None] = log.info,
+) -> KaniModel:
+    """Load, check and warm up a model on a device.
+
+    model: a folder or a hub's name; codec: a .nemo file or a hub's name; embedder: a folder or a hub's name,
+    used by models that accept a speaker, optional; device: ``auto`` is CUDA if available; precision: one of
+    ``PRECISIONS``; slots: concurrent sequences (8, on CUDA 256); threads: of the CPU; cache: folder of
+    downloaded and built files; may_fetch: missing files with a hub's name may be downloaded; report: receives
+    lines of progress. Raises CheckpointError, DeviceError and OutOfMemory, each with the cure.
+    """
+    torch_device = find_device(device)
+    language_precision, codec_precision = _precisions(precision, torch_device)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    hub = Hub(cache, may_fetch, report)
+    folder, archive = hub.find(model), hub.find_codec(codec)
+    name = _checkpoint_name(model, folder, cache)
+    checkpoint = Checkpoint(folder)
+    checkpoint.check_shapes()
+    report(f"loading {name}")
+    # Loads the tokenizer, which takes a moment, before the first request.
+    checkpoint.text_tokens("")
+    speech = NanoCodec.load(archive, device=torch_device, precision=codec_precision)
+    layout = checkpoint.layout(codebooks=speech.config.codebooks, codebook_size=speech.config.codebook_size)
+    max_frames = round(MAX_SEGMENT_S / speech.config.frame_s)
+    capacity = Runner.capacity(MAX_PROMPT_TOKENS, max_frames, layout.codebooks)
+    language = _language(checkpoint, layout, language_precision, torch_device, capacity, cache)
+    speech.compile()
+    on_gpu = torch_device.type == "cuda"
+    runner = Runner(
+        language,
+        speech,
+        slots=slots or (256 if on_gpu else 8),
+        max_prompt_tokens=MAX_PROMPT_TOKENS,
+        max_frames=max_frames,
+    )
+    precision_text = f"{_dtype_name(language_precision)}, codec {_dtype_name(codec_precision)}"
+    report(
+        f"{runner.slots} slots of {runner.slot_bytes / 2**20:.0f} MiB on {torch_device}, "
+        f"language model {precision_text}"
+    )
+    runner.warm_up(report)
+    scheduler = Scheduler(
+        runner,
+        sample_rate=speech.config.sample_rate,
+        frame_s=speech.config.frame_s,
+        max_lead_s=MAX_LEAD_S,
+        # On a CPU prompts read one after the other are as fast, and the first is spoken sooner.
+        max_prefill_prompts=64 if on_gpu else 1,
+        prefill_tokens_per_step=MAX_PROMPT_TOKENS if on_gpu else 64,
+    )
+    return KaniModel(
+        name,
+        checkpoint,
+        layout,
+        language,
+        speech,
+        runner,
+        scheduler,
+        precision_text,
+        _embedder(embedder, checkpoint.config.speaker_size, hub) if checkpoint.config.speaker_size else None,
+    )
+
+
+def _checkpoint_name(source: str, folder: Path, cache: Path) -> str:
+    """A checkpoint's name. A downloaded one lies in a folder named by its revision."""
+    return source.partition("@")[0].rpartition("/")[2] if cache in folder.parents else folder.resolve().name
+
+
+def _embedder(source: str, size: int, hub: Hub) -> SpeakerEmbedder | None:
+    """Load the embedder of speakers of ``size`` numbers; None, with a log line, if it is unavailable."""
+    try:
+        folder = hub.find(source)
+        embedder = SpeakerEmbedder(folder, _checkpoint_name(source, folder, hub.cache))
+        if embedder.size != size:
+            raise CheckpointError(f"{embedder.name} makes {embedder.size} numbers, the model takes {size}")
+    except CheckpointError as error:
+        log.warning("voice cloning is disabled for the Kani model: %s (--embedder FOLDER)", error)
+        return None
+    return embedder
+
+
+def _language(
+    checkpoint: Checkpoint,
+    layout: TokenLayout,
+    precision: torch.dtype,
+    device: torch.device,
+    capacity: int,
+    cache: Path,
+) -> LanguageModel:
+    """Load the language model, on its own kernels where they can be built and suit this precision."""
+    library = load_kernels(cache / "kernels") if precision == torch.int8 else None
+    with ExitStack() as stack:
+        weights = checkpoint.weights(stack)
+        if library is not None:
+            return NativeLanguageModel(checkpoint.config, weights, layout, library=library, capacity=capacity)
+        return LanguageModel(
+            checkpoint.config, weights, layout, precision=precision, device=device, capacity=capacity
+        )
+
+
+def find_device(name: str) -> torch.device:
+    """Return a device by its name; ``auto`` is CUDA if available. Raises DeviceError."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"{name!r} is not a device: use cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"the model runs on cpu and cuda, not on {name}")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            f"torch {torch.__version__} finds no CUDA device: use --device cpu, "
+            "or install a build of torch with CUDA"
+        )
+    return device
+
+
+def _precisions(name: str, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
+    """Precision of the language model's products and of the codec's convolutions."""
+    if device.type == "cuda":
+        if name == "int8":
+            raise DeviceError("int8 is for the CPU: on CUDA use bfloat16 or float32")
+        kind = torch.float32 if name == "float32" else torch.bfloat16
+        return kind, kind
+    # Without native support a CPU computes bfloat16 via float32, which only costs.
+    codec_precision = torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    match name:
+        case "float32":
+            return torch.float32, torch.float32
+        case "bfloat16":
+            return torch.bfloat16, torch.bfloat16
+        case "int8" if not Int8.supported():
+            raise DeviceError("this build of torch has no int8 kernels (fbgemm): use float32 or bfloat16")
+        case "int8":
+            return torch.int8, codec_precision
+        case "auto":
+            return torch.int8 if Int8.supported() else torch.float32, codec_precision
+    raise DeviceError(f"unknown precision {name!r}: use one of {', '.join(PRECISIONS)}")
+
+
+def _dtype_name(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")

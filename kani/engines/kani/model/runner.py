@@ -1,0 +1,341 @@
+"""Runs the language model, the sampler and the codec over one set of slots on a device.
+
+Running sequences are in slots 0 to n − 1. A frame is made in two halves: ``sample`` draws its four codes,
+reading three of them back in; ``advance`` reads the fourth and computes the logits of the next frame's first
+code. So the codec can decode a frame before the language model reads on. The scheduler decides which sequence
+runs when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from kani.engines.kani.model.codec.nanocodec import NanoCodec
+from kani.engines.kani.model.lfm2 import SPEAKER_POSITION, LanguageModel
+from kani.engines.kani.model.sampler import SamplerState, Sampling, SavedDraws
+from kani.engines.kani.model.state import LanguageState, SavedSequence
+from kani.engines.kani.model.tokens import OutOfMemory
+
+Codes = npt.NDArray[np.int64]
+Samples = npt.NDArray[np.float32]
+
+_ROW_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_SPANS = (256, 512, 1024)
+_RESERVE = 0.9
+_MEMORY = Path("/proc/meminfo")
+
+# torch has no types for these two.
+_new_stream = cast("Callable[[], torch.cuda.Stream]", torch.cuda.Stream)
+_new_event = cast("Callable[[], torch.cuda.Event]", torch.cuda.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSlot:
+    """Everything that a sequence has in its slot, kept elsewhere while it is paused."""
+
+    language: SavedSequence
+    draws: SavedDraws
+    logits: Tensor
+    codec: Tensor
+
+
+class Prefill:
+    """Prompts being read, in a state of their own: running sequences are not affected."""
+
+    def __init__(
+        self, model: LanguageModel, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]]
+    ) -> None:
+        self.speakers = {
+            row: model.project_speaker(speaker) for row, speaker in enumerate(speakers) if speaker
+        }
+        rows = [list(prompt) for prompt in prompts]
+        for row in self.speakers:
+            rows[row].insert(SPEAKER_POSITION, 0)
+        self.lengths = [len(row) for row in rows]
+        longest = max(self.lengths)
+        self.tokens = torch.zeros((len(rows), longest), dtype=torch.long, device=model.device)
+        for number, tokens in enumerate(rows):
+            self.tokens[number, : len(tokens)] = torch.tensor(tokens, device=model.device)
+        self.state = model.new_state(len(rows), longest)
+        self.hidden = torch.zeros((len(prompts), model.config.hidden), device=model.device)
+        self.tokens_read = 0
+
+    @property
+    def done(self) -> bool:
+        """All prompts have been read."""
+        return self.tokens_read == self.tokens.shape[1]
+
+
+class Runner:
+    """Slots on a device. Not thread-safe: one thread calls it."""
+
+    def __init__(
+        self, model: LanguageModel, codec: NanoCodec, *, slots: int, max_prompt_tokens: int, max_frames: int
+    ) -> None:
+        """Allocate the slots. Raises OutOfMemory where they do not fit.
+
+        max_prompt_tokens, max_frames: maximum of one sequence.
+        """
+        self.layout = model.layout
+        self.slots = slots
+        self.max_frames = max_frames
+        self.max_prompt_tokens = max_prompt_tokens
+        self._model = model
+        self._codec = codec
+        self._check_memory(slots)
+        device = model.device
+        try:
+            self._language = model.new_state(slots)
+            self._sampler = SamplerState(model.layout, slots=slots, frames=max_frames + 1, device=device)
+            self._audio = codec.new_state(slots)
+        except RuntimeError as error:
+            raise OutOfMemory(f"{slots} slots do not fit into memory: fewer --slots") from error
+        self._logits = torch.zeros((slots, model.layout.codebook_size + 1), device=device)
+        self._codes = torch.zeros((slots, model.layout.codebooks), dtype=torch.long, device=device)
+        self._active = torch.zeros(slots, dtype=torch.long, device=device)
+        self._tokens_read = [0] * slots
+        self._graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph] = {}
+        self._on_gpu = device.type == "cuda"
+        # The codec's CUDA stream: it decodes in parallel with the language model.
+        self._codec_stream = _new_stream() if self._on_gpu else None
+        self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
+
+    @staticmethod
+    def capacity(max_prompt_tokens: int, max_frames: int, codebooks: int) -> int:
+        """Maximum tokens of a sequence in the language model."""
+        return max_prompt_tokens + codebooks * (max_frames + 1)
+
+    @property
+    def speaker_size(self) -> int:
+        """Numbers of a speaker embedding; 0: the model accepts none."""
+        return self._model.config.speaker_size
+
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes of one sequence: keys and values, contexts, sampling state, the codec's state."""
+        capacity = self._model.capacity
+        language = LanguageState.nbytes(
+            self._model.config,
+            capacity=capacity,
+            cache=self._model.cache_precision,
+            context=self._model.activations,
+        )
+        draws = 4 * self.layout.codebooks * (self.max_frames + 1) + self.layout.codebooks * (
+            self.layout.codebook_size + 1
+        )
+        return language + draws + self._codec.new_state(1).nbytes
+
+    def _check_memory(self, slots: int) -> None:
+        device = self._model.device
+        if device.type == "cuda":
+            free = torch.cuda.mem_get_info(device)[0]
+        elif _MEMORY.exists():
+            # MemAvailable, not MemFree: cached files fill the difference.
+            fields = dict(line.split(":") for line in _MEMORY.read_text("ascii").splitlines())
+            free = int(fields["MemAvailable"].split()[0]) * 1024
+        else:
+            return
+        required = slots * self.slot_bytes
+        if required > free * _RESERVE:
+            fitting = int(free * _RESERVE) // self.slot_bytes
+            raise OutOfMemory(
+                f"{slots} slots need {required / 2**30:.1f} GiB of {free / 2**30:.1f} GiB that are free: "
+                + (f"at most --slots {fitting}" if fitting else "not even one fits")
+            )
+
+    @torch.inference_mode()
+    def start_prefill(
+        self, prompts: Sequence[Sequence[int]], speakers: Sequence[Sequence[float]] = ()
+    ) -> Prefill:
+        """Start to read prompts, each of 1 to ``max_prompt_tokens`` tokens.
+
+        speakers: for each prompt ``speaker_size`` numbers, which take the place of one token, or none. Raises
+        ValueError for another number of them.
+        """
+        return Prefill(self._model, prompts, speakers)
+
+    @torch.inference_mode()
+    def prefill_chunk(self, prefill: Prefill, tokens: int) -> None:
+        """Read up to ``tokens`` more tokens of each prompt."""
+        start, end = prefill.tokens_read, min(prefill.tokens_read + tokens, prefill.tokens.shape[1])
+        hidden = self._model.prefill(
+            prefill.tokens[:, start:end], prefill.lengths, prefill.state, start, prefill.speakers
+        )
+        for row, length in enumerate(prefill.lengths):
+            if start < length <= end:
+                prefill.hidden[row] = hidden[row]
+        prefill.tokens_read = end
+
+    @torch.inference_mode()
+    def admit(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
+        """Put the completely read prompt in ``row`` into ``slot``: it runs from the next frame on."""
+        length = prefill.lengths[row]
+        self._language.copy_from(slot, prefill.state, row, length)
+        self._tokens_read[slot] = length
+        self._logits[slot] = self._model.head(prefill.hidden[row, None], 0)[0]
+        self._sampler.reset(slot, sampling)
+        self._codec.reset(self._audio, torch.tensor([slot], device=self._model.device))
+        self._active[slot] = 1
+
+    @torch.inference_mode()
+    def release(self, slot: int, count: int) -> None:
+        """Free ``slot`` of ``count`` that run; the last of them moves there."""
+        last = count - 1
+        if slot != last:
+            self._language.copy_from(slot, self._language, last, self._tokens_read[last])
+            self._sampler.move(last, slot)
+            self._logits[slot] = self._logits[last]
+            self._codes[slot] = self._codes[last]
+            self._audio.rows[slot] = self._audio.rows[last]
+            self._tokens_read[slot] = self._tokens_read[last]
+        self._active[last] = 0
+
+    def release_all(self) -> None:
+        """Free all slots."""
+        self._active.zero_()
+
+    @torch.inference_mode()
+    def save(self, slot: int) -> SavedSlot:
+        """Copy a sequence whose frame has begun to the host, for ``restore``."""
+        language, draws = self._language.save(slot, self._tokens_read[slot]), self._sampler.save(slot)
+        # There may be many, and a GPU's memory was shared out among the slots.
+        return SavedSlot(
+            replace(language, cache=language.cache.cpu(), context=language.context.cpu()),
+            SavedDraws(tuple(numbers.cpu() for numbers in draws.tensors)),
+            self._logits[slot].clone().cpu(),
+            self._audio.rows[slot].clone().cpu(),
+        )
+
+    @torch.inference_mode()
+    def restore(self, slot: int, saved: SavedSlot) -> None:
+        """Put a paused sequence into ``slot``: it runs again from the next frame on."""
+        self._language.restore(slot, saved.language)
+        self._sampler.restore(slot, saved.draws)
+        self._logits[slot] = saved.logits
+        self._audio.rows[slot] = saved.codec
+        self._tokens_read[slot] = saved.language.tokens
+        self._active[slot] = 1
+
+    @torch.inference_mode()
+    def sample(self, count: int) -> Codes:
+        """Sample a frame of each sequence in slots 0 to count − 1: codes [count, codebooks].
+
+        A first code of ``codebook_size`` is end_of_speech: the sequence has no such frame.
+        """
+        self._run(self._sample, count, whole=True)
+        for slot in range(count):
+            self._tokens_read[slot] += self.layout.codebooks - 1
+        codes: Codes = self._codes[:count].cpu().numpy()
+        return codes
+
+    @torch.inference_mode()
+    def advance(self, count: int) -> None:
+        """Read each frame's last code, and compute the logits of the next frame's first code."""
+        self._run(self._advance, count, whole=False)
+        for slot in range(count):
+            self._tokens_read[slot] += 1
+
+    @torch.inference_mode()
+    def decode_audio(self, slots: Sequence[int], codes: Codes) -> Samples:
+        """Decode the audio [sequences, samples] of the next frames, int64 [sequences, frames, codebooks]."""
+        if self._codec_stream is None:
+            return self._decode(slots, codes)
+        # In parallel with the language model, which is reading the frames' last codes meanwhile.
+        self._codec_stream.wait_event(self._sampled)
+        with torch.cuda.stream(self._codec_stream):
+            return self._decode(slots, codes)
+
+    def _decode(self, slots: Sequence[int], codes: Codes) -> Samples:
+        device = self._model.device
+        rows = torch.tensor(slots, device=device)
+        samples: Samples = (
+            self._codec.decode(torch.from_numpy(codes).to(device), rows, self._audio).cpu().numpy()
+        )
+        return samples
+
+    @property
+    def frames_per_call(self) -> int:
+        """Frames of a sequence that ``decode_audio`` handles best at a time."""
+        return self._codec.frames_per_call
+
+    @property
+    def overlaps(self) -> bool:
+        """``advance`` is best called before ``decode_audio``, to run in parallel with it."""
+        return self._on_gpu
+
+    @torch.inference_mode()
+    def warm_up(self, report: Callable[[str], None]) -> None:
+        """Run everything once; on a GPU, capture its graphs. ``report`` receives lines of progress."""
+        if self._on_gpu:
+            # While no sequence runs: every capture would advance it, past its slot's end.
+            for rows in self._row_counts():
+                report(f"capturing CUDA graphs for {rows} sequences")
+                for span in self._spans():
+                    self._capture(rows, span)
+        prefill = self.start_prefill([[0] * min(64, self.max_prompt_tokens)])
+        self.prefill_chunk(prefill, self.max_prompt_tokens)
+        self.admit(0, prefill, 0, Sampling())
+        codes = self.sample(1)
+        self.advance(1)
+        codes = np.minimum(codes, self.layout.codebook_size - 1)
+        self.decode_audio([0], codes[:, None])
+        self.release(0, 1)
+
+    def _row_counts(self) -> list[int]:
+        return [rows for rows in _ROW_COUNTS if rows < self.slots] + [self.slots]
+
+    def _spans(self) -> list[int]:
+        return [span for span in _SPANS if span < self._model.capacity] + [self._model.capacity]
+
+    def _run(self, compute: Callable[[int, int], None], count: int, *, whole: bool) -> None:
+        span = max(self._tokens_read[:count]) + self.layout.codebooks
+        if not self._on_gpu:
+            compute(count, min(span, self._model.capacity))
+            return
+        rows = next(rows for rows in self._row_counts() if rows >= count)
+        span = next(step for step in self._spans() if step >= min(span, self._model.capacity))
+        self._graphs[rows, span, whole].replay()
+        if whole:
+            self._sampled = _new_event()
+            self._sampled.record()
+
+    def _capture(self, rows: int, span: int) -> None:
+        """Capture graphs of both halves for ``rows`` rows; what they write on the way is in free slots."""
+        for compute, whole in ((self._sample, True), (self._advance, False)):
+            stream = _new_stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                compute(rows, span)
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool):
+                compute(rows, span)
+            self._graphs[rows, span, whole] = graph
+
+    def _sample(self, rows: int, span: int) -> None:
+        codes, live = self._codes[:rows], self._active[:rows]
+        codes[:, 0] = self._sampler.draw(self._logits[:rows], 0)
+        for codebook in range(1, self.layout.codebooks):
+            hidden = self._read_codes(codebook - 1, rows, span)
+            codes[:, codebook] = self._sampler.draw(self._model.head(hidden, codebook), codebook)
+        self._sampler.frame[:rows] += live
+
+    def _advance(self, rows: int, span: int) -> None:
+        hidden = self._read_codes(self.layout.codebooks - 1, rows, span)
+        self._logits[:rows] = self._model.head(hidden, 0)
+
+    def _read_codes(self, codebook: int, rows: int, span: int) -> Tensor:
+        start, end = self.layout.codebook_range(codebook)
+        # An ended sequence has no code to read; whatever it reads is never decoded.
+        tokens = (self._codes[:rows, codebook] + start).clamp_max(end - 1)
+        hidden = self._model.decode(tokens, self._language, span)
+        self._language.position[:rows] += self._active[:rows]
+        return hidden

@@ -1,0 +1,76 @@
+"""Voices and languages of a Kani checkpoint, and the text prefixes that select them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from kani.core.errors import UnsupportedLanguage
+from kani.core.types import Voice
+from kani.text.languages import canonical, primary, resolve
+
+LANGUAGES = ("es", "en", "de", "zh", "ko", "ar")
+"""Languages of kani-tts-370m, Spanish first; a checkpoint whose name ends in one speaks only that one."""
+
+# From the makers' pages: a checkpoint names its speakers, but not their languages.
+_SPEAKERS = {
+    "ar": "karim nur",
+    "de": "bert thorsten",
+    "en": "andrew david jenny katie kore puck simon",
+    "es": "ash ballad maria nova",
+    "ko": "seulgi",
+    "zh": "mei ming",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class KaniVoices:
+    """The voices of a checkpoint: its speakers, or one named after it.
+
+    A text that begins "NAME: " is spoken by that speaker; with a checkpoint that needs language tags, one
+    that begins "TAG: " ("en_us: ") is spoken in that language or accent. No published checkpoint has both;
+    the name would go before the tag.
+    """
+
+    def __init__(self, engine: str, checkpoint: str, speakers: Sequence[str], tags: Sequence[str]) -> None:
+        """engine: the voices' engine; speakers, tags: as in the checkpoint's config."""
+        self._tags = _by_language(tags)
+        named = [tag for tag in LANGUAGES if checkpoint.endswith(f"-{tag}")]
+        languages = list(dict.fromkeys(map(primary, self._tags))) or named or list(LANGUAGES)
+        only = languages[0] if len(languages) == 1 else ""
+        spoken = {name: tag for tag, names in _SPEAKERS.items() for name in names.split()}
+        self._speakers = {f"{engine}:{name}": name for name in speakers} or {f"{engine}:{checkpoint}": ""}
+        self.voices = tuple(
+            Voice(id, name or checkpoint, spoken.get(name, only), engine)
+            for id, name in self._speakers.items()
+        )
+        own = {primary(voice.language): voice.id for voice in reversed(self.voices) if voice.language}
+        self.default_voices = {tag: own.get(tag, self.voices[0].id) for tag in languages}
+        """The voice of each language, by primary subtag."""
+
+    def prompt_text(self, text: str, voice: str | None, language: str) -> str:
+        """The text with its prefix, for a voice id (None: no speaker) and a language (BCP 47)."""
+        start = (self._speakers[voice] if voice else "") or self._tag(language)
+        return f"{start}: {text}" if start else text
+
+    def _tag(self, language: str) -> str:
+        """The tag of exactly that language, of the language alone, or the first one of that language."""
+        wanted = canonical(language)
+        while wanted:
+            if wanted in self._tags:
+                return self._tags[wanted]
+            wanted = wanted.rpartition("-")[0]
+        same = (tag for known, tag in self._tags.items() if primary(known) == primary(language))
+        return next(same, "")
+
+
+def _by_language(tags: Sequence[str]) -> dict[str, str]:
+    """Tags by their languages (BCP 47); the first of two with the same meaning."""
+    known: dict[str, str] = {}
+    for tag in tags:
+        try:
+            known.setdefault(resolve(tag), tag)
+        except UnsupportedLanguage:
+            logger.warning("ignoring the Kani checkpoint's unknown language tag %r", tag)
+    return known

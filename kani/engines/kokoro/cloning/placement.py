@@ -1,0 +1,170 @@
+"""Placement of a recording among Kokoro's voices, without synthesis.
+
+The recording is embedded by the speaker encoder and its F0 is measured. For each language the mix with the
+nearest embedding, as the surrogate predicts it, is chosen: the prosody of a native voice, shifted and scaled
+to the recording's F0, and the timbre of any voices. The nearest single native voice is always a candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+
+from kani.core.errors import NoSpeech
+from kani.core.types import Recording, Similarity
+from kani.engines.kokoro.cloning.pitch import PitchProfile, measure_pitch
+from kani.engines.kokoro.cloning.surrogate import OCTAVE, Surrogate
+from kani.engines.kokoro.cloning.weight_solver import Array, solve_weights
+from kani.engines.kokoro.voice_embedding import LANGUAGES
+from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, PITCH_RANGE_LIMITS, VoiceMix
+from kani.engines.kokoro.voices import Voices
+from kani.runtime.speaker_encoder.encoder import BATCH_SIZE, SAMPLE_RATE, SpeakerEncoder, mel_windows
+from kani.text.languages import primary
+
+SEMITONE = OCTAVE / 12
+"""In log hertz."""
+
+RIDGE = 0.2
+"""Ridge of the weights: small enough to use all voices, large enough to keep the mix a plausible speaker."""
+
+PREDICTION_BIAS = 0.06
+"""Mean excess of the predicted similarity of the best mix over its measured similarity."""
+
+# Prosody voices per language: the clearest ones, by their authors' grades and by word error rate.
+_PROSODY_VOICES: Mapping[str, tuple[str, ...]] = {
+    "es": ("ef_dora", "em_alex"),
+    "en": ("af_heart", "af_bella", "am_michael", "am_fenrir", "am_puck", "bf_emma", "bm_george"),
+    "fr": ("ff_siwis",),
+    "it": ("if_sara", "im_nicola"),
+    "pt": ("pf_dora", "pm_alex"),
+}
+
+_SPREAD_COST = 4.0
+_MIN_SPREAD = 0.3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredSpeaker:
+    """The speaker of a recording, as measured."""
+
+    embedding: Array  # [256], of length 1
+    pitch: PitchProfile | None  # None for a recording without voiced speech
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A recording's mix for one language; ``similarity.before`` is that of the nearest single voice."""
+
+    mix: VoiceMix
+    similarity: Similarity
+
+
+class VoicePlacer:
+    """Measures recordings and places them; thread-safe."""
+
+    def __init__(
+        self,
+        voices: Voices,
+        surrogate: Surrogate,
+        encoder: SpeakerEncoder,
+        excluded: Collection[str] = frozenset(),
+    ) -> None:
+        """excluded: voices used neither in mixes, nor for their prosody, nor alone."""
+        self._all = [voice.id for voice in voices.mixed]
+        self._used = np.array([voice not in excluded for voice in self._all])
+        self._native = {
+            language: [
+                voice.id
+                for voice in voices.mixed
+                if primary(voice.language) == language and voice.id not in excluded
+            ]
+            for language in LANGUAGES
+        }
+        self._surrogate = surrogate
+        self._encoder = encoder
+
+    def measure(self, recording: Recording) -> Generator[None, None, MeasuredSpeaker]:
+        """Measure the speaker of a recording; yields None after each step of at most a third of a second.
+
+        Raises InvalidRequest for ``reference`` where there is no speech.
+        """
+        samples = soxr.resample(recording.samples, recording.sample_rate, SAMPLE_RATE)
+        yield
+        pitch = measure_pitch(samples)
+        yield
+        try:
+            mels, _ = mel_windows(samples)
+        except ValueError as error:
+            raise NoSpeech() from error
+        embeddings = []
+        for at in range(0, len(mels), BATCH_SIZE):
+            yield
+            embeddings.append(self._encoder.embed_mels(mels[at : at + BATCH_SIZE]))
+        return MeasuredSpeaker(normalized(np.concatenate(embeddings).mean(axis=0)), pitch)
+
+    def nearest_single(self, speaker: MeasuredSpeaker, language: str) -> str:
+        """The voice of one of ``LANGUAGES`` that by itself comes nearest to ``speaker``."""
+        return max(self._native[language], key=lambda voice: self._similarity(voice, speaker))
+
+    def place(self, speaker: MeasuredSpeaker, language: str) -> Placement:
+        """Find the mix for one of ``LANGUAGES`` that is predicted most similar to ``speaker`` (10 ms)."""
+        single = self.nearest_single(speaker, language)
+        before = self._similarity(single, speaker)
+        prosody_voice, pitch, pitch_range = self._prosody(speaker.pitch, language, single)
+        table = self.mix_table(language, self._surrogate.pitch(prosody_voice).log_f0 + pitch * SEMITONE)
+        weights = solve_weights(table, speaker.embedding, RIDGE)
+        now = float(normalized(weights @ table) @ speaker.embedding) - PREDICTION_BIAS
+        if now <= before:
+            return Placement(VoiceMix.from_voice(single), Similarity(before, before, measured=False))
+        mix = VoiceMix(prosody_voice, self.timbre_from_weights(weights), pitch, pitch_range)
+        return Placement(mix, Similarity(before, now, measured=False))
+
+    def mix_table(self, language: str, level: float) -> Array:
+        """Contribution of each usable voice to the embedding of a mix [V, 256] (``Surrogate.table``)."""
+        return np.asarray(self._surrogate.table(language, level)[self._used])
+
+    def mix_log_f0(self, mix: VoiceMix) -> float:
+        """Predicted log F0 (log hertz) of a mix."""
+        return self._surrogate.pitch(mix.prosody_voice).log_f0 + mix.pitch * SEMITONE
+
+    def timbre_from_weights(self, weights: Array) -> tuple[tuple[str, float], ...]:
+        """Convert the weights of the usable voices [V] to the timbre of a ``VoiceMix``."""
+        used = [voice for voice, is_used in zip(self._all, self._used, strict=True) if is_used]
+        return tuple((voice, float(weight)) for voice, weight in zip(used, weights, strict=True))
+
+    def weights_from_mix(self, mix: VoiceMix) -> Array:
+        """Convert the timbre of a mix to the weights of the usable voices [V]."""
+        timbre = dict(mix.timbre)
+        found = np.array([timbre.get(voice, 0.0) for voice in self._all])
+        return np.asarray(found[self._used])
+
+    def _similarity(self, voice: str, speaker: MeasuredSpeaker) -> float:
+        return float(self._surrogate.single_voices[self._all.index(voice)] @ speaker.embedding)
+
+    def _prosody(self, target: PitchProfile | None, language: str, single: str) -> tuple[str, float, float]:
+        """Prosody voice, pitch shift in semitones and pitch range for a measured F0."""
+        if target is None:
+            return single, 0.0, 1.0
+        known = [voice for voice in _PROSODY_VOICES[language] if voice in self._native[language]]
+
+        def distance(voice: str) -> float:
+            own = self._surrogate.pitch(voice)
+            livelier = np.log(max(target.spread_semitones, _MIN_SPREAD) / own.spread_semitones)
+            return float(abs(target.log_f0 - own.log_f0) / SEMITONE + _SPREAD_COST * abs(livelier))
+
+        prosody_voice = min(known or self._native[language], key=distance)
+        own = self._surrogate.pitch(prosody_voice)
+        pitch = float(np.clip((target.log_f0 - own.log_f0) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))
+        return (
+            prosody_voice,
+            pitch,
+            float(np.clip(target.spread_semitones / own.spread_semitones, *PITCH_RANGE_LIMITS)),
+        )
+
+
+def normalized(embedding: Array) -> Array:
+    """Scale an embedding to length 1."""
+    return np.asarray(embedding / np.linalg.norm(embedding), np.float64)

@@ -1,0 +1,76 @@
+"""Checks of a decoder on this machine: a window of speech with known samples, and the harmonic source.
+
+The window's float32 samples are in ``data/probe.npz``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+import numpy as np
+
+from kani.engines.kokoro.network.decoder import DecoderUnavailable, Generator
+from kani.engines.kokoro.network.onnx_model import Array, Stop
+from kani.engines.kokoro.probe import load_probe
+
+# Agreement with float32 below which the probe fails; a broken convolution has 0 dB.
+MIN_AGREEMENT_DB = 10.0
+
+_SOURCE_FRAMES = 12
+_BINS = 11
+
+# SHA-256 of the magnitudes as the published graph computes them on x86. On ARM, onnxruntime rounds them
+# otherwise, so the graph of the machine at hand is no measure.
+_SOURCE_DIGEST = "fe3410837628dc4b718097ab34291ed06a8024283b0793f3de2eed63759d924d"
+
+
+class SpectraSource(Protocol):
+    """Computes the harmonic source's spectra of any frames."""
+
+    def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
+        """Spectra of frames [first, end): [1, 22, 120 (end − first) + 1]."""
+
+
+def source_sample() -> tuple[Array, Array]:
+    """Return a phase [1, 24, 9] and pitch [1, 24], voiced and unvoiced."""
+    halves = 2 * _SOURCE_FRAMES
+    pitch = np.linspace(80, 320, halves, dtype=np.float32)[np.newaxis]
+    pitch[:, halves // 3 : halves // 2] = 0
+    # Phases as large as after half a minute.
+    turns = np.linspace(0, 250, halves, dtype=np.float32)[:, np.newaxis] * np.arange(1, 10, dtype=np.float32)
+    return turns[np.newaxis].astype(np.float32), pitch
+
+
+def magnitudes_digest(spectra: Array) -> str:
+    """Return the SHA-256 of the magnitudes of spectra [1, 22, T]: of every bit of them."""
+    magnitudes = np.ascontiguousarray(spectra[:, :_BINS], "<f4")
+    return hashlib.sha256(magnitudes.tobytes()).hexdigest()
+
+
+def check_source(source: SpectraSource) -> None:
+    """Compare the magnitudes of voiced and unvoiced frames with the published graph's, to the last bit.
+
+    Detects a NumPy that rounds otherwise. Raises DecoderUnavailable.
+    """
+    phase, pitch = source_sample()
+    if magnitudes_digest(source.spectra(phase, pitch, 0, _SOURCE_FRAMES)) != _SOURCE_DIGEST:
+        raise DecoderUnavailable("the source is rounded otherwise than the published graph's")
+
+
+def check_speech(generator: Generator) -> float:
+    """Generate the probe and compare it with float32; returns the signal-to-error ratio in dB.
+
+    Raises DecoderUnavailable.
+    """
+    window, audio = load_probe()
+    made = generator.generate(window, Stop())
+    if made.shape != audio.shape or not np.isfinite(made).all():
+        raise DecoderUnavailable("it generates no speech from the probe")
+    wrong = np.square(audio - made, dtype=np.float64).sum()
+    agreement = float(10 * np.log10(np.square(audio, dtype=np.float64).sum() / wrong))
+    if agreement < MIN_AGREEMENT_DB:
+        raise DecoderUnavailable(
+            f"its speech is {agreement:.0f} dB from float32's, not {MIN_AGREEMENT_DB:.0f}"
+        )
+    return agreement

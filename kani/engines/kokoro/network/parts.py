@@ -1,0 +1,129 @@
+"""The split network: an utterance's prosody first, then its audio window by window.
+
+``graph_surgery`` documents the parts and their shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kani.core.types import Samples
+from kani.engines.kokoro.network.decoder import Decoder, Generator, Source, Window
+from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
+from kani.engines.kokoro.network.onnx_model import Array, Network, Stop, encoder_inputs, frame_counts
+
+MIN_VOICED_HZ = 30.0
+"""Pitch below this is unvoiced (the network predicts some hertz there, not 0)."""
+
+_EPSILON = 1e-5
+
+LoadPart = Callable[[str], bytes]
+"""Loads a part of the graph by its name. Raises EngineUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictedProsody:
+    """The prediction for an utterance of n symbols in F frames."""
+
+    asr: Array  # linguistic features [1, 512, F]
+    pitch: Array  # hertz, 0 where unvoiced [1, 2F]
+    energy: Array  # [1, 2F]
+    frames: npt.NDArray[np.int64]  # length of each symbol, the two pads included [n + 2]; their sum is F
+    log_f0: float  # ``log_f0_of`` the pitch before pitch control
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """The generator's input for a whole utterance of F frames, and the generator that decodes all of it."""
+
+    features: Array  # [1, 512, 2F]
+    gain: Array  # of the norms [1, C, 1]
+    bias: Array  # of the norms [1, C, 1]
+    source: Source
+    generator: Generator
+
+    @property
+    def frames(self) -> int:
+        """Number of frames F."""
+        return int(self.features.shape[2]) // 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NormStatistics:
+    """Mean and variance of the input of each channel of the generator's norms [1, C, 1]."""
+
+    mean: Array
+    variance: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NormAffine:
+    """The generator's norms for given statistics: scale · x + shift, both [1, C, 1]."""
+
+    scale: Array
+    shift: Array
+
+    @classmethod
+    def from_statistics(cls, features: Features, statistics: NormStatistics) -> NormAffine:
+        """Norms of an utterance with the given statistics."""
+        scale = features.gain / np.sqrt(statistics.variance + np.float32(_EPSILON))
+        return cls(scale, features.bias - scale * statistics.mean)
+
+
+def log_f0_of(pitch: Array) -> float:
+    """Log F0 (log hertz) around which a pitch curve moves; that of 100 Hz where nothing is voiced.
+
+    The 60th percentile of the voiced values: the curve dips in consonants without audible pitch. Measured on
+    the audio of 20 sentences of four voices, the median F0 is 0.2 semitones above it (1.1 above the curve's
+    median).
+    """
+    voiced = pitch[pitch > MIN_VOICED_HZ]
+    return float(np.log(np.percentile(voiced, 60) if len(voiced) else 100.0))
+
+
+class SplitModel:
+    """The loaded parts; thread-safe. All methods raise Stopped or ModelFailed."""
+
+    def __init__(self, encoder: bytes, decoder: Decoder, threads: int) -> None:
+        """encoder: the part of that name; threads: cores for one of its calls. Raises ModelFailed."""
+        self._encoder = Network(encoder, threads)
+        self.decoder = decoder
+
+    @classmethod
+    def on_onnxruntime(cls, load: LoadPart, threads: int) -> SplitModel:
+        """Load all parts on onnxruntime. Raises ModelFailed, and what ``load`` raises."""
+        return cls(load("encoder"), load_onnx_decoder(load, threads), threads)
+
+    def predict_prosody(self, symbols: str, style: Array, speed: float, stop: Stop) -> PredictedProsody:
+        """Predict the prosody of ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``."""
+        asr, shared, durations = self._encoder.run(
+            encoder_inputs(symbols, style, speed), ("asr", "shared", "durations"), stop
+        )
+        pitch, energy = self.decoder.feature_decoder.predict_curves(shared, style, stop)
+        return PredictedProsody(asr, pitch, energy, frame_counts(durations), log_f0_of(pitch))
+
+    def decode_features(self, prosody: PredictedProsody, style: Array, stop: Stop) -> Features:
+        """Compute the generator's input for the whole utterance."""
+        decoder = self.decoder
+        decoded = decoder.feature_decoder.decode(prosody.asr, prosody.pitch, prosody.energy, style, stop)
+        return Features(*decoded, decoder.generator)
+
+    def decode_window(
+        self, features: Features, affine: NormAffine, first: int, end: int, stop: Stop
+    ) -> Samples:
+        """Decode the samples of frames [first, end); they do not depend on the other windows."""
+        context = features.generator.context
+        begin, until = max(first - context, 0), min(end + context, features.frames)
+        window = Window(
+            features.features[:, :, 2 * begin : 2 * until],
+            features.source.spectra(begin, until, stop),
+            affine.scale,
+            affine.shift,
+            before=first - begin,
+            after=until - end,
+        )
+        return features.generator.generate(window, stop)

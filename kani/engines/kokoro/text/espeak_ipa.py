@@ -1,0 +1,184 @@
+"""Grapheme-to-phoneme conversion: espeak-ng's IPA mapped to Kokoro's symbols.
+
+Kokoro's English was trained on misaki's symbols, the other languages on espeak-ng's IPA with diphthongs and
+affricates as one symbol each (source: hexgrad's misaki 0.9.4, Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import kani.text.ipa
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
+from kani.engines.kokoro.text.lexicon_ipa import adapt_to_language, placeholder_word
+from kani.engines.kokoro.text.vocabulary import VOCABULARY
+
+CACHED_WORDS = 8192
+"""Words whose symbols are kept, of all voices together: 2 MB, as no word is longer than 40 characters."""
+
+TIE = "^"
+"""Separator that espeak-ng puts between the letters of one phoneme."""
+
+# By language tag; "es-*" is Spanish of any region without an entry of its own.
+_ESPEAK_VOICES = {
+    "es": "es",
+    "es-es": "es",
+    "es-*": "es-419",
+    "en": "en-us",
+    "en-gb": "en-gb-x-rp",
+    "en-ie": "en-gb-x-rp",
+    "en-au": "en-gb-x-rp",
+    "en-nz": "en-gb-x-rp",
+    "en-za": "en-gb-x-rp",
+    "fr": "fr",
+    "fr-be": "fr-be",
+    "fr-ch": "fr-ch",
+    "it": "it",
+    "pt": "pt-br",
+    "pt-pt": "pt",
+    "hi": "hi",
+    **{language: language for language in ACCENTED_SYMBOLS},
+}
+
+_TIED = {
+    "a^ɪ": "I",
+    "a^ʊ": "W",
+    "e^ɪ": "A",
+    "o^ʊ": "O",
+    "ɔ^ɪ": "Y",
+    "ə^ʊ": "Q",
+    "d^ʒ": "ʤ",
+    "t^ʃ": "ʧ",
+    "d^z": "ʣ",
+    "t^s": "ʦ",
+}
+_ENGLISH = {
+    **_TIED,
+    "ə^l": "ᵊl",
+    "ɚɹ": "əɹ",
+    "ɚ": "əɹ",
+    "r": "ɹ",
+    "x": "k",
+    "ç": "k",
+    "ɐ": "ə",
+    "ɬ": "l",
+    "ʲ": "",
+    "ʔ": "t",
+    "ɾ": "T",
+    "\u0303": "",
+}
+_AMERICAN = {**_ENGLISH, "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ː": "", "o": "ɔ"}
+_BRITISH = {**_ENGLISH, "e^ə": "ɛː", "i^ə": "ɪə", "iə": "ɪə", "o": "ɔ"}
+
+
+def _with_pattern(table: dict[str, str]) -> tuple[dict[str, str], re.Pattern[str]]:
+    longest_first = sorted(table, key=len, reverse=True)
+    return table, re.compile("|".join(map(re.escape, longest_first)))
+
+
+# espeak-ng's letter for ड़ has a full stop, which Kokoro would take for the end of a sentence.
+_HINDI = {**_TIED, "r.h": "ɽʰ", "r.": "ɽ"}
+_TABLES = {
+    "en-us": _with_pattern(_AMERICAN),
+    "en-gb-x-rp": _with_pattern(_BRITISH),
+    "hi": _with_pattern(_HINDI),
+    **{voice: _with_pattern({**_TIED, **table}) for voice, table in ACCENTED_SYMBOLS.items()},
+}
+_OTHER = _with_pattern(_TIED)
+_SYLLABIC = re.compile("(.)\u0329")
+_FLAG = re.compile(r"\([^)]*\)")
+
+
+def espeak_voice(language: str) -> str | None:
+    """Name of the espeak-ng voice for a BCP 47 tag (``es-MX``); None for a language Kokoro does not speak."""
+    tag = language.lower()
+    primary, _, region = tag.partition("-")
+    for name in (tag, f"{primary}-*" if region else primary, primary):
+        if name in _ESPEAK_VOICES:
+            return _ESPEAK_VOICES[name]
+    return None
+
+
+class WordCache:
+    """The symbols of single words, the least recently used dropped first. Thread-safe."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._symbols: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def get(
+        self, voice: str, words: Collection[str], phonemize: Callable[[Sequence[str]], list[str]]
+    ) -> dict[str, str]:
+        """Symbols by word; ``phonemize`` is called for all that are missing at once, if there are any."""
+        found = {}
+        with self._lock:
+            for word in words:
+                if (symbols := self._symbols.get((voice, word))) is not None:
+                    self._symbols.move_to_end((voice, word))
+                    found[word] = symbols
+        missing = list(dict.fromkeys(word for word in words if word not in found))
+        # Outside the lock: another voice need not wait for the process. Two threads may ask for one word.
+        new = dict(zip(missing, phonemize(missing), strict=True)) if missing else {}
+        with self._lock:
+            self._symbols.update({(voice, word): symbols for word, symbols in new.items()})
+            while len(self._symbols) > self._size:
+                self._symbols.popitem(last=False)
+        return found | new
+
+
+_WORDS = WordCache(CACHED_WORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Phonemizer:
+    """Converts text of one language to Kokoro's symbols."""
+
+    espeak: EspeakClient
+    voice: str
+
+    def __call__(self, clauses: Sequence[str]) -> list[str]:
+        """Symbols of each clause without punctuation, its words separated by one space.
+
+        Raises EngineFailed.
+        """
+        if not clauses:
+            return []
+        found = self.espeak.phonemize_all(clauses, self.voice, TIE)
+        return [to_symbols(ipa, self.voice) for ipa in found]
+
+    def phonemize_words(self, words: Collection[str]) -> dict[str, str]:
+        """Symbols of each word alone, by word; espeak-ng is asked once, for those not cached.
+
+        Raises EngineFailed.
+        """
+        return _WORDS.get(self.voice, words, self)
+
+    def symbols_of_ipa(self, ipa: str) -> str:
+        """Symbols of checked IPA (``kani.text.ipa``); empty if the language has no similar sounds."""
+        return to_symbols(adapt_to_language(ipa, self.voice).replace(kani.text.ipa.TIE, TIE), self.voice)
+
+    def placeholder(self, ipa: str) -> str:
+        """A word that affects its neighbours' pronunciation like the IPA would."""
+        return placeholder_word(ipa, self.voice)
+
+
+def phonemizer_for(espeak: EspeakClient, language: str) -> Phonemizer | None:
+    """Phonemizer for a BCP 47 tag; None for a language Kokoro does not speak."""
+    voice = espeak_voice(language)
+    return None if voice is None else Phonemizer(espeak, voice)
+
+
+def to_symbols(ipa: str, voice: str) -> str:
+    """Map espeak-ng's IPA with ``TIE`` to Kokoro's symbols; words stay separated by one space."""
+    ipa = _FLAG.sub("", ipa)
+    if voice.startswith("en"):
+        ipa = _SYLLABIC.sub(r"ᵊ\1", ipa)
+    table, pattern = _TABLES.get(voice, _OTHER)
+    symbols = pattern.sub(lambda match: table[match[0]], ipa)
+    return " ".join("".join(c for c in symbols if c in VOCABULARY).split())

@@ -1,0 +1,140 @@
+"""Japanese text to Kokoro's symbols, by the readings of haqumei (Open JTalk's dictionary).
+
+A process of its own loads haqumei at the first text. It unpacks its dictionary (103 MB) once into the cache
+folder, and maps the file from then on.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kani.core.types import Pronunciation
+from kani.engines.kokoro.text.lexicon_ipa import symbols_in_vocabulary
+from kani.engines.kokoro.text.reader import ReadWord
+from kani.engines.kokoro.text.unspaced.dictionary import Dictionary
+from kani.engines.kokoro.text.unspaced.kana import HIRAGANA_TO_KATAKANA, symbols_of_kana
+
+PACKAGES = ("haqumei",)
+
+_VOICED_MARKS = {"ﾞ": "\u3099", "ﾟ": "\u309a", "\u3099": "\u3099", "\u309a": "\u309a"}
+_AUXILIARY, _NUMBER, _COUNTER = "助動詞", "数", "助数詞"
+_COPULA = frozenset(("です", "でし"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Morpheme:
+    """Characters ``[start, end)`` that the dictionary reads as one word."""
+
+    start: int
+    end: int
+    written: str
+    kana: str
+    kind: str  # part of speech, or of number
+
+    def joins(self, before: _Morpheme) -> bool:
+        """True if no space precedes it: the parts of one ending (ませ・ん, まし・た), but not です.
+
+        A number is one word with its counter, whose sounds change each other (三・本).
+        """
+        if self.start != before.end:
+            return False
+        if before.kind == _NUMBER:
+            return self.kind in (_NUMBER, _COUNTER)
+        both = self.kind == before.kind == _AUXILIARY
+        return both and before.written not in _COPULA and self.written not in _COPULA
+
+
+@dataclass(frozen=True, slots=True)
+class JapaneseReader:
+    """Reads Japanese, and the foreign words that its dictionary has. See ``ScriptReader``."""
+
+    dictionary: Dictionary
+
+    def read(self, text: str) -> Sequence[ReadWord]:
+        """See ``ScriptReader.read``."""
+        plain, origins = _plain(text)
+        if not plain.strip():
+            return []
+        (found,) = self.dictionary.look_up([plain])
+        return _placed(
+            [_word(group) for group in _endings_joined([_Morpheme(*reading) for reading in found])],
+            origins,
+            len(text),
+        )
+
+    def pronounced(self, given: Pronunciation) -> Sequence[ReadWord]:
+        """See ``ScriptReader.pronounced``."""
+        symbols = symbols_in_vocabulary(given.ipa)
+        return [ReadWord(given.start, given.end, symbols)] if symbols else []
+
+
+def _placed(words: Sequence[ReadWord], origins: Sequence[int], length: int) -> list[ReadWord]:
+    """The pronounced words at their places in the text of ``length`` characters; see ``_plain``."""
+    edges = [*origins, length]
+    placed: list[ReadWord] = []
+    for word in words:
+        start, end = edges[word.start], edges[word.end]
+        characters = word.characters if end - start == word.end - word.start else ()
+        if not word.symbols:
+            continue
+        if placed and start < placed[-1].end:
+            # Both are parts of one character (㍻).
+            last = placed.pop()
+            placed.append(ReadWord(last.start, max(end, last.end), last.symbols + word.symbols))
+        else:
+            placed.append(ReadWord(start, max(end, start + 1), word.symbols, characters))
+    return placed
+
+
+def _plain(text: str) -> tuple[str, list[int]]:
+    """The text as the dictionary writes it, and the position in ``text`` of each character.
+
+    Half-width kana become full-width ones, with their marks; what is not printed becomes a space.
+    """
+    characters: list[str] = []
+    origins: list[int] = []
+    for at, character in enumerate(text):
+        if character in _VOICED_MARKS and characters:
+            composed = unicodedata.normalize("NFC", characters[-1] + _VOICED_MARKS[character])
+            if len(composed) == 1:
+                characters[-1] = composed
+                continue
+        folded = unicodedata.normalize("NFKC", character) if character.isprintable() else " "
+        characters += folded
+        origins += [at] * len(folded)
+    return "".join(characters), origins
+
+
+def _endings_joined(morphemes: Sequence[_Morpheme]) -> list[list[_Morpheme]]:
+    groups: list[list[_Morpheme]] = []
+    for one in morphemes:
+        if groups and one.joins(groups[-1][-1]):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
+
+
+def _word(group: Sequence[_Morpheme]) -> ReadWord:
+    """One word of morphemes that follow each other."""
+    characters: list[int] = []
+    # ん belongs to the sound behind it, also across the border of two morphemes.
+    whole, starts = symbols_of_kana("".join(one.kana for one in group))
+    at = 0
+    for one in group:
+        own = starts[at : at + len(one.kana)] or (len(whole),)
+        at += len(one.kana)
+        count = one.end - one.start
+        end = starts[at] if at < len(starts) else len(whole)
+        if len(one.kana) == count and _is_kana(one):
+            characters += own
+        else:
+            # Kanji share the word's symbols evenly.
+            characters += [own[0] + (end - own[0]) * part // count for part in range(count)]
+    return ReadWord(group[0].start, group[-1].end, whole, tuple(characters))
+
+
+def _is_kana(one: _Morpheme) -> bool:
+    return all("ァ" <= character <= "ー" for character in one.written.translate(HIRAGANA_TO_KATAKANA))

@@ -1,0 +1,98 @@
+"""Kokoro's 54 voices and their style tables.
+
+``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. ``offline/voices.py`` builds
+both from the model authors' distribution (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from kani.core.errors import EngineUnavailable, UnknownVoice
+from kani.core.types import Voice
+from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
+from kani.engines.kokoro.voice_mix import VoiceOrMix
+
+ENGINE = "kokoro"
+INDEX_FILE = "voices.json"
+STYLES_FILE = "voices.npy"
+STYLES_SHAPE = (510, 256)
+"""One voice's table: a style vector [256] for each utterance length of 1–510 symbols."""
+
+TIMBRE_SIZE = 128
+"""Length of a style's first half, which conditions the decoder (timbre)."""
+
+DEFAULT_VOICES = {
+    "es": "ef_dora",
+    "en": "af_heart",
+    "fr": "ff_siwis",
+    "it": "if_sara",
+    "pt": "pf_dora",
+    "zh": "zf_xiaoxiao",
+    "ja": "jf_alpha",
+    "hi": "hf_alpha",
+}
+
+ACCENTED_VOICES = dict.fromkeys(ACCENTED_SYMBOLS, ("if_sara", "im_nicola"))
+"""Voices for the languages that the model was not trained on, the default first."""
+
+
+class Voices:
+    """The voices that ship with the engine; tables are memory-mapped."""
+
+    def __init__(self) -> None:
+        """Raises EngineUnavailable when a data file is missing or the two do not match."""
+        folder = Path(__file__).parent / "data"
+        try:
+            facts = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+            index, mixed = facts["voices"], int(facts["mixed"])
+            self.mixed_sha256 = str(facts["mixed_sha256"])
+            self._styles = np.load(folder / STYLES_FILE, mmap_mode="r")
+        except (OSError, ValueError, KeyError) as error:
+            raise EngineUnavailable(
+                "Kokoro's voice files are missing or broken: restore them from the repository "
+                "(kani/engines/kokoro/data/voices.npy and voices.json)"
+            ) from error
+        if self._styles.shape != (len(index), *STYLES_SHAPE):
+            raise EngineUnavailable(
+                "Kokoro's voices.npy and voices.json do not match: restore both from the repository"
+            )
+        if not 0 < mixed <= len(index):
+            raise EngineUnavailable("Kokoro's voices.json is broken: restore it from the repository")
+        self._rows = {entry["name"]: row for row, entry in enumerate(index)}
+        self.all = tuple(
+            Voice(
+                id=entry["name"],
+                name=entry["name"],
+                language=entry["language"],
+                engine=ENGINE,
+                gender=entry["gender"],
+            )
+            for entry in index
+        )
+        self.mixed = self.all[:mixed]
+        """The voices that mixes are made of: the first rows."""
+
+    def style(self, voice: VoiceOrMix, symbols: int) -> npt.NDArray[np.float32]:
+        """Style [1, 256] of a voice or mix for an utterance of ``symbols`` (1–510).
+
+        Raises UnknownVoice.
+        """
+        if isinstance(voice, str):
+            return self._style(voice, symbols).astype(np.float32)[np.newaxis]
+        style = self._style(voice.prosody_voice, symbols).astype(np.float32)
+        style[:TIMBRE_SIZE] = sum(
+            np.float32(weight) * self._style(voice, symbols)[:TIMBRE_SIZE] for voice, weight in voice.timbre
+        )
+        return style[np.newaxis]
+
+    def _style(self, voice: str, symbols: int) -> npt.NDArray[np.float16]:
+        row = self._rows.get(voice)
+        if row is None:
+            raise UnknownVoice(voice)
+        # The reference pipeline (kokoro 0.9.4, pipeline.py) indexes by length - 1.
+        return np.asarray(self._styles[row, symbols - 1])

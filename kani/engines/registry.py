@@ -1,0 +1,239 @@
+"""Selects engines and the recogniser by the names that the settings give them."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kani.core.engine import Engine
+from kani.core.recognizer import Recognizer
+from kani.engines.settings import (
+    ElevenLabsUpstream,
+    KaniSettings,
+    KokoroSettings,
+    KyutaiSettings,
+    LocalEngines,
+    LocalRecognizers,
+    ModelFiles,
+    PocketSettings,
+    RemoteWorkers,
+    VoxCPMSettings,
+)
+
+if TYPE_CHECKING:
+    # A worker's environment may lack what only the server's metrics need.
+    from kani.engines.elevenlabs.metrics import UpstreamMetrics
+    from kani.engines.pool_metrics import WorkerMetrics
+    from kani.engines.restarts import Restarts
+
+ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote")
+RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "remote", "none")
+
+# Languages of Pocket TTS that Kokoro was not trained on.
+_BEYOND_KOKORO = ("de", "nl")
+
+# CUDA's driver, by platform: it counts devices without torch, which takes seconds to import.
+_DRIVERS = ("libcuda.so.1", "nvcuda.dll")
+
+
+class Engines(NamedTuple):
+    """Engines that are not started."""
+
+    required: tuple[Engine, ...]  # must start; in order of preference
+    late: tuple[str, Engine] | None = None  # name and engine; preferred once it has started beside the others
+
+
+def engines_for(
+    name: str,
+    *,
+    kani: KaniSettings,
+    kokoro: KokoroSettings,
+    pocket: PocketSettings,
+    voxcpm: VoxCPMSettings,
+    elevenlabs: ElevenLabsUpstream,
+    metrics: UpstreamMetrics,
+    cache_dir: Path,
+    restarts: Restarts | None = None,
+    workers: tuple[RemoteWorkers, WorkerMetrics] | None = None,
+) -> Engines:
+    """Build the engines of ``name``, one of ``ENGINE_NAMES``.
+
+    ``auto``: Kokoro for its languages and espeak-ng for all others; the Kani model joins late where there
+    is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other
+    name stands for that engine alone. metrics: counts failures of ElevenLabs; cache_dir: folder of fetched
+    and built files; restarts: puts each local engine into a process of its own, and counts the times that it
+    is started again; workers: of ``remote``. The libraries of an engine are imported only when it is built.
+    Raises ValueError for an unknown name.
+    """
+
+    settings = LocalEngines(kani, kokoro, pocket, voxcpm, cache_dir)
+
+    def local(engine: str, settings: LocalEngines = settings) -> Engine:
+        if restarts is None:
+            return local_engine(engine, settings)
+        from kani.engines.remote.processes import engine_in_process
+
+        return engine_in_process(engine, settings, restarts)
+
+    match name:
+        case "auto":
+            embedded = (local("kokoro"), local("espeak"))
+            if not cuda_device_count():
+                late_pocket = _pocket_beside_kokoro(settings)
+                if late_pocket is None:
+                    return Engines(embedded)
+                return Engines(embedded, ("pocket", local("pocket", late_pocket)))
+            # Never on the CPU: there Kani would be slower than the voice that it replaces.
+            device = "cuda" if kani.device == "auto" else kani.device
+            late_kani = replace(settings, kani=replace(kani, device=device))
+            return Engines(embedded, ("kani", local("kani", late_kani)))
+        case "kani" | "kokoro" | "espeak" | "pocket":
+            return Engines((local(name),))
+        case "voxcpm":
+            return Engines((_voxcpm(settings, restarts),))
+        case "elevenlabs":
+            fallback = None if elevenlabs.fallback == "none" else local(elevenlabs.fallback)
+            return Engines((_elevenlabs(elevenlabs, metrics, fallback),))
+        case "remote":
+            from kani.engines.remote.processes import engine_at
+
+            if workers is None:
+                raise ValueError("the engine remote needs workers")
+            return Engines((engine_at(*workers),))
+    raise ValueError(f"unknown engine {name!r}: use one of {', '.join(ENGINE_NAMES)}")
+
+
+def local_engine(name: str, settings: LocalEngines) -> Engine:
+    """Build a local engine in this process: ``kani``, ``kokoro``, ``espeak`` or ``pocket``; ``voxcpm`` in a
+    worker alone, which runs in the environment of its package.
+    """
+    match name:
+        case "kani":
+            return _kani(settings.kani, settings.cache_dir)
+        case "kokoro":
+            return _kokoro(settings.kokoro)
+        case "espeak":
+            return _espeak()
+        case "pocket":
+            return _pocket(settings.pocket, settings.cache_dir)
+        case "voxcpm":
+            from kani.engines.voxcpm.package_engine import PackageEngine
+
+            return PackageEngine(settings.voxcpm)
+    raise ValueError(f"no local engine {name!r}")
+
+
+def recognizer_for(
+    name: str,
+    *,
+    kyutai: KyutaiSettings,
+    models_dir: Path | None,
+    cache_dir: Path,
+    may_fetch: bool,
+    restarts: Restarts | None = None,
+    workers: tuple[RemoteWorkers, WorkerMetrics] | None = None,
+) -> Recognizer | None:
+    """Build the recogniser of ``name``, one of ``RECOGNIZER_NAMES``; None for ``none``.
+
+    ``auto`` is Whisper. It is not started; its libraries are imported by its start. models_dir, cache_dir,
+    may_fetch: as ``weights.load`` takes them; restarts, workers: as for ``engines_for``. Raises ValueError
+    for an unknown name.
+    """
+    if name == "none":
+        return None
+    if name == "remote":
+        from kani.engines.remote.processes import recognizer_at
+
+        if workers is None:
+            raise ValueError("the recogniser remote needs workers")
+        return recognizer_at(*workers)
+    settings = LocalRecognizers(kyutai, ModelFiles(models_dir, cache_dir, may_fetch))
+    recognizer = local_recognizer(name, settings)
+    if restarts is None:
+        return recognizer
+    from kani.engines.remote.processes import recognizer_in_process
+
+    return recognizer_in_process(recognizer.info, settings, restarts)
+
+
+def local_recognizer(name: str, settings: LocalRecognizers) -> Recognizer:
+    """Build a recogniser in this process: ``auto``, ``whisper`` or ``kyutai``. Raises ValueError."""
+    files = settings.files
+    match name:
+        case "auto" | "whisper":
+            from kani.engines.whisper.engine import WhisperRecognizer
+
+            return WhisperRecognizer(
+                models_dir=files.models_dir, cache_dir=files.cache_dir, may_fetch=files.may_fetch
+            )
+        case "kyutai":
+            from kani.engines.kyutai.engine import KyutaiRecognizer
+
+            return KyutaiRecognizer(settings.kyutai, models_dir=files.models_dir, cache_dir=files.cache_dir)
+    raise ValueError(f"unknown recogniser {name!r}: use one of {', '.join(RECOGNIZER_NAMES)}")
+
+
+def cuda_device_count() -> int:
+    """Count the CUDA devices of this machine, as its driver reports them; 0 without a driver."""
+    for name in _DRIVERS:
+        try:
+            driver = ctypes.CDLL(name)
+        except OSError:
+            continue
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
+            return count.value
+    return 0
+
+
+def _kani(settings: KaniSettings, cache_dir: Path) -> Engine:
+    from kani.engines.kani.engine import KaniEngine
+
+    return KaniEngine(settings, cache_dir=cache_dir)
+
+
+def _kokoro(settings: KokoroSettings) -> Engine:
+    from kani.engines.kokoro.engine import KokoroEngine
+
+    return KokoroEngine(settings)
+
+
+def _pocket(settings: PocketSettings, cache_dir: Path) -> Engine:
+    from kani.engines.pocket.engine import PocketEngine
+
+    return PocketEngine(settings, cache_dir=cache_dir)
+
+
+def _voxcpm(settings: LocalEngines, restarts: Restarts | None) -> Engine:
+    from kani.engines.voxcpm.engine import VoxCPMEngine
+
+    # A process of its own in any case; its restarts are counted where those of all engines are.
+    return VoxCPMEngine(settings, restarts.of("voxcpm") if restarts is not None else lambda: None)
+
+
+def _pocket_beside_kokoro(settings: LocalEngines) -> LocalEngines | None:
+    """Limit Pocket TTS to the languages that Kokoro lacks and whose files are here; None without any."""
+    pocket = settings.pocket
+    folder = Path(pocket.model).expanduser() if pocket.model else settings.cache_dir / "pocket"
+    # Most machines have none of its files, and then import nothing of it.
+    if not folder.is_dir():
+        return None
+    from kani.engines.pocket.published import languages_here
+
+    wanted = [tag for tag in pocket.languages if tag in _BEYOND_KOKORO]
+    here = languages_here(folder, wanted, fetched=pocket.model is None)
+    return replace(settings, pocket=replace(pocket, languages=here, may_fetch=False)) if here else None
+
+
+def _espeak() -> Engine:
+    from kani.engines.espeak.engine import EspeakEngine
+
+    return EspeakEngine()
+
+
+def _elevenlabs(settings: ElevenLabsUpstream, metrics: UpstreamMetrics, fallback: Engine | None) -> Engine:
+    from kani.engines.elevenlabs.engine import ElevenLabsEngine
+
+    return ElevenLabsEngine(settings, metrics, fallback)

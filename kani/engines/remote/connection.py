@@ -1,0 +1,295 @@
+"""The server's end of a connection to a worker: many exchanges at once, each with the messages for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+
+import msgspec
+
+from kani.core.errors import EngineUnavailable
+from kani.core.types import SpeechChunk
+from kani.engines.remote.channel import MAX_FRAME_BYTES, Channel, ProtocolError
+from kani.engines.remote.checks import MAX_NAME_CHARACTERS, check, log_text, one_line
+from kani.engines.remote.handshake import greet
+from kani.engines.remote.messages import (
+    Cancel,
+    Chunk,
+    Embedded,
+    Ended,
+    Failed,
+    Full,
+    Grant,
+    Launch,
+    Logged,
+    Ping,
+    Pong,
+    Ready,
+    Recognized,
+    ToWorker,
+    Transcribed,
+    Unavailable,
+    Waiting,
+    decode_from_worker,
+)
+
+READY_TIMEOUT_S = 10.0
+"""Most seconds for a worker that listens, and so has started its engine, to describe it."""
+
+MAX_UNREAD_BYTES = 2 * MAX_FRAME_BYTES
+"""Most bytes of the replies of one exchange that wait for their reader: the grants bound them long before."""
+
+REPLY_BYTES = 512
+"""Bytes of a reply besides its message."""
+
+Reply = SpeechChunk | Waiting | Embedded | Recognized | Transcribed | Grant
+
+_OfExchange = Chunk | Grant | Waiting | Embedded | Recognized | Transcribed | Ended | Failed | Full
+
+
+class WorkerLost(Exception):
+    """The connection to the worker has ended; the message says why.
+
+    ``suspect``: whether the exchange may be the cause: the worker worked on it.
+    """
+
+    def __init__(self, reason: str, *, suspect: bool = False) -> None:
+        super().__init__(reason)
+        self.suspect = suspect
+
+
+class WorkerFull(Exception):
+    """The worker has no slot for an exchange that does not wait, or accepts no more of them."""
+
+
+class Exchange:
+    """One call of the engine. One reader."""
+
+    def __init__(self, number: int, connection: Connection) -> None:
+        self.number = number
+        self._connection = connection
+        self._replies: deque[tuple[Reply, int]] = deque()
+        self._unread_bytes = 0
+        self._received_s = 0.0
+        self.granted_s = 0.0
+        """Seconds of speech that the worker may have sent, one chunk more at most."""
+        self.characters = 0
+        """Characters of the text, as far as the worker has it."""
+        self._end: Ended | Failed | Full | None = None
+        self._changed = asyncio.Event()
+        self.suspect = False
+        """True if the worker was lost while it worked on this exchange."""
+
+    def receive(self, message: Reply | Ended | Failed | Full, size: int) -> None:
+        """Accept a message of the worker, of ``size`` bytes. Raises ProtocolError."""
+        if isinstance(message, Ended | Failed | Full):
+            self._end = message
+        else:
+            if isinstance(message, SpeechChunk):
+                self._check_speech(message)
+            self._unread_bytes += size + REPLY_BYTES
+            if self._unread_bytes > MAX_UNREAD_BYTES:
+                raise ProtocolError(f"more than {MAX_UNREAD_BYTES >> 20} MiB that nothing has asked for")
+            self._replies.append((message, size + REPLY_BYTES))
+        self._changed.set()
+
+    def _check_speech(self, chunk: SpeechChunk) -> None:
+        if self._received_s >= self.granted_s:
+            raise ProtocolError(f"more speech than the {self.granted_s:g} s that were granted")
+        self._received_s += chunk.duration_s
+        if any(span.end > self.characters for span in chunk.spans):
+            raise ProtocolError(f"a span beyond the {self.characters} characters of its text")
+
+    def wake(self) -> None:
+        """Wake the reader, to look for the end of the connection or of its own work."""
+        self._changed.set()
+
+    def send(self, message: ToWorker) -> None:
+        """Send a message of this exchange."""
+        self._connection.channel.send(message)
+
+    @property
+    def unread(self) -> int:
+        """Number of replies that wait for the reader."""
+        return len(self._replies)
+
+    async def get(self, check: Callable[[], None] | None = None) -> Reply | None:
+        """Return the next reply, None at the end.
+
+        check: called after each ``wake``; may raise. Raises the worker's error behind the replies before it,
+        WorkerFull and WorkerLost.
+        """
+        while not self._replies:
+            match self._end:
+                case Failed():
+                    raise self._end.error()
+                case Full():
+                    raise WorkerFull
+                case Ended():
+                    return None
+            self._connection.check(suspect=self.suspect)
+            if check is not None:
+                check()
+            self._changed.clear()
+            await self._changed.wait()
+        reply, size = self._replies.popleft()
+        self._unread_bytes -= size
+        return reply
+
+    async def cancel(self) -> None:
+        """Stop the work; returns once the worker is free, however often the task is cancelled meanwhile."""
+        cancelled = False
+        self._replies.clear()
+        self._unread_bytes = 0
+        if self._end is None:
+            self.send(Cancel(self.number))
+        while self._end is None and not self._connection.channel.lost.is_set():
+            self._changed.clear()
+            try:
+                await self._changed.wait()
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+
+
+class Connection:
+    """A worker that is ready."""
+
+    def __init__(self, channel: Channel, changed: Callable[[Ready], None], logger: str) -> None:
+        """changed: called when the worker is ready, and with every change of its description."""
+        self.channel = channel
+        self._changed = changed
+        self._logger = logger
+        self._numbers = count(1)
+        self._exchanges: dict[int, Exchange] = {}
+        self.idle = asyncio.Event()
+        """Set while no exchange is open."""
+        self.idle.set()
+        self._is_child = False
+        self._sample_rate = 0
+        self.slots = 1
+        self.draining = False
+        """True if the worker accepts no more exchanges."""
+        self.completed = 0
+        """Exchanges that the worker has brought to their end."""
+        self._ready = asyncio.Event()
+        self._unavailable = ""
+
+    async def open(self, key: str, launch: Launch | None) -> None:
+        """Shake hands and wait until the engine has started.
+
+        launch: for a worker that is a child. Raises EngineUnavailable with the worker's reason, and
+        WorkerLost.
+        """
+        try:
+            await greet(self.channel, key)
+        except ProtocolError as error:
+            self.channel.abort(str(error))
+            raise WorkerLost(str(error)) from error
+        if launch is not None:
+            self._is_child = True
+            self.channel.send(launch)
+        self.channel.receive(self._receive)
+        self.channel.when_lost(self._lost)
+        try:
+            # A child loads its model now, or downloads it first: that has no limit, as in this process. Not
+            # wait_for, which in Python 3.11 swallows a cancellation that comes together with the description.
+            async with asyncio.timeout(READY_TIMEOUT_S if launch is None else None):
+                await self._ready.wait()
+        except TimeoutError:
+            raise WorkerLost(f"the worker was not ready in {READY_TIMEOUT_S:g} s") from None
+        if self._unavailable:
+            raise EngineUnavailable(self._unavailable)
+        self.check()
+        self.channel.watch(lambda: self.channel.send(Ping()))
+
+    def _lost(self) -> None:
+        self._ready.set()
+        for position, exchange in enumerate(self._exchanges.values()):
+            # The worker's slots are taken in the order of asking; the others wait there.
+            exchange.suspect = position < self.slots
+            exchange.wake()
+
+    @property
+    def open_exchanges(self) -> int:
+        """Number of exchanges under way."""
+        return len(self._exchanges)
+
+    def check(self, *, suspect: bool = False) -> None:
+        """Raise WorkerLost if the connection has ended; suspect: as it has it."""
+        if self.channel.lost.is_set():
+            raise WorkerLost(self.channel.reason, suspect=suspect)
+
+    @asynccontextmanager
+    async def exchange(self, opening: Callable[[int], ToWorker]) -> AsyncGenerator[Exchange, None]:
+        """Open an exchange by the message that ``opening`` makes of its number; cancel it at the end.
+
+        Raises WorkerLost.
+        """
+        self.check()
+        number = next(self._numbers)
+        exchange = self._exchanges[number] = Exchange(number, self)
+        self.idle.clear()
+        try:
+            self.channel.send(opening(number))
+            try:
+                yield exchange
+            finally:
+                await exchange.cancel()
+        finally:
+            del self._exchanges[number]
+            if not self._exchanges:
+                self.idle.set()
+
+    def _receive(self, frame: memoryview) -> None:
+        try:
+            message = decode_from_worker(frame)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise ProtocolError(f"a message that cannot be read ({error})") from error
+        check(message)
+        match message:
+            case Ready():
+                if message.engine is not None:
+                    self.slots, self._sample_rate = message.engine.max_concurrency, message.engine.sample_rate
+                self.draining = message.draining
+                self._changed(message)
+                self._ready.set()
+            case Unavailable() | Logged() if not self._is_child:
+                raise ProtocolError(f"{type(message).__name__}, which only a child of this process sends")
+            case Unavailable():
+                self._unavailable = message.reason
+                self._ready.set()
+            case Logged():
+                self._log(message)
+            case Pong():
+                pass
+            case _:
+                self.completed += isinstance(message, Ended)
+                if (exchange := self._exchanges.get(message.exchange)) is not None:
+                    exchange.receive(self._unpacked(message), len(frame))
+
+    def _unpacked(self, message: _OfExchange) -> Reply | Ended | Failed | Full:
+        if isinstance(message, Failed):
+            message.message = one_line(message.message)
+            message.field = one_line(message.field, MAX_NAME_CHARACTERS)
+        if not isinstance(message, Chunk):
+            return message
+        if message.sample_rate != self._sample_rate:
+            rates = f"{message.sample_rate} Hz of an engine of {self._sample_rate} Hz"
+            raise ProtocolError(f"a chunk of {rates}")
+        # The frame that holds the samples is overwritten after this call.
+        return message.unpack()
+
+    def _log(self, message: Logged) -> None:
+        name = one_line(message.logger, MAX_NAME_CHARACTERS)
+        logger = logging.getLogger(name)
+        if logger.isEnabledFor(message.level):
+            text = log_text(message.message)
+            record = logger.makeRecord(name, message.level, self._logger, 0, text, (), None)
+            record.request = one_line(message.request_id, MAX_NAME_CHARACTERS)
+            logger.handle(record)

@@ -1,0 +1,236 @@
+"""An engine whose work is done by a worker, in another process or on another machine.
+
+A segment of which no audio has come is begun again, silently, when its worker is lost; one of which some has
+come fails, as another rendering of it would not continue the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Container
+from contextlib import aclosing
+from weakref import ref
+
+from kani.core.engine import EngineInfo
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.types import Embedding, Recording, Segment, SpeechChunk
+from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
+from kani.engines.remote.link import Way
+from kani.engines.remote.messages import (
+    Embed,
+    Embedded,
+    Feed,
+    Grant,
+    Ready,
+    Refine,
+    Resume,
+    Speak,
+    ToWorker,
+    Waiting,
+    Written,
+)
+from kani.text.incremental_text import IncrementalText
+
+AHEAD_S, RENEWED_S = 3.0, 1.0
+"""Seconds of audio that a worker may be ahead of what was taken of a segment, one chunk more at most; and the
+seconds left at which it is granted as many again."""
+
+MAX_ATTEMPTS = 3
+"""Workers that may be lost while they work on one segment: its text may be what crashes them."""
+
+MAX_SESSIONS = 1024
+"""Sessions whose last worker is remembered."""
+
+
+class RemoteEngine:
+    """See ``kani.core.engine.Engine``; it accepts partial text and clones where the worker's engine does."""
+
+    def __init__(self, name: str) -> None:
+        """name: for messages, until the worker has described its engine. ``use`` comes before ``start``."""
+        self.name = name
+        self._link: Way | None = None
+        self._info: EngineInfo | None = None
+        self._last: OrderedDict[str, ref[Connection]] = OrderedDict()
+
+    def use(self, link: Way) -> None:
+        """Work by ``link``, whose descriptions come to ``changed``."""
+        self._link = link
+
+    def changed(self, ready: Ready) -> None:
+        """Accept the description of the worker's engine."""
+        if ready.engine is not None:
+            self._info = ready.engine
+
+    @property
+    def info(self) -> EngineInfo:
+        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
+        if self._info is None:
+            raise RuntimeError("the engine has not started")
+        return self._info
+
+    async def start(self) -> None:
+        """Start or reach the worker. Raises EngineUnavailable."""
+        await self._way.start()
+        if self._info is None:
+            await self._way.stop()
+            raise EngineUnavailable("the worker recognises speech: name a worker that has an engine")
+
+    async def stop(self) -> None:
+        """See ``Engine.stop``; a worker that is a child ends."""
+        await self._way.stop()
+
+    @property
+    def _way(self) -> Way:
+        assert self._link is not None
+        return self._link
+
+    def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``Engine.synthesize``."""
+        return self._speak(segment, None)
+
+    def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
+        """See ``StreamingInputEngine.stream``."""
+        return self._speak(segment, written)
+
+    async def _speak(
+        self, segment: Segment, text: IncrementalText | None
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        attempts = 0
+        full: set[Connection] = set()
+        # A recording's voice is every worker's.
+        session = segment.session if segment.embedding is None else ""
+        while True:
+            connection, waits = await self._choose(full, session)
+            audible = False
+            try:
+                async with aclosing(_chunks(connection, segment, text, waits=waits)) as chunks:
+                    async for chunk in chunks:
+                        if not audible:
+                            self._remember(session, connection)
+                        audible = True
+                        yield chunk
+                return
+            except WorkerFull:
+                full.add(connection)
+            except WorkerLost as error:
+                attempts += error.suspect
+                if audible or attempts == MAX_ATTEMPTS:
+                    raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
+
+    def _remember(self, session: str, connection: Connection) -> None:
+        """Let a session's next segments go to the worker that speaks this one, if it keeps their voice."""
+        if session and self.info.keeps_voices:
+            self._last[session] = ref(connection)
+            self._last.move_to_end(session)
+            if len(self._last) > MAX_SESSIONS:
+                self._last.popitem(last=False)
+
+    async def _choose(self, full: Container[Connection], session: str = "") -> tuple[Connection, bool]:
+        """Return the worker for a segment or a recording, and whether it waits there for a slot: when all
+        workers are full.
+
+        full: those that had no slot for it, or accept nothing more; session: that of the segment.
+        """
+        connections = await self._way.connections()
+        if (known := self._last.get(session)) is not None:
+            last = known()
+            connections.sort(key=lambda each: each is not last)
+        with_slot = [each for each in connections if each not in full]
+        if not with_slot or len(connections) == 1:
+            return connections[0], True
+        return with_slot[0], False
+
+    async def embed(self, recording: Recording) -> Embedding:
+        """See ``CloningEngine.embed``."""
+        async with aclosing(self._embeddings(lambda number: Embed(number, recording))) as embeddings:
+            async for embedding in embeddings:
+                return embedding
+        raise EngineFailed(f"the {self.info.name} engine gave no embedding")
+
+    def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        """See ``CloningEngine.refine``."""
+        return self._embeddings(lambda number: Refine(number, recording, embedding, language))
+
+    async def _embeddings(self, opening: Callable[[int], ToWorker]) -> AsyncGenerator[Embedding, None]:
+        full: set[Connection] = set()
+        while True:
+            connection, _ = await self._choose(full)
+            try:
+                async with connection.exchange(opening) as exchange:
+                    while isinstance(reply := await exchange.get(), Embedded):
+                        yield reply.embedding
+                return
+            except WorkerFull:
+                full.add(connection)
+            except WorkerLost as error:
+                raise EngineFailed(f"the {self.info.name} engine was lost", logged=True) from error
+
+
+async def _chunks(
+    connection: Connection, segment: Segment, text: IncrementalText | None, *, waits: bool
+) -> AsyncGenerator[SpeechChunk, None]:
+    """Speak a segment by one worker. Raises WorkerFull, WorkerLost, and the engine's errors."""
+    granted_s, taken_s = AHEAD_S, 0.0
+    written = None if text is None else _state(text)
+    async with connection.exchange(
+        lambda number: Speak(number, segment, granted_s, written, waits)
+    ) as exchange:
+        exchange.granted_s = granted_s
+        exchange.characters = len(segment.text if written is None else written.text)
+        feeding = None if text is None else _Feeding(exchange, text, written)
+        try:
+            while (reply := await exchange.get()) is not None:
+                match reply:
+                    case SpeechChunk():
+                        yield reply
+                        # The reader took it: it is back for more.
+                        taken_s += reply.duration_s
+                        if granted_s - taken_s <= RENEWED_S:
+                            exchange.granted_s = granted_s = taken_s + AHEAD_S
+                            exchange.send(Grant(exchange.number, granted_s))
+                    case Waiting() if text is not None and feeding is not None:
+                        await text.wait_for_more(reply.known, reply.timeout_s)
+                        feeding.update()
+                        exchange.send(Resume(exchange.number))
+        finally:
+            if feeding is not None:
+                feeding.close()
+
+
+class _Feeding:
+    """Sends a growing text to the worker, at most once in a turn of the event loop."""
+
+    def __init__(self, exchange: Exchange, text: IncrementalText, sent: Written | None) -> None:
+        self._exchange = exchange
+        self._text = text
+        self._sent = sent
+        self._due: asyncio.Handle | None = None
+        text.changed = self._schedule
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        self._text.changed = None
+        if self._due is not None:
+            self._due.cancel()
+
+    def _schedule(self) -> None:
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_soon(self.update)
+
+    def update(self) -> None:
+        """Send the text if it has changed."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if (written := _state(self._text)) != self._sent:
+            self._sent = written
+            # A text that has become shorter may be known to the worker as it was.
+            self._exchange.characters = max(self._exchange.characters, len(written.text))
+            self._exchange.send(Feed(self._exchange.number, written))
+
+
+def _state(text: IncrementalText) -> Written:
+    return Written(text.text, text.spoken.pronunciations, text.boundary)

@@ -1,0 +1,168 @@
+"""The way to one worker: reaches it, notices its end, and reaches it again after growing pauses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.engines.remote.connection import Connection, WorkerLost
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0
+"""Pauses before a worker is reached again: each is twice the one before it, until a worker is of use."""
+
+MAX_WAIT_S = 30.0
+"""Longest wait of a segment for a worker that is being reached again."""
+
+
+UNAVAILABLE = "the engine is being started again"
+"""For clients, which are not to learn where it runs; the log has the rest."""
+
+
+class Reach(Protocol):
+    """Starts a worker, or connects to one."""
+
+    name: str
+    """For the log."""
+
+    async def reach(self) -> Connection:
+        """Return a worker that is ready. Raises EngineUnavailable, WorkerLost and OSError."""
+
+    async def leave(self, connection: Connection) -> None:
+        """Free everything of a connection; a child is ended."""
+
+    def restarted(self) -> None:
+        """Count a worker that was reached again."""
+
+
+class Way(Protocol):
+    """The way to one worker or to several of the same engine."""
+
+    async def start(self) -> None:
+        """Reach a worker. Raises EngineUnavailable."""
+
+    async def stop(self) -> None:
+        """End the connections."""
+
+    async def connections(self) -> list[Connection]:
+        """Return the workers that accept exchanges, one at least, the least loaded one first.
+
+        Raises EngineFailed where there is none for ``MAX_WAIT_S``.
+        """
+
+
+class Link:
+    """Holds the connection to one worker."""
+
+    def __init__(self, way: Reach, moved: Callable[[], None] | None = None) -> None:
+        """moved: called whenever the connection has ended, or is there."""
+        self._way = way
+        self._moved = moved
+        self._connection: Connection | None = None
+        self._changed = asyncio.Event()
+        self._failures = 0
+        self.reason = ""
+        """Reason for which the latest attempt to reach the worker has failed."""
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Reach the worker. Raises EngineUnavailable."""
+        try:
+            self._connection = await self._way.reach()
+        except (WorkerLost, OSError) as error:
+            raise EngineUnavailable(f"{self._way.name} cannot be reached: {error}") from error
+        self._run(self._connection)
+
+    def start_later(self) -> None:
+        """Reach the worker in the background, as often as it takes."""
+        self._run(None)
+
+    def _run(self, connection: Connection | None) -> None:
+        # Of no request: its log lines are not to have the id of the one that happened to start it.
+        self._task = asyncio.create_task(
+            self._keep(connection), name=self._way.name, context=contextvars.Context()
+        )
+
+    async def stop(self, *, finish: bool = False) -> None:
+        """End the connection, and the worker if it is a child; finish: once no exchange is under way."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        connection = self._connection
+        try:
+            if finish and connection is not None:
+                await connection.idle.wait()
+        finally:
+            self._connection = None
+            self._change()
+            if connection is not None:
+                await self._way.leave(connection)
+
+    @property
+    def usable(self) -> Connection | None:
+        """The connection while the worker accepts exchanges."""
+        connection = self._connection
+        if connection is None or connection.channel.lost.is_set() or connection.draining:
+            return None
+        return connection
+
+    async def connections(self) -> list[Connection]:
+        """Return the connection; waits while it is renewed.
+
+        Raises EngineFailed after ``MAX_WAIT_S``, or as soon as a new worker reports that it cannot start.
+        """
+        failures = self._failures
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                while (connection := self.usable) is None:
+                    if self._task is None or self._failures > failures:
+                        raise EngineFailed(UNAVAILABLE, logged=True)
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise EngineFailed(UNAVAILABLE, logged=True) from None
+        return [connection]
+
+    async def _keep(self, connection: Connection | None) -> None:
+        """Renew the connection whenever it has ended."""
+        pause_s = FIRST_PAUSE_S if connection is not None else 0.0
+        while True:
+            lost = connection
+            if lost is not None:
+                await lost.channel.lost.wait()
+                if lost.completed:
+                    pause_s = FIRST_PAUSE_S
+                self._change()
+                await self._way.leave(lost)
+                log.warning("%s was lost: %s", self._way.name, lost.channel.reason)
+            connection, pause_s = await self._renew(pause_s)
+            self._connection = connection
+            self._change()
+            if lost is not None:
+                self._way.restarted()
+            log.info("%s is there%s", self._way.name, " again" if lost is not None else "")
+
+    async def _renew(self, pause_s: float) -> tuple[Connection, float]:
+        """Return a new connection, and the next pause."""
+        while True:
+            await asyncio.sleep(pause_s)
+            pause_s = min(max(FIRST_PAUSE_S, 2 * pause_s), MAX_PAUSE_S)
+            try:
+                return await self._way.reach(), pause_s
+            except (EngineUnavailable, WorkerLost, OSError) as error:
+                log.error("%s cannot be reached, next attempt in %g s: %s", self._way.name, pause_s, error)
+                self.reason = f"{self._way.name} cannot be reached: {error}"
+                self._failures += isinstance(error, EngineUnavailable)
+                self._change()
+
+    def _change(self) -> None:
+        """Wake all that wait; each looks for itself."""
+        self._changed.set()
+        if self._moved is not None:
+            self._moved()

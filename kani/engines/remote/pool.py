@@ -1,0 +1,257 @@
+"""The ways to several workers of one engine or recogniser, whose addresses may change while they are used.
+
+A segment goes to the least loaded worker, as far as this server knows by its own segments. Where those of
+other servers fill it, it refuses, and the next one is tried; where all are full, the segment waits at the
+first. Where the engine keeps the voices of sessions, ``RemoteEngine`` asks the worker of a session's last
+segment before the others. A recognition goes to the worker that has the fewest of this server, and stays
+there. A worker that is lost, or that drains, gets neither until it is reached again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
+
+from kani.core.engine import EngineInfo
+from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.recognizer import RecognizerInfo
+from kani.engines.pool_metrics import WorkerState
+from kani.engines.remote.address import Address
+from kani.engines.remote.connection import Connection
+from kani.engines.remote.link import MAX_WAIT_S, UNAVAILABLE, Link
+from kani.engines.remote.messages import Ready
+from kani.engines.remote.ways import ListeningWorker
+from kani.engines.settings import Discover
+
+log = logging.getLogger(__name__)
+
+DISCOVERY_S = 1.0
+"""Seconds between two questions for the addresses."""
+
+Served = EngineInfo | RecognizerInfo
+
+START_S = 120.0
+"""Longest wait for the first worker: where addresses are asked for it may still load its model."""
+
+
+class Pool:
+    """See ``link.Way``."""
+
+    def __init__(
+        self,
+        key: str,
+        changed: Callable[[Ready], None],
+        watch: Callable[[Callable[[], list[WorkerState]]], None],
+        discover: Discover | None,
+        *,
+        recognizers: bool = False,
+    ) -> None:
+        """changed: called with the description of the engine, whose slots are those of all workers, or of the
+        recogniser.
+
+        watch: given a function that returns the workers' states, for the metrics; discover: asked for the
+        addresses every ``DISCOVERY_S``. ``update`` gives those that are known. recognizers: whether workers
+        that have a recogniser are wanted, instead of those that have an engine.
+        """
+        self.recognizers = recognizers
+        self._key = key
+        self._changed = changed
+        self._discover = discover
+        self._members: dict[str, _Member] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._moved = asyncio.Event()
+        self._first: Served | None = None
+        self._turn = 0
+        self._started = False
+        self._asking: asyncio.Task[None] | None = None
+        watch(self._states)
+
+    def update(self, addresses: Collection[str]) -> None:
+        """Use the workers at ``addresses``; one that is not among them finishes what it speaks."""
+        wanted = {str(Address.parse(address)) for address in addresses}
+        for address in self._members.keys() - wanted:
+            self._retire(self._members.pop(address))
+        for address in sorted(wanted - self._members.keys()):
+            member = self._members[address] = _Member(address, self._key, self)
+            if self._started:
+                member.link.start_later()
+
+    def _retire(self, member: _Member) -> None:
+        # Its slots count no more, and its last exchanges may take minutes.
+        task = asyncio.create_task(member.link.stop(finish=True), context=contextvars.Context())
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        self.moved()
+
+    async def start(self) -> None:
+        """Reach one worker at least; the others are reached in the background. Raises EngineUnavailable."""
+        self._started = True
+        for member in self._members.values():
+            member.link.start_later()
+        if self._discover is not None:
+            self._asking = asyncio.create_task(self._ask(self._discover), context=contextvars.Context())
+            self._asking.add_done_callback(_report)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_S):
+                while not self._now_usable() and not self._hopeless:
+                    self._moved.clear()
+                    await self._moved.wait()
+        if not self._now_usable():
+            reasons = "; ".join(member.reason for member in self._members.values() if member.reason)
+            await self.stop()
+            raise EngineUnavailable(reasons or f"no engine worker was there in {START_S:g} s")
+
+    @property
+    def _hopeless(self) -> bool:
+        """True if no worker could be reached at first, and there will be no others."""
+        return self._asking is None and all(member.reason for member in self._members.values())
+
+    async def _ask(self, discover: Discover) -> None:
+        known = True
+        while True:
+            try:
+                self.update(await discover(self._all_refused))
+                known = True
+            except OSError as error:
+                if known:
+                    log.warning("the addresses of the engine workers cannot be asked for: %s", error)
+                known = False
+            await asyncio.sleep(DISCOVERY_S)
+
+    async def stop(self) -> None:
+        """End every connection."""
+        tasks = [*self._finishing, *([self._asking] if self._asking is not None else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for member in self._members.values():
+            await member.link.stop()
+
+    async def connections(self) -> list[Connection]:
+        """See ``link.Way``."""
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                usable = await self._usable()
+        except TimeoutError:
+            raise EngineFailed(UNAVAILABLE, logged=True) from None
+        # Each is the first of equals in turn.
+        self._turn = (self._turn + 1) % len(usable)
+        return sorted(usable[self._turn :] + usable[: self._turn], key=_load)
+
+    async def _usable(self) -> list[Connection]:
+        while not (usable := self._now_usable()):
+            self._moved.clear()
+            await self._moved.wait()
+        return usable
+
+    def _now_usable(self) -> list[Connection]:
+        return [found for member in self._members.values() if (found := member.usable) is not None]
+
+    def accept(self, served: Served) -> bool:
+        """Return True if ``served`` is what the other workers have."""
+        if self._first is None:
+            self._first = served
+        return _identity(served) == _identity(self._first)
+
+    def moved(self) -> None:
+        """Look at the workers anew: one was reached, lost or described."""
+        usable = [member for member in self._members.values() if member.usable is not None]
+        if usable:
+            match usable[0].served:
+                case EngineInfo() as engine:
+                    slots = sum(member.slots for member in usable)
+                    self._changed(Ready(replace(engine, max_concurrency=slots)))
+                case RecognizerInfo() as recognizer:
+                    self._changed(Ready(recognizer=recognizer))
+        self._moved.set()
+
+    @property
+    def _all_refused(self) -> bool:
+        return bool(self._members) and all(member.refused for member in self._members.values())
+
+    def _states(self) -> list[WorkerState]:
+        return [member.state for member in self._members.values()]
+
+
+_OTHER = (
+    "recognises speech: name a worker that has an engine",
+    "speaks: name a worker that has a recogniser",
+)
+
+
+class _Member:
+    """One worker of a pool."""
+
+    def __init__(self, address: str, key: str, pool: Pool) -> None:
+        self._address = address
+        self._pool = pool
+        self._name = address
+        way = ListeningWorker(Address.parse(address), key, self._described)
+        self.link = Link(way, pool.moved)
+        self.served: Served | None = None
+        """Description of what it has; None before it is known, or if it is nothing that can be used."""
+        self._refusal = ""
+
+    def _wanted(self, ready: Ready) -> Served | None:
+        return ready.recognizer if self._pool.recognizers else ready.engine
+
+    @property
+    def refused(self) -> bool:
+        """True if it has nothing that can be used."""
+        return bool(self._refusal)
+
+    @property
+    def reason(self) -> str:
+        """Reason for which it cannot be used, as far as it is known."""
+        return self._refusal or self.link.reason
+
+    def _described(self, ready: Ready) -> None:
+        self._name = ready.name or self._address
+        self.served, self._refusal = self._wanted(ready), ""
+        if self.served is None:
+            self._refusal = f"{self._address} {_OTHER[self._pool.recognizers]}"
+        elif not self._pool.accept(self.served):
+            self.served = None
+            kind = "recogniser" if self._pool.recognizers else "engine"
+            self._refusal = f"the engine worker at {self._address} has another {kind} than the others"
+            log.error("%s, and is not used", self._refusal)
+        self._pool.moved()
+
+    @property
+    def usable(self) -> Connection | None:
+        """The connection while the worker accepts segments."""
+        return self.link.usable if self.served is not None else None
+
+    @property
+    def slots(self) -> int:
+        """Segments that it speaks at once; 1 of a recogniser, which does not say."""
+        return self.served.max_concurrency if isinstance(self.served, EngineInfo) else 1
+
+    @property
+    def state(self) -> WorkerState:
+        """State for the metrics."""
+        connection = self.usable
+        if connection is None:
+            return WorkerState(self._name, slots=0, exchanges=0)
+        return WorkerState(self._name, connection.slots, connection.open_exchanges)
+
+
+def _report(asking: asyncio.Task[None]) -> None:
+    if not asking.cancelled() and (error := asking.exception()) is not None:
+        log.error("the addresses of the engine workers are asked for no more: %s", error, exc_info=error)
+
+
+def _identity(served: Served) -> Served:
+    """Return what has to be equal: slots, decoder and version of a worker may be others."""
+    if isinstance(served, RecognizerInfo):
+        return replace(served, version="")
+    return replace(served, version="", max_concurrency=1, decoder="", slow_decoder_reason="")
+
+
+def _load(connection: Connection) -> float:
+    return connection.open_exchanges / connection.slots

@@ -1,0 +1,137 @@
+"""Compares an answer with its audio by the alignment: words that nothing says, and speech that no word tells.
+
+Whisper goes on after the end of the speech at times, most often by repeating it: the alignment has no time
+left for such words. And it leaves out a repetition, or all from the second sentence on: the alignment then
+stretches a word over what is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kani.core.types import Samples
+from kani.engines.whisper.local_agreement import ends_sentence
+from kani.engines.whisper.passes import TimedWord
+from kani.engines.whisper.vad import SAMPLE_RATE
+
+# Two steps of the alignment: a word that is not longer has no time of its own.
+_INSTANT_S = 0.021
+# Such words at the end that are more than fast speech: of words, and of single characters.
+_ECHOED_WORDS, _ECHOED_CHARACTERS = 2, 4
+# A word before them that is as short belongs to them.
+_SHORT_S = 0.11
+# Longest word; more for each digit, and for each letter of a long word.
+_MAX_WORD_S, _DIGIT_S, _LETTER_S = 1.5, 0.5, 0.15
+# Within which a word that is stretched has ended.
+_USUAL_WORD_S, _USUAL_LETTER_S = 0.9, 0.1
+# Samples of a moment that may be the pause between two sentences.
+_MOMENT = 400
+# Fast speech has 20 to 25 letters a second.
+_LETTERS_PER_SECOND = 30
+_INSTANT_SHARE = 0.2
+# Words at the end that lack so many seconds of the time that they need are no speech.
+_LACKING_S = 0.3
+# A part of a word, or some words, that come so often in a row are a loop of the decoder.
+_LOOP = re.compile(r"(\S.{0,11}?)\1{7,}", re.DOTALL)
+
+Voiced = Callable[[float, float], float]
+"""Returns the seconds of voice between two times of the audio."""
+
+
+def without_echo(words: Sequence[TimedWord], *, spaced: bool) -> Sequence[TimedWord]:
+    """Return ``words`` without those at the end that have no time. spaced: whether spaces divide words."""
+    words = words[: _hurried(words)]
+    last = len(words) - 1
+    # The last one of all is given what is left of the audio.
+    at = last
+    while at > 0 and _is_instant(words[at - 1]):
+        at -= 1
+    if last - at + (last >= 0 and _is_instant(words[last])) < (
+        _ECHOED_WORDS if spaced else _ECHOED_CHARACTERS
+    ):
+        return words
+    while at > 0 and words[at - 1].end_s - words[at - 1].start_s < _SHORT_S:
+        at -= 1
+    return words[:at]
+
+
+def _hurried(words: Sequence[TimedWord]) -> int:
+    """Return from which word on the words are faster than any speech; their number if none are."""
+    found, most_s, lacking_s = len(words), _LACKING_S, 0.0
+    for at in range(len(words) - 1, -1, -1):
+        timed = words[at]
+        lacking_s += len(timed.word.normalized) / _LETTERS_PER_SECOND - (timed.end_s - timed.start_s)
+        if lacking_s > most_s:
+            found, most_s = at, lacking_s
+    return found
+
+
+def told(
+    words: Sequence[TimedWord], samples: Samples, speech_s: float, voiced: Voiced
+) -> tuple[Sequence[TimedWord], float | None]:
+    """Return the words up to speech that is left out, and when that begins; None if they tell all of it.
+
+    The audio from there on has to be transcribed once more. samples: 16 kHz, of the words' times; speech_s:
+    end of the speech in them.
+    """
+    for at, timed in enumerate(words):
+        end_s = timed.end_s if at + 1 < len(words) else max(timed.end_s, speech_s)
+        if voiced(timed.start_s, end_s) <= _longest_s(timed.word.text):
+            continue
+        if at + 1 == len(words) or ends_sentence(timed.word.text):
+            # The word itself is said, and what is left out follows it.
+            spoken_s = max(_USUAL_WORD_S, _USUAL_LETTER_S * len(timed.word.text))
+            end_s = _quietest_s(samples, timed.start_s + _SHORT_S, timed.start_s + spoken_s)
+            return (*words[:at], replace(timed, end_s=end_s)), end_s
+        first = at
+        while first > 0 and not ends_sentence(words[first - 1].word.text):
+            first -= 1
+        # A single sentence is kept up to the word.
+        kept = words[: first or at]
+        if not kept:
+            continue
+        around_s = kept[-1].end_s
+        # Never at the very beginning: what is transcribed once more has to be shorter.
+        cut_s = _quietest_s(samples, max(_SHORT_S, around_s - _SHORT_S), around_s + 2 * _SHORT_S)
+        return (*kept[:-1], replace(kept[-1], end_s=max(cut_s, kept[-1].start_s))), cut_s
+    return words, None
+
+
+def is_spoken(words: Sequence[TimedWord], voiced: Voiced) -> bool:
+    """Return whether there is time for the words, as in speech that repeats itself, unlike in a loop."""
+    if not words:
+        return False
+    letters = sum(len(timed.word.normalized) for timed in words)
+    instants = sum(map(_is_instant, words))
+    seconds = voiced(words[0].start_s, words[-1].end_s)
+    return letters <= _LETTERS_PER_SECOND * seconds and instants <= _INSTANT_SHARE * len(words)
+
+
+def is_loop(text: str) -> bool:
+    """Return whether ``text`` has letters that come again and again, as no speech has."""
+    found = _LOOP.search(text.casefold())
+    return found is not None and any(character.isalpha() for character in found[1])
+
+
+def _quietest_s(samples: Samples, earliest_s: float, latest_s: float) -> float:
+    """Return the middle of the quietest moment between two times, in seconds of ``samples``."""
+    first = max(0, int(earliest_s * SAMPLE_RATE))
+    searched = samples[first : int(latest_s * SAMPLE_RATE) + _MOMENT]
+    if len(searched) <= _MOMENT:
+        return min(latest_s, len(samples) / SAMPLE_RATE)
+    energy = np.cumsum(np.square(searched, dtype=np.float64))
+    at = int(np.argmin(energy[_MOMENT:] - energy[:-_MOMENT]))
+    return (first + at + _MOMENT // 2) / SAMPLE_RATE
+
+
+def _is_instant(timed: TimedWord) -> bool:
+    return timed.end_s - timed.start_s < _INSTANT_S
+
+
+def _longest_s(text: str) -> float:
+    digits = sum(character.isdigit() for character in text)
+    return max(_MAX_WORD_S, _LETTER_S * len(text)) + _DIGIT_S * max(0, digits - 2)

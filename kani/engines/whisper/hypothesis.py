@@ -1,0 +1,65 @@
+"""The words of the kept audio: those that are decided, and the guess of the last pass at the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kani.engines.whisper.local_agreement import HypothesisWord, agreed_count, ends_sentence
+from kani.engines.whisper.passes import TimedWord
+
+
+class Hypothesis:
+    """Decided words are the prefix of the next pass; undecided ones are compared with its result."""
+
+    def __init__(self) -> None:
+        self._decided: list[HypothesisWord] = []
+        self._ends_s: list[float] = []
+        self.undecided: tuple[TimedWord, ...] = ()
+        """The guess of the last pass that was believed, in seconds of the stream."""
+        self.language: str | None = None
+        """Of the last decided word; None before the first."""
+        self.end_s = 0.0
+        """End of the last decided word, in seconds of the stream."""
+        self.sentence_ended = True
+        """True if the last decided word ends a sentence; true before the first word."""
+
+    @property
+    def prefix(self) -> tuple[int, ...]:
+        """Tokens of the decided words."""
+        return tuple(token for word in self._decided for token in word.tokens)
+
+    def agreed_count(self, words: Sequence[TimedWord]) -> int:
+        """Number of words at the start of ``words`` that the pass before recognised as well."""
+        return agreed_count([timed.word for timed in self.undecided], [timed.word for timed in words])
+
+    def decide(self, word: HypothesisWord, end_s: float, language: str) -> None:
+        """Append a decided word, which ends at ``end_s``."""
+        self._decided.append(word)
+        self._ends_s.append(end_s)
+        self.end_s = end_s
+        self.language = language
+        self.sentence_ended = ends_sentence(word.text)
+
+    def take_undecided(self) -> tuple[TimedWord, ...]:
+        """Return the undecided words, and forget them."""
+        words, self.undecided = self.undecided, ()
+        return words
+
+    def drop_decided(self, kept: int) -> float | None:
+        """Forget all decided words but the last ``kept``; the end of the last forgotten one, if any."""
+        dropped = len(self._decided) - kept
+        if dropped <= 0:
+            return None
+        end_s = self._ends_s[dropped - 1]
+        del self._decided[:dropped], self._ends_s[:dropped]
+        return end_s
+
+    def forget_decided(self) -> None:
+        """Forget all decided words, as their audio is forgotten."""
+        self._decided.clear()
+        self._ends_s.clear()
+
+    def clear(self) -> None:
+        """Forget all words, as their audio is forgotten."""
+        self.forget_decided()
+        self.undecided = ()

@@ -1,0 +1,350 @@
+"""Whisper base on CTranslate2, computed in int8: one pass over a short stretch of audio.
+
+The encoder, which takes most of the time, is given less than the 30 s that it was trained on; but some
+silence behind the speech, or the answer repeats itself without end.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kani.core.types import Samples
+from kani.engines.whisper.coverage import is_loop, is_spoken, told, without_echo
+from kani.engines.whisper.local_agreement import HypothesisWord, words_from_tokens
+from kani.engines.whisper.passes import PassInput, PassResult, TimedWord
+from kani.engines.whisper.plausibility import TokenLimits, is_repetitive
+from kani.engines.whisper.vad import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    import ctranslate2
+
+logger = logging.getLogger(__name__)
+
+LANGUAGES = tuple(
+    "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg "
+    "lt la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so "
+    "af oc ka be tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jv su".split()
+)
+"""Languages that Whisper was trained on, in the order of its tokens, as primary subtags."""
+
+# Whisper's own names of languages, where they differ from the primary subtags.
+_NAMES = {"jv": "jw"}
+UNSPACED = frozenset("zh ja th lo my".split())
+"""Languages without spaces: each run of whole characters that the tokenizer decodes is a word."""
+
+# Number of the vocabulary's first token, see _renamed.
+_FIRST_TOKEN = 0
+# Samples between two feature frames, and of the window of each.
+_HOP, _WINDOW = 160, 400
+# Resolution of the alignment.
+_FRAME_S = 0.02
+# Feature of silence, and the range of features below the loudest sound's.
+_SILENCE_FEATURE, _FEATURE_RANGE = -1.5, 2.0
+_MAX_S = 30.0
+# Silence that is appended to the speech, and the least length of both together.
+_PADDING_S, _MIN_S = 4.0, 6.0
+
+# Corrections of the model's times, which are too early by this on average (docs/listening.md).
+_START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
+
+# The language of longer audio is detected in this much of its beginning as well.
+_OPENING_S = 1.8
+
+# An answer whose mean log probability is lower is no speech.
+_MIN_LOG_PROBABILITY = -0.9
+# Half of the model's context, less the tokens around a prompt.
+_MAX_PROMPT_TOKENS = 220
+
+# Languages that are tried where the likeliest is not certain, or its answer is no speech; each at least so
+# likely.
+_TRIED, _LEAST_LIKELY = 3, 0.005
+LANGUAGE_WEIGHT = 0.3
+"""Weight of a language's log probability, beside that of the answer in it."""
+BEAMS = 5
+"""Of a beam search, as in faster-whisper."""
+CERTAIN = 0.9
+"""Probability from which on a language is certain."""
+# A language that is expected is so many times as likely as the sounds are.
+_EXPECTED_ODDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Beams:
+    """The best answer of a beam search or of sampling."""
+
+    tokens: list[int]
+    count: int  # of its tokens, those that are no text included
+    log_probability: float  # mean of the tokens'
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An answer of a pass."""
+
+    result: PassResult
+    log_probability: float  # mean of the tokens'
+    complete: bool = True  # False if it does not end by itself, or is a loop
+
+
+class Whisper:
+    """The model. May be used by as many threads at once as it was loaded for."""
+
+    def __init__(self, files: Mapping[str, bytes], threads: int) -> None:
+        """Load the model. files: those of ``weights.WHISPER_BASE``, by their names without a folder.
+
+        Raises OSError if the temporary folder has no room for them, RuntimeError or ImportError for missing
+        or unsuitable libraries.
+        """
+        import ctranslate2
+        import tokenizers
+        from faster_whisper.feature_extractor import FeatureExtractor
+
+        files = dict(files)
+        files["vocabulary.txt"] = _renamed(files["vocabulary.txt"])
+        self._tokenizer = tokenizers.Tokenizer.from_buffer(files.pop("tokenizer.json"))
+        # Loaded from temporary files: CTranslate2 would keep files in memory, 145 MB.
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                Path(folder, name).write_bytes(content)
+            self._model = ctranslate2.models.Whisper(
+                folder, device="cpu", compute_type="int8", inter_threads=threads, intra_threads=1
+            )
+        self._view = ctranslate2.StorageView.from_array
+        self._features = FeatureExtractor()
+        self.limits = TokenLimits(self._tokenizer)
+        self._begin = self._token("<|startoftranscript|>")
+        self._end = self._token("<|endoftext|>")
+        # Puts the first token ahead of the prompt, see _renamed.
+        self._previous = (self._token("<|startofprev|>"), _FIRST_TOKEN)
+        self._task = (self._token("<|transcribe|>"), self._token("<|notimestamps|>"))
+        self._translation = (self._token("<|translate|>"), self._task[1])
+        self._languages = {code: self._token(f"<|{_NAMES.get(code, code)}|>") for code in LANGUAGES}
+
+    def transcribe(self, audio: PassInput) -> PassResult:
+        """Recognise the words in ``audio`` after its prefix.
+
+        Where the language is not given, a decisive pass tries several before it finds no speech.
+        """
+        encoded = self.encode(audio.samples)
+        if audio.language is not None:
+            return self._answer(encoded, audio, audio.language, 1.0).result
+        languages = self._languages_of(encoded, audio)
+        answers = []
+        for language, likelihood in languages if audio.decisive else languages[:1]:
+            found = self._answer(encoded, audio, language, likelihood)
+            if found.result.has_speech and found.complete and likelihood >= CERTAIN:
+                return found.result
+            score = found.log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
+            answers.append((found.result.has_speech, found.complete, score, found.result))
+        return max(answers, key=itemgetter(0, 1, 2))[3]
+
+    def _languages_of(self, encoded: ctranslate2.StorageView, audio: PassInput) -> list[tuple[str, float]]:
+        languages = self.likely_languages(encoded, (), audio.expected)
+        if len(audio.samples) > _OPENING_S * SAMPLE_RATE:
+            # The language of the opening alone is at times more certain, and then more often right.
+            opening = self.encode(audio.samples[: int(_OPENING_S * SAMPLE_RATE)])
+            of_opening = self.likely_languages(opening, (), audio.expected)
+            if of_opening[0][1] > languages[0][1]:
+                return of_opening
+        return languages
+
+    def _answer(
+        self, encoded: ctranslate2.StorageView, audio: PassInput, language: str, likelihood: float
+    ) -> _Found:
+        """Return the words in one language.
+
+        A decisive pass whose answer repeats itself without end searches for another one.
+        """
+        found = self._attempt(encoded, audio, language, likelihood, beams=1)
+        if audio.decisive and not found.complete:
+            other = self._attempt(encoded, audio, language, likelihood, beams=BEAMS)
+            return other if other.complete or not found.result.has_speech else found
+        return found
+
+    def _attempt(
+        self,
+        encoded: ctranslate2.StorageView,
+        audio: PassInput,
+        language: str,
+        likelihood: float,
+        *,
+        beams: int,
+    ) -> _Found:
+        seconds = len(audio.samples) / SAMPLE_RATE
+        max_tokens = self.limits.max_tokens(language, seconds)
+        tokens = self._generate(encoded, language, audio.prefix, max_tokens, beams)
+        spaced = language not in UNSPACED
+        words = words_from_tokens(tokens, self._tokenizer, spaced=spaced)
+        if not words:
+            return _Found(PassResult((), language, likelihood, has_speech=True), 0.0)
+        dropped = PassResult((), language, likelihood, has_speech=False)
+        loop = _Found(dropped, -math.inf, complete=False)
+        endless = len(tokens) >= max_tokens
+        text = self._tokenizer.decode([*audio.prefix, *tokens])
+        if is_loop(text) or (endless and not audio.decisive):
+            logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
+            return loop
+        aligned, probability = self.align(encoded, language, audio.prefix, words, seconds)
+        timed = without_echo(aligned, spaced=spaced)
+        # Of an answer without end, the words before those that nothing says are better than none.
+        if not (timed or audio.prefix) or (endless and len(timed) == len(aligned)):
+            logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)
+            return loop
+        text = self._tokenizer.decode([*audio.prefix, *(token for one in timed for token in one.word.tokens)])
+        if is_repetitive(text) and not is_spoken(timed, _length_s):
+            logger.debug(
+                "dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language
+            )
+            return loop
+        if probability < _MIN_LOG_PROBABILITY:
+            logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
+            return _Found(dropped, probability)
+        kept, untold_s = told(timed, audio.samples, audio.speech_s, _length_s)
+        result = PassResult(tuple(kept), language, likelihood, has_speech=True, untold_s=untold_s)
+        return _Found(result, probability, complete=not endless)
+
+    def text_of(self, tokens: Sequence[int]) -> str:
+        """Return the text of ``tokens``, with the space that it may begin with."""
+        return str(self._tokenizer.decode(list(tokens)))
+
+    def words_of(self, tokens: Sequence[int], *, spaced: bool) -> list[HypothesisWord]:
+        """Return the words of ``tokens``; spaced: whether spaces divide words."""
+        return words_from_tokens(tokens, self._tokenizer, spaced=spaced)
+
+    def prompt(self, before: str, language: str, *, translate: bool) -> list[int]:
+        """Return the tokens that an answer follows; before: text that may precede the speech."""
+        text = before.strip()
+        tokens = self._tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
+        task = self._translation if translate else self._task
+        return [*self._previous, *tokens[-_MAX_PROMPT_TOKENS:], self._begin, self._languages[language], *task]
+
+    def answer(
+        self, encoded: ctranslate2.StorageView, prompt: list[int], max_tokens: int, **how: float
+    ) -> Beams:
+        """Return the answer to ``prompt``; how: options of CTranslate2's ``generate``."""
+        # See _generate_tokens for the length.
+        length = min(max(2 * max_tokens, max_tokens + len(prompt)), 448)
+        result = self._model.generate(encoded, [prompt], max_length=length, return_scores=True, **how)[0]
+        tokens = [token for token in result.sequences_ids[0] if token < self._end]
+        count = len(result.sequences_ids[0])
+        return Beams(tokens, count, result.scores[0] * count / (count + 1))
+
+    def encode(self, samples: Samples) -> ctranslate2.StorageView:
+        """Return the encoder's output for ``samples`` (16 kHz, at most ``_MAX_S``), with silence added."""
+        speech = self._features(samples, padding=_WINDOW)
+        length_s = max(_MIN_S, min(len(samples) / SAMPLE_RATE + _PADDING_S, _MAX_S))
+        # The padding is filled in as features: computing it from samples would take most of the time.
+        silence = max(_SILENCE_FEATURE, speech.max() - _FEATURE_RANGE)
+        features = np.full((len(speech), int(length_s * SAMPLE_RATE) // _HOP), silence, np.float32)
+        features[:, : speech.shape[1]] = speech[:, : features.shape[1]]
+        return self._model.encode(self._view(np.ascontiguousarray(features[None], np.float32)))
+
+    def likely_languages(
+        self, encoded: ctranslate2.StorageView, candidates: Collection[str] = (), expected: str | None = None
+    ) -> list[tuple[str, float]]:
+        """Return the likeliest languages with their probabilities, the likeliest first.
+
+        candidates: those that there are, if not all; expected: the one of the speech before, if any.
+        """
+        result = self._generate_tokens(encoded, (), 1, beam_size=1, return_logits_vocab=True)
+        among = [language for language in LANGUAGES if language in candidates] or LANGUAGES
+        scores = np.ravel(np.array(result.logits[0]))[[self._languages[language] for language in among]]
+        odds = np.exp(scores - scores.max())
+        if expected is not None and expected in among:
+            odds[among.index(expected)] *= _EXPECTED_ODDS
+        probabilities = odds / odds.sum()
+        likely = np.argsort(-probabilities, kind="stable")[:_TRIED]
+        found = [(among[at], float(probabilities[at])) for at in likely]
+        return [one for one in found if one[1] >= _LEAST_LIKELY or one is found[0]]
+
+    def _generate(
+        self,
+        encoded: ctranslate2.StorageView,
+        language: str,
+        prefix: Sequence[int],
+        max_tokens: int,
+        beams: int,
+    ) -> list[int]:
+        # Without a prefix an empty answer is not allowed; behind a prefix it may be the right one.
+        begun = (self._languages[language], *self._task, *prefix)
+        result = self._generate_tokens(encoded, begun, max_tokens, beam_size=beams, suppress_blank=not prefix)
+        # Text tokens only: others cannot be part of a later prefix.
+        return [token for token in result.sequences_ids[0] if token < self._end]
+
+    def _generate_tokens(
+        self, encoded: ctranslate2.StorageView, begun: Sequence[int], max_tokens: int, **options: int
+    ) -> Any:
+        """Generate at most ``max_tokens`` behind the tokens of an answer that is ``begun``."""
+        prompt = [*self._previous, self._begin, *begun]
+        prompts = [prompt]
+        if prompt[-1] != self._task[-1]:
+            # CTranslate2 generates timestamps unless the first prompt ends with the token that forbids
+            # them. So another prompt goes first that does, over silence: its answer is empty.
+            first = [*self._previous, *[self._end] * (len(prompt) - 3), self._task[-1]]
+            speech = np.array(encoded)
+            encoded = self._view(np.concatenate([np.zeros_like(speech), speech]))
+            prompts = [first, prompt]
+        # CTranslate2 limits generated tokens to half of max_length, and those with the prompt to all of it.
+        length = min(max(2 * max_tokens, max_tokens + len(prompt)), 448)
+        return self._model.generate(encoded, prompts, max_length=length, **options)[-1]
+
+    def align(
+        self,
+        encoded: ctranslate2.StorageView,
+        language: str,
+        prefix: Sequence[int],
+        words: Sequence[HypothesisWord],
+        seconds: float,
+        *,
+        translate: bool = False,
+    ) -> tuple[tuple[TimedWord, ...], float]:
+        """Return the words with their times, and the mean log probability of all tokens."""
+        tokens = [*prefix, *(token for word in words for token in word.tokens)]
+        task = self._translation if translate else self._task
+        begin = [self._begin, self._languages[language], task[0]]
+        frames = math.ceil(seconds * SAMPLE_RATE / _HOP)
+        aligned = self._model.align(encoded, begin, [tokens], frames)[0]
+        # First frame of each token: the first step of the alignment path on it.
+        starts = dict[int, int]()
+        for token, frame in aligned.alignments:
+            starts.setdefault(token, frame)
+        probabilities = np.maximum(aligned.text_token_probs, 1e-10)
+        at, timed, earliest_s = len(prefix), list[TimedWord](), 0.0
+        for word in words:
+            until = at + len(word.tokens)
+            start_s = min(max(starts[at] * _FRAME_S + _START_CORRECTION_S, earliest_s), seconds)
+            end_s = min(max(starts[until] * _FRAME_S + _END_CORRECTION_S, start_s), seconds)
+            timed.append(TimedWord(word, start_s, end_s, float(np.min(probabilities[at:until]))))
+            at, earliest_s = until, end_s
+        return tuple(timed), float(np.mean(np.log(probabilities)))
+
+    def _token(self, text: str) -> int:
+        token = self._tokenizer.token_to_id(text)
+        assert token is not None, text
+        return int(token)
+
+
+def _length_s(start_s: float, end_s: float) -> float:
+    return end_s - start_s
+
+
+def _renamed(vocabulary: bytes) -> bytes:
+    """Return the vocabulary, a token a line, with the names of its first and its start token exchanged.
+
+    CTranslate2 feeds the given beginning of an answer to the model token by token, 5 ms each; except for
+    the tokens behind the start token, up to one with a lower number, which it feeds at once. With the first
+    token of all in that role, the whole beginning is fed at once.
+    """
+    names = vocabulary.split(b"\n")
+    begin = names.index(b"<|startoftranscript|>")
+    names[_FIRST_TOKEN], names[begin] = names[begin], names[_FIRST_TOKEN]
+    return b"\n".join(names)

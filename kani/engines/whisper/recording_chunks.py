@@ -1,0 +1,195 @@
+"""Cuts a recording into stretches of speech that the model transcribes one by one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kani.core.types import Samples
+from kani.engines.whisper.vad import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE, SpeechGate, VoiceStream
+
+MAX_CHUNK_S = 14.0
+"""Longest stretch. The model takes 30 s, but with five beams that costs 200 MB of memory for each core."""
+
+# A stretch of that length is cut in a pause near its end.
+_SHORTEST_S = 7.0
+# Silence after which a stretch ends; shorter pauses are cheaper kept than a new stretch begun.
+_END_SILENCE_S = 2.0
+# Audio kept before and behind the detected speech.
+_MARGIN_S = 0.3
+# Frames of silence that are kept for the next stretch: speech is detected some frames after its onset.
+_KEPT_FRAMES = math.ceil(_MARGIN_S / CHUNK_S) + 4
+# Farthest that a word reaches beyond the detected speech.
+_OUTSIDE_S = 0.05
+# A frame is silent below this probability of a voice, and certainly speech from the other one on.
+_SILENT, _SPEECH = 0.2, 0.5
+# Shortest pause behind a word: sounds such as [t] have less silence in them.
+_PAUSE_S = 0.15
+# Least speech behind the last word that is transcribed by itself: less than that is breath, or a word's end.
+_MIN_REST_S = 0.8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """A stretch of speech."""
+
+    start: int  # in samples of the recording
+    samples: Samples  # 16 kHz
+    voices: tuple[float, ...]  # probability of a voice in each ``CHUNK_SAMPLES``
+
+    @property
+    def start_s(self) -> float:
+        """Start of the stretch, in seconds of the recording."""
+        return self.start / SAMPLE_RATE
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / SAMPLE_RATE
+
+    def no_speech_probability(self, start_s: float, end_s: float) -> float:
+        """Return the mean probability of no voice between two times in seconds of the stretch."""
+        first = int(start_s * SAMPLE_RATE) // CHUNK_SAMPLES
+        last = int(end_s * SAMPLE_RATE) // CHUNK_SAMPLES
+        voices = self.voices[first : last + 1] or self.voices[-1:]
+        return 1.0 - sum(voices) / len(voices) if voices else 1.0
+
+    def voiced(self, start_s: float, end_s: float) -> tuple[float, float]:
+        """Return the times of a word without the silence around it; in seconds of the stretch.
+
+        The model's alignment ends a word where the next begins.
+        """
+        first, last = int(start_s / CHUNK_S), math.ceil(end_s / CHUNK_S)
+        loud = [at for at in range(first, min(last, len(self.voices))) if self.voices[at] >= _SILENT]
+        if not loud:
+            return start_s, end_s
+        voiced_start_s, voiced_end_s = loud[0] * CHUNK_S, (loud[-1] + 1) * CHUNK_S
+        return max(start_s, voiced_start_s - _OUTSIDE_S), min(end_s, voiced_end_s + _OUTSIDE_S)
+
+    def voiced_s(self, start_s: float, end_s: float) -> float:
+        """Return the seconds of voice between two times in seconds of the stretch."""
+        first, last = int(start_s / CHUNK_S), math.ceil(end_s / CHUNK_S)
+        return CHUNK_S * sum(voice >= _SPEECH for voice in self.voices[first:last])
+
+    def after(self, at_s: float) -> Chunk:
+        """Return the stretch from a time in its seconds on."""
+        return self._part(min(int(at_s / CHUNK_S), len(self.voices) - 1), len(self.voices))
+
+    def halves(self) -> tuple[Chunk, Chunk]:
+        """Cut the stretch where a voice is least likely, in its middle half."""
+        quarter = len(self.voices) // 4
+        at = _quietest(self.voices, quarter, len(self.voices) - quarter)
+        return self._part(0, at), self._part(at, len(self.voices))
+
+    def rest(self, word_start_s: float) -> Chunk | None:
+        """Return the speech behind the pause after the last word, whose start is given; None without any.
+
+        Whisper leaves out a sentence that repeats the one before it word for word, and all that follows. Its
+        alignment then stretches the last word over what is left out, so that its end says nothing.
+        """
+        pause = self._pause_behind(int(word_start_s / CHUNK_S))
+        speech = [at for at in range(pause, len(self.voices)) if self.voices[at] >= _SPEECH]
+        if len(speech) * CHUNK_S < _MIN_REST_S:
+            return None
+        return self._part(max(pause, speech[0] - math.ceil(_MARGIN_S / CHUNK_S)), len(self.voices))
+
+    def _pause_behind(self, first: int) -> int:
+        """Return the frame in which the first pause behind the next voice is certain; or the end."""
+        spoken, silence = False, 0
+        for at in range(first, len(self.voices)):
+            silence = silence + 1 if self.voices[at] < _SILENT else 0
+            spoken = spoken or not silence
+            if spoken and silence * CHUNK_S >= _PAUSE_S:
+                return at
+        return len(self.voices)
+
+    def _part(self, first: int, last: int) -> Chunk:
+        begin = first * CHUNK_SAMPLES
+        end = len(self.samples) if last == len(self.voices) else last * CHUNK_SAMPLES
+        return Chunk(self.start + begin, self.samples[begin:end], self.voices[first:last])
+
+
+class ChunkCutter:
+    """Cuts the audio of one recording; keeps no more of it than one stretch and what was fed last."""
+
+    def __init__(self, voices: VoiceStream) -> None:
+        """voices: the voice detector."""
+        self._detector = voices
+        self._gate = SpeechGate()
+        self._audio: Samples = np.zeros(0, np.float32)
+        self._voices: list[float] = []
+        self._start = 0  # of the kept audio, in frames of the detector since the recording began
+        self._open = False  # whether the kept audio begins a stretch
+
+    def feed(self, samples: Samples) -> list[Chunk]:
+        """Accept more audio; returns the stretches that are complete. Blocks: 2 ms for a second of audio."""
+        self._audio = np.concatenate([self._audio, samples])
+        chunks = []
+        for voice in self._detector.feed(samples):
+            self._voices.append(voice)
+            self._gate.feed(voice)
+            if not self._open:
+                self._begin_at_onset()
+            elif self._gate.silence_s >= _END_SILENCE_S:
+                if self._has_speech:
+                    chunks.append(self._cut(self._frames_until(self._gate.speech_end_s + _MARGIN_S)))
+                self._open = False
+            elif len(self._voices) * CHUNK_SAMPLES >= MAX_CHUNK_S * SAMPLE_RATE:
+                chunks.append(self._cut(self._best_cut()))
+        if not self._open:
+            self._drop(len(self._voices) - _KEPT_FRAMES)
+        return chunks
+
+    def finish(self) -> list[Chunk]:
+        """Return the last stretch, if any."""
+        if not (self._open and self._has_speech):
+            return []
+        # The last samples fill no whole frame, and belong to the stretch all the same.
+        chunk = Chunk(self._start * CHUNK_SAMPLES, self._audio, tuple(self._voices))
+        self._open = False
+        return [chunk]
+
+    @property
+    def _has_speech(self) -> bool:
+        """True if the kept audio holds speech, and not only the pause in which it was cut."""
+        return self._gate.speech_end_s > self._start * CHUNK_S
+
+    def _begin_at_onset(self) -> None:
+        if self._gate.speaking:
+            self._open = True
+            self._drop(self._frames_until(self._gate.onset_s - _MARGIN_S))
+
+    def _frames_until(self, at_s: float) -> int:
+        """Return the kept frames before a time in seconds of the recording."""
+        frames = int(at_s * SAMPLE_RATE / CHUNK_SAMPLES) - self._start
+        return min(max(frames, 0), len(self._voices))
+
+    def _best_cut(self) -> int:
+        """Return the number of frames of a stretch that is long enough."""
+        return _quietest(self._voices, int(_SHORTEST_S * SAMPLE_RATE / CHUNK_SAMPLES), len(self._voices))
+
+    def _cut(self, frames: int) -> Chunk:
+        end = frames * CHUNK_SAMPLES
+        chunk = Chunk(self._start * CHUNK_SAMPLES, self._audio[:end], tuple(self._voices[:frames]))
+        self._drop(frames)
+        return chunk
+
+    def _drop(self, frames: int) -> None:
+        """Forget the first frames of the kept audio."""
+        if frames > 0:
+            self._audio = self._audio[frames * CHUNK_SAMPLES :].copy()
+            del self._voices[:frames]
+            self._start += frames
+
+
+def _quietest(voices: tuple[float, ...] | list[float], first: int, last: int) -> int:
+    """Return the middle of the longest silence from frame ``first`` to ``last``, or the least voice."""
+    longest, best, run = 0, 0, 0
+    for at in range(first, last):
+        run = run + 1 if voices[at] < _SILENT else 0
+        # A later pause of the same length is better: the stretch is longer.
+        if run and run >= longest:
+            longest, best = run, at - run // 2
+    return best or min(range(first, last), key=lambda at: (voices[at], -at))

@@ -1,0 +1,167 @@
+"""One pass over a stretch of a recording: beam search, once more where the answer cannot be all that is said.
+
+Nothing is left to chance: the same stretch gives the same words in each run, unless its client asks for
+sampling at a temperature.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kani.engines.whisper.coverage import is_loop, is_spoken, told, without_echo
+from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
+from kani.engines.whisper.passes import ChunkInput, ChunkResult, TimedWord
+from kani.engines.whisper.plausibility import MAX_TOKENS, compression_ratio
+from kani.engines.whisper.recording_chunks import Chunk
+
+if TYPE_CHECKING:
+    import ctranslate2
+
+logger = logging.getLogger(__name__)
+
+# As in faster-whisper: samples at a temperature, and the limits of an answer that is speech.
+_SAMPLES = 5
+_MAX_COMPRESSION, _MIN_MEAN_LOG_PROBABILITY = 2.4, -1.0
+# An answer that is no speech is searched for again, with words that come again less and less likely.
+_PENALTIES = (1.1, 1.3)
+# A stretch longer than this is transcribed in two halves if its answer is cut off.
+_DIVISIBLE_S = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One attempt at the text of a stretch."""
+
+    language: str
+    likelihood: float  # of the language
+    words: tuple[TimedWord, ...]
+    temperature: float
+    log_probability: float  # mean of the tokens'
+    loop: bool  # whether it repeats itself without end
+    cut_off: bool  # whether it has as many tokens as are possible
+
+    @property
+    def has_speech(self) -> bool:
+        return not self.loop and self.log_probability >= _MIN_MEAN_LOG_PROBABILITY
+
+    @property
+    def score(self) -> float:
+        """The log probability, and that of the language with less weight."""
+        return self.log_probability + LANGUAGE_WEIGHT * math.log(self.likelihood)
+
+
+def transcribe_chunk(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkResult]:
+    """Transcribe a stretch; its parts are one after the other where it holds more than one answer tells.
+
+    stopped: asked before each step of some tenths of a second; once it is True the result does not count.
+    """
+    chunk = audio.chunk
+    answer = _best_answer(whisper, audio, stopped)
+    if answer is None:
+        return []
+    known = replace(audio, language=answer.language)
+    if answer.cut_off and chunk.duration_s > _DIVISIBLE_S:
+        parts = [replace(known, chunk=half) for half in chunk.halves()]
+        results = [result for part in parts for result in transcribe_chunk(whisper, part, stopped)]
+        return [replace(result, language_probability=answer.likelihood) for result in results]
+    words, rest = _told(answer.words, audio)
+    result = ChunkResult(
+        chunk,
+        words,
+        answer.language,
+        answer.likelihood,
+        answer.temperature,
+        answer.log_probability,
+        answer.has_speech,
+    )
+    if rest is None:
+        return [result]
+    return [result, *transcribe_chunk(whisper, replace(known, chunk=rest), stopped)]
+
+
+def _told(words: tuple[TimedWord, ...], audio: ChunkInput) -> tuple[tuple[TimedWord, ...], Chunk | None]:
+    """Return the words that are said where they stand, and the speech after them that no word tells."""
+    chunk = audio.chunk
+    if not audio.translate:
+        kept, untold_s = told(words, chunk.samples, chunk.duration_s, chunk.voiced_s)
+        if untold_s is not None:
+            return tuple(kept), chunk.after(untold_s)
+    rest = chunk.rest(words[-1].start_s) if words else None
+    if rest is not None:
+        end_s = min(words[-1].end_s, rest.start_s - chunk.start_s)
+        words = (*words[:-1], replace(words[-1], end_s=end_s))
+    return words, rest
+
+
+def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> _Answer | None:
+    """Return the best answer that is speech, else the likeliest; None if all are loops."""
+    encoded = whisper.encode(audio.chunk.samples)
+    tried: list[_Answer] = []
+    for language, likelihood in _languages(whisper, encoded, audio):
+        if stopped():
+            return None
+        answer = _attempt(whisper, encoded, audio, language, likelihood)
+        tried.append(answer)
+        if answer.has_speech and likelihood >= CERTAIN:
+            return answer
+    speech = [answer for answer in tried if answer.has_speech]
+    if not speech and not audio.temperature:
+        for penalty in _PENALTIES:
+            if stopped():
+                return None
+            first = tried[0]
+            tried.append(_attempt(whisper, encoded, audio, first.language, first.likelihood, penalty))
+            if tried[-1].has_speech:
+                return tried[-1]
+        logger.debug("%.1f s are not speech in any way", audio.chunk.duration_s)
+    plausible = speech or [answer for answer in tried if not answer.loop]
+    return max(plausible, key=lambda answer: answer.score, default=None)
+
+
+def _languages(
+    whisper: Whisper, encoded: ctranslate2.StorageView, audio: ChunkInput
+) -> Iterator[tuple[str, float]]:
+    """Yield the languages to try with their probabilities, the likeliest first."""
+    if audio.language is not None:
+        yield audio.language, 1.0
+        if not audio.detected:
+            return
+    for language, likelihood in whisper.likely_languages(encoded, audio.candidates):
+        if language != audio.language:
+            yield language, likelihood
+
+
+def _attempt(
+    whisper: Whisper,
+    encoded: ctranslate2.StorageView,
+    audio: ChunkInput,
+    language: str,
+    likelihood: float,
+    penalty: float = 1.0,
+) -> _Answer:
+    seconds = audio.chunk.duration_s
+    max_tokens = whisper.limits.max_tokens("en" if audio.translate else language, seconds)
+    prompt = whisper.prompt(audio.prompt, language, translate=audio.translate)
+    how = {"beam_size": BEAMS, "repetition_penalty": penalty}
+    if audio.temperature:
+        how = {"beam_size": 1, "num_hypotheses": _SAMPLES, "sampling_topk": 0}
+        how["sampling_temperature"] = audio.temperature
+    found = whisper.answer(encoded, prompt, max_tokens, **how)
+    spaced = audio.translate or language not in UNSPACED
+    words = whisper.words_of(found.tokens, spaced=spaced)
+    timed: tuple[TimedWord, ...] = ()
+    if words:
+        timed, _ = whisper.align(encoded, language, (), words, seconds, translate=audio.translate)
+        if not audio.translate:
+            timed = tuple(without_echo(timed, spaced=spaced))
+    text = whisper.text_of(found.tokens)
+    endless = found.count >= max_tokens and max_tokens < MAX_TOKENS
+    repeats = compression_ratio(text) > _MAX_COMPRESSION and not is_spoken(timed, audio.chunk.voiced_s)
+    loop = endless or is_loop(text) or repeats
+    cut_off = found.count >= MAX_TOKENS
+    temperature = audio.temperature
+    return _Answer(language, likelihood, timed, temperature, found.log_probability, loop, cut_off)

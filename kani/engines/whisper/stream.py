@@ -1,0 +1,346 @@
+"""Recognition of one stream: which audio is kept, when a pass over it is due, which words are decided.
+
+No model and no event loop: audio and the results of passes go in, recognition events come out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.types import Samples
+from kani.engines.whisper.audio_window import ArrivalPace, AudioWindow
+from kani.engines.whisper.hypothesis import Hypothesis
+from kani.engines.whisper.local_agreement import is_complete
+from kani.engines.whisper.passes import PassInput, PassResult, TimedWord, moved
+from kani.engines.whisper.vad import SAMPLE_RATE, SpeechGate, VoiceStream, pause_probabilities
+
+STEP_SAMPLES = round(STEP_S * SAMPLE_RATE)
+"""Samples of a ``Step``, and the most that ``RecognitionStream.feed`` takes at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Thresholds of a stream, in seconds unless named otherwise; see docs/listening.md."""
+
+    onset_margin_s: float = 0.3  # audio before the onset of speech that is kept
+    first_pass_s: float = 1.0  # least audio of a pass without a pause behind the speech
+    new_audio_s: float = 0.15  # least audio that the pass before it did not have
+    decide_silence_s: float = 0.25  # silence after which all words are decided
+    forget_silence_s: float = 0.6  # silence after which the audio is forgotten
+    end_margin_s: float = 0.2  # a word that ends this close to the audio's end may be half a word
+    sparse_pass_s: float = 0.4  # from this distance of two passes on one decides likely words alone
+    sure_probability: float = 0.7  # probability of the least likely token of a likely word
+    long_s: float = 6.0  # kept audio from which on the audio of decided words is forgotten
+    kept_words: int = 4  # decided words whose audio is kept all the same
+    longest_s: float = 12.0  # kept audio from which on words are decided without agreement
+    undecided_s: float = 2.0  # audio at the end in which they are not
+    outside_speech_s: float = 0.05  # farthest that a word reaches beyond the detected speech
+    mark_s: float = 0.5  # audio behind a mark after which the words before it are decided
+    language_by_speech: tuple[tuple[float, float], ...] = ((3.0, 0.0), (1.0, 0.9), (0.6, 0.97))
+    # least speech, and probability, with which a language is settled
+    guess_silence_s: float = (
+        0.5  # silence after which all words are decided, in a language that is not settled
+    )
+    repeated_s: float = 0.8  # speech after the last word that is more than the end of it
+    least_progress_s: float = 0.1  # by which the audio has to be shorter to be heard once more
+    max_speedup: float = 1.5  # pace of live speech at most, relative to real time
+    max_lead_s: float = 0.9  # audio ahead of that pace from which on it is a recording, not live speech
+    max_marks: int = 64  # waiting marks with which the first is due without more audio
+
+
+TUNING = Tuning()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """A pass that is running; times in seconds of the stream."""
+
+    end_s: float  # end of its audio
+    decides_all: bool  # whether all its words are decided
+    decides_until_s: float  # words that start before this time are decided in any case
+    sparse: bool  # whether it comes long after the pass before it
+    speech_end_s: float  # end of the detected speech when the pass began
+    language: str | None  # that its words are in; None if it detects it
+
+
+class RecognitionStream:
+    """Recognition of one stream. ``events`` are to be passed on, in order."""
+
+    def __init__(
+        self, voices: VoiceStream, language: str | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """voices: the voice detector; language: primary subtag, None to detect it; clock: in seconds."""
+        self.events: deque[RecognitionEvent] = deque()
+        self.audio_ended = False
+        """True if no more audio comes."""
+        self._voices = voices
+        self._detects = language is None
+        self._language = language  # settled, or given
+        self._expected: str | None = None  # of the utterances before
+        self._pace = ArrivalPace(TUNING.max_speedup, TUNING.max_lead_s, clock)
+        self._gate = SpeechGate()
+        self._window = AudioWindow()
+        self._hypothesis = Hypothesis()
+        self._marks: deque[tuple[float, Mark]] = deque()
+        self._steps = 0
+        self._voices_since_step: list[float] = []
+        self._pass: _Pass | None = None
+        self._passed = 0  # end of the audio of the last pass, in samples of the stream
+        self._decided_s = 0.0  # all words before this time are decided
+        self._onset_s = 0.0  # first onset of speech since all words were decided
+
+    @property
+    def pass_running(self) -> bool:
+        """True if a pass is running."""
+        return self._pass is not None
+
+    @property
+    def now_s(self) -> float:
+        """Seconds of audio so far."""
+        return self._window.end_s
+
+    @property
+    def finished(self) -> bool:
+        """True if the audio has ended and all its words and marks are in ``events``."""
+        return self.audio_ended and not self._undecided and not self._marks and not self.pass_running
+
+    @property
+    def is_backlog(self) -> bool:
+        """True if the audio arrives faster than it can have been spoken."""
+        return self._pace.is_backlog
+
+    @property
+    def urgent(self) -> bool:
+        """True if live speech waits for the pass that is due: its speaker pauses."""
+        return self._decisive and not self.is_backlog
+
+    @property
+    def pass_due(self) -> bool:
+        """True if a pass over the audio is due now."""
+        if self.pass_running or not self._undecided:
+            return False
+        if self._decisive:
+            return True
+        long_enough = self._window.duration_s >= TUNING.first_pass_s
+        new_s = self.now_s - max(self._passed / SAMPLE_RATE, self._window.start_s)
+        return self._gate.speaking and not self.is_backlog and long_enough and new_s >= TUNING.new_audio_s
+
+    @property
+    def full(self) -> bool:
+        """True if a pass has to end before more audio is accepted."""
+        if not self.pass_running and not self.pass_due:
+            return False
+        paused = self._undecided and self._gate.silence_s >= TUNING.forget_silence_s - STEP_S
+        crowded = self._window.duration_s >= TUNING.longest_s or len(self._marks) >= TUNING.max_marks
+        return paused or crowded or (self.is_backlog and self._decisive)
+
+    def feed(self, samples: Samples) -> None:
+        """Accept more audio: 16 kHz, at most ``STEP_SAMPLES`` samples."""
+        self._pace.add(len(samples) / SAMPLE_RATE)
+        self._window.append(samples)
+        for voice in self._voices.feed(samples):
+            all_decided = not self._undecided
+            self._gate.feed(voice)
+            self._voices_since_step.append(voice)
+            if all_decided and self._gate.speaking:
+                self._onset_s = self._gate.onset_s
+        self._forget_silence()
+        while (self._steps + 1) * STEP_SAMPLES <= self._window.end:
+            pauses = pause_probabilities(self._gate, sentence_ended=self._hypothesis.sentence_ended)
+            self.events.append(Step(self._steps, pauses, tuple(self._voices_since_step)))
+            self._voices_since_step.clear()
+            self._steps += 1
+        self._return_marks()
+
+    def add_mark(self, mark: Mark) -> None:
+        """Place a mark at the end of the audio so far."""
+        self._marks.append((self.now_s, mark))
+        self._return_marks()
+
+    def end(self) -> None:
+        """Accept no more audio."""
+        self.audio_ended = True
+        self._return_marks()
+
+    def begin_pass(self) -> PassInput:
+        """Begin the pass that is due; ``finish_pass`` must be called before the next."""
+        until_s = self.now_s - TUNING.undecided_s if self._window.duration_s >= TUNING.longest_s else 0.0
+        if self._due_mark_s is not None:
+            until_s = max(until_s, self._due_mark_s)
+        overlaps = self._passed > self._window.start
+        sparse = overlaps and self._window.end - self._passed >= TUNING.sparse_pass_s * SAMPLE_RATE
+        speech_end_s = self._gate.speech_end_s
+        self._pass = _Pass(self.now_s, self._pausing, until_s, sparse, speech_end_s, self._language)
+        self._passed = self._window.end
+        return PassInput(
+            self._window.samples,
+            self._language,
+            self._hypothesis.prefix,
+            self._expected,
+            speech_end_s - self._window.start_s,
+            self._decisive,
+        )
+
+    def finish_pass(self, result: PassResult) -> None:
+        """Take the result of the pass that is running."""
+        done = self._pass
+        assert done is not None
+        self._pass = None
+        until_s = done.end_s if done.decides_all else done.decides_until_s
+        words = self._believed(result, done, until_s)
+        if words is None:
+            self._hear_again(self._hypothesis.end_s)
+            return
+        if until_s or (result.has_speech and self._language is not None):
+            self._decide_words(words, result.language, done, until_s)
+        untold_s = self._untold_s(result, done, until_s)
+        if untold_s is not None:
+            self._hear_again(untold_s)
+            return
+        self._decided_s = max(self._decided_s, until_s)
+        if self._window.duration_s >= TUNING.long_s:
+            self._shorten_window()
+        self._forget_silence()
+        self._return_marks()
+
+    def _believed(self, result: PassResult, done: _Pass, until_s: float) -> tuple[TimedWord, ...] | None:
+        """Return the words of a pass, in seconds of the stream; None to hear what is not decided by itself.
+
+        Where the answer of a decisive pass is no speech, these are the words of the pass before it.
+        """
+        prefix = self._hypothesis.prefix
+        if result.has_speech:
+            self._settle_language(result)
+            decides = self._language is not None or until_s
+            if done.language is None and prefix and decides and result.language != self._hypothesis.language:
+                # The decided words are no beginning of an answer in another language.
+                self._language = result.language
+                return None
+            return tuple(moved(timed, self._window.start_s) for timed in result.words)
+        # The language may have been a wrong guess, or it has changed.
+        doubted = self._detects and self._language is not None
+        if doubted:
+            self._language = self._expected = None
+        if until_s and (doubted or prefix):
+            rest_s = done.speech_end_s - self._hypothesis.end_s
+            if rest_s >= TUNING.repeated_s or not prefix:
+                return None
+        return self._hypothesis.take_undecided() if until_s else ()
+
+    def _settle_language(self, result: PassResult) -> None:
+        """Settle the language of the utterance, once there is enough speech to tell."""
+        if self._language is not None or not result.has_speech:
+            return
+        speech_s = self._gate.speech_end_s - self._window.start_s - TUNING.onset_margin_s
+        for least_s, probability in TUNING.language_by_speech:
+            if speech_s >= least_s and result.language_probability >= probability:
+                self._language = result.language
+
+    def _untold_s(self, result: PassResult, done: _Pass, until_s: float) -> float | None:
+        """Return from when on there is speech that the words of a decisive pass leave out, if there is any.
+
+        Whisper leaves out what repeats the words that it was given as the beginning of its answer.
+        """
+        from_s = None
+        if result.untold_s is not None and until_s:
+            from_s = max(self._window.start_s + result.untold_s, self._hypothesis.end_s)
+        elif done.decides_all and self._hypothesis.prefix:
+            from_s = self._hypothesis.end_s
+            if done.speech_end_s - from_s < TUNING.repeated_s:
+                return None
+        if from_s is None or from_s >= until_s or from_s < self._window.start_s + TUNING.least_progress_s:
+            return None
+        return from_s
+
+    def _hear_again(self, from_s: float) -> None:
+        """Have the next pass recognise the speech from ``from_s`` on by itself."""
+        self._decided_s = max(self._decided_s, from_s)
+        self._window.drop_before(from_s)
+        self._hypothesis.forget_decided()
+        self._return_marks()
+
+    def _decide_words(self, words: tuple[TimedWord, ...], language: str, done: _Pass, until_s: float) -> None:
+        """Emit the words that are decided, and keep the others for the next pass."""
+        texts = [timed.word for timed in words]
+        agreed = self._hypothesis.agreed_count(words)
+        count = 0
+        for timed in words:
+            likely = timed.probability >= TUNING.sure_probability
+            known = count < agreed or (done.sparse and likely and is_complete(texts, count))
+            settled = known and timed.end_s <= done.end_s - TUNING.end_margin_s
+            if not (done.decides_all or timed.start_s < until_s or settled):
+                break
+            latest_s = done.speech_end_s + TUNING.outside_speech_s
+            self._decide(timed, latest_s, self._language or language)
+            count += 1
+        self._hypothesis.undecided = words[count:]
+
+    def _decide(self, timed: TimedWord, latest_s: float, language: str) -> None:
+        """Emit a word, its times moved into the detected speech and behind the word before it."""
+        word = timed.word
+        earliest_s = self._onset_s - TUNING.outside_speech_s
+        start_s = max(min(max(timed.start_s, earliest_s), latest_s), self._hypothesis.end_s)
+        end_s = max(min(timed.end_s, latest_s), start_s)
+        self._hypothesis.decide(word, end_s, language)
+        if word.normalized:
+            self.events.append(RecognizedWord(word.text, start_s, end_s, language))
+
+    @property
+    def _undecided(self) -> bool:
+        """True if there is speech whose words are not decided."""
+        return self._gate.speech_end_s > self._decided_s
+
+    @property
+    def _pausing(self) -> bool:
+        """True if an utterance is complete, so that all its words can be decided."""
+        settled = self._language is not None or bool(self._hypothesis.prefix)
+        least_s = TUNING.decide_silence_s if settled else TUNING.guess_silence_s
+        silent = not self._gate.speaking and self._gate.silence_s >= least_s
+        return self.audio_ended or silent
+
+    @property
+    def _due_mark_s(self) -> float | None:
+        """Place of the first mark, if enough audio has come since."""
+        if not self._marks:
+            return None
+        place_s = self._marks[0][0]
+        due = self.now_s >= place_s + TUNING.mark_s or len(self._marks) >= TUNING.max_marks
+        return place_s if due else None
+
+    @property
+    def _decisive(self) -> bool:
+        """True if the pass that is due has to decide words without agreement."""
+        crowded = self._window.duration_s >= TUNING.longest_s
+        return self._undecided and (self._pausing or self._due_mark_s is not None or crowded)
+
+    def _return_marks(self) -> None:
+        """Emit the marks before which all words are decided."""
+        while self._marks and (not self._undecided or self._decided_s >= self._marks[0][0]):
+            self.events.append(self._marks.popleft()[1])
+
+    def _shorten_window(self) -> None:
+        """Forget the audio of decided words, but for the last of them."""
+        dropped_until_s = self._hypothesis.drop_decided(TUNING.kept_words)
+        if dropped_until_s is not None:
+            self._window.drop_before(dropped_until_s)
+        if self._window.duration_s >= TUNING.longest_s:
+            # No words in all of it: noise that the detector takes for a voice.
+            self._restart(self.now_s - TUNING.undecided_s)
+
+    def _forget_silence(self) -> None:
+        """Forget audio without speech, but for its end, where a word may begin."""
+        if self.pass_running or self._undecided:
+            return
+        if self._gate.silence_s >= TUNING.forget_silence_s or not self._gate.speech_end_s:
+            if self._detects and self._language is not None:
+                self._expected, self._language = self._language, None
+            self._restart(self.now_s - TUNING.onset_margin_s)
+
+    def _restart(self, at_s: float) -> None:
+        """Forget all audio before ``at_s``, and all words."""
+        self._window.drop_before(at_s)
+        self._hypothesis.clear()

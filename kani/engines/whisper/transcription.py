@@ -1,0 +1,142 @@
+"""Transcription of one recording: its stretches in parallel, its segments in order."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import replace
+from functools import partial
+
+from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
+from kani.core.types import Samples
+from kani.engines.whisper.model import Whisper
+from kani.engines.whisper.passes import ChunkInput, ChunkResult, PassResult, TimedWord
+from kani.engines.whisper.plausibility import compression_ratio
+from kani.engines.whisper.recording_chunks import Chunk, ChunkCutter
+from kani.engines.whisper.recording_pass import transcribe_chunk
+from kani.engines.whisper.scheduler import BackgroundPass, PassScheduler
+from kani.engines.whisper.segments import split_segments
+from kani.engines.whisper.vad import VoiceStream
+
+# Probability from which on the language of a stretch is that of the whole recording.
+_CERTAIN = 0.5
+
+_Pass = BackgroundPass[list[ChunkResult]]
+
+
+class RecordingTranscription:
+    """Transcribes one recording; see ``Transcriber.transcribe``."""
+
+    def __init__(
+        self,
+        whisper: Whisper,
+        voices: VoiceStream,
+        scheduler: PassScheduler[PassResult],
+        width: int,
+        options: TranscriptionOptions,
+    ) -> None:
+        """voices: the voice detector; width: stretches that may wait or run at once."""
+        self._whisper = whisper
+        self._cutter = ChunkCutter(voices)
+        self._scheduler = scheduler
+        self._width = width
+        self._options = options
+        self._language = options.language
+        self._language_probability = 1.0
+        self._stopped = threading.Event()
+        self._passes: deque[_Pass] = deque()
+
+    async def segments(self, audio: AsyncIterator[Samples]) -> AsyncGenerator[TranscribedSegment, None]:
+        """Yield the segments of ``audio``. Raises RuntimeError where the model fails."""
+        try:
+            async for chunk in self._chunks(audio):
+                while self._full:
+                    for segment in await self._next():
+                        yield segment
+                self._passes.append(self._begin(chunk))
+            while self._passes:
+                for segment in await self._next():
+                    yield segment
+        finally:
+            self._stopped.set()
+            for one in self._passes:
+                one.cancel()
+
+    @property
+    def _full(self) -> bool:
+        """True if a pass has to end before another begins."""
+        # Until the language is known, one stretch follows the other: the next may be of the same language.
+        return len(self._passes) >= (self._width if self._language is not None else 1)
+
+    async def _chunks(self, audio: AsyncIterator[Samples]) -> AsyncIterator[Chunk]:
+        async for samples in audio:
+            for chunk in await asyncio.to_thread(self._cutter.feed, samples):
+                yield chunk
+        for chunk in self._cutter.finish():
+            yield chunk
+
+    def _begin(self, chunk: Chunk) -> _Pass:
+        options = self._options
+        work = ChunkInput(
+            chunk,
+            self._language,
+            options.language is None,
+            options.candidates,
+            options.translate,
+            options.prompt,
+            options.temperature,
+        )
+        return self._scheduler.run_in_background(
+            partial(transcribe_chunk, self._whisper, work, self._stopped.is_set)
+        )
+
+    async def _next(self) -> list[TranscribedSegment]:
+        """Return the segments of the pass that began first."""
+        results = await self._passes.popleft().result
+        return [segment for result in results for segment in self._segments_of(result)]
+
+    def _segments_of(self, result: ChunkResult) -> Iterator[TranscribedSegment]:
+        certain = result.language_probability >= _CERTAIN
+        if self._language is None and certain and result.words and result.has_speech:
+            self._language = result.language
+            self._language_probability = result.language_probability
+        chunk = result.chunk
+        for words in split_segments([_voiced(timed, chunk) for timed in result.words]):
+            tokens = tuple(token for timed in words for token in timed.word.tokens)
+            text = self._whisper.text_of(tokens)
+            yield TranscribedSegment(
+                text,
+                chunk.start_s + words[0].start_s,
+                chunk.start_s + words[-1].end_s,
+                tuple(
+                    TranscribedWord(
+                        timed.word.text,
+                        chunk.start_s + timed.start_s,
+                        chunk.start_s + timed.end_s,
+                        math.log(timed.probability),
+                    )
+                    for timed in words
+                ),
+                tokens,
+                chunk.start_s,
+                result.temperature,
+                result.log_probability,
+                compression_ratio(text),
+                chunk.no_speech_probability(words[0].start_s, words[-1].end_s),
+                result.language,
+                self._probability(result),
+            )
+
+    def _probability(self, result: ChunkResult) -> float:
+        """Return the probability of the language, which later stretches are given."""
+        known = self._options.language is None and result.language == self._language
+        return self._language_probability if known else result.language_probability
+
+
+def _voiced(timed: TimedWord, chunk: Chunk) -> TimedWord:
+    """Return the word without the silence around it."""
+    start_s, end_s = chunk.voiced(timed.start_s, timed.end_s)
+    return replace(timed, start_s=start_s, end_s=end_s)

@@ -1,0 +1,94 @@
+"""Program of a worker that is a server's child; ``kani.engines.remote.ways`` starts it.
+
+It ends with its connection: after the engine has stopped, or after ``STOP_TIMEOUT_S`` all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import importlib.util
+import logging
+import os
+import signal
+import socket
+import threading
+
+import msgspec
+
+import kani.no_telemetry  # noqa: F401 - for this process and its children
+from kani.core.engine import Engine
+from kani.core.errors import EngineUnavailable
+from kani.core.recognizer import Recognizer
+from kani.engines.registry import local_engine, local_recognizer
+from kani.engines.remote.channel import Channel, ProtocolError
+from kani.engines.remote.handshake import welcome
+from kani.engines.remote.messages import Launch, Unavailable, decode_to_worker
+from kani.engines.worker.log_forwarding import LogForwarder
+from kani.engines.worker.service import Worker
+
+STOP_TIMEOUT_S = 4.0
+"""Seconds for the engine to stop once the server has gone."""
+
+log = logging.getLogger(__name__)
+
+
+def main(socket_number: int) -> None:
+    """Serve the server at the other end of a socket that this process has inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    uvloop = importlib.import_module("uvloop") if importlib.util.find_spec("uvloop") else None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+        runner.run(_serve(socket.socket(fileno=socket_number)))
+    # A thread of a library that still runs must not hold up the end.
+    os._exit(0)
+
+
+async def _serve(connected: socket.socket) -> None:
+    connected.setblocking(False)
+    _, channel = await asyncio.get_running_loop().create_unix_connection(Channel, sock=connected)
+    try:
+        await welcome(channel, "")
+        launch = decode_to_worker(await channel.read())
+    except (ProtocolError, msgspec.MsgspecError) as error:
+        channel.abort(str(error))
+        return
+    if not isinstance(launch, Launch):
+        channel.abort("the first message is no launch")
+        return
+    logging.basicConfig(level=launch.log_level, handlers=[LogForwarder(channel)], force=True)
+    starting = asyncio.create_task(_run(launch, channel))
+    lost = asyncio.create_task(channel.lost.wait())
+    await asyncio.wait((starting, lost), return_when=asyncio.FIRST_COMPLETED)
+    if channel.lost.is_set():
+        # Whatever the engine does, in whichever thread: without its server this process has no purpose.
+        watchdog = threading.Timer(STOP_TIMEOUT_S, os._exit, (1,))
+        watchdog.daemon = True
+        watchdog.start()
+        starting.cancel()
+        await asyncio.wait([starting])
+
+
+async def _run(launch: Launch, channel: Channel) -> None:
+    """Start what is to be served, and serve it until the connection ends."""
+    engine: Engine | None = None
+    recognizer: Recognizer | None = None
+    try:
+        served: Engine | Recognizer
+        if launch.engines is not None:
+            served = engine = local_engine(launch.name, launch.engines)
+        elif launch.recognizers is not None:
+            served = recognizer = local_recognizer(launch.name, launch.recognizers)
+        else:
+            raise EngineUnavailable("the launch has no settings")
+        await served.start()
+    except EngineUnavailable as error:
+        channel.send(Unavailable(str(error)))
+        channel.close("the engine cannot start")
+        return
+    gc.freeze()
+    try:
+        await Worker(engine, recognizer).serve(channel)
+    finally:
+        await served.stop()

@@ -1,0 +1,234 @@
+"""The worker's end of the exchanges: one task each, which runs the engine within its grant."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, cast
+
+from kani.core import request_ids
+from kani.core.engine import CloningEngine, Engine, StreamingInputEngine
+from kani.core.errors import EngineFailed, SpeechError
+from kani.core.recognizer import Mark, RecognizedWord, Recognizer, Step
+from kani.core.session.slots import Slot, SlotQueue
+from kani.core.transcriber import Transcriber
+from kani.core.types import Samples, SpeechChunk
+from kani.engines.remote.channel import LEASE_S, Channel
+from kani.engines.remote.messages import (
+    AUDIO_AHEAD_S,
+    Audio,
+    Chunk,
+    Embed,
+    Embedded,
+    Ended,
+    Failed,
+    Feed,
+    Full,
+    Grant,
+    Recognize,
+    Recognized,
+    Refine,
+    Resume,
+    Speak,
+    Transcribe,
+    Transcribed,
+    Waiting,
+    failed,
+    pack_samples,
+    unpack_samples,
+)
+
+if TYPE_CHECKING:
+    from kani.engines.worker.received_text import ReceivedText
+
+log = logging.getLogger(__name__)
+
+Opening = Speak | Embed | Refine | Recognize | Transcribe
+Further = Grant | Feed | Resume | Audio | Ended
+
+
+class NoSlot(Exception):
+    """No slot is free for an exchange that does not wait for one."""
+
+
+class SpeechExchange:
+    """Speaks one segment."""
+
+    def __init__(self, opening: Speak, engine: Engine, slots: SlotQueue, channel: Channel) -> None:
+        self._opening = opening
+        self._engine = engine
+        self._slots = slots
+        self._slot = slots.slot()
+        self._channel = channel
+        self._granted_s = opening.granted_s
+        self._granted = asyncio.Event()
+        self._text: ReceivedText | None = None
+        if opening.written is not None:
+            # Its libraries are not in every worker's environment, nor has each engine a use for it.
+            from kani.engines.worker.received_text import ReceivedText
+
+            self._text = ReceivedText(opening.written, self._slot.suspended, self._ask)
+
+    def receive(self, message: Further) -> None:
+        """Accept a further message of the exchange."""
+        match message:
+            case Grant():
+                self._granted_s = max(self._granted_s, message.seconds)
+                self._granted.set()
+            case Feed() if self._text is not None:
+                self._text.receive(message.written)
+            case Resume() if self._text is not None:
+                self._text.resume()
+
+    def _ask(self, known: int, timeout_s: float | None) -> None:
+        self._channel.send(Waiting(self._opening.exchange, known, timeout_s))
+
+    def _begin(self) -> AsyncGenerator[SpeechChunk, None]:
+        segment = self._opening.segment
+        if self._text is not None:
+            return cast(StreamingInputEngine, self._engine).stream(segment, self._text)
+        return self._engine.synthesize(segment)
+
+    async def run(self) -> None:
+        """Send the audio of the segment, never more than one chunk beyond the grant.
+
+        Raises NoSlot and SpeechError.
+        """
+        number, send, sent_s = self._opening.exchange, self._channel.send, 0.0
+        if not self._opening.waits and not self._slots.has_free_slot:
+            raise NoSlot
+        with request_ids.bind(self._opening.segment.request_id):
+            async with self._slot as slot, aclosing(self._begin()) as chunks:
+                log.debug("speaks a segment in %s", self._opening.segment.language)
+                async for chunk in chunks:
+                    packed = pack_samples(chunk.samples)
+                    send(Chunk(number, packed, chunk.sample_rate, chunk.start_s, chunk.spans))
+                    sent_s += chunk.duration_s
+                    if sent_s >= self._granted_s:
+                        await self._wait_for_grant(slot, sent_s)
+
+    async def _wait_for_grant(self, slot: Slot, sent_s: float) -> None:
+        """Wait for a grant; a pausable engine's slot is lent meanwhile, another's is held no longer than a
+        lease.
+        """
+        if self._engine.info.pausable:
+            async with slot.suspended():
+                await self._until_granted(sent_s)
+            return
+        try:
+            async with asyncio.timeout(LEASE_S):
+                await self._until_granted(sent_s)
+        except TimeoutError:
+            raise EngineFailed(f"the server granted no more audio for {LEASE_S} s") from None
+
+    async def _until_granted(self, sent_s: float) -> None:
+        while sent_s >= self._granted_s:
+            self._granted.clear()
+            await self._granted.wait()
+
+
+class CloningExchange:
+    """Computes an embedding, or better ones."""
+
+    def __init__(self, opening: Embed | Refine, engine: Engine, channel: Channel) -> None:
+        self._opening = opening
+        self._engine = cast(CloningEngine, engine)
+        self._channel = channel
+
+    def receive(self, message: Further) -> None:
+        """Accept a further message of the exchange: there is none."""
+
+    async def run(self) -> None:
+        """Send the embeddings. Raises SpeechError."""
+        opening, send = self._opening, self._channel.send
+        if isinstance(opening, Embed):
+            send(Embedded(opening.exchange, await self._engine.embed(opening.recording)))
+            return
+        refining = self._engine.refine(opening.recording, opening.embedding, opening.language)
+        async with aclosing(refining) as better:
+            async for embedding in better:
+                send(Embedded(opening.exchange, embedding))
+
+
+class RecognitionExchange:
+    """Recognises or transcribes one stream of audio."""
+
+    def __init__(self, opening: Recognize | Transcribe, recognizer: Recognizer, channel: Channel) -> None:
+        self._opening = opening
+        self._recognizer = recognizer
+        self._channel = channel
+        self._pieces: asyncio.Queue[Samples | Mark | None] = asyncio.Queue()
+        self._pulled = self._announced = 0
+
+    def receive(self, message: Further) -> None:
+        """Accept audio, or its end. Raises ValueError for a part of a sample."""
+        match message:
+            case Audio(samples=memoryview() as packed):
+                self._pieces.put_nowait(unpack_samples(packed))
+            case Audio(mark=int() as mark):
+                self._pieces.put_nowait(Mark(mark))
+            case Ended():
+                self._pieces.put_nowait(None)
+
+    async def run(self) -> None:
+        """Send the events. Raises SpeechError."""
+        opening, number = self._opening, self._opening.exchange
+        if isinstance(opening, Transcribe):
+            transcriber = cast(Transcriber, self._recognizer)
+            async with aclosing(transcriber.transcribe(self._samples(), opening.options)) as segments:
+                async for segment in segments:
+                    self._channel.send(Transcribed(number, segment))
+            return
+        recognizing = self._recognizer.recognize(self._audio(), opening.language)
+        async with aclosing(recognizing) as events:
+            async for event in events:
+                match event:
+                    case RecognizedWord():
+                        self._channel.send(Recognized(number, word=event))
+                    case Step():
+                        step = (event.index, event.pause_probabilities, event.voices)
+                        self._channel.send(Recognized(number, step=step))
+                    case Mark():
+                        self._channel.send(Recognized(number, mark=event.number))
+
+    async def _audio(self) -> AsyncGenerator[Samples | Mark, None]:
+        """Yield the audio, and grant as much again as is pulled."""
+        rate = self._recognizer.info.sample_rate
+        while (piece := await self._pieces.get()) is not None:
+            if not isinstance(piece, Mark):
+                self._pulled += len(piece)
+                if self._pulled - self._announced >= AUDIO_AHEAD_S / 4 * rate:
+                    self._announced = self._pulled
+                    granted_s = self._pulled / rate + AUDIO_AHEAD_S
+                    self._channel.send(Grant(self._opening.exchange, granted_s))
+            yield piece
+
+    async def _samples(self) -> AsyncGenerator[Samples, None]:
+        async with aclosing(self._audio()) as audio:
+            async for piece in audio:
+                if not isinstance(piece, Mark):
+                    yield piece
+
+
+Exchange = SpeechExchange | CloningExchange | RecognitionExchange
+
+
+async def outcome(number: int, exchange: Exchange) -> Ended | Failed | Full:
+    """Run an exchange to its end; return the message about it. Raises CancelledError."""
+    try:
+        await exchange.run()
+    except NoSlot:
+        return Full(number)
+    except SpeechError as error:
+        if isinstance(error, EngineFailed) and not error.logged:
+            # The cause is known here alone.
+            log.error("the engine failed", exc_info=error)
+            return Failed(number, "failed", str(error), logged=True)
+        return failed(number, error)
+    except Exception:
+        # Models and drivers raise errors of any type; the server must learn that the exchange has ended.
+        log.exception("the engine failed")
+        return Failed(number, "failed", "speech synthesis failed", logged=True)
+    return Ended(number)

@@ -1,0 +1,145 @@
+"""Error answers of ElevenLabs' HTTP API: statuses, codes and bodies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from kani.core import request_ids
+from kani.core.errors import (
+    Busy,
+    EngineLost,
+    EngineUnavailable,
+    InvalidRequest,
+    NameTaken,
+    RateLimited,
+    ServerStopping,
+    SpeechCancelled,
+    SpeechError,
+    StoreUnavailable,
+    TextTooLong,
+    TimedOut,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
+
+VALIDATION_ERROR = "validation_error"
+
+_RETRYABLE = (429, 503)
+
+_FIELD_NAMES = {"voice": "voice_id", "language": "language_code", "audio": "files"}
+"""The protocol's names of the core's fields, where they differ."""
+
+_FIELD_CODES = {
+    "model_id": "unsupported_model",
+    "output_format": "invalid_output_format",
+    "voice_settings": "invalid_voice_settings",
+    "text": "invalid_text",
+    "name": "invalid_name",
+    "files": "invalid_files",
+    "audio": "invalid_files",
+    "file": "invalid_file",
+    "labels": "invalid_labels",
+    "consent": "invalid_consent",
+}
+"""Error code of each field; ``invalid_request`` for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetail:
+    """One error in the protocol's terms."""
+
+    status: int  # of HTTP
+    code: str  # the protocol's name of the error
+    error_type: str  # the class of errors that the code belongs to
+    message: str
+    param: str | None = None  # the invalid field, if the error is about one
+
+    def as_json(self, request_id: str) -> dict[str, Any]:
+        """Return the object under ``detail``."""
+        detail: dict[str, Any] = {"type": self.error_type, "code": self.code, "message": self.message}
+        detail |= {"status": self.code, "request_id": request_id}
+        return detail if self.param is None else detail | {"param": self.param}
+
+
+_BY_STATUS = {
+    401: ("unauthorized", "authentication_error"),
+    403: ("forbidden", "authorization_error"),
+    404: ("not_found", "not_found"),
+    405: ("method_not_allowed", VALIDATION_ERROR),
+    413: ("request_too_large", VALIDATION_ERROR),
+    503: ("service_unavailable", "server_error"),
+    507: ("insufficient_storage", "server_error"),
+}
+
+
+class FieldTooLarge(InvalidRequest):
+    """A form field with more bytes than its limit."""
+
+
+class Unprocessable(Exception):
+    """A body with missing fields or fields of the wrong type; ``errors`` has FastAPI's form."""
+
+    def __init__(self, *errors: dict[str, Any]) -> None:
+        super().__init__("unprocessable")
+        self.errors = list(errors)
+
+
+def error_response(error: SpeechError) -> Response:
+    """Build the HTTP answer for an error of the core."""
+    detail = error_detail(error)
+    headers = {"retry-after": "1"} if detail.status in _RETRYABLE else None
+    # ASCII: an unpaired surrogate in a client's text comes back as the same JSON escape.
+    body = json.dumps({"detail": detail.as_json(request_ids.current())})
+    return Response(body, detail.status, headers, "application/json")
+
+
+def error_body(status: int, reason: str, call: str = "") -> dict[str, Any]:
+    """Build the body of an error that the server answers before a request reaches the protocol.
+
+    call: method and path of an unknown call.
+    """
+    code, error_type = _BY_STATUS.get(status, ("invalid_request", VALIDATION_ERROR))
+    if call and status in (404, 405):
+        reason = f"{call} is not served here."
+    detail = ErrorDetail(status, code, error_type, reason).as_json(request_ids.current())
+    return {"detail": detail | ({"status": "invalid_api_key"} if status == 401 else {})}
+
+
+def error_detail(error: SpeechError) -> ErrorDetail:
+    """Map an error of the core to the protocol's status, code and sentence."""
+    match error:
+        case UnknownVoice():
+            message = f"A voice with voice_id '{error.voice}' was not found."
+            return ErrorDetail(404, "voice_not_found", "not_found", message, "voice_id")
+        case TextTooLong():
+            message = f"text: too long (at most {error.limit} characters)."
+            return ErrorDetail(400, "max_character_limit_exceeded", VALIDATION_ERROR, message, "text")
+        case NameTaken():
+            # Not 409: ElevenLabs' SDK retries that status, and the retry has lost its form.
+            return ErrorDetail(400, "name_taken", VALIDATION_ERROR, str(error), "name")
+        case FieldTooLarge():
+            return ErrorDetail(413, "request_too_large", VALIDATION_ERROR, str(error), error.field)
+        case UnsupportedLanguage():
+            return _invalid(error, "unsupported_language")
+        case InvalidRequest():
+            return _invalid(error, _FIELD_CODES.get(error.field.partition(".")[0], "invalid_request"))
+        case RateLimited():
+            return ErrorDetail(429, "too_many_concurrent_requests", "rate_limit_error", str(error))
+        case ServerStopping():
+            return ErrorDetail(503, "service_unavailable", "server_error", str(error))
+        case Busy():
+            return ErrorDetail(429, "system_busy", "rate_limit_error", str(error))
+        case EngineUnavailable() | EngineLost() | StoreUnavailable() | SpeechCancelled():
+            return ErrorDetail(503, "service_unavailable", "server_error", str(error))
+        case TimedOut():
+            return ErrorDetail(504, "request_timeout", "server_error", str(error))
+    return ErrorDetail(500, "internal_server_error", "server_error", str(error))
+
+
+def _invalid(error: InvalidRequest, code: str) -> ErrorDetail:
+    field = _FIELD_NAMES.get(error.field, error.field)
+    return ErrorDetail(400, code, VALIDATION_ERROR, f"{field}: {error.reason}", field)

@@ -1,0 +1,63 @@
+"""Audio formats by their names in the protocol, ``output_format``."""
+
+from __future__ import annotations
+
+from kani.core.audio.encoding import AudioFormat, Codec
+from kani.core.errors import InvalidRequest
+
+DEFAULT_FORMAT = "mp3_44100_128"
+
+_CONTENT_TYPES: dict[Codec, str] = {
+    "mp3": "audio/mpeg",
+    "pcm": "audio/pcm",
+    "wav": "audio/wav",
+    "opus": "audio/opus",
+    "ulaw": "audio/basic",
+    "alaw": "audio/x-alaw-basic",
+}
+_LINEAR_RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
+_KBITS = (32, 64, 96, 128, 192)
+
+
+def _formats() -> dict[str, AudioFormat]:
+    with_bit_rate: list[tuple[Codec, int, int]] = [
+        ("mp3", 22050, 32),
+        ("mp3", 24000, 48),
+        *(("mp3", 44100, kbits) for kbits in _KBITS),
+        *(("opus", 48000, kbits) for kbits in _KBITS),
+    ]
+    without: list[tuple[Codec, int]] = [
+        *(("pcm", rate) for rate in _LINEAR_RATES),
+        ("ulaw", 8000),
+        ("alaw", 8000),
+        *(("wav", rate) for rate in _LINEAR_RATES),
+    ]
+    formats = [
+        AudioFormat(f"{codec}_{rate}_{kbits}", codec, rate, kbits * 1000, _CONTENT_TYPES[codec])
+        for codec, rate, kbits in with_bit_rate
+    ]
+    formats += [
+        AudioFormat(f"{codec}_{rate}", codec, rate, None, _CONTENT_TYPES[codec]) for codec, rate in without
+    ]
+    return {audio_format.name: audio_format for audio_format in formats}
+
+
+FORMATS = _formats()
+"""All formats by name."""
+
+STREAMABLE_FORMATS = {
+    name: audio_format for name, audio_format in FORMATS.items() if audio_format.codec != "wav"
+}
+"""Formats without WAV, whose header holds the length of the audio."""
+
+
+def resolve_format(name: str | None, *, streamed: bool = True) -> AudioFormat:
+    """Look up a format by name; None is the protocol's default.
+
+    streamed: whether the audio is sent while it is synthesized. Raises InvalidRequest.
+    """
+    allowed = STREAMABLE_FORMATS if streamed else FORMATS
+    audio_format = allowed.get(name or DEFAULT_FORMAT)
+    if audio_format is None:
+        raise InvalidRequest("output_format", f"must be one of {', '.join(allowed)}")
+    return audio_format

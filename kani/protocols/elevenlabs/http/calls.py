@@ -1,0 +1,315 @@
+"""Descriptions of ElevenLabs' HTTP calls."""
+
+from __future__ import annotations
+
+from kani.core.request import Range
+from kani.protocols.elevenlabs.formats import DEFAULT_FORMAT, FORMATS, STREAMABLE_FORMATS
+from kani.protocols.elevenlabs.http.body import SEED_RANGE, WITHOUT_EFFECT
+from kani.protocols.elevenlabs.http.transcription_form import (
+    ADDITIONAL_FORMATS,
+    FILE_FORMATS,
+    GRANULARITIES,
+    MAX_KEYTERMS,
+    MAX_TEMPERATURE,
+)
+from kani.protocols.elevenlabs.http.voice_form import CONSENT_HEADER, MAX_FILES
+from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
+from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, NORMALIZATION_CHOICES, SETTING_RANGES
+from kani.protocols.shared.calls.call import (
+    FORM,
+    Answer,
+    Body,
+    Call,
+    CallGroup,
+    Parameter,
+    audio_answer,
+    json_answer,
+    path_parameter,
+    query,
+)
+from kani.protocols.shared.calls.schemas import (
+    Schema,
+    choice,
+    fields,
+    file,
+    flag,
+    items,
+    mapping,
+    nullable,
+    number,
+    text,
+    whole,
+)
+
+_SPEECH_ERRORS = (400, 404, 422, 429, 500, 503, 504)
+_VOICE = path_parameter("voice_id", "Id of a voice of ElevenLabs' or of this server.", "21m00Tcm4TlvDq8ikWAM")
+_STORED = path_parameter("voice_id", "Id of a voice that a client stored.", "custom:eva")
+_SAMPLE = path_parameter("sample_id", "Id of the voice's recording.", "0a1b2c3d4e5f60718293")
+_HEADERS = {
+    "request-id": "Id of the request in the server's log.",
+    "character-cost": "Characters of the text.",
+    "x-unused": "Names of the given fields without effect.",
+    "x-cloning": "Kind of cloning of a stored voice.",
+}
+
+
+def error_schema() -> Schema:
+    """Return the schema of an error: an object, or FastAPI's list for a body of the wrong form."""
+    detail = fields(
+        "", ["message"], type=text(), code=text(), message=text(), status=text(), request_id=text()
+    )
+    wrong = items(fields("", ["type", "loc", "msg"], type=text(), loc=items({}), msg=text(), input={}))
+    return fields(detail={"anyOf": [detail, wrong]})
+
+
+def call_group(settings: ElevenLabsSettings) -> CallGroup:
+    """Return the calls."""
+    return CallGroup(
+        "ElevenLabs",
+        "ElevenLabs' API: speech, transcription, voices. Its WebSockets are on "
+        "/v1/text-to-speech/{voice_id}/stream-input and /multi-stream-input.",
+        "ElevenLabsError",
+        error_schema(),
+        (*_speech(settings), *_lists(), *_voices(), _transcription(settings)),
+    )
+
+
+def _settings_schema() -> Schema:
+    ranged = {
+        name: number("", allowed, default=DEFAULT_SETTINGS[name]) for name, allowed in SETTING_RANGES.items()
+    }
+    boost = flag(default=DEFAULT_SETTINGS["use_speaker_boost"])
+    return fields("Only speed and stability have an effect.", [], **ranged, use_speaker_boost=boost)
+
+
+def _speech(settings: ElevenLabsSettings) -> list[Call]:
+    unused: dict[str, Schema] = {
+        name: {"description": "Without effect on this server."} for name in WITHOUT_EFFECT
+    }
+    body = fields(
+        "A null equals a missing field.",
+        ["text"],
+        text=text("The text.", longest=settings.max_text),
+        model_id=choice(MODELS, "Any of them speaks by this server's own voices.", default=DEFAULT_MODEL),
+        language_code=text("Tag of the text's language; detected by default."),
+        voice_settings=_settings_schema(),
+        seed=whole("Seed of the sampling, for engines that sample.", SEED_RANGE),
+        apply_text_normalization=choice(
+            NORMALIZATION_CHOICES, "Whether numbers and the like are spelled out.", default="auto"
+        ),
+        **unused,
+    )
+    example = {"text": "Hello.", "model_id": DEFAULT_MODEL}
+    alignment = fields(
+        characters=items(text()),
+        character_start_times_seconds=items(number()),
+        character_end_times_seconds=items(number()),
+    )
+    timed = fields(
+        audio_base64=text(), alignment=nullable(alignment), normalized_alignment=nullable(alignment)
+    )
+    whole_audio = audio_answer(
+        "The audio.", *(each.content_type for each in FORMATS.values()), headers=_HEADERS
+    )
+    streamed_audio = audio_answer(
+        "The audio, sent while it is synthesized.",
+        *(each.content_type for each in STREAMABLE_FORMATS.values()),
+        headers=_HEADERS,
+    )
+    lines = Answer("A line of JSON for each block of audio.", {"application/x-ndjson": text()}, _HEADERS)
+    rows = (
+        ("", "Speak a text", FORMATS, whole_audio),
+        (
+            "/with-timestamps",
+            "Speak a text, with the times of its characters",
+            FORMATS,
+            Answer("The audio and its times.", {"application/json": timed}, _HEADERS),
+        ),
+        ("/stream", "Speak a text while it is synthesized", STREAMABLE_FORMATS, streamed_audio),
+        (
+            "/stream/with-timestamps",
+            "Speak a text while it is synthesized, with the times of its characters",
+            STREAMABLE_FORMATS,
+            lines,
+        ),
+    )
+    return [
+        Call(
+            method="POST",
+            path=f"/v1/text-to-speech/{{voice_id}}{end}",
+            summary=summary,
+            parameters=(
+                _VOICE,
+                *query(output_format=choice(formats, "Format of the audio.", default=DEFAULT_FORMAT)),
+            ),
+            body=Body(body, example, name="ElevenLabsSpeech"),
+            answers={200: answer},
+            errors=_SPEECH_ERRORS,
+        )
+        for end, summary, formats, answer in rows
+    ]
+
+
+def _lists() -> list[Call]:
+    voice = fields(
+        "",
+        ["voice_id", "name", "category"],
+        voice_id=text(),
+        name=text(),
+        category=choice(("premade", "cloned")),
+        labels=mapping("", text()),
+        description=nullable(text()),
+        preview_url=nullable(text()),
+        settings=_settings_schema(),
+        samples={"anyOf": [items(mapping()), {"type": "null"}]},
+    )
+    page = fields(voices=items(voice), has_more=flag(), total_count=whole(), next_page_token=nullable(text()))
+    search = query(
+        search=text("Words in id, name, language or gender.", longest=MAX_SEARCH_LENGTH),
+        sort=text("name: by name."),
+        sort_direction=text("desc: from the last to the first."),
+        category=text("premade or cloned."),
+        voice_type=text("personal, default or others of ElevenLabs' types."),
+        page_size=whole("Voices of one page.", PAGE_SIZE_RANGE, default=DEFAULT_PAGE_SIZE),
+        next_page_token=text("That of the page before."),
+    )
+    subscription = fields(
+        "", ["tier", "character_limit"], tier=text(), character_limit=whole(), voice_slots_used=whole()
+    )
+    user = fields("", ["user_id"], user_id=text(), subscription=subscription)
+    model = fields(
+        "", ["model_id", "name"], model_id=text(), name=text(), languages=items(mapping("", text()))
+    )
+    rows: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
+        ("/v1/voices", "List the voices", fields(voices=items(voice)), ()),
+        ("/v2/voices", "Search the voices", page, search),
+        ("/v1/voices/settings/default", "Show the default settings of a voice", _settings_schema(), ()),
+        ("/v1/voices/{voice_id}", "Show a voice", voice, (_VOICE,)),
+        ("/v1/voices/{voice_id}/settings", "Show the settings of a voice", _settings_schema(), (_VOICE,)),
+        ("/v1/models", "List the models, for clients that send xi-api-key", items(model), ()),
+        ("/v1/user", "Show the account, which is never charged", user, ()),
+        ("/v1/user/subscription", "Show the account's limits", subscription, ()),
+    )
+    return [
+        Call(
+            method="GET",
+            path=path,
+            summary=summary,
+            parameters=parameters,
+            answers={200: json_answer("The answer.", schema)},
+            errors=(400,) if path == "/v2/voices" else (404,) if "{" in path else (),
+        )
+        for path, summary, schema, parameters in rows
+    ]
+
+
+def _voices() -> list[Call]:
+    recordings = f"1 to {MAX_FILES} recordings, 10 MiB together; several are joined."
+    labels = "A JSON object of strings, of which language and consent have an effect."
+    consent = Parameter(CONSENT_HEADER, text("The consent, for clients without a field for it."), "header")
+    form: dict[str, Schema] = {
+        "name": text("Name of the voice; spaces become underscores."),
+        "files": items(file("A recording."), recordings),
+        "description": text(),
+        "labels": text(labels),
+        "consent": text("Consent of the recorded person, in words; labels and a header may hold it too."),
+        "remove_background_noise": flag("Without effect on this server."),
+    }
+    status = fields("", ["status"], status=text(), voice_id=text())
+    errors = (400, 404, 422, 429, 500, 503, 507)
+    return [
+        Call(
+            method="POST",
+            path="/v1/voices/add",
+            summary="Store a voice",
+            parameters=(consent,),
+            body=Body(
+                fields("", ["name", "files"], **form),
+                {"name": "eva", "files": "@recording.wav", "consent": "I agree. Eva"},
+                FORM,
+            ),
+            answers={
+                200: json_answer(
+                    "The id of the voice, and advice on the recording.",
+                    fields(voice_id=text(), requires_verification=flag(), advice=items(text())),
+                )
+            },
+            errors=(*errors, 413),
+        ),
+        Call(
+            method="POST",
+            path="/v1/voices/{voice_id}/edit",
+            summary="Rename a stored voice",
+            about="Only the name can be changed: files, description and language belong to the recording.",
+            parameters=(_STORED,),
+            body=Body(fields("", ["name"], **form), {"name": "eva"}, FORM),
+            answers={200: json_answer("Renamed.", status)},
+            errors=(*errors, 413),
+        ),
+        Call(
+            method="DELETE",
+            path="/v1/voices/{voice_id}",
+            summary="Delete a stored voice",
+            parameters=(_STORED,),
+            answers={200: json_answer("Deleted.", status)},
+            errors=errors,
+        ),
+        Call(
+            method="GET",
+            path="/v1/voices/{voice_id}/samples/{sample_id}/audio",
+            summary="Play the recording of a stored voice",
+            parameters=(_STORED, _SAMPLE),
+            answers={
+                200: audio_answer(
+                    "The recording.", "audio/wav", "audio/ogg", "audio/flac", "audio/mp4", "audio/mpeg"
+                )
+            },
+            errors=(404, 503),
+        ),
+        Call(
+            method="DELETE",
+            path="/v1/voices/{voice_id}/samples/{sample_id}",
+            summary="Refuse to delete the only recording of a voice",
+            parameters=(_STORED, _SAMPLE),
+            answers={},
+            errors=(400, 404),
+        ),
+    ]
+
+
+def _transcription(settings: ElevenLabsSettings) -> Call:
+    size = f"The recording: at most {settings.max_audio_bytes >> 20} MiB and {settings.max_audio_s:g} s."
+    additional = f"JSON: a list of objects whose format is one of {', '.join(ADDITIONAL_FORMATS)}."
+    form = fields(
+        "Further fields of ElevenLabs' API are accepted without an effect, and named in x-unused.",
+        ["file", "model_id"],
+        file=file(size),
+        model_id=text("Any name, for example scribe_v1."),
+        language_code=text("Code, tag or name of the spoken language; detected by default."),
+        timestamps_granularity=choice(GRANULARITIES, default="word"),
+        file_format=choice(FILE_FORMATS, "Whether the file is bare samples.", default="other"),
+        temperature=number("Sampling temperature.", Range(0, MAX_TEMPERATURE), default=0),
+        keyterms=items(text(), "Words that may occur in the recording.", most=MAX_KEYTERMS),
+        additional_formats=text(additional),
+    )
+    answer = fields(
+        "",
+        ["language_code", "language_probability", "text", "words"],
+        language_code=text(),
+        language_probability=number(),
+        text=text(),
+        words=items(mapping()),
+        transcription_id=text(),
+        audio_duration_secs=number(),
+        additional_formats=items(mapping()),
+    )
+    return Call(
+        method="POST",
+        path="/v1/speech-to-text",
+        summary="Transcribe a recording",
+        body=Body(form, {"file": "@recording.wav", "model_id": "scribe_v1"}, FORM),
+        answers={200: json_answer("The transcript.", answer, x_unused=_HEADERS["x-unused"])},
+        errors=(400, 413, 422, 429, 500, 503, 504),
+    )

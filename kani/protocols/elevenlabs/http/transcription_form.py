@@ -1,0 +1,129 @@
+"""Forms of POST /v1/speech-to-text, parsed and validated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, Any
+
+from kani.core.errors import InvalidRequest
+from kani.core.transcriber import TranscriptionOptions
+from kani.protocols.elevenlabs.errors import Unprocessable
+from kani.protocols.shared.recordings.upload import AudioUpload
+
+GRANULARITIES = ("none", "word", "character")
+FILE_FORMATS = ("other", "pcm_s16le_16")
+ADDITIONAL_FORMATS = ("srt", "txt")
+
+MAX_KEYTERMS = 1_000
+MAX_TEMPERATURE = 2.0
+
+_TRUE = ("true", "1", "on", "yes")
+_NOT_SERVED = {
+    "source_url": "recordings by address are not fetched: send the file",
+    "cloud_storage_url": "recordings by address are not fetched: send the file",
+    "webhook": "webhooks are not served: the answer holds the transcript",
+}
+_WITHOUT_EFFECT = (
+    "detect_speaker_roles",
+    "diarization_threshold",
+    "diarize",
+    "entity_detection",
+    "entity_redaction",
+    "multichannel_output_style",
+    "no_verbatim",
+    "num_speakers",
+    "numbers_format",
+    "seed",
+    "transcript_edit",
+    "use_multi_channel",
+    "use_speaker_library",
+)
+_EMPTY = ("", "false", "null", "{}", "[]")
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionForm:
+    """A validated form."""
+
+    file: IO[bytes]
+    options: TranscriptionOptions
+    granularity: str  # one of ``GRANULARITIES``
+    pcm: bool  # whether the file is 16-bit little-endian PCM at 16 kHz, without a header
+    additional_formats: tuple[str, ...]
+    unused: tuple[str, ...]  # given fields without effect on this server
+
+
+def parse_form(upload: AudioUpload, spoken_language: Callable[[str], str]) -> TranscriptionForm:
+    """Parse the fields of ``upload``.
+
+    spoken_language: returns the recogniser's language for a code, a tag or a name. Raises Unprocessable for
+    missing fields, InvalidRequest for wrong values, and what ``spoken_language`` raises.
+    """
+    for name, reason in _NOT_SERVED.items():
+        if (upload.get(name) or "").lower() not in _EMPTY:
+            raise InvalidRequest(name, reason)
+    missing = [] if upload.get("model_id") else ["model_id"]
+    if upload.file is None or missing:
+        missing += ["file"] if upload.file is None else []
+        raise Unprocessable(*(_missing(name) for name in missing))
+    code = upload.get("language_code")
+    language = spoken_language(code) if code else None
+    unused = [name for name in _WITHOUT_EFFECT if (upload.get(name) or "").lower() not in _EMPTY]
+    return TranscriptionForm(
+        upload.file,
+        TranscriptionOptions(language, prompt=", ".join(_keyterms(upload)), temperature=_temperature(upload)),
+        _choice(upload, "timestamps_granularity", GRANULARITIES, "word"),
+        _choice(upload, "file_format", FILE_FORMATS, "other") != "other",
+        _additional_formats(upload.get("additional_formats")),
+        tuple(unused),
+    )
+
+
+def _keyterms(upload: AudioUpload) -> list[str]:
+    terms = [term.strip() for term in upload.fields.get("keyterms", ()) if term.strip()]
+    if len(terms) > MAX_KEYTERMS:
+        raise InvalidRequest("keyterms", f"too many (at most {MAX_KEYTERMS})")
+    return terms
+
+
+def _temperature(upload: AudioUpload) -> float:
+    given = upload.get("temperature") or "0"
+    try:
+        temperature = float(given)
+    except ValueError:
+        temperature = -1.0
+    if not 0 <= temperature <= MAX_TEMPERATURE:
+        raise InvalidRequest("temperature", f"must be a number between 0 and {MAX_TEMPERATURE:g}")
+    # Whisper's highest is 1.
+    return min(temperature, 1.0)
+
+
+def _choice(upload: AudioUpload, name: str, known: tuple[str, ...], default: str) -> str:
+    given = upload.get(name) or default
+    if given not in known:
+        raise InvalidRequest(name, f"must be one of {', '.join(known)}")
+    return given
+
+
+def _additional_formats(given: str | None) -> tuple[str, ...]:
+    try:
+        formats = json.loads(given) if given else None
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("additional_formats", "must be JSON") from error
+    if formats is None:
+        return ()
+    names = [one.get("format") if isinstance(one, dict) else None for one in _as_list(formats)]
+    if any(name not in ADDITIONAL_FORMATS for name in names):
+        reason = f"must be a list of objects whose format is one of {', '.join(ADDITIONAL_FORMATS)}"
+        raise InvalidRequest("additional_formats", reason)
+    return tuple(dict.fromkeys(map(str, names)))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _missing(name: str) -> dict[str, Any]:
+    return {"type": "missing", "loc": ["body", name], "msg": "Field required", "input": None}

@@ -1,0 +1,67 @@
+"""ElevenLabs' models (``model_id``), all of which select this server's own voices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kani.core.errors import InvalidRequest
+from kani.core.service import SpeechService
+from kani.text.languages import english_name
+
+DEFAULT_MODEL = "eleven_multilingual_v2"
+
+MODELS = {
+    "eleven_multilingual_v2": "Eleven Multilingual v2",
+    "eleven_flash_v2_5": "Eleven Flash v2.5",
+    "eleven_turbo_v2_5": "Eleven Turbo v2.5",
+    "eleven_flash_v2": "Eleven Flash v2",
+    "eleven_turbo_v2": "Eleven Turbo v2",
+    "eleven_v3": "Eleven v3",
+    "eleven_multilingual_v1": "Eleven Multilingual v1",
+    "eleven_monolingual_v1": "Eleven English v1",
+}
+"""Display names by ``model_id``."""
+
+_DIALOGUE_MODELS = frozenset({"eleven_v3"})
+"""Accepted in requests but not listed: clients call text-to-dialogue for them, which is not served."""
+
+
+def validate_model(model_id: str | None) -> None:
+    """Raise InvalidRequest unless ``model_id`` is None or one of ElevenLabs' models."""
+    if model_id is not None and model_id not in MODELS:
+        raise InvalidRequest("model_id", f"must be one of {', '.join(MODELS)}")
+
+
+def list_models(service: SpeechService, max_text: int) -> list[dict[str, Any]]:
+    """Build ``GET /v1/models``: each model with the languages of this server."""
+    languages = [
+        {"language_id": language, "name": english_name(language) or language}
+        for language in sorted(service.catalogue.languages)
+    ]
+    return [
+        _model(model_id, name, languages, max_text)
+        for model_id, name in MODELS.items()
+        if model_id not in _DIALOGUE_MODELS
+    ]
+
+
+def _model(model_id: str, name: str, languages: list[dict[str, str]], max_text: int) -> dict[str, Any]:
+    return {
+        "model_id": model_id,
+        "name": name,
+        "can_be_finetuned": False,
+        "can_do_text_to_speech": True,
+        "can_do_voice_conversion": False,
+        "can_use_style": False,
+        "can_use_speaker_boost": False,
+        "serves_pro_voices": False,
+        "token_cost_factor": 0.0,
+        "description": "Spoken by this server's own voices, whichever model is named.",
+        "requires_alpha_access": False,
+        "max_characters_request_free_user": max_text,
+        "max_characters_request_subscribed_user": max_text,
+        "maximum_text_length_per_request": max_text,
+        "languages": languages,
+        "model_rates": {"character_cost_multiplier": 0.0, "cost_discount_multiplier": 1.0},
+        "concurrency_group": "standard",
+    }

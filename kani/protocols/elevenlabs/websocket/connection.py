@@ -1,0 +1,221 @@
+"""Base of ElevenLabs' WebSocket connections: authentication, timeouts, contexts and the closing handshake."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kani.core.errors import SpeechCancelled, SpeechError
+from kani.core.service import SpeechService
+from kani.core.session.priority import SessionPriorities
+from kani.core.session.session import SpeechSession
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.types import SpeechRequest
+from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.voice_ids import resolve_voice
+from kani.protocols.elevenlabs.voice_settings import VoiceSettings
+from kani.protocols.elevenlabs.websocket import messages
+from kani.protocols.elevenlabs.websocket.context import Context, OutputOptions
+from kani.protocols.elevenlabs.websocket.messages import (
+    ClientMessage,
+    ErrorMessage,
+    MessageWriter,
+    ProtocolError,
+    error_message,
+    input_timeout,
+    invalid_message,
+    strip_bearer,
+)
+from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
+from kani.protocols.elevenlabs.websocket.query import Query
+from kani.protocols.shared.client_languages import accept_languages
+from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.errors import BadMessage
+
+PROTOCOL = "elevenlabs"
+
+KEY_TIMEOUT_S = 10.0
+"""Time for the first message of a client that has sent no API key with its handshake."""
+
+_CREDENTIAL_HEADERS = ("xi-api-key", "authorization")
+_CREDENTIAL_PARAMETERS = ("authorization", "single_use_token")
+
+
+class BaseConnection:
+    """One client. Text received before an error is spoken and sent before the error."""
+
+    def __init__(
+        self, websocket: WebSocket, service: SpeechService, settings: ElevenLabsSettings, query: Query
+    ) -> None:
+        self._websocket = websocket
+        self._service = service
+        self._settings = settings
+        self._query = query
+        self._voice_id: str = websocket.path_params["voice_id"]
+        self._voice: str | None = None
+        # Set by the access middleware while the client still has to send a key.
+        self._is_key: Callable[[str], bool] | None = websocket.scope.get("key_check")
+        self._voice_resolved = False
+        self._error: ErrorMessage | None = None
+        self._input_ended = asyncio.Event()
+        self._sender = PrioritySender(websocket.send_text)
+        self._priorities = SessionPriorities()
+        self._memory = LanguageMemory()
+        self._contexts: dict[asyncio.Task[None], Context] = {}  # by the task that sends their audio
+
+    async def run(self) -> None:
+        """Serve until all is spoken, the client disconnects, or an unexpected error is raised."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                closing = group.create_task(self._close_when_done(), name="elevenlabs connection")
+                await self._receive()
+                for task in (closing, *self._contexts):
+                    task.cancel()
+        except* WebSocketDisconnect:
+            pass
+        finally:
+            # Contexts whose tasks were cancelled before their first step.
+            for context in self._contexts.values():
+                await context.aclose()
+            # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.
+            self._contexts.clear()
+
+    async def _receive(self) -> None:
+        """Handle messages until the client disconnects."""
+        if self._is_key is not None and self._sent_credentials():
+            self._end_input(messages.INVALID_KEY)
+        timeout_s = KEY_TIMEOUT_S if self._is_key is not None else self._query.inactivity_timeout_s
+        while True:
+            try:
+                async with asyncio.timeout(None if self._input_ended.is_set() else timeout_s):
+                    received = await self._websocket.receive()
+            except TimeoutError:
+                self._end_input(messages.INVALID_KEY if self._is_key else input_timeout(timeout_s))
+                continue
+            if received["type"] == "websocket.disconnect":
+                return
+            try:
+                await self._handle_text(received.get("text"))
+            except BadMessage as error:
+                self._end_input(invalid_message(str(error)))
+            except ProtocolError as error:
+                self._end_input(error.error_message)
+            except SpeechError as error:
+                self._end_input(error_message(error, self._voice_id))
+            timeout_s = self._query.inactivity_timeout_s
+
+    def _sent_credentials(self) -> bool:
+        """Return whether the handshake had a key, which was invalid if one is still needed."""
+        websocket = self._websocket
+        return any(name in websocket.headers for name in _CREDENTIAL_HEADERS) or any(
+            name in websocket.query_params for name in _CREDENTIAL_PARAMETERS
+        )
+
+    async def _handle_text(self, raw: str | None) -> None:
+        """Handle one message; None is a binary one. Raises BadMessage, ProtocolError, SpeechError."""
+        if self._input_ended.is_set() and self._error is not None:
+            return
+        if raw is None:
+            raise BadMessage("binary messages are not supported")
+        message = messages.parse_message(raw)
+        if self._is_key is not None:
+            if message.key is None or not self._is_key(strip_bearer(message.key)):
+                self._end_input(messages.INVALID_KEY)
+                return
+            self._is_key = None
+        if not self._voice_resolved:
+            self._voice_resolved = True
+            language = self._query.language
+            self._voice = resolve_voice(self._service, self._voice_id, self._settings, language)
+        await self._handle_message(message)
+
+    async def _handle_message(self, message: ClientMessage) -> None:
+        """Handle one message of an authenticated client. Raises BadMessage, ProtocolError, SpeechError."""
+        raise NotImplementedError
+
+    def _new_context(self) -> Context:
+        timing, query = self._settings.timing, self._query
+        absolute = timing == "absolute" or (timing == "auto" and query.sync_alignment)
+        output = OutputOptions(query.audio_format, absolute, strict=timing == "relative")
+        return Context(self._open_session, output, auto_mode=query.auto_mode)
+
+    def _open_session(self, voice_settings: VoiceSettings) -> SpeechSession:
+        """Open the session of a context. Raises Busy and InvalidRequest."""
+        request = SpeechRequest(
+            voice=self._voice,
+            language=self._query.language,
+            languages=accept_languages(self._websocket.headers),
+            speed=voice_settings.speed,
+            normalize=self._query.normalize,
+            sampling=voice_settings.sampling(self._query.seed),
+        )
+        return self._service.open(
+            request,
+            protocol=PROTOCOL,
+            client=client_address(self._websocket),
+            memory=self._memory,
+            max_text=self._settings.max_text,
+            priorities=self._priorities,
+        )
+
+    def _start_sending(
+        self, context: Context, writer: MessageWriter, predecessor: asyncio.Task[None] | None = None
+    ) -> asyncio.Task[None]:
+        """Start a task that sends the audio of ``context``, after ``predecessor`` has ended."""
+        sending = self._send_context(context, writer, predecessor)
+        task = self._group.create_task(sending, name="elevenlabs context")
+        self._contexts[task] = context
+        return task
+
+    async def _send_context(
+        self, context: Context, writer: MessageWriter, predecessor: asyncio.Task[None] | None
+    ) -> None:
+        if predecessor is not None:
+            await asyncio.wait([predecessor])
+        try:
+            async for data, alignments in context.audio():
+                message = writer.audio(data, alignments)
+                await self._sender.send(
+                    message, low_priority=lambda: context.superseded, dropped=lambda: context.interrupted
+                )
+                context.audible = True
+            if not context.input_ended:
+                # The audio ends before the input only when the server is stopping.
+                raise SpeechCancelled
+            if self._error is None or writer.multi:
+                await self._sender.send(writer.final())
+        except SpeechError as error:
+            await self._fail_context(writer, error)
+        finally:
+            await context.aclose()
+            # Without a variable for the task: the task keeps its error, the error this frame, and the frame
+            # would keep the task: a cycle with all that the context holds, until garbage is collected.
+            del self._contexts[cast("asyncio.Task[None]", asyncio.current_task())]
+
+    async def _fail_context(self, writer: MessageWriter, error: SpeechError) -> None:
+        """End a context by ``error``, and the connection with it."""
+        self._end_input(error_message(error, self._voice_id))
+
+    def _end_input(self, error: ErrorMessage | None = None) -> None:
+        """Ignore further messages; the connection closes once all is spoken, by its first error if any."""
+        if self._error is None:
+            self._error = error
+        if not self._input_ended.is_set():
+            self._input_ended.set()
+            for context in self._contexts.values():
+                context.finish()
+
+    async def _close_when_done(self) -> None:
+        """Wait for the end of the input and of all contexts, then send the error, if any, and close."""
+        await self._input_ended.wait()
+        while self._contexts:
+            await asyncio.wait(self._contexts)
+        if self._error is None:
+            await close(self._websocket, 1000)
+        else:
+            await self._sender.send(MessageWriter().error(self._error))
+            await close(self._websocket, self._error.code, self._error.message)

@@ -1,0 +1,277 @@
+"""A context: incremental text spoken as one stream. A ``stream-input`` connection is a single context."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from kani.core.audio.encoding import AsyncEncoder, AudioFormat
+from kani.core.audio.pcm import reframe
+from kani.core.errors import SpeechCancelled, SpeechError
+from kani.core.session.session import SpeechSession
+from kani.core.timing.characters import FormsClock, TimedForms
+from kani.core.types import SpeechChunk
+from kani.protocols.elevenlabs.voice_settings import VoiceSettings
+from kani.protocols.elevenlabs.websocket.messages import Alignments, ClientMessage
+from kani.protocols.elevenlabs.websocket.schedule import FLUSH_AFTER_S, ChunkLengthSchedule
+from kani.protocols.elevenlabs.websocket.timed_audio import (
+    NO_SAMPLES,
+    AlignmentClock,
+    TimedAudio,
+    TimedAudioFramer,
+)
+from kani.protocols.shared.idle_flush import IdleFlush
+
+MAX_FRAME_S = 0.25
+"""Longest audio of a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """Format of the audio, and origin of its characters' times."""
+
+    audio_format: AudioFormat
+    absolute_times: bool  # times count from the start of the stream
+    strict: bool  # else: hold audio back until its characters' times are exact relative to their message
+
+
+@dataclass(slots=True)
+class TextCursor:
+    """Positions in the text of a context, in characters since its start."""
+
+    fed: int = 0  # end of the text given to the session
+    generated: int = 0  # end of the text whose synthesis was forced, by the schedule or by a flush
+    flushed: int = 0  # end of the text that a closed context still speaks
+    spoken: int = 0  # end of the text whose audio the session has yielded
+
+    @property
+    def pending(self) -> int:
+        """Characters given to the session but neither forced nor spoken."""
+        return self.fed - max(self.generated, self.spoken)
+
+
+class Context:
+    """One stream of text and audio: give it messages, iterate over ``audio``, and release it by ``aclose``.
+
+    start: opens the session at the first text, raises SpeechError; auto_mode: flush each message.
+    """
+
+    def __init__(
+        self, start: Callable[[VoiceSettings], SpeechSession], output: OutputOptions, *, auto_mode: bool
+    ) -> None:
+        self._start = start
+        self._output = output
+        self._auto_mode = auto_mode
+        self._session: SpeechSession | None = None
+        self._ready = asyncio.Event()
+        self._clock = FormsClock()
+        self._schedule = ChunkLengthSchedule()
+        self._voice = VoiceSettings()
+        self._last_character = ""
+        self._cursor = TextCursor()
+        self._idle_flush = IdleFlush(FLUSH_AFTER_S)
+        self._speak_until: int | None = None  # end of the audible text once closed with unflushed text
+        self._error: SpeechError | None = None
+        self._complete = False
+        self.input_ended = False
+        """True if further text is ignored."""
+        self.audible = False
+        """True once audio was sent."""
+        self.broken_off = False
+        """True if it was closed while it was heard, and its text had not been ended by a flush of its own."""
+        self.interrupted = False
+        """True if nothing more is to be sent but the end."""
+
+    def handle_message(self, message: ClientMessage) -> None:
+        """Apply a message's settings, text and flush; does nothing once the input has ended.
+
+        Voice settings have an effect until the first text. Errors are raised by ``audio``, behind the audio.
+        """
+        if self.input_ended:
+            return
+        if message.voice_settings is not None:
+            self._voice = message.voice_settings
+        if message.chunk_lengths is not None:
+            self._schedule.lengths = message.chunk_lengths
+        if message.trigger_generation:
+            self._schedule.trigger()
+        text = message.text or ""
+        has_content = self._is_content(text)
+        if has_content or message.flush:
+            # Clients end a text by a flush of its own, which follows the last of it.
+            self._complete = not has_content
+        try:
+            if has_content:
+                self._feed(text)
+        except SpeechError as error:
+            self._error = error
+            self.finish()
+            return
+        if message.flush or (self._auto_mode and text.strip()):
+            self._flush()
+        else:
+            self._schedule_flush()
+
+    def _is_content(self, text: str) -> bool:
+        """Return whether ``text`` is more than the space that opens a context or keeps it alive."""
+        if not text.isspace():
+            return bool(text)
+        return bool(self._last_character) and (text != " " or not self._last_character.isspace())
+
+    def _feed(self, text: str) -> None:
+        if self._session is None:
+            self._session = self._start(self._voice)
+            self._ready.set()
+        self._session.feed(text)
+        self._clock.feed(text)
+        self._cursor.fed += len(text)
+        self._last_character = text[-1]
+
+    def _schedule_flush(self) -> None:
+        """Speak the pending text once no more comes, if it reaches the schedule and ends with a word."""
+        pending = self._cursor.pending
+        reached = pending > 0 and self._schedule.is_reached(pending)
+        if reached and not self._last_character.isalnum():
+            self._idle_flush.restart(self._generate)
+        else:
+            self._idle_flush.cancel()
+
+    def _generate(self) -> None:
+        self._idle_flush.cancel()
+        if self._session is not None:
+            self._session.flush()
+            self._cursor.generated = self._cursor.fed
+            self._schedule.advance()
+
+    def _flush(self) -> None:
+        """Speak the text so far; its last word ends here, whatever follows."""
+        if self._cursor.fed > self._cursor.flushed:
+            self._end_word()
+            self._generate()
+
+    def _end_word(self) -> None:
+        """End the current word with a space, as ElevenLabs' service does."""
+        if self._last_character and not self._last_character.isspace():
+            self._feed(" ")
+        self._cursor.flushed = self._cursor.fed
+
+    def finish(self) -> None:
+        """End the input; all text is spoken."""
+        if not self.input_ended:
+            self._end_word()
+            self._end_input()
+
+    def close(self) -> None:
+        """End the input; only the flushed text is spoken."""
+        if self.input_ended:
+            return
+        self.broken_off = self.audible and not self._complete
+        cursor = self._cursor
+        if cursor.fed > cursor.flushed:
+            self._speak_until = cursor.flushed
+            if self._session is not None and cursor.spoken >= cursor.flushed:
+                self._session.cancel()
+        self._end_input()
+
+    def _end_input(self) -> None:
+        self.input_ended = True
+        self._idle_flush.cancel()
+        self._ready.set()
+        if self._session is not None:
+            self._session.finish()
+
+    def interrupt(self) -> None:
+        """Stop speaking at once: audio that was not sent yet is dropped."""
+        self.interrupted = True
+        if self._session is not None:
+            self._session.cancel()
+
+    def lower_priority(self) -> None:
+        """Synthesize and send after the connection's other contexts."""
+        if self._session is not None:
+            self._session.lower_priority()
+
+    def restore_priority(self) -> None:
+        """Undo ``lower_priority``, because a context of the same id waits for this one's end."""
+        self.broken_off = False
+        if self._session is not None:
+            self._session.restore_priority()
+
+    @property
+    def superseded(self) -> bool:
+        """True if its priority is lowered and another context has text."""
+        return self._session is not None and self._session.superseded
+
+    async def audio(self) -> AsyncIterator[tuple[bytes, Alignments]]:
+        """Yield encoded audio, each with the alignments of the characters that begin in it.
+
+        The alignments contain each character of the text once, in order. Audio is empty only for characters
+        behind the last audio. Raises SpeechError after the audio before the error.
+        """
+        await self._ready.wait()
+        if self._session is not None:
+            async for message in self._encode(self._session):
+                yield message
+        if self._error is not None:
+            raise self._error
+
+    async def _encode(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Alignments]]:
+        audio_format = self._output.audio_format
+        encoder = AsyncEncoder(audio_format)
+        clock = AlignmentClock(absolute=self._output.absolute_times)
+        pending = TimedForms()
+        async for timed in self._timed_audio(session):
+            pending += timed.characters
+            data = await encoder.feed(timed.samples, audio_format.encoded_rate)
+            if self.interrupted:
+                return
+            if data:
+                yield data, clock.take(pending)
+                pending = TimedForms()
+        data = await encoder.finish()
+        if self.interrupted:
+            return
+        if data or pending.written.text:
+            yield data, clock.take(pending)
+
+    async def _timed_audio(self, session: SpeechSession) -> AsyncIterator[TimedAudio]:
+        """Yield the audible speech in parts that match their characters."""
+        output, rate = self._output, self._output.audio_format.encoded_rate
+        # A format that fills frames first would end them elsewhere.
+        cut = not (output.absolute_times or output.audio_format.slow)
+        framer = TimedAudioFramer(self._clock, rate, cut_at_characters=cut, strict=output.strict)
+        async for frame in reframe(self._chunks(session), rate, round(MAX_FRAME_S * rate)):
+            for timed in framer.feed(self._cut_unflushed(frame, session)):
+                yield timed
+        for timed in framer.finish():
+            yield timed
+
+    async def _chunks(self, session: SpeechSession) -> AsyncIterator[SpeechChunk]:
+        """Yield the session's chunks; keeps its error until all audio before it has been sent."""
+        try:
+            async for chunk in session:
+                yield chunk
+        except SpeechError as error:
+            stopped = self.interrupted or self._speak_until is not None
+            closed = stopped and isinstance(error, SpeechCancelled)
+            if self._error is None and not closed:
+                self._error = error
+
+    def _cut_unflushed(self, frame: SpeechChunk, session: SpeechSession) -> SpeechChunk:
+        """Drop the audio of a frame that speaks text which was not flushed before ``close``."""
+        end = self._speak_until
+        if frame.spans:
+            self._cursor.spoken = frame.spans[-1].end
+        if end is None or self._cursor.spoken <= end:
+            return frame
+        session.cancel()
+        spans = tuple(span for span in frame.spans if span.end <= end)
+        return SpeechChunk(NO_SAMPLES, frame.sample_rate, frame.start_s, spans)
+
+    async def aclose(self) -> None:
+        """End the input and the session; returns when its synthesis has stopped."""
+        self.input_ended = True
+        self._idle_flush.cancel()
+        if self._session is not None:
+            await self._session.aclose()

@@ -1,0 +1,87 @@
+"""Query parameters of ElevenLabs' WebSockets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from starlette.datastructures import QueryParams
+
+from kani.core.audio.encoding import AudioFormat
+from kani.core.errors import InvalidRequest
+from kani.core.request import Range
+from kani.core.service import SpeechService
+from kani.protocols.elevenlabs.formats import resolve_format
+from kani.protocols.elevenlabs.models import validate_model
+from kani.protocols.elevenlabs.voice_settings import parse_normalization
+from kani.text import languages
+
+SEED_RANGE = Range(0, 2**32 - 1)
+
+DEFAULT_INACTIVITY_S = 20.0
+MIN_INACTIVITY_S = 1.0
+MAX_INACTIVITY_S = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Validated parameters of a connection."""
+
+    audio_format: AudioFormat
+    language: str | None  # BCP 47 tag; None is that of the voice, or detected from the text
+    seed: int | None
+    inactivity_timeout_s: float  # longest time without a message
+    sync_alignment: bool  # whether times count from the start of the stream
+    auto_mode: bool  # whether each message is spoken at once
+    normalize: bool  # whether numbers, abbreviations and the like are spelled out
+
+
+def parse_query(query: QueryParams, service: SpeechService) -> Query:
+    """Parse the parameters of both WebSockets; unknown ones are ignored. Raises InvalidRequest."""
+    validate_model(query.get("model_id") or None)
+    language = query.get("language_code")
+    if language:
+        language = languages.resolve(language)
+        service.catalogue.resolve(None, language)
+    seed = _number(query, "seed")
+    if seed is not None:
+        SEED_RANGE.check("seed", seed)
+    inactivity_s = _number(query, "inactivity_timeout")
+    return Query(
+        audio_format=resolve_format(query.get("output_format") or None),
+        language=language or None,
+        seed=int(seed) if seed is not None else None,
+        inactivity_timeout_s=_inactivity(DEFAULT_INACTIVITY_S if inactivity_s is None else inactivity_s),
+        sync_alignment=_flag(query, "sync_alignment"),
+        auto_mode=_flag(query, "auto_mode"),
+        normalize=parse_normalization(query.get("apply_text_normalization")),
+    )
+
+
+def _inactivity(seconds: float) -> float:
+    if seconds < MIN_INACTIVITY_S:
+        raise InvalidRequest("inactivity_timeout", f"must be at least {MIN_INACTIVITY_S:g}")
+    # Larger values are clamped, as by ElevenLabs' service.
+    return min(seconds, MAX_INACTIVITY_S)
+
+
+def _number(query: QueryParams, name: str) -> float | None:
+    given = query.get(name)
+    if not given:
+        return None
+    try:
+        number = float(given)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or (name == "seed" and number % 1):
+        raise InvalidRequest(name, "must be a whole number" if name == "seed" else "must be a number")
+    return number
+
+
+def _flag(query: QueryParams, name: str) -> bool:
+    match query.get(name, "").lower():
+        case "true" | "1":
+            return True
+        case "false" | "0" | "":
+            return False
+    raise InvalidRequest(name, "must be true or false")

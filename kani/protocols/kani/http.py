@@ -1,0 +1,153 @@
+"""The REST calls of Kani's original server: a WAV file, or samples while they are made."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import replace
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from kani.core.audio.pcm import pcm16
+from kani.core.errors import Busy, InvalidRequest, SpeechError, TimedOut
+from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
+from kani.core.types import SpeechChunk
+from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, error_message, read_body
+from kani.protocols.kani.request import WAV, NamedVoices, open_speech
+from kani.protocols.shared.cloning_report import cloning_fields
+from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
+from kani.protocols.shared.whole_answer import WholeAnswer
+
+END_PACKET = (0).to_bytes(4, "little")
+FAILURE_PACKET = b"\xff\xff\xff\xff"
+
+Endpoint = Callable[[Request, SpeechService, SpeakRequest], Awaitable[Response]]
+
+
+def http_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
+    """Return ``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples)."""
+
+    async def whole(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
+        with ExitStack() as held:
+            answer = WholeAnswer(held.enter_context(whole_answers.reservation()), WAV)
+            return await _whole(request, service, speak, answer, held)
+
+    def endpoint(answer: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            try:
+                return await answer(request, service, read_body(await request.body()))
+            except BadMessage as error:
+                return _error_response(400, str(error))
+            except InvalidRequest as error:
+                return _error_response(400, error_message(error))
+            except Busy as error:
+                return _error_response(503, error_message(error))
+            except TimedOut as error:
+                return _error_response(504, error_message(error))
+            except SpeechError as error:
+                return _error_response(500, error_message(error))
+
+        return handle
+
+    return [
+        Route("/tts", endpoint(whole), methods=["POST"]),
+        Route("/stream-tts", endpoint(_streamed), methods=["POST"]),
+    ]
+
+
+def _error_response(status: int, reason: str) -> Response:
+    # Half a surrogate pair of the client's text cannot be encoded.
+    return JSONResponse({"detail": reason.encode("utf-8", "replace").decode()}, status)
+
+
+async def _whole(
+    request: Request, service: SpeechService, speak: SpeakRequest, answer: WholeAnswer, held: ExitStack
+) -> Response:
+    """Return the WAV file, in a response that releases ``held`` once it is sent."""
+    async with (
+        open_speech(service, speak, request, NamedVoices()) as (session, chunks),
+        _watch_disconnect(request, session.cancel),
+    ):
+        async for chunk in chunks:
+            await answer.add(chunk)
+        headers = _cloning_headers(session)
+    data = await asyncio.to_thread(answer.finish)
+    return _WavResponse(data, headers, held.pop_all())
+
+
+async def _streamed(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
+    """Return a response that starts with the first audio: an error before that still gets its status."""
+    speak = replace(speak, wants_chunks=True, wants_whole=False)
+    async with AsyncExitStack() as stack:
+        session, chunks = await stack.enter_async_context(open_speech(service, speak, request, NamedVoices()))
+        async with _watch_disconnect(request, session.cancel):
+            first = await anext(chunks)
+        headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
+        return StreamedAnswer(
+            _packets(first, chunks),
+            headers=headers | _cloning_headers(session),
+            media_type="application/octet-stream",
+            stack=stack.pop_all(),
+        )
+
+
+def _cloning_headers(session: SpeechSession) -> dict[str, str]:
+    """Return the cloning fields of the WebSocket's metadata as headers; X-Similarity is JSON."""
+    fields = cloning_fields(session)
+    if "similarity" in fields:
+        fields["similarity"] = json.dumps(fields["similarity"])
+    return {f"X-{name.replace('_', '-').title()}": value for name, value in fields.items()}
+
+
+async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> ByteStream:
+    yield _packet(first)
+    try:
+        async for chunk in rest:
+            if len(chunk.samples):
+                yield _packet(chunk)
+    except SpeechError:
+        yield FAILURE_PACKET
+        return
+    yield END_PACKET
+
+
+def _packet(chunk: SpeechChunk) -> bytes:
+    pcm = pcm16(chunk.samples)
+    return len(pcm).to_bytes(4, "little") + pcm
+
+
+class _WavResponse(Response):
+    """A WAV file that releases ``held`` once it is sent, or its client has disconnected."""
+
+    def __init__(self, content: bytes, headers: dict[str, str], held: ExitStack) -> None:
+        super().__init__(content, headers=headers, media_type="audio/wav")
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._held:
+            await super().__call__(scope, receive, send)
+
+
+@asynccontextmanager
+async def _watch_disconnect(request: Request, cancel: Callable[[], None]) -> AsyncIterator[None]:
+    """Call ``cancel`` when the client of ``request``, whose body was read, disconnects."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        cancel()
+
+    watcher = asyncio.create_task(watch(), name="client of a request")
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        await asyncio.wait([watcher])

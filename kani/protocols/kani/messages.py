@@ -1,0 +1,306 @@
+"""Messages of the Kani JSON protocol: parsed, validated and written without a socket."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import msgspec
+
+from kani.core.errors import InvalidRequest, SpeechError
+from kani.core.request import Range
+from kani.core.types import Recording, Sampling, SpeechRequest
+from kani.protocols.shared.client_languages import LANGUAGES_FIELD, known_languages, languages_error
+from kani.protocols.shared.errors import BadMessage, validation_error
+from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.text import languages
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+SAMPLE_RATE = 22_050
+FRAME_S = 0.08
+"""``chunk_size`` counts the model's frames of 80 ms."""
+
+DEFAULT_CHUNK_SIZE = 25
+MAX_REFERENCE_BYTES = 10 * 1024 * 1024
+MAX_NAME_LENGTH = 200
+"""Characters of a name: a language, an emotion, a voice."""
+
+MAX_ERROR_LENGTH = 500
+"""Characters of an error message, which may quote the client's own words."""
+
+MAX_UNUSED_NAMES = 32
+"""Names of unused keys that an answer lists."""
+
+_BASE64_PIECE = 2**18
+
+RANGES = {"chunk_size": Range(1, 1000), "lookback_frames": Range(0, 1000)}
+_FIELD_NAMES = {"voice": "voice_id", "reference": "reference_audio", "duration_s": "duration"}
+_LANGUAGE_NAMES = {
+    "es": "spanish",
+    "en": "english",
+    "fr": "french",
+    "de": "german",
+    "it": "italian",
+    "pt": "portuguese",
+}
+
+
+class Config(msgspec.Struct, frozen=True):
+    """``data.config``: all fields are optional, ``null`` is the same as left out."""
+
+    language: str | None = None
+    languages: list[str] | None = None
+    emotion: str | None = None
+    emotion_strength: float | None = None
+    speed: float | None = None
+    duration: float | None = None
+    lexicon: dict[str, Any] | None = None
+    normalize: bool | None = None
+    voice_id: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    chunk_size: int | None = None
+    lookback_frames: int | None = None
+
+
+class _Data(msgspec.Struct):
+    text: str | None = None
+    reference_audio: str | None = None
+    config: dict[str, Any] | None = None
+    stream: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """``ping``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """``tts_cancel``: cancel the current speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakRequest:
+    """``tts_request`` or ``tts_stream_request``."""
+
+    text: str
+    config: Config
+    reference: str | None  # base64
+    wants_chunks: bool  # send the audio while it is made
+    wants_whole: bool  # end the answer with all of the audio
+    unknown: tuple[str, ...]  # keys of the config without a meaning here
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples of one ``tts_stream_chunk`` at most."""
+        return round((self.config.chunk_size or DEFAULT_CHUNK_SIZE) * FRAME_S * SAMPLE_RATE)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Given keys that no engine uses; ``lookback_frames`` is one."""
+        window = ("lookback_frames",) if self.config.lookback_frames is not None else ()
+        return (*window, *self.unknown)
+
+    def without_voice(self) -> SpeakRequest:
+        """Return a copy without its voice, for a name that stands for a recording."""
+        return replace(self, config=msgspec.structs.replace(self.config, voice_id=None))
+
+    def to_request(self, reference: Recording | None, accepted: tuple[str, ...] = ()) -> SpeechRequest:
+        """Convert to the core's request. Raises InvalidRequest for an unknown language.
+
+        accepted: the connection's ``Accept-Language``, used if the message has no ``languages``.
+        """
+        config = self.config
+        return SpeechRequest(
+            voice=config.voice_id if config.voice_id not in (None, "", "default") else None,
+            language=languages.resolve(config.language) if config.language else None,
+            languages=known_languages(config.languages or ()) or accepted,
+            emotion=config.emotion,
+            emotion_strength=config.emotion_strength,
+            speed=config.speed,
+            duration_s=config.duration,
+            max_tokens=config.max_tokens,
+            lexicon=config.lexicon or {},
+            normalize=config.normalize is not False,
+            sampling=Sampling(
+                config.temperature, config.top_p, config.top_k, config.repetition_penalty, config.seed
+            ),
+            reference=reference,
+        )
+
+
+ClientMessage = Ping | Cancel | SpeakRequest
+
+
+def read_message(message: str | bytes) -> ClientMessage:
+    """Parse a client's message. Raises BadMessage."""
+    parsed = _parsed(message)
+    match parsed.get("type"):
+        case "ping":
+            return Ping()
+        case "tts_cancel":
+            return Cancel()
+        case "tts_request" | "tts_stream_request" as kind:
+            return _speak(parsed, streaming=kind == "tts_stream_request")
+        case other:
+            raise BadMessage(f"Unknown message type: {other}")
+
+
+def read_body(body: bytes) -> SpeakRequest:
+    """Parse the body of a REST call: the config's fields beside ``text``. Raises BadMessage."""
+    parsed = _parsed(body)
+    data = {key: parsed.pop(key) for key in ("text", "reference_audio") if key in parsed}
+    return _speak({"data": {**data, "config": parsed}}, streaming=False)
+
+
+def _parsed(message: str | bytes) -> dict[str, Any]:
+    if isinstance(message, bytes):
+        try:
+            message = message.decode()
+        except UnicodeDecodeError as error:
+            raise BadMessage("Invalid JSON format") from error
+    try:
+        return parse_object(message)
+    except TooManyValues as error:
+        raise BadMessage(str(error)) from error
+    except ValueError as error:
+        raise BadMessage("Invalid JSON format") from error
+
+
+def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
+    if "data" not in parsed and "params" in parsed:
+        raise BadMessage('data: is required (a request with "params" is VoxCPM\'s, whose path is /tts)')
+    data = _convert(parsed.get("data") or {}, _Data, "data")
+    if data.text is None or not data.text.strip():
+        raise BadMessage("No text provided")
+    given = data.config or {}
+    config = _convert(given, Config, "config")
+    for field in ("language", "emotion", "voice_id"):
+        if len(getattr(config, field) or "") > MAX_NAME_LENGTH:
+            raise BadMessage(f"{field}: too long (at most {MAX_NAME_LENGTH} characters)")
+    if config.languages is not None and (wrong := languages_error(config.languages)) is not None:
+        raise BadMessage(f"{LANGUAGES_FIELD}: {wrong}")
+    for field, allowed in RANGES.items():
+        value = getattr(config, field)
+        if value is not None:
+            try:
+                allowed.check(field, value)
+            except InvalidRequest as error:
+                raise BadMessage(str(error)) from error
+    unknown = tuple(key for key in given if key not in Config.__struct_fields__)[:MAX_UNUSED_NAMES]
+    return SpeakRequest(
+        text=data.text,
+        config=config,
+        reference=data.reference_audio or None,
+        wants_chunks=streaming or bool(data.stream),
+        wants_whole=not streaming,
+        unknown=unknown,
+    )
+
+
+def _convert(value: Any, kind: type[T], where: str) -> T:
+    if isinstance(value, dict):
+        # msgspec cannot convert a key with half a surrogate pair: it gets the known keys alone.
+        known = {field.name for field in msgspec.structs.fields(kind)}
+        value = {key: value[key] for key in value if key in known}
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise validation_error(error, where) from error
+    except UnicodeEncodeError as error:
+        # msgspec quotes a value of the wrong type, and cannot encode half a surrogate pair in it.
+        field = _unquotable(value, kind) or where
+        raise BadMessage(f"{field}: wrong type, and half of a surrogate pair in it") from error
+
+
+def _unquotable(value: Any, kind: type[msgspec.Struct]) -> str | None:
+    """Return the first field whose value msgspec cannot quote, if ``value`` has fields."""
+    for name, each in value.items() if isinstance(value, dict) else ():
+        with suppress(msgspec.ValidationError):
+            try:
+                msgspec.convert({name: each}, kind)
+            except UnicodeEncodeError:
+                return str(name)
+    return None
+
+
+def reference_bytes(encoded: str) -> bytes:
+    """Decode ``reference_audio``: base64, also as a ``data:`` URL. Raises InvalidRequest.
+
+    Takes some 50 ms for the largest recording: call it in a thread.
+    """
+    start = encoded.find(",") + 1 if encoded.startswith("data:") else 0
+    if len(encoded) - start > (MAX_REFERENCE_BYTES + 2) // 3 * 4:
+        raise InvalidRequest("reference", f"too large (at most {MAX_REFERENCE_BYTES // 2**20} MiB)")
+    try:
+        pieces = [
+            base64.b64decode(encoded[at : at + _BASE64_PIECE], validate=True)
+            for at in range(start, len(encoded), _BASE64_PIECE)
+        ]
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest("reference", "is not base64") from error
+    return b"".join(pieces)
+
+
+def error_message(error: SpeechError) -> str:
+    """Return an error's message, with the protocol's names of its fields."""
+    if isinstance(error, InvalidRequest):
+        return f"{_FIELD_NAMES.get(error.field, error.field)}: {error.reason}"
+    return str(error)
+
+
+def language_name(tag: str) -> str:
+    """Return the protocol's name of a language, or the tag if it has none."""
+    return _LANGUAGE_NAMES.get(tag.partition("-")[0], tag)
+
+
+def _message(kind: str, data: dict[str, Any]) -> str:
+    return msgspec.json.encode({"type": kind, "data": data}).decode()
+
+
+def _clean(text: str) -> str:
+    return text[:MAX_ERROR_LENGTH].encode("utf-8", "replace").decode()
+
+
+def pong(ready: bool) -> str:
+    """Encode the answer to a ping."""
+    return _message("pong", {"status": "alive", "tts_initialized": ready})
+
+
+def failure(message: str) -> str:
+    """Encode an error: all errors have this form."""
+    return _message("tts_response", {"audio": "", "status": "error", "message": _clean(message)})
+
+
+def success(wav: bytes, message: str, metadata: dict[str, Any]) -> str:
+    """Encode the whole audio, a WAV file."""
+    rest = _message("", {"status": "success", "message": message, "metadata": metadata})
+    # Base64 needs no escaping; inserted here, a long answer is copied once less.
+    audio = base64.b64encode(wav).decode()
+    return '{"type":"tts_response","data":{"audio":"' + audio + '",' + rest.partition('"data":{')[2]
+
+
+def stream_chunk(pcm: bytes, metadata: dict[str, Any]) -> str:
+    """Encode a piece of the audio: signed 16-bit samples, little endian."""
+    audio = base64.b64encode(pcm).decode()
+    return _message("tts_stream_chunk", {"audio": audio, "status": "streaming", "metadata": metadata})
+
+
+def stream_complete(message: str, metadata: dict[str, Any]) -> str:
+    """Encode the end of a stream."""
+    return _message("tts_stream_complete", {"status": "completed", "message": message, "metadata": metadata})
+
+
+def clean_names(names: Iterable[str]) -> list[str]:
+    """Make keys fit for an answer: each once, in order, cut to 64 characters."""
+    return list(dict.fromkeys(_clean(name)[:64] for name in names))

@@ -1,0 +1,162 @@
+"""One request of the protocol: its session, and the metadata of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
+from kani.core.audio.encoding import AudioFormat
+from kani.core.audio.pcm import REFERENCE_RATE, decode_recording, reframe
+from kani.core.errors import InvalidRequest, UnknownVoice
+from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.timing.spans import span_rows
+from kani.core.types import Recording, SpeechChunk, SpeechRequest
+from kani.protocols.kani.messages import (
+    SAMPLE_RATE,
+    SpeakRequest,
+    clean_names,
+    language_name,
+    reference_bytes,
+)
+from kani.protocols.shared.client_languages import accept_languages
+from kani.protocols.shared.cloning_report import cloning_fields
+from kani.protocols.shared.connection import client_address
+
+PROTOCOL = "kani"
+FALLBACK_LANGUAGE = "es"
+"""Kani's own default, where nothing tells the language of a text."""
+
+WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav")
+"""Format of answers that are sent in one piece."""
+
+MAX_NAMED_VOICES = 16
+"""Recordings that one connection may name; the oldest is dropped first."""
+
+
+class NamedVoices:
+    """Recordings that a connection named with ``voice_id``, until the connection ends."""
+
+    def __init__(self) -> None:
+        self._recordings: dict[str, Recording] = {}
+
+    def add(self, voice: str, recording: Recording) -> None:
+        """Store ``recording`` under the name ``voice``."""
+        self._recordings.pop(voice, None)
+        self._recordings[voice] = recording
+        while len(self._recordings) > MAX_NAMED_VOICES:
+            del self._recordings[next(iter(self._recordings))]
+
+    def get(self, voice: str | None) -> Recording | None:
+        """Return the recording of that name, if there is one."""
+        return self._recordings.get(voice) if voice is not None else None
+
+
+@asynccontextmanager
+async def open_speech(
+    service: SpeechService,
+    speak: SpeakRequest,
+    connection: HTTPConnection,
+    voices: NamedVoices,
+    memory: LanguageMemory | None = None,
+) -> AsyncIterator[tuple[SpeechSession, AsyncIterator[SpeechChunk]]]:
+    """Yield a request's session and its audio: 22,050 Hz, in chunks of at most ``chunk_size`` frames.
+
+    memory: the connection's. Raises SpeechError, also while the audio is read.
+    """
+    try:
+        async with await _open(service, speak, connection, voices, memory) as session:
+            session.feed(speak.text)
+            session.finish()
+            yield session, reframe(aiter(session), SAMPLE_RATE, speak.frame_samples)
+    except InvalidRequest as error:
+        if error.field != "reference" or speak.reference is not None:
+            raise
+        # The bad recording is the voice's, not the request's.
+        raise InvalidRequest("voice", error.reason) from error
+
+
+async def _open(
+    service: SpeechService,
+    speak: SpeakRequest,
+    connection: HTTPConnection,
+    voices: NamedVoices,
+    memory: LanguageMemory | None,
+) -> SpeechSession:
+    reference, accepted = None, accept_languages(connection.headers)
+    if speak.reference is not None:
+        reference = await run_in_pool(RECORDING_POOL, _decode, speak.reference)
+    voice = speak.config.voice_id
+    request = speak.to_request(reference, accepted)
+    named = voices.get(request.voice) if reference is None else None
+
+    def opened(request: SpeechRequest) -> SpeechSession:
+        return service.open(
+            request,
+            protocol=PROTOCOL,
+            client=client_address(connection),
+            fallback_language=FALLBACK_LANGUAGE,
+            memory=memory,
+            low_latency=speak.wants_chunks,
+        )
+
+    if named is None:
+        try:
+            return opened(request)
+        except UnknownVoice:
+            if reference is None or voice is None:
+                raise
+            voices.add(voice, reference)
+            named = reference
+    return opened(speak.without_voice().to_request(named, accepted))
+
+
+def _decode(encoded: str) -> Recording:
+    return decode_recording(reference_bytes(encoded), sample_rate=REFERENCE_RATE)
+
+
+def chunk_metadata(chunk: SpeechChunk) -> dict[str, Any]:
+    """Return the metadata of a ``tts_stream_chunk``."""
+    return {
+        "chunk_size": 2 * len(chunk.samples),
+        "duration": len(chunk.samples) / SAMPLE_RATE,
+        "sample_rate": SAMPLE_RATE,
+        "channels": 1,
+        "spans": span_rows(chunk.spans),
+    }
+
+
+def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -> dict[str, Any]:
+    """Return the metadata of a finished answer with ``samples`` samples."""
+    config, voice = speak.config, session.resolved_voice
+    given = {"emotion_strength": config.emotion_strength, "requested_duration": config.duration}
+    return {
+        "duration": samples / SAMPLE_RATE,
+        "sample_rate": SAMPLE_RATE,
+        "channels": 1,
+        "language": config.language or language_name(voice.language),
+        "emotion": config.emotion or "neutral",
+        "speed": config.speed or 1.0,
+        **{name: value for name, value in given.items() if value is not None},
+        "engine": voice.engine.info.name,
+        "voice": voice.voice,
+        "passages": [asdict(passage) for passage in session.foreign_passages],
+        **cloning_fields(session),
+        "unused": clean_names([*session.unused_fields, *speak.unused]),
+        "truncated": session.truncated,
+    }
+
+
+def completion_message(session: SpeechSession, done: str) -> str:
+    """Return the message of a finished answer: ``done``, and a warning if there is one."""
+    if session.nothing_speakable:
+        return f"{done}: there is nothing to say in this text, so it is a short silence"
+    if session.truncated:
+        return f"{done}, cut at max_tokens (50 tokens are a second of a segment's speech)"
+    return done

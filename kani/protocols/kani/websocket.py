@@ -1,0 +1,185 @@
+"""The Kani JSON protocol on its WebSocket: requests are spoken one at a time, in their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kani.core import request_ids
+from kani.core.audio.pcm import pcm16
+from kani.core.errors import SpeechCancelled, SpeechError
+from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.timing.spans import span_rows
+from kani.core.types import SpeechChunk
+from kani.protocols.kani import messages
+from kani.protocols.kani.messages import Cancel, Ping, SpeakRequest
+from kani.protocols.kani.request import (
+    WAV,
+    NamedVoices,
+    answer_metadata,
+    chunk_metadata,
+    completion_message,
+    open_speech,
+)
+from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.protocols.shared.tasks import run_until_first
+from kani.protocols.shared.whole_answer import WholeAnswer
+
+MAX_WAITING = 16
+"""Requests of one connection that wait while another is spoken."""
+
+MAX_WAITING_BYTES = 32 * 2**20
+"""Bytes of those requests together."""
+
+
+def websocket_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
+    """Return the WebSocket on ``/``."""
+
+    async def serve(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await KaniConnection(websocket, service, whole_answers).run()
+
+    return [WebSocketRoute("/", serve)]
+
+
+class KaniConnection:
+    """One client. Each request gets one answer, in the order of the requests."""
+
+    def __init__(self, websocket: WebSocket, service: SpeechService, whole_answers: MemoryBudget) -> None:
+        self._websocket = websocket
+        self._service = service
+        self._whole_answers = whole_answers
+        self._voices = NamedVoices()
+        self._memory = LanguageMemory()
+        # Requests, and invalid messages in their order, each with its size in bytes.
+        self._waiting: deque[tuple[SpeakRequest | BadMessage, int]] = deque()
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        # The request that can be cancelled; None once its last message is being sent.
+        self._speaking: asyncio.Task[None] | None = None
+        self._idle = True
+        self._requests = 0
+
+    async def run(self) -> None:
+        """Serve until the client disconnects."""
+        await run_until_first(self._read(), self._work(), name="kani connection", ignore=WebSocketDisconnect)
+
+    async def _read(self) -> None:
+        while True:
+            received = await self._websocket.receive()
+            if received["type"] == "websocket.disconnect":
+                return
+            raw = received.get("text")
+            if raw is None:
+                raw = received["bytes"]
+            try:
+                message = messages.read_message(raw)
+            except BadMessage as error:
+                await self._queue(error, len(raw))
+                continue
+            match message:
+                case Ping():
+                    await self._send(messages.pong(self._service.ready))
+                case Cancel():
+                    self._cancel()
+                case SpeakRequest():
+                    await self._queue(message, len(raw))
+
+    def _cancel(self) -> None:
+        """Cancel the current request, or the one about to begin because it came just before."""
+        if self._speaking is not None:
+            self._speaking.cancel()
+        elif self._idle and self._waiting and isinstance(self._waiting[0][0], SpeakRequest):
+            self._waiting[0] = (BadMessage(str(SpeechCancelled())), self._waiting[0][1])
+
+    async def _queue(self, request: SpeakRequest | BadMessage, size: int) -> None:
+        """Queue a request; also an invalid message, so that answers keep the order of the requests."""
+        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES:
+            limit = f"{MAX_WAITING}, and {MAX_WAITING_BYTES // 2**20} MiB in all"
+            await self._send(messages.failure(f"too many requests are waiting (at most {limit})"))
+            return
+        self._waiting.append((request, size))
+        self._waiting_bytes += size
+        self._arrived.set()
+
+    async def _work(self) -> None:
+        while True:
+            while not self._waiting:
+                self._idle = True
+                self._arrived.clear()
+                await self._arrived.wait()
+            self._idle = False
+            request, size = self._waiting.popleft()
+            self._waiting_bytes -= size
+            if isinstance(request, BadMessage):
+                await self._send(messages.failure(str(request)))
+                continue
+            self._requests += 1
+            with request_ids.bind(f"{request_ids.current()}-{self._requests}"):
+                task = self._speaking = asyncio.create_task(self._answer(request), name="kani request")
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                # A cycle: the task keeps its error, that its frames, and those this connection.
+                self._speaking = None
+                task.cancel()
+                await asyncio.wait([task])
+                raise
+            self._speaking = None
+            if task.cancelled():
+                await self._send(messages.failure(str(SpeechCancelled())))
+            else:
+                task.result()
+
+    async def _answer(self, speak: SpeakRequest) -> None:
+        """Speak one request. It can be cancelled until its last message is being sent.
+
+        The session stays open until that message is sent: a server that stops waits for open sessions.
+        """
+        try:
+            with self._whole_answers.reservation() as reservation:
+                async with open_speech(
+                    self._service, speak, self._websocket, self._voices, self._memory
+                ) as opened:
+                    whole = WholeAnswer(reservation, WAV) if speak.wants_whole else None
+                    last = await self._speak(speak, *opened, whole)
+                    self._speaking = None
+                    await self._send(last)
+        except SpeechError as error:
+            self._speaking = None
+            await self._send(messages.failure(messages.error_message(error)))
+
+    async def _speak(
+        self,
+        speak: SpeakRequest,
+        session: SpeechSession,
+        chunks: AsyncIterator[SpeechChunk],
+        whole: WholeAnswer | None,
+    ) -> str:
+        """Send the chunks if they are wanted; return the message that ends the answer."""
+        samples = 0
+        async for chunk in chunks:
+            samples += len(chunk.samples)
+            if speak.wants_chunks:
+                await self._send(messages.stream_chunk(pcm16(chunk.samples), chunk_metadata(chunk)))
+            if whole is not None:
+                await whole.add(chunk)
+        metadata = answer_metadata(session, speak, samples)
+        if whole is None:
+            done = completion_message(session, "Audio streaming completed")
+            return messages.stream_complete(done, metadata)
+        metadata["spans"] = span_rows(whole.spans)
+        done = completion_message(session, "Audio generated successfully")
+        if whole.is_large:
+            return await asyncio.to_thread(lambda: messages.success(whole.finish(), done, metadata))
+        return messages.success(whole.finish(), done, metadata)
+
+    async def _send(self, message: str) -> None:
+        await self._websocket.send_text(message)

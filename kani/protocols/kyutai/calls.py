@@ -1,0 +1,155 @@
+"""Descriptions of the HTTP calls of Kyutai's moshi-server."""
+
+from __future__ import annotations
+
+from kani.core.request import RANGES
+from kani.protocols.kyutai.http_in import MAX_RECORDING_S
+from kani.protocols.kyutai.http_out import SPEECH_PATHS, LegacyBody, StreamedBody
+from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE
+from kani.protocols.kyutai.server_info import BUILD_FIELDS
+from kani.protocols.kyutai.voice_payload import MAX_RECORDING_S as MAX_VOICE_S
+from kani.protocols.shared.calls.call import Answer, Body, Call, CallGroup, audio_answer, json_answer, query
+from kani.protocols.shared.calls.schemas import (
+    Schema,
+    choice,
+    fields,
+    items,
+    number,
+    required_fields,
+    struct_fields,
+    text,
+)
+
+_VOICE = "Name of a voice of Kyutai's or of this server; empty for the default one."
+_STREAMED_ABOUT = {"text": "The text.", "voice": _VOICE}
+_LEGACY_ABOUT = {
+    "text": "Parts of the text.",
+    "seed": "Seed of the sampling, for engines that sample.",
+    "temperature": "Sampling temperature, for engines that sample.",
+    "top_k": "Number of tokens to sample from, for engines that sample.",
+    "voice": _VOICE,
+    "voices": "Names of voices, of which the first is used where voice is missing.",
+    "max_seq_len": "Frames of 80 ms after which the speech ends.",
+    "return_timestamps": "Whether the answer is JSON with the times of the words, in place of a WAV file.",
+    "cfg_alpha": "Guidance of Kyutai's model; without effect on most engines.",
+}
+_LEGACY_RANGES = {name: RANGES[name] for name in ("seed", "temperature", "top_k")} | {
+    "max_seq_len": MAX_SEQ_LEN_RANGE,
+    "cfg_alpha": CFG_ALPHA_RANGE,
+}
+_WAV = audio_answer("A WAV file whose header leaves its length open.", "audio/wav")
+_ERRORS = (400, 500, 503, 504)
+_RECORDING: Schema = {"description": "A recording: any audio file that FFmpeg reads."}
+
+
+def call_group() -> CallGroup:
+    """Return the calls."""
+    words = "The words and their ends, as the messages of the WebSocket, with seconds since the start."
+    return CallGroup(
+        "Kyutai",
+        "The HTTP calls of moshi-server. Its WebSockets are on /api/tts_streaming and /api/asr-streaming.",
+        "KyutaiError",
+        fields(error=fields(message=text("The error: field and limit."))),
+        (
+            *(_streamed(path) for path in SPEECH_PATHS),
+            _legacy(),
+            Call(
+                method="POST",
+                path="/api/asr-streaming",
+                summary="Transcribe a recording into words with their times",
+                about=f"At most {MAX_RECORDING_S:g} seconds of audio.",
+                parameters=query(language=text("Name or tag of the spoken language; detected by default.")),
+                body=Body(_RECORDING, "@recording.wav", "application/octet-stream"),
+                answers={200: json_answer(words, items(_word()))},
+                errors=_ERRORS,
+            ),
+            Call(
+                method="POST",
+                path="/api/voice",
+                summary="Make a voice of a recording",
+                about=f"Audio after {MAX_VOICE_S:g} seconds is ignored.",
+                body=Body(_RECORDING, "@recording.wav", "application/octet-stream"),
+                answers={
+                    200: audio_answer(
+                        "The voice, as a client sends it back when it opens the WebSocket.",
+                        "application/octet-stream",
+                    )
+                },
+                errors=_ERRORS,
+            ),
+            *(_upgrade(path) for path in (*SPEECH_PATHS, "/api/asr-streaming")),
+            Call(
+                method="GET",
+                path="/api/build_info",
+                summary="Show the version of the server",
+                answers={
+                    200: json_answer("The version.", fields("", None, **dict.fromkeys(BUILD_FIELDS, text())))
+                },
+            ),
+            Call(
+                method="GET",
+                path="/api/modules_info",
+                summary="Show the modules with their used slots",
+                answers={200: json_answer("A module for each direction.", items(_module()))},
+            ),
+        ),
+    )
+
+
+def _streamed(path: str) -> Call:
+    body = fields("", required_fields(StreamedBody), **struct_fields(StreamedBody, _STREAMED_ABOUT, {}))
+    return Call(
+        method="POST",
+        path=path,
+        summary="Speak a text as a WAV file while it is synthesized",
+        body=Body(body, {"text": "Hello.", "voice": ""}),
+        answers={200: _WAV},
+        errors=_ERRORS,
+    )
+
+
+def _legacy() -> Call:
+    properties = struct_fields(LegacyBody, _LEGACY_ABOUT, _LEGACY_RANGES)
+    word = fields(text=text(), start_s=number("Seconds."), stop_s=number("Seconds."))
+    timed = fields(wav=text("The WAV file in base64."), transcript=items(word))
+    answer = Answer("The speech.", {"audio/wav": {}, "application/json": timed})
+    return Call(
+        method="POST",
+        path="/api/tts",
+        summary="Speak a text, with the times of its words if asked for",
+        body=Body(
+            fields("", required_fields(LegacyBody), **properties),
+            {"text": ["Hello."], "seed": 1, "temperature": 0.6, "top_k": 100, "return_timestamps": True},
+        ),
+        answers={200: answer},
+        errors=_ERRORS,
+    )
+
+
+def _upgrade(path: str) -> Call:
+    return Call(
+        method="GET",
+        path=path,
+        summary="Open the WebSocket",
+        answers={
+            101: Answer("The WebSocket is open."),
+            400: Answer("The request asks for no upgrade.", {"text/plain": text()}),
+        },
+    )
+
+
+def _word() -> Schema:
+    return fields(
+        "",
+        ["type"],
+        type=choice(("Word", "EndWord")),
+        text=text(),
+        start_time=number("Seconds."),
+        stop_time=number("Seconds."),
+    )
+
+
+def _module() -> Schema:
+    return fields(
+        "", ["type", "path"], type=text(), path=text(), used_slots=text(), total_slots=text(), lm=text()
+    )

@@ -1,0 +1,85 @@
+"""Ends of the protocol's connections: close codes of the WebSockets, statuses of the HTTP endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from kani.core.errors import (
+    Busy,
+    EngineLost,
+    InvalidRequest,
+    SpeechCancelled,
+    SpeechError,
+    TextTooLong,
+    TimedOut,
+)
+from kani.protocols.kyutai.messages import NO_FREE_CHANNELS
+from kani.protocols.shared.errors import BadMessage
+
+NORMAL = 1000
+GOING_AWAY = 1001
+BAD_DATA = 1007
+TOO_BIG = 1009
+INTERNAL_ERROR = 1011
+TRY_LATER = 1013
+
+TASK_NAME = "kyutai request"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The end of a WebSocket: a close code, and the reason if something was wrong."""
+
+    code: int = NORMAL
+    reason: str = ""
+
+
+def closing_for(error: Exception, voice_field: str = "voice") -> Closing:
+    """Return how an error ends a WebSocket; voice_field: the field that named the voice, for its errors."""
+    match error:
+        case Busy():
+            return Closing(TRY_LATER, NO_FREE_CHANNELS)
+        case TextTooLong():
+            return Closing(TOO_BIG, str(error))
+        case InvalidRequest(field="reference"):
+            return Closing(BAD_DATA, f"{voice_field}: {error.reason}")
+        case InvalidRequest() | BadMessage():
+            return Closing(BAD_DATA, str(error))
+        case SpeechCancelled():
+            return Closing(GOING_AWAY, "the server is stopping")
+    return Closing(INTERNAL_ERROR, str(error))
+
+
+def endpoint(answer: Endpoint, recording_field: str = "body") -> Endpoint:
+    """Wrap an HTTP endpoint, turning its errors into 400, 500, 503 (try again) or 504 with a sentence.
+
+    recording_field: the part of the request that holds a recording, for errors about it.
+    """
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except BadMessage as error:
+            return _error_response(400, str(error))
+        except InvalidRequest as error:
+            field = recording_field if error.field in ("reference", "file") else error.field
+            return _error_response(400, f"{field}: {error.reason}")
+        except (Busy, EngineLost) as error:
+            return _error_response(503, str(error), {"retry-after": "1"})
+        except TimedOut as error:
+            return _error_response(504, str(error))
+        except SpeechError as error:
+            return _error_response(500, str(error))
+
+    return handle
+
+
+def _error_response(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+    # Half a surrogate pair of the client's text cannot be encoded.
+    return JSONResponse({"error": {"message": reason.encode("utf-8", "replace").decode()}}, status, headers)

@@ -1,0 +1,191 @@
+"""HTTP endpoints that speak a whole text: a WAV file sent while it is made, or with the words' times."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.audio.encoding import AudioFormat
+from kani.core.audio.pcm import open_wav_header, pcm16
+from kani.core.errors import SpeechError
+from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
+from kani.core.types import Samples, Sampling, SpeechChunk, SpeechRequest
+from kani.protocols.kyutai.connection import TASK_NAME, endpoint
+from kani.protocols.kyutai.messages import SAMPLE_RATE
+from kani.protocols.kyutai.output import Frames
+from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
+from kani.protocols.kyutai.speech_out import PROTOCOL
+from kani.protocols.kyutai.text_input import TextFeeder
+from kani.protocols.shared.client_languages import accept_languages
+from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.errors import BadMessage, validation_error
+from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
+
+T = TypeVar("T")
+
+SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
+"""Paths of speech; LiveKit's plugin uses the second."""
+
+_WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav")
+
+
+class StreamedBody(msgspec.Struct):
+    """``POST /api/tts_streaming``: both are required; an empty voice is the default one."""
+
+    text: str
+    voice: str
+
+
+class LegacyBody(msgspec.Struct):
+    """``POST /api/tts``."""
+
+    text: list[str]
+    seed: int
+    temperature: float
+    top_k: int
+    voice: str | None = None
+    voices: list[str] | None = None
+    max_seq_len: int | None = None
+    return_timestamps: bool | None = None
+    cfg_alpha: float | None = None
+
+
+def speech_routes(service: SpeechService) -> list[BaseRoute]:
+    """Return ``POST`` on ``SPEECH_PATHS`` and moshi-server's older ``POST /api/tts``."""
+    whole_answers = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="leave out return_timestamps")
+
+    async def streamed(request: Request) -> Response:
+        body = _read(await request.body(), StreamedBody)
+        speech_request = build_request(body.voice, Sampling(), None, service)
+        return await _streamed(request, service, speech_request, body.text, None)
+
+    async def legacy(request: Request) -> Response:
+        body = _read(await request.body(), LegacyBody)
+        speech_request = _legacy_request(body, service)
+        text = " ".join(body.text)
+        if not body.return_timestamps:
+            return await _streamed(request, service, speech_request, text, body.max_seq_len)
+        with whole_answers.reservation() as reservation:
+            async with _open(service, speech_request, request, low_latency=False) as session:
+                feeder = TextFeeder(session, service.limits.max_text)
+                feeder.feed(text)
+                session.finish()
+                max_s = MAX_WHOLE_ANSWER_S if body.max_seq_len is None else None
+                whole = WholeAnswer(reservation, _WAV, max_s=max_s)
+                answer = _answer(session, feeder, whole, body.max_seq_len)
+                return JSONResponse(await cancel_on_disconnect(request, answer, name=TASK_NAME))
+
+    return [
+        *(Route(path, endpoint(streamed, "voice"), methods=["POST"]) for path in SPEECH_PATHS),
+        Route("/api/tts", endpoint(legacy, "voice"), methods=["POST"]),
+    ]
+
+
+def _legacy_request(body: LegacyBody, service: SpeechService) -> SpeechRequest:
+    for field, allowed, value in (
+        ("cfg_alpha", CFG_ALPHA_RANGE, body.cfg_alpha),
+        ("max_seq_len", MAX_SEQ_LEN_RANGE, body.max_seq_len),
+    ):
+        if value is not None:
+            allowed.check(field, value)
+    sampling = Sampling(temperature=body.temperature, top_k=body.top_k, seed=body.seed)
+    voice = body.voice or next(iter(body.voices or []), None)
+    return build_request(voice, sampling, body.cfg_alpha, service)
+
+
+def _read(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise validation_error(error, "body") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage("body: is not JSON") from error
+
+
+def _open(
+    service: SpeechService, speech_request: SpeechRequest, request: Request, *, low_latency: bool
+) -> SpeechSession:
+    speech_request = replace(speech_request, languages=accept_languages(request.headers))
+    client = client_address(request)
+    return service.open(speech_request, protocol=PROTOCOL, client=client, low_latency=low_latency)
+
+
+async def _streamed(
+    request: Request,
+    service: SpeechService,
+    speech_request: SpeechRequest,
+    text: str,
+    max_frames: int | None,
+) -> Response:
+    """Return a response that starts with the first audio: an error before that still gets its status."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(_open(service, speech_request, request, low_latency=True))
+        TextFeeder(session, service.limits.max_text).feed(text)
+        session.finish()
+        pieces = _wav_pieces(session, max_frames)
+        first = await cancel_on_disconnect(request, anext(pieces), name=TASK_NAME)
+        return StreamedAnswer(_prepend(first, pieces), media_type="audio/wav", stack=stack.pop_all())
+
+
+async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> ByteStream:
+    """Yield a WAV file whose header leaves its length open."""
+    header = open_wav_header(SAMPLE_RATE)
+    frames, left = Frames(), max_frames
+    async for chunk in session:
+        ready = frames.feed(chunk)[:left]
+        left = None if left is None else left - len(ready)
+        if ready:
+            yield header + pcm16(np.concatenate(ready))
+            header = b""
+        if left == 0:
+            return
+    yield header + b"".join(pcm16(frame) for frame in frames.finish()[:left])
+
+
+async def _prepend(first: bytes, rest: ByteStream) -> ByteStream:
+    yield first
+    try:
+        async with aclosing(rest) as pieces:
+            async for piece in pieces:
+                yield piece
+    except SpeechError:
+        # The status is sent, and the session has logged the error: the audio ends here.
+        return
+
+
+async def _answer(
+    session: SpeechSession, feeder: TextFeeder, whole: WholeAnswer, max_frames: int | None
+) -> dict[str, Any]:
+    """Return ``{"wav": base64, "transcript": [{"text", "start_s", "stop_s"}, …]}``."""
+    frames, words, left = Frames(), [], max_frames
+
+    async def add(ready: list[Samples]) -> bool:
+        """Add frames; return whether there were more than ``max_frames`` leaves room for."""
+        nonlocal left
+        for frame in ready[:left]:
+            await whole.add(SpeechChunk(frame, SAMPLE_RATE, whole.samples / SAMPLE_RATE))
+        full = left is not None and len(ready) > left
+        left = None if left is None else max(0, left - len(ready))
+        return full
+
+    async for chunk in session:
+        words += feeder.aligner.align(chunk.spans)
+        if await add(frames.feed(chunk)):
+            break
+    else:
+        await add(frames.finish())
+    data = await asyncio.to_thread(lambda: base64.b64encode(whole.finish()))
+    return {"wav": data.decode(), "transcript": [asdict(word) for word in words]}

@@ -1,0 +1,71 @@
+"""Encodes speech for a client: exact frames, in one of four formats."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kani.core.audio.ogg_opus import OggOpusEncoder
+from kani.core.types import Samples, SpeechChunk
+from kani.protocols.kyutai import messages
+from kani.protocols.kyutai.messages import FRAME_SAMPLES, MAX_AMPLITUDE, SAMPLE_RATE
+from kani.protocols.kyutai.query import AudioFormat
+from kani.protocols.kyutai.words import TimedWord
+from kani.protocols.shared.rechunking import Rechunker
+
+
+class Frames:
+    """Cuts a session's chunks into frames of exactly ``FRAME_SAMPLES`` samples at 24 kHz."""
+
+    def __init__(self) -> None:
+        self._chunks = Rechunker(SAMPLE_RATE, FRAME_SAMPLES, exact=True)
+
+    def feed(self, chunk: SpeechChunk) -> list[Samples]:
+        """Return the frames that are full."""
+        return _clip(self._chunks.feed(chunk))
+
+    def finish(self) -> list[Samples]:
+        """Return the rest, its last frame padded with silence."""
+        return _clip(self._chunks.finish())
+
+
+def _clip(chunks: list[SpeechChunk]) -> list[Samples]:
+    return [np.clip(chunk.samples, -MAX_AMPLITUDE, MAX_AMPLITUDE) for chunk in chunks]
+
+
+class OutputEncoder:
+    """Encodes what is sent on one connection as WebSocket messages. Empty bytes are not to be sent."""
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._messages = audio_format.uses_messages
+        self._opus = OggOpusEncoder() if audio_format.is_opus else None
+
+    def start_messages(self) -> list[bytes]:
+        """Return the messages that begin the connection."""
+        start = [messages.ready()] if self._messages else []
+        if self._opus is not None:
+            start.append(self._pages(self._opus.header))
+        return start
+
+    def frame(self, samples: Samples) -> bytes:
+        """Encode a frame of ``Frames``."""
+        if self._opus is not None:
+            return self._pages(self._opus.feed(samples))
+        return messages.audio(samples) if self._messages else samples.astype("<f4").tobytes()
+
+    def word(self, word: TimedWord) -> bytes:
+        """Encode a word and its times."""
+        return messages.spoken_text(word.text, word.start_s, word.stop_s) if self._messages else b""
+
+    def end_messages(self) -> list[bytes]:
+        """Return the last pages, and the word without text by which some clients recognise the end."""
+        end = [self._pages(self._opus.finish())] if self._opus is not None else []
+        if self._messages:
+            end.append(messages.spoken_text("", 0.0, 0.0))
+        return end
+
+    def error(self, message: str) -> bytes:
+        """Encode an error."""
+        return messages.error(message) if self._messages else b""
+
+    def _pages(self, data: bytes) -> bytes:
+        return messages.ogg_opus(data) if data and self._messages else data

@@ -1,0 +1,169 @@
+"""The query of a speech connection, and the core's request that it becomes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from starlette.datastructures import QueryParams
+
+from kani.core.errors import InvalidRequest
+from kani.core.request import Range, validate
+from kani.core.service import SpeechService
+from kani.core.types import OptionValue, Sampling, SpeechRequest
+from kani.protocols.shared.errors import BadMessage
+from kani.text import languages
+
+CFG_ALPHA_RANGE = Range(0.0, 10.0)
+MAX_SEQ_LEN_RANGE = Range(1, 100_000)
+
+KNOWN_VOICES = {
+    "unmute-prod-website/p329_022.wav": ("en", "female"),
+    "unmute-prod-website/developpeuse-3.wav": ("fr", "female"),
+    "unmute-prod-website/degaulle-2.wav": ("fr", "male"),
+    "unmute-prod-website/fabieng-enhanced-v2.wav": ("fr", "male"),
+}
+"""Language and sex by the name of Kyutai's voice: a recording that this server does not have."""
+
+VOICE_FOLDERS = {"expresso/": ("en", ""), "cml-tts/fr/": ("fr", ""), "vctk/": ("en", "")}
+"""The same by folder, for all voices in it; of either sex."""
+
+N = TypeVar("N", int, float)
+
+_UNSET = ("", "null", "None")
+# "+2.5": where in the recording to begin; the plus is a space after URL decoding.
+_OFFSET = re.compile(r"[+ ]\d+(\.\d*)?$")
+
+
+class AudioFormat(Enum):
+    """Format of the audio that is sent, by its name in the URL."""
+
+    PCM = "Pcm"
+    PCM_MESSAGE_PACK = "PcmMessagePack"
+    OGG_OPUS = "OggOpus"
+    OGG_OPUS_MESSAGE_PACK = "OggOpusMessagePack"
+
+    @property
+    def uses_messages(self) -> bool:
+        """True if audio is sent in messages, beside Ready, words and errors."""
+        return self in (AudioFormat.PCM_MESSAGE_PACK, AudioFormat.OGG_OPUS_MESSAGE_PACK)
+
+    @property
+    def is_opus(self) -> bool:
+        """True if the audio is Ogg Opus."""
+        return self in (AudioFormat.OGG_OPUS, AudioFormat.OGG_OPUS_MESSAGE_PACK)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechQuery:
+    """The query of ``/api/tts_streaming``."""
+
+    format: AudioFormat
+    request: SpeechRequest
+    max_frames: int | None
+    """Frames after which the connection ends; None for no limit."""
+
+
+def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery:
+    """Read the parameters of ``/api/tts_streaming``; unknown ones are ignored. Raises BadMessage.
+
+    ``language`` is our own addition: a language's name or tag.
+    """
+    try:
+        audio_format = AudioFormat(query.get("format") or AudioFormat.OGG_OPUS)
+    except ValueError as error:
+        known = ", ".join(each.value for each in AudioFormat)
+        raise BadMessage(f"format: has to be one of {known}") from error
+    max_frames = _number(query, "max_seq_len", int, MAX_SEQ_LEN_RANGE)
+    cfg_alpha = _number(query, "cfg_alpha", float, CFG_ALPHA_RANGE)
+    sampling = Sampling(
+        temperature=_number(query, "temperature", float),
+        top_k=_number(query, "top_k", int),
+        seed=_number(query, "seed", int),
+    )
+    request = build_request(query.get("voice"), sampling, cfg_alpha, service, query.get("language"))
+    return SpeechQuery(audio_format, request, max_frames)
+
+
+def read_language(query: QueryParams) -> str | None:
+    """Return the BCP 47 tag of the parameter ``language``, a tag or a name. Raises BadMessage."""
+    return _language(query.get("language"))
+
+
+def build_request(
+    voice: str | None,
+    sampling: Sampling,
+    cfg_alpha: float | None,
+    service: SpeechService,
+    language: str | None = None,
+) -> SpeechRequest:
+    """Build the core's request. Raises BadMessage."""
+    options: dict[str, OptionValue] = {} if cfg_alpha is None else {"cfg_alpha": cfg_alpha}
+    request = SpeechRequest(
+        voice=resolve_voice(voice, service), language=_language(language), sampling=sampling, options=options
+    )
+    try:
+        validate(request)
+    except InvalidRequest as error:
+        raise BadMessage(str(error)) from error
+    return request
+
+
+def resolve_voice(name: str | None, service: SpeechService) -> str | None:
+    """Return the id of the voice for a name of Kyutai's or of ours; None is the default voice.
+
+    A voice of Kyutai's is replaced by one of its language and sex. An unknown name is the default voice, as
+    in moshi-server.
+    """
+    if not name:
+        return None
+    name = _OFFSET.sub("", name)
+    known = _known_voice(name)
+    if known is None:
+        try:
+            service.catalogue.language_of(name)
+        except InvalidRequest:
+            return None
+        return name
+    language, gender = known
+    for engine in service.engines:
+        if language in engine.default_voices:
+            default = engine.default_voices[language]
+            voices = engine.voices_for(language)
+            return next((voice.id for voice in voices if not gender or voice.gender == gender), default)
+    return None
+
+
+def _known_voice(name: str) -> tuple[str, str] | None:
+    """Return language and sex of a voice of Kyutai's, also by its file name alone."""
+    known = {**KNOWN_VOICES, **{file.rpartition("/")[2]: voice for file, voice in KNOWN_VOICES.items()}}
+    if name in known:
+        return known[name]
+    return next((voice for folder, voice in VOICE_FOLDERS.items() if name.startswith(folder)), None)
+
+
+def _language(name: str | None) -> str | None:
+    if name in (None, *_UNSET):
+        return None
+    try:
+        return languages.resolve(name)
+    except InvalidRequest as error:
+        raise BadMessage(str(error)) from error
+
+
+def _number(query: QueryParams, name: str, kind: type[N], allowed: Range | None = None) -> N | None:
+    given = query.get(name)
+    if given is None or given in _UNSET:
+        return None
+    try:
+        value = kind(given)
+    except ValueError as error:
+        raise BadMessage(f"{name}: has to be a {'whole ' if kind is int else ''}number") from error
+    if allowed is not None:
+        try:
+            allowed.check(name, value)
+        except InvalidRequest as error:
+            raise BadMessage(str(error)) from error
+    return value

@@ -1,0 +1,77 @@
+"""Information about the server: ``/api/build_info``, clients' health check, and ``/api/modules_info``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.service import SpeechService
+
+BUILD_FIELDS = (
+    "build_timestamp build_date git_branch git_timestamp git_date git_hash git_describe rustc_host_triple "
+    "rustc_version cargo_target_triple".split()
+)
+"""Fields of moshi-server's build info, all of them strings."""
+
+
+@dataclass(slots=True)
+class Channels:
+    """Numbers of connected clients."""
+
+    speaking: int = 0  # on the WebSockets for speech
+    listening: int = 0  # on the WebSocket for recognition
+
+    @contextmanager
+    def open_speech(self) -> Iterator[None]:
+        """Count a client for speech while the body runs."""
+        self.speaking += 1
+        try:
+            yield
+        finally:
+            self.speaking -= 1
+
+    @contextmanager
+    def open_recognition(self) -> Iterator[None]:
+        """Count a client for recognition while the body runs."""
+        self.listening += 1
+        try:
+            yield
+        finally:
+            self.listening -= 1
+
+
+def info_routes(service: SpeechService, version: str, channels: Channels) -> list[BaseRoute]:
+    """Return the routes; version: of this server, in the field for moshi-server's commit."""
+
+    async def build(request: Request) -> Response:
+        fields = dict.fromkeys(BUILD_FIELDS, "")
+        return JSONResponse(fields | {"git_describe": f"kani-tts {version}"})
+
+    async def modules(request: Request) -> Response:
+        total = str(service.limits.max_sessions)
+        speech = {
+            "type": "py",
+            "path": "/api/tts_streaming",
+            "script": "tts.py",
+            "used_slots": str(channels.speaking),
+            "total_slots": total,
+        }
+        recognition = {
+            "type": "batched_asr",
+            "path": "/api/asr-streaming",
+            "lm": service.recognizer.info.name if service.recognizer else "",
+            "audio_tokenizer": "",
+            "used_slots": str(channels.listening),
+            "total_slots": total,
+        }
+        return JSONResponse([speech, recognition] if service.recognizer else [speech])
+
+    return [
+        Route("/api/build_info", build, methods=["GET"]),
+        Route("/api/modules_info", modules, methods=["GET"]),
+    ]

@@ -1,0 +1,210 @@
+"""The WebSocket for recognition: audio goes in as it is spoken, words, pauses and times come out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+
+from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kani.core.audio.decoding import STREAM_POOL, run_in_pool
+from kani.core.audio.ogg_opus import OggOpusDecoder
+from kani.core.errors import SpeechError
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.service import SpeechService
+from kani.core.session.recognition import RecognitionSession
+from kani.core.types import Samples
+from kani.protocols.kyutai import messages
+from kani.protocols.kyutai.connection import GOING_AWAY, NORMAL, closing_for
+from kani.protocols.kyutai.messages import (
+    FRAME_SAMPLES,
+    SAMPLE_RATE,
+    Audio,
+    Init,
+    Marker,
+    OggOpus,
+    read_recognition_message,
+)
+from kani.protocols.kyutai.metrics import KyutaiMetrics
+from kani.protocols.kyutai.query import read_language
+from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.tasks import run_until_first
+
+PROTOCOL = "kyutai-asr"
+
+IDLE_TIMEOUT_S = 120.0
+"""Seconds without any message after which a client is disconnected, as by moshi-server."""
+
+DECODE_IN_THREAD_BYTES = 2**16
+"""Longer messages are unpacked in a thread, as Ogg Opus always is: they would block the event loop."""
+
+
+async def serve_recognition(
+    websocket: WebSocket,
+    service: SpeechService,
+    metrics: KyutaiMetrics,
+    idle_timeout_s: float = IDLE_TIMEOUT_S,
+) -> None:
+    """Serve one client of ``/api/asr-streaming``; it is closed after ``idle_timeout_s`` without a message."""
+    try:
+        language = read_language(websocket.query_params)
+    except BadMessage as error:
+        await websocket.send_denial_response(PlainTextResponse(str(error), 400))
+        return
+    await websocket.accept()
+
+    def open_session() -> RecognitionSession:
+        return service.open_recognition(
+            protocol=PROTOCOL, client=client_address(websocket), sample_rate=SAMPLE_RATE, language=language
+        )
+
+    connection = _RecognitionConnection(websocket, open_session, metrics, idle_timeout_s)
+    try:
+        await connection.run()
+    finally:
+        if connection.admitted:
+            metrics.recognition_closed(connection.steps)
+
+
+class _RecognitionConnection:
+    """One client.
+
+    open_session: called at first, and again after each ``Init`` of the client.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        open_session: Callable[[], RecognitionSession],
+        metrics: KyutaiMetrics,
+        idle_timeout_s: float,
+    ) -> None:
+        self._websocket = websocket
+        self._open_session = open_session
+        self._session: RecognitionSession | None = None
+        self._metrics = metrics
+        self._idle_timeout_s = idle_timeout_s
+        # An Init waits for a new session; the event is set while a session takes audio.
+        self._restarting = False
+        self._session_ready = asyncio.Event()
+        self._opus: OggOpusDecoder | None = None
+        # For audio that is not recognized yet: samples fed up to a message, and when that came.
+        self._arrivals: deque[tuple[int, float]] = deque()
+        self._fed = 0
+        self.steps = 0
+        """Steps sent so far."""
+        self.admitted = False
+        """True once a session could be opened."""
+
+    async def run(self) -> None:
+        """Serve until the client disconnects."""
+        try:
+            await run_until_first(
+                self._read(), self._recognize(), name="kyutai listening", ignore=WebSocketDisconnect
+            )
+        except (BadMessage, SpeechError) as error:
+            # An Error behind Ready would break existing clients: only the close gives the reason.
+            closing = closing_for(error)
+            await close(self._websocket, closing.code, closing.reason)
+
+    async def _read(self) -> None:
+        """Handle the client's messages until it disconnects. Raises BadMessage and InvalidRequest."""
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._idle_timeout_s
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    received = await self._websocket.receive()
+            except TimeoutError:
+                await close(self._websocket, NORMAL, f"nothing came for {self._idle_timeout_s:g} s")
+                return
+            if received["type"] == "websocket.disconnect":
+                return
+            if (packed := received.get("bytes")) is not None:
+                await self._handle(packed)
+                deadline = now() + self._idle_timeout_s
+
+    async def _handle(self, packed: bytes) -> None:
+        await self._session_ready.wait()
+        session = self._session
+        assert session is not None
+        message = read_recognition_message(packed)
+        match message:
+            case Init():
+                self._opus = None
+                self._restarting = True
+                self._session_ready.clear()
+                session.cancel()
+            case Marker():
+                await session.mark(message.id)
+            case Audio():
+                if len(packed) > DECODE_IN_THREAD_BYTES:
+                    await self._feed(session, await asyncio.to_thread(messages.audio_samples, message))
+                else:
+                    await self._feed(session, messages.audio_samples(message))
+            case OggOpus():
+                self._opus = self._opus or OggOpusDecoder(SAMPLE_RATE)
+                pages = messages.ogg_bytes(message)
+                samples = await run_in_pool(STREAM_POOL, self._opus.feed, pages)
+                await self._feed(session, samples)
+
+    async def _feed(self, session: RecognitionSession, samples: Samples) -> None:
+        if len(samples):
+            self._fed += len(samples)
+            self._arrivals.append((self._fed, time.perf_counter()))
+            await session.feed(samples)
+
+    async def _recognize(self) -> None:
+        """Send what is recognized, in a new session after each ``Init``. Raises SpeechError."""
+        while self._session is None or self._restarting:
+            async with self._admitted_session() as session, aclosing(session.events()) as events:
+                self._session = session
+                self._restarting = False
+                self._arrivals.clear()
+                self._fed = 0
+                await self._websocket.send_bytes(messages.ready())
+                self._session_ready.set()
+                async for event in events:
+                    if self._restarting:
+                        break
+                    await self._send(event, session)
+        await close(self._websocket, GOING_AWAY, "the server is stopping")
+
+    @asynccontextmanager
+    async def _admitted_session(self) -> AsyncIterator[RecognitionSession]:
+        try:
+            opened = self._open_session()
+        except SpeechError as error:
+            if not self.admitted:
+                await self._websocket.send_bytes(messages.error(closing_for(error).reason))
+            raise
+        if not self.admitted:
+            self.admitted = True
+            self._metrics.recognition_opened()
+        async with opened as session:
+            yield session
+
+    async def _send(self, event: RecognitionEvent, session: RecognitionSession) -> None:
+        send = self._websocket.send_bytes
+        match event:
+            case RecognizedWord():
+                await send(messages.word(event.text, event.start_s))
+                await send(messages.end_word(event.end_s))
+            case Mark():
+                await send(messages.marker(event.number))
+            case Step():
+                self.steps += 1
+                arrived_at = self._arrived_at((event.index + 1) * FRAME_SAMPLES)
+                self._metrics.frame_recognized(time.perf_counter() - arrived_at)
+                await send(messages.step(event.index, event.pause_probabilities, session.backlog_samples))
+
+    def _arrived_at(self, sample: int) -> float:
+        """Return when the audio up to a sample had arrived; forget the arrivals before it."""
+        while len(self._arrivals) > 1 and self._arrivals[0][0] < sample:
+            self._arrivals.popleft()
+        return self._arrivals[0][1]

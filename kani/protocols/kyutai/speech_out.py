@@ -1,0 +1,224 @@
+"""The WebSocket for speech: words go in as they are written, audio frames and the words' times come out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+
+from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kani.core.errors import InvalidRequest, SpeechError
+from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
+from kani.core.types import Samples, SpeechChunk
+from kani.protocols.kyutai import voice_payload
+from kani.protocols.kyutai.connection import Closing, closing_for
+from kani.protocols.kyutai.messages import Eos, SpeechMessage, Text, Voice, read_speech_message
+from kani.protocols.kyutai.metrics import KyutaiMetrics
+from kani.protocols.kyutai.output import Frames, OutputEncoder
+from kani.protocols.kyutai.query import read_speech_query
+from kani.protocols.kyutai.text_input import TextFeeder
+from kani.protocols.shared.client_languages import accept_languages
+from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.idle_flush import IdleFlush
+from kani.protocols.shared.tasks import run_until_first
+
+log = logging.getLogger(__name__)
+
+PROTOCOL = "kyutai"
+
+IDLE_FLUSH_S = 0.9
+"""Seconds to wait for the next word before the words so far are spoken to their end."""
+
+
+async def serve_speech(
+    websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics, idle_s: float
+) -> None:
+    """Serve one client of ``/api/tts_streaming``; its text ends after ``idle_s`` seconds without a word."""
+    try:
+        query = read_speech_query(websocket.query_params, service)
+    except BadMessage as error:
+        await websocket.send_denial_response(PlainTextResponse(str(error), 400))
+        return
+    await websocket.accept()
+    output = OutputEncoder(query.format)
+    try:
+        request = replace(query.request, languages=accept_languages(websocket.headers))
+        session = service.open(request, protocol=PROTOCOL, client=client_address(websocket))
+    except SpeechError as error:
+        await _refuse(websocket, output, error)
+        return
+    metrics.speech_opened()
+    feeder = TextFeeder(session, service.limits.max_text)
+    connection = _SpeechConnection(websocket, session, feeder, output, query.max_frames, metrics, idle_s)
+    try:
+        async with session:
+            await connection.run()
+    finally:
+        metrics.speech_closed(connection.frames)
+
+
+async def _refuse(websocket: WebSocket, output: OutputEncoder, error: SpeechError) -> None:
+    closing = closing_for(error)
+    try:
+        if message := output.error(closing.reason):
+            await websocket.send_bytes(message)
+    except WebSocketDisconnect:
+        return
+    await close(websocket, closing.code, closing.reason)
+
+
+class _SpeechConnection:
+    """One client. Text that was accepted is spoken even if a later message is wrong."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        session: SpeechSession,
+        feeder: TextFeeder,
+        output: OutputEncoder,
+        max_frames: int | None,
+        metrics: KyutaiMetrics,
+        idle_s: float,
+    ) -> None:
+        self._websocket = websocket
+        self._session = session
+        self._feeder = feeder
+        self._output = output
+        self._max_frames = max_frames
+        self._metrics = metrics
+        self._idle_s = idle_s
+        # The field that named the voice, for errors about it.
+        self._voice_field = "voice"
+        # True once the session takes no more text.
+        self._finished = False
+        self._closing = Closing()
+        # Time of the last text that came or of the last frames that were sent.
+        self._since = time.perf_counter()
+        self.frames = 0
+        """Frames sent so far."""
+
+    async def run(self) -> None:
+        """Serve until everything is spoken or the client disconnects."""
+        try:
+            for message in self._output.start_messages():
+                await self._send(message)
+            await run_until_first(
+                self._read(), self._speak(), name="kyutai speaking", ignore=WebSocketDisconnect
+            )
+        except WebSocketDisconnect:
+            return
+
+    async def _read(self) -> None:
+        """Handle the client's messages until it disconnects."""
+        idle_flush = IdleFlush(IDLE_FLUSH_S)
+        try:
+            await self._read_messages(idle_flush)
+        finally:
+            idle_flush.cancel()
+
+    async def _read_messages(self, idle_flush: IdleFlush) -> None:
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._idle_s
+        while True:
+            try:
+                async with asyncio.timeout_at(None if self._finished else deadline):
+                    received = await self._websocket.receive()
+            except TimeoutError:
+                self._end(Closing(reason=f"no text came for {self._idle_s:g} s"))
+                continue
+            if received["type"] == "websocket.disconnect":
+                return
+            raw = received.get("text")
+            try:
+                # Only words put off the deadlines, not empty text.
+                if self._handle(read_speech_message(raw if raw is not None else received["bytes"])):
+                    idle_flush.restart(self._flush)
+                    deadline = now() + IDLE_FLUSH_S + self._idle_s
+            except (BadMessage, InvalidRequest) as error:
+                self._end(closing_for(error))
+
+    def _flush(self) -> None:
+        if not self._finished:
+            self._metrics.idle_flushed()
+            self._session.flush()
+
+    def _handle(self, message: SpeechMessage) -> bool:
+        """Handle a message; return whether it brought words, behind which more may come."""
+        if isinstance(message, Eos):
+            self._end(Closing())
+        elif isinstance(message, Text):
+            return self._feed(message.text)
+        elif not self._feeder.has_text and not self._finished:
+            self._use_voice(message)
+        return False
+
+    def _use_voice(self, voice: Voice) -> None:
+        """Speak with a voice of this server's ``/api/voice``; embeddings from elsewhere are ignored."""
+        embeddings = voice_payload.unpack(voice.embeddings)
+        if embeddings is None:
+            log.info("ignored a voice that another server, or another version of this one, has made")
+        elif embeddings:
+            self._voice_field = "embeddings"
+            self._session.use_embeddings(embeddings)
+
+    def _feed(self, text: str) -> bool:
+        if self._closing.reason:
+            return False
+        if self._finished:
+            if text.strip():
+                raise BadMessage("text: came after Eos")
+            return False
+        self._since = time.perf_counter()
+        return self._feeder.feed(text)
+
+    def _end(self, closing: Closing) -> None:
+        """End the text. The connection closes with the first ``closing`` that has a reason."""
+        if not self._closing.reason:
+            self._closing = closing
+        if not self._finished:
+            self._finished = True
+            self._session.finish()
+
+    async def _speak(self) -> None:
+        """Send the speech, and close."""
+        frames = Frames()
+        try:
+            async for chunk in self._session:
+                await self._send_words(chunk)
+                if not await self._send_frames(frames.feed(chunk)):
+                    break
+            else:
+                await self._send_frames(frames.finish())
+        except SpeechError as error:
+            self._closing = closing_for(error, self._voice_field)
+        if self._closing.reason:
+            await self._send(self._output.error(self._closing.reason))
+        for message in self._output.end_messages():
+            await self._send(message)
+        await close(self._websocket, self._closing.code, self._closing.reason)
+
+    async def _send_words(self, chunk: SpeechChunk) -> None:
+        for word in self._feeder.aligner.align(chunk.spans):
+            await self._send(self._output.word(word))
+
+    async def _send_frames(self, frames: list[Samples]) -> bool:
+        """Send frames; return False once ``max_frames`` were sent."""
+        if frames:
+            now = time.perf_counter()
+            self._metrics.frames_spoken(len(frames), now - self._since)
+            self._since = now
+        for frame in frames:
+            if self._max_frames is not None and self.frames >= self._max_frames:
+                return False
+            self.frames += 1
+            await self._send(self._output.frame(frame))
+        return True
+
+    async def _send(self, message: bytes) -> None:
+        if message:
+            await self._websocket.send_bytes(message)

@@ -1,0 +1,316 @@
+"""Descriptions of the HTTP calls of OpenAI's audio API."""
+
+from __future__ import annotations
+
+from kani.core.request import RANGES, Range
+from kani.protocols.openai.lists import SPEECH_MODELS
+from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
+from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.openai.speech.body import STREAM_FORMATS, VOLUME
+from kani.protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
+from kani.protocols.openai.speech.create import SSE_TYPE
+from kani.protocols.openai.speech.formats import (
+    DEFAULT_FORMAT,
+    FORMATS,
+    MAX_SAMPLE_RATE,
+    MIN_SAMPLE_RATE,
+    SAMPLE_RATE,
+)
+from kani.protocols.openai.transcription.answers import MEDIA_TYPES as TRANSCRIPT_TYPES
+from kani.protocols.openai.transcription.params import FORMATS as TRANSCRIPT_FORMATS
+from kani.protocols.openai.transcription.params import GRANULARITIES, INCLUDES, MAX_KEYWORDS, MAX_LANGUAGES
+from kani.protocols.shared.calls.call import (
+    FORM,
+    Answer,
+    Body,
+    Call,
+    CallGroup,
+    audio_answer,
+    json_answer,
+    path_parameter,
+)
+from kani.protocols.shared.calls.schemas import (
+    Schema,
+    choice,
+    fields,
+    file,
+    flag,
+    items,
+    mapping,
+    nullable,
+    number,
+    text,
+    whole,
+)
+
+_SPEECH_ERRORS = (400, 429, 500, 503, 504)
+_RECORDING_ERRORS = (400, 413, 429, 500, 503, 504)
+_UNUSED = {"X-Unused": "Names of the given fields without effect."}
+_EXAMPLE = {"model": "tts-1", "input": "Hello.", "voice": "alloy"}
+
+
+def error_schema() -> Schema:
+    """Return the schema of an error."""
+    return fields(
+        error=fields(message=text(), type=text(), param=nullable(text()), code=nullable(text())),
+    )
+
+
+def call_group(settings: OpenAISettings) -> CallGroup:
+    """Return the calls."""
+    return CallGroup(
+        "OpenAI",
+        "OpenAI's audio API: speech, transcriptions, Realtime. Realtime's WebSocket is on /v1/realtime.",
+        "OpenAIError",
+        error_schema(),
+        (*_speech(settings), *_lists(), *_transcriptions(settings), *_realtime()),
+    )
+
+
+def _speech_fields(settings: OpenAISettings) -> dict[str, Schema]:
+    return {
+        "input": text("The text.", longest=settings.max_text),
+        "model": text(f"Any name, for example {SPEECH_MODELS[0]}."),
+        "voice": {
+            "description": 'A voice of OpenAI\'s or of this server, as a name or {"id": NAME}.',
+            "anyOf": [text(), fields(id=text())],
+        },
+        "speed": number("Speed of the speech.", RANGES["speed"], default=1.0),
+        "instructions": text("Emotion, pace and pitch in words."),
+        "language": text("Tag or name of the text's language; detected by default."),
+        "lang_code": text("The same by a name of Kokoro-FastAPI's."),
+        "allow_voice_tags": flag("Whether marks in the text change the voice.", default=settings.voice_tags),
+        "voice_aliases": mapping('Names for voices in this request, each a voice or {"voice", "rate"}.'),
+        "volume_multiplier": number("Factor of the amplitude.", VOLUME, default=1.0),
+    }
+
+
+def _format_fields() -> dict[str, Schema]:
+    return {
+        "response_format": choice(
+            FORMATS, f"Format of the audio, at {SAMPLE_RATE} Hz.", default=DEFAULT_FORMAT
+        ),
+        "sample_rate": whole(
+            "Hertz of the audio.", Range(MIN_SAMPLE_RATE, MAX_SAMPLE_RATE), default=SAMPLE_RATE
+        ),
+    }
+
+
+def _stream_fields() -> dict[str, Schema]:
+    about = "Whether the audio is sent as bytes or as server-sent events."
+    return {"stream_format": choice(STREAM_FORMATS, about, default=STREAM_FORMATS[0])}
+
+
+def _whole_field() -> dict[str, Schema]:
+    about = "Whether the audio is sent while it is made; by default it is, but for a FLAC of usual length."
+    return {"stream": flag(about)}
+
+
+def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
+    common, formats = _speech_fields(settings), _format_fields()
+    null = "A null equals a missing field."
+    word = fields(word=text(), start=number("Seconds."), end=number("Seconds."))
+    caption = fields(start=number("Seconds."), end=number("Seconds."), text=text())
+    captions: Schema = fields(duration=number("Seconds."), words=items(word), captions=items(caption))
+    timed = fields(word=text(), start_time=number("Seconds."), end_time=number("Seconds."))
+    captioned = fields(
+        audio=text("Audio in base64."),
+        audio_format=text(),
+        timestamps={"anyOf": [items(timed), {"type": "null"}]},
+    )
+    types = (audio_format.content_type for audio_format in FORMATS.values())
+    return (
+        Call(
+            method="POST",
+            path="/v1/audio/speech",
+            summary="Speak a text",
+            body=Body(
+                fields(null, ["input"], **common, **formats, **_stream_fields(), **_whole_field()), _EXAMPLE
+            ),
+            answers={
+                200: audio_answer(
+                    "The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED
+                )
+            },
+            errors=_SPEECH_ERRORS,
+        ),
+        Call(
+            method="POST",
+            path="/v1/audio/captions",
+            summary="Make the subtitles of a spoken text",
+            body=Body(
+                fields(
+                    null,
+                    ["input"],
+                    **common,
+                    **_stream_fields(),
+                    format=choice(CAPTION_TYPES, "Format of the subtitles.", default="srt"),
+                ),
+                _EXAMPLE | {"format": "json"},
+            ),
+            answers={
+                200: Answer(
+                    "The subtitles.",
+                    {kind: captions if name == "json" else text() for name, kind in CAPTION_TYPES.items()},
+                    _UNUSED,
+                )
+            },
+            errors=_SPEECH_ERRORS,
+        ),
+        Call(
+            method="POST",
+            path="/dev/captioned_speech",
+            summary="Speak a text with the times of its words, as Kokoro-FastAPI does",
+            body=Body(
+                fields(
+                    null,
+                    ["input"],
+                    **common,
+                    **formats,
+                    **_stream_fields(),
+                    stream=flag(
+                        "Whether the answer is a line of JSON for each block of audio.", default=True
+                    ),
+                    return_timestamps=flag("Whether the answer has the times of the words.", default=True),
+                ),
+                _EXAMPLE | {"stream": False},
+            ),
+            answers={200: Answer("The audio and its words.", {"application/json": captioned}, _UNUSED)},
+            errors=_SPEECH_ERRORS,
+        ),
+    )
+
+
+def _lists() -> tuple[Call, ...]:
+    model = fields(
+        "",
+        ["id", "object", "created", "owned_by"],
+        id=text(),
+        object=choice(["model"]),
+        created=whole("Seconds since 1970."),
+        owned_by=text(),
+        shutdown_date=nullable(text()),
+        voices=items(fields(id=text(), name=text(), language=text())),
+    )
+    named = fields(id=text(), name=text())
+    return (
+        Call(
+            method="GET",
+            path="/v1/models",
+            summary="List the models",
+            answers={
+                200: json_answer("The models.", fields(object=choice(["list"]), data=items(model))),
+            },
+        ),
+        Call(
+            method="GET",
+            path="/v1/models/{model}",
+            summary="Show a model",
+            parameters=(path_parameter("model", "Name of a model in the list.", "tts-1"),),
+            answers={200: json_answer("The model.", model)},
+            errors=(404,),
+        ),
+        Call(
+            method="GET",
+            path="/v1/audio/models",
+            summary="List the models for speech",
+            answers={200: json_answer("The models.", fields(object=choice(["list"]), models=items(named)))},
+        ),
+    )
+
+
+def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
+    size = f"The recording: at most {settings.max_audio_bytes >> 20} MiB and {settings.max_audio_s:g} s."
+    common: dict[str, Schema] = {
+        "file": file(size),
+        "model": text("Any name, for example whisper-1."),
+        "language": text("Code, tag or name of the spoken language; detected by default."),
+        "languages": items(text(), "Languages between which detection decides.", most=MAX_LANGUAGES),
+        "keywords": items(text(), "Words that may occur in the recording.", most=MAX_KEYWORDS),
+        "prompt": text("Text that precedes the recording."),
+        "response_format": choice(TRANSCRIPT_FORMATS, "Format of the transcript.", default="json"),
+        "temperature": number("Sampling temperature.", Range(0, 1), default=0),
+        "timestamp_granularities": items(choice(GRANULARITIES), "Times in verbose_json."),
+        "include": items(choice(INCLUDES), "Further fields of the answer."),
+        "chunking_strategy": text("auto, or an object of the type server_vad; without effect."),
+    }
+    transcript = fields(
+        "",
+        ["text"],
+        text=text(),
+        task=text(),
+        language=text(),
+        duration=number("Seconds."),
+        languages=items(fields(code=text())),
+        logprobs=items(mapping()),
+        segments=items(mapping()),
+        words=items(mapping()),
+        usage=mapping(),
+    )
+    plain = {kind.partition(";")[0]: text() for kind in TRANSCRIPT_TYPES.values()}
+    stream = {"stream": flag("Whether the answer is server-sent events.", default=False)}
+    return tuple(
+        Call(
+            method="POST",
+            path=f"/v1/audio/{name}",
+            summary=summary,
+            about="The form may also be a JSON object, whose input_audio.data is the file in base64.",
+            body=Body(
+                fields("", ["file", "model"], **common, **more),
+                {"file": "@recording.wav", "model": "whisper-1"},
+                FORM,
+            ),
+            answers={
+                200: Answer("The transcript.", {"application/json": transcript, **plain} | events, _UNUSED)
+            },
+            errors=_RECORDING_ERRORS,
+        )
+        for name, summary, more, events in (
+            ("transcriptions", "Transcribe a recording", stream, {SSE_TYPE: text()}),
+            ("translations", "Translate a recording into English", {}, {}),
+        )
+    )
+
+
+def _realtime() -> tuple[Call, ...]:
+    session = mapping("The configuration of a Realtime session, as in session.update.")
+    life = fields(
+        "Validity of the key.",
+        [],
+        anchor=choice(["created_at"]),
+        seconds=whole("Seconds.", Range(MIN_LIFE_S, MAX_LIFE_S), default=DEFAULT_LIFE_S),
+    )
+    secret = {"value": text("The key."), "expires_at": whole("Seconds since 1970.")}
+    errors = (400, 413, 429)
+    return (
+        Call(
+            method="POST",
+            path="/v1/realtime/client_secrets",
+            summary="Make an ephemeral key for Realtime",
+            body=Body(
+                fields("", [], expires_after=life, session=session),
+                {"session": {"type": "realtime", "audio": {"output": {"voice": "alloy"}}}},
+            ),
+            answers={200: json_answer("The key.", fields("", None, **secret, session=mapping()))},
+            errors=errors,
+        ),
+        *(
+            Call(
+                method="POST",
+                path=f"/v1/realtime/{name}",
+                summary=summary,
+                body=Body(session, {}),
+                answers={
+                    200: json_answer(
+                        "The session's configuration, with a key.",
+                        fields(id=text(), client_secret=fields("", None, **secret)),
+                    )
+                },
+                errors=errors,
+            )
+            for name, summary in (
+                ("sessions", "Make an ephemeral key, by the beta API"),
+                ("transcription_sessions", "Make an ephemeral key for transcription, by the beta API"),
+            )
+        ),
+    )

@@ -1,0 +1,168 @@
+"""Error answers of OpenAI's API: statuses, codes, headers and bodies.
+
+Handlers raise ``ApiError`` or a ``SpeechError`` of the core; ``endpoint`` answers both. OpenAI's SDKs retry
+408, 409, 429 and every status from 500 on, unless ``x-should-retry`` says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kani.core.errors import (
+    Busy,
+    EngineLost,
+    EngineUnavailable,
+    InvalidRequest,
+    NameTaken,
+    RateLimited,
+    ServerStopping,
+    SpeechCancelled,
+    SpeechError,
+    StoreUnavailable,
+    TextTooLong,
+    TimedOut,
+    UnknownVoice,
+    UnsupportedLanguage,
+)
+
+VOICES_PATH = "/v1/audio/voices"
+"""Path of the list of voices, which the error of an unknown voice names."""
+
+RETRY_AFTER_S = 1
+"""Seconds that ``retry-after`` asks for: a place is free again as soon as a segment has been spoken."""
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_CODES = {
+    401: "invalid_api_key",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    429: "rate_limit_exceeded",
+    503: "service_unavailable",
+}
+"""Code of each status that has one of its own."""
+
+_TYPES = {429: "rate_limit_error"}
+"""Type of each status below 500 that has one of its own."""
+
+_FIELD_NAMES = {"text": "input"}
+"""The API's names of the core's fields, where they differ."""
+
+
+class ApiError(Exception):
+    """A request that is answered with an error; ``str()`` is the message.
+
+    param: the invalid field, if the error is about one; code: OpenAI's name of the error, that of the status
+    if not given; retry: whether the same request may succeed later, by default what the status implies.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        param: str | None = None,
+        code: str | None = None,
+        *,
+        retry: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code or _CODES.get(status)
+        self.retry = (status == 429 or status >= 500) if retry is None else retry
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that say whether and when the request may be repeated."""
+        headers = {} if self.retry else {"x-should-retry": "false"}
+        return headers | ({"retry-after": str(RETRY_AFTER_S)} if self.status in (429, 503) else {})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object under ``error``: message, type, param and code."""
+        return error_object(self.status, str(self), self.param, self.code)
+
+
+def endpoint(handler: Handler, fields: Mapping[str, str] = _FIELD_NAMES) -> Handler:
+    """Wrap a handler so that its errors become a status and an error object.
+
+    fields: the API's names of the core's fields, where they differ.
+    """
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except ApiError as error:
+            return error_response(error)
+        except SpeechError as error:
+            return error_response(api_error(error, fields))
+
+    return handle
+
+
+def error_response(error: ApiError) -> Response:
+    """Return the HTTP answer for an error."""
+    return json_response({"error": error.as_json()}, error.status, error.headers)
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return JSON in ASCII: an unpaired surrogate in a client's text comes back as the same escape."""
+    return Response(json.dumps(content), status, headers, "application/json")
+
+
+def api_error(error: SpeechError, fields: Mapping[str, str] = _FIELD_NAMES) -> ApiError:
+    """Map an error of the core to the API's status, code and sentence; ``fields`` as for ``endpoint``."""
+    match error:
+        case UnknownVoice():
+            message = f"voice: unknown voice {error.voice!r}; GET {VOICES_PATH} lists the voices"
+            return ApiError(400, message, "voice", "voice_not_found")
+        case TextTooLong():
+            field = fields.get("text", "text")
+            message = f"{field}: too long (at most {error.limit} characters)"
+            return ApiError(400, message, field, "string_above_max_length")
+        case UnsupportedLanguage():
+            return _invalid(error, fields, "unsupported_language")
+        case NameTaken():
+            # Not 409, which OpenAI's SDKs retry.
+            return _invalid(error, fields, "name_taken")
+        case InvalidRequest():
+            return _invalid(error, fields, "invalid_value")
+        case RateLimited():
+            return ApiError(429, str(error))
+        case ServerStopping():
+            return ApiError(503, str(error))
+        case Busy():
+            return ApiError(429, str(error), code="server_busy")
+        case EngineUnavailable() | StoreUnavailable():
+            # Only the operator can change that.
+            return ApiError(503, str(error), retry=False)
+        case EngineLost() | SpeechCancelled():
+            return ApiError(503, str(error))
+        case TimedOut():
+            return ApiError(504, str(error), code="timeout")
+    return ApiError(500, str(error), code="internal_error")
+
+
+def _invalid(error: InvalidRequest, fields: Mapping[str, str], code: str) -> ApiError:
+    field = fields.get(error.field, error.field)
+    return ApiError(400, f"{field}: {error.reason}", field, code)
+
+
+def error_object(
+    status: int, message: str, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """Return OpenAI's error object, without the ``error`` around it; the code defaults to the status's."""
+    kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
+    return {"message": message, "type": kind, "param": param, "code": code or _CODES.get(status)}
+
+
+def error_body(
+    status: int, message: str, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """Return the body of an error that the server answers before a request reaches the API."""
+    return {"error": error_object(status, message, param, code)}

@@ -1,0 +1,105 @@
+"""Lists of models as OpenAI's clients read them; the voices are listed by ``voices_api``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
+
+from kani.core.service import SpeechService
+from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.openai.voice_names import OPENAI_VOICES
+from kani.protocols.shared.protocol import PathClass
+
+MODELS_PATH = "/v1/models"
+AUDIO_MODELS_PATH = "/v1/audio/models"
+
+ELEVENLABS_KEY = b"xi-api-key"
+"""Header by which a client of ElevenLabs is known: its list of models has the same path."""
+
+SPEECH_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+REALTIME_MODELS = ("gpt-realtime",)
+"""OpenAI's names, which are listed because some clients refuse what is not. Every other name works too."""
+
+_CREATED = 1_700_000_000
+"""Seconds since 1970, a constant: the models are the server's own, whatever they are called."""
+
+_OWNER = "kani-tts-server"
+
+
+def list_paths(settings: OpenAISettings) -> dict[str, PathClass]:
+    """Return the paths that are served without a key, if the settings want that."""
+    if not settings.open_lists:
+        return {}
+    models = (*SPEECH_MODELS, *TRANSCRIPTION_MODELS, *REALTIME_MODELS)
+    paths = (MODELS_PATH, AUDIO_MODELS_PATH, *(f"{MODELS_PATH}/{name}" for name in models))
+    return dict.fromkeys(paths, PathClass.LIST)
+
+
+def list_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
+    """Return the routes of the lists."""
+
+    async def models(request: Request) -> Response:
+        return json_response({"object": "list", "data": [_model(name) for name in _names(service)]})
+
+    async def model(request: Request) -> Response:
+        name = request.path_params["model"]
+        if name not in _names(service):
+            message = f"model: there is no {name[:100]!r}; GET {MODELS_PATH} lists the models"
+            raise ApiError(404, message, "model", "model_not_found")
+        voices = {"voices": _voices(service)} if name in _speech_names(service) else {}
+        return json_response(_model(name) | voices)
+
+    async def audio_models(request: Request) -> Response:
+        names = _speech_names(service)
+        return json_response({"object": "list", "models": [{"id": name, "name": name} for name in names]})
+
+    return [
+        _OpenAIRoute(MODELS_PATH, endpoint(models), methods=["GET"]),
+        Route(f"{MODELS_PATH}/{{model:path}}", endpoint(model), methods=["GET"]),
+        Route(AUDIO_MODELS_PATH, endpoint(audio_models), methods=["GET"]),
+    ]
+
+
+class _OpenAIRoute(Route):
+    """A route that leaves clients of ElevenLabs to another on the same path."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return no match for a request with ElevenLabs' header."""
+        if any(name == ELEVENLABS_KEY for name, _ in scope.get("headers", ())):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def _names(service: SpeechService) -> list[str]:
+    """Return the names of all models: OpenAI's, and those of the engines."""
+    names = [*_speech_names(service)]
+    if (recognizer := service.recognizer) is not None:
+        names += [*TRANSCRIPTION_MODELS, *REALTIME_MODELS, recognizer.info.name]
+    return [*dict.fromkeys(names)]
+
+
+def _speech_names(service: SpeechService) -> list[str]:
+    return [*SPEECH_MODELS, *(info.name for info in service.engines)]
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": _CREATED,
+        "owned_by": _OWNER,
+        "shutdown_date": None,
+    }
+
+
+def _voices(service: SpeechService) -> list[dict[str, str]]:
+    """Return OpenAI's voices and the engines', by which clients of Speaches offer them."""
+    named = [{"id": name, "name": name, "language": ""} for name in OPENAI_VOICES]
+    own = (voice for info in service.engines for voice in info.voices)
+    return named + [{"id": voice.id, "name": voice.name, "language": voice.language} for voice in own]

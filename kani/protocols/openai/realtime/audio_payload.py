@@ -1,0 +1,50 @@
+"""The audio of ``input_audio_buffer.append``: base64 to samples."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+
+import numpy as np
+
+from kani.core.audio.encoding import AudioFormat, decode_g711
+from kani.core.types import Samples
+from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
+
+MAX_AUDIO_BYTES = 15 * 2**20
+"""Decoded bytes of one event."""
+
+MAX_MESSAGE_BYTES = 24 * 2**20
+"""Bytes of a message on the WebSocket; audio that is a little beyond its own limit is still answered."""
+
+DECODE_IN_THREAD_CHARACTERS = 2**16
+"""Longer payloads are decoded in a thread: they would block the event loop."""
+
+
+async def read_audio(event: ClientEvent, audio_format: AudioFormat) -> Samples:
+    """Return the samples of an append event, at the format's rate. Raises EventError."""
+    given = event.fields.get("audio")
+    if not isinstance(given, str):
+        raise EventError("audio: must be a string of base64", "invalid_type", "audio")
+    if len(given) > DECODE_IN_THREAD_CHARACTERS:
+        return await asyncio.to_thread(decode_audio, given, audio_format)
+    return decode_audio(given, audio_format)
+
+
+def decode_audio(given: str, audio_format: AudioFormat) -> Samples:
+    """Decode base64 to samples. Raises EventError."""
+    if len(given) * 3 // 4 - given[-2:].count("=") > MAX_AUDIO_BYTES:
+        limit = f"{MAX_AUDIO_BYTES >> 20} MiB"
+        raise EventError(f"audio: too large (at most {limit} in one event)", "audio_too_large", "audio")
+    try:
+        data = base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise EventError("audio: is not base64", "invalid_value", "audio") from error
+    match audio_format.codec:
+        case "ulaw" | "alaw" as codec:
+            return decode_g711(data, codec)
+    if len(data) % 2:
+        reason = f"audio: 16-bit samples need an even number of bytes ({len(data)} were sent)"
+        raise EventError(reason, "invalid_value", "audio")
+    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)

@@ -1,0 +1,112 @@
+"""Client events of the Realtime WebSocket, and the error for one that cannot be served."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from kani.protocols.shared.json_input import TooManyValues, parse_object
+
+T = TypeVar("T")
+
+PARSE_IN_THREAD_CHARACTERS = 2**16
+"""Longer events are parsed in a thread: they would block the event loop."""
+
+MAX_ID_LENGTH = 512
+"""Characters of an id that a client gives."""
+
+
+class EventError(Exception):
+    """A client event that is answered with an ``error`` event; ``str()`` is the message.
+
+    code: OpenAI's name of the error; param: path of the invalid field, if the error is about one.
+    """
+
+    def __init__(
+        self, message: str, code: str, param: str | None = None, *, kind: str = "invalid_request_error"
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+        self.kind = kind
+
+    def as_json(self, event_id: str | None = None) -> dict[str, Any]:
+        """Return the object under ``error``; event_id: of the client's event."""
+        fields = {"type": self.kind, "code": self.code, "message": str(self), "param": self.param}
+        return fields | {"event_id": event_id}
+
+
+def unsupported(message: str, param: str) -> EventError:
+    """Return the error for what would need a language model."""
+    reason = f"{message}: this server speaks given text and transcribes speech, it has no language model"
+    return EventError(reason, "unsupported", param)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEvent:
+    """A client event: its type, the client's id of it if there is one, and all its fields."""
+
+    type: str
+    event_id: str | None
+    fields: dict[str, Any]
+
+    def text(self, name: str, max_length: int = MAX_ID_LENGTH) -> str | None:
+        """Return a string field; None if it is absent or null. Raises EventError."""
+        given = self.fields.get(name)
+        if given is None:
+            return None
+        if not isinstance(given, str):
+            raise EventError(f"{name}: must be a string", "invalid_type", name)
+        if len(given) > max_length:
+            raise EventError(f"{name}: too long (at most {max_length} characters)", "invalid_value", name)
+        return given
+
+    def required_text(self, name: str) -> str:
+        """Return a string field. Raises EventError if it is missing."""
+        if (given := self.text(name)) is None:
+            raise EventError(f"{name}: is required", "missing_required_parameter", name)
+        return given
+
+    def object(self, name: str) -> dict[str, Any]:
+        """Return an object field; empty if it is absent or null. Raises EventError."""
+        given = self.fields.get(name)
+        if given is not None and not isinstance(given, dict):
+            raise EventError(f"{name}: must be an object", "invalid_type", name)
+        return given or {}
+
+
+async def parse_event(text: str) -> ClientEvent:
+    """Parse one message, a long one in a thread. Raises EventError."""
+    if len(text) > PARSE_IN_THREAD_CHARACTERS:
+        return await asyncio.to_thread(read_event, text)
+    return read_event(text)
+
+
+def read_event(text: str) -> ClientEvent:
+    """Parse one message. Raises EventError."""
+    try:
+        fields = parse_object(text)
+    except TooManyValues as error:
+        raise EventError(f"the event has {error}", "invalid_json") from error
+    except ValueError as error:
+        raise EventError("the event is not a JSON object", "invalid_json") from error
+    event_id, kind = fields.get("event_id"), fields.get("type")
+    if not isinstance(event_id, str) or len(event_id) > MAX_ID_LENGTH:
+        event_id = None
+    return ClientEvent(kind if isinstance(kind, str) else "", event_id, fields)
+
+
+def convert(value: Any, kind: type[T], root: str) -> T:
+    """Convert parsed JSON to a struct; errors name the field under ``root``. Raises EventError."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        param = root + path.rstrip("`")
+        raise EventError(f"{param}: {reason[:1].lower()}{reason[1:]}", "invalid_value", param) from error
+    except UnicodeEncodeError as error:
+        # msgspec needs UTF-8 of names and of words from a list; of texts it does not.
+        raise EventError(f"{root}: holds half a surrogate pair in a name", "invalid_value", root) from error

@@ -1,0 +1,166 @@
+"""Ephemeral keys of Realtime: a backend makes one with its own key, a browser opens sessions by it."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.service import SpeechService
+from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.realtime.client_events import EventError, convert
+from kani.protocols.openai.realtime.server_events import new_id
+from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
+from kani.protocols.openai.realtime.session_update import updated_config
+from kani.protocols.shared.json_input import parse_object
+
+PREFIX = "ek_"
+SIGNATURE_BYTES = 32
+MIN_LIFE_S, MAX_LIFE_S, DEFAULT_LIFE_S = 10, 7200, 600
+MAX_BODY_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """An ephemeral key with its end (seconds since 1970) and the configuration of its sessions."""
+
+    value: str
+    expires_at: int
+    config: SessionConfig
+
+
+class _Content(Struct, array_like=True):
+    """Content of a key. The number makes it unique."""
+
+    expires_at: int
+    number: bytes
+    config: SessionConfig
+
+
+class EphemeralKeys:
+    """Makes keys that hold their own end and configuration, so that none is kept and their number is free.
+
+    A key is URL-safe Base64 of HMAC-SHA256 under a secret of this process, and of the content it signs.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """clock: seconds since 1970."""
+        self._clock = clock
+        self._secret = secrets.token_bytes(32)
+
+    def issue(self, config: SessionConfig, life_s: int) -> Issued:
+        """Make a key that is valid for ``life_s`` seconds."""
+        expires_at = int(self._clock()) + life_s
+        content = msgspec.msgpack.encode(_Content(expires_at, secrets.token_bytes(16), config))
+        return Issued(_written(self._signature(content) + content), expires_at, config)
+
+    def is_valid(self, key: str) -> bool:
+        """Return True if ``key`` was issued and has not expired."""
+        return self.find(key) is not None
+
+    def find(self, key: str) -> SessionConfig | None:
+        """Return the configuration of a valid key, else None."""
+        if not key.startswith(PREFIX) or not key.isascii():
+            return None
+        encoded = key.removeprefix(PREFIX)
+        try:
+            signed = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        except ValueError:
+            return None
+        signature, content = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
+        # Base64 has further ways to write the same bytes.
+        if not hmac.compare_digest(signature, self._signature(content)) or _written(signed) != key:
+            return None
+        found = msgspec.msgpack.decode(content, type=_Content)
+        return found.config if found.expires_at > self._clock() else None
+
+    def _signature(self, content: bytes) -> bytes:
+        return hmac.digest(self._secret, content, "sha256")
+
+
+def _written(signed: bytes) -> str:
+    return PREFIX + urlsafe_b64encode(signed).rstrip(b"=").decode()
+
+
+class _ExpiresAfter(Struct):
+    anchor: Literal["created_at"] = "created_at"
+    seconds: Annotated[int, Meta(ge=MIN_LIFE_S, le=MAX_LIFE_S)] = DEFAULT_LIFE_S
+
+
+class _SecretBody(Struct):
+    expires_after: _ExpiresAfter | None = None
+    session: dict[str, Any] | None = None
+
+
+def secret_routes(service: SpeechService, keys: EphemeralKeys, session_s: float) -> list[BaseRoute]:
+    """Return the routes that make keys; session_s: longest life of a session."""
+
+    def languages() -> Collection[str]:
+        return service.recognizer.info.languages if service.recognizer is not None else frozenset()
+
+    async def create_secret(request: Request) -> Response:
+        body = await _read_body(request)
+        try:
+            given = convert(body, _SecretBody, "body")
+        except EventError as error:
+            raise _api_error(error) from error
+        session = given.session or {}
+        config = _config(session, "session", languages())
+        issued = keys.issue(config, (given.expires_after or _ExpiresAfter()).seconds)
+        written = config.as_json(new_id("sess"), int(time.time() + session_s))
+        return json_response({"value": issued.value, "expires_at": issued.expires_at, "session": written})
+
+    def create_session(kind: SessionKind) -> Callable[[Request], Any]:
+        async def create(request: Request) -> Response:
+            body = await _read_body(request)
+            config = _config({"type": kind, **body}, "body", languages())
+            issued = keys.issue(config, DEFAULT_LIFE_S)
+            written = config.as_beta_json(new_id("sess"), int(time.time() + session_s))
+            secret = {"value": issued.value, "expires_at": issued.expires_at}
+            return json_response({**written, "client_secret": secret})
+
+        return create
+
+    return [
+        Route(f"/v1/realtime/{name}", endpoint(handler), methods=["POST"])
+        for name, handler in (
+            ("client_secrets", create_secret),
+            ("sessions", create_session("realtime")),
+            ("transcription_sessions", create_session("transcription")),
+        )
+    ]
+
+
+async def _read_body(request: Request) -> dict[str, Any]:
+    body = await request.body()
+    if len(body) > MAX_BODY_BYTES:
+        raise ApiError(413, f"the body is too large (at most {MAX_BODY_BYTES >> 10} KiB)")
+    try:
+        return parse_object(body.decode()) if body.strip() else {}
+    except ValueError as error:
+        raise ApiError(400, "the body is not a JSON object", code="invalid_json") from error
+
+
+def _config(session: dict[str, Any], root: str, languages: Collection[str]) -> SessionConfig:
+    kind: SessionKind = "transcription" if session.get("type") == "transcription" else "realtime"
+    model = session.get("model")
+    try:
+        initial = initial_config(kind, model if isinstance(model, str) else None)
+        return updated_config(initial, session, languages, root)
+    except EventError as error:
+        raise _api_error(error) from error
+
+
+def _api_error(error: EventError) -> ApiError:
+    param = error.param.removeprefix("body.") if error.param else None
+    return ApiError(400, str(error).removeprefix("body."), param, error.code)

@@ -1,0 +1,229 @@
+"""One connection of WS /v1/realtime: client events in, to the input audio, the conversation and responses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kani.core.service import SpeechService
+from kani.protocols.openai.realtime.audio_payload import read_audio
+from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
+from kani.protocols.openai.realtime.conversation import Conversation, read_item
+from kani.protocols.openai.realtime.input_audio import InputAudio, InputFailed
+from kani.protocols.openai.realtime.responses import Response, Responses
+from kani.protocols.openai.realtime.server_events import EventSender, new_id
+from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.session_update import applied_update, is_beta_session
+from kani.protocols.shared.client_languages import accept_languages
+from kani.protocols.shared.connection import client_address, close
+
+NORMAL = 1000
+GOING_AWAY = 1001
+TRY_LATER = 1013
+
+CLIENT_EVENTS = (
+    *("session.update", "transcription_session.update", "input_audio_buffer.append"),
+    *("input_audio_buffer.commit", "input_audio_buffer.clear", "response.create", "response.cancel"),
+    *("conversation.item.create", "conversation.item.retrieve", "conversation.item.truncate"),
+    *("conversation.item.delete", "output_audio_buffer.clear"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Limits of one connection."""
+
+    session_s: float  # its longest life
+    idle_s: float  # longest time without a client event
+
+
+class RealtimeConnection:
+    """One client, whose events are answered in order.
+
+    An event that cannot be served is answered with an error, and changes nothing. So is each field of a
+    ``session.update``, by itself.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        service: SpeechService,
+        config: SessionConfig,
+        limits: ConnectionLimits,
+        *,
+        beta: bool,
+    ) -> None:
+        self._websocket = websocket
+        self._service = service
+        self._config = config
+        self._limits = limits
+        self._id = new_id("sess")
+        self._expires_at = int(time.time() + limits.session_s)
+        self._sender = EventSender(websocket.send_text, beta=beta)
+        self._conversation = Conversation()
+        client = client_address(websocket)
+        languages = accept_languages(websocket.headers)
+        self._responses = Responses(service, self._sender, self._conversation, client, languages)
+        self._input = InputAudio(
+            service, self._sender, self._conversation, config, client, self._responses.interrupt
+        )
+
+    async def run(self) -> None:
+        """Serve until the client disconnects, or its time is over."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                tasks = {group.create_task(self._transcribe(), name="realtime input")}
+                self._tasks = tasks
+                await self._send_session("created")
+                await self._receive()
+                for task in tasks:
+                    task.cancel()
+        except* WebSocketDisconnect:
+            pass
+        finally:
+            await self._input.aclose()
+            await self._responses.aclose()
+            # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.
+            self._tasks.clear()
+
+    async def _transcribe(self) -> None:
+        try:
+            await self._input.run()
+        except InputFailed:
+            await close(self._websocket, TRY_LATER, "speech cannot be recognised now")
+            return
+        await close(self._websocket, GOING_AWAY, "the server is stopping")
+
+    async def _receive(self) -> None:
+        """Handle events until the client disconnects."""
+        now = asyncio.get_running_loop().time
+        expires_at = now() + self._limits.session_s
+        while True:
+            idle_at = now() + self._limits.idle_s
+            try:
+                async with asyncio.timeout_at(min(expires_at, idle_at)):
+                    received = await self._websocket.receive()
+            except TimeoutError:
+                await self._expire(idle=idle_at < expires_at)
+                return
+            if received["type"] == "websocket.disconnect":
+                return
+            try:
+                await self._handle_message(received.get("text"))
+            except InputFailed:
+                await close(self._websocket, TRY_LATER, "speech cannot be recognised now")
+                return
+
+    async def _expire(self, *, idle: bool) -> None:
+        limits = self._limits
+        reason = f"no event came for {limits.idle_s:g} s" if idle else f"it lasted {limits.session_s:g} s"
+        await self._sender.error(EventError(f"the session has ended: {reason}", "session_expired"))
+        await close(self._websocket, NORMAL, reason)
+
+    async def _handle_message(self, text: str | None) -> None:
+        event = None
+        try:
+            if text is None:
+                raise EventError("events are text messages, not binary ones", "invalid_json")
+            event = await parse_event(text)
+            await self._handle(event)
+        except EventError as error:
+            await self._sender.error(error, event.event_id if event is not None else None)
+
+    async def _handle(self, event: ClientEvent) -> None:
+        """Handle one event. Raises EventError, and InputFailed."""
+        match event.type:
+            case "input_audio_buffer.append":
+                await self._input.append(await read_audio(event, self._config.input_format))
+            case "input_audio_buffer.commit":
+                await self._input.commit()
+            case "input_audio_buffer.clear":
+                await self._input.clear()
+            case "session.update" | "transcription_session.update":
+                await self._update_session(event)
+            case "response.create":
+                response = await self._responses.create(event.object("response"), self._config)
+                self._start_speaking(response)
+            case "response.cancel":
+                self._responses.cancel(event.text("response_id"))
+            case "conversation.item.create":
+                await self._create_item(event)
+            case "conversation.item.retrieve":
+                item = self._conversation.find(event.required_text("item_id"))
+                await self._sender.send("conversation.item.retrieved", item=item.as_json())
+            case "conversation.item.truncate":
+                await self._truncate_item(event)
+            case "conversation.item.delete":
+                item_id = event.required_text("item_id")
+                self._conversation.delete(item_id)
+                await self._sender.send("conversation.item.deleted", item_id=item_id)
+            case "output_audio_buffer.clear":
+                raise EventError("type: output_audio_buffer.clear is for WebRTC", "invalid_value", "type")
+            case _:
+                known = ", ".join(CLIENT_EVENTS)
+                reason = f"type: unknown event {event.type[:100]!r} (known: {known})"
+                raise EventError(reason, "invalid_value", "type")
+
+    async def _update_session(self, event: ClientEvent) -> None:
+        session = event.object("session")
+        beta = event.type == "transcription_session.update"
+        if beta:
+            session = {"type": "transcription", **session}
+        recognizer = self._service.recognizer
+        languages = recognizer.info.languages if recognizer is not None else frozenset[str]()
+        config, errors = applied_update(self._config, session, languages)
+        for error in errors:
+            await self._sender.error(error, event.event_id)
+        if errors and config is self._config:
+            return
+        self._sender.beta = self._sender.beta or beta or is_beta_session(event.object("session"))
+        self._config = config
+        await self._input.configure(config)
+        await self._send_session("updated")
+
+    async def _send_session(self, change: str) -> None:
+        beta, config = self._sender.beta, self._config
+        name = "transcription_session" if beta and config.kind == "transcription" else "session"
+        session = (config.as_beta_json if beta else config.as_json)(self._id, self._expires_at)
+        await self._sender.send(f"{name}.{change}", session=session)
+
+    def _start_speaking(self, response: Response) -> None:
+        async def speak() -> None:
+            try:
+                await self._responses.speak(response)
+            finally:
+                self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+        self._tasks.add(self._group.create_task(speak(), name="realtime response"))
+
+    async def _create_item(self, event: ClientEvent) -> None:
+        item = read_item(event.fields.get("item"), "item")
+        previous = self._conversation.insert(item, event.text("previous_item_id"))
+        for name in ("added", "done"):
+            await self._sender.send(
+                f"conversation.item.{name}", previous_item_id=previous, item=item.as_json()
+            )
+
+    async def _truncate_item(self, event: ClientEvent) -> None:
+        item_id = event.required_text("item_id")
+        item = self._conversation.find(item_id)
+        content_index = event.fields.get("content_index", 0)
+        if content_index != 0:
+            raise EventError("content_index: must be 0", "invalid_value", "content_index")
+        end_ms = event.fields.get("audio_end_ms")
+        if not isinstance(end_ms, int) or isinstance(end_ms, bool) or end_ms < 0:
+            reason = "audio_end_ms: must be a whole number of milliseconds from 0 on"
+            raise EventError(reason, "invalid_value", "audio_end_ms")
+        if item.role != "assistant":
+            raise EventError("item_id: only spoken items can be truncated", "invalid_value", "item_id")
+        if end_ms > 1000 * item.duration_s:
+            reason = f"audio_end_ms: the item has {1000 * item.duration_s:.0f} ms of audio so far"
+            raise EventError(reason, "invalid_value", "audio_end_ms")
+        await self._sender.send(
+            "conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=end_ms
+        )

@@ -1,0 +1,306 @@
+"""The input audio buffer of a session: audio in, turns and their transcripts out.
+
+The audio between two commits, clears or changes of the configuration is one ``Track``, a recognition session
+of its own. Tracks are transcribed one after the other, so that the events of two items never mix.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+
+from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.service import SpeechService
+from kani.core.types import Samples
+from kani.protocols.openai.errors import api_error
+from kani.protocols.openai.realtime.client_events import EventError, unsupported
+from kani.protocols.openai.realtime.conversation import Conversation
+from kani.protocols.openai.realtime.input_events import InputEvents
+from kani.protocols.openai.realtime.server_events import EventSender, new_id
+from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.track import Track, TrackState
+from kani.protocols.openai.realtime.transcript import Transcript
+from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
+
+PROTOCOL = "openai-realtime"
+
+MAX_TRACKS = 8
+"""Tracks that wait for their transcripts; beyond them no further audio or commit is read until one ends."""
+
+LIKELY = 0.6
+"""Probability of a 2 s pause from which on all words before it are known (``Recognizer.recognize``)."""
+
+MAX_FAILURES = 3
+"""Failures of the recogniser in a row after which the connection closes."""
+
+
+class InputFailed(Exception):
+    """The recogniser cannot serve this connection any more; the error event has been sent."""
+
+
+class InputAudio:
+    """Audio of one connection.
+
+    Call ``append``, ``commit``, ``clear`` and ``configure`` as the client asks; ``run`` sends the events.
+    """
+
+    def __init__(
+        self,
+        service: SpeechService,
+        sender: EventSender,
+        conversation: Conversation,
+        config: SessionConfig,
+        client: str,
+        interrupt: Callable[[], None],
+    ) -> None:
+        """config: at first; client: address for the rate limit; interrupt: stops the speech out."""
+        self._service = service
+        self._sender = sender
+        self._events = InputEvents(sender, conversation)
+        self._config = config
+        self._client = client
+        self._interrupt = interrupt
+        self._track: Track | None = None  # takes the audio that comes
+        self._tracks: deque[Track] = deque()  # those that are not transcribed yet, this one included
+        self._changed = asyncio.Event()
+        self._pending: deque[Transcript] = deque()  # of turns that stopped, whose words may be undecided
+        self._position_s = 0.0
+        self._failures = 0
+        self._unavailable = False
+
+    async def append(self, samples: Samples) -> None:
+        """Take audio at the rate of the configured format; waits while too much is not recognised yet.
+
+        Raises EventError where audio cannot be recognised, InputFailed if the server is busy.
+        """
+        if self._unavailable or not len(samples):
+            return
+        track = self._track or await self._open_track(Transcript(new_id("item")), self._position_s)
+        length_s = len(samples) / track.sample_rate
+        self._position_s += length_s
+        track.transcript.duration_s += length_s
+        await track.feed(samples)
+
+    async def _open_track(self, transcript: Transcript, start_s: float) -> Track:
+        await self._wait_for_tracks()
+        config = self._config
+        rate = config.input_format.sample_rate
+        language = config.transcription.language if config.transcription is not None else None
+        try:
+            session = self._service.open_recognition(
+                protocol=PROTOCOL, client=self._client, sample_rate=rate, language=language
+            )
+        except Busy as error:
+            # Of twenty pieces of audio a second each would be refused.
+            await self._sender.error(_event_error(error))
+            raise InputFailed from error
+        except SpeechError as error:
+            self._unavailable = isinstance(error, EngineUnavailable)
+            raise _event_error(error) from error
+        self._track = Track(session, rate, start_s, language, transcript)
+        self._add(self._track)
+        return self._track
+
+    async def _wait_for_tracks(self) -> None:
+        while len(self._tracks) >= MAX_TRACKS:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _add(self, track: Track) -> None:
+        self._tracks.append(track)
+        self._changed.set()
+
+    async def commit(self) -> None:
+        """End the item that goes on; with turn detection the turn, if there is one."""
+        track, self._track = self._track, None
+        if track is None:
+            await self._wait_for_tracks()
+            rate = self._config.input_format.sample_rate
+            item = Transcript(new_id("item"))
+            track = Track(None, rate, self._position_s, None, item, TrackState.COMMITTED)
+            self._add(track)
+        if self._config.turn_detection is None:
+            await self._events.committed(track.transcript)
+        track.end(TrackState.COMMITTED)
+
+    async def clear(self) -> None:
+        """Forget the audio that was not committed."""
+        if self._track is not None:
+            self._track.end(TrackState.DROPPED)
+            self._track = None
+        unknown = [
+            track
+            for track in self._tracks
+            if track.state is TrackState.COMMITTED and not track.transcript.committed
+        ]
+        if unknown:
+            # Clients that commit and clear at once take a clear without a commit for the end of their audio.
+            unknown[-1].clears += 1
+        else:
+            await self._events.cleared()
+
+    async def configure(self, config: SessionConfig) -> None:
+        """Use ``config`` from here on; a new language counts for the whole of an item that has just begun."""
+        before, self._config = self._config, config
+        self._unavailable = False
+        track = self._track
+        if track is None:
+            return
+        language = config.transcription.language if config.transcription is not None else None
+        manual = (before.turn_detection is None, config.turn_detection is None)
+        same_rate = track.sample_rate == config.input_format.sample_rate
+        if language == track.language and same_rate and manual[0] == manual[1]:
+            return
+        replay = track.replay if same_rate and not track.turns_seen and not track.transcript.text else None
+        self._track = None
+        if replay is None:
+            track.end(TrackState.ENDED)
+            await self._open_track(track.transcript, self._position_s)
+            return
+        track.end(TrackState.DROPPED)
+        opened = await self._open_track(track.transcript, track.start_s)
+        for samples in replay:
+            await opened.feed(samples)
+
+    async def run(self) -> None:
+        """Send the events of all tracks. Returns once the server stops; raises InputFailed."""
+        while True:
+            while not self._tracks:
+                self._changed.clear()
+                await self._changed.wait()
+            track = self._tracks[0]
+            try:
+                await self._transcribe(track)
+                self._failures = 0
+            except SpeechError as error:
+                await self._fail(track, error)
+            finally:
+                self._tracks.popleft()
+                self._changed.set()
+            for _ in range(track.clears):
+                await self._events.cleared()
+            if track.state is TrackState.OPEN:
+                return
+
+    async def _transcribe(self, track: Track) -> None:
+        detector = TurnDetector(track.start_s)
+        if track.session is not None:
+            async with track.session as session, aclosing(session.events()) as events:
+                async for event in events:
+                    if track.state is TrackState.DROPPED:
+                        break
+                    await self._handle(event, track, detector)
+        if track.state is not TrackState.DROPPED:
+            await self._finish(track, detector)
+        self._pending.clear()
+
+    async def _handle(self, event: RecognitionEvent, track: Track, detector: TurnDetector) -> None:
+        match event:
+            case RecognizedWord():
+                await self._handle_word(event, track, detector)
+            case Mark():
+                while self._pending and self._pending[0].number <= event.number:
+                    await self._complete(self._pending.popleft())
+            case Step():
+                if event.pause_probabilities[2] >= LIKELY:
+                    await self._complete_pending()
+                detection = self._config.turn_detection
+                for turn in detector.feed(event, detection) if detection is not None else ():
+                    await self._handle_turn(turn, track)
+
+    async def _handle_word(self, word: RecognizedWord, track: Track, detector: TurnDetector) -> None:
+        detector.add_word(word.text)
+        # Words come in order: those of a turn are complete once one of a later turn has come.
+        while self._pending and track.start_s + word.start_s >= self._pending[0].end_s:
+            await self._complete(self._pending.popleft())
+        if self._pending:
+            transcript = self._pending[0]
+        elif detector.in_turn or self._config.turn_detection is None:
+            transcript = track.transcript
+        else:
+            return
+        delta = transcript.add(word)
+        if self._config.transcription is not None:
+            await self._events.grown(transcript, delta)
+
+    async def _handle_turn(self, turn: TurnStarted | TurnStopped, track: Track) -> None:
+        transcript = track.transcript
+        match turn:
+            case TurnStarted():
+                track.turns_seen = True
+                transcript.start_s = turn.start_s
+                await self._events.started(transcript)
+                detection = self._config.turn_detection
+                if self._config.kind == "realtime" and detection is not None and detection.interrupt_response:
+                    self._interrupt()
+            case TurnStopped():
+                await self._stop_turn(transcript, turn.end_s)
+                track.transcript = Transcript(new_id("item"))
+                self._pending.append(transcript)
+                await track.mark_turn(transcript)
+
+    async def _stop_turn(self, transcript: Transcript, end_s: float) -> None:
+        transcript.end_s = end_s
+        transcript.duration_s = end_s - transcript.start_s
+        await self._events.stopped(transcript)
+        await self._events.committed(transcript)
+        detection = self._config.turn_detection
+        if self._config.kind == "realtime" and detection is not None and detection.create_response:
+            param = "session.audio.input.turn_detection.create_response"
+            await self._sender.error(
+                unsupported("speech cannot be answered, set create_response to false", param)
+            )
+
+    async def _finish(self, track: Track, detector: TurnDetector) -> None:
+        """Complete what is left at the end of a track."""
+        await self._complete_pending()
+        if track.state is not TrackState.COMMITTED:
+            return
+        transcript = track.transcript
+        if not transcript.committed:
+            if detector.in_turn:
+                await self._stop_turn(transcript, detector.stop().end_s)
+            else:
+                transcript.duration_s = 0.0
+                await self._events.committed(transcript)
+        await self._complete(transcript)
+
+    async def _complete_pending(self) -> None:
+        while self._pending:
+            await self._complete(self._pending.popleft())
+
+    async def _complete(self, transcript: Transcript) -> None:
+        if self._config.transcription is None:
+            return
+        await self._events.completed(transcript)
+
+    async def _fail(self, track: Track, error: SpeechError) -> None:
+        """Send that the items under way failed. Raises InputFailed if that goes on."""
+        if self._track is track:
+            self._track = None
+        track.state = TrackState.ENDED
+        failed = [*self._pending, track.transcript]
+        self._pending.clear()
+        for transcript in failed:
+            await self._events.failed(transcript, _event_error(error))
+        self._failures += 1
+        if not isinstance(error, EngineFailed) or self._failures >= MAX_FAILURES:
+            await self._sender.error(_event_error(error))
+            raise InputFailed from error
+
+    async def aclose(self) -> None:
+        """Free the recognition sessions of all tracks that ``run`` has not freed."""
+        for track in self._tracks:
+            if track.session is not None:
+                async with track.session:
+                    pass
+        self._tracks.clear()
+
+
+def _event_error(error: SpeechError) -> EventError:
+    known = api_error(error)
+    kind = "server_error" if known.status >= 500 else "invalid_request_error"
+    return EventError(str(error), known.code or "server_error", None, kind=kind)

@@ -1,0 +1,102 @@
+"""Server events about items of input audio: their turns, commits and transcripts."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import Any
+
+from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.openai.realtime.conversation import Conversation, Item
+from kani.protocols.openai.realtime.server_events import EventSender
+from kani.protocols.openai.realtime.transcript import Transcript
+
+log = logging.getLogger(__name__)
+
+NO_WORDS = {
+    "code": "no_words",
+    "message": "speech was heard, but no words in it: speak up, or name the language",
+}
+"""Why the transcript of a turn is empty."""
+
+_TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
+
+class InputEvents:
+    """Sends the events, and keeps the items in the conversation."""
+
+    def __init__(self, sender: EventSender, conversation: Conversation) -> None:
+        self._sender = sender
+        self._conversation = conversation
+
+    async def started(self, transcript: Transcript) -> None:
+        """Send that a turn has started."""
+        await self._sender.send(
+            "input_audio_buffer.speech_started",
+            audio_start_ms=round(1000 * transcript.start_s),
+            item_id=transcript.item_id,
+        )
+
+    async def stopped(self, transcript: Transcript) -> None:
+        """Send that a turn has stopped."""
+        await self._sender.send(
+            "input_audio_buffer.speech_stopped",
+            audio_end_ms=round(1000 * transcript.end_s),
+            item_id=transcript.item_id,
+        )
+
+    async def committed(self, transcript: Transcript) -> None:
+        """Add the item to the conversation and send that."""
+        transcript.committed = True
+        item = Item(transcript.item_id, "user", (_spoken(None),))
+        previous = self._conversation.append(item)
+        await self._sender.send(
+            "input_audio_buffer.committed", previous_item_id=previous, item_id=transcript.item_id
+        )
+        await self._sender.send("conversation.item.added", previous_item_id=previous, item=item.as_json())
+        await self._sender.send("conversation.item.done", previous_item_id=previous, item=item.as_json())
+
+    async def cleared(self) -> None:
+        """Send that the audio that was not committed is forgotten."""
+        await self._sender.send("input_audio_buffer.cleared")
+
+    async def grown(self, transcript: Transcript, delta: str) -> None:
+        """Send the text by which a transcript grew."""
+        item_id = transcript.item_id
+        await self._sender.send(f"{_TRANSCRIPTION}.delta", item_id=item_id, content_index=0, delta=delta)
+
+    async def completed(self, transcript: Transcript) -> None:
+        """Keep the transcript in its item and send it."""
+        # The item may be deleted by now.
+        with suppress(EventError):
+            item = self._conversation.find(transcript.item_id)
+            self._conversation.set_content(item, (_spoken(transcript.text),))
+        further: dict[str, Any] = {}
+        if transcript.language:
+            further["languages"] = [{"code": transcript.language}]
+        elif transcript.stopped:
+            # A field of ours: an event of another type would end the connections of some clients.
+            further["details"] = NO_WORDS
+            log.info("%.1f s of speech were heard, but no words in it", transcript.duration_s)
+        await self._sender.send(
+            f"{_TRANSCRIPTION}.completed",
+            item_id=transcript.item_id,
+            content_index=0,
+            transcript=transcript.text,
+            **further,
+            usage={"type": "duration", "seconds": round(transcript.duration_s, 3)},
+        )
+
+    async def failed(self, transcript: Transcript, error: EventError) -> None:
+        """Send that an item has no transcript."""
+        await self._sender.send(
+            f"{_TRANSCRIPTION}.failed",
+            item_id=transcript.item_id,
+            content_index=0,
+            error=error.as_json(),
+        )
+
+
+def _spoken(transcript: str | None) -> dict[str, str | None]:
+    """Return the content of an item of the user's speech."""
+    return {"type": "input_audio", "transcript": transcript}

@@ -1,0 +1,52 @@
+"""Server events of the Realtime WebSocket, under the names of the API's generation that the client knows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from kani.protocols.openai.realtime.client_events import EventError
+
+_BETA_NAMES = {
+    "conversation.item.added": "conversation.item.created",
+    "conversation.item.done": None,
+    "response.output_audio.delta": "response.audio.delta",
+    "response.output_audio.done": "response.audio.done",
+    "response.output_audio_transcript.delta": "response.audio_transcript.delta",
+    "response.output_audio_transcript.done": "response.audio_transcript.done",
+}
+"""Names of the beta generation where they differ; None for events that it does not have."""
+
+
+def new_id(prefix: str) -> str:
+    """Return a unique id: ``item_4c0f…``."""
+    return f"{prefix}_{uuid.uuid4().hex[:21]}"
+
+
+class EventSender:
+    """Sends events one at a time: Starlette's WebSocket supports a single sender.
+
+    beta: whether the client expects the names of the beta generation; it may change.
+    """
+
+    def __init__(self, send: Callable[[str], Awaitable[None]], *, beta: bool) -> None:
+        self._send = send
+        self._lock = asyncio.Lock()
+        self.beta = beta
+
+    async def send(self, name: str, **fields: Any) -> None:
+        """Send an event by its name of the current generation, with a new event id."""
+        known = _BETA_NAMES.get(name, name) if self.beta else name
+        if known is None:
+            return
+        # ASCII: an unpaired surrogate of the client's text goes back as the same escape.
+        text = json.dumps({"type": known, "event_id": new_id("event"), **fields})
+        async with self._lock:
+            await self._send(text)
+
+    async def error(self, error: EventError, event_id: str | None = None) -> None:
+        """Send an ``error`` event; event_id: of the client's event that caused it."""
+        await self.send("error", error=error.as_json(event_id))

@@ -1,0 +1,170 @@
+"""Configuration of a Realtime session, written as a session object of either generation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kani.core.audio.encoding import AudioFormat
+
+SessionKind = Literal["realtime", "transcription"]
+Eagerness = Literal["low", "medium", "high", "auto"]
+
+PCM = AudioFormat("audio/pcm", "pcm", 24_000, None, "audio/pcm")
+FORMATS = {
+    "audio/pcm": PCM,
+    "audio/pcmu": AudioFormat("audio/pcmu", "ulaw", 8000, None, "audio/basic"),
+    "audio/pcma": AudioFormat("audio/pcma", "alaw", 8000, None, "audio/x-alaw-basic"),
+}
+BETA_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
+_BETA_NAMES = {name: beta for beta, name in BETA_FORMATS.items()}
+
+DEFAULT_MODEL = "gpt-realtime"
+DEFAULT_VOICE = "alloy"
+DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
+
+SENTENCE_SILENCE_S: dict[Eagerness, float] = {"low": 1.2, "medium": 0.7, "auto": 0.7, "high": 0.4}
+"""Silence behind a complete sentence that ends a turn, by the eagerness of ``semantic_vad``."""
+
+LONGEST_SILENCE_S: dict[Eagerness, float] = {"low": 8.0, "medium": 4.0, "auto": 4.0, "high": 2.0}
+"""Silence behind any other word that does."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDetection:
+    """Turn detection: the way in which the server finds the turns of the input audio."""
+
+    kind: Literal["server_vad", "semantic_vad"] = "server_vad"
+    threshold: float = 0.5  # probability of a voice from which on it is speech
+    prefix_padding_ms: float = 300
+    silence_duration_ms: float = 500
+    eagerness: Eagerness = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+    @property
+    def sentence_silence_s(self) -> float:
+        """Silence behind a complete sentence that ends a turn, in seconds."""
+        semantic = self.kind == "semantic_vad"
+        return SENTENCE_SILENCE_S[self.eagerness] if semantic else self.silence_duration_ms / 1000
+
+    @property
+    def longest_silence_s(self) -> float:
+        """Silence behind any other word that ends a turn, in seconds."""
+        semantic = self.kind == "semantic_vad"
+        return LONGEST_SILENCE_S[self.eagerness] if semantic else self.silence_duration_ms / 1000
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of the wire."""
+        responses = {"create_response": self.create_response, "interrupt_response": self.interrupt_response}
+        if self.kind == "semantic_vad":
+            return {"type": self.kind, "eagerness": self.eagerness, **responses}
+        return {
+            "type": self.kind,
+            "threshold": self.threshold,
+            "prefix_padding_ms": round(self.prefix_padding_ms),
+            "silence_duration_ms": round(self.silence_duration_ms),
+            "idle_timeout_ms": None,
+            **responses,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """Recognition of the input audio."""
+
+    model: str = DEFAULT_TRANSCRIPTION_MODEL  # any name: there is one recogniser
+    language: str | None = None  # primary subtag; None is detected from the speech
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of the wire."""
+        return {"model": self.model, "language": self.language, "prompt": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """The whole configuration that is in force."""
+
+    kind: SessionKind = "realtime"
+    model: str = DEFAULT_MODEL  # as the client named it
+    input_format: AudioFormat = PCM
+    transcription: Transcription | None = None
+    turn_detection: TurnDetection | None = TurnDetection()
+    output_format: AudioFormat = PCM
+    voice: str = DEFAULT_VOICE
+    speed: float = 1.0
+
+    def as_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
+        """Return the session object of the current generation."""
+        audio_input = {
+            "format": _format_json(self.input_format),
+            "transcription": self.transcription and self.transcription.as_json(),
+            "noise_reduction": None,
+            "turn_detection": self.turn_detection and self.turn_detection.as_json(),
+        }
+        if self.kind == "transcription":
+            return {
+                "type": self.kind,
+                "object": "realtime.transcription_session",
+                "id": session_id,
+                "expires_at": expires_at,
+                "audio": {"input": audio_input},
+                "include": None,
+            }
+        output = {"format": _format_json(self.output_format), "voice": self.voice, "speed": self.speed}
+        return {
+            "type": self.kind,
+            "object": "realtime.session",
+            "id": session_id,
+            "model": self.model,
+            "expires_at": expires_at,
+            "output_modalities": ["audio"],
+            "instructions": "",
+            "tools": [],
+            "tool_choice": "none",
+            "max_output_tokens": "inf",
+            "tracing": None,
+            "prompt": None,
+            "audio": {"input": audio_input, "output": output},
+            "include": None,
+        }
+
+    def as_beta_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
+        """Return the session object of the beta generation."""
+        common = {
+            "id": session_id,
+            "expires_at": expires_at,
+            "input_audio_format": _BETA_NAMES[self.input_format.name],
+            "input_audio_transcription": self.transcription and self.transcription.as_json(),
+            "input_audio_noise_reduction": None,
+            "turn_detection": self.turn_detection and self.turn_detection.as_json(),
+        }
+        if self.kind == "transcription":
+            return {"object": "realtime.transcription_session", **common, "include": None}
+        return {
+            "object": "realtime.session",
+            "model": self.model,
+            "modalities": ["text", "audio"],
+            "instructions": "",
+            "voice": self.voice,
+            "speed": self.speed,
+            "tools": [],
+            "output_audio_format": _BETA_NAMES[self.output_format.name],
+            "tool_choice": "none",
+            "temperature": 0.8,
+            "max_response_output_tokens": "inf",
+            **common,
+        }
+
+
+def initial_config(kind: SessionKind, model: str | None) -> SessionConfig:
+    """Return the configuration of a new session; model: of the address, if it names one."""
+    if kind == "realtime":
+        return SessionConfig(model=model or DEFAULT_MODEL)
+    transcription = Transcription(model or DEFAULT_TRANSCRIPTION_MODEL)
+    return SessionConfig("transcription", transcription=transcription)
+
+
+def _format_json(audio_format: AudioFormat) -> dict[str, Any]:
+    rate = {"rate": audio_format.sample_rate} if audio_format.codec == "pcm" else {}
+    return {"type": audio_format.name, **rate}

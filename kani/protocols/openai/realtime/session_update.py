@@ -1,0 +1,272 @@
+"""Updates of a Realtime session's configuration, read from the session objects of both generations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from kani.core.audio.encoding import AudioFormat
+from kani.core.errors import UnsupportedLanguage
+from kani.protocols.openai.realtime.client_events import EventError, convert, unsupported
+from kani.protocols.openai.realtime.session_config import (
+    BETA_FORMATS,
+    DEFAULT_TRANSCRIPTION_MODEL,
+    DEFAULT_VOICE,
+    FORMATS,
+    PCM,
+    Eagerness,
+    SessionConfig,
+    SessionKind,
+    Transcription,
+    TurnDetection,
+)
+from kani.text.languages import primary, resolve
+
+MIN_SPEED, MAX_SPEED = 0.25, 1.5
+MAX_LANGUAGES = 20
+
+Name = Annotated[str, Meta(max_length=200)]
+Milliseconds = Annotated[float, Meta(ge=0, le=60_000)]
+Speed = Annotated[float, Meta(ge=MIN_SPEED, le=MAX_SPEED)]
+Modalities = list[Literal["text", "audio"]]
+
+
+class _Format(Struct):
+    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+    rate: int | None = None
+
+
+class _Transcription(Struct):
+    model: Name | None = None
+    language: Name | None = None
+    languages: Annotated[list[Name], Meta(max_length=MAX_LANGUAGES)] | None = None
+
+
+class _TurnDetection(Struct):
+    type: Literal["server_vad", "semantic_vad"] | UnsetType = UNSET
+    threshold: Annotated[float, Meta(ge=0, le=1)] | UnsetType | None = UNSET
+    prefix_padding_ms: Milliseconds | UnsetType | None = UNSET
+    silence_duration_ms: Milliseconds | UnsetType | None = UNSET
+    eagerness: Eagerness | UnsetType | None = UNSET
+    create_response: bool | UnsetType | None = UNSET
+    interrupt_response: bool | UnsetType | None = UNSET
+
+
+class _VoiceId(Struct):
+    id: Name
+
+
+class _Input(Struct):
+    format: _Format | UnsetType | None = UNSET
+    transcription: _Transcription | UnsetType | None = UNSET
+    turn_detection: _TurnDetection | UnsetType | None = UNSET
+
+
+class AudioOutput(Struct):
+    """Fields ``audio.output`` of a session or a response."""
+
+    format: _Format | UnsetType | None = UNSET
+    voice: Name | _VoiceId | UnsetType | None = UNSET
+    speed: Speed | UnsetType | None = UNSET
+
+
+class _Audio(Struct):
+    input: _Input | UnsetType | None = UNSET
+    output: AudioOutput | UnsetType | None = UNSET
+
+
+class _Session(Struct):
+    """Fields of both generations: those behind ``audio`` and ``tools`` are the beta's."""
+
+    type: SessionKind | UnsetType = UNSET
+    model: Name | UnsetType | None = UNSET
+    audio: _Audio | UnsetType | None = UNSET
+    output_modalities: Modalities | UnsetType | None = UNSET
+    tools: list[Any] | UnsetType | None = UNSET
+    tool_choice: Any = UNSET
+    modalities: Modalities | UnsetType | None = UNSET
+    voice: Name | _VoiceId | UnsetType | None = UNSET
+    speed: Speed | UnsetType | None = UNSET
+    input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | UnsetType | None = UNSET
+    output_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | UnsetType | None = UNSET
+    input_audio_transcription: _Transcription | UnsetType | None = UNSET
+    turn_detection: _TurnDetection | UnsetType | None = UNSET
+
+
+_BETA_FIELDS = frozenset(
+    {
+        *("modalities", "voice", "speed", "input_audio_format", "output_audio_format"),
+        *("input_audio_transcription", "turn_detection", "input_audio_noise_reduction"),
+    }
+)
+
+
+def is_beta_session(session: dict[str, Any]) -> bool:
+    """Return True if a session object has fields of the beta generation alone."""
+    return "type" not in session and "audio" not in session and not _BETA_FIELDS.isdisjoint(session)
+
+
+def updated_config(
+    config: SessionConfig, session: dict[str, Any], languages: Collection[str], root: str = "session"
+) -> SessionConfig:
+    """Return ``config`` with the fields of a session object: absent ones stay, unknown ones are ignored.
+
+    languages: primary subtags that can be recognised; root: name of the object in errors. Raises EventError.
+    """
+    given = convert(session, _Session, root)
+    refuse_model_requests(given.tools, given.tool_choice, given.output_modalities, root)
+    if given.type is not UNSET:
+        config = replace(config, kind=given.type)
+    if isinstance(given.model, str):
+        config = replace(config, model=given.model)
+    audio = given.audio if isinstance(given.audio, _Audio) else _Audio()
+    beta = _beta_audio(given)
+    for part, transcription in (
+        (beta, f"{root}.input_audio_transcription"),
+        (audio, f"{root}.audio.input.transcription"),
+    ):
+        if isinstance(part.input, _Input):
+            config = _with_input(config, part.input, languages, f"{root}.audio.input", transcription)
+        if isinstance(part.output, AudioOutput):
+            config = with_output(config, part.output, f"{root}.audio.output")
+    if config.kind == "transcription" and config.transcription is None:
+        config = replace(config, transcription=Transcription())
+    return config
+
+
+def applied_update(
+    config: SessionConfig, session: dict[str, Any], languages: Collection[str]
+) -> tuple[SessionConfig, list[EventError]]:
+    """Return ``config`` with the fields of a session object that can be served, and the others' errors.
+
+    A voice agent that declares a tool still gets its voice and its turn detection.
+    """
+    errors: list[EventError] = []
+    rest = session
+    while True:
+        try:
+            updated = updated_config(config, rest, languages)
+        except EventError as error:
+            errors.append(error)
+            given, rest = rest, _without(rest, (error.param or "").split(".")[1:])
+            if rest == given or not rest.keys() - {"type"}:
+                return config, errors
+        else:
+            return updated, errors
+
+
+def _without(given: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """Return an object without the field on a path of names, or without as much of the path as it has.
+
+    Objects that this leaves empty go, too. A format is one value, and goes as a whole.
+    """
+    name = path[0].partition("[")[0] if path else ""
+    if name not in given:
+        return given
+    inner = given[name]
+    if isinstance(inner, dict) and name != "format" and len(path) > 1:
+        left = _without(inner, path[1:])
+        if left and left != inner:
+            return given | {name: left}
+    return {key: value for key, value in given.items() if key != name}
+
+
+def refuse_model_requests(tools: Any, tool_choice: Any, modalities: Any, root: str) -> None:
+    """Raise EventError for what only a language model can do: calls of tools, and answers as text."""
+    if isinstance(tools, list) and tools and tool_choice != "none":
+        raise unsupported(f"{root}.tools: tools cannot be called", f"{root}.tools")
+    if isinstance(modalities, list) and modalities and "audio" not in modalities:
+        param = f"{root}.output_modalities"
+        raise unsupported(f"{param}: answers are audio", param)
+
+
+def _beta_audio(given: _Session) -> _Audio:
+    """Return the beta's fields as the current generation's."""
+    formats = [
+        _Format(BETA_FORMATS[name]) if isinstance(name, str) else name  # type: ignore[arg-type]
+        for name in (given.input_audio_format, given.output_audio_format)
+    ]
+    audio_input = _Input(formats[0], given.input_audio_transcription, given.turn_detection)
+    return _Audio(audio_input, AudioOutput(formats[1], given.voice, given.speed))
+
+
+def _with_input(
+    config: SessionConfig, given: _Input, languages: Collection[str], root: str, transcription_param: str
+) -> SessionConfig:
+    if given.format is not UNSET:
+        config = replace(config, input_format=_read_format(given.format, f"{root}.format"))
+    if given.transcription is None:
+        config = replace(config, transcription=None)
+    elif given.transcription is not UNSET:
+        transcription = _read_transcription(
+            given.transcription, config.transcription, languages, transcription_param
+        )
+        config = replace(config, transcription=transcription)
+    if given.turn_detection is None:
+        config = replace(config, turn_detection=None)
+    elif given.turn_detection is not UNSET:
+        detection = _read_turn_detection(given.turn_detection, config.turn_detection)
+        config = replace(config, turn_detection=detection)
+    return config
+
+
+def with_output(config: SessionConfig, given: AudioOutput, root: str) -> SessionConfig:
+    """Return ``config`` with the fields of an ``audio.output``; null means the default. Raises EventError."""
+    if given.format is not UNSET:
+        config = replace(config, output_format=_read_format(given.format, f"{root}.format"))
+    if given.voice is not UNSET:
+        voice = given.voice.id if isinstance(given.voice, _VoiceId) else given.voice
+        config = replace(config, voice=voice or DEFAULT_VOICE)
+    if given.speed is not UNSET:
+        config = replace(config, speed=1.0 if given.speed is None else given.speed)
+    return config
+
+
+def _read_format(given: _Format | None, param: str) -> AudioFormat:
+    if given is None:
+        return PCM
+    audio_format = FORMATS[given.type]
+    if given.rate not in (None, audio_format.sample_rate):
+        rate = audio_format.sample_rate
+        raise EventError(f"{param}.rate: {given.type} has {rate} Hz", "invalid_value", f"{param}.rate")
+    return audio_format
+
+
+def _read_transcription(
+    given: _Transcription, before: Transcription | None, known: Collection[str], param: str
+) -> Transcription:
+    model = given.model or (before.model if before is not None else DEFAULT_TRANSCRIPTION_MODEL)
+    named = [given.language] if given.language else given.languages or []
+    param = f"{param}.{'language' if given.language else 'languages'}"
+    spoken = [_read_language(name, known, param) for name in named]
+    # Of several languages that may be spoken the recogniser detects the one that is.
+    return Transcription(model, spoken[0] if len(spoken) == 1 else None)
+
+
+def _read_language(name: str, known: Collection[str], param: str) -> str:
+    try:
+        language = primary(resolve(name))
+    except UnsupportedLanguage:
+        language = ""
+    if language not in known:
+        raise EventError(f"{param}: {name!r} cannot be recognised", "unsupported_language", param)
+    return language
+
+
+def _read_turn_detection(given: _TurnDetection, before: TurnDetection | None) -> TurnDetection:
+    """Return the detection: fields that are absent stay, or have their defaults if the type changes."""
+    kind = given.type or (before.kind if before is not None else "server_vad")
+    base = before if before is not None and before.kind == kind else TurnDetection(kind)
+    defaults = TurnDetection()
+    fields = msgspec.structs.asdict(given)
+    fields.pop("type")
+    changed = {
+        name: getattr(defaults, name) if value is None else value
+        for name, value in fields.items()
+        if value is not UNSET
+    }
+    return replace(base, **changed)

@@ -1,0 +1,74 @@
+"""A stretch of input audio between two commits, clears or changes of the configuration."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from kani.core.session.recognition import RecognitionSession
+from kani.core.types import Samples
+from kani.protocols.openai.realtime.transcript import Transcript
+
+REPLAY_S = 10.0
+"""Audio that a track keeps from its start on, to recognise it anew once the client names its language."""
+
+MARK_BACKLOG_S = 1.0
+"""Audio ahead of the recogniser with which a turn's end gets no mark: it would stand far behind the end."""
+
+
+class TrackState(enum.Enum):
+    """What has become of a track; it leaves ``OPEN`` once."""
+
+    OPEN = enum.auto()
+    """It takes audio. If the recogniser ends it, the server stops."""
+
+    COMMITTED = enum.auto()
+    """The client has ended its item, which has to be completed."""
+
+    ENDED = enum.auto()
+    """A new configuration or a failure has ended it; words that are still recognised are sent."""
+
+    DROPPED = enum.auto()
+    """It was cleared or replaced: nothing more of it is sent."""
+
+
+@dataclass(eq=False)
+class Track:
+    """A recognition session with its state. ``transcript``: of the turn that goes on, or of the next."""
+
+    session: RecognitionSession | None  # None without any audio
+    sample_rate: int
+    start_s: float  # in the audio of the connection
+    language: str | None
+    transcript: Transcript
+    state: TrackState = TrackState.OPEN
+    turns_seen: bool = False
+    clears: int = 0  # of the client, which it learns about after the track's commit
+    replay: list[Samples] | None = field(default_factory=list)  # None once it is too long
+    _fed: int = 0  # samples
+
+    async def feed(self, samples: Samples) -> None:
+        """Recognise audio; waits while too much is not recognised yet."""
+        assert self.session is not None
+        self._fed += len(samples)
+        if self.replay is not None:
+            self.replay.append(samples)
+            if self._fed > REPLAY_S * self.sample_rate:
+                self.replay = None
+        await self.session.feed(samples)
+
+    def end(self, state: TrackState) -> None:
+        """Take no more audio."""
+        self.state = state
+        self.replay = None
+        if self.session is None:
+            return
+        if state is TrackState.DROPPED:
+            self.session.cancel()
+        else:
+            self.session.finish()
+
+    async def mark_turn(self, transcript: Transcript) -> None:
+        """Have a mark return once all words of a turn that ends here are decided, also without more audio."""
+        if self.session is not None and self.session.backlog_samples < MARK_BACKLOG_S * self.sample_rate:
+            await self.session.mark(transcript.number)

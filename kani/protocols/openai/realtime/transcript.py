@@ -1,0 +1,43 @@
+"""The words of one item of input audio."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import count
+
+from kani.core.recognizer import RecognizedWord
+
+UNSPACED = frozenset("zh yue ja th lo my km bo".split())
+"""Languages whose words are written without spaces between them."""
+
+_numbers = count()
+
+
+@dataclass(eq=False)
+class Transcript:
+    """Words of one item so far; times in seconds of the session's audio."""
+
+    item_id: str
+    number: int = field(default_factory=lambda: next(_numbers))
+    """Rises from each transcript to the next."""
+    text: str = ""
+    language: str = ""
+    start_s: float = 0.0
+    end_s: float = math.inf
+    duration_s: float = 0.0
+    committed: bool = False
+    """True once the client knows the item."""
+
+    @property
+    def stopped(self) -> bool:
+        """True if it is of a turn in which speech was detected, and that has ended."""
+        return self.end_s < math.inf
+
+    def add(self, word: RecognizedWord) -> str:
+        """Append a word; returns the text by which the transcript grew."""
+        self.language = word.language
+        space = " " if self.text and word.language not in UNSPACED else ""
+        delta = space + word.text
+        self.text += delta
+        return delta

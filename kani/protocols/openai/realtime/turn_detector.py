@@ -1,0 +1,94 @@
+"""Turn detection: where speech starts and stops, by the probabilities of a voice in the input audio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, Step
+from kani.protocols.openai.realtime.session_config import TurnDetection
+
+ONSET_CHUNKS = 2
+"""Loud chunks in a row that begin speech; a click is one chunk."""
+
+OFF_FACTOR = 0.6
+"""Part of the threshold down to which speech goes on. Of 80 sentences with 10 dB of noise, 0.4 finds the ends
+0.1 s later in the median; 0.7 cuts one in a pause of 0.26 s."""
+
+_SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
+_CLOSING = "\"'”’»)]"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """Speech has begun; ``start_s``: with the padding before it, in seconds of the audio."""
+
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStopped:
+    """A turn has ended; ``end_s``: with the silence that ended it, in seconds of the audio."""
+
+    end_s: float
+
+
+class TurnDetector:
+    """Finds the turns of a stream of audio, which begins ``start_s`` seconds into the session's."""
+
+    def __init__(self, start_s: float) -> None:
+        self.now_s = start_s
+        """End of the audio so far, in seconds."""
+        self.in_turn = False
+        """True from the start of a turn until it has stopped."""
+        self._speaking = False
+        self._speech_end_s = start_s
+        self._last_stop_s = start_s
+        self._loud = 0
+        self._sentence_ended = False
+
+    def add_word(self, text: str) -> None:
+        """Take a word of the turn; a semantic detection ends turns earlier behind a complete sentence."""
+        self._sentence_ended = text.rstrip(_CLOSING)[-1:] in _SENTENCE_ENDINGS
+
+    def feed(self, step: Step, detection: TurnDetection) -> list[TurnStarted | TurnStopped]:
+        """Take the next step of the audio; returns the turns that started or stopped in it."""
+        events = [self._feed_chunk(voice, VOICE_CHUNK_S, detection) for voice in step.voices]
+        if not step.voices:
+            speaking = max(step.pause_probabilities) == 0
+            events.append(self._feed_chunk(float(speaking), STEP_S, detection))
+        return [event for event in events if event is not None]
+
+    def _feed_chunk(
+        self, voice: float, duration_s: float, detection: TurnDetection
+    ) -> TurnStarted | TurnStopped | None:
+        begun_s = self.now_s
+        self.now_s += duration_s
+        self._loud = self._loud + 1 if voice >= detection.threshold else 0
+        # Within a turn one loud chunk is enough, or a short word between two pauses would be missed.
+        onset_chunks = 1 if self.in_turn or duration_s >= STEP_S else ONSET_CHUNKS
+        if self._speaking:
+            self._speaking = voice >= OFF_FACTOR * detection.threshold
+        elif self._loud >= onset_chunks:
+            self._speaking = True
+            self._sentence_ended = False
+            onset_s = begun_s - (onset_chunks - 1) * duration_s
+        if self._speaking:
+            self._speech_end_s = self.now_s
+            if not self.in_turn:
+                self.in_turn = True
+                start_s = onset_s - detection.prefix_padding_ms / 1000
+                return TurnStarted(max(start_s, self._last_stop_s))
+        elif self.in_turn and self._silence_ends_turn(detection):
+            return self.stop()
+        return None
+
+    def _silence_ends_turn(self, detection: TurnDetection) -> bool:
+        ended = self._sentence_ended
+        needed_s = detection.sentence_silence_s if ended else detection.longest_silence_s
+        return self.now_s - self._speech_end_s >= needed_s
+
+    def stop(self) -> TurnStopped:
+        """End the turn that goes on here."""
+        self.in_turn = self._speaking = False
+        self._last_stop_s = self.now_s
+        return TurnStopped(self.now_s)

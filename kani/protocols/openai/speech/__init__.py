@@ -1,0 +1,18 @@
+"""OpenAI's audio API, speech of whole texts: the audio, and the times of its words."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Route
+
+from kani.core.service import SpeechService
+from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.openai.speech.captions import caption_routes
+from kani.protocols.openai.speech.create import create_endpoint
+
+
+def speech_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
+    """Return the routes of speech of whole texts."""
+    return [
+        Route("/v1/audio/speech", create_endpoint(service, settings), methods=["POST"]),
+        *caption_routes(service, settings),
+    ]

@@ -1,0 +1,186 @@
+"""Times of the words: POST /v1/audio/captions, and Kokoro-FastAPI's POST /dev/captioned_speech."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.audio.encoding import AsyncEncoder, AudioFormat
+from kani.core.service import SpeechService
+from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.openai.speech.body import field, parse_body, read_object
+from kani.protocols.openai.speech.create import TASK_NAME
+from kani.protocols.openai.speech.cues import VTT_HEADER, Cue, CueBuilder, srt, vtt
+from kani.protocols.openai.speech.utterance import Utterance, open_utterance
+from kani.protocols.openai.speech.words import Word, WordTimer
+from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
+
+MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
+"""Content types by ``format``."""
+
+_WORD_BYTES = 250
+"""Memory of a word and its times in an answer that is sent whole."""
+
+
+def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
+    """Return the two calls."""
+    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for it as a stream")
+
+    async def captions(request: Request) -> Response:
+        given = read_object(await request.body())
+        kind = field(given, "format", str) or "srt"
+        if kind not in MEDIA_TYPES:
+            raise ApiError(400, f"format: must be one of {', '.join(MEDIA_TYPES)}", "format", "invalid_value")
+        body = parse_body(given | {"response_format": "pcm"}, settings.max_text, own_fields=("format",))
+        async with AsyncExitStack() as stack:
+            utterance = await stack.enter_async_context(
+                await open_utterance(service, settings, request, body)
+            )
+            if kind == "json":
+                memory = stack.enter_context(budget.reservation())
+                whole = _captions_json(utterance, memory)
+                content = await cancel_on_disconnect(request, whole, name=TASK_NAME)
+                return json_response(content, headers=utterance.headers)
+            blocks = await stack.enter_async_context(aclosing(_subtitles(utterance, kind)))
+            first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
+            return StreamedAnswer(
+                prepend(first, blocks),
+                headers=utterance.headers,
+                media_type=f"{MEDIA_TYPES[kind]}; charset=utf-8",
+                stack=stack.pop_all(),
+            )
+
+    async def captioned_speech(request: Request) -> Response:
+        given = read_object(await request.body())
+        timed = field(given, "return_timestamps", bool)
+        timed = timed is None or timed
+        body = parse_body(given, settings.max_text, own_fields=("return_timestamps",))
+        async with AsyncExitStack() as stack:
+            utterance = await stack.enter_async_context(
+                await open_utterance(service, settings, request, body)
+            )
+            if body.streamed is False:
+                memory = stack.enter_context(budget.reservation())
+                whole = _captioned_whole(utterance, body.audio_format, timed, memory)
+                content = await cancel_on_disconnect(request, whole, name=TASK_NAME)
+                return json_response(content, headers=utterance.headers)
+            lines = _captioned_lines(utterance, body.audio_format, timed)
+            blocks = await stack.enter_async_context(aclosing(lines))
+            first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
+            return StreamedAnswer(
+                prepend(first, blocks),
+                headers=utterance.headers,
+                media_type="application/json",
+                stack=stack.pop_all(),
+            )
+
+    return [
+        Route("/v1/audio/captions", endpoint(captions), methods=["POST"]),
+        Route("/dev/captioned_speech", endpoint(captioned_speech), methods=["POST"]),
+    ]
+
+
+async def _cues(utterance: Utterance) -> AsyncGenerator[list[Cue], None]:
+    """Yield the cues that each chunk of the speech completes."""
+    timer, builder = WordTimer(utterance.text), CueBuilder(utterance.text)
+    async for chunk in utterance.chunks():
+        yield [cue for word in timer.feed(chunk.spans) for cue in builder.add(word)]
+    yield builder.finish()
+
+
+async def _subtitles(utterance: Utterance, kind: str) -> ByteStream:
+    """Yield the subtitles of each cue once it is complete; the first block has the file's header."""
+    head = VTT_HEADER if kind == "vtt" else ""
+    number = 0
+    async for cues in _cues(utterance):
+        written = head if cues else ""
+        for cue in cues:
+            number += 1
+            written += srt(number, cue) if kind == "srt" else vtt(cue)
+        if written:
+            head = ""
+            yield _encoded(written)
+    if not number:
+        yield _encoded(head or "\n")
+
+
+async def _captions_json(utterance: Utterance, memory: Reservation) -> dict[str, Any]:
+    timer, builder = WordTimer(utterance.text), CueBuilder(utterance.text)
+    words: list[Word] = []
+    cues: list[Cue] = []
+    end_s = 0.0
+    async for chunk in utterance.chunks():
+        timed = timer.feed(chunk.spans)
+        memory.grow(_WORD_BYTES * len(timed))
+        words += timed
+        cues += [cue for word in timed for cue in builder.add(word)]
+        end_s = chunk.end_s
+    cues += builder.finish()
+    return {
+        "duration": round(end_s, 3),
+        "words": [
+            {"word": word.text, "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
+            for word in words
+        ],
+        "captions": [
+            {"start": round(cue.start_s, 3), "end": round(cue.end_s, 3), "text": "\n".join(cue.lines)}
+            for cue in cues
+        ],
+    }
+
+
+async def _captioned_whole(
+    utterance: Utterance, audio_format: AudioFormat, timed: bool, memory: Reservation
+) -> dict[str, Any]:
+    timer, words = WordTimer(utterance.text), []
+    answer = WholeAnswer(memory, audio_format)
+    async for chunk in utterance.chunks():
+        words += timer.feed(chunk.spans)
+        await answer.add(chunk)
+    audio = await asyncio.to_thread(lambda: base64.b64encode(answer.finish()).decode())
+    return _captioned(audio, audio_format, words if timed else None)
+
+
+async def _captioned_lines(utterance: Utterance, audio_format: AudioFormat, timed: bool) -> ByteStream:
+    """Yield a line of JSON for each block of audio, with the words that it completes."""
+    timer, encoder = WordTimer(utterance.text), AsyncEncoder(audio_format)
+    words: list[Word] = []
+    async for chunk in utterance.chunks():
+        words += timer.feed(chunk.spans)
+        if data := await encoder.feed(chunk.samples, chunk.sample_rate):
+            yield _line(data, audio_format, words if timed else None)
+            words = []
+    if (data := await encoder.finish()) or words:
+        yield _line(data, audio_format, words if timed else None)
+
+
+def _line(data: bytes, audio_format: AudioFormat, words: list[Word] | None) -> bytes:
+    content = _captioned(base64.b64encode(data).decode(), audio_format, words)
+    return json.dumps(content).encode() + b"\n"
+
+
+def _captioned(audio: str, audio_format: AudioFormat, words: list[Word] | None) -> dict[str, Any]:
+    timestamps = None
+    if words is not None:
+        timestamps = [
+            {"word": word.text, "start_time": round(word.start_s, 3), "end_time": round(word.end_s, 3)}
+            for word in words
+        ]
+    return {"audio": audio, "audio_format": audio_format.content_type, "timestamps": timestamps}
+
+
+def _encoded(text: str) -> bytes:
+    # Half a surrogate pair of the client's text cannot be encoded.
+    return text.encode("utf-8", "replace")

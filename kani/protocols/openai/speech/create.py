@@ -1,0 +1,110 @@
+"""POST /v1/audio/speech: audio as bytes or as server-sent events, while it is made or as a whole file."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import math
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kani.core.audio.encoding import AsyncEncoder, AudioFormat
+from kani.core.service import SpeechService
+from kani.protocols.openai.errors import Handler, endpoint
+from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.openai.speech.body import parse_body, read_object
+from kani.protocols.openai.speech.utterance import Utterance, open_utterance
+from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, in_blocks, prepend
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
+
+TASK_NAME = "openai speech request"
+SSE_TYPE = "text/event-stream"
+SSE_BLOCK_BYTES = 3 * 2048
+"""Most bytes of audio in one event; a multiple of 3, so that only the last has padding in its base64."""
+
+CHARACTERS_A_TOKEN = 4
+TOKENS_A_SECOND = 20
+"""OpenAI's measures of written text (its rule of thumb) and of spoken audio (a token each 50 ms)."""
+
+
+def create_endpoint(service: SpeechService, settings: OpenAISettings) -> Handler:
+    """Return the call. A stream starts with the first audio, so that earlier errors have a status."""
+    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for it as a stream")
+
+    async def create(request: Request) -> Response:
+        body = parse_body(read_object(await request.body()), settings.max_text)
+        async with AsyncExitStack() as stack:
+            utterance = await stack.enter_async_context(
+                await open_utterance(service, settings, request, body)
+            )
+            if body.whole:
+                memory = stack.enter_context(budget.reservation())
+                encoding = _encode_whole(utterance, body.audio_format, memory)
+                data = await cancel_on_disconnect(request, encoding, name=TASK_NAME)
+                return StreamedAnswer(
+                    in_blocks(data),
+                    headers=utterance.headers | {"content-length": str(len(data))},
+                    media_type=body.audio_format.content_type,
+                    stack=stack.pop_all(),
+                )
+            blocks = _encode(utterance, body.audio_format)
+            if body.sse:
+                blocks = _events(utterance, blocks)
+            blocks = await stack.enter_async_context(aclosing(blocks))
+            first = await cancel_on_disconnect(request, anext(blocks), name=TASK_NAME)
+            return StreamedAnswer(
+                prepend(first, blocks),
+                headers=utterance.headers | {"cache-control": "no-cache"},
+                media_type=SSE_TYPE if body.sse else body.audio_format.content_type,
+                stack=stack.pop_all(),
+            )
+
+    return endpoint(create)
+
+
+async def _encode_whole(utterance: Utterance, audio_format: AudioFormat, memory: Reservation) -> bytes:
+    """Return the speech as a file. Raises SpeechError."""
+    answer = WholeAnswer(memory, audio_format, max_s=None)
+    async for chunk in utterance.chunks():
+        await answer.add(chunk)
+    return await asyncio.to_thread(answer.finish)
+
+
+async def _encode(utterance: Utterance, audio_format: AudioFormat) -> ByteStream:
+    """Yield non-empty blocks of encoded audio while it is made. Raises SpeechError."""
+    encoder = AsyncEncoder(audio_format)
+    async for chunk in utterance.chunks():
+        if data := await encoder.feed(chunk.samples, chunk.sample_rate):
+            yield data
+    if data := await encoder.finish():
+        yield data
+
+
+async def _events(utterance: Utterance, blocks: ByteStream) -> AsyncGenerator[bytes, None]:
+    """Yield the audio as events: a delta for each block, and the end.
+
+    A failure breaks the connection off, for clients know no event of an error.
+    """
+    async with aclosing(blocks):
+        async for block in blocks:
+            for start in range(0, len(block), SSE_BLOCK_BYTES):
+                audio = base64.b64encode(block[start : start + SSE_BLOCK_BYTES]).decode()
+                yield _event({"type": "speech.audio.delta", "audio": audio})
+    yield _event({"type": "speech.audio.done", "usage": _usage(utterance)})
+
+
+def _usage(utterance: Utterance) -> dict[str, int]:
+    """Estimate the tokens that OpenAI's service would count: engines here have others, or none."""
+    written = math.ceil(len(utterance.text) / CHARACTERS_A_TOKEN)
+    spoken = math.ceil(utterance.duration_s * TOKENS_A_SECOND)
+    return {"input_tokens": written, "output_tokens": spoken, "total_tokens": written + spoken}
+
+
+def _event(content: dict[str, object]) -> bytes:
+    return b"data: " + json.dumps(content, separators=(",", ":")).encode() + b"\n\n"

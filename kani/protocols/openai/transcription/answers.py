@@ -1,0 +1,142 @@
+"""A transcript in each of the API's formats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from babel import Locale
+
+from kani.core.transcriber import TranscribedSegment, TranscribedWord
+from kani.protocols.openai.transcription.params import TranscriptionParams
+from kani.protocols.shared.recordings.subtitles import srt, vtt
+from kani.protocols.shared.recordings.transcript import Transcript
+from kani.text.languages import english_name
+
+FRAMES_PER_SECOND = 100
+"""Unit of ``seek``: Whisper's frames."""
+
+MEDIA_TYPES = {
+    "text": "text/plain; charset=utf-8",
+    "srt": "text/plain; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+}
+"""Content types of the formats that are no JSON."""
+
+TOKENS_A_SECOND = 10
+"""OpenAI's measure of audio that it hears: a token each 100 ms."""
+
+
+def plain_answer(transcript: Transcript, response_format: str) -> str:
+    """Return the body of one of ``MEDIA_TYPES``."""
+    match response_format:
+        case "srt":
+            return srt(transcript.segments)
+        case "vtt":
+            return vtt(transcript.segments)
+    return f"{transcript.text}\n"
+
+
+def json_answer(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
+    """Return the object of the formats json and verbose_json."""
+    if params.response_format == "verbose_json":
+        return _verbose(transcript, params)
+    answer: dict[str, Any] = {"text": transcript.text}
+    if not params.options.translate:
+        answer["languages"] = _languages(transcript)
+    if params.log_probabilities:
+        answer["logprobs"] = log_probabilities(transcript.segments)
+    return answer | {"usage": _duration_usage(transcript)}
+
+
+def delta_event(segment: TranscribedSegment, params: TranscriptionParams, *, first: bool) -> dict[str, Any]:
+    """Return the event of more text; the deltas together are the whole text.
+
+    With verbose_json, which OpenAI's service does not stream, it has the times that were asked for as well.
+    """
+    delta = segment.text.lstrip() if first else segment.text
+    event: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
+    if params.response_format == "verbose_json":
+        event |= {"segment": _times(segment)} if params.segments else {}
+        event |= {"words": [_word(word) for word in segment.words]} if params.words else {}
+    return event | ({"logprobs": log_probabilities([segment])} if params.log_probabilities else {})
+
+
+def done_event(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
+    """Return the last event, with the whole text."""
+    heard = math.ceil(round(transcript.duration_s * TOKENS_A_SECOND, 3))
+    written = sum(len(segment.tokens) for segment in transcript.segments)
+    usage: dict[str, Any] = {"type": "tokens", "input_tokens": heard, "output_tokens": written}
+    usage |= {"total_tokens": heard + written}
+    usage |= {"input_token_details": {"text_tokens": 0, "audio_tokens": heard}}
+    event: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
+    event["languages"] = _languages(transcript)
+    if params.log_probabilities:
+        event["logprobs"] = log_probabilities(transcript.segments)
+    return event | {"usage": usage}
+
+
+def log_probabilities(segments: Sequence[TranscribedSegment]) -> list[dict[str, Any]]:
+    """Return the log probability of each word, in the form that the API has for tokens."""
+    return [
+        {
+            "token": word.text,
+            "bytes": list(word.text.encode()),
+            "logprob": round(word.log_probability, 4),
+        }
+        for segment in segments
+        for word in segment.words
+    ]
+
+
+def _verbose(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
+    translated = params.options.translate
+    answer: dict[str, Any] = {
+        "task": "translate" if translated else "transcribe",
+        "language": _english_name("en" if translated else transcript.language),
+        "duration": round(transcript.duration_s, 3),
+        "text": transcript.text,
+    }
+    if params.segments:
+        answer["segments"] = [_segment(at, segment) for at, segment in enumerate(transcript.segments)]
+    if params.words:
+        answer["words"] = [_word(word) for segment in transcript.segments for word in segment.words]
+    return answer | {"usage": _duration_usage(transcript)}
+
+
+def _segment(number: int, segment: TranscribedSegment) -> dict[str, Any]:
+    return {
+        "id": number,
+        "seek": round(segment.seek_s * FRAMES_PER_SECOND),
+        "start": round(segment.start_s, 3),
+        "end": round(segment.end_s, 3),
+        "text": segment.text,
+        "tokens": list(segment.tokens),
+        "temperature": segment.temperature,
+        "avg_logprob": round(segment.log_probability, 4),
+        "compression_ratio": round(segment.compression_ratio, 4),
+        "no_speech_prob": round(segment.no_speech_probability, 4),
+    }
+
+
+def _times(segment: TranscribedSegment) -> dict[str, Any]:
+    return {"start": round(segment.start_s, 3), "end": round(segment.end_s, 3), "text": segment.text}
+
+
+def _word(word: TranscribedWord) -> dict[str, Any]:
+    return {"word": word.bare, "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
+
+
+def _languages(transcript: Transcript) -> list[dict[str, str]]:
+    return [{"code": code} for code in transcript.languages]
+
+
+def _english_name(code: str | None) -> str:
+    """Return the API's name of a language: English, in lower case; "" for none."""
+    return (english_name(code) or Locale("en").languages.get(code, code)).lower() if code else ""
+
+
+def _duration_usage(transcript: Transcript) -> dict[str, Any]:
+    """Return the length in whole seconds, as OpenAI's service bills it: some clients take no others."""
+    return {"type": "duration", "seconds": math.ceil(round(transcript.duration_s, 3))}

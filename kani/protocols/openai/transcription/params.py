@@ -1,0 +1,169 @@
+"""Fields of a transcription request, parsed and validated; unknown fields are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kani.core.errors import UnsupportedLanguage
+from kani.core.transcriber import TranscriptionOptions
+from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.unused import unknown_fields
+from kani.protocols.shared.json_input import parse_object
+from kani.protocols.shared.recordings.upload import AudioUpload
+
+FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+GRANULARITIES = ("word", "segment")
+INCLUDES = ("logprobs",)
+
+FIELDS = frozenset(
+    {
+        *("file", "input_audio", "model", "language", "languages", "prompt", "keywords", "response_format"),
+        *("temperature", "timestamp_granularities", "include", "stream"),
+    }
+)
+"""Fields that have an effect; ``model`` may have any name."""
+
+DIARIZING = "diarize"
+"""Part of the names of OpenAI's models that tell speakers apart, which this server does not."""
+
+MAX_KEYWORDS = 1_000
+MAX_LANGUAGES = 20
+
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+SpokenLanguage = Callable[[str], str]
+"""Returns the recogniser's language for a code, a tag or a name. Raises UnsupportedLanguage."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionParams:
+    """A validated request."""
+
+    options: TranscriptionOptions
+    response_format: str  # one of ``FORMATS``
+    words: bool  # whether verbose_json has words
+    segments: bool  # whether verbose_json has segments
+    log_probabilities: bool  # whether json has them
+    stream: bool
+    unused: tuple[str, ...]  # names of the given fields without effect
+    speakers_wanted: bool  # whether the model is one that tells speakers apart
+
+
+def parse_params(
+    upload: AudioUpload, spoken_language: SpokenLanguage, *, translate: bool
+) -> TranscriptionParams:
+    """Parse the fields of ``upload``. Raises ApiError (400) that names the field."""
+    if upload.file is None:
+        raise ApiError(400, "file: is missing: send the recording as a form's file", "file", "missing_file")
+    if upload.get("model") is None:
+        raise ApiError(
+            400, "model: is missing; any name is accepted, whisper-1 say", "model", "missing_model"
+        )
+    response_format = _response_format(upload)
+    granularities = _choices(upload, "timestamp_granularities", GRANULARITIES)
+    timed = response_format == "verbose_json"
+    if "word" in granularities and not timed and upload.get("model") == "whisper-1":
+        # OpenAI refuses only this: clients send the field with json, and with its other models words, too.
+        message = "timestamp_granularities: words need response_format verbose_json"
+        raise ApiError(400, message, "timestamp_granularities", "invalid_value")
+    stream = False if translate else _flag(upload, "stream")
+    includes = _choices(upload, "include", INCLUDES)
+    _check_chunking(upload)
+    known = FIELDS - (set() if timed else {"timestamp_granularities"}) - ({"stream"} if translate else set())
+    return TranscriptionParams(
+        _options(upload, spoken_language, translate=translate),
+        response_format,
+        words="word" in granularities,
+        segments="segment" in granularities or not granularities,
+        log_probabilities="logprobs" in includes,
+        stream=stream,
+        unused=tuple(unknown_fields((name for name, values in upload.fields.items() if any(values)), known)),
+        speakers_wanted=DIARIZING in (upload.get("model") or ""),
+    )
+
+
+def _options(
+    upload: AudioUpload, spoken_language: SpokenLanguage, *, translate: bool
+) -> TranscriptionOptions:
+    language = upload.get("language")
+    keywords = _list(upload, "keywords", MAX_KEYWORDS)
+    candidates = {
+        _language("languages", name, spoken_language) for name in _list(upload, "languages", MAX_LANGUAGES)
+    }
+    return TranscriptionOptions(
+        language=_language("language", language, spoken_language) if language else None,
+        candidates=frozenset(candidates),
+        translate=translate,
+        prompt=" ".join(part for part in (", ".join(keywords), upload.get("prompt")) if part),
+        temperature=_temperature(upload),
+    )
+
+
+def _response_format(upload: AudioUpload) -> str:
+    given = upload.get("response_format") or "json"
+    if given in FORMATS:
+        return given
+    if given == "diarized_json":
+        reason = "diarized_json is not served: this server does not tell speakers apart"
+    else:
+        reason = f"unknown format {given[:40]!r}"
+    message = f"response_format: {reason} (one of {', '.join(FORMATS)})"
+    raise ApiError(400, message, "response_format", "unsupported_format")
+
+
+def _choices(upload: AudioUpload, name: str, known: Sequence[str]) -> tuple[str, ...]:
+    given = tuple(value for value in upload.fields.get(name, ()) if value)
+    if wrong := next((value for value in given if value not in known), None):
+        raise _invalid(name, f"unknown value {wrong[:40]!r} (one of {', '.join(known)})")
+    return given
+
+
+def _list(upload: AudioUpload, name: str, most: int) -> tuple[str, ...]:
+    given = tuple(value.strip() for value in upload.fields.get(name, ()) if value.strip())
+    if len(given) > most:
+        raise _invalid(name, f"too many (at most {most})")
+    return given
+
+
+def _language(field: str, name: str, spoken_language: SpokenLanguage) -> str:
+    try:
+        return spoken_language(name)
+    except UnsupportedLanguage as error:
+        raise ApiError(400, f"{field}: {error.reason}", field, "unsupported_language") from error
+
+
+def _flag(upload: AudioUpload, name: str) -> bool:
+    given = (upload.get(name) or "false").lower()
+    if given not in _TRUE + _FALSE:
+        raise _invalid(name, "must be true or false")
+    return given in _TRUE
+
+
+def _temperature(upload: AudioUpload) -> float:
+    given = upload.get("temperature") or "0"
+    try:
+        temperature = float(given)
+    except ValueError:
+        temperature = -1.0
+    if not 0 <= temperature <= 1:
+        raise _invalid("temperature", "must be a number between 0 and 1")
+    return temperature
+
+
+def _check_chunking(upload: AudioUpload) -> None:
+    """Check ``chunking_strategy``, which has no effect: pauses divide every recording here."""
+    given = upload.get("chunking_strategy")
+    if given is None or given == "auto":
+        return
+    try:
+        strategy: dict[str, Any] = parse_object(given)
+    except ValueError:
+        strategy = {}
+    if strategy.get("type") != "server_vad":
+        raise _invalid("chunking_strategy", 'must be "auto" or {"type": "server_vad"}')
+
+
+def _invalid(field: str, reason: str) -> ApiError:
+    return ApiError(400, f"{field}: {reason}", field, "invalid_value")

@@ -1,0 +1,133 @@
+"""POST /v1/audio/transcriptions and /v1/audio/translations: text of recordings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import IO, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.errors import SpeechError
+from kani.core.service import SpeechService
+from kani.core.session.transcription import TranscriptionSession
+from kani.core.transcriber import TranscribedSegment
+from kani.protocols.openai.errors import ApiError, api_error, endpoint, json_response
+from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.openai.transcription.answers import (
+    MEDIA_TYPES,
+    delta_event,
+    done_event,
+    json_answer,
+    plain_answer,
+)
+from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
+from kani.protocols.openai.unused import unused_header
+from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.recordings.transcript import Transcript
+from kani.protocols.shared.recordings.upload import AudioUploads, FileTooLarge
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
+
+PROTOCOL = "openai"
+TASK_NAME = "openai transcription"
+
+TRANSCRIPTIONS_PATH = "/v1/audio/transcriptions"
+TRANSLATIONS_PATH = "/v1/audio/translations"
+
+Segments = AsyncGenerator[TranscribedSegment, None]
+
+
+def longest_bodies(settings: OpenAISettings) -> Mapping[str, int]:
+    """Return the bytes of the longest body of each path."""
+    return dict.fromkeys(
+        (TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), AudioUploads(settings.max_audio_bytes).max_body
+    )
+
+
+def transcription_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
+    """Return the routes."""
+    uploads = AudioUploads(settings.max_audio_bytes)
+
+    async def answer(request: Request, *, translate: bool) -> Response:
+        async with AsyncExitStack() as stack:
+            try:
+                upload = await stack.enter_async_context(uploads.receive(request))
+            except FileTooLarge as error:
+                raise ApiError(413, str(error), "file", "file_too_large") from error
+            params = parse_params(upload, service.spoken_language, translate=translate)
+            assert upload.file is not None
+            session = await stack.enter_async_context(
+                service.open_transcription(
+                    protocol=PROTOCOL, client=client_address(request), options=params.options
+                )
+            )
+            segments = await stack.enter_async_context(aclosing(_segments(session, upload.file, settings)))
+            if params.stream:
+                events = await stack.enter_async_context(aclosing(_events(session, segments, params)))
+                # Errors of the file and of the recogniser's start come before the first event: as a status.
+                first = await cancel_on_disconnect(request, anext(events), name=TASK_NAME)
+                return StreamedAnswer(
+                    prepend(first, events),
+                    headers=_headers(params) | {"cache-control": "no-cache"},
+                    media_type="text/event-stream",
+                    stack=stack.pop_all(),
+                )
+            collected = Transcript.collect(session, segments, params.options.language)
+            transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
+            return _whole(transcript, params)
+
+    async def transcribe(request: Request) -> Response:
+        return await answer(request, translate=False)
+
+    async def translate(request: Request) -> Response:
+        return await answer(request, translate=True)
+
+    return [
+        Route(TRANSCRIPTIONS_PATH, endpoint(transcribe), methods=["POST"]),
+        Route(TRANSLATIONS_PATH, endpoint(translate), methods=["POST"]),
+    ]
+
+
+def _segments(session: TranscriptionSession, file: IO[bytes], settings: OpenAISettings) -> Segments:
+    return session.segments(file, settings.max_audio_s)
+
+
+def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:
+    media_type, headers = MEDIA_TYPES.get(params.response_format), _headers(params)
+    if media_type is None:
+        return json_response(json_answer(transcript, params), headers=headers)
+    answer = plain_answer(transcript, params.response_format)
+    return Response(answer, headers=headers, media_type=media_type)
+
+
+def _headers(params: TranscriptionParams) -> dict[str, str]:
+    """Return the headers that name what has no effect."""
+    note = {"x-transcription-note": "speakers are not told apart"} if params.speakers_wanted else {}
+    return unused_header(params.unused) | note
+
+
+async def _events(
+    session: TranscriptionSession, segments: Segments, params: TranscriptionParams
+) -> ByteStream:
+    """Yield the events of a stream. Raises as ``segments`` before the first event; then an event says so."""
+    heard: list[TranscribedSegment] = []
+    try:
+        async for segment in segments:
+            yield _event(delta_event(segment, params, first=not heard))
+            heard.append(segment)
+    except SpeechError as error:
+        if not heard:
+            raise
+        yield _event({"error": api_error(error).as_json()})
+        return
+    transcript = Transcript(tuple(heard), session.duration_s, params.options.language)
+    yield _event(done_event(transcript, params))
+    yield b"data: [DONE]\n\n"
+
+
+def _event(content: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(content).encode() + b"\n\n"

@@ -1,0 +1,103 @@
+"""OpenAI's voice names, and every other way in which a request names a voice.
+
+OpenAI's voices speak all languages and this server's one each. So a name selects a voice for each language,
+and the language of the text selects among those: ``alloy`` is the default voice of every language, the
+others are a voice of the same gender where the language has one.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from kani.core.errors import UnknownVoice
+from kani.core.service import SpeechService
+from kani.core.types import Voice
+from kani.core.voices.catalogue import DEFAULT_VOICE
+from kani.core.voices.store import CUSTOM_PREFIX
+from kani.protocols.openai.errors import ApiError
+from kani.text.languages import primary
+
+DEFAULT_NAME = "alloy"
+MAX_VOICE_LENGTH = 200
+"""Characters of a voice's name or a mix."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedVoice:
+    """One of OpenAI's voices."""
+
+    gender: Literal["female", "male", ""]  # "" for the default voice of each language
+    english: str = ""  # voice id that is nearest in timbre
+
+
+OPENAI_VOICES = {
+    "alloy": NamedVoice(""),
+    "ash": NamedVoice("male", "am_fenrir"),
+    "ballad": NamedVoice("male", "bm_george"),
+    "cedar": NamedVoice("male", "am_michael"),
+    "coral": NamedVoice("female", "af_bella"),
+    "echo": NamedVoice("male", "am_echo"),
+    "fable": NamedVoice("male", "bm_fable"),
+    "marin": NamedVoice("female", "af_sarah"),
+    "nova": NamedVoice("female", "af_nova"),
+    "onyx": NamedVoice("male", "am_onyx"),
+    "sage": NamedVoice("female", "af_kore"),
+    "shimmer": NamedVoice("female", "af_aoede"),
+    "verse": NamedVoice("male", "am_puck"),
+}
+"""OpenAI's thirteen voices."""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceChoice:
+    """A voice as ``SpeechRequest`` takes it: ``voice``, or ``voices`` by language."""
+
+    voice: str | None
+    voices: dict[str, str]
+
+
+def resolve_voice(service: SpeechService, name: str | None, param: str = "voice") -> VoiceChoice:
+    """Find the voice that a request names; None is the default voice of the text's language.
+
+    name: one of OpenAI's names (in any case), an id of this server, the name of a stored voice with or
+    without its prefix, or a mix of voices. Reads a file for stored voices. Raises UnknownVoice, and ApiError
+    for a name that is too long.
+    """
+    if name is None or name == DEFAULT_VOICE:
+        return VoiceChoice(None, {})
+    if len(name) > MAX_VOICE_LENGTH:
+        reason = f"{param}: too long (at most {MAX_VOICE_LENGTH} characters)"
+        raise ApiError(400, reason, param, "string_above_max_length")
+    if (named := OPENAI_VOICES.get(name.lower())) is not None:
+        return VoiceChoice(None, _by_language(service, named))
+    for candidate in (name, CUSTOM_PREFIX + name):
+        with suppress(UnknownVoice):
+            service.catalogue.find(candidate)
+            return VoiceChoice(candidate, {})
+    raise UnknownVoice(name)
+
+
+def _by_language(service: SpeechService, named: NamedVoice) -> dict[str, str]:
+    """Return the voice of each language that has one like ``named``."""
+    if not named.gender:
+        return {}
+    chosen: dict[str, str] = {}
+    for info in service.engines:
+        defaults = set(info.default_voices.values())
+        # The default voice of a language is its best.
+        for voice in sorted(info.voices, key=lambda voice: voice.id not in defaults):
+            if voice.gender == named.gender:
+                chosen.setdefault(primary(voice.language), voice.id)
+        for language in info.accented:
+            same = (voice.id for voice in info.voices_for(language) if voice.gender == named.gender)
+            if (suited := next(same, None)) is not None:
+                chosen.setdefault(language, suited)
+        if any(_is_named(voice, named) for voice in info.voices):
+            chosen["en"] = named.english
+    return chosen
+
+
+def _is_named(voice: Voice, named: NamedVoice) -> bool:
+    return voice.id == named.english

@@ -1,0 +1,69 @@
+"""The languages a client prefers, for texts whose own language is unclear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kani.core.errors import UnsupportedLanguage
+from kani.text.languages import resolve
+
+LANGUAGES_FIELD = "languages"
+"""Name of the field in the messages of Kani and VoxCPM."""
+
+MAX_LANGUAGES = 20
+"""Languages accepted of one client."""
+
+MAX_TAG_LENGTH = 35
+"""Characters of a tag (BCP 47, section 4.4.1)."""
+
+MAX_HEADER_LENGTH = 1000
+"""Characters of an ``Accept-Language`` that are read; browsers send some 100."""
+
+
+def accept_languages(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the tags (BCP 47) of ``Accept-Language``, best first; empty without the header, or for ``*``.
+
+    Parts that are malformed or name no known language are skipped: the header is a browser's, not a user's.
+    """
+    header = headers.get("accept-language", "")[:MAX_HEADER_LENGTH]
+    ranked = [_ranked(part) for part in header.split(",")]
+    ordered = sorted(ranked, key=lambda ranked: ranked[1], reverse=True)
+    return known_languages([tag for tag, quality in ordered if quality > 0])
+
+
+def _ranked(part: str) -> tuple[str, float]:
+    """Parse one part of the header: a language and its quality, 0 if malformed."""
+    tag, *parameters = (piece.strip() for piece in part.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                quality = float(value)
+            except ValueError:
+                return tag, 0.0
+            return tag, quality if 0 <= quality <= 1 else 0.0
+    return tag, 1.0
+
+
+def languages_error(given: Any) -> str | None:
+    """Return the error in the value of the field ``languages``, or None."""
+    if not isinstance(given, list) or not all(isinstance(tag, str) for tag in given):
+        return "must be a list of strings"
+    if len(given) > MAX_LANGUAGES:
+        return f"too many (at most {MAX_LANGUAGES})"
+    too_long = any(len(tag) > MAX_TAG_LENGTH for tag in given)
+    return f"too long (at most {MAX_TAG_LENGTH} characters each)" if too_long else None
+
+
+def known_languages(tags: Sequence[str]) -> tuple[str, ...]:
+    """Return the known languages among ``tags``, each once, in BCP 47 form; ``MAX_LANGUAGES`` at most."""
+    known: dict[str, None] = {}
+    for tag in tags[:MAX_LANGUAGES]:
+        if len(tag) > MAX_TAG_LENGTH:
+            continue
+        try:
+            known[resolve(tag)] = None
+        except UnsupportedLanguage:
+            continue
+    return tuple(known)

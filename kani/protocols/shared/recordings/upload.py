@@ -1,0 +1,250 @@
+"""Receives audio files that clients upload, as a form or within JSON, into a temporary file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import IO, Annotated
+
+import msgspec
+import python_multipart  # noqa: F401 - Starlette misses it at the first upload only, with a traceback
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from kani.core.errors import Busy, InvalidRequest, StoreUnavailable
+from kani.protocols.shared.errors import validation_error
+
+log = logging.getLogger(__name__)
+
+MAX_DISK_BYTES = 1 << 30
+"""Bytes of all files of one protocol that are being received or transcribed."""
+
+MAX_FIELDS = 1_100
+MAX_FIELD_BYTES = 16 * 1024
+FORM_BYTES = 2**20
+"""Room for all other fields of a form, and for what divides them."""
+
+MAX_JSON_VALUES = 10_000
+MAX_FILES = 1  # of a form
+_IN_MEMORY_BYTES = 64 * 1024
+"""Bytes of an upload that stay in memory and need no thread; of other bodies as many are not counted."""
+
+_INDEX = re.compile(r"\[\d*\]$")
+
+_JsonValue = str | bool | int | float | list[str] | None
+
+
+class FileTooLarge(InvalidRequest):
+    """An audio file with more bytes than the limit."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("file", f"too large (at most {limit / 2**20:.4g} MB; KANI_TRANSCRIPTION_MAX_BYTES)")
+
+
+class _InputAudio(msgspec.Struct):
+    data: Annotated[bytes, msgspec.Meta(min_length=1)]  # base64 in the message
+    format: str = ""
+
+
+class _Audio(msgspec.Struct):
+    input_audio: _InputAudio
+
+
+@dataclass(frozen=True, slots=True)
+class AudioUpload:
+    """An upload that is complete."""
+
+    file: IO[bytes] | None  # at its start; None if the request has none
+    fields: Mapping[str, tuple[str, ...]]  # by their names without brackets, in the order they came
+
+    def get(self, name: str) -> str | None:
+        """Return the last value of a field; None if it is missing or empty, as forms leave fields empty."""
+        return (self.fields.get(name) or ("",))[-1] or None
+
+
+class AudioUploads:
+    """Receives the uploads of one protocol, each up to ``max_bytes``, all together ``MAX_DISK_BYTES``."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._disk_left = max(MAX_DISK_BYTES, max_bytes)
+        self._decoding = asyncio.Lock()
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of the longest body of a request, which is JSON with the file in base64."""
+        return self._max_bytes * 4 // 3 + FORM_BYTES
+
+    @asynccontextmanager
+    async def receive(self, request: Request) -> AsyncIterator[AudioUpload]:
+        """Read the body of ``request``; its file is deleted at the end of the ``async with`` block.
+
+        Raises InvalidRequest, with ``body`` for one that cannot be parsed, FileTooLarge and Busy.
+        """
+        content_type = request.headers.get("content-type", "").lower()
+        with self._share() as disk:
+            if content_type.startswith("application/json"):
+                async with self._json(request, disk) as upload:
+                    yield upload
+            elif content_type.startswith("multipart/form-data"):
+                async with self._form(request, disk) as upload:
+                    yield upload
+            else:
+                raise InvalidRequest("body", "must be multipart/form-data with a file, or application/json")
+
+    @contextmanager
+    def _share(self) -> Iterator[_Disk]:
+        disk = _Disk(self, self._max_bytes)
+        try:
+            yield disk
+        finally:
+            self._disk_left += disk.size
+
+    def take(self, size: int) -> None:
+        """Take ``size`` bytes of the disk. Raises Busy if fewer are left."""
+        if size > self._disk_left:
+            raise Busy("too many recordings are being transcribed at once: try again later")
+        self._disk_left -= size
+
+    @asynccontextmanager
+    async def _form(self, request: Request, disk: _Disk) -> AsyncIterator[AudioUpload]:
+        parser = MultiPartParser(
+            request.headers,
+            _complete(disk.bounded(request, self._max_bytes + FORM_BYTES)),
+            max_files=MAX_FILES,
+            max_fields=MAX_FIELDS,
+            max_part_size=MAX_FIELD_BYTES,
+        )
+        parser.spool_max_size = _IN_MEMORY_BYTES
+        try:
+            form = await parser.parse()
+        except MultiPartException as error:
+            raise InvalidRequest("body", f"is no form that can be read: {error.message}") from error
+        except OSError as error:
+            raise _disk_error(error) from error
+        try:
+            yield self._upload(form)
+        finally:
+            await form.close()
+
+    def _upload(self, form: FormData) -> AudioUpload:
+        file: IO[bytes] | None = None
+        fields: dict[str, tuple[str, ...]] = {}
+        for name, value in form.multi_items():
+            name = _INDEX.sub("", name)
+            if not isinstance(value, UploadFile):
+                fields[name] = (*fields.get(name, ()), value)
+            elif name == "file":
+                file = value.file
+                if (value.size or 0) > self._max_bytes:
+                    raise FileTooLarge(self._max_bytes)
+        if file is None and "file" in fields:
+            raise InvalidRequest("file", "must be a file: a part of the form with a file name")
+        return AudioUpload(file, fields)
+
+    @asynccontextmanager
+    async def _json(self, request: Request, disk: _Disk) -> AsyncIterator[AudioUpload]:
+        # From disk, and one at a time: body and file together take 60 MB for a file of 25 MB.
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as raw, _temporary_file() as file:
+            try:
+                fields = await self._read_json(disk.bounded(request, self.max_body), disk, raw, file)
+            except OSError as error:
+                raise _disk_error(error) from error
+            if file.seek(0, 2) > self._max_bytes:
+                raise FileTooLarge(self._max_bytes)
+            file.seek(0)
+            yield AudioUpload(file, fields)
+
+    async def _read_json(
+        self, body: AsyncIterator[bytes], disk: _Disk, raw: IO[bytes], file: IO[bytes]
+    ) -> dict[str, tuple[str, ...]]:
+        """Write ``body`` to ``raw`` and its file to ``file``; returns the other fields."""
+        async for piece in body:
+            if disk.size <= _IN_MEMORY_BYTES:
+                raw.write(piece)
+            else:
+                await asyncio.to_thread(raw.write, piece)
+        if disk.size <= _IN_MEMORY_BYTES:
+            return _decode_json(raw, file)
+        async with self._decoding:
+            return await asyncio.to_thread(_decode_json, raw, file)
+
+
+class _Disk:
+    """The bytes of the disk that one request holds: ``size`` so far."""
+
+    def __init__(self, uploads: AudioUploads, max_bytes: int) -> None:
+        self._uploads = uploads
+        self._max_bytes = max_bytes
+        self.size = 0
+
+    async def bounded(self, request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+        """Yield the body of a request. Raises FileTooLarge beyond ``limit`` bytes, and Busy."""
+        async for piece in request.stream():
+            if self.size + len(piece) > limit:
+                raise FileTooLarge(self._max_bytes)
+            self._uploads.take(len(piece))
+            self.size += len(piece)
+            yield piece
+
+
+async def _complete(form: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of ``form``. Raises InvalidRequest at the end of one without its last line.
+
+    Starlette's parser takes such a form, and leaves its last file open.
+    """
+    tail = b""
+    async for piece in form:
+        tail = (tail + piece)[-8:]
+        yield piece
+    if not tail.rstrip(b"\r\n").endswith(b"--"):
+        raise InvalidRequest("body", "is a form that was cut off")
+
+
+def _disk_error(error: OSError) -> StoreUnavailable:
+    log.error("writing an uploaded recording failed: %s", error)
+    return StoreUnavailable("the recording could not be written on this server: its temporary folder is full")
+
+
+def _temporary_file() -> tempfile.SpooledTemporaryFile[bytes]:
+    return tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)
+
+
+def _decode_json(raw: IO[bytes], file: IO[bytes]) -> dict[str, tuple[str, ...]]:
+    """Write the file of a JSON body to ``file``, and return the other fields. Blocks."""
+    raw.seek(0)
+    body = raw.read()
+    # Each value of a message takes memory, however short it is.
+    if sum(map(body.count, (b"[", b"{", b","))) > MAX_JSON_VALUES:
+        raise InvalidRequest("body", f"too many values (at most {MAX_JSON_VALUES})")
+    try:
+        file.write(msgspec.json.decode(body, type=_Audio).input_audio.data)
+        parts = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError as error:
+        field, _, reason = str(validation_error(error, "body")).partition(": ")
+        raise InvalidRequest(field, reason) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest("body", f"is no JSON ({error})") from error
+    except RecursionError as error:
+        raise InvalidRequest("body", "is nested too deeply") from error
+    return {_INDEX.sub("", name): _texts(name, part) for name, part in parts.items() if name != "input_audio"}
+
+
+def _texts(name: str, part: msgspec.Raw) -> tuple[str, ...]:
+    """Return a JSON value as a form would hold it."""
+    try:
+        value = msgspec.json.decode(part, type=_JsonValue)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Objects, as of chunking_strategy, are fields of JSON in a form.
+        return (bytes(part).decode("utf-8", "replace"),)
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, bool):
+        return ("true" if value else "false",)
+    return () if value is None else (str(value),)

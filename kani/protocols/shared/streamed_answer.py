@@ -1,0 +1,63 @@
+"""Answers that are sent while their speech is made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from kani.core.errors import SpeechError
+from kani.protocols.shared.protocol import break_off
+from kani.protocols.shared.tasks import run_until_first
+
+ByteStream = AsyncGenerator[bytes, None]
+
+BLOCK_BYTES = 3 * 32 * 1024
+"""Part of a whole answer that is sent at once; a multiple of 3, so that its base64 has no padding."""
+
+
+class StreamedAnswer(StreamingResponse):
+    """A response that releases what it holds when it ends or its client disconnects.
+
+    stack: its session, memory or file. A SpeechError of ``content`` ends the answer without its last chunk,
+    so that clients see that it is incomplete: the status is sent already, and the session has logged the
+    error.
+    """
+
+    def __init__(
+        self,
+        content: ByteStream,
+        *,
+        headers: Mapping[str, str] | None = None,
+        media_type: str,
+        stack: AsyncExitStack,
+    ) -> None:
+        super().__init__(content, headers=headers, media_type=media_type)
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        # Not by the task group of Starlette's own response: anyio's leaves a cancelled task's error in a
+        # reference cycle, with all that the answer held, until the next garbage collection.
+        async with self._stack:
+            try:
+                await run_until_first(
+                    self.stream_response(send), self.listen_for_disconnect(receive), name="streamed answer"
+                )
+            except SpeechError:
+                break_off(scope)
+
+
+async def in_blocks(data: bytes) -> ByteStream:
+    """Yield the parts of an answer that is complete."""
+    for start in range(0, len(data), BLOCK_BYTES):
+        yield data[start : start + BLOCK_BYTES]
+
+
+async def prepend(first: bytes, rest: ByteStream) -> ByteStream:
+    """Yield ``first`` and then what is left of the stream that it was taken from."""
+    yield first
+    async for block in rest:
+        yield block

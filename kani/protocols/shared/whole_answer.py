@@ -1,0 +1,68 @@
+"""Answers that are sent in one piece: their audio is collected first, within a memory budget."""
+
+from __future__ import annotations
+
+from kani.core.audio.encoding import AudioFormat, FileEncoder, run_encoding
+from kani.core.errors import InvalidRequest
+from kani.core.types import Span, SpeechChunk
+from kani.protocols.shared.memory_budget import Reservation
+
+MAX_WHOLE_ANSWER_S = 1200.0
+"""Longest speech that is sent in one piece; a stream, of which nothing is kept, may be longer."""
+
+MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
+"""Memory budget of one protocol: audio of all clients' answers together."""
+
+ENCODE_IN_THREAD_BYTES = 2**20
+"""An answer with more 16-bit audio than this is encoded in a thread: it would block the event loop."""
+
+
+class WholeAnswer:
+    """Collects the chunks of a session as an audio file, and their spans.
+
+    reservation: the answer's part of the memory budget; audio_format: of the file, None for 16-bit PCM at
+    the session's sample rate; max_s: longest speech in seconds, None for no limit but the memory.
+    """
+
+    def __init__(
+        self,
+        reservation: Reservation,
+        audio_format: AudioFormat | None = None,
+        *,
+        max_s: float | None = MAX_WHOLE_ANSWER_S,
+    ) -> None:
+        self._reservation = reservation
+        self._format = audio_format  # None until the rate of 16-bit PCM is known
+        self._max_s = max_s
+        self._file: FileEncoder | None = None
+        self.spans: list[Span] = []
+        self.samples = 0
+        """Samples so far, at the session's rate."""
+
+    @property
+    def is_large(self) -> bool:
+        """True if encoding the answer would block the event loop for long."""
+        return 2 * self.samples > ENCODE_IN_THREAD_BYTES
+
+    async def add(self, chunk: SpeechChunk) -> None:
+        """Append a chunk. Raises Busy when the budget is spent, InvalidRequest beyond ``max_s`` seconds."""
+        audio_format = self._format = self._format or _pcm(chunk.sample_rate)
+        file = self._file = self._file or FileEncoder(audio_format, chunk.sample_rate)
+        self._reservation.grow(await run_encoding(audio_format, file.add, chunk.samples))
+        self.spans += chunk.spans
+        self.samples += len(chunk.samples)
+        if self._max_s is not None and self.samples > self._max_s * chunk.sample_rate:
+            limit = f"{self._max_s:g} s, {self._reservation.alternative}"
+            raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
+
+    def finish(self) -> bytes:
+        """Return the file, which is kept here no longer. Blocks: 10 ms for a minute of PCM."""
+        if self._file is None and self._format is not None:
+            self._file = FileEncoder(self._format, self._format.sample_rate)
+        assert self._file is not None, "without a chunk the sample rate is unknown"
+        file, self._file = self._file, None
+        return file.finish()
+
+
+def _pcm(sample_rate: int) -> AudioFormat:
+    return AudioFormat("pcm", "pcm", sample_rate, None, "")

@@ -1,0 +1,254 @@
+"""Descriptions of the calls for voices and recorded consents."""
+
+from __future__ import annotations
+
+from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S
+from kani.core.request import Range
+from kani.core.voices.consents import MAX_NAME as MAX_CONSENT_NAME
+from kani.core.voices.store import MAX_NAME
+from kani.protocols.shared.calls.call import (
+    FORM,
+    Answer,
+    Body,
+    Call,
+    CallGroup,
+    Parameter,
+    audio_answer,
+    json_answer,
+    path_parameter,
+    query,
+)
+from kani.protocols.shared.calls.schemas import (
+    Schema,
+    choice,
+    fields,
+    file,
+    flag,
+    items,
+    mapping,
+    nullable,
+    number,
+    text,
+    whole,
+)
+from kani.protocols.voices_api.openai_voices import DEFAULT_PAGE, MAX_PAGE
+from kani.protocols.voices_api.openai_voices import PATH as CONSENTS_PATH
+from kani.protocols.voices_api.preview import FORMATS
+
+_ERRORS = (400, 404, 409, 413, 503, 507)
+_VOICE = path_parameter("voice", "Id of a voice, or the name of a stored one.", "ana")
+_CONSENT = path_parameter("consent", "Id of a consent.", "cons_0123456789abcdef")
+_RECORDING = (
+    f"At most {MAX_RECORDING_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s, any format that FFmpeg reads."
+)
+
+
+def call_group(path: str, speech_path: str) -> CallGroup:
+    """Return the calls; path, speech_path: of the list, and of the same for clients of Speaches."""
+    error = fields(
+        "",
+        ["message"],
+        message=text(),
+        type=text(),
+        param=nullable(text()),
+        code=nullable(text()),
+        reason=_reason("The message for programs, where it has a code."),
+    )
+    return CallGroup(
+        "Voices",
+        "This server's voices, and the recordings that clients store as voices.",
+        "VoicesError",
+        fields(error=error),
+        (*_lists(path, speech_path), *_changes(path), *_consents()),
+    )
+
+
+def _reason(about: str) -> Schema:
+    return fields(about, code=text(), values=mapping("Limits and what else the sentence quotes."))
+
+
+def _voice() -> Schema:
+    engine = fields("", ["engine", "cloning", "state"], engine=text(), cloning=text(), state=text())
+    return fields(
+        "",
+        ["id", "name"],
+        id=text(),
+        name=text(),
+        language=text(),
+        gender=text(),
+        engine=text(),
+        kept=flag("Whether a client stored it."),
+        description=text(),
+        duration_s=number("Seconds of the recording."),
+        advice=items(text(), "What would make the recording better."),
+        advice_reasons=items(nullable(_reason("")), "Each sentence of the advice for programs."),
+        engines=items(engine),
+    )
+
+
+def _lists(path: str, speech_path: str) -> list[Call]:
+    ids = flag("Whether the list holds the ids alone.", default=False)
+    listed = fields("", ["voices"], object=text(), voices=items({"anyOf": [_voice(), text()]}))
+    calls = [
+        Call(
+            method="GET",
+            path=each,
+            summary="List the voices",
+            about="Without a key, and while their place is away, the list has no voices that clients stored.",
+            parameters=query(legacy=ids),
+            answers={200: json_answer("The voices.", listed)},
+            errors=(503, 507),
+        )
+        for each in (path, speech_path)
+    ]
+    shown = Call(
+        method="GET",
+        path=f"{path}/{{voice}}",
+        summary="Show a voice",
+        parameters=(_VOICE,),
+        answers={200: json_answer("The voice.", _voice())},
+        errors=(404, 503, 507),
+    )
+    sample = Call(
+        method="GET",
+        path=f"{path}/{{voice}}/sample",
+        summary="Play the recording of a stored voice",
+        parameters=(_VOICE,),
+        answers={
+            200: audio_answer(
+                "The recording.", "audio/wav", "audio/ogg", "audio/flac", "audio/mp4", "audio/mpeg"
+            )
+        },
+        errors=(404, 503, 507),
+    )
+    preview = Call(
+        method="GET",
+        path=f"{path}/{{voice}}/preview",
+        summary="Hear a sentence in a voice",
+        about="It is spoken once and then kept in memory. Without a key only built-in voices are heard.",
+        parameters=(
+            _VOICE,
+            *query(
+                format=choice(FORMATS, "Format of the audio.", default=next(iter(FORMATS))),
+                language=text("Tag of the sentence's language, for a stored voice that has none."),
+            ),
+        ),
+        answers={200: audio_answer("The sentence.", *(each.content_type for each in FORMATS.values()))},
+        errors=(400, 404, 500, 503, 504, 507),
+    )
+    return [*calls, shown, sample, preview]
+
+
+def _changes(path: str) -> list[Call]:
+    form = fields(
+        "Either audio with the consent in words or as a recording, or, as OpenAI's clients send it, "
+        "audio_sample with the id of a consent.",
+        ["name"],
+        name=text(f"1 to {MAX_NAME} letters, digits, _ and -."),
+        audio=file(_RECORDING),
+        consent=text("Consent of the recorded person, in words; with audio_sample the id of a consent."),
+        consent_recording=file("The consent, spoken, in place of words."),
+        language=text("Tag of the language that is spoken."),
+        description=text(),
+        audio_sample=file("The recording, for OpenAI's clients."),
+        type=text("audio_sample, for OpenAI's clients."),
+    )
+    gone = fields(id=text(), deleted=flag(), object=text())
+    return [
+        Call(
+            method="POST",
+            path=path,
+            summary="Store a voice",
+            body=Body(form, {"name": "ana", "audio": "@recording.wav", "consent": "I agree. Ana"}, FORM),
+            answers={
+                201: json_answer("The voice.", _voice()),
+                200: json_answer("The voice, for OpenAI's clients.", mapping()),
+            },
+            errors=_ERRORS,
+        ),
+        Call(
+            method="PATCH",
+            path=f"{path}/{{voice}}",
+            summary="Rename a stored voice",
+            parameters=(_VOICE,),
+            body=Body(fields(name=text(f"1 to {MAX_NAME} letters, digits, _ and -.")), {"name": "ana"}),
+            answers={200: json_answer("The voice.", _voice())},
+            errors=_ERRORS,
+        ),
+        Call(
+            method="DELETE",
+            path=f"{path}/{{voice}}",
+            summary="Delete a stored voice",
+            parameters=(_VOICE,),
+            answers={
+                204: Answer("Deleted."),
+                200: json_answer("Deleted, for clients that accept JSON.", gone),
+            },
+            errors=(400, 404, 503, 507),
+        ),
+    ]
+
+
+def _consents() -> list[Call]:
+    consent = fields(
+        id=text(), object=text(), name=text(), language=text(), created_at=whole("Seconds since 1970.")
+    )
+    name = text("Name of the consent.", longest=MAX_CONSENT_NAME)
+    page = fields(
+        object=choice(["list"]),
+        data=items(consent),
+        first_id=nullable(text()),
+        last_id=nullable(text()),
+        has_more=flag(),
+    )
+    form = fields(name=name, language=text("Tag of the language."), recording=file("The spoken consent."))
+    rows: tuple[tuple[str, str, str, Schema, Body | None, tuple[Parameter, ...]], ...] = (
+        (
+            "POST",
+            "",
+            "Store a spoken consent",
+            consent,
+            Body(form, {"name": "Ana", "language": "en", "recording": "@consent.wav"}, FORM),
+            (),
+        ),
+        (
+            "GET",
+            "",
+            "List the consents",
+            page,
+            None,
+            query(
+                limit=whole("Consents of one page.", Range(1, MAX_PAGE), default=DEFAULT_PAGE),
+                after=text("Id of the last consent of the page before."),
+            ),
+        ),
+        ("GET", "/{consent}", "Show a consent", consent, None, (_CONSENT,)),
+        (
+            "POST",
+            "/{consent}",
+            "Rename a consent",
+            consent,
+            Body(fields(name=name), {"name": "Eva"}),
+            (_CONSENT,),
+        ),
+        (
+            "DELETE",
+            "/{consent}",
+            "Delete a consent",
+            fields(id=text(), object=text(), deleted=flag()),
+            None,
+            (_CONSENT,),
+        ),
+    )
+    return [
+        Call(
+            method=method,
+            path=CONSENTS_PATH + path,
+            summary=summary,
+            parameters=parameters,
+            body=body,
+            answers={200: json_answer("The answer.", schema)},
+            errors=tuple(status for status in _ERRORS if status != 409),
+        )
+        for method, path, summary, schema, body, parameters in rows
+    ]

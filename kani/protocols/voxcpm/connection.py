@@ -1,0 +1,241 @@
+"""VoxCPM's protocol on its WebSocket: requests run concurrently, told apart by their ids."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kani.core import request_ids
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.protocols.shared.client_languages import accept_languages
+from kani.protocols.shared.connection import client_address
+from kani.protocols.voxcpm import messages
+from kani.protocols.voxcpm.messages import (
+    Cancel,
+    Failure,
+    Ping,
+    RejectedMessage,
+    TtsRequest,
+    complete,
+    validation_failure,
+)
+from kani.protocols.voxcpm.params import Params, read_params
+from kani.protocols.voxcpm.request import ConnectionContext, RequestRunner, SharedState
+
+MAX_REQUESTS = 256
+"""Concurrent requests of one connection."""
+
+MAX_REQUEST_BYTES = 16 * 2**20
+"""Bytes of the messages of those requests together."""
+
+MAX_HEAVY_REQUESTS = 4
+"""Requests of one connection that hold a recording or a whole answer in memory; others wait."""
+
+MAX_ENDED_IDS = 256
+"""Ids of ended requests that a connection remembers: to cancel one is no error."""
+
+MAX_TIMEOUT_S = 3600.0
+"""Longest timeout that a client may ask for."""
+
+SUBPROTOCOLS = ("voxcpm-tts-v1", "voxcpm-tts")
+"""Subprotocols by preference. Any other is not echoed: it may be a key."""
+
+
+async def serve(websocket: WebSocket, shared: SharedState) -> None:
+    """Serve one client of ``/tts``."""
+    offered = websocket.scope["subprotocols"]
+    await websocket.accept(next((name for name in SUBPROTOCOLS if name in offered), None))
+    shared.metrics.connected()
+    try:
+        await VoxCPMConnection(websocket, shared).run()
+    finally:
+        shared.metrics.disconnected()
+
+
+class _Request:
+    """A request that has not ended."""
+
+    def __init__(self, params: Params, size: int) -> None:
+        self.params = params
+        self.size = size  # bytes of its message
+        self.since = time.perf_counter()
+        self.cancelled = False
+        self.running: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        """Cancel the request once; one that does not run yet checks ``cancelled`` when it starts."""
+        if not self.cancelled:
+            self.cancelled = True
+            if self.running is not None:
+                self.running.cancel()
+
+
+class VoxCPMConnection:
+    """One client. Every request gets one last message: ``complete`` or ``error``."""
+
+    def __init__(self, websocket: WebSocket, shared: SharedState) -> None:
+        self._websocket = websocket
+        self._shared = shared
+        # A fair lock: each stream gets its share of a slow line, and at most one message waits on the line.
+        self._send_lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._requests: dict[str, _Request] = {}
+        self._unanswered = 0
+        self._unanswered_bytes = 0
+        self._disconnected = False
+        self._ended_ids: OrderedDict[bytes, None] = OrderedDict()
+        self._last_id: str | None = None
+        self._count = 0
+
+    async def run(self) -> None:
+        """Serve until the client disconnects."""
+        # The context refers to this connection, so this connection must not refer to the context: without a
+        # cycle the memory of broken-off requests is freed at once.
+        context = ConnectionContext(
+            self._shared,
+            client_address(self._websocket),
+            _timeout_s(self._websocket),
+            accept_languages(self._websocket.headers),
+            LanguageMemory(),
+            asyncio.Semaphore(MAX_HEAVY_REQUESTS),
+            self._send,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._read(group, context)
+                for task in self._tasks:
+                    task.cancel()
+        except* WebSocketDisconnect:
+            pass
+
+    async def _read(self, group: asyncio.TaskGroup, context: ConnectionContext) -> None:
+        while True:
+            received = await self._websocket.receive()
+            if received["type"] == "websocket.disconnect":
+                return
+            raw = received.get("text")
+            try:
+                if raw is None:
+                    sentence = "Binary messages from client are not supported"
+                    raise RejectedMessage(Failure("UNSUPPORTED_FORMAT", sentence))
+                match messages.read(raw):
+                    case Ping(timestamp):
+                        await self._send(messages.pong(timestamp))
+                    case Cancel(request_id):
+                        self._cancel(request_id)
+                    case TtsRequest() as request:
+                        self._start(request, len(raw), group, context)
+            except RejectedMessage as error:
+                failed_id = error.request_id if error.request_id is not None else self._last_id
+                await self._fail(failed_id, error.failure)
+
+    def _cancel(self, request_id: str) -> None:
+        """Cancel a request, unless it has ended. Raises RejectedMessage for an unknown id."""
+        if request_id in self._requests:
+            self._requests[request_id].cancel()
+        elif _digest(request_id) not in self._ended_ids:
+            raise RejectedMessage(Failure("REQUEST_NOT_FOUND", "Request not found"), request_id)
+
+    def _start(
+        self, request: TtsRequest, size: int, group: asyncio.TaskGroup, context: ConnectionContext
+    ) -> None:
+        """Start a request. Raises RejectedMessage."""
+        request_id = request.request_id
+        if request_id in self._requests:
+            failure = validation_failure({"request_id": "is that of a request under way"})
+            raise RejectedMessage(failure, request_id)
+        self._last_id = request_id
+        self._remember(request_id)
+        params = read_params(request.params, self._shared.settings.max_text, request_id)
+        if self._unanswered >= MAX_REQUESTS or self._unanswered_bytes + size > MAX_REQUEST_BYTES:
+            limit = f"{MAX_REQUESTS}, and {MAX_REQUEST_BYTES // 2**20} MiB in all"
+            sentence = f"too many requests on this connection (at most {limit}), please try again later"
+            raise RejectedMessage(Failure("QUEUE_FULL", sentence), request_id)
+        self._count += 1
+        running = self._requests[request_id] = _Request(params, size)
+        self._unanswered += 1
+        self._unanswered_bytes += size
+        with request_ids.bind(f"{request_ids.current()}-{self._count}"):
+            task = group.create_task(self._answer(request_id, running, context), name="voxcpm request")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, request_id: str, request: _Request, context: ConnectionContext) -> None:
+        """Run one request and send its last message; while that is sent it can no longer be cancelled.
+
+        The request counts towards the limits until that message is sent: a client that does not read cannot
+        start more.
+        """
+        metrics, mode = self._shared.metrics, request.params.mode
+        status = "cancelled"
+
+        async def finish(how: str, last: str) -> None:
+            nonlocal status
+            status = how
+            self._end(request_id)
+            await self._send(last)
+
+        runner = RequestRunner(context, request_id, request.params, finish)
+        metrics.request_queued()
+        try:
+            request.running = asyncio.current_task()
+            if request.cancelled:
+                raise asyncio.CancelledError
+            await runner.run()
+        except asyncio.CancelledError:
+            if not request.cancelled or self._requests.get(request_id) is not request:
+                raise
+            await finish("cancelled", complete(request_id, {"cancelled": True}))
+        finally:
+            # A cycle: a cancelled task keeps its error, that its frames, and those this request.
+            request.running = None
+            self._unanswered -= 1
+            self._unanswered_bytes -= request.size
+            metrics.request_ended(mode, status, time.perf_counter() - request.since, runner.started)
+
+    def _end(self, request_id: str) -> None:
+        """Free the id of a request that has ended."""
+        del self._requests[request_id]
+        self._remember(request_id)
+
+    def _remember(self, request_id: str) -> None:
+        digest = _digest(request_id)
+        self._ended_ids.pop(digest, None)
+        self._ended_ids[digest] = None
+        while len(self._ended_ids) > MAX_ENDED_IDS:
+            self._ended_ids.popitem(last=False)
+
+    async def _fail(self, request_id: str | None, failure: Failure) -> None:
+        self._shared.metrics.error_sent(failure.code)
+        await self._send(messages.error(request_id, failure))
+
+    async def _send(self, message: str | bytes) -> None:
+        async with self._send_lock:
+            if self._disconnected:
+                raise WebSocketDisconnect
+            try:
+                if isinstance(message, str):
+                    await self._websocket.send_text(message)
+                else:
+                    await self._websocket.send_bytes(message)
+            except WebSocketDisconnect:
+                # Starlette raises a RuntimeError for the next send.
+                self._disconnected = True
+                raise
+
+
+def _digest(request_id: str) -> bytes:
+    return hashlib.blake2b(request_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _timeout_s(websocket: WebSocket) -> float | None:
+    """Return the client's timeout for a request, if its header is a number within limits."""
+    try:
+        seconds = float(websocket.headers.get("x-request-timeout", ""))
+    except ValueError:
+        return None
+    return seconds if 0 < seconds <= MAX_TIMEOUT_S else None

@@ -1,0 +1,208 @@
+"""HTTP endpoints of VoxCPM's page: where to connect, the list of voices, and their samples."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.audio.pcm import wav
+from kani.core.errors import (
+    Busy,
+    EngineUnavailable,
+    InvalidRequest,
+    RateLimited,
+    SpeechCancelled,
+    SpeechError,
+    TimedOut,
+    UnknownVoice,
+)
+from kani.core.service import SpeechService
+from kani.core.types import SpeechRequest, Voice
+from kani.protocols.shared.connection import client_address
+from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
+from kani.protocols.voxcpm.params import RANGES
+from kani.protocols.voxcpm.request import PROTOCOL
+from kani.protocols.voxcpm.settings import VoxCPMSettings
+from kani.protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
+from kani.protocols.voxcpm.voice_list import ListedVoice, list_voices
+
+MAX_QUERY_LENGTH = 200
+"""Characters of a category or of a search."""
+
+DEFAULT_PARAMS = {
+    "mode": "streaming",
+    "cfg_value": 2.0,
+    "inference_timesteps": 10,
+    "normalize": True,
+    "denoise": False,
+    "retry_badcase": True,
+    "retry_badcase_max_times": 3,
+    "retry_badcase_ratio_threshold": 6.0,
+}
+_PIECE_BYTES = 256 * 1024
+_NO_CACHE = {"cache-control": "no-cache"}
+_CACHED = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def http_routes(service: SpeechService, settings: VoxCPMSettings, folder: VoiceFolder) -> list[BaseRoute]:
+    """Return the routes. Errors are ``{"error": …}`` with 400, 404, 429, 500, 503 or 504."""
+
+    def voices() -> dict[str, ListedVoice]:
+        return list_voices(service.catalogue, folder)
+
+    async def config(request: Request) -> Response:
+        return _json(_config(request, settings.max_text))
+
+    async def listed(request: Request) -> Response:
+        category, search = (_query(request, name) for name in ("category", "search"))
+        return await asyncio.to_thread(lambda: _json(_listed(voices(), category, search)))
+
+    async def categories(request: Request) -> Response:
+        counts = _counts(await asyncio.to_thread(voices))
+        return _json({"categories": [{"name": name, "count": counts[name]} for name in counts]})
+
+    async def stats(request: Request) -> Response:
+        counts = _counts(await asyncio.to_thread(voices))
+        fields = {"total_voices": counts.total(), "total_categories": len(counts), "initialized": True}
+        # One name is that of the original's documentation, the other that of its code.
+        return _json(fields | dict.fromkeys(("voices_per_category", "voices_by_category"), counts))
+
+    async def audio(request: Request) -> Response:
+        voice = (await asyncio.to_thread(voices)).get(request.path_params["voice_id"])
+        if voice is None:
+            return _error(404, "Voice not found")
+        if isinstance(voice.source, FolderVoice):
+            file = await asyncio.to_thread(folder.open, voice.source)
+            stack = AsyncExitStack()
+            stack.enter_context(file)
+            media_type = voice.source.media_type
+            return StreamedAnswer(_pieces(file), headers=_CACHED, media_type=media_type, stack=stack)
+        wav_file = await cancel_on_disconnect(
+            request,
+            _speak(service, voice.source, voice.sample_text, client_address(request)),
+            name="voice sample",
+        )
+        return Response(wav_file, media_type="audio/wav", headers=_CACHED)
+
+    return [
+        Route("/api/config", _endpoint(config), methods=["GET"]),
+        Route("/api/voices", _endpoint(listed), methods=["GET"]),
+        Route("/api/voices/categories", _endpoint(categories), methods=["GET"]),
+        Route("/api/voices/stats", _endpoint(stats), methods=["GET"]),
+        Route("/api/voices/{voice_id}/audio", _endpoint(audio), methods=["GET"]),
+    ]
+
+
+def _endpoint(answer: Endpoint) -> Endpoint:
+    """Wrap an endpoint, turning its errors into a status and a sentence."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except BadMessage as error:
+            return _error(400, str(error))
+        except SpeechError as error:
+            return _error(_status(error), str(error))
+
+    return handle
+
+
+def _status(error: SpeechError) -> int:
+    match error:
+        case UnknownVoice():
+            return 404
+        case InvalidRequest():
+            return 400
+        case RateLimited():
+            return 429
+        case Busy() | EngineUnavailable() | SpeechCancelled():
+            return 503
+        case TimedOut():
+            return 504
+    return 500
+
+
+def _config(request: Request, max_text: int) -> dict[str, Any]:
+    """Return the config, under the names of the original's documentation and of its code.
+
+    The address is that of the request: every port of this server has ``/tts``.
+    """
+    forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
+    scheme = "wss" if forwarded.partition(",")[0].strip().lower() in ("https", "wss") else "ws"
+    url = f"{scheme}://{request.headers.get('host', 'localhost')}/tts"
+    return {
+        "wsUrl": url,
+        "defaultParams": DEFAULT_PARAMS,
+        "websocket_url": url,
+        "default_params": DEFAULT_PARAMS,
+        "constraints": {
+            "max_text_length": max_text,
+            **{f"{name}_range": list(ends) for name, ends in RANGES.items()},
+        },
+    }
+
+
+def _listed(voices: dict[str, ListedVoice], category: str, search: str) -> dict[str, Any]:
+    """Return the voices by category, or for a search as one list. ``total`` counts all voices."""
+    matching = [
+        voice
+        for voice in voices.values()
+        if category in ("", voice.category) and voice.matches(search.casefold())
+    ]
+    if search:
+        return {"voices": [voice.row() for voice in matching], "total": len(voices)}
+    by_category: dict[str, list[dict[str, Any]]] = {}
+    for voice in matching:
+        by_category.setdefault(voice.category, []).append(voice.row())
+    return {"voices": by_category, "total": len(voices)}
+
+
+def _counts(voices: dict[str, ListedVoice]) -> Counter[str]:
+    return Counter(voice.category for voice in voices.values())
+
+
+def _query(request: Request, name: str) -> str:
+    value = request.query_params.get(name, "").strip()
+    if len(value) > MAX_QUERY_LENGTH:
+        raise BadMessage(f"{name}: too long (at most {MAX_QUERY_LENGTH} characters)")
+    return value
+
+
+async def _speak(service: SpeechService, voice: Voice, text: str, client: str) -> bytes:
+    """Return ``text`` spoken by ``voice``, a WAV file. Raises SpeechError."""
+    request = SpeechRequest(voice=voice.id, language=voice.language or None)
+    session = service.open(request, protocol=PROTOCOL, client=client, low_latency=False)
+    async with session:
+        session.feed(text)
+        session.finish()
+        samples = np.concatenate([chunk.samples async for chunk in session])
+        return wav(samples, session.resolved_voice.engine.info.sample_rate)
+
+
+async def _pieces(file: BinaryIO) -> ByteStream:
+    """Yield the file, read as fast as it is sent."""
+    while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+        yield piece
+
+
+def _json(content: Any) -> Response:
+    return Response(msgspec.json.encode(content), media_type="application/json", headers=_NO_CACHE)
+
+
+def _error(status: int, reason: str) -> Response:
+    headers = {"retry-after": "1"} if status in (429, 503) else None
+    body = msgspec.json.encode({"error": reason.encode("utf-8", "replace").decode()})
+    return Response(body, status, headers, "application/json")

@@ -1,0 +1,211 @@
+"""JSON messages of VoxCPM's protocol: parsed, validated and written without a socket.
+
+The format is that of the original's PROTOCOL.md (justa-cai/listenai-server, folder tts).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kani.core.errors import (
+    Busy,
+    EngineUnavailable,
+    InvalidRequest,
+    RateLimited,
+    Reason,
+    SpeechCancelled,
+    SpeechError,
+    TextTooLong,
+    TimedOut,
+    UnknownVoice,
+)
+from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.json_input import TooManyValues, parse_object
+
+MAX_ID_LENGTH = 200
+"""Characters of a request_id."""
+
+MAX_TIMESTAMP = 2**63 - 1
+
+_MAX_ECHOED = 40
+
+_FIELDS = {"voice": "voice_id", "duration_s": "duration"}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as it is sent: one of the protocol's codes, a sentence, details."""
+
+    code: str
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
+    """Reasons by parameter, for clients that translate them; sent beside ``details`` where there are any."""
+
+
+class RejectedMessage(BadMessage):
+    """A message that is answered with ``failure``; request_id: the message's own, if it is readable."""
+
+    def __init__(self, failure: Failure, request_id: str | None = None) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.request_id = request_id
+
+
+@dataclass(frozen=True, slots=True)
+class TtsRequest:
+    """``tts_request``; params: as they came, not validated."""
+
+    request_id: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """``cancel``: cancel a running request."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """``ping``; timestamp: the client's, or the current time in seconds."""
+
+    timestamp: float
+
+
+ClientMessage = TtsRequest | Cancel | Ping
+
+
+def read(message: str) -> ClientMessage:
+    """Parse a client's message. Raises RejectedMessage."""
+    parsed = _parsed(message)
+    match parsed.get("type"):
+        case "tts_request":
+            if "params" not in parsed and "data" in parsed:
+                reason = 'is required (a request with "data" is Kani\'s, whose path is /)'
+                raise RejectedMessage(validation_failure({"params": reason}), _readable_id(parsed))
+            params = parsed.get("params")
+            if params is not None and not isinstance(params, dict):
+                raise RejectedMessage(
+                    validation_failure({"params": "must be an object"}), _readable_id(parsed)
+                )
+            return TtsRequest(_request_id(parsed), params or {})
+        case "cancel":
+            return Cancel(_request_id(parsed))
+        case "ping":
+            return Ping(_timestamp(parsed))
+        case other:
+            kind = "not a string" if isinstance(other, dict | list) else str(other)[:_MAX_ECHOED]
+            failure = Failure("UNKNOWN_MESSAGE_TYPE", f"Unknown message type: {kind}")
+            raise RejectedMessage(failure, _readable_id(parsed))
+
+
+def _parsed(message: str) -> dict[str, Any]:
+    try:
+        return parse_object(message)
+    except TooManyValues as error:
+        raise RejectedMessage(Failure("INVALID_JSON", str(error))) from error
+    except ValueError as error:
+        raise RejectedMessage(Failure("INVALID_JSON", "Invalid JSON format")) from error
+
+
+def _readable_id(parsed: Mapping[str, Any]) -> str | None:
+    given = parsed.get("request_id")
+    return given if isinstance(given, str) and 0 < len(given) <= MAX_ID_LENGTH else None
+
+
+def _request_id(parsed: Mapping[str, Any]) -> str:
+    found = _readable_id(parsed)
+    if found is not None:
+        return found
+    match parsed.get("request_id"):
+        case None:
+            reason = "is required"
+        case "":
+            reason = "cannot be empty"
+        case str():
+            reason = f"too long (max {MAX_ID_LENGTH} characters)"
+        case _:
+            reason = "must be a string"
+    raise RejectedMessage(validation_failure({"request_id": reason}))
+
+
+def _timestamp(parsed: Mapping[str, Any]) -> float:
+    given = parsed.get("timestamp")
+    if given is None:
+        return int(time.time())
+    endless = isinstance(given, float) and not math.isfinite(given)
+    if isinstance(given, bool) or not isinstance(given, int | float) or endless:
+        raise RejectedMessage(validation_failure({"timestamp": "must be a number"}))
+    if abs(given) > MAX_TIMESTAMP:
+        limits = f"{-MAX_TIMESTAMP} and {MAX_TIMESTAMP}"
+        raise RejectedMessage(validation_failure({"timestamp": f"must be between {limits}"}))
+    return given
+
+
+def validation_failure(
+    errors: Mapping[str, str], code: str = "INVALID_PARAMS", reasons: Mapping[str, Reason] | None = None
+) -> Failure:
+    """Return the failure of invalid parameters; errors: the sentence by the parameter's name."""
+    listed = ", ".join(f"{name}: {sentence}" for name, sentence in errors.items())
+    return Failure(code, f"Validation failed: {listed}", {"errors": dict(errors)}, reasons or {})
+
+
+def failure_for(error: SpeechError, recording_param: str = "reference") -> Failure:
+    """Return the failure of an error of the core; recording_param: the parameter that named the recording."""
+    match error:
+        case RateLimited():
+            return Failure("RATE_LIMITED", str(error), {"limit": error.limit, "window": "60s"})
+        case Busy():
+            return Failure("QUEUE_FULL", f"Request queue is full, please try again later ({error})")
+        case TimedOut():
+            return Failure("TIMEOUT", str(error), {"timeout": error.seconds})
+        case UnknownVoice():
+            return Failure("VOICE_NOT_FOUND", f"Voice '{error.voice}' not found", {"voice_id": error.voice})
+        case TextTooLong():
+            return validation_failure({"text": f"too long (max {error.limit} characters)"}, "TEXT_TOO_LONG")
+        case InvalidRequest():
+            name = recording_param if error.field == "reference" else _FIELDS.get(error.field, error.field)
+            reasons = {name: error.details} if error.details is not None else None
+            return validation_failure({name: error.reason}, reasons=reasons)
+        case EngineUnavailable():
+            return Failure("MODEL_NOT_LOADED", str(error))
+        case SpeechCancelled():
+            return Failure("GENERATION_FAILED", "the server is stopping")
+    return Failure("GENERATION_FAILED", str(error))
+
+
+def _message(kind: str, **fields: Any) -> str:
+    # ASCII alone: half a surrogate pair of the client's is sent back as it came.
+    return json.dumps({"type": kind, **fields}, separators=(",", ":"))
+
+
+def progress(request_id: str, state: str, fraction: float, message: str, **more: int) -> str:
+    """Encode the progress of a request; fraction: 0 to 1, rounded to 0.01."""
+    return _message(
+        "progress", request_id=request_id, state=state, progress=round(fraction, 2), message=message, **more
+    )
+
+
+def complete(request_id: str, result: Mapping[str, Any]) -> str:
+    """Encode the end of a request."""
+    return _message("complete", request_id=request_id, result=result)
+
+
+def error(request_id: str | None, failure: Failure) -> str:
+    """Encode a failure; request_id: None if it belongs to no request."""
+    fields = {"code": failure.code, "message": failure.message, "details": failure.details}
+    if failure.reasons:
+        fields["reasons"] = {name: reason.as_json() for name, reason in failure.reasons.items()}
+    return _message("error", request_id=request_id, error=fields)
+
+
+def pong(timestamp: float) -> str:
+    """Encode the answer to a ping: its timestamp, and the server's time in whole seconds."""
+    return _message("pong", timestamp=timestamp, server_time=int(time.time()))

@@ -1,0 +1,123 @@
+"""Data of the clients' events, checked, and the server's events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from kani.core.audio.pcm import pcm16
+from kani.core.types import Samples
+from kani.protocols.shared.errors import BadMessage, validation_error
+from kani.protocols.wyoming.framing import Event
+
+MAX_NAME_LENGTH = 256
+
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME_LENGTH)]
+
+
+class VoiceChoice(msgspec.Struct, frozen=True):
+    """Voice that a client asks for; no voice has several speakers, so ``speaker`` is ignored."""
+
+    name: Name | None = None
+    language: Name | None = None
+
+
+class SynthesizeStart(msgspec.Struct, frozen=True):
+    """Data of ``synthesize-start``. SSML needs no flag here: tags are read as such in every text."""
+
+    voice: VoiceChoice | None = None
+
+
+class Synthesize(msgspec.Struct, frozen=True):
+    """Data of ``synthesize``."""
+
+    text: str
+    voice: VoiceChoice | None = None
+
+
+class SynthesizeChunk(msgspec.Struct, frozen=True):
+    """Data of ``synthesize-chunk``."""
+
+    text: str
+
+
+class Transcribe(msgspec.Struct, frozen=True):
+    """Data of ``transcribe``; names and terms are of no use to the recogniser."""
+
+    language: Name | None = None
+    vad_sensitivity: Name | None = None
+
+
+class AudioFormat(msgspec.Struct, frozen=True):
+    """Format of PCM audio, in ``audio-start`` and each ``audio-chunk``."""
+
+    rate: Annotated[int, msgspec.Meta(ge=4_000, le=96_000, multiple_of=25)]
+    """Hertz. All usual rates are multiples of 25; a resampler for others takes long to build."""
+    width: Annotated[int, msgspec.Meta(ge=1, le=4)]
+    """Bytes of a sample."""
+    channels: Annotated[int, msgspec.Meta(ge=1, le=8)]
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """Data of ``ping``."""
+
+    text: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def read(event: Event, kind: type[T]) -> T:
+    """Return the event's data as ``kind``. Raises BadMessage, which names the event and the field."""
+    try:
+        return msgspec.convert(event.data, kind)
+    except msgspec.ValidationError as error:
+        raise BadMessage(f"{event.type}: {validation_error(error, 'data')}") from error
+    except UnicodeEncodeError as error:
+        raise BadMessage(f"{event.type}: the name of a field is half a surrogate pair") from error
+
+
+def audio_start(rate: int) -> Event:
+    """Start of the speech: 16-bit mono at ``rate`` hertz."""
+    return Event("audio-start", {"rate": rate, "width": 2, "channels": 1})
+
+
+def audio_chunk(samples: Samples, rate: int) -> Event:
+    """Piece of the speech."""
+    return Event("audio-chunk", {"rate": rate, "width": 2, "channels": 1}, pcm16(samples))
+
+
+AUDIO_STOP = Event("audio-stop")
+SYNTHESIZE_STOPPED = Event("synthesize-stopped")
+TRANSCRIPT_STOP = Event("transcript-stop")
+
+
+def transcript_start(language: str | None) -> Event:
+    """Start of a transcript."""
+    return Event("transcript-start", _with_language({}, language))
+
+
+def transcript_chunk(text: str) -> Event:
+    """Words that are decided, with the space before them."""
+    return Event("transcript-chunk", {"text": text})
+
+
+def transcript(text: str, language: str | None) -> Event:
+    """Whole transcript."""
+    return Event("transcript", _with_language({"text": text}, language))
+
+
+def error(text: str, code: str) -> Event:
+    """Error; the connection is closed behind it."""
+    return Event("error", {"text": text, "code": code})
+
+
+def pong(text: str | None) -> Event:
+    """Answer to a ping."""
+    return Event("pong", {"text": text} if text is not None else {})
+
+
+def _with_language(data: Mapping[str, Any], language: str | None) -> dict[str, Any]:
+    return {**data, "language": language} if language else dict(data)

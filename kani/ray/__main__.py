@@ -1,0 +1,216 @@
+"""The command line: python -m deploy.ray up | status | down."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+# Before Ray is imported: it reports nothing, and its start on a busy machine takes longer than it allows.
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ.setdefault("RAY_agent_register_timeout_ms", "240000")
+if "--local" in sys.argv or os.environ.get("RAY_ADDRESS", "").startswith("127."):
+    # Ray replaces 127.0.0.1 by the machine's own address, unless it is to have no other nodes.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
+import ray
+from ray import serve
+
+import kani.no_telemetry  # noqa: F401 - for this process and its children
+from kani.ray import application
+from kani.server import settings
+from kani.server.access import is_loopback
+
+CANNOT_START, USAGE = 1, 2
+
+ENGINES = "kokoro, kani, espeak, pocket or voxcpm"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    options = argparse.ArgumentParser(
+        prog="python -m deploy.ray",
+        description="Servers and engine workers on Ray Serve (docs/scale.md). Every other setting is an "
+        "environment variable, as for start_websocket_server.py; the cluster's actors get those of this "
+        "command.",
+        allow_abbrev=False,
+    )
+    commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="deploy, or update what is deployed", allow_abbrev=False)
+    up.add_argument("--engine", required=True, metavar="NAME", help=ENGINES)
+    up.add_argument("--replicas", type=int, default=1, metavar="N", help="engine replicas (default 1)")
+    up.add_argument(
+        "--max-replicas", type=int, default=0, metavar="N", help="scale up to N with the utterances"
+    )
+    up.add_argument("--fronts", type=int, default=1, metavar="N", help="servers (default 1)")
+    up.add_argument("--host", metavar="ADDRESS", help="address on which the servers listen")
+    up.add_argument(
+        "--port", metavar="PORT", help="port of the first server of a node; the next has the next"
+    )
+    up.add_argument("--cpus", type=float, default=1.0, metavar="N", help="cores of a replica (default 1)")
+    up.add_argument("--gpus", type=float, default=0.0, metavar="N", help="GPUs of a replica (default 0)")
+    up.add_argument(
+        "--recognizer-replicas",
+        type=int,
+        default=0,
+        metavar="N",
+        help="replicas of KANI_RECOGNIZER (default 0: each server recognises by itself)",
+    )
+    up.add_argument(
+        "--recognizer-cpus", type=float, default=1.0, metavar="N", help="cores of each of them (default 1)"
+    )
+    up.add_argument(
+        "--recognizer-gpus", type=float, default=0.0, metavar="N", help="GPUs of each of them (default 0)"
+    )
+    up.add_argument(
+        "--load", type=float, default=0.6, metavar="X", help="utterances for each slot (default 0.6)"
+    )
+    up.add_argument(
+        "--upscale-seconds", type=float, default=10.0, metavar="S", help="of more load (default 10)"
+    )
+    up.add_argument(
+        "--downscale-seconds", type=float, default=300.0, metavar="S", help="of less load (default 300)"
+    )
+    up.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="for the utterances of a replica that stops",
+    )
+    up.add_argument(
+        "--surge", action="store_true", help="update by starting new replicas before old ones are stopped"
+    )
+    up.add_argument(
+        "--local", action="store_true", help="start a cluster for this command, even beside another"
+    )
+    commands.add_parser("status", help="print the state of what is deployed")
+    commands.add_parser("down", help="end what is deployed; Ray itself goes on")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0 done, 1 cannot start, 2 usage."""
+    given = parser().parse_args(arguments)
+    if given.command != "up":
+        return _with_cluster(given.command)
+    environment = {
+        variable: value
+        for variable, value in (("KANI_HOST", given.host), ("KANI_PORT", given.port))
+        if value is not None
+    }
+    try:
+        chosen = settings.load({"engine": given.engine}, {**os.environ, **environment})
+    except settings.SettingsError as error:
+        return _complain(str(error), USAGE)
+    if chosen.engine in ("auto", "remote", "elevenlabs"):
+        return _complain(f"--engine: a replica serves one engine: {ENGINES}", USAGE)
+    if given.recognizer_replicas and chosen.recognizer in ("none", "remote"):
+        return _complain("--recognizer-replicas: set KANI_RECOGNIZER=whisper, or kyutai", USAGE)
+    if not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
+        return _complain(
+            f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, or "
+            "require no key with KANI_NO_AUTH=1",
+            CANNOT_START,
+        )
+    try:
+        plan = application.Plan(
+            engine=chosen.engine,
+            replicas=given.replicas,
+            max_replicas=given.max_replicas,
+            recognizers=given.recognizer_replicas,
+            fronts=given.fronts,
+            load=given.load,
+            upscale_s=given.upscale_seconds,
+            downscale_s=given.downscale_seconds,
+            drain_s=given.drain_seconds,
+            cpus=given.cpus,
+            gpus=given.gpus,
+            recognizer_cpus=given.recognizer_cpus,
+            recognizer_gpus=given.recognizer_gpus,
+            surge=given.surge,
+            shutdown_s=chosen.shutdown_seconds,
+            environment=environment,
+        )
+    except ValueError as error:
+        return _complain(str(error), USAGE)
+    return _up(plan, own=given.local)
+
+
+def _up(plan: application.Plan, *, own: bool) -> int:
+    if not own and not _join():
+        if os.environ.get("RAY_ADDRESS"):
+            return _complain("RAY_ADDRESS cannot be reached, or its token is another one", CANNOT_START)
+        # In a new process: Ray reads the variable for it when it is imported.
+        os.execv(  # noqa: S606 - our own code
+            sys.executable, [sys.executable, "-m", "deploy.ray", *sys.argv[1:], "--local"]
+        )
+    if own:
+        print("a Ray cluster is started on 127.0.0.1, for this command", flush=True)
+        application.connect(local=True)
+        print(f"  ray      RAY_ADDRESS={ray.get_runtime_context().gcs_address}", flush=True)
+    try:
+        application.deploy(plan)
+    except RuntimeError as error:
+        return _complain(f"{error}; see: python -m deploy.ray status", CANNOT_START)
+    _print_fronts()
+    if own:
+        print("  stop     Ctrl+C", flush=True)
+        _wait_for_signal()
+        serve.delete(application.NAME)
+        ray.shutdown()
+    return 0
+
+
+def _wait_for_signal() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+
+
+def _with_cluster(command: str) -> int:
+    if not _join():
+        return _complain("there is no Ray cluster on this machine (ray start, or RAY_ADDRESS)", CANNOT_START)
+    found = serve.status().applications.get(application.NAME)
+    if found is None:
+        print("nothing is deployed")
+        return 0
+    if command == "down":
+        serve.delete(application.NAME)
+        return 0
+    print(f"{found.status.value.lower()} {found.message}".rstrip())
+    for name, deployment in found.deployments.items():
+        states = ", ".join(f"{count} {state.lower()}" for state, count in deployment.replica_states.items())
+        print(f"  {name:<8} {deployment.status.value.lower()}: {states} {deployment.message}".rstrip())
+    _print_fronts()
+    return 0
+
+
+def _print_fronts() -> None:
+    addresses = application.addresses()
+    for address in addresses:
+        print(f"  front    {address}", flush=True)
+    if not addresses:
+        print("  no front answers", flush=True)
+
+
+def _join() -> bool:
+    """Connect to the cluster of this machine, or of RAY_ADDRESS; return False if there is none."""
+    try:
+        application.connect(local=False)
+    except ConnectionError:
+        return False
+    return True
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"python -m deploy.ray: {sentence}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

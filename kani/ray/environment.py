@@ -1,0 +1,37 @@
+"""Environment variables that the actors get from the command."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from kani.server.settings import Settings, variables
+from kani.server.settings.protocols import ProtocolSettings
+
+APART = "engine_key"
+"""Setting that every actor gets, but as an argument of its own."""
+
+FRONT_PREFIXES = ("AWS_", "HF_", "OTEL_")
+"""Variables that libraries of the server read: the voices' bucket, the model hub, the collector of traces."""
+
+REPLICA_PREFIXES = ("HF_",)
+
+
+def of_fronts(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for a front: every setting, and those of the libraries."""
+    return _chosen(environment, Settings.model_fields.keys(), FRONT_PREFIXES)
+
+
+def of_replicas(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for an engine replica: no setting of the network and the protocols.
+
+    So no key of a client or of an outside service leaves the fronts.
+    """
+    own = Settings.model_fields.keys() - ProtocolSettings.model_fields.keys()
+    return _chosen(environment, own, REPLICA_PREFIXES)
+
+
+def _chosen(
+    environment: Mapping[str, str], settings: Collection[str], prefixes: tuple[str, ...]
+) -> dict[str, str]:
+    names = {variable for setting in settings if setting != APART for variable in variables(setting)}
+    return {name: value for name, value in environment.items() if name in names or name.startswith(prefixes)}

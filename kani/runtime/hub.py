@@ -1,0 +1,144 @@
+"""Finds a model's files in a local folder, or downloads them from a model hub once."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import HfApi, ModelInfo, constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from kani.engines.kani.model.tokens import CheckpointError
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", re.ASCII)
+_FILES = ("*.json", "*.safetensors", "*.jinja")
+_TIMEOUT_S = 10
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A model hub and the local cache of its files."""
+
+    cache: Path  # folder of downloaded files
+    may_fetch: bool  # missing files may be downloaded
+    report: Callable[[str], None]  # receives a line with size and licence before a download
+
+    def find(self, name: str) -> Path:
+        """Folder of a model: ``name`` itself, or a hub's ``OWNER/NAME[@REVISION]``, downloaded once.
+
+        Without a revision, the head of the hub's main branch at the first download is pinned, so that speech
+        does not change later. The hub is not contacted for files that are complete here. Raises
+        CheckpointError.
+        """
+        folder = Path(name).expanduser()
+        return folder if folder.is_dir() else self._download(name, _FILES)
+
+    def find_codec(self, name: str) -> Path:
+        """The .nemo file of a codec: ``name`` itself, or from a hub, as ``find`` does it."""
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+        folder = path if path.is_dir() else self._download(name, ("*.nemo",))
+        found = sorted(folder.glob("*.nemo"))
+        if len(found) != 1:
+            raise CheckpointError(f"{name} holds {len(found)} .nemo files; exactly one is needed")
+        return found[0]
+
+    def find_files(self, name: str, files: tuple[str, ...]) -> Path:
+        """Folder of a revision of a hub's repository, with ``files`` in it: paths, downloaded once.
+
+        name: OWNER/NAME@REVISION. Raises CheckpointError.
+        """
+        return self._download(name, files)
+
+    def _download(self, name: str, files: tuple[str, ...]) -> Path:
+        if not _HUB_NAME.fullmatch(name):
+            raise CheckpointError(
+                f"{name!r} is neither a local path nor a model's name on a hub (OWNER/NAME)"
+            )
+        repository, _, revision = name.partition("@")
+        pin = self.cache / "revisions" / f"{repository.replace('/', '--')}.txt"
+        pinned = revision or (pin.read_text("ascii").strip() if pin.exists() else "")
+        try:
+            if pinned and (here := self._cached(repository, pinned, files)):
+                return here
+            if not self.may_fetch:
+                raise CheckpointError(
+                    f"{name} is not here, and --no-fetch forbids fetching it: give a folder that holds "
+                    "it, or fetch it by --fetch"
+                )
+            info = HfApi().model_info(
+                repository, revision=pinned or "main", timeout=_TIMEOUT_S, files_metadata=True
+            )
+            self.report(f"fetching {_described(info, files)}")
+            found = self._snapshot(repository, pinned or info.sha or "main", files, here=False)
+        except HFValidationError as error:
+            raise CheckpointError(f"{name!r} is not a valid model name on a hub: {error}") from error
+        except GatedRepoError as error:
+            raise CheckpointError(
+                f"{repository} is gated: accept its terms at {constants.ENDPOINT}/{repository}, and set "
+                "HF_TOKEN and HF_HUB_DISABLE_IMPLICIT_TOKEN=0"
+            ) from error
+        except RevisionNotFoundError as error:
+            raise CheckpointError(f"the model hub has no revision {name}") from error
+        except RepositoryNotFoundError as error:
+            raise CheckpointError(f"the model hub has no {repository}") from error
+        except (httpx2.HTTPError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_SPACE:
+                raise CheckpointError(
+                    f"{name} does not fit on the disk of {self.cache}: free some space, or name a folder on "
+                    "another one (KANI_CACHE_DIR); completed downloads are kept"
+                ) from error
+            raise CheckpointError(
+                f"{name} cannot be fetched from the model hub ({type(error).__name__}); "
+                "give a folder that holds it, or start again when there is a network: completed "
+                "downloads are kept"
+            ) from error
+        if not pinned:
+            pin.parent.mkdir(parents=True, exist_ok=True)
+            pin.write_text(found.name, "ascii")
+        return found
+
+    def _cached(self, repository: str, revision: str, files: tuple[str, ...]) -> Path | None:
+        """Folder of a revision that was downloaded completely before, without contacting the hub."""
+        try:
+            folder = self._snapshot(repository, revision, files, here=True)
+        except LocalEntryNotFoundError:
+            return None
+        # A revision may be here with other files of it alone.
+        named = (folder / each for each in files if "*" not in each)
+        return folder if all(path.is_file() for path in named) else None
+
+    def _snapshot(self, repository: str, revision: str, files: tuple[str, ...], *, here: bool) -> Path:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                allow_patterns=list(files),
+                cache_dir=self.cache / "hub",
+                etag_timeout=_TIMEOUT_S,
+                local_files_only=here,
+            )
+        )
+
+
+def _described(info: ModelInfo, files: tuple[str, ...]) -> str:
+    """Describe a repository: its revision, the size of these files, and the licence its page names."""
+    taken = [each for each in info.siblings or () if any(fnmatch(each.rfilename, kind) for kind in files)]
+    size = sum(each.size or 0 for each in taken)
+    card = info.card_data
+    licence = (card.get("license_name") or card.get("license") if card is not None else None) or "not named"
+    page = f"{constants.ENDPOINT}/{info.id}"
+    return f"{info.id} at revision {info.sha} ({size / 1e6:.0f} MB, licence: {licence}, see {page})"

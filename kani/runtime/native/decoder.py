@@ -1,0 +1,218 @@
+"""All layers of the language model in one call of int8.cpp."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from ctypes import addressof, byref
+
+import torch
+from torch import Tensor
+
+from kani.engines.kani.model.lfm2 import Attention, Layer
+from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.rope import RotaryEmbedding
+from kani.engines.kani.model.state import LanguageState
+from kani.runtime.linear import Linear
+from kani.runtime.native.library import Buffers, Library, Matrix, Model, NativeLayer, State, Streams
+from kani.runtime.native.linear import NativeInt8, row_bytes, stretches
+
+_MAX_PRIVATE_ROWS = 16
+"""Up to this many rows each thread quantises for itself, which saves synchronising; more are shared out."""
+
+
+class NativeDecoder:
+    """The layers between embedding and head, for rows of many sequences at once.
+
+    A row's result depends on its own sequence only: not on the other rows, their number, or the number of
+    threads, bit for bit; and a prompt read in pieces or a token at a time leaves the same state.
+    """
+
+    def __init__(
+        self, library: Library, config: ModelConfig, layers: Sequence[Layer], rotations: RotaryEmbedding
+    ) -> None:
+        """Raises ValueError for layers with other products than NativeInt8.
+
+        layers: with gates_and_input in three groups and gate_and_up in two.
+        """
+        self._library = library
+        self._config = config
+        self._rotary = rotations
+        self._referenced = [(layer, _small(layer)) for layer in layers]
+        self._layers = (NativeLayer * len(layers))(*(_native(*kept) for kept in self._referenced))
+        self._model = Model(
+            addressof(self._layers),
+            len(layers),
+            config.hidden,
+            config.feed_forward,
+            config.heads,
+            config.key_value_heads,
+            config.head_size,
+            config.kernel_size,
+            config.norm_epsilon,
+        )
+        self._workspace: _Workspace | None = None
+        self._lock = threading.Lock()
+
+    def decode(self, hidden: Tensor, state: LanguageState) -> Tensor:
+        """Pass one token of each sequence in slots 0 to n − 1, its row [n, hidden], through all layers.
+
+        Each is stored at its slot's ``position``, which the caller advances. Raises ValueError if a slot or
+        its memory does not exist or is full.
+        """
+        count = len(hidden)
+        position = state.position[:count]
+        slots, starts, lengths = list(range(count)), position.tolist(), [1] * count
+        self._check(hidden, state, slots, starts, lengths)
+        rotations = self._rotary.speech(position, state.speech_start[:count])
+        return self._run(hidden, state, slots, starts, lengths, rotations)
+
+    def prefill(self, hidden: Tensor, state: LanguageState, start: int, lengths: Sequence[int]) -> Tensor:
+        """Read the next tokens of the prompts in slots 0 to n − 1, all from position ``start`` on.
+
+        hidden: their rows without padding, one prompt after the other [sum of lengths, hidden]; lengths: of
+        each, possibly 0. Positions are set by the caller. Returns the rows. Raises ValueError as ``decode``.
+        """
+        slots = [slot for slot, length in enumerate(lengths) if length]
+        starts, some = [start] * len(slots), [n for n in lengths if n]
+        self._check(hidden, state, slots, starts, some)
+        rotations = torch.cat([self._rotary.prompt(start, start + n) for n in lengths], 1)
+        return self._run(hidden, state, slots, starts, some, rotations)
+
+    def _run(
+        self,
+        hidden: Tensor,
+        state: LanguageState,
+        slots: list[int],
+        starts: list[int],
+        lengths: list[int],
+        rotations: Tensor,
+    ) -> Tensor:
+        out = hidden.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        if not slots:
+            return out
+        begin = [0]
+        for length in lengths:
+            begin.append(begin[-1] + length)
+        numbers = torch.tensor([*slots, *starts, *begin])
+        first = numbers.data_ptr()
+        rotation_pairs = torch.view_as_real(rotations).contiguous()
+        streams = Streams(
+            first,
+            first + 8 * len(slots),
+            first + 16 * len(slots),
+            state.self_masked_from.data_ptr(),
+            rotation_pairs.data_ptr(),
+            rotation_pairs.stride(0) if len(rotation_pairs) > 1 else 0,
+            len(slots),
+        )
+        memory = State(
+            state.cache.data_ptr(),
+            state.context.data_ptr(),
+            state.cache.dtype == torch.float16,
+            len(state.position),
+            state.capacity,
+        )
+        threads = self._library.threads(torch.get_num_threads())
+        with self._lock:
+            workspace = self._workspace
+            if workspace is None or not workspace.holds(len(out), threads.wanted, state.capacity):
+                workspace = self._workspace = _Workspace(
+                    self._config, len(out), threads.wanted, state.capacity, self._library.lanes
+                )
+            workspace.buffers.shared = len(out) > _MAX_PRIVATE_ROWS
+            self._library.step(
+                byref(self._model),
+                byref(memory),
+                byref(streams),
+                byref(workspace.buffers),
+                out.data_ptr(),
+                byref(threads),
+            )
+        return out
+
+    def _check(
+        self, hidden: Tensor, state: LanguageState, slots: list[int], starts: list[int], lengths: list[int]
+    ) -> None:
+        """Refuse what would make the kernel write outside its memory."""
+        config = self._config
+        attention = sum(config.attention)
+        slot_count = len(state.position)
+        cache = (attention, 2, slot_count, config.key_value_heads, state.capacity, config.head_size)
+        context = (len(config.attention) - attention, slot_count, config.kernel_size - 1, config.hidden)
+        if state.cache.shape != cache or state.context.shape != context:
+            raise ValueError("this state is not of this model")
+        if state.cache.dtype not in (torch.float32, torch.float16) or state.context.dtype != torch.float32:
+            raise ValueError(f"no memory of {state.cache.dtype} and {state.context.dtype}")
+        if not (state.cache.is_contiguous() and state.context.is_contiguous()):
+            raise ValueError("the state's memory has gaps")
+        if hidden.shape != (sum(lengths), config.hidden):
+            raise ValueError(f"{list(hidden.shape)} are not {sum(lengths)} rows of {config.hidden}")
+        if slots and slots[-1] >= slot_count:
+            raise ValueError(f"slot {slots[-1]} of {slot_count}")
+        end = min(state.capacity, self._rotary.capacity)
+        for slot, start, length in zip(slots, starts, lengths, strict=True):
+            if start < 0 or start + length > end:
+                raise ValueError(
+                    f"slot {slot} has no room for tokens {start} to {start + length - 1} of {end}"
+                )
+
+
+def _small(layer: Layer) -> Tensor:
+    mixer = layer.mixer
+    return (mixer.head_norms if isinstance(mixer, Attention) else mixer.taps).float().contiguous()
+
+
+def _native(layer: Layer, small: Tensor) -> NativeLayer:
+    mixer = layer.mixer
+    if isinstance(mixer, Attention):
+        first = _matrix(mixer.queries_keys_values, 1)
+    else:
+        first = _matrix(mixer.gates_and_input, 3)
+    return NativeLayer(
+        first,
+        _matrix(mixer.out, 1),
+        _matrix(layer.gate_and_up, 2),
+        _matrix(layer.down, 1),
+        small.data_ptr(),
+        isinstance(mixer, Attention),
+        layer.index,
+    )
+
+
+def _matrix(product: Linear, groups: int) -> Matrix:
+    if not isinstance(product, NativeInt8) or product.matrix.groups != groups:
+        raise ValueError(f"not a NativeInt8 in {groups} groups: {product}")
+    return product.matrix
+
+
+class _Workspace:
+    """Buffers for what lies between a step's products."""
+
+    def __init__(self, config: ModelConfig, rows: int, threads: int, capacity: int, lanes: int) -> None:
+        self._rows, self._threads, self._capacity = rows, threads, capacity
+        mixed = max(config.heads * config.head_size, config.hidden)
+        widest = max(mixed, config.feed_forward)
+        group = config.heads // config.key_value_heads
+        # Per thread: gated inputs of a few channels, or a group's queries and weights of all keys.
+        own = max(rows * 2 * lanes, group * (config.head_size + capacity + 2 * lanes))
+        quantised = max(rows, min(rows, _MAX_PRIVATE_ROWS) * threads)
+        self._floats = [
+            torch.empty(size)
+            for size in (
+                rows * (config.heads + 2 * config.key_value_heads) * config.head_size,
+                rows * mixed,
+                rows * config.feed_forward,
+                threads * own,
+            )
+        ]
+        self._levels = torch.empty(quantised * row_bytes(widest), dtype=torch.int8)
+        self._offsets = torch.empty(quantised * stretches(widest), dtype=torch.int32)
+        self._scales = torch.empty(quantised * stretches(widest))
+        self.buffers = Buffers(
+            *(tensor.data_ptr() for tensor in (*self._floats, self._levels, self._offsets, self._scales)), own
+        )
+
+    def holds(self, rows: int, threads: int, capacity: int) -> bool:
+        """Check if the buffers are large enough."""
+        return rows <= self._rows and threads <= self._threads and capacity <= self._capacity

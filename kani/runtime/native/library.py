@@ -1,0 +1,224 @@
+"""Compiles int8.cpp with the machine's C++ compiler, and binds its functions and structures."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+import subprocess
+import tempfile
+from ctypes import CDLL, Structure, byref, c_float, c_int64, c_void_p, cast
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kani.runtime.native.compiler import find_compiler
+
+logger = logging.getLogger(__name__)
+
+_FOLDER = Path(__file__).parent
+_VNNI = {"avx512_vnni", "avx_vnni"}
+_SOURCES = ("int8.cpp", "attention.h", "product.h", "vectors.h")
+# Contraction would let the compiler round one kernel's sums differently from another's.
+_FLAGS = "-std=c++20 -O2 -march=native -ffp-contract=off -fPIC -shared -w".split()
+
+
+class Threads(Structure):
+    """``Threads`` of int8.cpp."""
+
+    _fields_ = (
+        ("parallel", c_void_p),
+        ("number", c_void_p),
+        ("count", c_void_p),
+        ("wanted", c_int64),
+    )
+
+
+class Matrix(Structure):
+    """``Matrix`` of product.h."""
+
+    _fields_ = (
+        ("levels", c_void_p),
+        ("scales", c_void_p),
+        ("inputs", c_int64),
+        ("outputs", c_int64),
+        ("groups", c_int64),
+        ("vectors", c_int64),
+        ("panels", c_int64),
+    )
+
+
+class NativeLayer(Structure):
+    """``Layer`` of int8.cpp."""
+
+    _fields_ = (
+        ("first", Matrix),
+        ("out", Matrix),
+        ("gate_and_up", Matrix),
+        ("down", Matrix),
+        ("small", c_void_p),
+        ("attention", c_int64),
+        ("index", c_int64),
+    )
+
+
+class Model(Structure):
+    """``Model`` of int8.cpp."""
+
+    _fields_ = (
+        ("layers", c_void_p),
+        ("count", c_int64),
+        ("hidden", c_int64),
+        ("feed_forward", c_int64),
+        ("heads", c_int64),
+        ("key_value_heads", c_int64),
+        ("head_size", c_int64),
+        ("kernel", c_int64),
+        ("epsilon", c_float),
+    )
+
+
+class State(Structure):
+    """``State`` of int8.cpp."""
+
+    _fields_ = (
+        ("cache", c_void_p),
+        ("context", c_void_p),
+        ("half", c_int64),
+        ("slots", c_int64),
+        ("capacity", c_int64),
+    )
+
+
+class Streams(Structure):
+    """``Streams`` of int8.cpp."""
+
+    _fields_ = (
+        ("slots", c_void_p),
+        ("starts", c_void_p),
+        ("begin", c_void_p),
+        ("averted", c_void_p),
+        ("turns", c_void_p),
+        ("layer_turns", c_int64),
+        ("count", c_int64),
+    )
+
+
+class Buffers(Structure):
+    """``Buffers`` of int8.cpp."""
+
+    _fields_ = (
+        ("joined", c_void_p),
+        ("mixed", c_void_p),
+        ("gated", c_void_p),
+        ("own", c_void_p),
+        ("levels", c_void_p),
+        ("offsets", c_void_p),
+        ("scales", c_void_p),
+        ("own_floats", c_int64),
+        ("shared", c_int64),
+    )
+
+
+class Library:
+    """The functions of int8.cpp, on the threads of torch's own OpenMP library."""
+
+    def __init__(self, path: Path) -> None:
+        """Load a compiled library. Raises OSError if it is not one, AttributeError if torch lacks OpenMP."""
+        library = CDLL(str(path))
+        self.product = _bound(library.product, c_void_p, c_void_p, c_int64, c_int64, c_float, *[c_void_p] * 5)
+        self.step = _bound(library.step, *[c_void_p] * 6)
+        self._probe = _bound(library.probe, c_void_p, c_int64, c_void_p)
+        library.lanes_of_a_vector.restype = c_int64
+        self.lanes = int(library.lanes_of_a_vector())
+        # The OpenMP library that torch itself is linked with, whatever else has loaded another one.
+        openmp = CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        self._functions = [
+            cast(openmp[name], c_void_p).value
+            for name in ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+        ]
+
+    def threads(self, count: int) -> Threads:
+        """A team of ``count`` threads of torch's pool."""
+        return Threads(*self._functions, count)
+
+    def probe(self, memory: Tensor) -> None:
+        """Read a tensor's memory once on torch's number of threads: no product is faster than that."""
+        threads = self.threads(torch.get_num_threads())
+        self._probe(memory.data_ptr(), memory.nbytes, byref(threads))
+
+
+def load(cache: Path | None) -> Library | None:
+    """The library for this processor, from ``cache`` or compiled into it; None if unavailable.
+
+    None on anything but x86-64 Linux with VNNI, without a C++ compiler ($CXX, c++, g++, clang++), or if torch
+    lacks OpenMP. A cache that cannot be used is ignored.
+    """
+    if (
+        platform.system() != "Linux"
+        or platform.machine() != "x86_64"
+        or not _VNNI & set(_processor().split())
+    ):
+        return None
+    compiler = find_compiler()
+    if compiler is None:
+        logger.info("no C++ compiler: the language model runs on torch's own kernels")
+        return None
+    command = [compiler, *_FLAGS, str(_FOLDER / "int8.cpp"), "-o"]
+    try:
+        if cache is not None and (found := _cached(cache, command)):
+            return Library(found)
+        with tempfile.TemporaryDirectory() as folder:
+            return Library(_compiled(command, Path(folder, "int8.so")))
+    except (subprocess.CalledProcessError, OSError, AttributeError) as error:
+        logger.warning(
+            "the language model's kernels cannot be used: %s", getattr(error, "stderr", "") or error
+        )
+        return None
+
+
+def _cached(cache: Path, command: list[str]) -> Path | None:
+    """The library in ``cache``, compiled into it if missing; None if the folder is unusable."""
+    version = subprocess.run([command[0], "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
+    sources = [(_FOLDER / name).read_text("utf-8") for name in _SOURCES]
+    # Not the path of the sources: checkouts that share a cache share the library.
+    parts = (command[0], *_FLAGS, version, _processor(), *sources)
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    library, digest = cache / f"{key}.so", cache / f"{key}.sha256"
+    try:
+        # A truncated file can kill the process that loads it.
+        if library.exists() and digest.exists() and digest.read_text("ascii") == _digest(library):
+            return library
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            compiled = _compiled(command, Path(folder, "int8.so"))
+            content = Path(folder, "int8.sha256")
+            content.write_text(_digest(compiled), "ascii")
+            compiled.replace(library)
+            content.replace(digest)
+    except (OSError, ValueError) as error:
+        logger.info("%s cannot keep compiled kernels: %s", cache, error)
+        return None
+    return library
+
+
+def _processor() -> str:
+    """The processor's feature flags."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    return next((line for line in lines if line.startswith("flags")), "")
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _compiled(command: list[str], library: Path) -> Path:
+    subprocess.run([*command, str(library)], capture_output=True, text=True, check=True)  # noqa: S603
+    return library
+
+
+def _bound(function: Any, *types: Any) -> Any:
+    function.argtypes, function.restype = types, None
+    return function

@@ -1,0 +1,564 @@
+"""Composition of the server: from its settings to engines, speech service, protocols and application."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, ClassVar
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+from starlette.routing import WebSocketRoute
+
+from kani.core.errors import EngineUnavailable, InvalidRequest
+from kani.core.late_engine import LateEngine
+from kani.core.recognizer import Recognizer
+from kani.core.request import Limits
+from kani.core.service import SpeechService
+from kani.core.types import Recording
+from kani.core.voices.catalogue import VoiceStore
+from kani.core.voices.recording_check import RecordingCheck
+from kani.engines.elevenlabs.metrics import UpstreamMetrics
+from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from kani.engines.known_voices import known_voices
+from kani.engines.pool_metrics import WorkerMetrics
+from kani.engines.registry import Engines, engines_for, recognizer_for
+from kani.engines.restarts import Restarts
+from kani.engines.settings import (
+    KOKORO_THREADS,
+    POCKET_THREADS,
+    Discover,
+    ElevenLabsUpstream,
+    KaniSettings,
+    KokoroSettings,
+    KyutaiSettings,
+    PocketSettings,
+    RemoteWorkers,
+    VoxCPMSettings,
+)
+from kani.engines.whisper.vad import VoiceDetector
+from kani.protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm, wyoming
+from kani.protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
+from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
+from kani.server import health, openapi, page
+from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules, is_loopback
+from kani.server.allocator import periodic_trim
+from kani.server.calls import DOCUMENT_PATH
+from kani.server.calls import call_group as server_calls
+from kani.server.connections import Connections, ConnectionsMiddleware, Phase
+from kani.server.error_answers import ErrorAnswers
+from kani.server.lifecycle import (
+    CLOSE_SECONDS,
+    STOP_SECONDS,
+    RunningServer,
+    accept_connections,
+    exit_at_once,
+    needs_key,
+    run_service,
+    stop_on_signal,
+    warn_about,
+    watch_loop_lag,
+)
+from kani.server.metrics import Metrics
+from kani.server.middleware import (
+    CorsMiddleware,
+    HttpMetricsMiddleware,
+    MetricsOnlyMiddleware,
+    RequestIdMiddleware,
+    ResourcePolicyMiddleware,
+    UnhandledErrorMiddleware,
+)
+from kani.server.network.listeners import (
+    METRICS_PORT,
+    Listeners,
+    files_needed,
+    machine_names,
+    max_tcp_connections,
+    open_listeners,
+    raise_file_limit,
+    server_context,
+)
+from kani.server.network.streams import StreamService, networks
+from kani.server.network.tcp_connections import TcpTable
+from kani.server.network.upload_budget import KEYLESS_BYTES, UploadBudget
+from kani.server.network.uvicorn_websocket import WebSocketProtocol
+from kani.server.settings import Settings
+from kani.server.traces.collector import send_traces
+from kani.server.traces.middleware import TracingMiddleware
+from kani.server.traces.tracer import Tracer
+from kani.server.voice_place import voice_place
+from kani.text.lexicon_file import LexiconFile
+from kani.text.normalizer import TableError, check_tables
+from websocket_config import VERSION
+
+log = logging.getLogger("server")
+
+TRIAL_LANGUAGE = "es"
+"""Language of the trial of an engine that joins later, unless the server has one."""
+
+
+def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
+    """Return every protocol; where prefixes of paths overlap, the more special one comes first."""
+    hosts = frozenset(host.lower() for host in settings.recording_hosts)
+    secret = settings.livekit_api_secret
+    return (
+        kani.protocol(settings.max_text),
+        voices_api.protocol(open_lists=settings.openai_open_lists),
+        page.protocol(),
+        kyutai.protocol(kyutai.KyutaiSettings(settings.idle_seconds, VERSION, settings.max_message_bytes)),
+        voxcpm.protocol(voxcpm.VoxCPMSettings(settings.voxcpm_max_text, settings.voice_dir, hosts)),
+        openai.protocol(
+            openai.OpenAISettings(
+                max_text=settings.openai_max_text,
+                voice_tags=settings.openai_voice_tags,
+                open_lists=settings.openai_open_lists,
+                realtime_session_s=settings.realtime_session_seconds,
+                realtime_idle_s=settings.realtime_idle_seconds,
+                max_audio_bytes=settings.transcription_max_bytes,
+                max_audio_s=settings.transcription_max_seconds,
+            )
+        ),
+        elevenlabs.protocol(
+            elevenlabs.ElevenLabsSettings(
+                max_text=settings.elevenlabs_max_text,
+                timing=settings.elevenlabs_times,
+                voices=settings.elevenlabs_voices,
+                max_audio_bytes=settings.transcription_max_bytes,
+                max_audio_s=settings.transcription_max_seconds,
+            ),
+            elevenlabs.RelaySettings(
+                settings.elevenlabs_voice_id, settings.log_alignment, settings.log_outputs, settings.logs_dir
+            ),
+        ),
+        livekit_tokens.protocol(
+            livekit_tokens.LiveKitSettings(
+                settings.livekit_url, settings.livekit_api_key, secret.get_secret_value() if secret else None
+            )
+        ),
+        wyoming.protocol(
+            wyoming.WyomingSettings(
+                version=VERSION,
+                max_text=settings.max_text,
+                write_timeout_s=settings.ping_timeout,
+                end_of_speech=settings.wyoming_end_of_speech,
+                zeroconf=settings.wyoming_zeroconf,
+            )
+        ),
+    )
+
+
+def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRules:
+    """Return the access rules of the settings, with the paths of ``protocols``."""
+    paths = {path: kind for protocol in protocols for path, kind in protocol.paths.items()}
+    return AccessRules(
+        loopback=is_loopback(settings.host),
+        keys=tuple(key.get_secret_value() for key in settings.api_keys),
+        no_auth=settings.no_auth,
+        allowed_origins=frozenset(settings.allowed_origins),
+        allowed_hosts=frozenset(host.lower() for host in settings.allowed_hosts),
+        machine_names=machine_names(settings.host),
+        paths=paths
+        | dict.fromkeys((health.HEALTH_PATH, health.LIVE_PATH), PathClass.PUBLIC)
+        | {DOCUMENT_PATH: PathClass.PAGE},
+        key_in_first_message=tuple(
+            prefix for protocol in protocols for prefix in protocol.key_in_first_message
+        ),
+        temporary_keys={
+            path: check for protocol in protocols for path, check in protocol.temporary_keys.items()
+        },
+    )
+
+
+def build_service(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    discover: Discover | None = None,
+    discover_recognizers: Discover | None = None,
+) -> SpeechService:
+    """Return the speech service of the settings, not started.
+
+    discover: as for ``build_engines``; discover_recognizers: as for ``build_recognizer``. Raises
+    EngineUnavailable, and InvalidRequest for a voice or a default language that no engine is known to have.
+    """
+    _check_voices(settings)
+    try:
+        check_tables()
+    except TableError as error:
+        raise EngineUnavailable(f"the text normalization tables are invalid: {error}") from error
+    restarts = Restarts(metrics.registry) if settings.engine_process else None
+    workers = WorkerMetrics(metrics.registry) if "remote" in (settings.engine, settings.recognizer) else None
+    engines = build_engines(
+        settings, metrics.registry, restarts=restarts, discover=discover, worker_metrics=workers
+    )
+    return SpeechService(
+        engines.required,
+        VoiceStore(voice_place(settings.voice_bucket, settings.data_dir), _check_recording),
+        limits_of(settings),
+        default_language=settings.language,
+        default_voice=settings.voice,
+        observer=metrics,
+        late_engine=_late_engine(settings, engines),
+        recognizer=build_recognizer(
+            settings.recognizer,
+            settings,
+            restarts=restarts,
+            discover=discover_recognizers,
+            worker_metrics=workers,
+        ),
+        reference_voice=EspeakReferenceVoice(),
+        lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
+        announce_code=settings.code_blocks == "announce",
+    )
+
+
+def _check_voices(settings: Settings) -> None:
+    """Raise InvalidRequest for what the settings name and no engine has, before one is loaded."""
+    if settings.voice is None and not settings.elevenlabs_voices and settings.language is None:
+        return  # without a process of espeak-ng's, where each engine has one of its own
+    known = known_voices(settings.engine, settings.accented_languages)
+    if known is None:
+        return
+    if settings.voice is not None:
+        known.check_voice(settings.voice)
+    for voice in settings.elevenlabs_voices.values():
+        try:
+            known.check_voice(voice)
+        except InvalidRequest as error:
+            raise InvalidRequest("elevenlabs_voices", error.reason) from error
+    if settings.language is not None:
+        known.check_language(settings.language)
+
+
+@functools.cache
+def _recording_check() -> RecordingCheck:
+    return RecordingCheck(VoiceDetector(), SpeakerEncoder())
+
+
+def _check_recording(recording: Recording) -> tuple[str, ...]:
+    """Return advice on a recording; the first call loads the networks that are needed. Blocks.
+
+    Raises as ``RecordingCheck`` does, and EngineUnavailable where a network's file is missing.
+    """
+    return _recording_check()(recording)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits of the speech service."""
+    return Limits(
+        max_text=settings.max_text,
+        max_sessions=settings.max_connections,
+        max_waiting=settings.max_waiting,
+        ahead_s=settings.ahead_seconds,
+        rate_per_minute=settings.rate_per_minute if settings.rate_limit_enabled else 0,
+        request_timeout_s=settings.request_timeout,
+        max_concurrent=settings.max_concurrent,
+    )
+
+
+def build_engines(
+    settings: Settings,
+    registry: CollectorRegistry,
+    *,
+    fetch_requested: bool = False,
+    restarts: Restarts | None = None,
+    discover: Discover | None = None,
+    worker_metrics: WorkerMetrics | None = None,
+) -> Engines:
+    """Build the engines of the settings, not started.
+
+    registry: holds the metrics of ElevenLabs' service; fetch_requested: ``--fetch``, which fetches the
+    files of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, of
+    which there are none without it; discover: asked for the addresses of ``remote``'s workers, which
+    worker_metrics describes. Raises EngineUnavailable for a worker without address or key.
+    """
+    remote = RemoteWorkers(settings.engine_address, engine_key(settings), discover)
+    key = settings.elevenlabs_api_key
+    return engines_for(
+        settings.engine,
+        kani=KaniSettings(
+            model=settings.model,
+            codec=settings.codec,
+            embedder=settings.embedder,
+            device=settings.device,
+            precision=settings.precision,
+            slots=settings.slots,
+            threads=settings.threads,
+            may_fetch=not settings.no_fetch,
+        ),
+        kokoro=KokoroSettings(
+            models_dir=settings.models_dir,
+            cache_dir=settings.cache_dir,
+            threads=settings.threads or KOKORO_THREADS,
+            decoding=settings.kokoro_decoding,
+            decoder=settings.kokoro_decoder,
+            may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
+            accented=settings.accented_languages,
+        ),
+        pocket=PocketSettings(
+            languages=settings.pocket_languages,
+            model=settings.pocket_model,
+            precision=settings.pocket_precision,
+            slots=settings.pocket_slots,
+            threads=settings.threads or POCKET_THREADS,
+            may_fetch=not settings.no_fetch,
+        ),
+        voxcpm=VoxCPMSettings(
+            python=settings.voxcpm_python or "",
+            model=settings.voxcpm_model,
+            device=settings.device,
+            denoiser=settings.voxcpm_denoiser,
+            may_fetch=not settings.no_fetch,
+        ),
+        elevenlabs=ElevenLabsUpstream(
+            api_key=key.get_secret_value() if key is not None else "",
+            voice_id=settings.elevenlabs_voice_id or "",
+            model=settings.elevenlabs_model,
+            optimize_latency=settings.elevenlabs_optimize_latency,
+            base_url=settings.elevenlabs_url,
+            fallback=settings.elevenlabs_fallback,
+        ),
+        metrics=UpstreamMetrics(registry),
+        cache_dir=settings.cache_dir,
+        restarts=restarts,
+        workers=(remote, worker_metrics or WorkerMetrics(registry)) if settings.engine == "remote" else None,
+    )
+
+
+def engine_key(settings: Settings) -> str:
+    """Return the key that engine workers and their servers share; empty if there is none."""
+    return settings.engine_key.get_secret_value() if settings.engine_key is not None else ""
+
+
+def build_recognizer(
+    name: str,
+    settings: Settings,
+    *,
+    fetch_requested: bool = False,
+    restarts: Restarts | None = None,
+    discover: Discover | None = None,
+    worker_metrics: WorkerMetrics | None = None,
+) -> Recognizer | None:
+    """Build the recogniser of ``name``, not started; None for ``none``.
+
+    fetch_requested: ``--fetch``; the others: as for ``build_engines``. Raises EngineUnavailable for a worker
+    without address or key.
+    """
+    remote = RemoteWorkers(settings.recognizer_address, engine_key(settings), discover)
+    return recognizer_for(
+        name,
+        kyutai=KyutaiSettings(
+            model=settings.recognizer_model,
+            device=settings.device,
+            precision=settings.precision,
+            slots=settings.recognizer_slots,
+            may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
+        ),
+        models_dir=settings.models_dir,
+        cache_dir=settings.cache_dir,
+        may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
+        restarts=restarts,
+        workers=(remote, worker_metrics or WorkerMetrics(CollectorRegistry())) if name == "remote" else None,
+    )
+
+
+def _may_fetch(name: str, settings: Settings, *, fetch_requested: bool) -> bool:
+    """Return True if missing files of ``name`` may be fetched: the user named it, or asked for files."""
+    return (fetch_requested or name != "auto") and not settings.no_fetch
+
+
+def _late_engine(settings: Settings, engines: Engines) -> LateEngine | None:
+    """Return the late engine with a recogniser of its own, which its trial needs."""
+    recognizer = build_recognizer("auto", settings)
+    if engines.late is None or recognizer is None:
+        return None
+    name, engine = engines.late
+    return LateEngine(name, engine, recognizer, settings.language or TRIAL_LANGUAGE)
+
+
+def create_app(
+    settings: Settings,
+    service: SpeechService,
+    metrics: Metrics,
+    connections: Connections,
+    upload_budget: UploadBudget,
+    metrics_port: int | None = None,
+    *,
+    protocols: Sequence[Protocol] | None = None,
+    tracer: Tracer | None = None,
+) -> Starlette:
+    """Return the application: the routes of every protocol behind access control.
+
+    metrics_port: a port that serves nothing but the metrics; protocols: those of the settings if not given;
+    tracer: records every request.
+    """
+    protocols = protocols_for(settings) if protocols is None else protocols
+    rules = access_rules(settings, protocols)
+    context = Context(service, metrics.registry)
+    refusals = {prefix: body for protocol in protocols for prefix, body in protocol.refusals.items()}
+    answers = ErrorAnswers(refusals)
+
+    def document() -> dict[str, Any]:
+        return openapi.build_document(server_calls(metrics.content_type), protocols, rules, VERSION)
+
+    return Starlette(
+        routes=[
+            *(route for protocol in protocols for route in protocol.routes(context)),
+            *health.routes(
+                service,
+                VERSION,
+                lambda: connections.phase.value,
+                metrics,
+                [protocol.health_fields for protocol in protocols],
+            ),
+            *openapi.routes(document),
+            WebSocketRoute("/{path:path}", answers.unknown_websocket),
+        ],
+        middleware=[
+            Middleware(HttpMetricsMiddleware, registry=metrics.registry),
+            Middleware(RequestIdMiddleware),
+            *(
+                []
+                if tracer is None
+                else [Middleware(TracingMiddleware, tracer=tracer, untraced_paths=health.ALWAYS_SERVED)]
+            ),
+            Middleware(ResourcePolicyMiddleware),
+            Middleware(CorsMiddleware, rules=rules),
+            Middleware(UnhandledErrorMiddleware),
+            # Before access control: on that port `/` is the metrics and not the page, which is public.
+            *([] if metrics_port is None else [Middleware(MetricsOnlyMiddleware, port=metrics_port)]),
+            Middleware(
+                AccessMiddleware,
+                rules=rules,
+                refusal_bodies=refusals,
+                max_unauthenticated=min(MAX_UNAUTHENTICATED, max(1, settings.max_connections // 4)),
+            ),
+            Middleware(
+                ConnectionsMiddleware,
+                connections=connections,
+                exempt_paths=health.ALWAYS_SERVED,
+                max_body=settings.max_message_bytes,
+                longer_bodies={
+                    path: size for protocol in protocols for path, size in protocol.max_body.items()
+                },
+                upload_budget=upload_budget,
+            ),
+        ],
+        exception_handlers={
+            HTTPException: answers.http_error,
+            ClientDisconnect: answers.client_disconnected,
+        },
+    )
+
+
+async def serve(
+    settings: Settings,
+    announce: Callable[[RunningServer], None],
+    *,
+    stop: asyncio.Event | None = None,
+    build: Callable[[Settings, Metrics], SpeechService] = build_service,
+) -> None:
+    """Serve until SIGTERM or Ctrl+C, let speech under way finish, and return.
+
+    announce: called once, when the server is ready; stop: ends the server instead of signals; build: makes
+    its speech service. A second Ctrl+C ends the process at once, with exit code 130. Raises CannotListen,
+    EngineUnavailable, and InvalidRequest for a default voice or language that no engine speaks.
+    """
+    async with send_traces(os.environ, VERSION) as tracer:
+        service = await _serve(settings, announce, stop, build, tracer)
+    log.info("stopped")
+    if service.late_engine is not None and service.late_engine.state == "loading":
+        exit_at_once()
+
+
+async def _serve(
+    settings: Settings,
+    announce: Callable[[RunningServer], None],
+    stop: asyncio.Event | None,
+    build: Callable[[Settings, Metrics], SpeechService],
+    tracer: Tracer | None,
+) -> SpeechService:
+    """Serve until the server is stopped; return its service, which has stopped. See ``serve``."""
+    tls = server_context(settings.tls_cert, settings.tls_key)
+    protocols = protocols_for(settings)
+    ports = [port for protocol in protocols for port in protocol.ports]
+    streams = [stream for protocol in protocols for stream in protocol.streams]
+    with open_listeners(settings, ports, streams) as listeners:
+        files = raise_file_limit(files_needed(settings.max_connections))
+        warn_about(settings, files)
+        metrics = Metrics(VERSION)
+        service = build(settings, metrics)
+        connections = Connections(settings.max_connections, metrics.set_connections, settings.ping_timeout)
+        budget = UploadBudget()
+        port = listeners.compat.get(METRICS_PORT)
+        app = create_app(
+            settings, service, metrics, connections, budget, port, protocols=protocols, tracer=tracer
+        )
+        websockets = _websocket_class(protocols, listeners, budget)
+        table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
+        metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
+        metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
+        metrics.watch_fast_decoder(lambda: any(engine.decoder == "litert" for engine in service.engines))
+        within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
+        stopping = stop_on_signal(within_s) if stop is None else nullcontext(stop)
+        with stopping as stop, watch_loop_lag(metrics.observe_loop_lag):
+            context = Context(service, metrics.registry)
+            keyless = UploadBudget(KEYLESS_BYTES)
+            served = _stream_services(settings, listeners, context, connections, keyless, tracer)
+            services = [(served[stream], listening) for stream, listening in listeners.streams.items()]
+            sockets = listeners.sockets
+            async with (
+                periodic_trim(),
+                accept_connections(app, settings, sockets, websockets, tls, stop, table, services),
+            ):
+                allowed = {stream: getattr(settings, stream.allow) for stream in served}
+                running = RunningServer(
+                    settings.host, listeners, tls is not None, service, allowed, needs_key(settings)
+                )
+                await run_service(running, settings, connections, stop, announce)
+    return service
+
+
+def _stream_services(
+    settings: Settings,
+    listeners: Listeners,
+    context: Context,
+    connections: Connections,
+    budget: UploadBudget,
+    tracer: Tracer | None,
+) -> dict[StreamPort, StreamService]:
+    """Return the services of the open ports without HTTP."""
+    return {
+        stream: StreamService(
+            stream.name,
+            stream.serve(context),
+            networks(getattr(settings, stream.allow)),
+            stream.max_line,
+            connections,
+            budget,
+            tracer,
+        )
+        for stream in listeners.streams
+    }
+
+
+def _websocket_class(
+    protocols: Sequence[Protocol], listeners: Listeners, budget: UploadBudget
+) -> type[WebSocketProtocol]:
+    """Return the class of every WebSocket, with the limits and root paths of ``protocols``."""
+
+    class ServedWebSocket(WebSocketProtocol):
+        max_message_bytes: ClassVar[Mapping[str, int]] = {
+            path: size for protocol in protocols for path, size in protocol.max_message.items()
+        }
+        root_paths: ClassVar[Mapping[int, str]] = listeners.root_paths
+        upload_budget: ClassVar[UploadBudget] = budget
+
+    return ServedWebSocket

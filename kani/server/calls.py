@@ -1,0 +1,116 @@
+"""Descriptions of the server's own calls: health, metrics, the pages and their files."""
+
+from __future__ import annotations
+
+from kani.protocols.shared.calls.call import Answer, Call, CallGroup, Parameter, json_answer
+from kani.protocols.shared.calls.schemas import (
+    Schema,
+    choice,
+    fields,
+    flag,
+    items,
+    mapping,
+    nullable,
+    number,
+    text,
+    whole,
+)
+from kani.server import health, page
+
+DOCUMENT_PATH = "/openapi.json"
+
+
+def refusal_schema() -> Schema:
+    """Return the schema of ``plain_refusal``."""
+    return fields(error=fields(message=text("The reason, and what to do.")))
+
+
+def call_group(metrics_type: str) -> CallGroup:
+    """Return the calls; metrics_type: content type of the metrics."""
+    names = [name.removeprefix(page.STATIC) for name in page.PATHS if name.startswith(page.STATIC)]
+    kinds = {kind.partition(";")[0]: text() for kind in page.MEDIA_TYPES.values()}
+    html = {"text/html": text()}
+    return CallGroup(
+        "Server",
+        "Health, metrics and the pages in the browser.",
+        "Refusal",
+        refusal_schema(),
+        (
+            Call(
+                method="GET",
+                path=health.HEALTH_PATH,
+                summary="Show the state of the server",
+                answers={
+                    200: json_answer("The server admits requests.", _health()),
+                    503: json_answer("The server is starting or stopping.", _health()),
+                },
+            ),
+            Call(
+                method="GET",
+                path=health.LIVE_PATH,
+                summary="Answer as long as the process runs",
+                answers={200: Answer("The server runs.", {"text/plain": text()})},
+            ),
+            Call(
+                method="GET",
+                path=health.METRICS_PATH,
+                summary="Show the metrics for Prometheus",
+                answers={200: Answer("Prometheus' text format.", {metrics_type.partition(";")[0]: text()})},
+            ),
+            _page("/", "Show the page that speaks", html),
+            _page(page.DOCS_PATH, "Show this document as a page", html),
+            _page(
+                page.WORKER_PATH,
+                "Fetch the page's service worker",
+                {"text/javascript": text()},
+                "The worker.",
+            ),
+            _page(
+                page.MANIFEST_PATH,
+                "Fetch the page's manifest",
+                {"application/manifest+json": text()},
+                "The manifest.",
+            ),
+            Call(
+                method="GET",
+                path=DOCUMENT_PATH,
+                summary="Show this document",
+                answers={200: json_answer("An OpenAPI document.", mapping())},
+            ),
+            Call(
+                method="GET",
+                path=f"{page.STATIC}{{file}}",
+                summary="Fetch a file of the pages",
+                parameters=(Parameter("file", choice(names, "Name of the file."), "path", required=True),),
+                answers={200: Answer("The file.", kinds)},
+            ),
+        ),
+    )
+
+
+def _page(path: str, summary: str, types: dict[str, Schema], answer: str = "The page.") -> Call:
+    return Call(method="GET", path=path, summary=summary, answers={200: Answer(answer, types)})
+
+
+def _health() -> Schema:
+    engine = fields(name=text(), version=text(), cloning=text())
+    recognizer = fields(name=text(), version=text())
+    return fields(
+        "Protocols may add fields.",
+        ["status", "ready", "version", "engines", "languages", "counters", "uptime", "timestamp"],
+        status=choice(("healthy", "starting", "draining")),
+        ready=flag("Whether requests are admitted."),
+        tts_initialized=flag("The same, for clients of Kani's original server."),
+        active_sessions=whole(),
+        service=text(),
+        version=text(),
+        engines=items(engine),
+        joining=nullable(fields(name=text(), state=text())),
+        decoder=nullable(text("Kokoro's decoder: onnx or fast.")),
+        recognizer=nullable(recognizer),
+        languages=mapping("Engine by language."),
+        accented=items(text(), "Languages that are spoken with a foreign accent."),
+        counters=mapping("Counters since the start.", whole()),
+        uptime=number("Seconds."),
+        timestamp=text("Time in ISO 8601."),
+    )

@@ -1,0 +1,262 @@
+"""Counts and bounds the connections of a running server, and closes them with 1001 when it stops.
+
+Protocols are unaware of this. To them, a connection that the server closes looks like a client that has
+disconnected: ``receive`` returns the disconnect message, ``send`` raises WebSocketDisconnect. A protocol that
+is blocked, because its client does not read, is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from enum import Enum
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+
+from kani.protocols.shared.protocol import break_off
+from kani.server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
+
+log = logging.getLogger("server")
+
+GOING_AWAY = 1001
+ABNORMAL_CLOSURE = 1006
+"""Abnormal closure (RFC 6455, 7.4.1): no close frame came."""
+
+
+class Phase(Enum):
+    """State of a server; only READY admits requests beyond the exempt paths."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class _Connection:
+    """One WebSocket, between uvicorn and its protocol."""
+
+    __slots__ = ("_close_sent", "_disconnects", "_receive", "_send", "accepted", "closed")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._disconnects = 0
+        self._close_sent = False
+        self.accepted = False
+        self.closed = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self._disconnects += 1
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.closed:
+            raise WebSocketDisconnect(ABNORMAL_CLOSURE)
+        if message["type"] == "websocket.accept":
+            self.accepted = True
+        elif message["type"] == "websocket.close":
+            self.closed = True
+        try:
+            await self._send(message)
+            self._close_sent = self.closed
+        except OSError as error:
+            if message["type"] != "websocket.send":
+                raise
+            # Starlette raises it once and then RuntimeError, but several tasks of a protocol may send.
+            raise WebSocketDisconnect(ABNORMAL_CLOSURE) from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send a close frame, unless one is sent already.
+
+        The protocol's own waits until its client has read what was sent before.
+        """
+        if self.accepted and not self._close_sent:
+            self.closed = self._close_sent = True
+            with suppress(OSError):
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def wait_closed(self) -> None:
+        """Return once the client has answered the close frame or has left without an answer.
+
+        uvicorn reports a disconnect twice: when the close frame is sent and when the socket is closed.
+        """
+        while self._disconnects < 2:
+            await self.receive()
+
+
+class Connections:
+    """Open WebSockets and HTTP requests of one server, and its phase.
+
+    limit: WebSockets open at once; on_change: called with their number when it changes; write_timeout_s:
+    longest time that a client may read nothing of an HTTP response (seconds).
+    """
+
+    def __init__(self, limit: int, on_change: Callable[[int], None], write_timeout_s: float) -> None:
+        self.limit = limit
+        self._write_timeout_s = write_timeout_s
+        self.phase = Phase.STARTING
+        self._changed = on_change
+        self._open: set[_Connection] = set()
+        self._streams: set[Callable[[], None]] = set()
+        self._served: set[asyncio.Timeout] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def serve_websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket by ``app``; ``close_all`` may end it."""
+        connection = _Connection(receive, send)
+        self._open.add(connection)
+        self._changed(len(self._open))
+        try:
+            async with self._serving():
+                await app(scope, connection.receive, connection.send)
+                if self.phase is Phase.DRAINING and connection.closed:
+                    await connection.wait_closed()
+        finally:
+            self._open.discard(connection)
+            self._changed(len(self._open))
+
+    async def serve_request(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request by ``app``; ``close_all`` and the write timeout may end it."""
+        now = asyncio.get_running_loop().time
+        write_timeout = asyncio.timeout(None)
+        begun = complete = False
+
+        async def timed_send(message: Message) -> None:
+            nonlocal begun, complete
+            begun = True
+            write_timeout.reschedule(now() + self._write_timeout_s)
+            await send(message)
+            write_timeout.reschedule(None)
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+        async with self._serving():
+            try:
+                async with write_timeout:
+                    await app(scope, receive, timed_send)
+            except TimeoutError:
+                if not write_timeout.expired():
+                    raise
+                log.info("write timeout: response unread for %g s", self._write_timeout_s)
+        if begun and not complete:
+            break_off(scope)
+        elif not begun and self.phase is Phase.DRAINING:
+            await _unavailable("the server is stopping")(scope, receive, send)
+
+    async def serve_stream(self, serving: Awaitable[None], end: Callable[[], None]) -> None:
+        """Serve one connection without HTTP; end: called by ``close_all``, ends its input."""
+        self._streams.add(end)
+        try:
+            async with self._serving():
+                await serving
+        finally:
+            self._streams.discard(end)
+
+    @asynccontextmanager
+    async def _serving(self) -> AsyncIterator[None]:
+        self._idle.clear()
+        served = asyncio.timeout(None)
+        self._served.add(served)
+        try:
+            async with served:
+                yield
+        except TimeoutError:
+            if not served.expired():
+                raise
+        finally:
+            self._served.discard(served)
+            if not self._served:
+                self._idle.set()
+
+    async def close_all(self, timeout_s: float) -> None:
+        """Close every WebSocket with 1001, end every stream, and cancel what is served after that.
+
+        timeout_s: seconds until then.
+        """
+        self.phase = Phase.DRAINING
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as group:
+                for end in self._streams:
+                    end()
+                for connection in self._open:
+                    group.create_task(connection.close(GOING_AWAY, "the server is stopping"))
+                await self._idle.wait()
+        for served in self._served:
+            served.reschedule(0.0)
+        await self._idle.wait()
+
+
+class ConnectionsMiddleware:
+    """Refuses connections before the server is ready, while it stops, and when it is full.
+
+    exempt_paths: served in any phase; max_body: longest HTTP body (bytes), a longer one is answered with 413,
+    with or without Content-Length; upload_budget: a body for which it has no room is answered with 503;
+    longer_bodies: longest body by path, of routes that keep it on disk and so need no room in the budget.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        connections: Connections,
+        exempt_paths: frozenset[str],
+        max_body: int,
+        upload_budget: UploadBudget,
+        longer_bodies: Mapping[str, int],
+    ) -> None:
+        self._longer_bodies = longer_bodies
+        self._app = app
+        self._connections = connections
+        self._exempt_paths = exempt_paths
+        self._max_body = max_body
+        self._upload_budget = upload_budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or refuse one HTTP request or one WebSocket."""
+        connections = self._connections
+        if scope["type"] not in ("http", "websocket") or scope["path"] in self._exempt_paths:
+            await self._app(scope, receive, send)
+        elif connections.phase is not Phase.READY:
+            await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
+        elif scope["type"] == "http":
+            with self._upload_budget.share() as share:
+                longer = self._longer_bodies.get(scope["path"])
+                kept = share if longer is None else None
+                bounded = _bounded(receive, longer or self._max_body, kept)
+                await connections.serve_request(self._app, scope, bounded, send)
+        elif len(connections) >= connections.limit:
+            await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
+        else:
+            await connections.serve_websocket(self._app, scope, receive, send)
+
+
+def _unavailable(reason: str) -> JSONResponse:
+    return JSONResponse({"error": {"message": reason}}, 503, {"retry-after": "1"})
+
+
+def _bounded(receive: Receive, limit: int, share: UploadShare | None) -> Receive:
+    """Return ``receive`` with HTTPException for a body beyond ``limit`` bytes or the room of a ``share``."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise HTTPException(413, f"the body is too large (at most {limit} bytes)")
+        try:
+            if share is not None:
+                share.resize(received if message.get("more_body", False) else 0)
+        except UploadBudgetFull as error:
+            raise HTTPException(503, str(error), {"retry-after": "1"}) from error
+        return message
+
+    return bounded

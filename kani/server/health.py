@@ -1,0 +1,108 @@
+"""GET /health, GET /livez and GET /metrics, for operators and their monitoring."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from kani.core.service import SpeechService
+
+SERVICE = "kani-tts"
+HEALTH_PATH = "/health"
+LIVE_PATH = "/livez"
+METRICS_PATH = "/metrics"
+ALWAYS_SERVED = frozenset({HEALTH_PATH, LIVE_PATH, METRICS_PATH})
+"""Paths that are answered while the server starts and stops, too."""
+
+
+class MetricsExport(Protocol):
+    """Metrics of the server."""
+
+    content_type: str
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+
+    def totals(self) -> dict[str, int]:
+        """Return the most important counters by name."""
+
+
+def routes(
+    service: SpeechService,
+    version: str,
+    phase: Callable[[], str],
+    metrics: MetricsExport,
+    protocol_fields: Sequence[Callable[[], Mapping[str, Any]]] = (),
+) -> list[BaseRoute]:
+    """Return the routes.
+
+    version: of this server; phase: returns "starting", "ready" or "draining"; protocol_fields: return the
+    fields that protocols add to the answer of /health.
+    """
+    started = time.monotonic()
+
+    async def health(request: Request) -> Response:
+        fields = health_fields(service, version, phase(), metrics.totals(), time.monotonic() - started)
+        for added in protocol_fields:
+            fields |= added()
+        return JSONResponse(fields, 200 if fields["ready"] else 503, {"cache-control": "no-store"})
+
+    async def live(request: Request) -> Response:
+        return PlainTextResponse("ok", headers={"cache-control": "no-store"})
+
+    async def scrape(request: Request) -> Response:
+        return Response(await asyncio.to_thread(metrics.text), media_type=metrics.content_type)
+
+    return [Route(HEALTH_PATH, health), Route(LIVE_PATH, live), Route(METRICS_PATH, scrape)]
+
+
+def health_fields(
+    service: SpeechService, version: str, phase: str, totals: dict[str, int], uptime_s: float
+) -> dict[str, Any]:
+    """Return the answer of /health: the fields that clients of the original servers read, and ours.
+
+    ``status`` is "healthy" exactly when the server is ready, as those clients expect.
+    """
+    ready = phase == "ready" and service.ready
+    started = phase != "starting"
+    state = service.state()
+    engines = service.engines if started else ()
+    return {
+        "status": "healthy" if ready else phase,
+        "ready": ready,
+        "tts_initialized": ready,
+        "active_sessions": state.sessions,
+        "service": SERVICE,
+        "version": version,
+        "engines": [
+            {"name": engine.name, "version": engine.version, "cloning": engine.cloning} for engine in engines
+        ],
+        "joining": {"name": service.late_engine.name, "state": service.late_engine.state}
+        if service.late_engine
+        else None,
+        "decoder": next((engine.decoder for engine in engines if engine.decoder), None),
+        "recognizer": _recognizer(service),
+        "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
+        "accented": sorted(service.catalogue.accented) if started else [],
+        "counters": {
+            "sessions": state.sessions,
+            "speaking": state.slots_in_use,
+            "waiting": state.waiting,
+            **totals,
+        },
+        "uptime": round(uptime_s, 3),
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def _recognizer(service: SpeechService) -> dict[str, str] | None:
+    if service.recognizer is None:
+        return None
+    return {"name": service.recognizer.info.name, "version": service.recognizer.info.version}

@@ -1,0 +1,293 @@
+"""Runs uvicorn inside our own start and stop: accepting connections, signals, event-loop lag."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
+from kani.core.service import SpeechService
+from kani.protocols.shared.protocol import StreamPort
+from kani.server.access import is_loopback
+from kani.server.connections import Connections, Phase
+from kani.server.network.acceptor import Acceptor
+from kani.server.network.listeners import RESERVED_FILES, Listeners
+from kani.server.network.streams import StreamProtocol, StreamService
+from kani.server.network.tcp_connections import TcpConnection, TcpTable
+from kani.server.network.uvicorn_http import HttpProtocol
+from kani.server.network.uvicorn_websocket import WebSocketProtocol
+from kani.server.settings import Settings
+from websocket_config import PUBLIC_TOKEN
+
+LAG_INTERVAL_S = 0.1
+CLOSE_SECONDS = 4.0
+STOP_SECONDS = 8.0
+"""Time limits of shutdown: for the close handshakes of WebSockets, and for the engines to stop."""
+
+SHORTEST_KEY = 16
+"""Characters; a shorter key may be guessed."""
+
+log = logging.getLogger("server")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that is ready."""
+
+    host: str
+    listeners: Listeners
+    tls: bool  # wss and https instead of ws and http, on every port
+    service: SpeechService
+    allowed: Mapping[StreamPort, tuple[str, ...]] = field(default_factory=dict)
+    """Networks whose clients are served without a key."""
+    needs_key: bool = False
+    """True if clients of its WebSockets need a key, those of this machine included."""
+
+
+def needs_key(settings: Settings) -> bool:
+    """Return True if each client needs a key: other machines reach the address, and access is not free."""
+    return not (settings.no_auth or is_loopback(settings.host))
+
+
+def warn_about(settings: Settings, files: int) -> None:
+    """Log settings that cannot be met or are easily misunderstood; ``files``: the limit on open files."""
+    if settings.compat and not settings.wyoming and not is_loopback(settings.host):
+        log.warning(
+            "Wyoming's port stays closed: it knows no keys, so on %s it opens only with --wyoming",
+            settings.host,
+        )
+    if settings.voice_dir is not None and not settings.voice_dir.is_dir():
+        log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
+    if files < settings.max_connections + RESERVED_FILES:
+        log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
+    secret = {key.get_secret_value() for key in settings.api_keys} - {PUBLIC_TOKEN}
+    if any(len(key) < SHORTEST_KEY for key in secret):
+        log.warning(
+            "KANI_API_KEYS holds a key of fewer than %d characters, which can be guessed; a new one: "
+            "openssl rand -hex 16",
+            SHORTEST_KEY,
+        )
+    if settings.api_keys and is_loopback(settings.host) and not settings.no_auth:
+        log.warning(
+            "keys are set, but on a loopback address clients of this machine need none; a proxy in front "
+            "must send X-Forwarded-For, so that its clients do"
+        )
+
+
+async def run_service(
+    server: RunningServer,
+    settings: Settings,
+    connections: Connections,
+    stop: asyncio.Event,
+    announce: Callable[[RunningServer], None],
+) -> None:
+    """Start the service, announce the server, wait for ``stop``, and end sessions and connections."""
+    service = server.service
+    try:
+        if not await run_unless_stopped(stop, service.start()):
+            exit_at_once()
+        if settings.language is not None:
+            service.catalogue.resolve(None, settings.language)
+        _check_voices(settings.elevenlabs_voices.values(), service)
+        connections.phase = Phase.READY
+        log.info("ready on %s port %d: %s", settings.host, server.listeners.port, _names(service))
+        announce(server)
+        async with _advertised(server):
+            await stop.wait()
+        log.info("stopping: speech under way has %g s to finish", settings.shutdown_seconds)
+        connections.phase = Phase.DRAINING
+        await service.drain(settings.shutdown_seconds)
+        await connections.close_all(CLOSE_SECONDS)
+    finally:
+        await service.stop()
+
+
+@asynccontextmanager
+async def _advertised(server: RunningServer) -> AsyncIterator[None]:
+    """Announce the streams of a server that other machines can reach, while the body runs."""
+    async with AsyncExitStack() as stack:
+        for stream in server.listeners.streams:
+            if not is_loopback(server.host):
+                await stack.enter_async_context(stream.advertise(server.listeners.addresses(stream)))
+        yield
+
+
+def exit_at_once() -> None:
+    """End the process without waiting for a thread that may still be downloading a model."""
+    logging.shutdown()
+    os._exit(0)
+
+
+def _check_voices(voices: Iterable[str], service: SpeechService) -> None:
+    """Raise InvalidRequest for an unknown voice in ``KANI_ELEVENLABS_VOICES``."""
+    for voice in voices:
+        try:
+            service.catalogue.language_of(voice)
+        except StoreUnavailable:
+            # It may be there again when it is asked for.
+            continue
+        except UnknownVoice as error:
+            raise InvalidRequest("elevenlabs_voices", error.reason) from error
+
+
+def _names(service: SpeechService) -> str:
+    return ", ".join(f"{engine.name} {engine.version}" for engine in service.engines)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its listeners and its signal handlers, which would end the process by the signal."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.servers = []
+        self.started = True
+
+
+@asynccontextmanager
+async def accept_connections(
+    app: ASGIApp,
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    protocol: type[WebSocketProtocol],
+    tls: ssl.SSLContext | None,
+    stop: asyncio.Event,
+    table: TcpTable,
+    streams: Iterable[tuple[StreamService, Sequence[socket.socket]]] = (),
+) -> AsyncIterator[None]:
+    """Accept connections on ``sockets`` while the body runs, then close the sockets.
+
+    protocol: class of every WebSocket; stop: set if accepting ends by itself, by an error; table: counts the
+    connections and ends slow ones; streams: the services without HTTP, each with its sockets.
+    """
+    config = uvicorn.Config(
+        app,
+        # h11 bounds the head of a request (64 KiB), httptools does not.
+        http=HttpProtocol,
+        ws=protocol,
+        ws_max_size=settings.max_message_bytes,
+        ws_ping_interval=settings.ping_interval,
+        ws_ping_timeout=settings.ping_timeout,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+
+    def new_protocol(tcp: TcpConnection) -> HttpProtocol:
+        return HttpProtocol(config, server.server_state, tcp)
+
+    serving = asyncio.create_task(server.serve())
+    acceptors = [(Acceptor(table, new_protocol, tls), sockets)]
+    acceptors += [
+        (Acceptor(table, partial(StreamProtocol, service), None), listening) for service, listening in streams
+    ]
+    accepting = [
+        asyncio.create_task(acceptor.accept(sock), name="accept")
+        for acceptor, listening in acceptors
+        for sock in listening
+    ]
+    for task in (serving, *accepting):
+        task.add_done_callback(lambda _: stop.set())
+    try:
+        with table.enforce_timeouts():
+            yield
+    finally:
+        for task in accepting:
+            task.cancel()
+        await asyncio.wait(accepting)
+        for _, listening in acceptors:
+            for sock in listening:
+                sock.close()
+        server.should_exit = True
+        await serving
+        for task in accepting:
+            # Raise the error that ended one by itself.
+            with suppress(asyncio.CancelledError):
+                task.result()
+
+
+@contextmanager
+def stop_on_signal(within_s: float) -> Iterator[asyncio.Event]:
+    """Yield an event that SIGTERM and Ctrl+C set; Ctrl+C after either ends the process at once.
+
+    A process that still runs ``within_s`` seconds after the first signal ends with exit code 1 and writes the
+    stack of each thread to standard error, whichever thread hangs.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    seen: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if seen and number == signal.SIGINT:
+            os._exit(130)
+        if not seen:
+            # Its watchdog thread needs neither the event loop nor the interpreter lock.
+            faulthandler.dump_traceback_later(within_s, exit=True)
+        seen.append(number)
+        loop.call_soon_threadsafe(stop.set)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+async def run_unless_stopped(stop: asyncio.Event, work: Awaitable[None]) -> bool:
+    """Await ``work``; return False, with ``work`` cancelled, if ``stop`` is set first."""
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+        return working.done()
+    finally:
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+
+
+@contextmanager
+def watch_loop_lag(observe: Callable[[float], None]) -> Iterator[None]:
+    """While the body runs, report by ``observe`` every ``LAG_INTERVAL_S`` how late a timer ran (seconds)."""
+    loop = asyncio.get_running_loop()
+    # Not the loop's own clock: uvloop updates it once per iteration.
+    due = time.perf_counter() + LAG_INTERVAL_S
+    timer: asyncio.TimerHandle
+
+    def measure() -> None:
+        nonlocal due, timer
+        now = time.perf_counter()
+        observe(max(0.0, now - due))
+        due = now + LAG_INTERVAL_S
+        timer = loop.call_later(LAG_INTERVAL_S, measure)
+
+    timer = loop.call_later(LAG_INTERVAL_S, measure)
+    try:
+        yield
+    finally:
+        timer.cancel()

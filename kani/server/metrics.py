@@ -1,0 +1,257 @@
+"""Metrics of the server, by their Prometheus names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from typing_extensions import override
+
+from kani.core.observer import Observer
+from kani.server.network.tcp_connections import CLOSE_REASONS
+
+FIRST_AUDIO_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10)
+SYNTHESIS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
+SESSION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
+QUEUE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+BEHIND_BUCKETS = (0.08, 0.16, 0.24, 0.4, 0.8, 1.6, 4, 8, 16, 60)
+REFUSALS = ("sessions", "queue", "rate", "draining")
+LOOP_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+# A further sample per series, its creation time, which no query here uses.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics(Observer):
+    """Observer of one server, with a registry of its own.
+
+    ``protocol`` labels are the names of protocols, ``engine`` labels those of engines: both are few.
+    """
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, version: str) -> None:
+        registry = self.registry = CollectorRegistry()
+        self._engines: list[str] = []
+        self._protocols: set[str] = set()
+
+        def counter(name: str, about: str, *labels: str) -> Counter:
+            return Counter(name, about, labels, registry=registry)
+
+        def gauge(name: str, about: str, *labels: str) -> Gauge:
+            return Gauge(name, about, labels, registry=registry)
+
+        def histogram(name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, about, labels, buckets=buckets, registry=registry)
+
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        gauge("kani_threads", "Threads of the server that run Python.").set_function(threading.active_count)
+        Info("kani_build", "The version that runs.", registry=registry).info({"version": version})
+        self._ready = gauge("kani_ready", "1 while speech sessions are let in, else 0.")
+        self._fast = gauge("kani_fast_decoder", "1 while Kokoro is decoded by LiteRT, else 0.")
+        self._requests = counter("kani_requests", "Speech sessions that were admitted.", "protocol")
+        self._sessions = gauge("kani_sessions", "Speech sessions open now.", "protocol")
+        self._session = histogram(
+            "kani_session_seconds",
+            "From a speaking session's opening to its end, by how it ended.",
+            SESSION_BUCKETS,
+            "protocol",
+            "outcome",
+        )
+        self._characters = counter(
+            "kani_text_characters", "Characters of text of sessions that ended.", "protocol"
+        )
+        self._queue = histogram(
+            "kani_queue_seconds",
+            "Time a segment waited for its engine place.",
+            QUEUE_BUCKETS,
+            "protocol",
+            "engine",
+        )
+        self._first_audio = histogram(
+            "kani_first_audio_seconds",
+            "From a session's first text to its first audio.",
+            FIRST_AUDIO_BUCKETS,
+            "protocol",
+            "engine",
+        )
+        self._synthesis = histogram(
+            "kani_synthesis_seconds",
+            "Time an engine took for one segment.",
+            SYNTHESIS_BUCKETS,
+            "protocol",
+            "engine",
+        )
+        self._speech = counter("kani_speech_seconds", "Audio that engines produced.", "protocol", "engine")
+        self._cancellations = counter(
+            "kani_cancellations", "Sessions ended by their client early.", "protocol"
+        )
+        self._refusals = counter("kani_refusals", "Sessions that were not admitted.", "protocol", "reason")
+        self._estimated = counter(
+            "kani_estimated_times",
+            "Segments whose words could not be found in it.",
+            "protocol",
+            "engine",
+        )
+        self._failures = counter("kani_engine_failures", "Engines that broke.", "protocol", "engine")
+        self._waiting = gauge("kani_waiting", "Syntheses that wait for an engine now.")
+        self._waiting_limit = gauge("kani_waiting_limit", "Syntheses that may wait for an engine.")
+        self._speaking = gauge("kani_speaking", "Engine places taken now.")
+        self._slots = gauge("kani_engine_places", "Segments that an engine speaks at once.", "engine")
+        self._connections = gauge("kani_connections", "WebSocket connections open now.")
+        self._connections_limit = gauge("kani_connections_limit", "WebSocket connections that may be open.")
+        self._cut = counter(
+            "kani_connections_cut", "TCP connections that the server ended, by reason.", "reason"
+        )
+        # Prometheus sees no increase in a series that starts at 1, so these start at 0.
+        for reason in CLOSE_REASONS:
+            self._cut.labels(reason)
+        self._listening = gauge("kani_listening", "Sessions that listen now.", "protocol")
+        self._heard = counter("kani_heard_seconds", "Audio that was listened to.", "protocol")
+        self._behind = histogram(
+            "kani_hearing_behind_seconds",
+            "How late audio was heard, each time some more was.",
+            BEHIND_BUCKETS,
+            "protocol",
+        )
+        self._loop_lag = histogram(
+            "kani_event_loop_lag_seconds", "How late the event loop ran what was due.", LOOP_LAG_BUCKETS
+        )
+
+    def watch_ready(self, ready: Callable[[], bool]) -> None:
+        """Call ``ready`` at each scrape: whether sessions are admitted."""
+        self._ready.set_function(lambda: float(ready()))
+
+    def watch_fast_decoder(self, active: Callable[[], bool]) -> None:
+        """Call ``active`` at each scrape: whether Kokoro is decoded by LiteRT."""
+        self._fast.set_function(lambda: float(active()))
+
+    def set_limits(self, *, connections: int, waiting: int) -> None:
+        """Set the limits on connections and on syntheses that wait."""
+        self._connections_limit.set(connections)
+        self._waiting_limit.set(waiting)
+
+    @override
+    def engine_ready(self, engine: str, slots: Callable[[], int]) -> None:
+        self._slots.labels(engine).set_function(lambda: float(slots()))
+        self._engines.append(engine)
+
+    @override
+    def session_opened(self, protocol: str) -> None:
+        if protocol not in self._protocols:
+            self._start_counters(protocol)
+        self._requests.labels(protocol).inc()
+        self._sessions.labels(protocol).inc()
+
+    def _start_counters(self, protocol: str) -> None:
+        """Start the counters of a protocol at 0, so that the first event of each is an increase."""
+        self._protocols.add(protocol)
+        for reason in REFUSALS:
+            self._refusals.labels(protocol, reason)
+        for engine in self._engines:
+            self._failures.labels(protocol, engine)
+            self._speech.labels(protocol, engine)
+
+    @override
+    def session_closed(self, protocol: str) -> None:
+        self._sessions.labels(protocol).dec()
+
+    @override
+    def synthesis_ended(self, protocol: str, outcome: str, seconds: float, characters: int) -> None:
+        self._session.labels(protocol, outcome).observe(seconds)
+        self._characters.labels(protocol).inc(characters)
+
+    @override
+    def slot_acquired(self, protocol: str, engine: str, seconds: float) -> None:
+        self._queue.labels(protocol, engine).observe(seconds)
+
+    @override
+    def first_audio(self, protocol: str, engine: str, seconds: float) -> None:
+        self._first_audio.labels(protocol, engine).observe(seconds)
+
+    @override
+    def segment_synthesized(self, protocol: str, engine: str, wall_s: float, audio_s: float) -> None:
+        self._synthesis.labels(protocol, engine).observe(wall_s)
+        self._speech.labels(protocol, engine).inc(audio_s)
+
+    @override
+    def timing_estimated(self, protocol: str, engine: str) -> None:
+        self._estimated.labels(protocol, engine).inc()
+
+    @override
+    def session_cancelled(self, protocol: str) -> None:
+        self._cancellations.labels(protocol).inc()
+
+    @override
+    def session_refused(self, protocol: str, reason: str) -> None:
+        self._refusals.labels(protocol, reason).inc()
+
+    @override
+    def engine_failed(self, protocol: str, engine: str) -> None:
+        self._failures.labels(protocol, engine).inc()
+
+    @override
+    def waiting_changed(self, count: int) -> None:
+        self._waiting.set(count)
+
+    @override
+    def slots_in_use_changed(self, count: int) -> None:
+        self._speaking.set(count)
+
+    def set_connections(self, count: int) -> None:
+        """Set the number of open WebSockets."""
+        self._connections.set(count)
+
+    def tcp_connection_closed(self, reason: str) -> None:
+        """Count a TCP connection that the server closed, for one of ``CLOSE_REASONS``."""
+        self._cut.labels(reason).inc()
+
+    @override
+    def recognition_opened(self, protocol: str) -> None:
+        self._listening.labels(protocol).inc()
+
+    @override
+    def recognition_closed(self, protocol: str) -> None:
+        self._listening.labels(protocol).dec()
+
+    @override
+    def audio_recognized(self, protocol: str, audio_s: float, lag_s: float) -> None:
+        self._heard.labels(protocol).inc(audio_s)
+        self._behind.labels(protocol).observe(lag_s)
+
+    def observe_loop_lag(self, seconds: float) -> None:
+        """Record how late a timer of the event loop ran (seconds)."""
+        self._loop_lag.observe(seconds)
+
+    def totals(self) -> dict[str, int]:
+        """Return the main counters since the start, each summed over its labels."""
+        counters = {
+            "requests": self._requests,
+            "cancellations": self._cancellations,
+            "refusals": self._refusals,
+            "failures": self._failures,
+        }
+        return {name: _total(counter) for name, counter in counters.items()}
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format (``content_type``). Blocks: reads files of /proc."""
+        return generate_latest(self.registry)
+
+
+def _total(counter: Counter) -> int:
+    samples = (sample for family in counter.collect() for sample in family.samples)
+    return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))

@@ -1,0 +1,247 @@
+"""ASGI middleware around every protocol: metrics, request ids, headers, unhandled errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from typing_extensions import override
+from uvicorn.protocols.utils import ClientDisconnected
+
+from kani.core import request_ids
+from kani.server.access import AccessRules
+from kani.server.health import METRICS_PATH
+
+CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013})
+"""WebSocket close codes with a metric label of their own."""
+
+OTHER_CODE = "other"
+EARLY_STATUSES = ("200", "400", "401", "403", "404", "413", "500", "503")
+EARLY_CLOSE_CODES = ("1006", "1009", "1011")
+RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
+"""ASGI messages that begin an HTTP response, to a refused WebSocket handshake too."""
+
+INTERNAL_ERROR = 1011
+"""Close code (RFC 6455, 7.4.1)."""
+
+CLONING_HEADERS = ("x-cloning", "x-similarity", "x-cloning-note")
+SOUND_HEADERS = ("x-sample-rate", "x-channels", "x-bit-depth")
+EXPOSED_HEADERS = (
+    "x-request-id",
+    "request-id",
+    "character-cost",
+    "x-unused",
+    *SOUND_HEADERS,
+    *CLONING_HEADERS,
+)
+"""Response headers that web pages of other origins may read."""
+
+log = logging.getLogger("server")
+
+
+class HttpMetricsMiddleware:
+    """Counts bytes, HTTP responses and WebSocket close codes; the outermost, so that refusals count too.
+
+    Bytes are those of bodies and messages, without headers and frames. A refused handshake is an HTTP
+    response. A close code outside ``CLOSE_CODES`` counts as "other": clients may send any.
+    """
+
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
+        received = Counter(
+            "kani_received_bytes", "Bytes of bodies and messages taken.", ["transport"], registry=registry
+        )
+        sent = Counter(
+            "kani_sent_bytes", "Bytes of bodies and messages given out.", ["transport"], registry=registry
+        )
+        self._app = app
+        self._received = {kind: received.labels(kind) for kind in ("http", "websocket")}
+        self._sent = {kind: sent.labels(kind) for kind in ("http", "websocket")}
+        self._responses = Counter(
+            "kani_http_responses",
+            "HTTP answers, refused WebSocket handshakes among them.",
+            ["code"],
+            registry=registry,
+        )
+        self._closed = Counter(
+            "kani_websockets_closed", "WebSockets that ended, by close code.", ["code"], registry=registry
+        )
+        # Prometheus sees no increase in a series that starts at 1, so the common ones start at 0.
+        for code in EARLY_STATUSES:
+            self._responses.labels(code)
+        for close in EARLY_CLOSE_CODES:
+            self._closed.labels(close)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count one HTTP request or one WebSocket."""
+        kind = scope["type"]
+        if kind not in self._received:
+            await self._app(scope, receive, send)
+            return
+        received, sent = self._received[kind], self._sent[kind]
+        open_socket = False
+
+        async def counted_receive() -> Message:
+            nonlocal open_socket
+            message = await receive()
+            if size := _size(message):
+                received.inc(size)
+            elif open_socket and message["type"] == "websocket.disconnect":
+                open_socket = False
+                self._count_close(True, message.get("code", 1005))
+            return message
+
+        async def counted_send(message: Message) -> None:
+            nonlocal open_socket
+            if size := _size(message):
+                sent.inc(size)
+            elif message["type"] in RESPONSE_STARTS:
+                self._responses.labels(str(message["status"])).inc()
+            elif message["type"] == "websocket.accept":
+                open_socket = True
+            elif message["type"] == "websocket.close":
+                self._count_close(open_socket, message.get("code", 1000))
+                open_socket = False
+            await send(message)
+
+        try:
+            await self._app(scope, counted_receive, counted_send)
+        finally:
+            if open_socket:
+                self._count_close(True, 1006)
+
+    def _count_close(self, was_open: bool, code: int) -> None:
+        """Count a close; uvicorn turns the close of a socket that was never open into an HTTP 403."""
+        if was_open:
+            self._closed.labels(str(code) if code in CLOSE_CODES else OTHER_CODE).inc()
+        else:
+            self._responses.labels("403").inc()
+
+
+def _size(message: Mapping[str, Any]) -> int:
+    payload = message.get("bytes") or message.get("text") or message.get("body") or b""
+    if isinstance(payload, str) and not payload.isascii():
+        payload = payload.encode("utf-8", "surrogatepass")
+    return len(payload)
+
+
+class RequestIdMiddleware:
+    """Names each request: in the log lines that belong to it and in its X-Request-Id header."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Name one HTTP request or one WebSocket."""
+        request_id = request_ids.new()
+        with request_ids.bind(request_id):
+            await self._app(scope, receive, _with_header(send, "x-request-id", request_id))
+
+
+class ResourcePolicyMiddleware:
+    """Keeps every response from pages of other origins that embed it (Cross-Origin-Resource-Policy)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Mark the response to one HTTP request or one WebSocket handshake."""
+        await self._app(scope, receive, _with_header(send, "cross-origin-resource-policy", "same-origin"))
+
+
+def _with_header(send: Send, name: str, value: str) -> Send:
+    """Return ``send`` with a header added to every HTTP response."""
+
+    async def send_with_header(message: Message) -> None:
+        if message["type"] in RESPONSE_STARTS:
+            MutableHeaders(scope=message)[name] = value
+        await send(message)
+
+    return send_with_header
+
+
+class CorsMiddleware(CORSMiddleware):
+    """Lets the web pages that ``rules`` admit read responses."""
+
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
+        super().__init__(
+            app,
+            allow_methods=("GET", "POST", "PATCH", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED_HEADERS,
+            max_age=600,
+        )
+        self._rules = rules
+
+    @override
+    def is_allowed_origin(self, origin: str) -> bool:
+        return self._rules.origin_allowed(origin)
+
+
+class UnhandledErrorMiddleware:
+    """Turns unhandled exceptions into a generic 500 (or close code 1011) and logs the traceback.
+
+    Its place is inside the middleware that counts responses and names requests: the response is counted, and
+    the traceback bears the request's id.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Guard one HTTP request or one WebSocket."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        accepted = answered = False
+
+        async def noted_send(message: Message) -> None:
+            nonlocal accepted, answered
+            accepted |= message["type"] == "websocket.accept"
+            answered |= message["type"] in (*RESPONSE_STARTS, "websocket.close")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted_send)
+        except ClientDisconnected:
+            raise
+        except Exception:
+            log.exception("%r: unhandled error", scope["path"])
+            # uvicorn aborts the connection of a response that has begun, so the client sees it break off.
+            if not answered:
+                with suppress(ClientDisconnected):
+                    await _answer_internal_error(scope, receive, send, accepted=accepted)
+
+
+async def _answer_internal_error(scope: Scope, receive: Receive, send: Send, *, accepted: bool) -> None:
+    response = JSONResponse({"error": {"message": "internal error"}}, 500)
+    if accepted:
+        await send({"type": "websocket.close", "code": INTERNAL_ERROR})
+    elif scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(response)
+    else:
+        await response(scope, receive, send)
+
+
+class MetricsOnlyMiddleware:
+    """Serves nothing but the metrics on ``port``: on their own path and on `/`."""
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._app = app
+        self._port = port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, redirect or refuse one HTTP request or WebSocket handshake."""
+        here = scope["type"] in ("http", "websocket") and scope["server"][1] == self._port
+        if here and (scope["type"] == "websocket" or scope["path"] not in ("/", METRICS_PATH)):
+            answer = JSONResponse({"error": {"message": f"there is only {METRICS_PATH} on this port"}}, 404)
+            await answer(scope, receive, send)
+            return
+        await self._app({**scope, "path": METRICS_PATH} if here else scope, receive, send)

@@ -1,0 +1,103 @@
+"""Accepts the connections of listening sockets in small batches.
+
+The event loop's own server accepts every waiting connection at once and counts none before its TLS handshake:
+a crowd of silent clients could use up all open files before the first of them is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+
+from kani.server.network.tcp_connections import TcpConnection, TcpTable
+
+log = logging.getLogger("server")
+
+ACCEPT_BATCH = 32
+"""Connections accepted before the event loop runs other tasks, such as those that release the files of closed
+connections."""
+
+OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+OUT_OF_FILES_PAUSE_S = 0.1
+"""Pause after the machine ran out of files (seconds): no event signals that one is free again."""
+
+
+class Acceptor:
+    """Accepts connections, counts them in ``table``, and starts TLS on each if ``tls`` is given.
+
+    new_protocol: returns the asyncio protocol of a connection.
+    """
+
+    def __init__(
+        self,
+        table: TcpTable,
+        new_protocol: Callable[[TcpConnection], asyncio.Protocol],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._table = table
+        self._new_protocol = new_protocol
+        self._tls = tls
+        self._starting: set[asyncio.Task[None]] = set()
+
+    async def accept(self, listener: socket.socket) -> None:
+        """Accept the connections of ``listener`` until cancelled."""
+        listener.setblocking(False)
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                try:
+                    first, _ = await loop.sock_accept(listener)
+                    self._start(first)
+                    for sock in _waiting(listener):
+                        self._start(sock)
+                except OSError as error:
+                    # Any other error is of one connection that broke before it was accepted.
+                    if error.errno in OUT_OF_FILES:
+                        log.warning("no connection can be accepted: %s", error.strerror)
+                        await asyncio.sleep(OUT_OF_FILES_PAUSE_S)
+                await asyncio.sleep(0)
+        finally:
+            for task in self._starting:
+                task.cancel()
+
+    def _start(self, sock: socket.socket) -> None:
+        def close() -> None:
+            task.cancel()
+
+        tcp = self._table.admit(close)
+        if tcp is None:
+            sock.close()
+            return
+
+        def started(task: asyncio.Task[None]) -> None:
+            self._starting.discard(task)
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is None:
+                return
+            tcp.closed()
+            sock.close()
+            # A client that disconnects, or whose TLS handshake fails, is no error of the server.
+            if not isinstance(error, OSError | asyncio.CancelledError):
+                raise error
+
+        task = asyncio.create_task(self._connect(sock, tcp), name="new connection")
+        self._starting.add(task)
+        task.add_done_callback(started)
+
+    async def _connect(self, sock: socket.socket, tcp: TcpConnection) -> None:
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: self._new_protocol(tcp), sock, ssl=self._tls)
+
+
+def _waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """Yield further waiting connections, up to the size of a batch. Raises OSError."""
+    for _ in range(ACCEPT_BATCH - 1):
+        try:
+            yield listener.accept()[0]
+        except (BlockingIOError, InterruptedError):
+            return

@@ -1,0 +1,120 @@
+"""uvicorn's HTTP protocol with timeouts for the head and the body of a request, and bounded parsing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+import h11
+from typing_extensions import override
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from kani.protocols.shared.protocol import BREAK_OFF
+from kani.server.network.input_turns import MAX_DROPPED_BYTES, InputFlow, InputTurns, RequestReader
+from kani.server.network.tcp_connections import Awaited, TcpConnection
+
+AWAITED = {h11.IDLE: Awaited.HEAD, h11.SEND_BODY: Awaited.BODY}
+"""Awaited input by h11's state of the client."""
+
+MAX_REST = 1000
+"""Pieces of a body that are parsed after the answer to it. A short rest leaves the connection for the next
+request; beyond it the connection ends."""
+
+DROP_SECONDS = 10.0
+"""Time for which input is then dropped unparsed, up to ``MAX_DROPPED_BYTES``."""
+
+
+class HttpProtocol(H11Protocol):
+    """One connection until it becomes a WebSocket; reports to ``tcp`` the input that its client owes."""
+
+    def __init__(self, config: Config, server_state: ServerState, tcp: TcpConnection) -> None:
+        super().__init__(config, server_state, app_state={})
+        self._tcp = tcp
+        self._turns = InputTurns(self.loop, self._go_on)
+        self._requests = self.conn = RequestReader(self._turns)
+        self._upgraded = False
+        self._drop_timer: asyncio.TimerHandle | None = None
+        self._dropped = 0
+        self._input_flow: InputFlow
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._input_flow = self.flow = InputFlow(transport)
+        self._tcp.attach(transport, transport.abort)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.scope is not None:
+            # A reference cycle with this connection.
+            self.scope.pop("extensions", None)
+        self._turns.close()
+        if self._drop_timer is not None:
+            self._drop_timer.cancel()
+        self._tcp.closed()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._tcp.received(len(data))
+        if self._drop_timer is None:
+            super().data_received(data)
+            self._regulate()
+            return
+        self._dropped += len(data)
+        if self._dropped > MAX_DROPPED_BYTES:
+            self.transport.abort()
+
+    @override
+    def on_response_complete(self) -> None:
+        # Also parses what has come of the next request already.
+        super().on_response_complete()
+        self._regulate()
+
+    @override
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._upgraded = True
+        self._turns.close()
+        protocol = cast(Callable[..., asyncio.Protocol], self.ws_protocol_class)
+        self.ws_protocol_class = cast(type[asyncio.Protocol], partial(protocol, tcp=self._tcp))
+        super().handle_websocket_upgrade(event)
+
+    def _go_on(self) -> None:
+        """Parse the input that had to wait for this turn."""
+        if not self.transport.is_closing():
+            self.handle_events()
+            self._regulate()
+
+    def _regulate(self) -> None:
+        """Read on, or wait for the next turn, or drop the rest of a body that has its answer."""
+        if self._upgraded or self.transport.is_closing():
+            return
+        if self.scope is not None:
+            # A request that has come is served from the next turn of the event loop on.
+            self.scope["extensions"] = {BREAK_OFF: {"call": self._break_off}}
+        self._tcp.expect(AWAITED.get(self.conn.their_state, Awaited.NOTHING))
+        if self._requests.rest > MAX_REST:
+            self._drop_rest()
+        else:
+            self._input_flow.hold(self._turns.waiting)
+
+    def _break_off(self) -> None:
+        # uvicorn would report the response as an error of the application.
+        self.cycle.disconnected = True
+        self.transport.close()
+
+    def _drop_rest(self) -> None:
+        """End the output, and drop input until the client ends it too, or time is up."""
+        if self._drop_timer is not None:
+            return
+        self._turns.close()
+        self._input_flow.hold(held=False)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._drop_timer = self.loop.call_later(DROP_SECONDS, self.transport.close)
+        else:
+            self.transport.close()

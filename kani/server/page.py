@@ -1,0 +1,156 @@
+"""The web pages: the files of ``kani/web/``, with headers that let it load nothing from elsewhere.
+
+Each file has two addresses. The one that a page names has the version of all files in it, so that a browser
+asks for the file once; the other is checked at every use.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
+
+from kani.core.voices import sample_sentences
+from kani.protocols.shared.protocol import PathClass, Protocol
+
+FOLDER = Path(__file__).parents[2] / "web"
+
+# A machine's own table of media types may map .js to another type, which `nosniff` would block.
+MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+
+DOCUMENT_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src blob:; "
+        "connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types shell"
+    ),
+    "permissions-policy": "microphone=(self), camera=(), geolocation=()",
+    "referrer-policy": "no-referrer",
+}
+"""Headers of what a browser shows by itself. For a script that a page loads they mean nothing, and of forty
+small files they would be a third of all bytes."""
+
+HEADERS = {"x-content-type-options": "nosniff", "vary": "accept-encoding"}
+
+DOCUMENTS = (".html", ".svg")
+
+CHECKED = "no-cache"
+IMMUTABLE = "public, max-age=31536000, immutable"
+
+_COMMENT = re.compile(rb"^ *(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)$", re.MULTILINE | re.DOTALL)
+"""A comment that has its lines to itself."""
+
+DOCS_PATH = "/docs"
+WORKER_PATH = "/service-worker.js"
+MANIFEST_PATH = "/manifest.webmanifest"
+STATIC = "/static/"
+PAGES = {
+    "/": "index.html",
+    DOCS_PATH: "docs.html",
+    # A worker serves the folder of its address, and an application is what lies in its manifest's.
+    WORKER_PATH: "service-worker.js",
+    MANIFEST_PATH: "manifest.webmanifest",
+}
+
+FILES: Mapping[str, Path] = {
+    **{path.name: path for path in sorted(FOLDER.iterdir()) if path.is_file()},
+    "examples.json": sample_sentences.FILE,
+}
+"""Paths on disk by name."""
+
+
+def _version() -> str:
+    """Return a digest of all files: their address changes with any of them, as they import each other."""
+    digest = hashlib.sha256()
+    for name, path in FILES.items():
+        digest.update(name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+VERSIONED = f"{STATIC}{_version()}/"
+
+PATHS = PAGES | {
+    folder + name: name for folder in (STATIC, VERSIONED) for name in FILES if name not in PAGES.values()
+}
+"""File names by path. The pages hold no secret and have to ask for the key, so these paths are public."""
+
+
+def protocol() -> Protocol:
+    """Return the page as the server mounts it."""
+    return Protocol(lambda context: routes(), paths=dict.fromkeys(PATHS, PathClass.PAGE))
+
+
+def routes() -> list[BaseRoute]:
+    """Return a route for each file; its ETag is answered with 304."""
+    contents = {name: _Content.read(path) for name, path in FILES.items()}
+    static = StaticFiles(directory=FOLDER)
+    return [_route(static, path, contents[name]) for path, name in PATHS.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A file as it is sent."""
+
+    plain: bytes
+    packed: bytes  # by gzip
+    digest: str
+    media_type: str
+    is_document: bool
+
+    @classmethod
+    def read(cls, path: Path) -> _Content:
+        plain = path.read_bytes()
+        if path.suffix in (".html", ".webmanifest"):
+            plain = plain.replace(b'"static/', f'"{VERSIONED[1:]}'.encode())
+        if path.suffix in (".css", ".js"):
+            # A browser has no use for them; their lines stay, by which it names the place of an error.
+            plain = _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), plain)
+        packed = gzip.compress(plain, 9, mtime=0)
+        digest = hashlib.sha256(plain).hexdigest()[:20]
+        return cls(plain, packed, digest, MEDIA_TYPES[path.suffix], path.suffix in DOCUMENTS)
+
+
+def _route(static: StaticFiles, path: str, content: _Content) -> BaseRoute:
+    caching = IMMUTABLE if path.startswith(VERSIONED) else CHECKED
+
+    async def serve(request: Request) -> Response:
+        packs = _accepts_gzip(request.headers.get("accept-encoding", ""))
+        body = content.packed if packs else content.plain
+        headers = (DOCUMENT_HEADERS if content.is_document else {}) | HEADERS
+        headers |= {"cache-control": caching, "content-length": str(len(body))}
+        if caching == CHECKED:
+            headers["etag"] = f'"{content.digest}{"-gzip" if packs else ""}"'
+        if packs:
+            headers["content-encoding"] = "gzip"
+        sent = b"" if request.method == "HEAD" else body
+        response = Response(sent, headers=headers | {"content-type": content.media_type})
+        if caching == CHECKED and static.is_not_modified(response.headers, request.headers):
+            return NotModifiedResponse(response.headers)
+        return response
+
+    return Route(path, serve, methods=["GET"])
+
+
+def _accepts_gzip(accepted: str) -> bool:
+    """Return True if the header Accept-Encoding names gzip, and not by a weight of 0."""
+    for each in accepted.lower().split(","):
+        name, _, weight = each.replace(" ", "").partition(";")
+        if name == "gzip":
+            return weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

@@ -1,0 +1,23 @@
+"""Settings of the server: their table, their sources, and the page that documents them."""
+
+from __future__ import annotations
+
+from kani.server.settings.loader import (
+    SettingsError,
+    accepted_values,
+    foreign_model_warnings,
+    load,
+    unknown_variable_warnings,
+)
+from kani.server.settings.table import Settings, field_metadata, variables
+
+__all__ = [
+    "Settings",
+    "SettingsError",
+    "accepted_values",
+    "field_metadata",
+    "foreign_model_warnings",
+    "load",
+    "unknown_variable_warnings",
+    "variables",
+]

@@ -1,0 +1,140 @@
+"""Reads the settings of ``kani.server.settings.table``.
+
+A value comes from the command line, else from the environment, else from the file ``.env`` beside the server,
+else from ``websocket_config``. Where several variables mean the same setting, the first of them that is set
+counts, wherever it is set, so that ours (KANI_*) always wins. pydantic-settings would let an alias in the
+environment win over our name in the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Literal, get_args, get_origin
+
+import annotated_types
+from dotenv import dotenv_values
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from kani.server.settings.protocols import PROJECT_FOLDER
+from kani.server.settings.table import Settings, variables
+from kani.server.settings.types import ACCENTED_CHOICES, LANGUAGES, POCKET_CHOICES
+
+ENV_FILE = PROJECT_FOLDER / ".env"
+CLIENT_VARIABLES = ("KANI_API_KEY",)
+
+
+class SettingsError(ValueError):
+    """Invalid settings; ``str()`` has a line for each: its name, its value and the values it accepts."""
+
+
+def load(
+    command_line: Mapping[str, object], environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
+) -> Settings:
+    """Read the settings; ``command_line`` holds its options by the setting's name. Raises SettingsError."""
+    try:
+        written = {**dotenv_values(env_file), **environment}
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{env_file} cannot be read: it has to be UTF-8") from error
+    values, called = dict(command_line), {name: "--" + name.replace("_", "-") for name in command_line}
+    for name in Settings.model_fields:
+        for variable in variables(name):
+            if name not in values and written.get(variable):
+                values[name], called[name] = written[variable], variable
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        # An invalid setting also invalidates a default that is computed from it; only the former is named.
+        wrong = {str(line["loc"][0]): line for line in error.errors() if line["loc"][0] in values}
+        lines = [
+            _complaint(name, f"{called[name]}={_shown(name, values[name])}", wrong[name]) for name in wrong
+        ]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def unknown_variable_warnings(
+    environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
+) -> list[str]:
+    """Return a sentence for each unknown KANI_* variable that is set: most likely it is misspelt."""
+    known = [*CLIENT_VARIABLES, *(variable for name in Settings.model_fields for variable in variables(name))]
+    written = {**dotenv_values(env_file), **environment}
+    sentences = []
+    for variable in sorted(name for name in written if name.startswith("KANI_") and name not in known):
+        close = difflib.get_close_matches(variable, known, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        sentences.append(f"{variable} is no setting of this server{hint}")
+    return sentences
+
+
+def foreign_model_warnings(
+    environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
+) -> list[str]:
+    """Return a sentence if a variable asks for VoxCPM's model, which another variable chooses here."""
+    model = {**dotenv_values(env_file), **environment}.get("TTS_MODEL_NAME")
+    if not model:
+        return []
+    return [
+        f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
+        "KANI_ENGINE=voxcpm with KANI_VOXCPM_MODEL runs VoxCPM's model"
+    ]
+
+
+_TEXTS = {
+    "language": LANGUAGES,
+    "elevenlabs_voice_id": "a voice's id: 1 to 72 characters, no space among them",
+    "elevenlabs_model": "a model's id: 1 to 64 small letters, digits and _",
+}
+"""Values that a text setting accepts, where not every text is one."""
+
+
+def accepted_values(name: str) -> str:
+    """Describe the values of a setting, such as "a whole number from 0 to 65535"."""
+    field = Settings.model_fields[name]
+    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
+    if name == "accented_languages":
+        return ACCENTED_CHOICES
+    if name == "pocket_languages":
+        return POCKET_CHOICES
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in kinds)
+    if get_origin(field.annotation) is Mapping:
+        return "a list of NAME=VALUE, separated by commas"
+    if get_origin(field.annotation) is tuple:
+        return "a list, separated by commas"
+    if kinds == [bool]:
+        return "true or false"
+    if kinds in ([int], [float]):
+        return ("a whole number" if kinds == [int] else "a number") + _range(field)
+    if Path in kinds:
+        return "a folder" if name.endswith("_dir") else "a file"
+    if name.endswith("_url"):
+        return "an address (https://host, wss://host)"
+    return _TEXTS.get(name, "a text")
+
+
+def _range(field: FieldInfo) -> str:
+    low = high = ""
+    for limit in field.metadata:
+        if isinstance(limit, annotated_types.Ge):
+            low = f" from {limit.ge}"
+        elif isinstance(limit, annotated_types.Gt):
+            low = f" above {limit.gt}"
+        elif isinstance(limit, annotated_types.Le):
+            high = f" to {limit.le}" if low.startswith(" from") else f", at most {limit.le}"
+    return low + high
+
+
+def _shown(name: str, value: object) -> str:
+    secret = "SecretStr" in str(Settings.model_fields[name].annotation)
+    return "(not shown)" if secret else repr(value)
+
+
+def _complaint(name: str, written: str, error: ErrorDetails) -> str:
+    if error["type"] == "value_error":
+        return f"{written}: {error['ctx']['error']}"
+    return f"{written}: has to be {accepted_values(name)}"

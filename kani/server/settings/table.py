@@ -1,0 +1,514 @@
+"""Table of the settings: name, unit, range, environment variables and default of each.
+
+``network`` holds those of ports and access, ``protocols`` those of single protocols.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+import websocket_config as config
+from kani.server.settings.protocols import PROJECT_FOLDER, ProtocolSettings
+from kani.server.settings.types import (
+    AccentedLanguages,
+    Bucket,
+    CodeBlocks,
+    CommaList,
+    Decoder,
+    Decoding,
+    Engine,
+    Language,
+    Level,
+    LogFormat,
+    PocketLanguages,
+    PocketPrecision,
+    Precision,
+    Recognizer,
+    WorkerAddresses,
+    setting,
+)
+
+SPEECH = "Speech"
+KANI = "The Kani model"
+POCKET = "Pocket TTS"
+VOXCPM_MODEL = "VoxCPM's model"
+LIMITS = "Limits"
+FILES = "Files"
+LOG = "Log"
+
+
+class Settings(ProtocolSettings):
+    """Settings of one server, frozen; ``settings.load`` builds them."""
+
+    engine: Engine = setting(
+        config.DEFAULT_ENGINE,
+        "KANI_ENGINE",
+        group=SPEECH,
+        about="Engine. `auto` takes the best one that this machine can run for each language; `remote` is "
+        "the engine of the workers at KANI_ENGINE_ADDRESS.",
+    )
+    engine_process: bool = setting(
+        False,
+        "KANI_ENGINE_PROCESS",
+        group=SPEECH,
+        about="Run each local engine, and the recogniser, in a process of its own, which is started again "
+        "when it crashes ([scale.md](scale.md)).",
+    )
+    engine_address: WorkerAddresses = setting(
+        (),
+        "KANI_ENGINE_ADDRESS",
+        group=SPEECH,
+        about="Addresses of the workers that `remote` speaks by, separated by commas: `unix:/path` or "
+        "`tcp://host:port`. Each segment goes to the least loaded one ([scale.md](scale.md)).",
+    )
+    engine_key: SecretStr | None = setting(
+        None,
+        "KANI_ENGINE_KEY",
+        group=SPEECH,
+        about="Key that a worker and its servers share, of 16 characters at least; required for `tcp://`. "
+        "Never sent, printed or logged.",
+    )
+    voice: str | None = setting(
+        None,
+        "KANI_VOICE",
+        group=SPEECH,
+        min_length=1,
+        about="Voice id that replaces the default voice of its own language. Not set: each engine's own "
+        "defaults.",
+    )
+    language: Language | None = setting(
+        None,
+        "KANI_LANGUAGE",
+        group=SPEECH,
+        about="Language of a text where neither the request, nor the text, nor its voice, nor its client "
+        "tells it ([languages.md](languages.md)), in every protocol. Not set: the protocol's own, which is "
+        "Spanish for Kani's messages and English for all others.",
+    )
+    threads: int | None = setting(
+        None,
+        "KANI_THREADS",
+        group=SPEECH,
+        ge=1,
+        le=256,
+        about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2; "
+        "Kani: one a core). Kokoro's decoder on LiteRT takes one in any case, and a second while it is idle.",
+    )
+    kokoro_decoding: Decoding = setting(
+        "windows",
+        "KANI_KOKORO_DECODING",
+        group=SPEECH,
+        about="Decoding of Kokoro's audio: in `windows` (the beginning of a sentence plays while its end is "
+        "still "
+        "being decoded) or `whole` (the model's own samples, a sentence at a time).",
+    )
+    kokoro_decoder: Decoder = setting(
+        "auto",
+        "KANI_KOKORO_DECODER",
+        group=SPEECH,
+        about="Decoder of the windows: `litert` (int8 on LiteRT; without it the server does not start), "
+        "`onnx` (onnxruntime), or `auto` (`litert` where it runs, else `onnx`). `fast` is an old name of "
+        "`litert`. `whole` decoding is always `onnx`.",
+    )
+    accented_languages: AccentedLanguages = setting(
+        ("de", "nl", "pl", "ru"),
+        "KANI_ACCENTED_LANGUAGES",
+        group=SPEECH,
+        about="Languages that Kokoro is not trained on and speaks with a foreign accent, where no voice but "
+        "espeak-ng's has them. espeak-ng speaks those that are not listed; `none`: all of them.",
+    )
+    lexicon: Path | None = setting(
+        None,
+        "KANI_LEXICON",
+        group=SPEECH,
+        about="Lexicon of pronunciations (docs/lexicon.md): a file, or a folder of files; reloaded when it "
+        "changes. Not set: none.",
+    )
+    code_blocks: CodeBlocks = setting(
+        "announce",
+        "KANI_CODE_BLOCKS",
+        group=SPEECH,
+        about="Spoken form of a block of code: `announce` speaks an announcement, `skip` nothing.",
+    )
+    recognizer: Recognizer = setting(
+        config.DEFAULT_RECOGNIZER,
+        "KANI_RECOGNIZER",
+        group=SPEECH,
+        about="Recogniser. `auto` takes the best one that this machine can run; `remote` is the one of the "
+        "workers at KANI_RECOGNIZER_ADDRESS; `none` disables recognition.",
+    )
+    recognizer_address: WorkerAddresses = setting(
+        (),
+        "KANI_RECOGNIZER_ADDRESS",
+        group=SPEECH,
+        about="Addresses of the workers that the recogniser `remote` is at, as those of KANI_ENGINE_ADDRESS, "
+        "with the same KANI_ENGINE_KEY. Each stream goes to the worker that has the fewest of this server.",
+    )
+    recognizer_model: str | None = setting(
+        None,
+        "KANI_RECOGNIZER_MODEL",
+        group=SPEECH,
+        min_length=1,
+        about="Checkpoint of the recogniser `kyutai`: a folder with config.json, the tokenizer and "
+        "safetensors, or the name of one on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`); without a "
+        "revision the one that was fetched first is kept. Not set: `kyutai/stt-1b-en_fr-trfs`. "
+        "KANI_DEVICE and KANI_PRECISION apply to it, too.",
+    )
+    recognizer_slots: int | None = setting(
+        None,
+        "KANI_RECOGNIZER_SLOTS",
+        group=SPEECH,
+        unit="streams",
+        ge=1,
+        le=1024,
+        about="Streams that the recogniser `kyutai` hears at once; one more waits 10 s for a place. Not set: "
+        "4, on CUDA 64. Their memory is taken at its start.",
+    )
+
+    model: str | None = setting(
+        None,
+        "KANI_MODEL",
+        group=KANI,
+        min_length=1,
+        about="Checkpoint of the Kani model: a folder with config.json, the tokenizer and safetensors, or "
+        "the name of one on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`); without a revision the one "
+        "that was fetched first is kept. Not set: `nineninesix/kani-tts-370m`.",
+    )
+    codec: str | None = setting(
+        None,
+        "KANI_CODEC",
+        group=KANI,
+        min_length=1,
+        about="NanoCodec: a .nemo file, or a hub's name. Not set: "
+        "`nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps`.",
+    )
+    embedder: str | None = setting(
+        None,
+        "KANI_EMBEDDER",
+        group=KANI,
+        min_length=1,
+        about="Model of KaniTTS-2's speaker embeddings: a folder, or a name on a model hub "
+        "(1.3 GB, fetched once). Not set: `nineninesix/speaker-emb-tbr`.",
+    )
+    device: str = setting(
+        config.DEFAULT_DEVICE,
+        "KANI_DEVICE",
+        "TTS_DEVICE",
+        group=KANI,
+        min_length=1,
+        about="Device: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA if there is a CUDA device.",
+    )
+    precision: Precision = setting(
+        config.DEFAULT_PRECISION,
+        "KANI_PRECISION",
+        group=KANI,
+        about="Precision of its arithmetic. `auto` is bfloat16 on CUDA and int8 on a CPU that can; float32 "
+        "is exact.",
+    )
+    slots: int | None = setting(
+        None,
+        "KANI_SLOTS",
+        group=KANI,
+        unit="streams",
+        ge=1,
+        le=1024,
+        about="Streams that run at once. Not set: 8, on CUDA 256. Their memory is taken at the start.",
+    )
+
+    pocket_languages: PocketLanguages = setting(
+        ("en", "fr", "de", "es", "it", "pt", "nl"),
+        "KANI_POCKET_LANGUAGES",
+        group=POCKET,
+        about="Languages of `--engine pocket`; each has a model of its own (some 440 MB, in memory too). "
+        "With `auto` those of them that Kokoro lacks, if their files are here.",
+    )
+    pocket_model: str | None = setting(
+        None,
+        "KANI_POCKET_MODEL",
+        group=POCKET,
+        min_length=1,
+        about="Folder that holds `languages/NAME/` with model.safetensors, tokenizer.json and embeddings/, "
+        "as the hub's repositories do. Not set: the pinned checkpoints of `kyutai/pocket-tts`.",
+    )
+    pocket_precision: PocketPrecision = setting(
+        "auto",
+        "KANI_POCKET_PRECISION",
+        group=POCKET,
+        about="Precision of its language model. `auto` is int8 on a CPU that can; float32 is exact.",
+    )
+    pocket_slots: int = setting(
+        8,
+        "KANI_POCKET_SLOTS",
+        group=POCKET,
+        unit="streams",
+        ge=1,
+        le=256,
+        about="Streams that it speaks at once.",
+    )
+
+    voxcpm_python: str | None = setting(
+        None,
+        "KANI_VOXCPM_PYTHON",
+        group=VOXCPM_MODEL,
+        min_length=1,
+        about="Python of the environment with the package of `--engine voxcpm` "
+        "(`python3 -m venv voxcpm && voxcpm/bin/pip install -r requirements-voxcpm.txt`: "
+        "`voxcpm/bin/python`). Not set: the server's own.",
+    )
+    voxcpm_model: str | None = setting(
+        None,
+        "KANI_VOXCPM_MODEL",
+        group=VOXCPM_MODEL,
+        min_length=1,
+        about="Checkpoint of VoxCPM or VoxCPM2: a folder, or the name of one on a model hub (`OWNER/NAME`, "
+        "`OWNER/NAME@REVISION`); without a revision the one that was fetched first is kept. Not set: "
+        "`openbmb/VoxCPM2` at a pinned revision (5 GB). KANI_DEVICE applies to it, too.",
+    )
+    voxcpm_denoiser: str | None = setting(
+        None,
+        "KANI_VOXCPM_DENOISER",
+        group=VOXCPM_MODEL,
+        min_length=1,
+        about="Folder of the ZipEnhancer model that denoises recordings for `denoise`. Not set: none.",
+    )
+
+    max_connections: int = setting(
+        config.MAX_CONNECTIONS,
+        "KANI_MAX_CONNECTIONS",
+        "TTS_MAX_CONNECTIONS",
+        group=LIMITS,
+        ge=1,
+        le=1_000_000,
+        about="WebSocket connections, and speech sessions, open at once. One more connection is refused with "
+        "HTTP 503, one more session as busy, in the words of its protocol.",
+    )
+    max_waiting: int = setting(
+        config.MAX_WAITING,
+        "KANI_MAX_WAITING",
+        "TTS_MAX_QUEUE_SIZE",
+        group=LIMITS,
+        ge=0,
+        le=1_000_000,
+        about="Syntheses that may wait for an engine; a session beyond is refused as busy.",
+    )
+    max_concurrent: int | None = setting(
+        None,
+        "KANI_MAX_CONCURRENT",
+        "TTS_MAX_CONCURRENT",
+        group=LIMITS,
+        unit="segments",
+        ge=1,
+        le=1024,
+        about="Segments that each engine speaks at once; further ones wait in the queue. Not set, or more: "
+        "the engine's own number of slots. Kokoro's is the number of streams that this machine synthesizes "
+        "in real time, measured after the start.",
+    )
+    max_text: int = setting(
+        config.MAX_TEXT,
+        "KANI_MAX_TEXT",
+        group=LIMITS,
+        unit="characters",
+        ge=1,
+        le=10_000_000,
+        about="Longest text of one request.",
+    )
+    voxcpm_max_text: int = setting(
+        config.VOXCPM_MAX_TEXT,
+        "KANI_VOXCPM_MAX_TEXT",
+        "TTS_MAX_TEXT_LENGTH",
+        group=LIMITS,
+        unit="characters",
+        ge=1,
+        le=10_000_000,
+        about="The same for VoxCPM's protocol; KANI_ELEVENLABS_MAX_TEXT is ElevenLabs'.",
+    )
+    max_message_bytes: int = setting(
+        config.MAX_MESSAGE_BYTES,
+        "KANI_MAX_MESSAGE_BYTES",
+        group=LIMITS,
+        unit="bytes",
+        ge=1024,
+        le=1 << 30,
+        about="Longest message, and longest HTTP body; a longer message closes its connection with 1009. "
+        "Messages on Kyutai's WebSocket paths may have 64 MiB, those on VoxCPM's 1 MiB, as on their own "
+        "servers.",
+    )
+    rate_per_minute: int = setting(
+        config.RATE_PER_MINUTE,
+        "KANI_RATE_PER_MINUTE",
+        "TTS_RATE_LIMIT_PER_MINUTE",
+        group=LIMITS,
+        unit="sessions a minute",
+        ge=0,
+        le=1_000_000,
+        about="Sessions that one client address may open a minute; 0 is no limit.",
+    )
+    rate_limit_enabled: bool = setting(
+        True,
+        "KANI_RATE_LIMIT_ENABLED",
+        "TTS_RATE_LIMIT_ENABLED",
+        group=LIMITS,
+        about="Apply that limit.",
+    )
+    request_timeout: float = setting(
+        config.REQUEST_TIMEOUT,
+        "KANI_REQUEST_TIMEOUT",
+        "TTS_REQUEST_TIMEOUT",
+        group=LIMITS,
+        unit="seconds",
+        ge=0,
+        le=86400,
+        about="Longest wait of a client in all, in the queue and for its engine, once its text is complete; "
+        "0 is "
+        "no limit. Time in which it plays audio that it has received does not count.",
+    )
+    ahead_seconds: float = setting(
+        config.AHEAD_SECONDS,
+        "KANI_AHEAD_SECONDS",
+        group=LIMITS,
+        unit="seconds of audio",
+        ge=1,
+        le=3600,
+        about="Audio that an engine may produce ahead of its client's reading.",
+    )
+    idle_seconds: float = setting(
+        config.IDLE_SECONDS,
+        "KANI_IDLE_SECONDS",
+        group=LIMITS,
+        unit="seconds",
+        ge=1,
+        le=86400,
+        about="Longest time that a session of Kyutai's protocol may wait for text. The other protocols have "
+        "limits of their own.",
+    )
+    shutdown_seconds: float = setting(
+        config.SHUTDOWN_SECONDS,
+        "KANI_SHUTDOWN_SECONDS",
+        group=LIMITS,
+        unit="seconds",
+        ge=0,
+        le=3600,
+        about="Time for speech under way to finish once the server is stopping.",
+    )
+    ping_interval: float = setting(
+        config.WEBSOCKET_PING_INTERVAL,
+        "KANI_PING_INTERVAL",
+        "TTS_PING_INTERVAL",
+        group=LIMITS,
+        unit="seconds",
+        gt=0,
+        le=3600,
+        about="Interval of the pings to a WebSocket client.",
+    )
+    ping_timeout: float = setting(
+        config.SERVER_PING_TIMEOUT,
+        "KANI_PING_TIMEOUT",
+        "TTS_PING_TIMEOUT",
+        group=LIMITS,
+        unit="seconds",
+        gt=0,
+        le=86400,
+        about="Longest wait for the pong. Long on purpose: a client that reads as it plays answers only "
+        "after "
+        "the audio that was sent before the ping. It is also the write timeout of HTTP responses.",
+    )
+
+    voice_dir: Path | None = setting(
+        None,
+        "KANI_VOICE_DIR",
+        "TTS_VOICE_DIR",
+        group=FILES,
+        about="Folder of recordings, as the VoxCPM server has it (`CATEGORY/NAME.mp3`, with its transcript "
+        "in "
+        "`CATEGORY/NAME.txt`): `/api/voices` lists them, and clients name them with `voice_id` or "
+        "`prompt_wav_path`. Not set: none.",
+    )
+    recording_hosts: CommaList = setting(
+        (),
+        "KANI_RECORDING_HOSTS",
+        group=FILES,
+        about="Hosts of private networks, `name` or `name:port`, separated by commas, from which recordings "
+        "may "
+        "be fetched (VoxCPM's `prompt_wav_url`). Public addresses are always allowed.",
+    )
+    models_dir: Path | None = setting(
+        None,
+        "KANI_MODELS_DIR",
+        group=FILES,
+        about="Folder with model files to use instead of the installed or fetched ones.",
+    )
+    no_fetch: bool = setting(
+        False,
+        "KANI_NO_FETCH",
+        group=FILES,
+        about="Download no missing model file. Otherwise missing files are downloaded by `--fetch`, for an "
+        "engine "
+        "that `--engine` names, and for the Kani model if there is a CUDA device; nothing else is.",
+    )
+    data_dir: Path = setting(
+        lambda: user_data_path(config.APP_NAME, appauthor=False),
+        "KANI_DATA_DIR",
+        group=FILES,
+        about="Folder of the stored voices. Not set: `kani-tts` in the user's data folder (XDG_DATA_HOME "
+        "counts).",
+    )
+    voice_bucket: Bucket | None = setting(
+        None,
+        "KANI_VOICE_BUCKET",
+        group=FILES,
+        about="Bucket of the stored voices, in place of KANI_DATA_DIR, shared by any number of servers: "
+        "`s3://BUCKET` or `s3://BUCKET/FOLDER`. Needs `deploy/requirements-bucket.txt`; credentials, region "
+        "and endpoint are those of the usual `AWS_…` variables "
+        "([scale.md](scale.md#voices-for-several-servers)).",
+    )
+    cache_dir: Path = setting(
+        lambda: user_cache_path(config.APP_NAME, appauthor=False),
+        "KANI_CACHE_DIR",
+        group=FILES,
+        about="Folder of the model files that were fetched. Not set: `kani-tts` in the user's cache folder "
+        "(XDG_CACHE_HOME counts).",
+    )
+
+    log_level: Level = setting(
+        config.LOG_LEVEL,
+        "KANI_LOG_LEVEL",
+        "TTS_LOG_LEVEL",
+        "LOG_LEVEL",
+        group=LOG,
+        about="Least severity that is logged.",
+    )
+    log_format: LogFormat = setting(
+        config.LOG_FORMAT,
+        "KANI_LOG_FORMAT",
+        "TTS_LOG_FORMAT",
+        group=LOG,
+        about="One line of text or one JSON object.",
+    )
+    log_text: bool = setting(
+        False,
+        "KANI_LOG_TEXT",
+        group=LOG,
+        about="Also log the texts of requests.",
+    )
+    log_file: Path = setting(
+        PROJECT_FOLDER / config.LOG_FILE,
+        "KANI_LOG_FILE",
+        group=LOG,
+        about=f"Log file besides the terminal, rotated at 10 MB, five kept. Not set: `{config.LOG_FILE}` "
+        f"beside the server.",
+    )
+
+
+def field_metadata(field: FieldInfo) -> dict[str, Any]:
+    """Return the ``variables``, the ``group`` and the ``unit`` of a setting's field."""
+    assert isinstance(field.json_schema_extra, dict)
+    return field.json_schema_extra
+
+
+def variables(field: str) -> list[str]:
+    """Return the environment variables of a setting, in order of precedence."""
+    return list(field_metadata(Settings.model_fields[field])["variables"])

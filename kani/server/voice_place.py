@@ -1,0 +1,29 @@
+"""Chooses the place of the stored voices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kani.core.errors import StoreUnavailable
+from kani.core.voices.storage.backend import VoiceBackend
+from kani.core.voices.storage.bucket import BucketBackend
+
+REQUIREMENTS = "deploy/requirements-bucket.txt"
+
+
+def voice_place(bucket: str | None, data_dir: Path) -> Path | VoiceBackend:
+    """Return the bucket of a setting (``s3://BUCKET/FOLDER``), not reached yet, or the folder without one.
+
+    Raises StoreUnavailable where the package for buckets is missing.
+    """
+    if bucket is None:
+        return data_dir
+    try:
+        from kani.server.object_store import S3ObjectStore
+    except ModuleNotFoundError as error:
+        raise StoreUnavailable(
+            f"KANI_VOICE_BUCKET is set, but the package {error.name} is missing: "
+            f"pip install -r {REQUIREMENTS}"
+        ) from error
+    name, _, prefix = bucket.removeprefix("s3://").partition("/")
+    return BucketBackend(S3ObjectStore(name, prefix))

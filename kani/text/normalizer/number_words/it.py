@@ -1,0 +1,40 @@
+"""Italian numbers: "un" and "una" before nouns, ordinals that agree, parts."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.number_words.words import NumberWords, num2words_cached
+
+_HUNDREDS_BEHIND_MILLIONS = re.compile(r"(?<=[eoi]) e (?=\S*(?:cento|mila|mille))")
+
+_ONE = {"m": "un", "m impure": "uno", "f": "una", "f vowel": "un'"}
+
+
+class ItalianNumbers(NumberWords):
+    """Forms: "m" and "f"; and what a noun that begins otherwise asks for, "m impure" and "f vowel"."""
+
+    def cardinal(self, number: int, gender: str = "") -> str:
+        """ "un" and "una" before a noun; "un milione duecentomila", but "un milione e uno"; "centotré"."""
+        if number == 1 and gender:
+            return _ONE[gender]
+        spoken = num2words_cached(self.language, number, "cardinal").replace(",", "")
+        spoken = _HUNDREDS_BEHIND_MILLIONS.sub(" ", spoken)
+        return f"{spoken[:-1]}é" if number > 3 and spoken.endswith("tre") else spoken
+
+    def ordinal(self, number: int, form: str = "") -> str:
+        """ "ventunesimo", "ventunesima"."""
+        if number == 0:
+            spoken = "zeresimo"
+        elif number < 1_000_000:
+            spoken = num2words_cached(self.language, number, "ordinal")
+        else:
+            return self.cardinal(number)
+        return f"{spoken[:-1]}a" if form in ("f", "f vowel") else spoken
+
+    def denominator(self, number: int, numerator: int) -> str | None:
+        """Ordinals, up to a hundred."""
+        if not 4 < number <= 100:
+            return None
+        spoken = self.ordinal(number)
+        return spoken if numerator == 1 else f"{spoken[:-1]}i"

@@ -1,0 +1,365 @@
+"""Normalizes a text token by token with the first rule that applies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from kani.text.lexicon import LexiconEntry
+from kani.text.markup import CODE_BLOCK
+from kani.text.normalizer.cleaning import clean
+from kani.text.normalizer.options import VERBATIM, NormalizerOptions
+from kani.text.normalizer.rules import (
+    acronyms,
+    alphanumerics,
+    dates,
+    digit_sequences,
+    eras,
+    fractions,
+    math,
+    ordinals,
+    quantities,
+    ranges,
+    times,
+    urls,
+)
+from kani.text.normalizer.rules.numerals import (
+    NUMBER,
+    VULGAR_FRACTIONS,
+    parse_numeral,
+    say_digits,
+    say_numeral,
+)
+from kani.text.normalizer.rules.units import sign_name
+from kani.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder, Verbalization
+from kani.text.normalizer.tables.loaded import table_for
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import MoreTextNeeded, Token, TokenCursor, split_joined, tokenize
+from kani.text.normalizer.unspaced.reader import UnspacedReader
+from kani.text.normalizer.unspaced.table import unspaced_table_for
+
+# Arabic, and the vowel signs of Devanagari.
+_VOWEL_MARKS = "\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963"
+_PLAIN = re.compile(rf"(?:[^\W\d_]|[{_VOWEL_MARKS}])+(?:['’-][^\W\d_]+)*")
+_RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
+_LETTERS = r"[^\W\d_⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
+_PARTS = re.compile(rf"{NUMBER}|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
+_MAX_PRECEDING = 80
+"""Characters of the preceding text that rules can see."""
+
+
+def normalize(
+    written: str,
+    offset: int = 0,
+    options: NormalizerOptions = VERBATIM,
+    *,
+    complete: bool = True,
+    preceding: str = "",
+) -> SpokenText:
+    """The spoken form of ``written``; its origins are counted from ``offset``.
+
+    complete: whether this is all of it; if not, it ends where a word does, and words are left out that
+    further text may change: the result is the beginning of that for the whole. preceding: the end of the text
+    before it, as far as it is known. Takes time linear in the text. Raises TableError where the language's
+    table is broken.
+    """
+    text = clean(written)
+    unspaced = unspaced_table_for(options.language) if options.language else None
+    if unspaced is not None:
+        return UnspacedReader(text, unspaced, options, offset, preceding[-_MAX_PRECEDING:], complete).read()
+    table = table_for(options.language) if options.language else None
+    tokens = tokenize(text.text, options.lexicon, complete)
+    if table is not None:
+        tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations)
+    earlier = tokenize(clean(preceding[-_MAX_PRECEDING:]).text, None, True) if preceding and table else []
+    cursor = TokenCursor(tokens, earlier, complete)
+    builder = SpokenTextBuilder(text, offset)
+    continues_number = preceding[-1:].isdecimal() and written[:1].isdecimal()
+    done = 0
+    while not cursor.exhausted:
+        token = cursor.token()
+        try:
+            verbalization = _verbalize(cursor, token, table, continues_number)
+        except MoreTextNeeded:
+            break
+        continues_number = False
+        if done and (token.start > done or (token.core[:1].isdecimal() and text.text[done - 1] in "°º")):
+            builder.append(" ", done, done + 1)
+        if token.entry is not None:
+            _append_entry(token, token.entry, options, builder)
+            done = token.end
+        elif verbalization is None:
+            _append_verbatim(token, token.start, table, builder)
+            done = token.end
+        else:
+            begin = verbalization.pieces[0].start if verbalization.pieces else token.core_start
+            _append_marks(token, token.start, min(begin, token.core_start), builder)
+            for piece in verbalization.pieces:
+                builder.append(piece.text, piece.start, piece.end)
+            done = verbalization.end
+        while not cursor.exhausted and cursor.token().end <= done:
+            cursor.at += 1
+        if not cursor.exhausted and (rest := cursor.token()).start < done:
+            _append_marks(rest, done, rest.end, builder)
+            done = rest.end
+            cursor.at += 1
+    return builder.build()
+
+
+def _append_entry(
+    token: Token, entry: LexiconEntry, options: NormalizerOptions, builder: SpokenTextBuilder
+) -> None:
+    """Append a lexicon entry, separated from letters and digits that it touches ("50€")."""
+    written = " ".join(token.core.split())
+    pronunciation = entry.pronunciation(options.language) if options.accepts_ipa else None
+    if token.text[max(token.start - 1, 0) : token.start].isalnum():
+        builder.append(" ", token.start, token.end)
+    if pronunciation is not None:
+        builder.append_pronounced(written, *pronunciation, token.start, token.end)
+    else:
+        builder.append(entry.spelling or written, token.start, token.end)
+    if token.text[token.end : token.end + 1].isalnum():
+        builder.append(" ", token.start, token.end)
+
+
+def _append_verbatim(
+    token: Token, start: int, table: LanguageTable | None, builder: SpokenTextBuilder
+) -> None:
+    """Copy a token as it is written."""
+    if table is None:
+        if token.core != CODE_BLOCK:
+            builder.copy(start, token.end)
+        return
+    _append_marks(token, start, token.core_start, builder)
+    builder.copy(token.core_start, token.core_end)
+    _append_marks(token, token.core_end, token.end, builder)
+
+
+def _append_marks(token: Token, start: int, end: int, builder: SpokenTextBuilder) -> None:
+    """Append punctuation: one mark of a repeated one, and no character that is only drawn."""
+    if end - start == 1 and token.text[start] not in "*_`~|^\\":
+        builder.copy(start, end)
+        return
+    for run in _RUN.finditer(token.text, start, end):
+        marks = run.group()
+        if marks[0] in "*_`~|^\\":
+            continue
+        kept = "…" if marks[0] == "." and len(marks) > 1 else "".join(dict.fromkeys(marks))
+        builder.append(kept, run.start(), run.end())
+
+
+_Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
+
+_WITH_DIGITS: tuple[_Rule, ...] = (
+    acronyms.expand_abbreviation,
+    digit_sequences.phone,
+    digit_sequences.zone,
+    digit_sequences.angle,
+    dates.date,
+    eras.era,
+    times.time,
+    ordinals.with_stop,
+    ordinals.marked,
+    dates.decade,
+    digit_sequences.dotted,
+    digit_sequences.hyphened,
+    alphanumerics.number_with_ending,
+    fractions.fraction,
+    math.dimensions,
+    math.power,
+    ranges.measured,
+    quantities.quantity,
+    urls.tag,
+    urls.address,
+    urls.snake,
+)
+_WITHOUT_DIGITS: tuple[_Rule, ...] = (
+    acronyms.expand_abbreviation,
+    acronyms.abbreviated_ending,
+    ordinals.with_stop,
+    quantities.currency_before,
+    urls.tag,
+    acronyms.dotted,
+    urls.address,
+    urls.snake,
+    ranges.roman,
+    acronyms.roman,
+    acronyms.initial,
+    acronyms.acronym,
+)
+
+
+def _verbalize(
+    cursor: TokenCursor, token: Token, table: LanguageTable | None, continues_number: bool
+) -> Verbalization | None:
+    """The first rule's result for the token; None if it is spoken as it is written."""
+    core = token.core
+    if table is None or token.entry is not None:
+        return None
+    if token.end - token.start == 1 and (sign := math.sign_between(cursor, table)) is not None:
+        return sign
+    if len(core) > 1 and core in table.signs:
+        return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
+    if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
+        # Hyphens in place of a dash are a phrase break; a rule, or a row of other signs, is not spoken.
+        dash = (Piece("—", token.core_start, token.core_end),) if core in ("--", "---") else ()
+        return Verbalization(dash, token.core_end)
+    if not core:
+        return None
+    if core == CODE_BLOCK:
+        announced = (Piece(table.code_block, token.start, token.end),) if table.code_block else ()
+        return Verbalization(announced, token.end)
+    if core.islower() and core.isalpha() and len(core) > 1 and not token.suffix.startswith("."):
+        if core in table.dates.months:
+            return _month(cursor, table)
+        if core not in table.abbreviations:
+            return acronyms.roman(cursor, table) if acronyms.may_be_small_roman(cursor, table) else None
+    if continues_number and core[0].isdecimal():
+        return _continue_number(token, table)
+    has_digits = any(map(str.isnumeric, core))
+    if has_digits and (prefix := alphanumerics.number_prefix(core, table)):
+        with cursor.without_prefix(len(prefix)) as rest:
+            number = _verbalize(cursor, rest, table, continues_number)
+        if number is None:
+            return None
+        if cursor.previous().core[:1].isdecimal():
+            # "between 10 and 20": the word before both governs this one too.
+            number = _inflected(number, cursor, table, 2)
+        return alphanumerics.join_prefix(number, prefix, token, table)
+    if core.isupper() and core.lower() in table.dates.months and (month := _month(cursor, table)) is not None:
+        return month
+    for rule in _WITH_DIGITS if has_digits else _WITHOUT_DIGITS:
+        verbalization = rule(cursor, table)
+        if verbalization is not None:
+            return _inflected(verbalization, cursor, table) if has_digits else verbalization
+    if core.lower() in table.dates.months:
+        return _month(cursor, table)
+    if not has_digits and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
+        return None
+    return _verbalize_parts(token, table)
+
+
+def _inflected(
+    verbalization: Verbalization, cursor: TokenCursor, table: LanguageTable, back: int = 1
+) -> Verbalization:
+    """Inflect a verbalization as the token ``back`` before it governs it."""
+    previous = cursor.previous(back)
+    if not previous.core or previous.suffix:
+        return verbalization
+    before = previous.core.lower()
+    return Verbalization(
+        tuple(
+            Piece(table.number_words.inflected_after(before, one.text), one.start, one.end)
+            for one in verbalization.pieces
+        ),
+        verbalization.end,
+    )
+
+
+def _continue_number(token: Token, table: LanguageTable) -> Verbalization:
+    """Verbalize digits of a number that began before the text, one by one."""
+    end = next((at for at, character in enumerate(token.core) if not character.isdecimal()), len(token.core))
+    if end < len(token.core):
+        return _verbalize_parts(token, table)
+    return Verbalization(
+        (Piece(say_digits(token.core, table), token.core_start, token.core_end),), token.core_end
+    )
+
+
+def _month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A month's abbreviated name beside a day or a year, in full."""
+    token = cursor.token()
+    number = table.dates.months[token.core.lower()]
+    name = table.dates.names[number - 1]
+    if token.core.lower() == name.lower():
+        return None
+    beside = cursor.previous().core[:1].isdigit() or (
+        cursor.previous().core.lower() in table.dates.joiners and cursor.previous(2).core[:1].isdigit()
+    )
+    if not beside:
+        beside = token.suffix in ("", ".") and cursor.token(1).core[:1].isdigit()
+    if not beside:
+        return None
+    stop = token.suffix.startswith(".") and (len(token.suffix) > 1 or not _ends_sentence(cursor))
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + stop)
+
+
+def _ends_sentence(cursor: TokenCursor) -> bool:
+    following = cursor.token(1)
+    return following.core == "" or following.core[0].isupper()
+
+
+def _verbalize_parts(token: Token, table: LanguageTable) -> Verbalization:
+    """Verbalize a token of several kinds of characters, each kind by itself."""
+    pieces: list[Piece] = []
+    found = list(_PARTS.finditer(token.core))
+    kind_before = ""
+    for at, match in enumerate(found):
+        part = match.group()
+        start, end = token.core_start + match.start(), token.core_start + match.end()
+        following = found[at + 1].group()[0] if at + 1 < len(found) else ""
+        if part[0].isdecimal():
+            kind = "digits"
+            numeral = parse_numeral(part, table)
+            text = say_numeral(numeral, table) if numeral is not None else _dotted(part, table)
+            verbalization: tuple[Piece, ...] = (Piece(text, start, end),)
+        elif part[0].isalpha():
+            kind = "letters"
+            verbalization = _letters(part, start, token.core, table)
+        elif part in VULGAR_FRACTIONS:
+            kind, verbalization = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
+        else:
+            kind = "sign"
+            verbalization = (
+                Piece(_sign(part, found[at - 1].group()[-1] if at else "", following, table), start, end),
+            )
+        apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}
+        if pieces and apart:
+            pieces.append(Piece(" ", start, start + 1))
+        pieces += verbalization
+        kind_before = kind
+    if pieces:
+        last = pieces.pop()
+        pieces.append(Piece(last.text.rstrip(" "), last.start, last.end))
+    return Verbalization(tuple(piece for piece in pieces if piece.text), token.core_end)
+
+
+def _dotted(written: str, table: LanguageTable) -> str:
+    """Digit groups that are not one number, each by itself."""
+    verbalization = []
+    for part in re.split(r"(\D)", written):
+        if not part.isdecimal():
+            verbalization.append(table.web.signs.get(part, ","))
+        else:
+            long = len(part) > 15 or (part[0] == "0" and len(part) > 1)
+            verbalization.append(say_digits(part, table) if long else table.number_words.cardinal(int(part)))
+    return " ".join(verbalization)
+
+
+def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Piece, ...]:
+    """Verbalize a run of letters inside a token."""
+    compound = part != core
+    if "&" in core and len(part) <= 3 and part.isupper() and table.letters:
+        return acronyms.spelled_pieces(part, start, table)
+    if len(part) > 1 and part.isupper() and part.isalpha():
+        return acronyms.capitals_pieces(part, start, table)
+    if len(part) == 1 and compound and part.isupper() and part.lower() in table.letters:
+        return acronyms.spelled_pieces(part, start, table)
+    if part in table.greek:
+        return (Piece(table.greek[part], start, start + 1),)
+    return acronyms.camel_case_pieces(part, start, table) or (Piece(part, start, start + len(part)),)
+
+
+def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
+    """The spoken form of a sign inside a token."""
+    if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
+        return f" {table.signs_between_figures[sign]} "
+    if sign in table.signs:
+        return f" {table.signs[sign]} "
+    if sign in "-–‐‑" and (before.isnumeric() or following.isnumeric()):
+        return " "
+    if sign in "+-−±~" and following.isnumeric():
+        return f" {sign_name(sign, table)} "
+    if sign in "/_":
+        return " "
+    return "" if sign in "*`~|^\\" else sign

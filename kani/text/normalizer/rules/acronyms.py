@@ -1,0 +1,347 @@
+"""Acronyms, abbreviations, initials, Roman numerals and camel case."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+_HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
+_DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
+_SMALL_ROMAN = frozenset("ivx")
+_LONGEST_ACRONYM = 5
+_LONGEST_NAME = 6
+
+
+def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
+    """A word in lower case, one piece for each letter."""
+    return tuple(Piece(letter.lower(), start + at, start + at + 1) for at, letter in enumerate(text))
+
+
+def spelled_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
+    """The letters' names, one after the other."""
+    pieces = []
+    for at, letter in enumerate(text):
+        name = letter_name(letter, table)
+        pieces.append(Piece(f" {name}" if at else name, start + at, start + at + 1))
+    return tuple(pieces)
+
+
+def letter_name(letter: str, table: LanguageTable) -> str:
+    """The name of a letter; the letter itself if the table does not have it."""
+    lower = letter.lower()
+    return table.letters.get(lower) or table.greek.get(lower) or letter
+
+
+def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool = False) -> tuple[Piece, ...]:
+    """A word in capitals, as a word or as letters; shouted: the words around it are in capitals too."""
+    acronyms = table.acronyms
+    if text in acronyms.said:
+        return (Piece(acronyms.said[text], start, start + len(text)),)
+    if text in acronyms.spelled and not (shouted and text.lower() in acronyms.words):
+        return spelled_pieces(text, start, table)
+    if text in acronyms.read or text.lower() in acronyms.words:
+        return lowercase_pieces(text, start)
+    pronounceable = is_pronounceable(text, table)
+    if len(text) > _LONGEST_ACRONYM or (shouted and pronounceable):
+        return lowercase_pieces(text, start)
+    if not table.letters or (len(text) > 3 and pronounceable):
+        return lowercase_pieces(text, start)
+    return spelled_pieces(text, start, table)
+
+
+def is_pronounceable(text: str, table: LanguageTable) -> bool:
+    """True if letters have the shape of a word: enough vowels, no long group of consonants."""
+    vowels, acronyms = table.acronyms.vowels, table.acronyms
+    shape = "".join("v" if letter.lower() in vowels else "c" for letter in text)
+    if "v" not in shape or "vvv" in shape:
+        return False
+    onset, coda = shape.index("v"), len(shape) - 1 - shape.rindex("v")
+    return onset <= acronyms.onset and coda <= acronyms.coda and "cccc" not in shape
+
+
+def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A word in capitals, with the "s" of its plural."""
+    token = cursor.token()
+    core = token.core
+    if len(core) > 2 and core[-1] == "s" and core[:-1].isupper() and core[:-1].isalpha():
+        if not table.acronyms.plural:
+            return None
+        pieces = capitals_pieces(core[:-1], token.core_start, table)
+        plural = Piece(table.acronyms.plural, token.core_end - 1, token.core_end)
+        return Verbalization((*pieces, plural), token.core_end)
+    if not (core.isupper() and core.isalpha()) or len(core) < 2:
+        return None
+    if core.lower() in table.acronyms.elided and token.suffix[:1] in ("'", "’"):
+        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
+    if len(core) > _LONGEST_ACRONYM and core not in table.acronyms.spelled:
+        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
+    shouted = _is_shouted(cursor.previous(), table)
+    if not shouted and not token.suffix.strip(".") and core not in table.acronyms.said:
+        shouted = _is_shouted(cursor.token(1), table)
+    return Verbalization(capitals_pieces(core, token.core_start, table, shouted), token.core_end)
+
+
+def _is_shouted(token: Token, table: LanguageTable) -> bool:
+    """True if a token is a word in capitals rather than an acronym."""
+    core = token.core
+    if not core.isupper() or not core.isalpha():
+        return False
+    known = core.lower() in table.acronyms.words and core not in table.acronyms.spelled
+    return len(core) > _LONGEST_ACRONYM or (known and len(core) > 1)
+
+
+def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "J." before a name, or a single letter."""
+    token = cursor.token()
+    core = token.core
+    if len(core) != 1 or not core.isalpha() or not table.letters:
+        return None
+    if core in table.greek:
+        return Verbalization((Piece(table.greek[core], token.core_start, token.core_end),), token.core_end)
+    name = table.letters.get(core.lower())
+    if name is None or not core.isupper():
+        return None
+    if token.suffix == ".":
+        following = cursor.token(1)
+        if following.core[:1].isupper() and following.start == following.core_start:
+            return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + 1)
+    if core.lower() in table.acronyms.words or (token.suffix[:1] in ("'", "’") and not token.prefix):
+        return None
+    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+
+
+def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "e.s.t.": letters with full stops between them."""
+    token = cursor.token()
+    if not table.letters or not _DOTTED.fullmatch(token.core):
+        return None
+    pieces = []
+    for at in range(0, len(token.core), 2):
+        name = letter_name(token.core[at], table)
+        start = token.core_start + at
+        pieces.append(Piece(f" {name}" if at else name, start, start + 1))
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A Roman numeral, where the tokens around it show that it is one."""
+    token = cursor.token()
+    rules = table.roman
+    previous = cursor.previous()
+    before = previous.core.lower() if previous.suffix in ("", ".") else ""
+    name = previous.core
+    small = token.core.islower() and may_be_small_roman(cursor, table)
+    if small and name.islower():
+        name = name.capitalize()
+    value = roman_value(token.core.upper() if small or before in rules.small_after else token.core)
+    if value is None or (len(token.core) == 1 and token.core.upper() not in "IVX"):
+        return _marked_roman(token, table)
+    spoken = None
+    stop = False
+    # "the part I like" is no first part.
+    alone = token.core.lower() in table.acronyms.words and not previous.core[:1].isupper()
+    if before in rules.cardinal and not alone:
+        spoken = table.number_words.cardinal(value)
+    elif before in rules.ordinal:
+        form = table.agreement.gender(before, plural=False) or "m"
+        spoken = _place(value, form, table)
+    elif not previous.suffix and name in rules.names:
+        spoken = rules.named.format(ordinal=_place(value, rules.names[name], table))
+        spoken = table.number_words.inflected_after(_before_name(cursor), spoken)
+        stop = bool(table.ordinals_with_stop) and token.suffix.startswith(".")
+    elif (
+        rules.ordinal_before
+        and cursor.is_adjacent(1)
+        and cursor.token(1).core.lower() in rules.ordinal_before
+    ):
+        form = table.agreement.gender(cursor.token(1).core, plural=False) or "m"
+        spoken = table.number_words.ordinal(value, form)
+    elif before in rules.articles and cursor.is_adjacent(1) and len(cursor.token(1).core) > 2:
+        noun = cursor.token(1).core
+        if not noun[0].isupper() or value > 39:
+            return None
+        spoken = table.number_words.ordinal(value, rules.articles[before])
+    elif (
+        previous.core == "" and rules.articles and cursor.is_adjacent(1) and cursor.token(1).core[0].isupper()
+    ):
+        gender = table.agreement.gender(cursor.token(1).core, plural=False)
+        form = gender if gender == "f" else next(iter(rules.articles.values()))
+        spoken = table.number_words.ordinal(value, form)
+    elif len(token.core) > 1 and set(token.core) <= set("IVX"):
+        spoken = table.number_words.cardinal(value)
+    if spoken is None:
+        return None
+    if stop and token.suffix == ".":
+        stop = cursor.token(1).core[:1].islower()
+    end = token.core_end + stop
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if a token in lower case may be a Roman numeral: "siglo xx", "luis vii".
+
+    Behind a name it must not be a word of the language: "a luis vi ayer" is not.
+    """
+    core, before = cursor.token().core, cursor.previous().core
+    if before.lower() in table.roman.small_after:
+        return True
+    if not (len(core) > 1 and set(core) <= _SMALL_ROMAN and before.capitalize() in table.roman.names):
+        return False
+    return core != "vi" or not cursor.is_adjacent(1)
+
+
+def _before_name(cursor: TokenCursor) -> str:
+    """The token before a name and its titles, in lower case."""
+    back = 2
+    while (
+        back < _LONGEST_NAME and cursor.previous(back).core[:1].isupper() and not cursor.previous(back).suffix
+    ):
+        back += 1
+    before = cursor.previous(back)
+    if before.core == "" or before.suffix:
+        # The sentence begins with it, so that it has a capital as the names have.
+        before = cursor.previous(back - 1)
+    return before.core.lower()
+
+
+def _marked_roman(token: Token, table: LanguageTable) -> Verbalization | None:
+    """ "XXe", "Ier": a Roman numeral with an ordinal's ending."""
+    for mark in table.roman.marks:
+        number = token.core.removesuffix(mark)
+        if number != token.core and set(number) <= set("IVX") and (value := roman_value(number)) is not None:
+            spoken = table.number_words.ordinal(value, table.ordinals.get(mark, ""))
+            return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+    return None
+
+
+def _place(value: int, form: str, table: LanguageTable) -> str:
+    """An ordinal up to the language's last for Roman numerals, then a cardinal."""
+    words = table.number_words
+    return words.ordinal(value, form) if value <= table.roman.last_ordinal else words.cardinal(value)
+
+
+def roman_value(text: str) -> int | None:
+    """The value of a Roman numeral, or None."""
+    if not text or len(text) > 15 or not _ROMAN.fullmatch(text):
+        return None
+    values = [_ROMAN_VALUES[letter] for letter in text]
+    return sum(
+        -one if one < next_one else one for one, next_one in zip(values, [*values[1:], 0], strict=True)
+    )
+
+
+def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...] | None:
+    """The words of "SaveTheWhales"; None where there is only one."""
+    if text.islower() or not any(map(str.isupper, text)):
+        return None
+    found = list(_HUMPS.finditer(text))
+    if len(found) < 2 or "".join(match.group() for match in found) != text:
+        return None
+    if any(len(match.group()) == 1 for match in found) and len(found) < 3:
+        return None
+    pieces: list[Piece] = []
+    for match in found:
+        part, at = match.group(), start + match.start()
+        if pieces:
+            pieces.append(Piece(" ", at, at + 1))
+        pieces += (
+            capitals_pieces(part, at, table)
+            if part.isupper() and len(part) > 1
+            else [Piece(part, at, at + len(part))]
+        )
+    return tuple(pieces)
+
+
+def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A line of [abbreviations], if its condition holds."""
+    token = cursor.token()
+    for candidate in _keys(token, table):
+        for abbreviation in table.abbreviations.get(candidate, ()):
+            end = _end_of(cursor, abbreviation.parts)
+            if end is None:
+                continue
+            count = len(abbreviation.parts)
+            last = cursor.token(count - 1)
+            stop = abbreviation.parts[-1].endswith(".")
+            spoken = abbreviation.said.get("other")
+            ends_sentence = False
+            closed = last.end > end
+            following = None
+            if "name" in abbreviation.said or "number" in abbreviation.said or (stop and not closed):
+                following = None if closed else cursor.token(count)
+            if following is not None and following.core:
+                if following.core[0].isdigit() or roman_value(following.core) is not None:
+                    spoken = abbreviation.said.get("number", spoken)
+                elif (
+                    following.core[0].isupper()
+                    and "name" in abbreviation.said
+                    and not _is_behind_name(cursor, spoken)
+                ):
+                    spoken = abbreviation.said["name"]
+                elif following.core[0].isupper():
+                    # A title has a capital itself: a name follows, not a sentence.
+                    ends_sentence = stop and (not candidate[0].isupper() or "name" in abbreviation.said)
+            elif following is not None:
+                ends_sentence = stop
+            if spoken is None:
+                continue
+            if token.core[:1].isupper() and not candidate[:1].isupper():
+                spoken = spoken[:1].upper() + spoken[1:]
+            if ends_sentence:
+                return Verbalization((Piece(spoken, token.core_start, end - 1),), end - 1)
+            return Verbalization((Piece(spoken, token.core_start, end),), end)
+    return None
+
+
+def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "Hauptstr.": a word that ends in an abbreviation."""
+    token = cursor.token()
+    if not table.abbreviated_endings or not token.suffix.startswith("."):
+        return None
+    for ending, spoken in table.abbreviated_endings.items():
+        whole = f"{token.core}."
+        begin = whole.removesuffix(ending)
+        if begin != whole and begin.isalpha() and len(begin) > 2:
+            stop = not (token.suffix == "." and (cursor.token(1).core == ""))
+            end = token.core_end + stop
+            at = token.core_start + len(begin)
+            return Verbalization((Piece(begin, token.core_start, at), Piece(spoken, at, end)), end)
+    return None
+
+
+def _is_behind_name(cursor: TokenCursor, otherwise: str | None) -> bool:
+    """True if the token before is a name, so that "Elm St." is no saint; only with an alternative."""
+    if otherwise is None:
+        return False
+    previous, earlier = cursor.previous(), cursor.previous(2)
+    inside = earlier.core != "" and not earlier.suffix.strip("\"'”’)»").endswith((".", "!", "?", "…"))
+    return inside and previous.core[:1].isupper() and previous.suffix == ""
+
+
+def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
+    """Keys that a token may have in the table: with its full stop, without, in lower case."""
+    stop = f"{token.core}." if token.suffix.startswith(".") else ""
+    keys = [key for key in (stop, token.core) if key]
+    return tuple(dict.fromkeys([*keys, *(key[0].lower() + key[1:] for key in keys)]))
+
+
+def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
+    """End of the abbreviation; None where its words are not there."""
+    end = 0
+    for ahead, part in enumerate(parts):
+        token = cursor.token(ahead)
+        if token.entry is not None or (ahead and token.start != token.core_start):
+            return None
+        end = token.core_start + len(part)
+        written = token.text[token.core_start : min(end, token.end)]
+        if written != part and (ahead or written[:1].lower() + written[1:] != part):
+            return None
+        whole = token.core_end + part.endswith(".")
+        if end != whole or (ahead < len(parts) - 1 and end != token.end):
+            return None
+    return end

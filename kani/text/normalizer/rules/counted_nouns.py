@@ -1,0 +1,297 @@
+"""Numbers with what they count: magnitudes, units, money and nouns behind them."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.fractions import gender_of_following, say_mixed
+from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, parse_numeral, say_numeral
+from kani.text.normalizer.rules.units import (
+    Measure,
+    PhraseBuilder,
+    gender_of,
+    gender_of_counted,
+    gender_of_forms,
+    resolve_unit,
+    say_amount,
+    split_per,
+    unit_end,
+)
+from kani.text.normalizer.spoken import Verbalization
+from kani.text.normalizer.tables.file import Forms
+from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_CODE = re.compile(r"[A-Z]{3}")
+_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
+
+
+class CountedNumerals:
+    """One or two numbers, and the tokens behind them."""
+
+    def __init__(
+        self,
+        cursor: TokenCursor,
+        table: LanguageTable,
+        token: Token,
+        match: re.Match[str],
+        first: Numeral,
+        second: Numeral | None,
+    ) -> None:
+        self._cursor = cursor
+        self._table = table
+        self._first = first
+        self._second = second
+        base = token.core_start
+        self._start = base + match.start("number")
+        self._dash = base + match.end("number")
+        self._other = base + (match.start("second") if second is not None else match.end("number"))
+        self._end = base + (match.end("second") if second is not None else match.end("number"))
+        self._whole = base
+        self.end = token.core_end
+        self._measure_at = (self._end, token.core_end)
+        self._gender = ""
+        self._magnitude_word = ""
+        self.per = ""
+        self.mixed_with: tuple[int, int] | None = None
+
+    def take_per(self, suffix: str, money: bool) -> str:
+        """``suffix`` without the unit that money is paid for ("€" of "€/kg", "k" of "k/yr", "" of "/h")."""
+        suffix, self.per = split_per(suffix, self._table, money)
+        return suffix
+
+    def code_behind(self, money: Currency) -> Currency:
+        """The currency of the amount: a code behind it is more precise than "$" ("$50 CAD")."""
+        ahead = 1
+        while self._cursor.token(ahead).core and self._cursor.token(ahead).end <= self.end:
+            ahead += 1
+        if not self._cursor.is_adjacent(ahead):
+            return money
+        token = self._cursor.token(ahead)
+        known = self._table.currencies.get(token.core) if _CODE.fullmatch(token.core) else None
+        if known is None:
+            return money
+        self.end = token.core_end
+        return known
+
+    def find_measure(self, counted: bool) -> tuple[Measure | None, Forms | None]:
+        """Read the tokens behind the numbers; counted: whether a noun there sets the gender."""
+        cursor, table = self._cursor, self._table
+        if not cursor.is_adjacent(1):
+            return None, None
+        ahead = 1
+        while self._second is None and self._takes_group(ahead):
+            ahead += 1
+        if not cursor.is_adjacent(ahead):
+            return None, None
+        token = cursor.token(ahead)
+        if self._second is None and not self._first.decimals and self._takes_fraction(token, ahead):
+            ahead += 1
+            if not cursor.is_adjacent(ahead):
+                return None, None
+            token = cursor.token(ahead)
+        symbol = self.take_per(token.core, money=True) if counted else token.core
+        measure, magnitude = resolve_unit(symbol, table, attached=False)
+        if not counted:
+            measure = None
+        if counted and measure is None and cursor.previous().core in table.units:
+            # "5 ft 6 in"
+            measure = table.units.get(token.core)
+        if measure is not None or magnitude is not None:
+            self.end = token.core_end if measure is None else unit_end(cursor, ahead)
+            self._measure_at = (token.core_start, token.core_end)
+            if measure is None and token.suffix == "." and self._goes_on(ahead + 1):
+                self.end += 1
+            if measure is None and counted and (money := self.currency_behind(ahead + 1)) is not None:
+                return money, magnitude
+            return self.scale(token.core, measure, ahead + 1), magnitude
+        if token.core.lower() in table.numbers.magnitude_words:
+            self._magnitude_word = token.core
+            self.end = token.core_end
+            self._measure_at = (token.core_start, token.core_end)
+            self._gender = table.numbers.magnitude_gender
+            if counted and self._is_numeral(token.core):
+                self._gender = gender_of_counted(cursor, table, ahead + 1, True) or self._gender
+            return self._unit_of_many(ahead + 1) if counted else self.currency_behind(ahead + 1), None
+        if counted:
+            plural = self._second is not None or self._first.value != 1
+            self._gender = gender_of_counted(cursor, table, ahead, plural)
+        return None, None
+
+    def currency_behind(self, ahead: int) -> Currency | None:
+        """The currency behind millions at ``ahead`` ("3,5 mln €"), if there is one."""
+        if not self._cursor.is_adjacent(ahead):
+            return None
+        token = self._cursor.token(ahead)
+        money = self._table.currencies.get(token.core)
+        if money is not None:
+            self.end = token.core_end
+        return money
+
+    def _unit_of_many(self, ahead: int) -> Measure | None:
+        """The currency or unit behind millions at ``ahead`` ("100 million kg"), if there is one."""
+        money = self.currency_behind(ahead)
+        if money is not None or not self._cursor.is_adjacent(ahead):
+            return money
+        token = self._cursor.token(ahead)
+        unit, _ = resolve_unit(token.core, self._table, attached=False)
+        if unit is not None:
+            self.end = token.core_end
+            self._measure_at = (self._measure_at[0], token.core_end)
+        return unit
+
+    def _is_numeral(self, magnitude: str) -> bool:
+        """True if a magnitude is part of the number as "mil" is, rather than a noun as "millones"."""
+        forms = self._table.numbers.magnitudes.values()
+        return magnitude.lower() in {form["other"] for form in forms if len(form) == 1}
+
+    def _goes_on(self, ahead: int) -> bool:
+        """True if the token ``ahead`` may be counted ("3 Mio. Euro"), rather than begin a sentence."""
+        token = self._cursor.token(ahead)
+        return token.core != "" and token.core.lower() not in self._table.agreement.not_nouns
+
+    def scale(self, sign: str, measure: Measure | None, ahead: int) -> Measure | None:
+        """The unit of "20 ° C" and "20° C": the letter ``ahead`` belongs to the degrees before it."""
+        if sign not in ("°", "º") or not self._cursor.is_adjacent(ahead):
+            return measure
+        letter = self._cursor.token(ahead)
+        scale = self._table.units.get(f"°{letter.core}")
+        if scale is None:
+            return measure
+        self.end = letter.core_end
+        self._measure_at = (self._measure_at[0], letter.core_end)
+        return scale
+
+    def _takes_group(self, ahead: int) -> bool:
+        """Take "000" behind "10" as a part of the same number."""
+        if not self._cursor.is_adjacent(ahead):
+            return False
+        token = self._cursor.token(ahead)
+        digits = self._first.digits
+        if not _GROUP.fullmatch(token.core) or self._first.decimals or self._first.is_long:
+            return False
+        if (ahead == 1 and len(digits) > 3) or (self._first.grouped and ahead == 1) or digits == "0":
+            return False
+        more = parse_leading_point(token.core, self._table)
+        whole, mark, decimals = token.core.partition(self._table.numbers.decimal)
+        if more is None or (mark and not decimals):
+            return False
+        self._first = Numeral(digits + whole[:3], more.decimals, grouped=True)
+        self.end = self._end = self._other = self._dash = token.core_end
+        self._measure_at = (token.core_end, token.core_end)
+        return True
+
+    def _takes_fraction(self, token: Token, ahead: int) -> bool:
+        """Take "1/2" or "½" behind a number as its fraction."""
+        if token.core in VULGAR_FRACTIONS:
+            self.mixed_with = VULGAR_FRACTIONS[token.core]
+        elif found := re.fullmatch(r"(\d{1,2})[/⁄](\d{1,3})", token.core):
+            part, of = int(found[1]), int(found[2])
+            if not 0 < part < of:
+                return False
+            self.mixed_with = part, of
+        else:
+            return False
+        self.end = self._end = token.core_end
+        self._gender = gender_of_following(self._cursor, self._table, ahead + 1)
+        return True
+
+    def counted(self, phrase: PhraseBuilder, measure: Unit | None, magnitude: Forms | None) -> Verbalization:
+        """The numbers and the name of what they count."""
+        table = self._table
+        if self.mixed_with is not None:
+            unit = table.form(measure.forms, self._first.value + 1) if measure is not None else ""
+            gender = self._gender if measure is None else measure.gender or gender_of(unit, table)
+            phrase.add(say_mixed(self._first, self.mixed_with, table, gender), self._start, self._end)
+            if unit:
+                phrase.add(unit, *self._measure_at)
+            return phrase.build(self.end)
+        last = self._second or self._first
+        name = ""
+        gender = self._gender
+        if magnitude is not None:
+            name = table.form(magnitude, last.value)
+            gender = table.numbers.magnitude_gender if len(magnitude) > 1 else "m"
+        if measure is not None:
+            many = magnitude is not None or self._magnitude_word != ""
+            unit = self._of_many(measure.forms, magnitude) if many else table.form(measure.forms, last.value)
+            gender = gender or measure.gender or gender_of_forms(measure.forms, table)
+            name = f"{name or self._magnitude_word} {unit}".strip()
+        if not self._is_said_by(magnitude or (measure.forms if measure is not None else None)):
+            self._say_figures(phrase, gender, year=measure is None and not name)
+        if name or self._magnitude_word:
+            start, end = self._measure_at
+            if start == end:
+                # Its sign stands before the digits ("%2").
+                start, end = self._start if self._second is None else self._other, self._end
+            phrase.add(name or self._magnitude_word, start, end)
+        if self.per:
+            phrase.add(self.per.lstrip(), self._end, self.end)
+        return phrase.build(self.end)
+
+    def _is_said_by(self, forms: Forms | None) -> bool:
+        """True if the form of the counted thing includes the number."""
+        first = self._first
+        alone = forms is not None and self._second is None and not first.decimals and not first.is_long
+        return alone and self._table.form_includes_number(forms or {}, first.value)
+
+    def money(
+        self, phrase: PhraseBuilder, money: Currency, magnitude: Forms | None, whole: bool
+    ) -> Verbalization:
+        """An amount; whole: the sign stands before it, so that it is one piece."""
+        table = self._table
+        numeral = self._second or self._first
+        large = bool(magnitude or self._magnitude_word)
+        gender = money.gender or gender_of_forms(money.forms, table)
+        large_gender = table.numbers.magnitude_gender if large else gender
+        if large or (self._second is not None and not self._first.decimals and not numeral.decimals):
+            amount = say_numeral(numeral, table, large_gender)
+            if self._second is not None:
+                first = say_numeral(self._first, table, large_gender)
+                amount = f"{first} {table.numbers.to} {amount}"
+            if large:
+                name = self._magnitude_word or table.form(magnitude or {}, numeral.value)
+                amount = name if self._is_said_by(magnitude) else f"{amount} {name}"
+                amount = f"{amount} {self._of_many(money.forms, magnitude)}"
+            else:
+                amount = f"{amount} {table.form(money.forms, numeral.value)}"
+        else:
+            amount = say_amount(numeral, money, gender, table)
+            if self._second is not None:
+                amount = f"{say_amount(self._first, money, gender, table)} {table.numbers.to} {amount}"
+        start = self._whole if whole and not phrase.pieces else self._start
+        phrase.add(amount + self.per, start, self.end)
+        return phrase.build(self.end)
+
+    def _of_many(self, forms: Forms, magnitude: Forms | None) -> str:
+        """The unit's form behind a magnitude: a noun as "millones", or a numeral as "mil"."""
+        thousand = magnitude is not None and len(magnitude) == 1
+        thousand = thousand or self._is_numeral(self._magnitude_word)
+        return forms["other"] if thousand else self._table.form_for_many(forms)
+
+    def _say_figures(self, phrase: PhraseBuilder, gender: str, year: bool) -> None:
+        table = self._table
+        first = self._say(self._first, gender, year)
+        phrase.add(first, self._start, self._dash)
+        if self._second is not None:
+            phrase.add(table.numbers.to, self._dash, self._other)
+            phrase.add(self._say(self._second, gender, year), self._other, self._end)
+
+    def _say(self, numeral: Numeral, gender: str, year: bool) -> str:
+        if year and not gender and is_year(numeral, self._cursor.previous(), self._table):
+            return self._table.number_words.year(int(numeral.digits))
+        return say_numeral(numeral, self._table, gender)
+
+
+def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:
+    """True if four digits that count nothing are a year."""
+    if len(numeral.digits) != 4 or numeral.decimals or numeral.grouped:
+        return False
+    return 1100 <= int(numeral.digits) < 2100 or previous.core.lower() in table.numbers.year_after
+
+
+def parse_leading_point(written: str, table: LanguageTable) -> Numeral | None:
+    """The number of digits that may begin with a point (".5"); None for no number."""
+    if written[0] == ".":
+        return Numeral("0", written[1:])
+    return parse_numeral(written, table)

@@ -1,0 +1,226 @@
+"""Dates in digits and beside a month's name, decades."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.eras import split_calendar
+from kani.text.normalizer.rules.numerals import DASHES
+from kani.text.normalizer.rules.ordinals import form
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
+_NUMERALS = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})")
+_DAY_MONTH = re.compile(r"(\d{1,2})([/.-])(\d{1,2})")
+_DAYS = re.compile(r"(?:[0-3]?\d[/-]){1,4}[0-3]?\d")
+_MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
+_DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
+_SHORT_YEAR = re.compile(r"[1-9]\d")
+_DECADE = re.compile(r"(\d{2}|\d{4})(\D{1,2})")
+_NAMED_YEARS = re.compile(rf"(?P<before>[^\W\d_]+)[{DASHES}](?P<years>\d{{2,4}}[^\W\d_]{{0,2}})")
+_NUMBER = re.compile(r"\d+")
+_APOSTROPHES = "'’‘"
+
+
+def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A date in digits, or the day beside a month's name."""
+    token = cursor.token()
+    core, calendar, end = split_calendar(cursor, table)
+    spoken = None
+    if found := _ISO.fullmatch(core):
+        day, month = int(found[4] or found[6]), int(found[3] or found[5])
+        spoken = _date(day, month, found[1], cursor, table, calendar)
+    elif table.ordinals_with_stop and (spaced := _spaced_date(cursor, table)) is not None:
+        return spaced
+    elif _DAYS.fullmatch(core) and (days := _days(cursor, table)) is not None:
+        return days
+    elif (found := _NUMERALS.fullmatch(core)) and not (
+        _is_version(found) and cursor.previous().core.lower() not in table.dates.after
+    ):
+        spoken = _date(*_in_order(found[1], found[3], table), found[4], cursor, table, calendar)
+    elif found := _MONTH_YEAR.fullmatch(core):
+        month = int(found[1])
+        if 1 <= month <= 12 and 1100 <= int(found[2]) < 2100:
+            name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
+            spoken = table.dates.month_year.format(month=name, year=year)
+    elif (found := _DAY_MONTH.fullmatch(core)) and _is_day_and_month(found[2], cursor, table):
+        spoken = _date(*_in_order(found[1], found[3], table), "", cursor, table, None)
+        stopped = found[2] == "." and token.suffix.startswith(".")
+        end += stopped and (token.suffix != "." or not _ends_sentence(cursor))
+    elif found := _DAY.fullmatch(core):
+        return _day(cursor, table, token, int(found[1]), found[2] or "")
+    if spoken is None:
+        return None
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if two numbers alone are a date: the token before shows it, or the stop of "3.10."."""
+    known = cursor.previous().core.lower() in table.dates.after
+    if mark == "/":
+        return known
+    if mark != "." or not table.ordinals_with_stop:
+        return False
+    close = cursor.token().suffix
+    return known or (close.startswith(".") and (close != "." or cursor.token(1).core[:1].islower()))
+
+
+def _ends_sentence(cursor: TokenCursor) -> bool:
+    following = cursor.token(1)
+    return following.core == "" or following.core[0].isupper()
+
+
+def _spaced_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "3. 10. 2024"."""
+    token = cursor.token()
+    if not (token.core.isdecimal() and len(token.core) < 3 and token.suffix == "."):
+        return None
+    month = cursor.token(1)
+    if not (month.core.isdecimal() and len(month.core) < 3 and month.suffix == "." and _follows(cursor, 1)):
+        return None
+    year = cursor.token(2)
+    with_year = len(year.core) == 4 and year.core.isdecimal() and _follows(cursor, 2)
+    spoken = _date(int(token.core), int(month.core), year.core if with_year else "", cursor, table, None)
+    end = year.core_end if with_year else month.core_end + (year.core[:1].islower())
+    return Verbalization((Piece(spoken, token.core_start, end),), end) if spoken is not None else None
+
+
+def _is_version(numerals: re.Match[str]) -> bool:
+    """True if it is as likely a version: "3.10.12" is no date, "03.10.12" and "3.10.2012" are."""
+    return numerals[2] == "." and len(numerals[4]) == 2 and len(numerals[1]) + len(numerals[3]) < 4
+
+
+def _in_order(first: str, second: str, table: LanguageTable) -> tuple[int, int]:
+    """Day and month."""
+    day, month = int(first), int(second)
+    if (table.dates.order == "mdy" and day <= 12) or month > 12:
+        day, month = month, day
+    return day, month
+
+
+def _date(
+    day: int, month: int, year: str, cursor: TokenCursor, table: LanguageTable, calendar: OtherCalendar | None
+) -> str | None:
+    if not (1 <= day <= 31 and 1 <= month <= 12):
+        return None
+    dates = table.dates
+    names = calendar.names if calendar is not None and calendar.names else dates.names
+    name = names[month - 1]
+    day_words = _say_day(day, cursor, table)
+    if not year:
+        return dates.day_month.format(day=day_words, month=name)
+    full = int(year) + (0 if len(year) == 4 else 2000 if int(year) < 70 else 1900)
+    spoken = dates.date.format(day=day_words, month=name, year=table.number_words.year(full))
+    return f"{spoken} {calendar.said}" if calendar is not None else spoken
+
+
+def _say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
+    if day == 1 and table.dates.first_day:
+        return table.dates.first_day
+    kind, _, asked = table.dates.day.partition(" ")
+    if kind == "ordinal" and table.ordinals_with_stop:
+        asked = form(cursor, table, "m")
+    return table.number_words.ordinal(day, asked) if kind == "ordinal" else table.number_words.cardinal(day)
+
+
+def _day(
+    cursor: TokenCursor, table: LanguageTable, token: Token, day: int, mark: str
+) -> Verbalization | None:
+    """A day before or behind its month's name."""
+    dates = table.dates
+    if not 1 <= day <= 31 or (mark and mark not in table.ordinals):
+        return None
+    piece = Piece(_say_day(day, cursor, table), token.core_start, token.core_end)
+    previous = cursor.previous()
+    if dates.order == "mdy" and previous.core.lower() in dates.months and previous.suffix in ("", "."):
+        return None if mark else Verbalization((piece,), token.core_end)
+    if not dates.before_month or token.suffix not in ("", ".") or not _follows(cursor, 1):
+        return None
+    joined = cursor.token(1).core.lower() in dates.joiners
+    month = cursor.token(2 if joined else 1)
+    name = month.core.lower()
+    if (name not in dates.months and name not in dates.other_months) or (joined and not _follows(cursor, 2)):
+        return None
+    text = piece.text if joined else dates.before_month.format(day=piece.text)
+    if previous.core.lower() == text.split(" ")[0]:
+        text = text.partition(" ")[2]
+    return Verbalization((Piece(text, piece.start, piece.end),), token.core_end + (token.suffix == "."))
+
+
+def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "17/18" and "17-18-19" before a month's name; "17-18" alone is a range."""
+    token = cursor.token()
+    found = list(_NUMBER.finditer(token.core))
+    joined = cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.dates.joiners
+    ahead = 2 if joined else 1
+    if not cursor.is_adjacent(ahead) or cursor.token(ahead).core.lower() not in table.dates.months:
+        return None
+    if (len(found) == 2 and "-" in token.core) or not all(1 <= int(day.group()) <= 31 for day in found):
+        return None
+    pieces = []
+    for day in found:
+        start, end = token.core_start + day.start(), token.core_start + day.end()
+        spoken = _say_day(int(day.group()), cursor, table)
+        pieces.append(Piece(spoken if end == token.core_end else f"{spoken}, ", start, end))
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def _follows(cursor: TokenCursor, ahead: int) -> bool:
+    """True if the token ``ahead`` has no marks before it and no lexicon entry."""
+    token = cursor.token(ahead)
+    return token.core != "" and token.start == token.core_start and token.entry is None
+
+
+def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1990s", "'90s", "the 90s", "1960s-1980s"."""
+    token = cursor.token()
+    pieces: list[Piece] = []
+    at = token.core_start
+    marked = token.prefix != "" and token.prefix[-1] in _APOSTROPHES
+    if marked and _SHORT_YEAR.fullmatch(token.core) and not token.suffix.startswith(tuple(_APOSTROPHES)):
+        # "anni '80": the apostrophe stands for the century and is not spoken.
+        spoken = table.number_words.cardinal(int(token.core))
+        return Verbalization((Piece(spoken, token.core_start - 1, token.core_end),), token.core_end)
+    if (named := _NAMED_YEARS.fullmatch(token.core)) is not None:
+        return _named_years(token, named, table)
+    at -= marked
+    marked = marked or cursor.previous().core.lower() in table.numbers.year_after
+    for part in re.split(rf"([{DASHES}])", token.core):
+        match = _DECADE.fullmatch(part)
+        if part and part in DASHES:
+            spoken = f" {table.numbers.to} "
+        elif (
+            match is None
+            or int(match[1]) % 10
+            or match[2] != table.numbers.decade_mark
+            or (len(match[1]) == 2 and not marked)
+        ):
+            return None
+        else:
+            spoken = table.number_words.decade(int(match[1]))
+        end = max(at, token.core_start) + len(part)
+        pieces.append(Piece(spoken, at, end))
+        at = end
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def _named_years(token: Token, named: re.Match[str], table: LanguageTable) -> Verbalization | None:
+    """ "mid-1980s", "pre-1990": years behind a word that belongs to them."""
+    before, years = named["before"], named["years"]
+    decade = _DECADE.fullmatch(years)
+    if decade is not None:
+        number = int(decade[1])
+        known = len(decade[1]) == 4 or before.lower() in table.numbers.year_after
+        if number % 10 or decade[2] != table.numbers.decade_mark or not known:
+            return None
+        spoken = table.number_words.decade(number)
+    elif before.islower() and len(years) == 4 and years.isdecimal() and 1100 <= int(years) < 2100:
+        spoken = table.number_words.year(int(years))
+    else:
+        return None
+    start, at = token.core_start, token.core_start + named.start("years")
+    return Verbalization(
+        (Piece(before, start, at - 1), Piece(f" {spoken}", at - 1, token.core_end)), token.core_end
+    )

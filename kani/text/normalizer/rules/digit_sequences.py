@@ -1,0 +1,197 @@
+"""Sequences of digits that are no amounts: telephone numbers, versions, network addresses."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from kani.text.normalizer.rules.acronyms import capitals_pieces
+from kani.text.normalizer.rules.numerals import NUMBER, parse_numeral, say_digits
+from kani.text.normalizer.rules.units import gender_of_forms, say_counted, sign_name
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_FAR = re.compile(r"\+\d{1,4}(?:-\d+|\.\d{2,})*|\+\d{7,15}")
+_GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
+_AREA = re.compile(r"\d+(?:[-./]\d{2,})*")
+_DIGITS = re.compile(r"\d+")
+_DOTTED = re.compile(r"(v)?(\d{1,5}(?:\.\d{1,5}){1,7})", re.IGNORECASE)
+_HYPHENED = re.compile(r"\d{1,15}(?:[-‐‑]\d{1,15}){2,15}")
+_ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
+_ANGLE = re.compile(rf"(\d{{1,3}})[°º](\d{{1,2}})(?:['’′](?:({NUMBER})″?)?)?")
+_MOST_GROUPS = 8
+
+
+def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "45°30'15"": degrees, minutes and seconds."""
+    token = cursor.token()
+    match = _ANGLE.fullmatch(token.core)
+    units = [table.units.get(symbol) for symbol in ("°", "min", "s")]
+    if match is None:
+        return None
+    pieces: list[Piece] = []
+    for group, unit in enumerate(units, 1):
+        numeral = parse_numeral(match[group], table) if match[group] else None
+        if unit is None or numeral is None:
+            break
+        spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
+        start, end = token.core_start + match.start(group), token.core_start + match.end(group)
+        pieces.append(Piece(f" {spoken}" if pieces else spoken, start, end))
+    return (
+        Verbalization(tuple(pieces), token.core_end + token.suffix.startswith(("'", "’", '"', "”")))
+        if pieces
+        else None
+    )
+
+
+def zone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "GMT-3", "UTC+05:30": the offset of a time zone."""
+    token = cursor.token()
+    match = _ZONE.fullmatch(token.core)
+    if match is None:
+        return None
+    spoken = f" {sign_name(match['sign'], table)} {table.number_words.cardinal(int(match['hours']))}"
+    if match["minutes"] and int(match["minutes"]):
+        spoken += f" {table.number_words.cardinal(int(match['minutes']))}"
+    at = token.core_start + match.start("sign")
+    name = capitals_pieces(match["name"], token.core_start, table)
+    return Verbalization((*name, Piece(spoken, at, token.core_end)), token.core_end)
+
+
+def phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A telephone number: international, or of a pattern in the table."""
+    token = cursor.token()
+    if token.core[0] == "+":
+        return _far_phone(cursor, table)
+    for pattern in _patterns(table).get(len(token.core), ()):
+        count = _fits(cursor, pattern)
+        if count:
+            return _digits(cursor, table, count)
+    return None
+
+
+@functools.cache
+def _patterns(table: LanguageTable) -> dict[int, list[tuple[re.Pattern[str], ...]]]:
+    """[numbers] phones: a pattern for each word, by the first word's length."""
+    found: dict[int, list[tuple[re.Pattern[str], ...]]] = {}
+    for phone in table.numbers.phones:
+        parts = phone.split()
+        looks = tuple(re.compile(re.escape(part).replace("d", r"\d")) for part in parts)
+        found.setdefault(len(parts[0].strip("()")), []).append(looks)
+    return found
+
+
+def _fits(cursor: TokenCursor, pattern: tuple[re.Pattern[str], ...]) -> int:
+    """The number of tokens that fit the pattern: all of it, or 0."""
+    for ahead, part in enumerate(pattern):
+        token = cursor.token(ahead)
+        first = token.prefix if ahead == 0 else ""
+        last = ahead == len(pattern) - 1
+        whole = token.core if last else token.text[token.start + len(first) : token.end]
+        bracketed = token.text[token.core_start - 1 : token.end if not last else token.core_end]
+        if token.entry is not None or not (part.fullmatch(whole) or (first and part.fullmatch(bracketed))):
+            return 0
+        if ahead and token.start != token.core_start:
+            return 0
+    return len(pattern)
+
+
+def _far_phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """An international number, which begins with "+" and a country code."""
+    token = cursor.token()
+    if not _FAR.fullmatch(token.core):
+        return None
+    count, digits = 1, sum(map(str.isdigit, token.core))
+    while count < _MOST_GROUPS and digits < 15:
+        before = cursor.token(count - 1)
+        if before.suffix not in ("", ")"):
+            break
+        following = cursor.token(count)
+        group = _AREA if count == 1 else _GROUP
+        if not group.fullmatch(following.core) or following.prefix not in ("", "(") or following.entry:
+            break
+        digits += sum(map(str.isdigit, following.core))
+        count += 1
+    if not 7 <= digits <= 15:
+        return None
+    return _digits(cursor, table, count)
+
+
+def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalization:
+    """``count`` tokens digit by digit, a phrase break behind each group; the country code as a number."""
+    groups: list[tuple[str, int, int]] = []
+    for ahead in range(count):
+        token = cursor.token(ahead)
+        groups += [
+            (found.group(), token.core_start + found.start(), token.core_start + found.end())
+            for found in _DIGITS.finditer(token.core)
+        ]
+    pieces = []
+    first = cursor.token()
+    far = first.core[0] == "+"
+    if far:
+        pieces.append(Piece(f"{table.numbers.plus} ", first.core_start, first.core_start + 1))
+    for number, (digits, start, end) in enumerate(groups):
+        country = far and number == 0 and len(digits) <= 3 and digits[0] != "0"
+        spoken = table.number_words.cardinal(int(digits)) if country else _group(digits, table)
+        if number == 0 and not far:
+            # An opening bracket is part of the number.
+            start = first.core_start - first.prefix.endswith("(")
+        pieces.append(Piece(spoken if number == len(groups) - 1 else f"{spoken}, ", start, end))
+    return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
+
+
+def _group(digits: str, table: LanguageTable) -> str:
+    """A group of a telephone number, as many digits at a time as the language speaks together."""
+    size = table.numbers.phone_digits
+    if size < 2 or len(digits) % size:
+        return say_digits(digits, table)
+    parts = [digits[at : at + size] for at in range(0, len(digits), size)]
+    return ", ".join(
+        say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
+        for part in parts
+    )
+
+
+def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "978-84-376-0494-7": the digits of a number that is a name."""
+    token = cursor.token()
+    if not _HYPHENED.fullmatch(token.core):
+        return None
+    pieces = []
+    for found in _DIGITS.finditer(token.core):
+        start, end = token.core_start + found.start(), token.core_start + found.end()
+        pieces.append(
+            Piece(say_digits(found.group(), table) + ("" if end == token.core_end else ", "), start, end)
+        )
+    return Verbalization(tuple(pieces), token.core_end)
+
+
+def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "v2.0.1", "192.168.1.1": each number by itself; None if it may be one number."""
+    token = cursor.token()
+    match = _DOTTED.fullmatch(token.core)
+    if match is None:
+        return None
+    parts = match[2].split(".")
+    address = len(parts) == 4 and all(
+        len(part) <= 3 and int(part) <= 255 and str(int(part)) == part for part in parts
+    )
+    groups = all(len(part) == 3 for part in parts[1:]) and parts[0] != "0"
+    if not match[1] and not address and (len(parts) == 2 or groups):
+        return None
+    point = table.web.signs.get(".", table.numbers.point)
+    pieces = []
+    at = token.core_start
+    if match[1]:
+        pieces.append(Piece(f"{table.web.version} ", at, at + 1))
+        at += 1
+    for number, part in enumerate(parts):
+        if number:
+            pieces.append(Piece(f" {point} ", at, at + 1))
+            at += 1
+        spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
+        pieces.append(Piece(spoken, at, at + len(part)))
+        at += len(part)
+    return Verbalization(tuple(pieces), token.core_end)

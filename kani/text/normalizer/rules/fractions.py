@@ -1,0 +1,121 @@
+"""Fractions, alone and behind a whole number."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.numerals import (
+    NUMBER,
+    VULGAR_FRACTIONS,
+    Numeral,
+    parse_numeral,
+    say_numeral,
+)
+from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit, sign_name, unit_end
+from kani.text.normalizer.spoken import Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
+
+_MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
+
+
+def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "3/4", with its sign."""
+    token = cursor.token()
+    match = _FRACTION.fullmatch(token.core)
+    if match is None:
+        return _rating(cursor, table)
+    if int(match["denominator"]) == 0:
+        return None
+    phrase = PhraseBuilder()
+    at = token.core_start + match.start("numerator")
+    if match["sign"]:
+        phrase.add(sign_name(match["sign"], table), token.core_start, at)
+    part = int(match["numerator"]), int(match["denominator"])
+    if part[0] > 1 and len(match["denominator"]) == 4 and 1900 <= part[1] < 2100:
+        # "Ley 39/2015"
+        slash = table.web.signs.get("/", table.fractions.over.format(numerator="", denominator="").strip())
+        phrase.add(
+            f"{table.number_words.cardinal(part[0])} {slash} {table.number_words.year(part[1])}",
+            at,
+            token.core_end,
+        )
+        return phrase.build(token.core_end)
+    if (measured := of_unit(cursor, part, table)) is not None:
+        phrase.add(measured[0], at, measured[1])
+        return phrase.build(measured[1])
+    gender = gender_of_following(cursor, table) if part == (1, 2) else ""
+    phrase.add(say_mixed(None, part, table, gender), at, token.core_end)
+    return phrase.build(token.core_end)
+
+
+def _rating(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "8,5/10": points out of a maximum."""
+    token = cursor.token()
+    match = _MARK.fullmatch(token.core)
+    points = parse_numeral(match["points"], table) if match is not None else None
+    if match is None or points is None or not points.decimals:
+        return None
+    of = table.number_words.cardinal(int(match["of"]))
+    phrase = PhraseBuilder()
+    spoken = table.fractions.over.format(numerator=say_numeral(points, table), denominator=of)
+    phrase.add(spoken, token.core_start, token.core_end)
+    return phrase.build(token.core_end)
+
+
+def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
+    """The spoken form of "½ kg" and its end; None where no unit follows the fraction."""
+    if part[0] >= part[1] or not cursor.is_adjacent(1):
+        return None
+    unit = cursor.token(1)
+    measure, _ = resolve_unit(unit.core, table, attached=False)
+    if measure is None:
+        return None
+    forms = measure.forms
+    name = forms["other"] if table.numbers.counted_alone else forms.get("one", forms["other"])
+    half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
+    if part == (1, 2) and half is not None:
+        return f"{half} {name}", unit_end(cursor, 1)
+    return table.fractions.of_unit.format(part=say_fraction(*part, table), unit=name), unit_end(cursor, 1)
+
+
+def say_vulgar(character: str, table: LanguageTable) -> str:
+    """The spoken form of a character that is a fraction."""
+    return say_fraction(*VULGAR_FRACTIONS[character], table)
+
+
+def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable, gender: str = "") -> str:
+    """A number with a fraction, or the fraction alone; gender: of the noun behind it."""
+    if part == (1, 2) and whole is not None and table.fractions.mixed_half:
+        return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
+    spoken = say_fraction(*part, table)
+    halves = table.fractions.halves
+    if part == (1, 2):
+        spoken = halves.get(gender or "m", spoken) if gender or whole is not None else spoken
+    return (
+        spoken
+        if whole is None
+        else table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
+    )
+
+
+def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 1) -> str:
+    """The gender of the noun behind a fraction ("½ taza")."""
+    if not table.fractions.halves or not cursor.is_adjacent(ahead):
+        return ""
+    return table.agreement.gender(cursor.token(ahead).core, plural=False)
+
+
+def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:
+    """A fraction in words."""
+    words = table.number_words
+    forms = table.fractions.names.get(denominator)
+    name = table.form(forms, numerator) if forms else words.denominator(denominator, numerator)
+    if name is None or numerator == 0 or numerator >= denominator > 4:
+        over = table.fractions.over
+        return over.format(numerator=words.cardinal(numerator), denominator=words.cardinal(denominator))
+    if forms and table.form_includes_number(forms, numerator):
+        return name
+    return f"{words.cardinal(numerator, gender_of(name, table) or 'm')} {name}"

@@ -1,0 +1,95 @@
+"""Numbers with signs between them: dimensions, powers, signs that stand alone."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral, say_numeral
+from kani.text.normalizer.rules.units import PhraseBuilder, gender_of, resolve_unit
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_DIMENSIONS = re.compile(rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<suffix>[^\W\d_]\S{{0,4}})?")
+_POWER = re.compile(
+    rf"(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
+    rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
+)
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+
+
+def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "3x4", with a unit if there is one."""
+    token = cursor.token()
+    match = _DIMENSIONS.fullmatch(token.core)
+    if match is None:
+        return None
+    end = token.core_end
+    measure, at = None, (0, 0)
+    if match["suffix"]:
+        measure, _ = resolve_unit(match["suffix"], table, attached=True)
+        if measure is None:
+            return None
+        at = (token.core_start + match.start("suffix"), end)
+    elif cursor.is_adjacent(1):
+        following = cursor.token(1)
+        measure, _ = resolve_unit(following.core, table, attached=False)
+        if measure is not None:
+            end = following.core_end
+            at = (following.core_start, end)
+    name = table.form(measure.forms, 2) if measure is not None else ""
+    phrase = PhraseBuilder()
+    place = token.core_start
+    for part in re.split(r"([x×*])", match["figures"]):
+        numeral = None if part in "x×*" else parse_numeral(part, table)
+        if numeral is None and part not in "x×*":
+            return None
+        spoken = table.numbers.by if numeral is None else say_numeral(numeral, table, gender_of(name, table))
+        phrase.add(spoken, place, place + len(part))
+        place += len(part)
+    if name:
+        phrase.add(name, *at)
+    return phrase.build(end)
+
+
+def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "10^8", "3×10⁸", "1.5e-3"."""
+    token = cursor.token()
+    match = _POWER.fullmatch(token.core)
+    numeral = parse_numeral(match["number"], table) if match else None
+    if match is None or numeral is None:
+        return None
+    raised = match["plain"] or match["e"] or match["raised"].translate(_RAISED)
+    exponent = table.number_words.cardinal(int(raised.lstrip("+-−")))
+    if raised[0] in "-−":
+        exponent = f"{table.numbers.minus} {exponent}"
+    base = say_numeral(numeral, table)
+    if match["e"] or match["times"] or match["ten"]:
+        base = f"{base} {table.signs.get('×', table.numbers.by)} {table.number_words.cardinal(10)}"
+    spoken = f"{base} {table.numbers.power} {exponent}"
+    return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+
+
+def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A sign that stands alone between two numbers: "5 - 3 = 2", "9:00 – 17:00", "3 x 4"."""
+    token = cursor.token()
+    sign = token.text[token.start : token.end]
+    if sign not in table.signs_between_figures or len(sign) > 1:
+        return None
+    first, close = cursor.previous().core, cursor.previous().suffix
+    half = sign in DASHES and _is_half(cursor, table)
+    measured = (sign in "x×" or sign in DASHES) and first in table.units
+    if not (first[-1:].isnumeric() or measured or half) or (close and not (half and close == ".")):
+        return None
+    if not cursor.token(1).core[:1].isnumeric():
+        return None
+    spoken = table.signs_between_figures[sign]
+    if sign in DASHES and (half or ":" in first or cursor.token(2).core != "="):
+        spoken = table.numbers.to
+    return Verbalization((Piece(f" {spoken} ", token.start, token.end),), token.end)
+
+
+def _is_half(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if "am", "p.m." or the end of "p. m." stands before."""
+    last = cursor.previous().core.replace(".", "").lower()
+    return last in table.times.halves or f"{cursor.previous(2).core.lower()}{last}" in table.times.halves

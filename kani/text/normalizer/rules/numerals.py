@@ -1,0 +1,112 @@
+"""Numbers in digits: signs, groups, decimals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from kani.text.normalizer.number_words.words import MAX_DIGITS, MAX_GROUPED_DIGITS
+from kani.text.normalizer.tables.table import LanguageTable
+
+NUMBER = r"\d+(?:[.,٬٫\u00b7]\d+|['’]\d{3}(?!\d))*"
+VULGAR_FRACTIONS = {
+    "½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3), "⅛": (1, 8), "⅜": (3, 8), "⅝": (5, 8),
+    "⅞": (7, 8), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5), "⅘": (4, 5), "⅙": (1, 6), "⅚": (5, 6),
+}  # fmt: skip
+"""Characters that are a fraction, each with its numerator and denominator."""
+
+DASHES = "-–‒‐‑"
+
+_MARK = re.compile(r"[.,'’٬٫\u00b7]")
+_APOSTROPHES = "'’٬"
+
+
+@dataclass(frozen=True, slots=True)
+class Numeral:
+    """A number: its digits before and behind the decimal mark."""
+
+    digits: str
+    decimals: str
+    grouped: bool = False
+
+    @property
+    def value(self) -> Decimal:
+        """The number with its decimals ("1.0" has one)."""
+        return Decimal(f"{self.digits}.{self.decimals}" if self.decimals else self.digits)
+
+    @property
+    def integer(self) -> int | None:
+        """The number if it is whole, else None."""
+        return None if self.decimals else int(self.digits)
+
+    @property
+    def is_long(self) -> bool:
+        """True if it is spoken digit by digit: longer than any number with a name, or a code as 007 is."""
+        longest = MAX_GROUPED_DIGITS if self.grouped else MAX_DIGITS
+        return len(self.digits) > longest or (len(self.digits) > 1 and self.digits[0] == "0")
+
+
+def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
+    """The number that "1.250,50" is in a language; None for what is no number ("1.2.3").
+
+    The other convention for groups and decimals is understood where it is unambiguous.
+    """
+    marks = _MARK.findall(written)
+    if not marks:
+        return Numeral(_western(written), "")
+    parts = [_western(part) for part in _MARK.split(written)]
+    group, decimal = table.numbers.group, table.numbers.decimal
+    grouping = marks[:-1] if len(set(marks)) > 1 else marks
+    in_groups = len(parts[0]) <= 3 and all(len(part) == 3 for part in parts[1 : len(grouping) + 1])
+    in_groups = in_groups or (marks[0] == group and _in_south_asian_groups(parts[: len(grouping) + 1]))
+    in_groups = in_groups and len(set(grouping)) == 1 and parts[0] != "0"
+    if len(set(marks)) > 1:
+        # Two kinds of marks: the last one is the decimal mark if it stands alone.
+        if not in_groups or marks[-1] in _APOSTROPHES:
+            return None
+        return Numeral("".join(parts[:-1]), parts[-1], grouped=True)
+    if len(marks) > 1 or marks[0] in _APOSTROPHES:
+        return Numeral("".join(parts), "", grouped=True) if in_groups else None
+    if in_groups and (marks[0] == group or (not group and marks[0] != decimal)):
+        return Numeral("".join(parts), "", grouped=True)
+    return Numeral(parts[0], parts[1])
+
+
+def _in_south_asian_groups(parts: Sequence[str]) -> bool:
+    """True for "1,00,000": groups of two digits before the last three."""
+    *pairs, last = parts[1:]
+    return len(parts) > 2 and len(parts[0]) <= 2 and len(last) == 3 and all(len(pair) == 2 for pair in pairs)
+
+
+def say_numeral(numeral: Numeral, table: LanguageTable, gender: str = "") -> str:
+    """A number in words, its decimals as the language reads them."""
+    if numeral.is_long:
+        whole = say_digits(numeral.digits, table)
+    else:
+        whole = table.number_words.cardinal(int(numeral.digits), "" if numeral.decimals else gender)
+    if not numeral.decimals:
+        return whole
+    return f"{whole} {table.numbers.point} {_say_decimals(numeral.decimals, table)}"
+
+
+def say_digits(digits: str, table: LanguageTable) -> str:
+    """One digit after the other; a long sequence in groups, with a phrase break after each."""
+    spoken = [table.number_words.cardinal(int(digit)) for digit in digits]
+    size = table.numbers.long_groups
+    if len(spoken) <= MAX_DIGITS or size == 0:
+        return " ".join(spoken)
+    return ", ".join(" ".join(spoken[at : at + size]) for at in range(0, len(spoken), size))
+
+
+def _say_decimals(decimals: str, table: LanguageTable) -> str:
+    significant = decimals.lstrip("0")
+    if len(decimals) > table.numbers.decimals_as_number or not significant:
+        return say_digits(decimals, table)
+    zeros = [table.number_words.cardinal(0)] * (len(decimals) - len(significant))
+    return " ".join([*zeros, table.number_words.cardinal(int(significant))])
+
+
+def _western(digits: str) -> str:
+    return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)

@@ -1,0 +1,150 @@
+"""Ordinals: with a mark behind their digits ("21st"), or with a full stop, as in "am 3. Oktober"."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.acronyms import roman_value
+from kani.text.normalizer.rules.units import gender_of_counted, unit_end
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_ORDINAL = re.compile(r"(\d{1,6}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
+_GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
+_FIRST_GROUP = re.compile(r"[1-9]\d{0,2}")
+_JOINED = re.compile(r"(\d{1,6})([^\W\d_]{1,3}|[ºª])-([^\W\d_]+(?:-[^\W\d_]+)*)")
+_LONGEST_ORDINAL = 16
+_SHORT = "short"
+"""The form of an ordinal before a masculine noun, where the language has one."""
+_LAST_LOOSE = 12
+"""The last number that "°" makes an ordinal of without an article before it."""
+_STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
+_AS_BEFORE = "same"
+"""The form of a number behind "and": that of the ordinal before it."""
+_OTHERWISE = "other"
+_MOST_JOINED = 4
+
+
+def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1.º", "21st"."""
+    token = cursor.token()
+    written, ahead = token.core, 0
+    if _FIRST_GROUP.fullmatch(written):
+        while len(written) < _LONGEST_ORDINAL and cursor.is_adjacent(ahead + 1):
+            ahead += 1
+            written += cursor.token(ahead).core
+            if not cursor.token(ahead).core.isdecimal():
+                break
+    if (compound := _JOINED.fullmatch(token.core)) is not None and compound[2] in table.ordinals:
+        # "19th-century"
+        spoken = table.number_words.ordinal(int(compound[1]), table.ordinals[compound[2]])
+        at = token.core_start + compound.start(3)
+        pieces = Piece(spoken, token.core_start, at - 1), Piece(f" {compound[3]}", at - 1, token.core_end)
+        return Verbalization(pieces, token.core_end)
+    match = (_ORDINAL if ahead == 0 else _GROUPED_ORDINAL).fullmatch(written)
+    if match is None:
+        return None
+    form = table.ordinals.get(match[2], table.ordinals.get(match[2].removeprefix(".")))
+    if form is None:
+        return None
+    number = int(re.sub(r"\D", "", match[1]))
+    if _is_degrees(cursor, match[2], number, table):
+        return None
+    spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
+    # "1er. piso"
+    end = unit_end(cursor, ahead) if match[2].isalpha() else cursor.token(ahead).core_end
+    return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
+    """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
+    if mark != "°" or mark not in table.units or not table.roman.articles:
+        return False
+    if cursor.previous().core.lower() in table.roman.articles:
+        return False
+    noun = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
+    return number > _LAST_LOOSE or not noun
+
+
+def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
+    """True if "1.º" stands right before its noun, as in "el 1.º paso"; "quedó 1.º ayer" does not."""
+    if form != "m" or _SHORT not in table.ordinals.values() or not cursor.is_adjacent(1):
+        return False
+    previous, noun = cursor.previous(), cursor.token(1)
+    if previous.core and not previous.suffix and previous.core.lower() not in table.roman.articles:
+        return False
+    whole = not noun.suffix.startswith(".") or f"{noun.core}." not in table.abbreviations
+    return whole and noun.core.islower() and table.agreement.gender(noun.core, plural=False) == "m"
+
+
+def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "der 2. Stock", "3.–5. Mai": digits with a full stop, where their neighbours show an ordinal.
+
+    They do with a word before them that sets the form, or with a word in lower case, or a month, behind them.
+    """
+    token = cursor.token()
+    if not table.ordinals_with_stop or not token.suffix.startswith("."):
+        return None
+    numerals = _STOPPED.fullmatch(token.core)
+    value = int(numerals[1]) if numerals else _roman(token)
+    if value is None:
+        return None
+    known = is_known(cursor, table)
+    following = cursor.token(1) if token.suffix == "." else None
+    goes_on = (
+        following is not None
+        and following.core != ""
+        and following.start == following.core_start
+        and (following.core[0].islower() or following.core.lower() not in table.agreement.not_nouns)
+    )
+    if following is not None and goes_on:
+        small = following.core[0].islower() or following.core.lower() in table.dates.months
+        listed = cursor.previous().suffix in (",", ";")
+        goes_on = small or known or listed or (numerals is not None and numerals[2] is not None)
+    if not (known or goes_on) or (numerals is None and not known):
+        return None
+    gender = gender_of_counted(cursor, table, 1, plural=False) if goes_on else "m"
+    chosen = form(cursor, table, gender)
+    start, end = token.core_start, token.core_end + goes_on
+    spoken = table.number_words.ordinal(value, chosen)
+    if numerals is None or numerals[3] is None:
+        return Verbalization((Piece(spoken, start, end),), end)
+    joined = table.numbers.to if numerals[2] != "/" else table.signs.get("&", "")
+    dash, other = start + numerals.start(2), start + numerals.start(3)
+    last = table.number_words.ordinal(int(numerals[3]), chosen)
+    return Verbalization(
+        (Piece(f"{spoken} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)), end
+    )
+
+
+def is_known(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if the token before digits with a full stop shows that they are an ordinal."""
+    before = _before(cursor, table)
+    return before != "" and before not in table.unsure_of_ordinal
+
+
+def form(cursor: TokenCursor, table: LanguageTable, gender: str) -> str:
+    """The form of an ordinal by the token before it and the gender of the noun behind it."""
+    forms = table.ordinals_with_stop[_before(cursor, table) or _OTHERWISE]
+    return forms.get(gender, forms["other"])
+
+
+def _before(cursor: TokenCursor, table: LanguageTable) -> str:
+    """The word that sets the form of the ordinal, or ""."""
+    back = 1
+    for _ in range(_MOST_JOINED):
+        previous = cursor.previous(back)
+        before = previous.core.lower() if not previous.suffix else ""
+        if before == _OTHERWISE or before not in table.ordinals_with_stop:
+            return ""
+        if table.ordinals_with_stop[before]["other"] != _AS_BEFORE:
+            return before
+        if not cursor.previous(back + 1).core.isdecimal():
+            return ""
+        back += 2
+    return ""
+
+
+def _roman(token: Token) -> int | None:
+    return roman_value(token.core) if set(token.core) <= set("IVX") else None

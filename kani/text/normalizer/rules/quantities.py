@@ -1,0 +1,115 @@
+"""Numbers with what they count: money, units, percentages, ranges, fractions, nouns."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.counted_nouns import CountedNumerals, parse_leading_point
+from kani.text.normalizer.rules.fractions import gender_of_following, of_unit, say_mixed
+from kani.text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, parse_numeral
+from kani.text.normalizer.rules.units import PhraseBuilder, resolve_unit, sign_name, unit_end
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
+from kani.text.normalizer.tokens import TokenCursor
+
+_VULGAR = "".join(VULGAR_FRACTIONS)
+_QUANTITY = re.compile(
+    rf"(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
+    rf"(?:(?P<number>{NUMBER}|\.\d+)(?:(?P<dash>[{DASHES}])(?P<again>[^\w\s.,'+−–-]|[A-Z]{{1,3}}\$)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
+    rf"(?P<suffix>[^\d\s]{{0,12}})"
+)
+_SHARES = "%‰٪؉"
+"""Signs that some languages write before the number."""
+
+
+def quantity(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A number, its sign, and what it counts if that is known; None where it is something else."""
+    token = cursor.token()
+    match = _QUANTITY.fullmatch(token.core)
+    if match is None or not (match["number"] or match["vulgar"]):
+        return None
+    before, suffix = match["before"], match["suffix"]
+    first = parse_leading_point(match["number"], table) if match["number"] else None
+    second = parse_numeral(match["second"], table) if match["second"] else None
+    if (match["number"] and first is None) or (match["second"] and second is None):
+        return None
+    money = table.currencies.get(before) if before else None
+    shares = table.units.get(before) if before and before in _SHARES and not suffix else None
+    if match["again"] and match["again"] != before:
+        return None
+    if before and money is None and before not in table.signs and before not in "#№":
+        return None
+    end = token.core_end
+    phrase = PhraseBuilder()
+    start = token.core_start
+    for sign in (match["sign"], match["late"]):
+        if sign:
+            phrase.add(sign_name(sign, table), start, start + len(sign))
+    if before and money is None and shares is None:
+        at = token.core_start + match.start("before")
+        name = table.numbers.number_sign if before in "#№" else table.signs[before]
+        phrase.add(name, at, at + len(before))
+    if first is None or match["vulgar"]:
+        if suffix or money:
+            return None
+        at = token.core_start + (match.start("number") if first else match.start("vulgar"))
+        if (
+            first is None
+            and (measured := of_unit(cursor, VULGAR_FRACTIONS[match["vulgar"]], table)) is not None
+        ):
+            phrase.add(measured[0], at, measured[1])
+            return phrase.build(measured[1])
+        gender = gender_of_following(cursor, table)
+        phrase.add(say_mixed(first, VULGAR_FRACTIONS[match["vulgar"]], table, gender), at, token.core_end)
+        return phrase.build(end)
+    numerals = CountedNumerals(cursor, table, token, match, first, second)
+    suffix = numerals.take_per(suffix, money is not None)
+    if suffix:
+        measure, magnitude = resolve_unit(suffix, table, attached=True)
+        if money is not None and magnitude is None:
+            measure, magnitude = None, table.numbers.money_magnitudes.get(suffix)
+        if measure is None and magnitude is None:
+            return None
+        measure = numerals.scale(suffix, measure, 1)
+        if measure is None and money is None:
+            measure = numerals.currency_behind(1)
+        if suffix[-1].isalpha():
+            numerals.end = max(numerals.end, unit_end(cursor, 0))
+    elif shares is not None:
+        measure, magnitude = shares, None
+    elif numerals.per:
+        measure, magnitude = None, None
+        numerals.end = unit_end(cursor, 0)
+    else:
+        measure, magnitude = numerals.find_measure(counted=money is None)
+    if money is not None:
+        return numerals.money(phrase, numerals.code_behind(money), magnitude, whole=True)
+    if isinstance(measure, Currency) and numerals.mixed_with is not None:
+        measure = Unit(measure.forms, measure.gender, attached=False)
+    if isinstance(measure, Currency):
+        return numerals.money(phrase, measure, magnitude, whole=False)
+    return numerals.counted(phrase, measure, magnitude)
+
+
+def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "USD 20": the code before its amount."""
+    token = cursor.token()
+    stopped = token.suffix == "." and f"{token.core}." in table.currencies
+    money = table.currencies.get(token.core)
+    if money is None or not (stopped or cursor.is_adjacent(1)):
+        return None
+    amount = cursor.token(1)
+    if stopped and (amount.start != amount.core_start or amount.entry is not None):
+        return None
+    if not re.fullmatch(NUMBER, amount.core) or (first := parse_numeral(amount.core, table)) is None:
+        return None
+    cursor.at += 1
+    try:
+        match = _QUANTITY.fullmatch(amount.core)
+        assert match is not None
+        numerals = CountedNumerals(cursor, table, amount, match, first, None)
+        _, magnitude = numerals.find_measure(counted=False)
+        spoken = numerals.money(PhraseBuilder(), money, magnitude, whole=True)
+    finally:
+        cursor.at -= 1
+    return Verbalization((Piece(spoken.pieces[0].text, token.core_start, spoken.end),), spoken.end)

@@ -1,0 +1,197 @@
+"""Times of day and ranges of them."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.numerals import DASHES, Numeral
+from kani.text.normalizer.rules.units import gender_of_forms, say_counted
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.file import Forms
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_TIME = re.compile(r"(\d{1,2})([:.hH])(\d{2})(?::(\d{2}))?([^\W\d_]\S{0,4})?")
+_DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
+_HOUR = re.compile(r"(\d{1,2})([^\W\d_][^\W\d]{0,3}(?:\.[^\W\d]{1,2})?)?")
+_RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
+
+
+def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "19:30", with its "h" or "p. m.", and a range of times."""
+    token = cursor.token()
+    spoken = _time(cursor, table, token.core, token.core_start)
+    if spoken is not None:
+        return spoken
+    parts = _RANGE.fullmatch(token.core)
+    if parts is None or not (":" in token.core or parts[1][-1].isalpha() or parts[3][-1].isalpha()):
+        return None
+    first = _hour_of_mark(parts[1], table) or _clock(parts[1], table, hour_alone=True)
+    first = first or _hour_of_half(parts[1], table)
+    last = _time(cursor, table, parts[3], token.core_start + parts.start(3))
+    if last is None and (marked := _hour_of_mark(parts[3], table)) is not None:
+        last = Verbalization(
+            (Piece(marked[0], token.core_start + parts.start(3), token.core_end),), token.core_end
+        )
+    if first is None or last is None:
+        return None
+    base = token.core_start
+    return Verbalization(
+        (
+            Piece(f"{first[0]} {first[1] or ''}".rstrip() + " ", base, base + parts.end(1)),
+            Piece(f"{table.numbers.to} ", base + parts.start(2), base + parts.end(2)),
+            *last.pieces,
+        ),
+        last.end,
+    )
+
+
+def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
+    """One time, the last one of the token; ``written`` begins at ``start``."""
+    token = cursor.token()
+    clock = _clock(written, table, hour_alone=False)
+    if clock is None and _DOTTED_TIME.fullmatch(written) and _is_dotted_time(cursor, table):
+        written = written.replace(".", ":")
+        clock = _clock(written, table, hour_alone=False)
+    known = cursor.previous().core in table.times.after
+    hour = _HOUR.fullmatch(written) if clock is None else None
+    if clock is not None:
+        spoken, half, sharp = clock
+    elif hour is not None and int(hour[1]) <= 24:
+        half = _half(hour[2] or "", table)
+        if hour[2] and (half is None or (hour[2] in table.units and not known)):
+            return None
+        spoken, sharp = _say_hour(int(hour[1]), table), True
+    else:
+        return None
+    end = token.core_end
+    if half is None:
+        behind = _half_behind(cursor, table)
+        # "7 م" may be seven metres too.
+        if behind is not None and (clock or known or cursor.token(1).core not in table.units):
+            half, end = behind
+            if clock is not None and sharp:
+                spoken = _say_hour(int(re.split(r"\D", written, maxsplit=1)[0]), table)
+    if half is None and clock is None and not known:
+        return None
+    pieces = [Piece(spoken, start, token.core_end)]
+    if half is not None:
+        return Verbalization((Piece(f"{spoken} {half}", start, end),), end)
+    if clock is not None and cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks:
+        mark = cursor.token(1)
+        end = mark.core_end + (mark.suffix.startswith(".") and len(mark.suffix) > 1)
+        if sharp and table.times.hour_mark:
+            hour_said = _say_hour(int(written.partition(":")[0]), table)
+            spoken = table.times.hour_mark.format(hour=hour_said)
+        pieces = [Piece(spoken, start, end)]
+    return Verbalization(tuple(pieces), end)
+
+
+def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, str | None, bool] | None:
+    """The spoken form of a time, its half of the day, and whether it is a full hour."""
+    times = table.times
+    if hour_alone and written.isdigit() and len(written) <= 2 and int(written) <= 24:
+        return _say_hour(int(written), table), None, True
+    match = _TIME.fullmatch(written)
+    if match is None:
+        return None
+    hour, minutes = int(match[1]), int(match[3])
+    half = _half(match[5] or "", table)
+    marked = (match[5] or "") in times.marks
+    if hour > 24 or minutes > 59 or (match[5] and half is None and not marked):
+        return None
+    if match[2] == "." and not (half or marked):
+        return None
+    hour_words = _say_hour(hour, table)
+    if minutes == 0:
+        plain = times.on_the_hour if 1 <= hour <= 12 else times.late_on_the_hour
+        spoken = (
+            hour_words
+            if half
+            else (times.hour_mark if marked and times.hour_mark else plain).format(hour=hour_words)
+        )
+    else:
+        template = times.few_minutes if minutes < 10 else times.plain
+        part = times.minutes_said.get(minutes) or _part(minutes, times.minute, table)
+        spoken = template.format(hour=hour_words, minutes=part)
+    if match[4] and int(match[4]):
+        spoken = times.seconds.format(time=spoken, seconds=_part(int(match[4]), times.second, table))
+    return spoken, half, minutes == 0
+
+
+def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
+    """Minutes or seconds, with their name where the language has it."""
+    gender = table.times.minutes_gender
+    if forms is None:
+        return table.number_words.cardinal(number, gender)
+    gender = gender or gender_of_forms(forms, table)
+    return say_counted(Numeral(str(number), ""), forms, gender, table)
+
+
+def _is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
+    if _half_behind(cursor, table) is not None:
+        return True
+    if table.numbers.decimal == ".":
+        return False
+    marks, after = table.times.marks, table.times.after
+    return cursor.previous().core in after or (cursor.is_adjacent(1) and cursor.token(1).core in marks)
+
+
+def _hour_of_half(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
+    """As ``_clock``, of "5pm"."""
+    hour = _HOUR.fullmatch(written)
+    half = _half(hour[2] or "", table) if hour else None
+    if hour is None or half is None or int(hour[1]) > 24:
+        return None
+    return _say_hour(int(hour[1]), table), half, True
+
+
+def _hour_of_mark(written: str, table: LanguageTable) -> tuple[str, str | None, bool] | None:
+    """As ``_clock``, of "9h"."""
+    hour = _HOUR.fullmatch(written)
+    if hour is None or (hour[2] or "") not in table.times.marks or int(hour[1]) > 24:
+        return None
+    unit = table.units.get(hour[2])
+    name = table.form(unit.forms, int(hour[1])) if unit is not None else ""
+    return f"{table.number_words.cardinal(int(hour[1]), table.times.gender)} {name}".rstrip(), None, True
+
+
+def _say_hour(hour: int, table: LanguageTable) -> str:
+    """An hour's number, with the word for hours where the language always has it."""
+    times = table.times
+    number = table.number_words.cardinal(hour, times.gender)
+    if times.hours is None:
+        return number
+    return f"{number} {times.hours.get('one', times.hours['other']) if hour == 1 else times.hours['other']}"
+
+
+def _half(written: str, table: LanguageTable) -> str | None:
+    """The spoken form of "am" or "p.m"."""
+    return table.times.halves.get(written.replace(".", "").lower()) if written else None
+
+
+def _half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
+    """The spoken form of "am", "p.m." or "p. m." behind a time, and its end."""
+    if not table.times.halves or not cursor.is_adjacent(1):
+        return None
+    first = cursor.token(1)
+    if (half := _half(first.core, table)) is not None:
+        return half, _past_stop(cursor, 1)
+    if len(first.core) == 1 and first.suffix == "." and f"{first.core.lower()}m" in table.times.halves:
+        second = cursor.token(2)
+        if second.core.lower() == "m" and second.start == second.core_start:
+            return table.times.halves[f"{first.core.lower()}m"], _past_stop(cursor, 2)
+    return None
+
+
+def _past_stop(cursor: TokenCursor, ahead: int) -> int:
+    """End of an abbreviation: behind its full stop, unless that ends the sentence too."""
+    token = cursor.token(ahead)
+    if not token.suffix.startswith("."):
+        return token.core_end
+    if len(token.suffix) == 1:
+        following = cursor.token(ahead + 1)
+        if following.core == "" or following.core[0].isupper():
+            return token.core_end
+    return token.core_end + 1

@@ -1,0 +1,156 @@
+"""Units, currencies and magnitudes behind a number, and signs before it."""
+
+from __future__ import annotations
+
+from kani.text.normalizer.rules.numerals import Numeral, say_numeral
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.file import Forms
+from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
+from kani.text.normalizer.tokens import TokenCursor
+
+Measure = Unit | Currency
+"""A thing that a number counts."""
+
+
+class PhraseBuilder:
+    """Builds pieces with a space before each."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+
+    def add(self, text: str, start: int, end: int) -> None:
+        """Append ``text``, spoken for ``[start, end)``."""
+        if self.pieces:
+            text = f" {text}"
+        self.pieces.append(Piece(text, start, end))
+
+    def build(self, end: int) -> Verbalization:
+        """The pieces so far, as a verbalization."""
+        return Verbalization(tuple(self.pieces), end)
+
+
+def sign_name(sign: str, table: LanguageTable) -> str:
+    """The spoken form of a sign before a number."""
+    numbers = table.numbers
+    if sign in "-−–":
+        return numbers.minus
+    if sign == "+":
+        return numbers.plus
+    if sign in ("±", "+/-"):
+        return numbers.plus_minus
+    return numbers.about if sign in "~≈" else table.signs.get(sign, sign)
+
+
+def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Measure | None, Forms | None]:
+    """The unit or currency of a symbol behind a number, and the magnitude before it."""
+    if attached and symbol in table.numbers.magnitudes:
+        return None, table.numbers.magnitudes[symbol]
+    unit = table.units.get(symbol)
+    if unit is not None and (attached or not unit.attached):
+        return unit, None
+    currency = table.currencies.get(symbol)
+    if currency is not None:
+        return currency, None
+    for magnitude, forms in table.numbers.magnitudes.items():
+        if symbol == magnitude and len(forms) != 1:
+            return None, forms
+        rest = symbol.removeprefix(magnitude).lstrip()
+        if rest != symbol and rest in table.currencies:
+            return table.currencies[rest], forms
+    over, slash, under = symbol.partition("/")
+    if slash and over in table.units and under in table.units and table.per:
+        first, second = table.units[over], table.units[under]
+        one = second.forms.get("one", second.forms["other"])
+        forms = {category: f"{form} {table.per} {one}" for category, form in first.forms.items()}
+        return Unit(forms, first.gender, False), None
+    return None, None
+
+
+def unit_end(cursor: TokenCursor, ahead: int) -> int:
+    """End of a unit ``ahead``: behind its full stop where the sentence continues ("2 tsp. salt")."""
+    token = cursor.token(ahead)
+    if not token.suffix.startswith(".") or token.suffix.startswith(".."):
+        return token.core_end
+    if len(token.suffix) > 1:
+        goes_on = token.suffix[1] in ",;:)"
+    else:
+        first = cursor.token(ahead + 1).core[:1]
+        # In Devanagari a sentence ends with a mark of its own.
+        goes_on = first.islower() or "\u0900" <= first <= "\u097f"
+    return token.core_end + goes_on
+
+
+def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]:
+    """Split "per UNIT" off a symbol: the rest of it, and the spoken form of "per UNIT".
+
+    The rest is "€" of "€/kg", "k" of "k/yr" and "" of "/day", or of "/h" if it is money; any other symbol is
+    left as it is.
+    """
+    of, slash, under = symbol.partition("/")
+    known = of in table.currencies or of in table.numbers.magnitudes
+    known = known or (not of and (money or len(under) > 1))
+    if not slash or symbol in table.units or not known or under not in table.units or not table.per:
+        return symbol, ""
+    forms = table.units[under].forms
+    return of, f" {table.per} {forms.get('one', forms['other'])}"
+
+
+def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTable) -> str:
+    """A number and what it counts, whose form may include the number."""
+    if numeral.is_long:
+        return f"{say_numeral(numeral, table, gender)} {forms['other']}"
+    name = table.form(forms, numeral.value)
+    if not numeral.decimals and table.form_includes_number(forms, numeral.value):
+        return name
+    return f"{say_numeral(numeral, table, gender)} {name}"
+
+
+def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plural: bool) -> str:
+    """The gender of the noun ``ahead``; where nouns have capitals, an adjective may stand before it."""
+    agreement = table.agreement
+    noun = cursor.token(ahead).core
+    chance = agreement.not_noun_beginnings
+    if (chance and noun.startswith(chance)) or (agreement.capitals and _is_numbered(cursor, table)):
+        return ""
+    if (
+        agreement.capitals
+        and noun.islower()
+        and noun not in agreement.not_nouns
+        and cursor.is_adjacent(ahead + 1)
+    ):
+        noun = cursor.token(ahead + 1).core
+    return agreement.gender(noun, plural)
+
+
+def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
+    noun, earlier = cursor.previous(), cursor.previous(2)
+    if any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())):
+        return True
+    if noun.suffix or not noun.core[:1].isupper():
+        return False
+    inside = earlier.core != "" and not earlier.suffix.endswith((".", "!", "?", "…"))
+    return inside or noun.core.lower() in table.roman.cardinal
+
+
+def gender_of_forms(forms: Forms, table: LanguageTable) -> str:
+    """The gender of what is counted, by its singular if there is one."""
+    return gender_of(forms.get("one", forms["other"]), table)
+
+
+def gender_of(name: str, table: LanguageTable) -> str:
+    """The gender of what is counted by its name's first word."""
+    return table.agreement.gender(name.split(" ")[0], plural=False) if name else ""
+
+
+def say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
+    """An amount in words: two decimals are cents if the currency has them, others decimals."""
+    if money.cents is None or len(numeral.decimals) != 2:
+        return say_counted(numeral, money.forms, gender, table)
+    whole = say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)
+    cents = int(numeral.decimals)
+    if not cents:
+        return whole
+    cents_gender = money.cents_gender or gender_of_forms(money.cents, table)
+    part = say_counted(Numeral(str(cents), ""), money.cents, cents_gender, table)
+    return part if not int(numeral.digits) else money.joined.format(whole=whole, cents=part)

@@ -1,0 +1,138 @@
+"""Addresses, names of files, hashtags, identifiers."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.rules.acronyms import camel_case_pieces, capitals_pieces, spelled_pieces
+from kani.text.normalizer.rules.numerals import say_digits
+from kani.text.normalizer.spoken import Piece, Verbalization
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import TokenCursor
+
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z+.-]{1,9}://)?(?P<www>www\.)?(?P<host>[^\s/?#@:]+)(?P<rest>[:/?#]\S*)?", re.I
+)
+_HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,20}[^\W\d_]{2,18}")
+_NETWORK = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_EMAIL = re.compile(r"(?:mailto:)?[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+_FILE = re.compile(r"[\w()-]+(?:\.[\w()-]+)*\.[^\W_]{1,5}")
+_PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?")
+_TAG = re.compile(r"([#@])(\w*[^\W\d]\w*(?:[.-]\w+)*)")
+_SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
+_PARTS = re.compile(r"[^\W\d_]+|\d+|.", re.DOTALL)
+_LONGEST_SPELLED_OUT = 80
+
+
+def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A web or e-mail address, a file's name or a path."""
+    token = cursor.token()
+    core, start = token.core, token.core_start
+    if "@" in core[1:]:
+        if not _EMAIL.fullmatch(core):
+            return None
+        skipped = len("mailto:") if core.startswith("mailto:") else 0
+        return Verbalization(say_signs(core[skipped:], start + skipped, table), token.core_end)
+    if core.startswith("file:///"):
+        return Verbalization(say_signs(core, start, table), token.core_end)
+    if _PATH.fullmatch(core):
+        return Verbalization(say_signs(core, start, table), token.core_end)
+    if core in table.units and len(core) > 1 and not core.isalpha():
+        # A unit without its number ("in km/h", "of m²").
+        return Verbalization(
+            (Piece(table.units[core].forms["other"], start, token.core_end),), token.core_end
+        )
+    match = _URL.fullmatch(core)
+    if match is None:
+        return None
+    known = match["scheme"] or match["www"]
+    if (
+        known
+        or ((_HOST.fullmatch(match["host"]) or _NETWORK.fullmatch(match["host"])) and match["rest"])
+        or _is_host(match["host"], table)
+        or (match["host"].lower() == "localhost" and match["rest"])
+    ):
+        begin = match.start("www") if match["www"] else match.start("host")
+        last = len(core) if len(core) <= _LONGEST_SPELLED_OUT else match.end("host")
+        written = core[begin:last].rstrip("/")
+        if not written or (match["rest"] and not (known or match["rest"][0] in "/:")):
+            return None
+        return Verbalization(say_signs(written, start + begin, table), token.core_end)
+    if (
+        _FILE.fullmatch(core)
+        and core.rpartition(".")[2].lower() in table.web.spelled | table.web.words.keys()
+    ):
+        return Verbalization(say_signs(core, start, table), token.core_end)
+    return None
+
+
+def _is_host(host: str, table: LanguageTable) -> bool:
+    """True if a name without any scheme or path is a host: it ends in a known top-level domain."""
+    return bool(_HOST.fullmatch(host)) and host.rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS
+
+
+TOP_LEVEL_DOMAINS = frozenset(
+    "com org net edu gov mil int info io ai app dev eu es mx ar cl co pe uk us ca au de at ch fr be it pt br "
+    "nl ie jp cn in".split()
+)
+"""Top-level domains that make a name a host without a scheme or a path."""
+
+
+def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "#SaveTheWhales", "@maria"."""
+    token = cursor.token()
+    match = _TAG.fullmatch(token.core)
+    if match is None:
+        return None
+    name = table.web.hashtag if match[1] == "#" else table.web.mention
+    first = Piece(f"{name} ", token.core_start, token.core_start + 1) if name else None
+    pieces = say_signs(match[2], token.core_start + 1, table, joined=True)
+    return Verbalization((first, *pieces) if first else pieces, token.core_end)
+
+
+def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "user_name": its words, without the underscore."""
+    token = cursor.token()
+    if not _SNAKE.fullmatch(token.core):
+        return None
+    return Verbalization(say_signs(token.core, token.core_start, table, joined=True), token.core_end)
+
+
+def say_signs(text: str, start: int, table: LanguageTable, joined: bool = False) -> tuple[Piece, ...]:
+    """Words as they are and signs by name, in their order.
+
+    joined: an underscore only joins words and is not spoken.
+    """
+    pieces: list[Piece] = []
+    for match in _PARTS.finditer(text):
+        part, at = match.group(), start + match.start()
+        spoken: tuple[Piece, ...]
+        if part[0].isdecimal():
+            digits = len(part) > 4 or (part[0] == "0" and len(part) > 1)
+            number = say_digits(part, table) if digits else table.number_words.cardinal(int(part))
+            spoken = (Piece(number, at, at + len(part)),)
+        elif part[0].isalpha():
+            spoken = _word(part, at, table)
+        elif part == "_" and joined:
+            continue
+        else:
+            spoken = (Piece(table.web.signs.get(part, table.signs.get(part, " ")), at, at + 1),)
+        if pieces:
+            pieces.append(Piece(" ", at, at + 1))
+        pieces += spoken
+    return tuple(pieces)
+
+
+def _word(part: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
+    lower = part.lower()
+    if lower in table.web.words:
+        return (Piece(table.web.words[lower], at, at + len(part)),)
+    if lower in table.web.spelled:
+        return spelled_pieces(part, at, table)
+    if part.isupper() and len(part) > 1:
+        return capitals_pieces(part, at, table)
+    if (parts := camel_case_pieces(part, at, table)) is not None:
+        return parts
+    if table.letters and 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
+        return spelled_pieces(part, at, table)
+    return (Piece(part, at, at + len(part)),)

@@ -1,0 +1,331 @@
+"""Parses the tables, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kani.text.normalizer.number_words.gender import Agreement
+from kani.text.normalizer.number_words.languages import number_words
+from kani.text.normalizer.tables.file import TableSection
+from kani.text.normalizer.tables.table import (
+    Abbreviation,
+    Acronyms,
+    Currency,
+    Dates,
+    Fractions,
+    LanguageTable,
+    Numbers,
+    OtherCalendar,
+    Roman,
+    Times,
+    Unit,
+    Web,
+)
+
+ABBREVIATION_CONDITIONS = frozenset({"name", "number", "other"})
+"""Conditions of an abbreviation: before a capitalised word, before a number, otherwise."""
+
+
+def parse_table(language: str, file: TableSection) -> LanguageTable:
+    """The table of ``language`` in a file. Raises TableError."""
+    numbers = file.section("numbers")
+    words = number_words(language, numbers.text("words", ""))
+    units = file.section("units")
+    per = units.text("per", "")
+    signs = file.section("signs")
+    between_figures = signs.section("between_figures")
+    markup = file.section("markup")
+    ordinals = file.section("ordinals")
+    with_stop = ordinals.section("with_stop")
+    unsure = _ordinals_with_stop(with_stop.section("unsure"))
+    stopped = _ordinals_with_stop(with_stop)
+    if "other" not in stopped and stopped:
+        raise with_stop.error("other", "is missing")
+    abbreviations = file.section("abbreviations")
+    abbreviated_endings = abbreviations.section("endings")
+    letters, greek = file.section("letters"), file.section("greek")
+    table = LanguageTable(
+        language=language,
+        number_words=words,
+        numbers=_numbers(numbers),
+        agreement=_agreement(file.section("agreement")),
+        ordinals={mark: ordinals.text(mark) for mark in ordinals.key_names()},
+        ordinals_with_stop=stopped | unsure,
+        unsure_of_ordinal=frozenset(unsure),
+        fractions=_fractions(file.section("fractions")),
+        units={symbol: _unit(units, symbol) for symbol in units.key_names()},
+        per=per,
+        currencies=_currencies(file.section("currencies")),
+        dates=_dates(file.section("dates")),
+        times=_times(file.section("times")),
+        letters={letter: letters.text(letter) for letter in letters.key_names()},
+        acronyms=_acronyms(file.section("acronyms")),
+        roman=_roman(file.section("roman")),
+        web=_web(file.section("web")),
+        signs={sign: signs.text(sign) for sign in signs.key_names()},
+        signs_between_figures={sign: between_figures.text(sign) for sign in between_figures.key_names()},
+        greek={letter: greek.text(letter) for letter in greek.key_names()},
+        abbreviations=_abbreviations(abbreviations),
+        abbreviated_endings={end: abbreviated_endings.text(end) for end in abbreviated_endings.key_names()},
+        code_block=markup.text("code_block", ""),
+    )
+    for section in (markup, file):
+        section.check_all_read()
+    return table
+
+
+def _numbers(section: TableSection) -> Numbers:
+    magnitudes, of_money = section.section("magnitudes"), section.section("money_magnitudes")
+    numbers = Numbers(
+        group=section.text("group"),
+        decimal=section.text("decimal"),
+        point=section.text("point"),
+        decimals_as_number=section.number("decimals_as_number", 0),
+        minus=section.text("minus"),
+        plus=section.text("plus"),
+        plus_minus=section.text("plus_minus"),
+        about=section.text("about"),
+        to=section.text("to"),
+        by=section.text("by"),
+        power=section.text("power"),
+        equals=section.text("equals"),
+        of_many=section.text("of_many", ""),
+        long_groups=section.number("long_groups", 3),
+        magnitudes={symbol: magnitudes.forms(symbol) for symbol in magnitudes.key_names()},
+        money_magnitudes={symbol: of_money.forms(symbol) for symbol in of_money.key_names()},
+        magnitude_words=frozenset(section.words("magnitude_words")),
+        year_after=frozenset(section.words("year_after")),
+        number_sign=section.text("number_sign"),
+        decade_mark=section.text("decade_mark", ""),
+        phones=section.texts("phones"),
+        phone_digits=section.number("phone_digits", 1),
+        magnitude_gender=section.text("magnitude_gender", "m"),
+        counted_alone=frozenset(section.words("counted_alone")),
+        endings=_longest_first(section.words("endings")),
+        prefixes=_longest_first(section.words("prefixes")),
+    )
+    if len(numbers.group) > 1 or len(numbers.decimal) != 1 or numbers.group == numbers.decimal:
+        raise section.error("decimal", "and 'group' have to be two different characters")
+    section.check_all_read()
+    return numbers
+
+
+def _longest_first(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(words, key=len, reverse=True))
+
+
+def _ordinals_with_stop(section: TableSection) -> dict[str, Mapping[str, str]]:
+    """Forms by the word before the ordinal; several words may stand on one line."""
+    found = {}
+    for key in section.key_names():
+        forms = section.conditions(key, frozenset({"m", "f", "n", "other"}))
+        if "other" not in forms:
+            raise section.error(key, "has to have a form for other")
+        found.update(dict.fromkeys(key.split(), forms))
+    return found
+
+
+def _agreement(section: TableSection) -> Agreement:
+    agreement = Agreement(
+        plural_endings=section.words("plural_endings"),
+        genders={
+            gender: (section.words(f"{name}_endings"), frozenset(section.words(name)))
+            for gender, name in (("m", "masculine"), ("f", "feminine"), ("n", "neuter"))
+        },
+        not_nouns=frozenset(section.words("not_nouns")),
+        capitals=section.flag("capitals"),
+        not_noun_beginnings=section.words("not_noun_beginnings"),
+        beginnings=_beginnings(section.section("beginnings")),
+    )
+    section.check_all_read()
+    return agreement
+
+
+def _beginnings(section: TableSection) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """By form: its gender, which comes first, and the beginnings of its nouns."""
+    found = {}
+    for form in section.key_names():
+        gender, *begins = section.words(form) or ("",)
+        if gender not in ("m", "f", "n") or not begins:
+            raise section.error(form, "has to be a gender (m, f, n) and how nouns begin")
+        found[form] = gender, tuple(begins)
+    return found
+
+
+def _fractions(section: TableSection) -> Fractions:
+    mixed, over, before_noun = (
+        section.template("mixed", "whole", "part"),
+        section.template("over", "numerator", "denominator"),
+        section.section("half_before_noun"),
+    )
+    mixed_half = section.template("mixed_half", "whole", default="")
+    of_unit = section.template("of_unit", "part", "unit", default="{part} {unit}")
+    halves = {gender: before_noun.text(gender) for gender in before_noun.key_names()}
+    names = {}
+    for key in section.key_names():
+        if not key.isdigit():
+            raise section.error(key, "is not known here")
+        names[int(key)] = section.forms(key)
+    return Fractions(names, mixed, halves, over, mixed_half, of_unit)
+
+
+def _unit(section: TableSection, symbol: str) -> Unit:
+    value = section.take(symbol)
+    gender, attached = "", False
+    if isinstance(value, dict):
+        value = dict(value)
+        gender = str(value.pop("gender", ""))
+        attached = value.pop("attached", False) is True
+    return Unit(section.parse_forms(symbol, value), gender, attached)
+
+
+def _currencies(section: TableSection) -> dict[str, Currency]:
+    found = {}
+    joined = section.template("with_cents", "whole", "cents")
+    for code in section.key_names():
+        one = section.section(code)
+        signs = (*one.words("signs"), code)
+        cents = one.forms("cents") if "cents" in one.key_names() else None
+        currency = Currency(
+            forms=one.forms("forms"),
+            gender=one.text("gender", ""),
+            cents=cents,
+            cents_gender=one.text("cents_gender", ""),
+            joined=one.template("with_cents", "whole", "cents", default=joined),
+        )
+        one.check_all_read()
+        found.update(dict.fromkeys(signs, currency))
+    return found
+
+
+def _months(section: TableSection) -> tuple[str, ...]:
+    names = section.texts("months")
+    if len(names) != 12:
+        raise section.error("months", "has to be a list of 12 names")
+    return names
+
+
+def _calendars(section: TableSection) -> dict[str, OtherCalendar]:
+    found = {}
+    for mark in section.key_names():
+        one = section.section(mark)
+        found[mark] = OtherCalendar(_months(one) if "months" in one.key_names() else (), one.text("said"))
+        one.check_all_read()
+    return found
+
+
+def _dates(section: TableSection) -> Dates:
+    names = _months(section)
+    months = {name.lower(): number for number, name in enumerate(names, 1)}
+    short = section.texts("short_months")
+    for number, names_of_one in enumerate(short, 1):
+        months.update((name.lower(), number) for name in names_of_one.split())
+    dates = Dates(
+        order=section.text("order"),
+        date=section.template("date", "day", "month", "year"),
+        day_month=section.template("day_month", "day", "month"),
+        month_year=section.template("month_year", "month", "year"),
+        day=section.text("day"),
+        first_day=section.text("first_day", ""),
+        before_month=section.template("day_before_month", "day", default=""),
+        joiners=frozenset(section.words("joiners")),
+        after=frozenset(section.words("after")),
+        names=names,
+        months=months,
+        other_months=frozenset(section.words("other_months")),
+        calendars=_calendars(section.section("calendars")),
+    )
+    if dates.order not in ("dmy", "mdy"):
+        raise section.error("order", 'has to be "dmy" or "mdy"')
+    section.check_all_read()
+    return dates
+
+
+def _times(section: TableSection) -> Times:
+    halves = section.section("halves")
+    said = section.section("minutes_said")
+    minutes_said = {}
+    for minutes in said.key_names():
+        if not minutes.isdecimal():
+            raise said.error(minutes, "is no number of minutes")
+        minutes_said[int(minutes)] = said.text(minutes)
+    times = Times(
+        gender=section.text("gender", ""),
+        minutes_gender=section.text("minutes_gender", ""),
+        hours=section.forms("hours") if "hours" in section.key_names() else None,
+        plain=section.template("plain", "hour", "minutes"),
+        few_minutes=section.template("few_minutes", "hour", "minutes"),
+        on_the_hour=section.template("on_the_hour", "hour"),
+        late_on_the_hour=section.template("late_on_the_hour", "hour"),
+        seconds=section.template("seconds", "time", "seconds"),
+        marks=frozenset(section.words("marks")),
+        hour_mark=section.template("hour_mark", "hour", default=""),
+        halves={half: halves.text(half) for half in halves.key_names()},
+        after=frozenset(section.words("after")),
+        minute=section.forms("minute") if "minute" in section.key_names() else None,
+        second=section.forms("second") if "second" in section.key_names() else None,
+        minutes_said=minutes_said,
+    )
+    section.check_all_read()
+    return times
+
+
+def _acronyms(section: TableSection) -> Acronyms:
+    said = section.section("said")
+    acronyms = Acronyms(
+        read=frozenset(section.words("read")),
+        spelled=frozenset(section.words("spelled")),
+        words=frozenset(section.words("words")),
+        said={written: said.text(written) for written in said.key_names()},
+        vowels=frozenset(section.text("vowels")),
+        onset=section.number("longest_onset", 2),
+        coda=section.number("longest_coda", 1),
+        plural=section.text("plural", ""),
+        elided=frozenset(section.words("elided")),
+    )
+    section.check_all_read()
+    return acronyms
+
+
+def _roman(section: TableSection) -> Roman:
+    names = section.section("names")
+    by_form = {name: form for form in names.key_names() for name in names.words(form)}
+    articles = section.section("articles")
+    roman = Roman(
+        cardinal=frozenset(section.words("cardinal_after")),
+        ordinal=frozenset(section.words("ordinal_after")),
+        small_after=frozenset(section.words("small_after")),
+        ordinal_before=frozenset(section.words("ordinal_before")),
+        marks=section.words("marks"),
+        last_ordinal=section.number("last_ordinal", 99),
+        names=by_form,
+        named=section.template("name", "ordinal", default="{ordinal}"),
+        articles={article: articles.text(article) for article in articles.key_names()},
+    )
+    section.check_all_read()
+    return roman
+
+
+def _web(section: TableSection) -> Web:
+    signs, words = section.section("signs"), section.section("words")
+    web = Web(
+        signs={sign: signs.text(sign) for sign in signs.key_names()},
+        words={word: words.text(word) for word in words.key_names()},
+        spelled=frozenset(section.words("spelled")),
+        hashtag=section.text("hashtag"),
+        mention=section.text("mention"),
+        version=section.text("version"),
+    )
+    section.check_all_read()
+    return web
+
+
+def _abbreviations(section: TableSection) -> dict[str, tuple[Abbreviation, ...]]:
+    """By the first word; an abbreviation of more words comes first."""
+    found: dict[str, list[Abbreviation]] = {}
+    for key in section.key_names():
+        said = section.conditions(key, ABBREVIATION_CONDITIONS)
+        parts = tuple(key.split())
+        for written in {parts, ("".join(parts),)}:
+            found.setdefault(written[0], []).append(Abbreviation(written, said))
+    return {first: tuple(sorted(of, key=lambda one: -len(one.parts))) for first, of in found.items()}

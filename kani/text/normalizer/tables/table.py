@@ -1,0 +1,235 @@
+"""A language's table, ready to be looked up."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from babel import Locale
+
+from kani.text.normalizer.number_words.gender import Agreement
+from kani.text.normalizer.number_words.words import NumberWords
+from kani.text.normalizer.tables.file import Forms
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """[numbers]: how digits are written and joined."""
+
+    group: str
+    decimal: str
+    point: str
+    decimals_as_number: int
+    minus: str
+    plus: str
+    plus_minus: str
+    about: str
+    to: str
+    by: str
+    power: str
+    equals: str
+    of_many: str
+    long_groups: int
+    magnitudes: Mapping[str, Forms]
+    money_magnitudes: Mapping[str, Forms]
+    magnitude_words: frozenset[str]
+    year_after: frozenset[str]
+    number_sign: str
+    decade_mark: str
+    phones: tuple[str, ...]
+    phone_digits: int
+    magnitude_gender: str
+    counted_alone: frozenset[str]
+    endings: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fractions:
+    """[fractions]: names of the parts, by denominator."""
+
+    names: Mapping[int, Forms]
+    mixed: str
+    halves: Mapping[str, str]
+    over: str
+    mixed_half: str
+    of_unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A line of [units]: its forms, and whether it has to touch its number."""
+
+    forms: Forms
+    gender: str
+    attached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """A section of [currencies]: its forms, its hundredth's, and how both are joined."""
+
+    forms: Forms
+    gender: str
+    cents: Forms | None
+    cents_gender: str
+    joined: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherCalendar:
+    """A section of [dates.calendars]: its months, and what is spoken behind a date in it."""
+
+    names: tuple[str, ...]
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """[dates]: the order of digits and their templates."""
+
+    order: str
+    date: str
+    day_month: str
+    month_year: str
+    day: str
+    first_day: str
+    before_month: str
+    joiners: frozenset[str]
+    after: frozenset[str]
+    names: tuple[str, ...]
+    months: Mapping[str, int]
+    other_months: frozenset[str]
+    calendars: Mapping[str, OtherCalendar]
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """[times]: templates of hours and minutes."""
+
+    gender: str
+    minutes_gender: str
+    hours: Forms | None
+    plain: str
+    few_minutes: str
+    on_the_hour: str
+    late_on_the_hour: str
+    seconds: str
+    marks: frozenset[str]
+    hour_mark: str
+    halves: Mapping[str, str]
+    after: frozenset[str]
+    minute: Forms | None
+    second: Forms | None
+    minutes_said: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Acronyms:
+    """[acronyms]: those that are words or letters, and the shape of a word of the language."""
+
+    read: frozenset[str]
+    spelled: frozenset[str]
+    words: frozenset[str]
+    said: Mapping[str, str]
+    vowels: frozenset[str]
+    onset: int
+    coda: int
+    plural: str
+    elided: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Roman:
+    """[roman]: where capital letters are numbers, and of which kind."""
+
+    cardinal: frozenset[str]
+    ordinal: frozenset[str]
+    small_after: frozenset[str]
+    ordinal_before: frozenset[str]
+    marks: tuple[str, ...]
+    last_ordinal: int
+    names: Mapping[str, str]
+    named: str
+    articles: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """[web]: names of signs in addresses and names of files."""
+
+    signs: Mapping[str, str]
+    words: Mapping[str, str]
+    spelled: frozenset[str]
+    hashtag: str
+    mention: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abbreviation:
+    """A line of [abbreviations]: its words, each with its full stops, and spoken forms by condition."""
+
+    parts: tuple[str, ...]
+    said: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LanguageTable:
+    """A language's table; ``tables/README.md`` explains each section."""
+
+    language: str
+    number_words: NumberWords
+    numbers: Numbers
+    agreement: Agreement
+    ordinals: Mapping[str, str]
+    ordinals_with_stop: Mapping[str, Mapping[str, str]]
+    unsure_of_ordinal: frozenset[str]
+    fractions: Fractions
+    units: Mapping[str, Unit]
+    per: str
+    currencies: Mapping[str, Currency]
+    dates: Dates
+    times: Times
+    letters: Mapping[str, str]
+    acronyms: Acronyms
+    roman: Roman
+    web: Web
+    signs: Mapping[str, str]
+    signs_between_figures: Mapping[str, str]
+    greek: Mapping[str, str]
+    abbreviations: Mapping[str, tuple[Abbreviation, ...]]
+    abbreviated_endings: Mapping[str, str]
+    code_block: str
+
+    def form(self, forms: Forms, number: Decimal | int) -> str:
+        """The form of ``forms`` for ``number``."""
+        category = plural_category(self.language, number)
+        if category in forms:
+            return forms[category]
+        other = forms["other"]
+        return f"{self.numbers.of_many} {other}" if category == "many" and self.numbers.of_many else other
+
+    def form_includes_number(self, forms: Forms, number: Decimal | int) -> bool:
+        """True if the form for ``number`` includes the number ("two books" in one word)."""
+        alone = self.numbers.counted_alone
+        return (
+            bool(alone)
+            and (category := plural_category(self.language, number)) in alone
+            and category in forms
+        )
+
+    def form_for_many(self, forms: Forms) -> str:
+        """The form behind a rounded number of millions ("3,5 M€": "de euros")."""
+        if "many" in forms and plural_category(self.language, 1_000_000) == "many":
+            return forms["many"]
+        of_many = self.numbers.of_many
+        return f"{of_many} {forms['other']}" if of_many else forms["other"]
+
+
+@functools.lru_cache(maxsize=4096)
+def plural_category(language: str, number: Decimal | int) -> str:
+    """The plural category of ``number`` by CLDR."""
+    return str(Locale(language).plural_form(abs(number)))  # type: ignore[arg-type]

@@ -1,0 +1,190 @@
+"""Tokens of a text, and a cursor that bounds how far ahead a rule may look."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from kani.text.boundaries import CLOSERS, RIGHT_CLOSERS, UNSPACED_CLAUSE_MARKS, UNSPACED_MARKS
+from kani.text.lexicon import Lexicon, LexiconEntry
+from kani.text.markup import CODE_BLOCK
+
+_UNSPACED = UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS
+_MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS)}]*"
+# Behind the marks of scripts without spaces another token begins, as another segment may.
+_WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
+_OPENERS = "\"'«»‹›“„‘‚([{¿¡*_`"
+_JOINED = re.compile(
+    r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
+)
+_HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
+_CLOSERS = ".,;:!?…)]}\"'«»‹›“”’‘*_`،؛" + _UNSPACED + RIGHT_CLOSERS
+
+
+class MoreTextNeeded(Exception):
+    """A rule looked behind the last token of a text that is still being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Text between white space: ``[start, end)`` of ``text``, and its core without the marks around it.
+
+    entry: its lexicon entry, if it has one.
+    """
+
+    text: str
+    start: int
+    end: int
+    core: str
+    core_start: int
+    core_end: int
+    entry: LexiconEntry | None = None
+
+    @property
+    def suffix(self) -> str:
+        """The marks behind the core."""
+        return self.text[self.core_end : self.end]
+
+    @property
+    def prefix(self) -> str:
+        """The marks before the core."""
+        return self.text[self.start : self.core_start]
+
+
+NO_TOKEN = Token("", 0, 0, "", 0, 0)
+"""Stands behind the last token, and before the first."""
+
+
+def token_at(text: str, start: int, end: int) -> Token:
+    """The token ``[start, end)`` of ``text``."""
+    whole = text[start:end]
+    opened = whole.lstrip(_OPENERS)
+    core_start = end - len(opened)
+    core = opened.rstrip(_CLOSERS)
+    if not core:
+        return Token(text, start, end, "", start, start)
+    return Token(text, start, end, core, core_start, core_start + len(core))
+
+
+def split_joined(
+    tokens: Sequence[Token], elided: frozenset[str], abbreviations: Container[str]
+) -> list[Token]:
+    """Split tokens that are written together but verbalized apart.
+
+    These are words that lost their end before an apostrophe ("l'" of "l'ONU"; before a capital or a digit
+    only, because no rule needs others), and abbreviations of "number" before one ("n°" of "n°5").
+    """
+    found: list[Token] = []
+    for token in tokens:
+        match = _JOINED.match(token.core) if token.entry is None else None
+        if match and ((match["elided"] or "").lower() in elided or match["number"] in abbreviations):
+            middle = token.core_start + match.end()
+            found.append(token_at(token.text, token.start, middle))
+            token = token_at(token.text, middle, token.end)
+        elif half := _HALF.match(token.core):
+            # "9:00 AM-5:00 PM"
+            middle = token.core_start + half.end()
+            found.append(token_at(token.text, token.start, middle))
+            found.append(token_at(token.text, middle, middle + 1))
+            token = token_at(token.text, middle + 1, token.end)
+        found.append(token)
+    return found
+
+
+def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:
+    """The tokens of ``text``; a lexicon entry is a token of its own.
+
+    Unless ``complete``, tokens that might begin a longer entry whose end is not written yet are left out.
+    """
+    if lexicon is None or not lexicon.max_words:
+        return [token_at(text, *match.span()) for match in _WORD.finditer(text)]
+    spans = [match.span() for match in _WORD.finditer(text)]
+    unsure = len(text) if complete or lexicon.max_words == 1 else _begins_more(text, spans, lexicon)
+    found: list[Token] = []
+    done = 0
+    for start, end in spans:
+        if end > unsure:
+            break
+        at = start = max(start, done)
+        while at < end:
+            match = lexicon.match(text, at)
+            if match is None:
+                at += 1
+                continue
+            if at > start:
+                found.append(token_at(text, start, at))
+            start = done = match[0]
+            found.append(Token(text, at, start, text[at:start], at, start, match[1]))
+            at = start
+        if start < end:
+            found.append(token_at(text, start, end))
+    return found
+
+
+def _begins_more(text: str, spans: Sequence[tuple[int, int]], lexicon: Lexicon) -> int:
+    """Start of the first token that may begin an entry whose end is not written yet."""
+    for start, end in spans[-lexicon.max_words :]:
+        if any(lexicon.may_continue(text, at) for at in range(start, end)):
+            return start
+    return len(text)
+
+
+class TokenCursor:
+    """A position in a list of tokens, from which rules look ahead and back."""
+
+    def __init__(self, tokens: list[Token], before: Sequence[Token], complete: bool) -> None:
+        """before: the tokens before the text, as far as they are known."""
+        self._tokens = tokens
+        self._before = before
+        self._complete = complete
+        self.at = 0
+
+    def token(self, ahead: int = 0) -> Token:
+        """The token ``ahead`` positions further, ``NO_TOKEN`` behind the last.
+
+        Raises MoreTextNeeded where it may still be written, so that no verbalization depends on text that is
+        not there yet.
+        """
+        at = self.at + ahead
+        if at < len(self._tokens):
+            return self._tokens[at]
+        if not self._complete:
+            raise MoreTextNeeded
+        return NO_TOKEN
+
+    def previous(self, back: int = 1) -> Token:
+        """The token ``back`` positions before, ``NO_TOKEN`` before the first."""
+        at = self.at - back
+        if at >= 0:
+            return self._tokens[at]
+        return self._before[at] if -at <= len(self._before) else NO_TOKEN
+
+    @property
+    def exhausted(self) -> bool:
+        """True if no token is left."""
+        return self.at >= len(self._tokens)
+
+    @contextmanager
+    def without_prefix(self, length: int) -> Iterator[Token]:
+        """The token without the first ``length`` characters of its core, while the context lasts."""
+        token = self._tokens[self.at]
+        start = token.core_start + length
+        rest = replace(token, start=start, core=token.core[length:], core_start=start)
+        self._tokens[self.at] = rest
+        try:
+            yield rest
+        finally:
+            self._tokens[self.at] = token
+
+    def is_adjacent(self, ahead: int = 1) -> bool:
+        """True if no mark stands between the token ``ahead`` and the one before it.
+
+        False where it is missing or has a lexicon entry.
+        """
+        first = self.token(ahead - 1)
+        if first.end > first.core_end:
+            return False
+        second = self.token(ahead)
+        return second.core != "" and second.start == second.core_start and second.entry is None

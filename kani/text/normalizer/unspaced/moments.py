@@ -1,0 +1,85 @@
+"""Dates and times in figures: "2024-04-03", "4/3(水)", "19:30"."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.number_words.ja import JapaneseNumbers
+from kani.text.normalizer.spoken import Piece
+from kani.text.normalizer.unspaced.numbers import counted
+from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
+
+_DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)")
+_WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](.)(?:曜|曜日)?[)）])")
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?![\d:])(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
+_RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?=:\d)")
+_COMPARED = re.compile(r"(?:比分|比例|比率|比为|比是|スコア|倍率|比)[是為为は]?\s?\Z")
+
+
+def date(scan: Scan, at: int) -> UnspacedReading | None:
+    """A date of year, month and day, or of month and day before a weekday."""
+    table, moments = scan.table, scan.table.moments
+    if found := _DATE.match(scan.text, at):
+        year, month, day = int(found[1]), int(found[3]), int(found[4])
+    elif (found := _WEEKDAY.match(scan.text, at)) and found[3] in moments.weekdays:
+        year, month, day = 0, int(found[1]), int(found[2])
+    else:
+        return None
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return None
+    parts = [counted(month, moments.month, table), _say_day(day, scan)]
+    if year:
+        spoken = table.words.digits(found[1]) + moments.year
+        if isinstance(table.words, JapaneseNumbers):
+            spoken = counted(year, moments.year, table)
+        parts.insert(0, spoken)
+    joined = " " if isinstance(table.words, JapaneseNumbers) else ""
+    return UnspacedReading((Piece(joined.join(parts), at, found.end()),), found.end())
+
+
+def _say_day(day: int, scan: Scan) -> str:
+    if day == 1 and isinstance(scan.table.words, JapaneseNumbers):
+        return "ツイタチ"
+    return (
+        scan.table.words.cardinal(day) + scan.table.moments.day
+        if not isinstance(scan.table.words, JapaneseNumbers)
+        else counted(day, scan.table.moments.day, scan.table)
+    )
+
+
+def time(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "19:30", "9:05", "8:00", "7:30 PM"."""
+    found = _TIME.match(scan.text, at)
+    if found is None or int(found[1]) > 24 or int(found[2]) > 59 or _COMPARED.search(scan.before(at)):
+        return None
+    table, moments = scan.table, scan.table.moments
+    hour, minutes, seconds = int(found[1]), int(found[2]), int(found[3] or 0)
+    parts = [counted(hour, moments.hour, table)]
+    if minutes or seconds:
+        zero = moments.zero_minutes if minutes < 10 else ""
+        minute = "" if minutes == 0 else _say_part(minutes, moments.minute, scan, zero)
+        parts.append(minute or _say_part(0, moments.minute, scan, ""))
+    if seconds:
+        parts.append(_say_part(seconds, moments.second, scan, ""))
+    half = moments.halves.get(f"{found[4].lower()}m", "") if found[4] else ""
+    joined = " " if isinstance(table.words, JapaneseNumbers) else ""
+    spoken = half + joined.join(part for part in parts if part)
+    return UnspacedReading((Piece(spoken, at, found.end()),), found.end())
+
+
+def _say_part(number: int, counter: str, scan: Scan, zero: str) -> str:
+    if isinstance(scan.table.words, JapaneseNumbers):
+        return counted(number, counter, scan.table)
+    return zero + scan.table.words.cardinal(number) + counter
+
+
+def ratio(scan: Scan, at: int) -> UnspacedReading | None:
+    """The first number of "3:2", and the word between both."""
+    found = _RATIO.match(scan.text, at)
+    if found is None or len(found[1]) > 9:
+        return None
+    whole, _, decimals = found[1].partition(".")
+    words = scan.table.words
+    spoken = words.decimal(int(whole), decimals) if decimals else words.cardinal(int(whole))
+    end = found.end()
+    return UnspacedReading((Piece(spoken, at, end), Piece(scan.table.numbers.ratio, end, end + 1)), end + 1)

@@ -1,0 +1,318 @@
+"""Numbers with what stands behind them: counters, units, money, magnitudes, ranges, fractions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
+from kani.text.normalizer.number_words.words import MAX_DIGITS
+from kani.text.normalizer.number_words.zh import ChineseNumbers
+from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS
+from kani.text.normalizer.spoken import Piece
+from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
+from kani.text.normalizer.unspaced.table import UnspacedTable, UnspacedUnit
+
+FIGURES = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+_FIGURES = re.compile(FIGURES)
+_DASH = re.compile(r" ?[-~] ?")
+_FRACTION = re.compile(r"(?:(?P<whole>\d{1,4}) )?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})(?![\d/])")
+_YEARS = re.compile(r"1[1-9]\d\d|20\d\d")
+_POWER = re.compile(r"\^-?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4}")
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SUM = "+*×÷="
+_GROUP = 4
+_MIN_ONE_BY_ONE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A number: its digits, its decimals, and the characters ``[start, end)`` it is written in.
+
+    power: of a magnitude that is written behind the digits and not spoken as they are (Japanese).
+    """
+
+    digits: str
+    decimals: str
+    start: int
+    end: int
+    magnitude: str = ""
+
+    @property
+    def long(self) -> bool:
+        """True if it is read digit by digit: a code as 007, or too long for a name."""
+        return len(self.digits) > MAX_DIGITS + 1 or (len(self.digits) > 1 and self.digits[0] == "0")
+
+
+def number(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "3个", "-5℃", "10-12%", "1亿2000万人"; the sign and the range are part of it."""
+    start = at
+    sign = scan.text[at]
+    if sign in "+-±~≈":
+        at += 1
+    else:
+        sign = ""
+    first = parse_figures(scan, at)
+    if first is None:
+        return None
+    second = _second_figures(scan, first)
+    last = second or first
+    word, place = scan.word_behind(last.end)
+    if second is None and sign == "" and (powered := _powered(scan, last, word)) is not None:
+        return powered
+    unit = scan.table.units.get(word)
+    said = _say_pair(scan, first, second, word, unit)
+    if sign:
+        below = sign == "-" and word in scan.table.temperatures
+        said = (scan.table.numbers.below_zero if below else sign_name(sign, scan.table)) + said
+    end = place + len(word) if _takes(word, scan.table) else last.end
+    return _read(said, start, last.end, end, unit, scan)
+
+
+def money(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "¥1,250.50", "$3.5万", "USD 20": the currency is said behind its amount."""
+    table = scan.table
+    longest = next((length for length in (3, 2, 1) if scan.text[at : at + length] in table.currencies), 0)
+    if not longest:
+        return None
+    code = scan.text[at : at + longest]
+    place = at + longest
+    place += scan.text[place : place + 1] == " "
+    first = parse_figures(scan, place)
+    if first is None:
+        return None
+    second = _second_figures(scan, first)
+    last = second or first
+    word, behind = scan.word_behind(last.end)
+    magnitude = word if word in table.numbers.magnitudes else ""
+    currency = table.currencies[code]
+    end = behind + len(magnitude) if magnitude else last.end
+    begin = f"{_say_money(scan, first, None)}{table.numbers.to}" if second is not None else ""
+    if isinstance(table.words, JapaneseNumbers):
+        said = _say_money(scan, last, currency)
+    else:
+        said = _say_money(scan, last, None) + magnitude + currency.said
+    said = begin + said
+    return UnspacedReading((Piece(said, at, end),), end)
+
+
+def fraction(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "3/4", "2 1/2": the denominator comes first."""
+    found = _FRACTION.match(scan.text, at)
+    if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
+        return None
+    part = say_fraction(int(found["numerator"]), int(found["denominator"]), scan.table)
+    if found["whole"]:
+        part = f"{scan.table.words.cardinal(int(found['whole']))}{scan.table.numbers.mixed}{part}"
+    return UnspacedReading((Piece(part, at, found.end()),), found.end())
+
+
+def vulgar_fraction(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "½"; behind a number it is joined with it."""
+    if (part := VULGAR_FRACTIONS.get(scan.text[at])) is None:
+        return None
+    said = say_fraction(*part, scan.table)
+    if scan.last_number == at:
+        said = scan.table.numbers.mixed + said
+    return UnspacedReading((Piece(said, at, at + 1),), at + 1)
+
+
+def say_fraction(numerator: int, denominator: int, table: UnspacedTable) -> str:
+    """A fraction in words."""
+    words = table.words
+    return table.numbers.fraction.format(
+        numerator=words.cardinal(numerator), denominator=words.cardinal(denominator)
+    )
+
+
+def sign_name(sign: str, table: UnspacedTable) -> str:
+    """The spoken form of a sign before a number."""
+    numbers = table.numbers
+    names = {"-": numbers.minus, "+": numbers.plus, "±": numbers.plus_minus}
+    return names.get(sign, numbers.about)
+
+
+def parse_figures(scan: Scan, at: int) -> Figures | None:
+    """The number at ``at``; in Japanese with its magnitudes ("1億2000万")."""
+    found = _FIGURES.match(scan.text, at)
+    if found is None:
+        return None
+    whole, _, decimals = found.group().partition(".")
+    figures = Figures(_ascii(whole.replace(",", "")), _ascii(decimals), at, found.end())
+    if isinstance(scan.table.words, JapaneseNumbers) and not figures.long:
+        return _with_magnitudes(scan, figures)
+    return figures
+
+
+def say_one_by_one(digits: str, table: UnspacedTable) -> str:
+    """Digits one by one; a long row in groups, with a pause behind each."""
+    if len(digits) <= MAX_DIGITS + 1:
+        return table.words.digits(digits)
+    groups = [digits[at : at + _GROUP] for at in range(0, len(digits), _GROUP)]
+    return "、".join(map(table.words.digits, groups))
+
+
+def counted(value: int, counter: str, table: UnspacedTable) -> str:
+    """A whole number with its counter, as dates and times have it."""
+    if isinstance(table.words, JapaneseNumbers):
+        return table.words.counted(value, "", table.counters[counter])
+    return table.words.cardinal(value, "counted" if counter in table.counted else "") + counter
+
+
+def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
+    """Multiply by the magnitudes behind the digits, and add the digits that go on behind these."""
+    table, total, current, end = scan.table, 0, int(figures.digits), figures.end
+    name = ""
+    while True:
+        word, place = scan.word_behind(end)
+        power = table.numbers.magnitudes.get(word)
+        if power is None or place != end:
+            break
+        end = place + len(word)
+        name += word
+        if figures.decimals:
+            return Figures(figures.digits, figures.decimals, figures.start, end, word)
+        current *= 10**power
+        scan.require_run(end)
+        more = _FIGURES.match(scan.text, end)
+        if power >= _GROUP and more is not None and more.group().isdecimal():
+            total, current, end = total + current, int(_ascii(more.group())[:MAX_DIGITS]), more.end()
+    value = total + current
+    return Figures(str(value) if name else figures.digits, figures.decimals, figures.start, end)
+
+
+def _second_figures(scan: Scan, first: Figures) -> Figures | None:
+    """The end of a range whose beginning is ``first``, unless it is a difference or a sum."""
+    dash = _DASH.match(scan.text, first.end)
+    if dash is None:
+        return None
+    second = parse_figures(scan, dash.end())
+    if second is None or scan.text[second.end : second.end + 1] in tuple("=:/"):
+        return None
+    before = scan.before(first.start).rstrip()[-1:]
+    difference = "~" not in dash.group() and before and before in _SUM
+    return None if difference or (first.long and not second.long) else second
+
+
+def _say_pair(
+    scan: Scan, first: Figures, second: Figures | None, word: str, unit: UnspacedUnit | None
+) -> str:
+    """One number or a range, with what it counts where that is said with it."""
+    table, words = scan.table, scan.table.words
+    last = second or first
+    said = ""
+    if isinstance(words, JapaneseNumbers):
+        counter = unit.counter if unit is not None else table.counters.get(word)
+        if second is not None:
+            whole = counter.whole if counter is not None and counter.whole is not None else {}
+            begin = int(first.digits) if not first.decimals else -1
+            said = (whole.get(begin) or _say_japanese(scan, first, None, "")) + table.numbers.to
+        said += _say_japanese(scan, last, counter, word)
+    else:
+        if second is not None:
+            said = f"{_say_chinese(scan, words, first, word, second)}{table.numbers.to}"
+        said += _say_chinese(scan, words, last, word, second)
+        said += unit.counter.said if unit is not None else ""
+    return (unit.before if unit is not None else "") + said
+
+
+def _say_japanese(scan: Scan, figures: Figures, counter: Counter | None, word: str) -> str:
+    table, words = scan.table, scan.table.words
+    assert isinstance(words, JapaneseNumbers)
+    name = counter.said if counter is not None else ""
+    if figures.long or _is_one_by_one(scan, figures, word):
+        return say_one_by_one(figures.digits, table) + name
+    if figures.magnitude:
+        power = words.cardinal(10 ** table.numbers.magnitudes[figures.magnitude]).removeprefix("イチ")
+        return words.decimal(int(figures.digits), figures.decimals) + power + name
+    value = int(figures.digits)
+    if word == table.moments.day and value == 1 and scan.before(figures.start).endswith(table.moments.month):
+        return "ツイタチ"
+    if counter is not None:
+        return words.counted(value, figures.decimals, counter)
+    return words.decimal(value, figures.decimals) if figures.decimals else words.cardinal(value)
+
+
+def _say_chinese(
+    scan: Scan, words: ChineseNumbers, figures: Figures, word: str, second: Figures | None
+) -> str:
+    table = scan.table
+    if figures.long or _is_one_by_one(scan, figures, word):
+        return say_one_by_one(figures.digits, table)
+    value = int(figures.digits)
+    if figures.decimals:
+        return words.decimal(value, figures.decimals)
+    four = len(figures.digits) == _GROUP and figures.end - figures.start == _GROUP
+    if four and (word.startswith(table.moments.year) or (not word and _YEARS.fullmatch(figures.digits))):
+        return words.digits(figures.digits)
+    before = scan.before(figures.start)
+    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
+    return words.cardinal(value, "" if ordinal or not _is_counted(word, table) else "counted")
+
+
+def _is_counted(word: str, table: UnspacedTable) -> bool:
+    return word in table.counted or (word in table.units and bool(table.units[word].counter.said))
+
+
+def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
+    """True for the number of a room, of a flight and the like."""
+    numbers = scan.table.numbers
+    if (
+        figures.decimals
+        or len(figures.digits) < _MIN_ONE_BY_ONE
+        or figures.end - figures.start > len(figures.digits)
+    ):
+        return False
+    if word in numbers.one_by_one_before:
+        return True
+    after = numbers.one_by_one_after
+    return after is not None and after.search(scan.before(figures.start)) is not None
+
+
+def _takes(word: str, table: UnspacedTable) -> bool:
+    """True if ``word`` is said together with its number; other words are said as they are written."""
+    return word in table.units or (isinstance(table.words, JapaneseNumbers) and word in table.counters)
+
+
+def _read(
+    said: str, start: int, middle: int, end: int, unit: UnspacedUnit | None, scan: Scan
+) -> UnspacedReading:
+    """One piece for the number and one for its unit where they come in the written order."""
+    if unit is not None and not unit.before and not isinstance(scan.table.words, JapaneseNumbers):
+        name = unit.counter.said
+        pieces = (Piece(said.removesuffix(name), start, middle), Piece(name, middle, end))
+        return UnspacedReading(tuple(piece for piece in pieces if piece.text), end)
+    return UnspacedReading((Piece(said, start, end),), end)
+
+
+def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
+    """ "10^8", "10⁸"."""
+    found = _POWER.match(scan.text, figures.end)
+    if found is None or word in scan.table.units:
+        return None
+    raised = found.group().lstrip("^").translate(_RAISED)
+    table = scan.table
+    exponent = ("" if raised[0] != "-" else table.numbers.minus) + table.words.cardinal(
+        int(raised.lstrip("-"))
+    )
+    base = table.words.cardinal(int(figures.digits[:MAX_DIGITS]))
+    return UnspacedReading(
+        (Piece(base + table.numbers.power.replace("{n}", exponent), figures.start, found.end()),), found.end()
+    )
+
+
+def _say_money(scan: Scan, figures: Figures, currency: Counter | None) -> str:
+    """An amount, its decimals without the zeros at their end."""
+    table = scan.table
+    plain = replace(figures, decimals=figures.decimals.rstrip("0"))
+    if isinstance(table.words, JapaneseNumbers):
+        return _say_japanese(scan, plain, currency, "")
+    if figures.long:
+        return say_one_by_one(figures.digits, table)
+    if plain.decimals:
+        return table.words.decimal(int(figures.digits), plain.decimals)
+    return table.words.cardinal(int(figures.digits), "counted")
+
+
+def _ascii(digits: str) -> str:
+    return digits if digits.isascii() else "".join(str(int(digit)) for digit in digits)

@@ -1,0 +1,34 @@
+"""Readings that are written behind Japanese words: 漢字《かんじ》, 明日（あした）."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.spoken import Piece
+from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
+from kani.text.phonetic_spelling import to_katakana
+
+_HAN = "\u3005-\u3007\u3400-\u9fff\uf900-\ufaffヶ"
+_RUBY = re.compile(
+    rf"(?:[|｜](?P<marked>[^\s|｜《》]{{1,30}})|(?P<base>[{_HAN}]{{1,30}}))"
+    r"(?:《(?P<ruby>[\u3041-\u3096\u30a1-\u30fcー・]{1,40})》|[(（](?P<aside>[\u3041-\u3096ー]{1,40})[)）])"
+)
+_BEGUN = re.compile(
+    rf"(?:[|｜][^\s|｜《》]{{0,30}}|[{_HAN}]{{1,30}})(?:[《(（][\u3041-\u3096\u30a1-\u30fcー・]{{0,40}})?\Z"
+)
+_RUN = re.compile(rf"[{_HAN}]+")
+
+
+def ruby(scan: Scan, at: int) -> UnspacedReading | None:
+    """A word with its reading: the reading is spoken for both."""
+    if _RUN.match(scan.text[at - 1 : at]) or not (_RUN.match(scan.text, at) or scan.text[at] in "|｜"):
+        return None
+    if not scan.complete and _BEGUN.match(scan.text, at):
+        scan.require(len(scan.text))
+    found = _RUBY.match(scan.text, at)
+    if found is None:
+        return None
+    reading = (found["ruby"] or found["aside"]).replace("・", "")
+    if not reading:
+        return None
+    return UnspacedReading((Piece(to_katakana(reading), at, found.end()),), found.end(), number=False)

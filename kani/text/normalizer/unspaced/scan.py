@@ -1,0 +1,109 @@
+"""The text that the rules of unspaced languages look at, and how far ahead they may look."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from kani.text.normalizer.spoken import Piece
+from kani.text.normalizer.tokens import MoreTextNeeded
+from kani.text.normalizer.unspaced.table import UnspacedTable
+
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_FOLDED = _FULL_WIDTH | {
+    ord(written): ord(plain) for written, plain in zip("−–—‐‑‒〜～∼￥﹣﹪✕", "------~~~¥-%×", strict=True)
+}
+"""Marks of any width as the rules know them; each stays one character."""
+
+_RUN = re.compile(r"[\x21-\x7e¥€£₩₹₽₿°℃℉‰±×÷≈≤≥²³µμ⁰-⁹½¼¾⅐-⅞Ωº·]+")
+_LATIN = re.compile(r"[0-9A-Za-zÀ-ÖØ-öø-ɏµμ]")
+_LONGEST_BEFORE = 16
+_BEHIND_COUNTER = re.compile(r"\d[^\W\da-zA-Z]{1,2} ?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class UnspacedReading:
+    """A rule's result: pieces, the place behind them, and whether it is a number."""
+
+    pieces: tuple[Piece, ...]
+    end: int
+    number: bool = True
+
+
+class Scan:
+    """The text with marks of one width, from which rules read ahead and back."""
+
+    def __init__(self, text: str, table: UnspacedTable, preceding: str, complete: bool) -> None:
+        """preceding: the end of the text before."""
+        self.text = text.translate(_FOLDED)
+        self.table = table
+        self.complete = complete
+        self.last_number = -1
+        """End of the number before, where ranges and sums go on."""
+        self.in_sum = False
+        """True inside a sum, where a hyphen is a minus sign."""
+        self._preceding = preceding.translate(_FOLDED)
+        self._run_end = 0
+
+    def require_run(self, at: int) -> None:
+        """Raise MoreTextNeeded if the figures, signs and Latin letters at ``at`` may still go on."""
+        if self.complete:
+            return
+        if at >= self._run_end:
+            run = _RUN.match(self.text, at)
+            self._run_end = run.end() if run else at + 1
+        if self._run_end >= len(self.text):
+            raise MoreTextNeeded
+
+    def require(self, end: int) -> None:
+        """Raise MoreTextNeeded if the character ``end`` may still be written."""
+        if not self.complete and end >= len(self.text):
+            raise MoreTextNeeded
+
+    def before(self, at: int) -> str:
+        """The characters before ``at``."""
+        start = max(0, at - _LONGEST_BEFORE)
+        text = self.text[start:at]
+        return text if len(text) == _LONGEST_BEFORE else (self._preceding + text)[-_LONGEST_BEFORE:]
+
+    def ends_quantity(self, at: int) -> bool:
+        """True if a number and its counter stand before ``at`` ("1月1日")."""
+        return _BEHIND_COUNTER.search(self.before(at)) is not None
+
+    def word_behind(self, at: int) -> tuple[str, int]:
+        """The longest unit, counter or magnitude at ``at``, behind a space or none, and its start.
+
+        "" if there is none.
+        """
+        start = at + (self.text[at : at + 1] in (" ", "\u3000", "\u00a0") and at < len(self.text))
+        rest = self.text[start : start + self.table.longest_behind]
+        unsure = not self.complete and start + len(rest) == len(self.text)
+        if unsure and (not rest or rest in self.table.beginnings):
+            raise MoreTextNeeded
+        for length in range(len(rest), 0, -1):
+            word = rest[:length]
+            if word in self.table.behind and not self._goes_on(word, start + length):
+                return word, start
+        return "", at
+
+    def _goes_on(self, word: str, end: int) -> bool:
+        """True if ``word`` is the beginning of a longer Latin or katakana word."""
+        last = word[-1]
+        if _LATIN.fullmatch(last):
+            self.require(end)
+            return bool(_LATIN.match(self.text, end))
+        if is_katakana(last) and len(word) > 1:
+            self.require(end)
+            return end < len(self.text) and is_katakana(self.text[end])
+        return False
+
+
+def is_katakana(character: str) -> bool:
+    """True for katakana and the mark of long vowels."""
+    return "\u30a1" <= character <= "\u30fa" or character == "ー"
+
+
+def is_wide(character: str) -> bool:
+    """True for Han characters, kana and wide marks, between which no space stands."""
+    return unicodedata.east_asian_width(character) in "WF"

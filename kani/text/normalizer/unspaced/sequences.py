@@ -1,0 +1,165 @@
+"""Figures and Latin letters that are no amounts: telephone numbers, versions, addresses, words."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.number_words.zh import ChineseNumbers
+from kani.text.normalizer.rules.urls import TOP_LEVEL_DOMAINS
+from kani.text.normalizer.spoken import Piece
+from kani.text.normalizer.unspaced.numbers import say_one_by_one
+from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
+
+_NOT_IN_NUMBER = r"(?![\d])(?!-\d)"
+_FAR = re.compile(r"\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?){2,5}")
+_DIGITS = re.compile(r"\d+")
+_PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")
+_DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
+_VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?![\w])")
+_HYPHENED = re.compile(r"\d{1,15}(?:-\d{1,15}){2,10}(?![\d-])")
+_EMAIL = re.compile(
+    r"(?:mailto:)?([A-Za-z0-9][\w.+%-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})", re.ASCII
+)
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,10}[A-Za-z]{2,18}"
+_URL = re.compile(
+    rf"(?P<scheme>[A-Za-z]{{2,8}}://)?(?P<shown>(?P<host>{_HOST}|localhost|\d{{1,3}}(?:\.\d{{1,3}}){{3}})(?::\d{{1,5}})?"
+    r"(?P<path>(?:[/?#][!-~]*)?))",
+    re.ASCII,
+)
+_FILE = re.compile(
+    r"[A-Za-z0-9_()-]{1,64}(?:\.[A-Za-z0-9_()-]{1,64}){0,4}\.([A-Za-z0-9]{1,5})(?![A-Za-z0-9])"
+)
+_FILES = frozenset(
+    "pdf doc docx xls xlsx ppt pptx txt csv json xml html zip rar png jpg jpeg gif mp3 mp4 wav py js".split()
+)
+_PARTS = re.compile(r"[A-Za-z]+|\d+|.", re.DOTALL)
+_WORD = re.compile(r"[^\W\d_\u2e80-\uffff]+(?:['’.-](?=[^\W\d_\u2e80-\uffff])[^\W\d_\u2e80-\uffff]+)*")
+_NUMBER_SIGN = re.compile(r"(?:[Nn][Oo]\. ?|№ ?|#)(?=\d)")
+_LONGEST_SPELLED_OUT = 80
+
+
+def phone(scan: Scan, at: int) -> UnspacedReading | None:
+    """A telephone number: international, of a pattern in the table, or behind a word for one."""
+    table = scan.table
+    for written, spoken in table.phones.said.items():
+        if scan.text.startswith(written, at):
+            return UnspacedReading((Piece(spoken, at, at + len(written)),), at + len(written))
+    far = _FAR.match(scan.text, at)
+    if far is not None and 7 <= sum(map(str.isdigit, far.group())) <= 15:
+        return _say_phone(scan, at, far.end())
+    for pattern in table.phones.patterns:
+        found = pattern.match(scan.text, at)
+        if found is not None and not re.match(r"\d|-\d|,\d|\.\d", scan.text[found.end() : found.end() + 2]):
+            return _say_phone(scan, at, found.end())
+    if table.phones.after is not None and table.phones.after.search(scan.before(at)):
+        found = _PLAIN_PHONE.match(scan.text, at)
+        if found is not None and scan.text[found.end() : found.end() + 1] not in tuple(".,:/%"):
+            return _say_phone(scan, at, found.end())
+    return None
+
+
+def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:
+    table = scan.table
+    pieces = [Piece(table.numbers.plus, at, at + 1)] if scan.text[at] == "+" else []
+    groups = list(_DIGITS.finditer(scan.text, at, end))
+    for group in groups:
+        words = table.words
+        digits = group.group()
+        said = words.phone(digits) if isinstance(words, ChineseNumbers) else say_one_by_one(digits, table)
+        if group is not groups[-1] and table.phones.joined:
+            said += table.phones.joined + " "
+        first = at if group is groups[0] and not pieces else group.start()
+        pieces.append(Piece(said, first, end if group is groups[-1] else group.end()))
+    return UnspacedReading(tuple(pieces), end)
+
+
+def dotted(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "v2.0.1", "192.168.1.1"."""
+    found = _DOTTED.match(scan.text, at) or _VERSION.match(scan.text, at)
+    if found is None or (scan.text[at - 1 : at].isascii() and scan.text[at - 1 : at].isalnum()):
+        return None
+    table = scan.table
+    pieces = []
+    if found["version"]:
+        pieces.append(Piece(table.version, at, at + len(found["version"])))
+    parts = found["numbers"].split(".")
+    address = len(parts) == 4 and all(int(part) <= 255 for part in parts) and not found["version"]
+    place = found.start("numbers")
+    for number, part in enumerate(parts):
+        if number:
+            pieces.append(Piece(table.numbers.point, place, place + 1))
+            place += 1
+        one_by_one = address or (part[0] == "0" and len(part) > 1)
+        said = table.words.digits(part) if one_by_one else table.words.cardinal(int(part))
+        pieces.append(Piece(said, place, place + len(part)))
+        place += len(part)
+    return UnspacedReading(tuple(pieces), found.end())
+
+
+def hyphened(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "978-7-302-1234": the digits of a number that is a name."""
+    found = _HYPHENED.match(scan.text, at)
+    if found is None:
+        return None
+    groups = list(_DIGITS.finditer(scan.text, at, found.end()))
+    pieces = [
+        Piece(scan.table.words.digits(group.group()) + ("" if group is groups[-1] else "、"), *group.span())
+        for group in groups
+    ]
+    return UnspacedReading(tuple(pieces), found.end())
+
+
+def address(scan: Scan, at: int) -> UnspacedReading | None:
+    """An e-mail or web address, or the name of a file."""
+    text = scan.text
+    if at and text[at - 1].isascii() and (text[at - 1].isalnum() or text[at - 1] in "@._-"):
+        return None
+    if email := _EMAIL.match(text, at):
+        end = email.end() - (email.group()[-1] in ".-")
+        return UnspacedReading(_say_signs(scan, email.start(1), end), end)
+    if url := _URL.match(text, at):
+        known = url["scheme"] or url["host"].lower().startswith("www.") or url["path"][:1] == "/"
+        if known or url["host"].rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS:
+            end = at + len(url.group().rstrip(".,;:!?)'\""))
+            shown = end if end - url.start("shown") <= _LONGEST_SPELLED_OUT else url.end("host")
+            if text[shown - 1] == "/":
+                shown -= 1
+            return UnspacedReading(_say_signs(scan, url.start("shown"), shown), end)
+    file = _FILE.match(text, at)
+    if file is not None and file[1].lower() in _FILES:
+        return UnspacedReading(_say_signs(scan, at, file.end()), file.end())
+    return None
+
+
+def _say_signs(scan: Scan, start: int, end: int) -> tuple[Piece, ...]:
+    """Words as they are, digits and signs by name."""
+    pieces: list[Piece] = []
+    for part in _PARTS.finditer(scan.text, start, end):
+        written = part.group()
+        if written.isdecimal():
+            spelled = len(written) > 4 or written[0] == "0"
+            words = scan.table.words
+            said = say_one_by_one(written, scan.table) if spelled else words.cardinal(int(written))
+        else:
+            said = written if written.isalpha() else scan.table.web.get(written, " ")
+        pieces.append(Piece(said, *part.span()))
+    return tuple(pieces)
+
+
+def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "No.5", "#3": the word for number."""
+    found = _NUMBER_SIGN.match(scan.text, at)
+    if found is None or (at and scan.text[at - 1].isascii() and scan.text[at - 1].isalnum()):
+        return None
+    return UnspacedReading((Piece(scan.table.numbers.number_sign, at, found.end()),), found.end())
+
+
+def latin_word(scan: Scan, at: int) -> UnspacedReading | None:
+    """A word in Latin letters, as it is written."""
+    found = _WORD.match(scan.text, at)
+    if found is None:
+        return None
+    pieces = tuple(
+        Piece(found.group()[place], at + place, at + place + 1) for place in range(len(found.group()))
+    )
+    return UnspacedReading(pieces, found.end(), number=False)

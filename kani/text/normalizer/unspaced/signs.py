@@ -1,0 +1,58 @@
+"""Signs between figures and words, and characters that are only drawn."""
+
+from __future__ import annotations
+
+import re
+
+from kani.text.normalizer.spoken import Piece
+from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
+
+_SUM = re.compile(r"[\d.%]+ ?[+*×x÷/-] ?[\d.]+ ?[=≈]")
+_DRAWN = "*_`~|^\\#"
+_BETWEEN_LETTERS = re.compile(r"(?<=[0-9A-Za-z])[-_/](?=[0-9A-Za-z])")
+
+
+def sign(scan: Scan, at: int) -> UnspacedReading | None:
+    """A sign: between two figures, before or behind words, or with a name of its own."""
+    table, text = scan.table, scan.text
+    mark = text[at]
+    place = at + 1 + (text[at + 1 : at + 2] == " ")
+    figure_follows = text[place : place + 1].isdecimal() or text[place : place + 1] in table.currencies
+    start = at - (text[at - 1 : at] == " ")
+    behind_number = scan.last_number in (at, start) or scan.ends_quantity(at)
+    if behind_number and figure_follows and mark in table.between_figures:
+        spoken = table.between_figures[mark]
+        if mark == "-" and not scan.in_sum:
+            spoken = table.numbers.to
+        scan.in_sum = mark != "-" or scan.in_sum
+        return UnspacedReading((Piece(spoken, at, at + 1),), at + 1)
+    if behind_number and figure_follows and mark == "~":
+        return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1)
+    if behind_number and mark in "=" and mark in table.between_words:
+        return UnspacedReading((Piece(table.between_figures[mark], at, at + 1),), at + 1)
+    if mark == "/" and "/" in table.between_words and scan.ends_quantity(at):
+        return UnspacedReading((Piece(table.between_words["/"], at, at + 1),), at + 1, number=False)
+    if mark == "~" and _joins_places(scan, at):
+        return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)
+    if mark in "-_/" and _BETWEEN_LETTERS.match(text, at):
+        return UnspacedReading((Piece(" ", at, at + 1),), at + 1, number=False)
+    if mark in table.signs:
+        return UnspacedReading((Piece(table.signs[mark], at, at + 1),), at + 1, number=False)
+    if mark in _DRAWN:
+        return UnspacedReading((), at + 1, number=False)
+    return None
+
+
+def _joins_places(scan: Scan, at: int) -> bool:
+    """True for "東京〜大阪"; "好的~" is a long vowel, which is only drawn."""
+    before, behind = scan.before(at)[-1:], scan.text[at + 1 : at + 2]
+    return scan.table.ruby and _is_han(before) and _is_han(behind)
+
+
+def _is_han(character: str) -> bool:
+    return "\u4e00" <= character <= "\u9fff"
+
+
+def begins_sum(scan: Scan, at: int) -> bool:
+    """True if the figures at ``at`` are the beginning of a sum: "5-3=2"."""
+    return _SUM.match(scan.text, at) is not None

@@ -1,0 +1,292 @@
+"""The table of a language that is written without spaces, and its loading.
+
+``tables/README.md`` explains the sections; the files are in ``tables/unspaced/``.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
+from kani.text.normalizer.number_words.zh import ChineseNumbers
+from kani.text.normalizer.tables.file import TableSection, read_table_file
+
+UNSPACED_FOLDER = Path(__file__).parents[1] / "tables" / "unspaced"
+
+NUMBER_WORDS: dict[str, type[ChineseNumbers | JapaneseNumbers]] = {
+    "zh": ChineseNumbers,
+    "ja": JapaneseNumbers,
+}
+_CHANGES = frozenset(" k s u g z h p".split(" "))
+
+
+@dataclass(frozen=True, slots=True)
+class UnspacedNumbers:
+    """[numbers]: words between and around figures."""
+
+    point: str
+    minus: str
+    below_zero: str
+    plus: str
+    plus_minus: str
+    about: str
+    to: str
+    ratio: str
+    power: str
+    number_sign: str
+    fraction: str
+    mixed: str
+    one_by_one_before: tuple[str, ...]
+    one_by_one_after: re.Pattern[str] | None
+    ordinal_after: str
+    magnitudes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """[moments]: the counters that dates and times are read with."""
+
+    year: str
+    month: str
+    day: str
+    hour: str
+    minute: str
+    second: str
+    zero_minutes: str
+    halves: Mapping[str, str]
+    weekdays: str
+
+
+@dataclass(frozen=True, slots=True)
+class Phones:
+    """[phones]: patterns, the words before any other number that is one, and what joins its groups."""
+
+    patterns: tuple[re.Pattern[str], ...]
+    after: re.Pattern[str] | None
+    joined: str
+    said: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UnspacedUnit:
+    """Words before and behind a unit's number: "百分之" and "", or "" and "公里"."""
+
+    before: str
+    counter: Counter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnspacedTable:
+    """A language's table; keys of ``counters``, ``units`` and ``currencies`` are what is written."""
+
+    language: str
+    words: ChineseNumbers | JapaneseNumbers
+    numbers: UnspacedNumbers
+    moments: Moments
+    phones: Phones
+    counters: Mapping[str, Counter]
+    counted: frozenset[str]
+    units: Mapping[str, UnspacedUnit]
+    temperatures: frozenset[str]
+    currencies: Mapping[str, Counter]
+    signs: Mapping[str, str]
+    between_figures: Mapping[str, str]
+    between_words: Mapping[str, str]
+    web: Mapping[str, str]
+    version: str
+    readings: Mapping[str, str]
+    ruby: bool
+    code_block: str
+    behind: frozenset[str]
+    """Words and signs behind a number that decide its reading."""
+    beginnings: frozenset[str]
+    """Proper beginnings of ``behind`` and ``readings``: more text may complete them."""
+    longest_behind: int
+    plain: re.Pattern[str]
+    """Characters that no rule begins at."""
+
+
+def unspaced_table_for(tag: str) -> UnspacedTable | None:
+    """The table of a language (BCP 47) that is written without spaces; None where there is none.
+
+    Raises TableError.
+    """
+    language = tag.replace("_", "-").partition("-")[0].lower()
+    return _load(language) if language in NUMBER_WORDS else None
+
+
+@functools.cache
+def _load(language: str) -> UnspacedTable:
+    return parse_unspaced_table(language, read_table_file(UNSPACED_FOLDER / f"{language}.toml"))
+
+
+def check_unspaced_tables() -> None:
+    """Load every table. Raises TableError for the first broken one."""
+    for language in NUMBER_WORDS:
+        unspaced_table_for(language)
+
+
+def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
+    """The table of ``language`` in a file. Raises TableError."""
+    signs = file.section("signs")
+    web, markup, units = file.section("web"), file.section("markup"), file.section("units")
+    temperatures = frozenset(units.words("temperatures"))
+    version = web.text("version")
+    between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
+    counters, counted = _counters(file.section("counters"))
+    numbers, moments = _numbers(file.section("numbers")), _moments(file.section("moments"))
+    unit_names, currencies = _units(units), _currencies(file.section("currencies"))
+    readings = _texts(file.section("readings"))
+    ruby = markup.flag("ruby")
+    behind = frozenset(
+        (*counters, *counted, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
+    )
+    table = UnspacedTable(
+        language=language,
+        words=NUMBER_WORDS[language](language),
+        numbers=numbers,
+        moments=moments,
+        phones=_phones(file.section("phones")),
+        counters=counters,
+        counted=counted,
+        units=unit_names,
+        temperatures=temperatures,
+        currencies=currencies,
+        between_figures=_texts(between_figures),
+        between_words=_texts(between_words),
+        signs=_texts(signs),
+        web=_texts(web),
+        version=version,
+        readings=readings,
+        ruby=ruby,
+        code_block=markup.text("code_block"),
+        behind=behind,
+        beginnings=_beginnings((*behind, *readings)),
+        longest_behind=max(map(len, behind)),
+        plain=_plain_characters(readings, ruby),
+    )
+    for section in (markup, file):
+        section.check_all_read()
+    return table
+
+
+def _plain_characters(readings: Iterable[str], ruby: bool) -> re.Pattern[str]:
+    """Hiragana, and Han characters where no reading may stand behind them."""
+    first = "".join(re.escape(reading[0]) for reading in readings)
+    characters = "\u3041-\u3096" if ruby else "\u3041-\u3096\u3400-\u9fff"
+    return re.compile(f"(?:(?![{first}])[{characters}])+" if first else f"[{characters}]+")
+
+
+def _beginnings(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(word[:length] for word in words for length in range(1, len(word)))
+
+
+def _texts(section: TableSection, *names: str) -> dict[str, str]:
+    return {key: section.template(key, *names) for key in section.key_names()}
+
+
+def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str] | None:
+    """``pattern`` with the words in place of ``%s``; None without words."""
+    return re.compile(pattern % "|".join(map(re.escape, words))) if words else None
+
+
+def _numbers(section: TableSection) -> UnspacedNumbers:
+    magnitudes = section.section("magnitudes")
+    powers = {}
+    for name in magnitudes.key_names():
+        powers[name] = magnitudes.number(name, 0)
+    numbers = UnspacedNumbers(
+        point=section.text("point"),
+        minus=section.text("minus"),
+        below_zero=section.text("below_zero"),
+        plus=section.text("plus"),
+        plus_minus=section.text("plus_minus"),
+        about=section.text("about"),
+        to=section.text("to"),
+        ratio=section.text("ratio"),
+        power=section.text("power"),
+        number_sign=section.text("number_sign"),
+        fraction=section.template("fraction", "numerator", "denominator"),
+        mixed=section.text("mixed"),
+        one_by_one_before=section.words("one_by_one_before"),
+        one_by_one_after=_alternatives(section.words("one_by_one_after"), r"(?:%s)\s?\Z"),
+        ordinal_after=section.text("ordinal_after"),
+        magnitudes=powers,
+    )
+    section.check_all_read()
+    return numbers
+
+
+def _moments(section: TableSection) -> Moments:
+    moments = Moments(
+        **{key: section.text(key) for key in ("year", "month", "day", "hour", "minute", "second")},
+        zero_minutes=section.text("zero_minutes"),
+        weekdays=section.text("weekdays"),
+        halves=_texts(section.section("halves")),
+    )
+    section.check_all_read()
+    return moments
+
+
+def _phones(section: TableSection) -> Phones:
+    written = section.texts("patterns")
+    phones = Phones(
+        patterns=tuple(re.compile(re.escape(one).replace("d", r"\d")) for one in written),
+        after=_alternatives(section.words("after"), r"(?:%s)[是為为はに：:\s]{0,2}\Z"),
+        joined=section.text("joined"),
+        said=_texts(section.section("said")),
+    )
+    section.check_all_read()
+    return phones
+
+
+def _units(section: TableSection) -> dict[str, UnspacedUnit]:
+    found = {}
+    for symbol in section.key_names():
+        before, _, after = section.template(symbol, "n").rpartition("{n}")
+        said, _, change = after.partition(" ")
+        if change not in _CHANGES:
+            raise section.error(symbol, "has a change other than k s u g z h p")
+        found[symbol] = UnspacedUnit(before, Counter(said, change))
+    return found
+
+
+def _currencies(section: TableSection) -> dict[str, Counter]:
+    """By sign or code: the name, read as a counter."""
+    return {sign: Counter(name) for name in section.key_names() for sign in section.words(name)}
+
+
+def _counters(section: TableSection) -> tuple[dict[str, Counter], frozenset[str]]:
+    """Counters with their readings, and those that only set the form of the number."""
+    counted = frozenset(section.words("counted"))
+    return {key: _counter(section, key) for key in section.key_names()}, counted
+
+
+def _counter(section: TableSection, key: str) -> Counter:
+    """ "ホン h": a reading and its change; or these as ``said``, with ``last`` and ``whole`` readings."""
+    value = section.take(key)
+    fields = {"said": value} if isinstance(value, str) else value
+    if not isinstance(fields, dict) or not isinstance(fields.get("said"), str):
+        raise section.error(key, 'has to be a text ("ホン h"), or have one as "said"')
+    said, _, change = fields["said"].partition(" ")
+    if change not in _CHANGES or not said or not fields.keys() <= {"said", "last", "whole"}:
+        raise section.error(key, 'has a change other than k s u g z h p, or a key other than "last", "whole"')
+    return Counter(
+        said, change, _by_number(section, key, fields, "last"), _by_number(section, key, fields, "whole")
+    )
+
+
+def _by_number(
+    section: TableSection, key: str, fields: dict[str, object], name: str
+) -> dict[int, str] | None:
+    """Readings by number, written as in "1 = ヒトリ"."""
+    values = fields.get(name)
+    if values is None:
+        return None
+    if not isinstance(values, dict) or not all(one.isdecimal() for one in values):
+        raise section.error(key, f'has to have numbers and their readings as "{name}"')
+    return {int(number): str(reading) for number, reading in values.items()}

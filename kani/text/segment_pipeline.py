@@ -1,0 +1,95 @@
+"""Text to segments in three stages: mask the markup, split by script, cut into segments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from kani.text.foreign_passages import LanguageRun, ScriptSplitter
+from kani.text.languages import primary
+from kani.text.markup import Break, MarkupMasker
+from kani.text.segment_weight import UNSPACED_LANGUAGES
+from kani.text.segmenter import Growth, OpenTextSegment, Segmenter, SegmentPolicy, TextSegment
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """``seconds`` of silence before the character ``at`` of the text."""
+
+    at: int
+    seconds: float
+
+
+Part = TextSegment | Growth | Pause
+"""A segment, what the open segment grows by, or a pause."""
+
+
+class SegmentPipeline:
+    """Text goes in piece by piece; segments and pauses come out, in order.
+
+    The stages are ``kani.text.markup`` (of the same length, breaks become pauses),
+    ``kani.text.foreign_passages`` (each run in one language) and ``kani.text.segmenter``.
+    """
+
+    def __init__(
+        self,
+        policy: SegmentPolicy,
+        language: str,
+        spoken_languages: Collection[str],
+        *,
+        announce_code: bool = True,
+    ) -> None:
+        """language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages."""
+        self._masker = MarkupMasker(announce_code=announce_code)
+        self._splitter = ScriptSplitter(language, spoken_languages)
+        self._segmenter = Segmenter(policy, unspaced=primary(language) in UNSPACED_LANGUAGES)
+        self._passage_language: str | None = None
+        self._masked = 0
+
+    @property
+    def pending(self) -> bool:
+        """True if text is held back by the segmenter, or a segment is open."""
+        return self._segmenter.pending
+
+    def feed(self, text: str) -> list[Part]:
+        """Add ``text``; returns what is certain by now."""
+        return self._split(self._masker.feed(text))
+
+    def flush(self, *, more_to_come: bool) -> list[Part]:
+        """End the segment here; ``more_to_come``: as a clause unless a mark says otherwise."""
+        parts = self._split(self._masker.flush())
+        parts += self._segment(self._splitter.flush())
+        return parts + self._in_passage(self._segmenter.flush(more_to_come=more_to_come))
+
+    def open(self) -> TextSegment | OpenTextSegment | None:
+        """Begin a segment before its end is known; None with too few words, or in a foreign passage."""
+        return self._segmenter.open() if self._passage_language is None else None
+
+    def _split(self, masked: list[str | Break]) -> list[Part]:
+        parts: list[Part] = []
+        for piece in masked:
+            if isinstance(piece, Break):
+                parts += self._segment(self._splitter.flush())
+                parts += self._in_passage(self._segmenter.flush(more_to_come=True))
+                parts.append(Pause(self._masked, piece.seconds))
+            else:
+                self._masked += len(piece)
+                parts += self._segment(self._splitter.feed(piece))
+        return parts
+
+    def _segment(self, runs: list[LanguageRun]) -> list[Part]:
+        parts: list[Part] = []
+        for run in runs:
+            if run.language != self._passage_language:
+                parts += self._in_passage(self._segmenter.flush(more_to_come=True))
+                self._passage_language = run.language
+            parts += self._in_passage(self._segmenter.feed(run.text))
+        return parts
+
+    def _in_passage(self, segments: list[TextSegment | Growth]) -> list[Part]:
+        """Mark the segments with the language of the passage that they all belong to."""
+        language = self._passage_language
+        return [
+            replace(segment, language=language) if language and isinstance(segment, TextSegment) else segment
+            for segment in segments
+        ]

@@ -1,0 +1,234 @@
+"""A session's text as a queue of segments and pauses, filled while text comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from kani.text.incremental_text import IncrementalText
+from kani.text.markup import MASK, MarkupMasker
+from kani.text.normalizer import NormalizerOptions, speakable
+from kani.text.segment_pipeline import Part, Pause, SegmentPipeline
+from kani.text.segmenter import Growth, OpenTextSegment, SegmentPolicy, TextSegment
+
+_PARTS_AHEAD = 4
+"""Segments and pauses that are made before they are asked for."""
+
+_PRECEDING = 32
+"""Characters of the segment before that the normalizer sees as context of the next."""
+
+_PIECES_AT_ONCE = 4
+_PIECE = 250
+"""Characters that go through the pipeline in one go: one to two milliseconds, or four where the script
+changes at every word. All of a long text would block the event loop."""
+
+_LANGUAGE_SAMPLE = 500
+"""Characters that a language is detected by."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flush:
+    """Ends the segment here; more_to_come: the text goes on behind it."""
+
+    more_to_come: bool
+
+
+class SegmentQueue:
+    """Text goes in at any time; segments and pauses come out once ``start`` was called.
+
+    Text waits until then, because the policy depends on the engine, and the engine on the text's language.
+    Afterwards it goes through a ``SegmentPipeline``, a bounded amount at a time.
+    """
+
+    def __init__(self, *, announce_code: bool = True) -> None:
+        """announce_code: whether a code block is announced, rather than passed over."""
+        self.length = 0
+        """Characters that were fed."""
+        self.finished = False
+        """True if no more text will come."""
+        self.flushed = False
+        """True if the text so far is to be spoken without waiting for more."""
+        self._announce_code = announce_code
+        self._draining = False
+        self._open_segments = False
+        self._pipeline: SegmentPipeline | None = None
+        self._pending: deque[str | Pause | _Flush] = deque()
+        self._parts: deque[TextSegment | Pause] = deque()
+        self._current: IncrementalText | None = None
+        self._wake = asyncio.Event()
+
+    @property
+    def started(self) -> bool:
+        """True if ``start`` was called."""
+        return self._pipeline is not None
+
+    @property
+    def language_sample(self) -> str:
+        """The first characters before ``start``, without markup, to detect the language by."""
+        parts = (part for part in self._pending if isinstance(part, str))
+        text = "".join(islice(chain.from_iterable(parts), _LANGUAGE_SAMPLE))
+        masker = MarkupMasker(announce_code=False)
+        masked = [*masker.feed(text), *masker.flush()]
+        return "".join(part for part in masked if isinstance(part, str)).replace(MASK, "")
+
+    @property
+    def starved(self) -> bool:
+        """True if all that is certain so far was taken, and more may come."""
+        return not (self._parts or self.finished or self._processable)
+
+    @property
+    def empty(self) -> bool:
+        """True if nothing that was fed is left."""
+        held_back = self._pipeline is not None and self._pipeline.pending
+        return not (self._pending or self._parts or held_back)
+
+    async def has_speech_left(self) -> bool:
+        """Return True if a word or a pause is among what is left. Only after ``start`` and ``finish``."""
+        searched = 0
+        while True:
+            found = islice(self._parts, searched, None)
+            if any(isinstance(part, Pause) or speakable(part.text) for part in found):
+                return True
+            if not self._processable:
+                return False
+            searched = len(self._parts)
+            self._process(searched + _PARTS_AHEAD)
+            # A long text of which nothing is spoken must not block the event loop.
+            await asyncio.sleep(0)
+
+    def feed(self, text: str) -> None:
+        """Add ``text``."""
+        self.length += len(text)
+        self.flushed = False
+        self._pending.extend(text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+        self._process()
+
+    def pause(self, seconds: float) -> None:
+        """Add a pause; it ends the segment before it."""
+        self._pending.append(Pause(self.length, seconds))
+        self._process()
+
+    def flush(self) -> None:
+        """End the segment here, even inside a sentence."""
+        self.flushed = True
+        if self._pending or self.started:
+            self._pending.append(_Flush(not self.finished))
+        self._process()
+
+    def finish(self) -> None:
+        """End the text."""
+        self.finished = True
+        self.flush()
+
+    def drain(self) -> None:
+        """Have ``next`` return None once the text so far was taken, whether or not more comes."""
+        self._draining = True
+        if self.started:
+            self._pending.append(_Flush(more_to_come=False))
+            self._process()
+        self._wake.set()
+
+    def start(
+        self, policy: SegmentPolicy, language: str, spoken_languages: Collection[str], *, open_segments: bool
+    ) -> None:
+        """Segment by ``policy``.
+
+        language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages.
+        open_segments: whether a segment may be given before its end is known.
+        """
+        self._pipeline = SegmentPipeline(
+            policy, language, spoken_languages, announce_code=self._announce_code
+        )
+        self._open_segments = open_segments
+        self._process()
+
+    def require_complete_segments(self) -> None:
+        """Give segments from now on only once their end is known."""
+        self._open_segments = False
+
+    async def next(
+        self, waits: Callable[[], None] = lambda: None
+    ) -> TextSegment | OpenTextSegment | Pause | None:
+        """Wait for the next part: a complete one, else an open segment; None behind the last.
+
+        waits: called before each wait for more text.
+
+        An open segment has to go to ``begin_segment`` before anything is awaited: its growth goes there.
+        """
+        while not self._parts:
+            if self._processable:
+                self._process()
+                if not self._parts:
+                    # A long text of which nothing is spoken must not block the event loop.
+                    await asyncio.sleep(0)
+                continue
+            if self.finished or (self._draining and self.empty):
+                return None
+            if self._open_segments and (opened := self._open()) is not None:
+                return opened
+            waits()
+            await self.wait_for_more()
+        return self._parts.popleft()
+
+    def begin_segment(
+        self,
+        segment: TextSegment | OpenTextSegment,
+        yield_slot: Callable[[], AbstractAsyncContextManager[None]],
+        options: NormalizerOptions,
+    ) -> IncrementalText:
+        """The text of a segment that ``next`` gave; an open one grows with what is fed until it ends.
+
+        yield_slot: lends the engine's slot while it is entered.
+        """
+        preceding = self._current.written[-_PRECEDING:] if self._current is not None else ""
+        self._current = IncrementalText(segment, yield_slot, options, preceding)
+        return self._current
+
+    async def wait_for_more(self) -> None:
+        """Return once something was added."""
+        self._wake.clear()
+        await self._wake.wait()
+
+    @property
+    def _processable(self) -> bool:
+        return self._pipeline is not None and len(self._pending) > 0
+
+    def _open(self) -> TextSegment | OpenTextSegment | None:
+        return self._pipeline.open() if self._pipeline is not None else None
+
+    def _process(self, parts: int = _PARTS_AHEAD) -> None:
+        """Send pending text through the pipeline until ``parts`` wait: all of a long text takes a while.
+
+        An open segment gets all of it, because ``next`` is not called before it ends.
+        """
+        growing = self._current is not None and self._current.boundary is None
+        left = len(self._pending) if growing else _PIECES_AT_ONCE
+        while self._pipeline is not None and self._pending and len(self._parts) < parts and left > 0:
+            left -= 1
+            self._add(_run(self._pipeline, self._pending.popleft()))
+        self._wake.set()
+
+    def _add(self, parts: list[Part]) -> None:
+        """Queue segments and pauses; give what the open segment grows by to its text."""
+        for part in parts:
+            if not isinstance(part, Growth):
+                self._parts.append(part)
+                continue
+            assert self._current is not None
+            self._current.extend(part.text)
+            if part.boundary is not None:
+                self._current.close(part.boundary)
+
+
+def _run(pipeline: SegmentPipeline, piece: str | Pause | _Flush) -> list[Part]:
+    match piece:
+        case Pause():
+            return [*pipeline.flush(more_to_come=True), piece]
+        case _Flush(more_to_come):
+            return pipeline.flush(more_to_come=more_to_come)
+        case str():
+            return pipeline.feed(piece)

@@ -1,5 +1,0 @@
-"""OpenAI's audio API, text of recordings: POST /v1/audio/transcriptions and /v1/audio/translations."""
-
-from protocols.openai.transcription.routes import longest_bodies, transcription_routes
-
-__all__ = ["longest_bodies", "transcription_routes"]

@@ -1,0 +1,143 @@
+"""test_websocket.py, the diagnostics program, against the real server and against ones that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from kani.cli import check as diagnostics
+from kani.cli.voices import VoicesClient
+from tests.support.app_server import app_server
+from tests.support.patience import WITHIN_S
+from websocket_client import KaniTTSClient
+
+PROGRAM = Path(__file__).parents[2] / "test_websocket.py"
+RATE = 22050
+
+
+def noise(seconds: float) -> bytes:
+    """Something that is not silence."""
+    samples = np.random.default_rng(0).uniform(-8000, 8000, round(seconds * RATE))
+    return samples.astype("<i2").tobytes()
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The program with these arguments."""
+    command = [sys.executable, PROGRAM, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+
+
+def test_a_healthy_server_passes_everything(espeak_server: Any, tmp_path: Path) -> None:
+    """With espeak-ng; `.ci/run` asks the default engine the same."""
+    done = run("--server", espeak_server.url, "--keep", tmp_path / "kept")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAIL" not in done.stdout and "All checks passed." in done.stdout
+    checks = "connectivity spanish streaming errors configurations speech_parameters voices".split()
+    for name in checks:
+        assert any(line.startswith(f"ok    {name} ") for line in done.stdout.splitlines())
+    kept = {path.name for path in (tmp_path / "kept").iterdir()}
+    assert {"stream.wav", "spanish_1_friendly.wav", "emotion_calm.wav", "german.wav"} <= kept
+    assert "voice_spoken_with.wav" in kept
+    voices = [voice["id"] for voice in VoicesClient(espeak_server.url).list()]
+    assert not [voice for voice in voices if voice.startswith("custom:diagnostics-")]
+    with wave.open(str(tmp_path / "kept" / "stream.wav")) as file:
+        assert file.getnframes() / RATE > 5
+
+
+@pytest.mark.server
+def test_missing_server_has_its_own_exit_code(closed_port: int) -> None:
+    done = run("--server", f"localhost:{closed_port}")
+    assert done.returncode == 2
+    assert "python start_websocket_server.py" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.server
+async def test_a_server_that_lies_fails() -> None:
+    async def lie(connection: ServerConnection) -> None:
+        async for message in connection:
+            kind = json.loads(message)["type"] if message != "{" else "tts_request"
+            if kind == "ping":
+                await connection.send(json.dumps({"type": "pong", "data": {}}))
+            elif kind != "tts_cancel":
+                file = io.BytesIO()
+                with wave.open(file, "wb") as writer:
+                    writer.setnchannels(1)
+                    writer.setsampwidth(2)
+                    writer.setframerate(RATE)
+                    writer.writeframes(noise(2.0))
+                audio = base64.b64encode(file.getvalue()).decode()
+                metadata = {"duration": 4.0, "sample_rate": RATE, "channels": 1}
+                data = {"status": "success", "message": "", "audio": audio, "metadata": metadata}
+                await connection.send(json.dumps({"type": "tts_response", "data": data}))
+
+    async with serve(lie, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        done = await asyncio.to_thread(run, "--server", f"ws://127.0.0.1:{port}")
+    report = {line[6:32].strip(): line for line in done.stdout.splitlines()}
+    assert done.returncode == 1, done.stderr
+    assert report["ping"].startswith("ok")
+    assert report["spanish 1 friendly"].startswith("FAIL")
+    assert "metadata says 4.000 s, the audio is 2.000 s long" in report["spanish 1 friendly"]
+    assert "tts_stream_request" in report["stream"] and report["stream"].startswith("FAIL")
+    assert report["error: speed"].startswith("FAIL")
+    assert report["errors"].startswith("FAIL") and "0 of 8" in report["errors"]
+    assert report["speech_parameters"].startswith("FAIL") and "0 of 8" in report["speech_parameters"]
+    assert report["voice added"].startswith("FAIL") and "cannot reach" in report["voice added"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stated", "characters", "speed", "fault"),
+    [
+        (3.0, 3.0, 45, 1.0, ""),
+        (1.5, 1.5, 45, 2.0, ""),
+        (3.0, 3.1, 45, 1.0, "metadata says"),
+        (1.0, 1.0, 45, 1.0, "45 characters"),
+        (15.0, 15.0, 45, 1.0, "45 characters"),
+    ],
+)
+def test_duration_of_speech_is_checked(
+    seconds: float, stated: float, characters: int, speed: float, fault: str
+) -> None:
+    found = diagnostics.find_fault(noise(seconds), RATE, stated, "a" * characters, speed)
+    assert fault in found and bool(fault) == bool(found)
+
+
+def test_silence_and_other_rates_are_faults() -> None:
+    assert diagnostics.find_fault(bytes(6 * RATE), RATE, 3.0, "a" * 45, 1.0) == "silence"
+    assert "16000" in diagnostics.find_fault(noise(3.0), 16000, 3.0, "a" * 45, 1.0)
+
+
+async def test_a_server_that_can_keep_no_voice_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with app_server(tmp_path, KANI_DATA_DIR=str(tmp_path / "file")) as server:
+        async with KaniTTSClient(url=server.url) as client:
+            check = diagnostics.stored_voices(client, None, VoicesClient(server.url))
+            results = [result async for result in check]
+    assert [(result.name, result.failure) for result in results] == [("voice added", "")]
+    assert "written" in results[0].skipped
+
+
+async def test_a_voice_that_is_refused_fails(espeak_server: Any) -> None:
+    class Unwilling(VoicesClient):
+        """Asks for what no server grants."""
+
+        def add(self, name: str, recording: bytes, consent: str, language: str | None = None) -> Any:
+            """A name that cannot be."""
+            return super().add(f"{name}/", recording, consent, language)
+
+    async with KaniTTSClient(url=espeak_server.url) as client:
+        check = diagnostics.stored_voices(client, None, Unwilling(espeak_server.url))
+        (result,) = [result async for result in check]
+    assert result.failure.startswith("name: ")

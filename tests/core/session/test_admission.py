@@ -1,0 +1,308 @@
+"""Admission of sessions, slots and the queue before them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from kani.core.errors import Busy
+from kani.core.observer import Observer
+from kani.core.request import Limits
+from kani.core.session.admission import Admission, RateLimit, SlotQueue
+from kani.core.session.slots import MARGIN_S
+from tests.support.event_loop import settle, virtual_time
+
+
+def admission(**limits: int) -> Admission:
+    made = Admission(Limits(**limits), Observer())
+    made.add_engine("tone", lambda: 1)
+    return made
+
+
+async def hold_slot(slots: SlotQueue, name: str, order: list[str], release: asyncio.Event) -> None:
+    async with slots.slot():
+        order.append(name)
+        await release.wait()
+
+
+async def test_slots_are_acquired_in_order_of_requests() -> None:
+    slots = SlotQueue(lambda: 2, lambda: None)
+    order: list[str] = []
+    releases = {name: asyncio.Event() for name in "abcd"}
+    tasks = [asyncio.create_task(hold_slot(slots, name, order, releases[name])) for name in "abcd"]
+    await settle()
+    assert order == ["a", "b"] and slots.in_use == 2 and slots.waiting == 2
+    releases["b"].set()
+    await settle()
+    assert order == ["a", "b", "c"] and slots.in_use == 2
+    for release in releases.values():
+        release.set()
+    await asyncio.gather(*tasks)
+    assert slots.in_use == 0 and slots.waiting == 0
+
+
+async def test_capacity_changes_at_next_acquire_or_release() -> None:
+    count = 1
+    slots = SlotQueue(lambda: count, lambda: None)
+    order: list[str] = []
+    releases = {name: asyncio.Event() for name in "abcd"}
+    tasks = [asyncio.create_task(hold_slot(slots, name, order, releases[name])) for name in "abc"]
+    await settle()
+    assert order == ["a"] and not slots.has_free_slot
+    count = 3
+    tasks.append(asyncio.create_task(hold_slot(slots, "d", order, releases["d"])))
+    await settle()
+    assert order == ["a", "b", "c"] and slots.in_use == 3 and slots.waiting == 1
+    count = 1
+    for name in "ab":
+        releases[name].set()
+    await settle()
+    assert order == ["a", "b", "c"] and slots.in_use == 1
+    releases["c"].set()
+    await settle()
+    assert order == ["a", "b", "c", "d"]
+    releases["d"].set()
+    await asyncio.gather(*tasks)
+    assert slots.in_use == 0 and slots.has_free_slot
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+@pytest.mark.parametrize("later", [1, 2, 3])
+async def test_cancelled_wait_applies_changed_capacity(later: int, handed_over: bool) -> None:
+    count = 2
+    slots = SlotQueue(lambda: count, lambda: None)
+    order: list[str] = []
+    releases = {name: asyncio.Event() for name in "abcde"}
+    tasks = {
+        name: asyncio.create_task(hold_slot(slots, name, order, release))
+        for name, release in releases.items()
+    }
+    await settle()
+    count = later
+    if handed_over:
+        releases["a"].set()
+        await asyncio.sleep(0)
+    tasks["c"].cancel()
+    await asyncio.wait([tasks["c"]])
+    await settle()
+    # Nobody who holds a slot has it taken away.
+    held = max(later, 2 - handed_over)
+    assert slots.in_use == held and order == list("abde"[: held + handed_over])
+    for release in releases.values():
+        release.set()
+    await asyncio.gather(tasks["a"], tasks["b"], tasks["d"], tasks["e"])
+    assert order == ["a", "b", "d", "e"] and slots.in_use == 0 and slots.waiting == 0
+
+
+async def test_long_text_queues_for_each_segment() -> None:
+    slots = SlotQueue(lambda: 1, lambda: None)
+    order: list[str] = []
+
+    async def speak(name: str, segments: int) -> None:
+        for _ in range(segments):
+            async with slots.slot():
+                order.append(name)
+                await asyncio.sleep(0)
+
+    await asyncio.gather(speak("long", 4), speak("short", 1), speak("other", 1))
+    assert order == ["long", "short", "other", "long", "long", "long"]
+
+
+async def test_session_far_ahead_of_its_playback_lets_others_go_first() -> None:
+    slots = SlotQueue(lambda: 1, lambda: None)
+    order: list[str] = []
+    with virtual_time():
+
+        async def speak(name: str, at_s: float, lead_s: float) -> None:
+            await asyncio.sleep(at_s)
+            async with slots.slot(None, lambda: lead_s):
+                order.append(name)
+                await asyncio.sleep(20.0 if name == "first" else 0.0)
+
+        await asyncio.gather(
+            speak("first", 0.0, 0.0),
+            speak("a minute ahead", 1.0, 60.0),
+            speak("four seconds ahead", 2.0, 4.0),
+            speak("new", 3.0, 0.0),
+            speak("another that is new", 4.0, -math.inf),
+            # A session that is far ahead has asked ten seconds after it did, and no later.
+            speak("late", 12.0, 0.0),
+        )
+    assert order == [*("first", "new", "another that is new", "four seconds ahead", "a minute ahead", "late")]
+
+
+async def test_session_that_plays_asks_before_its_audio_ends() -> None:
+    slots = SlotQueue(lambda: 1, lambda: None)
+    order: list[str] = []
+    with virtual_time():
+
+        async def speak(name: str, at_s: float, lead_s: float) -> None:
+            await asyncio.sleep(at_s)
+            async with slots.slot(None, lambda: lead_s):
+                order.append(name)
+                await asyncio.sleep(1.0)
+
+        await asyncio.gather(
+            speak("first", 0.0, 0.0),
+            speak("asked earlier", 0.1, 0.0),
+            speak("nearly out", 0.2, MARGIN_S),
+            speak("two seconds ahead", 0.3, MARGIN_S + 1.0),
+            *(speak(f"new {at_s}", at_s, 0.0) for at_s in (0.4, 1.0, 1.5)),
+        )
+    assert order == [
+        "first",
+        "asked earlier",
+        "nearly out",
+        "new 0.4",
+        "new 1.0",
+        "two seconds ahead",
+        "new 1.5",
+    ]
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+async def test_cancelled_wait_loses_no_slot(handed_over: bool) -> None:
+    slots = SlotQueue(lambda: 1, lambda: None)
+    order: list[str] = []
+    releases = {name: asyncio.Event() for name in "abc"}
+    _, second, third = [asyncio.create_task(hold_slot(slots, name, order, releases[name])) for name in "abc"]
+    await settle()
+    if handed_over:
+        releases["a"].set()
+        await asyncio.sleep(0)
+        assert slots.waiting == 1
+    second.cancel()
+    releases["a"].set()
+    await asyncio.wait([second])
+    await settle()
+    assert order == ["a", "c"] and slots.in_use == 1 and slots.waiting == 0
+    releases["c"].set()
+    await third
+    assert slots.in_use == 0
+    async with slots.slot():
+        assert slots.in_use == 1
+
+
+async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
+    slots = SlotQueue(lambda: 1, lambda: None)
+    order: list[str] = []
+    releases = {name: asyncio.Event() for name in "ab"}
+    back = asyncio.Event()
+
+    async def lend() -> None:
+        async with slots.slot() as slot:
+            async with slot.suspended():
+                assert slots.in_use == 0
+                with pytest.raises(RuntimeError):
+                    async with slot.suspended():
+                        pass
+                await back.wait()
+            assert slots.in_use == 1
+            order.append("rested")
+
+    resting = asyncio.create_task(lend())
+    await settle()
+    others = [asyncio.create_task(hold_slot(slots, name, order, releases[name])) for name in "ab"]
+    await settle()
+    back.set()
+    await settle()
+    assert order == ["a"] and slots.waiting == 2
+    for release in releases.values():
+        release.set()
+    await asyncio.gather(resting, *others)
+    assert order == ["a", "b", "rested"]
+    assert slots.in_use == 0 and slots.has_free_slot
+
+
+@pytest.mark.parametrize("moment", ["resting", "waiting", "handed over", "back"])
+async def test_cancelled_suspension_loses_no_slot(moment: str) -> None:
+    slots = SlotQueue(lambda: 1, lambda: None)
+    back, done, other_done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def lend() -> None:
+        async with slots.slot() as slot:
+            async with slot.suspended():
+                await back.wait()
+            await done.wait()
+
+    task = asyncio.create_task(lend())
+    await settle()
+    other = asyncio.create_task(hold_slot(slots, "other", [], other_done))
+    await settle()
+    if moment != "resting":
+        back.set()
+        await settle()
+        assert slots.waiting == 1
+    if moment == "handed over":
+        other_done.set()
+        await asyncio.sleep(0)
+        assert slots.waiting == 0 and slots.in_use == 0
+    if moment == "back":
+        other_done.set()
+        await settle()
+        assert slots.in_use == 1
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    other_done.set()
+    await other
+    assert slots.in_use == 0 and slots.waiting == 0
+    async with slots.slot():
+        assert slots.in_use == 1 and not slots.has_free_slot
+
+
+async def test_admission_limits_open_sessions() -> None:
+    limited = admission(max_sessions=2)
+    limited.admit("kani", "")
+    limited.admit("kani", "")
+    with pytest.raises(Busy, match="at most 2"):
+        limited.admit("kani", "")
+    limited.release("kani")
+    limited.admit("kani", "")
+    assert limited.sessions == 2
+
+
+async def test_admission_limits_waiting_segments() -> None:
+    limited = admission(max_waiting=1)
+    release = asyncio.Event()
+    order: list[str] = []
+    tasks = [asyncio.create_task(hold_slot(limited.slots("tone"), name, order, release)) for name in "ab"]
+    await settle()
+    with pytest.raises(Busy, match="waiting"):
+        limited.check_queue("kani", "tone")
+    release.set()
+    await asyncio.gather(*tasks)
+    limited.check_queue("kani", "tone")
+
+
+async def test_queue_of_zero_admits_to_free_slot_only() -> None:
+    limited = admission(max_waiting=0)
+    limited.check_queue("kani", "tone")
+    async with limited.slots("tone").slot():
+        with pytest.raises(Busy):
+            limited.check_queue("kani", "tone")
+    limited.check_queue("kani", "tone")
+
+
+def test_rate_limit_allows_burst_of_one_minute() -> None:
+    now = 0.0
+    rate = RateLimit(60, clock=lambda: now)
+    assert [rate.allow("a") for _ in range(61)] == [True] * 60 + [False]
+    assert rate.allow("b")
+    now = 1.0
+    assert rate.allow("a") and not rate.allow("a")
+    now = 3600.0
+    assert [rate.allow("a") for _ in range(61)] == [True] * 60 + [False]
+
+
+def test_rate_limit_forgets_least_recent_clients() -> None:
+    rate = RateLimit(1, clients=100, clock=lambda: 0.0)
+    assert all(rate.allow(str(client)) for client in range(1000))
+    assert rate.allow("0") and not rate.allow("999")
+
+
+def test_rate_of_zero_is_no_limit() -> None:
+    rate = RateLimit(0)
+    assert all(rate.allow("a") for _ in range(10_000))

@@ -1,0 +1,122 @@
+"""Speech of an exact length."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kani.core.errors import InvalidRequest
+from kani.core.types import Segment, SpeechChunk, SpeechRequest
+from tests.core.timing.test_spans import assert_tiles
+from tests.support.sessions import SPANISH, audio, serving, spans_of, speak
+from tests.support.tone import RATE, ToneEngine
+
+TEXT = "Esta es una frase para doblar, con dos partes. Y esta es la segunda, algo más larga que la otra."
+
+
+@pytest.mark.parametrize("share", [0.6, 0.75, 1.0, 1.3, 1.6])
+@pytest.mark.parametrize("native", [(0.25, 4.0), (0.9, 1.1), (1.0, 1.0)])
+async def test_speech_lasts_requested_duration(
+    tmp_path: Path, share: float, native: tuple[float, float]
+) -> None:
+    async with serving(ToneEngine(native=native), tmp_path) as service:
+        natural = await speak(service, TEXT)
+        wanted_s = share * len(audio(natural)) / RATE
+        chunks = await speak(service, TEXT, replace(SPANISH, duration_s=wanted_s))
+    assert len(audio(chunks)) / RATE == pytest.approx(wanted_s, rel=0.01)
+    spans = spans_of(chunks)
+    assert_tiles(spans, len(TEXT))
+    words = [span for span in spans if TEXT[span.start : span.end].isalpha() and span.end - span.start > 3]
+    assert len(words) == 10
+    for span in words:
+        middle = audio(chunks)[round((span.start_s + 0.02) * RATE) : round((span.end_s - 0.02) * RATE)]
+        assert np.abs(middle).max() > 0.2
+
+
+async def test_requested_pauses_are_not_stretched(tmp_path: Path) -> None:
+    text = 'Una frase entera. <break time="0.5s"/> Y otra frase.'
+    async with serving(ToneEngine(), tmp_path) as service:
+        natural_s = len(audio(await speak(service, text))) / RATE
+        chunks = await speak(service, text, replace(SPANISH, duration_s=1.4 * natural_s))
+    (rest,) = [span for chunk in chunks for span in chunk.spans if span.start == span.end]
+    assert rest.end_s - rest.start_s == pytest.approx(0.5)
+    assert len(audio(chunks)) / RATE == pytest.approx(1.4 * natural_s, rel=0.01)
+
+
+class QuietEngine(ToneEngine):
+    """Has no sound for one of its words."""
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        async with aclosing(super().synthesize(segment)) as chunks:
+            async for chunk in chunks:
+                if "mudo" not in segment.text:
+                    yield chunk
+
+
+@pytest.mark.parametrize(
+    "text", ["mudo", "Esto se oye bien, sin duda alguna.\n\nmudo\n\nY esto otra vez se oye."]
+)
+async def test_silent_segment_does_not_change_duration(tmp_path: Path, text: str) -> None:
+    async with serving(QuietEngine(), tmp_path) as service:
+        chunks = await speak(service, text, replace(SPANISH, duration_s=7.0))
+    assert len(audio(chunks)) / RATE == pytest.approx(7.0, rel=0.01)
+
+
+async def test_pause_at_end_counts_once(tmp_path: Path) -> None:
+    text = 'Una frase entera que dura algo.<break time="0.5s"/>'
+    async with serving(ToneEngine(), tmp_path) as service:
+        natural_s = len(audio(await speak(service, text))) / RATE
+        for share in (0.7, 1.5):
+            chunks = await speak(service, text, replace(SPANISH, duration_s=share * natural_s))
+            assert len(audio(chunks)) / RATE == pytest.approx(share * natural_s, rel=0.01)
+
+
+@pytest.mark.parametrize("wanted_s", [0.5, 60.0])
+async def test_unintelligible_duration_is_refused(tmp_path: Path, wanted_s: float) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        natural_s = len(audio(await speak(service, TEXT))) / RATE
+        with pytest.raises(InvalidRequest) as caught:
+            await speak(service, TEXT, replace(SPANISH, duration_s=wanted_s))
+    assert caught.value.field == "duration_s"
+    assert f"{0.6 * natural_s:.2f} to {1.6 * natural_s:.2f} s" in caught.value.reason
+
+
+async def test_duration_waits_for_complete_text(tmp_path: Path) -> None:
+    request = SpeechRequest(language="es", duration_s=8.0)
+    async with (
+        serving(ToneEngine(writes=True), tmp_path) as service,
+        service.open(request, protocol="test") as session,
+    ):
+        for word in TEXT.split(" "):
+            session.feed(word + " ")
+        session.finish()
+        chunks = [chunk async for chunk in session]
+    assert len(audio(chunks)) / RATE == pytest.approx(8.0, rel=0.01)
+
+
+@pytest.mark.parametrize("text", ["…", '<break time="1s"/>', '¡! <break time="1s"/> …'])
+async def test_unspeakable_text_is_silence_of_requested_duration(tmp_path: Path, text: str) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        chunks = await speak(service, text, replace(SPANISH, duration_s=3.0))
+    assert not audio(chunks).any() and len(audio(chunks)) == 3 * RATE
+    rests = [span for chunk in chunks for span in chunk.spans if span.start == span.end]
+    assert [span.end_s - span.start_s for span in rests] == [1.0] * text.count("<")
+
+
+async def test_pauses_longer_than_duration_are_refused(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        with pytest.raises(InvalidRequest, match="duration_s"):
+            await speak(service, '<break time="3s"/>', replace(SPANISH, duration_s=1.0))
+
+
+async def test_duration_accepts_speed_of_one_only(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        chunks = await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.0))
+        with pytest.raises(InvalidRequest, match="duration_s"):
+            await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.1))
+    assert len(audio(chunks)) / RATE == pytest.approx(8.0, rel=0.01)

@@ -1,0 +1,168 @@
+"""The language of a session's text: who tells it, in which order, and what is remembered of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.text.phrases import REPLIES, REPLIES_TUNING, read_phrases
+from kani.core.service import SpeechService
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.types import SpeechRequest
+from kani.core.voices import sample_sentences
+from kani.engines.espeak.client import EspeakClient
+from kani.text.language_detection import detect
+from kani.text.languages import primary
+from tests.support.sessions import build, collect, fed
+from tests.support.tone import ToneEngine
+
+EVERY = frozenset(primary(voice.language) for voice in EspeakClient.shared().voices) | {"zh"}
+EIGHT = ("en", "es", "fr", "it", "pt", "de", "nl", "pl")
+
+UNCLEAR = "OK 3."
+ENGLISH = "The weather is very nice today."
+FRENCH = "Il fait très beau aujourd'hui."
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, *, server: str | None = None, voice: str | None = None, languages: tuple[str, ...] = EIGHT
+) -> AsyncIterator[SpeechService]:
+    """server, voice: the defaults that an operator has set."""
+    engine = ToneEngine(languages=languages)
+    defaults: dict[str, str] = {}
+    for tag in languages:
+        defaults.setdefault(primary(tag), f"tone_{tag}")
+    engine.info = replace(engine.info, default_voices=defaults)
+    service = build(folder, engine, default_language=server, default_voice=voice)
+    await service.start()
+    yield service
+    await service.stop()
+
+
+async def spoken(
+    service: SpeechService, text: str, request: SpeechRequest | None = None, **how: object
+) -> tuple[str, str]:
+    """Voice and language of a text."""
+    async with fed(service, text, request or SpeechRequest(), **how) as session:
+        await collect(session)
+        return session.resolved_voice.voice, session.resolved_voice.language
+
+
+@pytest.mark.parametrize(
+    ("text", "request_", "last", "server", "voice", "language"),
+    [
+        # What the request says, before all.
+        (ENGLISH, SpeechRequest(language="de", voice="tone_fr"), "it", "pt", "tone_fr", "de"),
+        # What the text clearly is.
+        (ENGLISH, SpeechRequest(voice="tone_fr", languages=("de",)), "it", "pt", "tone_fr", "en"),
+        # The language of the voice that is named.
+        (UNCLEAR, SpeechRequest(voice="tone_fr", languages=("de",)), "it", "pt", "tone_fr", "fr"),
+        # That of the client's last text.
+        (UNCLEAR, SpeechRequest(languages=("de",)), "it", "pt", "tone_it", "it"),
+        # The client's first that is spoken.
+        (UNCLEAR, SpeechRequest(languages=("sw", "de-CH", "fr")), None, "pt", "tone_de", "de"),
+        # The server's.
+        (UNCLEAR, SpeechRequest(), None, "pt", "tone_pt", "pt"),
+        # The protocol's.
+        (UNCLEAR, SpeechRequest(), None, None, "tone_nl", "nl"),
+    ],
+)
+async def test_first_that_tells_the_language_counts(
+    tmp_path: Path,
+    text: str,
+    request_: SpeechRequest,
+    last: str | None,
+    server: str | None,
+    voice: str,
+    language: str,
+) -> None:
+    async with serving(tmp_path, server=server) as service:
+        memory = LanguageMemory(last)
+        found = await spoken(service, text, request_, fallback_language="nl", memory=memory)
+    assert found == (voice, language)
+
+
+async def test_default_voice_tells_no_language_and_speaks_its_own_alone(tmp_path: Path) -> None:
+    async with serving(tmp_path, voice="tone_fr") as service:
+        assert await spoken(service, UNCLEAR) == ("tone_en", "en")
+        assert await spoken(service, FRENCH) == ("tone_fr", "fr")
+        assert await spoken(service, UNCLEAR, SpeechRequest(voice="default")) == ("tone_en", "en")
+
+
+async def test_text_that_decided_is_remembered_and_nothing_else(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        memory = LanguageMemory()
+        assert await spoken(service, UNCLEAR, memory=memory) == ("tone_en", "en") and memory.last is None
+        assert await spoken(service, FRENCH, memory=memory) == ("tone_fr", "fr") and memory.last == "fr"
+        assert await spoken(service, UNCLEAR, memory=memory) == ("tone_fr", "fr")
+        german = SpeechRequest(language="de-CH")
+        assert await spoken(service, UNCLEAR, german, memory=memory) == ("tone_de", "de-CH")
+        assert await spoken(service, UNCLEAR, memory=memory) == ("tone_de", "de-CH")
+        # Portuguese only for a client that has it first: that does not make it the client's.
+        portuguese = SpeechRequest(languages=("pt",))
+        memory = LanguageMemory()
+        assert await spoken(service, "Chocolate.", portuguese, memory=memory) == ("tone_pt", "pt")
+        assert memory.last is None
+        assert await spoken(service, UNCLEAR, memory=LanguageMemory()) == ("tone_en", "en")
+
+
+async def test_region_of_voice_is_kept(tmp_path: Path) -> None:
+    async with serving(tmp_path, languages=("en-US", "en-GB", "es")) as service:
+        british = SpeechRequest(voice="tone_en-GB")
+        for text in (ENGLISH, UNCLEAR):
+            assert await spoken(service, text, british) == ("tone_en-GB", "en-GB")
+
+
+async def test_named_voice_waits_for_few_words(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        for voice, text, language in (
+            ("tone_fr", "Il fait très beau ", "fr"),
+            ("tone_fr", "The weather is very nice ", "en"),
+        ):
+            async with service.open(SpeechRequest(voice=voice), protocol="test") as session:
+                session.feed(text[:8])
+                with pytest.raises(RuntimeError):
+                    assert session.resolved_voice
+                session.feed(text[8:])
+                assert session.resolved_voice.language == language
+
+
+async def test_voice_in_a_language_that_cannot_be_detected_keeps_it(tmp_path: Path) -> None:
+    """Else each Hawaiian text would be read in the language that looks like it most."""
+    async with serving(tmp_path, languages=("en", "es", "haw")) as service:
+        hawaiian = SpeechRequest(voice="tone_haw")
+        assert await spoken(service, "Aloha kakahiaka! He lā maikaʻi kēia.", hawaiian) == ("tone_haw", "haw")
+        async with service.open(hawaiian, protocol="test") as session:
+            assert session.resolved_voice.language == "haw"
+
+
+async def test_every_voice_speaks_its_own_language(tmp_path: Path) -> None:
+    """By its sample sentence, in 116 languages."""
+    tags = tuple(msgspec.json.decode(sample_sentences.FILE.read_bytes(), type=dict[str, str]))
+    async with serving(tmp_path, languages=tags) as service:
+        for tag in tags:
+            text = sample_sentences.sentence(tag)
+            assert await spoken(service, text, SpeechRequest(voice=f"tone_{tag}")) == (f"tone_{tag}", tag)
+
+
+async def test_server_without_the_default_speaks_what_it_can(tmp_path: Path) -> None:
+    async with serving(tmp_path, languages=("de", "fr")) as service:
+        assert await spoken(service, UNCLEAR) == ("tone_de", "de")
+        assert await spoken(service, UNCLEAR, SpeechRequest(languages=("fr",))) == ("tone_fr", "fr")
+
+
+@pytest.mark.parametrize("file", [REPLIES, REPLIES_TUNING])
+def test_short_replies_are_in_the_language_that_is_expected(file: Path) -> None:
+    """Of ordinary replies as short as "Sure." 98 % and more (benchmarks.text.short_replies)."""
+    replies = read_phrases(file)
+    right = dict.fromkeys(EIGHT, 0)
+    for language, text in replies:
+        right[language] += (detect(text, EVERY, expected=(language,)) or language) == language
+    assert len(replies) == 200 and sum(right.values()) >= 196
+    assert right["en"] == right["es"] == 25

@@ -1,0 +1,147 @@
+"""Order of a connection's sessions, with an engine that records its steps, and no real time."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from kani.core.session.playout_buffer import WaitTimeout
+from kani.core.session.priority import LEAD_S, TEXT_PENDING_S, SessionPriorities
+from kani.core.session.session import SpeechSession
+from tests.support.event_loop import virtual_time
+from tests.support.sessions import SPANISH, collect, serving
+from tests.support.tone import ToneEngine
+
+OLD = (
+    "alfa beta gama delta zeta iota kapa lambda sigma omega tau fi. yota aleph bet gimel dalet he vav zayin."
+)
+NEW = "uno dos tres cuatro cinco seis siete ocho nueve diez once doce."
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def words(text: str) -> list[str]:
+    return text.replace(".", "").split()
+
+
+@pytest.mark.parametrize("rests", [True, False])
+@pytest.mark.parametrize("places", [1, 2])
+async def test_superseded_session_is_synthesized_behind_new_one(
+    tmp_path: Path, rests: bool, places: int
+) -> None:
+    engine, clock = ToneEngine(rests=rests, places=places), Clock()
+    among = SessionPriorities(clock)
+    async with serving(engine, tmp_path) as service:
+
+        def opened() -> SpeechSession:
+            return service.open(SPANISH, protocol="test", priorities=among)
+
+        async with opened() as old, opened() as new:
+            engine.allow = 0
+            old.feed(OLD)
+            old.finish()
+            await engine.permit(2)
+            begun = words(engine.segments[0].text)
+            old.lower_priority()
+            assert not old.superseded
+            new.feed(NEW)
+            new.finish()
+            assert old.superseded
+            reading = asyncio.create_task(collect(old)), asyncio.create_task(collect(new))
+            await engine.permit(None)
+            await reading[1]
+            # The clock stands: what was made is still to be heard, and more of the old one is not due.
+            made = [word for word in engine.words if word in words(OLD)]
+            assert len(made) <= (2 + 1 if rests else len(begun)), "one step was under way"
+            await new.aclose()
+            await reading[0]
+        assert [word for word in engine.words if word in words(OLD)] == words(OLD)
+        assert [word for word in engine.words if word in words(NEW)] == words(NEW)
+
+
+async def test_superseded_session_keeps_pace_with_its_playback(tmp_path: Path) -> None:
+    clock = Clock()
+    among = SessionPriorities(clock)
+    old, new = among.add(), among.add()
+    old.audio_made(5.0)
+    assert not old.must_wait
+    old.lower()
+    new.text_received()
+    assert old.must_wait
+    new.audio_made(LEAD_S)
+    assert old.must_wait, "it is ahead of its own listener"
+    clock.now += 5.0 - LEAD_S
+    new.audio_made(LEAD_S)
+    clock.now += 0.5
+    new.audio_made(LEAD_S)
+    assert not old.must_wait
+    with new.working():
+        clock.now += 10.0
+        assert old.must_wait, "the new one is late"
+        with new.working(False):
+            assert not old.must_wait, "it waits for its text"
+    new.leave()
+    assert not (old.must_wait or old.superseded)
+
+
+def test_text_without_audio_blocks_lower_priority_briefly() -> None:
+    clock = Clock()
+    among = SessionPriorities(clock)
+    old, new = among.add(), among.add()
+    old.lower()
+    assert not old.must_wait
+    new.text_received()
+    assert old.must_wait
+    clock.now += TEXT_PENDING_S
+    assert not old.must_wait and old.superseded
+
+
+def test_session_lowered_later_ranks_higher() -> None:
+    among = SessionPriorities(Clock())
+    interrupted, ended, awaited = (among.add() for _ in range(3))
+    for standing in (interrupted, ended, awaited):
+        standing.text_received()
+        standing.lower()
+    assert interrupted.superseded and ended.superseded and not awaited.superseded
+    interrupted.restore()
+    assert not interrupted.superseded and awaited.superseded
+
+
+async def test_wait_ends_when_higher_priority_leaves() -> None:
+    among = SessionPriorities(Clock())
+    old, new = among.add(), among.add()
+    old.lower()
+    new.text_received()
+    with new.working():
+        waiting = asyncio.create_task(old.wait_for_turn())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        new.leave()
+        await waiting
+
+
+async def test_timeout_does_not_count_while_suspended() -> None:
+    exhausted = asyncio.Event()
+    with virtual_time():
+        timeout = WaitTimeout(0.05, exhausted.set)
+        timeout.start()
+        with timeout.suspended():
+            async with timeout.waiting():
+                await asyncio.sleep(0.2)
+                assert not exhausted.is_set()
+        async with timeout.waiting():
+            with timeout.suspended():
+                await asyncio.sleep(0.2)
+                assert not exhausted.is_set()
+            await exhausted.wait()

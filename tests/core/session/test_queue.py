@@ -1,0 +1,326 @@
+"""Positions of a session that waits for its engine, and limits of its wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kani.core import request_ids
+from kani.core.errors import (
+    Busy,
+    EngineFailed,
+    InvalidRequest,
+    RateLimited,
+    SpeechCancelled,
+    TextTooLong,
+    TimedOut,
+)
+from kani.core.observer import Observer
+from kani.core.session.context import Prepare
+from kani.core.session.playout_buffer import WaitTimeout
+from kani.core.session.report import TEXT_LOG
+from kani.core.session.session import SpeechSession
+from kani.core.types import Recording
+from tests.support.event_loop import settle, virtual_time
+from tests.support.sessions import SPANISH, collect, fed, serving
+from tests.support.tone import ToneEngine
+
+IN_TIME_S = 300.0
+
+
+@pytest.fixture(autouse=True)
+async def _virtual_time() -> AsyncIterator[None]:
+    with virtual_time():
+        yield
+
+
+async def positions(session: SpeechSession, seen: list[int]) -> None:
+    async for position in session.queue_positions():
+        seen.append(position)
+
+
+async def until(told: list[int], value: int) -> None:
+    async with asyncio.timeout(IN_TIME_S):
+        while told[-1:] != [value]:
+            await asyncio.sleep(0.001)
+
+
+async def engine_has_begun(engine: ToneEngine) -> None:
+    async with asyncio.timeout(IN_TIME_S):
+        while not engine.segments:
+            await asyncio.sleep(0.001)
+
+
+async def test_session_reports_queue_positions(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    async with serving(engine, tmp_path) as service, AsyncExitStack() as stack:
+        told: list[list[int]] = [[] for _ in range(4)]
+        sessions, watchers = [], []
+        for place, seen in enumerate(told):
+            sessions.append(await stack.enter_async_context(fed(service, "uno")))
+            watchers.append(asyncio.create_task(positions(sessions[-1], seen)))
+            # A session queues once a thread has prepared its text: the next one could overtake it.
+            if place:
+                await until(seen, place)
+            else:
+                await engine_has_begun(engine)
+        assert told == [[], [1], [2], [3]]
+        sessions[1].cancel()
+        await until(told[3], 2)
+        assert told[2] == [2, 1]
+        await engine.permit(None)
+        for session in (sessions[0], sessions[2], sessions[3]):
+            assert await collect(session)
+        ends = await asyncio.gather(*watchers, return_exceptions=True)
+        assert [type(end) for end in ends] == [type(None), SpeechCancelled, type(None), type(None)]
+        assert told[0] == [] and told[1] == [1] and told[2] == [2, 1]
+        assert told[3] in ([3, 2], [3, 2, 1])
+
+
+@pytest.mark.parametrize("text", ["", " ... ", "uno"])
+async def test_session_without_wait_reports_no_position(tmp_path: Path, text: str) -> None:
+    async with serving(ToneEngine(), tmp_path) as service, fed(service, text) as session:
+        async with asyncio.timeout(IN_TIME_S):
+            assert [position async for position in session.queue_positions()] == []
+        assert len(await collect(session)) >= bool(text)
+
+
+async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    async with serving(engine, tmp_path, max_waiting=0) as service:
+        async with fed(service, "uno"):
+            await settle()
+            async with fed(service, "dos") as second:
+                async with asyncio.timeout(IN_TIME_S):
+                    with pytest.raises(Busy):
+                        await positions(second, [])
+                with pytest.raises(Busy):
+                    await collect(second)
+
+
+async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    async with serving(engine, tmp_path, request_timeout_s=0.2) as service:
+        async with fed(service, "uno") as speaking, fed(service, "uno") as waiting:
+            told: list[int] = []
+            async with asyncio.timeout(IN_TIME_S):
+                with pytest.raises(TimedOut):
+                    await positions(waiting, told)
+            assert told == [1]
+            for session in (waiting, speaking):
+                with pytest.raises(TimedOut) as timed_out:
+                    await collect(session)
+            assert timed_out.value.seconds == 0.2 and "at most 0.2 s" in str(timed_out.value)
+
+
+async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path, request_timeout_s=0.1, ahead_s=1.0) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("uno dos tres cuatro cinco. ")
+            await asyncio.sleep(0.15)
+            session.feed("seis siete ocho nueve diez.")
+            session.finish()
+            chunks = 0
+            async for _ in session:
+                chunks += 1
+                await asyncio.sleep(0.03)
+            assert chunks > 5
+
+
+async def test_timeout_ignores_slow_reader_of_positions(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    async with serving(engine, tmp_path, request_timeout_s=0.3) as service:
+        async with fed(service, "uno"), fed(service, "uno") as second:
+            async for position in second.queue_positions():
+                assert position == 1
+                await asyncio.sleep(0.5)
+                await engine.permit(None)
+            assert await collect(second)
+
+
+async def test_prepare_counts_as_wait_and_ends_with_session(tmp_path: Path) -> None:
+    voice = Recording(np.full(8, 0.5, np.float32), 8)
+    cancelled: list[str] = []
+
+    async def fetched() -> Recording:
+        await asyncio.sleep(0)
+        return voice
+
+    async def failing() -> Recording:
+        raise InvalidRequest("reference", "is nowhere")
+
+    async def endless() -> Recording:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append("fetch")
+            raise
+        return voice
+
+    engine = ToneEngine(clones=True)
+    async with serving(engine, tmp_path, request_timeout_s=0.2, rate_per_minute=4) as service:
+
+        async def run(prepare: Prepare, cancel: bool = False) -> None:
+            async with fed(service, "uno", prepare=prepare) as session:
+                await asyncio.sleep(0)
+                if cancel:
+                    session.cancel()
+                await positions(session, [])
+                await collect(session)
+
+        await run(fetched)
+        embedding = engine.segments[0].embedding
+        assert embedding is not None and engine.embedded[0] is voice
+        with pytest.raises(InvalidRequest):
+            await run(failing)
+        with pytest.raises(TimedOut):
+            await run(endless)
+        with pytest.raises(SpeechCancelled):
+            await run(endless, cancel=True)
+        assert cancelled == ["fetch", "fetch"] and len(engine.segments) == 1
+        with pytest.raises(RateLimited):
+            await run(fetched)
+
+
+async def test_session_timeout_overrides_longer_server_timeout(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    for limit in (0.0, 60.0):
+        async with (
+            serving(engine, tmp_path, request_timeout_s=limit) as service,
+            fed(service, "uno", timeout_s=0.05) as session,
+        ):
+            with pytest.raises(TimedOut):
+                await collect(session)
+
+
+async def test_timeout_counts_running_wait_from_start(tmp_path: Path) -> None:
+    exhausted = asyncio.Event()
+    for seconds, expected in ((0.1, True), (0.0, False)):
+        exhausted.clear()
+        timeout = WaitTimeout(seconds, exhausted.set)
+        async with timeout.waiting():
+            await asyncio.sleep(0.15)
+            assert not exhausted.is_set()
+            timeout.start()
+            await asyncio.sleep(0.15)
+        assert exhausted.is_set() is expected
+
+
+async def test_session_limit_of_text_replaces_server_limit(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path, max_text=5) as service:
+        async with service.open(SPANISH, protocol="test", max_text=3) as session:
+            with pytest.raises(TextTooLong) as too_long:
+                session.feed("cuatro")
+            assert too_long.value.limit == 3
+        async with fed(service, "cuatro", max_text=10) as session:
+            assert await collect(session)
+
+
+async def test_max_concurrent_limits_slots(tmp_path: Path) -> None:
+    engine = ToneEngine(places=4)
+    engine.allow = 0
+    async with serving(engine, tmp_path, max_concurrent=2) as service, AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(fed(service, "uno"))
+        await settle()
+        assert (service.state().slots_in_use, service.state().waiting) == (2, 1)
+
+
+class Ledger(Observer):
+    """Keeps how each session ended."""
+
+    def __init__(self) -> None:
+        self.endings: list[tuple[str, int]] = []
+
+    def synthesis_ended(self, protocol: str, outcome: str, seconds: float, characters: int) -> None:
+        self.endings.append((outcome, characters))
+
+
+async def test_every_session_is_reported_once_without_its_text(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, ledger = ToneEngine(), Ledger()
+    caplog.set_level(logging.INFO, "speech")
+    monkeypatch.setattr(logging.getLogger("speech.account"), "disabled", False)
+    async with serving(engine, tmp_path, max_text=20) as service:
+        service._observer = ledger
+
+        async def run(name: str, text: str, error: type[Exception] | None, cancel: bool = False) -> None:
+            with request_ids.bind(name):
+                async with fed(service, text) as session:
+                    if cancel:
+                        session.cancel()
+                    if error is None:
+                        await collect(session)
+                    else:
+                        with pytest.raises(error):
+                            await collect(session)
+
+        await run("whole", "uno dos", None)
+        await run("cancelled", "uno", SpeechCancelled, cancel=True)
+        await run("broken", "kaputt", EngineFailed)
+        async with service.open(SPANISH, protocol="test") as left:
+            left.feed("tres")
+        with pytest.raises(InvalidRequest):
+            async with service.open(SPANISH, protocol="test") as useless:
+                useless.feed("seis")
+                raise InvalidRequest("text", "its speech cannot be sent")
+    expected = [("completed", 7), ("cancelled", 3), ("failed", 6), ("cancelled", 4), ("invalid", 4)]
+    assert ledger.endings == expected
+    facts: list[dict[str, Any]] = [
+        record.__dict__["facts"] for record in caplog.records if "facts" in record.__dict__
+    ]
+    assert [fact["outcome"] for fact in facts] == [outcome for outcome, _ in expected]
+    assert facts[0]["engine"] == "tone" and facts[0]["audio_s"] == pytest.approx(0.7, abs=0.1)
+    assert [segment.request_id for segment in engine.segments] == ["whole", "broken"]
+    assert not any(word in caplog.text for word in ("uno", "kaputt", "tres"))
+
+
+async def test_sessions_of_one_request_id_are_told_apart(tmp_path: Path) -> None:
+    """Segments name their session: all sessions of a multi-context socket have the socket's request id."""
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        with request_ids.bind("socket"):
+            for texts in (("Uno. ", "Dos."), ("Tres.",)):
+                async with service.open(SPANISH, protocol="test") as session:
+                    for text in texts:
+                        session.feed(text)
+                        session.flush()
+                    session.finish()
+                    await collect(session)
+    one, two, other = engine.segments
+    assert one.request_id == two.request_id == other.request_id == "socket"
+    assert one.session == two.session != other.session
+    assert one.session and other.session
+
+
+async def test_texts_are_logged_on_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "speech.text")
+    monkeypatch.setattr(TEXT_LOG, "disabled", False)
+    async with serving(ToneEngine(), tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        session.feed("uno")
+    assert "'uno'" in caplog.text
+
+
+async def test_timeout_adds_up_all_waits() -> None:
+    exhausted = asyncio.Event()
+    timeout = WaitTimeout(0.25, exhausted.set)
+    timeout.start()
+    for expected in (False, False, True):
+        async with timeout.waiting():
+            await asyncio.sleep(0.1)
+        assert exhausted.is_set() is expected

@@ -1,0 +1,325 @@
+"""Streams that are listened to: what is fed reaches the recogniser whole, and no faster than it hears."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from kani.core.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
+from kani.core.observer import Observer
+from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.request import Limits
+from kani.core.service import SpeechService
+from kani.core.session.recognition import (
+    LEAD_S,
+    MAX_BACKLOG_PIECES,
+    MAX_BACKLOG_S,
+    LowDelayResampler,
+    RecognitionSession,
+)
+from kani.core.types import Samples
+from tests.support.event_loop import settle
+from tests.support.loudness import RATE, STEP, LoudnessRecognizer
+from tests.support.sessions import build
+from tests.support.tone import ToneEngine
+
+LOUD = 0.5
+
+
+class HeldRecognizer(LoudnessRecognizer):
+    """Waits for ``gate`` before it yields a step, and breaks in audio of -1; its first start may fail."""
+
+    def __init__(self, starts: bool = True) -> None:
+        super().__init__()
+        self.gate: asyncio.Semaphore | None = None
+        self.languages: list[str | None] = []
+        self.under_way = self.started = 0
+        self.running = False
+        self._starts = starts
+
+    async def start(self) -> None:
+        self.started += 1
+        await asyncio.sleep(0)
+        if not self._starts:
+            self._starts = True
+            raise EngineUnavailable("no ears: buy some")
+        self.running = True
+
+    async def stop(self) -> None:
+        assert not self.under_way
+        self.running = False
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        self.languages.append(language)
+        self.under_way += 1
+        try:
+            async with aclosing(super().recognize(unbroken(audio), language)) as events:
+                async for event in events:
+                    if isinstance(event, Step) and self.gate is not None:
+                        await self.gate.acquire()
+                    yield event
+        finally:
+            self.under_way -= 1
+
+
+async def unbroken(audio: AsyncIterator[Samples | Mark]) -> AsyncIterator[Samples | Mark]:
+    async for piece in audio:
+        if not isinstance(piece, Mark) and piece.min(initial=0) <= -1:
+            raise EngineFailed("the ears broke")
+        yield piece
+
+
+@asynccontextmanager
+async def hearing(
+    tmp_path: Path,
+    recognizer: HeldRecognizer | None = None,
+    observer: Observer | None = None,
+    **limits: int,
+) -> AsyncIterator[tuple[SpeechService, HeldRecognizer]]:
+    recognizer = recognizer or HeldRecognizer()
+    service = build(
+        tmp_path,
+        ToneEngine(),
+        limits=Limits(**limits),
+        observer=observer or Observer(),
+        recognizer=recognizer,
+    )
+    await service.start()
+    before = asyncio.all_tasks()
+    yield service, recognizer
+    await settle()
+    assert service.state().sessions == 0
+    assert recognizer.under_way == 0
+    assert asyncio.all_tasks() == before
+    await service.stop()
+    assert not recognizer.running
+
+
+def listen(service: SpeechService, rate: int = 24_000, language: str | None = None) -> RecognitionSession:
+    return service.open_recognition(protocol="test", sample_rate=rate, language=language)
+
+
+async def heard(session: RecognitionSession) -> list[RecognitionEvent]:
+    return [event async for event in session.events()]
+
+
+@pytest.mark.parametrize("rate", [24_000, 16_000, 48_000, 8_000])
+async def test_step_follows_each_80_ms_without_delay(tmp_path: Path, rate: int) -> None:
+    frame = round(STEP_S * rate)
+    async with hearing(tmp_path) as (service, _), listen(service, rate) as session:
+        events = session.events()
+        for index in range(5):
+            await session.feed(np.full(frame, LOUD if index == 3 else 0.0, np.float32))
+            if index == 3:
+                # The resampler's lead of 2 ms is taken from its times.
+                word = await anext(events)
+                lead_s = LEAD_S if rate != RATE else 0.0
+                assert word == RecognizedWord("bum", 3 * STEP_S - lead_s, 4 * STEP_S - lead_s)
+            step = await anext(events)
+            assert isinstance(step, Step) and step.index == index
+            assert session.backlog_samples == 0
+        await events.aclose()
+
+
+@example([17], 8_000)
+@example([32, 1], 8_000)
+@example([46], 22_050)
+@given(st.lists(st.integers(1, 4000), max_size=12), st.sampled_from([8_000, 22_050, 24_000, 48_000]))
+def test_resampler_returns_due_samples_for_any_pieces(sizes: list[int], rate: int) -> None:
+    wave = np.sin(np.arange(sum(sizes)) * 2 * np.pi * 440 / rate).astype(np.float32)
+    resampler, given_so_far, at = LowDelayResampler(rate, RATE), [], 0
+    for size in sizes:
+        given_so_far.append(resampler.feed(wave[at : at + size]))
+        at += size
+        assert sum(map(len, given_so_far)) == at * RATE // rate
+    if len(wave) > 2000:
+        out = np.concatenate(given_so_far)
+        lead = round(LEAD_S * RATE)
+        expected = np.sin((np.arange(len(out)) - lead) * 2 * np.pi * 440 / RATE)
+        assert np.abs(out - expected)[lead + 100 : -50].max(initial=0.0) < 1e-3
+
+
+async def test_marks_are_yielded_behind_preceding_audio(tmp_path: Path) -> None:
+    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
+        await session.feed(np.zeros(2 * STEP, np.float32))
+        await session.mark(7)
+        await session.feed(np.zeros(STEP, np.float32))
+        await session.mark(-1)
+        session.finish()
+        events = await heard(session)
+    assert [event.index if isinstance(event, Step) else event for event in events] == [
+        *(0, 1, Mark(7), 2, Mark(-1)),
+    ]
+
+
+class Watch(Observer):
+    """Keeps what was heard, and how late."""
+
+    def __init__(self) -> None:
+        self.heard_s = 0.0
+        self.behind_s: list[float] = []
+        self.open = 0
+
+    def recognition_opened(self, protocol: str) -> None:
+        self.open += 1
+
+    def recognition_closed(self, protocol: str) -> None:
+        self.open -= 1
+
+    def audio_recognized(self, protocol: str, audio_s: float, lag_s: float) -> None:
+        self.heard_s += audio_s
+        self.behind_s.append(lag_s)
+
+
+async def test_lag_excludes_audio_fed_faster_than_real_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("kani.core.session.recognition.time", SimpleNamespace(perf_counter=lambda: now))
+    watch, recognizer = Watch(), HeldRecognizer()
+    recognizer.gate = asyncio.Semaphore(1)
+    async with hearing(tmp_path, recognizer, watch) as (service, _), listen(service, RATE) as session:
+        assert watch.open == 1
+        await session.feed(np.zeros(3 * STEP, np.float32))
+        events = session.events()
+        await anext(events)
+        prompt = watch.behind_s[-1]
+        now += 10 * STEP_S
+        recognizer.gate.release()
+        await anext(events)
+        slow = watch.behind_s[-1]
+        await session.feed(np.zeros(round(10 * RATE), np.float32))
+        session.finish()
+        for _ in range(200):
+            recognizer.gate.release()
+        async for _ in events:
+            pass
+    assert watch.open == 0 and watch.heard_s == pytest.approx(10 + 3 * STEP_S)
+    assert prompt == 0 and slow == pytest.approx(STEP_S) and watch.behind_s[-1] == 0
+
+
+async def test_feed_waits_for_backlog(tmp_path: Path) -> None:
+    async with hearing(tmp_path) as (service, recognizer), listen(service, RATE) as session:
+        recognizer.gate = asyncio.Semaphore(0)
+        reading = asyncio.create_task(heard(session))
+        await session.feed(np.zeros(round(MAX_BACKLOG_S * RATE), np.float32))
+        blocked = asyncio.create_task(session.feed(np.full(10 * RATE, LOUD, np.float32)))
+        await settle()
+        assert not blocked.done()
+        assert session.backlog_samples == round((MAX_BACKLOG_S + 10) * RATE)
+        for _ in range(round((MAX_BACKLOG_S + 10) / STEP_S)):
+            recognizer.gate.release()
+        await blocked
+        session.finish()
+        events = await reading
+    assert sum(isinstance(event, Step) for event in events) == 875
+    assert sum(isinstance(event, RecognizedWord) for event in events) == 125
+
+
+async def test_marks_wait_for_backlog_until_finish(tmp_path: Path) -> None:
+    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
+        for _ in range(MAX_BACKLOG_PIECES):
+            await session.mark(0)
+        blocked = asyncio.create_task(session.mark(1))
+        await settle()
+        assert not blocked.done()
+        session.finish()
+        await blocked
+
+
+async def test_closing_session_stops_recogniser(tmp_path: Path) -> None:
+    async with hearing(tmp_path) as (service, recognizer):
+        for fed in (0, 3 * STEP):
+            recognizer.gate = asyncio.Semaphore(1)
+            async with listen(service, RATE) as session:
+                reading = asyncio.create_task(heard(session))
+                await session.feed(np.zeros(fed, np.float32))
+                await settle()
+                assert recognizer.under_way == 1
+                reading.cancel()
+                await asyncio.wait([reading])
+                assert recognizer.under_way == 0
+
+
+async def test_first_session_starts_recogniser_for_all(tmp_path: Path) -> None:
+    recognizer = HeldRecognizer(starts=False)
+    async with hearing(tmp_path, recognizer) as (service, _):
+        assert not recognizer.started
+        async with listen(service) as session:
+            session.finish()
+            with pytest.raises(EngineUnavailable, match="buy some"):
+                await heard(session)
+        async with listen(service) as one, listen(service) as other:
+            leaving = asyncio.create_task(heard(one))
+            staying = asyncio.create_task(heard(other))
+            await asyncio.sleep(0)
+            leaving.cancel()
+            other.finish()
+            assert await staying == []
+        assert recognizer.started == 2
+
+
+async def test_cancelled_session_does_not_wait_for_starting_recogniser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = asyncio.Event()
+    recognizer = HeldRecognizer()
+    monkeypatch.setattr(recognizer, "start", loaded.wait)
+    async with hearing(tmp_path, recognizer) as (service, _):
+        async with listen(service) as session:
+            reading = asyncio.create_task(heard(session))
+            await settle()
+            session.cancel()
+            assert await reading == []
+        loaded.set()
+
+
+async def test_recogniser_failure_follows_earlier_events(tmp_path: Path) -> None:
+    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
+        await session.feed(np.zeros(STEP, np.float32))
+        await session.feed(np.full(STEP, -1, np.float32))
+        events = session.events()
+        assert isinstance(await anext(events), Step)
+        with pytest.raises(EngineFailed):
+            await anext(events)
+
+
+async def test_recognition_is_refused_by_reason(tmp_path: Path) -> None:
+    async with hearing(tmp_path, max_sessions=1) as (service, recognizer):
+        async with listen(service, language="es-MX") as session:
+            with pytest.raises(Busy):
+                listen(service)
+            session.finish()
+            await heard(session)
+        assert recognizer.languages == ["es"]
+        with pytest.raises(UnsupportedLanguage, match="known: en, es"):
+            listen(service, language="xx")
+        service.recognizer = None
+        with pytest.raises(EngineUnavailable, match="KANI_RECOGNIZER"):
+            listen(service)
+        service.recognizer = recognizer
+
+
+async def test_drain_recognises_audio_fed_so_far(tmp_path: Path) -> None:
+    async with hearing(tmp_path) as (service, _):
+        async with listen(service, RATE) as session:
+            reading = asyncio.create_task(heard(session))
+            await session.feed(np.zeros(2 * STEP, np.float32))
+            draining = asyncio.create_task(service.drain(60.0))
+            assert [event.index for event in await reading if isinstance(event, Step)] == [0, 1]
+            assert session.finished
+            await session.feed(np.zeros(STEP, np.float32))
+            with pytest.raises(Busy):
+                listen(service)
+            assert not draining.done()
+        await draining

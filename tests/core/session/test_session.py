@@ -1,0 +1,412 @@
+"""Sessions: text in, audio out, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kani.core.errors import (
+    Busy,
+    EngineFailed,
+    InvalidRequest,
+    SpeechCancelled,
+    TextTooLong,
+    UnknownVoice,
+)
+from kani.core.session.output import EMPTY_TEXT_SILENCE_S
+from kani.core.session.worker import UNDERRUN_PAUSE_S
+from kani.core.types import Sampling, SpeechChunk, SpeechRequest
+from tests.core.timing.test_spans import assert_tiles
+from tests.support.sessions import SPANISH, audio, collect, fed, serving, spans_of, speak
+from tests.support.tone import LETTER_S, RATE, ToneEngine
+
+TEXTS = st.lists(
+    st.sampled_from(
+        [
+            "hola ",
+            "qué tal",
+            ". ",
+            ", ",
+            "\n\n",
+            "3,5 € ",
+            "¿Sí? ",
+            "…",
+            "🎉",
+            "\u200f",
+            "Dr. ",
+            "y ",
+            "e\u0301 ",
+        ]
+    ),
+    max_size=25,
+).map("".join)
+
+
+async def test_spans_locate_words_in_audio(tmp_path: Path) -> None:
+    text = "¡Hola!  Me llamo Ana Belén de la Fuente y Ruiz. ¿Y tú cómo te llamas?"
+    async with serving(ToneEngine(), tmp_path) as service:
+        chunks = await speak(service, text)
+    spans = spans_of(chunks)
+    assert_tiles(spans, len(text))
+    for span in spans:
+        word = text[span.start : span.end]
+        if word.isalpha():
+            assert span.end_s - span.start_s == pytest.approx(len(word) * LETTER_S, abs=2 / RATE)
+            samples = audio(chunks)[round(span.start_s * RATE) : round(span.end_s * RATE)]
+            assert np.abs(samples).max() > 0.2
+    assert [chunk.start_s for chunk in chunks] == pytest.approx(
+        np.cumsum([0, *(len(chunk.samples) / RATE for chunk in chunks[:-1])])
+    )
+
+
+async def test_segments_state_audio_left_to_play(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        await speak(service, "Una frase entera que dura algo. Y otra frase que le sigue.")
+        first, second = (segment.ahead_s for segment in engine.segments)
+        assert first == 0.0
+        # The first sentence is made at once and is then played.
+        assert 1.0 < second <= len("Unafraseenteraqueduraalgo") * LETTER_S
+        engine.segments.clear()
+        await speak(service, "Una frase entera que dura algo.", replace(SPANISH, duration_s=2.5))
+        assert {segment.ahead_s for segment in engine.segments} == {math.inf}
+
+
+class SlowingEngine(ToneEngine):
+    """Says each letter of a word longer than the one before it, and tells so."""
+
+    async def _say(self, word: re.Match[str], at_s: float, speed: float) -> SpeechChunk:
+        chunk = await super()._say(word, at_s, speed)
+        (span,) = chunk.spans
+        shares = np.arange(span.end - span.start) / (span.end - span.start)
+        marks = tuple((span.start_s + shares**2 * (span.end_s - span.start_s)).tolist())
+        return replace(chunk, spans=(replace(span, character_starts=marks),))
+
+
+@pytest.mark.parametrize("speed", [1.0, 2.0])
+async def test_character_starts_map_to_client_text(tmp_path: Path, speed: float) -> None:
+    text = "¡Hola!  el cafe\u0301 frío"
+    slowing = SlowingEngine(native=(1.0, 1.0))
+    async with serving(slowing, tmp_path) as service:
+        chunks = await speak(service, text, replace(SPANISH, speed=speed))
+    spans = spans_of(chunks)
+    assert_tiles([replace(span, character_starts=()) for span in spans], len(text))
+    told = {text[span.start : span.end]: span for span in spans if span.character_starts}
+    assert list(told) == ["Hola", "el", "cafe\u0301", "frío"]
+    letter_s = LETTER_S / speed
+    for word in ("Hola", "el", "frío"):
+        since = np.array(told[word].character_starts) - told[word].start_s
+        count = len(word)
+        assert since == pytest.approx(letter_s * np.arange(count) ** 2 / count, abs=2 / RATE)
+    since = np.array(told["cafe\u0301"].character_starts) - told["cafe\u0301"].start_s
+    assert since == pytest.approx(letter_s * np.array([0, 1, 4, 9, 12.5]) / 4, abs=2 / RATE)
+
+
+async def test_span_is_emitted_with_end_of_word(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        chunks = await speak(service, "uno dos tres cuatro cinco")
+    for chunk in chunks:
+        for span in chunk.spans:
+            assert span.end_s >= chunk.start_s - 0.02
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(TEXTS, st.lists(st.integers(1, 7)), st.booleans())
+def test_any_cutting_gives_same_speech(tmp_path: Path, text: str, sizes: list[int], streams: bool) -> None:
+
+    async def check() -> None:
+        engine = ToneEngine(streams=streams)
+        async with serving(engine, tmp_path) as service:
+            whole = await speak(service, text)
+            requests = engine.segments
+            engine.segments = []
+            async with service.open(SPANISH, protocol="test") as session:
+                at = 0
+                for size in sizes:
+                    session.feed(text[at : at + size])
+                    at += size
+                    await asyncio.sleep(0)
+                session.feed(text[at:])
+                session.finish()
+                pieces = await collect(session)
+            assert engine.segments == requests
+            heard, end_s = audio(pieces), len(audio(whole)) / RATE
+            assert np.array_equal(heard[: len(audio(whole))], audio(whole))
+            waited = heard[len(audio(whole)) :]
+            assert len(waited) <= UNDERRUN_PAUSE_S * RATE and not waited.any()
+            spans = spans_of(pieces)
+            told = [replace(span, end_s=end_s) if span.end_s > end_s + 1e-9 else span for span in spans]
+            expected = spans_of(whole)
+            assert [(s.start, s.end, s.character_starts) for s in told] == [
+                (s.start, s.end, s.character_starts) for s in expected
+            ]
+            assert [s.start_s for s in told] == [s.start_s for s in expected]
+            assert [s.end_s for s in told] == pytest.approx([s.end_s for s in expected], abs=1e-9)
+            assert_tiles(spans, len(text))
+
+    asyncio.run(check())
+
+
+async def test_language_detection_ignores_cutting(tmp_path: Path) -> None:
+    text = (
+        "The weather is lovely this morning, and we should really go for a long walk by the river together."
+    )
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SpeechRequest(), protocol="test") as session:
+            for word in text.split(" "):
+                session.feed(word + " ")
+                await asyncio.sleep(0)
+            session.finish()
+            await collect(session)
+            assert session.resolved_voice.language == "en"
+        assert {segment.voice for segment in engine.segments} == {"tone_en"}
+
+
+@pytest.mark.parametrize(("low_latency", "segments"), [(True, 2), (False, 1)])
+async def test_early_phrase_needs_low_latency(tmp_path: Path, low_latency: bool, segments: int) -> None:
+    engine = ToneEngine(streams=False)
+    async with serving(engine, tmp_path) as service:
+        async with fed(
+            service, "Buenos días a todos, hoy hablaremos de esta ciudad.", low_latency=low_latency
+        ) as session:
+            await collect(session)
+    assert len(engine.segments) == segments
+
+
+async def test_cancel_frees_slot_within_one_step(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    async with serving(engine, tmp_path) as service:
+        async with fed(service, "uno dos tres cuatro cinco seis siete ocho nueve") as session:
+            await engine.permit(2)
+            session.cancel()
+            with pytest.raises(SpeechCancelled):
+                await collect(session)
+        assert engine.steps == 2 and engine.under_way == 0
+        await engine.permit(None)
+        assert len(await speak(service, "otra vez")) > 0
+
+
+async def test_text_after_cancel_is_dropped(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            session.cancel()
+            session.feed("Nadie oye esto. Ni esto otro.")
+            session.finish()
+            with pytest.raises(SpeechCancelled):
+                await collect(session)
+    assert not engine.segments
+
+
+async def test_abandoned_sessions_free_slot_and_queue(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    async with serving(engine, tmp_path) as service:
+        async with fed(service, "uno dos tres cuatro."):
+            await engine.permit(1)
+            async with fed(service, "otra cosa."):
+                while not service.state().waiting:
+                    await asyncio.sleep(0)
+            assert service.state().waiting == 0 and service.state().slots_in_use == 1
+        assert service.state().slots_in_use == 0
+
+
+async def test_slow_reader_bounds_buffer_and_frees_slot(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    sentence = "Esta es una frase de unas cuantas palabras para el lector lento. "
+    async with serving(engine, tmp_path, ahead_s=8.0) as service:
+        async with fed(service, sentence * 20) as session:
+            for _ in range(2000):
+                await asyncio.sleep(0)
+            made = len(engine.segments)
+            assert session.duration_s < 8.0 + 7.0
+            assert service.state().slots_in_use == 0
+            assert audio([await anext(aiter(session))]).size
+            chunks = await collect(session)
+        assert made == 2
+        assert len(engine.segments) == 20
+        assert sum(chunk.duration_s for chunk in chunks) > 100
+
+
+async def test_concurrent_sessions_equal_solo_runs(tmp_path: Path) -> None:
+    texts = [f"Frase número {n}. Otra frase, la segunda, de {n} palabras. Fin." for n in range(30)]
+    async with serving(ToneEngine(places=3), tmp_path) as service:
+        solo = [audio(await speak(service, text)) for text in texts]
+
+        async def one(n: int) -> np.ndarray | None:
+            async with fed(service, texts[n]) as session:
+                if n % 5 == 1:
+                    await anext(aiter(session))
+                    return None
+                if n % 5 == 3:
+                    await asyncio.sleep(0)
+                    session.cancel()
+                    with pytest.raises(SpeechCancelled):
+                        await collect(session)
+                    return None
+                return audio(await collect(session))
+
+        together = await asyncio.gather(*(one(n) for n in range(30)))
+    for n, samples in enumerate(together):
+        if samples is not None:
+            assert np.array_equal(samples, solo[n])
+    assert sum(samples is None for samples in together) == 12
+    gc.collect()
+
+
+async def test_engine_failure_follows_earlier_audio(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        async with fed(service, "Primero esto. kaputt") as session:
+            heard = []
+            with pytest.raises(EngineFailed):
+                async for chunk in session:
+                    heard.append(chunk)
+        assert audio(heard).size
+        assert audio(await speak(service, "Y sigue.")).size
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("text", ["…", "🎉", " \n ", "\u200f\x00", "?!"])
+async def test_unspeakable_text_is_short_silence(tmp_path: Path, text: str, streams: bool) -> None:
+    engine = ToneEngine(streams=streams)
+    async with serving(engine, tmp_path) as service:
+        async with fed(service, text) as session:
+            chunks = await collect(session)
+        assert session.nothing_speakable
+    assert not engine.segments
+    assert len(audio(chunks)) == round(EMPTY_TEXT_SILENCE_S * RATE) and not audio(chunks).any()
+    assert_tiles(spans_of(chunks), len(text))
+
+
+async def test_empty_text_has_no_audio(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        assert await speak(service, "") == []
+
+
+@pytest.mark.parametrize(
+    ("speed", "native"), [(2.0, (0.25, 4.0)), (2.0, (0.8, 1.25)), (0.25, (0.8, 1.25)), (4.0, (1.0, 1.0))]
+)
+async def test_speed_scales_audio_and_spans(
+    tmp_path: Path, speed: float, native: tuple[float, float]
+) -> None:
+    text = "palabras cortas sueltas"
+    async with serving(ToneEngine(native=native), tmp_path) as service:
+        chunks = await speak(service, text, SpeechRequest(language="es", speed=speed))
+    expected_s = sum(map(len, text.split())) * LETTER_S / speed
+    assert len(audio(chunks)) / RATE == pytest.approx(expected_s, rel=0.02, abs=0.02)
+    spans = spans_of(chunks)
+    assert_tiles(spans, len(text))
+    assert spans[-1].end_s == pytest.approx(expected_s, rel=0.02, abs=0.02)
+
+
+async def test_max_tokens_truncates_each_segment(tmp_path: Path) -> None:
+    text = "unas cuantas palabras seguidas. otras cuantas palabras."
+    async with serving(ToneEngine(), tmp_path) as service:
+        async with fed(service, text, SpeechRequest(language="es", max_tokens=50)) as session:
+            chunks = await collect(session)
+            assert session.truncated
+        assert len(audio(chunks)) == RATE
+        spans = spans_of(chunks)
+        assert_tiles(spans, len(text))
+        assert spans[-1].end_s == 1.0
+
+
+async def test_text_limit_counts_whole_session(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path, max_text=10) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("12345")
+            with pytest.raises(TextTooLong, match="at most 10 characters"):
+                session.feed("678901")
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("12345 7890 ")
+            with pytest.raises(TextTooLong):
+                session.feed(" ")
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (SpeechRequest(speed=0.2), "speed"),
+        (SpeechRequest(speed=float("nan")), "speed"),
+        (SpeechRequest(max_tokens=0), "max_tokens"),
+        (SpeechRequest(sampling=Sampling(temperature=-1)), "temperature"),
+        (SpeechRequest(sampling=Sampling(top_p=1.1)), "top_p"),
+        (SpeechRequest(sampling=Sampling(top_k=1001)), "top_k"),
+        (SpeechRequest(sampling=Sampling(repetition_penalty=0.5)), "repetition_penalty"),
+        (SpeechRequest(sampling=Sampling(seed=-1)), "seed"),
+        (SpeechRequest(sampling=Sampling(seed=10**400)), "seed"),
+        (SpeechRequest(emotion="bored"), "emotion"),
+        (SpeechRequest(voice="nobody"), "voice"),
+        (SpeechRequest(voice="custom:nobody"), "voice"),
+        (SpeechRequest(language="xx"), "language"),
+        (SpeechRequest(language="es", emotion="happy:0.5,joyful:0.5"), "emotion"),
+        (SpeechRequest(language="es", emotion="happy", emotion_strength=1.5), "emotion_strength"),
+        (SpeechRequest(language="es", duration_s=0.01), "duration_s"),
+        (SpeechRequest(language="es", duration_s=3.0, speed=1.5), "duration_s"),
+        (SpeechRequest(language="es", lexicon={"uno": "/qqq!/"}), "lexicon"),
+    ],
+)
+async def test_invalid_request_names_its_field(tmp_path: Path, request_: SpeechRequest, field: str) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        with pytest.raises(InvalidRequest) as caught:
+            service.open(request_, protocol="test")
+        assert caught.value.field == field
+        assert isinstance(caught.value, UnknownVoice) is (field == "voice")
+
+
+@pytest.mark.parametrize(
+    ("request_", "unused"),
+    [
+        (replace(SPANISH, emotion="happy", sampling=Sampling(temperature=0.6, seed=3)), ["temperature"]),
+        (replace(SPANISH, lexicon={"casa": "/kasa/"}), ["lexicon"]),
+        (replace(SPANISH, lexicon={"casa": "kasa /kasa/"}), []),
+        (replace(SPANISH, lexicon={"casa": "kasa"}), []),
+    ],
+)
+async def test_unused_fields_are_named(tmp_path: Path, request_: SpeechRequest, unused: list[str]) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        async with service.open(request_, protocol="test") as session:
+            assert session.unused_fields == unused
+
+
+@pytest.mark.parametrize("text", ["uno dos tres", "uno dos 19", "uno dos <b", "uno dos привет"])
+async def test_drain_speaks_unfinished_text(tmp_path: Path, text: str) -> None:
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session, asyncio.timeout(300):
+            session.feed(text)
+            draining = asyncio.create_task(service.drain(60.0))
+            await collect(session)
+        await draining
+    assert engine.words[:2] == ["uno", "dos"] and len(engine.words) > 2
+
+
+async def test_drain_refuses_new_sessions_and_cancels_slow_ones(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.allow = 0
+    async with serving(engine, tmp_path) as service:
+
+        async def one() -> int:
+            async with fed(service, "uno dos") as session:
+                return len(await collect(session))
+
+        speaking = asyncio.create_task(one())
+        await engine.permit(1)
+        draining = asyncio.create_task(service.drain(0.05))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            service.open(SPANISH, protocol="test")
+        await draining
+        with pytest.raises(SpeechCancelled):
+            await speaking

@@ -1,0 +1,184 @@
+"""An engine that joins while others speak: when it takes over, and that it never takes the voice away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kani.core.errors import EngineUnavailable
+from kani.core.late_engine import LateEngine
+from kani.core.service import SpeechService
+from kani.core.types import Segment, SpeechChunk, SpeechRequest
+from tests.support.listener import Listener
+from tests.support.sessions import SPANISH, build, speak
+from tests.support.tone import ToneEngine
+
+
+class Newcomer(ToneEngine):
+    """Another tone, which starts when ``loaded`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        voices = tuple(replace(voice, id=f"new:{voice.id}", engine="new") for voice in self.info.voices)
+        defaults = {voice.language: voice.id for voice in voices}
+        self.info = replace(
+            self.info, name="new", sample_rate=2000, voices=voices, default_voices=defaults, cloning="none"
+        )
+        self.loaded = asyncio.Event()
+        self.stopped = False
+
+    async def start(self) -> None:
+        await self.loaded.wait()
+
+    async def stop(self) -> None:
+        await super().stop()
+        self.stopped = True
+
+
+@asynccontextmanager
+async def serving(
+    engine: ToneEngine, newcomer: Newcomer, listener: Listener, tmp_path: Path, voice: str | None = None
+) -> AsyncIterator[SpeechService]:
+    late_engine = LateEngine("new", newcomer, listener, "es")
+    service = build(tmp_path, engine, default_voice=voice, late_engine=late_engine)
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
+        assert newcomer.stopped and not listener.running
+
+
+async def settled(service: SpeechService) -> str:
+    assert service.late_engine is not None
+    while service.late_engine.state in ("loading", "trying"):
+        await asyncio.sleep(0.001)
+    return service.late_engine.state
+
+
+async def test_late_engine_is_preferred_once_loaded(tmp_path: Path) -> None:
+    engine, newcomer = ToneEngine(), Newcomer()
+    async with serving(engine, newcomer, Listener(), tmp_path) as service:
+        before = service.catalogue
+        await speak(service, "antes")
+        assert service.late_engine.state == "loading"
+        assert [info.name for info in service.engines] == ["tone"]
+        newcomer.loaded.set()
+        assert await settled(service) == "speaking"
+        await speak(service, "después")
+        assert (engine.words, newcomer.words[-1]) == (["antes"], "después")
+        assert [info.name for info in service.engines] == ["new", "tone"]
+        assert service.catalogue.languages == {"es": "new", "en": "new"}
+        assert before.languages == {"es": "tone", "en": "tone"}
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_open_session_changes_engine_between_segments(tmp_path: Path, writes: bool) -> None:
+    engine, newcomer = ToneEngine(writes=writes), Newcomer()
+    async with serving(engine, newcomer, Listener(), tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            engine.allow = 1
+            first = "La primera frase es de quien empezó, y la termina también. "
+            second = "Sigue la segunda, que dice otra voz hasta el final del texto."
+            if writes:
+                session.feed(first[:40])
+            else:
+                session.feed(first + second)
+                session.finish()
+            chunks = aiter(session)
+            await engine.permit(1)
+            newcomer.loaded.set()
+            assert await settled(service) == "speaking"
+            spoken = len(newcomer.words)
+            await engine.permit(None)
+            if writes:
+                session.feed(first[40:] + second)
+                session.finish()
+            heard = [chunk async for chunk in chunks]
+            assert engine.words[-1] == "también"
+            assert newcomer.words[spoken:][0] == "Sigue" and newcomer.words[-1] == "texto"
+            assert {chunk.sample_rate for chunk in heard} == {engine.info.sample_rate}
+            (passage,) = session.foreign_passages
+            assert (passage.engine, passage.voice) == ("new", "new:tone_es")
+            assert (first + second)[passage.start : passage.end].strip() == second
+            assert session.resolved_voice.engine is engine
+
+
+async def test_named_voice_keeps_its_engine(tmp_path: Path) -> None:
+    engine, newcomer = ToneEngine(), Newcomer()
+    async with serving(engine, newcomer, Listener(), tmp_path, voice="tone_en") as service:
+        newcomer.loaded.set()
+        assert await settled(service) == "speaking"
+        newcomer.words.clear()
+        await speak(service, "hola", SpeechRequest(language="es", voice="tone_es"))
+        await speak(service, "hello", SpeechRequest(language="en"))
+        assert (engine.words, newcomer.words) == (["hola", "hello"], [])
+        await speak(service, "nueva", SpeechRequest(language="es", voice="new:tone_es"))
+        assert newcomer.words == ["nueva"]
+
+
+class Absent(Newcomer):
+    async def start(self) -> None:
+        raise EngineUnavailable("its files are not here: fetch them")
+
+
+class Broken(Newcomer):
+    async def start(self) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available")
+
+
+class Silent(Newcomer):
+    async def start(self) -> None:
+        """Is there at once."""
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        for nothing in ():
+            yield nothing
+
+
+class Misunderstood(Newcomer):
+    async def start(self) -> None:
+        """Is there at once."""
+
+
+class Crashing(Misunderstood):
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        raise RuntimeError("device-side assert")
+        yield
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "cure"),
+    [
+        (Absent, "its files are not here", "fetch them"),
+        (Broken, "CUDA error", "--engine kokoro"),
+        (Silent, "silent", "--engine new"),
+        (Misunderstood, "0% of the words", "other model files"),
+        (Crashing, "device-side assert", "--engine kokoro"),
+    ],
+)
+async def test_failed_late_engine_is_logged_and_freed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Newcomer], reason: str, cure: str
+) -> None:
+    engine, newcomer = ToneEngine(), kind()
+    async with serving(engine, newcomer, Listener("nada"), tmp_path) as service:
+        assert await settled(service) == "failed"
+        await speak(service, "hola")
+        assert engine.words == ["hola"]
+        assert [info.name for info in service.engines] == ["tone"]
+        warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        (warning,) = warnings
+        assert "the other engines are not affected" in warning and cure in warning
+        assert reason in caplog.text
+        assert newcomer.stopped
+
+
+async def test_stop_does_not_wait_for_loading_engine(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), Newcomer(), Listener(), tmp_path) as service:
+        await speak(service, "hola")
+    assert service.late_engine.state == "loading"

@@ -1,0 +1,311 @@
+"""Word times by alignment: of espeak-ng's speech, played higher, with its own times hidden."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kani.core.errors import EngineFailed
+from kani.core.timing import word_times
+from kani.core.timing.aligner import Aligner
+from kani.core.timing.cepstra import Cepstra
+from kani.core.timing.characters import CharacterClock
+from kani.core.timing.dtw import WarpingPath
+from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceVoice, ReferenceWord
+from kani.core.timing.word_times import LOOK_BACK_S, add_word_times
+from kani.core.types import Samples, Segment, Span, SpeechChunk
+from kani.engines.espeak.engine import EspeakEngine
+from kani.engines.espeak.reference_voice import EspeakReferenceVoice
+from tests.support.patience import WITHIN_S
+
+TEXT = "Ayer por la tarde, mi vecino plantó dos cerezos, y hoy 21 pájaros cantan en el jardín de la escuela."
+OTHER = "Cuando el barco zarpó nadie sabía que volvería sin velas, sin capitán y con la bodega llena."
+SEGMENT = Segment(TEXT, "espeak:es", "es", speed=1.1)
+PITCH = 1.12
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the alignment waited for: on a full machine it takes longer than speech may wait."""
+    monkeypatch.setattr(word_times, "ALIGNMENT_TIMEOUT_S", WITHIN_S)
+
+
+@pytest.fixture(scope="module")
+def spoken() -> tuple[list[SpeechChunk], list[Span]]:
+    """TEXT faster and higher than the reference voice speaks it, in chunks of 80 ms, and its true times."""
+
+    async def speak() -> list[SpeechChunk]:
+        engine = EspeakEngine()
+        await engine.start()
+        chunks = [
+            chunk async for chunk in engine.synthesize(replace(SEGMENT, voice="espeak:es-419", speed=0.9))
+        ]
+        await engine.stop()
+        return chunks
+
+    chunks = asyncio.run(speak())
+    rate = round(chunks[0].sample_rate * PITCH)
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    times = [
+        Span(span.start, span.end, span.start_s / PITCH, span.end_s / PITCH)
+        for chunk in chunks
+        for span in chunk.spans
+    ]
+    return cut(samples, rate), times
+
+
+@pytest.fixture(scope="module")
+def rendered() -> ReferenceSpeech:
+    """Reference speech of TEXT."""
+    return asyncio.run(EspeakReferenceVoice().render(TEXT, "es", SEGMENT.speed))
+
+
+def cut(samples: Samples, rate: int, seconds: float = 0.08) -> list[SpeechChunk]:
+    """Chunks without times."""
+    step = round(seconds * rate)
+    return [
+        SpeechChunk(samples[start : start + step], rate, start / rate)
+        for start in range(0, len(samples), step)
+    ]
+
+
+async def engine(chunks: list[SpeechChunk]) -> AsyncGenerator[SpeechChunk, None]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def timed_spans(
+    chunks: list[SpeechChunk],
+    segment: Segment,
+    report: Callable[[str], object],
+    voice: ReferenceVoice | None = None,
+) -> list[Span]:
+    timed = add_word_times(engine(chunks), segment, voice or EspeakReferenceVoice(), report)
+    return [span async for chunk in timed for span in chunk.spans]
+
+
+class FailingVoice:
+    async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
+        raise EngineFailed("espeak-ng crashed at this text")
+
+
+class HangingVoice:
+    def __init__(self) -> None:
+        self.left = False
+
+    async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left = True
+        raise AssertionError
+
+
+def starts_off_ms(found: list[Span], true: list[Span]) -> list[float]:
+    """Error of each word's start, without the first."""
+    assert [(span.start, span.end) for span in found] == [(span.start, span.end) for span in true]
+    return [abs(ours.start_s - theirs.start_s) * 1000 for ours, theirs in zip(found, true, strict=True)][1:]
+
+
+def assert_ordered(spans: list[Span], end_s: float) -> None:
+    """Assert that words are in order and do not overlap, with their characters inside them."""
+    at, before_s = 0, 0.0
+    for span in spans:
+        assert at <= span.start < span.end and before_s <= span.start_s <= span.end_s <= end_s + 1e-6
+        if span.character_starts:
+            assert (
+                len(span.character_starts) == span.end - span.start
+                and span.character_starts[0] == span.start_s
+            )
+            assert (
+                list(span.character_starts) == sorted(span.character_starts)
+                and span.character_starts[-1] <= span.end_s
+            )
+        at, before_s = span.end, span.end_s
+
+
+async def test_speech_is_unchanged_and_words_are_timed(spoken) -> None:
+    chunks, true = spoken
+    reports: list[str] = []
+    heard = [
+        chunk
+        async for chunk in add_word_times(engine(chunks), SEGMENT, EspeakReferenceVoice(), reports.append)
+    ]
+    assert all(
+        np.array_equal(ours.samples, chunk.samples) for ours, chunk in zip(heard, chunks, strict=False)
+    )
+    assert [chunk.start_s for chunk in heard[: len(chunks)]] == [chunk.start_s for chunk in chunks]
+    assert sum(len(chunk.samples) for chunk in heard[len(chunks) :]) == 0
+    spans = [span for chunk in heard for span in chunk.spans]
+    assert_ordered(spans, chunks[-1].end_s)
+    assert np.mean(starts_off_ms(spans, true)) < 30
+    assert reports == []
+    clock = CharacterClock()
+    clock.feed(TEXT)
+    edges = [edge for chunk in heard for edge in clock.align(chunk.spans).edges_s]
+    assert edges == sorted(edges)
+
+
+@pytest.mark.parametrize("rate", [16_000, 24_000, 48_000])
+async def test_sample_rate_does_not_change_times(spoken, rate: int) -> None:
+    from kani.core.audio.pcm import Resampler
+
+    chunks, true = spoken
+    resampler = Resampler(chunks[0].sample_rate, rate)
+    samples = np.concatenate([*(resampler.feed(chunk.samples) for chunk in chunks), resampler.finish()])
+    spans = await timed_spans(cut(samples, rate), SEGMENT, pytest.fail)
+    assert np.mean(starts_off_ms(spans, true)) < 30
+
+
+@pytest.mark.parametrize("step_s", [0.011, 0.08, 0.5, 60.0])
+def test_words_are_timed_while_streaming(spoken, rendered: ReferenceSpeech, step_s: float) -> None:
+    chunks, true = spoken
+    rate = chunks[0].sample_rate
+    aligner = Aligner(rendered, rate, LOOK_BACK_S)
+    told: list[Span] = []
+    for chunk in cut(np.concatenate([chunk.samples for chunk in chunks]), rate, step_s):
+        told += aligner.feed(chunk.samples)
+        # The last word to be told is the one before that which began a look-back, and a step, ago.
+        due = [span for span in true if span.end_s < chunk.end_s - step_s - 1.0]
+        assert len(told) >= len(due) - 1
+    rest, belongs = aligner.finish()
+    assert belongs
+    assert_ordered(told + rest, chunks[-1].end_s)
+    assert np.mean(starts_off_ms(told + rest, true)) < 30
+
+
+def test_final_columns_are_freed(rendered: ReferenceSpeech, spoken) -> None:
+    chunks, _ = spoken
+    aligner = Aligner(rendered, chunks[0].sample_rate, LOOK_BACK_S)
+    for chunk in chunks:
+        aligner.feed(chunk.samples)
+    assert len(aligner._path) > 400 > 250 > len(aligner._path._moves)
+
+
+async def test_hanging_reference_voice_delays_no_audio(spoken) -> None:
+    chunks, _ = spoken
+    renderer = HangingVoice()
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[SpeechChunk, None]:
+        try:
+            while True:
+                yield chunks[0]
+                await asyncio.sleep(0)
+        finally:
+            closed.set()
+
+    async with aclosing(add_word_times(endless(), SEGMENT, renderer, pytest.fail)) as speech:
+        for _ in range(5):
+            assert (await anext(speech)).samples is chunks[0].samples
+        assert not closed.is_set()
+    assert closed.is_set() and renderer.left
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
+
+
+async def test_hanging_alignment_gives_estimates(spoken, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_times, "ALIGNMENT_TIMEOUT_S", 0.01)
+    chunks, _ = spoken
+    reports: list[str] = []
+    renderer = HangingVoice()
+    spans = await timed_spans(chunks, SEGMENT, reports.append, renderer)
+    assert_ordered(spans, chunks[-1].end_s)
+    assert len(spans) == len(TEXT.split())
+    assert reports == ["word times are estimates: the alignment timed out"] and renderer.left
+
+
+async def test_engine_failure_is_raised(spoken) -> None:
+    chunks, _ = spoken
+
+    async def failing() -> AsyncGenerator[SpeechChunk, None]:
+        yield chunks[0]
+        raise EngineFailed("out of memory")
+
+    with pytest.raises(EngineFailed, match="out of memory"):
+        async for _ in add_word_times(failing(), SEGMENT, HangingVoice(), pytest.fail):
+            pass
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "alignment"]
+
+
+async def test_silent_engine_yields_nothing() -> None:
+    assert [chunk async for chunk in add_word_times(engine([]), SEGMENT, FailingVoice(), pytest.fail)] == []
+
+
+async def test_mismatched_text_is_reported(spoken) -> None:
+    chunks, _ = spoken
+    reports: list[str] = []
+    spans = await timed_spans(chunks, replace(SEGMENT, text=OTHER), reports.append)
+    assert len(reports) == 1 and "does not sound like its text" in reports[0]
+    assert_ordered(spans, chunks[-1].end_s)
+    assert [OTHER[span.start : span.end] for span in spans] == [word.strip(",.") for word in OTHER.split()]
+    assert spans[-1].end_s == pytest.approx(chunks[-1].end_s, abs=0.03)
+
+
+@pytest.mark.parametrize(("renderer", "language"), [(FailingVoice(), "es"), (EspeakReferenceVoice(), "xx")])
+async def test_failing_reference_voice_gives_estimates(spoken, renderer, language: str) -> None:
+    chunks, _ = spoken
+    reports: list[str] = []
+    spans = await timed_spans(chunks, replace(SEGMENT, language=language), reports.append, renderer)
+    assert_ordered(spans, chunks[-1].end_s)
+    assert len(spans) == len(TEXT.split())
+    assert len(reports) == 1 and "estimates" in reports[0]
+    assert spans[-1].end_s == pytest.approx(chunks[-1].end_s)
+    assert spans[0].end_s == pytest.approx(chunks[-1].end_s * 4 / sum(map(str.isalnum, TEXT)))
+
+
+@pytest.mark.parametrize("text", ["%", "…", "—¡!—"])
+async def test_text_of_signs_has_span(spoken, text: str) -> None:
+    chunks, _ = spoken
+    spans = await timed_spans(chunks, replace(SEGMENT, text=text), lambda _: None)
+    assert_ordered(spans, chunks[-1].end_s)
+    assert spans and spans[-1].end <= len(text)
+
+
+async def test_silent_speech_has_word_times(rendered: ReferenceSpeech) -> None:
+    for length in (1, 200, 30_000):
+        chunks = cut(np.zeros(length, np.float32), 24_000)
+        spans = await timed_spans(chunks, SEGMENT, lambda _: None)
+        assert len(spans) == len(rendered.words)
+        assert_ordered(spans, length / 24_000)
+
+
+def test_empty_reference_speech_is_refused() -> None:
+    silent = ReferenceSpeech(np.zeros(4000, np.float32), 16_000, (ReferenceWord(0, 1, 0, (0,)),))
+    for rendering in (silent, ReferenceSpeech(np.ones(4000, np.float32), 16_000, ())):
+        with pytest.raises(ValueError, match="reference speech has no"):
+            Aligner(rendering, 16_000, LOOK_BACK_S)
+
+
+def test_path_through_same_recording_is_diagonal(rendered: ReferenceSpeech) -> None:
+    said = Cepstra()
+    said.feed(rendered.samples[:44_000], last=True)
+    features, quiet = said.features(0, len(said))
+    rows = np.concatenate([np.zeros((1, features.shape[1]), np.float32), features])
+    path = WarpingPath(rows, np.arange(len(rows)) == 0)
+    path.feed(features, quiet)
+    assert path.backtrack(len(rows) - 1, 0) == [(at + 1, at) for at in range(len(said))]
+    assert path.relative_cost(len(rows) - 1) < 1e-2
+
+
+def test_chunking_does_not_change_features(rendered: ReferenceSpeech) -> None:
+    samples = rendered.samples[:20_000]
+    whole, pieces = Cepstra(), Cepstra()
+    whole.feed(samples, last=True)
+    for start in range(0, len(samples), 37):
+        pieces.feed(samples[start : start + 37])
+    pieces.feed(samples[:0], last=True)
+    for one, other in zip(whole.features(0, len(whole)), pieces.features(0, len(pieces)), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+async def test_short_speech_is_taken_to_match() -> None:
+    segment = Segment("Buenos días", "espeak:es", "es")
+    rendered = await EspeakReferenceVoice().render("Buenas tardes", "es", 1.0)
+    spans = await timed_spans(cut(rendered.samples, 22_050), segment, pytest.fail)
+    assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)]
+    assert_ordered(spans, len(rendered.samples) / 22_050)

@@ -1,0 +1,226 @@
+"""Choice of engine and voice for a request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kani.core.audio.pcm import wav
+from kani.core.engine import EngineInfo
+from kani.core.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
+from kani.core.types import Voice
+from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
+from tests.support.tone import tones
+
+
+def info(name: str, voices: dict[str, str], defaults: dict[str, str]) -> EngineInfo:
+    listed = tuple(Voice(voice, voice, language, name) for voice, language in voices.items())
+    return EngineInfo(name, "1", 24000, listed, defaults)
+
+
+FINE = info(
+    "fine",
+    {"dora": "es", "alex": "es", "heart": "en-US", "emma": "en-GB"},
+    {"es": "dora", "en": "heart"},
+)
+WIDE = info(
+    "wide",
+    {
+        "w:es": "es",
+        "w:es-419": "es-419",
+        "w:en": "en-GB",
+        "w:pt": "pt-PT",
+        "w:pt-br": "pt-BR",
+        "w:ar": "ar",
+        "w:zh": "zh",
+    },
+    {"es": "w:es", "en": "w:en", "pt": "w:pt-br", "ar": "w:ar", "zh": "w:zh"},
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VoiceStore:
+    """A store with a Spanish voice, an Arabic one, and one without a language."""
+    store = VoiceStore(tmp_path)
+    tone = wav((0.1 * np.sin(np.arange(3 * 8000))).astype(np.float32), 8000)
+    for name, language in (("ana", "es-MX"), ("omar", "ar"), ("who", None)):
+        store.add(name, tone, "yes, mine", origin="test", language=language)
+    return store
+
+
+@pytest.fixture
+def catalogue(store: VoiceStore) -> VoiceCatalogue:
+    """Two engines, the fine one preferred."""
+    return VoiceCatalogue(tones(FINE, WIDE), store, None)
+
+
+@pytest.mark.parametrize(
+    ("voice", "language", "engine", "speaker"),
+    [
+        (None, "es", "fine", "dora"),
+        ("default", "es", "fine", "dora"),
+        (None, "es-MX", "fine", "dora"),
+        (None, "en", "fine", "heart"),
+        (None, "en-US", "fine", "heart"),
+        (None, "en-GB", "fine", "emma"),
+        (None, "EN-gb", "fine", "emma"),
+        (None, "ar", "wide", "w:ar"),
+        (None, "ar-EG", "wide", "w:ar"),
+        (None, "pt", "wide", "w:pt-br"),
+        (None, "pt-PT", "wide", "w:pt"),
+        ("alex", "es", "fine", "alex"),
+        ("alex", "es-AR", "fine", "alex"),
+        ("alex", "en", "fine", "alex"),
+        ("alex", "ar", "wide", "w:ar"),
+        ("w:es", "es", "wide", "w:es"),
+        ("w:ar", "fr-FR", None, None),
+    ],
+)
+def test_catalogue_resolves_voice_and_language(
+    catalogue: VoiceCatalogue, voice: str | None, language: str, engine: str | None, speaker: str | None
+) -> None:
+    if engine is None:
+        with pytest.raises(UnsupportedLanguage, match=r"known: ar, en, es, pt, zh"):
+            catalogue.resolve(voice, language)
+        return
+    choice = catalogue.resolve(voice, language)
+    assert (choice.engine.info.name, choice.voice) == (engine, speaker)
+    assert (choice.language, choice.stored) == (language, None)
+
+
+@pytest.mark.parametrize(
+    ("language", "speaker"),
+    [("es-MX", "w:es-419"), ("es-419", "w:es-419"), ("es-ES", "w:es"), ("es", "w:es")],
+)
+def test_latin_american_countries_get_continental_voice(
+    store: VoiceStore, language: str, speaker: str
+) -> None:
+    assert VoiceCatalogue(tones(WIDE), store, None).resolve(None, language).voice == speaker
+
+
+def test_default_voice_replaces_only_its_own_language(store: VoiceStore) -> None:
+    catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "w:es-419")
+    assert catalogue.resolve(None, "es").voice == "w:es-419"
+    assert catalogue.resolve(None, "es-ES").engine.info.name == "wide"
+    assert catalogue.resolve(None, "en").voice == "heart"
+    assert catalogue.resolve("dora", "es").voice == "dora"
+    assert catalogue.resolve("heart", "ar").voice == "w:ar"
+
+
+def test_stored_voice_is_spoken_by_default_engine(catalogue: VoiceCatalogue) -> None:
+    choice = catalogue.resolve("custom:ana", "es-MX")
+    assert (choice.engine.info.name, choice.voice) == ("fine", "dora")
+    assert choice.stored is not None and choice.stored.name == "ana"
+    assert catalogue.resolve("custom:who", "ar").voice == "w:ar"
+
+
+def test_stored_voice_can_be_default(store: VoiceStore) -> None:
+    catalogue = VoiceCatalogue(tones(FINE, WIDE), store, "custom:ana")
+    spanish, arabic = catalogue.resolve(None, "es"), catalogue.resolve(None, "ar")
+    assert spanish.stored is not None and spanish.voice == "dora"
+    assert arabic.stored is None
+    assert VoiceCatalogue(tones(FINE), store, "custom:who").resolve(None, "es").stored is None
+
+
+@pytest.mark.parametrize(
+    "voice", ["nobody", "custom:nobody", "Dora", "custom:", "", "custom:../ana", "\ud800", "a\0"]
+)
+def test_unknown_voice_is_refused(catalogue: VoiceCatalogue, store: VoiceStore, voice: str) -> None:
+    with pytest.raises(UnknownVoice):
+        catalogue.resolve(voice, "es")
+    with pytest.raises(UnknownVoice):
+        catalogue.language_of(voice)
+    with pytest.raises(UnknownVoice):
+        VoiceCatalogue(tones(FINE), store, voice)
+
+
+def test_deleted_voice_is_unknown_immediately(catalogue: VoiceCatalogue, store: VoiceStore) -> None:
+    assert catalogue.resolve("custom:ana", "es").stored
+    store.delete("ana")
+    with pytest.raises(UnknownVoice):
+        catalogue.resolve("custom:ana", "es")
+
+
+def test_voice_reports_its_language(catalogue: VoiceCatalogue) -> None:
+    assert catalogue.language_of("emma") == "en-GB"
+    assert catalogue.language_of("custom:ana") == "es-MX"
+    assert catalogue.language_of("custom:who") is None
+    assert catalogue.language_of("default") is None
+    assert catalogue.language_of(None) is None
+
+
+def test_first_engine_speaks_each_language(catalogue: VoiceCatalogue) -> None:
+    assert catalogue.languages == {"es": "fine", "en": "fine", "pt": "wide", "ar": "wide", "zh": "wide"}
+
+
+ACCENTED = replace(
+    FINE,
+    voices=(
+        Voice("dora", "dora", "es", "fine", "female"),
+        Voice("alex", "alex", "es", "fine", "male"),
+        Voice("emma", "emma", "en-GB", "fine", "female"),
+        Voice("george", "george", "en-GB", "fine", "male"),
+    ),
+    default_voices={"es": "dora", "en": "emma", "pt": "dora"},
+    accented={"pt": ("dora", "alex")},
+)
+
+
+@pytest.mark.parametrize(
+    ("voice", "spoken_by"),
+    [(None, "dora"), ("alex", "alex"), ("emma", "dora"), ("george", "alex"), ("w:pt", "w:pt")],
+)
+def test_accented_language_is_spoken_by_suited_voice_of_same_gender(
+    store: VoiceStore, voice: str | None, spoken_by: str
+) -> None:
+    catalogue = VoiceCatalogue(tones(ACCENTED, WIDE), store, None)
+    assert catalogue.resolve(voice, "pt-PT").voice == spoken_by
+    assert catalogue.accented == {"pt"} and catalogue.languages["pt"] == "fine"
+    assert catalogue.accented_by_voice() == {"dora": ["pt"], "alex": ["pt"]}
+    assert [one.id for one in ACCENTED.voices_for("pt")] == ["dora", "alex"]
+    assert [one.id for one in ACCENTED.voices_for("en")] == ["emma", "george"]
+
+
+def test_engine_that_joins_with_language_of_its_own_replaces_accent(store: VoiceStore) -> None:
+    catalogue = VoiceCatalogue(tones(WIDE, ACCENTED), store, None)
+    assert catalogue.resolve(None, "pt").engine.info.name == "wide"
+    assert not catalogue.accented and not catalogue.accented_by_voice()
+
+
+def test_list_holds_every_voice(catalogue: VoiceCatalogue) -> None:
+    listed = {voice.id: voice for voice in catalogue.list()}
+    assert list(listed) == [
+        *("dora", "alex", "heart", "emma"),
+        *(v.id for v in WIDE.voices),
+        "custom:ana",
+        "custom:omar",
+        "custom:who",
+    ]
+    assert listed["custom:ana"] == Voice("custom:ana", "ana", "es-MX", "fine")
+    assert listed["custom:omar"].engine == "wide"
+    assert (listed["custom:who"].engine, listed["custom:who"].language) == ("", "")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.none()
+    | st.text(max_size=20)
+    | st.sampled_from(["default", "dora", "w:ar", "custom:ana", "custom:who"]),
+    st.text(max_size=10) | st.sampled_from(["es", "es-MX", "en-GB", "ar", "zh-Hant-TW", "xx", "-"]),
+)
+def test_any_request_resolves_or_names_field(
+    catalogue: VoiceCatalogue, voice: str | None, language: str
+) -> None:
+    try:
+        choice = catalogue.resolve(voice, language)
+    except InvalidRequest as error:
+        assert error.field in ("voice", "language")
+        return
+    engine = choice.engine.info
+    assert choice.voice in {known.id for known in engine.voices}
+    assert language.partition("-")[0].lower() in engine.default_voices

@@ -1,0 +1,472 @@
+"""Speaker embeddings of recordings and stored voices: made once, stored, refined in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from weakref import WeakSet
+
+import numpy as np
+import pytest
+
+from kani.core.audio.pcm import wav
+from kani.core.errors import Busy, EngineFailed, InvalidRequest, NameTaken, UnknownVoice
+from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
+from kani.core.types import Embedding, Recording, Similarity, SpeechRequest, Voice
+from kani.core.voices.catalogue import VoiceStore
+from kani.core.voices.cloning import MAX_WAITING_RECORDINGS, VoiceCloner
+from kani.core.voices.embedding_cache import MAX_PENDING, EmbeddingCache
+from tests.support.patience import WITHIN_S
+from tests.support.sessions import SPANISH, build, collect, fed, serving, speak
+from tests.support.tone import ToneEngine
+
+RATE = 16_000
+CONSENT: dict[str, str] = {"consent": "It is me.", "origin": "test"}
+
+
+def hum(seconds: float = 4.0, level: float = 0.5) -> Recording:
+    """A tone: the tests' engine embeds its level."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    return Recording((level * np.sin(2 * np.pi * 200 * times)).astype(np.float32), RATE)
+
+
+def recording_of(sound: Recording) -> bytes:
+    return wav(sound.samples, sound.sample_rate)
+
+
+def largest(folder: Path) -> int:
+    return max((path.stat().st_size for path in folder.rglob("*") if path.is_file()), default=0)
+
+
+class WatchedRecording(Recording):
+    """Without slots it supports weak references."""
+
+
+def damage(folder: Path) -> None:
+    """Make the metadata of every voice unreadable."""
+    for path in folder.rglob("voice.json"):
+        path.write_text("{")
+
+
+class SlowEngine(ToneEngine):
+    """Embeds only once ``let`` is set; fails if ``broken``."""
+
+    def __init__(self) -> None:
+        super().__init__(clones=True)
+        self.let = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.stopped = 0
+        self.broken = False
+
+    async def embed(self, recording: Recording) -> Embedding:
+        self.asked.set()
+        try:
+            await self.let.wait()
+        except asyncio.CancelledError:
+            self.stopped += 1
+            raise
+        if self.broken:
+            raise EngineFailed("broken")
+        return await super().embed(recording)
+
+
+class EndlessEngine(ToneEngine):
+    """Refines without end until stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(clones=True)
+        self.begun = asyncio.Event()
+        self.stopped = 0
+
+    async def refine(
+        self, recording: Recording, embedding: Embedding, language: str
+    ) -> AsyncGenerator[Embedding, None]:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+            yield embedding
+        finally:
+            self.stopped += 1
+
+
+@asynccontextmanager
+async def two(
+    first: ToneEngine,
+    second: ToneEngine,
+    tmp_path: Path,
+    voice: str | None = None,
+    language: str | None = "es",
+) -> AsyncIterator[SpeechService]:
+    """A service over two engines that speak the same languages; the second is called "echo"."""
+    voices = tuple(replace(one, id=f"echo:{one.id}", engine="echo") for one in second.info.voices)
+    defaults = {language: f"echo:{id}" for language, id in second.info.default_voices.items()}
+    second.info = replace(second.info, name="echo", voices=voices, default_voices=defaults)
+    service = build(tmp_path, first, second, default_voice=voice, default_language=language)
+    await service.start()
+    yield service
+    await service.stop()
+
+
+async def refined(cloning: VoiceCloner, store: VoiceStore, name: str) -> dict[str, Similarity]:
+    """Similarities of the tests' engine to a stored voice, after all refinement."""
+    await settled()
+    likeness = cloning.statuses(store.get(name))[0]
+    assert likeness.state == "ready"
+    return dict(likeness.similarity)
+
+
+async def finish(session: SpeechSession, text: str) -> None:
+    session.feed(text)
+    session.finish()
+    await collect(session)
+
+
+async def settled() -> None:
+    """Return once all background work has ended."""
+    async with asyncio.timeout(WITHIN_S):
+        while tasks := [task for task in asyncio.all_tasks() if task.get_name().startswith("refinement")]:
+            await asyncio.wait(tasks)
+
+
+async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
+    engine = SlowEngine()
+    engine.let.set()
+    async with serving(engine, tmp_path) as service:
+        requests = [replace(SPANISH, reference=hum(level=level)) for level in (0.5, 0.5, 0.25)]
+        await asyncio.gather(*(speak(service, "uno", request) for request in requests))
+        await speak(service, "dos", requests[0])
+        await settled()
+    levels = [round(float(recording.samples.max()), 2) for recording in engine.embedded]
+    assert sorted(levels) == [0.25, 0.5]
+    told = [segment.embedding for segment in engine.segments]
+    assert [round(float(one.values[0]), 2) for one in told if one is not None].count(0.5) == 3
+
+
+async def test_session_reports_cloning_and_similarity(tmp_path: Path) -> None:
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        async with fed(service, "uno", replace(SPANISH, reference=hum())) as session:
+            await collect(session)
+            assert (session.cloning_kind, session.similarity) == (
+                "nearest voice",
+                Similarity(0.5, 0.6, False),
+            )
+        async with fed(service, "uno") as session:
+            await collect(session)
+            assert (session.cloning_kind, session.similarity) == ("none", None)
+
+
+async def test_computation_ends_with_its_last_caller() -> None:
+    engine, embeddings = SlowEngine(), EmbeddingCache(1)
+
+    def wait() -> asyncio.Task[Embedding]:
+        return asyncio.create_task(embeddings.get(("hum", "tone 1"), partial(engine.embed, hum())))
+
+    waiting = [wait(), wait()]
+    await engine.asked.wait()
+    waiting[0].cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting[0]
+    given_up = [engine.stopped]
+    waiting[1].cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting[1]
+    assert [*given_up, engine.stopped] == [0, 1]
+    engine.let.set()
+    await wait()
+    await wait()
+    assert len(engine.embedded) == 1
+
+
+async def test_pending_embeddings_are_limited() -> None:
+    engine, embeddings = SlowEngine(), EmbeddingCache(1)
+
+    def wait(number: int) -> asyncio.Task[Embedding]:
+        return asyncio.create_task(embeddings.get((f"{number} hum", "tone 1"), partial(engine.embed, hum())))
+
+    waiting = [wait(number) for number in range(MAX_PENDING)]
+    await engine.asked.wait()
+    with pytest.raises(Busy):
+        await wait(MAX_PENDING)
+    embeddings.forget("0 ")
+    engine.let.set()
+    await asyncio.gather(*waiting)
+    assert (
+        embeddings.cached(("0 hum", "tone 1")) is None and embeddings.cached(("1 hum", "tone 1")) is not None
+    )
+    await embeddings.stop()
+    assert embeddings.cached(("1 hum", "tone 1")) is None
+
+
+async def test_failure_reaches_all_callers_and_is_not_cached(tmp_path: Path) -> None:
+    engine = SlowEngine()
+    engine.broken = True
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        waiting = [asyncio.create_task(cloning.embed(engine, hum(), "es")) for _ in range(2)]
+        await engine.asked.wait()
+        engine.let.set()
+        for one in waiting:
+            with pytest.raises(EngineFailed):
+                await one
+        engine.broken = False
+        assert await cloning.embed(engine, hum(), "es") is not None
+
+
+@pytest.mark.parametrize(
+    ("sound", "reason"), [(hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in the recording")]
+)
+async def test_bad_reference_is_refused(tmp_path: Path, sound: Recording, reason: str) -> None:
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        with pytest.raises(InvalidRequest, match=reason) as refused:
+            await speak(service, "uno", replace(SPANISH, reference=sound))
+        assert refused.value.field == "reference"
+        await speak(service, "dos")
+
+
+async def test_session_accepts_embeddings_of_its_engine_only(tmp_path: Path) -> None:
+    engine = ToneEngine(clones=True)
+    async with serving(engine, tmp_path) as service:
+        made = await service.cloning.embed_with_all_engines(hum())
+        foreign = tuple(replace(one, model="tone 2") for one in made)
+        for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
+            async with service.open(SPANISH, protocol="test") as session:
+                session.use_embeddings(reference)
+                await finish(session, "uno")
+                assert session.cloning_kind == cloning
+                with pytest.raises(RuntimeError):
+                    session.use_embeddings(made)
+        assert [segment.embedding for segment in engine.segments] == [made[0], None]
+
+
+async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
+    engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
+    async with serving(engine, tmp_path) as service:
+        voice = await service.cloning.add("ana", recording_of(hum()), **CONSENT, language="en")
+        assert len(engine.embedded) == 1
+        assert await refined(service.cloning, store, "ana") == {
+            "es": Similarity(0.5, 0.6, False),
+            "en": Similarity(0.5, 0.8, True),
+        }
+        async with fed(service, "one", SpeechRequest(voice=voice.id)) as session:
+            await collect(session)
+            assert (session.similarity, session.resolved_voice.language) == (Similarity(0.5, 0.8, True), "en")
+    again = ToneEngine(clones=True)
+    async with serving(again, tmp_path) as service:
+        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        known = again.segments[0].embedding
+        assert known is not None and known.similarity["en"] == Similarity(0.5, 0.8, True)
+        # Spoken in another language, it becomes better in that one too.
+        similarity = await refined(service.cloning, store, "ana")
+        assert similarity == {language: Similarity(0.5, 0.8, True) for language in ("es", "en")}
+    assert (again.embedded, [language for _, language in again.refined]) == ([], ["es"])
+
+
+async def test_new_model_embeds_stored_voice_again(tmp_path: Path) -> None:
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
+        await settled()
+    newer = ToneEngine(clones=True)
+    newer.info = replace(newer.info, embedding_model="tone 2")
+    async with serving(newer, tmp_path) as service:
+        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        await settled()
+    assert len(newer.embedded) == 1
+    assert newer.segments[0].embedding is not None and newer.segments[0].embedding.model == "tone 2"
+
+
+async def test_deletion_ends_refinement(tmp_path: Path) -> None:
+    engine = EndlessEngine()
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        await cloning.add("ana", recording_of(hum()), **CONSENT)
+        await engine.begun.wait()
+        assert cloning.statuses(service.store.get("ana"))[0].state == "refining"
+        await cloning.delete("custom:ana")
+        assert engine.stopped == 1
+        with pytest.raises(UnknownVoice):
+            service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test")
+        with pytest.raises(UnknownVoice):
+            await cloning.delete("ana")
+    assert largest(tmp_path) < 1000
+
+
+async def test_recordings_waiting_for_refinement_are_limited(tmp_path: Path) -> None:
+    engine = EndlessEngine()
+    in_memory: WeakSet[Recording] = WeakSet()
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+
+        async def send(level: float) -> None:
+            sound = WatchedRecording(hum(level=level).samples, RATE)
+            in_memory.add(sound)
+            assert await cloning.embed(engine, sound, "es") is not None
+
+        for _ in range(2):
+            for number in range(MAX_WAITING_RECORDINGS + 3):
+                await send(0.1 + 0.1 * number)
+        await engine.begun.wait()
+        engine.embedded.clear()
+        gc.collect()
+        # The one that is under way, and those that wait.
+        assert len(in_memory) == MAX_WAITING_RECORDINGS + 1
+        await cloning.stop()
+
+
+async def test_replaced_recording_does_not_reuse_embedding(tmp_path: Path) -> None:
+    engine = ToneEngine(clones=True)
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
+        await cloning.add("ana", first, **CONSENT)
+        async with service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test") as session:
+            await cloning.delete("ana")
+            await cloning.add("ana", second, **CONSENT)
+            session.feed("uno")
+            session.finish()
+            with pytest.raises(UnknownVoice):
+                await collect(session)
+        for recording, level in ((second, 0.2), (first, 0.9)):
+            if level == 0.9:
+                await cloning.delete("ana")
+                await cloning.add("ana", recording, **CONSENT)
+            await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+            known = engine.segments[-1].embedding
+            assert known is not None and known.values[0] == pytest.approx(level, abs=0.01)
+        await settled()
+        kept = service.store.embeddings(service.store.get("ana"))
+        assert kept[0].values[0] == pytest.approx(0.9, abs=0.01)
+
+
+async def test_deleted_default_voice_falls_back(tmp_path: Path) -> None:
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT, language="es")
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
+        await service.cloning.delete("ana")
+        await speak(service, "uno", SPANISH)
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT, language="es")
+        await speak(service, "dos", SPANISH)
+    assert [segment.text for segment in plain.segments] == ["uno"]
+    assert [segment.embedding is not None for segment in echo.segments] == [True]
+
+
+async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
+    VoiceStore(tmp_path).add("olga", recording_of(hum()), **CONSENT, language="ru")
+    engine = ToneEngine(clones=True)
+    russian = Voice("tone_ru", "Tone", "ru", "tone")
+    engine.info = replace(
+        engine.info,
+        voices=(*engine.info.voices, russian),
+        default_voices={**engine.info.default_voices, "ru": "tone_ru"},
+    )
+    service = build(tmp_path, engine, default_voice="custom:olga")
+    await service.start()
+    await speak(service, "One two three. Привет, как дела сегодня? Four five.", SpeechRequest(language="en"))
+    told = [(segment.language, segment.embedding is not None) for segment in engine.segments]
+    assert set(told) == {("en", False), ("ru", True)}
+    await service.stop()
+
+
+async def test_default_voice_without_a_language_replaces_none_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT)
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
+        await speak(service, "uno", SPANISH)
+        await speak(service, "Where is the train station?", SpeechRequest())
+    assert [segment.language for segment in plain.segments] == ["es", "en"]
+    assert not echo.segments
+    assert "custom:ana has no language" in caplog.text
+
+
+async def test_names_in_use_are_refused(tmp_path: Path) -> None:
+    engine = EndlessEngine()
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        with pytest.raises(NameTaken):
+            await cloning.add("tone_es", recording_of(hum()), **CONSENT)
+        await cloning.add("हिन्दी", recording_of(hum()), **CONSENT)
+        await engine.begun.wait()
+        for name in ("tone_es", "a/b", "\u093f"):
+            with pytest.raises(InvalidRequest):
+                await cloning.rename("हिन्दी", name)
+        assert (engine.stopped, cloning.statuses(service.store.get("हिन्दी"))[0].state) == (0, "refining")
+        engine.begun.clear()
+        await cloning.rename("हिन्दी", "b")
+        await engine.begun.wait()
+        assert cloning.statuses(service.store.get("b"))[0].state == "refining"
+        await cloning.stop()
+
+
+async def test_damaged_voice_can_be_deleted_with_its_recording(tmp_path: Path) -> None:
+    async with serving(ToneEngine(clones=True), tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
+        await settled()
+        damage(tmp_path)
+        with pytest.raises(UnknownVoice):
+            service.store.get("ana")
+        await service.cloning.delete("ana")
+    assert largest(tmp_path) < 1000
+
+
+async def test_stop_cancels_refinement(tmp_path: Path) -> None:
+    engine = EndlessEngine()
+    async with serving(engine, tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
+        await engine.begun.wait()
+        # Before the look at what tasks are left.
+        await service.cloning.stop()
+    assert engine.stopped == 1
+
+
+async def test_renamed_voice_keeps_embedding(tmp_path: Path) -> None:
+    engine = ToneEngine(clones=True)
+    async with serving(engine, tmp_path) as service:
+        cloning = service.cloning
+        await cloning.add("ana", recording_of(hum()), **CONSENT)
+        voice = await cloning.rename("ana", "eva")
+        assert voice.id == "custom:eva"
+        await speak(service, "uno", SpeechRequest(voice="custom:eva", language="es"))
+        with pytest.raises(UnknownVoice):
+            await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        await refined(cloning, service.store, "eva")
+    assert len(engine.embedded) == 1
+
+
+async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> None:
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path) as service:
+        await service.cloning.add("ana", recording_of(hum()), **CONSENT)
+        for request, engine in (
+            (SPANISH, "tone"),
+            (replace(SPANISH, reference=hum()), "echo"),
+            (replace(SPANISH, voice="custom:ana"), "echo"),
+            (replace(SPANISH, voice="tone_es", reference=hum()), "tone"),
+        ):
+            async with fed(service, "uno", request) as session:
+                await collect(session)
+                assert session.resolved_voice.engine.info.name == engine
+                assert session.cloning_kind == ("none" if engine == "tone" else "nearest voice")
+        async with service.open(SPANISH, protocol="test") as session:
+            session.use_embeddings(await service.cloning.embed_with_all_engines(hum()))
+            await finish(session, "uno")
+            assert (session.resolved_voice.engine.info.name, session.cloning_kind) == (
+                "echo",
+                "nearest voice",
+            )
+
+
+async def test_stored_default_voice_is_cloned_in_its_language(tmp_path: Path) -> None:
+    VoiceStore(tmp_path).add("ana", recording_of(hum()), **CONSENT, language="es")
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
+        await speak(service, "uno", SPANISH)
+        await speak(service, "one", SpeechRequest(language="en"))
+    assert [segment.embedding is not None for segment in echo.segments] == [True]
+    assert [segment.language for segment in plain.segments] == ["en"]

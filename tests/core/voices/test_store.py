@@ -1,0 +1,323 @@
+"""Stored voices: input checks, files on disk, and deletion."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kani.core.audio.pcm import wav
+from kani.core.errors import InvalidRequest, NameTaken, UnknownVoice, UnsupportedLanguage
+from kani.core.types import Embedding, Recording
+from kani.core.voices.store import StoredVoice, VoiceStore
+from kani.core.voices.store_files import hashed_name
+
+CONSENT = "I, Ana, agree to my voice being kept and used by this server."
+
+
+def recording(seconds: float = 3.5, level: float = 0.2) -> bytes:
+    tone = level * np.sin(np.arange(round(seconds * 8000)) * 0.3)
+    return wav(tone.astype(np.float32), 8000)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VoiceStore:
+    return VoiceStore(tmp_path / "data")
+
+
+def add(store: VoiceStore, name: str = "ana", **changes: object) -> StoredVoice:
+    """Store a valid voice with these changes."""
+    given = {"recording": recording(), "consent": CONSENT, "origin": "test", **changes}
+    return store.add(name, **given)  # type: ignore[arg-type]
+
+
+def embedding(engine: str = "m", model: str = "m-1") -> Embedding:
+    return Embedding(engine, model, np.arange(3, dtype=np.float32))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files of voices, temporary ones too."""
+    own = {"lock", "version"}
+    return [path for path in folder.rglob("*") if path.is_file() and path.name not in own]
+
+
+def test_voice_is_stored_with_consent(store: VoiceStore, tmp_path: Path) -> None:
+    data = recording()
+    kept = add(store, "Ana_1", recording=data, language="spanish", description="warm")
+    assert kept.id == "custom:Ana_1"
+    assert (kept.language, kept.description, kept.consent, kept.origin) == ("es", "warm", CONSENT, "test")
+    assert kept.sha256 == hashlib.sha256(data).hexdigest() and kept.size == len(data)
+    assert (kept.duration_s, kept.sample_rate) == (3.5, 8000)
+    assert datetime.now(UTC) - datetime.fromisoformat(kept.consent_at) < timedelta(minutes=1)
+    again = VoiceStore(tmp_path / "data")
+    assert again.get("Ana_1") == again.get("custom:Ana_1") == kept
+    assert again.recording(again.get("Ana_1")) == data
+    assert again.list() == [kept]
+
+
+def test_reading_creates_no_folder(store: VoiceStore, tmp_path: Path) -> None:
+    assert store.list() == []
+    with pytest.raises(UnknownVoice):
+        store.get("ana")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are POSIX's")
+def test_files_are_private_to_owner(store: VoiceStore, tmp_path: Path) -> None:
+    add(store)
+    voices = tmp_path / "data" / "voices"
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in [voices, *voices.rglob("*")])
+
+
+def test_deletion_removes_every_file(store: VoiceStore, tmp_path: Path) -> None:
+    store.save_embedding(add(store, consent_recording=recording(1.0)), embedding())
+    add(store, "eva")
+    store.delete("custom:ana")
+    with pytest.raises(UnknownVoice):
+        store.get("ana")
+    with pytest.raises(UnknownVoice):
+        store.recording(store.get("ana"))
+    with pytest.raises(UnknownVoice):
+        store.delete("ana")
+    assert len(files_below(tmp_path)) == 2
+    store.delete("eva")
+    assert files_below(tmp_path) == []
+    add(store)
+    assert [voice.name for voice in store.list()] == ["ana"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "../ana", "a/b", "a\\b", ".", "..", "a\0", "a" * 65, "a\n", "x:y", "🎉", "\ud800"]
+)
+def test_invalid_name_is_refused(store: VoiceStore, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        add(store, name)
+    assert caught.value.field == "name"
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a", "José", "声", "CON", "aux", "-", "_", "A" * 64, "nul"])
+def test_valid_name_is_stored(store: VoiceStore, name: str) -> None:
+    assert add(store, name).name == name
+    assert store.get(name).name == name
+
+
+def test_unicode_forms_of_name_are_one_voice(store: VoiceStore) -> None:
+    add(store, "Jose\u0301")
+    assert store.get("José").name == "José"
+    add(store, "josé")
+    assert [voice.name for voice in store.list()] == ["José", "josé"]
+
+
+def test_spoken_consent_is_stored(store: VoiceStore) -> None:
+    spoken = recording(1.0)
+    ana = add(store, "ana", consent="", consent_recording=spoken)
+    assert ana.has_consent_recording and ana.consent == "" and store.get("ana") == ana
+    assert ana.consent_sha256 == hashlib.sha256(spoken).hexdigest()
+    assert store.consent_recording("custom:ana") == spoken
+    eva = add(store, "eva")
+    assert not eva.has_consent_recording and store.consent_recording("eva") is None
+    assert add(store, "both", consent_recording=spoken).consent == CONSENT
+    with pytest.raises(UnknownVoice):
+        store.consent_recording("nobody")
+
+
+def test_recording_check_advises_and_refuses(tmp_path: Path) -> None:
+    def judge(heard: Recording) -> tuple[str, ...]:
+        if np.abs(heard.samples).max() < 0.01:
+            raise InvalidRequest("reference", "nobody speaks in it")
+        return ("It is rather quiet.",) if np.abs(heard.samples).max() < 0.1 else ()
+
+    store = VoiceStore(tmp_path, judge)
+    assert add(store, "loud").advice == ()
+    quiet = add(store, "quiet", recording=recording(level=0.05))
+    assert quiet.advice == ("It is rather quiet.",) and store.get("quiet") == quiet
+    for argument, field in (("recording", "audio"), ("consent_recording", "consent_recording")):
+        with pytest.raises(InvalidRequest, match=f"^{field}: nobody speaks"):
+            add(store, "silent", **{argument: recording(level=0.0)})
+    assert [voice.name for voice in store.list()] == ["loud", "quiet"]
+
+
+def test_rename_keeps_everything_else(store: VoiceStore, tmp_path: Path) -> None:
+    data = recording(4.0)
+    before = add(store, recording=data, consent_recording=recording(1.0), language="es")
+    store.save_embedding(before, embedding())
+    after = store.rename("custom:ana", "Ana-María")
+    assert after == store.get("Ana-María") == store.list()[0]
+    assert after.renamed_at is not None
+    assert replace(after, name="ana", renamed_at=None) == before
+    assert store.recording(store.get("Ana-María")) == data and store.consent_recording(
+        "Ana-María"
+    ) == recording(1.0)
+    assert [one.model for one in store.embeddings(store.get("Ana-María"))] == ["m-1"]
+    with pytest.raises(UnknownVoice):
+        store.get("ana")
+    add(store)
+    assert store.rename("Ana-María", "x").name == "x"
+    assert [voice.name for voice in VoiceStore(tmp_path / "data").list()] == ["ana", "x"]
+
+
+def test_renamed_voice_can_be_renamed_back(store: VoiceStore) -> None:
+    add(store)
+    for name in ("eva", "ana", "eva", "eva"):
+        assert store.rename(store.list()[0].name, name) == store.get(name)
+    assert len(store.list()) == 1
+
+
+@pytest.mark.parametrize(
+    ("new", "error"), [("eva", NameTaken), ("../x", InvalidRequest), ("", InvalidRequest)]
+)
+def test_rename_refuses_bad_name(store: VoiceStore, new: str, error: type[InvalidRequest]) -> None:
+    ana = add(store)
+    eva = add(store, "eva")
+    with pytest.raises(error) as caught:
+        store.rename("ana", new)
+    assert caught.value.field == "name"
+    assert store.list() == [ana, eva]
+    with pytest.raises(UnknownVoice):
+        store.rename("nobody", "somebody")
+
+
+def test_second_voice_of_name_is_refused(store: VoiceStore) -> None:
+    first = add(store)
+    with pytest.raises(NameTaken, match=r"name: .*'ana' already"):
+        add(store, recording=recording(4.0))
+    assert store.get("ana") == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"consent": ""}, "consent"),
+        ({"consent": " \n"}, "consent"),
+        ({"consent": "x" * 2001}, "consent"),
+        ({"consent": "yes\0"}, "consent"),
+        ({"description": "\ud800"}, "description"),
+        ({"consent_recording": b""}, "consent_recording"),
+        ({"consent_recording": b"I agree"}, "consent_recording"),
+        ({"consent_recording": recording(0.9)}, "consent_recording"),
+        ({"consent_recording": recording(60.1), "consent": ""}, "consent_recording"),
+        ({"recording": b""}, "audio"),
+        ({"recording": b"hello"}, "audio"),
+        ({"recording": recording(2.9)}, "audio"),
+        ({"recording": recording(60.1)}, "audio"),
+        ({"recording": bytes(10 * 1024 * 1024 + 1)}, "audio"),
+        ({"language": "klingonish"}, "language"),
+    ],
+)
+def test_refusal_names_field_and_stores_nothing(
+    store: VoiceStore, tmp_path: Path, changes: dict[str, object], field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        add(store, **changes)
+    assert caught.value.field == field
+    assert files_below(tmp_path) == []
+    assert isinstance(caught.value, UnsupportedLanguage) == (field == "language")
+
+
+def test_number_of_voices_is_limited(store: VoiceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kani.core.voices.store.MAX_VOICES", 2)
+    add(store, "a")
+    add(store, "b")
+    with pytest.raises(InvalidRequest, match="no more than 2"):
+        add(store, "c")
+    store.delete("a")
+    add(store, "c")
+
+
+def test_broken_folder_is_skipped_and_logged(
+    store: VoiceStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["cut", "json", "field", "type", "moved", "gone", "unagreed", "good"]
+    voices = tmp_path / "data" / "voices"
+    folders = {name: voices / hashed_name(name) for name in names}
+    for name in names:
+        add(store, name, consent_recording=recording(1.0))
+    (folders["cut"] / "recording").write_bytes(b"RIFF")
+    (folders["json"] / "voice.json").write_text("{")
+    facts = json.loads((folders["field"] / "voice.json").read_text())
+    (folders["field"] / "voice.json").write_text(json.dumps(facts | {"unknown": 1}))
+    (folders["type"] / "voice.json").write_text(json.dumps(facts | {"name": "type", "size": "large"}))
+    folders["moved"].rename(voices / ("0" * 32))
+    (folders["gone"] / "recording").unlink()
+    (folders["unagreed"] / "consent").unlink()
+    (voices / "stray.txt").write_text("not a voice")
+    with caplog.at_level(logging.WARNING):
+        assert [voice.name for voice in store.list()] == ["good"]
+    assert len(caplog.records) == len(names) - 1
+    for name in names[:-1]:
+        with pytest.raises(UnknownVoice):
+            store.get(name)
+
+
+def test_broken_voice_can_be_deleted(store: VoiceStore, tmp_path: Path) -> None:
+    add(store)
+    (tmp_path / "data" / "voices" / hashed_name("ana") / "voice.json").write_text("{")
+    with pytest.raises(NameTaken):
+        add(store)
+    store.delete("ana")
+    assert add(store) == store.get("ana")
+
+
+@pytest.mark.parametrize("name", [".abcd_123", ".0123456789abcdef"])
+def test_leftover_of_interrupted_writer_is_removed(store: VoiceStore, tmp_path: Path, name: str) -> None:
+    add(store)
+    left = tmp_path / "data" / "voices" / name
+    for clean in (lambda: store.delete("ana"), lambda: VoiceStore(tmp_path / "data")):
+        left.mkdir()
+        (left / "recording").write_bytes(b"half")
+        assert [voice.name for voice in store.list()] in (["ana"], [])
+        assert left.exists()
+        clean()
+        assert not left.exists()
+
+
+def test_foreign_file_is_kept(store: VoiceStore, tmp_path: Path) -> None:
+    add(store)
+    other = tmp_path / "data" / "voices" / ".DS_Store"
+    other.write_bytes(b"")
+    store.delete("ana")
+    assert other.exists()
+
+
+def test_concurrent_writers_get_name_once(store: VoiceStore) -> None:
+    for number in range(3):
+        add(store, f"old{number}")
+
+    def attempt(number: int) -> bool:
+        try:
+            if number % 2:
+                store.rename(f"old{number // 2}", "ana")
+            else:
+                add(store, recording=recording(3.0 + number / 10))
+        except NameTaken:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        won = list(pool.map(attempt, range(6)))
+    assert sum(won) == 1
+    assert len(store.list()) == (3 if won.index(True) % 2 else 4)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=70))
+def test_no_name_escapes_folder(store: VoiceStore, tmp_path: Path, name: str) -> None:
+    try:
+        store.delete(add(store, name).id)
+    except InvalidRequest as error:
+        assert error.field == "name"
+    with pytest.raises(UnknownVoice):
+        store.get(name)
+    assert files_below(tmp_path) == []

@@ -1,0 +1,423 @@
+"""Stored voices in a bucket on a real S3 server: several servers, lost answers, and a bucket that is away."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kani.core.errors import InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
+from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
+from kani.core.voices.storage.shared_index import STALE_S
+from kani.core.voices.store import VoiceStore
+from kani.server.voice_place import voice_place
+from tests.core.voices.local_bucket import ACCESS_KEY, SECRET, App, Bucket, answer, local_bucket
+from tests.core.voices.test_store import add, recording
+from tests.support.patience import WITHIN_S
+
+RECORDING, SPOKEN = recording(3.0), recording(1.0)
+EMPTY = {"index.json", "probe"}
+"""Objects of a bucket without voices."""
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    with local_bucket(monkeypatch) as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def stores(bucket: Bucket) -> Iterator[tuple[VoiceStore, VoiceStore]]:
+    """The stores of two servers."""
+    with bucket.store() as one, bucket.store() as other:
+        yield one, other
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def embedding(number: float, engine: str = "kokoro") -> Embedding:
+    similarity = {"es": Similarity(0.5, 0.75, measured=True)}
+    return Embedding(engine, f"{engine}-1", np.full(256, number, np.float32), similarity)
+
+
+def test_servers_see_each_others_voices(bucket: Bucket, stores: tuple[VoiceStore, VoiceStore]) -> None:
+    one, other = stores
+    ana = add(one, recording=RECORDING, consent_recording=SPOKEN, language="es", description="d")
+    assert one.list() == [ana]
+    until(lambda: other.list() == [ana])
+    assert (other.recording(ana), other.consent_recording("custom:ana")) == (RECORDING, SPOKEN)
+    for number in (1, 2):
+        other.save_embedding(ana, embedding(number))
+    other.save_embedding(ana, embedding(3, "kani"))
+    until(lambda: len(one.similarities(ana)) == 2)
+    assert [found.values[0] for found in one.embeddings(ana)] == [2, 3]
+    found = one.embedding(ana, "kani-1")
+    assert found is not None and (found.engine, found.values.tolist()) == ("kani", [3.0] * 256)
+    assert one.similarities(ana)["kokoro-1"] == embedding(2).similarity
+    assert len(bucket.objects() - EMPTY) == 4, "a replaced embedding is left"
+    eva = other.rename("ana", "eva")
+    assert eva == replace(ana, name="eva", renamed_at=eva.renamed_at) and eva.renamed_at
+    assert len(other.embeddings(eva)) == 2
+    with pytest.raises(UnknownVoice):
+        one.rename("ana", "uwe")
+    with pytest.raises(NameTaken):
+        add(one, "eva")
+    # At once, whatever either has in memory.
+    one.delete("eva")
+    assert one.list() == [] and bucket.objects() == EMPTY
+    with pytest.raises(UnknownVoice):
+        other.delete("eva")
+    for reading in (other.recording, other.embeddings):
+        with pytest.raises(UnknownVoice):
+            reading(eva)
+    other.save_embedding(eva, embedding(4))
+    assert bucket.objects() == EMPTY
+    again = add(other, "eva", recording=recording(4.0))
+    until(lambda: one.list() == [again])
+
+
+def test_longest_embedding_is_read(bucket: Bucket) -> None:
+    values = np.random.default_rng(1).standard_normal(MAX_EMBEDDING_VALUES).astype(np.float32)
+    similarity = {f"l{number}": Similarity(1 / 3, 2 / 3, measured=True) for number in range(64)}
+    with bucket.store() as store:
+        ana = add(store)
+        store.save_embedding(ana, Embedding("e" * 200, "m" * 200, values, similarity))
+        (found,) = store.embeddings(ana)
+    assert np.array_equal(found.values, values)
+
+
+def test_one_of_several_servers_gets_a_name(bucket: Bucket) -> None:
+    with ExitStack() as stack:
+        stores = [stack.enter_context(bucket.store()) for _ in range(4)]
+        add(stores[0], "old")
+        until(lambda: all(len(store.list()) == 1 for store in stores))
+        together = threading.Barrier(len(stores))
+
+        def attempt(number: int) -> bool:
+            together.wait(WITHIN_S)
+            try:
+                if number:
+                    add(stores[number], recording=recording(3.0 + number / 10))
+                else:
+                    stores[0].rename("old", "ana")
+            except NameTaken:
+                return False
+            return True
+
+        with ThreadPoolExecutor(len(stores)) as pool:
+            won = list(pool.map(attempt, range(len(stores))))
+        assert sum(won) == 1
+        until(lambda: len({tuple(store.list()) for store in stores}) == 1)
+        voices = stores[3].list()
+        assert {voice.name for voice in voices} == ({"ana"} if won[0] else {"ana", "old"})
+        for voice in voices:
+            stores[1].recording(voice)
+        assert len(bucket.objects() - EMPTY) == len(voices), "a recording of a refused voice is left"
+
+
+def with_a_voice(store: VoiceStore) -> None:
+    store.save_embedding(add(store, recording=RECORDING, consent_recording=SPOKEN), embedding(1))
+
+
+CHANGES: dict[str, Callable[[VoiceStore], object]] = {
+    "add": lambda store: add(store, "eva", recording=RECORDING, consent_recording=SPOKEN),
+    "rename": lambda store: store.rename("ana", "eva"),
+    "embedding": lambda store: store.save_embedding(store.get("ana"), embedding(2)),
+    "delete": lambda store: store.delete("ana"),
+}
+
+
+class FaultAt:
+    """One request that goes wrong: "refused" without effect; "lost": done, but refused; "repeated": done, and
+    the client is asked to try again."""
+
+    def __init__(self, how: str, at: int) -> None:
+        self._how, self._left = how, at
+        self.done = False
+
+    def __call__(self, environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+        if threading.current_thread().name == "voice bucket" or self.done:
+            return app(environ, start)
+        self._left -= 1
+        if self._left >= 0:
+            return app(environ, start)
+        self.done = True
+        if self._how != "refused":
+            b"".join(app(environ, lambda *_: None))
+        return answer("503 Slow" if self._how == "repeated" else "403 No", "SlowDown", start)
+
+
+def content(bucket: Bucket) -> dict[str, object]:
+    """Everything that a newly started server finds, without the times."""
+    with bucket.store() as store:
+        return {
+            voice.name: (
+                replace(voice, consent_at="", renamed_at=None),
+                store.recording(voice),
+                store.consent_recording(voice.name),
+                [(one.model, one.values.tolist()) for one in store.embeddings(voice)],
+            )
+            for voice in store.list()
+        }
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        *((change, "lost") for change in CHANGES),
+        ("add", "repeated"),
+        ("add", "refused"),
+    ],
+)
+def test_failed_request_leaves_old_or_new_state_and_nothing_else(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, change: str, how: str
+) -> None:
+    # Looks for changes would count among the requests of the change.
+    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 1e6)
+    for module in ("bucket", "bucket_consents", "transfers"):
+        monkeypatch.setattr(f"kani.core.voices.storage.{module}.REMOVED_AFTER_S", 0)
+    act = CHANGES[change]
+    with bucket.store() as store:
+        with_a_voice(store)
+        before = content(bucket)
+        act(store)
+    after = content(bucket)
+    at, went_wrong = 0, True
+    while went_wrong:
+        bucket.folder = f"kani{at}"
+        with bucket.store() as store:
+            with_a_voice(store)
+            bucket.fault = fault = FaultAt(how, at)
+            done = True
+            try:
+                act(store)
+            except StoreUnavailable:
+                done = False
+            bucket.fault = None
+        found, went_wrong, at = content(bucket), fault.done, at + 1
+        assert found == after if done else found in (before, after), f"request {at}: {bucket.requests}"
+        with bucket.store() as store:
+            if found == before:
+                act(store)
+            # Objects that the removal ten minutes later takes.
+            store._backend._index._remove_due()  # type: ignore[attr-defined]
+        assert content(bucket) == after
+        assert len({path.split("/")[1] for path in bucket.objects() - EMPTY}) == len(after)
+    assert at > 2
+
+
+def test_bucket_that_is_away_fails_its_own_requests_alone(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
+    with bucket.store() as store:
+        ana = add(store)
+
+        def refused(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+            secret = f"<StringToSign>{SECRET} {ACCESS_KEY}</StringToSign>"
+            return answer("403 Forbidden", "SignatureDoesNotMatch", start, secret)
+
+        bucket.fault = refused
+        until(lambda: "cannot be used: the object store refuses (SignatureDoesNotMatch)" in caplog.text)
+        before = len(bucket.requests)
+        for change in (lambda: add(store, "eva"), lambda: store.delete("ana"), lambda: store.recording(ana)):
+            with pytest.raises(StoreUnavailable, match="cannot be reached at the moment"):
+                change()
+        assert not [each for each in bucket.requests[before:] if "index.json" not in each]
+        assert store.list() == [ana]
+        index = store._backend._index  # type: ignore[attr-defined]
+        monkeypatch.setattr(index, "_clock", lambda: time.monotonic() + STALE_S + 1)
+        with pytest.raises(StoreUnavailable):
+            store.get("ana")
+        bucket.fault = None
+        until(lambda: "answers again" in caplog.text)
+        # A look that began before the clock was moved is as old as that: the next one counts.
+        until(lambda: index.is_fresh)
+        assert store.get("ana") == ana
+        store.delete("ana")
+    assert SECRET not in caplog.text and ACCESS_KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("304 Not Modified", "NotModified"),
+        ("404 Not Found", "NoSuchKey"),
+        ("409 Conflict", "OperationAborted"),
+        ("412 Precondition Failed", "PreconditionFailed"),
+    ],
+)
+def test_unexpected_answer_is_a_failure(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, status: str, code: str
+) -> None:
+    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
+    monkeypatch.setattr("kani.core.voices.storage.bucket.REMOVED_AFTER_S", 0)
+
+    def unexpected(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+        # 304 and 404 are answers to a look for changes.
+        is_look = "index.json" in environ["PATH_INFO"]
+        if is_look and (environ["REQUEST_METHOD"] == "PUT" or status[:3] in ("304", "404")):
+            return app(environ, start)
+        return answer(status, code, start)
+
+    with bucket.store() as store:
+        with_a_voice(store)
+        index = store._backend._index  # type: ignore[attr-defined]
+        until(lambda: not index._away)
+        bucket.fault = unexpected
+        with pytest.raises(StoreUnavailable):
+            store.delete("ana")
+        looked = len(bucket.requests)
+        until(lambda: len(bucket.requests) > looked + 5)
+        bucket.fault = None
+
+        def deleted() -> bool:
+            try:
+                store.delete("ana")
+            except StoreUnavailable:
+                return False
+            except UnknownVoice:
+                pass
+            return True
+
+        until(deleted)
+        until(lambda: bucket.objects() == EMPTY)
+        assert index._thread.is_alive()
+
+
+def test_removal_without_the_right_to_delete_pauses(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
+    attempts: list[float] = []
+    claims: list[float] = []
+
+    def deny_deletion(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in ("POST", "DELETE"):
+            attempts.append(time.monotonic())
+            return answer("403 Forbidden", "AccessDenied", start)
+        if environ["REQUEST_METHOD"] == "PUT":
+            claims.append(time.monotonic())
+        return app(environ, start)
+
+    with bucket.store() as store:
+        with_a_voice(store)
+        bucket.fault = deny_deletion
+        with pytest.raises(StoreUnavailable):
+            store.delete("ana")
+        index = store._backend._index  # type: ignore[attr-defined]
+        until(lambda: not index._away)
+        for seen in (attempts, claims):
+            seen.clear()
+        index.change(lambda state: state.removing(state.removed, 1.0))
+        until(lambda: len(attempts) >= 4)
+        bucket.fault = None
+        until(lambda: bucket.objects() == EMPTY)
+    gaps = [later - earlier for earlier, later in pairwise(attempts)]
+    assert all(gap >= 0.01 * 2**number for number, gap in enumerate(gaps, 1)), gaps
+    assert len(claims) == 2, "an index without a change was written"
+
+
+def test_store_starts_while_the_bucket_is_away(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 0.01)
+    with bucket.store() as store:
+        ana = add(store)
+    bucket.fault = lambda environ, start, app: answer("503 Slow Down", "SlowDown", start)
+    with bucket.store() as store:
+        with pytest.raises(StoreUnavailable):
+            store.list()
+        bucket.fault = None
+
+        def there() -> bool:
+            try:
+                return store.list() == [ana]
+            except StoreUnavailable:
+                return False
+
+        until(there)
+
+
+def unconditional(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
+    for header in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"):
+        if environ["REQUEST_METHOD"] == "PUT":
+            environ.pop(header, None)
+    return app(environ, start)
+
+
+def test_bucket_without_conditions_is_refused(bucket: Bucket) -> None:
+    bucket.fault = unconditional
+    with bucket.store() as store:
+        with pytest.raises(StoreUnavailable, match="ignores the conditions If-None-Match and If-Match"):
+            add(store)
+        assert store.list() == []
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        (
+            b'{"version": 2, "shelves": []}',
+            r"newer version of this server \(format 2; this one reads up to 1\)",
+        ),
+        (b'{"version": 1, "shelves": []}', "is damaged .*: restore it"),
+        (b"not JSON", "is damaged"),
+        (b'{"version": ' + b"[" * 100_000, "is damaged"),
+        (b'{"version": 1, "removed": {"../other": 1}}', "is damaged .an invalid id"),
+        (None, "there is no bucket 'voices': make it, or set KANI_VOICE_BUCKET"),
+    ],
+)
+def test_bucket_that_cannot_be_read_ends_the_start(
+    bucket: Bucket, written: bytes | None, reason: str
+) -> None:
+    if written is None:
+        bucket.fault = lambda environ, start, app: answer("404 Not Found", "NoSuchBucket", start)
+    else:
+        bucket.object_store().write("index.json", written)
+    with pytest.raises(StoreUnavailable, match=reason):
+        VoiceStore(bucket.backend()).start()
+
+
+def test_missing_package_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "kani.server.object_store")
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(
+        StoreUnavailable, match="obstore is missing: pip install -r deploy/requirements-bucket"
+    ):
+        voice_place("s3://voices", Path())
+
+
+def test_number_of_voices_is_limited(
+    stores: tuple[VoiceStore, VoiceStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.core.voices.store.MAX_VOICES", 1)
+    add(stores[0])
+    with pytest.raises(InvalidRequest, match="no more than 1 voices"):
+        add(stores[1], "eva")
+
+
+def test_consents_are_shared(bucket: Bucket, stores: tuple[VoiceStore, VoiceStore]) -> None:
+    one, other = (store.consents for store in stores)
+    given = one.add("Ana", "es", SPOKEN)
+    until(lambda: other.list() == [given])
+    assert other.recording(given.id) == SPOKEN
+    assert other.rename(given.id, "Eva") == replace(given, name="Eva")
+    one.delete(given.id)
+    for call in (one.get, other.delete):
+        with pytest.raises(UnknownVoice):
+            call(given.id)
+    assert bucket.objects() == EMPTY

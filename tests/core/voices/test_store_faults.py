@@ -1,0 +1,223 @@
+"""Disk faults, full disks and killed processes at each step of each change of stored voices."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kani.core.errors import NameTaken, UnknownVoice
+from kani.core.types import Embedding
+from kani.core.voices.store import VoiceStore
+from kani.core.voices.store_disk import AtomicFolder
+from kani.core.voices.store_files import hashed_name
+from tests.core.voices.test_store import add, recording
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the steps are POSIX's")
+
+STEPS = ("mkdir", "open", "write", "fsync", "close", "replace", "unlink", "rmdir")
+RECORDING, SPOKEN = recording(3.0), recording(1.0)
+
+
+class Killed(BaseException):
+    """Simulates the death of the process: nothing is executed or cleaned up afterwards."""
+
+
+class Disk:
+    """The operating system's calls, one of which goes wrong.
+
+    how: "fails" by an I/O error; "full": what takes room fails from there on; "dies" there, a write half
+    done. steps: what was called, in order.
+    """
+
+    def __init__(self, how: str, at: int) -> None:
+        self.steps: list[str] = []
+        self.went_wrong = False
+        self._how, self._at = how, at
+        self._real = {step: getattr(os, step) for step in STEPS}
+        self._open: set[int] = set()
+
+    @contextmanager
+    def in_use(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Route all calls through this object."""
+        with monkeypatch.context() as patch:
+            for step in STEPS:
+                patch.setattr(os, step, self._wrapped(step))
+            yield
+        # What the end of a process does.
+        for descriptor in self._open:
+            os.close(descriptor)
+
+    def _wrapped(self, step: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if self._how == "dies" and self.went_wrong:
+                raise Killed
+            self.steps.append(step)
+            if len(self.steps) > self._at and not (self._how == "fails" and self.went_wrong):
+                self._go_wrong(step, arguments)
+            result = self._real[step](*arguments, **named)
+            if step == "open":
+                self._open.add(result)
+            if step == "close":
+                self._open.discard(arguments[0])
+            return result
+
+        return call
+
+    def _go_wrong(self, step: str, arguments: tuple[Any, ...]) -> None:
+        if self._how == "full" and not _takes_room(step, arguments):
+            return
+        self.went_wrong = True
+        if step == "write" and len(arguments[1]) > 1:
+            self._real["write"](arguments[0], arguments[1][: len(arguments[1]) // 2])
+        if step == "close":
+            # It is closed all the same.
+            self._real["close"](arguments[0])
+            self._open.discard(arguments[0])
+        if self._how == "dies":
+            raise Killed
+        number = errno.ENOSPC if self._how == "full" else errno.EIO
+        raise OSError(number, os.strerror(number))
+
+
+def _takes_room(step: str, arguments: tuple[Any, ...]) -> bool:
+    return step in ("mkdir", "write") or (step == "open" and not Path(arguments[0]).exists())
+
+
+def embedding(number: float) -> Embedding:
+    return Embedding("kokoro", "near-1", np.full(256, number, np.float32))
+
+
+def with_a_voice(store: VoiceStore) -> None:
+    """Store a voice with every kind of file."""
+    store.save_embedding(add(store, "ana", recording=RECORDING, consent_recording=SPOKEN), embedding(1))
+
+
+def nothing(store: VoiceStore) -> None: ...
+
+
+CHANGES: dict[str, tuple[Callable[[VoiceStore], None], Callable[[VoiceStore], object]]] = {
+    "first": (nothing, lambda store: add(store, "ana", recording=RECORDING)),
+    "add": (with_a_voice, lambda store: add(store, "eva", recording=RECORDING, consent_recording=SPOKEN)),
+    "rename": (with_a_voice, lambda store: store.rename("ana", "eva")),
+    "embedding": (
+        lambda store: add(store, "ana", recording=RECORDING) and None,
+        lambda store: store.save_embedding(store.get("ana"), embedding(2)),
+    ),
+    "better": (with_a_voice, lambda store: store.save_embedding(store.get("ana"), embedding(2))),
+    "delete": (with_a_voice, lambda store: store.delete("ana")),
+}
+
+
+def content(folder: Path) -> dict[str, object]:
+    """Everything that a newly opened store holds, without the times."""
+    store = VoiceStore(folder)
+    return {
+        voice.name: (
+            replace(voice, consent_at="", renamed_at=None),
+            voice.renamed_at is not None,
+            store.recording(voice),
+            store.consent_recording(voice.name),
+            [(one.model, one.values.tolist()) for one in store.embeddings(voice)],
+        )
+        for voice in store.list()
+    }
+
+
+def assert_no_leftovers(folder: Path) -> None:
+    """Assert that the folder holds only stored voices and their files."""
+    voices = folder / "voices"
+    if not voices.exists():
+        return
+    expected = {"lock", "version", *(hashed_name(voice.name) for voice in VoiceStore(folder).list())}
+    assert {path.name for path in voices.iterdir()} <= expected
+    files = {"recording", "voice.json", "consent", hashed_name("kokoro") + ".embedding.json"}
+    assert {path.name for path in voices.glob("*/*")} <= files
+
+
+@pytest.mark.parametrize("how", ["fails", "full", "dies"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_failed_change_leaves_old_or_new_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, change: str, how: str
+) -> None:
+    prepare, act = CHANGES[change]
+    prepare(VoiceStore(tmp_path / "before"))
+    before = content(tmp_path / "before")
+    if not before:
+        (tmp_path / "before").mkdir()
+    shutil.copytree(tmp_path / "before", tmp_path / "after")
+    act(VoiceStore(tmp_path / "after"))
+    after = content(tmp_path / "after")
+    assert before != after
+    for at in range(1000):
+        folder = tmp_path / str(at)
+        shutil.copytree(tmp_path / "before", folder)
+        store = VoiceStore(folder)
+        disk = Disk(how, at)
+        done = True
+        with disk.in_use(monkeypatch):
+            try:
+                act(store)
+            except (OSError, Killed):
+                done = False
+        found = content(folder)
+        assert found == after if done else found in (before, after), f"step {at}: {disk.steps}"
+        assert_no_leftovers(folder)
+        again = VoiceStore(folder)
+        try:
+            act(again)
+        except (NameTaken, UnknownVoice):
+            assert found == after
+        assert content(folder) == after
+        if not disk.went_wrong:
+            break
+        shutil.rmtree(folder)
+    assert not disk.went_wrong
+    assert "skipping" not in caplog.text
+
+
+def test_voice_can_be_deleted_on_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_a_voice(VoiceStore(tmp_path))
+    with Disk("full", 0).in_use(monkeypatch):
+        store = VoiceStore(tmp_path)
+        with pytest.raises(OSError, match="No space"):
+            add(store, "eva")
+        store.delete("ana")
+    assert content(tmp_path) == {}
+
+
+@pytest.mark.parametrize("change", ["first", "add", "rename", "better"])
+def test_finished_change_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    prepare, act = CHANGES[change]
+    prepare(VoiceStore(tmp_path))
+    disk = Disk("fails", 10**6)
+    with disk.in_use(monkeypatch):
+        act(VoiceStore(tmp_path))
+    synced = True
+    for step in disk.steps:
+        if step in ("write", "mkdir", "replace"):
+            assert synced or step != "replace"
+            synced = False
+        elif step == "fsync":
+            synced = True
+    assert synced and disk.steps.count("replace") >= 1
+
+
+def test_lock_wait_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = VoiceStore(tmp_path)
+    ana = add(store)
+    monkeypatch.setattr("kani.core.voices.store_disk.LOCK_TIMEOUT_S", 0.05)
+    with AtomicFolder(tmp_path / "voices").locked():
+        assert store.list() == [ana] and store.get("ana") == ana
+        with pytest.raises(TimeoutError, match="other writers"):
+            add(store, "eva")
+        assert VoiceStore(tmp_path).list() == [ana]
+    assert add(store, "eva") in store.list()

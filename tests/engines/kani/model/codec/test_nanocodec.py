@@ -1,0 +1,279 @@
+"""NanoCodec's decoder: NeMo's samples, for any chunking of the frames."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from itertools import chain, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kani.engines.kani.model.codec.checkpoint import build_decoder
+from kani.engines.kani.model.codec.config import NanoCodecConfig
+from kani.engines.kani.model.codec.nanocodec import CodecState, NanoCodec
+from tests.engines.kani.model.codec import tiny_codec
+
+JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
+CPU = torch.device("cpu")
+FRAMES = 30
+JUDGED = {"tiny": (tiny_codec.TINY, (2, 90), (1, 3, 25, 90)), "full": (tiny_codec.FULL, (1, 30), (3, 30))}
+"""Sizes that NeMo judges; streams and frames, more than the decoder's history; and frames in a call."""
+
+FAILS = shutil.which("false") or "false"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("codec") / "tiny.nemo"
+    tiny_codec.write(path)
+    return path
+
+
+WAYS = {
+    "float32": (torch.float32, False),
+    "bfloat16": (torch.bfloat16, False),
+    "float32, compiled": (torch.float32, True),
+    "bfloat16, compiled": (torch.bfloat16, True),
+}
+
+
+@pytest.fixture(scope="module", params=WAYS.values(), ids=WAYS)
+def codec(archive: Path, request: pytest.FixtureRequest) -> NanoCodec:
+    """The tiny codec in each precision, by torch's kernels and by its own."""
+    precision, compiled = request.param
+    codec = NanoCodec.load(archive, device=CPU, precision=precision)
+    if compiled and not codec.compile():
+        pytest.skip("no C++ compiler")
+    return codec
+
+
+def random_codes(streams: int, frames: int, key: int = 0) -> torch.Tensor:
+    return torch.randint(0, 4032, (streams, frames, 4), generator=torch.Generator().manual_seed(key))
+
+
+def fed(
+    codec: NanoCodec, codes: torch.Tensor, sizes: list[int], slot: int, state: CodecState
+) -> torch.Tensor:
+    """One stream's samples, its frames [frames, 4] fed in calls of these sizes."""
+    calls = [
+        codec.decode(part[None], torch.tensor([slot]), state)[0] for part in codes[: sum(sizes)].split(sizes)
+    ]
+    return torch.cat(calls)
+
+
+def tolerance(codec: NanoCodec) -> float:
+    """Largest difference between two ways of feeding."""
+    return 1e-5 if codec.new_state(1).rows.dtype == torch.float32 else 2e-2
+
+
+def test_decoder_sizes_follow_config(codec: NanoCodec) -> None:
+    assert codec.config.samples_per_frame == 12
+    assert codec.config.codebooks == 4
+    assert codec.config.codebook_size == 4032
+    assert codec.config.frame_s == 12 / 22050
+    samples = codec.decode(random_codes(2, 3), torch.tensor([1, 0]), codec.new_state(2))
+    assert samples.shape == (2, 36)
+    assert samples.dtype == torch.float32
+    assert samples.abs().mean() > 0.01 and samples.abs().max() <= 1.0
+
+
+def test_state_size_is_sum_of_histories(codec: NanoCodec) -> None:
+    first, up, last = 6 * 16, 48 + 24 + 12, 2 * 6
+    residual = sum(kernel - 1 for kernel in (3, 7, 11)) * (1 + 3 + 5 + 3) * (24 + 12 + 6)
+    values = first + up + residual + last
+    state = codec.new_state(5)
+    assert state.nbytes == 5 * values * state.rows.element_size()
+
+
+@pytest.mark.heard
+@settings(max_examples=25, deadline=None)  # an example decodes a sentence three times
+@given(data=st.data())
+def test_chunking_does_not_change_samples(codec: NanoCodec, data: st.DataObject) -> None:
+    sizes = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
+    codes = random_codes(1, sum(sizes), data.draw(st.integers(0, 3)))[0]
+    whole = fed(codec, codes, [len(codes)], 0, codec.new_state(1))
+    for plan in (sizes, [1] * len(codes)):
+        assert (fed(codec, codes, plan, 1, codec.new_state(2)) - whole).abs().max() <= tolerance(codec)
+
+
+@pytest.mark.heard
+@settings(max_examples=25, deadline=None)  # an example decodes up to eight calls twice
+@given(data=st.data())
+def test_sequences_of_any_age_share_calls(codec: NanoCodec, data: st.DataObject) -> None:
+    slots = 4
+    state = codec.new_state(slots)
+    codes = random_codes(slots, 200, 7)
+    begun, age = [0] * slots, [0] * slots  # where in its codes a slot's stream began, and is now
+    heard: list[list[torch.Tensor]] = [[] for _ in range(slots)]
+    for _ in range(data.draw(st.integers(1, 8))):
+        if again := data.draw(st.lists(st.integers(0, slots - 1), unique=True, max_size=2)):
+            codec.reset(state, torch.tensor(again))
+            for slot in again:
+                begun[slot], heard[slot] = age[slot], []
+        here = data.draw(st.lists(st.integers(0, slots - 1), unique=True, min_size=1))
+        frames = data.draw(st.integers(1, 4))
+        batch = torch.stack([codes[slot, age[slot] : age[slot] + frames] for slot in here])
+        for slot, samples in zip(here, codec.decode(batch, torch.tensor(here), state), strict=True):
+            heard[slot].append(samples)
+            age[slot] += frames
+    for slot in range(slots):
+        if heard[slot]:
+            said = codes[slot, begun[slot] : age[slot]]
+            alone = fed(codec, said, [len(said)], 0, codec.new_state(1))
+            assert (torch.cat(heard[slot]) - alone).abs().max() <= tolerance(codec)
+
+
+def test_decode_touches_only_its_rows(codec: NanoCodec) -> None:
+    state = codec.new_state(4)
+    codec.decode(random_codes(4, 5), torch.tensor([3, 1, 0, 2]), state)
+    before = state.rows.clone()
+    codec.decode(random_codes(2, 2), torch.tensor([2, 0]), state)
+    codec.reset(state, torch.tensor([0]))
+    assert torch.equal(state.rows[[1, 3]], before[[1, 3]])
+    assert not torch.equal(state.rows[2], before[2])
+
+
+def test_decode_accepts_views(codec: NanoCodec) -> None:
+    codes, slots = random_codes(4, 6)[::2, 1::2], torch.tensor([2, 0, 1, 3])[::2]
+    state, other = codec.new_state(4), codec.new_state(4)
+    expected = codec.decode(codes.contiguous(), slots.contiguous(), other)
+    assert torch.equal(codec.decode(codes, slots, state), expected)
+    assert torch.equal(state.rows, other.rows)
+
+
+def test_samples_depend_on_history(codec: NanoCodec) -> None:
+    codes = random_codes(1, 4)
+    state, slots = codec.new_state(1), torch.tensor([0])
+    first = codec.decode(codes[:, 3:], slots, state)
+    codec.decode(codes[:, :3], slots, state)
+    later = codec.decode(codes[:, 3:], slots, state)
+    codec.reset(state, slots)
+    assert (later - first).abs().max() > 1e-2
+    assert torch.equal(codec.decode(codes[:, 3:], slots, state), first)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+def test_compiled_kernels_continue_sequence(archive: Path, precision: torch.dtype) -> None:
+    codec = NanoCodec.load(archive, device=CPU, precision=precision)
+    codes = random_codes(1, 20)[0]
+    whole = fed(codec, codes, [20], 0, codec.new_state(1))
+    state = codec.new_state(1)
+    begun = fed(codec, codes[:7], [7], 0, state)
+    if not codec.compile():
+        pytest.skip("no C++ compiler")
+    gone_on = fed(codec, codes[7:], [2, 11], 0, state)
+    assert (torch.cat((begun, gone_on)) - whole).abs().max() <= tolerance(codec)
+
+
+def test_branches_are_split_between_two_threads(archive: Path) -> None:
+    codes = random_codes(2, 9)
+    heard = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        codec = NanoCodec.load(archive, device=CPU, precision=torch.float32)
+        if not codec.compile():
+            pytest.skip("no C++ compiler")
+        heard.append(codec.decode(codes, torch.tensor([1, 0]), codec.new_state(2)))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(1)
+    assert (heard[0] - heard[1]).abs().max() <= 1e-5
+
+
+def test_missing_compiler_changes_nothing(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = NanoCodec.load(archive, device=CPU, precision=torch.float32)
+    codes = random_codes(1, 3)[0]
+    before = fed(codec, codes, [3], 0, codec.new_state(1))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    assert not codec.compile()
+    monkeypatch.setenv("CXX", FAILS)
+    assert not codec.compile()
+    assert torch.equal(fed(codec, codes, [3], 0, codec.new_state(1)), before)
+
+
+def test_out_of_range_codes_and_slots_are_refused(codec: NanoCodec) -> None:
+    state = codec.new_state(2)
+    for code, slot in ((4032, 0), (0, 2), (0, -1)):
+        with pytest.raises((IndexError, RuntimeError)):
+            codec.decode(torch.full((1, 1, 4), code), torch.tensor([slot]), state)
+
+
+def test_bfloat16_stays_close_to_float32(archive: Path) -> None:
+    codes, slots = random_codes(2, FRAMES), torch.tensor([0, 1])
+    exact, fast = (
+        codec.decode(codes, slots, codec.new_state(2))
+        for codec in (
+            NanoCodec.load(archive, device=CPU, precision=precision)
+            for precision in (torch.float32, torch.bfloat16)
+        )
+    )
+    noise = (fast - exact).square().mean()
+    assert 0 < noise < exact.square().mean() * 1e-3
+
+
+@pytest.mark.parametrize("names", ["weight_norm of torch 1", "folded"])
+def test_every_weight_norm_name_is_read(names: str) -> None:
+    config = tiny_codec.config(tiny_codec.TINY)
+    weights = tiny_codec.weights(config, key=0)
+    other = {}
+    for name, value in weights.items():
+        if names == "folded":
+            if name.endswith("original1"):
+                norm = value.flatten(1).norm(dim=1).view(-1, 1, 1)
+                length = weights[name.replace("original1", "original0")]
+                other[name.replace("parametrizations.weight.original1", "weight")] = value * (length / norm)
+            elif not name.endswith("original0"):
+                other[name] = value
+        else:
+            for new, old in (("parametrizations.weight.original0", "weight_g"),
+                             ("parametrizations.weight.original1", "weight_v")):  # fmt: skip
+                name = name.replace(new, old)
+            other[name] = value
+    sizes = NanoCodecConfig.parse(config)
+    expected, actual = (build_decoder(sizes, state).state_dict() for state in (weights, other))
+    assert expected.keys() == actual.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(actual[key], value, rtol=1e-6, atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, torch.Tensor, torch.Tensor]]:
+    """Archive, codes [streams, frames, 4] and NeMo's samples by size, from one process: it starts slowly."""
+    if not JUDGE_PYTHON:
+        pytest.skip("KANI_JUDGE_PYTHON names no python with nemo_toolkit")
+    folder = tmp_path_factory.mktemp("judged")
+    files = {name: [folder / f"{name}.{kind}" for kind in ("nemo", "codes.npy", "npy")] for name in JUDGED}
+    for name, (sizes, shape, _) in JUDGED.items():
+        archive, codes, _ = files[name]
+        tiny_codec.write(archive, sizes, key=3)
+        np.save(codes, random_codes(*shape).numpy())
+    script = Path(__file__).parents[2] / "judges" / "nemo_judge.py"
+    subprocess.run([JUDGE_PYTHON, script, *chain(*files.values())], check=True)
+    return {
+        name: (archive, *(torch.from_numpy(np.load(file)) for file in arrays))
+        for name, (archive, *arrays) in files.items()
+    }
+
+
+@pytest.mark.heard
+@pytest.mark.parametrize("size", JUDGED)
+def test_samples_match_nemo(judged: dict[str, tuple[Path, torch.Tensor, torch.Tensor]], size: str) -> None:
+    archive, codes, samples = judged[size]
+    assert 0.01 < samples.abs().mean() < 0.5
+    codecs = [NanoCodec.load(archive, device=CPU, precision=torch.float32) for _ in range(2)]
+    codecs = [codecs[0], *(codec for codec in codecs[1:] if codec.compile())]
+    ways = []
+    slots = torch.arange(len(codes))
+    for codec, step in product(codecs, JUDGED[size][2]):
+        state = codec.new_state(len(codes))
+        calls = [codec.decode(part, slots, state) for part in codes.split(step, dim=1)]
+        ways.append(torch.cat(calls, dim=1))
+    for way in ways:
+        assert (way - samples).abs().max() <= 1e-4
+        assert (way - ways[0]).abs().max() <= 1e-5

@@ -1,0 +1,139 @@
+"""A tiny random checkpoint and codec for the tests of the Kani model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kani.engines.kani.model.checkpoint import Checkpoint
+from kani.engines.kani.model.codec.nanocodec import NanoCodec
+from kani.engines.kani.model.lfm2 import LanguageModel
+from kani.engines.kani.model.runner import Runner
+from kani.engines.kani.model.sampler import Sampling
+from kani.engines.kani.model.tokens import TokenLayout
+from tests.engines.kani.model.codec import tiny_codec
+from tests.engines.kani.model.random_checkpoint import random_checkpoint
+from tests.judges.lfm2_judge import Judge
+
+CPU = torch.device("cpu")
+LONGEST_PROMPT = 48
+LONGEST_FRAMES = 60
+
+Prompt = tuple[int, ...]
+Frames = list[list[int]]
+NewRunner = Callable[..., Runner]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on two threads, and far slower beside a busy process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint that ends its speech after some frames. Read-only."""
+    folder = random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
+    layout = Checkpoint(folder).layout(codebooks=4, codebook_size=4032)
+    weights = load_file(folder / "model.safetensors")
+    # Four thousand codes against one end: by chance alone it would hardly ever win.
+    weights["model.embed_tokens.weight"][layout.end_of_speech] *= 2.5
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(checkpoint_folder: Path) -> Checkpoint:
+    return Checkpoint(checkpoint_folder)
+
+
+@pytest.fixture(scope="session")
+def layout(checkpoint: Checkpoint) -> TokenLayout:
+    return checkpoint.layout(codebooks=4, codebook_size=4032)
+
+
+@pytest.fixture(scope="session")
+def model(checkpoint: Checkpoint, layout: TokenLayout) -> LanguageModel:
+    """Its network in float32, with exactly enough room for the longest prompt and speech."""
+    return load(checkpoint, layout, torch.float32)
+
+
+def load(checkpoint: Checkpoint, layout: TokenLayout, precision: torch.dtype) -> LanguageModel:
+    with ExitStack() as stack:
+        return LanguageModel(
+            checkpoint.config,
+            checkpoint.weights(stack),
+            layout,
+            precision=precision,
+            device=CPU,
+            capacity=Runner.capacity(LONGEST_PROMPT, LONGEST_FRAMES, layout.codebooks),
+        )
+
+
+@pytest.fixture(scope="session")
+def judge(checkpoint_folder: Path, layout: TokenLayout) -> Judge:
+    """transformers' network of the tiny checkpoint."""
+    return Judge(checkpoint_folder, layout)
+
+
+@pytest.fixture(scope="session")
+def codec(tmp_path_factory: pytest.TempPathFactory) -> NanoCodec:
+    """A tiny codec in float32, 12 samples a frame."""
+    path = tmp_path_factory.mktemp("codec") / "tiny.nemo"
+    tiny_codec.write(path)
+    return NanoCodec.load(path, device=CPU, precision=torch.float32)
+
+
+@pytest.fixture(scope="session")
+def prompts(checkpoint: Checkpoint, layout: TokenLayout) -> list[Prompt]:
+    """Prompts of many lengths, among them the shortest and the longest that fit the tests' slots."""
+    texts = ["", "a", "Hola", "¿Qué?", "tres tristes tigres", "uno dos", "Buenos días a todos", "x" * 42]
+    made = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in texts]
+    assert max(map(len, made)) == LONGEST_PROMPT
+    return made
+
+
+@pytest.fixture(scope="session")
+def new_runner(model: LanguageModel, codec: NanoCodec) -> NewRunner:
+    """Creates runners of the tiny model and codec: ``new_runner(slots, kind=Runner)``."""
+
+    def make(slots: int, kind: type[Runner] = Runner) -> Runner:
+        return kind(model, codec, slots=slots, max_prompt_tokens=LONGEST_PROMPT, max_frames=LONGEST_FRAMES)
+
+    return make
+
+
+def admit(
+    runner: Runner,
+    slot: int,
+    prompt: Prompt,
+    sampling: Sampling,
+    piece: int = 1000,
+    speaker: tuple[float, ...] = (),
+) -> None:
+    """Prefill a prompt in pieces and admit it."""
+    prefill = runner.start_prefill([prompt], [speaker])
+    while not prefill.done:
+        runner.prefill_chunk(prefill, piece)
+    runner.admit(slot, prefill, 0, sampling)
+
+
+def run_alone(runner: Runner, prompt: Prompt, sampling: Sampling, frames: int) -> Frames:
+    """Frames of a solo run in slot 0, with the end's frame if it ends."""
+    admit(runner, 0, prompt, sampling)
+    said: Frames = []
+    for _ in range(frames):
+        said += runner.sample(1).tolist()
+        if said[-1][0] == runner.layout.codebook_size:
+            break
+        runner.advance(1)
+    runner.release(0, 1)
+    return said

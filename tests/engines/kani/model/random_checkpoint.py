@@ -1,0 +1,109 @@
+"""Kani checkpoints with random weights, tiny or of full size, in the makers' file format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import Lfm2Config, Lfm2ForCausalLM, PreTrainedTokenizerFast
+
+from kani.engines.kani.model.model_config import ModelConfig
+
+TINY = {
+    "vocab_size": 300 + 10 + 4 * 4032,
+    "hidden_size": 64,
+    "block_ff_dim": 96,
+    "block_multiple_of": 32,
+    "num_hidden_layers": 5,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "full_attn_idxs": [1, 3],
+}
+"""Two attention and three convolution layers, a vocabulary of 300 text tokens."""
+
+FULL = {
+    "vocab_size": 80538,
+    "hidden_size": 1024,
+    "block_ff_dim": 6656,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "full_attn_idxs": [2, 5, 8, 10, 12, 14],
+}
+"""kani-tts-370m's published sizes."""
+
+
+def random_checkpoint(
+    folder: Path,
+    sizes: dict[str, object] = TINY,
+    *,
+    seed: int = 0,
+    as_trained: bool = False,
+    **settings: object,
+) -> Path:
+    """Write a checkpoint with random weights of these sizes into ``folder`` and return it.
+
+    as_trained: leave the weights as transformers begins a training with them (normal, 0.02); settings: more
+    entries for its config.json (speaker_settings, say).
+    """
+    config = Lfm2Config(**sizes, max_position_embeddings=4096)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Lfm2ForCausalLM(config)
+        for name, weight in () if as_trained else model.named_parameters():
+            if "norm" in name:
+                weight.data.uniform_(0.5, 1.5)
+            elif "conv.conv" in name:
+                weight.data.normal_(0, 0.5)
+            else:
+                # Large enough that every layer has a say in the outcome.
+                weight.data.normal_(0, weight.shape[-1] ** -0.5)
+    model.save_pretrained(folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings), "utf-8")
+    _tokenizer().save_pretrained(folder)
+    return folder
+
+
+def random_kani_tts_2(
+    folder: Path, sizes: dict[str, object] = TINY, *, seed: int = 0, **settings: object
+) -> Path:
+    """Write a KaniTTS-2 checkpoint as ``random_checkpoint`` does, whose frames are 0.3 positions apart.
+
+    settings: entries that its config.json has otherwise.
+    """
+    second: dict[str, object] = {
+        "architectures": ["KaniTTS2ForCausalLM"],
+        "audio_tokens_start": int(str(sizes["vocab_size"])) - 4 * 4032,
+        "tokens_per_frame": 4,
+        "audio_step": 0.3,
+        "use_learnable_rope": True,
+        "alpha_min": 0.1,
+        "alpha_max": 2.0,
+        "speaker_emb_dim": 128,
+    }
+    random_checkpoint(folder, sizes, seed=seed, **(second | settings))
+    config = ModelConfig.parse(json.loads((folder / "config.json").read_text("utf-8")))
+    weights = load_file(folder / "model.safetensors")
+    generator = torch.Generator().manual_seed(seed)
+    for key, shape in config.shapes().items():
+        if key not in weights:
+            # As loud as a token's row, so that who speaks has a say.
+            weights[key] = torch.randn(shape, generator=generator)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def _tokenizer() -> PreTrainedTokenizerFast:
+    """A token per byte, with start_of_text in front, as LFM2's tokenizer has it."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    names = ["<|pad|>", "<|startoftext|>", "<|im_end|>", *letters]
+    tokenizer = Tokenizer(models.BPE({name: number for number, name in enumerate(names)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|startoftext|> $A", special_tokens=[("<|startoftext|>", 1)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<|startoftext|>")

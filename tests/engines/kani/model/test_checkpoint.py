@@ -1,0 +1,365 @@
+"""Untrusted checkpoint folders: misfits are refused by name."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
+
+from kani.engines.kani.model.checkpoint import Checkpoint
+from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.tokens import CheckpointError
+from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkpoint
+
+PUBLISHED = FULL | {"model_type": "lfm2"}
+
+
+@pytest.fixture
+def folder(checkpoint_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny checkpoint, to be damaged."""
+    return Path(shutil.copytree(checkpoint_folder, tmp_path / "tiny"))
+
+
+def change(path: Path, **entries: Any) -> None:
+    """Write entries into a JSON file."""
+    content = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(content | entries), "utf-8")
+
+
+def rewrite(folder: Path, **tensors: torch.Tensor | None) -> None:
+    """Replace tensors of the weights; None removes one."""
+    path = folder / "model.safetensors"
+    weights: dict[str, Any] = load_file(path) | tensors
+    save_file({key: value for key, value in weights.items() if value is not None}, path)
+
+
+def test_published_config_gives_transformers_shapes() -> None:
+    with torch.device("meta"):
+        network = Lfm2ForCausalLM(Lfm2Config(**FULL))
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    del expected["lm_head.weight"]  # tied
+    config = ModelConfig.parse(PUBLISHED)
+    assert config.shapes() == expected
+    assert config.feed_forward == 4608 and config.head_size == 64
+    assert [n for n, attention in enumerate(config.attention) if attention] == [2, 5, 8, 10, 12, 14]
+
+
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        {},
+        {"tie_embedding": False},
+        {"tie_word_embeddings": False},
+        {"layer_types": ["conv"] * 8 + ["full_attention"] * 8},
+        {"block_ffn_dim_multiplier": 1.3, "block_multiple_of": 48},
+        {"block_auto_adjust_ff_dim": False},
+        {"intermediate_size": 100, "block_ff_dim": 300},
+        {"rope_theta": 5000.0},
+        {"rope_theta": 5000.0, "rope_parameters": {"rope_type": "default", "rope_theta": 77}},
+        {"rope_scaling": {"type": "default", "rope_theta": 66.0}},
+    ],
+    ids=str,
+)
+def test_config_entries_match_transformers(settings_: dict[str, Any]) -> None:
+    given_settings = PUBLISHED | settings_
+    config = ModelConfig.parse(given_settings)
+    theirs = Lfm2Config(**json.loads(json.dumps(given_settings)))
+    with torch.device("meta"):
+        shapes = {key: tuple(value.shape) for key, value in Lfm2ForCausalLM(theirs).state_dict().items()}
+    if theirs.tie_word_embeddings:
+        del shapes["lm_head.weight"]
+    assert config.shapes() == shapes
+    assert config.rope_base == theirs.rope_parameters["rope_theta"]
+
+
+def test_tensors_are_read_as_float32(folder: Path) -> None:
+    exact = load_file(folder / "model.safetensors")
+    halves = {key: value.to(torch.bfloat16) for key, value in exact.items()}
+    save_file(
+        halves | {"lm_head.weight": halves["model.embed_tokens.weight"].clone()}, folder / "model.safetensors"
+    )
+    checkpoint = Checkpoint(folder)
+    checkpoint.check_shapes()
+    with ExitStack() as stack:
+        read = checkpoint.weights(stack)
+        for key in checkpoint.config.shapes():
+            assert read(key).dtype == torch.float32
+            assert torch.equal(read(key), halves[key].float())
+
+
+def test_sharded_checkpoint_is_read(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    index = {}
+    for number, key in enumerate(sorted(weights)):
+        index[key] = f"model-{number % 3}.safetensors"
+    for name in set(index.values()):
+        save_file({key: weights[key] for key in weights if index[key] == name}, folder / name)
+    change(folder / "model.safetensors.index.json", weight_map=index)
+    checkpoint = Checkpoint(folder)
+    checkpoint.check_shapes()
+    with ExitStack() as stack:
+        read = checkpoint.weights(stack)
+        assert all(torch.equal(read(key), weights[key]) for key in weights)
+    (folder / "model-1.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"tiny has no file 'model-1\.safetensors'"):
+        checkpoint.check_shapes()
+
+
+@pytest.mark.parametrize("name", ["../stolen.safetensors", "sub/stolen.safetensors", "..", "", "/etc/passwd"])
+def test_shard_outside_folder_is_refused(folder: Path, name: str) -> None:
+    for other in (folder.parent, folder / "sub"):
+        other.mkdir(exist_ok=True)
+        shutil.copy(folder / "model.safetensors", other / "stolen.safetensors")
+    change(folder / "model.safetensors.index.json", weight_map={"model.embed_tokens.weight": name})
+    with pytest.raises(CheckpointError, match=re.escape(f"tiny has no file {name!r}")):
+        Checkpoint(folder).check_shapes()
+
+
+@pytest.mark.parametrize("shards", [None, [], {}, "x", 3])
+def test_invalid_index_is_refused(folder: Path, shards: object) -> None:
+    change(folder / "model.safetensors.index.json", weight_map=shards)
+    with pytest.raises(CheckpointError, match="weight_map"):
+        Checkpoint(folder).check_shapes()
+
+
+class Boom:
+    """Writes a file when unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("harm.txt"),))
+
+
+@pytest.mark.parametrize("where", ["beside", "instead", "as a shard"])
+def test_pickle_is_never_read(folder: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    monkeypatch.chdir(folder)
+    harm = pickle.dumps(Boom())
+    (folder / "pytorch_model.bin").write_bytes(harm)
+    if where == "beside":
+        Checkpoint(folder).check_shapes()
+    else:
+        (folder / "model.safetensors").unlink()
+        message = r"tiny has no file 'model\.safetensors'"
+        if where == "as a shard":
+            change(folder / "model.safetensors.index.json", weight_map={"x": "pytorch_model.bin"})
+            message = r"pytorch_model\.bin is not a safetensors file"
+        with pytest.raises(CheckpointError, match=message):
+            Checkpoint(folder).check_shapes()
+    assert not (folder / "harm.txt").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"\xff" * 8 + b"{}", b"\x02\0\0\0\0\0\0\0{}more"])
+def test_invalid_safetensors_file_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model\.(safetensors is not a safetensors file|embed_tokens)"):
+        Checkpoint(folder).check_shapes()
+
+
+def test_misfit_tensor_is_named(folder: Path) -> None:
+    key = "model.layers.1.self_attn.k_proj.weight"
+    original = load_file(folder / "model.safetensors")[key]
+    rewrite(folder, **{key: None})
+    with pytest.raises(CheckpointError, match=rf"{key} is missing; its shape has to be \[32, 64\]"):
+        Checkpoint(folder).check_shapes()
+    with ExitStack() as stack, pytest.raises(CheckpointError, match=f"{key} is missing"):
+        Checkpoint(folder).weights(stack)(key)
+    rewrite(folder, **{key: torch.zeros(64, 32)})
+    with pytest.raises(CheckpointError, match=rf"{key} has the shape \[64, 32\]; it has to be \[32, 64\]"):
+        Checkpoint(folder).check_shapes()
+    rewrite(folder, **{key: original, "model.layers.5.conv.conv.bias": torch.zeros(3)})
+    with pytest.raises(CheckpointError, match=r"model\.layers\.5\.conv\.conv\.bias \[3\] is not part"):
+        Checkpoint(folder).check_shapes()
+
+
+def test_untied_head_is_required(tmp_path: Path, folder: Path) -> None:
+    random_checkpoint(tmp_path / "untied", TINY | {"tie_word_embeddings": False})
+    Checkpoint(tmp_path / "untied").check_shapes()
+    change(folder / "config.json", tie_word_embeddings=False)
+    with pytest.raises(CheckpointError, match=r"lm_head\.weight is missing"):
+        Checkpoint(folder).check_shapes()
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"model_type": "llama"}, "model_type is 'llama', not 'lfm2'"),
+        ({"model_type": None}, "model_type is None"),
+        ({"use_learnable_rope": 1.5}, "use_learnable_rope is 1.5"),
+        ({"use_learnable_rope": True, "alpha_min": -0.1}, "alpha_min is -0.1"),
+        ({"use_learnable_rope": True, "alpha_max": "2"}, "alpha_max is '2'"),
+        ({"speaker_emb_dim": 0}, "speaker_emb_dim is 0"),
+        ({"speaker_emb_dim": 10**6}, "speaker_emb_dim is 1000000"),
+        ({"audio_step": 0}, "audio_step is 0"),
+        ({"audio_step": True}, "audio_step is True"),
+        ({"tokens_per_frame": 8}, "tokens_per_frame is 8: the codec has 4"),
+        ({"conv_bias": True}, "conv_bias is true"),
+        ({"conv_L_cache": 1}, "conv_L_cache is 1"),
+        ({"num_key_value_heads": 3}, "num_key_value_heads"),
+        ({"num_attention_heads": 128, "num_key_value_heads": 128}, "head_dim"),
+        ({"head_dim": 15}, "head_dim"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 2.0}}, "rope_type is 'linear'"),
+        ({"rope_scaling": {"type": "yarn"}}, "rope_type is 'yarn'"),
+        ({"layer_types": ["conv"]}, "layer_types has 1 entries"),
+        ({"layer_types": ["sliding_attention"] * 5}, "layer_types"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000"),
+        ({"vocab_size": 16140}, "vocab_size is 16140: too small"),
+        ({"audio_tokens_start": 311}, "audio_tokens_start is 311"),
+        ({"audio_tokens_start": "310"}, "audio_tokens_start is '310'"),
+        ({"audio_tokens_start": 12}, "too small"),
+        ({"audio_tokens_start": -5}, "too small"),
+        ({"speaker_settings": [1]}, "speaker_settings"),
+        ({"speaker_settings": {"speaker_list": "ana"}}, "speaker_list"),
+        ({"speaker_settings": {"speaker_list": [["ana"]]}}, "speaker_list"),
+        ({"language_settings": {"language_tags_list": ["en_us", " "]}}, "language_tags_list"),
+    ],
+    ids=str,
+)
+def test_unsupported_config_is_refused(folder: Path, entries: dict[str, Any], message: str) -> None:
+    change(folder / "config.json", **entries)
+    with pytest.raises(CheckpointError, match=message):
+        Checkpoint(folder).layout(codebooks=4, codebook_size=4032)
+
+
+READ = (
+    "vocab_size", "hidden_size", "intermediate_size", "block_ff_dim", "block_multiple_of", "head_dim",
+    "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "conv_L_cache", "conv_bias",
+    "max_position_embeddings", "block_auto_adjust_ff_dim", "tie_embedding", "tie_word_embeddings",
+    "norm_eps", "block_ffn_dim_multiplier", "rope_theta", "rope_parameters", "rope_scaling",
+    "full_attn_idxs", "layer_types", "audio_tokens_start", "speaker_settings",
+)  # fmt: skip
+ODD = [0, 1, 2**31, 10**30, -(10**400), 1e308, "64", "default", "conv"]
+NAMES = st.sampled_from(["rope_type", "rope_theta", "type", "speaker_list", "x"])
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from(ODD),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None)
+@example(entries={"norm_eps": 10**400, "rope_theta": 10**400})
+@given(entries=st.dictionaries(st.sampled_from(READ), junk, max_size=3))
+def test_any_config_is_read_or_refused_by_name(
+    tmp_path_factory: pytest.TempPathFactory, checkpoint_folder: Path, entries: dict[str, Any]
+) -> None:
+    config = json.loads((checkpoint_folder / "config.json").read_text())
+    folder = tmp_path_factory.getbasetemp() / "junk"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config | entries))
+    try:
+        checkpoint = Checkpoint(folder)
+        checkpoint.config.shapes()
+        checkpoint.layout(codebooks=4, codebook_size=4032)
+    except CheckpointError as error:
+        assert any(name in str(error) for name in (*READ, "rope_type")), error
+        assert len(str(error)) < 300
+
+
+@pytest.mark.parametrize("key", ["__class__", "to_dict", "_settings", "auto_map", "quantization_config"])
+def test_unknown_entries_are_ignored(folder: Path, key: str) -> None:
+    change(folder / "config.json", **{key: {"AutoConfig": "evil.Evil"}})
+    Checkpoint(folder).check_shapes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"3", b"{", b"\xff\xfe", b"[" * 100_000, b'{"hidden_size": ' + b"9" * 5000 + b"}"],
+    ids=["empty", "list", "number", "torn", "not UTF-8", "deep", "long number"],
+)
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "model.safetensors.index.json"])
+def test_file_without_json_object_is_named(folder: Path, name: str, content: bytes) -> None:
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=re.escape(name)):
+        Checkpoint(folder).check_shapes()
+
+
+def test_folder_without_config_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=rf"{tmp_path.name} has no config\.json"):
+        Checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(("given_value", "expected"), [(None, 50), (0, 0), (30, 30)])
+def test_top_k_defaults_as_in_generate(folder: Path, given_value: int | None, expected: int) -> None:
+    change(folder / "generation_config.json", top_k=given_value)
+    assert Checkpoint(folder).top_k == expected
+    (folder / "generation_config.json").unlink()
+    assert Checkpoint(folder).top_k == 50
+
+
+@pytest.mark.parametrize("value", ["50", -1, 1.5, True, [50]])
+def test_invalid_top_k_is_refused(folder: Path, value: object) -> None:
+    change(folder / "generation_config.json", top_k=value)
+    with pytest.raises(CheckpointError, match=r"generation_config\.json: top_k is"):
+        Checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        (None, ()),
+        ({}, ()),
+        ({"status": "single", "speaker_list": None}, ()),
+        ({"status": "multi", "speaker_list": ["ana", "luis"]}, ("ana", "luis")),
+    ],
+)
+def test_speakers_come_from_config(folder: Path, entry: object, names: tuple[str, ...]) -> None:
+    change(folder / "config.json", speaker_settings=entry)
+    assert Checkpoint(folder).speakers == names
+
+
+def test_config_sets_audio_start(folder: Path) -> None:
+    assert Checkpoint(folder).layout(codebooks=4, codebook_size=4032).audio_start == 310
+    change(folder / "config.json", audio_tokens_start=300)
+    assert Checkpoint(folder).layout(codebooks=4, codebook_size=4032).codebook_range(0) == (300, 4332)
+
+
+@pytest.mark.parametrize("text", ["", "Hola, ¿qué tal?", "🙂 <|im_end|>", "ana: línea\nnueva"])
+def test_text_tokens_match_auto_tokenizer(checkpoint: Checkpoint, text: str) -> None:
+    expected = AutoTokenizer.from_pretrained(checkpoint.folder)(text)["input_ids"]
+    assert checkpoint.text_tokens(text) == expected
+    assert expected[0] == 1
+
+
+def test_tokenizer_code_is_not_imported(folder: Path) -> None:
+    (folder / "evil.py").write_text("raise SystemExit('harm')")
+    change(
+        folder / "tokenizer_config.json",
+        tokenizer_class="Evil",
+        auto_map={"AutoTokenizer": ["evil.Evil", None]},
+    )
+    assert Checkpoint(folder).text_tokens("a")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokenizer.json", "{}"),
+        ("tokenizer.json", "[]"),
+        ("tokenizer.json", "torn"),
+        ("tokenizer.json", '{"added_tokens": [], "model": {"type": "BPE", "vocab": 3, "merges": []}}'),
+        ("tokenizer_config.json", "[]"),
+        ("tokenizer_config.json", "torn"),
+        ("tokenizer_config.json", '{"model_max_length": "long"}'),
+    ],
+)
+def test_broken_tokenizer_is_refused(folder: Path, name: str, content: str) -> None:
+    (folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match="the tokenizer of tiny cannot be read"):
+        Checkpoint(folder).text_tokens("Hola")
+
+
+def test_checkpoint_without_tokenizer_is_refused(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"tiny has no tokenizer\.json"):
+        Checkpoint(folder).text_tokens("Hola")

@@ -1,0 +1,244 @@
+"""Codes are drawn with the probabilities of transformers' own processors."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers import (
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from kani.engines.kani.model.sampler import MAX_CANDIDATES, SamplerState, Sampling
+from kani.engines.kani.model.tokens import TokenLayout
+
+CPU = torch.device("cpu")
+CODES = 300
+LAYOUT = TokenLayout(20, 2, CODES)
+GRID = 1500
+
+samplings = st.builds(
+    Sampling,
+    temperature=st.floats(0.05, 3.0),
+    top_p=st.floats(0.01, 1.0),
+    top_k=st.integers(1, MAX_CANDIDATES),
+    repetition_penalty=st.floats(1.0, 2.0),
+    seed=st.integers(0, 2**63 - 1),
+)
+
+
+def state(slots: int, frames: int = 8, layout: TokenLayout = LAYOUT) -> SamplerState:
+    return SamplerState(layout, slots=slots, frames=frames, device=CPU)
+
+
+def random(*shape: int, key: int = 0, level: float = 3.0) -> Tensor:
+    return level * torch.randn(*shape, generator=torch.Generator().manual_seed(key))
+
+
+def transformers_probabilities(logits: Tensor, said: list[int], sampling: Sampling) -> Tensor:
+    """The probabilities that transformers' generate draws from."""
+    scores = RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty)(torch.tensor([said]), logits[None])
+    scores = TemperatureLogitsWarper(sampling.temperature)(None, scores)
+    scores = TopKLogitsWarper(sampling.top_k)(None, scores)
+    scores = TopPLogitsWarper(sampling.top_p)(None, scores)
+    return scores.softmax(-1)[0]
+
+
+def frequencies(sampler: SamplerState, logits: Tensor, codebook: int) -> Tensor:
+    """Frequency of each code as the uniform number goes from 0 to 1 in as many steps as slots."""
+    slots = len(sampler.uniforms)
+    sampler.uniforms[:, :, :] = ((torch.arange(slots) + 0.5) / slots)[:, None, None]
+    drawn = sampler.draw(logits.expand(slots, -1).contiguous(), codebook)
+    return torch.bincount(drawn, minlength=logits.shape[-1]) / slots
+
+
+@settings(max_examples=40, deadline=None)  # an example fills ``GRID`` slots
+@given(sampling=samplings, codebook=st.integers(0, 1), key=st.integers(0, 1000), data=st.data())
+def test_probabilities_match_transformers(
+    sampling: Sampling, codebook: int, key: int, data: st.DataObject
+) -> None:
+    logits = random(CODES + (codebook == 0), key=key)
+    likely = logits.topk(10).indices.tolist()
+    said = data.draw(st.lists(st.sampled_from(likely), max_size=5))
+    sampler = state(GRID)
+    for slot in range(GRID):
+        if slot == 0:
+            sampler.reset(0, sampling)
+        else:
+            sampler.move(0, slot)
+    for code in said:
+        sampler.drawn[:, codebook, code] = True
+    expected = transformers_probabilities(logits, said, sampling)
+    assert (frequencies(sampler, logits, codebook) - expected).abs().max() <= 1.01 / GRID
+
+
+def test_repetition_penalty_is_per_codebook() -> None:
+    logits = random(CODES)
+    sampler = state(1)
+    sampler.reset(0, Sampling(temperature=0, repetition_penalty=1e6))
+    best = logits.topk(3).indices.tolist()
+    with_end = torch.cat((logits, torch.tensor([-100.0])))[None]
+    assert [int(sampler.draw(with_end, 0)) for _ in range(2)] == best[:2]
+    assert [int(sampler.draw(logits[None], 1)) for _ in range(3)] == best
+
+
+def test_repetition_penalty_handles_both_signs() -> None:
+    logits = torch.full((1, CODES), -50.0)
+    logits[0, 7], logits[0, 8], logits[0, 9] = 2.0, 1.5, -0.1
+    sampler = state(1)
+    sampler.reset(0, Sampling(temperature=0, repetition_penalty=2.0))
+    assert [int(sampler.draw(logits, 1)) for _ in range(5)] == [7, 8, 7, 7, 7]
+    logits[0, 7], logits[0, 8], logits[0, 9] = -0.06, -0.05, -0.08
+    assert [int(sampler.draw(logits, 1)) for _ in range(3)] == [9, 8, 8]
+
+
+@pytest.mark.parametrize("top_k", [0, MAX_CANDIDATES + 1, 10**9])
+def test_top_k_is_capped(top_k: int) -> None:
+    logits = random(CODES, level=0.1)
+    sampler = state(GRID)
+    for slot in range(GRID):
+        sampler.reset(slot, Sampling(1.0, 1.0, top_k, 1.0))
+    expected = transformers_probabilities(logits, [0], Sampling(1.0, 1.0, MAX_CANDIDATES, 1.0))
+    assert (expected > 0).sum() == MAX_CANDIDATES
+    assert (frequencies(sampler, logits, 1) - expected).abs().max() <= 1.01 / GRID
+
+
+def test_seeded_draws_fill_distribution() -> None:
+    logits = random(CODES, level=1.0)
+    sampling = Sampling(1.0, 0.9, 20, 1.0)
+    slots, frames = 400, 25
+    sampler = state(slots, frames)
+    for slot in range(slots):
+        sampler.reset(slot, Sampling(1.0, 0.9, 20, 1.0, seed=slot))
+    counts = torch.zeros(CODES)
+    for _ in range(frames):
+        for codebook in range(2):
+            drawn = sampler.draw(logits.expand(slots, -1).contiguous(), codebook)
+            counts += torch.bincount(drawn, minlength=CODES)
+        sampler.frame += 1
+    expected = transformers_probabilities(logits, [0], sampling) * counts.sum()
+    allowed = expected > 0
+    assert counts[~allowed].sum() == 0
+    freedom = int(allowed.sum()) - 1
+    chi_square = float(((counts - expected)[allowed] ** 2 / expected[allowed]).sum())
+    assert freedom > 10
+    # Five standard deviations, by Wilson and Hilferty.
+    assert chi_square < freedom * (1 - 2 / (9 * freedom) + 5 * math.sqrt(2 / (9 * freedom))) ** 3
+
+
+@settings(deadline=None)
+@given(own=samplings, others=st.lists(samplings, max_size=4), place=st.integers(0, 4), key=st.integers(0, 99))
+def test_draws_do_not_depend_on_neighbours(
+    own: Sampling, others: list[Sampling], place: int, key: int
+) -> None:
+    place = min(place, len(others))
+    logits = random(6, 2, CODES, key=key)
+
+    def say(sampler: SamplerState, slot: int, count: int) -> list[int]:
+        said, neighbours = [], random(count, 6, 2, CODES, key=key + 1)
+        sampler.reset(slot, own)
+        for frame in range(6):
+            if count > 1 and frame == 3:
+                saved = sampler.save(slot)
+                sampler.reset(slot, Sampling(seed=5))
+                sampler.restore(slot, saved)
+            for codebook in range(2):
+                rows = neighbours[:, frame, codebook].clone()
+                rows[slot] = logits[frame, codebook]
+                said.append(int(sampler.draw(rows, codebook)[slot]))
+            sampler.frame[:count] += 1
+        return said
+
+    batch = state(len(others) + 2)
+    for slot, sampling in enumerate([*others[:place], own, *others[place:]]):
+        batch.reset(slot, sampling)
+    # Whatever was in the slot before.
+    batch.drawn[place] = True
+    assert say(batch, place, len(others) + 1) == say(state(1), 0, 1)
+
+
+def test_move_keeps_sampling_state() -> None:
+    logits = random(10, 3, CODES, level=1.0)
+    stays, moves = state(3), state(3)
+    for sampler in (stays, moves):
+        for slot in range(3):
+            sampler.reset(slot, Sampling(0.9 + slot, 0.9, 40 + slot, 1.5, seed=slot))
+    for frame in range(6):
+        if frame == 3:
+            moves.move(2, 0)
+        here, there = (
+            stays.draw(logits[frame], 1),
+            moves.draw(logits[frame, [2 if frame >= 3 else 0, 1, 2]], 1),
+        )
+        assert int(there[0 if frame >= 3 else 2]) == int(here[2])
+        stays.frame += 1
+        moves.frame += 1
+
+
+def test_capacity_does_not_change_seeded_draws() -> None:
+    short, long = state(1, 8), state(1, 999)
+    for sampler in (short, long):
+        sampler.reset(0, Sampling(seed=2**63 - 1))
+    assert torch.equal(short.uniforms[0], long.uniforms[0, :8])
+    assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
+
+
+@settings(deadline=None)
+@given(samplings, st.integers(0, 999))
+def test_zero_temperature_takes_argmax(sampling: Sampling, key: int) -> None:
+    logits = random(3, CODES, key=key)
+    sampler = state(3)
+    greedy = Sampling(0.0, sampling.top_p, sampling.top_k, 1.0, sampling.seed)
+    for slot in range(3):
+        sampler.reset(slot, greedy)
+    assert torch.equal(sampler.draw(logits, 1), logits.argmax(-1))
+
+
+@settings(deadline=None)
+@given(
+    samplings,
+    st.sampled_from([0.0, 1.0 - 2**-24]),
+    st.sampled_from(["equal", "one", "huge", "not a number", "infinite"]),
+)
+def test_draw_is_always_valid_code(sampling: Sampling, uniform: float, kind: str) -> None:
+    logits = {
+        "equal": torch.zeros(CODES),
+        "one": torch.full((CODES,), -torch.inf).index_fill_(0, torch.tensor(CODES - 1), 0.0),
+        "huge": random(CODES, level=1e30),
+        "not a number": torch.full((CODES,), torch.nan),
+        "infinite": torch.full((CODES,), torch.inf),
+    }[kind]
+    sampler = state(1)
+    sampler.reset(0, sampling)
+    sampler.uniforms[:] = uniform
+    code = int(sampler.draw(logits[None], 1)[0])
+    assert 0 <= code < CODES
+    assert logits[code] != -torch.inf
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": -0.1},
+        {"temperature": math.inf},
+        {"temperature": math.nan},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"top_k": -1},
+        {"repetition_penalty": 0.9},
+        {"repetition_penalty": math.nan},
+        {"seed": -1},
+        {"seed": 2**63},
+    ],
+    ids=str,
+)
+def test_invalid_sampling_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="nothing can be drawn by"):
+        Sampling(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,271 @@
+"""Downloads from a model hub: only if allowed, once per model, and never for cached files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.hub import Hub as HubFiles
+
+
+def find(name: str, cache: Path, *, may_fetch: bool = True) -> Path:
+    return HubFiles(cache, may_fetch, lambda line: None).find(name)
+
+
+def find_codec(name: str, cache: Path) -> Path:
+    return HubFiles(cache, True, lambda line: None).find_codec(name)
+
+
+class Hub(ThreadingHTTPServer):
+    """A local model hub with one repository whose main branch can move."""
+
+    repository = "owner/name"
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _HubHandler)
+        self.files = files
+        self.commit = "a" * 40
+        self.card = {"license": "other", "license_name": "an-open-licence"}
+        self.fails: dict[str, int] = {}
+        self.asked: list[str] = []
+        self.refused = False
+
+
+class _HubHandler(BaseHTTPRequestHandler):
+    server: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        hub, path = self.server, self.path.partition("?")[0]
+        hub.asked.append(path)
+        models = f"/api/models/{hub.repository}"
+        api, tree, files = f"{models}/revision/", f"{models}/tree/", f"/{hub.repository}/resolve/"
+        if path.startswith(api):
+            revision = path.removeprefix(api)
+            if revision not in ("main", "a" * 40, "b" * 40):
+                return self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            commit = hub.commit if revision == "main" else revision
+            siblings = [{"rfilename": name, "size": 1_000_000} for name in hub.files]
+            content = {"id": hub.repository, "sha": commit, "siblings": siblings, "cardData": hub.card}
+            return self.answer(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
+        if path.startswith(tree):
+            entries = [{"type": "file", "path": n, "size": 1, "oid": "0"} for n in hub.files]
+            return self.answer(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
+        if path.startswith(files) and hub.refused:
+            return self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
+        if path.startswith(files):
+            commit, _, name = path.removeprefix(files).partition("/")
+            headers = {"ETag": f'"{commit[0]}{name}"', "X-Repo-Commit": commit}
+            if name in hub.fails and self.command == "GET":
+                self.close_connection = True
+                return self.answer(hub.fails[name], b"half", headers | {"Content-Length": "1000"})
+            return self.answer(200, hub.files[name] + commit.encode(), headers)
+        return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+    def answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(content))} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+
+NO_HUB = "http://127.0.0.1:9"
+
+
+def use_hub(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Make huggingface_hub use this hub, as HF_ENDPOINT does at its start."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    server = Hub({"config.json": b"config ", "a.safetensors": b"weights ", "pytorch_model.bin": b"pickle "})
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    use_hub(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_local_folder_is_used(tmp_path: Path) -> None:
+    assert find(str(tmp_path), tmp_path / "cache") == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+NO_PATH = r"neither .* nor a model's name on a hub \(OWNER/NAME\)"
+NO_NAME = "is not a valid model name on a hub"
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        *(
+            (name, NO_PATH)
+            for name in ("name", "a/b/c", "/nowhere/at/all", "a/b@c@d", "a/b@../c", "a b/c", "é/b")
+        ),
+        *((name, NO_NAME) for name in ("a/..", "-a/b", "a--b/c", "a/b.git", "a" * 100 + "/b")),
+    ],
+)
+def test_invalid_name_is_refused(tmp_path: Path, name: str, complaint: str) -> None:
+    with pytest.raises(CheckpointError, match=complaint):
+        find(name, tmp_path)
+    assert not (tmp_path / "revisions").exists()
+
+
+@pytest.mark.parametrize("name", ["owner/name", "owner/name@v1.0"])
+def test_missing_network_is_reported_with_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    use_hub(monkeypatch, NO_HUB)
+    with pytest.raises(CheckpointError, match=f"{name} cannot be fetched .*; give a folder that holds it"):
+        find(name, tmp_path)
+    assert not (tmp_path / "revisions").exists()
+
+
+def test_first_revision_is_pinned(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = find("owner/name", tmp_path)
+    assert first.name == "a" * 40
+    assert (first / "config.json").read_bytes() == b"config " + b"a" * 40
+    assert sorted(path.name for path in first.iterdir()) == ["a.safetensors", "config.json"]
+    hub.commit = "b" * 40
+    assert find("owner/name", tmp_path) == first
+    assert find("owner/name", tmp_path / "other").name == "b" * 40
+    use_hub(monkeypatch, NO_HUB)
+    assert find("owner/name", tmp_path) == first
+
+
+@pytest.mark.parametrize("name", ["owner/name", "owner/name@" + "a" * 40, "owner/name@main"])
+def test_cached_model_needs_no_request(tmp_path: Path, hub: Hub, name: str) -> None:
+    first = find(name, tmp_path)
+    hub.asked.clear()
+    assert find(name, tmp_path, may_fetch=False) == first
+    assert hub.asked == []
+
+
+def test_no_fetch_sends_no_request(tmp_path: Path, hub: Hub) -> None:
+    with pytest.raises(CheckpointError, match=r"owner/name is not here.*--no-fetch.*--fetch"):
+        find("owner/name", tmp_path, may_fetch=False)
+    assert hub.asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ({"license": "other", "license_name": "an-open-licence"}, "an-open-licence"),
+        ({"license": "mit"}, "mit"),
+        (None, "not named"),
+    ],
+)
+def test_fetch_reports_size_licence_and_revision_first(
+    tmp_path: Path, hub: Hub, card: dict[str, str] | None, licence: str
+) -> None:
+    hub.card = card
+    asked: list[list[str]] = []
+    lines: list[str] = []
+
+    def told(line: str) -> None:
+        lines.append(line)
+        asked.append([path for path in hub.asked if "/resolve/" in path])
+
+    HubFiles(tmp_path, True, told).find("owner/name")
+    (line,) = lines
+    assert line.startswith(f"fetching owner/name at revision {'a' * 40} (2 MB, licence: {licence}, see http")
+    assert asked == [[]]
+
+
+@pytest.mark.parametrize("status", [pytest.param(403, id="refused"), pytest.param(200, id="cut off")])
+def test_failed_fetch_is_resumed(
+    tmp_path: Path, hub: Hub, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The library tries again for a minute.
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    hub.fails["a.safetensors"] = status
+    with pytest.raises(CheckpointError, match=r"owner/name cannot be fetched .*completed downloads are kept"):
+        find("owner/name", tmp_path)
+    with pytest.raises(CheckpointError, match="is not here"):
+        find("owner/name", tmp_path, may_fetch=False)
+    hub.fails.clear()
+    hub.asked.clear()
+    assert len(list(find("owner/name", tmp_path).iterdir())) == 2
+    assert not [path for path in hub.asked if path.endswith("config.json")]
+
+
+def test_full_disk_is_named_with_cure(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No disk can be filled here: the hub's client fails as the system's write would."""
+
+    def write(*_: object, local_files_only: bool, **__: object) -> str:
+        if local_files_only:
+            raise LocalEntryNotFoundError("nothing")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("kani.runtime.hub.snapshot_download", write)
+    with pytest.raises(
+        CheckpointError, match=rf"{hub.repository} does not fit on the disk of {tmp_path}: free"
+    ):
+        find(hub.repository, tmp_path)
+
+
+def test_named_revision_is_not_pinned(tmp_path: Path, hub: Hub) -> None:
+    assert find("owner/name@" + "b" * 40, tmp_path).name == "b" * 40
+    assert find("owner/name", tmp_path).name == "a" * 40
+
+
+def test_pickles_are_not_fetched(tmp_path: Path, hub: Hub) -> None:
+    find("owner/name", tmp_path)
+    assert not [path for path in hub.asked if path.endswith(".bin")]
+
+
+def test_missing_repository_or_revision_is_named(tmp_path: Path, hub: Hub) -> None:
+    with pytest.raises(CheckpointError, match="owner/other"):
+        find("owner/other", tmp_path)
+    with pytest.raises(CheckpointError, match="owner/name@v9"):
+        find("owner/name@v9", tmp_path)
+
+
+def test_codec_is_exactly_one_nemo_file(tmp_path: Path, hub: Hub) -> None:
+    file = tmp_path / "codec.nemo"
+    file.touch()
+    assert find_codec(str(file), tmp_path) == find_codec(str(tmp_path), tmp_path) == file
+    (tmp_path / "other.nemo").touch()
+    with pytest.raises(CheckpointError, match=r"holds 2 \.nemo files"):
+        find_codec(str(tmp_path), tmp_path)
+    with pytest.raises(CheckpointError, match=r"owner/name holds 0 \.nemo files"):
+        find_codec("owner/name", tmp_path / "cache")
+    hub.files["c.nemo"] = b"codec "
+    assert find_codec("owner/name", tmp_path / "new").read_bytes() == b"codec " + b"a" * 40
+
+
+def test_named_files_of_a_revision_are_fetched_once_each(tmp_path: Path, hub: Hub) -> None:
+    """A revision that is here with other files of it alone counts as missing."""
+    files = HubFiles(tmp_path, True, lambda line: None)
+    name = "owner/name@" + "b" * 40
+    assert (files.find_files(name, ("config.json",)) / "config.json").is_file()
+    folder = files.find_files(name, ("a.safetensors",))
+    assert sorted(path.name for path in folder.iterdir()) == ["a.safetensors", "config.json"]
+    hub.asked.clear()
+    assert files.find_files(name, ("a.safetensors", "config.json")) == folder and not hub.asked
+    with pytest.raises(CheckpointError, match="nothing-like-it@v1 is not here"):
+        HubFiles(tmp_path, False, print).find_files("owner/nothing-like-it@v1", ("a.safetensors",))
+    hub.refused = True
+    with pytest.raises(CheckpointError, match=r"owner/name is gated: accept its terms at .*HF_TOKEN"):
+        files.find_files("owner/name@" + "a" * 40, ("config.json",))

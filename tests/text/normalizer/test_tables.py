@@ -1,0 +1,111 @@
+"""The tables of languages: each can be read, and what is wrong with one is told by file and line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kani.text.normalizer import TableError, check_tables
+from kani.text.normalizer.tables import loaded
+from kani.text.normalizer.tables.file import read_table_file
+from kani.text.normalizer.tables.load import parse_table
+from kani.text.normalizer.tables.loaded import TABLES_FOLDER, is_loaded, table_for
+from kani.text.normalizer.unspaced.table import (
+    UNSPACED_FOLDER,
+    parse_unspaced_table,
+    unspaced_table_for,
+)
+
+SPANISH = (TABLES_FOLDER / "es.toml").read_text(encoding="utf-8")
+
+
+def test_every_table_is_valid() -> None:
+    check_tables()
+    assert table_for("es") is not None and table_for("es-ES") is not None
+    assert table_for("xx") is None and table_for("") is None and table_for("../es") is None
+
+
+def test_table_is_read_once_for_regions_of_the_same_conventions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded, "_loaded", {})
+    assert not is_loaded("pt-BR") and not is_loaded("pt-PT")
+    assert table_for("pt") is table_for("pt-BR") is not table_for("pt-PT")
+    assert all(map(is_loaded, ("pt", "pt-AR", "pt_PT", "xx", "../es"))) and not is_loaded("pt-AO")
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "at", "what"),
+    [
+        ('point = "coma"', "point = coma", 'point = "coma"', "Invalid value"),
+        ('point = "coma"', "", "[numbers]", "'point' in [numbers] is missing"),
+        ('point = "coma"', "point = 3", 'point = "coma"', "'point' in [numbers] has to be a text"),
+        ('point = "coma"', 'point = "coma"\npont = ""', "decimals_as",
+         "'pont' in [numbers] is not known here"),
+        ('decimal = ","', 'decimal = "."', 'decimal = ","',
+         "'decimal' in [numbers] and 'group' have to be two"),
+        ('m = ["metro", "metros"]', 'm = ["metro"]', 'm = ["metro"',
+         "'m' in [units] has to be a text, two of"),
+        ('t = ["tonelada"', 't = [3, "tonelada"', 't = ["tonelada"',
+         "'t' in [units] has to be a text, two of"),
+        ('"Dr." = "doctor"', '"Dr." = { y = "" }', '"Dr." =',
+         "'Dr.' in [abbreviations] has to be a text, or"),
+        ('order = "dmy"', 'order = "ymd"', 'order = "dmy"', '\'order\' in [dates] has to be "dmy" or "mdy"'),
+        ('months = ["enero", ', "months = [", 'months = ["enero"',
+         "'months' in [dates] has to be a list of 12"),
+        ('cero {minutes}"', 'cero {min}"', "few_minutes = ",
+         "'few_minutes' in [times] has {min}, which is none of"),
+        ("[markup]", "[marcas]\n[markup]", "[markup]", "'marcas' is not known here"),
+    ],
+)  # fmt: skip
+def test_invalid_table_is_reported_by_line(
+    tmp_path: Path, line: str, changed: str, at: str, what: str
+) -> None:
+    assert line in SPANISH
+    path = tmp_path / "es.toml"
+    path.write_text(SPANISH.replace(line, changed, 1), encoding="utf-8")
+    with pytest.raises(TableError) as raised:
+        parse_table("es", read_table_file(path))
+    number = SPANISH[: SPANISH.index(f"\n{at}") + 1].count("\n") + 1
+    message = str(raised.value)
+    assert message.startswith("es.toml") and what in message
+    assert re.search(rf"line {number}\b", message), message
+
+
+def test_table_takes_new_lines(tmp_path: Path) -> None:
+    path = tmp_path / "es.toml"
+    more = SPANISH.replace("[units]", '[units]\nlegua = ["legua", "leguas"]')
+    path.write_text(more.replace('"Dr." =', '"Exc." = "excelencia"\n"Dr." ='), encoding="utf-8")
+    table = parse_table("es", read_table_file(path))
+    assert table.units["legua"].forms == {"one": "legua", "other": "leguas"}
+    assert table.abbreviations["Exc."][0].said == {"other": "excelencia"}
+
+
+@pytest.mark.parametrize(
+    ("line", "changed", "what"),
+    [
+        ('"個" = "コ k"', '"個" = "コ q"', "'個' in [counters] has a change other than"),
+        (
+            '"枚" = "マイ"',
+            '"枚" = { said = "マイ", lost = "x" }',
+            "'枚' in [counters] has a change other than",
+        ),
+        (
+            '"枚" = "マイ"',
+            '"枚" = { said = "マイ", whole = { x = "y" } }',
+            "'枚' in [counters] has to have numbers",
+        ),
+        ('point = "テン"', "", "'point' in [numbers] is missing"),
+        ('"億" = 8', '"億" = "8"', "'億' in [numbers.magnitudes] has to be a whole number"),
+        ("[markup]", "[markupp]\n[markup]", "'markupp' is not known here"),
+    ],
+)
+def test_invalid_table_without_spaces_is_reported(tmp_path: Path, line: str, changed: str, what: str) -> None:
+    japanese = (UNSPACED_FOLDER / "ja.toml").read_text(encoding="utf-8")
+    assert line in japanese and unspaced_table_for("ja-JP") is not None
+    assert unspaced_table_for("es") is None and unspaced_table_for("../ja") is None
+    path = tmp_path / "ja.toml"
+    path.write_text(japanese.replace(line, changed, 1), encoding="utf-8")
+    with pytest.raises(TableError, match=r"ja\.toml") as raised:
+        parse_unspaced_table("ja", read_table_file(path))
+    assert what in str(raised.value)

@@ -1,0 +1,180 @@
+"""The server's lexicon: its file, its languages, and what happens when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from kani.text import lexicon_file
+from kani.text.lexicon import LexiconEntry
+from kani.text.lexicon_file import MAX_BYTES, MAX_ENTRIES, LexiconFile
+
+EXAMPLE = """\ufeff# how we say our own names
+SQL = sequel
+Nguyen\t/wɪn/   # not as it is written
+GIF = yif /ˈd͡ʒɪf/
+
+[es]
+SQL = ese cu ele
+[es-MX]
+computadora = compu
+[ * ]
+C# = ce sharp
+[french]
+tu = toi
+"""
+
+
+@pytest.fixture(autouse=True)
+def always_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexicon_file, "CHECK_INTERVAL_S", 0.0)
+
+
+async def loaded(path: Path) -> LexiconFile:
+    """The lexicon at ``path``, read."""
+    lexicon = LexiconFile(path)
+    await lexicon.refresh()
+    return lexicon
+
+
+def how(lexicon: LexiconFile, tag: str, word: str) -> LexiconEntry | None:
+    """The entry of a word in a language."""
+    match = lexicon.for_language(tag).match(word, 0)
+    return None if match is None else match[1]
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Messages of warnings in the log."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_file_has_entries_for_all_and_for_languages(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A language's own entry comes before that of all, a region's before that of its language."""
+    file = tmp_path / "words.txt"
+    file.write_text(EXAMPLE, encoding="utf-8")
+    lexicon = await loaded(file)
+    assert warnings(caplog) == []
+    assert how(lexicon, "en", "SQL") == LexiconEntry("sequel")
+    assert how(lexicon, "es", "SQL") == how(lexicon, "es-MX", "SQL") == LexiconEntry("ese cu ele")
+    assert how(lexicon, "de", "Nguyen") == LexiconEntry(None, "wɪn")
+    assert how(lexicon, "en", "GIF") == LexiconEntry("yif", "ˈd͡ʒɪf")
+    assert how(lexicon, "es-MX", "Computadora") == LexiconEntry("compu")
+    assert how(lexicon, "es-ES", "computadora") is None
+    assert how(lexicon, "en-GB", "C#") == LexiconEntry("ce sharp")
+    assert how(lexicon, "fr-CA", "tu") == LexiconEntry("toi") and how(lexicon, "es", "tu") is None
+
+
+async def test_bad_lines_are_logged_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "words.txt"
+    lines = (
+        "SQL = sequel|nothing here|a = /s1/|\xff = x|[klingonese]|unheard = x|[es]|= x|b =|b = uno\r|b = dos|"
+    )
+    file.write_bytes((lines.replace("|", "\n") + "x" * 101 + " = x").encode("latin-1"))
+    lexicon = await loaded(file)
+    logged = [message.removeprefix("lexicon: words.txt, line ") for message in warnings(caplog)]
+    assert logged == [
+        "2: has neither a tab nor = between a word and its pronunciation",
+        "3: has IPA that has '1', which is no symbol of the IPA",
+        "4: is not UTF-8",
+        "5: unknown language 'klingonese'; the entries below it are ignored",
+        "8: has no word",
+        "9: has no pronunciation",
+        "11: repeats 'b'; this line applies",
+        "12: has a word that is too long (at most 100 characters)",
+    ]
+    assert how(lexicon, "es", "SQL") == LexiconEntry("sequel")
+    assert how(lexicon, "es", "b") == LexiconEntry("dos")
+    assert how(lexicon, "en", "b") is None and how(lexicon, "en", "unheard") is None
+
+
+async def test_change_is_loaded_and_unreadable_file_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text("SQL = sequel")
+    lexicon = await loaded(file)
+    held = lexicon.for_language("en")
+    file.write_text("SQL = my sequel")
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == LexiconEntry("my sequel")
+    assert held.match("SQL", 0) == (3, LexiconEntry("sequel")), "a text under way keeps its words"
+    file.unlink()
+    await lexicon.refresh()
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == LexiconEntry("my sequel")
+    assert len(warnings(caplog)) == 1 and "keeping the previous entries" in warnings(caplog)[0]
+    file.write_text("SQL = again")
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == LexiconEntry("again")
+
+
+async def test_large_file_counts_as_unreadable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text("SQL = sequel")
+    lexicon = await loaded(file)
+    file.write_bytes(b"#" * (MAX_BYTES + 1))
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == LexiconEntry("sequel")
+    assert f"words.txt is larger than {MAX_BYTES} bytes" in warnings(caplog)[0]
+
+
+async def test_folder_has_a_file_for_each_language(tmp_path: Path) -> None:
+    (tmp_path / "es.txt").write_text("web = güeb\n[*]\nwifi = uifi")
+    (tmp_path / "names.txt").write_text("SQL = sequel")
+    (tmp_path / "notes.md").write_text("SQL = not this")
+    lexicon = await loaded(tmp_path)
+    assert how(lexicon, "es", "web") == LexiconEntry("güeb") and how(lexicon, "en", "web") is None
+    assert how(lexicon, "en", "wifi") == LexiconEntry("uifi") and how(lexicon, "en", "SQL") == LexiconEntry(
+        "sequel"
+    )
+    (tmp_path / "pt-BR.txt").write_text("web = uébi")
+    await lexicon.refresh()
+    assert how(lexicon, "pt-BR", "web") == LexiconEntry("uébi") and how(lexicon, "pt", "web") is None
+
+
+async def test_log_of_entries_beyond_the_limit_is_short(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text("\n".join(f"w{number} = x" for number in range(MAX_ENTRIES + 500)))
+    lexicon = await loaded(file)
+    assert how(lexicon, "en", f"w{MAX_ENTRIES - 1}") == LexiconEntry("x")
+    assert how(lexicon, "en", f"w{MAX_ENTRIES}") is None
+    logged = warnings(caplog)
+    assert len(logged) == 21
+    assert f"line {MAX_ENTRIES + 1}: exceeds the limit of {MAX_ENTRIES} entries" in logged[0]
+    assert logged[-1] == "lexicon: 480 more such problems"
+
+
+async def test_concurrent_sessions_check_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexicon_file, "CHECK_INTERVAL_S", 60.0)
+    file = tmp_path / "words.txt"
+    file.write_text("SQL = sequel")
+    lexicon = LexiconFile(file)
+    await asyncio.gather(*(lexicon.refresh() for _ in range(50)))
+    assert how(lexicon, "en", "SQL") == LexiconEntry("sequel")
+    file.write_text("SQL = another")
+    os.utime(file, ns=(1, 1))
+    await lexicon.refresh()
+    assert how(lexicon, "en", "SQL") == LexiconEntry("sequel"), "the minute is not over"
+
+
+async def test_example_of_the_docs_is_valid(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    page = Path(__file__).parents[2] / "docs" / "lexicon.md"
+    file = tmp_path / "words.txt"
+    file.write_text(page.read_text(encoding="utf-8").split("```")[1].lstrip("\n"), encoding="utf-8")
+    lexicon = await loaded(file)
+    assert warnings(caplog) == []
+    assert how(lexicon, "es", "SQL") == LexiconEntry("ese cu ele") and how(
+        lexicon, "en", "SQL"
+    ) == LexiconEntry("sequel")
+    assert how(lexicon, "es-MX", "Celular") == LexiconEntry(None, "seluˈlaɾ")
+    assert how(lexicon, "es", "los EE. UU.") == LexiconEntry("los estados unidos")
+    assert how(lexicon, "fr", "C++") == LexiconEntry("C plus plus")
+    assert how(lexicon, "pt", "Xiaomi") == LexiconEntry("shaumi", "ˈʃaʊmi")

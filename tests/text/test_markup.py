@@ -1,0 +1,305 @@
+"""Spoken text and pauses of marked-up texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kani.text.markup import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break, MarkupMasker
+from kani.text.markup.masked_text import MAX_ADDRESS
+from kani.text.markup.tags import MAX_BREAK_S, MAX_BREAKS, MAX_TOTAL_BREAKS_S, STRENGTHS_S
+
+Part = str | Break
+
+WORDS = """
+Hola mundo Hola. ** * _ __ ~~ == = ` `` ``` ~~~ ## # [ ] ( ) ]( ![ [^1] [a][b] ](a(b) ](a'b < </ > /> <b> </p>
+<br> <td> </td> <break 500ms '/> time=' <!-- --> <script> </script> <x> <a@b.c> <https:// &amp; & #39; &lt ---
+=== \\ \\* https://ej.es/ www.a.es :// ! | ||||| 3 5 " ' é e\u0301 مرحبا 你好 \u200f $ { \ue000
+\uf8ff \U000f0000 \ud83d \x00
+"""
+LINES = ["\n", "\n\n", "\r\n", "| a | b |\n", "|---|---|\n", "```py\n", "\n```\n", "[id]: https://x.y\n"]
+STARTS = ["- ", "* ", "# ", "> ", "1. ", "[ ] ", "[^1]: ", "<break ", "x y z "]
+BLANKS = [" ", "  ", "\t", ". ", ", ", " " * 100, "\u2029"]
+WHOLE = ['<break time="1s"/>', '](http://a.b/c_d "t")', '<a href="x">', "<mi nombre>", "x" * 100, "a_b" * 30]
+FRAGMENTS = st.sampled_from([*WORDS.split(), *LINES, *STARTS, *BLANKS, *WHOLE, "-" * 20])
+TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=6)), max_size=25).map("".join)
+
+
+def joined(parts: Iterable[Part]) -> list[Part]:
+    """The parts with the strings that stand side by side joined."""
+    result: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and result and isinstance(result[-1], str):
+            result[-1] += part
+        else:
+            result.append(part)
+    return result
+
+
+def read(text: str, *, announce_code: bool = True) -> list[Part]:
+    """All that comes of a text that comes at once."""
+    markup = MarkupMasker(announce_code=announce_code)
+    return joined(markup.feed(text) + markup.flush())
+
+
+def shown(parts: Sequence[Part]) -> str:
+    """Parts to be read in a test: · and ¶ and § for the masks, a pause in angle brackets."""
+    text = "".join(part if isinstance(part, str) else f"<{part.seconds:g}>" for part in parts)
+    return text.replace(MASK, "·").replace(PARAGRAPH_END, "¶").replace(CODE_BLOCK, "§")
+
+
+def said(text: str) -> str:
+    """Text with masks and white space folded."""
+    words = "".join(part if isinstance(part, str) else " | " for part in read(text))
+    return " ".join(words.replace(MASK, "").split())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Emphasis.
+        ("**Hola** mundo", "  Hola·· mundo"),
+        ("Hola **mundo**.", "Hola   mundo··."),
+        ("foo**bar**baz", "foo··bar··baz"),
+        ("Sí.** Y _no_, __no__.", "Sí.·· Y  no·,   no··."),
+        ("***a*** ~~b~~ ==c==", "   a···   b··   c··"),
+        ("*foo*bar **foo", " foo·bar   foo"),
+        ("¡**Hola**!", "¡··Hola··!"),
+        ("**_`x`_**", "    x····"),
+        # Marks of lines, whose ends stay.
+        ("# Uno\ndos", "  Uno¶dos"),
+        ("## ¿Uno? ##\ndos", "   ¿Uno?   \ndos"),
+        ("Uno\n====\ndos\n---\ntres\n* * *\n", "Uno\n    \ndos\n   \ntres\n     \n"),
+        ("> uno\n> > dos", "  uno\n    dos"),
+        ("- uno\n* dos.\n+ tres\n• c\n  - d\n\nfin", "  uno¶  dos.\n  tres¶  c¶    d\n\nfin"),
+        ("- uno\n  y más\n- dos", "  uno\n  y más\n  dos"),
+        ("- uno\nLuego", "  uno¶Luego"),
+        ("1. uno\n2) dos\nfin 3. a\nb", "1. uno¶2) dos\nfin 3. a\nb"),
+        ("- [ ] uno\n- [x] dos", "      uno¶      dos"),
+        ("- uno (dos.)\n- tres:\n", "  uno (dos.)\n  tres:\n"),
+        ("- **uno**\r\n- dos\r\n", "    uno··\r¶  dos\r¶"),
+        # Cells, with commas between.
+        ("| a | b |\n|---|:-:|\n| 1 | 2,5 |\nfin", "  a , b  ¶         \n  1 , 2,5  ¶fin"),
+        ("|1|2|\n", " 1;2·¶"),
+        ("| a. |  | b |\n", "  a.      b  ¶"),
+        ("a | b\n--|--\n1 | 2\n\nx | y", "a | b\n--|--\n1 | 2\n\nx | y"),
+        ("a | b\n---|---\n1 | 2\n\nx | y", "a | b\n       \n1 , 2¶\nx | y"),
+        ("| a \\| b | c |\n", "  a  | b , c  ¶"),
+        # Code, which is no markup.
+        ("pon `a_b **c** <b>` y", "pon  a_b **c** <b>· y"),
+        ("``x`y``", "  x`y··"),
+        ("un `tick solo y **b**", "un  tick solo y   b··"),
+        ("it`s", "it·s"),
+        ("```no es bloque``` ya", "   no es bloque··· ya"),
+    ],
+)
+def test_markup_is_masked(text: str, expected: str) -> None:
+    """A space before a word, MASK inside and behind one, so that no word is torn and no end hidden."""
+    assert shown(read(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Links.
+        ('ver [la *guía*](https://a.b/c_(d) "t") y', "ver la guía y"),
+        ("![un gato](x.png) [![alt](i.png)](https://u.v)", "un gato alt"),
+        ("[a](<b c>) [a b][c] [d][]", "a a b d"),
+        ("nota[^1] y[^dos].\n[^1]: La nota\n[id]: https://x.y 'z'\nfin", "nota y. La nota fin"),
+        ("[Nota]: esto sigue", "[Nota]: esto sigue"),
+        ("[a](b c d) e", "a(b c d) e"),
+        ("<https://ej.es/a_b> <a@b.c> <mailto:a@b.c>", "https://ej.es/a_b a@b.c mailto:a@b.c"),
+        (f"[a](https://x.y/{'z' * 2000}) b", "a b"),
+        ("[a](https://x.y/" + "z" * 2000, "a"),
+        ("**https://ej.es/a_b**, *www.a.es*", "https://ej.es/a_b, www.a.es"),
+        # Tags and references.
+        ("<b>Hola</b>, <i class='x'>mun</i>do", "Hola, mundo"),
+        ("<!-- no\n\n sí --> a <!DOCTYPE html><?xml version='1'?>b", "a b"),
+        ("uno<script>var a = '<b>';</script>dos <style>p {}</style>", "unodos"),
+        (
+            '<speak><prosody rate="slow">Hola <say-as interpret-as="date">3/4</say-as></prosody></speak>',
+            "Hola 3/4",
+        ),
+        ('<voice name="x"><mstts:express-as style="y">Hola</mstts:express-as></voice>', "Hola"),
+        (
+            "<phoneme ph='x'>a</phoneme> <sub alias='World'>W</sub> <emphasis level=strong>c</emphasis>",
+            "a W c",
+        ),
+        ("<details open>a</details> <respuesta>b</respuesta>", "a respuestab"),
+        ("escribe <nombre> o <tu nombre>", "escribe nombre o tu nombre"),
+        ("&lt;b&gt; &#39;q&#39; &#x41; &eacute; a&amp;b &#0; &#xE000; x", "<b> 'q' A é a&b � x"),
+        ("\\*no\\* \\(x\\) \\[y\\] \\# a", "*no* x y # a"),
+    ],
+)
+def test_words_remain_of_markup(text: str, expected: str) -> None:
+    assert said(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3*4 = 12, 2 * 3 = 6, 2**3", "a_b file_name.py my_long_name", "Lehrer*innen und Schüler*innen",
+        "https://ej.es/a_b https://ej.es/*a/__b__x?c=d&amp=1#e [sic] www.a.es/a_b_c",
+        "5 > 3 y a < b <3 x<y, x<y and y>z i<n; i++", "C# #hashtag #1 ~5 ~ 5 a==b a == b",
+        "AT&T R&D a & b &notit; &amp", "uno | dos || tres", "List<String> Map<String, int>",
+        "-5 grados\n+34 612\n_\n", "C:\\dir\\a precio: 3 $ ($4) $x$", "[sic] (véase) [1] ¡Hola! (!) [a] (b)",
+        "1. uno\u2029 \u200fمرحبا\u202a a\u202c 你好。", "a = b", "x",
+    ],
+)  # fmt: skip
+def test_text_that_looks_like_markup_stays(text: str) -> None:
+    assert "".join(str(part) for part in read(text)) == text
+
+
+def test_long_address_is_masked() -> None:
+    text = "ver https://" + "a" * 2000 + " y 请看https://" + "b" * 2000 + "，好"
+    assert said(text) == f"ver https://{'a' * MAX_ADDRESS} y 请看https://{'b' * MAX_ADDRESS}，好"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```python\nx = 1\n\n# **y**\n```\n", "~~~\n```\nx\n~~~\n", "````\n```\n````\n", "```\n```\n",
+        "```py\r\nx\r\n```\r\n",
+    ],
+)  # fmt: skip
+def test_code_block_is_announced_or_passed_over(block: str) -> None:
+    assert shown(read(f"Mira:\n{block}Listo.")) == "Mira:\n§¶·" + " " * (len(block) - 3) + "Listo."
+    silent = " " * (len(block) - 1) + "\n"
+    assert shown(read(f"Mira:\n{block}Listo.", announce_code=False)) == f"Mira:\n{silent}Listo."
+
+
+def test_fence_behind_text_opens_a_block() -> None:
+    """Else the closing one would be taken for an opening one, and all that follows would be lost."""
+    for before in ("1. ", "Mira: ", "| "):
+        assert said(f"{before}```bash\nls -l\n```\nListo.").endswith(f"{CODE_BLOCK} Listo.")
+    assert said("usa ```ls -l``` y ya\n") == "usa ls -l y ya"
+    assert said("usa ```") == "usa"
+
+
+def test_code_block_is_announced_before_it_ends() -> None:
+    markup = MarkupMasker()
+    assert shown(markup.feed("- ```python\n")) == "  §¶·" + " " * 7
+    assert shown(markup.feed("x = 1\n" * 1000)) == " " * 6000
+    assert shown(markup.flush()) == ""
+    assert shown(markup.feed("``` \n**Ya**")) == " " * 5 + "  Ya"
+
+
+def test_block_elements_end_lines_and_paragraphs() -> None:
+    assert shown(read("a<br>b<br/>- c")) == "a\n   b\n    - c"
+    assert shown(read("<p>uno</p><p>dos</p>")) == "   uno¶      dos¶   "
+    assert shown(read("<td>1</td><td>2</td>")) == "    1,        2,    "
+
+
+def test_reference_becomes_its_character() -> None:
+    assert shown(read("AT&amp;T&nbsp;a")) == "AT&····T\u00a0     a"
+
+
+def test_private_use_characters_are_masked() -> None:
+    text = "a\ue000b\ue001 \uf8ffc\U000f0000\U0010fffd"
+    assert shown(read(text)) == "a·b·  c··"
+
+
+@pytest.mark.parametrize(
+    ("tag", "seconds"),
+    [
+        ('<break time="0.5s"/>', 0.5), ("<break time='500ms' />", 0.5), ("<BREAK  TIME = 1S >", 1.0),
+        ('<break\n time="+.25s"\n/>', 0.25), ("<break time=“1,5 s”/>", 1.5),
+        ('<break time="2s" strength="weak"></break>', 2.0), ('<break time="99s"/>', MAX_BREAK_S),
+        (f'<break time="{"9" * 200}s"/>', MAX_BREAK_S), ("<break/>", STRENGTHS_S["medium"]),
+        ("<break>", STRENGTHS_S["medium"]),
+        *((f'<break strength="{name}"/>', seconds) for name, seconds in STRENGTHS_S.items()),
+        ('<break strength="X-Strong"/>', STRENGTHS_S["x-strong"]),
+    ],
+)  # fmt: skip
+def test_break_is_a_pause(tag: str, seconds: float) -> None:
+    parts = read(f"uno{tag}dos")
+    if not seconds:
+        assert shown(parts) == "uno" + "·" * len(tag) + "dos"
+        return
+    end = tag.index(">") + 1
+    assert shown(parts[:1]) == "uno" + "·" * end
+    assert parts[1] == Break(seconds)
+    assert len(parts) == 3 and str(parts[2]).strip() == "dos"
+
+
+@pytest.mark.parametrize(
+    "time", ["", "x", "-1s", "1.2.3s", "0s", "0.0ms", "1", "s", "1e9s", "nans", "infs", "½s", "1 min"]
+)
+def test_invalid_time_is_no_pause(time: str) -> None:
+    assert read(f'uno <break time="{time}"/> dos') == ["uno" + " " * (len(time) + 18) + "dos"]
+
+
+def test_breaks_of_one_text_are_bounded() -> None:
+    count = sum(isinstance(part, Break) for part in read('<break time="1ms"/>' * (MAX_BREAKS + 5)))
+    assert count == MAX_BREAKS
+    pauses = [part.seconds for part in read('a <break time="9s"/>' * 100) if isinstance(part, Break)]
+    assert MAX_TOTAL_BREAKS_S - 9 < sum(pauses) <= MAX_TOTAL_BREAKS_S
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<break time='1s'", '<a href="x" <b', "<" + "a" * 400 + ">", f'<a href="{"x" * 400}">b',
+        "[" + "x" * 200 + "](y)",
+    ],
+)  # fmt: skip
+def test_unclosed_or_long_markup_is_text(text: str) -> None:
+    assert said(text) != "" and "".join(str(part) for part in read(text)).startswith(text[:5])
+
+
+def test_unclosed_nested_markup_is_masked_mark_by_mark() -> None:
+    assert said("**_~~hola *__que `tal [a ==b") == "hola que tal [a b"
+
+
+@given(TEXTS, st.data())
+def test_pieces_do_not_change_the_output(text: str, data: st.DataObject) -> None:
+    expected = read(text)
+    assert sum(len(part) for part in expected if isinstance(part, str)) == len(text)
+    cuts = data.draw(
+        st.one_of(st.just(range(len(text))), st.lists(st.integers(0, len(text)), max_size=12).map(sorted))
+    )
+    markup = MarkupMasker()
+    parts: list[Part] = []
+    given_out = begin = 0
+    for end in [*cuts, len(text)]:
+        new = markup.feed(text[begin:end])
+        given_out += sum(len(part) for part in new if isinstance(part, str))
+        assert end - given_out <= MAX_HELD_BACK
+        parts += new
+        begin = end
+    assert joined(parts + markup.flush()) == expected
+
+
+@given(TEXTS, TEXTS)
+def test_flush_returns_all_that_was_held_back(before: str, behind: str) -> None:
+    markup = MarkupMasker()
+    first = markup.feed(before) + markup.flush()
+    assert sum(len(part) for part in first if isinstance(part, str)) == len(before)
+    second = markup.feed(behind) + markup.flush()
+    assert sum(len(part) for part in second if isinstance(part, str)) == len(behind)
+    assert markup.flush() == []
+
+
+@given(st.lists(st.text("abcñé .,;:()?¿\"'-\u0301—1 23", min_size=1), max_size=10))
+def test_plain_words_pass_at_once(words: list[str]) -> None:
+    markup = MarkupMasker()
+    markup.feed("a")
+    for word in words:
+        assert markup.feed(word) == [word]
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("Hola.", ""), ("«Hola», 3,5 (a) -", ""), ("Hola **mundo", ""), ("Hola **mundo**", "**"),
+        ("¡Hola!", "!"), ("fin.\n", ""), ("- uno\n", "\n"), ("x <y an", "<y an"), ("x<y and z", ""),
+        ("Ver [la guía", "[la guía"), ("Ver [la guía](https", "](https"), ("a & b &am", "&am"),
+        ("pon `a b", "`a b"), ("#", "#"), ("-", "-"),
+    ],
+)  # fmt: skip
+def test_only_text_that_may_change_is_held_back(text: str, held: str) -> None:
+    given_out = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
+    assert text[given_out:] == held

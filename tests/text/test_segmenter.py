@@ -1,0 +1,386 @@
+"""Boundaries of segments."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kani.core.types import Boundary
+from kani.text.segment_weight import weight
+from kani.text.segmenter import (
+    EARLY_PHRASE,
+    WHOLE_SENTENCES,
+    Growth,
+    Segmenter,
+    SegmentPolicy,
+    TextSegment,
+)
+
+POLICIES = [
+    WHOLE_SENTENCES,
+    EARLY_PHRASE,
+    WHOLE_SENTENCES.for_speed(0.25),
+    SegmentPolicy(max_weight=30, max_growth=2.0),
+]
+
+FRAGMENTS = st.sampled_from(
+    [
+        "Hola", "mundo", " ", "  ", "\n", "\n\n", ". ", ", ", "; ", "? ", "! ", "…", "...", " — ", "—", "-",
+        "Dr. ", "EE.UU. ", "p.ej. ", "3,14", "1.250,50 €", "19:30 h", "3. ", "a@b.es",
+        "https://ej.es/a,b?c=d. ", "y ", "pero ", "because ", "你好", "。", "，", "！", "مرحبا", "؟ ", "، ",
+        "नमस्ते", "।", "e\u0301", "👩‍👩‍👧", "\u200f", "\ud83d", "\x00", "http://ab", "a@b", "a—b", "３．５",
+        " »", "¿", "»", "”", ")", "x" * 90, "7" * 70,
+    ]
+)  # fmt: skip
+TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=12)), max_size=40).map("".join)
+
+
+def complete(found: list[TextSegment | Growth]) -> list[TextSegment]:
+    """Segments of a segmenter while none is open."""
+    return [segment for segment in found if isinstance(segment, TextSegment)]
+
+
+def segments(text: str, policy: SegmentPolicy) -> list[TextSegment]:
+    """The segments of a text that comes in one piece."""
+    segmenter = Segmenter(policy)
+    return complete(segmenter.feed(text) + segmenter.flush())
+
+
+def spoken(text: str, policy: SegmentPolicy = WHOLE_SENTENCES) -> list[str]:
+    """The segments' texts without the white space around them."""
+    return [cut.text.strip() for cut in segments(text, policy)]
+
+
+@given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES))
+def test_pieces_do_not_change_the_segments(text: str, sizes: list[int], policy: SegmentPolicy) -> None:
+    segmenter = Segmenter(policy)
+    cuts, at = [], 0
+    for size in sizes:
+        cuts += complete(segmenter.feed(text[at : at + size]))
+        at += size
+    cuts += complete(segmenter.feed(text[at:]) + segmenter.flush())
+    assert cuts == segments(text, policy)
+
+
+@given(TEXTS, st.sampled_from(POLICIES))
+def test_segments_are_the_text(text: str, policy: SegmentPolicy) -> None:
+    cuts = segments(text, policy)
+    assert "".join(cut.text for cut in cuts) == text
+    assert [cut.start for cut in cuts] == [0, *(cut.end for cut in cuts[:-1])][: len(cuts)]
+    assert all(text[cut.start : cut.end] == cut.text for cut in cuts)
+
+
+@given(TEXTS, st.sampled_from(POLICIES))
+def test_segments_keep_to_max_weight(text: str, policy: SegmentPolicy) -> None:
+    assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in segments(text, policy))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("El señor Ruiz llegó tarde a la reunión de ayer. Nadie le dijo nada.", 2),
+        ("El Dr. Ruiz y la Sra. Pérez llegaron tarde a la reunión de ayer por la tarde.", 1),
+        ("Mr. Smith paid 3.50 dollars to J. R. Jones in the U.S. market yesterday.", 1),
+        ("¿De verdad que no sabes nada de lo que pasó ayer? ¡Claro que no lo sé!", 2),
+        ("Wir treffen uns am 3. Mai um halb acht vor dem alten Rathaus in Bonn.", 1),
+        ("El total asciende a 1.250,50 € con impuestos incluidos. Gracias por venir.", 2),
+        ("Escríbeme a ana.garcia@ejemplo.com.es cuando puedas o llámame mañana.", 1),
+        ("Lo explica https://ejemplo.es/a,b?c=d.e&f=g en la página de la entrada.", 1),
+        ("今天天气很好，我们一起去公园散步好不好？我觉得这是一个非常好的主意。", 2),
+        ("ذهبت إلى السوق في الصباح الباكر مع صديقي؟ لا أظن أن هذا صحيح.", 2),
+        ("मैं कल सुबह अपने दोस्त के साथ बाज़ार गया था जहाँ भीड़ थी। वह घर पर था।", 2),
+        ("Dijo «no volveré nunca más a esta casa vieja». Y se fue.", 2),
+    ],
+)
+def test_sentences_end_at_their_marks(text: str, sentences: int) -> None:
+    assert len(spoken(text)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "cuts"),
+    [
+        ("Viajó por los EE. UU. durante todo el mes de julio con sus tres hermanas.", 1),
+        ("Los RR. HH. de la empresa respondieron a la carta de la Avda.\nReforma 12.", 1),
+        ("La reunión es el lun. 5 de mayo en la sala grande del segundo piso, ext. 12.", 1),
+        ("Herr Dr. Weber und Hrn. Müller kamen am 3. Mai um halb acht nach Hause.", 1),
+        ("« Je ne viendrai pas demain matin à la gare. » Puis elle est partie sans rien dire.", 2),
+        ("Comment allez-vous ce matin, chère madame ? Moi, je vais très bien, merci !", 2),
+        ("The meeting was on Jan. 5, 1990 in the large hall of the old city library.", 1),
+        ("Please call me. I will be at home in the evening and wait for your answer.", 2),
+        ("我花了３．５万元买了这辆车，觉得非常满意也非常高兴。", 1),
+    ],
+)
+def test_abbreviations_and_dates_do_not_end_sentences(text: str, cuts: int) -> None:
+    policy = SegmentPolicy(min_first_weight=1, min_weight=12)
+    assert len(spoken(text, policy)) == cuts, spoken(text, policy)
+
+
+def test_enumeration_is_not_cut_behind_its_first_word() -> None:
+    text = "Well then, we offer apples, pears, etc. that were brought from the old orchards behind the hills."
+    assert all(weight(part) >= 7 for part in spoken(text, EARLY_PHRASE))
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "1.250,50", "19:30", "Dr. Ruiz", "ana.garcia@ejemplo.com", "https://ej.es/a,b?c=d", "3,14", "EE.UU.",
+        "1 000 000",
+    ],
+)  # fmt: skip
+def test_numbers_and_addresses_are_not_cut(whole: str) -> None:
+    for before in range(30):
+        text = "palabra " * before + whole + " " + "palabra " * 40
+        assert any(whole in cut.text for cut in segments(text, EARLY_PHRASE)), before
+
+
+def test_early_phrase_comes_alone() -> None:
+    text = "Buenos días a todos, hoy hablaremos de la historia de esta vieja ciudad y de su gente."
+    assert spoken(text, EARLY_PHRASE)[0] == "Buenos días a todos,"
+    assert len(spoken(text, WHOLE_SENTENCES)) == 1
+
+
+def test_growth_of_segments_is_bounded() -> None:
+    text = (
+        "Buenos días, hoy hablaremos de la larga historia de esta vieja ciudad, de sus calles y de su gente, "
+        "de los ríos que la cruzan, y de todo aquello que la hace distinta a las demás ciudades."
+    )
+    cuts = segments(text, EARLY_PHRASE)
+    weights = [weight(cut.text) for cut in cuts]
+    assert weights[1] <= 50
+    assert all(later <= 2 * sum(weights[:i]) for i, later in enumerate(weights) if i > 1)
+    assert {cut.boundary for cut in cuts[:-1]} <= {Boundary.CLAUSE, Boundary.WORD}
+    assert all(
+        cut.text.rstrip()[-1] == "," or cuts[i + 1].text.split()[0] in ("y", "que")
+        for i, cut in enumerate(cuts[:-1])
+    )
+
+
+def test_text_without_marks_is_cut_before_conjunctions() -> None:
+    text = (
+        "la casa que compramos el año pasado en la sierra tiene muchas habitaciones " * 4
+        + "pero no tiene jardín"
+    )
+    for cut in segments(text, WHOLE_SENTENCES)[1:]:
+        assert cut.text.split()[0] in ("que", "pero")
+
+
+def test_short_sentences_are_joined() -> None:
+    assert spoken("De acuerdo. Sí. No. Vale. Mañana hablaremos de todo esto con más calma.") == [
+        "De acuerdo.",
+        "Sí. No. Vale. Mañana hablaremos de todo esto con más calma.",
+    ]
+
+
+def test_single_word_does_not_come_first() -> None:
+    assert spoken("¡Felicidades! Lo has conseguido por fin.", EARLY_PHRASE)[0].startswith("¡Felicidades! Lo")
+    assert spoken("Naturalmente, eso no lo sabe nadie.", EARLY_PHRASE) == [
+        "Naturalmente, eso no lo sabe nadie."
+    ]
+
+
+def test_flush_ends_the_segment() -> None:
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    assert segmenter.feed("Espera un momento") == []
+    assert [cut.text for cut in segmenter.flush()] == ["Espera un momento"]
+    assert segmenter.feed(" que ya voy") == []
+    assert [(cut.start, cut.text) for cut in segmenter.flush()] == [(17, " que ya voy")]
+
+
+def test_paragraph_ends_a_segment() -> None:
+    cuts = segments("Título\n\nEl texto que sigue es otra cosa.", WHOLE_SENTENCES)
+    assert [cut.boundary for cut in cuts] == [Boundary.PARAGRAPH, Boundary.SENTENCE]
+
+
+class Opener:
+    """Opens each segment as soon as it can be, and joins it with its growth."""
+
+    def __init__(self, policy: SegmentPolicy = WHOLE_SENTENCES, *, unspaced: bool = False) -> None:
+        self._segmenter = Segmenter(policy, unspaced=unspaced)
+        self.start: int | None = None
+        self.text = ""
+        self.found: list[TextSegment] = []
+
+    def feed(self, text: str, *, last: bool = False) -> None:
+        """Feed ``text``, and flush behind the last."""
+        for part in self._segmenter.feed(text) + (self._segmenter.flush() if last else []):
+            if isinstance(part, TextSegment):
+                assert self.start is None
+                self.found.append(part)
+                continue
+            assert self.start is not None
+            self.text += part.text
+            if part.boundary is not None:
+                self.found.append(
+                    TextSegment(self.start, self.start + len(self.text), self.text, part.boundary)
+                )
+                self.start = None
+        begun = self._segmenter.open()
+        assert begun is None or self.start is None
+        if isinstance(begun, TextSegment):
+            self.found.append(begun)
+        elif begun is not None:
+            self.start, self.text = begun.start, begun.text
+
+
+def opened(
+    text: str,
+    policy: SegmentPolicy = WHOLE_SENTENCES,
+    sizes: list[int] | None = None,
+    *,
+    unspaced: bool = False,
+) -> list[TextSegment]:
+    """Every segment of a text that comes in pieces (else by characters), opened where it can be."""
+    opener, at = Opener(policy, unspaced=unspaced), 0
+    for size in sizes or [1] * len(text):
+        opener.feed(text[at : at + size])
+        at += size
+    opener.feed(text[at:], last=True)
+    assert opener.start is None
+    return opener.found
+
+
+@given(TEXTS, st.lists(st.integers(1, 9)), st.sampled_from(POLICIES), st.booleans())
+def test_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPolicy, unspaced: bool) -> None:
+    cuts = opened(text, policy, sizes, unspaced=unspaced)
+    assert "".join(cut.text for cut in cuts) == text
+    assert [cut.start for cut in cuts] == [sum(len(cut.text) for cut in cuts[:i]) for i in range(len(cuts))]
+    assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in cuts)
+
+
+def test_open_segment_grows_by_certain_words() -> None:
+    """Two words open a segment; a word is certain at its space, a mark once it is known what it ends."""
+    opener = Opener()
+    for piece, given_ in [
+        ("Hola mun", ""),
+        ("do ", "Hola mundo"),
+        ("qu", "Hola mundo"),
+        ("e", "Hola mundo"),
+        (" t", "Hola mundo que"),
+        ("al, ", "Hola mundo que"),
+        ("Dr", "Hola mundo que tal,"),
+        (". ", "Hola mundo que tal,"),
+        ("Ruiz. ", "Hola mundo que tal, Dr."),
+    ]:
+        opener.feed(piece)
+        assert (opener.text.rstrip(), opener.found) == (given_, [])
+    opener.feed("Y", last=True)
+    assert [(cut.text, cut.boundary) for cut in opener.found] == [
+        ("Hola mundo que tal, Dr. Ruiz. ", Boundary.SENTENCE),
+        ("Y", Boundary.SENTENCE),
+    ]
+
+
+def test_marks_open_no_segment() -> None:
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    segmenter.feed("— … uno ")
+    assert segmenter.open() is None
+    segmenter.feed("dos ")
+    assert segmenter.open() is not None
+
+
+def test_open_segment_ends_at_a_sentence() -> None:
+    cuts = opened("¡Hola! Me alegro de verte. Sí. No sé si vendrán mañana todos los demás.\n\nAdiós a todos.")
+    assert [(cut.text, cut.boundary) for cut in cuts] == [
+        ("¡Hola! Me alegro de verte. ", Boundary.SENTENCE),
+        ("Sí. No sé si vendrán mañana todos los demás.\n\n", Boundary.PARAGRAPH),
+        ("Adiós a todos.", Boundary.SENTENCE),
+    ]
+
+
+def test_long_open_segment_ends_at_worse_breaks() -> None:
+    """The longer it grows, the worse the break may be; slow speech lasts as long in seconds."""
+    words = "palabra " * 40
+    comma = opened("palabra " * 18 + "bien, " + words)[0]
+    assert (comma.text[-6:], comma.boundary) == ("bien, ", Boundary.CLAUSE)
+    conjunction = opened("palabra " * 18 + "porque " + words)[0]
+    assert (weight(conjunction.text), conjunction.boundary) == (18 * 7, Boundary.WORD)
+    early = opened("palabra, " * 30)[0]
+    assert 120 < weight(early.text) <= 120 + weight("palabra,")
+    space = opened(words)[0]
+    assert 160 < weight(space.text) <= 167
+    torn = opened("palabra " * 22 + "12 " + words)[0]
+    assert torn.text.endswith(" 12 palabra ")
+    digits = opened("palabra casa " + "12 " * 60)[0]
+    assert 192 < weight(digits.text) <= 200
+    slow = opened(words, WHOLE_SENTENCES.for_speed(0.5))[0]
+    assert 80 < weight(slow.text) <= 87
+
+
+@pytest.mark.parametrize("last", ["12 1", "1234 y"])
+def test_text_that_waited_is_opened_up_to_the_last_space(last: str) -> None:
+    """Text that is too long by less than settles it is opened up to the last space before the limit."""
+    first = "palabra casa " + "12 " * 23
+    assert weight(first) == 195
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    assert segmenter.feed(first + last) == []
+    cut = segmenter.open()
+    assert isinstance(cut, TextSegment) and cut.text == first
+
+
+def test_long_word_begins_the_next_segment() -> None:
+    cuts = opened("dos palabras " + "x" * 300 + " y más")
+    assert cuts[0].text == "dos palabras "
+    assert cuts[1].text == "x" * 200
+
+
+def test_open_segment_grows_by_characters_without_spaces() -> None:
+    """A character is certain once another follows; a figure, a Latin word and a mark wait for their end."""
+    opener = Opener(unspaced=True)
+    for piece, given_ in [
+        ("今天天", ""),
+        ("气很", "今天天气"),
+        ("好，", "今天天气很"),
+        ("我", "今天天气很好，"),
+        ("有2", "今天天气很好，我"),
+        ("0", "今天天气很好，我"),
+        ("个iPh", "今天天气很好，我"),
+        ("one新手", "今天天气很好，我有20个iPhone新"),
+        ("机。", "今天天气很好，我有20个iPhone新手"),
+    ]:
+        opener.feed(piece)
+        assert (opener.text, opener.found) == (given_, [])
+    opener.feed("我", last=True)
+    assert [cut.text for cut in opener.found] == ["今天天气很好，我有20个iPhone新手机。", "我"]
+
+
+def test_sentence_without_spaces_comes_alone() -> None:
+    segmenter = Segmenter(WHOLE_SENTENCES, unspaced=True)
+    found = complete(segmenter.feed("好。今天天气很好。我们去公园散步吧。") + segmenter.flush())
+    assert [cut.text for cut in found] == ["好。今天天气很好。", "我们去公园散步吧。"]
+
+
+def test_long_text_without_marks_is_not_cut_inside_a_number() -> None:
+    text = "这是一个没有任何标点的很长的句子它一直写下去直到比任何一段都长所以必须在某处切开在202456789年也是"
+    found = segments(text * 2, WHOLE_SENTENCES)
+    assert len(found) > 2
+    assert not any(cut.text[-1].isdigit() and after.text[0].isdigit() for cut, after in pairwise(found))
+
+
+def test_text_of_another_language_opens_no_segment_without_spaces() -> None:
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    for character in "今天天气很好，我们一起去公园散步好不好":
+        segmenter.feed(character)
+        assert segmenter.open() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "boundary"),
+    [
+        ("I think that we should ", Boundary.CLAUSE),
+        ("I think, ", Boundary.CLAUSE),
+        ("I think so. ", Boundary.SENTENCE),
+        ("«I think so!» \n", Boundary.SENTENCE),
+        ("そうです。", Boundary.SENTENCE),
+    ],
+)
+@pytest.mark.parametrize("opened", [False, True])
+def test_flush_inside_a_sentence_ends_like_a_clause(text: str, boundary: Boundary, opened: bool) -> None:
+    for more_to_come, expected in ((True, boundary), (False, Boundary.SENTENCE)):
+        segmenter = Segmenter(WHOLE_SENTENCES)
+        segmenter.feed(text)
+        if opened:
+            segmenter.open()
+        assert [cut.boundary for cut in segmenter.flush(more_to_come=more_to_come)] == [expected]
