@@ -1,7 +1,7 @@
 """Client of the Kani text-to-speech server.
 
 Copy this file and websocket_config.py into any project: they need Python 3.11 and `websockets` (13 or later),
-nothing else. As a program it runs kani/cli/say.py beside it:
+nothing else. As a program it runs kani/cli/client.py:
 
     python websocket_client.py "¡Hola! ¿Cómo estás?" -o hola.wav
 """
@@ -12,12 +12,11 @@ if __name__ == "__main__":
     # The program imports this library, never the reverse, so that this file can be copied without it. It ends
     # the process; it runs before the imports below, as it says what they lack.
     import runpy
-    from pathlib import Path
+    from importlib.util import find_spec
 
-    program = Path(__file__).with_name("client") / "command.py"
-    if not program.exists():
-        raise SystemExit("error: as a program this needs the folder kani/cli/ beside it: copy that, too")
-    runpy.run_path(str(program), run_name="__main__")
+    if find_spec("kani") is None:
+        raise SystemExit("error: as a program this needs the folder kani/ beside it: copy that, too")
+    runpy.run_module("kani.cli.client", run_name="__main__")
 
 import asyncio
 import base64

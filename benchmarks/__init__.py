@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-import kani.no_telemetry  # noqa: F401 - before any library that reports
+import kani  # noqa: F401 - turns telemetry off before any library that reports is imported
 
 if find_spec("psutil") is None:
     raise SystemExit("the benchmarks need more packages than the server: pip install -r requirements-dev.txt")

@@ -21,7 +21,7 @@ from kani.core.service import SpeechService
 from kani.core.types import Samples, Segment
 from kani.core.voices.catalogue import VoiceStore
 from kani.server import settings
-from kani.server.app import build_engines
+from kani.server.speech_service import build_engines
 
 THREADS = os.cpu_count() or 1
 """Threads of an engine in all benchmarks: one a core."""

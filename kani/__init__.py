@@ -1,1 +1,73 @@
-"""A private speech server and its library."""
+"""Private speech: a server for many protocols, and this library.
+
+    from kani import Recognizer, Speech
+
+    with Speech() as speech:
+        speech.say("Hola, ¿qué tal?").save("hola.wav")
+
+Nothing is loaded before a name is used: ``import kani`` takes milliseconds. Every Python from 3.8 on can
+import this module, so that the programs can say which one they need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import kani.no_telemetry  # noqa: F401 - before any library that reports
+
+if TYPE_CHECKING:
+    from kani.core.errors import (
+        EngineFailed,
+        EngineUnavailable,
+        InvalidRequest,
+        SpeechError,
+        TimedOut,
+        UnknownVoice,
+        UnsupportedLanguage,
+    )
+    from kani.core.recognizer import RecognizedWord
+    from kani.core.types import Span, SpeechChunk, Voice
+    from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
+    from kani.library.blocking import Recognizer, Speech
+    from kani.library.results import Audio, Transcript, Word
+
+__all__ = [
+    "AsyncRecognizer",
+    "AsyncSpeech",
+    "Audio",
+    "EngineFailed",
+    "EngineUnavailable",
+    "InvalidRequest",
+    "RecognizedWord",
+    "Recognizer",
+    "Span",
+    "Speech",
+    "SpeechChunk",
+    "SpeechError",
+    "TimedOut",
+    "Transcript",
+    "UnknownVoice",
+    "UnsupportedLanguage",
+    "Voice",
+    "Word",
+]
+
+_HOMES = {
+    "kani.core.errors": (
+        *("EngineFailed", "EngineUnavailable", "InvalidRequest", "SpeechError", "TimedOut"),
+        *("UnknownVoice", "UnsupportedLanguage"),
+    ),
+    "kani.core.recognizer": ("RecognizedWord",),
+    "kani.core.types": ("Span", "SpeechChunk", "Voice"),
+    "kani.library.asynchronous": ("AsyncRecognizer", "AsyncSpeech"),
+    "kani.library.blocking": ("Recognizer", "Speech"),
+    "kani.library.results": ("Audio", "Transcript", "Word"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError("module 'kani' has no attribute {!r}".format(name))  # noqa: UP032
+    return getattr(import_module(_HOME_OF[name]), name)

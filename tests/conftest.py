@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-import kani.no_telemetry  # noqa: F401 - of the tests, and of all that they start
+import kani  # noqa: F401 - turns telemetry off, here and in all that the tests start
 from tests.support import alone, patience
 
 if TYPE_CHECKING:

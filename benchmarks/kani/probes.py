@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from kani.engines.kani.model.codec.config import NanoCodecConfig
 from kani.engines.kani.model.loader import KaniModel
-from kani.runtime.native.library import load
+from kani.engines.kani.model.native.library import load
 
 _READ_BYTES = {"cpu": 1 << 30, "cuda": 4 << 30}
 _SIDE = {"cpu": 2048, "cuda": 8192}

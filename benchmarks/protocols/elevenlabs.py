@@ -198,4 +198,4 @@ PARTS = {"first": first, "formats": formats, "times": times, "interruption": int
 
 
 if __name__ == "__main__":
-    measure("kani.protocols.elevenlabs", __doc__, "ElevenLabs' WebSocket", PARTS)
+    measure("protocols.elevenlabs", __doc__, "ElevenLabs' WebSocket", PARTS)

@@ -229,4 +229,4 @@ PARTS = {"frame": frame, "first": first, "cancel": cancel, "crowd": crowd}
 
 
 if __name__ == "__main__":
-    measure("kani.protocols.voxcpm", __doc__, "VoxCPM's protocol", PARTS)
+    measure("protocols.voxcpm", __doc__, "VoxCPM's protocol", PARTS)

@@ -115,4 +115,4 @@ PARTS = {"first": first}
 
 
 if __name__ == "__main__":
-    measure("kani.protocols.wyoming", __doc__, "Speech through Wyoming", PARTS, "wyoming")
+    measure("protocols.wyoming", __doc__, "Speech through Wyoming", PARTS, "wyoming")

@@ -36,8 +36,8 @@ NO_SPEECH_S = 43
 # Time and memory of a start, beyond importing the libraries, in a process of its own.
 _START = """
 import asyncio, time, psutil, numpy, onnxruntime
-from server import settings
-from websocket_server import build_recognizer
+from kani.server import settings
+from kani.server.speech_service import build_recognizer
 process, recognizer = psutil.Process(), build_recognizer("whisper", settings.Settings())
 before, begun = process.memory_info().rss, time.perf_counter()
 asyncio.run(recognizer.start())

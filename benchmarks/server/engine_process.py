@@ -30,7 +30,7 @@ from kani.engines.remote.channel import Channel
 from kani.engines.remote.messages import encode
 from kani.engines.restarts import Restarts
 from kani.server import settings
-from kani.server.app import build_engines
+from kani.server.speech_service import build_engines
 
 FIRST_AUDIO = (("espeak", 10, 20), ("kokoro", 2, 4))
 """Engines, rounds, and sentences of each round."""

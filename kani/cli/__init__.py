@@ -1,1 +1,1 @@
-"""The program behind `python websocket_client.py`, beside the two copyable files."""
+"""The programs: ``kani-tts`` and the scripts of a checkout."""

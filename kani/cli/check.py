@@ -9,8 +9,9 @@ It starts no server. Exit codes: 0 all passed, 1 a check failed, 2 no server at 
 from __future__ import annotations
 
 from kani.cli import prerequisites
+from kani.cli.programs import CHECK, START_SERVER
 
-with prerequisites.reported(__name__, "test_websocket.py", "websockets"):
+with prerequisites.reported(__name__, CHECK, "websockets"):
     import argparse
     import array
     import asyncio
@@ -30,7 +31,7 @@ with prerequisites.reported(__name__, "test_websocket.py", "websockets"):
     from websockets.exceptions import ConnectionClosed
 
     from kani.cli import interrupt
-    from kani.cli.say import server_address
+    from kani.cli.client import server_address
     from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome
     from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NotConnected
     from websocket_config import (
@@ -366,10 +367,7 @@ async def _main(options: argparse.Namespace) -> int:
         print(f"{failure}\nGive the server's key with --api-key or KANI_API_KEY.", file=sys.stderr)
         return 2
     except NotConnected as failure:
-        print(
-            f"{failure}\nStart the server in another terminal: python start_websocket_server.py",
-            file=sys.stderr,
-        )
+        print(f"{failure}\nStart the server in another terminal: {START_SERVER}", file=sys.stderr)
         return 2
     print(f"\n{'All checks passed.' if not failed else f'{failed} failed.'}")
     return 1 if failed else 0
@@ -377,7 +375,7 @@ async def _main(options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = argparse.ArgumentParser(description="Diagnostics of a running Kani TTS server.")
+    parser = argparse.ArgumentParser(prog=CHECK, description="Diagnostics of a running Kani TTS server.")
     here = f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}"
     parser.add_argument(
         "--server", type=server_address, default=here, metavar="URL", help=f"{here} if not given"

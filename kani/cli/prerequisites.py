@@ -10,12 +10,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 
 OLDEST_PYTHON = (3, 11)
 CANNOT_START, INTERRUPTED = 1, 130
-_FOLDER = Path(__file__).resolve().parent.parent
+_OWN = ("kani", "websocket_client", "websocket_config")
 
 
 @contextlib.contextmanager
@@ -72,8 +71,7 @@ def _missing(error: ImportError) -> str:
 
 def _is_own(error: ImportError) -> bool:
     """Return True for a module of this project: its error is a bug, which needs its traceback."""
-    own = _FOLDER / (error.name or "").partition(".")[0]
-    return own != _FOLDER and (own.is_dir() or own.with_suffix(".py").is_file())
+    return (error.name or "").partition(".")[0] in _OWN
 
 
 def _end(program: str, sentence: str) -> None:

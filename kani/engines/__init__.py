@@ -1,3 +1,1 @@
-"""Engines behind ``kani.core.engine.Engine``, and the recogniser behind ``kani.core.recognizer.Recognizer``."""
-
-import kani.no_telemetry  # noqa: F401 - before any library that reports
+"""Engines (``kani.core.engine.Engine``) and recognisers (``kani.core.recognizer.Recognizer``)."""

@@ -1,1 +1,1 @@
-"""Servers and engine workers on a Ray cluster: ``python -m deploy.ray up --engine kokoro --replicas 2``."""
+"""Servers and engine workers on a Ray cluster: ``python -m kani.ray up --engine kokoro --replicas 2``."""

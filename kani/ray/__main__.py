@@ -1,4 +1,4 @@
-"""The command line: python -m deploy.ray up | status | down."""
+"""The command line: python -m kani.ray up | status | down."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if "--local" in sys.argv or os.environ.get("RAY_ADDRESS", "").startswith("127.")
 import ray
 from ray import serve
 
-import kani.no_telemetry  # noqa: F401 - for this process and its children
 from kani.ray import application
 from kani.server import settings
 from kani.server.access import is_loopback
@@ -32,7 +31,7 @@ ENGINES = "kokoro, kani, espeak, pocket or voxcpm"
 def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     options = argparse.ArgumentParser(
-        prog="python -m deploy.ray",
+        prog="python -m kani.ray",
         description="Servers and engine workers on Ray Serve (docs/scale.md). Every other setting is an "
         "environment variable, as for start_websocket_server.py; the cluster's actors get those of this "
         "command.",
@@ -146,7 +145,7 @@ def _up(plan: application.Plan, *, own: bool) -> int:
             return _complain("RAY_ADDRESS cannot be reached, or its token is another one", CANNOT_START)
         # In a new process: Ray reads the variable for it when it is imported.
         os.execv(  # noqa: S606 - our own code
-            sys.executable, [sys.executable, "-m", "deploy.ray", *sys.argv[1:], "--local"]
+            sys.executable, [sys.executable, "-m", "kani.ray", *sys.argv[1:], "--local"]
         )
     if own:
         print("a Ray cluster is started on 127.0.0.1, for this command", flush=True)
@@ -155,7 +154,7 @@ def _up(plan: application.Plan, *, own: bool) -> int:
     try:
         application.deploy(plan)
     except RuntimeError as error:
-        return _complain(f"{error}; see: python -m deploy.ray status", CANNOT_START)
+        return _complain(f"{error}; see: python -m kani.ray status", CANNOT_START)
     _print_fronts()
     if own:
         print("  stop     Ctrl+C", flush=True)
@@ -208,7 +207,7 @@ def _join() -> bool:
 
 
 def _complain(sentence: str, code: int) -> int:
-    print(f"python -m deploy.ray: {sentence}", file=sys.stderr)
+    print(f"python -m kani.ray: {sentence}", file=sys.stderr)
     return code
 
 

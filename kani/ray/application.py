@@ -7,8 +7,6 @@ import logging
 import os
 import secrets
 from dataclasses import dataclass, field
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,6 +19,7 @@ from kani.ray.environment import of_fronts, of_replicas
 from kani.ray.front import Front
 from kani.ray.replica import EngineReplica, RecognizerReplica
 from kani.ray.scaling import ByUtterances
+from kani.runtime.child_process import FOLDER, INSTALLED
 from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
 
 NAME, ENGINES, RECOGNIZERS, FRONTS = "kani-tts", "engines", "recognizers", "fronts"
@@ -30,9 +29,8 @@ log = logging.getLogger(__name__)
 
 START_ATTEMPTS = 5
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ("deploy", "engines", "kani", "protocols", "server", "speech")
-"""Folders whose modules the actors import."""
+PACKAGE = FOLDER / "kani"
+"""The folder of the modules that the actors import."""
 
 CHECK_S, HUNG_S = 1.0, 15.0
 """Seconds between two health checks, and those after which a replica that does not answer is replaced."""
@@ -157,8 +155,7 @@ def _version(*arguments: object) -> str:
     arguments hold keys.
     """
     digest = hashlib.sha256(repr(arguments).encode())
-    folders = (ROOT.joinpath(name).rglob("*.py") for name in PROGRAM)
-    for path in sorted(chain(ROOT.glob("*.py"), *folders)):
+    for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -205,7 +202,7 @@ def _present_key() -> str:
     except (RayError, RayServeException, TimeoutError) as error:
         raise RuntimeError(
             "no engine replica of what is deployed returns its key: set KANI_ENGINE_KEY, wait until one is "
-            "ready, or end it by: python -m deploy.ray down"
+            "ready, or end it by: python -m kani.ray down"
         ) from error
     return found
 
@@ -214,7 +211,8 @@ def connect(*, local: bool) -> None:
     """Connect to the cluster of this machine; local: start one, on the loopback address alone, that ends with
     this process.
     """
-    runtime = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+    # A node that has the package installed finds it by itself.
+    runtime = {} if INSTALLED else {"env_vars": {"PYTHONPATH": str(FOLDER)}}
     if not local:
         ray.init(address="auto", runtime_env=runtime, log_to_driver=False)
         return

@@ -16,13 +16,12 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
-import kani.no_telemetry  # noqa: F401 - for this process and its children
 from kani.core.errors import EngineUnavailable
 from kani.server import logs, settings
-from kani.server.app import build_service
 from kani.server.app import serve as serve_clients
 from kani.server.lifecycle import RunningServer
 from kani.server.network.listeners import CannotListen
+from kani.server.speech_service import build_service
 
 log = logging.getLogger(__name__)
 

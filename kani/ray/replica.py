@@ -11,7 +11,6 @@ import ray
 from prometheus_client import CollectorRegistry
 from ray import serve
 
-import kani.no_telemetry  # noqa: F401 - for this process and its children
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
@@ -20,7 +19,7 @@ from kani.engines.worker.listening import serve_worker
 from kani.engines.worker.service import Worker
 from kani.ray.scaling import SLOTS, UTTERANCES
 from kani.server import logs, settings
-from kani.server.app import build_engines, build_recognizer
+from kani.server.speech_service import build_engines, build_recognizer
 
 
 class Replica:

@@ -86,6 +86,7 @@ def configure(level: str, style: str, file: Path | None, *, log_texts: bool = Fa
     problem = None
     try:
         if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
             handlers.append(
                 RotatingFileHandler(
                     file,

@@ -21,7 +21,7 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from kani.core.voices import sample_sentences
 from kani.protocols.shared.protocol import PathClass, Protocol
 
-FOLDER = Path(__file__).parents[2] / "web"
+FOLDER = Path(__file__).parents[1] / "web"
 
 # A machine's own table of media types may map .js to another type, which `nosniff` would block.
 MEDIA_TYPES = {

@@ -38,7 +38,7 @@ NOT_RUN = {
     "server.installation": "environments into which everything is installed anew",
     "server.memory": "hundreds of requests that a default server of its own answers: many minutes",
     "server.outgoing": "strace, and an empty home in which the decoder is prepared anew: minutes",
-    "kani.server.page": "as server.page_words, and a minute of Kokoro",
+    "server.page": "as server.page_words, and a minute of Kokoro",
     "server.page_listening": "as server.page_words, and minutes of Kokoro and Whisper",
     "server.page_load": "as server.page_words, while the processor is kept busy",
     "server.page_pictures": "the pictures of the documentation, of every part of the page: minutes",

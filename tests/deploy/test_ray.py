@@ -1,4 +1,4 @@
-"""A cluster as ``python -m deploy.ray up`` starts it: two fronts, two engine replicas and a recogniser.
+"""A cluster as ``python -m kani.ray up`` starts it: two fronts, two engine replicas and a recogniser.
 
 One cluster serves all tests, which run in their order and kill its parts. ``KANI_RAY_PYTHON``: a python that
 has Ray, if this one has not.
@@ -65,7 +65,7 @@ class Cluster:
 
     def _command(self, *arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [PYTHON, "-m", "deploy.ray", *arguments],
+            [PYTHON, "-m", "kani.ray", *arguments],
             cwd=ROOT,
             env=self._environment,
             stdout=self._output,

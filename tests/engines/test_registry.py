@@ -32,9 +32,9 @@ from kani.engines.settings import (
 )
 from kani.engines.voxcpm.engine import VoxCPMEngine
 from kani.runtime import weights
-from kani.server.app import build_engines, build_recognizer
 from kani.server.settings import Settings, load
 from kani.server.settings.types import ACCENTED, POCKET
+from kani.server.speech_service import build_engines, build_recognizer
 from tests.engines.cuda_driver import cuda_driver
 
 ROOT = Path(__file__).parents[2]
@@ -160,7 +160,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
 def test_pocket_is_imported_only_when_it_is_named_or_here(tmp_path: Path) -> None:
     code = (
         "import sys; from prometheus_client import CollectorRegistry\n"
-        "from kani.server.settings import load; from websocket_server import build_engines\n"
+        "from kani.server.settings import load; from kani.server.speech_service import build_engines\n"
         f"chosen = load({{'cache_dir': {str(tmp_path)!r}}}, {{}})\n"
         "build_engines(chosen, CollectorRegistry())\n"
         "assert not [name for name in sys.modules if name.startswith(('kani.engines.pocket', 'torch'))]"
@@ -312,12 +312,14 @@ def test_model_libraries_are_imported_only_when_needed() -> None:
     """
     code = (
         "import sys; from prometheus_client import CollectorRegistry\n"
-        "from kani.server.settings import load; from websocket_server import build_engines, build_recognizer\n"
+        "from kani.server.settings import load\n"
+        "from kani.server.speech_service import build_engines, build_recognizer\n"
         "chosen = load({'engine': 'espeak'}, {})\n"
         "build_engines(chosen, CollectorRegistry()); build_recognizer('auto', chosen)\n"
         "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'faster_whisper', 'tokenizers'}\n"
         "assert not {*libraries, 'kani.engines.kokoro.engine'} & set(sys.modules)\n"
-        "assert not [name for name in sys.modules if name.startswith(('kani.engines.remote', 'kani.engines.worker'))]"
+        "processes = ('kani.engines.remote', 'kani.engines.worker')\n"
+        "assert not [name for name in sys.modules if name.startswith(processes)]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
@@ -328,7 +330,7 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
     code = (
         "import asyncio, sys; from prometheus_client import CollectorRegistry\n"
         "from kani.server.settings import load; from kani.core.engine import BackgroundLoadingEngine\n"
-        "from websocket_server import build_engines, build_recognizer\n"
+        "from kani.server.speech_service import build_engines, build_recognizer\n"
         f"chosen = load({{'engine': {name!r}, 'cache_dir': {str(cache)!r}}}, {{}})\n"
         "async def start():\n"
         "    for engine in build_engines(chosen, CollectorRegistry()).required:\n"

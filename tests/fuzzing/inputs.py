@@ -24,11 +24,11 @@ from kani.core.errors import InvalidRequest, UnsupportedLanguage
 from kani.core.types import Embedding
 from kani.core.voices.store_files import decode_embedding, decode_metadata, encode_embedding
 from kani.engines.elevenlabs import messages as upstream
-from kani.engines.kani.model.checkpoint import open_weights, read_json
 from kani.engines.kani.model.codec.config import NanoCodecConfig
 from kani.engines.kani.model.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
 from kani.engines.kani.model.model_config import ModelConfig
-from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.checkpoint import open_weights, read_json
+from kani.runtime.errors import CheckpointError
 from kani.server import settings
 from kani.text.languages import resolve
 from kani.text.lexicon_file import LexiconParser

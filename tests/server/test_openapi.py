@@ -22,11 +22,12 @@ from kani.protocols.elevenlabs.http.transcription_form import parse_form
 from kani.protocols.openai.speech.body import parse_body
 from kani.protocols.openai.transcription.params import parse_params
 from kani.protocols.shared.recordings.upload import AudioUpload
-from kani.server.app import create_app, limits_of
+from kani.server.app import create_app
 from kani.server.connections import Connections
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
 from kani.server.settings import load
+from kani.server.speech_service import limits_of
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.serving import serving
 from tests.support.sessions import build

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import kani.engines.registry
 import websocket_config
+from kani.engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server import settings
 from kani.server.settings import SettingsError, document, load, table
 
@@ -171,10 +171,8 @@ def test_model_of_voxcpm_is_answered_with_the_engine_setting() -> None:
 
 
 def test_the_choices_are_those_of_the_registries() -> None:
-    assert settings.accepted_values("engine") == "one of " + ", ".join(kani.engines.registry.ENGINE_NAMES)
-    assert settings.accepted_values("recognizer") == "one of " + ", ".join(
-        kani.engines.registry.RECOGNIZER_NAMES
-    )
+    assert settings.accepted_values("engine") == "one of " + ", ".join(ENGINE_NAMES)
+    assert settings.accepted_values("recognizer") == "one of " + ", ".join(RECOGNIZER_NAMES)
 
 
 def test_every_variable_belongs_to_one_setting() -> None:

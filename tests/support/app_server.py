@@ -14,11 +14,12 @@ from pathlib import Path
 import uvicorn
 
 from kani.core.service import SpeechService
-from kani.server.app import build_service, create_app
+from kani.server.app import create_app
 from kani.server.connections import Connections, Phase
 from kani.server.metrics import Metrics
 from kani.server.network.upload_budget import UploadBudget
 from kani.server.settings import Settings, load
+from kani.server.speech_service import build_service
 from tests.support.patience import WITHIN_S
 
 KEY = "geheim-1"

@@ -12,11 +12,12 @@ from kani.cli.serve import banner
 from kani.core.recognizer import Recognizer
 from kani.core.service import SpeechService
 from kani.core.voices.catalogue import VoiceStore
-from kani.server.app import limits_of, serve
+from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
 from kani.server.metrics import Metrics
 from kani.server.settings import Settings, load
-from kani.server.voice_place import voice_place
+from kani.server.speech_service import limits_of
+from kani.server.voices.place import voice_place
 from tests.support.tone import ToneEngine
 
 PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "KYUTAI_VOICE_PORT", "RELAY_PORT", "VOXCPM_PORT")

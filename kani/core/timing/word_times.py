@@ -1,8 +1,8 @@
 """Word times for engines that report none: aligns their speech with a voice that reports them.
 
 The reference voice speaks the same text, robotic but with the sample of each phoneme, and the cheapest path
-through both recordings (``kani.core.timing.dtw``) maps its times. While speech is still being made, words that
-begin more than ``LOOK_BACK_S`` before its last sample are final.
+through both recordings (``kani.core.timing.dtw``) maps its times. While speech is still being made, words
+that begin more than ``LOOK_BACK_S`` before its last sample are final.
 """
 
 from __future__ import annotations

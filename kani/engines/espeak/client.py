@@ -17,12 +17,10 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -30,6 +28,7 @@ import numpy.typing as npt
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.espeak.native import DEFAULT_RATE, EspeakVoice, PhonemeEvent, SynthesisParameters, WordEvent
+from kani.runtime.child_process import python_command
 
 __all__ = ["DEFAULT_RATE", "EspeakClient", "EspeakVoice", "Pcm16", "PhonemeEvent", "WordEvent"]
 
@@ -38,10 +37,6 @@ log = logging.getLogger(__name__)
 Pcm16 = npt.NDArray[np.int16]
 OnAudio = Callable[[Pcm16, Sequence[WordEvent], Sequence[PhonemeEvent]], None]
 
-_ROOT = Path(__file__).resolve().parents[3]
-_START = (
-    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from kani.engines.espeak.worker import main; main()"
-)
 _EXIT_TIMEOUT_S = 2.0
 
 ANSWER_TIMEOUT_S = 3.0
@@ -181,7 +176,7 @@ class EspeakClient:
     def _start(self) -> tuple[str, int, tuple[EspeakVoice, ...]]:
         # A session of its own, so that it can be killed together with its forks.
         self._process = subprocess.Popen(  # noqa: S603 - our own code
-            [sys.executable, "-c", _START],
+            python_command("kani.engines.espeak.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,

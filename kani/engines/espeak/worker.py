@@ -188,3 +188,7 @@ def _speak(
 def _send(answers: BinaryIO, kind: str, content: object) -> None:
     pickle.dump((kind, content), answers)
     answers.flush()
+
+
+if __name__ == "__main__":
+    main()

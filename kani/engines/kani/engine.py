@@ -24,6 +24,7 @@ from kani.core.types import Embedding, Recording, Samples, Segment, Span, Speech
 from kani.engines.kani.voices import KaniVoices
 from kani.engines.settings import KaniSettings
 from kani.runtime.cancelling import wait_until_done
+from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder, speech_of
 from kani.runtime.silence_trim import SilenceTrimmer
 from kani.text.segment_weight import weight
@@ -160,10 +161,10 @@ class KaniEngine:
     def _load(self) -> KaniModel:
         try:
             from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_EMBEDDER, DEFAULT_MODEL, load
-            from kani.engines.kani.model.tokens import CheckpointError, DeviceError, OutOfMemory
+            from kani.runtime.errors import CheckpointError, DeviceError, OutOfMemory
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
-                f"the Kani engine needs {error.name}: pip install -r requirements-kani.txt"
+                f"the Kani engine needs {error.name}: " + install_command("kani", "requirements-kani.txt")
             ) from error
         settings = self._settings
         try:

@@ -15,6 +15,7 @@ from kani.engines.kokoro.network.decoder import DecoderUnavailable
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.settings import KokoroSettings
 from kani.runtime import weights
+from kani.runtime.extras import install_command
 
 _SET_BY_USER = "set by KANI_KOKORO_DECODER (auto uses LiteRT where it runs)"
 
@@ -55,8 +56,8 @@ def _on_litert(read_model: Callable[[], bytes], settings: KokoroSettings) -> Spl
         from kani.engines.kokoro.litert.decoder import load_litert_decoder
     except ImportError as error:
         raise DecoderUnavailable(
-            "the package ai-edge-litert cannot be imported; pip install -r requirements.txt brings it where "
-            "it runs"
+            "the package ai-edge-litert cannot be imported; "
+            f"{install_command('', 'requirements.txt')} brings it where it runs"
         ) from error
     from kani.engines.kokoro.litert.packing.store import load_packed
 

@@ -24,9 +24,9 @@ from transformers import (
     logging,
 )
 
-from kani.engines.kani.model.checkpoint import open_weights, read_json, weight_files
-from kani.engines.kani.model.tokens import CheckpointError
 from kani.engines.kyutai.delays import Delays
+from kani.runtime.checkpoint import open_weights, read_json, weight_files
+from kani.runtime.errors import CheckpointError
 from kani.runtime.linear import Int8
 
 _MODEL_TYPE = "kyutai_speech_to_text"

@@ -27,6 +27,7 @@ from kani.engines.kyutai.words import TimedWord, WordAssembler
 from kani.engines.settings import KyutaiSettings
 from kani.engines.whisper.vad import SAMPLE_RATE as VOICE_RATE
 from kani.engines.whisper.vad import VoiceDetector
+from kani.runtime.extras import install_command
 from kani.text import language_detection
 
 if TYPE_CHECKING:
@@ -169,11 +170,12 @@ class KyutaiRecognizer:
 
     def _load(self) -> LoadedRecognizer:
         try:
-            from kani.engines.kani.model.tokens import CheckpointError, DeviceError
             from kani.engines.kyutai.loader import load
+            from kani.runtime.errors import CheckpointError, DeviceError
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
-                f"Kyutai's recogniser needs {error.name}: pip install -r requirements-kani.txt"
+                f"Kyutai's recogniser needs {error.name}: "
+                + install_command("kyutai", "requirements-kani.txt")
             ) from error
         local = self._folder if self._folder is not None and self._folder.is_dir() else None
         try:

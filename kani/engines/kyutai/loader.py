@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kani.engines.kani.model.loader import find_device
-from kani.engines.kani.model.tokens import CheckpointError, DeviceError
 from kani.engines.kyutai import checkpoint
 from kani.engines.kyutai.delays import Delays
 from kani.engines.kyutai.network import Network
 from kani.engines.kyutai.step import Frame, Stream
 from kani.engines.settings import KyutaiSettings
+from kani.runtime.device import find_device
+from kani.runtime.errors import CheckpointError, DeviceError
 from kani.runtime.hub import Hub
 from kani.runtime.linear import Int8
 

@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from kani.engines.kani.model.tokens import CheckpointError
 from kani.engines.pocket.transformer import HEAD_SIZE, layer_count
+from kani.runtime.errors import CheckpointError
 
 Shape = tuple[int, ...]
 

@@ -23,6 +23,7 @@ from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk, Voice
 from kani.engines.settings import PocketSettings
 from kani.runtime.cancelling import wait_until_done
+from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder
 from kani.runtime.silence_trim import SilenceTrimmer
 from kani.text.languages import primary
@@ -195,11 +196,11 @@ class PocketEngine:
 
     def _load(self) -> PocketModel:
         try:
-            from kani.engines.kani.model.tokens import CheckpointError, DeviceError
             from kani.engines.pocket.model import load
+            from kani.runtime.errors import CheckpointError, DeviceError
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
-                f"the Pocket engine needs {error.name}: pip install -r requirements-kani.txt"
+                f"the Pocket engine needs {error.name}: " + install_command("pocket", "requirements-kani.txt")
             ) from error
         settings = self._settings
         try:

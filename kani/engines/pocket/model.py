@@ -14,13 +14,13 @@ from huggingface_hub import constants, get_token
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from kani.engines.kani.model.tokens import CheckpointError, DeviceError
 from kani.engines.pocket import text
 from kani.engines.pocket.checkpoint import read_tokenizer, read_voice, read_weights
 from kani.engines.pocket.codec import Codec
 from kani.engines.pocket.flow_lm import LanguageModel
 from kani.engines.pocket.published import CLONING_REPOSITORY, OPEN_REPOSITORY, PUBLISHED, Published
 from kani.engines.pocket.transformer import KeyValueCache
+from kani.runtime.errors import CheckpointError, DeviceError
 from kani.runtime.hub import Hub
 from kani.runtime.linear import Int8
 

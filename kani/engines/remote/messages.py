@@ -1,7 +1,7 @@
 """Messages between a server and an engine worker, as MessagePack.
 
-A message is an array: its tag, then its fields. The data of ``kani.core.types`` travels as it is there; samples
-are the bytes of little-endian float32. A change of any of them needs another ``PROTOCOL_VERSION``.
+A message is an array: its tag, then its fields. The data of ``kani.core.types`` travels as it is there;
+samples are the bytes of little-endian float32. A change of any of them needs another ``PROTOCOL_VERSION``.
 
 An exchange is one call of the engine, and has a number that the server chose. The server opens it (``Speak``,
 ``Embed``, ``Refine``, ``Recognize``, ``Transcribe``); ``Ended`` or ``Failed`` ends it.

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.remote.address import Address, connect
@@ -18,12 +17,7 @@ from kani.engines.remote.channel import Channel
 from kani.engines.remote.connection import Connection
 from kani.engines.remote.messages import Launch, Ready
 from kani.runtime.cancelling import wait_until_done
-
-_ROOT = Path(__file__).resolve().parents[3]
-_START = (
-    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); "
-    "from kani.engines.worker.child import main; main(int(sys.argv[1]))"
-)
+from kani.runtime.child_process import python_command
 
 EXIT_TIMEOUT_S = 5.0
 """Seconds for a child to end by itself once its connection has ended; then it is killed."""
@@ -130,7 +124,7 @@ class ListeningWorker:
 def _spawn(python: str, socket_number: int) -> subprocess.Popen[bytes]:
     # A session of its own: a terminal's Ctrl+C and a service's SIGTERM are for the server, which ends it.
     return subprocess.Popen(  # noqa: S603 - our own code
-        [python, "-c", _START, str(socket_number)],
+        python_command("kani.engines.worker.child", str(socket_number), python=python),
         stdin=subprocess.DEVNULL,
         pass_fds=(socket_number,),
         start_new_session=True,

@@ -14,6 +14,7 @@ from typing import Any
 from kani.core.errors import EngineUnavailable
 from kani.engines.settings import VoxCPMSettings
 from kani.engines.voxcpm import published
+from kani.runtime.extras import install_command
 from kani.runtime.fetched_files import check_content
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -46,12 +47,13 @@ def find(settings: VoxCPMSettings, cache: Path) -> Checkpoint:
 
 def _fetched(name: str, cache: Path, *, may_fetch: bool) -> Path:
     try:
-        from kani.engines.kani.model.tokens import CheckpointError
+        from kani.runtime.errors import CheckpointError
         from kani.runtime.hub import Hub
     except ModuleNotFoundError as error:
+        install = install_command("kani", "requirements-kani.txt")
         raise EngineUnavailable(
-            f"fetching {name} needs {error.name}: pip install -r requirements-kani.txt, or name a folder "
-            "that holds the checkpoint (KANI_VOXCPM_MODEL)"
+            f"fetching {name} needs {error.name}: {install}, or name a folder that holds the checkpoint "
+            "(KANI_VOXCPM_MODEL)"
         ) from error
     files = published.DEFAULT_FILES if name == published.DEFAULT_MODEL else published.FILES
     try:

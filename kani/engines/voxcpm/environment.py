@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from kani.core.errors import EngineUnavailable
+from kani.runtime.child_process import INSTALLED
 
 REQUIREMENTS = "requirements-voxcpm.txt"
 OLDEST = (3, 11)
@@ -49,7 +50,8 @@ def check(python: str) -> None:
 
 def _cure(python: str) -> str:
     """Return the command that installs the package, in an environment of its own."""
+    packages = "voxcpm==2.0.3 msgspec" if INSTALLED else f"-r {REQUIREMENTS}"
     return (
-        f"python3 -m venv voxcpm && voxcpm/bin/pip install -r {REQUIREMENTS}, and "
+        f"python3 -m venv voxcpm && voxcpm/bin/pip install {packages}, and "
         f"KANI_VOXCPM_PYTHON=voxcpm/bin/python (now it is {python})"
     )

@@ -24,6 +24,7 @@ from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from kani.engines.whisper.transcription import RecordingTranscription
 from kani.engines.whisper.vad import SAMPLE_RATE, VoiceDetector
 from kani.runtime import weights
+from kani.runtime.extras import install_command
 
 # Without importing them, which takes a second.
 _PACKAGES = {"ctranslate2": "ctranslate2", "faster_whisper": "faster-whisper", "onnxruntime": "onnxruntime"}
@@ -44,7 +45,9 @@ class WhisperRecognizer:
         )
         missing = [name for package, name in _PACKAGES.items() if find_spec(package) is None]
         self._unavailable_reason = (
-            f"{', '.join(missing)} not installed; pip install -r requirements.txt" if missing else ""
+            f"{', '.join(missing)} not installed; {install_command('', 'requirements.txt')}"
+            if missing
+            else ""
         )
         self._workers = min(os.cpu_count() or 1, _MAX_WORKERS)
         self._scheduler: PassScheduler[PassResult] = PassScheduler(self._workers)

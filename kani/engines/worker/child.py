@@ -13,11 +13,11 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 
 import msgspec
 
-import kani.no_telemetry  # noqa: F401 - for this process and its children
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
@@ -92,3 +92,7 @@ async def _run(launch: Launch, channel: Channel) -> None:
         await Worker(engine, recognizer).serve(channel)
     finally:
         await served.stop()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,9 +1,9 @@
 """Reads the settings of ``kani.server.settings.table``.
 
-A value comes from the command line, else from the environment, else from the file ``.env`` beside the server,
-else from ``websocket_config``. Where several variables mean the same setting, the first of them that is set
-counts, wherever it is set, so that ours (KANI_*) always wins. pydantic-settings would let an alias in the
-environment win over our name in the file.
+A value comes from the command line, else from the environment, else from the file ``.env`` in the
+working folder, else from ``websocket_config``. Where several variables mean the same setting, the first of
+them that is set counts, wherever it is set, so that ours (KANI_*) always wins. pydantic-settings would let an
+alias in the environment win over our name in the file.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from kani.server.settings.protocols import PROJECT_FOLDER
 from kani.server.settings.table import Settings, variables
 from kani.server.settings.types import ACCENTED_CHOICES, LANGUAGES, POCKET_CHOICES
 
-ENV_FILE = PROJECT_FOLDER / ".env"
+ENV_FILE = Path(".env")
+"""In the folder in which the server is started."""
+
 CLIENT_VARIABLES = ("KANI_API_KEY",)
 
 

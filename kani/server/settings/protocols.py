@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from platformdirs import user_log_path
 from pydantic import SecretStr
 
 import websocket_config as config
@@ -18,8 +19,6 @@ LIVEKIT = "LiveKit"
 WYOMING = "Wyoming, for Home Assistant"
 REALTIME = "OpenAI's Realtime protocol"
 RECORDINGS = "Transcription of recordings"
-
-PROJECT_FOLDER = Path(__file__).resolve().parents[3]
 
 
 class ProtocolSettings(NetworkSettings):
@@ -141,10 +140,11 @@ class ProtocolSettings(NetworkSettings):
         about="Store the texts that the relay spoke there.",
     )
     logs_dir: Path = setting(
-        PROJECT_FOLDER / "logs",
+        lambda: user_log_path(config.APP_NAME, appauthor=False) / "relay",
         "KANI_LOGS_DIR",
         group=RELAY,
-        about="Folder of these files. Not set: `logs` beside the server.",
+        about="Folder of these files. Not set: `kani-tts/log/relay` in the user's state folder "
+        "(XDG_STATE_HOME counts).",
     )
 
     transcription_max_bytes: int = setting(

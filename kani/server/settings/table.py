@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path, user_data_path
+from platformdirs import user_cache_path, user_data_path, user_log_path
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 import websocket_config as config
-from kani.server.settings.protocols import PROJECT_FOLDER, ProtocolSettings
+from kani.server.settings.protocols import ProtocolSettings
 from kani.server.settings.types import (
     AccentedLanguages,
     Bucket,
@@ -495,11 +495,11 @@ class Settings(ProtocolSettings):
         about="Also log the texts of requests.",
     )
     log_file: Path = setting(
-        PROJECT_FOLDER / config.LOG_FILE,
+        lambda: user_log_path(config.APP_NAME, appauthor=False) / config.LOG_FILE,
         "KANI_LOG_FILE",
         group=LOG,
         about=f"Log file besides the terminal, rotated at 10 MB, five kept. Not set: `{config.LOG_FILE}` "
-        f"beside the server.",
+        "in `kani-tts/log` of the user's state folder (XDG_STATE_HOME counts).",
     )
 
 

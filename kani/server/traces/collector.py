@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from kani.runtime.extras import install_command
 from kani.server.traces.tracer import Tracer
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -41,10 +42,10 @@ async def send_traces(environment: Mapping[str, str], version: str) -> AsyncIter
         from kani.server.traces.otlp import OtlpTracer
     except ModuleNotFoundError as error:
         log.warning(
-            "no traces are sent: %s is set, but the package %s is missing: pip install -r %s",
+            "no traces are sent: %s is set, but the package %s is missing: %s",
             ENDPOINT,
             error.name,
-            REQUIREMENTS,
+            install_command("traces", REQUIREMENTS),
         )
         yield None
         return

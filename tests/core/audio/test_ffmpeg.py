@@ -18,7 +18,7 @@ import ctypes, os
 import av
 import numpy as np
 ctypes.CDLL(av._core.__file__).av_cpu_force_count(16)
-from speech.audio.mp3 import Mp3Encoder
+from kani.core.audio.mp3 import Mp3Encoder
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.audio.prosody_filter import ProsodyFilter
 from kani.core.session.recognition import LowDelayResampler

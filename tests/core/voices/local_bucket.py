@@ -15,7 +15,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from kani.core.voices.storage.bucket import BucketBackend
 from kani.core.voices.store import VoiceStore
-from kani.server.object_store import ENDPOINTS, S3ObjectStore
+from kani.server.voices.object_store import ENDPOINTS, S3ObjectStore
 
 ACCESS_KEY, SECRET = "AKIAEXAMPLE", "a-secret-that-no-log-may-hold"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kani.engines.kani.model.tokens import CheckpointError
 from kani.engines.pocket.model import _fetched
 from kani.engines.pocket.published import CLONING_REPOSITORY, OPEN_REPOSITORY, PUBLISHED, languages_here
+from kani.runtime.errors import CheckpointError
 from kani.runtime.hub import Hub as HubFiles
 from tests.runtime.test_hub import Hub, use_hub
 from tests.runtime.test_hub import hub as hub

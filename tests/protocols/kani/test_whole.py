@@ -15,9 +15,9 @@ from starlette.types import Message
 from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.websocket import websocket_routes
 from kani.protocols.shared.memory_budget import MemoryBudget
-from kani.server.app import build_service
 from kani.server.metrics import Metrics
 from kani.server.settings import load
+from kani.server.speech_service import build_service
 
 BYTES = 100_000
 """Two seconds of audio and a bit."""

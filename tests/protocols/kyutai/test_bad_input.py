@@ -31,9 +31,9 @@ from kani.core.types import Samples
 from kani.protocols.kyutai.messages import pack_floats
 from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.speech_in import serve_recognition
-from kani.server.app import build_service
 from kani.server.metrics import Metrics
 from kani.server.settings import load
+from kani.server.speech_service import build_service
 from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
 from tests.conftest import ServerProcess
 from tests.protocols.health import counters, wait_for_idle

@@ -2,8 +2,6 @@
 
 import os
 
-import kani.no_telemetry  # noqa: F401 - before any library that reports
-
 # Read by OpenMP's runtime when torch loads it. It limits a waiting thread's spinning to a step's gap: where
 # other processes want the cores too, longer spinning makes everything ten times slower.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -5,7 +5,6 @@ Only JSON and safetensors files are read: no pickle, and no code from a checkpoi
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from kani.engines.kani.model.model_config import ModelConfig
-from kani.engines.kani.model.tokens import CheckpointError, TokenLayout
+from kani.engines.kani.model.tokens import TokenLayout
+from kani.runtime.checkpoint import open_weights, read_json, weight_files
+from kani.runtime.errors import CheckpointError
 
 
 class Weights(Protocol):
@@ -134,42 +134,3 @@ def _names(settings: Mapping[str, Any], key: str, entry: str) -> tuple[str, ...]
     if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
         raise CheckpointError(f"{key}: {entry} is not a list of names")
     return tuple(name.strip() for name in names)
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return a checkpoint's safetensors files. Raises CheckpointError for one that is missing."""
-    index = folder / "model.safetensors.index.json"
-    names = {"model.safetensors"}
-    if index.exists():
-        shards = read_json(index).get("weight_map")
-        if not isinstance(shards, dict) or not shards:
-            raise CheckpointError(f"{index.name}: weight_map must be an object with at least one entry")
-        names = {str(name) for name in shards.values()}
-    paths = []
-    for name in sorted(names):
-        # A shard's name comes from an untrusted file.
-        if Path(name).name != name or not (path := folder / name).is_file():
-            raise CheckpointError(f"{folder.name} has no file {name!r}")
-        paths.append(path)
-    return paths
-
-
-def open_weights(path: Path) -> Any:
-    """Open a safetensors file for reading, a context manager. Raises CheckpointError, naming the file."""
-    try:
-        return safe_open(path, framework="pt", device="cpu")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} is not a safetensors file: {error}") from error
-
-
-def read_json(path: Path) -> Mapping[str, Any]:
-    """Read a JSON object from a file. Raises CheckpointError."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path.parent.name} has no {path.name}") from error
-    except (ValueError, RecursionError, OSError) as error:
-        raise CheckpointError(f"{path.name} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path.name} is not a JSON object")
-    return content

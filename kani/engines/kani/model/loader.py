@@ -13,14 +13,16 @@ import torch
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.lfm2 import LanguageModel
+from kani.engines.kani.model.native.library import load as load_kernels
+from kani.engines.kani.model.native.model import NativeLanguageModel
 from kani.engines.kani.model.runner import Runner
 from kani.engines.kani.model.scheduler import Scheduler
 from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
-from kani.engines.kani.model.tokens import CheckpointError, DeviceError, TokenLayout
+from kani.engines.kani.model.tokens import TokenLayout
+from kani.runtime.device import find_device
+from kani.runtime.errors import CheckpointError, DeviceError
 from kani.runtime.hub import Hub
 from kani.runtime.linear import Int8
-from kani.runtime.native.library import load as load_kernels
-from kani.runtime.native.model import NativeLanguageModel
 
 log = logging.getLogger(__name__)
 
@@ -171,24 +173,6 @@ def _language(
         return LanguageModel(
             checkpoint.config, weights, layout, precision=precision, device=device, capacity=capacity
         )
-
-
-def find_device(name: str) -> torch.device:
-    """Return a device by its name; ``auto`` is CUDA if available. Raises DeviceError."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"{name!r} is not a device: use cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"the model runs on cpu and cuda, not on {name}")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            f"torch {torch.__version__} finds no CUDA device: use --device cpu, "
-            "or install a build of torch with CUDA"
-        )
-    return device
 
 
 def _precisions(name: str, device: torch.device) -> tuple[torch.dtype, torch.dtype]:

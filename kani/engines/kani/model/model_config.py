@@ -14,7 +14,7 @@ from typing import Any, cast
 from huggingface_hub.errors import StrictDataclassError
 from transformers import Lfm2Config
 
-from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.errors import CheckpointError
 
 _MAX_COUNT = 2**24
 _MAX_LAYERS = 1024

@@ -22,7 +22,7 @@ from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.lfm2 import SPEAKER_POSITION, LanguageModel
 from kani.engines.kani.model.sampler import SamplerState, Sampling, SavedDraws
 from kani.engines.kani.model.state import LanguageState, SavedSequence
-from kani.engines.kani.model.tokens import OutOfMemory
+from kani.runtime.errors import OutOfMemory
 
 Codes = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.float32]

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import WavLMConfig, WavLMModel
 
-from kani.engines.kani.model.checkpoint import read_json
-from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.checkpoint import read_json
+from kani.runtime.errors import CheckpointError
 
 SAMPLE_RATE = 16_000
 MAX_RECORDING_S = 30.0

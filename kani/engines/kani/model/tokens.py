@@ -1,4 +1,4 @@
-"""The tokens of a Kani checkpoint: special ones, codes, and the prompt around a text; the model's errors.
+"""The tokens of a Kani checkpoint: special ones, codes, and the prompt around a text.
 
 Source: the makers' published code (PyPI kani-tts 1.0.1, ``core.py``). With ``T`` text tokens, the special
 ones follow at ``T + 1`` to ``T + 7`` and the audio tokens at ``T + 10``: code ``c`` of codebook ``k`` is
@@ -11,21 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kani.runtime.errors import CheckpointError
+
 START_OF_TEXT = 1
 END_OF_TEXT = 2
 _RESERVED = 10
-
-
-class CheckpointError(ValueError):
-    """A checkpoint, archive or config does not fit: the message names the file's key and shape."""
-
-
-class OutOfMemory(MemoryError):
-    """A request does not fit into the device's memory: the message says what would fit."""
-
-
-class DeviceError(ValueError):
-    """A device or a precision that is unavailable here: the message names those that are available."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,8 +44,8 @@ class Surrogate:
                 ]
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise EngineUnavailable(
-                f"Kokoro's surrogate is missing or broken: restore kani/engines/kokoro/data/{DATA_FILE} from the "
-                "repository"
+                f"Kokoro's surrogate is missing or broken: restore kani/engines/kokoro/data/{DATA_FILE} from "
+                "the repository"
             ) from error
         shape = (len(voices), EMBEDDING_SIZE)
         if self._tables.shape != (len(LANGUAGES), *shape) or self.single_voices.shape != shape:

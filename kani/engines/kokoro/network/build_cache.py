@@ -6,7 +6,6 @@ import hashlib
 import io
 import logging
 import subprocess
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -14,9 +13,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from kani.runtime.child_process import FOLDER, python_command
+
 logger = logging.getLogger(__name__)
 
-PROJECT_ROOT = Path(__file__).parents[4]
 # A flipped byte may look like a wrong checksum, an encrypted entry or an unknown compression method.
 _BROKEN = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
@@ -51,7 +51,7 @@ class BuildCache:
         return self._opened(path) or self._build(read, path)
 
     def _key(self, sha256: str) -> str:
-        module = PROJECT_ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
+        module = FOLDER.joinpath(*self.module.split(".")).with_suffix(".py")
         parts = (
             sha256.encode(),
             *(path.read_bytes() for path in (module, *self.sources)),
@@ -112,10 +112,9 @@ class BuildCache:
     def _run(self, source: bytes) -> bytes:
         logger.info("Kokoro: %s (first start only, some seconds)", self.activity)
         done = subprocess.run(  # noqa: S603 - our own module
-            [sys.executable, "-m", self.module, *self.arguments],
+            python_command(self.module, *self.arguments),
             input=source,
             capture_output=True,
-            cwd=PROJECT_ROOT,
             check=False,
         )
         if done.returncode:

@@ -53,8 +53,8 @@ class StatisticsTable:
                 rows = [data[name] for name in ("mean", "log_variance", "sentence", "level", "tone")]
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise EngineUnavailable(
-                f"Kokoro's statistics are missing or broken: restore kani/engines/kokoro/data/{DATA_FILE} from "
-                "the repository"
+                f"Kokoro's statistics are missing or broken: restore kani/engines/kokoro/data/{DATA_FILE} "
+                "from the repository"
             ) from error
         if any(len(row) != len(voices) for row in rows):
             raise EngineUnavailable(

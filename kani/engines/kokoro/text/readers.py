@@ -14,6 +14,8 @@ from kani.engines.kokoro.text.unspaced.chinese import ChineseReader
 from kani.engines.kokoro.text.unspaced.dictionary import Dictionary
 from kani.engines.kokoro.text.unspaced.japanese import JapaneseReader
 from kani.engines.kokoro.voices import DEFAULT_VOICES
+from kani.runtime.child_process import INSTALLED
+from kani.runtime.extras import install_command
 from kani.text.languages import english_name, primary
 
 logger = logging.getLogger(__name__)
@@ -46,11 +48,13 @@ def spoken_languages() -> list[str]:
     spoken = []
     for language in DEFAULT_VOICES:
         if missing := missing_packages(language):
-            logger.warning(
-                "Kokoro does not speak %s: pip install %s (see requirements.txt)",
-                english_name(language),
-                " ".join(missing),
-            )
+            name = english_name(language)
+            if INSTALLED:
+                # An installation without these languages is a choice.
+                logger.info("Kokoro does not speak %s: %s", name, install_command(name.lower(), ""))
+            else:
+                names = " ".join(missing)
+                logger.warning("Kokoro does not speak %s: pip install %s (see requirements.txt)", name, names)
         else:
             spoken.append(language)
     return spoken

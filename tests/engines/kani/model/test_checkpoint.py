@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
 
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.model_config import ModelConfig
-from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.errors import CheckpointError
 from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkpoint
 
 PUBLISHED = FULL | {"model_type": "lfm2"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.runner import Runner, SavedSlot
 from kani.engines.kani.model.sampler import Sampling
-from kani.engines.kani.model.tokens import OutOfMemory
+from kani.runtime.errors import OutOfMemory
 from tests.engines.kani.model.conftest import (
     LONGEST_FRAMES,
     LONGEST_PROMPT,

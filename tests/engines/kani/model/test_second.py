@@ -18,7 +18,8 @@ from kani.engines.kani.model.runner import Runner
 from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.scheduler import Scheduler
 from kani.engines.kani.model.sequence import Utterance
-from kani.engines.kani.model.tokens import CheckpointError, TokenLayout
+from kani.engines.kani.model.tokens import TokenLayout
+from kani.runtime.errors import CheckpointError
 from kani.runtime.linear import Int8
 from tests.engines.kani.model.conftest import CPU, LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt, admit, load
 from tests.engines.kani.model.random_checkpoint import TINY, random_checkpoint, random_kani_tts_2

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from kani.engines.kani.model import speaker_encoder
 from kani.engines.kani.model.speaker_encoder import SAMPLE_RATE, EmbeddingCancelled, Samples, SpeakerEmbedder
-from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.errors import CheckpointError
 from tests.engines.kani.model.random_embedder import random_embedder
 from tests.judges import makers
 

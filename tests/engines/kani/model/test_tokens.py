@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, CheckpointError, TokenLayout
+from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
+from kani.runtime.errors import CheckpointError
 
 
 def test_published_vocabulary_has_published_tokens() -> None:

@@ -106,11 +106,11 @@ def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch:
     kind, model = GENERATOR, SHA256
     key = kind._key(model)
     other = tmp_path / "other"
-    shutil.copytree(ROOT / "engines" / "kokoro", other / "engines" / "kokoro")
+    shutil.copytree(ROOT / "kani/engines/kokoro", other / "kani/engines/kokoro")
     moved = replace(kind, sources=[other / source.relative_to(ROOT) for source in kind.sources])
     for source in moved.sources:
         os.utime(source, (1, 1))
-    monkeypatch.setattr(build_cache, "PROJECT_ROOT", other)
+    monkeypatch.setattr(build_cache, "FOLDER", other)
     assert moved._key(model) == key
     assert moved._key("0" * 64) != key
     for source in (*moved.sources, other / "kani/engines/kokoro/litert/packing/pack.py"):

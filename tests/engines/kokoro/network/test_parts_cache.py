@@ -132,7 +132,7 @@ def test_files_of_other_versions_are_deleted(
 
 def test_concurrent_starts_build_once(tmp_path: Path, made: Path) -> None:
     code = (
-        "import logging, pathlib, sys; from engines import weights\n"
+        "import logging, pathlib, sys; from kani.runtime import weights\n"
         "from kani.engines.kokoro.network import parts_cache\n"
         "logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')\n"
         "model = weights.load(weights.KOKORO, models_dir=None, cache_dir=pathlib.Path('unused'))\n"

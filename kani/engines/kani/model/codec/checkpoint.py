@@ -16,7 +16,7 @@ from kani.engines.kani.model.codec.layers import (
     Stage,
     UpSample,
 )
-from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.errors import CheckpointError
 
 
 def build_decoder(config: NanoCodecConfig, weights: Mapping[str, Tensor]) -> Decoder:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.errors import CheckpointError
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """NanoCodec's decoder on a CPU, with its own kernels between oneDNN's convolutions.
 
-The same layers in the same order as ``kani.engines.kani.model.codec.layers.Decoder``, with the same state. Where torch needs an
-operation each (sum, activation, type conversion, join with the past, keep the past), a kernel makes one pass
-over memory, and the state is read and written in place.
+The same layers in the same order as ``kani.engines.kani.model.codec.layers.Decoder``, with the same state.
+Where torch needs an operation each (sum, activation, type conversion, join with the past, keep the past), a
+kernel makes one pass over memory, and the state is read and written in place.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import IO, Any
 import torch
 import yaml  # type: ignore[import-untyped]
 
-from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.errors import CheckpointError
 
 CONFIG_NAME = "model_config.yaml"
 WEIGHTS_NAME = "model_weights.ckpt"

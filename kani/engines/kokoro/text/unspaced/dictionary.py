@@ -2,9 +2,9 @@
 
 Loading a dictionary and asking it holds Python's lock (for 0.2 to 0.4 s at the first text), a panic of
 haqumei is no Python exception, and the memory is not the server's this way. The process is
-``kani.engines.kokoro.text.unspaced.dictionary_worker``; its standard input and output carry pickles: a request
-``tuple of texts`` is answered by ``("end", [result of each])`` or ``("failed", reason)``. It is started by
-the first request, and again by the next one after it has ended.
+``kani.engines.kokoro.text.unspaced.dictionary_worker``; its standard input and output carry pickles: a
+request ``tuple of texts`` is answered by ``("end", [result of each])`` or ``("failed", reason)``. It is
+started by the first request, and again by the next one after it has ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import atexit
 import os
 import pickle
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kani.core.errors import EngineFailed
+from kani.runtime.child_process import python_command
 from kani.text.languages import english_name
 
 ANSWER_TIMEOUT_S = 10.0
@@ -28,12 +28,6 @@ ANSWER_TIMEOUT_S = 10.0
 
 START_TIMEOUT_S = 60.0
 """Longest time to load a dictionary; it takes 0.6 s, and 1 s where haqumei unpacks its own."""
-
-_ROOT = Path(__file__).resolve().parents[5]
-_START = (
-    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); "
-    "from kani.engines.kokoro.text.unspaced.dictionary_worker import main; main(sys.argv[1])"
-)
 
 
 class Dictionary:
@@ -76,7 +70,7 @@ class Dictionary:
     def _start(self) -> None:
         self._end()
         self._process = subprocess.Popen(  # noqa: S603 - our own code
-            [sys.executable, "-c", _START, self._language],
+            python_command("kani.engines.kokoro.text.unspaced.dictionary_worker", self._language),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._environment,

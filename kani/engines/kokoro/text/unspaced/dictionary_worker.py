@@ -54,3 +54,7 @@ def _load(language: str) -> Callable[[str], Any]:
     from kani.engines.kokoro.text.unspaced.japanese_readings import JapaneseReadings
 
     return JapaneseReadings().read
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -22,7 +22,7 @@ from kani.engines.kani.model.codec.nemo_archive import (
     WEIGHTS_NAME,
     read_nemo,
 )
-from kani.engines.kani.model.tokens import CheckpointError
+from kani.runtime.errors import CheckpointError
 from tests.engines.kani.model.codec import tiny_codec
 
 SETTINGS = tiny_codec.config(tiny_codec.TINY)

@@ -15,14 +15,14 @@ from torch.nn.functional import cosine_similarity
 from kani.engines.kani.model.checkpoint import Weights
 from kani.engines.kani.model.lfm2 import LanguageModel
 from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.native import library as native_library
+from kani.engines.kani.model.native.compiler import find_compiler
+from kani.engines.kani.model.native.library import Library, load
+from kani.engines.kani.model.native.linear import STRETCH, NativeInt8
+from kani.engines.kani.model.native.model import NativeLanguageModel
 from kani.engines.kani.model.state import NO_POSITION, LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.linear import Linear
-from kani.runtime.native import library as native_library
-from kani.runtime.native.compiler import find_compiler
-from kani.runtime.native.library import Library, load
-from kani.runtime.native.linear import STRETCH, NativeInt8
-from kani.runtime.native.model import NativeLanguageModel
 from tests.engines.kani.model.random_checkpoint import TINY
 
 EPSILON = 1e-5

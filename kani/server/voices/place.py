@@ -7,6 +7,7 @@ from pathlib import Path
 from kani.core.errors import StoreUnavailable
 from kani.core.voices.storage.backend import VoiceBackend
 from kani.core.voices.storage.bucket import BucketBackend
+from kani.runtime.extras import install_command
 
 REQUIREMENTS = "deploy/requirements-bucket.txt"
 
@@ -19,11 +20,11 @@ def voice_place(bucket: str | None, data_dir: Path) -> Path | VoiceBackend:
     if bucket is None:
         return data_dir
     try:
-        from kani.server.object_store import S3ObjectStore
+        from kani.server.voices.object_store import S3ObjectStore
     except ModuleNotFoundError as error:
         raise StoreUnavailable(
             f"KANI_VOICE_BUCKET is set, but the package {error.name} is missing: "
-            f"pip install -r {REQUIREMENTS}"
+            + install_command("bucket", REQUIREMENTS)
         ) from error
     name, _, prefix = bucket.removeprefix("s3://").partition("/")
     return BucketBackend(S3ObjectStore(name, prefix))

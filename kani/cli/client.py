@@ -1,12 +1,11 @@
-"""The program behind `python websocket_client.py`: speaks a text to a file or aloud, and manages voices."""
+"""The program of `python websocket_client.py`: speaks a text to a file or aloud, and manages voices."""
 
 from __future__ import annotations
 
 from kani.cli import prerequisites
+from kani.cli.programs import CLIENT, START_SERVER
 
-PROGRAM = "websocket_client.py"
-
-with prerequisites.reported(__name__, PROGRAM, "websockets"):
+with prerequisites.reported(__name__, CLIENT, "websockets"):
     import argparse
     import asyncio
     import contextlib
@@ -100,9 +99,7 @@ def _named_remedy() -> Iterator[None]:
     except AuthenticationFailed as failure:
         raise CommandFailed(f"{failure}: give the server's key with --api-key or KANI_API_KEY") from failure
     except NoServer as failure:
-        raise CommandFailed(
-            f"{failure}; start the server with: python start_websocket_server.py"
-        ) from failure
+        raise CommandFailed(f"{failure}; start the server with: {START_SERVER}") from failure
 
 
 async def _speak(options: argparse.Namespace, text: str, reference: bytes | None) -> None:
@@ -188,7 +185,7 @@ def server_address(url: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=PROGRAM,
+        prog=CLIENT,
         description="Speak a text with a running Kani TTS server.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
     )

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kani.runtime.native.compiler import find_compiler
+from kani.engines.kani.model.native.compiler import find_compiler
 
 logger = logging.getLogger(__name__)
 

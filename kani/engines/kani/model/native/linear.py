@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kani.runtime.native.library import Library, Matrix
+from kani.engines.kani.model.native.library import Library, Matrix
 
 _TINY = 1e-12
 _LEVELS = 127

@@ -11,11 +11,19 @@ from torch import Tensor
 
 from kani.engines.kani.model.lfm2 import Attention, Layer
 from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.native.library import (
+    Buffers,
+    Library,
+    Matrix,
+    Model,
+    NativeLayer,
+    State,
+    Streams,
+)
+from kani.engines.kani.model.native.linear import NativeInt8, row_bytes, stretches
 from kani.engines.kani.model.rope import RotaryEmbedding
 from kani.engines.kani.model.state import LanguageState
 from kani.runtime.linear import Linear
-from kani.runtime.native.library import Buffers, Library, Matrix, Model, NativeLayer, State, Streams
-from kani.runtime.native.linear import NativeInt8, row_bytes, stretches
 
 _MAX_PRIVATE_ROWS = 16
 """Up to this many rows each thread quantises for itself, which saves synchronising; more are shared out."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from kani.cli.say import server_address
+from kani.cli.client import server_address
 from kani.cli.sound import WavOutput
 from kani.core.audio.pcm import wav
 from tests.page.firefox import launch

@@ -11,12 +11,12 @@ from torch import Tensor
 from kani.engines.kani.model.checkpoint import Weights
 from kani.engines.kani.model.lfm2 import LanguageModel, SpeakerRows
 from kani.engines.kani.model.model_config import ModelConfig
+from kani.engines.kani.model.native.decoder import NativeDecoder
+from kani.engines.kani.model.native.library import Library
+from kani.engines.kani.model.native.linear import NativeInt8
 from kani.engines.kani.model.state import LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.linear import Linear
-from kani.runtime.native.decoder import NativeDecoder
-from kani.runtime.native.library import Library
-from kani.runtime.native.linear import NativeInt8
 
 
 class NativeLanguageModel(LanguageModel):

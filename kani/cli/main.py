@@ -1,0 +1,59 @@
+"""The command ``kani-tts``, which is also ``python -m kani``.
+
+Every Python from 3.8 on can import this module, so that it can say which one is needed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from kani.cli import prerequisites
+from websocket_config import VERSION
+
+USAGE = """\
+usage: kani-tts COMMAND ...
+
+  serve              run the server
+  say TEXT           speak a text, aloud or to a file
+  listen FILE        transcribe a recording
+  voices             list the voices
+  fetch              download, verify and prepare the model files that are needed
+  check              test a running server
+  worker ADDRESS     serve an engine to servers on other machines
+
+kani-tts COMMAND --help lists the options of a command."""
+
+COMMANDS = ("serve", "say", "listen", "voices", "fetch", "check", "worker")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0 done, 1 failed, 2 usage, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    command, *rest = given
+    if command == "--version":
+        print("kani-tts", VERSION)
+        return 0
+    if command not in COMMANDS:
+        print(f"kani-tts: {command!r} is no command; kani-tts --help lists them", file=sys.stderr)
+        return 2
+    with prerequisites.reported("__main__", f"kani-tts {command}", "--upgrade kani-tts-server"):
+        return _run(command, rest)
+
+
+def _run(command: str, given: list[str]) -> int:
+    if command == "check":
+        from kani.cli import check
+
+        return check.main(given)
+    if command in ("say", "listen", "voices"):
+        from kani.cli import speech_commands
+
+        return speech_commands.main(command, given)
+    from kani.cli import serve
+
+    before = {"fetch": ["--fetch"], "worker": ["--worker"]}.get(command, [])
+    return serve.main([*before, *given])

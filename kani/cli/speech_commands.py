@@ -1,0 +1,113 @@
+"""``kani-tts say``, ``listen`` and ``voices``: the library, or with ``--server`` the client of a server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import kani
+from kani.cli.sound import CommandFailed, open_player
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(command: str, arguments: Sequence[str]) -> int:
+    """Run a command; return its exit code: 0 done, 1 failed, 2 usage, 130 interrupted."""
+    if command != "listen" and any(each.partition("=")[0] == "--server" for each in arguments):
+        from kani.cli import client
+
+        return client.main([*(["--voices"] if command == "voices" else []), *arguments])
+    try:
+        {"say": _say, "listen": _listen, "voices": _voices}[command](arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (kani.SpeechError, CommandFailed, OSError, ValueError) as error:
+        print(f"kani-tts {command}: {error}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"kani-tts {command}", description=description, allow_abbrev=False)
+
+
+def _say(arguments: Sequence[str]) -> None:
+    parser = _parser("say", "Speak a text, without a server.")
+    parser.add_argument("text", nargs="?", default="-", help="text to speak; - or nothing: standard input")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write .wav, .mp3, .flac, .opus, .ogg or .aac; the speech is played if not given",
+    )
+    parser.add_argument("--voice", metavar="ID", help="such as ef_dora; kani-tts voices lists them")
+    parser.add_argument("--language", metavar="TAG", help="such as es; the text's own if not given")
+    parser.add_argument("--speed", type=float, metavar="FACTOR", help="0.25 to 4.0")
+    parser.add_argument("--emotion", metavar="NAME", help="such as happy, or happy:0.5,calm:0.5")
+    parser.add_argument("--reference", type=Path, metavar="FILE", help="recording of a voice to imitate")
+    parser.add_argument("--engine", default="auto", metavar="NAME", help="as for kani-tts serve")
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="let this server speak; then the options are those of kani-tts say --server URL --help",
+    )
+    given = parser.parse_args(arguments)
+    text = sys.stdin.read() if given.text == "-" else given.text
+    if not text.strip():
+        parser.error("there is no text to speak")
+    how = {
+        "voice": given.voice,
+        "language": given.language,
+        "speed": given.speed,
+        "emotion": given.emotion,
+        "reference": given.reference,
+    }
+    with kani.Speech(given.engine) as speech:
+        if given.output is not None:
+            audio = speech.say(text, **how)
+            audio.save(given.output)
+            print(f"{given.output}: {audio.duration_s:.2f} s of speech by {audio.voice}", file=sys.stderr)
+            return
+        player = None
+        try:
+            for chunk in speech.stream(text, **how):
+                player = player or open_player(chunk.sample_rate)
+                player.write(_pcm16(chunk))
+        finally:
+            if player is not None:
+                player.close()
+
+
+def _pcm16(chunk: kani.SpeechChunk) -> bytes:
+    return (chunk.samples.clip(-1, 1) * 32767).astype("<i2").tobytes()
+
+
+def _listen(arguments: Sequence[str]) -> None:
+    parser = _parser("listen", "Transcribe a recording.")
+    parser.add_argument("file", type=Path, help="recording: WAV, MP3, FLAC, Ogg, M4A, WebM, video …")
+    parser.add_argument("--language", metavar="TAG", help="such as es; detected if not given")
+    parser.add_argument("--words", action="store_true", help="print each word with its times, in seconds")
+    given = parser.parse_args(arguments)
+    with kani.Recognizer() as recognizer:
+        transcript = recognizer.transcribe(given.file, language=given.language)
+    if not given.words:
+        print(transcript.text)
+        return
+    for word in transcript.words:
+        print(f"{word.start_s:8.2f} {word.end_s:8.2f}  {word.text}")
+
+
+def _voices(arguments: Sequence[str]) -> None:
+    parser = _parser("voices", "List the voices.")
+    parser.add_argument("--language", metavar="TAG", help="only those of this language")
+    parser.add_argument("--engine", default="auto", metavar="NAME", help="as for kani-tts serve")
+    parser.add_argument("--server", metavar="URL", help="list those of this server")
+    given = parser.parse_args(arguments)
+    with kani.Speech(given.engine) as speech:
+        voices = speech.voices
+    for voice in voices:
+        if given.language is None or voice.language.partition("-")[0] == given.language.partition("-")[0]:
+            print(f"{voice.id:28} {voice.language:8} {voice.gender:8} {voice.engine:10} {voice.name}")

@@ -1,0 +1,280 @@
+"""Speech and recognition for programs that use asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from contextlib import aclosing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+import numpy as np
+
+from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
+from kani.core.audio.pcm import decode_recording, wav
+from kani.core.errors import EngineUnavailable
+from kani.core.observer import Observer
+from kani.core.recognition_service import RecognitionService
+from kani.core.recognizer import RecognizedWord
+from kani.core.session.admission import Admission
+from kani.core.session.session import SpeechSession
+from kani.core.transcriber import TranscriptionOptions
+from kani.core.types import Recording, Samples, SpeechChunk, SpeechRequest, Voice
+from kani.library.results import Audio, Transcript, Word
+from kani.server.metrics import Metrics
+from kani.server.settings import Settings, load
+from kani.server.speech_service import build_recognizer, build_service, limits_of
+
+T = TypeVar("T")
+
+LIBRARY = "library"
+"""What the log names in place of a protocol."""
+
+Sound = str | Path | bytes | tuple[Samples, int]
+"""An audio file, its bytes, or mono samples in [-1, 1] with their rate in hertz."""
+
+Text = str | Iterable[str] | AsyncIterable[str]
+"""A text, or its parts while it is still being written."""
+
+
+def settings_of(**given: Any) -> Settings:
+    """Return settings by their names in docs/settings.md; those not given come from the environment.
+
+    Raises ``SettingsError``, a ValueError, which names the setting and the values it accepts.
+    """
+    return load(given, env_file=Path(os.devnull))
+
+
+class AsyncSpeech:
+    """Speaks texts; use it by ``async with``, which loads the voices and frees them.
+
+    engine: ``auto`` (Kokoro, and espeak-ng for further languages) or another name of ``--engine``. settings:
+    those of the server by their names in docs/settings.md (``threads=2``). Entering raises EngineUnavailable.
+    """
+
+    def __init__(self, engine: str = "auto", **settings: Any) -> None:
+        chosen = settings_of(engine=engine, **({"recognizer": "none"} | settings))
+        self._service = build_service(chosen, Metrics(""))
+
+    async def __aenter__(self) -> Self:
+        await self._service.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._service.stop()
+
+    @property
+    def voices(self) -> tuple[Voice, ...]:
+        """The voices, stored ones included."""
+        return tuple(self._service.catalogue.list_reachable())
+
+    async def say(
+        self,
+        text: str,
+        *,
+        voice: str | None = None,
+        language: str | None = None,
+        speed: float | None = None,
+        emotion: str | None = None,
+        reference: Sound | None = None,
+    ) -> Audio:
+        """Speak a text.
+
+        voice: an id of ``voices``; language: a BCP 47 tag, detected from the text if not given; speed: 0.25
+        to 4; emotion: a name such as ``happy``, or a blend (``happy:0.5,calm:0.5``); reference: a recording
+        of a voice to be imitated. Raises InvalidRequest, which names the field, EngineFailed and TimedOut.
+        """
+        session = await self._session(voice, language, speed, emotion, reference)
+        chunks = []
+        async with session:
+            session.feed(text)
+            session.finish()
+            chunks = [chunk async for chunk in session]
+            spoken = session.resolved_voice.voice if chunks else ""
+        samples = [chunk.samples for chunk in chunks]
+        return Audio(
+            np.concatenate(samples) if samples else np.zeros(0, np.float32),
+            chunks[0].sample_rate if chunks else 24_000,
+            text,
+            tuple(span for chunk in chunks for span in chunk.spans),
+            spoken,
+        )
+
+    async def stream(
+        self,
+        text: Text,
+        *,
+        voice: str | None = None,
+        language: str | None = None,
+        speed: float | None = None,
+        emotion: str | None = None,
+        reference: Sound | None = None,
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Yield the speech while it is made, and while the text is still being written.
+
+        The first chunk comes before the text is complete. Spans count characters of the joined parts. The
+        other arguments and the errors are those of ``say``; what an iterable of parts raises ends the speech.
+        """
+        session = await self._session(voice, language, speed, emotion, reference)
+        async with session:
+            feeding = asyncio.create_task(_feed(session, text))
+            try:
+                async for chunk in session:
+                    yield chunk
+                await feeding
+            finally:
+                feeding.cancel()
+                with suppress(asyncio.CancelledError):
+                    await feeding
+
+    async def _session(
+        self,
+        voice: str | None,
+        language: str | None,
+        speed: float | None,
+        emotion: str | None,
+        reference: Sound | None,
+    ) -> SpeechSession:
+        request = SpeechRequest(
+            voice=voice,
+            language=language,
+            speed=speed,
+            emotion=emotion,
+            reference=await _recording(reference) if reference is not None else None,
+        )
+        return self._service.open(request, protocol=LIBRARY, fallback_language="en")
+
+
+class AsyncRecognizer:
+    """Recognises speech; use it by ``async with``.
+
+    recognizer: ``auto`` (Whisper) or another name of ``--recognizer``; settings: as for ``AsyncSpeech``. The
+    model is loaded when it is first needed, which raises EngineUnavailable if it cannot be.
+    """
+
+    def __init__(self, recognizer: str = "auto", **settings: Any) -> None:
+        chosen = settings_of(recognizer=recognizer, **settings)
+        built = build_recognizer(recognizer, chosen)
+        if built is None:
+            raise EngineUnavailable("recognizer: none recognises nothing")
+        self._rate = built.info.sample_rate
+        self._recognition = RecognitionService(built, Observer())
+        self._admission = Admission(limits_of(chosen), Observer())
+
+    async def __aenter__(self) -> Self:
+        await self._recognition.prepare()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._recognition.cancel()
+        await self._admission.wait_until_empty()
+        await self._recognition.stop()
+
+    async def transcribe(self, sound: Sound, *, language: str | None = None, prompt: str = "") -> Transcript:
+        """Transcribe a recording of any length.
+
+        language: a primary subtag or a language's name, detected if not given; prompt: text that may precede
+        the recording, for its names and its spelling. Raises InvalidRequest for a file that is no recording,
+        and EngineFailed.
+        """
+        options = TranscriptionOptions(
+            language=self._recognition.language_of(language) if language else None, prompt=prompt
+        )
+        session = self._recognition.open_transcription(
+            self._admission, protocol=LIBRARY, client="", options=options
+        )
+        async with session:
+            file = io.BytesIO(await asyncio.to_thread(_bytes, sound))
+            async with aclosing(session.segments(file, float("inf"))) as segments:
+                found = [segment async for segment in segments]
+            duration_s = session.duration_s
+        return Transcript(
+            "".join(segment.text for segment in found).strip(),
+            tuple(Word(word.text, word.start_s, word.end_s) for segment in found for word in segment.words),
+            found[0].language if found else "",
+            duration_s,
+        )
+
+    async def listen(
+        self, audio: AsyncIterable[Samples], sample_rate: int, *, language: str | None = None
+    ) -> AsyncGenerator[RecognizedWord, None]:
+        """Yield the words of ``audio`` while it comes; a word that was yielded is never taken back.
+
+        audio: mono samples in [-1, 1] at ``sample_rate`` hertz, in pieces of any length.
+        """
+        session = self._recognition.open_recognition(
+            self._admission, protocol=LIBRARY, client="", sample_rate=sample_rate, language=language
+        )
+        async with session:
+
+            async def feed() -> None:
+                try:
+                    async for piece in audio:
+                        await session.feed(np.asarray(piece, np.float32))
+                finally:
+                    session.finish()
+
+            feeding = asyncio.create_task(feed())
+            try:
+                async with aclosing(session.events()) as events:
+                    async for event in events:
+                        if isinstance(event, RecognizedWord):
+                            yield event
+                await feeding
+            finally:
+                feeding.cancel()
+                with suppress(asyncio.CancelledError):
+                    await feeding
+
+
+async def _feed(session: SpeechSession, text: Text) -> None:
+    """Feed a text to its session; the session ends however this does."""
+    try:
+        async for part in _parts(text):
+            session.feed(part)
+        session.finish()
+    except BaseException:
+        session.cancel()
+        raise
+
+
+async def _parts(text: Text) -> AsyncIterator[str]:
+    if isinstance(text, str):
+        yield text
+    elif isinstance(text, AsyncIterable):
+        async for part in text:
+            yield part
+    else:
+        async for part in in_thread(text):
+            yield part
+
+
+async def in_thread(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield the items of a blocking iterable, each awaited in a thread: a language model may write them."""
+    iterator, end = iter(items), object()
+    while (item := await asyncio.to_thread(lambda: next(iterator, end))) is not end:
+        yield cast("T", item)
+
+
+async def _recording(sound: Sound) -> Recording:
+    if isinstance(sound, tuple):
+        samples, rate = sound
+        return Recording(np.asarray(samples, np.float32), rate)
+    return await run_in_pool(RECORDING_POOL, decode_recording, await asyncio.to_thread(_bytes, sound))
+
+
+def _bytes(sound: Sound) -> bytes:
+    """Return the bytes of an audio file."""
+    if isinstance(sound, bytes):
+        return sound
+    if isinstance(sound, tuple):
+        samples, rate = sound
+        return wav(np.asarray(samples, np.float32), rate)
+    return Path(sound).read_bytes()

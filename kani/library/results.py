@@ -1,0 +1,109 @@
+"""What the library returns."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from kani.core.audio.encoding import AudioFormat, Codec, FileEncoder
+from kani.core.audio.pcm import wav
+from kani.core.types import Samples, Span
+
+_CODECS: dict[str, tuple[Codec, int | None]] = {
+    ".wav": ("wav", None),
+    ".mp3": ("mp3", 128_000),
+    ".flac": ("flac", None),
+    ".opus": ("opus", 64_000),
+    ".ogg": ("opus", 64_000),
+    ".aac": ("aac", 128_000),
+}
+"""Codec, and bits per second, by the ending of a file's name."""
+
+
+_PARTS = re.compile(r"\s+|\S+")
+# Thai, Lao, Khmer, Burmese, kana and Chinese characters, which are written without spaces.
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word, and the seconds of the audio at which it begins and ends."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """Speech: mono float32 ``samples`` in [-1, 1] at ``sample_rate`` hertz, and the times of its text."""
+
+    samples: Samples
+    sample_rate: int
+    text: str
+    spans: tuple[Span, ...]
+    """Ranges of characters of ``text`` that tile it, each with its time."""
+    voice: str
+    """Id of the voice that spoke; "" where nothing was speakable."""
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of the text, as its spaces divide it, with their punctuation and their times.
+
+        In a script without spaces each span is a word.
+        """
+        found: list[Word] = []
+        joined = False
+        for span in self.spans:
+            for part in _PARTS.findall(self.text[span.start : span.end]):
+                if part.isspace():
+                    joined = False
+                    continue
+                spoken = any(map(str.isalnum, part))
+                if not joined or _UNSPACED.match(part):
+                    found.append(Word(part, span.start_s, span.end_s if spoken else span.start_s))
+                    joined = True
+                    continue
+                last = found[-1]
+                # A mark belongs to its word, not the pause after it.
+                begun = any(map(str.isalnum, last.text))
+                start_s = last.start_s if begun or not spoken else span.start_s
+                found[-1] = Word(last.text + part, start_s, span.end_s if spoken else last.end_s)
+        return tuple(word for word in found if any(map(str.isalnum, word.text)))
+
+    def to_wav(self) -> bytes:
+        """Return a WAV file, 16 bits."""
+        return wav(self.samples, self.sample_rate)
+
+    def save(self, path: str | Path) -> None:
+        """Write a file; the ending of its name decides on its format.
+
+        Raises ValueError for an ending other than .wav, .mp3, .flac, .opus, .ogg and .aac.
+        """
+        path = Path(path)
+        if (chosen := _CODECS.get(path.suffix.lower())) is None:
+            raise ValueError(f"{path.name}: the name has to end with one of {', '.join(_CODECS)}")
+        codec, bit_rate = chosen
+        encoder = FileEncoder(AudioFormat(codec, codec, self.sample_rate, bit_rate, ""), self.sample_rate)
+        encoder.add(self.samples)
+        path.write_bytes(encoder.finish())
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said in a recording."""
+
+    text: str
+    words: tuple[Word, ...]
+    language: str
+    """Primary subtag of the language of its first sentence; "" where nothing was said."""
+    duration_s: float
+    """Length of the recording in seconds."""

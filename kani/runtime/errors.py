@@ -1,0 +1,15 @@
+"""Errors of loading and running a model."""
+
+from __future__ import annotations
+
+
+class CheckpointError(ValueError):
+    """A checkpoint, archive or config does not fit: the message names the file's key and shape."""
+
+
+class OutOfMemory(MemoryError):
+    """A request does not fit into the device's memory: the message says what would fit."""
+
+
+class DeviceError(ValueError):
+    """A device or a precision that is unavailable here: the message names those that are available."""

@@ -1,0 +1,1 @@
+"""Where the stored voices are: a folder, or a bucket."""

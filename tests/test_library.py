@@ -1,0 +1,161 @@
+"""The library: ``from kani import Speech, Recognizer``, as docs/library.md shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kani
+from tests.conftest import ROOT
+from tests.support.patience import WITHIN_S
+
+ESPEAK = {"engine": "espeak"}
+PAGE = ROOT / "docs" / "library.md"
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def speech() -> Iterator[kani.Speech]:
+    with kani.Speech("espeak") as opened:
+        yield opened
+
+
+def test_all_names_are_there_and_no_other() -> None:
+    assert [name for name in kani.__all__ if not hasattr(kani, name)] == []
+    assert kani.__all__ == sorted(kani.__all__, key=str)
+    with pytest.raises(AttributeError, match="'kani' has no attribute 'Nothing'"):
+        _ = kani.Nothing  # type: ignore[attr-defined]
+
+
+def test_import_loads_nothing_and_the_library_no_server() -> None:
+    code = (
+        "import sys, kani\n"
+        "assert not {'numpy', 'pydantic', 'asyncio'} & set(sys.modules), 'import kani loads'\n"
+        "kani.Speech, kani.Recognizer\n"
+        "loaded = [name for name in sys.modules if name.split('.')[0] in ('uvicorn', 'starlette')]\n"
+        "loaded += [name for name in sys.modules if name.startswith('kani.protocols')]\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=WITHIN_S)
+
+
+def test_words_have_their_times(speech: kani.Speech) -> None:
+    audio = speech.say("Hola, ¿qué tal?", language="es")
+    assert [word.text for word in audio.words] == ["Hola,", "¿qué", "tal?"]
+    times = [time for word in audio.words for time in (word.start_s, word.end_s)]
+    assert times == sorted(times) and times[0] == 0.0
+    assert times[-1] == pytest.approx(audio.duration_s, abs=0.2)
+    assert audio.voice == "espeak:es" and np.abs(audio.samples).max() > 0.1
+
+
+def test_words_of_a_text_without_spaces(speech: kani.Speech) -> None:
+    audio = speech.say("今日は良い天気です。", language="ja")
+    assert "".join(word.text for word in audio.words).removesuffix("。") == "今日は良い天気です"
+
+
+def test_text_without_anything_speakable_is_silence(speech: kani.Speech) -> None:
+    audio = speech.say("…")
+    assert audio.words == () and not audio.samples.any()
+
+
+def test_stream_begins_before_its_text_ends(speech: kani.Speech) -> None:
+    heard = threading.Event()
+
+    def written() -> Iterator[str]:
+        yield "This sentence is complete, and long enough to be spoken. "
+        yield "The next one comes "
+        assert heard.wait(WITHIN_S), "nothing was spoken before the text was complete"
+        yield "later."
+
+    seconds = 0.0
+    for chunk in speech.stream(written(), language="en"):
+        heard.set()
+        seconds += chunk.duration_s
+    assert seconds > 2
+
+
+def test_stream_that_is_left_ends(speech: kani.Speech) -> None:
+    for _ in range(3):
+        for _ in speech.stream("Una frase que no se escucha hasta el final. " * 20, language="es"):
+            break
+    assert speech.say("Sí.", language="es").duration_s > 0.1
+
+
+def test_error_of_the_text_reaches_the_caller(speech: kani.Speech) -> None:
+    def broken() -> Iterator[str]:
+        yield "This much was written. "
+        raise LookupError("the model is gone")
+
+    with pytest.raises((LookupError, kani.SpeechError)):
+        list(speech.stream(broken(), language="en"))
+    assert speech.say("Yes.", language="en").duration_s > 0.1
+
+
+def test_errors_name_the_field(speech: kani.Speech) -> None:
+    with pytest.raises(kani.InvalidRequest, match="speed"):
+        speech.say("Hola", speed=9.0)
+    with pytest.raises(kani.UnknownVoice, match="nobody"):
+        speech.say("Hola", voice="nobody")
+    with pytest.raises(ValueError, match=r"--engine=.nothing"):
+        kani.Speech("nothing")
+
+
+@pytest.mark.parametrize("ending", [".wav", ".mp3", ".flac", ".opus", ".ogg", ".aac"])
+def test_files_hold_the_speech(speech: kani.Speech, tmp_path: Path, ending: str) -> None:
+    import av
+
+    audio = speech.say("Buenos días.", language="es")
+    audio.save(tmp_path / f"speech{ending}")
+    with av.open(str(tmp_path / f"speech{ending}")) as opened:
+        (stream,) = opened.streams.audio
+        seconds = sum(frame.samples for frame in opened.decode(stream)) / stream.rate
+    assert seconds == pytest.approx(audio.duration_s, abs=0.1)
+
+
+def test_file_of_an_unknown_format_is_refused(speech: kani.Speech, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has to end with one of"):
+        speech.say("Sí.", language="es").save(tmp_path / "speech.doc")
+
+
+async def test_several_speak_at_once_with_asyncio() -> None:
+    async with kani.AsyncSpeech("espeak") as speech:
+
+        async def written() -> AsyncIterator[str]:
+            yield "Good "
+            yield "morning."
+
+        async def streamed() -> float:
+            return sum([chunk.duration_s async for chunk in speech.stream(written(), language="en")])
+
+        seconds, audio = await asyncio.gather(streamed(), speech.say("Good morning.", language="en"))
+    assert seconds == pytest.approx(audio.duration_s)
+
+
+@pytest.mark.heard
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[-1][:40])
+def test_examples_of_the_page_run(example: str, tmp_path: Path) -> None:
+    from kani import Speech
+
+    with Speech() as speech:
+        speech.say("The birds are singing in the garden this morning.").save(tmp_path / "recording.wav")
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    if "transcribe" in example or "listen" in example:
+        assert "singing" in done.stdout and "garden" in done.stdout

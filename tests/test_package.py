@@ -1,0 +1,159 @@
+"""The package: its metadata, and what it does in an environment that has nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+import venv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.conftest import ROOT
+from tests.deploy.environment import requirements
+from tests.support.patience import WITHIN_S
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+LOCKS = {
+    "requirements.txt": ["chinese", "japanese"],
+    "requirements-kani.txt": ["kani"],
+    "deploy/requirements-bucket.txt": ["bucket"],
+    "deploy/requirements-traces.txt": ["traces"],
+    "deploy/requirements-ray.txt": ["ray"],
+}
+"""The extras whose packages a file has; the first has those of every installation, too."""
+
+
+def ranges(names: Sequence[str], *, base: bool = False) -> dict[str, Requirement]:
+    lines = [line for name in names for line in EXTRAS[name]] + (PROJECT["dependencies"] if base else [])
+    return {found.name: found for found in map(Requirement, lines)}
+
+
+@pytest.mark.parametrize("file", LOCKS)
+def test_requirements_are_versions_of_the_packages_ranges(file: str) -> None:
+    wanted = ranges(LOCKS[file], base=file == "requirements.txt")
+    locked = {found.name: found for found in requirements(ROOT / file)}
+    assert locked.keys() == wanted.keys()
+    for name, found in locked.items():
+        (version,) = found.specifier
+        assert version.operator == "=="
+        assert wanted[name].specifier.contains(version.version), f"{file}: {found} is not {wanted[name]}"
+        assert (found.extras, str(found.marker)) == (wanted[name].extras, str(wanted[name].marker))
+
+
+@pytest.mark.parametrize("extra", ["pocket", "kyutai"])
+def test_other_models_on_torch_need_less_than_the_kani_model(extra: str) -> None:
+    assert set(EXTRAS[extra]) < set(EXTRAS["kani"])
+
+
+def test_voxcpm_extra_is_its_environments_package() -> None:
+    (package,) = ranges(["voxcpm"]).values()
+    (locked,) = [each for each in requirements(ROOT / "requirements-voxcpm.txt") if each.name == package.name]
+    (version,) = locked.specifier
+    assert package.specifier.contains(version.version)
+
+
+class Installed:
+    """An environment with the wheel and its packages, used from a folder outside the checkout."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "elsewhere"
+        self.folder.mkdir()
+        self._environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("KANI_", "PYTHON", "VIRTUAL_ENV"))
+        } | {"XDG_STATE_HOME": str(folder / "state"), "XDG_DATA_HOME": str(folder / "data")}
+        venv.create(folder / "environment", with_pip=False, symlinks=True)
+        self.bin = folder / "environment" / "bin"
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "-d", str(folder / "dist")], cwd=ROOT, check=True
+        )
+        self.wheel = next((folder / "dist").glob("*.whl"))
+        self.sdist = next((folder / "dist").glob("*.tar.gz"))
+        pip = [sys.executable, "-m", "pip", "--python", str(self.bin / "python"), "install", "-q"]
+        subprocess.run([*pip, "--disable-pip-version-check", "--no-compile", str(self.wheel)], check=True)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(self.bin / command[0]), *command[1:]],
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def serve(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(self.bin / "kani-tts"), "serve", *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return Installed(tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture
+def served(installed: Installed) -> Iterator[str]:
+    """Address of a server; with espeak-ng, as every sentence of the diagnostics takes Kokoro a second."""
+    with installed.serve("--port", "0", "--engine", "espeak") as process:
+        try:
+            assert process.stdout is not None
+            yield next(line.split()[1] for line in process.stdout if line.startswith("  address"))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(WITHIN_S) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.heard
+def test_installed_command_speaks_and_hears(installed: Installed) -> None:
+    sentence = "Buenos días, el tren sale a las nueve."
+    told = installed.run("kani-tts", "say", sentence, "-o", "speech.wav")
+    assert "s of speech by ef_dora" in told.stderr
+    heard = installed.run("python", "-m", "kani", "listen", "speech.wav").stdout
+    assert re.sub(r"\W+", " ", heard.lower()).split()[:5] == ["buenos", "días", "el", "tren", "sale"]
+
+
+@pytest.mark.heard
+def test_installed_library_is_typed_and_without_a_checkout(installed: Installed) -> None:
+    code = "import json, kani, kani.library.blocking as b, sys; print(json.dumps([kani.__file__, sys.path]))"
+    where, path = json.loads(installed.run("python", "-P", "-c", code).stdout)
+    assert Path(where).is_relative_to(installed.bin.parent)
+    assert not [entry for entry in path if entry.startswith(str(ROOT))]
+    assert (Path(where).parent / "py.typed").exists()
+
+
+@pytest.mark.heard
+def test_installed_server_passes_the_diagnostics(installed: Installed, served: str) -> None:
+    assert "All checks passed." in installed.run("kani-tts", "check", "--server", served).stdout
+    told = installed.run("kani-tts", "say", "Hola.", "-o", "hola.wav", "--server", served)
+    assert "by espeak" in told.stderr
+
+
+@pytest.mark.heard
+def test_command_names_what_it_does_not_know(installed: Installed) -> None:
+    done = subprocess.run([installed.bin / "kani-tts", "sing"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "kani-tts: 'sing' is no command; kani-tts --help lists them\n",
+    )
+    assert "worker ADDRESS" in installed.run("kani-tts", "--help").stdout
+    assert installed.run("kani-tts", "--version").stdout.startswith("kani-tts ")
