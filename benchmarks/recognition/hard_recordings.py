@@ -20,7 +20,7 @@ from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.voices import Voices
 from kani.engines.settings import KokoroSettings
-from kani.engines.whisper.vad import SAMPLE_RATE
+from kani.runtime.voice_detector import SAMPLE_RATE
 from kani.server import settings
 
 LANGUAGES = tuple(UTTERANCES)

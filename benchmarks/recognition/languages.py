@@ -25,7 +25,7 @@ from benchmarks.report import report_section, table
 from kani.core.engine import Engine
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
-from kani.engines.whisper.vad import SAMPLE_RATE
+from kani.runtime.voice_detector import SAMPLE_RATE
 from tests.judges.judge import edit_distance, whisper
 
 KOKORO = ("es", "en", "fr", "it", "pt")

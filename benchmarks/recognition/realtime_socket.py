@@ -27,9 +27,9 @@ from benchmarks.server_process import Server
 from kani.core.audio.pcm import pcm16
 from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
 from kani.core.types import Samples
-from kani.engines.whisper.vad import VoiceDetector
 from kani.protocols.openai.realtime.session_config import TurnDetection
 from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStopped
+from kani.runtime.voice_detector import VoiceDetector
 
 RATE = 24_000
 PIECE_S = 0.05

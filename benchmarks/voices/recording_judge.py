@@ -16,8 +16,8 @@ from benchmarks.voices.recording_judge_speech import Clip, clips
 from kani.core.errors import InvalidRequest
 from kani.core.types import Recording
 from kani.core.voices.recording_check import RecordingCheck
-from kani.engines.whisper.vad import VoiceDetector
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
+from kani.runtime.voice_detector import VoiceDetector
 
 Change = Callable[[Recording], Recording]
 

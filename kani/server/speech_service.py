@@ -32,8 +32,8 @@ from kani.engines.settings import (
     RemoteWorkers,
     VoxCPMSettings,
 )
-from kani.engines.whisper.vad import VoiceDetector
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
+from kani.runtime.voice_detector import VoiceDetector
 from kani.server.metrics import Metrics
 from kani.server.settings import Settings
 from kani.server.voices.place import voice_place

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from kani.core.session.context import SessionContext
 from kani.core.session.playout_buffer import WaitTimeout
 from kani.core.session.report import SessionReport
-from kani.core.session.slots import QueueTicket, Slot
+from kani.core.slots import QueueTicket, Slot
 from kani.core.voices.catalogue import ResolvedVoice
 
 

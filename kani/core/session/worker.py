@@ -15,8 +15,8 @@ from kani.core.session.output import OutputStream
 from kani.core.session.playout_buffer import PlayoutBuffer, WaitTimeout
 from kani.core.session.report import SessionReport
 from kani.core.session.slot_access import SlotAccess
-from kani.core.session.slots import QueueTicket, Slot
 from kani.core.session.synthesis import Synthesis
+from kani.core.slots import QueueTicket, Slot
 from kani.core.tracing import Attributes
 from kani.core.types import Embedding, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice

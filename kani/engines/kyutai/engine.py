@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kani.core.audio.low_delay_resampler import LowDelayResampler
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
-from kani.core.session.recognition import LowDelayResampler
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.kyutai.batch import StepBatcher
@@ -25,9 +25,9 @@ from kani.engines.kyutai.stream import RecognitionStream
 from kani.engines.kyutai.transcription import SegmentBuilder
 from kani.engines.kyutai.words import TimedWord, WordAssembler
 from kani.engines.settings import KyutaiSettings
-from kani.engines.whisper.vad import SAMPLE_RATE as VOICE_RATE
-from kani.engines.whisper.vad import VoiceDetector
 from kani.runtime.extras import install_command
+from kani.runtime.voice_detector import SAMPLE_RATE as VOICE_RATE
+from kani.runtime.voice_detector import VoiceDetector
 from kani.text import language_detection
 
 if TYPE_CHECKING:

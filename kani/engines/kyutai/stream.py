@@ -12,8 +12,8 @@ from kani.core.recognizer import STEP_S, Mark, Step
 from kani.engines.kyutai.delays import Delays
 from kani.engines.kyutai.step import StepResult
 from kani.engines.kyutai.words import TimedWord, WordAssembler
-from kani.engines.whisper.local_agreement import ends_sentence
-from kani.engines.whisper.vad import SpeechGate, pause_probabilities
+from kani.runtime.transcript import ends_sentence
+from kani.runtime.voice_detector import SpeechGate, pause_probabilities
 
 MOST_WHILE_UNDECIDED = 0.5
 """Highest probability of a pause while words before it may still come; clients act from 0.6 on."""

@@ -7,8 +7,7 @@ from collections.abc import Collection, Sequence
 from kani.core.recognizer import VOICE_CHUNK_S
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.engines.kyutai.words import TimedWord
-from kani.engines.whisper.plausibility import compression_ratio
-from kani.engines.whisper.segments import columns, ends_segment
+from kani.runtime.transcript import columns, compression_ratio, ends_segment
 from kani.text import language_detection
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kani.core.types import Samples
-from kani.engines.whisper.vad import SAMPLE_RATE
+from kani.runtime.voice_detector import SAMPLE_RATE
 
 
 class AudioWindow:

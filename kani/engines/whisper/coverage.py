@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from kani.core.types import Samples
-from kani.engines.whisper.local_agreement import ends_sentence
 from kani.engines.whisper.passes import TimedWord
-from kani.engines.whisper.vad import SAMPLE_RATE
+from kani.runtime.transcript import ends_sentence
+from kani.runtime.voice_detector import SAMPLE_RATE
 
 # Two steps of the alignment: a word that is not longer has no time of its own.
 _INSTANT_S = 0.021

@@ -22,9 +22,9 @@ from kani.engines.whisper.passes import PassResult
 from kani.engines.whisper.scheduler import PassScheduler
 from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from kani.engines.whisper.transcription import RecordingTranscription
-from kani.engines.whisper.vad import SAMPLE_RATE, VoiceDetector
 from kani.runtime import weights
 from kani.runtime.extras import install_command
+from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
 
 # Without importing them, which takes a second.
 _PACKAGES = {"ctranslate2": "ctranslate2", "faster_whisper": "faster-whisper", "onnxruntime": "onnxruntime"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kani.engines.whisper.local_agreement import HypothesisWord, agreed_count, ends_sentence
+from kani.engines.whisper.local_agreement import HypothesisWord, agreed_count
 from kani.engines.whisper.passes import TimedWord
+from kani.runtime.transcript import ends_sentence
 
 
 class Hypothesis:

@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kani.runtime.transcript import ends_sentence
+
 if TYPE_CHECKING:
     import tokenizers
 
-SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
-"""Punctuation that ends a sentence."""
-
 # Punctuation that belongs to the word after it.
 _OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
-_CLOSING = "\"'”’»)]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +29,6 @@ class HypothesisWord:
     def normalized(self) -> str:
         """Lower-case letters and digits; empty for punctuation alone."""
         return "".join(character for character in self.text.casefold() if character.isalnum())
-
-
-def ends_sentence(text: str) -> bool:
-    """Return whether ``text`` ends with punctuation that ends a sentence."""
-    return text.rstrip(_CLOSING)[-1:] in SENTENCE_ENDINGS
 
 
 def is_complete(words: Sequence[HypothesisWord], at: int) -> bool:

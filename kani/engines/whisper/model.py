@@ -22,7 +22,7 @@ from kani.engines.whisper.coverage import is_loop, is_spoken, told, without_echo
 from kani.engines.whisper.local_agreement import HypothesisWord, words_from_tokens
 from kani.engines.whisper.passes import PassInput, PassResult, TimedWord
 from kani.engines.whisper.plausibility import TokenLimits, is_repetitive
-from kani.engines.whisper.vad import SAMPLE_RATE
+from kani.runtime.voice_detector import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import ctranslate2

@@ -7,10 +7,11 @@ measured in characters: the bytes of other scripts repeat by themselves.
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING
 
 from babel import Locale
+
+from kani.runtime.transcript import compression_ratio
 
 if TYPE_CHECKING:
     import tokenizers
@@ -59,11 +60,3 @@ class TokenLimits:
 def is_repetitive(text: str) -> bool:
     """Return whether ``text`` repeats itself more than speech does, as an answer in a decoding loop."""
     return compression_ratio(text) > _MAX_COMPRESSION
-
-
-def compression_ratio(text: str) -> float:
-    """Return the length of ``text`` relative to its compressed form, in characters."""
-    numbers: dict[str, int] = {}
-    # One byte for each character: a stretch of speech has far fewer than 256 different ones.
-    characters = bytes(numbers.setdefault(character, len(numbers)) % 256 for character in text)
-    return len(characters) / len(zlib.compress(characters))

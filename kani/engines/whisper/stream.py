@@ -16,7 +16,7 @@ from kani.engines.whisper.audio_window import ArrivalPace, AudioWindow
 from kani.engines.whisper.hypothesis import Hypothesis
 from kani.engines.whisper.local_agreement import is_complete
 from kani.engines.whisper.passes import PassInput, PassResult, TimedWord, moved
-from kani.engines.whisper.vad import SAMPLE_RATE, SpeechGate, VoiceStream, pause_probabilities
+from kani.runtime.voice_detector import SAMPLE_RATE, SpeechGate, VoiceStream, pause_probabilities
 
 STEP_SAMPLES = round(STEP_S * SAMPLE_RATE)
 """Samples of a ``Step``, and the most that ``RecognitionStream.feed`` takes at a time."""

@@ -14,12 +14,12 @@ from kani.core.transcriber import TranscribedSegment, TranscribedWord, Transcrip
 from kani.core.types import Samples
 from kani.engines.whisper.model import Whisper
 from kani.engines.whisper.passes import ChunkInput, ChunkResult, PassResult, TimedWord
-from kani.engines.whisper.plausibility import compression_ratio
 from kani.engines.whisper.recording_chunks import Chunk, ChunkCutter
 from kani.engines.whisper.recording_pass import transcribe_chunk
+from kani.engines.whisper.recording_segments import split_segments
 from kani.engines.whisper.scheduler import BackgroundPass, PassScheduler
-from kani.engines.whisper.segments import split_segments
-from kani.engines.whisper.vad import VoiceStream
+from kani.runtime.transcript import compression_ratio
+from kani.runtime.voice_detector import VoiceStream
 
 # Probability from which on the language of a stretch is that of the whole recording.
 _CERTAIN = 0.5

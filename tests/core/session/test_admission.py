@@ -11,7 +11,7 @@ from kani.core.errors import Busy
 from kani.core.observer import Observer
 from kani.core.request import Limits
 from kani.core.session.admission import Admission, RateLimit, SlotQueue
-from kani.core.session.slots import MARGIN_S
+from kani.core.slots import MARGIN_S
 from tests.support.event_loop import settle, virtual_time
 
 

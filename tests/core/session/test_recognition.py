@@ -13,16 +13,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kani.core.audio.low_delay_resampler import LEAD_S, LowDelayResampler
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
 from kani.core.observer import Observer
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.request import Limits
 from kani.core.service import SpeechService
 from kani.core.session.recognition import (
-    LEAD_S,
     MAX_BACKLOG_PIECES,
     MAX_BACKLOG_S,
-    LowDelayResampler,
     RecognitionSession,
 )
 from kani.core.types import Samples

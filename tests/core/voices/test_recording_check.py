@@ -19,8 +19,8 @@ from kani.core.voices.recording_check import RecordingCheck
 from kani.core.voices.recording_quality import true_runs
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.whisper.vad import VoiceDetector
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
+from kani.runtime.voice_detector import VoiceDetector
 
 pytestmark = pytest.mark.heard
 

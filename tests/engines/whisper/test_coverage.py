@@ -11,7 +11,7 @@ from kani.core.types import Samples
 from kani.engines.whisper.coverage import is_loop, is_spoken, told, without_echo
 from kani.engines.whisper.local_agreement import HypothesisWord
 from kani.engines.whisper.passes import TimedWord
-from kani.engines.whisper.vad import SAMPLE_RATE
+from kani.runtime.voice_detector import SAMPLE_RATE
 
 
 def timed(text: str, *ends_s: float, start_s: float = 0.0) -> tuple[TimedWord, ...]:

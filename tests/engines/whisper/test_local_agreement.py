@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kani.engines.whisper.local_agreement import HypothesisWord, agreed_count, ends_sentence
+from kani.engines.whisper.local_agreement import HypothesisWord, agreed_count
+from kani.runtime.transcript import ends_sentence
 
 
 def words(text: str) -> list[HypothesisWord]:

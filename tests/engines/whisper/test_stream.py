@@ -13,7 +13,7 @@ from kani.core.types import Samples
 from kani.engines.whisper.local_agreement import HypothesisWord
 from kani.engines.whisper.passes import PassInput, PassResult, TimedWord
 from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
-from kani.engines.whisper.vad import CHUNK_SAMPLES, SAMPLE_RATE
+from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
 
 WORD_S = 0.4
 

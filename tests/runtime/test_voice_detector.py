@@ -8,7 +8,7 @@ import soxr
 
 from kani.core.types import Samples
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.whisper.vad import (
+from kani.runtime.voice_detector import (
     CHUNK_S,
     CHUNK_SAMPLES,
     SAMPLE_RATE,

@@ -1,13 +1,14 @@
-"""Divides the words of a stretch of a recording into segments: sentences, or parts of long ones."""
+"""What recognisers ask of a transcript: where sentences and segments end, and whether it repeats itself."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+import zlib
 
-from kani.engines.whisper.local_agreement import ends_sentence
-from kani.engines.whisper.passes import TimedWord
+SENTENCE_ENDINGS = frozenset(".!?…。！？؟।")
+"""Punctuation that ends a sentence."""
 
+_CLOSING = "\"'”’»)]"
 # Pause that ends a segment whatever its words are, in seconds.
 _PAUSE_S = 1.0
 # Width in columns of two lines of a subtitle, from which on a clause ends a segment, and the widest of all.
@@ -15,15 +16,9 @@ _LONG, _LONGEST = 84, 168
 _CLAUSE_ENDINGS = frozenset(",;:،、，；：—–")
 
 
-def split_segments(words: Sequence[TimedWord]) -> Iterator[Sequence[TimedWord]]:
-    """Yield the words of each segment, in order."""
-    first, width = 0, 0
-    for at, timed in enumerate(words):
-        width += columns(timed.word.text) + 1
-        last = at + 1 == len(words)
-        if last or ends_segment(timed.word.text, words[at + 1].start_s - timed.end_s, width):
-            yield words[first : at + 1]
-            first, width = at + 1, 0
+def ends_sentence(text: str) -> bool:
+    """Return whether ``text`` ends with punctuation that ends a sentence."""
+    return text.rstrip(_CLOSING)[-1:] in SENTENCE_ENDINGS
 
 
 def ends_segment(text: str, pause_s: float, width: int) -> bool:
@@ -39,3 +34,11 @@ def ends_segment(text: str, pause_s: float, width: int) -> bool:
 def columns(text: str) -> int:
     """Return the columns of ``text``: two for an East Asian letter."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def compression_ratio(text: str) -> float:
+    """Return the length of ``text`` relative to its compressed form, in characters."""
+    numbers: dict[str, int] = {}
+    # One byte for each character: a stretch of speech has far fewer than 256 different ones.
+    characters = bytes(numbers.setdefault(character, len(numbers)) % 256 for character in text)
+    return len(characters) / len(zlib.compress(characters))
