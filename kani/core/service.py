@@ -12,7 +12,7 @@ from itertools import count
 
 from kani.core.engine import Engine, EngineInfo
 from kani.core.errors import StoreUnavailable
-from kani.core.late_engine import LateEngine
+from kani.core.late_engine.loading import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import Recognizer

@@ -7,7 +7,7 @@ import functools
 from prometheus_client import CollectorRegistry
 
 from kani.core.errors import EngineUnavailable, InvalidRequest
-from kani.core.late_engine import LateEngine
+from kani.core.late_engine.loading import LateEngine
 from kani.core.recognizer import Recognizer
 from kani.core.request import Limits
 from kani.core.service import SpeechService

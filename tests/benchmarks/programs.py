@@ -29,6 +29,7 @@ NOT_RUN = {
     "kokoro.rivals": "the package kokoro-onnx",
     "kokoro.streaming": "a hundred sentences decoded in two ways: many minutes",
     "kokoro_decoder": "both decoders, one after the other: many minutes",
+    "kokoro_decoder.dequantize": "a file of 330 MB",
     "kokoro_decoder.rival": "the package kokoro-onnx",
     "pocket": "the weights of Pocket TTS, and its package",
     "recognition.kyutai_steps": "a model of a billion random parameters: gigabytes and minutes",

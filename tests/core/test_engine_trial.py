@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kani.core.engine_trial import MAX_LENGTH, TRIAL_SENTENCES, TrialFailed, recognized_share, run_trial
 from kani.core.errors import EngineFailed
+from kani.core.late_engine.trial import MAX_LENGTH, TRIAL_SENTENCES, TrialFailed, recognized_share, run_trial
 from kani.core.types import Samples, Segment, SpeechChunk
 from tests.support.listener import Listener
 from tests.support.recorded import RATE, RecordedEngine, noise
@@ -82,7 +82,7 @@ async def test_engine_failure_is_passed_on() -> None:
 
 
 async def test_hanging_engine_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kani.core.engine_trial.TRIAL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("kani.core.late_engine.trial.TRIAL_TIMEOUT_S", 0.05)
     engine = RecordedEngine(noise(SECONDS))
 
     async def hangs(segment: Segment) -> AsyncGenerator[SpeechChunk, None]:

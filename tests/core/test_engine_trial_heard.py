@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from kani.core.engine_trial import TRIAL_SENTENCES, TrialFailed, run_trial
+from kani.core.late_engine.trial import TRIAL_SENTENCES, TrialFailed, run_trial
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.whisper.engine import WhisperRecognizer

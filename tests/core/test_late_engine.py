@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kani.core.errors import EngineUnavailable
-from kani.core.late_engine import LateEngine
+from kani.core.late_engine.loading import LateEngine
 from kani.core.service import SpeechService
 from kani.core.types import Segment, SpeechChunk, SpeechRequest
 from tests.support.listener import Listener

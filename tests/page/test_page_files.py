@@ -121,7 +121,7 @@ def test_all_words_that_the_page_asks_for_are_there_and_all_are_asked_for() -> N
 def test_the_page_has_words_for_each_reason_of_the_server() -> None:
     """In each language, with no other values than the server sends."""
     reasons = {}
-    for folder in ("speech", "protocols"):
+    for folder in ("core", "text", "protocols"):
         for file in (WEB.parent / folder).rglob("*.py"):
             source = file.read_text(encoding="utf-8")
             for code, values in re.findall(r'Reason\(\s*"(\w+)"(?:, (\{[^}]*\}))?', source):

@@ -316,9 +316,16 @@ def test_log_line_has_the_id_of_its_task_or_record(own_log: Path) -> None:
 def test_log_file_that_cannot_be_written_is_a_warning(
     own_log: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    nowhere = own_log.parent / "nowhere" / "server.log"
+    (own_log.parent / "file").touch()
+    nowhere = own_log.parent / "file" / "server.log"
     logs.configure("INFO", "text", nowhere)
-    assert f"WARNING server: no log file: {nowhere} (No such file" in capfd.readouterr().err
+    assert f"WARNING server: no log file: {nowhere} (" in capfd.readouterr().err
+
+
+def test_folder_of_the_log_file_is_made(own_log: Path) -> None:
+    made = own_log.parent / "state" / "log" / "server.log"
+    logs.configure("INFO", "text", made)
+    assert made.is_file()
 
 
 def test_half_surrogate_is_escaped_in_the_log(own_log: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,9 @@ import pytest
 import websocket_config
 from kani.engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server import settings
-from kani.server.settings import SettingsError, document, load, table
+from kani.server.settings import SettingsError, document, load
 
+ROOT = Path(__file__).parents[2]
 NO_FILE = Path("no such file")
 
 
@@ -186,12 +187,12 @@ def test_every_variable_belongs_to_one_setting() -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    page = (table.PROJECT_FOLDER / "docs" / "settings.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert page == document.documentation() + "\n"
 
 
 def test_the_example_file_holds_the_defaults(tmp_path: Path) -> None:
-    example = table.PROJECT_FOLDER / ".env.example"
+    example = ROOT / ".env.example"
     assert load({}, {}, example) == load({}, {}, NO_FILE)
     awake = tmp_path / ".env"
     awake.write_text(example.read_text(encoding="utf-8").replace("# KANI_", "KANI_"), encoding="utf-8")

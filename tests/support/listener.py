@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from kani.core.engine_trial import TRIAL_SENTENCES
+from kani.core.late_engine.trial import TRIAL_SENTENCES
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo
 from kani.core.types import Samples
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kani.core.late_engine import LateEngine
+from kani.core.late_engine.loading import LateEngine
 from kani.core.types import Segment, SpeechChunk, SpeechRequest
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kokoro.engine import KokoroEngine
@@ -78,7 +78,7 @@ class KokoroVoice:
 
 
 async def test_good_weights_join_late(cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", "kani.core.late_engine"):
+    with caplog.at_level("INFO", "kani.core.late_engine.loading"):
         assert await joined(KokoroVoice(cache), tmp_path) == ("speaking", ["kani", "tone"], [])
     assert "kani 1.0 int8 has joined, and speaks en es fr hi it ja pt zh from now on" in caplog.text
 
@@ -129,7 +129,9 @@ async def test_failing_engine_does_not_join(
 ) -> None:
     engine = KaniEngine(change(settings, tmp_path), cache_dir=tmp_path / "cache")
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
-    (warning,) = [record.getMessage() for record in caplog.records if record.name == "kani.core.late_engine"]
+    (warning,) = [
+        record.getMessage() for record in caplog.records if record.name == "kani.core.late_engine.loading"
+    ]
     assert warning.startswith("the kani engine does not join") and cure in warning
 
 

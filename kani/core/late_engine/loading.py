@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from kani.core.engine import Engine
-from kani.core.engine_trial import run_trial
 from kani.core.errors import EngineUnavailable, SpeechError
+from kani.core.late_engine.trial import run_trial
 from kani.core.recognizer import Recognizer
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""An engine that is loaded and tried while others speak already, and then preferred to them."""
