@@ -37,8 +37,15 @@ def silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * RATE), np.float32)
 
 
-async def _say(engine: KokoroEngine, language: str) -> Said:
-    voice, text = SENTENCES[language]
+SHORT = {
+    "es": ("Buenos días.", "Gracias, hasta luego.", "No, gracias."),
+    "en": ("Yes.", "Good morning.", "Thank you very much.", "The soup is ready."),
+}
+"""What people say to an assistant in a second."""
+
+
+async def _say(engine: KokoroEngine, language: str, text: str) -> Said:
+    voice = SENTENCES[language][0]
     chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language))]
     whole = np.concatenate([chunk.samples for chunk in chunks])
     samples = soxr.resample(whole, chunks[0].sample_rate, RATE).astype(np.float32)
@@ -48,7 +55,14 @@ async def _say(engine: KokoroEngine, language: str) -> Said:
 @pytest.fixture(scope="session")
 def said(onnx_engine: KokoroEngine) -> dict[str, Said]:
     """One sentence in each of three languages."""
-    return {language: asyncio.run(_say(onnx_engine, language)) for language in SENTENCES}
+    return {
+        language: asyncio.run(_say(onnx_engine, language, text)) for language, (_, text) in SENTENCES.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def said_briefly(onnx_engine: KokoroEngine) -> list[Said]:
+    return [asyncio.run(_say(onnx_engine, language, text)) for language in SHORT for text in SHORT[language]]
 
 
 @pytest.fixture(scope="session")

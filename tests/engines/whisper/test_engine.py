@@ -89,6 +89,16 @@ async def test_sentence_is_recognised_word_for_word(
     assert text(events).endswith(".")
 
 
+@pytest.mark.parametrize("around_s", [0.0, 0.3])
+async def test_utterances_of_a_second_are_recognised(
+    recognizer: WhisperRecognizer, said_briefly: list[Said], around_s: float
+) -> None:
+    around = silence(around_s)
+    for one in said_briefly:
+        events = await recognized(recognizer, at_once(around, one.samples, around), one.language)
+        assert words_of(text(events), one.language) == words_of(one.text, one.language)
+
+
 async def test_words_come_during_speech(recognizer: WhisperRecognizer, said: dict[str, Said]) -> None:
     one = said["en"]
     during, events = 0, list[RecognitionEvent]()
