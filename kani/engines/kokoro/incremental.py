@@ -71,7 +71,7 @@ class PieceTiming:
 
 
 class IncrementalSentence:
-    """One sentence whose text grows; works in the calling thread."""
+    """One sentence with text that grows; works in the calling thread."""
 
     def __init__(self, synthesizer: WindowedSynthesizer, reader: TextReader, segment: Segment) -> None:
         """segment: voice, speed and prosody; its text is not used."""
@@ -122,7 +122,7 @@ class IncrementalSentence:
     def _utterances(self, text: str, ending: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
         """Utterances for the new words of ``text``, with as much left context as fits.
 
-        More than one only where the new words alone exceed the longest utterance.
+        More than one only where the new words by themselves exceed the longest utterance.
         """
         while True:
             ahead = [

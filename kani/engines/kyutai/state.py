@@ -109,9 +109,9 @@ class ConvolutionContext:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        """Of each convolution its channels and samples, and if a stream's context begins as its first sample.
+        """Per convolution: channels, context length, and whether the context starts as copies of the first sample.
 
-        Otherwise it begins as zeros.
+        Otherwise it starts as zeros.
         """
         self._contexts = [
             torch.zeros((rows, width, length), device=device, dtype=dtype)

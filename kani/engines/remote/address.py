@@ -62,7 +62,7 @@ async def connect(address: Address) -> Channel:
 async def listen(address: Address, accept: Callable[[], Channel]) -> asyncio.Server:
     """Listen for servers. Raises OSError, and ValueError for a socket's folder that others may enter.
 
-    A folder that does not exist is made for this user alone. A socket that a dead worker left is replaced;
+    A folder that does not exist is made for this user only. A socket that a dead worker left is replaced;
     one that a live worker listens on is not.
     """
     loop = asyncio.get_running_loop()
