@@ -114,7 +114,7 @@ class RecognitionService:
         return spoken
 
     def finish(self) -> None:
-        """End the recognitions, whose audio would otherwise go on, with what was fed."""
+        """End the recognitions with the audio that was fed, as it has no end of its own."""
         for recognition in [*self._recognitions]:
             recognition.finish()
 

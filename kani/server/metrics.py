@@ -103,7 +103,7 @@ class Metrics(Observer):
         self._refusals = counter("kani_refusals", "Sessions that were not admitted.", "protocol", "reason")
         self._estimated = counter(
             "kani_estimated_times",
-            "Segments whose words could not be found in it.",
+            "Segments with estimated word times.",
             "protocol",
             "engine",
         )

@@ -83,7 +83,7 @@ def _describe_error(ipa: str) -> str:
         if before == TIE and symbol not in _LETTERS:
             return "has a tie that ties nothing"
         if (symbol in _DIACRITICS or symbol == TIE) and before not in _LETTERS | _DIACRITICS:
-            return f"has a mark behind no sound ({unicodedata.name(symbol).lower()})"
+            return f"has a mark after no sound ({unicodedata.name(symbol).lower()})"
     return "has no sound"
 
 

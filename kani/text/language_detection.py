@@ -97,8 +97,8 @@ _OWN_LETTERS = {
 _UNUSED_LETTERS = {
     "ja": "[你您吗呢吧这们么谁没说请谢对现开关电东车门话语习见买卖觉让认识时间给过还进钱饭马鸟鱼爱妈]"
 }
-"""Letters that a language does not write, though others of its script do: they count only in text of nothing
-but Han."""
+"""Letters that a language does not write, though others of its script do: they count where all text is
+Han."""
 
 _DENSE_SCRIPTS = frozenset(("CJK", "HIRAGANA", "KATAKANA"))
 _LETTERS_PER_CHARACTER = 4

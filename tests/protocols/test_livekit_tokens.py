@@ -141,7 +141,7 @@ async def test_camel_case_fields_are_read(rooms: AppServer, verify: Verify) -> N
     assert not claims(token).keys() & {"metadata", "attributes"}
 
 
-TEXTS = "has to be an object whose values are texts"
+TEXTS = "has to be an object with texts as values"
 TOO_LARGE = "too large (at most 4096 bytes as JSON)"
 NAMED = "has to be a text of at most 256 bytes, without control characters"
 

@@ -18,8 +18,7 @@ from kani.engines.elevenlabs.text import SegmentText
 from kani.text.languages import primary
 
 ACTIVE_S = 30.0
-"""ElevenLabs is not tried for this many seconds after a failure: not every sentence shall wait for it to
-fail."""
+"""ElevenLabs is not tried for so many seconds after a failure: each sentence would wait for it to fail."""
 
 logger = logging.getLogger(__name__)
 

@@ -44,8 +44,7 @@ class CharacterTimes:
         self._text = text
 
     def add_alignment(self, alignment: CharacterAlignment, begun_s: float) -> bool:
-        """Take the alignment of a message; its own audio begins at ``begun_s``. Returns whether it matches
-        the text.
+        """Take a message's alignment, its own audio beginning at ``begun_s``; True if it matches the text.
 
         Its times count from the start of the stream (observed with ``sync_alignment``) or from the message's
         own audio (observed without): the nearer of the two is assumed. An alignment of other text is ignored.

@@ -29,7 +29,7 @@ _ASSUMED_SYMBOLS = 60
 few words so far all would be spoken too fast. By predicted durations, sentences of 3 to 4 s take 1.01 to 1.05
 of the time that they take whole, longer ones 0.98 to 0.99; with 90 symbols 1.05 to 1.12, and 1.0 to 1.01."""
 
-# Words needed, besides the lookahead, to begin a sentence whose text is still arriving, and to continue it.
+# Words needed, besides the lookahead, to begin a sentence while its text arrives, and to continue it.
 # It continues with fewer before the listener runs out of audio.
 _FIRST_WORDS = 2
 _MORE_WORDS = 5

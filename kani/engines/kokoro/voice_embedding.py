@@ -25,10 +25,8 @@ from kani.engines.kokoro.voices import ACCENTED_VOICES, ENGINE, Voices
 from kani.text.languages import primary
 
 LANGUAGES = ("es", "en", "fr", "it", "pt")
-"""Languages with a mix of their own. Other languages that are
-spoken with an accent use the whole Italian mix,
-as their voices are Italian; the rest use the timbre of the
-English one."""
+"""Languages with a mix of their own. Others that are spoken with an accent use the whole Italian mix, as
+their voices are Italian; the rest use the timbre of the English one."""
 
 BORROWED = "en"
 BORROWED_BY_ACCENTED = "it"

@@ -79,7 +79,7 @@ def _prepare(path: Path) -> None:
     folder = path.parent.stat()
     if folder.st_uid != os.geteuid() or stat.S_IMODE(folder.st_mode) & 0o077:
         raise ValueError(
-            f"the folder {path.parent} has to be this user's alone: chmod 700, or name another folder"
+            f"the folder {path.parent} has to be closed to other users: chmod 700, or name another folder"
         )
     if path.exists():
         with socket.socket(socket.AF_UNIX) as probe:

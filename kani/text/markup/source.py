@@ -6,8 +6,7 @@ MAX_HELD_BACK = 300
 """Characters that are held back at most: a tag or the end of a link that is longer is text."""
 
 MAX_LOOKAHEAD = 120
-"""The end of a code span or a link's text is searched within this many characters: their words wait for
-it."""
+"""Characters searched for the end of a code span or of a link's text: their words wait for it."""
 
 
 class PendingText:

@@ -143,7 +143,7 @@ class Acronyms:
 
 @dataclass(frozen=True, slots=True)
 class Roman:
-    """[roman]: where capital letters are numbers, and of which kind."""
+    """[roman]: where capital letters are numbers, and what kind of numbers."""
 
     cardinal: frozenset[str]
     ordinal: frozenset[str]
