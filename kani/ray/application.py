@@ -208,8 +208,7 @@ def _present_key() -> str:
 
 
 def connect(*, local: bool) -> None:
-    """Connect to this machine's cluster; local: start one that ends with this process, only on loopback.
-    """
+    """Connect to this machine's cluster; local: start one that ends with this process, only on loopback."""
     # A node that has the package installed finds it by itself.
     runtime = {} if INSTALLED else {"env_vars": {"PYTHONPATH": str(FOLDER)}}
     if not local:
