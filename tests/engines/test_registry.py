@@ -130,7 +130,7 @@ def test_settings_reach_voxcpm(tmp_path: Path) -> None:
 def test_pocket_joins_late_for_what_kokoro_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fetched: bool
 ) -> None:
-    """With ``auto`` alone, without CUDA, for the languages whose weights are here; nothing is fetched."""
+    """Only with ``auto``, without CUDA, for the languages with weights here; nothing is fetched."""
     monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 0)
     given = {} if fetched else {"pocket_model": str(tmp_path / "own")}
 
@@ -183,7 +183,7 @@ async def test_elevenlabs_without_a_key_names_the_cure(tmp_path: Path) -> None:
 def test_kani_joins_late_where_there_is_cuda(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, device: str
 ) -> None:
-    """With ``auto`` alone, on the GPU unless another device was named."""
+    """Only with ``auto``, on the GPU unless another device was named."""
     monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 0)
     assert engines(tmp_path, "auto", device=given).late is None
     monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 1)

@@ -241,7 +241,7 @@ async def test_incomplete_settings_are_logged(
 
 
 async def test_secret_is_never_disclosed(start_server: StartServer) -> None:
-    """In no answer, no log, no terminal, nor in what a settings object prints; the key in tokens alone.
+    """In no answer, no log, no terminal, nor in what a settings object prints; the key only in tokens.
 
     One that is too short is told of once, at the start, and tokens are signed with it.
     """

@@ -1,4 +1,5 @@
-"""Five hundred requests over twenty connections, a third of them cancelled: each ends once, and is alone."""
+"""Five hundred requests over twenty connections, a third of them cancelled: each ends once, and apart from
+the others."""
 
 from __future__ import annotations
 
