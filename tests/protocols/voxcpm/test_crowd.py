@@ -1,5 +1,4 @@
-"""Five hundred requests over twenty connections, a third of them cancelled: each ends once, and apart from
-the others."""
+"""Five hundred requests over twenty connections, a third of them cancelled: each ends once, by itself."""
 
 from __future__ import annotations
 
