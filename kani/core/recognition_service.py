@@ -1,6 +1,6 @@
 """Opens recognition and transcription sessions over the recogniser.
 
-The first session starts the recogniser, unless its description is known only once it has started.
+The first session starts the recogniser; ``prepare`` starts one that has to be asked for its languages.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class RecognitionService:
     def language_of(self, name: str) -> str:
         """Return the primary subtag of a code, a BCP 47 tag or a language's name; raises as ``spoken``.
 
-        Names are known only of the engines' languages; the recogniser knows more.
+        Only the engines' languages are known by their names; the recogniser has more.
         """
         code = languages.primary(name.strip().replace("_", "-"))
         if code in self._available().info.languages:

@@ -1,4 +1,4 @@
-"""Embeddings of recordings, computed by an engine's own network after its speech."""
+"""Embeddings of recordings, computed by an engine's own network at a lower priority than speech."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from kani.core.types import Voice
 from kani.text.languages import canonical, primary, resolve
 
 LANGUAGES = ("es", "en", "de", "zh", "ko", "ar")
-"""Languages of kani-tts-370m, Spanish first; a checkpoint named after one speaks only that one."""
+"""Languages of kani-tts-370m, Spanish first; a checkpoint named with one at its end speaks only that one."""
 
 # From the makers' pages: a checkpoint names its speakers, but not their languages.
 _SPEAKERS = {

@@ -218,7 +218,7 @@ class Failed(_Message, tag=38):
     """Field of an invalid request."""
     logged: bool = False
     details: Reason | None = None
-    """Message for programs of an invalid request."""
+    """Message for programs, of an invalid request."""
 
     def error(self) -> SpeechError:
         """Return the error, as the engine raised it."""

@@ -91,7 +91,7 @@ class Connection:
         except OSError:
             log.debug("the client has gone")
         finally:
-            # A request holds a session until its answer begins.
+            # A request holds a session even before its answer begins.
             while not self._requests.empty():
                 await self._requests.get_nowait().abandon()
 

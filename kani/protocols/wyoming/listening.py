@@ -27,7 +27,7 @@ PAUSES_S: Final = {"aggressive": 0.5, "default": 1.0, "relaxed": 2.0}
 PAUSE_PROBABILITY = 0.6
 
 MAX_AHEAD_S = 2.0
-"""Seconds that live audio may be ahead of speech, such as the audio before a wake word.
+"""Seconds that live audio may be ahead of real time, such as the audio before a wake word.
 Audio that comes faster is a recording, which is heard to its end."""
 
 

@@ -125,7 +125,7 @@ class TcpTable:
         self._limit = limit
         self._on_close = on_close
         self._timeouts = timeouts or ReadTimeouts()
-        # Each in the order of the waits' beginning.
+        # Each in the order that the waits began.
         self._open: dict[Awaited, dict[TcpConnection, None]] = {awaited: {} for awaited in Awaited}
 
     def __len__(self) -> int:

@@ -364,7 +364,7 @@ class Settings(ProtocolSettings):
         le=86400,
         about="Longest wait of a client in all, in the queue and for its engine, once its text is complete; "
         "0 is "
-        "no limit. While it plays audio that it has received, time does not count.",
+        "no limit. Time while it plays audio that it has received does not count.",
     )
     ahead_seconds: float = setting(
         config.AHEAD_SECONDS,

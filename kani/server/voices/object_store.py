@@ -91,7 +91,7 @@ class S3ObjectStore:
         """Raise the core's errors instead of obstore's, as their messages hold addresses and signatures.
 
         answers: errors that are answers to this request, of Conflict, FileNotFoundError and NotModifiedError;
-        after any other request their status means that the object store fails.
+        for any other request their status means that the object store fails.
         """
         try:
             yield

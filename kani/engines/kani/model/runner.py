@@ -204,7 +204,7 @@ class Runner:
 
     @torch.inference_mode()
     def save(self, slot: int) -> SavedSlot:
-        """Copy a sequence to the host, its frame begun, for ``restore``."""
+        """Copy a sequence to the host, for ``restore``; a frame of it has begun."""
         language, draws = self._language.save(slot, self._tokens_read[slot]), self._sampler.save(slot)
         # There may be many, and a GPU's memory was shared out among the slots.
         return SavedSlot(

@@ -94,7 +94,7 @@ class InputAudio:
                 protocol=PROTOCOL, client=self._client, sample_rate=rate, language=language
             )
         except Busy as error:
-            # Raised for the first piece only: twenty come a second, and each would be refused.
+            # Ends the connection: twenty pieces come a second, and each would be refused.
             await self._sender.error(_event_error(error))
             raise InputFailed from error
         except SpeechError as error:
