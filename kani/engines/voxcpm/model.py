@@ -71,7 +71,7 @@ class VoxCPMModel:
                 str(folder),
                 zipenhancer_model_path=denoiser,
                 enable_denoiser=denoiser is not None,
-                # Of use only on CUDA, and the package warms up for it.
+                # Useful only on CUDA, and the package warms up for it.
                 optimize=device.startswith(("auto", "cuda")) and torch.cuda.is_available(),
                 device=device,
             )
