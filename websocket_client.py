@@ -212,7 +212,7 @@ class KaniTTSClient:
     ) -> bytes:
         """Speak `text` and return the whole speech as a WAV file (16 bit, mono).
 
-        config: the protocol's fields, in place of DEFAULT_CONFIG; reference_audio: an audio file. Raises
+        config: the protocol's fields, instead of DEFAULT_CONFIG; reference_audio: an audio file. Raises
         NotConnected (never connected, or lost and not restored), RequestFailed, StreamLeftOpen,
         AnswerTimeout, UnexpectedAnswer.
         """
@@ -248,7 +248,7 @@ class KaniTTSClient:
                         outcome = callback(part.pcm, part.metadata) if callback else None
                         if inspect.isawaitable(outcome):
                             await outcome
-                    except Exception:  # the caller's code, whose failure is False too
+                    except Exception:  # the caller's code; its failure is False too
                         logger.exception("the chunk callback failed")
                         return False
         except KaniTTSError as failure:
@@ -321,7 +321,7 @@ class KaniTTSClient:
     @contextlib.asynccontextmanager
     async def _taking_turn(self) -> AsyncGenerator[None, None]:
         # Waiting for the server has time limits of its own, a caller that stops reading a stream has none. So
-        # this wait is limited while an answer is unread; a stream whose loop was left is closed soon.
+        # this wait is limited while an answer is unread; a stream left by its loop is closed soon.
         self._enter_loop()
         turn = self._turn
         try:
@@ -357,7 +357,7 @@ class KaniTTSClient:
                 limit.reschedule(when)
 
     def _enter_loop(self) -> None:
-        """Attach to the running event loop, in which connection and locks of another one do not work."""
+        """Attach to the running event loop; connection and locks of another one do not work in it."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self.websocket, self._closing = loop, None, None

@@ -1,6 +1,6 @@
 """Constants of the Kani JSON protocol, shared by the server and the client.
 
-The names and values in the first part are those of the original project, whose clients import them from here.
+The names and values in the first part are those of the original project; its clients import them from here.
 This file is copied along with the client, so it needs nothing but the standard library.
 """
 

@@ -112,7 +112,7 @@ HELD_OUT: Sentences = {
         "Thank you for your help, we would never have finished in time without you.",
     ),
 }
-"""Sentences that were never used during development: for judging programs alone."""
+"""Sentences that were never used during development: only for judging programs."""
 
 ABOUT_4_S: Sentences = {
     "es": (

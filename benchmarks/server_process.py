@@ -50,7 +50,7 @@ class Server:
         root: Path = ROOT,
         **environment: str,
     ) -> None:
-        """root: checkout whose server is started, this one unless two versions are compared."""
+        """root: checkout that the server is started from, this one unless two versions are compared."""
         self._root = root
         self._arguments = arguments
         self._python = python

@@ -30,7 +30,7 @@ except ModuleNotFoundError as missing:
 RATE = 24_000  # hertz
 FRAME = 1920  # samples of a message: 80 ms
 PAUSE = 2  # of a Step's four probabilities: that of a pause of two seconds
-END = 1  # the number of the marker behind a file
+END = 1  # the number of the marker after a file
 
 
 async def microphone(sounddevice: Any) -> AsyncIterator[npt.NDArray[np.float32]]:

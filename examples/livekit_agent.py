@@ -6,7 +6,7 @@
         python examples/livekit_agent.py dev              # in another: it joins each room there is
 
 It speaks by LiveKit's own plugin for ElevenLabs with this server's address, and its transcript follows the
-audio word by word. It recognizes speech by livekit_stt.py. Its answers come from a language model behind an
+audio word by word. It recognizes speech by livekit_stt.py. Its answers come from a language model at an
 OpenAI-compatible address; without one it repeats the user's words. Settings, by environment variables:
 
     SPEECH_SERVER    ws://localhost:8001   this server

@@ -32,7 +32,7 @@ FRAME = 1920  # samples of a message: 80 ms
 PAUSE = 2  # index in a Step's four probabilities: a pause of two seconds
 PAUSED = 0.6  # probability above which the turn has ended: all its words have arrived by then
 MUTED_S = 0.5  # time without a frame after which silence is sent for a muted microphone
-END = 1  # id of the marker behind the last audio
+END = 1  # id of the marker after the last audio
 SILENCE = np.zeros(FRAME, np.float32)
 
 

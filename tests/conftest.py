@@ -310,7 +310,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="session")
 def onnx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server whose Kokoro stays with the published graph's decoder; for the whole run."""
+    """A server with Kokoro on the published graph's decoder; for the whole run."""
     running = ServerProcess(tmp_path_factory.mktemp("onnx_server"), "--kokoro-decoder", "onnx")
     running.wait_until_ready()
     yield running
@@ -319,7 +319,7 @@ def onnx_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProc
 
 @pytest.fixture(scope="session")
 def compat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server that speaks by espeak-ng alone and opens every protocol's own port; for the whole run."""
+    """A server that speaks only by espeak-ng and opens every protocol's own port; for the whole run."""
     running = ServerProcess(tmp_path_factory.mktemp("compat_server"), "--engine", "espeak", "--compat")
     running.wait_until_ready()
     yield running
@@ -328,7 +328,7 @@ def compat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPr
 
 @pytest.fixture(scope="session")
 def espeak_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server whose only engine is espeak-ng, which is fast; for the whole run."""
+    """A server with espeak-ng as its only engine, which is fast; for the whole run."""
     running = ServerProcess(tmp_path_factory.mktemp("espeak_server"), "--engine", "espeak")
     running.wait_until_ready()
     yield running

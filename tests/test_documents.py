@@ -74,7 +74,7 @@ def test_files_named_in_documents_exist(document: Path) -> None:
     """A path in backticks, and the target of a link to this repository."""
     text = document.read_text(encoding="utf-8")
     if document.name != "CHANGELOG.md":
-        # Of the cache folder, not of the sources.
+        # kani/revisions is in the cache folder, not in the sources.
         named = {path for path in PATH.findall(text) if not path.startswith("kani/revisions")}
         assert not [path for path in named if not (ROOT / path).exists()]
     links = re.findall(r"\]\((?!http)([\w-]*[./][\w./-]*)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", text))

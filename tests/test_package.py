@@ -29,7 +29,7 @@ LOCKS = {
     "deploy/requirements-traces.txt": ["traces"],
     "deploy/requirements-ray.txt": ["ray"],
 }
-"""The extras whose packages a file has; the first has those of every installation, too."""
+"""The extras with packages in a file; the first has those of every installation, too."""
 
 
 def ranges(names: Sequence[str], *, base: bool = False) -> dict[str, Requirement]:

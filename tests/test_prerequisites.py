@@ -82,7 +82,7 @@ def test_client_needs_websockets_alone(program: str, package: str) -> None:
 
 @pytest.mark.server
 def test_an_error_of_the_project_keeps_its_traceback() -> None:
-    code, complaints = run(SERVER, "--version", missing=("server",))
+    code, complaints = run(SERVER, "--version", missing=("kani.server",))
     assert code == 1 and "Traceback" in complaints
 
 

@@ -42,7 +42,7 @@ SHAPES = {
     "cuda": ((1, 1), (1, 4), (1, 25), (8, 1), (64, 1), (512, 1)),
 }
 FRAMES = 100
-"""Of each of several streams: 8 s of audio."""
+"""Frames of each of several streams: 8 s of audio."""
 ALONE_FRAMES = 125
 ALONE_ROUNDS = 3
 FIRSTS = 12

@@ -44,7 +44,7 @@ class Reference:
     nemo: Mapping[int, float] | None
 
     def real_time_factor(self, precision: torch.dtype) -> float | None:
-        """Of speech without its prompt; None without NeMo."""
+        """Real-time factor of speech without its prompt; None without NeMo."""
         if self.nemo is None:
             return None
         chunk_s = CHUNK / FRAMES_A_SECOND
@@ -75,12 +75,12 @@ class Ours:
 
     @property
     def real_time_factor(self) -> float:
-        """Of one stream, the median."""
+        """Real-time factor of one stream, the median."""
         return median(self.real_time_factors)
 
     @property
     def in_real_time(self) -> int:
-        """The most streams of which none had a gap."""
+        """The largest number of streams without a gap."""
         return max((count for count, found in self.together.items() if not found.stalled), default=0)
 
 
@@ -96,17 +96,17 @@ class Floor:
 
     @property
     def step_s(self) -> float:
-        """Of one decode step, for any number of sequences."""
+        """Seconds of one decode step, for any number of sequences."""
         return self.bytes_a_step / self.bytes_a_second
 
     @property
     def frame_s(self) -> float:
-        """Of one frame of the codec."""
+        """Seconds of one frame of the codec."""
         return self.operations_a_frame / self.operations_a_second
 
     @property
     def real_time_factor(self) -> float:
-        """Of one sequence, one part after the other."""
+        """Real-time factor of one sequence, one part after the other."""
         return self.step_s * TOKENS_A_SECOND + self.frame_s * FRAMES_A_SECOND
 
 

@@ -1,6 +1,6 @@
 """First audio of Kokoro, streamed, end to end through the socket.
 
-Each sentence is synthesised by the engine alone and then requested from the server, in turn, so that both
+Each sentence is synthesised by the engine itself and then requested from the server, in turn, so that both
 run under the same conditions. First audio is the arrival of the first piece at a client on the same machine,
 which shares its cores. A stall is counted where a client that plays each piece on arrival runs dry.
 """
@@ -27,7 +27,7 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One sentence: by the engine alone, and through the socket."""
+    """One sentence: by the engine itself, and through the socket."""
 
     own: TimedSpeech
     heard: ReceivedSpeech

@@ -1,4 +1,4 @@
-"""Speech whose prosody is predicted from the first words so far, beside the whole sentence's prosody.
+"""Speech with prosody predicted from the first words so far, beside the whole sentence's prosody.
 
 Text fed word by word in real time, a word every 100 ms, as a language model writes them, into a session of
 the speech core; and complete sentences predicted in steps.
@@ -69,7 +69,7 @@ class Take:
 
     @property
     def stalled_s(self) -> float:
-        """Total time in which playback ran dry."""
+        """Total time that playback ran dry."""
         return sum(stalls(self.arrivals, [len(chunk) / SAMPLE_RATE for chunk in self.chunks]))
 
 
@@ -181,7 +181,7 @@ class Both:
 
 
 def word_begins(whole: Take, text: str, said: int) -> int:
-    """Sample of a take at which the word behind ``said`` characters begins."""
+    """Sample where the word after ``said`` characters begins in a take."""
     at = said + len(text[said:]) - len(text[said:].lstrip())
     begins_s = next(span.start_s for span in whole.spans if span.start <= at < span.end)
     return round(begins_s * SAMPLE_RATE)

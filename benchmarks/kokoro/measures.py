@@ -78,7 +78,7 @@ def _mel_filters() -> Values:
 
 
 def pitch(samples: Samples) -> Values:
-    """F0 in hertz every 5 ms, each from the 34 ms behind it; NaN where unvoiced.
+    """F0 in hertz every 5 ms, each from the 34 ms after it; NaN where unvoiced.
 
     YIN (de Cheveigné and Kawahara 2002): the first dip of the normalised difference below 0.15, or
     its minimum if that is below, refined by a parabola.

@@ -35,7 +35,7 @@ from tests.judges.judge import hear, wrong_words
 NO_JUDGE = f"not measured ({JUDGE_VARIABLE} names no environment with tests/judges/requirements-judges.txt)"
 
 _FLOOR_EVERY = 3
-"""Of which sentences the ways between whole and windows are looked at as well."""
+"""One in so many sentences is also spoken in the ways between whole and windows."""
 
 _PICTURE_S = 1.2
 _MOS_RATE = 16_000

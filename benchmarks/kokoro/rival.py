@@ -3,7 +3,7 @@
 Run by the python of an environment that has kokoro-onnx: ``python -m benchmarks.kokoro.rival``. kokoro-onnx
 is set up as in ``benchmarks.kokoro.rivals``; silence before the first sound counts as it is played.
 
-With ``--lengths`` sentences of three lengths are asked for, whose first audio should not depend on it; with
+With ``--lengths`` sentences of three lengths are asked for; first audio should not depend on the length; with
 ``--beside CHECKOUT`` also of another version's server, in turn.
 """
 

@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[Sentences, float]] = {
 """Sentences, and what share of the whole's time their first audio may take."""
 
 _EACH = 4
-"""Sentences of a group and language whose times are taken."""
+"""Sentences of a group and language that times are taken of."""
 
 _TOGETHER = 4
 _ROUNDS = 5
@@ -37,7 +37,7 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One segment by an engine alone: seconds to its first and last chunk; its words' times."""
+    """One segment by an engine itself: seconds to its first and last chunk; its words' times."""
 
     first_s: float
     whole_s: float
@@ -46,7 +46,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One sentence: by the engine alone, whole and in windows, and through the socket."""
+    """One sentence: by the engine itself, whole and in windows, and through the socket."""
 
     whole: Spoken
     windows: Spoken
@@ -197,7 +197,7 @@ def rival() -> None:
 
 
 async def _started_together(url: str) -> list[tuple[list[float], list[float], int]]:
-    """By rounds: first audio of each stream alone, then of all together; and the number that stalled."""
+    """By rounds: first audio of each stream by itself, then of all together; and the number that stalled."""
     rounds = []
     async with AsyncExitStack() as stack:
         sockets = [await stack.enter_async_context(connected(url)) for _ in range(_TOGETHER)]

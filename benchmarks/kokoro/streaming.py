@@ -9,8 +9,8 @@ written: text fed word by word, beside the same text fed at once.
 steps: sentences predicted in steps, beside the same sentences predicted as a whole.
 start: time and memory of the first start and later ones.
 
-DNSMOS, kokoro-onnx and the picture need another environment (tests/judges/requirements-judges.txt), whose
-python KANI_JUDGE_PYTHON names.
+DNSMOS, kokoro-onnx and the picture need another environment (tests/judges/requirements-judges.txt);
+KANI_JUDGE_PYTHON names its python.
 """
 
 from __future__ import annotations

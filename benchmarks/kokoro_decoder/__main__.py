@@ -1,6 +1,6 @@
 """Kokoro's decoder on LiteRT beside the one on ONNX Runtime, and beside PyPI's kokoro-onnx.
 
-generator: cost of a frame by window length, the generator alone, one thread and all of them.
+generator: cost of a frame by window length, just the generator, one thread and all of them.
 rival: whole sentences through the socket, beside kokoro-onnx on the same model file.
 first: first audio of one stream, two servers in turn.
 streams: number played without a late piece.
@@ -11,8 +11,8 @@ windows: beside one window over everything, by the same generator.
 start: time until the server is ready; first and later starts.
 memory: of a server with either decoder.
 
-DNSMOS, kokoro-onnx and the picture need another environment (tests/judges/requirements-judges.txt), whose
-python KANI_JUDGE_PYTHON names.
+DNSMOS, kokoro-onnx and the picture need another environment (tests/judges/requirements-judges.txt);
+KANI_JUDGE_PYTHON names its python.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cost of a frame: the generator alone, by window length, ONNX int8 and fast in turn."""
+"""Cost of a frame: just the generator, by window length, ONNX int8 and fast in turn."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from kani.server import settings
 
 _LANGUAGES = ("es", "en", "ja")
 _SENTENCES = 12
-"""Of each language."""
+"""Sentences of each language."""
 
 _PAIRS = ((LITERT, ONNX), (ONNX, FLOAT32), (LITERT, FLOAT32))
 

@@ -41,7 +41,7 @@ SENTENCES = {**LATER, **ACCENTED}
 _PROMPTS = {"zh": "以下是普通话的句子。"}
 
 _MAX_TOKENS = 300
-"""Of a transcript: a recogniser that loops stops there."""
+"""Tokens of a transcript: a recogniser that loops stops there."""
 
 TOGETHER = 4
 GAP_S = 0.7
@@ -55,7 +55,7 @@ _ALIKE = str.maketrans("她它", "他他")
 class Heard:
     """Errors and lengths of one speaker's sentences, and their audio for the predicted opinion scores.
 
-    wrong: of ``length`` units; wrong_sounds: of as many syllables, in Chinese alone.
+    wrong: of ``length`` units; wrong_sounds: of as many syllables, only in Chinese.
     """
 
     wrong: int = 0

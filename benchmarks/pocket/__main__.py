@@ -41,7 +41,7 @@ def beside() -> None:
     judge = os.environ.get("KANI_JUDGE_PYTHON")
     with tempfile.TemporaryDirectory() as scratch:
         reference = random_reference(FULL)
-        # Speech ends at the limit alone, for the same length everywhere.
+        # Speech ends only at the limit, for the same length everywhere.
         reference.speech.eos_head.bias.data.fill_(-1e9)
         folder = write(Path(scratch), reference)
         del reference

@@ -29,7 +29,7 @@ WORD_S = 0.04
 CLAUSE_ENDS = (",", ";", ":", ".", "?", "!", "…")
 WARM = 3
 TIMED = 10
-"""Sentences whose times are compared."""
+"""Sentences that times are compared for."""
 RATE = 24_000
 SINCE_START = "since the start (sync_alignment)"
 ADDED_UP = "added up by the messages before"

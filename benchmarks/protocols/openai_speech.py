@@ -1,6 +1,6 @@
 """First byte of OpenAI's /v1/audio/speech against the Kani protocol's first audio, in turn.
 
-Both have an open connection. With espeak-ng, whose own time is short, the other formats are compared with
+Both have an open connection. With espeak-ng, as its own time is short, the other formats are compared with
 pcm too.
 """
 

@@ -1,7 +1,7 @@
 """Measures the first audio of written text through Wyoming, beside Kyutai's socket, text by text in turn.
 
 Each text is sent a word every 40 ms. The time counts from the word that ends its first clause to the first
-audio. Wyoming's pieces come in two forms: words with the space behind them, and, as language models write,
+audio. Wyoming's pieces come in two forms: words with the space after them, and, as language models write,
 with the space before them, so that the end of a clause is certain only with the next piece.
 """
 

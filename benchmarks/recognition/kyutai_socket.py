@@ -42,7 +42,7 @@ async def send(websocket: ClientConnection, samples: Samples, begun: float) -> N
 
 
 async def transcribe(url: str, clip: Clip) -> Transcript:
-    """Transcribe one clip, whose language is given."""
+    """Transcribe one clip with its language given."""
     samples = soxr.resample(clip.samples, CLIP_RATE, SAMPLE_RATE)
     transcript = Transcript(clip)
     async with connect_recognition(url, language=clip.language) as websocket:

@@ -1,6 +1,6 @@
 """Time of a step of Kyutai's recogniser at full size, random weights, beside transformers' ``generate``.
 
-A step recognises 80 ms of each of its streams, all of which have windows that are full. The model takes 5 GB
+A step recognises 80 ms of each of its streams; all have full windows. The model takes 5 GB
 of memory.
 """
 

@@ -98,7 +98,7 @@ class Transcript:
 
     @property
     def late_words(self) -> int:
-        """Number of words that followed a Step which reported the pause behind them."""
+        """Number of words that followed a Step which reported the pause after them."""
         count, paused_s = 0, None
         for _, event in self.events:
             if isinstance(event, Step):

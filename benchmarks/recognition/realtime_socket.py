@@ -76,7 +76,7 @@ def session(clip: Clip, detection: dict[str, Any] | None) -> str:
 
 
 async def transcribe(url: str, clip: Clip, samples: Samples) -> Heard:
-    """Send one clip, whose language is given, and collect the events."""
+    """Send one clip with its language given, and collect the events."""
     padded = soxr.resample(samples, CLIP_RATE, RATE)
     heard = Heard(Transcript(clip))
     async with connect(f"{url}v1/realtime?intent=transcription", max_size=None) as websocket:
@@ -133,7 +133,7 @@ def detected(clip: Clip, samples: Samples) -> Heard:
 
 
 def delays(heard: Sequence[Heard]) -> tuple[list[float], int, int, int]:
-    """Return the delays of the stops behind the true ends of speech; numbers of ends, cuts and misses."""
+    """Return the delays of the stops after the true ends of speech; numbers of ends, cuts and misses."""
     found: list[float] = []
     turns = cuts = 0
     for each in heard:

@@ -106,7 +106,7 @@ def row(name: str, transcripts: Sequence[Transcript], busy_s: float) -> list[str
 
 
 async def streams(parts: Sequence[str], said: list[Clip]) -> None:
-    """Print the table of clips at real time, alone and concurrently."""
+    """Print the table of clips at real time, one at a time and concurrently."""
     clean = [(clip, clip.samples) for clip in said]
     noisy = [(clip, with_noise(clip.samples, NOISE_DB, at)) for at, clip in enumerate(said)]
     ways: dict[str, tuple[str, Callable[[], list[tuple[Clip, Samples]]], int, bool]] = {

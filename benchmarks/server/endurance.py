@@ -4,7 +4,7 @@ Parts: pocket, voxcpm (this one needs KANI_JUDGE_PYTHON: the python of an enviro
 worker's memory is listed beside the server's). Everything goes through the socket of VoxCPM's protocol:
 streamed and whole answers in turn, each a session of its own, every tenth by a recording. A third of the
 cancelled requests has not been heard yet, of a third the connection is closed, and four at a time compete for
-the engine. Tiny models find what an utterance leaves behind, not how large the published models are.
+the engine. Tiny models find what an utterance leaves over, not how large the published models are.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.clients.voxcpm.wire import Client, Frame, opened
 
 UTTERANCES = 1000
 EACH = 225
-"""Utterances between two looks at the memory, behind the first of ``WARM``."""
+"""Utterances between two looks at the memory, after the first of ``WARM``."""
 
 WARM = 100
 """Utterances that fill what is bounded: the voices of VoxCPM's last 64 sessions, and pools of connections."""

@@ -98,7 +98,7 @@ def first_audio() -> None:
 
 
 def _processor_s(server: Server) -> tuple[float, float]:
-    """Return the processor seconds of a server with its children, and of its own process alone."""
+    """Return the processor seconds of a server with its children, and of just its own process."""
     process = psutil.Process(server.process_id)
     times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
     # Each text of espeak-ng is spoken by a fork that its process has reaped.

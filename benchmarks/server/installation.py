@@ -94,7 +94,7 @@ def installed(*files: str) -> None:
                 audio_s = asyncio.run(first_audio(server.url))
                 start_s = server.start_s
             whole_s = install_s + start_s + audio_s
-            # Of the server too, which has ended.
+            # The server's time is included, as it has ended.
             used = processor_s() - used
             seconds = [f"{each:.1f} s" for each in (install_s, start_s, audio_s, whole_s, used)]
             packages, on_disk = sizes(environment), f"{site_packages_bytes(environment) / 1e6:.0f} MB"

@@ -8,7 +8,7 @@ late its event loop was at most in 99 of 100 samples.
 
 many: the same with 200 clients, one round.
 
-idle: 2,000 connections that were opened, sent a ping, and are left alone until the server has
+idle: 2,000 connections that were opened, sent a ping, and are left idle until the server has
 pinged each of them; what the server's resident memory grew by.
 
 start: from spawning the process to the first 200 of /health, five times, files in the system's

@@ -1,10 +1,10 @@
-"""Overhead of the server on first audio: espeak-ng through the socket, minus espeak-ng alone.
+"""Overhead of the server on first audio: espeak-ng through the socket, minus espeak-ng by itself.
 
-One client: each sentence is said by the engine alone and then asked of the server, in turn. Then 32
+One client: each sentence is said by the engine itself and then asked of the server, in turn. Then 32
 clients at once, as people would use it: each asks for a sentence, takes the audio as it comes, lets
-as much time pass as it takes to play, thinks 0.5 to 1.5 s, and asks for the next one; what is
-subtracted is the engine's median time alone for that very sentence. All clients are one process on
-the same machine, so its own work is counted too; a ping and its pong show how much that is.
+as much time pass as it takes to play, thinks 0.5 to 1.5 s, and asks for the next one; what is subtracted is
+the median time of the engine itself for that very sentence. All clients are one process on the same machine,
+so its own work is counted too; a ping and its pong show how much that is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SECONDS = 120
 THINKING_S = (0.5, 1.5)
 PING = '{"type":"ping","data":{}}'
 
-# One segment each, so that the engine alone gets the same input as in the server.
+# One segment each, so that the engine by itself gets the same input as in the server.
 SENTENCES = mixed(WITHOUT_EARLY_PHRASE)
 
 

@@ -1,7 +1,7 @@
 """Accuracy, speed and memory of language detection in short texts.
 
 detectors: 400 phrases of one to five words in eight languages, by this server and by other detectors, each in
-a process of its own; among all languages that engines speak here, and among the eight alone. A detector that
+a process of its own; among all languages that engines speak here, and among only the eight. A detector that
 is not installed is named and skipped (tests/judges/requirements-judges.txt has all).
 clients: this server with the client's languages, right and wrong ones.
 tuning: the same on the phrases that thresholds were tuned on, and languages that are mistaken for these.

@@ -26,7 +26,7 @@ def ours(among: Collection[str]) -> Detect:
 
 
 def words_alone(among: Collection[str]) -> Detect:
-    """This server's table of the commonest words alone; undecided where two languages have the same share."""
+    """Only this server's table of the commonest words; undecided where two languages have the same share."""
     from kani.text.language_detection import common_word_shares
 
     def told(text: str) -> str | None:

@@ -168,7 +168,7 @@ def shares(rows: Mapping[str, Mapping[Pair, bool]]) -> str:
 
 
 def by_source(rows: Mapping[str, Mapping[Pair, bool]]) -> str:
-    """A table of shares by system and by whose test set a pair comes from."""
+    """A table of shares by system and by the source of a pair's test set."""
     sources = list(dict.fromkeys(pair.source for language in LANGUAGES for pair in pairs(language)))
     lines = []
     for name, right in rows.items():

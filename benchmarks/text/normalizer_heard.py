@@ -87,7 +87,7 @@ WITH_FIGURES: Sentences = {
 
 
 def in_words(text: str, language: str) -> str:
-    """``text`` in the form in which it is compared."""
+    """``text`` in the form that is compared."""
     return normalize(text, 0, NormalizerOptions(language=language)).text
 
 

@@ -7,7 +7,7 @@ tuning: the other 200; the detector has their commonest words in its table.
 
 The columns are what tells the language: nothing (of the protocol's own users: English, and Spanish of
 Kani's); the client's Accept-Language; a sentence before it on the same connection (then all of a language's
-replies come in one conversation, in which one wrong guess may mislead the next); KANI_LANGUAGE.
+replies come in one conversation, and one wrong guess may mislead the next); KANI_LANGUAGE.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Accuracy of word times by forced alignment, for speech whose engine reports none."""
+"""Accuracy of word times by forced alignment, for speech of engines that report none."""
 
 from __future__ import annotations
 

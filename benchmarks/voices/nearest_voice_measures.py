@@ -13,7 +13,7 @@ MEASURES = ("pitch", "long-term spectrum", "MFCC")
 
 _CEPSTRA = 20
 _BANDS = 66
-"""Of ``mel_db``'s 80: what lies below 7 kHz, which a recording at 16 kHz has."""
+"""Bands of ``mel_db``'s 80: what lies below 7 kHz, which a recording at 16 kHz has."""
 
 
 def distances(one: Recording, other: Recording) -> tuple[float, float, float]:

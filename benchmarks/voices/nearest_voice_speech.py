@@ -71,7 +71,7 @@ def texts(language: str) -> Sequence[str]:
 
 
 def said_alone(model: Model, folder: Path, language: str) -> None:
-    """Sentences of a language by each of its voices alone."""
+    """Sentences of a language by each of its voices unmixed."""
     for voice in model.native(language):
         path = folder / f"{voice}.alone.npz"
         if not path.exists():

@@ -201,7 +201,7 @@ def alarms() -> None:
 
 
 def hits() -> None:
-    """Number of faulty recordings whose fault is found."""
+    """Number of faulty recordings with their fault found."""
     rows = []
     for fault, strength, clear, change in FAULTS:
         rows.append(_row(fault, strength, clear, [change(clip.recording) for clip in good()[::EVERY]]))

@@ -209,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--strength", type=float, metavar="SHARE", help="0 to 1 of the emotion; 1 if not given")
     how.add_argument("--speed", type=float, metavar="FACTOR", help="0.25 to 4.0; 1.0 if not given")
     how.add_argument(
-        "--duration", type=float, metavar="SECONDS", help="length of the whole speech, in place of --speed"
+        "--duration", type=float, metavar="SECONDS", help="length of the whole speech, instead of --speed"
     )
     how.add_argument("--reference", type=Path, metavar="FILE", help="recording of the voice to clone")
     voices.add_options(parser)

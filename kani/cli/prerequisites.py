@@ -21,7 +21,7 @@ _OWN = ("kani", "websocket_client", "websocket_config")
 def reported(module: str, program: str, install: str) -> Iterator[None]:
     """Import in the body what a program needs; what it lacks ends it with one line that names the remedy.
 
-    The standard library's modules too: asyncio takes a tenth of a second, in which Ctrl+C may come.
+    The standard library's modules too: asyncio takes a tenth of a second, and Ctrl+C may come meanwhile.
     module: ``__name__`` of the caller; only ``__main__`` is a program, any other raises as usual. program:
     its name. install: arguments of ``pip install`` for its packages. Exit codes: 1, and 130 at Ctrl+C, which
     ends the process at once: a KeyboardInterrupt that is raised inside an import may be swallowed there.

@@ -64,7 +64,7 @@ class VoicesClient:
         """Store a voice; its id is ``custom:NAME``.
 
         name: 1-64 letters, digits, "-" and "_"; recording: an audio file of 3-60 s, at most 10 MiB; consent:
-        of the person who speaks in it, in words; language: a tag or a name.
+        what the person who speaks in it agreed to, in words; language: a tag or a name.
         """
         fields = {"name": name, "consent": consent, **({"language": language} if language else {})}
         boundary = secrets.token_hex(16)

@@ -52,8 +52,8 @@ class EngineInfo:
     mixes_voices: bool = False
     """True if ``Segment.voice`` may be a mix of its voices (``kani.core.voices.mix``)."""
     cloning: CloningKind = "none"
-    """Of a ``CloningEngine``: "embedding" where it speaks like the recording, "nearest voice" where it comes
-    as near as its own voices allow."""
+    """Kind of a ``CloningEngine``: "embedding" if it speaks like the recording, "nearest voice" if it only
+    comes as near as its own voices allow."""
     embedding_model: str = ""
     """Name and version of the model of its embeddings; those of another model are computed anew."""
     native_prosody: frozenset[str] = field(default_factory=frozenset)
@@ -118,10 +118,10 @@ class BackgroundLoadingEngine(Engine, Protocol):
 
 
 class StreamingInputEngine(Engine, Protocol):
-    """An engine that can also synthesize text while it is being written, a few words behind it."""
+    """An engine that can also synthesize text while it is being written, a few words after it."""
 
     def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
-        """Synthesize one segment whose text is ``written``, until its boundary is known.
+        """Synthesize one segment, its text being ``written``, until its boundary is known.
 
         As ``synthesize``, but spans point into ``written.text``, ``segment.text`` is the start of it, and
         ``segment.boundary`` is meaningless. Waits for text only in ``written.wait_for_more``, while the

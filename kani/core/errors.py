@@ -48,7 +48,7 @@ class InvalidRequest(SpeechError):
 
 
 class NoSpeech(InvalidRequest):
-    """A recording, the request's ``reference``, in which an engine finds no speech."""
+    """An engine found no speech in a recording, the request's ``reference``."""
 
     def __init__(self) -> None:
         reason = "there is no speech in the recording: record some sentences of the voice"

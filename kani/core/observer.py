@@ -1,4 +1,4 @@
-"""Callbacks by which the core reports its events and durations."""
+"""Callbacks that receive the core's events and durations."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Opens recognition and transcription sessions over the recogniser.
 
-The first of them starts it, unless it is one whose description is not known before.
+The first session starts the recogniser; ``prepare`` starts one that has to be asked for its languages.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class RecognitionService:
     def language_of(self, name: str) -> str:
         """Return the primary subtag of a code, a BCP 47 tag or a language's name; raises as ``spoken``.
 
-        The recogniser knows more languages than the engines speak, whose names alone are known.
+        Only the engines' languages are known by their names; the recogniser has more.
         """
         code = languages.primary(name.strip().replace("_", "-"))
         if code in self._available().info.languages:
@@ -114,7 +114,7 @@ class RecognitionService:
         return spoken
 
     def finish(self) -> None:
-        """End the sessions whose audio has no end of its own with what was fed."""
+        """End the recognitions with the audio that was fed, as it has no end of its own."""
         for recognition in [*self._recognitions]:
             recognition.finish()
 

@@ -15,7 +15,7 @@ VOICE_CHUNK_S = 0.032
 """Seconds of audio for each of ``Step.voices``."""
 
 PAUSE_LENGTHS_S = (0.5, 1.0, 2.0, 3.0)
-"""Lengths of pause, in seconds, whose probabilities each ``Step`` has."""
+"""Lengths of pause, in seconds; each ``Step`` has a probability for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,11 @@ class Recognizer(Protocol):
 
         language: a primary subtag of ``info.languages``, or None to detect it from the speech.
 
-        Yields a ``Step`` for each ``STEP_S`` of audio, in order, as soon as it is there; words in order, none
-        of which is ever taken back; and each mark once the words before it are decided, which takes some
-        audio behind it, or the end of ``audio``. Where a pause is likely the words before it come first: no
-        Step whose probability of a 2 s pause is 0.6 or more comes before the last word that was spoken. Audio
-        that is there already is processed faster than real time, as far as the cores allow, and is pulled no
+        Yields a ``Step`` for each ``STEP_S`` of audio, in order, as soon as it is there; words in order,
+        never taken back; and each mark once the words before it are decided, which takes some audio after it,
+        or the end of ``audio``. Where a pause is likely the words before it come first: a Step with a
+        probability of 0.6 or more for a 2 s pause comes only after the last word that was spoken. Audio that
+        is there already is processed faster than real time, as far as the cores allow, and is pulled no
         faster than it is processed. At the end of ``audio`` all words are decided, and the generator ends.
 
         Cancelling the awaiting task or closing the generator stops the work within one step of the

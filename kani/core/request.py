@@ -25,9 +25,9 @@ class Limits:
     max_sessions: int = 4096
     """Open sessions."""
     max_waiting: int = 1000
-    """Sessions whose first segment may wait for a slot."""
+    """Sessions that may wait for their first slot."""
     ahead_s: float = 30.0
-    """Seconds of audio by which synthesis may be ahead of its reader."""
+    """Seconds of audio that synthesis may be ahead of its reader."""
     rate_per_minute: int = 0
     """Sessions per minute and client; 0 for no limit."""
     request_timeout_s: float = 600.0

@@ -189,9 +189,9 @@ class SpeechService:
     async def drain(self, seconds: float) -> None:
         """Refuse new sessions, wait up to ``seconds`` for the open ones to finish, then cancel the rest.
 
-        A session whose text is still being written ends once what was fed is spoken. Recognition has no end
-        of its own: it ends with the audio that was fed. Cancelled sessions have LAST_MESSAGES_S
-        to send their clients the error.
+        If a session's text is still being written, the session ends once what was fed is spoken. Recognition
+        has no end of its own: it ends with the audio that was fed. Cancelled sessions have LAST_MESSAGES_S to
+        send their clients the error.
         """
         if self._admission is None:
             return
@@ -261,7 +261,7 @@ class SpeechService:
         fallback_language: BCP 47 tag, where nothing tells the text's; memory: the connection's or session's.
         low_latency: whether the audio is played while it is made, so that the first of it has to come early;
             otherwise the client waits for all of it.
-        max_text: characters, in place of the server's limit.
+        max_text: characters, instead of the server's limit.
         timeout_s: seconds, where the client waits less long than the server's limit.
         timeout_factor: factor of the server's limit, for a text that is longer than usual.
         rate_limited: whether the rate limit counts the session; it does not count a request's further ones.

@@ -1,4 +1,4 @@
-"""An engine's slots, and the queue before them: those whose audio is needed first go first."""
+"""An engine's slots, and the queue for them: the session that needs audio first goes first."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ POSITION_INTERVAL_S = 0.25
 
 
 MARGIN_S = 1.0
-"""Seconds by which a session asks before its audio runs out: about a segment's time to its first sound.
-Without them the slot would be granted only once there is silence."""
+"""A request is due this many seconds before its audio runs out, about a segment's time to its first sound;
+otherwise it would be granted only after silence."""
 
 MAX_LEAD_S = 10.0
-"""Longest time by which a session that is far ahead of its playback asks later than it does, in seconds."""
+"""Buffered audio postpones a request by at most this many seconds."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,10 +38,10 @@ class SlotQueue:
     """The slots of one engine.
 
     A session acquires a slot for each segment, and again after each suspension inside one, and has at
-    most one request in the queue: a long text waits behind the next segment of every other session. Requests
-    are served in the order of asking, except that a session with audio left to play counts as asking
-    ``MARGIN_S`` before that runs out, ``MAX_LEAD_S`` later than it does at most. So sessions without
-    audio yet are not delayed by those that only fill their buffers, and no request waits without end.
+    most one request in the queue: a long text waits for the next segment of every other session. Requests are
+    served in the order they become due: at once, or, where a session has audio left to play, ``MARGIN_S``
+    before that runs out, postponed by ``MAX_LEAD_S`` at most. So sessions without audio yet are not delayed
+    by those that only fill their buffers, and no request waits without end.
 
     Where the slots are streams, they bound the sessions that begin: a session keeps its slot from segment to
     segment, and what is still being played goes on without a wait, though a slot was lent meanwhile. With
@@ -69,7 +69,7 @@ class SlotQueue:
         self._changed = changed
         self._watchers: set[Callable[[], None]] = set()
         self.in_use = 0
-        """Slots whose holders run; one just handed to a waiter counts once the waiter has resumed."""
+        """Slots with a running holder; one just handed to a waiter counts once the waiter has resumed."""
 
     @property
     def waiting(self) -> int:
@@ -241,7 +241,7 @@ class Slot:
 
     @property
     def queue(self) -> SlotQueue:
-        """The queue whose slot it is."""
+        """The queue of the slot."""
         return self._queue
 
     def hold_again(self) -> None:

@@ -31,7 +31,7 @@ class Span:
         """Replace the name."""
 
     def set(self, attributes: Attributes) -> None:
-        """Add attributes, in place of those of the same name."""
+        """Add attributes, instead of those of the same name."""
 
     def event(self, name: str, attributes: Attributes | None = None) -> None:
         """Add a moment."""

@@ -22,7 +22,7 @@ class TranscriptionOptions:
     prompt: str = ""
     """Text that may precede the recording, for its names and its spelling."""
     temperature: float = 0.0
-    """Of sampling, 0 to 1; 0 takes the likeliest text, the same in each run."""
+    """Sampling temperature, 0 to 1; 0 takes the likeliest text, the same in each run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class TranscribedWord:
     start_s: float
     end_s: float
     log_probability: float
-    """Of its least likely token."""
+    """Log probability of its least likely token."""
 
     @property
     def bare(self) -> str:
@@ -52,7 +52,7 @@ class TranscribedSegment:
     end_s: float
     words: tuple[TranscribedWord, ...]
     tokens: tuple[int, ...]
-    """Of the model."""
+    """The model's tokens of the text."""
     seek_s: float
     """Start of the audio that was transcribed at once."""
     temperature: float

@@ -37,9 +37,9 @@ class Similarity:
     """Similarity of two voices: the cosine of their speaker embeddings, at most 1."""
 
     before: float
-    """Of the nearest single voice of the engine."""
+    """Similarity of the nearest single voice of the engine."""
     now: float
-    """Of the mix of voices that is used instead."""
+    """Similarity of the mix of voices that is used instead."""
     measured: bool
     """True if it was measured on speech; otherwise it is predicted."""
 
@@ -83,7 +83,7 @@ class Span:
 class Pronunciation:
     """Pronunciation of the characters ``[start, end)`` of a text.
 
-    It is IPA with stress marks, or, in Chinese alone, pinyin: syllables with their tones, a space between
+    It is IPA with stress marks, or, only in Chinese, pinyin: syllables with their tones, a space between
     two ("chong2 qing4").
     """
 
@@ -124,7 +124,7 @@ class SpeechChunk:
     start_s: float
     """Time of the first sample, in seconds since the stream (from an engine: the segment) began."""
     spans: tuple[Span, ...] = ()
-    """Of the client's text in a session's chunks, of the segment's text in an engine's."""
+    """Spans of the client's text in a session's chunks, of the segment's text in an engine's."""
 
     @property
     def duration_s(self) -> float:
@@ -138,7 +138,7 @@ class SpeechChunk:
 
 
 class Boundary(Enum):
-    """End of a segment, which determines the pause behind it."""
+    """End of a segment, which determines the pause after it."""
 
     PARAGRAPH = "paragraph"
     SENTENCE = "sentence"
@@ -168,7 +168,7 @@ class SpeechRequest:
     voice: str | None = None
     """Voice id: ``ef_dora``, ``espeak:ar``, ``custom:NAME``."""
     voices: Mapping[str, str] = field(default_factory=dict)
-    """Voice ids by primary language subtag, in place of the default voices where ``voice`` is None."""
+    """Voice ids by primary language subtag, instead of the default voices where ``voice`` is None."""
     language: str | None = None
     """BCP 47 tag."""
     languages: tuple[str, ...] = ()
@@ -182,7 +182,7 @@ class SpeechRequest:
     pitch: float = 0.0
     """Semitones added to the voice's own pitch and the emotion's, -12 to 12."""
     duration_s: float | None = None
-    """Seconds that the whole is to last, in place of a speed."""
+    """Seconds that the whole is to last, instead of a speed."""
     max_tokens: int | None = None
     """Longest speech of one segment, at 50 tokens a second."""
     lexicon: Mapping[str, str] = field(default_factory=dict)
@@ -219,12 +219,12 @@ class Segment:
     """In order; empty where the engine does not accept IPA."""
     sampling: Sampling = Sampling()
     embedding: Embedding | None = None
-    """Voice to be imitated, in place of ``voice``; made by the engine itself."""
+    """Voice to be imitated instead of ``voice``; made by the engine itself."""
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     request_id: str = ""
     """Id of the request in logs; sessions of one connection may share it."""
     session: str = field(default="", compare=False)
-    """Unique id of the session whose text it is part of; "" if it belongs to none."""
+    """Unique id of its session; "" if it belongs to none."""
     ahead_s: float = field(default=0.0, compare=False)
     """Seconds of audio that the listener has left when synthesis begins; infinite if none is awaited."""
 

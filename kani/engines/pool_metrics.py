@@ -26,7 +26,7 @@ States = Callable[[], Iterable[WorkerState]]
 
 
 class WorkerMetrics(Collector):
-    """Reports the workers at each scrape; one that is gone leaves no series behind."""
+    """Reports the workers at each scrape; one that is gone leaves no series."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """registry: holds the metrics."""

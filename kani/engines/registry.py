@@ -61,10 +61,10 @@ def engines_for(
     """Build the engines of ``name``, one of ``ENGINE_NAMES``.
 
     ``auto``: Kokoro for its languages and espeak-ng for all others; the Kani model joins late where there
-    is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other
-    name stands for that engine alone. metrics: counts failures of ElevenLabs; cache_dir: folder of fetched
-    and built files; restarts: puts each local engine into a process of its own, and counts the times that it
-    is started again; workers: of ``remote``. The libraries of an engine are imported only when it is built.
+    is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other name
+    stands for only that engine. metrics: counts failures of ElevenLabs; cache_dir: folder of fetched and
+    built files; restarts: puts each local engine into a process of its own, and counts the times that it is
+    started again; workers: of ``remote``. The libraries of an engine are imported only when it is built.
     Raises ValueError for an unknown name.
     """
 
@@ -106,8 +106,8 @@ def engines_for(
 
 
 def local_engine(name: str, settings: LocalEngines) -> Engine:
-    """Build a local engine in this process: ``kani``, ``kokoro``, ``espeak`` or ``pocket``; ``voxcpm`` in a
-    worker alone, which runs in the environment of its package.
+    """Build a local engine in this process: ``kani``, ``kokoro``, ``espeak`` or ``pocket``; ``voxcpm`` only
+    in a worker, which runs in the environment of its package.
     """
     match name:
         case "kani":
@@ -214,7 +214,7 @@ def _voxcpm(settings: LocalEngines, restarts: Restarts | None) -> Engine:
 
 
 def _pocket_beside_kokoro(settings: LocalEngines) -> LocalEngines | None:
-    """Limit Pocket TTS to the languages that Kokoro lacks and whose files are here; None without any."""
+    """Limit Pocket TTS to languages that Kokoro lacks and that files are here for; None without any."""
     pocket = settings.pocket
     folder = Path(pocket.model).expanduser() if pocket.model else settings.cache_dir / "pocket"
     # Most machines have none of its files, and then import nothing of it.

@@ -1,4 +1,4 @@
-"""Settings of the engines, apart from the engines themselves, whose libraries are slow to import."""
+"""Settings of the engines, apart from the engines: their libraries are slow to import."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class PocketSettings:
 
 @dataclass(frozen=True, slots=True)
 class VoxCPMSettings:
-    """Settings of the VoxCPM engine, whose package has an environment of its own."""
+    """Settings of the VoxCPM engine; its package has an environment of its own."""
 
     python: str = ""  # Python of that environment; empty for the server's own
     model: str | None = None  # a checkpoint's folder, or its OWNER/NAME[@REVISION] on a hub

@@ -57,15 +57,15 @@ class Plan:
     """Utterances for each slot that the scaling aims at."""
     upscale_s: float = 10.0
     downscale_s: float = 300.0
-    """Seconds for which another number of replicas has to be needed."""
+    """Another number of replicas has to be needed for so many seconds."""
     drain_s: float = 60.0
     """Most seconds for the utterances of a replica that is stopped."""
     cpus: float = 1.0
     gpus: float = 0.0
-    """Of each engine replica."""
+    """GPUs of each engine replica."""
     recognizer_cpus: float = 1.0
     recognizer_gpus: float = 0.0
-    """Of each recogniser replica."""
+    """GPUs of each recogniser replica."""
     surge: bool = False
     """True if an update starts the new replica before it stops the old one."""
     shutdown_s: float = 8.0
@@ -193,7 +193,7 @@ def addresses() -> list[str]:
 def _present_key() -> str:
     """Return the key of the application, empty if there is none: another key would replace all actors.
 
-    Raises RuntimeError if there is an application whose key cannot be read.
+    Raises RuntimeError if there is an application with a key that cannot be read.
     """
     if NAME not in serve.status().applications:
         return ""
@@ -208,9 +208,7 @@ def _present_key() -> str:
 
 
 def connect(*, local: bool) -> None:
-    """Connect to the cluster of this machine; local: start one, on the loopback address alone, that ends with
-    this process.
-    """
+    """Connect to this machine's cluster; local: start one that ends with this process, only on loopback."""
     # A node that has the package installed finds it by itself.
     runtime = {} if INSTALLED else {"env_vars": {"PYTHONPATH": str(FOLDER)}}
     if not local:

@@ -47,7 +47,7 @@ class Front:
 
         engines: the deployment of ``EngineReplica``; recognizers: that of ``RecognizerReplica``, None where
         the front itself recognises; environment: variables of the settings; key: the one that the replicas
-        have; fronts: their number, all of which may be on this node.
+        have; fronts: their number; all may be on this node.
         """
         os.environ.update(environment)
         os.environ["KANI_ENGINE_KEY"] = key

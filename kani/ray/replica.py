@@ -117,7 +117,7 @@ class RecognizerReplica(Replica):
 
 
 def _node_address() -> Address:
-    """Return the address by which the cluster reaches this node, with a free port.
+    """Return this node's address in the cluster, with a free port.
 
     ``ray.util.get_node_ip_address`` would return the machine's own one also where Ray keeps to the loopback.
     """

@@ -19,7 +19,7 @@ class ByUtterances:
         self._load = load
 
     def __call__(self, context: Any) -> tuple[float, dict[str, Any]]:
-        """Return the number of replicas, as a fraction, and the policy's state, of which there is none.
+        """Return the number of replicas, as a fraction, and an empty state of the policy.
 
         context: ``ray.serve.config.AutoscalingContext``.
         """

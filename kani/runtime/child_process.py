@@ -23,5 +23,5 @@ def python_command(module: str, *arguments: str, python: str = sys.executable) -
         f"import runpy, sys; {found}; del sys.argv[0]; "
         "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
     )
-    # -P: a folder in which the server happens to be started is no place of modules.
+    # -P: no modules are loaded from the folder where the server happens to be started.
     return [python, "-P", "-c", start, module, *arguments]

@@ -10,7 +10,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def check_content(path: Path) -> bool:
-    """Return False for a fetched file whose content fails its SHA-256; any other file is not checked.
+    """Return False for a fetched file that does not match its SHA-256; any other file is not checked.
 
     Raises OSError.
     """

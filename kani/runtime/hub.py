@@ -117,7 +117,7 @@ class Hub:
             folder = self._snapshot(repository, revision, files, here=True)
         except LocalEntryNotFoundError:
             return None
-        # A revision may be here with other files of it alone.
+        # A revision may be here with only other files of it.
         named = (folder / each for each in files if "*" not in each)
         return folder if all(path.is_file() for path in named) else None
 

@@ -93,7 +93,7 @@ class Int8:
         return self._unit_product(rows / peaks).mul_(scale.mul_(peaks))
 
     def _unit_product(self, rows: Tensor) -> Tensor:
-        """The product of rows whose peak is 1."""
+        """The product of rows with a peak of 1."""
         if self._vnni:
             return self._kernel(rows)
         scaled = rows * _COARSE_LEVELS

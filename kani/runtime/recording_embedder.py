@@ -1,4 +1,4 @@
-"""Embeddings of recordings, computed by an engine's own network behind its speech."""
+"""Embeddings of recordings, computed by an engine's own network at a lower priority than speech."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Compute = Callable[[Recording, Callable[[], bool]], Samples]
 
 
 class RecordingEmbedder:
-    """Computes one embedding after the other, in a thread whose priority is below that of speech."""
+    """Computes one embedding after the other, in a thread with a lower priority than speech."""
 
     def __init__(self, engine: str) -> None:
         """engine: its name in messages."""
@@ -58,7 +58,7 @@ class RecordingEmbedder:
             values = await asyncio.shield(work)
         except asyncio.CancelledError:
             stop.set()
-            # If still queued behind another recording, there is nothing to wait for.
+            # If still queued after another recording, there is nothing to wait for.
             if not job.cancel():
                 with suppress(asyncio.CancelledError):
                     await wait_until_done(work)
@@ -94,7 +94,7 @@ def speech_of(recording: Recording, max_s: float, sample_rate: int) -> Samples:
 
 
 def _lower_priority() -> None:
-    """Lower the thread's priority behind speech: on Linux each thread has a niceness of its own."""
+    """Lower the thread's priority below that of speech: on Linux each thread has a niceness of its own."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         # Never raise it: that needs privileges.

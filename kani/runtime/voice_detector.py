@@ -35,8 +35,8 @@ _ON, _OFF = 0.5, 0.2
 # Loud chunks that begin speech; a click is one chunk.
 _ONSET_CHUNKS = 2
 
-# Seconds of silence after which a pause of each of PAUSE_LENGTHS_S has the probability _LIKELY: behind a word
-# that ends a sentence, and behind any other.
+# Seconds of silence after which a pause of each of PAUSE_LENGTHS_S has the probability _LIKELY: after a word
+# that ends a sentence, and after any other.
 _LIKELY_AFTER_S = (0.30, 0.50, 0.70, 1.10)
 _LIKELY_AFTER_UNENDED_S = (0.30, 0.50, 1.00, 1.50)
 _LIKELY = 0.6

@@ -7,8 +7,8 @@ passes on, known by the headers that proxies add. On any other address a key is 
 runs with --no-auth; Host is checked there too.
 
 ``REQUIREMENTS`` is the whole decision about keys, a row for each audience and a column for each class of
-paths. Kyutai's clients always send a key, ``public_token`` by default. It is no secret, so it counts on the
-paths of their protocol alone.
+paths. Kyutai's clients always send a key, ``public_token`` by default. It is no secret, so it counts only on
+the paths of their protocol.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ READING = ("GET", "HEAD")
 """Methods that change nothing."""
 
 MAX_UNAUTHENTICATED = 64
-"""Limit on WebSockets whose key is still to come in a message: they shall not use up the connections of
+"""Limit on WebSockets with a key still to come in a message: they shall not use up the connections of
 others."""
 
 UNAUTHENTICATED_SECONDS = 15.0
@@ -62,7 +62,7 @@ class Audience(Enum):
     """A program of this machine at a loopback address."""
 
     REMOTE = auto()
-    """Any other client: of another machine, or passed on by a proxy."""
+    """Any other client: on another machine, or passed on by a proxy."""
 
     REMOTE_PUBLIC_TOKEN = auto()
     """The same, where the server's keys list ``public_token``."""
@@ -272,7 +272,7 @@ class AccessMiddleware:
     """Answers every request that ``rules`` refuse, before any WebSocket upgrade.
 
     refusal_bodies: JSON bodies by path prefix, ``plain_refusal`` elsewhere; max_unauthenticated: limit on
-    WebSockets whose key is still to come in a message; unauthenticated_s: longest life of each, its close
+    WebSockets with a key still to come in a message; unauthenticated_s: longest life of each, its close
     included (seconds).
     """
 

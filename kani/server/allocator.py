@@ -21,7 +21,7 @@ memory between blocks in use."""
 def trim_heap() -> None:
     """Return freed memory that lies between blocks in use to the system; does nothing without glibc.
 
-    Takes some milliseconds, in which threads that allocate may have to wait.
+    Takes some milliseconds, and threads that allocate may have to wait meanwhile.
     """
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if malloc_trim is not None:

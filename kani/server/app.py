@@ -153,7 +153,7 @@ def create_app(
     protocols: Sequence[Protocol] | None = None,
     tracer: Tracer | None = None,
 ) -> Starlette:
-    """Return the application: the routes of every protocol behind access control.
+    """Return the application: the routes of every protocol, with access control.
 
     metrics_port: a port that serves nothing but the metrics; protocols: those of the settings if not given;
     tracer: records every request.

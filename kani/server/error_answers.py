@@ -27,7 +27,7 @@ class ErrorAnswers:
         return JSONResponse(refusal_body(self._bodies, path)(refusal), error.status_code, error.headers)
 
     async def client_disconnected(self, request: Request, error: Exception) -> Response:
-        """End a request whose client left before its body was complete; the answer is never read."""
+        """End a request when its client leaves before the body is complete; the answer is never read."""
         return Response(status_code=400)
 
     async def unknown_websocket(self, websocket: WebSocket) -> None:

@@ -53,7 +53,7 @@ class RunningServer:
     tls: bool  # wss and https instead of ws and http, on every port
     service: SpeechService
     allowed: Mapping[StreamPort, tuple[str, ...]] = field(default_factory=dict)
-    """Networks whose clients are served without a key."""
+    """Networks of clients that are served without a key."""
     needs_key: bool = False
     """True if clients of its WebSockets need a key, those of this machine included."""
 

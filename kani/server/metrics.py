@@ -103,11 +103,11 @@ class Metrics(Observer):
         self._refusals = counter("kani_refusals", "Sessions that were not admitted.", "protocol", "reason")
         self._estimated = counter(
             "kani_estimated_times",
-            "Segments whose words could not be found in it.",
+            "Segments with estimated word times.",
             "protocol",
             "engine",
         )
-        self._failures = counter("kani_engine_failures", "Engines that broke.", "protocol", "engine")
+        self._failures = counter("kani_engine_failures", "Failures of engines.", "protocol", "engine")
         self._waiting = gauge("kani_waiting", "Syntheses that wait for an engine now.")
         self._waiting_limit = gauge("kani_waiting_limit", "Syntheses that may wait for an engine.")
         self._speaking = gauge("kani_speaking", "Engine places taken now.")
@@ -121,7 +121,7 @@ class Metrics(Observer):
         for reason in CLOSE_REASONS:
             self._cut.labels(reason)
         self._listening = gauge("kani_listening", "Sessions that listen now.", "protocol")
-        self._heard = counter("kani_heard_seconds", "Audio that was listened to.", "protocol")
+        self._heard = counter("kani_heard_seconds", "Recognised audio.", "protocol")
         self._behind = histogram(
             "kani_hearing_behind_seconds",
             "How late audio was heard, each time some more was.",

@@ -119,7 +119,7 @@ class _Content:
         if path.suffix in (".html", ".webmanifest"):
             plain = plain.replace(b'"static/', f'"{VERSIONED[1:]}'.encode())
         if path.suffix in (".css", ".js"):
-            # A browser has no use for them; their lines stay, by which it names the place of an error.
+            # A browser has no use for them; their lines stay, as it names the place of an error by them.
             plain = _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), plain)
         packed = gzip.compress(plain, 9, mtime=0)
         digest = hashlib.sha256(plain).hexdigest()[:20]

@@ -1,6 +1,6 @@
 """Phrase breaks: the places where a reader would take a breath, each with its kind.
 
-A break is found only once the character behind its white space is known (or the text is complete), so that
+A break is found only once the character after its white space is known (or the text is complete), so that
 further text never changes the kind of an earlier break.
 """
 
@@ -20,7 +20,7 @@ UNSPACED_MARKS = "。！？｡．।॥۔؟።፧։។៕။།"
 CLAUSE_MARKS = ",;:،؛"
 UNSPACED_CLAUSE_MARKS = "、，；：､"
 CLOSERS = "\"'»”’)]}」』）】》〉" + MASK
-# Closers that never open: behind a space, too, they belong to the text before them.
+# Closers that never open: after a space, too, they belong to the text before them.
 RIGHT_CLOSERS = "»”)]}」』）】》〉"
 DASHES = "—–-"
 
@@ -43,7 +43,7 @@ ABBREVIATIONS = frozenset(
     डॉ डा प्रो श्री मि पं स्व कु सु इं सं क्र पृ उदा नं रु रू ई.पू कि.मी से.मी मि.मी कि.ग्रा मि.ग्रा मि.ली मी ली ग्रा
     """.split()
 )
-"""Words whose full stop doesn't end a sentence: es, en, fr, de, it, pt and hi."""
+"""Words with a full stop that doesn't end a sentence: es, en, fr, de, it, pt and hi."""
 
 CONJUNCTIONS = frozenset(
     """
@@ -72,7 +72,7 @@ _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS)}]*")
 class BreakKind(IntEnum):
     """Kind of a phrase break; a greater one is a better place to cut.
 
-    UNSAFE is a space inside a number or behind an abbreviation: a place to cut only where there is no other.
+    UNSAFE is a space inside a number or after an abbreviation: a place to cut only where there is no other.
     """
 
     UNSAFE = 0
@@ -92,7 +92,7 @@ class PhraseBreak:
 
 
 def phrase_breaks(text: str, start: int, complete: bool) -> Iterator[PhraseBreak]:
-    """The phrase breaks of ``text`` behind ``start``, in order.
+    """The phrase breaks of ``text`` after ``start``, in order.
 
     Unless ``complete``, the first break that more text could still change ends the search. The end of the
     text itself is not a break. Takes time linear in the searched text.
@@ -116,7 +116,7 @@ def phrase_breaks(text: str, start: int, complete: bool) -> Iterator[PhraseBreak
 
 
 def _kind_unspaced(text: str, start: int, at: int, end: int) -> BreakKind | None:
-    """The kind of the break behind a mark ``[at, end)`` that no white space follows.
+    """The kind of the break after a mark ``[at, end)`` that no white space follows.
 
     Text before ``start`` is not searched: whether it is still there depends on how the text was cut on its
     way.

@@ -1,4 +1,4 @@
-"""The commonest words of languages in Latin letters, by which short texts are told apart.
+"""The commonest words of languages in Latin letters, to tell short texts apart.
 
 Per language: articles, pronouns, prepositions, conjunctions, question words; forms of to be, to have and
 the like; numerals to ten, days, times of day; greetings, courtesies, short answers; everyday verbs, things
@@ -268,5 +268,5 @@ def languages_by_word() -> dict[str, frozenset[str]]:
 
 @functools.cache
 def listed_languages() -> frozenset[str]:
-    """The languages (primary subtags) whose commonest words are known."""
+    """The languages (primary subtags) with known commonest words."""
     return frozenset().union(*languages_by_word().values())

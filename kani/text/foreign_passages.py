@@ -20,7 +20,7 @@ MIN_LETTERS = 2
 """Letters of a passage: a single one ("π", "α") is a sign in the text's own language."""
 
 MAX_MARKS = 80
-"""Combining marks behind a letter that is held back: more belong to no letter."""
+"""Combining marks after a letter that is held back: more belong to no letter."""
 
 MAX_DETECTION_TEXT = 80
 """Characters at the beginning of a passage that its language is detected by."""
@@ -101,7 +101,7 @@ class ScriptSplitter:
         if ended:
             self._script = None
             return LanguageRun(text[:end], self._language), text[end:]
-        # Characters behind the last letter may belong to what follows.
+        # Characters after the last letter may belong to what follows.
         last = len(text) if complete or len(text) - end > MAX_DETECTION_TEXT else end
         return (LanguageRun(text[:last], self._language), text[last:]) if last else (None, text)
 

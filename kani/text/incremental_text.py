@@ -54,7 +54,7 @@ class IncrementalText:
 
     @property
     def text(self) -> str:
-        """The spoken form's characters so far, up to the end of a word or the marks behind it."""
+        """The spoken form's characters so far, up to the end of a word or the marks after it."""
         return self.spoken.text
 
     def extend(self, text: str) -> None:

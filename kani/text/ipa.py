@@ -60,8 +60,9 @@ _VARIANTS = str.maketrans(
 def canonicalize(ipa: str) -> str:
     """Write ``ipa`` in one form: marks apart from their letters, affricates tied, white space folded.
 
-    Raises ValueError, whose message continues a sentence about the IPA, for text that is empty, longer than
-    ``MAX_LENGTH``, has a symbol that is not in the alphabet, or a mark in a place where it marks nothing.
+    Raises ValueError, with a message that continues a sentence about the IPA, for text that is empty, longer
+    than ``MAX_LENGTH``, has a symbol that is not in the alphabet, or a mark in a place where it marks
+    nothing.
     """
     if len(ipa) > MAX_LENGTH:
         raise ValueError(f"is too long (at most {MAX_LENGTH} characters)")
@@ -82,7 +83,7 @@ def _describe_error(ipa: str) -> str:
         if before == TIE and symbol not in _LETTERS:
             return "has a tie that ties nothing"
         if (symbol in _DIACRITICS or symbol == TIE) and before not in _LETTERS | _DIACRITICS:
-            return f"has a mark behind no sound ({unicodedata.name(symbol).lower()})"
+            return f"has a mark after no sound ({unicodedata.name(symbol).lower()})"
     return "has no sound"
 
 

@@ -1,6 +1,6 @@
 """Detects the language of a text.
 
-A script that few languages write decides alone. Text in Latin letters is scored by three factors: a
+A script that few languages write decides by itself. Text in Latin letters is scored by three factors: a
 detector's probability (py3langid, by groups of letters), the share of its words that are among a language's
 commonest (``kani.text.common_words``), and how often a language occurs at all. A further factor favours the
 languages that a client says it speaks; it does not overrule a text that is clearly in another.
@@ -89,7 +89,7 @@ _OWN_LETTERS = {
     "ug": "[ېۇۈۋڭ]",
     # 係 is written by others too, in 關係, 係數 and the like.
     "yue": "[嘅咗唔喺佢冇啲咁嗰哋嚟乜嘢咩嘥瞓攞揾]|(?<![關关関聯联干])係(?!數|数)",
-    # Made in Japan, or simplified there alone.
+    # Made in Japan, or simplified only there.
     "ja": "[々働込畑峠辻枠匂気駅円図戻歩毎売読変対応経済験険実広県権楽薬桜竜黒団囲圧帰様仏処両択沢悩]",
 }
 """Letters that only one language of a script writes (a pattern)."""
@@ -97,7 +97,8 @@ _OWN_LETTERS = {
 _UNUSED_LETTERS = {
     "ja": "[你您吗呢吧这们么谁没说请谢对现开关电东车门话语习见买卖觉让认识时间给过还进钱饭马鸟鱼爱妈]"
 }
-"""Letters that a language does not write, though others of its script do: they count in text of Han alone."""
+"""Letters that a language does not write, though others of its script do: they count where all text is
+Han."""
 
 _DENSE_SCRIPTS = frozenset(("CJK", "HIRAGANA", "KATAKANA"))
 _LETTERS_PER_CHARACTER = 4
@@ -242,7 +243,7 @@ def _probabilities(text: str, among: frozenset[str]) -> dict[str, float]:
     """The detector's probabilities, of those languages of ``among`` that it knows.
 
     Its own way to restrict languages copies the model (40 ms, 20 MB). Their scores are the same, and become
-    probabilities as it does it: by a softmax whose temperature is the root of the text's bytes.
+    probabilities as it does it: by a softmax with the root of the text's bytes as its temperature.
     """
     scores = {_SUBTAGS.get(label, label): score for label, score in load_detector().rank(text)}
     scores = {language: score for language, score in scores.items() if language in among}

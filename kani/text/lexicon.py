@@ -54,7 +54,7 @@ class LexiconEntry:
     def pronunciation(self, language: str) -> tuple[str, str] | None:
         """The symbols for a text in ``language`` (BCP 47), and their alphabet; None without any.
 
-        Pinyin is for Chinese alone.
+        Pinyin is only for Chinese.
         """
         if self.ipa is not None:
             return self.ipa, "ipa"
@@ -142,7 +142,7 @@ class Lexicon:
         return max(matches, key=lambda found: found[0], default=None)
 
     def may_continue(self, text: str, at: int) -> bool:
-        """True if an entry that begins at ``at`` may continue behind the text's end, once more is written.
+        """True if an entry that begins at ``at`` may continue after the text's end, once more is written.
 
         Its ``match`` may change then. Takes the time of ``match``.
         """
@@ -179,7 +179,7 @@ class Lexicon:
 def validate_word(word: str) -> str:
     """An entry's word, composed and with its white space folded.
 
-    Raises ValueError, whose message continues a sentence about the entry.
+    Raises ValueError, with a message that continues a sentence about the entry.
     """
     if len(word) > MAX_WORD:
         raise ValueError(f"has a word that is too long (at most {MAX_WORD} characters)")
@@ -197,7 +197,7 @@ def parse_entry(pronunciation: str) -> LexiconEntry:
     The symbols are IPA (``/ˈsiːkwəl/``), pinyin (``/chong2 qing4/``) or kana (``/ちょうなん/``), which are a
     spelling in katakana.
 
-    Raises ValueError, whose message continues a sentence about the entry.
+    Raises ValueError, with a message that continues a sentence about the entry.
     """
     if len(pronunciation) > MAX_SPOKEN_FORM:
         raise ValueError(f"has a pronunciation that is too long (at most {MAX_SPOKEN_FORM} characters)")
@@ -269,7 +269,7 @@ def _units(text: str, at: int) -> Iterator[tuple[int, str, str]]:
                 and (_word_kind(text[end]) == kind or _is_invisible(text[end]))
             ):
                 end += 1
-            # Invisible characters behind a word are not part of it.
+            # Invisible characters after a word are not part of it.
             while _is_invisible(text[end - 1]):
                 end -= 1
             written = "".join(character for character in text[at:end] if not _is_invisible(character))
@@ -287,7 +287,7 @@ def _units(text: str, at: int) -> Iterator[tuple[int, str, str]]:
 
 
 def _is_end(text: str, end: int) -> bool:
-    """True if only invisible characters are behind ``end``."""
+    """True if only invisible characters are after ``end``."""
     return next(_units(text, end), None) is None
 
 

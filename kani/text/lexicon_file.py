@@ -1,6 +1,6 @@
 """The server's lexicon: files of words and their pronunciations, reloaded when they change.
 
-One entry a line, ``word = pronunciation`` (or a tab in place of the sign). ``[es]`` sets the language of the
+One entry a line, ``word = pronunciation`` (or a tab instead of the sign). ``[es]`` sets the language of the
 entries below it, ``[*]`` is for all languages, as are the entries before any such line. A line that begins
 with ``#`` is a comment.
 """
@@ -175,7 +175,7 @@ class LexiconParser:
 def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Lines that are neither empty nor comments, with their numbers."""
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-        # A tab at either end is kept: with nothing before or behind it, the line is a bad entry.
+        # A tab at either end is kept: with nothing before or after it, the line is a bad entry.
         stripped = line.strip(b" \r\n")
         if stripped.strip() and not stripped.lstrip().startswith(b"#"):
             yield number, stripped

@@ -50,7 +50,7 @@ def looks_like_pinyin(text: str) -> bool:
 def canonicalize_pinyin(text: str) -> str:
     """Pinyin in small letters, "ü" for "v" and "u:", one space between syllables.
 
-    Raises ValueError, whose message continues a sentence about the pinyin.
+    Raises ValueError, with a message that continues a sentence about the pinyin.
     """
     found = []
     for match in _SYLLABLE.finditer(text.lower()):

@@ -32,7 +32,7 @@ _LANGUAGE_SAMPLE = 500
 
 @dataclass(frozen=True, slots=True)
 class _Flush:
-    """Ends the segment here; more_to_come: the text goes on behind it."""
+    """Ends the segment here; more_to_come: the text goes on after it."""
 
     more_to_come: bool
 
@@ -97,7 +97,7 @@ class SegmentQueue:
                 return False
             searched = len(self._parts)
             self._process(searched + _PARTS_AHEAD)
-            # A long text of which nothing is spoken must not block the event loop.
+            # A long text without anything to speak must not block the event loop.
             await asyncio.sleep(0)
 
     def feed(self, text: str) -> None:
@@ -153,7 +153,7 @@ class SegmentQueue:
     async def next(
         self, waits: Callable[[], None] = lambda: None
     ) -> TextSegment | OpenTextSegment | Pause | None:
-        """Wait for the next part: a complete one, else an open segment; None behind the last.
+        """Wait for the next part: a complete one, else an open segment; None after the last.
 
         waits: called before each wait for more text.
 
@@ -163,7 +163,7 @@ class SegmentQueue:
             if self._processable:
                 self._process()
                 if not self._parts:
-                    # A long text of which nothing is spoken must not block the event loop.
+                    # A long text without anything to speak must not block the event loop.
                     await asyncio.sleep(0)
                 continue
             if self.finished or (self._draining and self.empty):

@@ -66,7 +66,7 @@ def word_count(text: str) -> int:
 
 
 def unspaced_end(text: str, start: int, max_weight: int) -> int:
-    """The last place behind ``start`` between two characters of a script without spaces.
+    """The last place after ``start`` between two characters of a script without spaces.
 
     Further text never moves it back. ``start`` if there is none; the text up to it weighs ``max_weight`` at
     most.
@@ -74,7 +74,7 @@ def unspaced_end(text: str, start: int, max_weight: int) -> int:
     weighed, end = 0, start
     for at in range(start, len(text) - 1):
         weighed += _weight(text[at])
-        # Behind a mark or a space a break may come, which ends the segment.
+        # After a mark or a space a break may come, which ends the segment.
         if weighed > max_weight or _STOP.match(text[at]):
             break
         if _CERTAIN.match(text, at + 1):

@@ -22,7 +22,7 @@ from kani.text.boundaries import (
 from kani.text.segment_weight import forced_cut, unspaced_end, weight, weight_up_to, word_count
 
 LOOKAHEAD_WEIGHT = 16
-"""Weight of the text behind the longest possible segment that settles every break inside it: more than the
+"""Weight of the text after the longest possible segment that settles every break inside it: more than the
 longest conjunction and a dash with its space."""
 
 MIN_WORDS_TO_OPEN = 2
@@ -64,7 +64,7 @@ class SegmentPolicy:
     before it, so that it is ready before that was played (0: no such bound)."""
 
     def for_speed(self, speed: float) -> SegmentPolicy:
-        """The policy whose segments last as long at a ``speed`` below 1 as these at speed 1."""
+        """The policy with segments that last as long at a ``speed`` below 1 as these at speed 1."""
         if speed >= 1:
             return self
         max_weight = max(int(self.max_weight * speed), self.min_first_weight)
@@ -78,7 +78,7 @@ class SegmentPolicy:
 
 
 WHOLE_SENTENCES = SegmentPolicy()
-"""For an engine whose first audio comes early however long the segment is."""
+"""For an engine with first audio that comes early however long the segment is."""
 
 EARLY_PHRASE = SegmentPolicy(early_phrase=True, max_growth=2.0)
 """For an engine that gives a segment's audio only when all of it is done: even at a third of real time
@@ -88,7 +88,7 @@ MIN_GROWN_WEIGHT = 30
 """A segment may weigh this much however little came before it."""
 
 MIN_CUT_WEIGHT = 12
-"""A phrase break behind less text is no place to cut, even where there is no better one."""
+"""A phrase break after less text is no place to cut, even where there is no better one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class TextSegment:
 
 @dataclass(frozen=True, slots=True)
 class OpenTextSegment:
-    """The beginning of a segment whose end is not known yet; ``Growth`` follows.
+    """The beginning of a segment, its end not known yet; ``Growth`` follows.
 
     ``text`` certainly belongs to it: it ends at the end of a word or at a break.
     """
@@ -122,7 +122,7 @@ class Growth:
 
     text: str
     boundary: Boundary | None
-    """The end of the segment behind them; None while it stays open."""
+    """The end of the segment after them; None while it stays open."""
 
 
 _COMPLETE_WORD = re.compile(r"\s*\S+(?=\s)")
@@ -184,7 +184,7 @@ class Segmenter:
         return OpenTextSegment(start, text)
 
     def _grow(self, given: int, complete: bool) -> Growth | None:
-        """Growth of the open segment behind its first ``given`` characters; None if none is certain."""
+        """Growth of the open segment after its first ``given`` characters; None if none is certain."""
         end, kind = self._certain(complete)
         text = self._text[given:end]
         if kind is None:
@@ -232,7 +232,7 @@ class Segmenter:
         return at, kind
 
     def _unspaced_end(self, at: int, weighed: int) -> int:
-        """The last place between two characters that is certain behind ``at``; ``at`` with spaces."""
+        """The last place between two characters that is certain after ``at``; ``at`` with spaces."""
         return unspaced_end(self._text, at, self._policy.max_weight - weighed) if self._unspaced else at
 
     def _words(self, text: str) -> int:

@@ -165,7 +165,7 @@ export class Compose {
     };
   }
 
-  /** Put a text in place of the one that is there. */
+  /** Replace the text that is there. */
   set text(text) {
     this.#write(text);
   }
@@ -199,12 +199,12 @@ export class Compose {
   }
 
   /**
-   * The parameters of the part of a text behind one that was spoken in ``language``.
+   * The parameters of the part of a text after one that was spoken in ``language``.
    * @param {boolean} voiced whether parts have voices of their own, which may speak another language
    */
   following(params, language, voiced) {
     if (!params.languages) return params;
-    // A short part alone might be taken for another language.
+    // A short part by itself might be taken for another language.
     if (!voiced) return { ...params, language, languages: undefined };
     return { ...params, languages: [...new Set([language, ...params.languages])].slice(0, MOST_LANGUAGES) };
   }

@@ -1,8 +1,8 @@
 /**
  * The socket: opened in advance, reopened when it breaks; no request is answered twice.
  *
- * A request that was made while there was no socket, or whose socket broke before it brought any audio, is sent as
- * soon as there is one again. A request whose audio had begun is reported as lost; the audio that came is kept.
+ * A request is sent again as soon as there is a socket, if there was none or it broke before it brought any audio.
+ * A request that had some audio is reported as lost; the audio that came is kept.
  */
 
 import { readFrame } from "./frames.js";
@@ -23,7 +23,7 @@ export class Connection {
   #silence = 0;
 
   /**
-   * @param {Server} server whose socket it is
+   * @param {Server} server that the socket belongs to
    * @param {(state: "connecting"|"open"|"offline"|"busy"|"key"|"refused", message: string) => void} told
    */
   constructor(server, told) {

@@ -30,7 +30,7 @@ export class History {
   }
 
   /**
-   * Keep an utterance of which something came, and let the oldest go where there are too many.
+   * Keep an utterance with some audio, and let the oldest go where there are too many.
    * @param {Utterance} utterance
    */
   async keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped }) {

@@ -10,7 +10,7 @@ export const LOCALES = {
 const chosen = new Memory("kani.locale", () => localStorage);
 const known = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in LOCALES);
 
-/** Whether the language was chosen on the page, in place of the browser's. */
+/** Whether the language was chosen on the page, instead of the browser's. */
 export const isChosen = Object.hasOwn(LOCALES, chosen.text);
 
 /** The page's language, one of LOCALES. */

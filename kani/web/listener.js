@@ -16,7 +16,7 @@ const PIECE = 960;
 /** Of a step's probabilities: that of a pause of two seconds; and from which on it is one. */
 const PAUSE = 2;
 const PAUSE_FROM = 0.6;
-/** Behind the last word the recogniser needs silence. */
+/** After the last word the recogniser needs silence. */
 const TAIL_S = 3;
 const LAST_WORDS_WITHIN_MS = 10_000;
 /** A line that holds back more than this (bytes; messages before it is open) is too slow for live audio: 17 s, 20 s. */
@@ -24,7 +24,7 @@ const MOST_WAITING = 2 * 2 ** 20;
 const MOST_MESSAGES = 500;
 
 export class Listener {
-  /** While true silence is sent in place of what is said: the page's own voice is not recognised. */
+  /** While true silence is sent instead of what is said: the page's own voice is not recognised. */
   deaf = false;
   #socket;
   #microphone = null;
@@ -42,7 +42,7 @@ export class Listener {
    * Begin. Throws a DOMException if there is no microphone or no permission.
    * @param {Server} server
    * @param {string} language that is spoken, "" to detect it
-   * @param {object} heard word({text, start, end}), seconds since the beginning; pause(), behind words; level(0 to 1);
+   * @param {object} heard word({text, start, end}), seconds since the beginning; pause(), after words; level(0 to 1);
    *   lost(ServerError): the server ended it
    */
   static async begin(server, language, heard) {

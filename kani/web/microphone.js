@@ -11,7 +11,7 @@ export class Microphone {
 
   /**
    * Open it. Throws a DOMException if there is no microphone or no permission.
-   * @param {boolean} besideSpeech whether the page speaks meanwhile, whose sound is then taken out of what is heard
+   * @param {boolean} besideSpeech whether the page speaks meanwhile: its sound is then taken out of what is heard
    * @param {(samples: Float32Array, rate: number) => void} take mono samples at the device's rate in hertz
    */
   static async open(besideSpeech, take) {

@@ -23,7 +23,7 @@ export class Playback {
    * @param {Compose} compose makes the parameters of a request
    * @param {Connection} connection takes it
    * @param {object} acts problem(words); quiet(): nothing else is to be heard here; begins(): nor in other tabs;
-   *   keep(utterance): of which something came; sounds(utterance): its first sound is heard; changed(): its buttons
+   *   keep(utterance): one with some audio; sounds(utterance): its first sound is heard; changed(): its buttons
    *   may do other things now
    */
   constructor(compose, connection, acts) {
@@ -147,7 +147,7 @@ export class Playback {
     this.playFrom(this.#player.heard() + by);
   }
 
-  /** Play what is shown, of which nothing more comes, from a second on. */
+  /** Play what is shown, with nothing more to come, from a second on. */
   #again(position) {
     this.#live = false;
     this.#acts.begins();

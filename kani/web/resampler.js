@@ -1,4 +1,4 @@
-/** Samples at another rate, piece by piece: a windowed sinc, whose low-pass keeps what the new rate cannot hold out. */
+/** Samples at another rate, piece by piece: a windowed sinc; its low-pass keeps what the new rate cannot hold out. */
 
 const ZERO_CROSSINGS = 8;
 
@@ -9,7 +9,7 @@ export class Resampler {
   #step;
   #half;
   #rest;
-  /** Position of the next new sample in the rest: the old sample before it, and the place behind that. */
+  /** Position of the next new sample in the rest: the old sample before it, and the place after that. */
   #at;
   #place = 0;
 
@@ -54,7 +54,7 @@ export class Resampler {
   }
 }
 
-/** The weights for a new sample that lies ``behind`` (0 to 1) the old one before it. */
+/** The weights for a new sample; ``behind``: its distance (0 to 1) from the old one before it. */
 function weights(behind, cutoff, half) {
   return Float64Array.from({ length: 2 * half }, (_, n) => {
     const x = n - half + 1 - behind;

@@ -29,7 +29,7 @@ function defaultOf(schema) {
   return schema.default === undefined ? "" : `; ${JSON.stringify(schema.default)} by default`;
 }
 
-/** Rows of name, type and description: of an object's fields, those of objects in it behind a dot. */
+/** Rows of name, type and description: of an object's fields, those of objects in it after a dot. */
 export function fieldRows(given, components, prefix = "") {
   const schema = resolve(given, components);
   const required = new Set(schema.required ?? []);

@@ -56,7 +56,7 @@ const KINDS = {
   401: "key", 403: "refused", 404: "missing", 409: "taken", 429: "limited", 503: "busy", 504: "late", 507: "busy",
 };
 
-/** Settings that a refusal's message names, by which it is known. */
+/** Settings that a refusal's message names: the refusal is known by them. */
 const REFUSALS = { KANI_ALLOWED_HOSTS: "host", KANI_ALLOWED_ORIGINS: "origin", KANI_API_KEYS: "proxy" };
 
 function kindOf(status, message) {
@@ -132,7 +132,7 @@ export class Server {
     return this.#ask("v1/audio/voices", { method: "POST", body: form });
   }
 
-  /** Call a kept voice otherwise; the voice, whose id is another now. Throws ServerError. */
+  /** Rename a stored voice; the voice, with its new id. Throws ServerError. */
   renameVoice(id, name) {
     const body = JSON.stringify({ name });
     return this.#ask(voicePath(id), { method: "PATCH", body, headers: { "content-type": "application/json" } });

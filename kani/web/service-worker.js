@@ -1,5 +1,5 @@
 /**
- * Answers for the page when the server is away: the document alone.
+ * Answers for the page when the server is away: only the document.
  *
  * Its files have addresses of their own for each version, and the browser keeps those for a year.
  */

@@ -20,14 +20,14 @@ export class Stage {
   #utterance = null;
   #frame = 0;
   #live = false;
-  /** Id of the utterance whose figures are shown. */
+  /** Id of the utterance with the figures that are shown. */
   #measured = "";
   #counted = true;
   #place = 0;
   #placing = 0;
 
   /**
-   * @param {Player} player whose time the words follow
+   * @param {Player} player that the words follow in time
    * @param {(position: number) => void} seek called with the second from which the audio is to be heard
    */
   constructor(player, seek) {

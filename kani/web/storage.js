@@ -26,7 +26,7 @@ export class Memory {
     this.#try((store) => store.setItem(this.#name, text));
   }
 
-  /** The object whose JSON the text is; {} for any other text, such as one that another program left. */
+  /** The object that the text is the JSON of; {} for any other text, such as one that another program left. */
   get object() {
     try {
       const value = JSON.parse(this.#text || "{}");

@@ -12,7 +12,7 @@ const SPEAKABLE = /[\p{L}\p{N}]/u;
 /** Marks that belong to the word after them, where no space tells. */
 const OPENING = /[\p{Ps}\p{Pi}¿¡]*$/u;
 
-/** Columns of a line, in which a wide character takes two. */
+/** Columns of a line; a wide character takes two. */
 const LINE = 42;
 const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}]/u;
 const LONGEST_CUE_S = 7;
@@ -22,7 +22,7 @@ const SHORTEST_CUE_S = 1;
 const LONG_PAUSE_S = 1;
 const SENTENCE_END = /[.!?…。！？।؟]["'»”’)\]」』*_]*$/u;
 const CLAUSE_END = /[,;:—،、，；：]["'»”’)\]」』*_]*$/u;
-/** Share of a cue's width by which the end of a clause may lie farther from its middle than another word's. */
+/** The end of a clause may lie farther from a cue's middle than another word's, by this share of its width. */
 const CLAUSE_WORTH = 0.3;
 
 /**

@@ -5,7 +5,7 @@ export class Tabs {
   #shown;
 
   /**
-   * @param {HTMLElement} list whose buttons (role=tab) name their panels by aria-controls
+   * @param {HTMLElement} list of buttons (role=tab) that name their panels by aria-controls
    * @param {(id: string) => void} shown called with the id of a panel that is shown
    */
   constructor(list, shown) {

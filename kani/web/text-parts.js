@@ -1,5 +1,5 @@
 /**
- * A text in parts, each of which the server takes as one request.
+ * A text in parts; the server takes each as one request.
  *
  * `[voice:NAME]` changes the voice and `[pause:1.5s]` makes a pause, as in the server's interface for OpenAI's clients.
  */

@@ -87,7 +87,7 @@ export class TimeStretch {
     this.#next = start + this.#first + this.#hop;
   }
 
-  /** The start near the nominal one whose samples are most like those that would have followed. */
+  /** The start near the nominal one with the samples most like those that would have followed. */
   #bestStart() {
     const from = Math.max(0, this.#nominal - this.#search);
     const to = this.#nominal + this.#search;

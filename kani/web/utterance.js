@@ -73,7 +73,7 @@ export class Utterance {
     this.#result = result;
   }
 
-  /** The first samples of a part, behind the pause before it. */
+  /** The first samples of a part, after the pause before it. */
   #afterPause(samples) {
     if (this.#pause === 0) return samples;
     const silence = Math.round(this.#pause * this.sampleRate);

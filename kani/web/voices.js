@@ -11,7 +11,7 @@ export const primary = (tag) => tag.split("-")[0];
 
 /**
  * Name of a language, its tag if unknown.
- * @param {object[]} voices whose name is that of a language which the browser does not know
+ * @param {object[]} voices a language that the browser does not know is called by its voice's name
  */
 export function languageName(tag, voices = []) {
   try {
@@ -84,7 +84,7 @@ export function fill(select, groups, chosen) {
 /**
  * The languages as groups for `fill`, by the engine that speaks them.
  * @param {object} languages engine by language
- * @param {object[]} voices whose name is that of a language which the browser does not know
+ * @param {object[]} voices a language that the browser does not know is called by its voice's name
  */
 export function languageGroups(languages, voices) {
   const tags = Object.keys(languages).map((tag) => [tag, languageName(tag, voices)]);

@@ -10,11 +10,11 @@ const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd",
 /** Characters of the text that are searched for the next word. */
 const AHEAD = 100;
 const SPEAKABLE = /[\p{L}\p{N}]/u;
-/** White space, and a word up to the next white space: "$1,250.50", "3/4/2024", "(or", without marks behind it. */
+/** White space, and a word up to the next white space: "$1,250.50", "3/4/2024", "(or", without marks after it. */
 const SPACED_WORD = /^(\s*)([\p{Sc}\p{Ps}\p{Pi}¿¡"'#@+-]*[\p{L}\p{N}](?:[^\s<>]*[\p{L}\p{N}\p{Sc}%°])?)/u;
 /** Scripts without spaces between words. */
 const UNSPACED = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]/u;
-/** Marks behind which a name that is not spoken may follow: a tag, or code. */
+/** Marks that a name may follow that is not spoken: a tag, or code. */
 const MARKUP = /[<`{]/;
 
 /** The direction of a language's writing: "rtl", "ltr", or "auto" where the text itself has to tell. */
@@ -40,7 +40,7 @@ export class Words {
     this.#box = box;
   }
 
-  /** Show ``text``, of which nothing has been heard; language: a BCP 47 tag or "". */
+  /** Show ``text``, before anything of it is heard; language: a BCP 47 tag or "". */
   begin(text, language) {
     this.#segmenter = new Intl.Segmenter(language || undefined, { granularity: "word" });
     this.#box.replaceChildren(this.#gap, this.#next, this.#rest);

@@ -1,4 +1,4 @@
-"""The programs of benchmarks/, and those whose smallest part no test runs."""
+"""The programs of benchmarks/, and those without a test of their smallest part."""
 
 from __future__ import annotations
 

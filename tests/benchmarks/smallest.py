@@ -30,7 +30,7 @@ from benchmarks.server_process import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCES = 1
-"""Of each language, in each group of the benchmarks' sentences."""
+"""Number of each language, in each group of the benchmarks' sentences."""
 
 Part = Callable[[ModuleType], object]
 

@@ -19,7 +19,7 @@ from tests.page.visitor import find_browser
 Outcomes = dict[str, dict[str, Any]]
 
 JUDGES = {"matplotlib", "nemo", "pocket_tts", "resemblyzer", "speechmos"}
-"""Packages of the judges' environment, in which most of the helper scripts run."""
+"""Packages of the judges' environment; most of the helper scripts run in it."""
 
 BROWSER = {"server.page_words"}
 """Programs that need Chromium."""

@@ -62,7 +62,7 @@ def test_wav_file_gets_its_length_at_the_end(tmp_path: Path) -> None:
 
 
 def player(folder: Path, script: str, name: str = "aplay") -> dict[str, str]:
-    """An environment whose only program is a player that does what the script says."""
+    """An environment with one program only: a player that does what the script says."""
     program = folder / name
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
@@ -70,7 +70,7 @@ def player(folder: Path, script: str, name: str = "aplay") -> dict[str, str]:
 
 
 def only_programs(folder: Path) -> dict[str, str]:
-    """An environment with the programs of a folder alone, and without sounddevice."""
+    """An environment with only the programs of a folder, and without sounddevice."""
     (folder / "sounddevice.py").write_text("raise ImportError\n")
     return {"PATH": str(folder), "PYTHONPATH": str(folder)}
 

@@ -50,7 +50,7 @@ def recording(espeak_server: Any, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def voices(espeak_server: Any) -> Iterator[VoicesClient]:
-    """The voices of the server; none stays behind."""
+    """The voices of the server; all are deleted in the end."""
     voices = VoicesClient(espeak_server.url)
     yield voices
     for voice in kept(voices):

@@ -18,7 +18,7 @@ from tests.support.loudness import LoudnessRecognizer
 
 @pytest.fixture
 def whisper() -> RecognitionService:
-    """A service whose recogniser has the languages of Whisper."""
+    """A service with a recogniser for the languages of Whisper."""
     recognizer = LoudnessRecognizer()
     recognizer.info = RecognizerInfo("loudness", "1", 16_000, frozenset(LANGUAGES))
     return RecognitionService(recognizer, Observer())

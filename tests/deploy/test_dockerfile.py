@@ -139,13 +139,13 @@ class Builder:
         return tree
 
     def environment(self, stage: str) -> dict[str, str]:
-        """Return the variables of a process in that stage, its folders in place of the container's."""
+        """Return the variables of a process in that stage, its folders instead of the container's."""
         tree = self.build(stage)
         folders = {"KANI_CACHE_DIR": str(tree / "cache"), "KANI_DATA_DIR": str(tree / "data")}
         return {**os.environ, **variables(stage), **folders}
 
     def python_of(self, stage: str) -> str:
-        """Return the python of a stage, which has the packages of its pip lines alone."""
+        """Return the python of a stage, which has only the packages of its pip lines."""
         if stage not in self.python:
             self.python[stage] = linked_environment(self.folder / f"{stage}-env", self.packages[stage])
         return str(self.python[stage])

@@ -169,7 +169,7 @@ def test_gpu_variant_asks_for_devices_and_a_writable_cache() -> None:
 
 
 class Cluster(BaseHTTPRequestHandler):
-    """The part of a cluster's API by which Helm looks up the Secret of an earlier installation."""
+    """The part of a cluster's API that Helm looks up the Secret of an earlier installation with."""
 
     kept: ClassVar = {"api-keys": "made,metrics", "metrics-key": "metrics", "made-key": "made"}
 

@@ -91,7 +91,7 @@ class Cluster:
         return "\n".join((self.output, *ends))
 
     def kill(self) -> None:
-        """End what is left of a cluster whose test has failed, and remove what Ray has written."""
+        """End what is left of a cluster after its test has failed, and remove what Ray has written."""
         with suppress(psutil.NoSuchProcess):
             for process in psutil.Process(self.process.pid).children(recursive=True):
                 with suppress(psutil.NoSuchProcess):

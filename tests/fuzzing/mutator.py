@@ -78,7 +78,7 @@ class Mutator:
         return self.text(written) if self._random.random() < 0.3 else written
 
     def query(self, sample: dict[str, str]) -> dict[str, str]:
-        """The parameters of an address, one or two of which are others."""
+        """The parameters of an address, one or two of them changed."""
         changed = dict(sample)
         for _ in range(self._random.randint(1, 2)):
             name = self._random.choice([*sample])

@@ -29,7 +29,7 @@ MAX_CPU_S = 5.0
 """For one input of a few kilobytes: a guard, most take less than a millisecond."""
 
 MAX_GROWTH_BYTES = 96 << 20
-"""By which a case may raise the peak memory of the process."""
+"""Bytes that a case may add to the peak memory of the process."""
 
 NAMES = """
 kani message|kani body|voxcpm message|kyutai to speak|kyutai to hear|kyutai query|kyutai body

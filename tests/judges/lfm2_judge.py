@@ -26,9 +26,9 @@ class Judge:
         return logits
 
     def agrees(self, prompt: Sequence[int], codes: Sequence[Sequence[int]], penalty: float = 1.0) -> bool:
-        """Return True for each frame whose codes [frames, codebooks] are the likeliest legal ones.
+        """Return True for each frame with the likeliest legal codes [frames, codebooks].
 
-        A frame whose first code is the codebook's size stands for the end.
+        A frame with the codebook's size as its first code stands for the end.
         """
         layout, processor = self._layout, RepetitionPenaltyLogitsProcessor(penalty)
         tokens = list(prompt)

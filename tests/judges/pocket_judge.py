@@ -2,7 +2,7 @@
 
 ``pocket_judge.py FOLDER``: FOLDER holds ``languages/german/`` as the makers publish it, and ``job.json``:
 ``config`` (what differs from the published configuration), ``temperature``, and ``spoken``, a list of objects
-with ``text``, ``seed`` and ``frames`` (the longest speech). Of each, NUMBER.npz gets ``latents``, as the
+with ``text``, ``seed`` and ``frames`` (the longest speech). NUMBER.npz of each gets ``latents``, as the
 codec decodes them, and ``samples``. ``texts`` are texts by the name of a configuration; ``texts.json`` gets
 them as that configuration prepares them, each with the frames after the end of speech.
 """
@@ -57,7 +57,7 @@ def speak(model: TTSModel, voice: Path, text: str, seed: int, frames: int) -> di
         return decode(found, state)
 
     def seeded(*arguments: Any) -> None:
-        # Behind the text, for which the package draws the noise of a frame that it never uses.
+        # After the text, for which the package draws the noise of a frame that it never uses.
         torch.manual_seed(seed)
         generate(*arguments)
 

@@ -2,7 +2,7 @@
 
 Runs in the judges' environment: ``voxcpm_judge.py FOLDER JOBS``. JOBS is a JSON object of calls by name,
 each with ``architecture``, ``seed``, ``streaming``, and the arguments of the package's ``generate``; ``text``
-may be a list of two, of which the second continues the first. The checkpoints are FOLDER/voxcpm and
+may be a list of two; the second continues the first. The checkpoints are FOLDER/voxcpm and
 FOLDER/voxcpm2, the samples of each call FOLDER/NAME.npy.
 """
 
@@ -70,7 +70,7 @@ def configuration(architecture: str) -> dict:
 
 
 def make(folder: Path, architecture: str) -> None:
-    """Write a checkpoint whose speech is noise of a random length."""
+    """Write a checkpoint with noise of a random length as its speech."""
     torch.manual_seed(7)
     config = configuration(architecture)
     (folder / "config.json").write_text(json.dumps(config), "utf-8")

@@ -36,7 +36,7 @@ KEYS = ("open-sesame", "señal/de (paso)")
 """Keys of ``keyed_server``: one that may be the name of a sub-protocol, and one that may not."""
 
 HANGS_AFTER_S = WITHIN_S
-"""Of a test in Firefox. One that starts a server twice took two minutes on a full machine."""
+"""Seconds of a test in Firefox. One that starts a server twice took two minutes on a full machine."""
 
 Visit = Callable[..., Visitor]
 
@@ -79,7 +79,7 @@ class Chromium:
         yield self._running
 
 
-# Of one module: playwright's own event loop must not be there when a test of another has one.
+# For one module: playwright's own event loop must not be there when a test of another has one.
 @pytest.fixture(scope="module")
 def browsers(
     request: pytest.FixtureRequest,
@@ -115,7 +115,7 @@ def browser(browsers: Chromium | firefox.Firefox) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def modules(browsers: Chromium, espeak_server: ServerProcess) -> Iterator[Page]:
-    """A page whose modules are called by ``evaluate``; it keeps nothing from one call to the next."""
+    """A page with modules that are called by ``evaluate``; it keeps nothing from one call to the next."""
     with browsers.within(WITHIN_S) as browser:
         visitor = Visitor(browser.new_page(), f"{espeak_server.http_url}/")
         visitor.arrive()

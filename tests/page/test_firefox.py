@@ -44,7 +44,7 @@ def test_page_speaks_where_nothing_can_be_stored(visit: Visit) -> None:
     assert visitor.text("#problem") == ""
     with wave.open(BytesIO(visitor.download())) as saved:
         assert saved.readframes(saved.getnframes()) == visitor.pcm()
-    # Of this page's time, at least, there is a history.
+    # At least since this page was opened, there is a history.
     page.locator("#history li button").first.click()
     expect(page.locator("#status")).to_contain_text("Done")
     assert "Playing again" in visitor.statuses()

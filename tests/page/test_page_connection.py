@@ -80,7 +80,7 @@ def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_s
     server.close()
     visitor.wait_for("#line[data-state=offline]")
     visitor.page.wait_for_selector("#history li")
-    # The key stops what is left to play: nothing, where the server was killed behind its first message.
+    # The key stops what is left to play: nothing, where the server was killed after its first message.
     visitor.page.keyboard.press("Escape")
     visitor.wait_for_end()
     assert len(visitor.download()) == 44 + len(visitor.pcm())
@@ -88,7 +88,7 @@ def test_audio_before_a_lost_connection_is_played_and_kept(visit: Visit, start_s
 
 
 def test_what_the_server_fails_to_send_leaves_the_rest_usable(visit: Visit) -> None:
-    """A list of voices that fails leaves languages and speech; a missing module fails its request alone."""
+    """A list of voices that fails leaves languages and speech; a missing module fails only its request."""
     visitor = visit(ready=False)
     visitor.network_may_fail = True
     page = visitor.page

@@ -28,7 +28,7 @@ def texts(language: str) -> dict[str, str]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application that holds the page alone."""
+    """A client of an application that holds only the page."""
     transport = httpx.ASGITransport(Starlette(routes=page.routes()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client

@@ -20,7 +20,7 @@ TEXT = "One small step, one giant leap."
 LONG = "The quick brown fox jumps over the lazy dog. " * 8
 CARDS = "#gallery li:not([hidden])"
 MOST_BYTES = 60 * 1024
-"""Of a first load, compressed, with the headers of the answers."""
+"""Bytes of a first load, compressed, with the headers of the answers."""
 
 
 def position(visitor: Visitor) -> float:
@@ -283,7 +283,7 @@ LATE_ANSWER = """
     return box.textContent;
   }
 """
-"""Shows two texts, of which the first one's answer comes last."""
+"""Shows two texts; the first one's answer comes last."""
 
 
 def test_text_is_shown_as_it_is_spoken(visit: Visit) -> None:

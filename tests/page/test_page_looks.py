@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.page.conftest import Visit
 
 emulated = pytest.mark.only_in("chromium")
-"""Of a test with other colours or less motion, which Firefox' driver cannot ask for."""
+"""Marks a test with other colours or less motion, which Firefox' driver cannot ask for."""
 
 ARABIC = "صباح الخير! الشمس مشرقة اليوم."
 

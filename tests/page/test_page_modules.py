@@ -270,7 +270,7 @@ def test_code_reads_the_key_from_the_environment(code: str) -> None:
 
 
 def test_resampler_keeps_a_tone_and_removes_what_the_new_rate_cannot_hold() -> None:
-    """Pieces of any length make one signal: of 1 kHz all is left, of 15 kHz nothing."""
+    """Pieces of any length make one signal: all of 1 kHz is left, nothing of 15 kHz."""
     body = """
       const tone = (hertz, rate, n) => Math.sin((2 * Math.PI * hertz * n) / rate);
       const heard = (hertz) => {

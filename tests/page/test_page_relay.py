@@ -21,7 +21,7 @@ from tests.page.visitor import PATIENCE_MS
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-# In Firefox a text in place of another at times never ended here.
+# In Firefox a text that replaced another at times never ended here.
 pytestmark = pytest.mark.only_in("chromium")
 
 SPANISH = "Hola. ¿Qué tal estás?"

@@ -85,7 +85,7 @@ def test_an_emoji_before_a_word_does_not_shift_the_light(visit: Visit) -> None:
     visitor = visit()
     visitor.speak("😀 Hello 𝒳 🎉 big world", "en")
     visitor.wait_for_end()
-    # Of the words alone is known that they are sounded; a busy browser may leave one out.
+    # Only of the words it is known that they are sounded; a busy browser may leave one out.
     lit = [word for word in visitor.lit() if word.isascii()]
     assert lit and set(lit) <= {"Hello", "big", "world"}
     assert visitor.text("#words") == "😀 Hello 𝒳 🎉 big world"

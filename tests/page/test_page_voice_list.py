@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def visitor(visit: Visit, espeak_server: ServerProcess, recording: Path) -> Iterator[Visitor]:
-    """Somebody who finds two voices, ana and luis; none stays behind."""
+    """A user who finds two voices, ana and luis; both are deleted in the end."""
     store(espeak_server, "ana", recording, language="es", description="warm")
     store(espeak_server, "luis", recording)
     visitor = visit()

@@ -30,7 +30,7 @@ CONSENT = (
 
 @pytest.fixture
 def visitor(visit: Visit, espeak_server: ServerProcess) -> Iterator[Visitor]:
-    """Somebody with the dialog open; no voice stays behind."""
+    """A user with the dialog open; all voices are deleted in the end."""
     visitor = visit()
     visitor.page.click("#add-voice")
     yield visitor

@@ -1,4 +1,4 @@
-"""The protocols that take recordings, on a real port, over engines of which one clones."""
+"""The protocols that take recordings, on a real port, over engines, one of them cloning."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Serve(Protocol):
 
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Serve in this process, by an engine whose steps a test permits: ``await serve(KANI_MAX_TEXT="50")``."""
+    """Serve in this process; a test permits the engine's steps: ``await serve(KANI_MAX_TEXT="50")``."""
     async with AsyncExitStack() as running:
 
         async def start(recognizer: Recognizer | None = None, **environment: str) -> InProcessServer:

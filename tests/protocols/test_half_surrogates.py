@@ -97,7 +97,7 @@ async def test_websocket_messages_are_answered(
 ) -> None:
     for message in messages():
         async with connect(espeak_app.url + path) as client:
-            # ASCII: a WebSocket's text is UTF-8, in which half a pair cannot be written; JSON can escape it.
+            # ASCII: a WebSocket's text is UTF-8, which cannot write half a pair; JSON can escape it.
             await client.send(json.dumps(message))
             if path == "/" or "action" in message or "type" in message:
                 await answered(client)

@@ -123,7 +123,7 @@ async def test_nothing_goes_out_after_an_interruption_was_read(wire: Wire, tmp_p
         async with connected(app, wire.path, wire.query) as socket:
             await socket.send(*wire.ask)
             await take_until(socket, wire.is_audio)
-            # Of what is made by now nearly all has still to be sent.
+            # Nearly all that is made by now has still to be sent.
             while len(engine.words) < WORDS:
                 await socket.until_read()
             await socket.send(*wire.cancel)

@@ -141,7 +141,7 @@ async def test_camel_case_fields_are_read(rooms: AppServer, verify: Verify) -> N
     assert not claims(token).keys() & {"metadata", "attributes"}
 
 
-TEXTS = "has to be an object whose values are texts"
+TEXTS = "has to be an object with texts as values"
 TOO_LARGE = "too large (at most 4096 bytes as JSON)"
 NAMED = "has to be a text of at most 256 bytes, without control characters"
 
@@ -241,7 +241,7 @@ async def test_incomplete_settings_are_logged(
 
 
 async def test_secret_is_never_disclosed(start_server: StartServer) -> None:
-    """In no answer, no log, no terminal, nor in what a settings object prints; the key in tokens alone.
+    """In no answer, no log, no terminal, nor in what a settings object prints; the key only in tokens.
 
     One that is too short is told of once, at the start, and tokens are signed with it.
     """

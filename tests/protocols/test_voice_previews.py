@@ -1,4 +1,4 @@
-"""Previews of the voices: what is spoken, how often, in which format, and for whom."""
+"""Previews of the voices: what is spoken, how often, in what format, and for which clients."""
 
 from __future__ import annotations
 

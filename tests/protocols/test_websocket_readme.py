@@ -16,7 +16,7 @@ from tests.conftest import ServerProcess
 README = Path(__file__).parent.parent.parent / "WEBSOCKET_README.md"
 EXAMPLES = re.findall(r"^```\n(C> .*?)\n```$", README.read_text(encoding="utf-8"), re.M | re.S)
 MEASURED = {"duration", "chunk_size", "spans"}
-"""Fields whose values are those of one machine; everything else is compared byte for byte."""
+"""Fields with the values of one machine; everything else is compared byte for byte."""
 
 
 def normalized(value: Any) -> Any:

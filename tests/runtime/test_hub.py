@@ -25,7 +25,7 @@ def find_codec(name: str, cache: Path) -> Path:
 
 
 class Hub(ThreadingHTTPServer):
-    """A local model hub with one repository whose main branch can move."""
+    """A local model hub with one repository and a main branch that can move."""
 
     repository = "owner/name"
 
@@ -256,7 +256,7 @@ def test_codec_is_exactly_one_nemo_file(tmp_path: Path, hub: Hub) -> None:
 
 
 def test_named_files_of_a_revision_are_fetched_once_each(tmp_path: Path, hub: Hub) -> None:
-    """A revision that is here with other files of it alone counts as missing."""
+    """A revision that is here with only other files of it counts as missing."""
     files = HubFiles(tmp_path, True, lambda line: None)
     name = "owner/name@" + "b" * 40
     assert (files.find_files(name, ("config.json",)) / "config.json").is_file()

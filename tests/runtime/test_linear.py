@@ -84,7 +84,7 @@ def test_int8_supports_any_number_of_inputs(inputs: int) -> None:
 def test_without_vnni_rows_have_14_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """With weights that are exact; where all products add up, too, and whatever the neighbours are.
 
-    A row whose peak is three deviations is rounded by 3 / 7938 / sqrt(12) of one: 1e-4 (with 8 bits: 7e-3).
+    A row with a peak of three deviations is rounded by 3 / 7938 / sqrt(12) of one: 1e-4 (with 8 bits: 7e-3).
     """
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     weight = torch.round(127 * random(OUTPUTS, INPUTS, key=1).clamp(-1, 1))

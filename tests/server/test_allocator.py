@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def fragment() -> None:
-    """Take 100 MiB in an arena of a thread and free it; a block in use behind it keeps it from going back."""
+    """Take 100 MiB in an arena of a thread and free it; a block in use after it keeps it from going back."""
     library = ctypes.CDLL(None)
     library.malloc.restype = ctypes.c_void_p
     library.malloc.argtypes = [ctypes.c_size_t]
@@ -64,7 +64,7 @@ async def test_heap_is_trimmed_repeatedly() -> None:
 
 async def test_heap_is_trimmed_once_it_has_grown() -> None:
     async with periodic_trim(interval_s=3600, look_every_s=0.01):
-        # Of the trim at once: its thread is done, and the next one an hour away.
+        # Let the trim at the start pass: its thread is done, and the next one an hour away.
         await asyncio.sleep(0.1)
         fragment()
         before = resident()

@@ -46,7 +46,7 @@ def lines(server: ServerProcess) -> list[dict[str, Any]]:
 
 
 def ended(server: ServerProcess, count: int, before: int = 0) -> list[dict[str, Any]]:
-    """The lines of so many sessions that have ended, behind the first ``before`` lines."""
+    """The lines of so many sessions that have ended, after the first ``before`` lines."""
     deadline = time.monotonic() + WITHIN_S
     while time.monotonic() < deadline:
         if len(found := [line for line in lines(server)[before:] if "outcome" in line]) == count:
@@ -91,7 +91,7 @@ def ask_in_every_way(server: ServerProcess, key: str) -> int:
             http.get(path, headers=headers, params=query)
         http.post("/tts", headers=headers, params=query, content=b"{")
     http.close()
-    # Here a key may be told behind the door too.
+    # Here a key may be told after the connection is open, too.
     for name in ("xi_api_key", "xi-api-key", "authorization"):
         with suppress(WebSocketException):
             given = {"xi-api-key": key} | THROUGH_PROXY if name == "xi_api_key" else THROUGH_PROXY

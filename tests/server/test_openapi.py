@@ -83,7 +83,7 @@ class Operation:
         return self.spec["components"][kind][name]
 
     def request(self, body: Any = None, **query: Any) -> httpx.Request:
-        """The request of the example; body: in place of the example's, query: in addition."""
+        """The request of the example; body: instead of the example's, query: in addition."""
         path = self.path
         for parameter in self.fields.get("parameters", ()):
             if parameter["in"] == "path":
@@ -120,7 +120,7 @@ class Operation:
 
 
 def operations(spec: Mapping[str, Any]) -> list[Operation]:
-    """All calls of a document, in an order in which their examples succeed."""
+    """All calls of a document, in an order that lets their examples succeed."""
     found = [
         Operation(method.upper(), path, fields, spec)
         for path, methods in spec["paths"].items()

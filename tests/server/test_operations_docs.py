@@ -48,7 +48,7 @@ def exposition(espeak_server: ServerProcess) -> bytes:
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the first table behind a heading."""
+    """The cells of the first table after a heading."""
     table = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     lines = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line] for line in lines[2:]]

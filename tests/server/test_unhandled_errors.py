@@ -40,7 +40,7 @@ class Told(logging.Handler):
 
 
 class Broken:
-    """An application that does ``begun`` and fails, behind the doors that stand before it in the server."""
+    """An application that does ``begun`` and fails, inside the middleware that the server has around it."""
 
     def __init__(self, *begun: dict[str, Any]) -> None:
         self.told = Told()

@@ -21,7 +21,7 @@ def turn(*, alone: bool) -> Iterator[None]:
     import fcntl
 
     with DOOR.open() as door, ROOM.open() as room:
-        # Who waits to be alone stands in the door: otherwise two others could take turns for ever.
+        # A process that waits to be alone holds the entrance: otherwise two others could take turns for ever.
         fcntl.flock(door, fcntl.LOCK_EX)
         fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(door, fcntl.LOCK_UN)

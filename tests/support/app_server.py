@@ -59,7 +59,7 @@ class _Tracebacks(logging.Handler):
 
 @contextmanager
 def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
-    """Serve on a free port, by espeak-ng alone unless KANI_ENGINE names another engine.
+    """Serve on a free port, only by espeak-ng unless KANI_ENGINE names another engine.
 
     When it ends no session is left, and no traceback was logged.
     """

@@ -181,7 +181,7 @@ class ElevenLabsService:
 
 
 async def pieces(exchange: Exchange) -> AsyncIterator[str]:
-    """Yield the text in pieces by the client's schedule, each with a space behind it."""
+    """Yield the text in pieces by the client's schedule, each with a space after it."""
     schedule = list(SCHEDULE)
     waiting = ""
     async for raw in exchange.socket:

@@ -28,7 +28,7 @@ from kani.text.segmenter import OpenTextSegment
 
 DATA = Path(kani.engines.kokoro.__file__).parent / "data"
 CHANNELS = 9216
-"""Of all norms together."""
+"""Channels of all norms together."""
 
 
 def one_utterance(text: str, language: str) -> Utterance:
@@ -69,7 +69,7 @@ def agreement_db(expected: Array, got: Array) -> float:
 
 
 def data_file(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Arrays of ``data/NAME.npz`` and their origin, whose checksums of arrays and inputs agree."""
+    """Arrays of ``data/NAME.npz`` and their origin, with checksums of arrays and inputs that agree."""
     origin = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
     with np.load(DATA / f"{name}.npz") as data:
         arrays = {key: data[key] for key in data.files}

@@ -14,7 +14,7 @@ WITHIN_S = 300.0
 
 
 def have_clients_wait() -> None:
-    """Give the clients that tests open without a limit of their own the guard in place of the library's.
+    """Give the clients that tests open without a limit of their own the guard instead of the library's.
 
     httpx reads all authorities' certificates for each client, which takes longer than most requests: clients
     without a choice of their own share what is read here.

@@ -124,7 +124,7 @@ class ToneEngine:
             self.under_way -= 1
 
     async def stream(self, segment: Segment, written: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
-        """A chunk for each word, ``HELD`` words behind the last until there are no more."""
+        """A chunk for each word, ``HELD`` words after the last until there are no more."""
         self.segments.append(segment)
         self.written.append(written)
         self.seen.append(seen := [])

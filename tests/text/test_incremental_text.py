@@ -241,7 +241,7 @@ async def test_cancel_while_waiting_for_a_slot(tmp_path: Path, turns: int) -> No
 
 
 def paced(engine: ToneEngine, session: SpeechSession) -> None:
-    """Feed ``session`` one long sentence, of which a word is said in a second."""
+    """Feed ``session`` one long sentence, a word of it said in a second."""
     session.feed("abcdefghij " * 15)
     session.finish()
 

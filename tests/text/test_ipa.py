@@ -28,7 +28,7 @@ def test_ipa_has_one_canonical_form(written: str, kept: str) -> None:
         ("ˈˈa", "stress mark 'ˈ' before no sound"), ("ˈ a", "stress mark 'ˈ' before no sound"),
         ("hola1", "'1', which is no symbol of the IPA"), ("SQL", "'S', which is no symbol of the IPA"),
         ("kɑː(ɹ)", "'\\(', which is no symbol of the IPA"), ("t\u0361", "a tie that ties nothing"),
-        ("\u0303a", r"a mark behind no sound \(combining tilde\)"), ("a ːb", "a mark behind no sound"),
+        ("\u0303a", r"a mark after no sound \(combining tilde\)"), ("a ːb", "a mark after no sound"),
         ("a" * (MAX_LENGTH + 1), f"too long \\(at most {MAX_LENGTH} characters\\)"),
         ("a\ud800", "which is no symbol of the IPA"),
     ],

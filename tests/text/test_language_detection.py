@@ -105,7 +105,7 @@ def test_greeting_is_detected(text: str, language: str) -> None:
 
 
 def test_short_phrases_are_detected() -> None:
-    """Of 400 phrases of one to five words 95 % (benchmarks.text.language_detection), and 99 % with a hint."""
+    """95 % of 400 phrases of one to five words (benchmarks.text.language_detection), 99 % with a hint."""
     phrases = read_phrases(EVALUATION)
     assert Counter(language for language, _ in phrases) == dict.fromkeys(EIGHT, 50)
     assert sum(detect(text, EVERY) == language for language, text in phrases) >= 380

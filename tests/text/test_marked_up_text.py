@@ -30,7 +30,7 @@ from tests.text.test_markup import TEXTS
 async def test_break_is_silence_of_its_duration(
     tmp_path: Path, tags: str, rests: list[float], writes: bool
 ) -> None:
-    """A span without characters behind its tag covers it."""
+    """A span without characters after its tag covers it."""
     text = f"uno{tags}dos"
     engine = ToneEngine(writes=writes)
     async with serving(engine, tmp_path) as service:

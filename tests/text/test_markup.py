@@ -69,7 +69,7 @@ def said(text: str) -> str:
         ("*foo*bar **foo", " foo·bar   foo"),
         ("¡**Hola**!", "¡··Hola··!"),
         ("**_`x`_**", "    x····"),
-        # Marks of lines, whose ends stay.
+        # Marks of lines; the lines' ends stay.
         ("# Uno\ndos", "  Uno¶dos"),
         ("## ¿Uno? ##\ndos", "   ¿Uno?   \ndos"),
         ("Uno\n====\ndos\n---\ntres\n* * *\n", "Uno\n    \ndos\n   \ntres\n     \n"),
@@ -97,7 +97,7 @@ def said(text: str) -> str:
     ],
 )
 def test_markup_is_masked(text: str, expected: str) -> None:
-    """A space before a word, MASK inside and behind one, so that no word is torn and no end hidden."""
+    """A space before a word, MASK inside and after one, so that no word is torn and no end hidden."""
     assert shown(read(text)) == expected
 
 

@@ -204,7 +204,7 @@ class Opener:
         self.found: list[TextSegment] = []
 
     def feed(self, text: str, *, last: bool = False) -> None:
-        """Feed ``text``, and flush behind the last."""
+        """Feed ``text``, and flush after the last."""
         for part in self._segmenter.feed(text) + (self._segmenter.flush() if last else []):
             if isinstance(part, TextSegment):
                 assert self.start is None

@@ -1,4 +1,4 @@
-"""Thread pools for decoding clients' audio, so that no other work waits behind it.
+"""Thread pools for decoding clients' audio, so that no other work waits for it.
 
 Clients choose how long decoding takes: ten minutes of MP3 need a second of a core. In asyncio's default pool
 a few clients would hold up every voice look-up and every encoder.

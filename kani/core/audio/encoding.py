@@ -141,7 +141,7 @@ class FileEncoder:
         self._bytes = bytearray()
 
     def add(self, samples: Samples) -> int:
-        """Accept samples; returns the number of bytes by which the file has grown."""
+        """Accept samples; returns how many bytes the file has grown."""
         return self._grow(self._encoder.feed(samples))
 
     def finish(self) -> bytes:
@@ -184,7 +184,7 @@ class _Pcm16:
 
 
 class _OpenWav:
-    """16-bit PCM behind a WAV header that leaves its length open."""
+    """16-bit PCM after a WAV header that leaves its length open."""
 
     def __init__(self, sample_rate: int) -> None:
         self._header = open_wav_header(sample_rate)

@@ -2,7 +2,7 @@
 
 PyAV 18.1 passes every frame that it encodes or resamples through a filter graph, and a graph starts one
 thread more than the machine has cores (16 at most; libavutil's ``avpriv_slicethread_create``): on 16 cores
-5,000 threads for 330 streams, none of which is of use for mono audio. A graph's thread count can be set only
+5,000 threads for 330 streams, none of any use for mono audio. A graph's thread count can be set only
 by the code that creates it, and PyAV's encoders and resampler do not. So libavutil is made to count one core
 (``av_cpu_force_count``), for which a graph starts no thread.
 

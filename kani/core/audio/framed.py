@@ -103,7 +103,7 @@ class AacEncoder:
 
 
 class FlacEncoder:
-    """Encodes mono samples as 16-bit FLAC whose header leaves the length open, as it does in a stream.
+    """Encodes mono samples as 16-bit FLAC; the header leaves the length open, as in a stream.
 
     In a complete file ``final_header`` replaces it: libsndfile opens no FLAC without a length. sample_rate:
     hertz. One stream, one thread at a time; a second of speech takes about 1 ms.

@@ -109,7 +109,7 @@ class Mp3Encoder:
         rates = _BIT_RATES[version]
         factor = self._frame // 8
         needed = 4 + _SIDE_INFO_BYTES[version] + _TAG_BYTES
-        # The smallest bit rate, from the stream's own on, whose frame has room for the tag.
+        # The smallest bit rate, from the stream's own on, with room for the tag in its frame.
         index, length = next(
             (at, length)
             for at, kbits in enumerate(rates, 1)

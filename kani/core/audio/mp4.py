@@ -3,7 +3,7 @@
 FFmpeg makes an index of each track from what the file's head claims: 36 bytes for each sample, and a track of
 some hundred bytes may claim any number of them. ``ffmpeg.limit_allocations`` bounds the index of one track.
 So FFmpeg is shown one track, the first with audio: the others read as free space (ISO/IEC 14496-12, 8.1.2).
-A file in which it finds a second one all the same is refused.
+If it finds a second one all the same, the file is refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def is_mp4(file: IO[bytes]) -> bool:
 
 
 def open_mp4(file: IO[bytes]) -> InputContainer:
-    """Open a seekable file, of which only the first track with audio is seen.
+    """Open a seekable file; only its first track with audio is seen.
 
     Raises FFmpegError and UnreadableFile. Blocks.
     """

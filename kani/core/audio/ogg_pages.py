@@ -69,7 +69,7 @@ def read_page(data: bytes) -> Page | None:
 
 
 def _checksum(data: bytes) -> int:
-    """Ogg's CRC-32 of a page whose checksum field is zero.
+    """Ogg's CRC-32 of a page, its checksum field being zero.
 
     It is zlib's polynomial with the bits of each byte, and of the result, reversed, starting from zero and
     not inverted.

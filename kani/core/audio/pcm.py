@@ -51,7 +51,7 @@ def wav(audio: Samples | bytes, sample_rate: int) -> bytes:
 
 
 def open_wav_header(sample_rate: int) -> bytes:
-    """Make the header of a 16-bit mono WAV stream whose length is unknown; sample_rate in hertz."""
+    """Make the header of a 16-bit mono WAV stream of unknown length; sample_rate in hertz."""
     return _wav_header(sample_rate, _UNKNOWN_SIZE, _UNKNOWN_SIZE)
 
 
@@ -106,8 +106,8 @@ async def reframe(
     """Convert speech to ``sample_rate`` hertz, in chunks of at most ``frame_samples``.
 
     Nothing waits for a frame to be full: each chunk is split and yielded at once. A span goes with the chunk
-    in which it starts; spans left at the end go with the last one, which is without samples only if nothing
-    else can carry them. A SpeechError of ``chunks`` is raised after all speech before it.
+    where it starts; spans left at the end go with the last one, which is without samples only if nothing else
+    can carry them. A SpeechError of ``chunks`` is raised after all speech before it.
     """
     resampler: Resampler | None = None
     waiting: list[Span] = []

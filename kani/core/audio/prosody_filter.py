@@ -52,11 +52,11 @@ def split_prosody(manner: Prosody, native: frozenset[str]) -> tuple[Prosody, Pro
 class ProsodyFilter:
     """Changes tempo, pitch, brightness and loudness of a stream of samples (FFmpeg's filters).
 
-    factor: 0.05–20, 2 is twice as fast; prosody: of it pitch (−12 to 12 semitones, which shifts the timbre
-    too, as tape does), brightness and loudness. Peaks that would be too loud are limited to 0.95. Output lags
-    the input by 0.1 s at most until ``finish``; the total is ``length / factor`` to the sample. The tempo
-    filter blurs: a sharp onset is audible up to 25 ms early, and below a factor of 0.5, where two filters are
-    chained, up to 0.1 s. Not thread-safe, may be used from any thread.
+    factor: 0.05–20, 2 is twice as fast; prosody: its pitch (−12 to 12 semitones, which shifts the timbre too,
+    as tape does), brightness and loudness are used. Peaks that would be too loud are limited to 0.95. Output
+    lags the input by 0.1 s at most until ``finish``; the total is ``length / factor`` to the sample. The
+    tempo filter blurs: a sharp onset is audible up to 25 ms early, and below a factor of 0.5, where two
+    filters are chained, up to 0.1 s. Not thread-safe, may be used from any thread.
     """
 
     def __init__(self, sample_rate: int, factor: float, prosody: Prosody = NEUTRAL) -> None:

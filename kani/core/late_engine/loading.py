@@ -24,7 +24,7 @@ class LateEngine:
     """
 
     def __init__(self, name: str, engine: Engine, recognizer: Recognizer, language: str) -> None:
-        """name: the engine's; recognizer: recognises the trial's speech, not started, for this use alone;
+        """name: the engine's; recognizer: recognises the trial's speech, not started, used only here;
         language: BCP 47 tag of the trial, if the engine supports it.
         """
         self.name = name

@@ -18,8 +18,8 @@ class RateLimit:
     """A token bucket for each client, which holds one minute's sessions."""
 
     def __init__(self, per_minute: int, clients: int = 10_000, clock: Callable[[], float] = time.monotonic):
-        """per_minute: sessions, 0 for no limit; clients: buckets that are kept, least recently used first to
-        go: a client whose bucket is dropped gets a full one.
+        """per_minute: sessions, 0 for no limit; clients: buckets that are kept; the least recently used is
+        dropped first, and its client gets a full one.
         """
         self._per_minute = per_minute
         self._clients = clients

@@ -19,7 +19,7 @@ from kani.text.incremental_text import IncrementalText
 from kani.text.segment_pipeline import Pause
 
 MIN_STRETCH, MAX_STRETCH = 0.6, 1.6
-"""Range of durations, relative to the natural one, in which speech stays intelligible."""
+"""Range of durations, relative to the natural one, that keeps speech intelligible."""
 
 _TOLERANCE = 0.003
 """Relative error of a duration that is not corrected."""
@@ -38,7 +38,7 @@ class NaturalTake:
     """At the session's sample rate; none where the audio was not kept."""
     seconds: float
     pause_s: float
-    """Silence behind it, unless it is the last."""
+    """Silence after it, unless it is the last."""
 
     @property
     def can_change_speed(self) -> bool:

@@ -44,7 +44,7 @@ class OutputStream:
         self._start_s = 0.0
         """Time at which the current segment began."""
         self._tiled = 0
-        """Characters of the current segment's spoken form whose words were added."""
+        """Characters of the current segment's spoken form that were added with their words."""
         self._tail = NO_SAMPLES
         """The current segment's samples that are held back."""
         self.sample_rate = engine.sample_rate
@@ -81,7 +81,7 @@ class OutputStream:
         self._put(samples[:at], spans)
 
     def end_segment(self, length: int | None) -> None:
-        """Add the segment's last samples, its last word and the characters behind it.
+        """Add the segment's last samples, its last word and the characters after it.
 
         length: characters of the whole text, where this was the last speakable segment.
         """

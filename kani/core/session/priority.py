@@ -12,8 +12,8 @@ from itertools import count
 from kani.core.playback import Playback
 
 LEAD_S = 1.0
-"""Seconds of audio that a session has to be ahead of its playback before one of lower priority goes on, and
-that one of lower priority may be ahead of its own."""
+"""A lower-priority session runs only while all higher ones with text have this many seconds of audio
+buffered, and buffers no more than this itself."""
 
 TEXT_PENDING_S = 1.0
 """Seconds after a piece of its text for which a session counts as about to be synthesized."""
@@ -89,7 +89,7 @@ class SessionPriority:
             self._group.notify()
 
     def lower(self) -> None:
-        """Rank behind all that were not lowered, and those that are lowered later."""
+        """Rank below all that were not lowered, and those that are lowered later."""
         self._rank = self._group.next_rank()
         self._group.notify()
 

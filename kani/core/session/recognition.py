@@ -49,7 +49,7 @@ class RecognitionSession:
         """start: makes the recogniser ready; sample_rate: hertz of the samples that are fed.
 
         closed: called once nothing of the session is left; recognized: called with the seconds of audio that
-        were recognised, and the seconds by which that is late; span: of the session, which ends it.
+        were recognised, and how many seconds late that is; span: of the session, which ends it.
         """
         self._recognizer = recognizer
         self._start = start
@@ -75,7 +75,7 @@ class RecognitionSession:
 
     @property
     def _lag_s(self) -> float:
-        """Seconds by which recognition is late; audio fed faster than real time adds nothing to it."""
+        """Seconds that recognition is late; audio fed faster than real time adds nothing to it."""
         since_first_s = time.perf_counter() - self._first_fed_at
         return max(0.0, min(self.backlog_samples / self._sample_rate, since_first_s - self._recognized_s))
 

@@ -93,7 +93,7 @@ class SpeechSession:
         return self._worker.output.duration_s
 
     def use_embeddings(self, embeddings: tuple[Embedding, ...]) -> None:
-        """Imitate these, in place of the requested voice. RuntimeError once there is text."""
+        """Imitate these instead of the requested voice. RuntimeError once there is text."""
         if self._segments.length or self._segments.finished:
             raise RuntimeError("the session has its text already")
         self._worker.use_embeddings(embeddings)
@@ -209,14 +209,14 @@ class SpeechSession:
         self._report.ended(error)
 
     def lower_priority(self) -> None:
-        """Rank behind the connection's sessions whose priority is not lowered, or is lowered later.
+        """Rank below the connection's sessions that are not lowered, or are lowered later.
 
         The session is still spoken to its end, while those are ahead of their playback or have no text.
         """
         self._context.priority.lower()
 
     def restore_priority(self) -> None:
-        """Rank before all sessions whose priority is lowered: another waits for the end of this one."""
+        """Rank above all lowered sessions: another waits for the end of this one."""
         self._context.priority.restore()
 
     @property

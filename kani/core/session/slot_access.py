@@ -50,7 +50,7 @@ class SlotAccess:
     async def held(self, slot: Slot, engine: str, *, keep: bool = False) -> AsyncGenerator[None, None]:
         """Hold ``slot``, which is one of ``engine``'s, while the body runs.
 
-        keep: where slots are streams, keep it behind the body for the next segment, until ``release``.
+        keep: where slots are streams, keep it after the body for the next segment, until ``release``.
         """
         with self._report.span.child("wait", {"speech.engine": engine}) as waiting:
             kept, self._kept = self._kept is slot, None

@@ -95,7 +95,7 @@ class Synthesis:
         return self._options[info.name, language]
 
     def pause_s(self, boundary: Boundary, speed: float) -> float:
-        """Seconds of silence behind a segment with this boundary."""
+        """Seconds of silence after a segment with this boundary."""
         return PAUSES_S[boundary] * self.prosody.pauses / speed
 
     def max_segment_s(self) -> float:
@@ -143,7 +143,7 @@ class Synthesis:
         info, reference_voice = voice.engine.info, self._context.reference_voice
         if info.times_words or reference_voice is None:
             return speech.chunks()
-        # Behind the filter: the words are aligned with the audio as the client gets it.
+        # After the filter: the words are aligned with the audio as the client gets it.
         return add_word_times(
             speech.chunks(),
             self._segment(voice, text, speed),

@@ -18,11 +18,11 @@ LANGUAGE_DETECTION_CHARACTERS = 80
 
 EARLY_DETECTION = ((24, 0.8), (40, 0.6))
 """(characters, least probability) at which detection may decide early, as text that comes word by word then
-waits less (of 165 sentences in ten languages 24 characters decide 133, 40 decide 163, and none wrongly)."""
+waits less (24 characters decide 133 of 165 sentences in ten languages, 40 decide 163, none wrongly)."""
 
 EARLY_WITH_VOICE = (12, 0.9)
-"""The same where a voice is named, whose language is expected then (of 253 sentences in ten languages 236 are
-decided by it, none wrongly)."""
+"""The same where a voice is named, as its language is then expected (236 of 253 sentences in ten languages
+are decided by it, none wrongly)."""
 
 CLEAR = 0.8
 """Least probability of a language other than the named voice's."""
@@ -55,9 +55,9 @@ class VoiceResolver:
         memory: LanguageMemory | None = None,
         cloning: bool,
     ) -> None:
-        """catalogue: returns the current one, which is replaced when an engine joins; default_language: of
-        texts whose language nothing tells (BCP 47); memory: the client's; cloning: whether a recording is to
-        be imitated that is not in the request yet. Raises UnknownVoice.
+        """catalogue: returns the current one, which is replaced when an engine joins; default_language: for
+        texts that do not tell theirs (BCP 47); memory: the client's; cloning: whether a recording is to be
+        imitated that is not in the request yet. Raises UnknownVoice.
         """
         self._catalogue = catalogue
         self._first_catalogue = catalogue()
@@ -71,7 +71,7 @@ class VoiceResolver:
     def by_request(self, request: SpeechRequest) -> ResolvedVoice | None:
         """The voice for the language that the request sets; None where the text has to be seen.
 
-        A voice whose language cannot be detected speaks that in any case.
+        A voice speaks its own language in any case where that cannot be detected.
         """
         if request.language:
             voice = self.by_language(request, request.language)

@@ -27,7 +27,7 @@ from kani.text.segment_queue import SegmentQueue
 from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, OpenTextSegment, TextSegment
 
 UNDERRUN_PAUSE_S = 0.08
-"""Seconds of the pause behind a segment that are sent at once where no further text has come yet."""
+"""Seconds of the pause after a segment that are sent at once if no further text has come yet."""
 
 
 class SessionWorker:
@@ -62,7 +62,7 @@ class SessionWorker:
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self._pause_s: float | None = None
-        """Seconds of silence due before the next segment; None before the first and behind a pause."""
+        """Seconds of silence due before the next segment; None before the first and after a pause."""
         self._paused_s = 0.0
         """Seconds of that silence that were sent already."""
         if voice is not None:
@@ -76,7 +76,7 @@ class SessionWorker:
         return self._output
 
     def use_embeddings(self, embeddings: tuple[Embedding, ...]) -> None:
-        """Imitate these, in place of the requested voice. Only before any text."""
+        """Imitate these instead of the requested voice. Only before any text."""
         self.synthesis.request = replace(self.synthesis.request, reference=embeddings, voice=None, voices={})
         if self.voice is not None:
             self._use_voice(self._context.voices.by_language(self.synthesis.request, self.voice.language))
@@ -262,7 +262,7 @@ class SessionWorker:
             self._access.release()
             await self._segments.wait_for_more()
         if self.output.samples:
-            # Behind unspeakable text the pause that was begun before it goes on.
+            # After unspeakable text the pause that was begun before it goes on.
             self._pause_s = max(synthesis.pause_s(text.boundary, synthesis.speed) - self._paused_s, 0.0)
 
     async def _natural_take(self, segment: TextSegment | OpenTextSegment, max_s: float) -> NaturalTake | None:

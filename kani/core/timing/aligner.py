@@ -100,7 +100,7 @@ class Aligner:
         return len(self._path) >= _MIN_COLUMNS and self._path.relative_cost(row) > _MAX_RELATIVE_COST
 
     def feed(self, samples: Samples) -> list[Span]:
-        """Accept samples; returns the words whose times are final now, none while ``mismatched``."""
+        """Accept samples; returns the words with times that are final now, none while ``mismatched``."""
         self._samples_fed += len(samples)
         self._cepstra.feed(self._resampler.feed(samples))
         if self._cepstra.complete_frames < len(self._path) + _STEP:

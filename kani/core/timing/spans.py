@@ -87,7 +87,7 @@ class SpanTiler:
     def add_pause(self, at: int, start_s: float, end_s: float) -> list[Span]:
         """Add a requested pause before character ``at``, as a span without characters."""
         done = self.finish(at, start_s)
-        # Silence after a word without text behind it belongs to the pause.
+        # Silence after a word without text after it belongs to the pause.
         start_s = self._time_s
         self._time_s = max(start_s, end_s)
         return [*done, Span(at, at, start_s, self._time_s, spoken_form="")]

@@ -101,10 +101,10 @@ class VoiceCatalogue:
         """Choose the engine and voice that speak ``language`` (BCP 47).
 
         voice: an id, or the voice itself; cloning: the speech is to sound like a recording, so engines that
-        clone come first. A voice whose engine does not speak the language is replaced by that language's
-        default, and one that is not suited to a language with an accent by one of its gender that is; a
-        stored voice is spoken by the engine that clones best. Raises UnknownVoice, and
-        UnsupportedLanguage if no engine speaks the language.
+        clone come first. A voice is replaced by the language's default if its engine does not speak that, and
+        one that is not suited to a language with an accent by one of its gender that is; a stored voice is
+        spoken by the engine that clones best. Raises UnknownVoice, and UnsupportedLanguage if no engine
+        speaks the language.
         """
         found = self.find(voice) if isinstance(voice, str | None) else voice
         if found is None:

@@ -90,7 +90,7 @@ class EmbeddingCache:
             self._values -= len(dropped.values)
 
     def forget(self, prefix: str) -> None:
-        """Drop all embeddings whose sound key begins with ``prefix``; callers already waiting get theirs."""
+        """Drop all embeddings of keys that begin with ``prefix``; callers already waiting get theirs."""
         for key in [key for key in self._cached if key[0].startswith(prefix)]:
             self._drop(key)
         for key in [key for key in self._pending if key[0].startswith(prefix)]:

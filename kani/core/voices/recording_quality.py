@@ -28,8 +28,8 @@ Background = Literal["noise", "music", "hum"]
 _LEVEL, _SILENT = 0.1, 1e-5
 _LOUD_PERCENT = 95
 _SILENT_SHARE = 0.01
-# White noise 20 dB below the speech makes the detector find telephone speech, half of which it misses
-# without; other recordings are not affected.
+# White noise 20 dB below the speech makes the detector find telephone speech; without, it misses half of
+# that. Other recordings are not affected.
 _NOISE = 0.01
 
 # A voice begins at the upper probability and ends at the lower; fewer than ``_MIN_VOICE_CHUNKS`` are a click
@@ -93,7 +93,7 @@ class DetectedSpeech:
     def silence_share(self) -> float:
         """Share of the recording that is silent: 0–1.
 
-        Whispered speech, half of which the detector misses, does not count as silence.
+        Whispered speech does not count as silence, though the detector misses half of it.
         """
         quiet = _powers(self.samples, CHUNK) < _SILENCE * self.speech_power
         return float(np.mean(quiet & ~self.speech))
@@ -189,7 +189,7 @@ def classify_background(detected: DetectedSpeech) -> Background:
 def steepest_decay_db(detected: DetectedSpeech) -> float:
     """Fall of loud speech within 120 ms where it falls fast, in decibels.
 
-    A room whose echo takes a second to fall by 60 dB allows 7 dB, plus the distance of the echo below the
+    An echo that takes a second to fall by 60 dB allows 7 dB, plus the distance of the echo below the
     voice. Infinite where nothing loud is followed by anything.
     """
     levels = 10 * np.log10(_envelope(detected.samples) + _DIGITAL_SILENCE)

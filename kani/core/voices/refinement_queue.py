@@ -54,7 +54,7 @@ class RefinementQueue:
         return any(name[:2] == (sound, model) for name in names)
 
     async def forget(self, prefix: str) -> None:
-        """Drop all jobs whose sound key begins with ``prefix``; returns once none of them is running."""
+        """Drop the jobs of sound keys that begin with ``prefix``; returns once none of them is running."""
         for known in (self._waiting, self._done):
             for name in [name for name in known if name[0].startswith(prefix)]:
                 del known[name]

@@ -1,4 +1,4 @@
-"""A sentence in each language that the server's voices speak, by which a voice is tried."""
+"""A sentence to try a voice with, in each language that the server's voices speak."""
 
 from __future__ import annotations
 

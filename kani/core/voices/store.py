@@ -157,7 +157,7 @@ class VoiceStore:
             raise UnknownVoice(name) from error
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
-        """Store an engine's embedding of the voice's recording, in place of that engine's earlier one.
+        """Store an engine's embedding of the voice's recording, instead of its earlier one.
 
         Does nothing for a voice that was deleted, renamed, or replaced by another recording. Raises
         ValueError for values that are not finite or too many.

@@ -2,7 +2,7 @@
 
 One thread of one process changes the folder at a time. New content is written under a temporary name that
 begins with a dot, synced to disk, and moved to its place. A process that is killed or meets a full disk
-leaves only a temporary name behind, which the next change or the next start removes.
+leaves only a temporary name, which the next change or the next start removes.
 """
 
 from __future__ import annotations

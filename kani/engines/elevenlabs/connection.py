@@ -26,7 +26,7 @@ _PARSE_IN_THREAD_FROM = 128 << 10
 logger = logging.getLogger(__name__)
 
 _quiet = logging.getLogger(f"{__name__}.websockets")
-"""Logger of the WebSocket library. At DEBUG it logs all headers, of which one is the API key."""
+"""Logger of the WebSocket library. At DEBUG it logs all headers, the API key included."""
 _quiet.setLevel(logging.INFO)
 
 
@@ -47,7 +47,7 @@ class UpstreamConnection:
         self._invalid = 0
 
     async def send(self, message: str) -> None:
-        """Send a message. Does nothing on a closed stream, whose reason ``receive`` raises."""
+        """Send a message. Does nothing on a closed stream; ``receive`` raises why it is closed."""
         try:
             await self._socket.send(message)
         except ConnectionClosed:

@@ -154,7 +154,7 @@ class ElevenLabsEngine:
             )
         if (last := receiver.finish()) is not None:
             yield last
-        # A text of punctuation alone may have no sound.
+        # A text of nothing but punctuation may have no sound.
         if not receiver.has_sound and any(character.isalnum() for character in text.text):
             raise UpstreamFailed("silent", "the stream ended without a sound")
 

@@ -18,7 +18,7 @@ from kani.engines.elevenlabs.text import SegmentText
 from kani.text.languages import primary
 
 ACTIVE_S = 30.0
-"""Seconds after a failure in which ElevenLabs is not tried: not every sentence shall wait for it to fail."""
+"""ElevenLabs is not tried for so many seconds after a failure: each sentence would wait for it to fail."""
 
 logger = logging.getLogger(__name__)
 

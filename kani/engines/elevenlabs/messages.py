@@ -76,7 +76,7 @@ KEEP_ALIVE = add_text(" ")
 """Resets the inactivity timeout, and adds nothing to the text that is spoken."""
 
 END_OF_TEXT = add_text("")
-"""Ends the text; ElevenLabs closes the stream behind its last audio."""
+"""Ends the text; ElevenLabs closes the stream after its last audio."""
 
 
 def parse(raw: str) -> Message:

@@ -19,9 +19,9 @@ class CharacterTimes:
     """Matches character times with the text that was sent, and emits each word once its times are final.
 
     Spaces are ignored, as ElevenLabs adds some at the ends of what it speaks in one piece. Characters
-    without times, or spoken in other words, share the time between their neighbours evenly. The audio
-    behind the last character belongs to its word. A word is what stands between spaces, with its
-    punctuation, or a single wide character. Times are in seconds of the audio as received.
+    without times, or spoken in other words, share the time between their neighbours evenly. The audio after
+    the last character belongs to its word. A word is what stands between spaces, with its punctuation, or a
+    single wide character. Times are in seconds of the audio as received.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class CharacterTimes:
         # Times of the first of those characters, as far as they are known.
         self._starts: list[float] = []
         self._ends: list[float] = []
-        # Characters whose words were emitted.
+        # Characters that were emitted in words.
         self._emitted = 0
 
     def extend_text(self, text: str) -> None:
@@ -44,7 +44,7 @@ class CharacterTimes:
         self._text = text
 
     def add_alignment(self, alignment: CharacterAlignment, begun_s: float) -> bool:
-        """Take the alignment of a message whose own audio begins at ``begun_s``; whether it matches the text.
+        """Take a message's alignment, its own audio beginning at ``begun_s``; True if it matches the text.
 
         Its times count from the start of the stream (observed with ``sync_alignment``) or from the message's
         own audio (observed without): the nearer of the two is assumed. An alignment of other text is ignored.
@@ -97,7 +97,7 @@ class CharacterTimes:
         self._ends += edges[1:]
 
     def _word_end(self) -> int | None:
-        """Index behind the next word; None while it may grow, or has no times yet."""
+        """Index after the next word; None while it may grow, or has no times yet."""
         end = self._emitted + 1
         while end < len(self._letters) and not self._begins_word(end):
             end += 1

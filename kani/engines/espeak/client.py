@@ -63,8 +63,8 @@ class EspeakClient:
     def shared(cls, purpose: Purpose = "speech") -> EspeakClient:
         """Return this process' client for a purpose, started on first use (0.1 s).
 
-        Each purpose has a child process of its own: another engine's phonemes do not wait behind a sentence
-        that is being spoken. Raises EngineUnavailable when the library or its data cannot be loaded.
+        Each purpose has a child process of its own: another engine's phonemes do not wait for a sentence that
+        is being spoken. Raises EngineUnavailable when the library or its data cannot be loaded.
         """
         with cls._shared_lock:
             if purpose not in cls._shared:

@@ -94,7 +94,7 @@ class WordEvent(NamedTuple):
 class PhonemeEvent(NamedTuple):
     """Start of a phoneme, as the library reports it."""
 
-    position: int  # of the word event whose word it belongs to
+    position: int  # of its word's event
     sample: int  # start in the audio; of a plosive the end of its closure
 
 

@@ -1,6 +1,6 @@
 """Process that runs espeak-ng; ``kani.engines.espeak.client`` starts it and documents its messages.
 
-Each text is spoken by a fork of this process, in which nothing was spoken or phonemised before, so that it
+Each text is spoken by a fork of this process. Nothing was spoken or phonemised in it before, so that the text
 always sounds the same: the library's random flutter of the pitch would continue, and change the length of
 words; and after some texts that were phonemised, speech loses its vowels. All texts are phonemised by one
 long-lived fork. On systems without fork everything happens in this process.

@@ -1,1 +1,1 @@
-"""The Kani model behind ``kani.core.engine.Engine``."""
+"""The Kani model as a ``kani.core.engine.Engine``."""

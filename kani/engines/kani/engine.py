@@ -151,7 +151,7 @@ class KaniEngine:
         cloned = segment.embedding is not None
         written = self._voices.prompt_text(text, None if cloned else segment.voice, segment.language)
         whole = kani.layout.prompt(kani.checkpoint.text_tokens(written))
-        # A speaker takes the place of a token.
+        # A speaker replaces a token.
         if len(whole) + cloned <= kani.runner.max_prompt_tokens or len(text) < 2:
             return [(text, whole)]
         middle = len(text) // 2

@@ -10,7 +10,7 @@ from kani.core.types import Voice
 from kani.text.languages import canonical, primary, resolve
 
 LANGUAGES = ("es", "en", "de", "zh", "ko", "ar")
-"""Languages of kani-tts-370m, Spanish first; a checkpoint whose name ends in one speaks only that one."""
+"""Languages of kani-tts-370m, Spanish first; a checkpoint named with one at its end speaks only that one."""
 
 # From the makers' pages: a checkpoint names its speakers, but not their languages.
 _SPEAKERS = {
@@ -55,7 +55,7 @@ class KaniVoices:
         return f"{start}: {text}" if start else text
 
     def _tag(self, language: str) -> str:
-        """The tag of exactly that language, of the language alone, or the first one of that language."""
+        """The tag of exactly that language, of its primary subtag, or the first one of that language."""
         wanted = canonical(language)
         while wanted:
             if wanted in self._tags:

@@ -48,8 +48,7 @@ MIN_CONCURRENT_STEPS = 2
 
 _LEAST_STREAMS, _STREAMS_A_STEP = 8, 2
 """Streams at once until the machine's speed is measured: at least so many, and for each of these steps. They
-share the cores window by window: with many more than play in real time all would stall, where queued ones
-play without gaps."""
+share the cores window by window: beyond real-time capacity all would stutter, so the others queue."""
 
 # Measured by whisper-base on 20 sentences es and en: spoken natively 2 % of words are wrong at 1, 5 % at 1.1,
 # 13 % at 1.35 and 21 % at 1.67, where a filter that shortens plain speech leaves 1–2 %. Below 1 no word is
@@ -102,7 +101,7 @@ class KokoroEngine:
             self._measuring = asyncio.create_task(self._measure_speed(self._synthesizer))
 
     async def _measure_speed(self, synthesizer: WindowedSynthesizer) -> None:
-        """Measure this machine's speed, behind the steps of all listeners.
+        """Measure this machine's speed, after the steps of all listeners.
 
         How long a sentence's prosody takes decides on steps (``windows``), what a second of audio costs on
         the number of slots.
@@ -330,7 +329,7 @@ class KokoroEngine:
             begin_s = end_s
             is_last = index + 1 == len(utterances)
             silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
-            # Behind the first utterance there is audio enough to predict the next one at once.
+            # After the first utterance there is audio enough to predict the next one at once.
             audios = self._synthesizer.synthesize(
                 utterance, segment, stop, trailing_silence_s=silence_s, in_steps=index == 0
             )

@@ -29,7 +29,7 @@ _ASSUMED_SYMBOLS = 60
 few words so far all would be spoken too fast. By predicted durations, sentences of 3 to 4 s take 1.01 to 1.05
 of the time that they take whole, longer ones 0.98 to 0.99; with 90 symbols 1.05 to 1.12, and 1.0 to 1.01."""
 
-# Words needed, besides the lookahead, to begin a sentence whose text is still arriving, and to continue it.
+# Words needed, besides the lookahead, to begin a sentence while its text arrives, and to continue it.
 # It continues with fewer before the listener runs out of audio.
 _FIRST_WORDS = 2
 _MORE_WORDS = 5
@@ -71,7 +71,7 @@ class PieceTiming:
 
 
 class IncrementalSentence:
-    """One sentence whose text grows; works in the calling thread."""
+    """One sentence with text that grows; works in the calling thread."""
 
     def __init__(self, synthesizer: WindowedSynthesizer, reader: TextReader, segment: Segment) -> None:
         """segment: voice, speed and prosody; its text is not used."""
@@ -122,7 +122,7 @@ class IncrementalSentence:
     def _utterances(self, text: str, ending: str, pronunciations: Sequence[Pronunciation]) -> list[Utterance]:
         """Utterances for the new words of ``text``, with as much left context as fits.
 
-        More than one only where the new words alone exceed the longest utterance.
+        More than one only where the new words by themselves exceed the longest utterance.
         """
         while True:
             ahead = [

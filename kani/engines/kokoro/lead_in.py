@@ -1,6 +1,6 @@
 """Lead-in words for short utterances that begin with a vowel; their audio is cut off.
 
-The model begins such an utterance with a burst: "Hola" is heard as "Gola", "Uno" as "Gunos". Behind another
+The model begins such an utterance with a burst: "Hola" is heard as "Gola", "Uno" as "Gunos". After another
 word and a comma it is pronounced as inside a sentence. So a lead-in word is synthesised before it and removed
 at the pause between.
 
@@ -28,7 +28,7 @@ _VOWELS = frozenset("aeiouyɑɐɒæəɛɜɪɔʊʌøœAIOQWY")
 _STRESS = "ˈˌ“( "
 _LEAD_INS = {"es": "bjˈen, ", "en": "wˈɛl, ", "it": "bˈɛne, "}
 _LAG_FRAMES = 2.4
-"""Lag of the predicted durations behind the audio (60 ms, see ``timing``)."""
+"""Lag of the predicted durations after the audio (60 ms, see ``timing``)."""
 
 _SEARCHED = (-6, 3)
 """Frames around the expected pause that are searched for the quietest."""

@@ -106,7 +106,7 @@ class DeadlineScheduler:
                 await ours
             except asyncio.CancelledError:
                 if ours.done() and not ours.cancelled():
-                    # The turn was handed over in the same loop step in which we were cancelled.
+                    # The turn was handed over in the same loop step that cancelled us.
                     self._hand_on()
                 raise
         try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 STREAMS_SHARE = 0.8
-"""Share of the cores for streams that are synthesized at the same time, by the cost of a sample. The rest is
-for what the sample lacks: the sockets, the text, and predictions that come together."""
+"""Fraction of the cores planned for streams; the rest is for sockets, text and predictions that come
+together, which the measured sample does not include."""
 
 LEAST_STREAMS = 2
-"""Streams that begin on a machine of any speed: an answer of an assistant waits no minutes for the end of a
-long text, though both may have gaps."""
+"""Minimum of streams at once, so that a short answer never waits for a long text (both may stutter)."""
 
 _SENTENCE_SYMBOLS = 60
 

@@ -61,9 +61,9 @@ class Synthesizer(Protocol):
         trailing_silence_s: float = TRAILING_SILENCE_S,
         in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
-        """Speak ``utterance`` with the voice, speed and prosody of ``segment``, whose text is not used.
+        """Speak ``utterance`` with the voice, speed and prosody of ``segment``; its text is not used.
 
-        trailing_silence_s: silence kept at most behind the speech; in_steps: predict the prosody of the first
+        trailing_silence_s: silence kept at most after the speech; in_steps: predict the prosody of the first
         words first where possible, so that sound begins sooner. Raises UnknownVoice, InvalidRequest for an
         unusable embedding, Stopped and ModelFailed.
         """

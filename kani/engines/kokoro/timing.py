@@ -23,7 +23,7 @@ LEADING_SILENCE_S = 0.01
 """Silence kept before the first sound; it adds to the latency."""
 
 TRAILING_SILENCE_S = 0.03
-"""Silence kept at most behind the last sound."""
+"""Silence kept at most after the last sound."""
 
 SILENCE_BETWEEN_UTTERANCES_S = 0.15
 """Silence kept at most between two utterances of one text."""
@@ -61,7 +61,7 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimedAudio:
-    """A piece of an utterance's audio at ``SAMPLE_RATE``, and the words whose times are final by now."""
+    """A piece of an utterance's audio at ``SAMPLE_RATE``, and the words with times that are final by now."""
 
     samples: Samples
     words: tuple[TimedWord, ...]
@@ -70,7 +70,7 @@ class TimedAudio:
 class Timeline:
     """Trims an utterance's audio piece by piece and times its words.
 
-    ``LEADING_SILENCE_S`` of silence stays before the first sound, and at most ``trailing_silence_s`` behind
+    ``LEADING_SILENCE_S`` of silence stays before the first sound, and at most ``trailing_silence_s`` after
     the last. Words come in order, each once both its ends are certain, at the latest with the last piece;
     starts never decrease, and no word ends after the next one starts.
     """
@@ -162,7 +162,7 @@ class Timeline:
         self._loud = np.concatenate([self._loud, power > self._threshold])
 
     def _certain(self, known: int, end: int, ended: bool) -> Iterator[TimedWord]:
-        """Yield the words whose ends are certain; known: end of the audio so far, end: of its sound."""
+        """Yield the words with certain ends; known: end of the audio so far, end: of its sound."""
         if self._start is None or self._begin is None:
             return
         gaps = self._gaps()
@@ -207,7 +207,7 @@ class Timeline:
     def _inner_edges(self, word: Word) -> list[int]:
         """Samples at which a word's second and later phonemes begin.
 
-        A stress mark belongs to the phoneme behind it, a length mark to the one before.
+        A stress mark belongs to the phoneme after it, a length mark to the one before.
         """
         begins = [
             at

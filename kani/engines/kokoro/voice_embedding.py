@@ -1,8 +1,8 @@
 """Serialisation of Kokoro's embeddings: one voice mix for each language.
 
 Values, for each of ``LANGUAGES`` in order: the row of the prosody voice, pitch, pitch range, and the weight
-of each of the voices that mixes are made of, in the order of ``voices.json``. Embeddings come back from
-clients, so every value is validated when it is read.
+of each voice that mixes are made from, in the order of ``voices.json``. Embeddings come back from clients, so
+every value is validated when it is read.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from kani.engines.kokoro.voices import ACCENTED_VOICES, ENGINE, Voices
 from kani.text.languages import primary
 
 LANGUAGES = ("es", "en", "fr", "it", "pt")
-"""Languages with a mix of their own. Of the others, accented ones are spoken by the whole of the Italian
-mix, as their voices are Italian, and the rest with the timbre of the English one."""
+"""Languages with a mix of their own. Others that are spoken with an accent use the whole Italian mix, as
+their voices are Italian; the rest use the timbre of the English one."""
 
 BORROWED = "en"
 BORROWED_BY_ACCENTED = "it"
@@ -37,7 +37,7 @@ _LEAST_HEARD = 1e-6
 
 
 def mix_language(language: str) -> str:
-    """The one of ``LANGUAGES`` whose mix, or its timbre, speaks a language (BCP 47)."""
+    """The one of ``LANGUAGES`` with the mix, or the timbre, that speaks a language (BCP 47)."""
     tag = primary(language)
     if tag in LANGUAGES:
         return tag

@@ -28,7 +28,7 @@ MAX_NEGATIVE_WEIGHT = 0.6
 class VoiceMix:
     """A speaker composed of the voices that ship."""
 
-    prosody_voice: str  # voice whose rhythm and pitch are predicted
+    prosody_voice: str  # voice that rhythm and pitch are predicted for
     timbre: tuple[tuple[str, float], ...]  # voices and their weights, which sum to 1
     pitch: float = 0.0  # shift from the prosody voice in semitones
     pitch_range: float = 1.0  # factor on the distances from the prosody voice's log F0

@@ -13,12 +13,12 @@ FIRST_WINDOW_FRAMES = 10
 """Frames of the first window: 0.25 s."""
 
 LOOKAHEAD_WORDS = 3
-"""Words whose prosody is predicted but not spoken while more follow; with two, pitch jumps at the joints
+"""Words with prosody that is predicted, but not spoken while more follow; with two, pitch jumps at the joints
 double."""
 
 CLOSING = ".,;:!?…。，、！？；："
 MARKS = frozenset(CLOSING)
-"""Marks behind which a voice pauses whatever follows: words before them need no lookahead."""
+"""Marks that a voice pauses after, whatever follows: words before them need no lookahead."""
 
 # Each window is decoded while the one before it plays, on a machine with a real-time factor of up to 0.25
 # (measured). Larger windows would delay the steps of other streams.
@@ -53,7 +53,7 @@ def windows(begin: int, end: int, *, skipped: int = 0) -> Iterator[tuple[int, in
     """Cut frames [begin, end) into growing windows.
 
     skipped: sizes that are skipped at the beginning, because audio came before. The last window has at least
-    10 frames, or 5 behind the very first window, unless there are fewer in all.
+    10 frames, or 5 after the very first window, unless there are fewer in all.
     """
     sizes = iter(_SIZES[min(skipped, len(_SIZES) - 1) :])
     while begin < end:
@@ -104,7 +104,7 @@ def count_speakable(utterance: Utterance, known: int) -> int:
 
 
 def first_words(utterance: Utterance, count: int) -> Utterance:
-    """The utterance up to its ``count``-th word and the marks behind it."""
+    """The utterance up to its ``count``-th word and the marks after it."""
     words = utterance.words
     if count >= len(words):
         return utterance

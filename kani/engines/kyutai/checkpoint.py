@@ -201,7 +201,7 @@ def _pause_heads(folder: Path) -> Tensor | None:
 
 
 def _verify(path: Path) -> None:
-    """Compare a file of the hub's cache with its SHA-256, by which the cache names its content."""
+    """Compare a file of the hub's cache with its SHA-256, the content's name in the cache."""
     content = path.resolve()
     if not path.is_symlink() or not _SHA256.fullmatch(content.name):
         return

@@ -1,4 +1,4 @@
-"""Delay of the text behind the audio, and the silence that a checkpoint expects around it."""
+"""Delay of the text after the audio, and the silence that a checkpoint expects around it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Delays:
     text: int
     """Frames between a word and its text."""
     after: int
-    """Frames of silence after the audio, by which its last words are decided."""
+    """Frames of silence after the audio that decide its last words."""
 
     @classmethod
     def of_seconds(cls, before_s: float, text_s: float) -> Self:

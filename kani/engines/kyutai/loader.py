@@ -76,7 +76,7 @@ def _precision(name: str, device: torch.device) -> torch.dtype:
     if name in ("float32", "bfloat16"):
         return torch.float32 if name == "float32" else torch.bfloat16
     if device.type == "cuda":
-        # int8 is a setting of the Kani model, too, and for the CPU alone.
+        # int8 is a setting of the Kani model, too, and only for the CPU.
         return torch.bfloat16
     if Int8.supported():
         return torch.int8

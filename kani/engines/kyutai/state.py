@@ -109,9 +109,8 @@ class ConvolutionContext:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        """Of each convolution its channels and samples, and if a stream's context begins as its first sample.
-
-        Otherwise it begins as zeros.
+        """rows: streams. Per convolution: channels, lengths of its context, and repeats_first: whether that
+        starts as copies of the first sample, or as zeros.
         """
         self._contexts = [
             torch.zeros((rows, width, length), device=device, dtype=dtype)

@@ -61,7 +61,7 @@ class RecognitionStream:
         return self._delays.time_s(self._position)
 
     def _add(self, words: list[TimedWord]) -> None:
-        # Behind the audio's end, the text's delay runs on in silence.
+        # After the audio's end, the text's delay runs on in silence.
         limit_s = (self._steps + 1) * STEP_S
         for word in words:
             start_s, end_s = min(word.start_s, limit_s), min(word.end_s, limit_s)

@@ -26,7 +26,7 @@ class TimedWord:
     end_s: float
     tokens: tuple[int, ...]
     log_probability: float
-    """Of its least likely token."""
+    """Log probability of its least likely token."""
 
 
 class WordAssembler:
@@ -43,7 +43,7 @@ class WordAssembler:
 
     @property
     def pending(self) -> bool:
-        """True within a word, whose end is not known yet."""
+        """True within a word, before its end is known."""
         return bool(self._tokens)
 
     @property

@@ -209,7 +209,7 @@ def _many(path: Path, found: Mapping[str, Shape], key: str, dimensions: int) -> 
 
 
 def _check_content(path: Path) -> None:
-    """Compare a fetched file with its SHA-256, by which the hub's cache names it."""
+    """Compare a fetched file with its SHA-256, its name in the hub's cache."""
     try:
         name = path.resolve(strict=True).name
         if not _SHA256.fullmatch(name):

@@ -61,7 +61,7 @@ class Convolution:
 
 
 class TransposedConvolution:
-    """A causal transposed convolution whose kernel is twice its stride."""
+    """A causal transposed convolution with a kernel twice its stride."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
         """weight: [inputs, outputs, 2 × stride]; bias: [outputs]."""

@@ -114,7 +114,7 @@ def load(
         elif any(not torch.equal(values, own[name]) for name, values in shared[1].items()):
             raise CheckpointError(
                 f"{files.weights} has another codec than {next(iter(loaded))}: take all languages of one "
-                "release, or one language alone (KANI_POCKET_LANGUAGES)"
+                "release, or only one language (KANI_POCKET_LANGUAGES)"
             )
         loaded[tag] = _language(tag, files, weights, int8=int8)
     if shared is None:

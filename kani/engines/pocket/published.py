@@ -101,7 +101,7 @@ PUBLISHED = {
 
 
 def languages_here(folder: Path, languages: Iterable[str], *, fetched: bool) -> tuple[str, ...]:
-    """List those of the languages whose weights a folder holds, without any library.
+    """List those of the languages that a folder holds weights for, without any library.
 
     fetched: the folder is the cache of fetched files; else it is laid out like the hub's repositories.
     """

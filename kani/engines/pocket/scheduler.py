@@ -22,7 +22,7 @@ from kani.engines.pocket.stream import Ending, Listener, Samples, State, Stream,
 log = logging.getLogger(__name__)
 
 MAX_LEAD_S = 2.0
-"""Seconds of audio by which a stream may be ahead of its listener."""
+"""Seconds of audio that a stream may be ahead of its listener."""
 
 FRAMES_A_CALL = 4
 """Most frames of a stream that are decoded together, where decoding is behind."""
@@ -120,7 +120,7 @@ class Scheduler:
         return next((stream for stream in self._waiting if stream.cancelled or not full), None)
 
     def _due(self) -> list[Stream]:
-        """The running streams whose next frame may be sampled."""
+        """The running streams with a next frame that may be sampled."""
         return [
             stream
             for stream in self._running
@@ -195,7 +195,7 @@ class Scheduler:
                 self._decode(streams, torch.stack([torch.stack(each) for each in latents]))
 
     def _ended(self) -> list[Stream]:
-        """The running streams of which nothing is left to be computed."""
+        """The running streams with nothing left to compute."""
         return [
             stream
             for stream in self._running

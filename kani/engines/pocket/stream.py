@@ -87,7 +87,7 @@ class Stream:
 
     @property
     def begun(self) -> State:
-        """The state of a stream whose text was read."""
+        """The state of a stream after its text was read."""
         assert self.state is not None
         return self.state
 

@@ -33,7 +33,7 @@ def prepare(text: str, replaced: Mapping[str, str]) -> str:
     for character, replacement in replaced.items():
         text = text.replace(character, replacement)
     text = " ".join(text.split())
-    # A removed quotation mark would leave a comma behind the end of a sentence.
+    # A removed quotation mark would leave a comma after the end of a sentence.
     text = re.sub(r"([.!?…])\s*[,;:]", r"\1", text)
     if not text:
         return ""

@@ -1,7 +1,7 @@
 """The transformer that the language model and the codec share, over streams of different lengths.
 
 A call takes the new positions of several streams as rows of one matrix, so that every weight is read once for
-all of them. Attention alone is computed stream by stream: each has a cache of its own, no stream is padded to
+all of them. Only attention is computed stream by stream: each has a cache of its own, no stream is padded to
 the length of another, and a stream joins or leaves without a copy.
 
 Source: PyPI pocket-tts 4.0.1, ``modules/transformer.py``, ``modules/attention.py`` and ``modules/rope.py``.

@@ -62,7 +62,7 @@ async def connect(address: Address) -> Channel:
 async def listen(address: Address, accept: Callable[[], Channel]) -> asyncio.Server:
     """Listen for servers. Raises OSError, and ValueError for a socket's folder that others may enter.
 
-    A folder that does not exist is made for this user alone. A socket that a dead worker left is replaced;
+    A folder that does not exist is made for this user only. A socket that a dead worker left is replaced;
     one that a live worker listens on is not.
     """
     loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ def _prepare(path: Path) -> None:
     folder = path.parent.stat()
     if folder.st_uid != os.geteuid() or stat.S_IMODE(folder.st_mode) & 0o077:
         raise ValueError(
-            f"the folder {path.parent} has to be this user's alone: chmod 700, or name another folder"
+            f"the folder {path.parent} has to be closed to other users: chmod 700, or name another folder"
         )
     if path.exists():
         with socket.socket(socket.AF_UNIX) as probe:

@@ -29,7 +29,7 @@ MAX_UNSENT_BYTES = 256 << 20
 SECOND_S = 1.0
 HEARTBEAT_S = 2
 LEASE_S = 15
-"""Silent seconds after which a peer counts as dead. Seconds in which this process did not run count once."""
+"""Silent seconds after which a peer counts as dead. Seconds while this process did not run count once."""
 
 
 class ProtocolError(Exception):
@@ -89,7 +89,7 @@ class Channel(asyncio.BufferedProtocol):
             self.abort(str(error))
 
     def _make_room(self, needed: int) -> None:
-        """Have the buffer hold the ``needed`` bytes of the next frame, behind what is there of it."""
+        """Make room for ``needed`` bytes of the next frame, what has come of it included."""
         usual = HANDSHAKE_BUFFER_BYTES if self._small_frames else BUFFER_BYTES
         if self._start == self._end:
             self._start = self._end = 0

@@ -120,7 +120,7 @@ class Exchange:
     async def get(self, check: Callable[[], None] | None = None) -> Reply | None:
         """Return the next reply, None at the end.
 
-        check: called after each ``wake``; may raise. Raises the worker's error behind the replies before it,
+        check: called after each ``wake``; may raise. Raises the worker's error after the replies before it,
         WorkerFull and WorkerLost.
         """
         while not self._replies:

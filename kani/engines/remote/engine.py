@@ -1,7 +1,7 @@
-"""An engine whose work is done by a worker, in another process or on another machine.
+"""An engine that leaves its work to a worker, in another process or on another machine.
 
-A segment of which no audio has come is begun again, silently, when its worker is lost; one of which some has
-come fails, as another rendering of it would not continue the first.
+When its worker is lost, a segment without audio so far is begun again, silently; one with some fails, as
+another rendering of it would not continue the first.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_ATTEMPTS = 3
 """Workers that may be lost while they work on one segment: its text may be what crashes them."""
 
 MAX_SESSIONS = 1024
-"""Sessions whose last worker is remembered."""
+"""Sessions that have their last worker remembered."""
 
 
 class RemoteEngine:
@@ -54,7 +54,7 @@ class RemoteEngine:
         self._last: OrderedDict[str, ref[Connection]] = OrderedDict()
 
     def use(self, link: Way) -> None:
-        """Work by ``link``, whose descriptions come to ``changed``."""
+        """Work by ``link``, which passes descriptions to ``changed``."""
         self._link = link
 
     def changed(self, ready: Ready) -> None:

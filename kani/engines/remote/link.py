@@ -83,7 +83,7 @@ class Link:
         self._run(None)
 
     def _run(self, connection: Connection | None) -> None:
-        # Of no request: its log lines are not to have the id of the one that happened to start it.
+        # Runs in an empty context, so that its logs carry no request's id.
         self._task = asyncio.create_task(
             self._keep(connection), name=self._way.name, context=contextvars.Context()
         )

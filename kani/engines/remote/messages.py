@@ -49,7 +49,7 @@ class Written(_Message):
     """None while more may come."""
 
 
-# Of the server.
+# Messages from the server.
 
 
 class Launch(_Message, tag=1):
@@ -71,7 +71,7 @@ class Speak(_Message, tag=2):
     segment: Segment
     granted_s: float
     written: Written | None = None
-    """Of a segment whose text is still being written."""
+    """Text so far of a segment that is still being written."""
     waits: bool = True
     """True if it waits for a slot; otherwise the answer is ``Full`` where none is free."""
 
@@ -144,7 +144,7 @@ class Ping(_Message, tag=12):
     """A sign of life of the server, answered by ``Pong``."""
 
 
-# Of the worker.
+# Messages from the worker.
 
 
 class Chunk(_Message, tag=32):
@@ -157,7 +157,7 @@ class Chunk(_Message, tag=32):
     spans: tuple[Span, ...]
 
     def unpack(self) -> SpeechChunk:
-        """Return the chunk, whose samples are a copy."""
+        """Return the chunk, with a copy of the samples."""
         return SpeechChunk(unpack_samples(self.samples), self.sample_rate, self.start_s, self.spans)
 
 
@@ -215,10 +215,10 @@ class Failed(_Message, tag=38):
     kind: Literal["failed", "busy", "invalid", "voice", "language"]
     message: str
     field: str = ""
-    """Of an invalid request."""
+    """Field of an invalid request."""
     logged: bool = False
     details: Reason | None = None
-    """Of an invalid request: the message for programs."""
+    """Message for programs, of an invalid request."""
 
     def error(self) -> SpeechError:
         """Return the error, as the engine raised it."""

@@ -1,4 +1,4 @@
-"""The ways to several workers of one engine or recogniser, whose addresses may change while they are used.
+"""The ways to several workers of one engine or recogniser; addresses may change while they are used.
 
 A segment goes to the least loaded worker, as far as this server knows by its own segments. Where those of
 other servers fill it, it refuses, and the next one is tried; where all are full, the segment waits at the
@@ -50,7 +50,7 @@ class Pool:
         *,
         recognizers: bool = False,
     ) -> None:
-        """changed: called with the description of the engine, whose slots are those of all workers, or of the
+        """changed: called with the description of the engine, with the slots of all workers, or of the
         recogniser.
 
         watch: given a function that returns the workers' states, for the metrics; discover: asked for the

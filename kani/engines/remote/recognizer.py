@@ -1,8 +1,8 @@
-"""A recogniser whose work is done by a worker, in another process or on another machine.
+"""A recogniser that leaves its work to a worker, in another process or on another machine.
 
-A recognition stays with its worker. One of which no event has come is begun again, silently, when its worker
-is lost, as long as its audio is still here: half a second, or what is sent ahead. Any other fails with
-``EngineLost``, after which a recording can be read again from its file.
+A recognition stays with its worker. When that is lost, one without an event so far is begun again, silently,
+as long as its audio is still here: half a second, or what is sent ahead. Any other fails with ``EngineLost``,
+after which a recording can be read again from its file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MAX_ATTEMPTS = 3
 """Workers that may be lost before they have sent an event of one recognition: its audio may be the cause."""
 
 UNKNOWN = RecognizerInfo("remote", "", 16_000, frozenset())
-"""Description of a recogniser whose worker was not reached yet."""
+"""Description of a recogniser before its worker is reached."""
 
 Pieces = AsyncIterator[Samples | Mark] | AsyncIterator[Samples]
 
@@ -53,7 +53,7 @@ class RemoteRecognizer:
         self._link: Way | None = None
 
     def use(self, link: Way) -> None:
-        """Work by ``link``, whose descriptions come to ``changed``."""
+        """Work by ``link``, which passes descriptions to ``changed``."""
         self._link = link
 
     def changed(self, ready: Ready) -> None:

@@ -70,7 +70,7 @@ class ChildWorker:
         try:
             await connection.open("", self._launch)
         except BaseException:
-            # A cancelled start, too, leaves no connection and no child behind.
+            # A cancelled start, too, leaves neither connection nor child.
             await self.leave(connection)
             raise
         return connection
@@ -108,7 +108,7 @@ class ListeningWorker:
         try:
             await connection.open(self._key, None)
         except BaseException:
-            # A cancelled start, too, leaves no connection and no child behind.
+            # A cancelled start, too, leaves neither connection nor child.
             await self.leave(connection)
             raise
         return connection

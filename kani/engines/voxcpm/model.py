@@ -1,6 +1,6 @@
 """A loaded model of VoxCPM's package: recordings in, patches of audio out.
 
-Runs in the environment of the package alone. Not thread-safe: the package keeps one cache of keys and values
+Runs only in the environment of the package. Not thread-safe: the package keeps one cache of keys and values
 in the model, and its codec's state in the codec's modules, so one utterance is spoken at a time.
 """
 
@@ -23,7 +23,7 @@ from kani.engines.voxcpm.parameters import Parameters
 os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1"}
 
 _MIN_PATCHES = 16
-"""Patches of audio that must fit behind text and recording."""
+"""Patches of audio that must fit after text and recording."""
 
 
 class Stopped(Exception):
@@ -71,7 +71,7 @@ class VoxCPMModel:
                 str(folder),
                 zipenhancer_model_path=denoiser,
                 enable_denoiser=denoiser is not None,
-                # Of use on CUDA alone, and the package warms up for it.
+                # Useful only on CUDA, and the package warms up for it.
                 optimize=device.startswith(("auto", "cuda")) and torch.cuda.is_available(),
                 device=device,
             )
@@ -171,7 +171,7 @@ class VoxCPMModel:
         return {"ref_audio_feat": prompt.latents, "mode": "reference"}
 
     def _room(self, text: str, prompt: Prompt | None) -> int:
-        """Patches that fit into the model's memory behind text and prompt. Raises InvalidRequest."""
+        """Patches that fit into the model's memory after text and prompt. Raises InvalidRequest."""
         written = text if prompt is None else prompt.text + text
         patches = 0 if prompt is None else len(prompt.latents)
         # The tokens around the text and the reference are three at most.

@@ -32,7 +32,7 @@ AUDIBLE = 0.004
 """A peak below this (−48 dB of full scale) is silence."""
 
 MAX_VOICES = 64
-"""Sessions whose first segment is kept, at most 24 s of latents each."""
+"""Sessions that keep their first segment, at most 24 s of latents each."""
 
 
 class PackageEngine:
@@ -197,7 +197,7 @@ class PackageEngine:
             raise EngineFailed("the VoxCPM engine was stopped") from None
         finally:
             stopping = True
-            # Behind the step that may be running.
+            # After the step that may be running.
             closing = loop.run_in_executor(self._thread, steps.close)
             await wait_until_done(closing)
 

@@ -27,7 +27,7 @@ class Parameters:
     inference_timesteps: int = 10
     """Steps of the diffusion for each patch of audio."""
     denoise: bool = False
-    """True if the recording's latents are to be those made behind the denoiser."""
+    """True if the recording's latents are to be those made after the denoiser."""
     retry_badcase: bool | None = None
     """True if a segment that is too long for its text is made again. True and False both have it decoded and
     sent once it is complete; None streams it."""
@@ -40,7 +40,7 @@ class Parameters:
 
     @classmethod
     def of(cls, options: Mapping[str, OptionValue]) -> Parameters:
-        """Return the parameters of a segment's options, of which others are ignored.
+        """Return the parameters of a segment's options; other options are ignored.
 
         Raises InvalidRequest for a value of another type, or out of its range.
         """

@@ -27,7 +27,7 @@ LANGUAGES = {
         "en zh ar da de el es fi fr he hi id it ja ko ms my nb nl pl pt ru sv sw th tr vi".split()
     ),
 }
-"""Primary language subtags by the ``architecture`` of a checkpoint: of VoxCPM2's 30 the 27 that this server
+"""Primary language subtags by the ``architecture`` of a checkpoint: the 27 of VoxCPM2's 30 that this server
 knows by name (Khmer, Lao and Tagalog are missing)."""
 
 ENCODE_RATE = 16_000

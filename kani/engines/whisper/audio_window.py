@@ -69,5 +69,5 @@ class ArrivalPace:
         """Count audio of ``duration_s`` seconds that has just arrived."""
         before_s, self._updated_s = self._updated_s, self._clock()
         drained_s = max(0.0, self._lead_s - self._speedup * (self._updated_s - before_s))
-        # Bounded, so that live speech behind a backlog is soon recognised as live.
+        # Bounded, so that live speech after a backlog is soon recognised as live.
         self._lead_s = min(drained_s + duration_s, 2 * self._max_lead_s)

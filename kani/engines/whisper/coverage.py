@@ -20,7 +20,7 @@ from kani.runtime.voice_detector import SAMPLE_RATE
 
 # Two steps of the alignment: a word that is not longer has no time of its own.
 _INSTANT_S = 0.021
-# Such words at the end that are more than fast speech: of words, and of single characters.
+# Number of such words at the end that is more than fast speech: of words, and of single characters.
 _ECHOED_WORDS, _ECHOED_CHARACTERS = 2, 4
 # A word before them that is as short belongs to them.
 _SHORT_S = 0.11

@@ -18,7 +18,7 @@ class Hypothesis:
         self.undecided: tuple[TimedWord, ...] = ()
         """The guess of the last pass that was believed, in seconds of the stream."""
         self.language: str | None = None
-        """Of the last decided word; None before the first."""
+        """Language of the last decided word; None before the first."""
         self.end_s = 0.0
         """End of the last decided word, in seconds of the stream."""
         self.sentence_ended = True

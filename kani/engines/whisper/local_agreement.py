@@ -27,7 +27,7 @@ class HypothesisWord:
 
     @property
     def normalized(self) -> str:
-        """Lower-case letters and digits; empty for punctuation alone."""
+        """Lower-case letters and digits; empty for nothing but punctuation."""
         return "".join(character for character in self.text.casefold() if character.isalnum())
 
 
@@ -55,7 +55,7 @@ def words_from_tokens(
 ) -> list[HypothesisWord]:
     """Join ``tokens`` to words. spaced: whether spaces divide words, or each run of whole characters is one.
 
-    Punctuation that stands alone (« ? » and the like) is attached to the word before it.
+    Punctuation that stands by itself (« ? » and the like) is attached to the word before it.
     """
     runs: list[tuple[str, list[int]]] = []
     pending: list[int] = []

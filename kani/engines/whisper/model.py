@@ -1,7 +1,7 @@
 """Whisper base on CTranslate2, computed in int8: one pass over a short stretch of audio.
 
 The encoder, which takes most of the time, is given less than the 30 s that it was trained on; but some
-silence behind the speech, or the answer repeats itself without end.
+silence after the speech, or the answer repeats itself without end.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _TRIED, _LEAST_LIKELY = 3, 0.005
 LANGUAGE_WEIGHT = 0.3
 """Weight of a language's log probability, beside that of the answer in it."""
 BEAMS = 5
-"""Of a beam search, as in faster-whisper."""
+"""Width of a beam search, as in faster-whisper."""
 CERTAIN = 0.9
 """Probability from which on a language is certain."""
 # A language that is expected is so many times as likely as the sounds are.
@@ -150,7 +150,7 @@ class Whisper:
     def _languages_of(self, encoded: ctranslate2.StorageView, audio: PassInput) -> list[tuple[str, float]]:
         languages = self.likely_languages(encoded, (), audio.expected)
         if len(audio.samples) > _OPENING_S * SAMPLE_RATE:
-            # The language of the opening alone is at times more certain, and then more often right.
+            # The language of just the opening is at times more certain, and then more often right.
             opening = self.encode(audio.samples[: int(_OPENING_S * SAMPLE_RATE)])
             of_opening = self.likely_languages(opening, (), audio.expected)
             if of_opening[0][1] > languages[0][1]:
@@ -162,7 +162,7 @@ class Whisper:
     ) -> _Found:
         """Return the words in one language.
 
-        A decisive pass whose answer repeats itself without end searches for another one.
+        A decisive pass searches for another answer if one repeats itself without end.
         """
         found = self._attempt(encoded, audio, language, likelihood, beams=1)
         if audio.decisive and not found.complete:
@@ -195,7 +195,7 @@ class Whisper:
             return loop
         aligned, probability = self.align(encoded, language, audio.prefix, words, seconds)
         timed = without_echo(aligned, spaced=spaced)
-        # Of an answer without end, the words before those that nothing says are better than none.
+        # If an answer does not end, its words before those without audio are better than none.
         if not (timed or audio.prefix) or (endless and len(timed) == len(aligned)):
             logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)
             return loop
@@ -274,7 +274,7 @@ class Whisper:
         max_tokens: int,
         beams: int,
     ) -> list[int]:
-        # Without a prefix an empty answer is not allowed; behind a prefix it may be the right one.
+        # Without a prefix an empty answer is not allowed; after a prefix it may be the right one.
         begun = (self._languages[language], *self._task, *prefix)
         result = self._generate_tokens(encoded, begun, max_tokens, beam_size=beams, suppress_blank=not prefix)
         # Text tokens only: others cannot be part of a later prefix.
@@ -283,7 +283,7 @@ class Whisper:
     def _generate_tokens(
         self, encoded: ctranslate2.StorageView, begun: Sequence[int], max_tokens: int, **options: int
     ) -> Any:
-        """Generate at most ``max_tokens`` behind the tokens of an answer that is ``begun``."""
+        """Generate at most ``max_tokens`` after the tokens of an answer that is ``begun``."""
         prompt = [*self._previous, self._begin, *begun]
         prompts = [prompt]
         if prompt[-1] != self._task[-1]:
@@ -340,9 +340,9 @@ def _length_s(start_s: float, end_s: float) -> float:
 def _renamed(vocabulary: bytes) -> bytes:
     """Return the vocabulary, a token a line, with the names of its first and its start token exchanged.
 
-    CTranslate2 feeds the given beginning of an answer to the model token by token, 5 ms each; except for
-    the tokens behind the start token, up to one with a lower number, which it feeds at once. With the first
-    token of all in that role, the whole beginning is fed at once.
+    CTranslate2 feeds the given beginning of an answer to the model token by token, 5 ms each; except for the
+    tokens after the start token, up to one with a lower number, which it feeds at once. With the first token
+    of all in that role, the whole beginning is fed at once.
     """
     names = vocabulary.split(b"\n")
     begin = names.index(b"<|startoftranscript|>")

@@ -38,7 +38,7 @@ def moved(timed: TimedWord, by_s: float) -> TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """Words that a pass recognised behind its prefix."""
+    """Words that a pass recognised after its prefix."""
 
     words: tuple[TimedWord, ...]  # times never decrease
     language: str  # given, or detected

@@ -23,7 +23,7 @@ MAX_TOKENS = 224
 _CHARACTERS_PER_SECOND = 30
 # Added for short stretches of audio, where a single token counts.
 _EXTRA_TOKENS = 12
-# For a language in which CLDR names no country.
+# For a language that CLDR names no country in.
 _DEFAULT_TOKENS_PER_CHARACTER = 1.0
 # A sentence is at most 1.5 times as long as its compressed form; three times over it is 2.4 to 4.3 times as
 # long (measured on 18 languages).

@@ -17,7 +17,7 @@ MAX_CHUNK_S = 14.0
 _SHORTEST_S = 7.0
 # Silence after which a stretch ends; shorter pauses are cheaper kept than a new stretch begun.
 _END_SILENCE_S = 2.0
-# Audio kept before and behind the detected speech.
+# Audio kept before and after the detected speech.
 _MARGIN_S = 0.3
 # Frames of silence that are kept for the next stretch: speech is detected some frames after its onset.
 _KEPT_FRAMES = math.ceil(_MARGIN_S / CHUNK_S) + 4
@@ -25,9 +25,9 @@ _KEPT_FRAMES = math.ceil(_MARGIN_S / CHUNK_S) + 4
 _OUTSIDE_S = 0.05
 # A frame is silent below this probability of a voice, and certainly speech from the other one on.
 _SILENT, _SPEECH = 0.2, 0.5
-# Shortest pause behind a word: sounds such as [t] have less silence in them.
+# Shortest pause after a word: sounds such as [t] have less silence in them.
 _PAUSE_S = 0.15
-# Least speech behind the last word that is transcribed by itself: less than that is breath, or a word's end.
+# Least speech after the last word that is transcribed by itself: less than that is breath, or a word's end.
 _MIN_REST_S = 0.8
 
 
@@ -84,7 +84,7 @@ class Chunk:
         return self._part(0, at), self._part(at, len(self.voices))
 
     def rest(self, word_start_s: float) -> Chunk | None:
-        """Return the speech behind the pause after the last word, whose start is given; None without any.
+        """Return the speech after the pause that follows the last word, by its start; None without any.
 
         Whisper leaves out a sentence that repeats the one before it word for word, and all that follows. Its
         alignment then stretches the last word over what is left out, so that its end says nothing.
@@ -96,7 +96,7 @@ class Chunk:
         return self._part(max(pause, speech[0] - math.ceil(_MARGIN_S / CHUNK_S)), len(self.voices))
 
     def _pause_behind(self, first: int) -> int:
-        """Return the frame in which the first pause behind the next voice is certain; or the end."""
+        """Return the frame where the first pause after the next voice is certain; or the end."""
         spoken, silence = False, 0
         for at in range(first, len(self.voices)):
             silence = silence + 1 if self.voices[at] < _SILENT else 0
@@ -153,7 +153,7 @@ class ChunkCutter:
 
     @property
     def _has_speech(self) -> bool:
-        """True if the kept audio holds speech, and not only the pause in which it was cut."""
+        """True if the kept audio holds speech, and not only the pause that it was cut in."""
         return self._gate.speech_end_s > self._start * CHUNK_S
 
     def _begin_at_onset(self) -> None:

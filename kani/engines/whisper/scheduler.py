@@ -70,7 +70,7 @@ class BackgroundPass(Generic[T]):
         self.waits_since_s = waits_since_s
         """Time of the scheduler's clock."""
         self.result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        """Of ``work``; raises what it raises."""
+        """Result of ``work``; raises what it raises."""
 
     def cancel(self) -> None:
         """Cancel the pass. One that is running goes on in its thread, and its result is dropped."""
@@ -96,8 +96,8 @@ class BackgroundPass(Generic[T]):
 class PassScheduler(Generic[T]):
     """Starts urgent passes first, then those of the stream that was served longest ago, then recordings'.
 
-    While a stream is open one worker of several is kept free of recordings, whose passes take up to some
-    seconds: a live pass never waits for one. All streams belong to one event loop.
+    While a stream is open one worker of several is kept free of recordings: their passes take up to some
+    seconds, and a live pass never waits for one. All streams belong to one event loop.
     """
 
     def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -118,7 +118,7 @@ class PassScheduler(Generic[T]):
         return stream
 
     def run_in_background(self, work: Callable[[], R]) -> BackgroundPass[R]:
-        """Queue ``work`` behind all live streams; first come, first served."""
+        """Queue ``work`` after all live streams; first come, first served."""
         one: BackgroundPass[R] = BackgroundPass(self, work, self._clock())
         self._background.append(one)
         self._start_waiting()

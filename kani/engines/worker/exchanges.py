@@ -223,7 +223,7 @@ async def outcome(number: int, exchange: Exchange) -> Ended | Failed | Full:
         return Full(number)
     except SpeechError as error:
         if isinstance(error, EngineFailed) and not error.logged:
-            # The cause is known here alone.
+            # The cause is known only here.
             log.error("the engine failed", exc_info=error)
             return Failed(number, "failed", str(error), logged=True)
         return failed(number, error)

@@ -17,7 +17,7 @@ from kani.engines.worker.service import Worker
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 256
-"""Connections at once. A further one takes the place of the oldest without a handshake, or is closed."""
+"""Connections at once. A further one replaces the oldest without a handshake, or is closed."""
 
 
 async def start_and_serve(
@@ -32,8 +32,7 @@ async def start_and_serve(
     """Start an engine or a recogniser, and serve it until ``stop`` is set; see ``serve_worker``.
 
     new_worker: returns the worker that has it; announce: called once, when servers can connect, with the
-    address, whose port 0 is replaced. Raises EngineUnavailable, also for an address that cannot be listened
-    on.
+    address, its port 0 replaced. Raises EngineUnavailable, also for an address that cannot be listened on.
     """
     check_key(address, key)
     await served.start()
@@ -51,7 +50,7 @@ async def serve_worker(
     announce: Callable[[Address], None],
     drain_s: float = 0.0,
 ) -> None:
-    """Serve a worker whose engine or recogniser has started; otherwise as ``start_and_serve``.
+    """Serve a worker, its engine or recogniser started; otherwise as ``start_and_serve``.
 
     drain_s: most seconds for the exchanges that are under way when ``stop`` is set.
     """

@@ -11,7 +11,7 @@ from kani.engines.remote.channel import Channel
 from kani.engines.remote.messages import Logged
 
 MAX_CHARACTERS = 16_384
-"""Of one record."""
+"""Longest message of one record."""
 
 
 class LogForwarder(logging.Handler):

@@ -156,7 +156,7 @@ class ServerConnection:
                 case Launch():
                     raise ProtocolError("a launch of an engine that runs already")
                 case _:
-                    # Of an exchange that has just ended it comes too late.
+                    # Messages for an exchange that has just ended come too late.
                     known = self._exchanges.get(message.exchange)
                     if known is not None:
                         if isinstance(message, Cancel):

@@ -48,7 +48,7 @@ FORMATS = _formats()
 STREAMABLE_FORMATS = {
     name: audio_format for name, audio_format in FORMATS.items() if audio_format.codec != "wav"
 }
-"""Formats without WAV, whose header holds the length of the audio."""
+"""Formats other than WAV, as its header holds the length of the audio."""
 
 
 def resolve_format(name: str | None, *, streamed: bool = True) -> AudioFormat:

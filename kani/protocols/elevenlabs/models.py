@@ -1,4 +1,4 @@
-"""ElevenLabs' models (``model_id``), all of which select this server's own voices."""
+"""ElevenLabs' models (``model_id``); they all select this server's own voices."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _ABOUT = {
     "emotion": "An emotion, or a blend of several: happy, or happy:0.7+calm:0.3.",
     "emotion_strength": "Strength of the emotion.",
     "speed": "Speed of the speech; 1 is normal.",
-    "duration": "Seconds that the whole speech shall last, in place of a speed.",
+    "duration": "Seconds that the whole speech shall last, instead of a speed.",
     "lexicon": "Pronunciations by word.",
     "normalize": "Whether numbers, abbreviations and the like are spelled out.",
     "voice_id": "Id of a voice; GET /v1/audio/voices lists them.",

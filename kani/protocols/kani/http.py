@@ -138,7 +138,7 @@ class _WavResponse(Response):
 
 @asynccontextmanager
 async def _watch_disconnect(request: Request, cancel: Callable[[], None]) -> AsyncIterator[None]:
-    """Call ``cancel`` when the client of ``request``, whose body was read, disconnects."""
+    """Call ``cancel`` when the client of ``request`` disconnects, its body having been read."""
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":

@@ -179,7 +179,7 @@ def _parsed(message: str | bytes) -> dict[str, Any]:
 
 def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
     if "data" not in parsed and "params" in parsed:
-        raise BadMessage('data: is required (a request with "params" is VoxCPM\'s, whose path is /tts)')
+        raise BadMessage('data: is required (a request with "params" is VoxCPM\'s; its path is /tts)')
     data = _convert(parsed.get("data") or {}, _Data, "data")
     if data.text is None or not data.text.strip():
         raise BadMessage("No text provided")
@@ -210,7 +210,7 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
 
 def _convert(value: Any, kind: type[T], where: str) -> T:
     if isinstance(value, dict):
-        # msgspec cannot convert a key with half a surrogate pair: it gets the known keys alone.
+        # msgspec cannot convert a key with half a surrogate pair: it gets only the known keys.
         known = {field.name for field in msgspec.structs.fields(kind)}
         value = {key: value[key] for key in value if key in known}
     try:
@@ -224,7 +224,7 @@ def _convert(value: Any, kind: type[T], where: str) -> T:
 
 
 def _unquotable(value: Any, kind: type[msgspec.Struct]) -> str | None:
-    """Return the first field whose value msgspec cannot quote, if ``value`` has fields."""
+    """Return the first field with a value that msgspec cannot quote, if ``value`` has fields."""
     for name, each in value.items() if isinstance(value, dict) else ():
         with suppress(msgspec.ValidationError):
             try:

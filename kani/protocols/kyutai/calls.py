@@ -28,16 +28,16 @@ _LEGACY_ABOUT = {
     "temperature": "Sampling temperature, for engines that sample.",
     "top_k": "Number of tokens to sample from, for engines that sample.",
     "voice": _VOICE,
-    "voices": "Names of voices, of which the first is used where voice is missing.",
+    "voices": "Names of voices; the first is used where voice is missing.",
     "max_seq_len": "Frames of 80 ms after which the speech ends.",
-    "return_timestamps": "Whether the answer is JSON with the times of the words, in place of a WAV file.",
+    "return_timestamps": "Whether the answer is JSON with the times of the words, instead of a WAV file.",
     "cfg_alpha": "Guidance of Kyutai's model; without effect on most engines.",
 }
 _LEGACY_RANGES = {name: RANGES[name] for name in ("seed", "temperature", "top_k")} | {
     "max_seq_len": MAX_SEQ_LEN_RANGE,
     "cfg_alpha": CFG_ALPHA_RANGE,
 }
-_WAV = audio_answer("A WAV file whose header leaves its length open.", "audio/wav")
+_WAV = audio_answer("A WAV file; its header leaves the length open.", "audio/wav")
 _ERRORS = (400, 500, 503, 504)
 _RECORDING: Schema = {"description": "A recording: any audio file that FFmpeg reads."}
 

@@ -141,7 +141,7 @@ async def _streamed(
 
 
 async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> ByteStream:
-    """Yield a WAV file whose header leaves its length open."""
+    """Yield a WAV file; its header leaves the length open."""
     header = open_wav_header(SAMPLE_RATE)
     frames, left = Frames(), max_frames
     async for chunk in session:

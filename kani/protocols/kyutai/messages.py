@@ -1,4 +1,4 @@
-"""Wire format of Kyutai's protocol: MessagePack maps whose first key is ``type``.
+"""Wire format of Kyutai's protocol: MessagePack maps with ``type`` as the first key.
 
 Messages are written byte for byte as moshi-server (rmp-serde) writes them: single floats for samples and
 probabilities, doubles for times, bytes of Ogg Opus as an array of small integers. Whatever moshi-server

@@ -57,7 +57,7 @@ class OutputEncoder:
         return messages.spoken_text(word.text, word.start_s, word.stop_s) if self._messages else b""
 
     def end_messages(self) -> list[bytes]:
-        """Return the last pages, and the word without text by which some clients recognise the end."""
+        """Return the last pages, and a word without text, which some clients recognise the end by."""
         end = [self._pages(self._opus.finish())] if self._opus is not None else []
         if self._messages:
             end.append(messages.spoken_text("", 0.0, 0.0))

@@ -137,7 +137,7 @@ def resolve_voice(name: str | None, service: SpeechService) -> str | None:
 
 
 def _known_voice(name: str) -> tuple[str, str] | None:
-    """Return language and sex of a voice of Kyutai's, also by its file name alone."""
+    """Return language and sex of a voice of Kyutai's, also by just its file name."""
     known = {**KNOWN_VOICES, **{file.rpartition("/")[2]: voice for file, voice in KNOWN_VOICES.items()}}
     if name in known:
         return known[name]

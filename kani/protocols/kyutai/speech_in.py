@@ -108,7 +108,7 @@ class _RecognitionConnection:
                 self._read(), self._recognize(), name="kyutai listening", ignore=WebSocketDisconnect
             )
         except (BadMessage, SpeechError) as error:
-            # An Error behind Ready would break existing clients: only the close gives the reason.
+            # An Error after Ready would break existing clients: only the close gives the reason.
             closing = closing_for(error)
             await close(self._websocket, closing.code, closing.reason)
 

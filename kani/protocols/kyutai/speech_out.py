@@ -148,7 +148,7 @@ class _SpeechConnection:
             self._session.flush()
 
     def _handle(self, message: SpeechMessage) -> bool:
-        """Handle a message; return whether it brought words, behind which more may come."""
+        """Handle a message; return whether it brought words, as more may come after them."""
         if isinstance(message, Eos):
             self._end(Closing())
         elif isinstance(message, Text):

@@ -52,7 +52,7 @@ class TimedWord:
 def split_text(text: str) -> list[str | Break]:
     """Split a client's text into words, as they are written, and breaks.
 
-    A word keeps the newlines behind it, two at most: the core recognises lists and paragraphs by them.
+    A word keeps the newlines after it, two at most: the core recognises lists and paragraphs by them.
     """
     found: list[str | Break] = []
     for index, piece in enumerate(_BREAK.split(text)):
@@ -129,6 +129,6 @@ class WordAligner:
 
 
 def _at(span: Span, character: int) -> float:
-    """Return the time of a character in a span, all of whose characters last equally long."""
+    """Return the time of a character in a span; all its characters last equally long."""
     share = (min(max(character, span.start), span.end) - span.start) / (span.end - span.start)
     return span.start_s + share * (span.end_s - span.start_s)

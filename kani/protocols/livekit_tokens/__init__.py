@@ -126,7 +126,7 @@ def _numbers() -> Callable[[], int]:
     """Return a function that returns increasing numbers, also across restarts.
 
     The relay's token server counts from 50 in a file. The time in milliseconds needs no file, and a client
-    still in a room from before a restart stays alone there.
+    still in a room from before a restart stays the only one there.
     """
     last = 0
 
@@ -206,7 +206,7 @@ class _TokenRequest:
         if value is not None and not (
             isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
         ):
-            raise TokenRequestError(400, f"{name}: has to be an object whose values are texts")
+            raise TokenRequestError(400, f"{name}: has to be an object with texts as values")
         return _bounded(name, value)
 
     def _room_config(self, name: str) -> dict[str, Any] | None:

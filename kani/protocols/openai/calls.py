@@ -254,7 +254,7 @@ def _transcriptions(settings: OpenAISettings) -> tuple[Call, ...]:
             method="POST",
             path=f"/v1/audio/{name}",
             summary=summary,
-            about="The form may also be a JSON object, whose input_audio.data is the file in base64.",
+            about="The form may also be a JSON object, with the file as base64 in input_audio.data.",
             body=Body(
                 fields("", ["file", "model"], **common, **more),
                 {"file": "@recording.wav", "model": "whisper-1"},

@@ -19,7 +19,7 @@ MODELS_PATH = "/v1/models"
 AUDIO_MODELS_PATH = "/v1/audio/models"
 
 ELEVENLABS_KEY = b"xi-api-key"
-"""Header by which a client of ElevenLabs is known: its list of models has the same path."""
+"""Header that only a client of ElevenLabs sends: its list of models has the same path."""
 
 SPEECH_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
@@ -99,7 +99,7 @@ def _model(name: str) -> dict[str, Any]:
 
 
 def _voices(service: SpeechService) -> list[dict[str, str]]:
-    """Return OpenAI's voices and the engines', by which clients of Speaches offer them."""
+    """Return OpenAI's voices and the engines', for clients of Speaches to offer."""
     named = [{"id": name, "name": name, "language": ""} for name in OPENAI_VOICES]
     own = (voice for info in service.engines for voice in info.voices)
     return named + [{"id": voice.id, "name": voice.name, "language": voice.language} for voice in own]

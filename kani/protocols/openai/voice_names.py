@@ -1,4 +1,4 @@
-"""OpenAI's voice names, and every other way in which a request names a voice.
+"""OpenAI's voice names, and every other way for a request to name a voice.
 
 OpenAI's voices speak all languages and this server's one each. So a name selects a voice for each language,
 and the language of the text selects among those: ``alloy`` is the default voice of every language, the

@@ -1,4 +1,4 @@
-"""The languages a client prefers, for texts whose own language is unclear."""
+"""The languages a client prefers, for texts in an unclear language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields by which answers report how closely their speech matches a recording."""
+"""The fields of answers that report how closely their speech matches a recording."""
 
 from __future__ import annotations
 

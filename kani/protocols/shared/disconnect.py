@@ -1,4 +1,4 @@
-"""Cancels the work for an HTTP request whose client disconnects."""
+"""Cancels the work for an HTTP request when its client disconnects."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from kani.core.errors import Busy
 class MemoryBudget:
     """``limit`` bytes, reserved piece by piece.
 
-    alternative: for the error message, what a client can do when the budget is spent. Not thread-safe: use
-    it on the event loop alone.
+    alternative: for the error message, what a client can do when the budget is spent. Not thread-safe: use it
+    only on the event loop.
     """
 
     def __init__(self, limit: int, *, alternative: str) -> None:
@@ -44,7 +44,7 @@ class Reservation:
 
     @property
     def alternative(self) -> str:
-        """The budget's alternative for clients whose answer is too large."""
+        """The budget's alternative for clients with an answer that is too large."""
         return self._budget.alternative
 
     def grow(self, size: int) -> None:

@@ -56,7 +56,7 @@ def is_anonymous(scope: Mapping[str, Any]) -> bool:
 
 
 BREAK_OFF = "kani.break_off"
-"""Entry of ``scope["extensions"]`` of HTTP, whose ``call`` ends the connection; see ``break_off``."""
+"""Entry of ``scope["extensions"]`` of HTTP; its ``call`` ends the connection; see ``break_off``."""
 
 
 def break_off(scope: Mapping[str, Any]) -> None:
@@ -108,11 +108,11 @@ class ByteStream:
     """Set whether a request is under way; other connections may be closed to make room for new ones."""
 
     set_receiving: Callable[[bool], None]
-    """Set whether a part of an event has come, whose rest has to come in time. The time for the first event
+    """Set whether a part of an event has come; the rest has to come in time. The time for the first event
     begins with the connection."""
 
     hold: Callable[[int], bool]
-    """Hold ``size`` bytes of unfinished input that have come, in place of what was held before. Returns False
+    """Hold ``size`` bytes of unfinished input that have come, instead of what was held before. Returns False
     where the server has no room for them."""
 
     rest: Callable[[], Awaitable[None]]
@@ -154,7 +154,7 @@ class Protocol:
     streams: tuple[StreamPort, ...] = ()
     paths: Mapping[str, PathClass] = field(default_factory=dict)  # paths that are not PROTECTED
     key_in_first_message: tuple[str, ...] = ()
-    """Path prefixes of WebSockets whose clients may send their key in their first message. Such a connection
+    """Path prefixes of WebSockets that take a key in the client's first message. Such a connection
     without a valid key gets ``scope["key_check"]``, a function that tells whether a key is one."""
 
     temporary_keys: Mapping[str, Callable[[str], bool]] = field(default_factory=dict)
@@ -167,7 +167,7 @@ class Protocol:
     """Bytes of a message by WebSocket path; KANI_MAX_MESSAGE_BYTES bounds all other paths."""
 
     max_body: Mapping[str, int] = field(default_factory=dict)
-    """Bytes of an HTTP body by path, in place of KANI_MAX_MESSAGE_BYTES, for routes that keep a body on disk
+    """Bytes of an HTTP body by path, instead of KANI_MAX_MESSAGE_BYTES, for routes that keep a body on disk
     while it comes: it does not count towards the memory of all unfinished bodies."""
 
     health_fields: Callable[[], Mapping[str, Any]] = dict  # added to the answer of GET /health
@@ -176,7 +176,7 @@ class Protocol:
 
 
 def plain_refusal(refusal: Refusal) -> dict[str, Any]:
-    """Return the JSON body of a refusal on a path whose protocol has no body of its own."""
+    """Return the JSON body of a refusal, for a protocol without a body of its own."""
     return {"error": {"message": refusal.reason}}
 
 

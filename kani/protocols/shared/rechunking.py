@@ -15,7 +15,7 @@ class Rechunker:
 
     Without ``exact`` no sample waits for a chunk to be full, but the last ``hold_back`` samples always
     wait for ``finish``: so the last chunk is known to be the last. With ``exact`` every chunk has ``size``
-    samples, the last one padded with silence. A span goes with the chunk in which it starts, the spans left
+    samples, the last one padded with silence. A span goes with the chunk where it starts, the spans left
     at the end with the last chunk.
     """
 

@@ -8,7 +8,7 @@ from kani.core.types import Span, SpeechChunk
 from kani.protocols.shared.memory_budget import Reservation
 
 MAX_WHOLE_ANSWER_S = 1200.0
-"""Longest speech that is sent in one piece; a stream, of which nothing is kept, may be longer."""
+"""Longest speech that is sent in one piece; a stream may be longer, as nothing of it is kept."""
 
 MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
 """Memory budget of one protocol: audio of all clients' answers together."""

@@ -87,7 +87,7 @@ def _voice() -> Schema:
 
 
 def _lists(path: str, speech_path: str) -> list[Call]:
-    ids = flag("Whether the list holds the ids alone.", default=False)
+    ids = flag("Whether the list holds only the ids.", default=False)
     listed = fields("", ["voices"], object=text(), voices=items({"anyOf": [_voice(), text()]}))
     calls = [
         Call(
@@ -147,7 +147,7 @@ def _changes(path: str) -> list[Call]:
         name=text(f"1 to {MAX_NAME} letters, digits, _ and -."),
         audio=file(_RECORDING),
         consent=text("Consent of the recorded person, in words; with audio_sample the id of a consent."),
-        consent_recording=file("The consent, spoken, in place of words."),
+        consent_recording=file("The consent, spoken, instead of words."),
         language=text("Tag of the language that is spoken."),
         description=text(),
         audio_sample=file("The recording, for OpenAI's clients."),

@@ -159,7 +159,7 @@ def _unknown_consent(answer: Any) -> Any:
 
 
 def _page(parameters: Mapping[str, str]) -> tuple[int, str]:
-    """Return how many consents a list has, and the id behind which it begins."""
+    """Return how many consents a list has, and the id that it begins after."""
     limit = parameters.get("limit", str(DEFAULT_PAGE))
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MAX_PAGE):
         raise VoiceRequestError(400, f"limit: must be between 1 and {MAX_PAGE}", "limit")

@@ -44,7 +44,7 @@ class PinnedAddresses(httpcore.AsyncNetworkBackend):
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
-    """A connection of which at most ``bytes_left`` bytes are read, a few at a time.
+    """A connection that reads at most ``bytes_left`` bytes, a few at a time.
 
     An endless head, or a body in chunks of one byte, would keep the event loop busy.
     """

@@ -42,7 +42,7 @@ class FrameWriter:
 
     def __init__(self, request_id: str, sample_rate: int, speaker: Mapping[str, str]) -> None:
         """speaker: what speaks; the first frame says it."""
-        # ASCII alone, as in ``messages``: an id is sent back as it came.
+        # ASCII only, as in ``messages``: an id is sent back as it came.
         self._start = b'{"request_id":%b,"sequence":' % json.dumps(request_id).encode()
         self._middle = b',"sample_rate":%d,"is_final":' % sample_rate
         self._speaker = b',"speaker":' + msgspec.json.encode(speaker)

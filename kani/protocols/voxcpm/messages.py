@@ -88,7 +88,7 @@ def read(message: str) -> ClientMessage:
     match parsed.get("type"):
         case "tts_request":
             if "params" not in parsed and "data" in parsed:
-                reason = 'is required (a request with "data" is Kani\'s, whose path is /)'
+                reason = 'is required (a request with "data" is Kani\'s; its path is /)'
                 raise RejectedMessage(validation_failure({"params": reason}), _readable_id(parsed))
             params = parsed.get("params")
             if params is not None and not isinstance(params, dict):
@@ -182,7 +182,7 @@ def failure_for(error: SpeechError, recording_param: str = "reference") -> Failu
 
 
 def _message(kind: str, **fields: Any) -> str:
-    # ASCII alone: half a surrogate pair of the client's is sent back as it came.
+    # ASCII only: half a surrogate pair of the client's is sent back as it came.
     return json.dumps({"type": kind, **fields}, separators=(",", ":"))
 
 

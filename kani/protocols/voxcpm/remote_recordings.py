@@ -1,4 +1,4 @@
-"""Fetches recordings that clients name by URL: from public addresses alone, bounded in size and time.
+"""Fetches recordings that clients name by URL: only from public addresses, bounded in size and time.
 
 A client could otherwise use this server to reach hosts that only this server can reach (server-side request
 forgery). So every address of a URL's host is checked, and the connection goes to a checked address: the name
@@ -68,7 +68,7 @@ class _Target:
 class RemoteRecordings:
     """Fetches recordings over HTTP and HTTPS, and decodes ``data:`` URLs.
 
-    allowed_hosts: ``name`` or ``name:port``, in any case, whose addresses may be private;
+    allowed_hosts: ``name`` or ``name:port``, in any case, of hosts that may have private addresses;
     timeout_s: for one recording; max_bytes: of one.
     """
 

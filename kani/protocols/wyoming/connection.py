@@ -86,12 +86,12 @@ class Connection:
         except (BadMessage, SpeechError) as error:
             await self._refuse(error)
         except TimeoutError:
-            log.info("closed a connection whose client sent, or read, nothing for too long")
+            log.info("closed a connection: its client sent, or read, nothing for too long")
             self._stream.writer.transport.abort()
         except OSError:
             log.debug("the client has gone")
         finally:
-            # A request whose answer has not begun holds a session.
+            # A request holds a session even before its answer begins.
             while not self._requests.empty():
                 await self._requests.get_nowait().abandon()
 
@@ -137,8 +137,8 @@ class Connection:
     async def _until_answered(self, event: Event) -> bool:
         """Wait for the end of the request under way; return False if the client leaves before it.
 
-        event: that comes behind it. Raises BadMessage where the request under way lacks its end, for which
-        reading would have to go on.
+        event: the one that comes next. Raises BadMessage where the request under way lacks its end, as
+        reading would have to go on for it.
         """
         if self._request is not None and not self._request.complete:
             raise BadMessage(f"{event.type}: the request before it has no end (synthesize-stop, audio-stop)")

@@ -110,7 +110,7 @@ def transcript(text: str, language: str | None) -> Event:
 
 
 def error(text: str, code: str) -> Event:
-    """Error; the connection is closed behind it."""
+    """Error; the connection is closed after it."""
     return Event("error", {"text": text, "code": code})
 
 

@@ -54,7 +54,7 @@ def _encode(value: Mapping[str, Any]) -> bytes:
 
 
 class EventReader:
-    """Reads the events of one connection, whose line limit is ``MAX_LINE_BYTES``.
+    """Reads the events of one connection, with lines of at most ``MAX_LINE_BYTES``.
 
     max_text: characters of a text, which ``data`` has room for.
     """

@@ -123,9 +123,9 @@ def _description(voice: Voice, defaults: set[str], spoken: Mapping[str, str]) ->
 
 
 def _regional_languages(voices: Sequence[Voice]) -> frozenset[str]:
-    """Return the languages all of whose voices name a region.
+    """Return the languages that only have voices with a region.
 
-    Home Assistant offers a voice under its exact tags alone: beside one voice of "es-MX" it would offer no
+    Home Assistant offers a voice only under its exact tags: beside one voice of "es-MX" it would offer no
     voice of "es" to those who chose Mexico.
     """
     tags = [canonical(voice.language) for voice in voices if voice.language]

@@ -27,7 +27,7 @@ PAUSES_S: Final = {"aggressive": 0.5, "default": 1.0, "relaxed": 2.0}
 PAUSE_PROBABILITY = 0.6
 
 MAX_AHEAD_S = 2.0
-"""Seconds by which live audio may come faster than it is spoken, such as the audio before a wake word.
+"""Seconds that live audio may be ahead of real time, such as the audio before a wake word.
 Audio that comes faster is a recording, which is heard to its end."""
 
 
@@ -119,7 +119,7 @@ class Listening:
                     text += piece
                     await send(events.transcript_chunk(piece))
                 elif isinstance(event, Step) and self._end is not None and self._end.is_reached(event):
-                    # Audio that waits for a slow recogniser lies behind the command.
+                    # Audio that waits for a slow recogniser came after the command.
                     session.cancel()
             await send_transcript(send, text, self._language)
 

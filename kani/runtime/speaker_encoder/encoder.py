@@ -171,7 +171,7 @@ def _blocks(weights: Array) -> Array:
 
     A product of up to ``BATCH_SIZE`` windows with a block is small enough for OpenBLAS to compute it in the
     calling thread. Shared among threads, a thousand small products take a hundred times as long on a machine
-    whose cores are busy with speech (measured: 0.2 s and 24 s).
+    with cores that are busy with speech (measured: 0.2 s and 24 s).
     """
     return np.ascontiguousarray(weights.reshape(_BLOCKS, -1, weights.shape[1]).transpose(0, 2, 1), np.float32)
 

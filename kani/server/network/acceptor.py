@@ -80,7 +80,7 @@ class Acceptor:
                 return
             tcp.closed()
             sock.close()
-            # A client that disconnects, or whose TLS handshake fails, is no error of the server.
+            # A client that disconnects or fails the TLS handshake is no error of the server.
             if not isinstance(error, OSError | asyncio.CancelledError):
                 raise error
 

@@ -29,7 +29,7 @@ waited for the server itself."""
 
 
 class Rests:
-    """Rests of a connection whose input has piled up, each as long as the connection was served before it.
+    """Rests of a connection after much of its input has come, each as long as it was served before.
 
     Others have half of the loop's time, however many such connections there are. Threads need it most: a loop
     that is never idle releases the interpreter's lock only for a moment each turn, which a thread that waits
@@ -59,7 +59,7 @@ class Rests:
 class InputTurns:
     """Counts frames or chunks of one connection: ``ITEMS_PER_TURN`` for each turn of the event loop.
 
-    go_on: called after a turn in which an item had to wait, in the next turn or when a rest is over.
+    go_on: called after a turn that left an item waiting, in the next turn or when a rest is over.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, go_on: Callable[[], None]) -> None:

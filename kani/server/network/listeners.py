@@ -102,7 +102,7 @@ def open_listeners(
 
 
 def _is_wanted(settings: Settings, stream: StreamPort) -> bool:
-    # Such a port asks for no key: one that other machines reach is opened by its own option alone.
+    # Such a port asks for no key: one that other machines reach is opened only by its own option.
     return getattr(settings, stream.option) or (settings.compat and is_loopback(settings.host))
 
 

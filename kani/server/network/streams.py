@@ -186,7 +186,7 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
     def data_received(self, data: bytes) -> None:
         self._tcp.received(len(data))
         self._rests.begin()
-        # Input behind ``end_input`` is dropped: the reader accepts none behind its end.
+        # Input after ``end_input`` is dropped: the reader accepts none after its end.
         if not self.ended.is_set():
             super().data_received(data)
 

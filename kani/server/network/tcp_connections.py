@@ -125,7 +125,7 @@ class TcpTable:
         self._limit = limit
         self._on_close = on_close
         self._timeouts = timeouts or ReadTimeouts()
-        # Each in the order in which the wait began.
+        # Each in the order that the waits began.
         self._open: dict[Awaited, dict[TcpConnection, None]] = {awaited: {} for awaited in Awaited}
 
     def __len__(self) -> int:
@@ -164,7 +164,7 @@ class TcpTable:
 
     @contextmanager
     def enforce_timeouts(self) -> Iterator[None]:
-        """Close connections whose clients are too slow while the body runs."""
+        """Close the connections of clients that are too slow while the body runs."""
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle
 

@@ -10,11 +10,11 @@ from kani.server.settings import Settings, accepted_values, field_metadata
 
 INTRODUCTION = """# Settings
 
-Every setting may be given in the environment or in a file `.env` in the folder in which you start the
-server, and the most used ones on the command line (`python start_websocket_server.py --help`), which wins
-over the environment, which wins over the file. Where a row names several variables, the first of them that
-is set counts, wherever it is set: the others are the names of the same setting in the original servers. An
-invalid setting ends the start with one line that names it and the values it accepts.
+Every setting may be given in the environment or in a file `.env` in the folder where you start the server,
+and the most used ones on the command line (`python start_websocket_server.py --help`), which wins over the
+environment, which wins over the file. Where a row names several variables, the first of them that is set
+counts, wherever it is set: the others are the names of the same setting in the original servers. An invalid
+setting ends the start with one line that names it and the values it accepts.
 
 This page is made by `python -m kani.server.settings.document > docs/settings.md`."""
 
@@ -29,7 +29,7 @@ most 4,096 bytes, at the engine's own rate; the answer names parameters that the
 | `TTS_WS_URL` | the relay's agent, a client | `/agent` is its endpoint |
 
 `TTS_HOST` opens the ports above; on an address like 0.0.0.0 it requires `KANI_API_KEYS` as `KANI_HOST` \
-does. `TTS_PORT` moves VoxCPM's port alone, `TTS_WS_PORT` the relay's, `PORT` the one that its app asks for \
+does. `TTS_PORT` moves only VoxCPM's port, `TTS_WS_PORT` the relay's, `PORT` the one that its app asks for \
 a token, which is Kyutai's too. `TTS_DEVICE` applies to the Kani model."""
 
 

@@ -25,7 +25,7 @@ from kani.server.settings.table import Settings, variables
 from kani.server.settings.types import ACCENTED_CHOICES, LANGUAGES, POCKET_CHOICES
 
 ENV_FILE = Path(".env")
-"""In the folder in which the server is started."""
+"""In the folder where the server is started."""
 
 CLIENT_VARIABLES = ("KANI_API_KEY",)
 

@@ -102,14 +102,14 @@ class NetworkSettings(BaseModel):
         ge=0,
         le=65535,
         about="Port where users of the VoxCPM server look for its page, opened with KANI_COMPAT; 0 takes a "
-        "free one. Not set: the one behind KANI_VOXCPM_PORT.",
+        "free one. Not set: the one after KANI_VOXCPM_PORT.",
     )
     metrics_enabled: bool = setting(
         False,
         "KANI_METRICS_ENABLED",
         "TTS_METRICS_ENABLED",
         group=ADDRESS,
-        about="Open a port for metrics alone, besides `/metrics` on all the others.",
+        about="Open a port for nothing but metrics, besides `/metrics` on all the others.",
     )
     metrics_port: int = setting(
         config.METRICS_PORT,
@@ -145,7 +145,7 @@ class NetworkSettings(BaseModel):
         "(known "
         "by X-Forwarded-For, X-Real-IP, Forwarded or Via) needs one of these keys, and is refused if none is "
         f"set. To admit Kyutai's clients from other machines, list `{config.PUBLIC_TOKEN}`: it is no secret, "
-        "and opens Kyutai's paths alone.",
+        "and opens only Kyutai's paths.",
     )
     no_auth: bool = setting(
         False,

@@ -212,8 +212,8 @@ class ProtocolSettings(NetworkSettings):
         config.PRIVATE_NETWORKS,
         "KANI_WYOMING_ALLOW",
         group=WYOMING,
-        about="Networks whose clients it serves, separated by commas; connections from others are closed. "
-        "The default is all private addresses.",
+        about="Networks that clients may connect from, separated by commas; connections from others "
+        "are closed. The default is all private addresses.",
     )
     wyoming_zeroconf: bool = setting(
         True,

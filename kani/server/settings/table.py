@@ -364,7 +364,7 @@ class Settings(ProtocolSettings):
         le=86400,
         about="Longest wait of a client in all, in the queue and for its engine, once its text is complete; "
         "0 is "
-        "no limit. Time in which it plays audio that it has received does not count.",
+        "no limit. Time while it plays audio that it has received does not count.",
     )
     ahead_seconds: float = setting(
         config.AHEAD_SECONDS,
@@ -460,7 +460,7 @@ class Settings(ProtocolSettings):
         None,
         "KANI_VOICE_BUCKET",
         group=FILES,
-        about="Bucket of the stored voices, in place of KANI_DATA_DIR, shared by any number of servers: "
+        about="Bucket of the stored voices, instead of KANI_DATA_DIR, shared by any number of servers: "
         "`s3://BUCKET` or `s3://BUCKET/FOLDER`. Needs `deploy/requirements-bucket.txt`; credentials, region "
         "and endpoint are those of the usual `AWS_…` variables "
         "([scale.md](scale.md#voices-for-several-servers)).",

@@ -11,7 +11,7 @@ from kani.server.traces.tracer import Tracer
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-"""Address for traces alone, which replaces the other one, but does not switch traces on."""
+"""Address only for traces, which replaces the other one, but does not switch traces on."""
 
 EXPORTER = "OTEL_TRACES_EXPORTER"
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -35,7 +35,7 @@ async def send_traces(environment: Mapping[str, str], version: str) -> AsyncIter
         return
     protocol = next((environment[name] for name in PROTOCOLS if environment.get(name)), "http/protobuf")
     if protocol != "http/protobuf":
-        log.warning("no traces are sent: of OTLP only http/protobuf is supported, not %r", protocol)
+        log.warning("no traces are sent: in OTLP only http/protobuf is supported, not %r", protocol)
         yield None
         return
     try:

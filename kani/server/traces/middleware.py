@@ -14,7 +14,7 @@ OTHER_METHOD = "_OTHER"
 RESPONSE_STARTS = ("http.response.start", "websocket.http.response.start")
 SERVER_ERROR = 500
 FAILURE_CODES = frozenset({1011, 1013})
-"""Close codes by which the server gives up (RFC 6455, 7.4.1)."""
+"""Close codes of a server that gives up (RFC 6455, 7.4.1)."""
 
 
 class TracingMiddleware:

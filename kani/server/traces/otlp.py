@@ -104,7 +104,7 @@ class OtlpTracer:
             carrier[field] = f"{carrier[field]},{text}" if field in carrier else text
         context = propagate.extract(carrier)
         span = self._tracer.start_span(name, context, SpanKind.SERVER)
-        # Of a request that is not sampled, no step is.
+        # If a request is not sampled, none of its steps is.
         return RecordedSpan(self._tracer, span) if span.is_recording() else UNRECORDED
 
     async def close(self, timeout_s: float) -> None:
@@ -117,7 +117,7 @@ class OtlpTracer:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(sent.set)
 
-        # Not a thread of the loop's executor, whose end the loop would await.
+        # Not a thread of the loop's executor: the loop would await its end.
         threading.Thread(target=send, name="traces' last flush", daemon=True).start()
         try:
             async with asyncio.timeout(timeout_s):

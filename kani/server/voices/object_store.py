@@ -88,10 +88,10 @@ class S3ObjectStore:
 
     @contextmanager
     def _errors(self, *answers: type[Exception]) -> Iterator[None]:
-        """Raise the core's errors in place of obstore's, whose messages hold addresses and signatures.
+        """Raise the core's errors instead of obstore's, as their messages hold addresses and signatures.
 
         answers: errors that are answers to this request, of Conflict, FileNotFoundError and NotModifiedError;
-        behind any other request their status means that the object store fails.
+        for any other request their status means that the object store fails.
         """
         try:
             yield

@@ -163,7 +163,7 @@ class LineReader:
     def _opening_fence(self, at: int) -> int | None:
         """Read the fence before a code block; None if it is none.
 
-        Against Markdown's rule, a fence behind other text of its line counts too if only a language's name
+        Against Markdown's rule, a fence after other text of its line counts too if only a language's name
         follows: else the closing fence would be taken for an opening one.
         """
         source, plain = self._source, self._plain
@@ -243,7 +243,7 @@ class LineReader:
         return inline.copy(at, at + 1)
 
     def _pipe(self, at: int) -> int:
-        """Read a pipe: between two cells or behind the last of a row; elsewhere it is text."""
+        """Read a pipe: between two cells or after the last of a row; elsewhere it is text."""
         source, inline, plain = self._source, self._inline, self._plain
         if not (self._kind is _Kind.ROW or self._in_table):
             return inline.copy(at, at + 1)

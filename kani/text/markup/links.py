@@ -35,7 +35,7 @@ class BracketKind(Enum):
     UNDECIDED = auto()
     LINK = auto()
     LONG_LINK = auto()
-    """The end of a link whose target is longer than ``MAX_HELD_BACK``."""
+    """The end of a link with a target longer than ``MAX_HELD_BACK``."""
     MARK = auto()
     """A footnote's number or a task's box: it is masked."""
     DEFINITION = auto()
@@ -55,7 +55,7 @@ def classify_at_line_start(source: PendingText, at: int) -> tuple[BracketKind, i
 
 
 def classify_opening(source: PendingText, at: int) -> tuple[BracketKind, int]:
-    """The kind of the "[" at ``at``, and its end (behind the bracket, for a link)."""
+    """The kind of the "[" at ``at``, and its end (after the bracket, for a link)."""
     text = source.text
     if found := _FOOTNOTE.match(text, at):
         return BracketKind.MARK, found.end()

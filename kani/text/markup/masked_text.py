@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 MASK = "\ue000"
-"""Replaces a character that is not spoken, inside a word or behind one."""
+"""Replaces a character that is not spoken, inside a word or after one."""
 
 CODE_BLOCK = "\ue001"
 """Replaces a code block that is announced."""
@@ -16,7 +16,7 @@ PARAGRAPH_END = "\u2029"
 """Ends a paragraph that only markup ends."""
 
 MAX_ADDRESS = 100
-"""Characters of an address behind its ``://`` that are kept; the rest of it is masked."""
+"""Characters of an address after its ``://`` that are kept; the rest of it is masked."""
 
 MAX_LINE_HEAD = 24
 """Characters of a line's beginning that are remembered: more than any numbering."""

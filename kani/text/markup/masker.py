@@ -12,11 +12,11 @@ class MarkupMasker:
     """Text with Markdown, tags and breaks goes in; plain text of the same length comes out, and pauses.
 
     The output, joined, is the input character for character, except that markup is masked: by a space before
-    a word, behind white space and where a line begins; by ``MASK`` inside a word or behind one.
-    ``CODE_BLOCK`` replaces the first character of a code block that is announced. Where a heading, a list
-    item or a table's row ends without a mark, its newline becomes ``PARAGRAPH_END``; a comma stands between
-    two cells. A ``Break`` follows the masked characters of its tag. A character reference becomes its
-    character, in the first of its places. Private-use characters are masked. Takes time linear in the text.
+    a word, after white space and where a line begins; by ``MASK`` inside a word or after one. ``CODE_BLOCK``
+    replaces the first character of a code block that is announced. Where a heading, a list item or a table's
+    row ends without a mark, its newline becomes ``PARAGRAPH_END``; a comma stands between two cells. A
+    ``Break`` follows the masked characters of its tag. A character reference becomes its character, in the
+    first of its places. Private-use characters are masked. Takes time linear in the text.
     """
 
     def __init__(self, *, announce_code: bool = True) -> None:

@@ -6,7 +6,7 @@ MAX_HELD_BACK = 300
 """Characters that are held back at most: a tag or the end of a link that is longer is text."""
 
 MAX_LOOKAHEAD = 120
-"""Characters in which the end of a code span or of a link's text is searched: their words wait for it."""
+"""Characters searched for the end of a code span or of a link's text: their words wait for it."""
 
 
 class PendingText:

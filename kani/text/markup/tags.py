@@ -26,12 +26,12 @@ BLOCK_ELEMENTS = frozenset(
     select summary table tbody tfoot thead title tr ul
     """.split()
 )
-"""Block elements: a paragraph ends before and behind them."""
+"""Block elements: a paragraph ends before and after them."""
 
 CELL_ELEMENTS = frozenset(("td", "th"))
 
 UNSPOKEN_ELEMENTS = frozenset(("script", "style"))
-"""Elements whose content is not spoken."""
+"""Elements with content that is not spoken."""
 
 _INLINE = frozenset(
     """
@@ -77,7 +77,7 @@ class Tag:
 
 
 def parse_tag(source: PendingText, at: int, before: str) -> Tag | None:
-    """Parse the "<" at ``at``, behind the character ``before``; None if it is text.
+    """Parse the "<" at ``at``, after the character ``before``; None if it is text.
 
     A ``Tag`` that ends where it begins needs more text.
     """

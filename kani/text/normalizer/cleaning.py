@@ -36,7 +36,7 @@ class CleanText:
 def clean(written: str) -> CleanText:
     """Leave out invisible characters and broken code units, turn emoji into spaces.
 
-    A letter and the combining marks behind it are composed where Unicode has a letter for them, so that "e"
+    A letter and the combining marks after it are composed where Unicode has a letter for them, so that "e"
     and an accent are one "é" to the engine. A paragraph that ends without a mark gets a full stop.
     """
     if all(map(_is_unchanged, set(written))):

@@ -201,7 +201,7 @@ def _verbalize(
     if len(core) > 1 and core in table.signs:
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
-        # Hyphens in place of a dash are a phrase break; a rule, or a row of other signs, is not spoken.
+        # Hyphens instead of a dash are a phrase break; a rule, or a row of other signs, is not spoken.
         dash = (Piece("—", token.core_start, token.core_end),) if core in ("--", "---") else ()
         return Verbalization(dash, token.core_end)
     if not core:

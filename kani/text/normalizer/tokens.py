@@ -13,7 +13,7 @@ from kani.text.markup import CODE_BLOCK
 
 _UNSPACED = UNSPACED_MARKS + UNSPACED_CLAUSE_MARKS
 _MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS)}]*"
-# Behind the marks of scripts without spaces another token begins, as another segment may.
+# After the marks of scripts without spaces another token begins, as another segment may.
 _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
 _OPENERS = "\"'«»‹›“„‘‚([{¿¡*_`"
 _JOINED = re.compile(
@@ -24,7 +24,7 @@ _CLOSERS = ".,;:!?…)]}\"'«»‹›“”’‘*_`،؛" + _UNSPACED + RIGHT_CL
 
 
 class MoreTextNeeded(Exception):
-    """A rule looked behind the last token of a text that is still being written."""
+    """A rule looked beyond the last token of a text that is still being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Token:
 
     @property
     def suffix(self) -> str:
-        """The marks behind the core."""
+        """The marks after the core."""
         return self.text[self.core_end : self.end]
 
     @property
@@ -54,7 +54,7 @@ class Token:
 
 
 NO_TOKEN = Token("", 0, 0, "", 0, 0)
-"""Stands behind the last token, and before the first."""
+"""Stands after the last token, and before the first."""
 
 
 def token_at(text: str, start: int, end: int) -> Token:
@@ -96,7 +96,7 @@ def split_joined(
 def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:
     """The tokens of ``text``; a lexicon entry is a token of its own.
 
-    Unless ``complete``, tokens that might begin a longer entry whose end is not written yet are left out.
+    Unless ``complete``, tokens that might begin a longer entry, its end not written yet, are left out.
     """
     if lexicon is None or not lexicon.max_words:
         return [token_at(text, *match.span()) for match in _WORD.finditer(text)]
@@ -124,7 +124,7 @@ def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:
 
 
 def _begins_more(text: str, spans: Sequence[tuple[int, int]], lexicon: Lexicon) -> int:
-    """Start of the first token that may begin an entry whose end is not written yet."""
+    """Start of the first token that may begin an entry, its end not written yet."""
     for start, end in spans[-lexicon.max_words :]:
         if any(lexicon.may_continue(text, at) for at in range(start, end)):
             return start
@@ -142,7 +142,7 @@ class TokenCursor:
         self.at = 0
 
     def token(self, ahead: int = 0) -> Token:
-        """The token ``ahead`` positions further, ``NO_TOKEN`` behind the last.
+        """The token ``ahead`` positions further, ``NO_TOKEN`` after the last.
 
         Raises MoreTextNeeded where it may still be written, so that no verbalization depends on text that is
         not there yet.

@@ -62,7 +62,7 @@ class SpeakScript:
 
 
 class ListenScript:
-    """stt_from_file_rust_server.py: a second of silence, the file, five more, a marker, 35 behind it."""
+    """stt_from_file_rust_server.py: a second of silence, the file, five more, a marker, 35 after it."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/api/asr-streaming"
@@ -82,7 +82,7 @@ class ListenScript:
                         words.append(TimedWord(words[-1].text, words.pop().start_s, data["stop_time"]))
                     elif data["type"] == "Marker":
                         break
-                # It does not wait for what it sends behind the marker to be heard.
+                # It does not wait for what it sends after the marker to be heard.
                 await sending
         return words
 

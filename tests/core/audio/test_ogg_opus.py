@@ -346,7 +346,7 @@ def test_long_tags_are_skipped() -> None:
     pages = [page(picture, [255] * 255, 1, 0, -1, serial)]
     pages += [page(bytes(255 * 255), [255] * 255, n, 1, -1, serial) for n in range(2, 6)]
     pages.append(page(b"end", [3], 6, 1, 0, serial))
-    # The numbers go on, so the pages behind are written anew.
+    # The numbers go on, so the pages after it are written anew.
     for n, each in enumerate(rest, 7):
         flags, granule = struct.unpack_from("<Bq", each, 5)
         table, at = each[27 : 27 + each[26]], 27 + each[26]

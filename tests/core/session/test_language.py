@@ -1,4 +1,4 @@
-"""The language of a session's text: who tells it, in which order, and what is remembered of it."""
+"""The language of a session's text: what tells it, in what order, and what is remembered of it."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ async def test_server_without_the_default_speaks_what_it_can(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("file", [REPLIES, REPLIES_TUNING])
 def test_short_replies_are_in_the_language_that_is_expected(file: Path) -> None:
-    """Of ordinary replies as short as "Sure." 98 % and more (benchmarks.text.short_replies)."""
+    """At least 98 % of ordinary replies as short as "Sure." (benchmarks.text.short_replies)."""
     replies = read_phrases(file)
     right = dict.fromkeys(EIGHT, 0)
     for language, text in replies:

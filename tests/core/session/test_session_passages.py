@@ -21,7 +21,7 @@ from tests.support.tone import RATE, ToneEngine
 
 @asynccontextmanager
 async def two_engines(folder: Path) -> AsyncIterator[SpeechService]:
-    """Tones for Spanish and English, espeak-ng, whose sample rate is another, for the rest."""
+    """Tones for Spanish and English; espeak-ng, with another sample rate, for the rest."""
     service = build(folder, ToneEngine(), EspeakEngine())
     await service.start()
     yield service

@@ -1,4 +1,4 @@
-"""An S3 server in this process (moto's), the requests of which can be made to fail."""
+"""An S3 server in this process (moto's); its requests can be made to fail."""
 
 from __future__ import annotations
 

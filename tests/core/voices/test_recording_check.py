@@ -67,8 +67,8 @@ def recordings(kokoro: KokoroEngine) -> dict[str, Recording]:
 def speakers(kokoro: KokoroEngine) -> tuple[Recording, Recording]:
     """Six sentences of two voices.
 
-    Where they take turns, only the windows without a change of turns tell them apart. Of three sentences
-    each, four to nine windows are such, as their edges lie; of four, the likeness is as great as the limit.
+    Where they take turns, only the windows without a change of turns tell them apart. With three sentences
+    each, four to nine windows are such, as their edges lie; with four, the likeness is as great as the limit.
     """
 
     async def made() -> tuple[Recording, Recording]:

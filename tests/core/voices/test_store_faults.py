@@ -32,7 +32,7 @@ class Killed(BaseException):
 
 
 class Disk:
-    """The operating system's calls, one of which goes wrong.
+    """The operating system's calls; one of them goes wrong.
 
     how: "fails" by an I/O error; "full": what takes room fails from there on; "dies" there, a write half
     done. steps: what was called, in order.

@@ -1,4 +1,4 @@
-"""espeak-ng behind its process: what it says, and what it survives."""
+"""espeak-ng in its process: what it says, and what it survives."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def phoneme_starts(engine: EspeakEngine, text: str, voice: str) -> list[float]:
 
 
 async def test_letters_are_spread_over_the_phonemes_of_their_word(engine: EspeakEngine) -> None:
-    """A word ends with its sound, before the pause behind it."""
+    """A word ends with its sound, before the pause after it."""
     starts = phoneme_starts(engine, "Hola, amigo", "es")
     chunks = await say(engine, "Hola, amigo")
     first, second = (span for chunk in chunks for span in chunk.spans)
@@ -157,7 +157,7 @@ def test_groups_do_not_depend_on_the_batches_of_events(cut: int) -> None:
         return found + list(grouping.finish(900))
 
     assert groups(cut) == groups(len(events))
-    # The second word begins behind the last consonant of the first, though its event does not.
+    # The second word begins after the last consonant of the first, though its event does not.
     assert [(group.start_sample, group.end_sample) for group in groups(cut)] == [
         (0, 380),
         (380, 700),

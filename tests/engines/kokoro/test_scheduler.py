@@ -94,7 +94,7 @@ async def test_slot_handed_to_cancelled_waiter_is_passed_on(others: int) -> None
     scheduler = DeadlineScheduler(1)
     holder, waiting, *rest = await streams(scheduler, [0.0, *[1.0] * (1 + others)], log)
     holder.ended.set()
-    # The holder's task hands the turn over when it runs next; ours runs right behind it, before the waiter.
+    # The holder's task hands the turn over when it runs next; ours runs right after it, before the waiter.
     await asyncio.sleep(0)
     while not holder.task.done():
         await asyncio.sleep(0)

@@ -64,7 +64,7 @@ def test_windows_cover_everything_and_grow(begin: int, length: int, skipped: int
 
 
 def utterance_of(words: Sequence[str]) -> Utterance:
-    """An utterance whose words are their own symbols; a mark at a word's end is not part of it."""
+    """An utterance with words that are their own symbols; a mark at a word's end is not part of it."""
     placed, at = [], 0
     for word in words:
         letters = len(word.rstrip(",."))
@@ -313,7 +313,7 @@ async def test_more_streams_than_slots_are_exact(engine: KokoroEngine) -> None:
 
 async def test_stream_without_audio_goes_first(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     class Still(SegmentDeadline):
-        """Of a listener whose clock stands still: it does not depend on the speed of this machine."""
+        """Deadline of a listener with a clock that stands still: this machine's speed has no effect."""
 
         def __init__(self, ahead_s: float = 0.0) -> None:
             super().__init__(ahead_s)

@@ -15,7 +15,7 @@ from tests.engines.kyutai.random_checkpoint import random_checkpoint
 
 FRAME = 1920
 FRAMES = 40
-"""Of each recording: thrice as many as the tiny model's windows have."""
+"""Frames of each recording: thrice as many as the tiny model's windows have."""
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recordings() -> list[Samples]:
-    """Noise whose loudness changes with each frame, so that its codes do."""
+    """Noise with a loudness that changes with each frame, so that its codes do."""
     chance = np.random.default_rng(1)
     return [
         (chance.standard_normal(FRAME * FRAMES) * chance.uniform(0.05, 0.8, FRAMES).repeat(FRAME)).astype(

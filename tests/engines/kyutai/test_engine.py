@@ -1,4 +1,4 @@
-"""Kyutai's recogniser behind the contract of the recognisers, from a checkpoint on disk."""
+"""Kyutai's recogniser by the contract of the recognisers, from a checkpoint on disk."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def recognized(
 
 
 def words_of(folder: Path, samples: Samples) -> list[str]:
-    """Words of transformers' tokens for a recording and the silence that the checkpoint wants behind it."""
+    """Words of transformers' tokens for a recording and the silence that the checkpoint wants after it."""
     model = KyutaiSpeechToTextForConditionalGeneration.from_pretrained(folder).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     silence = np.zeros(int((DELAY_S + 1) / 0.08 + 1) * FRAME, np.float32)
@@ -120,7 +120,7 @@ async def test_cancelled_streams_leave_nothing_behind(
         assert all(task.cancelled() for task in tasks)
 
     async def tensors() -> int:
-        # Behind the steps that still run for them.
+        # After the steps that still run for them.
         await recognized(recognizer, recordings[1][:FRAME], FRAME)
         gc.collect()
         return sum(issubclass(type(each), torch.Tensor) for each in gc.get_objects())

@@ -21,7 +21,7 @@ SLOTS = 3
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    """The tiny model in float64, in which rounding decides no token."""
+    """The tiny model in float64, so that rounding decides no token."""
     return random_model().double()
 
 
@@ -38,7 +38,7 @@ def frame_of(samples: Samples, at: int) -> Samples:
 
 
 def heard(network: Network, samples: Samples, count: int) -> list[int]:
-    """Tokens of the first frames of a recording, alone."""
+    """Tokens of the first frames of a recording, by itself."""
     stream = Stream(0)
     frames = ([Frame(stream, frame_of(samples, at))] for at in range(count))
     return [token.number for frame in frames for token in network.step(frame)[0].tokens]

@@ -54,7 +54,7 @@ def test_tokens_before_the_audio_are_no_words() -> None:
 
 
 def test_pause_is_likely_only_behind_the_last_word() -> None:
-    """Speech of 1 s, whose last word is written 0.5 s later; then silence."""
+    """Speech of 1 s, its last word written 0.5 s later; then silence."""
     stream = RecognitionStream(DELAYS, WordAssembler(DELAYS, PAD, decode))
     written = {12: W, 13: 10, 14: PAD, 16: W, 17: 11, 18: 12, 19: 12, 20: 12, 21: 13, 22: PAD}
     stream.add_mark(Mark(1), at_s=5 * STEP_S)

@@ -33,7 +33,7 @@ def published(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_weights_that_clone_are_preferred(
     tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, account: bool
 ) -> None:
-    """They are asked for with an account alone; refused ones are replaced by those that do not clone."""
+    """They are asked for only with an account; refused ones are replaced by those that do not clone."""
     monkeypatch.setattr("kani.engines.pocket.model.get_token", lambda: "hf_token")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", not account)
     lines: list[str] = []

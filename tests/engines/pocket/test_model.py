@@ -142,7 +142,7 @@ def test_codec_equals_transformers_in_any_pieces(reference: Reference, model: Po
 def test_recording_gives_the_latents_and_the_voice_of_transformers(
     reference: Reference, model: PocketModel
 ) -> None:
-    """Of seconds beyond the window; the voice equals the published one of the same latents."""
+    """A recording of seconds beyond the window; the voice equals the published one of the same latents."""
     samples = torch.randn(24_000 * 3 + 700, generator=torch.Generator().manual_seed(1)) * 0.1
     padded = torch.nn.functional.pad(samples, (0, -len(samples) % 1920))
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Several workers behind one server: which of them speaks, and those that are full, drain or die."""
+"""Several workers of one server: which of them speaks, and those that are full, drain or die."""
 
 from __future__ import annotations
 

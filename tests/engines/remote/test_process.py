@@ -119,7 +119,7 @@ async def test_worker_that_hangs_is_replaced_after_its_lease(
         with pytest.raises(EngineFailed, match="the espeak engine was lost"):
             async for _ in begun:
                 pass
-        # Of this one nothing had come.
+        # Nothing had come of this one.
         await waiting
         assert heard and not worker.is_running()
         assert registry.get_sample_value("kani_engine_restarts_total", {"engine": "espeak"}) == 1
@@ -185,7 +185,7 @@ def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_serve
 
 
 def _killed_while_speaking(client: ClientConnection, text: str, worker: psutil.Process) -> dict[str, Any]:
-    """Ask for speech, and kill the worker behind the first sound; return the message that ends the answer."""
+    """Ask for speech, and kill the worker after the first sound; return the message that ends the answer."""
     assert _answer(client, text)["type"] == "tts_stream_chunk"
     worker.send_signal(signal.SIGKILL)
     return _last(client)

@@ -99,7 +99,7 @@ class HeldRecognizer(LoudnessRecognizer):
 
 
 class Sites:
-    """Two workers, each of which can be ended."""
+    """Two workers; each can be ended."""
 
     def __init__(self, folder: Path, holds_at_s: float = math.inf) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Engines and recognisers behind a worker: what they yield, how far they run, and bad peers."""
+"""Engines and recognisers in a worker: what they yield, how far they run, and bad peers."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def engine_of(*addresses: Address, key: str = KEY, registry: CollectorRegistry |
 
 @asynccontextmanager
 async def remote(engine: ToneEngine, folder: Path) -> AsyncIterator[tuple[RemoteEngine, Address]]:
-    """The engine behind a worker, started; and the worker's address."""
+    """The engine in a worker, started; and the worker's address."""
     async with working(Worker(engine), folder) as address:
         behind = engine_of(address)
         await behind.start()
@@ -199,7 +199,7 @@ async def test_grant_that_never_comes_costs_no_slot_for_longer_than_a_lease(tmp_
 
 
 async def raw(address: Address, key: str = KEY) -> Channel:
-    """A server's connection by hand, behind the handshake."""
+    """A server's connection by hand, after the handshake."""
     channel = await connect(address)
     await greet(channel, key)
     await channel.read()
@@ -315,7 +315,7 @@ async def test_worker_that_hangs_fails_its_segments_after_the_lease_and_is_reach
             await engine.start()
             with pytest.raises(EngineFailed, match="the tone engine was lost"):
                 await anext(engine.synthesize(segment("uno")))
-            # A segment of which nothing was heard is tried by further workers, but not by ever more of them.
+            # A segment without a sound so far is tried by further workers, but not by ever more of them.
             assert impostor.connected == 3
             assert f"was lost: no sign of life for {LEASE_S} s" in caplog.text
             await engine.stop()
@@ -349,7 +349,7 @@ async def test_recogniser_behind_a_worker_yields_the_same_and_pulls_no_more_than
             found = [await anext(events)]
             for _ in range(20):
                 await settle()
-            # A quarter of a second each, of which three steps and a mark are read.
+            # A quarter of a second each; three steps and a mark of it are read.
             assert pulled * 0.25 <= AUDIO_AHEAD_S * 2 + MAX_UNREAD * 0.25
             found += [event async for event in events]
         assert found == expected

@@ -110,7 +110,7 @@ async def test_change_on_the_way_ends_the_connection(
         await engine_there.stop()
     failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     assert all(isinstance(failure, EngineFailed) for failure in failures)
-    # Segments of which nothing was heard are begun again by another connection.
+    # Segments without a sound so far are begun again by another connection.
     assert bool(failures) == (side == "worker")
     assert all(len(outcome) == 4 for outcome in outcomes if isinstance(outcome, list))
 

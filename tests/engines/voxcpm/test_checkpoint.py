@@ -60,7 +60,7 @@ def _cut(folder: Path) -> None:
 
 
 def _tamper(folder: Path) -> None:
-    """A file of the hub's cache, whose name is the SHA-256 of another content."""
+    """A file of the hub's cache, with the SHA-256 of another content as its name."""
     path = folder / "model.safetensors"
     blob = folder / hashlib.sha256(b"other").hexdigest()
     path.rename(blob)

@@ -286,7 +286,7 @@ async def test_useless_recording_fails_for_its_request_alone(
 
 
 def test_of_a_recording_at_most_its_first_minute_is_used(running: dict[str, Running]) -> None:
-    """Of less than a patch all; more than a model holds is refused with the length that it does."""
+    """All is used of less than a patch; more than a model holds is refused, with the length that it holds."""
     minute = np.random.default_rng(4).normal(0, 0.1, 60 * 8_000).astype(np.float32)
     for architecture in (OLD, NEW):
         spoken = running[architecture]

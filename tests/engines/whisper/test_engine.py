@@ -59,7 +59,7 @@ def text(events: Iterable[RecognitionEvent]) -> str:
 
 
 def assert_words_before_their_pause(events: list[RecognitionEvent], *, begun_s: float) -> None:
-    """No word follows a Step that reports the pause behind it, once speech has begun."""
+    """No word follows a Step that reports the pause after it, once speech has begun."""
     paused_s = None
     for event in events:
         if isinstance(event, Step):

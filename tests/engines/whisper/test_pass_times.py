@@ -47,7 +47,7 @@ def speaker(onnx_engine: KokoroEngine, tmp_path_factory: pytest.TempPathFactory)
 
 
 class Listening:
-    """Live speech at real time, by a clock of its own in which each pass takes ``pass_s`` seconds."""
+    """Live speech at real time, by a clock of its own; each pass takes ``pass_s`` seconds of it."""
 
     def __init__(self, recognizer: WhisperRecognizer, pass_s: float) -> None:
         self.now_s = 0.0

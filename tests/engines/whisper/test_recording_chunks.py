@@ -97,7 +97,7 @@ def test_rest_begins_in_the_pause_behind_the_last_word() -> None:
     rest = chunk.rest(1.5)
     assert rest is not None and 2.6 < (rest.start - 100) / SAMPLE_RATE < 2.8
     assert rest.start + len(rest.samples) == chunk.start + len(chunk.samples)
-    # The word may begin in the silence before its voice; behind this one no other speech follows.
+    # The word may begin in the silence before its voice; after this one no other speech follows.
     assert chunk.rest(2.5) is None
     assert chunk.rest(5.5) is None
     breath = Chunk(0, chunk.samples, voices[: 3 * second] + (0.9,) * 10 + (0.0,) * (3 * second - 10))

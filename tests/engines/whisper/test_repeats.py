@@ -1,7 +1,7 @@
 """Speech that recognisers repeat or lose: joined, said again, accented, or without a language.
 
-The speech is Kokoro's; the texts and joints are those of recordings in which words were found too many or too
-few. ``benchmarks.recognition.repeats`` measures three hundred.
+The speech is Kokoro's; the texts and joints are those of recordings with words found too many or too few.
+``benchmarks.recognition.repeats`` measures three hundred.
 """
 
 from __future__ import annotations

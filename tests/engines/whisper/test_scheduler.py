@@ -22,7 +22,7 @@ async def scheduler() -> AsyncIterator[PassScheduler[str]]:
 
 
 class Streams:
-    """Streams and recordings whose passes note that they begin, and end once ``may_end`` is set."""
+    """Streams and recordings with passes that note that they begin, and end once ``may_end`` is set."""
 
     def __init__(self, scheduler: PassScheduler[str]) -> None:
         self.scheduler = scheduler

@@ -230,7 +230,7 @@ def test_live_speech_behind_a_recording_is_soon_recognised_as_live() -> None:
 
 
 def test_noise_like_a_voice_is_forgotten() -> None:
-    """It does not grow without bound, and speech behind it is recognised."""
+    """It does not grow without bound, and speech after it is recognised."""
     driver = Driver()
     driver.feed(words(1, 98), has_speech=False)
     assert not driver.words

@@ -1,4 +1,4 @@
-"""The function of torchaudio that VoxCPM calls; its wheels load beside a CUDA build of torch alone."""
+"""The function of torchaudio that VoxCPM calls; its wheels load only beside a CUDA build of torch."""
 
 import soundfile
 import torch

@@ -2,7 +2,7 @@
 
 Run as the browser's executable: ``python -m tests.page.firefox.bidi FIREFOX ARGUMENTS``. It starts Firefox,
 relays the BiDi socket, and answers the commands of ``UNKNOWN`` itself, as done. Those emulate colours and
-motion, so a test in Firefox sees the defaults. Downloads get the id by which playwright knows them.
+motion, so a test in Firefox sees the defaults. Downloads get the id that playwright knows them by.
 """
 
 from __future__ import annotations

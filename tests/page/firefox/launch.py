@@ -54,7 +54,7 @@ def missing_sound() -> str:
 
 @contextmanager
 def sound_card(folder: Path, recording: Path) -> Iterator[dict[str, str]]:
-    """A sound card whose microphone hears ``recording`` again and again; yields its environment."""
+    """A sound card with a microphone that hears ``recording`` again and again; yields its environment."""
     socket = folder / "pulse"
     environment = {
         **os.environ,
@@ -159,7 +159,7 @@ class Firefox:
 def running(
     playwright: Playwright, folder: Path, recording: Path, preferences: Preferences
 ) -> Iterator[Firefox]:
-    """Firefox with a sound card whose microphone hears ``recording``; ``folder`` is for what it writes."""
+    """Firefox with a sound card and microphone that hears ``recording``; ``folder``: for what it writes."""
     with sound_card(folder, recording) as environment:
         firefox = Firefox(playwright, folder, preferences, {**environment, "HOME": os.environ["HOME"]})
         yield firefox

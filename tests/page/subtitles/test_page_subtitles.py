@@ -19,7 +19,7 @@ SPANS = [
     [20, 24, 2, 2.5],
     [27, 31, 3661, 3661.2],
 ]
-"""Of a text with a tag that is not said."""
+"""Spans of a text with a tag that is not said."""
 
 
 def test_times_of_words_become_subtitles() -> None:

@@ -17,7 +17,7 @@ CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
 
 
 def detail_of(answer: httpx.Response, status: int, code: str, error_type: str) -> dict[str, Any]:
-    """Return the single error of an answer, every field of which is as it should be."""
+    """Return the single error of an answer; all its fields are as they should be."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     assert answer.json().keys() == {"detail"}

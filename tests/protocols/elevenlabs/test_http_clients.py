@@ -127,7 +127,7 @@ def assert_timed(sdk: ElevenLabs, name: Any) -> None:
         sdk.text_to_speech.stream_with_timestamps(GEORGE, text=TIMED, language_code="es", output_format=name)
     )
     data = b"".join(base64.b64decode(line.audio_base_64) for line in lines)
-    # Behind a streamed MP3 there is up to a frame of silence.
+    # After a streamed MP3 there is up to a frame of silence.
     surplus = 0.014 if name.startswith("mp3") else 0.0
     assert_tiles([line.alignment for line in lines], TIMED, seconds(data, name) - surplus)
 

@@ -1,4 +1,4 @@
-"""Closed contexts on ``multi-stream-input``: one whose text has ended has lower priority, but is spoken."""
+"""Closed contexts on ``multi-stream-input``: one with its text ended has lower priority, but is spoken."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def recording(espeak_app: AppServer) -> bytes:
 
 @pytest.fixture
 def adding(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    """A client whose voices are deleted afterwards."""
+    """A client; its voices are deleted afterwards."""
     with httpx.Client(base_url=espeak_app.http_url, timeout=300) as client:
         yield client
         for voice in stored(client):

@@ -146,7 +146,7 @@ def test_ping_and_cancel_are_read() -> None:
         (request(text="a", config={"lookback_frames": -1}), "lookback_frames: must be between 0 and 1000"),
         (
             '{"type":"tts_request","request_id":"1","params":{"text":"Hi"}}',
-            'data: is required (a request with "params" is VoxCPM\'s, whose path is /tts)',
+            'data: is required (a request with "params" is VoxCPM\'s; its path is /tts)',
         ),
     ],
 )  # fmt: skip

@@ -134,7 +134,7 @@ async def read_marker(socket: ClientConnection) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def spoken() -> dict[str, list[bytes]]:
-    """The server's answer to ``HELLO`` alone, by format; filled on first use."""
+    """The server's answer to just ``HELLO``, by format; filled on first use."""
     return {}
 
 
@@ -254,7 +254,7 @@ async def test_text_without_words_ends_at_once(
 ) -> None:
     answer = await say(espeak_app, *messages)
     errors = [told["message"] for told in answer.told if told["type"] == "Error"]
-    # Text behind Eos may find the connection closed already: there was nothing to wait for.
+    # Text after Eos may find the connection closed already: there was nothing to wait for.
     assert (answer.code, errors) in [(1000, []), *([(1007, [reason])] if reason else [])]
     assert [told["type"] for told in answer.told if told["type"] != "Error"] == ["Ready", "Text"]
 
@@ -394,7 +394,7 @@ async def test_largest_message_blocks_no_other_client(espeak_server: ServerProce
                 slowest = max(slowest, time.perf_counter() - began)
             await hearing
             await sending
-            # Whoever drops the line leaves nothing behind either.
+            # A client that drops the line leaves nothing over either.
             socket.transport.abort()
         await wait_for_idle(espeak_server)
         memory.append(process.memory_info().rss)
@@ -581,7 +581,7 @@ async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
 
 @asynccontextmanager
 async def listening(silent_s: float, folder: Path) -> AsyncIterator[str]:
-    """A server here that listens, whose clients may send nothing for so long; its address."""
+    """A server here that listens; its clients may send nothing for so long. Its address."""
     chosen = {"engine": "espeak", "recognizer": "none", "data_dir": folder}
     service = build_service(load(chosen, {}, folder / "none"), Metrics("0"))
     service.recognizer = LoudnessRecognizer()

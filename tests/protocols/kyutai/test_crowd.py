@@ -1,4 +1,4 @@
-"""A hundred concurrent clients of Kyutai's protocol, a third of which disconnect."""
+"""A hundred concurrent clients of Kyutai's protocol; a third disconnect."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def packed(kind: str, **fields: str | int) -> bytes:
 
 async def leave(socket: ClientConnection, how: Leaving) -> None:
     if how is Leaving.TORN:
-        # A frame of a thousand bytes, of which ten come.
+        # A frame of a thousand bytes; ten of them come.
         socket.transport.write(b"\x82\xfe\x03\xe8" + bytes(4) + packed("Text", text="a" * 990)[:10])
     if how is not Leaving.CLOSE:
         socket.transport.abort()
@@ -213,7 +213,7 @@ async def serving(folder: Path, cache: Path) -> AsyncIterator[RunningServer]:
 
 
 async def recordings(port: int) -> list[Samples]:
-    """Speech, noise and silence: behind as much silence that all is a recording, and before a pause."""
+    """Speech, noise and silence: after so much silence that all is a recording, and before a pause."""
     dice = np.random.default_rng(5)
     sounds: list[Samples] = []
     async with httpx.AsyncClient(headers=KEY, timeout=120) as http:
@@ -265,6 +265,6 @@ async def test_hundred_clients_do_not_affect_each_other(
             # As a server does each minute: what was freed is not what is held.
             trim_heap()
             memory.append(psutil.Process().memory_info().rss)
-    # The engines' memory grows with the first crowds; what each left behind, the last would leave again.
+    # The engines' memory grows with the first crowds; what each left over, the last would leave again.
     assert memory[2] < memory[1] + 64 * MIB
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

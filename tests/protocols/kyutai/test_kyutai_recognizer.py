@@ -1,4 +1,4 @@
-"""Kyutai's recogniser behind Kyutai's protocol, with a tiny random checkpoint on disk."""
+"""Kyutai's recogniser by Kyutai's protocol, with a tiny random checkpoint on disk."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def _listen(app: AppServer, samples: Samples) -> list[dict[str, Any]]:
         for frame in frames_of(samples):
             await websocket.send(audio_message(frame))
         await websocket.send(pack({"type": "Marker", "id": 9}))
-        # As every client of moshi-server does: a marker comes back once audio behind it has been heard.
+        # As every client of moshi-server does: a marker comes back once audio after it has been heard.
         silence = np.zeros(FRAME, np.float32)
         for _ in range(SILENCE_FRAMES):
             await websocket.send(audio_message(silence))

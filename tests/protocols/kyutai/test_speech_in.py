@@ -67,7 +67,7 @@ async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, s
     assert [step["step_idx"] for step in steps] == list(range(len(frames_of(speech))))
     assert all(len(step["prs"]) == 4 and all(0 <= p <= 1 for p in step["prs"]) for step in steps)
     assert all(list(step["prs"]) == sorted(step["prs"], reverse=True) for step in steps)
-    # All was sent at once, so there was a backlog, and behind the last frame none.
+    # All was sent at once, so there was a backlog, and after the last frame none.
     assert max(step["buffered_pcm"] for step in steps) > 0 and steps[-1]["buffered_pcm"] == 0
     assert word_error_rate(SAID, words(messages), "en") == 0.0
     spoken = [message for message in messages if message["type"] in ("Word", "EndWord")]

@@ -118,7 +118,7 @@ async def test_idle_words_are_flushed_without_eos(engine: str, request: pytest.F
         await websocket.recv()
         sent = time.monotonic()
         await websocket.send(text_message("Hoy es lunes y"))
-        # The last word's times come with what is said behind it: the pause that ends the phrase.
+        # The last word's times come with what is said after it: the pause that ends the phrase.
         while heard.said != ["Hoy", "es", "lunes", "y"]:
             take(unpack(await asyncio.wait_for(websocket.recv(), 300)), heard)
         assert time.monotonic() - sent > 0.5

@@ -2,9 +2,9 @@
 
 Each language is heard by Whisper once, through OpenAI's API. The engine's audio of such short sentences
 depends on nothing but text, voice and speed, so the other protocols have to send the very same samples: to
-the last of 16 bits at OpenAI's rate, and within a resampler's rounding at another one. A protocol whose
-text comes in pieces may begin before the sentence is complete, and intone it otherwise: if its samples
-differ, they are heard by themselves. ``benchmarks/languages/heard.py`` measures on more sentences.
+the last of 16 bits at OpenAI's rate, and within a resampler's rounding at another one. A protocol with text
+in pieces may begin before the sentence is complete, and intone it otherwise: if its samples differ, they are
+heard by themselves. ``benchmarks/languages/heard.py`` measures on more sentences.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def assert_heard(speech: Speech, language: str) -> None:
 
 
 def are_same(speech: Speech, reference: Samples) -> bool:
-    """True if speech is the reference, but for its rate and silence behind it."""
+    """True if speech is the reference, but for its rate and silence after it."""
     samples, rate = speech
     expected = reference if rate == RATE else soxr.resample(reference, RATE, rate)
     longest = max(len(samples), len(expected))

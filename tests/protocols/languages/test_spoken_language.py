@@ -1,7 +1,7 @@
-"""The language of short replies whose request names none, by every protocol.
+"""The language of short replies to requests that name none, by every protocol.
 
 ``test_client_languages.py`` has the client's own languages, ``tests/core/session/test_language.py`` the
-order in which they count, and ``benchmarks.text.short_replies`` 400 replies in eight languages.
+order that they count in, and ``benchmarks.text.short_replies`` 400 replies in eight languages.
 """
 
 from __future__ import annotations

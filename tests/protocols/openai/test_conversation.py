@@ -31,7 +31,7 @@ def test_oldest_items_go_first() -> None:
 
 def test_characters_are_counted_through_every_change() -> None:
     of = Conversation()
-    # Of each item "text" is counted, too.
+    # The "text" of each item is counted, too.
     for name in "abc":
         of.append(item(name, 2996))
     of.insert(item("d", 496), "a")

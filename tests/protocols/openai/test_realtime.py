@@ -64,7 +64,7 @@ async def test_turns_are_detected_and_transcribed(app: AppServer) -> None:
         [event[field] for event in client.of(f"input_audio_buffer.speech_{name}")]
         for name, field in (("started", "audio_start_ms"), ("stopped", "audio_end_ms"))
     )
-    # With 300 ms before the speech, and the silence of 500 ms behind it; a chunk of the detector is 32 ms.
+    # With 300 ms before the speech, and the silence of 500 ms after it; a chunk of the detector is 32 ms.
     assert starts == pytest.approx([660, 2100], abs=40)
     assert stops == pytest.approx([1860, 3700], abs=70)
     assert events[5]["languages"] == [{"code": "en"}]

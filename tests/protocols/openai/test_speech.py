@@ -35,7 +35,7 @@ CONTENT_TYPES = {
 }
 CONTAINERS = {"mp3": "mp3", "opus": "ogg", "aac": "aac", "flac": "flac", "wav": "wav", "pcm": "s16le"}
 ENCODER_DELAY = {"aac": 2048, "mp3": 1152}
-"""Most samples by which a format lengthens a stream."""
+"""Most samples that a format adds to a stream."""
 
 
 def speak(client: httpx.Client, text: str = TEXT, **fields: Any) -> httpx.Response:

@@ -13,7 +13,7 @@ SPEECH, CAPTIONS, CAPTIONED = "/v1/audio/speech", "/v1/audio/captions", "/dev/ca
 
 
 def error_of(answer: httpx.Response, status: int, param: str | None, code: str | None) -> str:
-    """Return the message of an answer, every other field of which is as it should be."""
+    """Return the message of an answer; every other field is as it should be."""
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
     assert answer.json().keys() == {"error"} and error.keys() == {"message", "type", "param", "code"}

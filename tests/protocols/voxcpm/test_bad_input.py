@@ -148,7 +148,7 @@ async def test_requests_of_connection_are_limited(serve: Serve) -> None:
     async with opened(server.url) as client:
 
         async def refused(name: str) -> str:
-            # The pong comes behind all answers to what was sent before.
+            # The pong comes after all answers to what was sent before.
             await client.send("ping")
             while (message := await client.receive())["type"] == "progress":
                 pass

@@ -17,7 +17,7 @@ TEXT = "uno dos tres"
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[CloningServer]:
-    """VoxCPM's protocol over engines of which the second clones; one voice in its folder."""
+    """VoxCPM's protocol over two engines, the second cloning; one voice in its folder."""
     async with cloning_server(tmp_path) as serving:
         (serving.folder / "friends").mkdir()
         (serving.folder / "friends/ana.wav").write_bytes(hum(level=0.25))

@@ -1,4 +1,4 @@
-"""Five hundred requests over twenty connections, a third of them cancelled: each ends once, and is alone."""
+"""Five hundred requests over twenty connections, a third of them cancelled: each ends once, by itself."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def test_invalid_id_is_refused(kind: str, given: dict[str, object], reason: str)
         (
             '{"type":"tts_request","data":{"text":"Hola"}}',
             "INVALID_PARAMS",
-            'Validation failed: params: is required (a request with "data" is Kani\'s, whose path is /)',
+            'Validation failed: params: is required (a request with "data" is Kani\'s; its path is /)',
         ),
     ],
 )  # fmt: skip

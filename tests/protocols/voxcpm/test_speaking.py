@@ -1,4 +1,4 @@
-"""Speech through VoxCPM's WebSocket: what comes, in which order, and whose it is."""
+"""Speech through VoxCPM's WebSocket: what comes, in what order, and for which request."""
 
 from __future__ import annotations
 

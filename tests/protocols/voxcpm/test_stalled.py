@@ -31,7 +31,7 @@ def request(name: str, text: str = HELLO, **params: object) -> str:
 
 @asynccontextmanager
 async def never_reading(server: AppServer) -> AsyncIterator[ClientConnection]:
-    """A connection whose client reads nothing, and whose line breaks in the end."""
+    """A connection to a client that reads nothing; its line breaks in the end."""
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     small.setblocking(False)

@@ -16,11 +16,11 @@ from tests.protocols.wyoming.home_assistant import HOST, RATE
 from tests.support.loudness import STEP, LoudnessRecognizer
 
 LAST = {"synthesize-stopped", "audio-stop", "transcript-stop", "error", "pong", "info"}
-"""Events that end an answer. Speech that is streamed goes on behind its ``audio-stop``."""
+"""Events that end an answer. Speech that is streamed goes on after its ``audio-stop``."""
 
 
 class PauseRecognizer(LoudnessRecognizer):
-    """Recognises "bum" in loud steps, and a pause as long as the quiet ones behind them."""
+    """Recognises "bum" in loud steps, and a pause as long as the quiet ones after them."""
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None

@@ -1,6 +1,6 @@
 """Home Assistant's loops over Wyoming, as in its integration (homeassistant/components/wyoming, Apache-2.0).
 
-Of version 2026.11.0 unless a name says otherwise: the same events in the same order, read until the same one.
+Version 2026.11.0 unless a name says otherwise: the same events in the same order, read until the same one.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ async def test_error_reaches_a_client_that_is_still_sending(port: int) -> None:
 
 
 async def test_written_text_is_spoken_when_its_writer_pauses(serve: Serve) -> None:
-    """A word whose end is open is not: more letters may follow."""
+    """A word with an open end is not: more letters may follow."""
     server = await serve()
     async with client(server.streams["Wyoming"]) as connected:
         await connected.write_event(START)

@@ -68,7 +68,7 @@ async def test_written_text_is_understood_by_both_versions(start_server: StartSe
     quiet = np.zeros(4 * RATE, np.float32)
     for language, text in TEXTS.items():
         speech = await spoken(port, text, best[language][0])
-        # The server ends the command in the silence: what is said behind it is not heard.
+        # The server ends the command in the silence: what is said after it is not heard.
         live = await home_assistant.process_audio_stream(port, microphone(speech, quiet, speech), language)
         assert live is not None and word_error_rate(text, live, language) <= WRONG_AT_MOST, live
         whole = await home_assistant.process_audio_stream_2026_2(port, recording(speech), language)

@@ -97,7 +97,7 @@ async def test_idle_connections_make_room_for_new_ones(serve: Serve) -> None:
 
 
 async def test_room_for_unfinished_events_is_shared(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client whose event has no room beside another's is refused; small events always have."""
+    """A client is refused if its event has no room beside another's; small events always have."""
     budget = UploadBudget(1000)
     monkeypatch.setattr("kani.server.app.UploadBudget", lambda *_: budget)
     port = (await serve()).streams["Wyoming"]

@@ -118,7 +118,7 @@ async def unfinished_body(port: int, sent: asyncio.Event) -> bytes:
 
 
 async def unfinished_message(port: int, sent: asyncio.Event) -> bytes:
-    """Bytes that end a WebSocket whose message stops one byte before its end; empty if nothing does."""
+    """Bytes that end a WebSocket, its message stopping one byte before its end; empty if nothing does."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(HANDSHAKE)
     await reader.readuntil(b"\r\n\r\n")

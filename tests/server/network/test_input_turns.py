@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ITEMS = 5000
 LEAST_TURNS = ITEMS // ITEMS_PER_TURN - 2
 LEAST_WAITS = 10
-"""Of the event loop while it serves ``ITEMS``: dozens with rests, and without them none or one."""
+"""Waits of the event loop while it serves ``ITEMS``: dozens with rests, and without them none or one."""
 
 GUARD_S = 120.0
 EMPTY_PONG = b"\x8a\x80mask"

@@ -1,4 +1,4 @@
-"""The ports of a server: the protocol of `/` on each, and the port with metrics alone."""
+"""The ports of a server: the protocol of `/` on each, and the port with only metrics."""
 
 from __future__ import annotations
 

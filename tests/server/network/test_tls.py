@@ -42,7 +42,7 @@ class Files:
 
     @property
     def trusting(self) -> ssl.SSLContext:
-        """Context of a client that trusts the authority alone."""
+        """Context of a client that trusts only the authority."""
         return ssl.create_default_context(cafile=str(self.authority))
 
 

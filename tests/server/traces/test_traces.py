@@ -172,7 +172,7 @@ async def test_request_is_traced_from_its_connection_to_its_engine(
     if name != "Wyoming":  # which has no headers
         assert (connection.trace_id, connection.parent) == (trace_id(), PARENT)
     assert request.parent == connection.span_id and request.attributes["speech.protocol"] == protocol
-    # The ids of the log: the connection's, and the request's own behind it.
+    # The ids of the log: the connection's, and the request's own after it.
     assert request.attributes["request.id"].startswith(connection.attributes["request.id"])
     inner = [span for span in collector.spans if span.parent == request.span_id]
     assert sorted({span.name for span in inner}) == (STEPS if kind == "speech" else ["engine", "wait"])

@@ -45,7 +45,7 @@ def test_pairs_are_many_and_unique(language: str):
 
 
 def test_many_pairs_are_from_other_projects():
-    """150 come from published test sets: a table of our own alone would only confirm what we thought of."""
+    """150 come from published test sets: just a table of our own would only confirm what we thought of."""
     assert sum(pair.source not in (OWN, UNSEEN) for language in LANGUAGES for pair in pairs(language)) >= 150
 
 

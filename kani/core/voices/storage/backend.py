@@ -14,7 +14,7 @@ class ConsentBackend(Protocol):
     """Keeps recordings of consents, as ``VoiceBackend`` keeps voices."""
 
     def add(self, consent: Consent, recording: bytes, limit: int) -> None:
-        """Keep a new consent; limit: of their number. Raises InvalidRequest for ``name`` at the limit."""
+        """Keep a new consent; limit: of consents kept. Raises InvalidRequest for ``name`` at the limit."""
 
     def list(self) -> list[Consent]:
         """List all consents, in any order."""
@@ -51,7 +51,7 @@ class VoiceBackend(Protocol):
     def add(self, voice: StoredVoice, recording: bytes, consent: bytes | None, limit: int) -> None:
         """Keep a new voice.
 
-        consent: the recording of it, if it was spoken; limit: of the number of voices. Raises NameTaken, and
+        consent: the recording of it, if it was spoken; limit: largest number of voices. Raises NameTaken, and
         InvalidRequest for ``name`` at the limit.
         """
 
@@ -74,7 +74,7 @@ class VoiceBackend(Protocol):
         """Delete a voice, its recordings, and its embeddings. Raises UnknownVoice."""
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
-        """Keep an engine's embedding, in place of that engine's earlier one.
+        """Keep an engine's embedding instead of its earlier one.
 
         Does nothing for a voice that was deleted, renamed, or replaced by another recording. Raises
         ValueError for values that are not finite or too many.
@@ -83,7 +83,7 @@ class VoiceBackend(Protocol):
     def embeddings(self, voice: StoredVoice, model: str | None = None) -> tuple[Embedding, ...]:
         """Read the embeddings of a voice; those that cannot be read are logged and skipped.
 
-        model: of this model alone. Raises UnknownVoice where the voice was deleted or replaced.
+        model: only those of this model. Raises UnknownVoice where the voice was deleted or replaced.
         """
 
     def similarities(self, voice: StoredVoice) -> Mapping[str, Mapping[str, Similarity]]:

@@ -117,7 +117,7 @@ class BucketBackend:
             if id_ and (found is None or found.id != id_):
                 return index
             id_ = index.find(name).id
-            # Once more behind the last moment at which another server may write an embedding.
+            # Once more after the last moment when another server may write an embedding.
             return index.without_voice(name).removing([id_], time.time() + REMOVED_AFTER_S)
 
         self._index.change(change)

@@ -44,7 +44,7 @@ class IndexedEmbedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IndexedVoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A voice, the objects of which are below ``id``."""
+    """A voice; its objects are below ``id``."""
 
     voice: StoredVoice
     id: str
@@ -52,7 +52,7 @@ class IndexedVoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IndexedConsent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A consent, the recording of which is below ``id``."""
+    """A consent; its recording is below ``id``."""
 
     consent: Consent
     id: str
@@ -69,7 +69,7 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consents: dict[str, IndexedConsent] = {}
     """By the consent's id."""
     removed: dict[str, float] = {}
-    """Ids whose objects are to be removed, with the time (seconds since 1970) from which on they are;
+    """Ids with objects to be removed, and the time when they are (seconds since 1970);
     ``BEING_REMOVED`` once that has begun."""
 
     @classmethod
@@ -131,11 +131,11 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise too_many_voices(limit)
 
     def due(self, now: float) -> set[str]:
-        """Return the ids whose objects are to be removed now (seconds since 1970)."""
+        """Return the ids with objects that are to be removed by ``now`` (seconds since 1970)."""
         return {id_ for id_, at in self.removed.items() if at <= now}
 
     def claiming(self, ids: Iterable[str]) -> Self:
-        """Return the index with objects the removal of which has begun; itself if it had before."""
+        """Return the index with the removal of some objects begun; itself if it was before."""
         new = [id_ for id_ in ids if self.removed.get(id_) != BEING_REMOVED]
         return self.removing(new, BEING_REMOVED) if new else self
 
@@ -154,11 +154,11 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.without_removed({id_})
 
     def with_voice(self, entry: IndexedVoice) -> Self:
-        """Return the index with a voice, in place of another of its name."""
+        """Return the index with a voice, instead of another of its name."""
         return self.with_(voices=self.voices | {hashed_name(entry.voice.name): entry})
 
     def with_consent(self, entry: IndexedConsent) -> Self:
-        """Return the index with a consent, in place of the one of its id."""
+        """Return the index with a consent, instead of the one of its id."""
         return self.with_(consents=self.consents | {entry.consent.id: entry})
 
     def without_consent(self, consent_id: str) -> Self:
@@ -182,7 +182,7 @@ def renamed(entry: IndexedVoice, name: str, at: str) -> IndexedVoice:
 
 
 def with_embedding(entry: IndexedVoice, embedding: Embedding, id_: str) -> IndexedVoice:
-    """Return a voice with an embedding, in place of its engine's earlier one."""
+    """Return a voice with an embedding, instead of its engine's earlier one."""
     others = tuple(one for one in entry.embeddings if one.engine != embedding.engine)
     added = IndexedEmbedding(embedding.engine, embedding.model, id_, dict(embedding.similarity))
     return msgspec.structs.replace(entry, embeddings=(*others, added))

@@ -49,4 +49,4 @@ class ObjectStore(Protocol):
         """Write an object that no other writer knows."""
 
     def delete_below(self, folder: str) -> None:
-        """Delete every object whose path begins with ``folder`` and a slash."""
+        """Delete every object with a path that begins with ``folder`` and a slash."""

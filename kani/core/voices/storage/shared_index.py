@@ -16,25 +16,25 @@ from kani.core.voices.storage.objects import BucketRefused, BucketUnreachable, C
 log = logging.getLogger(__name__)
 
 INDEX, PROBE = "index.json", "probe"
-"""Paths of the index, and of the object by which conditional writes are tried."""
+"""Paths of the index, and of the object that conditional writes are tried with."""
 
 REFRESH_S = 1.0
-"""Seconds between two looks for changes of other servers."""
+"""Poll interval for changes by other servers, in seconds."""
 
 MAX_REMOVAL_PAUSE_S = 60.0
-"""Longest pause behind a failed removal, in seconds; each failure doubles it, from ``REFRESH_S`` on."""
+"""Longest pause after a failed removal, in seconds; each failure doubles it, from ``REFRESH_S`` on."""
 
 STALE_S = 30.0
-"""Seconds without a look after which nothing is read from memory: a voice may have been deleted meanwhile."""
+"""Cached entries are not served after this many seconds without a poll, as a voice may have been deleted."""
 
 CHANGE_TIMEOUT_S = 10.0
 """Longest wait for changes of others, in seconds."""
 
 MAX_PAUSE_S = 0.1
-"""Longest pause behind another server's change, in seconds; they are random, so that two part."""
+"""Longest pause after another server's change, in seconds; they are random, so that two part."""
 
 STOP_S = 1.0
-"""Longest wait for the end of a look, in seconds."""
+"""Longest wait for the end of a poll, in seconds."""
 
 MAX_TRANSFERS, TRANSFER_WAIT_S = 3, 2.0
 """Transfers at a time, and the longest wait for one: each holds a thread of the server's pool."""
@@ -58,7 +58,7 @@ class SharedIndex:
         self._objects = objects
         self._clock = clock
         self._lock = threading.Lock()
-        """Held while the index is read or written: an older state must not come behind a newer one."""
+        """Held while the index is read or written: an older state must not come after a newer one."""
         self._transfers = threading.Semaphore(MAX_TRANSFERS)
         self._index = Index()
         self._version: str | None = None

@@ -34,7 +34,7 @@ def upload(
     """Write recordings below a new id, and list them.
 
     check: called before the recordings are written, which may be long; commit: lists the id. Both raise
-    InvalidRequest, behind which nothing is left of the recordings.
+    InvalidRequest; nothing is left of the recordings then.
     """
     id_ = secrets.token_hex(16)
 

@@ -27,7 +27,7 @@ from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.linear import Dense, Int8, Linear
 
 SPEAKER_POSITION = 1
-"""Position of the speaker in a prompt: after its first token, in the place of a token that is not read."""
+"""Position of the speaker in a prompt: after its first token, instead of a token that is not read."""
 
 RESPONSE_TOKENS = 2
 """Tokens at a prompt's end, start_of_ai and start_of_speech, that the makers' code lets the model emit."""
@@ -110,7 +110,7 @@ class LanguageModel:
         self._positions = torch.arange(capacity, device=device)
 
     def _linear(self, weight: Tensor, groups: int) -> Linear:
-        """The product with a weight [outputs, inputs] whose outputs are ``groups`` equal parts."""
+        """The product with a weight [outputs, inputs]; the outputs are ``groups`` equal parts."""
         if self._precision == torch.int8:
             return Int8(weight)
         return Dense(weight, self._precision, self.device)

@@ -70,9 +70,9 @@ class ModelConfig:
     tied_embedding: bool
     speaker_size: int = 0  # numbers of the speaker embedding, 0 for none
     frame_step: float | None = None
-    """RoPE distance of two frames, whose tokens share a position; None: every token has its own"""
+    """RoPE distance of two frames, the tokens of a frame sharing a position; None: every token has its own"""
     rope_scale_range: tuple[float, float] | None = None
-    """Of each attention layer's learnt scale; None: no scale"""
+    """Range of each attention layer's learnt scale; None: no scale"""
 
     @classmethod
     def parse(cls, settings: Mapping[str, Any]) -> ModelConfig:

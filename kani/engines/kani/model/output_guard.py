@@ -1,7 +1,6 @@
-"""Detects anomalies of sampled speech: it never ends, repeats itself, or is silent.
+"""Detects speech that does not end, repeats itself, or is silent: sampling occasionally produces it.
 
-A sampled model does so now and then. Detected are speech much longer than its text, the same frames over and
-over, and silence in place of a voice.
+Detected are speech much longer than its text, the same frames over and over, and silence instead of a voice.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class Runner:
     ) -> Prefill:
         """Start to read prompts, each of 1 to ``max_prompt_tokens`` tokens.
 
-        speakers: for each prompt ``speaker_size`` numbers, which take the place of one token, or none. Raises
+        speakers: for each prompt ``speaker_size`` numbers, which replace one token, or none. Raises
         ValueError for another number of them.
         """
         return Prefill(self._model, prompts, speakers)
@@ -204,7 +204,7 @@ class Runner:
 
     @torch.inference_mode()
     def save(self, slot: int) -> SavedSlot:
-        """Copy a sequence whose frame has begun to the host, for ``restore``."""
+        """Copy a sequence to the host, for ``restore``; a frame of it has begun."""
         language, draws = self._language.save(slot, self._tokens_read[slot]), self._sampler.save(slot)
         # There may be many, and a GPU's memory was shared out among the slots.
         return SavedSlot(

@@ -81,7 +81,7 @@ class SamplerState:
         """Prepare ``slot`` for a new sequence."""
         self.drawn[slot] = False
         self.frame[slot] = 0
-        # Greedy is a draw whose uniform numbers are all 0: it takes the first candidate.
+        # Greedy is a draw with uniform numbers that are all 0: it takes the first candidate.
         greedy = sampling.temperature == 0
         # Lower temperatures draw the same, but their quotients overflow.
         self.temperature[slot] = 1.0 if greedy else max(sampling.temperature, 0.001)

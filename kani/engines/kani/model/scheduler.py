@@ -1,7 +1,7 @@
 """Schedules sequences onto the runner's slots: continuous batching, one frame per step.
 
 Sequences are admitted and released between frames, whatever the others are doing. A step reaps cancelled
-sequences, preempts those whose listener lags, resumes paused ones, prefills new ones for free slots a
+sequences, preempts those with a listener that lags, resumes paused ones, prefills new ones for free slots a
 chunk at a time, samples a frame of each running sequence, checks the stop conditions, decodes the audio
 that is due, and finishes the sequences that have ended.
 """
@@ -27,7 +27,7 @@ MAX_ATTEMPTS = 3
 
 @dataclass(eq=False, slots=True)
 class _PrefillBatch:
-    """Sequences whose prompts are read together; a slot is reserved for each."""
+    """Sequences with prompts that are read together; a slot is reserved for each."""
 
     sequences: list[SpeechSequence]
     prefill: Prefill | None = None
@@ -46,9 +46,9 @@ class Scheduler:
         max_prefill_prompts: int,
         prefill_tokens_per_step: int,
     ) -> None:
-        """sample_rate: hertz; frame_s: seconds of a frame; max_lead_s: seconds of audio by which a
-        sequence may be ahead of its listener; max_prefill_prompts, prefill_tokens_per_step: limits of what
-        is prefilled between two frames of the running sequences.
+        """sample_rate: hertz; frame_s: seconds of a frame; max_lead_s: seconds of audio that a sequence may
+        be ahead of its listener; max_prefill_prompts, prefill_tokens_per_step: limits of what is prefilled
+        between two frames of the running sequences.
         """
         self._runner = runner
         self._sample_rate = sample_rate

@@ -34,7 +34,7 @@ class Utterance:
         speaker = self.speaker
         if speaker and (len(speaker) != runner.speaker_size or not all(map(math.isfinite, speaker))):
             raise ValueError(f"a speaker has {runner.speaker_size} finite numbers")
-        # A speaker takes the place of a token, and the tokens of the response follow a text.
+        # A speaker replaces a token, and the tokens of the response follow a text.
         least, most = (
             (RESPONSE_TOKENS + 1, runner.max_prompt_tokens - 1) if speaker else (1, runner.max_prompt_tokens)
         )

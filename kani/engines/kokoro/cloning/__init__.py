@@ -15,7 +15,7 @@ to the recording, by the cosine of speaker embeddings.
         │
         │  placement.VoicePlacer.place, for each language, 10 ms
         │      surrogate.Surrogate        predicts the embedding of any mix; nothing is synthesised
-        │      weight_solver              timbre weights whose predicted embedding is nearest
+        │      weight_solver              timbre weights with the nearest predicted embedding
         │      pitch                      a native voice's prosody, shifted to the recording's F0 and spread
         ▼
     Placement                      one mix for each language, or the nearest single voice if that is better

@@ -72,7 +72,7 @@ class VoicePlacer:
         encoder: SpeakerEncoder,
         excluded: Collection[str] = frozenset(),
     ) -> None:
-        """excluded: voices used neither in mixes, nor for their prosody, nor alone."""
+        """excluded: voices used neither in mixes, nor for their prosody, nor by themselves."""
         self._all = [voice.id for voice in voices.mixed]
         self._used = np.array([voice not in excluded for voice in self._all])
         self._native = {

@@ -23,7 +23,7 @@ from kani.text.languages import primary
 MAX_SYNTHESES = 5
 """Mixes synthesised at most, the placed one included; the nearest single voice comes on top."""
 
-# Spoken by every mix: about five seconds, none of which the surrogate was fitted on.
+# Spoken by every mix: about five seconds, not among what the surrogate was fitted on.
 _TEST_SENTENCES: Mapping[str, str] = {
     "es": "Ayer por la tarde paseamos junto al río, y hablamos de los viejos amigos del barrio.",
     "en": "Yesterday afternoon we walked along the river, and talked about old friends from our street.",

@@ -1,4 +1,4 @@
-"""Solves for the timbre weights whose mix has the embedding nearest to a target."""
+"""Solves for the timbre weights of the mix with the embedding nearest to a target."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _limit_negative(weights: Array) -> Array:
 
 
 class WeightSearch:
-    """Iterative search for the weights whose mix measures nearest to a target.
+    """Iterative search for the weights of the mix that measures nearest to a target.
 
     A damped Gauss-Newton method: the table's prediction of a change is applied to the measured embedding of
     the best weights so far, and each measurement corrects the table (Broyden 1965). After a try that measures

@@ -5,7 +5,7 @@ its phase. Two of their properties are rounding errors, and audible nevertheless
 thousands of radians in float32, and a spectrum's empty bins contain only the noise of the transform. So every
 sum and product is computed in onnxruntime's order, and the samples equal those of the graph to the last bit:
 
-    linear interpolation   upsample.cc (UpsampleTrilinear: eight corners, of which two differ)
+    linear interpolation   upsample.cc (UpsampleTrilinear: eight corners, two of them different)
     sine                   Eigen's psin: Cody and Waite's reduction, above 25966 an exact one
     sum of the harmonics   one fused multiply-add after the other
     tanh                   a quotient of polynomials (MLAS, tanh.cpp), with fused multiply-adds

@@ -56,7 +56,7 @@ class FeatureDecoder(Protocol):
 
 
 class Window(NamedTuple):
-    """The generator's input for n frames, of which the first ``before`` and last ``after`` are context."""
+    """The generator's input for n frames; the first ``before`` and last ``after`` are context."""
 
     features: Array  # [1, 512, 2n]
     spectra: Array  # of the harmonic source [1, 22, 120n + 1]

@@ -79,7 +79,7 @@ class Network:
     def __init__(self, onnx: bytes, threads: int, *, shrink_arena: bool = False) -> None:
         """Load a graph. Raises ModelFailed when the bytes are not a model.
 
-        threads: cores for one run; shrink_arena: free the memory by which a run grew the arena, for 1–2 % of
+        threads: cores for one run; shrink_arena: free the memory that a run added to the arena, for 1–2 % of
         the time. For graphs with long inputs: without it the longest run's memory is kept for good.
         """
         options = onnxruntime.SessionOptions()
@@ -140,9 +140,9 @@ def _message(number: int, content: bytes) -> bytes:
 
 
 # The durations are a tensor inside the graph, but not one of its outputs. Concatenated protocol-buffers
-# messages are merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins), so appending a
-# ModelProto whose graph (field 7) has nothing but one output (12) of that name (1) and of type (2) float
-# tensor adds it without parsing and writing 92 MB. Field numbers: onnx.proto.
+# messages are merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins), so a ModelProto is
+# appended. Its graph (field 7) has nothing but one output (12) of that name (1) and of type (2) float tensor.
+# This adds it without parsing and writing 92 MB. Field numbers: onnx.proto.
 _FLOAT_TENSOR = _message(1, b"\x08\x01")
 _OUTPUT_FOR_DURATIONS = _message(
     7, _message(12, _message(1, _DURATIONS.encode()) + _message(2, _FLOAT_TENSOR))

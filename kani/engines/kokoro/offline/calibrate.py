@@ -4,7 +4,7 @@
 
 Fourteen voices speak a sentence each, as the server does; the generator computes them in float32
 (``float_reference``), and the input of each convolution is recorded. A convolution's scales are those of a
-small grid with which it has the least squared error on pieces of all sentences, its weights rounded too:
+small grid: those with the least squared error on pieces of all sentences, its weights rounded too:
 
     range   of each channel: of all its inputs, or the one with the least squared error, or between
     steps   by channel ∝ range^a / weight^(1 − a), the largest weight's of the channel (Xiao et al. 2023,

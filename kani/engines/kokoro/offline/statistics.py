@@ -6,7 +6,7 @@ Every voice speaks the sentences of its language (``sentences.py``), decoded by 
 statistics are the mean over its sentences, of means and of log variances. A sentence's deviation from its
 voice's mean is regressed on the deviation of its description (``norm_statistics.describe_utterance``), over
 the voices of ``SENTENCES``' languages together: ridge regression in its dual form, reduced to the ``RANK``
-directions in which its predictions vary most. The voices that came later (``LATER_SENTENCES``) are recorded
+directions that its predictions vary most in. The voices that came later (``LATER_SENTENCES``) are recorded
 alike, and get rows only, so that nothing changes for the others; ``--later`` records only them. Takes a
 quarter of an hour on two cores, and half of it for the later ones; the same model, voices and sentences give
 the same numbers but for rounding.

@@ -5,7 +5,7 @@
 Every voice speaks some sentences of its language, and random mixes speak one each in every language: of few
 voices or many, of one sex or both, some extrapolated, at any pitch. The audio is kept in the folder, so that
 the work can be stopped, resumed, and shared by several processes (``--part 1/2``). When it is complete,
-the tables are fitted: ridge regression that keeps a voice's row close to the embedding of that voice alone,
+the tables are fitted: ridge regression that keeps a voice's row close to the embedding of that voice unmixed,
 and similar in all languages. Takes ten minutes on two cores; the same model, voices and sentences give the
 same numbers but for rounding.
 """
@@ -49,11 +49,11 @@ from kani.text.languages import primary
 Values = npt.NDArray[np.float64]
 
 ALONE = 2
-"""Sentences that each voice speaks alone."""
+"""Sentences that each voice speaks unmixed."""
 
 SHARDS = {"es": 4, "en": 4, "fr": 2, "it": 2, "pt": 2}
 MIXES = 6
-"""Of one shard."""
+"""Mixes of one shard."""
 
 # Ridge penalties of the groups of coefficients.
 _OF_LANGUAGE, _OF_PITCH, _OF_VOICE, _OF_BOTH, _OF_VOICES_PITCH = 0.2, 0.1, 0.2, 10.0, 1.0

@@ -26,7 +26,7 @@ LICENCE = "Apache-2.0"
 # The first letter of a voice's name is its language, the second its gender.
 LANGUAGES = {"a": "en-US", "b": "en-GB", "e": "es", "f": "fr", "i": "it", "p": "pt-BR"}
 LATER_LANGUAGES = {"h": "hi", "j": "ja", "z": "zh"}
-"""Languages whose voices follow those of ``LANGUAGES``: the rows that embeddings refer to never move."""
+"""Languages with voices that follow those of ``LANGUAGES``: the rows that embeddings refer to never move."""
 
 GENDERS = {"f": "female", "m": "male"}
 

@@ -19,7 +19,7 @@ from kani.engines.kokoro.text.lexicon_ipa import adapt_to_language, placeholder_
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 
 CACHED_WORDS = 8192
-"""Words whose symbols are kept, of all voices together: 2 MB, as no word is longer than 40 characters."""
+"""Words that symbols are kept for, of all voices together: 2 MB, as no word is longer than 40 characters."""
 
 TIE = "^"
 """Separator that espeak-ng puts between the letters of one phoneme."""
@@ -153,7 +153,7 @@ class Phonemizer:
         return [to_symbols(ipa, self.voice) for ipa in found]
 
     def phonemize_words(self, words: Collection[str]) -> dict[str, str]:
-        """Symbols of each word alone, by word; espeak-ng is asked once, for those not cached.
+        """Symbols of each word by itself, by word; espeak-ng is asked once, for those not cached.
 
         Raises EngineFailed.
         """

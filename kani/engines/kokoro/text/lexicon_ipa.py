@@ -89,7 +89,7 @@ _ONE_SYMBOL = {"tɕ": "ʨ", "dʑ": "ʥ", "dʒ": "ʤ", "ts": "ʦ", "dz": "ʣ", "t
 
 
 def symbols_in_vocabulary(ipa: str) -> str:
-    """Kokoro's symbols for checked IPA in a language whose symbols are IPA without a table of its own."""
+    """Kokoro's symbols for checked IPA, in a language that uses IPA without a table of its own."""
     plain = ipa.replace(TIE, "")
     for pair, symbol in _ONE_SYMBOL.items():
         plain = plain.replace(pair, symbol)

@@ -203,8 +203,8 @@ def _clauses(found: Sequence[_Token]) -> Iterator[Sequence[_Token]]:
 def _phonemized(clauses: Sequence[Sequence[_Token]], phonemizer: Phonemizer) -> Iterator[list[str]]:
     """Yield for each clause the symbols of its tokens, with the spaces before and inside them.
 
-    espeak-ng is asked twice at most, however many clauses there are: for all clauses, and for the words whose
-    symbols alone are needed.
+    espeak-ng is asked twice at most, however many clauses there are: for all clauses, and for single words
+    where their own symbols are needed.
     """
     spoken = phonemizer(
         [
@@ -294,7 +294,7 @@ def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
 
 
 def _cut(symbols: str, wanted: int) -> int:
-    """Position of a cut near ``wanted``: behind a mark, else at a space, else before a stress."""
+    """Position of a cut near ``wanted``: after a mark, else at a space, else before a stress."""
     for kind in (r"(?<=[.!?…] )", r"(?<=[;:,—)”] )", r"(?<= )", r"(?=[ˈˌ])"):
         places = [
             match.start()

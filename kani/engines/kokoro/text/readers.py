@@ -44,7 +44,7 @@ def reader_for(espeak: EspeakClient, language: str, cache_dir: Path) -> TextRead
 
 
 def spoken_languages() -> list[str]:
-    """The languages whose packages are installed; the log names the others."""
+    """The languages with installed packages; the log names the others."""
     spoken = []
     for language in DEFAULT_VOICES:
         if missing := missing_packages(language):

@@ -20,8 +20,8 @@ def assign_symbols(symbols: str, words: Sequence[str], alone: Sequence[str]) -> 
     """Index into ``words`` for each of ``symbols``, the clause's; -1 for spaces. Indexes never decrease.
 
     alone: symbols of each word by itself, unused if ``has_group_for_each_word``. Where the clause has as many
-    groups of symbols as its words have alone (a number has several), groups are assigned in order. Otherwise
-    (espeak-ng joins weak words, "of the") the clause's letters are aligned to those of the words.
+    groups of symbols as its words have by themselves (a number has several), groups are assigned in order.
+    Otherwise (espeak-ng joins weak words, "of the") the clause's letters are aligned to those of the words.
     """
     groups = symbols.split(" ")
     if has_group_for_each_word(symbols, words):
@@ -49,7 +49,7 @@ def _assign_groups(groups: Sequence[str], owner: Sequence[int]) -> list[int]:
 
 
 def _settle(groups: Sequence[str], by_letter: Sequence[int]) -> list[int]:
-    """Assign a stress mark like the letter behind it, and a misaligned letter at the edge to its group."""
+    """Assign a stress mark like the letter after it, and a misaligned letter at the edge to its group."""
     result: list[int] = []
     at = 0
     for group in groups:

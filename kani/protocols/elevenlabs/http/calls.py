@@ -207,7 +207,7 @@ def _lists() -> list[Call]:
 
 def _voices() -> list[Call]:
     recordings = f"1 to {MAX_FILES} recordings, 10 MiB together; several are joined."
-    labels = "A JSON object of strings, of which language and consent have an effect."
+    labels = "A JSON object of strings; language and consent have an effect."
     consent = Parameter(CONSENT_HEADER, text("The consent, for clients without a field for it."), "header")
     form: dict[str, Schema] = {
         "name": text("Name of the voice; spaces become underscores."),
@@ -281,7 +281,7 @@ def _voices() -> list[Call]:
 
 def _transcription(settings: ElevenLabsSettings) -> Call:
     size = f"The recording: at most {settings.max_audio_bytes >> 20} MiB and {settings.max_audio_s:g} s."
-    additional = f"JSON: a list of objects whose format is one of {', '.join(ADDITIONAL_FORMATS)}."
+    additional = f"JSON: a list of objects, each with a format: {', '.join(ADDITIONAL_FORMATS)}."
     form = fields(
         "Further fields of ElevenLabs' API are accepted without an effect, and named in x-unused.",
         ["file", "model_id"],

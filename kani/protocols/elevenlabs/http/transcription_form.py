@@ -116,7 +116,7 @@ def _additional_formats(given: str | None) -> tuple[str, ...]:
         return ()
     names = [one.get("format") if isinstance(one, dict) else None for one in _as_list(formats)]
     if any(name not in ADDITIONAL_FORMATS for name in names):
-        reason = f"must be a list of objects whose format is one of {', '.join(ADDITIONAL_FORMATS)}"
+        reason = f"must be a list of objects with a format, one of {', '.join(ADDITIONAL_FORMATS)}"
         raise InvalidRequest("additional_formats", reason)
     return tuple(dict.fromkeys(map(str, names)))
 

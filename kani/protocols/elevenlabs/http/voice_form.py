@@ -46,7 +46,7 @@ class VoiceForm:
 async def read_voice_form(request: Request, *, files_needed: bool) -> VoiceForm:
     """Parse the form of a request: ``name``, ``files``, ``description``, ``labels`` and ``consent``.
 
-    ``labels`` is a JSON object of strings, of which ``language`` and ``consent`` have an effect. The consent
+    ``labels`` is a JSON object of strings; ``language`` and ``consent`` have an effect. The consent
     is read from its own field, the label or the header ``x-consent``, in this order. Raises Unprocessable
     for a missing field, FieldTooLarge, InvalidRequest, and HTTPException (400) for an unreadable form.
     """

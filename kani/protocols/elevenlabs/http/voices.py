@@ -49,7 +49,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         )
 
     async def find_sample(request: Request) -> StoredVoice:
-        """Return the voice whose sample the path names. Raises HTTPException (404) for another sample."""
+        """Return the voice of the sample in the path. Raises HTTPException (404) for another sample."""
         voice = await find_voice(request)
         if request.path_params["sample_id"] != sample_id(voice):
             raise HTTPException(404, "the voice has no sample of that sample_id")

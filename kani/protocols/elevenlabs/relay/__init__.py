@@ -1,1 +1,1 @@
-"""The relay protocol: one ElevenLabs-like socket whose speech is broadcast to its listeners."""
+"""The relay protocol: the speech of one ElevenLabs-like socket is broadcast to its listeners."""

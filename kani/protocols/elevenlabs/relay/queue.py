@@ -11,7 +11,7 @@ from kani.protocols.elevenlabs.relay.utterance import Utterance
 from kani.protocols.shared.errors import BadMessage
 
 MAX_QUEUED = 16
-"""Utterances that wait behind the one being spoken."""
+"""Utterances that wait for the end of the one being spoken."""
 
 
 class UtteranceQueue:

@@ -23,8 +23,8 @@ from kani.protocols.shared.idle_flush import IdleFlush
 PROTOCOL = "relay"
 
 MAX_CHUNK_SAMPLES = 2 * messages.SAMPLE_RATE
-"""Samples of a chunk. No audio waits for a chunk to fill up. Fewer chunks are better for the relay's app,
-whose player takes the end of each for the end of all."""
+"""Samples of a chunk. No audio waits for a chunk to fill up. Fewer chunks are better for the relay's app: its
+player takes the end of each for the end of all."""
 
 FLUSH_AFTER_S = 0.9
 """Time without further text before the text so far is spoken to its last word."""

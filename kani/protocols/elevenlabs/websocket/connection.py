@@ -78,7 +78,7 @@ class BaseConnection:
         except* WebSocketDisconnect:
             pass
         finally:
-            # Contexts whose tasks were cancelled before their first step.
+            # Contexts with tasks that were cancelled before their first step.
             for context in self._contexts.values():
                 await context.aclose()
             # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.

@@ -41,9 +41,9 @@ class TextCursor:
     """Positions in the text of a context, in characters since its start."""
 
     fed: int = 0  # end of the text given to the session
-    generated: int = 0  # end of the text whose synthesis was forced, by the schedule or by a flush
+    generated: int = 0  # end of the text that the schedule or a flush has forced the synthesis of
     flushed: int = 0  # end of the text that a closed context still speaks
-    spoken: int = 0  # end of the text whose audio the session has yielded
+    spoken: int = 0  # end of the text that the session has yielded audio for
 
     @property
     def pending(self) -> int:
@@ -86,7 +86,7 @@ class Context:
     def handle_message(self, message: ClientMessage) -> None:
         """Apply a message's settings, text and flush; does nothing once the input has ended.
 
-        Voice settings have an effect until the first text. Errors are raised by ``audio``, behind the audio.
+        Voice settings have an effect until the first text. Errors are raised by ``audio``, after the audio.
         """
         if self.input_ended:
             return
@@ -207,7 +207,7 @@ class Context:
         """Yield encoded audio, each with the alignments of the characters that begin in it.
 
         The alignments contain each character of the text once, in order. Audio is empty only for characters
-        behind the last audio. Raises SpeechError after the audio before the error.
+        after the last audio. Raises SpeechError after the audio before the error.
         """
         await self._ready.wait()
         if self._session is not None:

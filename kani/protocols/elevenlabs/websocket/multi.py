@@ -54,9 +54,9 @@ class SingleContextConnection(BaseConnection):
 class MultiContextConnection(BaseConnection):
     """A client of ``multi-stream-input``.
 
-    A context that fails for a reason other than invalid input ends alone, by an error with its id and
-    ``isFinal``. An id can be used again once its context was closed: the new context is sent after the old
-    one has ended.
+    A context that fails for a reason other than invalid input ends without the others, by an error with its
+    id and ``isFinal``. An id can be used again once its context was closed: the new context is sent after the
+    old one has ended.
 
     Clients close a context at the end of its text, and when they are interrupted. A closed context has lower
     priority than those of other ids. It is an interruption, and nothing more of it is sent, if it is closed

@@ -33,7 +33,7 @@ def realtime_routes(service: SpeechService, settings: OpenAISettings, keys: Ephe
 
     async def serve(websocket: WebSocket) -> None:
         offered = websocket.scope["subprotocols"]
-        # A browser closes a connection whose answer names none of the sub-protocols that it offers.
+        # A browser closes a connection if the answer names none of the sub-protocols that it offers.
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         beta = BETA_SUBPROTOCOL in offered or _has_beta_header(websocket.headers)
         config = _config(websocket, keys)

@@ -42,7 +42,7 @@ class ConnectionLimits:
 
 
 class RealtimeConnection:
-    """One client, whose events are answered in order.
+    """One client; its events are answered in order.
 
     An event that cannot be served is answered with an error, and changes nothing. So is each field of a
     ``session.update``, by itself.

@@ -117,7 +117,7 @@ class Conversation:
         return previous
 
     def insert(self, item: Item, after: str | None) -> str | None:
-        """Add an item behind the item ``after``: "root" for the start, None for the end.
+        """Add an item after the item ``after``: "root" for the start, None for the end.
 
         Returns the id of the one before it. Raises EventError.
         """

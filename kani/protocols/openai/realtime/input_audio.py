@@ -66,7 +66,7 @@ class InputAudio:
         self._track: Track | None = None  # takes the audio that comes
         self._tracks: deque[Track] = deque()  # those that are not transcribed yet, this one included
         self._changed = asyncio.Event()
-        self._pending: deque[Transcript] = deque()  # of turns that stopped, whose words may be undecided
+        self._pending: deque[Transcript] = deque()  # of turns that stopped; words may be undecided
         self._position_s = 0.0
         self._failures = 0
         self._unavailable = False
@@ -94,7 +94,7 @@ class InputAudio:
                 protocol=PROTOCOL, client=self._client, sample_rate=rate, language=language
             )
         except Busy as error:
-            # Of twenty pieces of audio a second each would be refused.
+            # Ends the connection: twenty pieces come a second, and each would be refused.
             await self._sender.error(_event_error(error))
             raise InputFailed from error
         except SpeechError as error:

@@ -61,7 +61,7 @@ class InputEvents:
         await self._sender.send("input_audio_buffer.cleared")
 
     async def grown(self, transcript: Transcript, delta: str) -> None:
-        """Send the text by which a transcript grew."""
+        """Send the text that was added to a transcript."""
         item_id = transcript.item_id
         await self._sender.send(f"{_TRANSCRIPTION}.delta", item_id=item_id, content_index=0, delta=delta)
 

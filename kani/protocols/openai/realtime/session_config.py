@@ -24,15 +24,15 @@ DEFAULT_VOICE = "alloy"
 DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
 
 SENTENCE_SILENCE_S: dict[Eagerness, float] = {"low": 1.2, "medium": 0.7, "auto": 0.7, "high": 0.4}
-"""Silence behind a complete sentence that ends a turn, by the eagerness of ``semantic_vad``."""
+"""Silence after a complete sentence that ends a turn, by the eagerness of ``semantic_vad``."""
 
 LONGEST_SILENCE_S: dict[Eagerness, float] = {"low": 8.0, "medium": 4.0, "auto": 4.0, "high": 2.0}
-"""Silence behind any other word that does."""
+"""Silence after any other word that ends a turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnDetection:
-    """Turn detection: the way in which the server finds the turns of the input audio."""
+    """Turn detection: the way that the server finds the turns of the input audio."""
 
     kind: Literal["server_vad", "semantic_vad"] = "server_vad"
     threshold: float = 0.5  # probability of a voice from which on it is speech
@@ -44,13 +44,13 @@ class TurnDetection:
 
     @property
     def sentence_silence_s(self) -> float:
-        """Silence behind a complete sentence that ends a turn, in seconds."""
+        """Silence after a complete sentence that ends a turn, in seconds."""
         semantic = self.kind == "semantic_vad"
         return SENTENCE_SILENCE_S[self.eagerness] if semantic else self.silence_duration_ms / 1000
 
     @property
     def longest_silence_s(self) -> float:
-        """Silence behind any other word that ends a turn, in seconds."""
+        """Silence after any other word that ends a turn, in seconds."""
         semantic = self.kind == "semantic_vad"
         return LONGEST_SILENCE_S[self.eagerness] if semantic else self.silence_duration_ms / 1000
 

@@ -80,7 +80,7 @@ class _Audio(Struct):
 
 
 class _Session(Struct):
-    """Fields of both generations: those behind ``audio`` and ``tools`` are the beta's."""
+    """Fields of both generations: those after ``audio`` and ``tools`` are the beta's."""
 
     type: SessionKind | UnsetType = UNSET
     model: Name | UnsetType | None = UNSET
@@ -106,7 +106,7 @@ _BETA_FIELDS = frozenset(
 
 
 def is_beta_session(session: dict[str, Any]) -> bool:
-    """Return True if a session object has fields of the beta generation alone."""
+    """Return True if a session object has fields of the beta generation only."""
     return "type" not in session and "audio" not in session and not _BETA_FIELDS.isdisjoint(session)
 
 
@@ -243,7 +243,7 @@ def _read_transcription(
     named = [given.language] if given.language else given.languages or []
     param = f"{param}.{'language' if given.language else 'languages'}"
     spoken = [_read_language(name, known, param) for name in named]
-    # Of several languages that may be spoken the recogniser detects the one that is.
+    # If several languages may be spoken, the recogniser detects the one that is.
     return Transcription(model, spoken[0] if len(spoken) == 1 else None)
 
 

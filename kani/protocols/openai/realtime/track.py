@@ -13,7 +13,8 @@ REPLAY_S = 10.0
 """Audio that a track keeps from its start on, to recognise it anew once the client names its language."""
 
 MARK_BACKLOG_S = 1.0
-"""Audio ahead of the recogniser with which a turn's end gets no mark: it would stand far behind the end."""
+"""With this many seconds of audio ahead of the recogniser a turn's end gets no mark: it would come long after
+the end."""
 
 
 class TrackState(enum.Enum):

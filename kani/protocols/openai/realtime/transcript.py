@@ -9,7 +9,7 @@ from itertools import count
 from kani.core.recognizer import RecognizedWord
 
 UNSPACED = frozenset("zh yue ja th lo my km bo".split())
-"""Languages whose words are written without spaces between them."""
+"""Languages that are written without spaces between words."""
 
 _numbers = count()
 
@@ -31,11 +31,11 @@ class Transcript:
 
     @property
     def stopped(self) -> bool:
-        """True if it is of a turn in which speech was detected, and that has ended."""
+        """True if it is of a turn with detected speech that has ended."""
         return self.end_s < math.inf
 
     def add(self, word: RecognizedWord) -> str:
-        """Append a word; returns the text by which the transcript grew."""
+        """Append a word; returns the text that was added to the transcript."""
         self.language = word.language
         space = " " if self.text and word.language not in UNSPACED else ""
         delta = space + word.text

@@ -35,7 +35,7 @@ class Cue:
 class CueBuilder:
     """Groups words into cues, as they come.
 
-    A cue ends with a sentence, at a long pause, and before it would be too long; then it is divided behind a
+    A cue ends with a sentence, at a long pause, and before it would be too long; then it is divided after a
     clause where it has one in its second half. text: what the words are of.
     """
 
@@ -68,7 +68,7 @@ class CueBuilder:
         return wrap(_joined(self._text, words))
 
     def _close(self, count: int) -> list[Cue]:
-        """End a cue behind ``count`` words; returns the one before it, whose end is known now."""
+        """End a cue after ``count`` words; returns the one before it, as its end is known now."""
         words, self._words = self._words[:count], self._words[count:]
         start_s = words[0].start_s
         end_s = min(max(words[-1].end_s, start_s + MIN_CUE_S), start_s + MAX_CUE_S)

@@ -15,11 +15,11 @@ MAX_READ = 4096
 
 _NEGATIONS = frozenset("not no never don't dont without avoid sin nada evita".split())
 _NEGATION_REACH = 3
-"""Words behind a negation that it may refer to: "do not sound too cheerful"."""
+"""Words after a negation that it may refer to: "do not sound too cheerful"."""
 
 _STRONGER = frozenset("very really extremely muy super".split())
 _STRONGER_POWER = 1.75
-"""Exponent of a pace, and factor of a pitch, behind such a word."""
+"""Exponent of a pace, and factor of a pitch, after such a word."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 

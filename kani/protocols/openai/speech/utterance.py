@@ -186,7 +186,7 @@ class Utterance:
 
 
 def _shifted(chunk: SpeechChunk, characters: int, seconds: float) -> SpeechChunk:
-    """Return a chunk whose times and spans count from the beginning of the whole."""
+    """Return a chunk with times and spans that count from the beginning of the whole."""
     if not characters:
         return chunk
     spans = tuple(

@@ -38,14 +38,14 @@ class _Token:
     start: int
     end: int
     core_start: int  # first letter or digit
-    core_end: int  # behind the last one
+    core_end: int  # after the last one
     start_s: float | None = None
 
 
 class WordTimer:
     """Times every word of a text once, in order, from the spans of its speech as they come.
 
-    A word lasts from its first letter to its last; one that is punctuation alone belongs to the word before.
+    A word lasts from its first letter to its last; one of nothing but punctuation belongs to the word before.
     """
 
     def __init__(self, text: str) -> None:

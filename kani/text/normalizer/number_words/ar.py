@@ -1,4 +1,4 @@
-"""Arabic numbers: agreement with counted nouns, cases behind particles, ordinals, hours."""
+"""Arabic numbers: agreement with counted nouns, cases after particles, ordinals, hours."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _PREPOSITIONS = frozenset("ب ل ك لل بال كال وب ول".split())
 class ArabicNumbers(NumberWords):
     """Genders are those of the counted noun ("m", "f"); "hour" is for hours, which are ordinals.
 
-    Numbers are in the nominative, except behind words that govern another case.
+    Numbers are in the nominative, except after words that govern another case.
     """
 
     def cardinal(self, number: int, gender: str = "") -> str:
@@ -75,11 +75,11 @@ class ArabicNumbers(NumberWords):
         return f"{first} وال{_TENS[tens]}" if units else f"ال{_TENS[tens]}"
 
     def year(self, number: int) -> str:
-        """In the genitive, behind the word for year that is spoken or understood."""
+        """In the genitive, after the word for year that is spoken or understood."""
         return _genitive(self.cardinal(number))
 
     def inflected_after(self, previous: str, spoken: str) -> str:
-        """In the genitive behind a preposition or the like."""
+        """In the genitive after a preposition or the like."""
         return _genitive(spoken) if previous in _PARTICLES else spoken
 
     def with_prefix(self, prefix: str, spoken: str) -> str:

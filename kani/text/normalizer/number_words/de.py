@@ -44,7 +44,7 @@ class GermanNumbers(NumberWords):
         return f"{self.year(number)}er"
 
     def inflected_after(self, previous: str, spoken: str) -> str:
-        """Articles and endings behind a preposition: "von Ludwig dem Vierzehnten"."""
+        """Articles and endings after a preposition: "von Ludwig dem Vierzehnten"."""
         article, _, rest = spoken.partition(" ")
         if article in ("der", "die") and rest.endswith("te"):
             if previous in _DATIVE:

@@ -1,4 +1,4 @@
-"""Grammatical gender of a number by the noun behind it."""
+"""Grammatical gender of a number by the noun after it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 class Agreement:
     """[agreement]: nouns by their endings, and the exceptions.
 
-    plural_endings: of a noun behind a number other than one; without any, every word may be a noun. genders:
+    plural_endings: of a noun after a number other than one; without any, every word may be a noun. genders:
     for "m", "f" and "n" the endings and the words; words come first, then the longest ending. not_nouns:
-    words that a number does not count; not_noun_beginnings: beginnings of others that stand behind a number
-    by chance. capitals: whether nouns are written with a capital. beginnings: for a form of numbers its
-    gender and the beginnings of the nouns that need it ("uno studente", "un'ora").
+    words that a number does not count; not_noun_beginnings: beginnings of others that stand after a number by
+    chance. capitals: whether nouns are written with a capital. beginnings: for a form of numbers its gender
+    and the beginnings of the nouns that need it ("uno studente", "un'ora").
     """
 
     plural_endings: tuple[str, ...]

@@ -37,7 +37,7 @@ class Counter:
     """Reading of a counter, and the change of sound that it causes in the number before it.
 
     change: "k", "s" and "u" shorten some ends of a number (``_CHANGES``); "g" and "z" are "k" and "s" that
-    are voiced behind サン; "h" shortens, turns its h into p there, and into b behind ン; "p" turns it into p
+    are voiced after サン; "h" shortens, turns its h into p there, and into b after ン; "p" turns it into p
     in both places. last: readings of a last digit. whole: readings of a number with its counter.
     """
 

@@ -15,7 +15,7 @@ class ChineseNumbers(NumberWords):
     """Numbers in Han characters; "counted" is the form before a measure word (两个)."""
 
     def cardinal(self, number: int, gender: str = "") -> str:
-        """ "一万两千三百四十五"; 2 alone is 两 before a measure word, else 二."""
+        """ "一万两千三百四十五"; the number 2 itself is 两 before a measure word, else 二."""
         if number == 2 and gender == _COUNTED:
             return "两"
         spoken = _spell(number)
@@ -27,7 +27,7 @@ class ChineseNumbers(NumberWords):
         return "".join(_DIGITS[int(digit)] for digit in digits)
 
     def phone(self, digits: str) -> str:
-        """Digits of a telephone number, in which 1 is 幺."""
+        """Digits of a telephone number, with 幺 for 1."""
         return self.digits(digits).replace("一", _PHONE_ONE)
 
     def decimal(self, number: int, decimals: str) -> str:

@@ -185,7 +185,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if a token in lower case may be a Roman numeral: "siglo xx", "luis vii".
 
-    Behind a name it must not be a word of the language: "a luis vi ayer" is not.
+    After a name it must not be a word of the language: "a luis vi ayer" is not.
     """
     core, before = cursor.token().core, cursor.previous().core
     if before.lower() in table.roman.small_after:

@@ -1,4 +1,4 @@
-"""Numbers with what they count: magnitudes, units, money and nouns behind them."""
+"""Numbers with what they count: magnitudes, units, money and nouns after them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 
 
 class CountedNumerals:
-    """One or two numbers, and the tokens behind them."""
+    """One or two numbers, and the tokens after them."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class CountedNumerals:
         return suffix
 
     def code_behind(self, money: Currency) -> Currency:
-        """The currency of the amount: a code behind it is more precise than "$" ("$50 CAD")."""
+        """The currency of the amount: a code after it is more precise than "$" ("$50 CAD")."""
         ahead = 1
         while self._cursor.token(ahead).core and self._cursor.token(ahead).end <= self.end:
             ahead += 1
@@ -75,7 +75,7 @@ class CountedNumerals:
         return known
 
     def find_measure(self, counted: bool) -> tuple[Measure | None, Forms | None]:
-        """Read the tokens behind the numbers; counted: whether a noun there sets the gender."""
+        """Read the tokens after the numbers; counted: whether a noun there sets the gender."""
         cursor, table = self._cursor, self._table
         if not cursor.is_adjacent(1):
             return None, None
@@ -119,7 +119,7 @@ class CountedNumerals:
         return None, None
 
     def currency_behind(self, ahead: int) -> Currency | None:
-        """The currency behind millions at ``ahead`` ("3,5 mln €"), if there is one."""
+        """The currency after millions at ``ahead`` ("3,5 mln €"), if there is one."""
         if not self._cursor.is_adjacent(ahead):
             return None
         token = self._cursor.token(ahead)
@@ -129,7 +129,7 @@ class CountedNumerals:
         return money
 
     def _unit_of_many(self, ahead: int) -> Measure | None:
-        """The currency or unit behind millions at ``ahead`` ("100 million kg"), if there is one."""
+        """The currency or unit after millions at ``ahead`` ("100 million kg"), if there is one."""
         money = self.currency_behind(ahead)
         if money is not None or not self._cursor.is_adjacent(ahead):
             return money
@@ -163,7 +163,7 @@ class CountedNumerals:
         return scale
 
     def _takes_group(self, ahead: int) -> bool:
-        """Take "000" behind "10" as a part of the same number."""
+        """Take "000" after "10" as a part of the same number."""
         if not self._cursor.is_adjacent(ahead):
             return False
         token = self._cursor.token(ahead)
@@ -182,7 +182,7 @@ class CountedNumerals:
         return True
 
     def _takes_fraction(self, token: Token, ahead: int) -> bool:
-        """Take "1/2" or "½" behind a number as its fraction."""
+        """Take "1/2" or "½" after a number as its fraction."""
         if token.core in VULGAR_FRACTIONS:
             self.mixed_with = VULGAR_FRACTIONS[token.core]
         elif found := re.fullmatch(r"(\d{1,2})[/⁄](\d{1,3})", token.core):
@@ -264,7 +264,7 @@ class CountedNumerals:
         return phrase.build(self.end)
 
     def _of_many(self, forms: Forms, magnitude: Forms | None) -> str:
-        """The unit's form behind a magnitude: a noun as "millones", or a numeral as "mil"."""
+        """The unit's form after a magnitude: a noun as "millones", or a numeral as "mil"."""
         thousand = magnitude is not None and len(magnitude) == 1
         thousand = thousand or self._is_numeral(self._magnitude_word)
         return forms["other"] if thousand else self._table.form_for_many(forms)

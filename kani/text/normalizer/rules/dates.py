@@ -57,7 +57,7 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True if two numbers alone are a date: the token before shows it, or the stop of "3.10."."""
+    """True if just two numbers are a date: the token before shows it, or the stop of "3.10."."""
     known = cursor.previous().core.lower() in table.dates.after
     if mark == "/":
         return known
@@ -128,7 +128,7 @@ def _say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
 def _day(
     cursor: TokenCursor, table: LanguageTable, token: Token, day: int, mark: str
 ) -> Verbalization | None:
-    """A day before or behind its month's name."""
+    """A day before or after its month's name."""
     dates = table.dates
     if not 1 <= day <= 31 or (mark and mark not in table.ordinals):
         return None
@@ -150,7 +150,7 @@ def _day(
 
 
 def _days(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "17/18" and "17-18-19" before a month's name; "17-18" alone is a range."""
+    """ "17/18" and "17-18-19" before a month's name; "17-18" by itself is a range."""
     token = cursor.token()
     found = list(_NUMBER.finditer(token.core))
     joined = cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.dates.joiners
@@ -207,7 +207,7 @@ def decade(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _named_years(token: Token, named: re.Match[str], table: LanguageTable) -> Verbalization | None:
-    """ "mid-1980s", "pre-1990": years behind a word that belongs to them."""
+    """ "mid-1980s", "pre-1990": years after a word that belongs to them."""
     before, years = named["before"], named["years"]
     decade = _DECADE.fullmatch(years)
     if decade is not None:

@@ -119,7 +119,7 @@ def _far_phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
 
 
 def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalization:
-    """``count`` tokens digit by digit, a phrase break behind each group; the country code as a number."""
+    """``count`` tokens digit by digit, a phrase break after each group; the country code as a number."""
     groups: list[tuple[str, int, int]] = []
     for ahead in range(count):
         token = cursor.token(ahead)

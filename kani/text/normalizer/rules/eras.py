@@ -13,7 +13,7 @@ _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
 
 
 def split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, OtherCalendar | None, int]:
-    """A date's digits, the calendar of the mark behind them, and the end of that."""
+    """A date's digits, the calendar of the mark after them, and the end of that."""
     token = cursor.token()
     for mark, calendar in table.dates.calendars.items():
         core = token.core.removesuffix(mark)

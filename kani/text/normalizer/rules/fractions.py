@@ -1,4 +1,4 @@
-"""Fractions, alone and behind a whole number."""
+"""Fractions, by themselves and after a whole number."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def say_vulgar(character: str, table: LanguageTable) -> str:
 
 
 def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable, gender: str = "") -> str:
-    """A number with a fraction, or the fraction alone; gender: of the noun behind it."""
+    """A number with a fraction, or just the fraction; gender: of the noun after it."""
     if part == (1, 2) and whole is not None and table.fractions.mixed_half:
         return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
     spoken = say_fraction(*part, table)
@@ -102,7 +102,7 @@ def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable
 
 
 def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 1) -> str:
-    """The gender of the noun behind a fraction ("½ taza")."""
+    """The gender of the noun after a fraction ("½ taza")."""
     if not table.fractions.halves or not cursor.is_adjacent(ahead):
         return ""
     return table.agreement.gender(cursor.token(ahead).core, plural=False)

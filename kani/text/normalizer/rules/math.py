@@ -1,4 +1,4 @@
-"""Numbers with signs between them: dimensions, powers, signs that stand alone."""
+"""Numbers with signs between them: dimensions, powers, signs that stand by themselves."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A sign that stands alone between two numbers: "5 - 3 = 2", "9:00 – 17:00", "3 x 4"."""
+    """A sign that stands by itself between two numbers: "5 - 3 = 2", "9:00 – 17:00", "3 x 4"."""
     token = cursor.token()
     sign = token.text[token.start : token.end]
     if sign not in table.signs_between_figures or len(sign) > 1:

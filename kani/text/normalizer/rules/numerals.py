@@ -25,7 +25,7 @@ _APOSTROPHES = "'’٬"
 
 @dataclass(frozen=True, slots=True)
 class Numeral:
-    """A number: its digits before and behind the decimal mark."""
+    """A number: its digits before and after the decimal mark."""
 
     digits: str
     decimals: str
@@ -63,7 +63,7 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
     in_groups = in_groups or (marks[0] == group and _in_south_asian_groups(parts[: len(grouping) + 1]))
     in_groups = in_groups and len(set(grouping)) == 1 and parts[0] != "0"
     if len(set(marks)) > 1:
-        # Two kinds of marks: the last one is the decimal mark if it stands alone.
+        # Two kinds of marks: the last one is the decimal mark if it occurs once.
         if not in_groups or marks[-1] in _APOSTROPHES:
             return None
         return Numeral("".join(parts[:-1]), parts[-1], grouped=True)

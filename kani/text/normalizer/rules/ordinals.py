@@ -1,4 +1,4 @@
-"""Ordinals: with a mark behind their digits ("21st"), or with a full stop, as in "am 3. Oktober"."""
+"""Ordinals: with a mark after their digits ("21st"), or with a full stop, as in "am 3. Oktober"."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LAST_LOOSE = 12
 """The last number that "°" makes an ordinal of without an article before it."""
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
 _AS_BEFORE = "same"
-"""The form of a number behind "and": that of the ordinal before it."""
+"""The form of a number after "and": that of the ordinal before it."""
 _OTHERWISE = "other"
 _MOST_JOINED = 4
 
@@ -81,7 +81,7 @@ def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
 def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "der 2. Stock", "3.–5. Mai": digits with a full stop, where their neighbours show an ordinal.
 
-    They do with a word before them that sets the form, or with a word in lower case, or a month, behind them.
+    They do with a word before them that sets the form, or with a word in lower case, or a month, after them.
     """
     token = cursor.token()
     if not table.ordinals_with_stop or not token.suffix.startswith("."):
@@ -125,7 +125,7 @@ def is_known(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def form(cursor: TokenCursor, table: LanguageTable, gender: str) -> str:
-    """The form of an ordinal by the token before it and the gender of the noun behind it."""
+    """The form of an ordinal by the token before it and the gender of the noun after it."""
     forms = table.ordinals_with_stop[_before(cursor, table) or _OTHERWISE]
     return forms.get(gender, forms["other"])
 

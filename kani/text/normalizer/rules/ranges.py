@@ -1,4 +1,4 @@
-"""Ranges whose ends have a sign each: "$1.5M-2M", "20kg–30kg", "XV-XVI"."""
+"""Ranges with a sign at each end: "$1.5M-2M", "20kg–30kg", "XV-XVI"."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def measured(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """Two Roman numerals behind a word that has them: "siglos XV-XVI"."""
+    """Two Roman numerals after a word that has them: "siglos XV-XVI"."""
     token = cursor.token()
     match = _ROMANS.fullmatch(token.core)
     if match is None or cursor.previous().core.lower() not in table.roman.cardinal:

@@ -172,7 +172,7 @@ def _half(written: str, table: LanguageTable) -> str | None:
 
 
 def _half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
-    """The spoken form of "am", "p.m." or "p. m." behind a time, and its end."""
+    """The spoken form of "am", "p.m." or "p. m." after a time, and its end."""
     if not table.times.halves or not cursor.is_adjacent(1):
         return None
     first = cursor.token(1)
@@ -186,7 +186,7 @@ def _half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] |
 
 
 def _past_stop(cursor: TokenCursor, ahead: int) -> int:
-    """End of an abbreviation: behind its full stop, unless that ends the sentence too."""
+    """End of an abbreviation: after its full stop, unless that ends the sentence too."""
     token = cursor.token(ahead)
     if not token.suffix.startswith("."):
         return token.core_end

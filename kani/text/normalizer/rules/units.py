@@ -1,4 +1,4 @@
-"""Units, currencies and magnitudes behind a number, and signs before it."""
+"""Units, currencies and magnitudes after a number, and signs before it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sign_name(sign: str, table: LanguageTable) -> str:
 
 
 def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Measure | None, Forms | None]:
-    """The unit or currency of a symbol behind a number, and the magnitude before it."""
+    """The unit or currency of a symbol after a number, and the magnitude before it."""
     if attached and symbol in table.numbers.magnitudes:
         return None, table.numbers.magnitudes[symbol]
     unit = table.units.get(symbol)
@@ -67,7 +67,7 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
 
 
 def unit_end(cursor: TokenCursor, ahead: int) -> int:
-    """End of a unit ``ahead``: behind its full stop where the sentence continues ("2 tsp. salt")."""
+    """End of a unit ``ahead``: after its full stop where the sentence continues ("2 tsp. salt")."""
     token = cursor.token(ahead)
     if not token.suffix.startswith(".") or token.suffix.startswith(".."):
         return token.core_end
@@ -96,7 +96,7 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
 
 
 def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTable) -> str:
-    """A number and what it counts, whose form may include the number."""
+    """A number and what it counts, in a form that may include the number."""
     if numeral.is_long:
         return f"{say_numeral(numeral, table, gender)} {forms['other']}"
     name = table.form(forms, numeral.value)

@@ -45,7 +45,7 @@ class TableSection:
         return value
 
     def template(self, key: str, *names: str, default: str | None = None) -> str:
-        """A text in which ``names`` may stand in braces; other names, or a single brace, are errors."""
+        """A text that may have ``names`` in braces; other names, or a single brace, are errors."""
         text = self.text(key, default)
         allowed = ", ".join(f"{{{name}}}" for name in names)
         for found in _BRACES.finditer(text):

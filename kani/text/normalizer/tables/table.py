@@ -80,7 +80,7 @@ class Currency:
 
 @dataclass(frozen=True, slots=True)
 class OtherCalendar:
-    """A section of [dates.calendars]: its months, and what is spoken behind a date in it."""
+    """A section of [dates.calendars]: its months, and what is spoken after a date in it."""
 
     names: tuple[str, ...]
     said: str
@@ -143,7 +143,7 @@ class Acronyms:
 
 @dataclass(frozen=True, slots=True)
 class Roman:
-    """[roman]: where capital letters are numbers, and of which kind."""
+    """[roman]: where capital letters are numbers, and what kind of numbers."""
 
     cardinal: frozenset[str]
     ordinal: frozenset[str]
@@ -222,7 +222,7 @@ class LanguageTable:
         )
 
     def form_for_many(self, forms: Forms) -> str:
-        """The form behind a rounded number of millions ("3,5 M€": "de euros")."""
+        """The form after a rounded number of millions ("3,5 M€": "de euros")."""
         if "many" in forms and plural_category(self.language, 1_000_000) == "many":
             return forms["many"]
         of_many = self.numbers.of_many

@@ -1,4 +1,4 @@
-"""Numbers with what stands behind them: counters, units, money, magnitudes, ranges, fractions."""
+"""Numbers with what stands after them: counters, units, money, magnitudes, ranges, fractions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MIN_ONE_BY_ONE = 3
 class Figures:
     """A number: its digits, its decimals, and the characters ``[start, end)`` it is written in.
 
-    power: of a magnitude that is written behind the digits and not spoken as they are (Japanese).
+    power: of a magnitude that is written after the digits and not spoken as they are (Japanese).
     """
 
     digits: str
@@ -70,7 +70,7 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
 
 
 def money(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "¥1,250.50", "$3.5万", "USD 20": the currency is said behind its amount."""
+    """ "¥1,250.50", "$3.5万", "USD 20": the currency is said after its amount."""
     table = scan.table
     longest = next((length for length in (3, 2, 1) if scan.text[at : at + length] in table.currencies), 0)
     if not longest:
@@ -108,7 +108,7 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
 
 
 def vulgar_fraction(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "½"; behind a number it is joined with it."""
+    """ "½"; after a number it is joined with it."""
     if (part := VULGAR_FRACTIONS.get(scan.text[at])) is None:
         return None
     said = say_fraction(*part, scan.table)
@@ -145,7 +145,7 @@ def parse_figures(scan: Scan, at: int) -> Figures | None:
 
 
 def say_one_by_one(digits: str, table: UnspacedTable) -> str:
-    """Digits one by one; a long row in groups, with a pause behind each."""
+    """Digits one by one; a long row in groups, with a pause after each."""
     if len(digits) <= MAX_DIGITS + 1:
         return table.words.digits(digits)
     groups = [digits[at : at + _GROUP] for at in range(0, len(digits), _GROUP)]
@@ -160,7 +160,7 @@ def counted(value: int, counter: str, table: UnspacedTable) -> str:
 
 
 def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
-    """Multiply by the magnitudes behind the digits, and add the digits that go on behind these."""
+    """Multiply by the magnitudes after the digits, and add the digits that go on after these."""
     table, total, current, end = scan.table, 0, int(figures.digits), figures.end
     name = ""
     while True:
@@ -182,7 +182,7 @@ def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
 
 
 def _second_figures(scan: Scan, first: Figures) -> Figures | None:
-    """The end of a range whose beginning is ``first``, unless it is a difference or a sum."""
+    """The end of a range that begins with ``first``, unless it is a difference or a sum."""
     dash = _DASH.match(scan.text, first.end)
     if dash is None:
         return None

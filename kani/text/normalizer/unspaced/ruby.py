@@ -1,4 +1,4 @@
-"""Readings that are written behind Japanese words: 漢字《かんじ》, 明日（あした）."""
+"""Readings that are written after Japanese words: 漢字《かんじ》, 明日（あした）."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _BEHIND_COUNTER = re.compile(r"\d[^\W\da-zA-Z]{1,2} ?\Z")
 
 @dataclass(frozen=True, slots=True)
 class UnspacedReading:
-    """A rule's result: pieces, the place behind them, and whether it is a number."""
+    """A rule's result: pieces, the place after them, and whether it is a number."""
 
     pieces: tuple[Piece, ...]
     end: int
@@ -72,7 +72,7 @@ class Scan:
         return _BEHIND_COUNTER.search(self.before(at)) is not None
 
     def word_behind(self, at: int) -> tuple[str, int]:
-        """The longest unit, counter or magnitude at ``at``, behind a space or none, and its start.
+        """The longest unit, counter or magnitude at ``at``, after a space or none, and its start.
 
         "" if there is none.
         """

@@ -39,7 +39,7 @@ _LONGEST_SPELLED_OUT = 80
 
 
 def phone(scan: Scan, at: int) -> UnspacedReading | None:
-    """A telephone number: international, of a pattern in the table, or behind a word for one."""
+    """A telephone number: international, of a pattern in the table, or after a word for one."""
     table = scan.table
     for written, spoken in table.phones.said.items():
         if scan.text.startswith(written, at):

@@ -13,7 +13,7 @@ _BETWEEN_LETTERS = re.compile(r"(?<=[0-9A-Za-z])[-_/](?=[0-9A-Za-z])")
 
 
 def sign(scan: Scan, at: int) -> UnspacedReading | None:
-    """A sign: between two figures, before or behind words, or with a name of its own."""
+    """A sign: between two figures, before or after words, or with a name of its own."""
     table, text = scan.table, scan.text
     mark = text[at]
     place = at + 1 + (text[at + 1 : at + 2] == " ")

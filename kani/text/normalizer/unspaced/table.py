@@ -73,7 +73,7 @@ class Phones:
 
 @dataclass(frozen=True, slots=True)
 class UnspacedUnit:
-    """Words before and behind a unit's number: "百分之" and "", or "" and "公里"."""
+    """Words before and after a unit's number: "百分之" and "", or "" and "公里"."""
 
     before: str
     counter: Counter
@@ -102,7 +102,7 @@ class UnspacedTable:
     ruby: bool
     code_block: str
     behind: frozenset[str]
-    """Words and signs behind a number that decide its reading."""
+    """Words and signs after a number that decide its reading."""
     beginnings: frozenset[str]
     """Proper beginnings of ``behind`` and ``readings``: more text may complete them."""
     longest_behind: int
@@ -175,7 +175,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
 
 
 def _plain_characters(readings: Iterable[str], ruby: bool) -> re.Pattern[str]:
-    """Hiragana, and Han characters where no reading may stand behind them."""
+    """Hiragana, and Han characters where no reading may stand after them."""
     first = "".join(re.escape(reading[0]) for reading in readings)
     characters = "\u3041-\u3096" if ruby else "\u3041-\u3096\u3400-\u9fff"
     return re.compile(f"(?:(?![{first}])[{characters}])+" if first else f"[{characters}]+")
@@ -190,7 +190,7 @@ def _texts(section: TableSection, *names: str) -> dict[str, str]:
 
 
 def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str] | None:
-    """``pattern`` with the words in place of ``%s``; None without words."""
+    """``pattern`` with the words instead of ``%s``; None without words."""
     return re.compile(pattern % "|".join(map(re.escape, words))) if words else None
 
 

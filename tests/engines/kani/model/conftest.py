@@ -44,7 +44,7 @@ def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = random_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
     layout = Checkpoint(folder).layout(codebooks=4, codebook_size=4032)
     weights = load_file(folder / "model.safetensors")
-    # Four thousand codes against one end: by chance alone it would hardly ever win.
+    # Four thousand codes against one end: just by chance it would hardly ever win.
     weights["model.embed_tokens.weight"][layout.end_of_speech] *= 2.5
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     return folder

@@ -71,7 +71,7 @@ def random_checkpoint(
 def random_kani_tts_2(
     folder: Path, sizes: dict[str, object] = TINY, *, seed: int = 0, **settings: object
 ) -> Path:
-    """Write a KaniTTS-2 checkpoint as ``random_checkpoint`` does, whose frames are 0.3 positions apart.
+    """Write a KaniTTS-2 checkpoint as ``random_checkpoint`` does, with frames 0.3 positions apart.
 
     settings: entries that its config.json has otherwise.
     """

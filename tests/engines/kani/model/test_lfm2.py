@@ -22,7 +22,7 @@ from tests.engines.kani.model.random_checkpoint import FULL, TINY, random_checkp
 from tests.judges.lfm2_judge import Judge
 
 NEAR = 2e-4
-"""Of logits whose standard deviation is about 1; two likeliest ones are some 0.1 apart."""
+"""Error of logits with a standard deviation of about 1; the two likeliest are some 0.1 apart."""
 
 SHAPES: dict[str, dict[str, object]] = {
     "kernel 4": {"conv_L_cache": 4},

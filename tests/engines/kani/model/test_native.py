@@ -164,7 +164,7 @@ class ExactLanguageModel(LanguageModel):
 
 
 def with_full_precision(model: LanguageModel, slots: int) -> LanguageState:
-    """A state whose keys and values are not rounded."""
+    """A state with keys and values that are not rounded."""
     state = model.new_state(slots)
     state.cache = state.cache.float()
     return state

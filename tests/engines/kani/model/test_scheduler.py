@@ -317,7 +317,7 @@ class Faulty(Endless):
     """Never ends; some attempts are silent, or silent or constant from a given frame on."""
 
     mute = 0
-    """Attempts of which nothing is audible."""
+    """Attempts without anything audible."""
     silent_after = 10**9
     stuck_after = 10**9
 

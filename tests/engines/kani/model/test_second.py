@@ -43,7 +43,7 @@ ANA, BEN = speaker(1), speaker(2)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny KaniTTS-2 checkpoint whose frames are 0.3 positions apart."""
+    """A tiny KaniTTS-2 checkpoint with frames 0.3 positions apart."""
     return random_kani_tts_2(tmp_path_factory.mktemp("second") / "tiny")
 
 

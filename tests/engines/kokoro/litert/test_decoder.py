@@ -1,4 +1,4 @@
-"""The decoder on LiteRT: its curves, features and samples, whole and in windows, alone and beside others."""
+"""The decoder on LiteRT: its curves, features and samples, whole and in windows, single and beside others."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def bend_the_phase(graph: ModelProto) -> None:
         (dilate, r"convs1\.1"),
         (square_otherwise, "the snake before"),
         (cross_norms, "the norm before"),
-        (skip_residual, r"what is added behind resblocks\.4\.convs1\.1"),
+        (skip_residual, r"what is added after resblocks\.4\.convs1\.1"),
         (bend_the_phase, "Sin at"),
     ],
 )

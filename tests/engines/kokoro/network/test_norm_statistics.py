@@ -67,7 +67,7 @@ def test_regression_improves_on_voice_mean(
 def test_recording_reproduces_shipped_statistics(
     onnx_engine: KokoroEngine, recorder: StatisticsRecorder, voices: list[str]
 ) -> None:
-    """Of a quarter of the sentences: those of any other voice are three times as far off, or more."""
+    """On a quarter of the sentences: those of any other voice are three times as far off, or more."""
     model, voice = parts_of(onnx_engine), "em_alex"
     means, log_variances = [], []
     for text in SENTENCES["es"][::4]:

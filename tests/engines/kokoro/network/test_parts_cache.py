@@ -78,7 +78,7 @@ def flipped(whole: bytes, at: int) -> bytes:
         lambda whole: whole[: len(whole) // 2],
         lambda whole: flipped(whole, len(whole) // 2),
         *(
-            # Of its table of contents.
+            # Bytes of its table of contents.
             lambda whole, offset=offset: flipped(whole, whole.index(b"PK\x01\x02") + offset)
             for offset in (8, 10, 16, 42)
         ),

@@ -1,4 +1,4 @@
-"""Chinese and Japanese text to Kokoro's symbols: readings, words, and whose symbols are whose."""
+"""Chinese and Japanese text to Kokoro's symbols: readings, words, and the symbols of each."""
 
 from __future__ import annotations
 

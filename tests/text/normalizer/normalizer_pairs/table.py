@@ -15,7 +15,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 LANGUAGES = ("es", "en", "fr", "de", "it", "pt", "ar", "hi", "zh", "ja")
 UNSPACED = ("zh", "ja")
-"""Languages whose spaces say nothing."""
+"""Languages with spaces that say nothing."""
 OWN = "own"
 """The source of a pair of this project's own."""
 UNSEEN = "unseen"

@@ -100,7 +100,7 @@ class _Activation:
         self._address = addressof(self._parameters)
 
     def __call__(self, call: _Call, x: Tensor | None, y: Tensor | None, total: Tensor | None) -> Tensor:
-        """act(x + y), of which one may be None, after its past; where both are there, total is x + y."""
+        """act(x + y) after its past; one of x and y may be None; where both are there, total is x + y."""
         shape = (x if x is not None else y).shape  # type: ignore[union-attr]
         joined = torch.empty(shape[0], self._steps + shape[1], self._channels, dtype=call.dtype)
         self._kernels.activate(

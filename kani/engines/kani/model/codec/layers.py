@@ -1,4 +1,4 @@
-"""The layers of NanoCodec's decoder: causal convolutions whose left context is carried between calls.
+"""The layers of NanoCodec's decoder: causal convolutions with left context that is carried between calls.
 
 Signals are [streams, time, channels]. Each layer with a memory reads its past from a History and leaves there
 what the next call needs, so that a stream may be cut into calls anywhere, gives the same samples, and
@@ -16,7 +16,7 @@ LEAKY_SLOPE = 0.01
 
 
 class History:
-    """The pasts of all layers of some streams, read and renewed in the order in which the layers run."""
+    """The pasts of all layers of some streams, read and renewed in the order that the layers run."""
 
     def __init__(self, flat: Tensor) -> None:
         """flat: [streams, sum of steps × channels over all layers]."""

@@ -105,7 +105,7 @@ class NanoCodec:
         codes: int64 [sequences, frames, codebooks], each from 0 to codebook_size - 1, one sequence and one
         frame at least; slots: int64 [sequences], rows of state, each once; these rows are advanced. Raises
         IndexError on a CPU where a code or slot is out of range. Nothing here waits for a GPU, and the
-        kernels launched depend on shapes alone.
+        kernels launched depend only on shapes.
         """
         frames = self._code_vectors[codes].flatten(2)
         count = frames.shape[1]

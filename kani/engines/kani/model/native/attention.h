@@ -36,7 +36,7 @@ INLINE void turn_head(const Heads& h, const float* from, const float* norm, cons
     }
 }
 
-// The scores of LANES keys: products with one query [size rounded up to LANES], zero behind the head's end.
+// The scores of LANES keys: products with one query [size rounded up to LANES], zero after the head's end.
 template <class T, int... J>
 INLINE Floats scores(const float* query, const T* const (&keys)[LANES], int64_t size, std::integer_sequence<int, J...>) {
     Floats products[LANES] = {every(0.0f * J)...};
@@ -81,7 +81,7 @@ INLINE float exponentials(float* scores, int64_t count) {
     return sum(total);
 }
 
-// queries [group][size rounded up to LANES], zero behind a head's end; weights: room for [group][count rounded
+// queries [group][size rounded up to LANES], zero after a head's end; weights: room for [group][count rounded
 // up to LANES]; out [group][size]. count: how many keys there are.
 template <class T>
 static void attend(const Heads& h, const float* queries, Memory<T> memory, int64_t count, float* weights,

@@ -282,7 +282,7 @@ class Worker {
         float* context =
             state.context + (layer.index * state.slots + streams.slots[stream]) * past * hidden + channel;
         const float* gated = own + begin * 2 * LANES;
-        const auto at = [&](int64_t i) {  // the input i rows behind the oldest that is remembered
+        const auto at = [&](int64_t i) {  // the input i rows after the oldest that is remembered
             return i < past ? load_some(context + i * hidden, n) : load(gated + (i - past) * 2 * LANES);
         };
         for (int64_t i = 0; i < size; ++i) {

@@ -20,7 +20,7 @@ from kani.runtime.linear import Linear
 
 
 class NativeLanguageModel(LanguageModel):
-    """A LanguageModel in int8 whose layers are one call; keys and values are kept in half precision.
+    """A LanguageModel in int8 with all layers in one call; keys and values are kept in half precision.
 
     A sequence's result depends neither on its neighbours nor on their number, bit for bit.
     """

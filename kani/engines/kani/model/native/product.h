@@ -10,7 +10,7 @@
 
 #include "vectors.h"
 
-// groups: 1, or the number of equal parts of the outputs of which a panel holds a vector each, so that what is
+// groups: 1, or the number of equal parts of the outputs; a panel holds a vector of each part, so that what is
 // computed together lies together: gate and up, or the three parts of a convolution's input.
 struct Matrix {
     const uint8_t* levels;
@@ -40,7 +40,7 @@ constexpr int64_t STRETCH = 256;
 INLINE int64_t stretches(int64_t inputs) { return (inputs + STRETCH - 1) / STRETCH; }
 
 struct Rows {
-    int8_t* levels;  // [row][stride], zero behind the inputs
+    int8_t* levels;  // [row][stride], zero after the inputs
     int64_t stride;
     int32_t* offsets;  // [row][stretch]: what the weights' 128 adds to each of the sums
     float* scales;     // [row][stretch]
@@ -130,7 +130,7 @@ INLINE void some_rows(int64_t count, const Matrix& w, int64_t panel, const Rows&
 }
 
 // Panels [from, to) of the product of `count` rows: each(row, panel, its V vectors of results), and
-// done(panel) behind a panel's last row. Behind its own panels a thread fetches what it reads `next`.
+// done(panel) after a panel's last row. After its own panels a thread fetches what it reads `next`.
 template <int V, class Each, class Done>
 INLINE void multiply(const Matrix& w, int64_t from, int64_t to, const Rows& x, int64_t count, const uint8_t* next,
                      Each&& each, Done&& done) {

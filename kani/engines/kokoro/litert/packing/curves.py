@@ -1,9 +1,9 @@
 """Packs the curves part's weights in the form that ``litert.curves`` uses.
 
 The arrays are those of ``features``, without smoothing: ``levels`` and ``scale`` are the published
-graph's own. Of a block that doubles the rows also
-``pool.weight`` and ``pool.bias``; of a branch's last layer ``weight`` and ``bias``. ``norms`` holds the bytes
-of a graph: style → own, the blocks' norms one after the other.
+graph's own. A block that doubles the rows also has ``pool.weight`` and ``pool.bias``; a branch's last layer
+has ``weight`` and ``bias``. ``norms`` holds the bytes of a graph: style → own, the blocks' norms one after
+the other.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def pack_curves(curves: bytes) -> dict[str, npt.NDArray[np.generic]]:
 
 
 def _norms(curves: bytes) -> bytes:
-    """Subgraph of the part that depends on the style alone."""
+    """Subgraph of the part that depends only on the style."""
     model = onnx.load_model_from_string(curves)
     own = [
         f"{_PREFIX}{branch}.{block}/norm{number}/fc/Gemm_output_0"

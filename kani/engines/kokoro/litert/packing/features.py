@@ -5,7 +5,7 @@ Arrays, prefixed with the layer's name in the original network: of an int8 convo
 and ``bias``. ``norms`` holds the bytes of a graph: style → gain, bias, own, the first two being the part's
 outputs, the last those of its own norms.
 
-A norm's output has a mean and a deviation that depend on the style alone. So inputs are smoothed
+A norm's output has a mean and a deviation that depend only on the style. So inputs are smoothed
 (SmoothQuant, Xiao et al. 2022) by the range that the shipped voices' styles imply, without calibration.
 """
 
@@ -29,12 +29,12 @@ _BIASES = "decoder.decoder."
 _SMALL = ("F0_conv", "N_conv", "asr_res.0")
 _HALF_A_STYLE = 128
 _STYLES = (20, 60, 120)
-"""Utterance lengths, in symbols, whose styles are used."""
+"""Utterance lengths, in symbols, with the styles that are used."""
 
 _INTEGER = ("ConvInteger", "MatMulInteger")
 _DEVIATIONS = 3.5
 _TO_THE_WEIGHTS = 0.3
-"""Exponent of the weights' range in the smoothing (0: by the inputs' range alone; best of four)."""
+"""Exponent of the weights' range in the smoothing (0: only by the inputs' range; best of four)."""
 
 
 class _Part:
@@ -71,7 +71,7 @@ def pack_features(decoder: bytes) -> dict[str, npt.NDArray[np.generic]]:
     """Pack all weights of the decoder part. Raises UnknownGraph."""
     part = _Part(decoder)
     voices = Voices()
-    # Of the first voices alone, so that those sound as they did before more were added.
+    # Only of the first voices, so that those sound as they did before more were added.
     styles = np.concatenate(
         [voices.style(voice.id, symbols)[:, :_HALF_A_STYLE] for voice in voices.mixed for symbols in _STYLES]
     )
@@ -110,7 +110,7 @@ def _smooth(reached: Array, weight: Array) -> Array:
 
 
 def _norms(decoder: bytes) -> bytes:
-    """Subgraph of the part that depends on the style alone."""
+    """Subgraph of the part that depends only on the style."""
     model = onnx.load_model_from_string(decoder)
     own = [f"{_PREFIX}{block}/norm{number}/fc/Gemm_output_0" for block in BLOCKS for number in (1, 2)]
     model.graph.node.append(helper.make_node("Concat", own, ["own"], axis=1))

@@ -1,7 +1,7 @@
 """Packs the generator's weights in the form that ``litert.generator`` uses.
 
 Arrays, prefixed with the layer's name in the original network: of an int8 convolution ``levels`` int8
-[outputs, inputs, taps], ``scale`` and ``bias`` [outputs], ``per_step`` and ``zero`` [inputs]; of one behind a
+[outputs, inputs, taps], ``scale`` and ``bias`` [outputs], ``per_step`` and ``zero`` [inputs]; of one after a
 snake also ``alpha`` [inputs] and ``norm``, the first of its norm's channels; of a small one ``weight`` and
 ``bias``; and the inverse transform's ``basis``.
 """

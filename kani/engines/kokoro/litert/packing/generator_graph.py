@@ -135,7 +135,7 @@ class GeneratorGraph:
         )
 
     def _inverse_transform(self, spectrum: Tensor) -> Tensor:
-        """Inverse STFT of log magnitudes and of values of which the sine is the phase.
+        """Inverse STFT of log magnitudes and of values; the phase is their sine.
 
         Windows of four hops overlap, which is a convolution of four taps. Its sums do not depend on where a
         window begins, as those of NumPy's matrix product do.

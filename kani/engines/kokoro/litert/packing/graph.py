@@ -1,7 +1,7 @@
 """Builds LiteRT models of layers on rows [1, 1, T, C].
 
-T may change between calls: no operation contains it. LiteRT's file format is described in the TensorFlow
-Lite schema, whose classes its wheel brings.
+T may change between calls: no operation contains it. LiteRT's file format is described in the TensorFlow Lite
+schema; its wheel brings the classes.
 
 A convolution's input is quantised by its own extremes to 256 levels, which always include zero (XNNPACK's
 ``qd8_f32_qc8w``). ``Graph.fixed_levels`` gives it a known range, so that its levels do not depend on what

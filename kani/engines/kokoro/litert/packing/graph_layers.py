@@ -140,7 +140,7 @@ class _Graph:
             second, between = self._step(sum_.input[0])
             first, tensor = self._step(between)
             name = first.convolution.name
-            _expect(tensor == sum_.input[1], f"what is added behind {name}")
+            _expect(tensor == sum_.input[1], f"what is added after {name}")
             dilations = (first.convolution.dilation, second.convolution.dilation)
             _expect(dilations == (dilation, 1), f"dilations of {name}")
             pairs.insert(0, (first, second))

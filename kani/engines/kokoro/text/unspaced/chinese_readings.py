@@ -39,9 +39,9 @@ _DRY = re.compile("乾(?![坤隆])")
 # Characters before 得 with which it is a verb's second half (获得者), and not a particle (跑得快).
 _DE_VERBS = frozenset("不获取赢博求所难")
 _PARTICLE_TAG = "ud"
-# Words behind 得 with which it is "must" (得小心), though they are tagged as neither verb nor adverb.
+# Words that make a 得 before them "must" (得小心), though they are tagged as neither verb nor adverb.
 _ADVICE = frozenset(("小心", "注意", "努力", "认真", "多", "快", "早"))
-# 只 counts animals and things behind a number, and is "only" elsewhere.
+# 只 counts animals and things after a number, and is "only" elsewhere.
 _COUNTED_ONE = re.compile(
     "(?<=[一二三四五六七八九十百千万两几每哪这那])只(?![有要是能好会得不需想许可怕顾剩差管够为在用花])"
 )

@@ -36,7 +36,7 @@ class _Morpheme:
     def joins(self, before: _Morpheme) -> bool:
         """True if no space precedes it: the parts of one ending (ませ・ん, まし・た), but not です.
 
-        A number is one word with its counter, whose sounds change each other (三・本).
+        A number is one word with its counter: their sounds change each other (三・本).
         """
         if self.start != before.end:
             return False
@@ -120,7 +120,7 @@ def _endings_joined(morphemes: Sequence[_Morpheme]) -> list[list[_Morpheme]]:
 def _word(group: Sequence[_Morpheme]) -> ReadWord:
     """One word of morphemes that follow each other."""
     characters: list[int] = []
-    # ん belongs to the sound behind it, also across the border of two morphemes.
+    # ん belongs to the sound after it, also across the border of two morphemes.
     whole, starts = symbols_of_kana("".join(one.kana for one in group))
     at = 0
     for one in group:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Correction(NamedTuple):
-    """A word whose text begins with ``pattern``, and is read ``right`` where the dictionary has ``wrong``."""
+    """A word that begins with ``pattern`` and is read ``right`` where the dictionary has ``wrong``."""
 
     pattern: re.Pattern[str]
     wrong: str

@@ -1,7 +1,7 @@
 """Pinyin to Kokoro's symbols.
 
 Kokoro's Chinese was trained on the symbols of hexgrad's misaki 0.9.4 (Apache-2.0, ``transcription.py``): IPA
-with an arrow for the tone behind a syllable's vowel.
+with an arrow for the tone after a syllable's vowel.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SYLLABLES = {
 }
 # fmt: on
 _APICAL = frozenset(("zh", "ch", "sh", "r", "z", "c", "s"))
-# Spellings of finals behind an initial, and of those without one.
+# Spellings of finals after an initial, and of those without one.
 _ABBREVIATED = {"iu": "iou", "ui": "uei", "un": "uen", "ue": "üe"}
 _ZERO_INITIAL = (("yu", "ü"), ("yi", "i"), ("y", "i"), ("wu", "u"), ("w", "u"))
 _SYLLABLE = re.compile("(zh|ch|sh|[bpmfdtnlgkhjqxrzcs]|)([a-züê]+)([1-5])")
@@ -40,7 +40,7 @@ _SYLLABLE = re.compile("(zh|ch|sh|[bpmfdtnlgkhjqxrzcs]|)([a-züê]+)([1-5])")
 
 @lru_cache(4096)
 def symbols_of_syllable(pinyin: str) -> str:
-    """Symbols of one syllable, its tone a digit behind it (``zhong1``; 5 is the neutral tone, ``v`` is ü).
+    """Symbols of one syllable, its tone a digit after it (``zhong1``; 5 is the neutral tone, ``v`` is ü).
 
     Empty for anything else.
     """
