@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kani.core.engine import Engine
+from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
+from kani.engines.plugin import (
+    ENGINE_NAMES,
+    RECOGNIZER_NAMES,
+    EnginePlugin,
+    Found,
+    PluginValues,
+    RecognizerPlugin,
+    Resources,
+    found_engines,
+    found_recognizers,
+)
 from kani.engines.settings import (
     ElevenLabsUpstream,
     KaniSettings,
@@ -23,19 +36,22 @@ from kani.engines.settings import (
 )
 
 if TYPE_CHECKING:
-    # A worker's environment may lack what only the server's metrics need.
+    # A worker's environment may lack what only the server's metrics and settings need.
+    from pydantic import BaseModel
+
     from kani.engines.elevenlabs.metrics import UpstreamMetrics
     from kani.engines.pool_metrics import WorkerMetrics
     from kani.engines.restarts import Restarts
-
-ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote")
-RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "remote", "none")
 
 # Languages of Pocket TTS that Kokoro was not trained on.
 _BEYOND_KOKORO = ("de", "nl")
 
 # CUDA's driver, by platform: it counts devices without torch, which takes seconds to import.
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
+
+
+P = TypeVar("P", EnginePlugin[Any], RecognizerPlugin[Any])
+T = TypeVar("T")
 
 
 class Engines(NamedTuple):
@@ -173,6 +189,73 @@ def local_recognizer(name: str, settings: LocalRecognizers) -> Recognizer:
 
             return KyutaiRecognizer(settings.kyutai, models_dir=files.models_dir, cache_dir=files.cache_dir)
     raise ValueError(f"unknown recogniser {name!r}: use one of {', '.join(RECOGNIZER_NAMES)}")
+
+
+def plugged_engine(
+    plugin: EnginePlugin[Any], settings: BaseModel, resources: Resources, restarts: Restarts | None = None
+) -> Engine:
+    """Build an engine of another package, not started; restarts: as for ``engines_for``.
+
+    Raises EngineUnavailable.
+    """
+    if restarts is None:
+        return _called(plugin.name, lambda: plugin.build(settings, resources))
+    from kani.engines.plugin_settings import plain
+    from kani.engines.remote.processes import plugged_engine_in_process
+
+    return plugged_engine_in_process(plugin.name, PluginValues(plain(settings), resources), restarts)
+
+
+def plugged_recognizer(
+    plugin: RecognizerPlugin[Any], settings: BaseModel, resources: Resources, restarts: Restarts | None = None
+) -> Recognizer:
+    """Build a recogniser of another package, as ``plugged_engine`` builds an engine."""
+    if restarts is None:
+        return _called(plugin.name, lambda: plugin.build(settings, resources))
+    from kani.engines.plugin_settings import plain
+    from kani.engines.remote.processes import plugged_recognizer_in_process
+
+    return plugged_recognizer_in_process(plugin.name, PluginValues(plain(settings), resources), restarts)
+
+
+def launched_engine(name: str, values: PluginValues) -> Engine:
+    """Build an engine of another package from what its server sent. Raises EngineUnavailable."""
+    plugin = _here(name, found_engines())
+    return plugged_engine(plugin, plugin.settings.model_validate(values.settings), values.resources)
+
+
+def launched_recognizer(name: str, values: PluginValues) -> Recognizer:
+    """Build a recogniser of another package from what its server sent. Raises EngineUnavailable."""
+    plugin = _here(name, found_recognizers())
+    return plugged_recognizer(plugin, plugin.settings.model_validate(values.settings), values.resources)
+
+
+def prepare_plugin(
+    plugin: EnginePlugin[Any] | RecognizerPlugin[Any], settings: BaseModel, resources: Resources
+) -> bool:
+    """Fetch and prepare the files of a plugin; return False if only its start does. Blocks.
+
+    Raises EngineUnavailable.
+    """
+    if (prepare := plugin.prepare) is None:
+        return False
+    _called(plugin.name, lambda: prepare(settings, resources))
+    return True
+
+
+def _here(name: str, found: Found[P]) -> P:
+    if name not in found.plugins:
+        raise EngineUnavailable(found.broken.get(name, f"{name} is not installed here"))
+    return found.plugins[name]
+
+
+def _called(name: str, step: Callable[[], T]) -> T:
+    try:
+        return step()
+    except EngineUnavailable:
+        raise
+    except Exception as error:  # whatever the code of another package raises
+        raise EngineUnavailable(f"{name} cannot be used: {type(error).__name__}: {error}") from error
 
 
 def cuda_device_count() -> int:

@@ -18,9 +18,10 @@ from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.voices import ACCENTED_VOICES
+from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.engines.pocket.engine import PocketEngine
 from kani.engines.pocket.published import PUBLISHED
-from kani.engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES, Engines, engines_for, recognizer_for
+from kani.engines.registry import Engines, engines_for, recognizer_for
 from kani.engines.settings import (
     POCKET_LANGUAGES,
     ElevenLabsUpstream,

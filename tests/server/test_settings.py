@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import websocket_config
-from kani.engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES
+from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server import settings
 from kani.server.settings import SettingsError, document, load, table
 

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from platformdirs import user_cache_path, user_data_path, user_log_path
-from pydantic import SecretStr
+from pydantic import BaseModel, PrivateAttr, SecretStr
 from pydantic.fields import FieldInfo
 
 import websocket_config as config
+from kani.engines.plugin_settings import setting
 from kani.server.settings.protocols import ProtocolSettings
 from kani.server.settings.types import (
     AccentedLanguages,
@@ -30,7 +32,6 @@ from kani.server.settings.types import (
     Precision,
     Recognizer,
     WorkerAddresses,
-    setting,
 )
 
 SPEECH = "Speech"
@@ -41,9 +42,14 @@ LIMITS = "Limits"
 FILES = "Files"
 LOG = "Log"
 
+Plugged = TypeVar("Plugged", bound=BaseModel)
+
 
 class Settings(ProtocolSettings):
     """Settings of one server, frozen; ``settings.load`` builds them."""
+
+    _plugins: Mapping[type[BaseModel], BaseModel] = PrivateAttr(default_factory=dict)
+    """Settings of engines of other packages, by their models."""
 
     engine: Engine = setting(
         config.DEFAULT_ENGINE,
@@ -502,13 +508,19 @@ class Settings(ProtocolSettings):
         "in `kani-tts/log` of the user's state folder (XDG_STATE_HOME counts).",
     )
 
+    def with_plugins(self, plugins: Mapping[type[BaseModel], BaseModel]) -> Settings:
+        """Return these settings with those of engines of other packages."""
+        complete = self.model_copy()
+        complete._plugins = plugins
+        return complete
+
+    def of_plugin(self, model: type[Plugged]) -> Plugged:
+        """Return the settings that a plugin's model describes: their defaults where none were loaded."""
+        found = self._plugins.get(model)
+        return found if isinstance(found, model) else model()
+
 
 def field_metadata(field: FieldInfo) -> dict[str, Any]:
     """Return the ``variables``, the ``group`` and the ``unit`` of a setting's field."""
     assert isinstance(field.json_schema_extra, dict)
     return field.json_schema_extra
-
-
-def variables(field: str) -> list[str]:
-    """Return the environment variables of a setting, in order of precedence."""
-    return list(field_metadata(Settings.model_fields[field])["variables"])
