@@ -12,6 +12,8 @@ def add(options: argparse.ArgumentParser) -> None:
     """Add an option for each setting of a plugin, below the heading that the plugin chose."""
     groups: dict[str, argparse._ArgumentGroup] = {}
     for name, field in settings.plugin_fields().items():
+        if not settings.field_metadata(field)["option"]:
+            continue
         heading = settings.field_metadata(field)["group"]
         if heading not in groups:
             groups[heading] = options.add_argument_group(heading)

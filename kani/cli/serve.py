@@ -125,15 +125,6 @@ def parser() -> argparse.ArgumentParser:
         "--precision", metavar="NAME", help=f"{settings.accepted_values('precision')} (default auto)"
     )
     kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")
-    pocket = options.add_argument_group("Pocket TTS (--engine pocket)")
-    pocket.add_argument(
-        "--pocket-languages",
-        metavar="TAGS",
-        help="languages, a model of 440 MB for each: " + settings.accepted_values("pocket_languages"),
-    )
-    pocket.add_argument(
-        "--pocket-model", metavar="FOLDER", help="folder with languages/NAME/; else the pinned checkpoints"
-    )
     voxcpm = options.add_argument_group("VoxCPM's model (--engine voxcpm)")
     voxcpm.add_argument(
         "--voxcpm-python", metavar="FILE", help="Python of the environment with requirements-voxcpm.txt"

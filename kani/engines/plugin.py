@@ -28,6 +28,9 @@ RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "remote", "none")
 ENGINES, RECOGNIZERS = "kani.engines", "kani.recognizers"
 """Groups of the entry points."""
 
+_OWN_ENGINES = (EntryPoint("pocket", "kani.engines.pocket.plugin:ENGINE", ENGINES),)
+"""Engines of this package that have a description; a checkout has no entry points."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 S = TypeVar("S", bound="BaseModel")
@@ -100,8 +103,10 @@ class PluginError(ValueError):
 
 @cache
 def found_engines() -> Found[EnginePlugin[Any]]:
-    """Find the engines of the installed packages."""
-    return find(entry_points(group=ENGINES), "engine", EnginePlugin, ENGINE_NAMES)
+    """Find the engines that have a description: this package's own, and those of the other packages."""
+    own = find(_OWN_ENGINES, "engine", EnginePlugin, ())
+    others = find(entry_points(group=ENGINES), "engine", EnginePlugin, ENGINE_NAMES)
+    return Found({**own.plugins, **others.plugins}, {**own.broken, **others.broken})
 
 
 @cache
@@ -143,7 +148,7 @@ def _checked(plugin: Any, name: str, description: type[P]) -> P:
 
 def engine_names() -> tuple[str, ...]:
     """Return the names that ``--engine`` accepts."""
-    return (*ENGINE_NAMES, *found_engines().plugins)
+    return tuple(dict.fromkeys((*ENGINE_NAMES, *found_engines().plugins)))
 
 
 def recognizer_names() -> tuple[str, ...]:

@@ -14,15 +14,27 @@ class PluginSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def setting(default: Any, *variables: str, group: str, unit: str = "", about: str, **limits: Any) -> Any:
+def setting(
+    default: Any,
+    *variables: str,
+    group: str,
+    unit: str = "",
+    about: str,
+    accepts: str = "",
+    option: bool = True,
+    **limits: Any,
+) -> Any:
     """Define a field that is read from the first of the environment ``variables`` that is set.
 
     default: the value, or a function that returns it; group: heading in ``--help`` and in docs/settings.md;
-    unit: of a number, such as "seconds"; about: its description, in sentences; limits: as for
+    unit: of a number, such as "seconds"; about: its description, in sentences; accepts: its values, where the
+    type and the limits do not tell, such as "a list of de and nl, separated by commas"; option: False for
+    none on the command line, which has one for each setting of a plugin; limits: as for
     ``pydantic.Field``, such as ``ge=0``.
     """
     source = {"default_factory": default} if callable(default) else {"default": default}
     extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
+    extra |= {"accepts": accepts, "option": option}
     return Field(description=about, json_schema_extra=extra, **source, **limits)
 
 

@@ -30,7 +30,6 @@ from kani.engines.settings import (
     LocalEngines,
     LocalRecognizers,
     ModelFiles,
-    PocketSettings,
     RemoteWorkers,
     VoxCPMSettings,
 )
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from kani.engines.elevenlabs.metrics import UpstreamMetrics
+    from kani.engines.pocket.settings import PocketSettings
     from kani.engines.pool_metrics import WorkerMetrics
     from kani.engines.restarts import Restarts
 
@@ -66,7 +66,7 @@ def engines_for(
     *,
     kani: KaniSettings,
     kokoro: KokoroSettings,
-    pocket: PocketSettings,
+    pocket: tuple[PocketSettings, Resources],
     voxcpm: VoxCPMSettings,
     elevenlabs: ElevenLabsUpstream,
     metrics: UpstreamMetrics,
@@ -78,13 +78,13 @@ def engines_for(
 
     ``auto``: Kokoro for its languages and espeak-ng for all others; the Kani model joins late where there
     is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other
-    name stands for that engine alone. metrics: counts failures of ElevenLabs; cache_dir: folder of fetched
-    and built files; restarts: puts each local engine into a process of its own, and counts the times that it
-    is started again; workers: of ``remote``. The libraries of an engine are imported only when it is built.
-    Raises ValueError for an unknown name.
+    name stands for that engine alone. pocket: what Pocket TTS is built from there; metrics: counts failures
+    of ElevenLabs; cache_dir: folder of fetched and built files; restarts: puts each local engine into a
+    process of its own, and counts the times that it is started again; workers: of ``remote``. The libraries
+    of an engine are imported only when it is built. Raises ValueError for an unknown name.
     """
 
-    settings = LocalEngines(kani, kokoro, pocket, voxcpm, cache_dir)
+    settings = LocalEngines(kani, kokoro, voxcpm, cache_dir)
 
     def local(engine: str, settings: LocalEngines = settings) -> Engine:
         if restarts is None:
@@ -97,15 +97,16 @@ def engines_for(
         case "auto":
             embedded = (local("kokoro"), local("espeak"))
             if not cuda_device_count():
-                late_pocket = _pocket_beside_kokoro(settings)
+                late_pocket = _pocket_beside_kokoro(*pocket)
                 if late_pocket is None:
                     return Engines(embedded)
-                return Engines(embedded, ("pocket", local("pocket", late_pocket)))
+                plugin = found_engines().plugins["pocket"]
+                return Engines(embedded, ("pocket", plugged_engine(plugin, *late_pocket, restarts)))
             # Never on the CPU: there Kani would be slower than the voice that it replaces.
             device = "cuda" if kani.device == "auto" else kani.device
             late_kani = replace(settings, kani=replace(kani, device=device))
             return Engines(embedded, ("kani", local("kani", late_kani)))
-        case "kani" | "kokoro" | "espeak" | "pocket":
+        case "kani" | "kokoro" | "espeak":
             return Engines((local(name),))
         case "voxcpm":
             return Engines((_voxcpm(settings, restarts),))
@@ -122,8 +123,8 @@ def engines_for(
 
 
 def local_engine(name: str, settings: LocalEngines) -> Engine:
-    """Build a local engine in this process: ``kani``, ``kokoro``, ``espeak`` or ``pocket``; ``voxcpm`` in a
-    worker alone, which runs in the environment of its package.
+    """Build a local engine in this process: ``kani``, ``kokoro`` or ``espeak``; ``voxcpm`` in a worker only,
+    which runs in the environment of its package.
     """
     match name:
         case "kani":
@@ -132,8 +133,6 @@ def local_engine(name: str, settings: LocalEngines) -> Engine:
             return _kokoro(settings.kokoro)
         case "espeak":
             return _espeak()
-        case "pocket":
-            return _pocket(settings.pocket, settings.cache_dir)
         case "voxcpm":
             from kani.engines.voxcpm.package_engine import PackageEngine
 
@@ -283,12 +282,6 @@ def _kokoro(settings: KokoroSettings) -> Engine:
     return KokoroEngine(settings)
 
 
-def _pocket(settings: PocketSettings, cache_dir: Path) -> Engine:
-    from kani.engines.pocket.engine import PocketEngine
-
-    return PocketEngine(settings, cache_dir=cache_dir)
-
-
 def _voxcpm(settings: LocalEngines, restarts: Restarts | None) -> Engine:
     from kani.engines.voxcpm.engine import VoxCPMEngine
 
@@ -296,18 +289,21 @@ def _voxcpm(settings: LocalEngines, restarts: Restarts | None) -> Engine:
     return VoxCPMEngine(settings, restarts.of("voxcpm") if restarts is not None else lambda: None)
 
 
-def _pocket_beside_kokoro(settings: LocalEngines) -> LocalEngines | None:
+def _pocket_beside_kokoro(
+    settings: PocketSettings, resources: Resources
+) -> tuple[PocketSettings, Resources] | None:
     """Limit Pocket TTS to the languages that Kokoro lacks and whose files are here; None without any."""
-    pocket = settings.pocket
-    folder = Path(pocket.model).expanduser() if pocket.model else settings.cache_dir / "pocket"
+    folder = Path(settings.model).expanduser() if settings.model else resources.cache_dir
     # Most machines have none of its files, and then import nothing of it.
     if not folder.is_dir():
         return None
     from kani.engines.pocket.published import languages_here
 
-    wanted = [tag for tag in pocket.languages if tag in _BEYOND_KOKORO]
-    here = languages_here(folder, wanted, fetched=pocket.model is None)
-    return replace(settings, pocket=replace(pocket, languages=here, may_fetch=False)) if here else None
+    wanted = [tag for tag in settings.languages if tag in _BEYOND_KOKORO]
+    here = languages_here(folder, wanted, fetched=settings.model is None)
+    if not here:
+        return None
+    return settings.model_copy(update={"languages": here}), replace(resources, may_fetch=False)
 
 
 def _espeak() -> Engine:

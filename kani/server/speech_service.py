@@ -20,6 +20,7 @@ from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.engines.known_voices import known_voices
 from kani.engines.plugin import EnginePlugin, RecognizerPlugin, Resources, found_engines, found_recognizers
+from kani.engines.pocket.settings import PocketSettings
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.registry import (
     Engines,
@@ -32,13 +33,11 @@ from kani.engines.registry import (
 from kani.engines.restarts import Restarts
 from kani.engines.settings import (
     KOKORO_THREADS,
-    POCKET_THREADS,
     Discover,
     ElevenLabsUpstream,
     KaniSettings,
     KokoroSettings,
     KyutaiSettings,
-    PocketSettings,
     RemoteWorkers,
     VoxCPMSettings,
 )
@@ -182,14 +181,7 @@ def build_engines(
             may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
             accented=settings.accented_languages,
         ),
-        pocket=PocketSettings(
-            languages=settings.pocket_languages,
-            model=settings.pocket_model,
-            precision=settings.pocket_precision,
-            slots=settings.pocket_slots,
-            threads=settings.threads or POCKET_THREADS,
-            may_fetch=not settings.no_fetch,
-        ),
+        pocket=(settings.of_plugin(PocketSettings), _resources("pocket", settings)),
         voxcpm=VoxCPMSettings(
             python=settings.voxcpm_python or "",
             model=settings.voxcpm_model,
@@ -270,9 +262,13 @@ def _given(
     plugin: EnginePlugin[Any] | RecognizerPlugin[Any], settings: Settings
 ) -> tuple[BaseModel, Resources]:
     """Return what a plugin is built from: its own settings, and those for every engine."""
-    return settings.of_plugin(plugin.settings), Resources(
+    return settings.of_plugin(plugin.settings), _resources(plugin.name, settings)
+
+
+def _resources(name: str, settings: Settings) -> Resources:
+    return Resources(
         models_dir=settings.models_dir,
-        cache_dir=settings.cache_dir / plugin.name,
+        cache_dir=settings.cache_dir / name,
         may_fetch=not settings.no_fetch,
         threads=settings.threads,
         device=settings.device,

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from kani.engines.plugin import found_engines, found_recognizers
-from kani.server.settings.table import Settings, field_metadata
+from kani.server.settings.table import VOXCPM_MODEL, Settings, field_metadata
 
 
 @cache
@@ -59,9 +59,12 @@ def plugin_fields() -> dict[str, FieldInfo]:
     return {name: field for each in plugin_models().items() for name, field in fields_of(*each).items()}
 
 
-def fields() -> dict[str, FieldInfo]:
-    """Return all settings by name, in the order of docs/settings.md."""
-    return {**Settings.model_fields, **plugin_fields()}
+@cache
+def fields() -> Mapping[str, FieldInfo]:
+    """Return all settings by name, in the order of docs/settings.md: those of engines are together."""
+    table = [*Settings.model_fields.items()]
+    last = next(at for at, (_, field) in enumerate(table) if field_metadata(field)["group"] == VOXCPM_MODEL)
+    return dict([*table[:last], *plugin_fields().items(), *table[last:]])
 
 
 def variables(name: str) -> list[str]:

@@ -23,8 +23,8 @@ from pydantic_core import ErrorDetails
 
 from kani.engines.plugin import engine_names, recognizer_names
 from kani.server.settings.installed import fields, plugin_models, unusable, variables
-from kani.server.settings.table import Settings
-from kani.server.settings.types import ACCENTED_CHOICES, LANGUAGES, POCKET_CHOICES, one_of
+from kani.server.settings.table import Settings, field_metadata
+from kani.server.settings.types import ACCENTED_CHOICES, LANGUAGES, one_of
 
 ENV_FILE = Path(".env")
 """In the folder in which the server is started."""
@@ -125,11 +125,11 @@ def accepted_values(name: str) -> str:
     if name in ("engine", "recognizer"):
         return one_of(engine_names() if name == "engine" else recognizer_names())
     field = fields()[name]
+    if accepts := field_metadata(field)["accepts"]:
+        return str(accepts)
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
     if name == "accented_languages":
         return ACCENTED_CHOICES
-    if name == "pocket_languages":
-        return POCKET_CHOICES
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(str(choice) for choice in kinds)
     if get_origin(field.annotation) is Mapping:

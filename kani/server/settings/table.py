@@ -27,8 +27,6 @@ from kani.server.settings.types import (
     Language,
     Level,
     LogFormat,
-    PocketLanguages,
-    PocketPrecision,
     Precision,
     Recognizer,
     WorkerAddresses,
@@ -36,7 +34,6 @@ from kani.server.settings.types import (
 
 SPEECH = "Speech"
 KANI = "The Kani model"
-POCKET = "Pocket TTS"
 VOXCPM_MODEL = "VoxCPM's model"
 LIMITS = "Limits"
 FILES = "Files"
@@ -223,37 +220,6 @@ class Settings(ProtocolSettings):
         ge=1,
         le=1024,
         about="Streams that run at once. Not set: 8, on CUDA 256. Their memory is taken at the start.",
-    )
-
-    pocket_languages: PocketLanguages = setting(
-        ("en", "fr", "de", "es", "it", "pt", "nl"),
-        "KANI_POCKET_LANGUAGES",
-        group=POCKET,
-        about="Languages of `--engine pocket`; each has a model of its own (some 440 MB, in memory too). "
-        "With `auto` those of them that Kokoro lacks, if their files are here.",
-    )
-    pocket_model: str | None = setting(
-        None,
-        "KANI_POCKET_MODEL",
-        group=POCKET,
-        min_length=1,
-        about="Folder that holds `languages/NAME/` with model.safetensors, tokenizer.json and embeddings/, "
-        "as the hub's repositories do. Not set: the pinned checkpoints of `kyutai/pocket-tts`.",
-    )
-    pocket_precision: PocketPrecision = setting(
-        "auto",
-        "KANI_POCKET_PRECISION",
-        group=POCKET,
-        about="Precision of its language model. `auto` is int8 on a CPU that can; float32 is exact.",
-    )
-    pocket_slots: int = setting(
-        8,
-        "KANI_POCKET_SLOTS",
-        group=POCKET,
-        unit="streams",
-        ge=1,
-        le=256,
-        about="Streams that it speaks at once.",
     )
 
     voxcpm_python: str | None = setting(

@@ -16,8 +16,6 @@ from kani.text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
 ACCENTED = ("de", "nl", "pl", "ru", "tr")
-POCKET = ("en", "fr", "de", "es", "it", "pt", "nl")
-POCKET_CHOICES = f"a list of {', '.join(POCKET)}, separated by commas"
 ACCENTED_CHOICES = f"none, or a list of {', '.join(ACCENTED)}, separated by commas"
 
 
@@ -79,13 +77,6 @@ def _networks(value: Any) -> Any:
     return networks
 
 
-def _pocket_languages(value: Any) -> Any:
-    listed = tuple(dict.fromkeys(_lower(part) for part in _listed(value)))
-    if not listed or not set(listed) <= set(POCKET):
-        raise ValueError(f"has to be {POCKET_CHOICES}")
-    return listed
-
-
 def _paired(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -143,8 +134,6 @@ def _plugged(value: Any, names: tuple[str, ...], found: Found[Any]) -> Any:
 AccentedLanguages = Annotated[tuple[str, ...], BeforeValidator(_accented)]
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
-PocketLanguages = Annotated[tuple[str, ...], BeforeValidator(_pocket_languages)]
-PocketPrecision = Annotated[Literal["auto", "float32", "int8"], BeforeValidator(_lower)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]
