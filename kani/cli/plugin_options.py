@@ -1,4 +1,4 @@
-"""Options for the settings of engines of other packages."""
+"""Options for the settings of engines that describe themselves."""
 
 from __future__ import annotations
 

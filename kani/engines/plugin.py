@@ -1,4 +1,4 @@
-"""Engines and recognisers of other packages: how they describe themselves, and how they are found.
+"""Engines and recognisers that plug in: how they describe themselves, and how they are found.
 
 A package offers an engine by an entry point in the group ``kani.engines`` that names an ``EnginePlugin``, and
 a recogniser by one in ``kani.recognizers`` that names a ``RecognizerPlugin``. The module of a description is
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote")
 RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "remote", "none")
-"""Names of this package's own, which no other package can take."""
+"""Names that no other package can take."""
 
 ENGINES, RECOGNIZERS = "kani.engines", "kani.recognizers"
 """Groups of the entry points."""
@@ -59,8 +59,8 @@ class EnginePlugin(Generic[S]):
     """Return the engine, not started; with ``--engine-process`` it is called in the engine's own process.
     Raises EngineUnavailable."""
     prepare: Callable[[S, Resources], None] | None = None
-    """Fetch and prepare its files for ``--fetch``, as none may be fetched later; blocks. Raises
-    EngineUnavailable. Without it ``--fetch`` starts the engine once."""
+    """Fetch and prepare its files for ``--fetch``; blocks. Raises EngineUnavailable. Without it ``--fetch``
+    starts the engine once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,6 @@ def _revealed(value: object) -> object:
             return value.get_secret_value()
         case dict():
             return {name: _revealed(each) for name, each in value.items()}
-        case tuple() | list():
+        case tuple() | list() | set() | frozenset():
             return [_revealed(each) for each in value]
     return value

@@ -202,7 +202,8 @@ def plugged_engine(
     from kani.engines.plugin_settings import plain
     from kani.engines.remote.processes import plugged_engine_in_process
 
-    return plugged_engine_in_process(plugin.name, PluginValues(plain(settings), resources), restarts)
+    values = PluginValues(_called(plugin.name, lambda: plain(settings)), resources)
+    return plugged_engine_in_process(plugin.name, values, restarts)
 
 
 def plugged_recognizer(
@@ -214,19 +215,20 @@ def plugged_recognizer(
     from kani.engines.plugin_settings import plain
     from kani.engines.remote.processes import plugged_recognizer_in_process
 
-    return plugged_recognizer_in_process(plugin.name, PluginValues(plain(settings), resources), restarts)
+    values = PluginValues(_called(plugin.name, lambda: plain(settings)), resources)
+    return plugged_recognizer_in_process(plugin.name, values, restarts)
 
 
 def launched_engine(name: str, values: PluginValues) -> Engine:
     """Build an engine of another package from what its server sent. Raises EngineUnavailable."""
     plugin = _here(name, found_engines())
-    return plugged_engine(plugin, plugin.settings.model_validate(values.settings), values.resources)
+    return plugged_engine(plugin, _received(plugin, values), values.resources)
 
 
 def launched_recognizer(name: str, values: PluginValues) -> Recognizer:
     """Build a recogniser of another package from what its server sent. Raises EngineUnavailable."""
     plugin = _here(name, found_recognizers())
-    return plugged_recognizer(plugin, plugin.settings.model_validate(values.settings), values.resources)
+    return plugged_recognizer(plugin, _received(plugin, values), values.resources)
 
 
 def prepare_plugin(
@@ -246,6 +248,16 @@ def _here(name: str, found: Found[P]) -> P:
     if name not in found.plugins:
         raise EngineUnavailable(found.broken.get(name, f"{name} is not installed here"))
     return found.plugins[name]
+
+
+def _received(plugin: EnginePlugin[Any] | RecognizerPlugin[Any], values: PluginValues) -> BaseModel:
+    try:
+        validated: BaseModel = plugin.settings.model_validate(values.settings)
+    except Exception:  # its sentence would have values, of which some are secret
+        raise EngineUnavailable(
+            f"{plugin.name} cannot run in a process of its own: its model refuses settings that it accepted"
+        ) from None
+    return validated
 
 
 def _called(name: str, step: Callable[[], T]) -> T:

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import traceback
 import wave
 import zipfile
 from collections.abc import Mapping
@@ -20,7 +21,9 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 from pydantic import SecretStr
 
-from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, PluginValues, Resources, find
+from kani.core.errors import EngineUnavailable
+from kani.engines import registry
+from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, PluginValues, Resources, find
 from kani.engines.plugin_settings import PluginSettings, plain, setting
 from kani.engines.remote.messages import Launch, decode_to_worker, encode
 from tests.conftest import ROOT
@@ -123,6 +126,22 @@ def test_files_are_prepared_without_a_start(installed: Path, tmp_path: Path) -> 
     assert (tmp_path / "acme" / "table.npy").is_file()
 
 
+def test_library_speaks_by_the_engine(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "import kani\n"
+        "with kani.Speech('acme', acme_pitch=1000) as speech: print(speech.say('Two words.').duration_s)\n"
+        "try: kani.Speech('acme', acme_pitch=1)\n"
+        "except ValueError as error: print(error)"
+    )
+    own = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(installed)]), "KANI_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | own, cwd=tmp_path, capture_output=True, text=True
+    )
+    spoken_s, refusal = done.stdout.splitlines()
+    assert float(spoken_s) >= 0.5, done.stderr
+    assert refusal == "--acme-pitch=1: has to be a number from 50 to 5000"
+
+
 def test_plugin_that_cannot_be_used_takes_no_other_with_it() -> None:
     here = EntryPoint("acme", f"{__name__}:PLUGIN", ENGINES)
     other = [
@@ -157,6 +176,20 @@ async def spoken(url: str, text: str) -> bytes:
     """Speak by the WebSocket client; return the WAV file."""
     async with KaniTTSClient(url=url) as client:
         return await client.send_tts_request(text)
+
+
+def test_settings_that_are_refused_there_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "hush" * 2
+    monkeypatch.setattr(registry, "found_engines", lambda: Found({"acme": PLUGIN}, {"other": "it is broken"}))
+    with pytest.raises(EngineUnavailable, match="refuses settings") as refused:
+        registry.launched_engine("acme", PluginValues({"key": [secret]}, RESOURCES))
+    assert secret not in "".join(traceback.format_exception(refused.value))
+    with pytest.raises(EngineUnavailable, match="acme cannot be used: AssertionError"):
+        registry.launched_engine("acme", PluginValues({}, RESOURCES))
+    with pytest.raises(EngineUnavailable, match="it is broken"):
+        registry.launched_engine("other", PluginValues({}, RESOURCES))
+    with pytest.raises(EngineUnavailable, match="third is not installed here"):
+        registry.launched_engine("third", PluginValues({}, RESOURCES))
 
 
 @pytest.mark.parametrize("arguments", [[], ["--engine-process"]])
@@ -202,7 +235,7 @@ def test_setting_that_is_taken_is_refused_with_its_plugin_only(installed: Path, 
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | own, cwd=tmp_path, capture_output=True, text=True
     )
-    complaint = "the engine acme_twice cannot be used: KANI_VOICE is of another one's settings"
+    complaint = "the engine acme_twice cannot be used: KANI_VOICE is taken already"
     assert complaint in done.stdout
     assert done.stderr.splitlines()[-1].endswith(f"SettingsError: {complaint}")
 

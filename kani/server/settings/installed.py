@@ -1,4 +1,4 @@
-"""All settings of this installation: those of the table, and those of engines of other packages."""
+"""All settings of this installation: those of the table, and those of engines that describe themselves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _plugins() -> tuple[Mapping[str, type[BaseModel]], Mapping[tuple[str, str], 
         used = {variable for field in own.values() for variable in _variables(field)}
         if name in models or own.keys() & names or used & taken:
             twice = min([*own.keys() & names, *used & taken], default=name)
-            clashing[kind, name] = f"the {kind} {name} cannot be used: {twice} is of another one's settings"
+            clashing[kind, name] = f"the {kind} {name} cannot be used: {twice} is taken already"
             continue
         models[name] = model
         names |= own.keys()
