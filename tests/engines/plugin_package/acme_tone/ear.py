@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import numpy as np
 
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
+from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
 
 RATE = 16_000
@@ -14,7 +15,7 @@ STEP = round(STEP_S * RATE)
 
 
 class Ear:
-    """A ``Recognizer`` that hears one word in each tone."""
+    """A ``Recognizer`` that hears one word in each tone; also a ``Transcriber``."""
 
     info = RecognizerInfo("acme_ear", "1.0", RATE, frozenset({"en"}))
 
@@ -51,3 +52,15 @@ class Ear:
                 index += 1
         if began_s >= 0:
             yield RecognizedWord(self._word, began_s, index * STEP_S)
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        """Yield a segment for each tone."""
+        async for event in self.recognize(audio, options.language):
+            if isinstance(event, RecognizedWord):
+                times = event.start_s, event.end_s
+                word = TranscribedWord(event.text, *times, 0.0)
+                yield TranscribedSegment(
+                    f" {event.text}", *times, (word,), (), event.start_s, 0.0, 0.0, 1.0, 0.0, "en", 1.0
+                )
