@@ -74,7 +74,7 @@ def engines_for(
     restarts: Restarts | None = None,
     workers: tuple[RemoteWorkers, WorkerMetrics] | None = None,
 ) -> Engines:
-    """Build the engines of ``name``, one of ``ENGINE_NAMES``.
+    """Build the engines of ``name``, one of ``ENGINE_NAMES`` that has no ``EnginePlugin``.
 
     ``auto``: Kokoro for its languages and espeak-ng for all others; the Kani model joins late where there
     is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other
