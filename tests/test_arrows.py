@@ -54,10 +54,15 @@ ALLOWED = {
         *("kani.cli", "kani.server", "kani.engines", "kani.core"),
         "websocket_config",
     },
+    "kani/cli/plugin_options.py": {"kani.server.settings"},
     "kani/server": {
         *("kani.runtime.extras",),
         *("kani.server", "kani.core", "kani.text", "websocket_config"),
         *("kani.protocols.shared.protocol", "kani.protocols.shared.calls"),
+    },
+    "kani/server/settings": {
+        *("kani.server.settings", "kani.core.errors", "kani.text.languages", "websocket_config"),
+        *("kani.engines.plugin", "kani.engines.plugin_settings"),
     },
     "kani/server/speech_service.py": {
         *("kani.server", "kani.engines", "kani.runtime", "kani.core", "kani.text"),

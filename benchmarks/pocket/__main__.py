@@ -17,8 +17,8 @@ from pathlib import Path
 from benchmarks.report import measure, median, table
 from kani.core.types import Sampling, Segment
 from kani.engines.pocket.engine import PocketEngine
-from kani.engines.settings import PocketSettings
-from tests.engines.pocket.random_pocket import FULL, random_reference, write
+from kani.engines.pocket.settings import PocketSettings
+from tests.engines.pocket.random_pocket import FULL, random_reference, resources, write
 
 TEXT = "Guten Morgen, wie geht es dir heute?"
 FRAMES = 76
@@ -81,7 +81,10 @@ def _package(python: str, folder: Path) -> Figures:
 
 
 async def _ours(folder: Path, precision: str) -> Figures:
-    engine = PocketEngine(PocketSettings(("de",), str(folder), precision=precision), cache_dir=folder)
+    settings = PocketSettings.model_validate(
+        {"languages": ("de",), "model": str(folder), "precision": precision}
+    )
+    engine = PocketEngine(settings, resources(folder))
     await engine.start()
     try:
         await _run(engine)

@@ -17,7 +17,7 @@ with prerequisites.reported(__name__, SERVER, INSTALL):
     from functools import partial
     from typing import TYPE_CHECKING, NoReturn
 
-    from kani.cli import interrupt
+    from kani.cli import interrupt, plugin_options
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
     from kani.server import logs, settings
     from kani.server.access import is_loopback
@@ -125,15 +125,6 @@ def parser() -> argparse.ArgumentParser:
         "--precision", metavar="NAME", help=f"{settings.accepted_values('precision')} (default auto)"
     )
     kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")
-    pocket = options.add_argument_group("Pocket TTS (--engine pocket)")
-    pocket.add_argument(
-        "--pocket-languages",
-        metavar="TAGS",
-        help="languages, a model of 440 MB for each: " + settings.accepted_values("pocket_languages"),
-    )
-    pocket.add_argument(
-        "--pocket-model", metavar="FOLDER", help="folder with languages/NAME/; else the pinned checkpoints"
-    )
     voxcpm = options.add_argument_group("VoxCPM's model (--engine voxcpm)")
     voxcpm.add_argument(
         "--voxcpm-python", metavar="FILE", help="Python of the environment with requirements-voxcpm.txt"
@@ -143,6 +134,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION] (default openbmb/VoxCPM2, pinned)",
     )
+    plugin_options.add(options)
     files = options.add_argument_group("model files")
     files.add_argument("--no-fetch", action="store_true", help="download no missing file")
     log = options.add_argument_group("log")
@@ -197,7 +189,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         forbids = _called("no_fetch", given)
         return _complain(f"{forbids} forbids what --fetch asks for: leave out one of them", USAGE)
     logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, log_texts=chosen.log_text)
-    for sentence in (*settings.unknown_variable_warnings(), *settings.foreign_model_warnings()):
+    for sentence in (
+        *settings.unknown_variable_warnings(),
+        *settings.foreign_model_warnings(),
+        *settings.plugin_warnings(),
+    ):
         logging.getLogger("server").warning(sentence)
     try:
         if worker is not None:
@@ -305,13 +301,27 @@ def _fetch(chosen: settings.Settings, given: Collection[str]) -> int:
     from prometheus_client import CollectorRegistry
 
     from kani.core.engine import BackgroundLoadingEngine
-    from kani.server.speech_service import build_engines, build_recognizer
+    from kani.server.speech_service import (
+        build_engines,
+        build_recognizer,
+        prepare_engine,
+        prepare_recognizer,
+    )
 
     async def start_each() -> None:
-        engines = build_engines(chosen, CollectorRegistry(), fetch_requested=True)
-        joining = engines.late[1] if engines.late is not None else None
-        recognizer = build_recognizer(chosen.recognizer, chosen, fetch_requested=True)
-        for each in (joining, *engines.required, recognizer):
+        wanted: list[Engine | Recognizer | None] = []
+        joining = None
+        if await asyncio.to_thread(prepare_engine, chosen):
+            print(f"{chosen.engine} has all it needs", flush=True)
+        else:
+            engines = build_engines(chosen, CollectorRegistry(), fetch_requested=True)
+            joining = engines.late[1] if engines.late is not None else None
+            wanted += [joining, *engines.required]
+        if await asyncio.to_thread(prepare_recognizer, chosen):
+            print(f"{chosen.recognizer} has all it needs", flush=True)
+        else:
+            wanted.append(build_recognizer(chosen.recognizer, chosen, fetch_requested=True))
+        for each in wanted:
             if each is None:
                 continue
             try:

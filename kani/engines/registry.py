@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from kani.core.engine import Engine
+from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
+from kani.engines.plugin import (
+    ENGINE_NAMES,
+    RECOGNIZER_NAMES,
+    EnginePlugin,
+    Found,
+    PluginValues,
+    RecognizerPlugin,
+    Resources,
+    found_engines,
+    found_recognizers,
+)
 from kani.engines.settings import (
     ElevenLabsUpstream,
     KaniSettings,
@@ -17,25 +30,28 @@ from kani.engines.settings import (
     LocalEngines,
     LocalRecognizers,
     ModelFiles,
-    PocketSettings,
     RemoteWorkers,
     VoxCPMSettings,
 )
 
 if TYPE_CHECKING:
-    # A worker's environment may lack what only the server's metrics need.
+    # A worker's environment may lack what only the server's metrics and settings need.
+    from pydantic import BaseModel
+
     from kani.engines.elevenlabs.metrics import UpstreamMetrics
+    from kani.engines.pocket.settings import PocketSettings
     from kani.engines.pool_metrics import WorkerMetrics
     from kani.engines.restarts import Restarts
-
-ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote")
-RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "remote", "none")
 
 # Languages of Pocket TTS that Kokoro was not trained on.
 _BEYOND_KOKORO = ("de", "nl")
 
 # CUDA's driver, by platform: it counts devices without torch, which takes seconds to import.
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
+
+
+P = TypeVar("P", EnginePlugin[Any], RecognizerPlugin[Any])
+T = TypeVar("T")
 
 
 class Engines(NamedTuple):
@@ -50,7 +66,7 @@ def engines_for(
     *,
     kani: KaniSettings,
     kokoro: KokoroSettings,
-    pocket: PocketSettings,
+    pocket: tuple[PocketSettings, Resources],
     voxcpm: VoxCPMSettings,
     elevenlabs: ElevenLabsUpstream,
     metrics: UpstreamMetrics,
@@ -58,17 +74,17 @@ def engines_for(
     restarts: Restarts | None = None,
     workers: tuple[RemoteWorkers, WorkerMetrics] | None = None,
 ) -> Engines:
-    """Build the engines of ``name``, one of ``ENGINE_NAMES``.
+    """Build the engines of ``name``, one of ``ENGINE_NAMES`` that has no ``EnginePlugin``.
 
     ``auto``: Kokoro for its languages and espeak-ng for all others; the Kani model joins late where there
-    is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other name
-    stands for only that engine. metrics: counts failures of ElevenLabs; cache_dir: folder of fetched and
-    built files; restarts: puts each local engine into a process of its own, and counts the times that it is
-    started again; workers: of ``remote``. The libraries of an engine are imported only when it is built.
-    Raises ValueError for an unknown name.
+    is a CUDA device, else Pocket TTS where its files of a language that Kokoro lacks are here. Any other
+    name stands for only that engine. pocket: what Pocket TTS is built from there; metrics: counts failures
+    of ElevenLabs; cache_dir: folder of fetched and built files; restarts: puts each local engine into a
+    process of its own, and counts the times that it is started again; workers: of ``remote``. The libraries
+    of an engine are imported only when it is built. Raises ValueError for an unknown name.
     """
 
-    settings = LocalEngines(kani, kokoro, pocket, voxcpm, cache_dir)
+    settings = LocalEngines(kani, kokoro, voxcpm, cache_dir)
 
     def local(engine: str, settings: LocalEngines = settings) -> Engine:
         if restarts is None:
@@ -81,15 +97,16 @@ def engines_for(
         case "auto":
             embedded = (local("kokoro"), local("espeak"))
             if not cuda_device_count():
-                late_pocket = _pocket_beside_kokoro(settings)
+                late_pocket = _pocket_beside_kokoro(*pocket)
                 if late_pocket is None:
                     return Engines(embedded)
-                return Engines(embedded, ("pocket", local("pocket", late_pocket)))
+                plugin = found_engines().plugins["pocket"]
+                return Engines(embedded, ("pocket", plugged_engine(plugin, *late_pocket, restarts)))
             # Never on the CPU: there Kani would be slower than the voice that it replaces.
             device = "cuda" if kani.device == "auto" else kani.device
             late_kani = replace(settings, kani=replace(kani, device=device))
             return Engines(embedded, ("kani", local("kani", late_kani)))
-        case "kani" | "kokoro" | "espeak" | "pocket":
+        case "kani" | "kokoro" | "espeak":
             return Engines((local(name),))
         case "voxcpm":
             return Engines((_voxcpm(settings, restarts),))
@@ -106,8 +123,8 @@ def engines_for(
 
 
 def local_engine(name: str, settings: LocalEngines) -> Engine:
-    """Build a local engine in this process: ``kani``, ``kokoro``, ``espeak`` or ``pocket``; ``voxcpm`` only
-    in a worker, which runs in the environment of its package.
+    """Build a local engine in this process: ``kani``, ``kokoro`` or ``espeak``; ``voxcpm`` in a worker only,
+    which runs in the environment of its package.
     """
     match name:
         case "kani":
@@ -116,8 +133,6 @@ def local_engine(name: str, settings: LocalEngines) -> Engine:
             return _kokoro(settings.kokoro)
         case "espeak":
             return _espeak()
-        case "pocket":
-            return _pocket(settings.pocket, settings.cache_dir)
         case "voxcpm":
             from kani.engines.voxcpm.package_engine import PackageEngine
 
@@ -175,6 +190,85 @@ def local_recognizer(name: str, settings: LocalRecognizers) -> Recognizer:
     raise ValueError(f"unknown recogniser {name!r}: use one of {', '.join(RECOGNIZER_NAMES)}")
 
 
+def plugged_engine(
+    plugin: EnginePlugin[Any], settings: BaseModel, resources: Resources, restarts: Restarts | None = None
+) -> Engine:
+    """Build an engine of another package, not started; restarts: as for ``engines_for``.
+
+    Raises EngineUnavailable.
+    """
+    if restarts is None:
+        return _called(plugin.name, lambda: plugin.build(settings, resources))
+    from kani.engines.plugin_settings import plain
+    from kani.engines.remote.processes import plugged_engine_in_process
+
+    values = PluginValues(_called(plugin.name, lambda: plain(settings)), resources)
+    return plugged_engine_in_process(plugin.name, values, restarts)
+
+
+def plugged_recognizer(
+    plugin: RecognizerPlugin[Any], settings: BaseModel, resources: Resources, restarts: Restarts | None = None
+) -> Recognizer:
+    """Build a recogniser of another package, as ``plugged_engine`` builds an engine."""
+    if restarts is None:
+        return _called(plugin.name, lambda: plugin.build(settings, resources))
+    from kani.engines.plugin_settings import plain
+    from kani.engines.remote.processes import plugged_recognizer_in_process
+
+    values = PluginValues(_called(plugin.name, lambda: plain(settings)), resources)
+    return plugged_recognizer_in_process(plugin.name, values, restarts)
+
+
+def launched_engine(name: str, values: PluginValues) -> Engine:
+    """Build an engine of another package from what its server sent. Raises EngineUnavailable."""
+    plugin = _here(name, found_engines())
+    return plugged_engine(plugin, _received(plugin, values), values.resources)
+
+
+def launched_recognizer(name: str, values: PluginValues) -> Recognizer:
+    """Build a recogniser of another package from what its server sent. Raises EngineUnavailable."""
+    plugin = _here(name, found_recognizers())
+    return plugged_recognizer(plugin, _received(plugin, values), values.resources)
+
+
+def prepare_plugin(
+    plugin: EnginePlugin[Any] | RecognizerPlugin[Any], settings: BaseModel, resources: Resources
+) -> bool:
+    """Fetch and prepare the files of a plugin; return False if only its start does. Blocks.
+
+    Raises EngineUnavailable.
+    """
+    if (prepare := plugin.prepare) is None:
+        return False
+    _called(plugin.name, lambda: prepare(settings, resources))
+    return True
+
+
+def _here(name: str, found: Found[P]) -> P:
+    if name not in found.plugins:
+        raise EngineUnavailable(found.broken.get(name, f"{name} is not installed here"))
+    return found.plugins[name]
+
+
+def _received(plugin: EnginePlugin[Any] | RecognizerPlugin[Any], values: PluginValues) -> BaseModel:
+    try:
+        validated: BaseModel = plugin.settings.model_validate(values.settings)
+    except Exception:  # its sentence would have values, of which some are secret
+        raise EngineUnavailable(
+            f"{plugin.name} cannot run in a process of its own: its model refuses settings that it accepted"
+        ) from None
+    return validated
+
+
+def _called(name: str, step: Callable[[], T]) -> T:
+    try:
+        return step()
+    except EngineUnavailable:
+        raise
+    except Exception as error:  # whatever the code of another package raises
+        raise EngineUnavailable(f"{name} cannot be used: {type(error).__name__}: {error}") from error
+
+
 def cuda_device_count() -> int:
     """Count the CUDA devices of this machine, as its driver reports them; 0 without a driver."""
     for name in _DRIVERS:
@@ -200,12 +294,6 @@ def _kokoro(settings: KokoroSettings) -> Engine:
     return KokoroEngine(settings)
 
 
-def _pocket(settings: PocketSettings, cache_dir: Path) -> Engine:
-    from kani.engines.pocket.engine import PocketEngine
-
-    return PocketEngine(settings, cache_dir=cache_dir)
-
-
 def _voxcpm(settings: LocalEngines, restarts: Restarts | None) -> Engine:
     from kani.engines.voxcpm.engine import VoxCPMEngine
 
@@ -213,18 +301,21 @@ def _voxcpm(settings: LocalEngines, restarts: Restarts | None) -> Engine:
     return VoxCPMEngine(settings, restarts.of("voxcpm") if restarts is not None else lambda: None)
 
 
-def _pocket_beside_kokoro(settings: LocalEngines) -> LocalEngines | None:
-    """Limit Pocket TTS to languages that Kokoro lacks and that files are here for; None without any."""
-    pocket = settings.pocket
-    folder = Path(pocket.model).expanduser() if pocket.model else settings.cache_dir / "pocket"
+def _pocket_beside_kokoro(
+    settings: PocketSettings, resources: Resources
+) -> tuple[PocketSettings, Resources] | None:
+    """Limit Pocket TTS to the languages that Kokoro lacks and that files are here for; None without any."""
+    folder = Path(settings.model).expanduser() if settings.model else resources.cache_dir
     # Most machines have none of its files, and then import nothing of it.
     if not folder.is_dir():
         return None
     from kani.engines.pocket.published import languages_here
 
-    wanted = [tag for tag in pocket.languages if tag in _BEYOND_KOKORO]
-    here = languages_here(folder, wanted, fetched=pocket.model is None)
-    return replace(settings, pocket=replace(pocket, languages=here, may_fetch=False)) if here else None
+    wanted = [tag for tag in settings.languages if tag in _BEYOND_KOKORO]
+    here = languages_here(folder, wanted, fetched=settings.model is None)
+    if not here:
+        return None
+    return settings.model_copy(update={"languages": here}), replace(resources, may_fetch=False)
 
 
 def _espeak() -> Engine:

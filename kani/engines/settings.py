@@ -58,25 +58,6 @@ class KokoroSettings:
     accented: tuple[str, ...] = ()  # languages, of those that the model was not trained on, that it speaks
 
 
-POCKET_THREADS = 1
-"""Cores that Pocket TTS computes one step with, beside the one of its codec."""
-
-POCKET_LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl")
-"""Languages that Pocket TTS is published for; a model for each."""
-
-
-@dataclass(frozen=True, slots=True)
-class PocketSettings:
-    """Settings of the Pocket TTS engine."""
-
-    languages: tuple[str, ...] = POCKET_LANGUAGES  # a model is loaded for each
-    model: str | None = None  # folder that holds languages/NAME/; None for the pinned checkpoints of the hub
-    precision: str = "auto"  # auto, float32 or int8
-    slots: int = 8  # streams at once
-    threads: int = POCKET_THREADS  # cores for one step, beside the codec's
-    may_fetch: bool = False  # whether missing files may be fetched from the hub
-
-
 @dataclass(frozen=True, slots=True)
 class VoxCPMSettings:
     """Settings of the VoxCPM engine; its package has an environment of its own."""
@@ -108,7 +89,6 @@ class LocalEngines:
 
     kani: KaniSettings
     kokoro: KokoroSettings
-    pocket: PocketSettings
     voxcpm: VoxCPMSettings
     cache_dir: Path  # fetched and built files
 

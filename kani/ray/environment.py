@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from kani.server.settings import Settings, variables
+from kani.server.settings import fields, variables
 from kani.server.settings.protocols import ProtocolSettings
 
 APART = "engine_key"
@@ -18,7 +18,7 @@ REPLICA_PREFIXES = ("HF_",)
 
 def of_fronts(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables for a front: every setting, and those of the libraries."""
-    return _chosen(environment, Settings.model_fields.keys(), FRONT_PREFIXES)
+    return _chosen(environment, fields().keys(), FRONT_PREFIXES)
 
 
 def of_replicas(environment: Mapping[str, str]) -> dict[str, str]:
@@ -26,7 +26,7 @@ def of_replicas(environment: Mapping[str, str]) -> dict[str, str]:
 
     So no key of a client or of an outside service leaves the fronts.
     """
-    own = Settings.model_fields.keys() - ProtocolSettings.model_fields.keys()
+    own = fields().keys() - ProtocolSettings.model_fields.keys()
     return _chosen(environment, own, REPLICA_PREFIXES)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.late_engine.loading import LateEngine
@@ -17,18 +19,25 @@ from kani.core.voices.recording_check import RecordingCheck
 from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.engines.known_voices import known_voices
+from kani.engines.plugin import EnginePlugin, RecognizerPlugin, Resources, found_engines, found_recognizers
+from kani.engines.pocket.settings import PocketSettings
 from kani.engines.pool_metrics import WorkerMetrics
-from kani.engines.registry import Engines, engines_for, recognizer_for
+from kani.engines.registry import (
+    Engines,
+    engines_for,
+    plugged_engine,
+    plugged_recognizer,
+    prepare_plugin,
+    recognizer_for,
+)
 from kani.engines.restarts import Restarts
 from kani.engines.settings import (
     KOKORO_THREADS,
-    POCKET_THREADS,
     Discover,
     ElevenLabsUpstream,
     KaniSettings,
     KokoroSettings,
     KyutaiSettings,
-    PocketSettings,
     RemoteWorkers,
     VoxCPMSettings,
 )
@@ -147,6 +156,8 @@ def build_engines(
     which there are none without it; discover: asked for the addresses of ``remote``'s workers, which
     worker_metrics describes. Raises EngineUnavailable for a worker without address or key.
     """
+    if (plugin := found_engines().plugins.get(settings.engine)) is not None:
+        return Engines((plugged_engine(plugin, *_given(plugin, settings), restarts),))
     remote = RemoteWorkers(settings.engine_address, engine_key(settings), discover)
     key = settings.elevenlabs_api_key
     return engines_for(
@@ -170,14 +181,7 @@ def build_engines(
             may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
             accented=settings.accented_languages,
         ),
-        pocket=PocketSettings(
-            languages=settings.pocket_languages,
-            model=settings.pocket_model,
-            precision=settings.pocket_precision,
-            slots=settings.pocket_slots,
-            threads=settings.threads or POCKET_THREADS,
-            may_fetch=not settings.no_fetch,
-        ),
+        pocket=(settings.of_plugin(PocketSettings), _resources("pocket", settings)),
         voxcpm=VoxCPMSettings(
             python=settings.voxcpm_python or "",
             model=settings.voxcpm_model,
@@ -219,6 +223,8 @@ def build_recognizer(
     fetch_requested: ``--fetch``; the others: as for ``build_engines``. Raises EngineUnavailable for a worker
     without address or key.
     """
+    if (plugin := found_recognizers().plugins.get(name)) is not None:
+        return plugged_recognizer(plugin, *_given(plugin, settings), restarts)
     remote = RemoteWorkers(settings.recognizer_address, engine_key(settings), discover)
     return recognizer_for(
         name,
@@ -234,6 +240,38 @@ def build_recognizer(
         may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
         restarts=restarts,
         workers=(remote, worker_metrics or WorkerMetrics(CollectorRegistry())) if name == "remote" else None,
+    )
+
+
+def prepare_engine(settings: Settings) -> bool:
+    """Fetch the files of an engine that needs no start for it; return False for any other. Blocks.
+
+    Raises EngineUnavailable.
+    """
+    plugin = found_engines().plugins.get(settings.engine)
+    return plugin is not None and prepare_plugin(plugin, *_given(plugin, settings))
+
+
+def prepare_recognizer(settings: Settings) -> bool:
+    """Fetch the files of the recogniser, as ``prepare_engine`` does those of an engine."""
+    plugin = found_recognizers().plugins.get(settings.recognizer)
+    return plugin is not None and prepare_plugin(plugin, *_given(plugin, settings))
+
+
+def _given(
+    plugin: EnginePlugin[Any] | RecognizerPlugin[Any], settings: Settings
+) -> tuple[BaseModel, Resources]:
+    """Return what a plugin is built from: its own settings, and those for every engine."""
+    return settings.of_plugin(plugin.settings), _resources(plugin.name, settings)
+
+
+def _resources(name: str, settings: Settings) -> Resources:
+    return Resources(
+        models_dir=settings.models_dir,
+        cache_dir=settings.cache_dir / name,
+        may_fetch=not settings.no_fetch,
+        threads=settings.threads,
+        device=settings.device,
     )
 
 

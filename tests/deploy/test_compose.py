@@ -17,7 +17,7 @@ from kani.server import settings
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE = sorted(DEPLOY.glob("compose*.yml"))
-VARIABLES = {name for field in settings.Settings.model_fields for name in settings.variables(field)}
+VARIABLES = {name for field in settings.fields() for name in settings.variables(field)}
 
 
 def services(path: Path) -> dict[str, Any]:

@@ -27,7 +27,7 @@ HELM = shutil.which("helm", path=Path(sys.executable).parent) or shutil.which("h
 KUBERNETES = ("1.25.0", "1.34.0")
 """The oldest version that the chart names, and a recent one."""
 
-VARIABLES = {name for field in settings.Settings.model_fields for name in settings.variables(field)}
+VARIABLES = {name for field in settings.fields() for name in settings.variables(field)}
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -118,7 +118,7 @@ def test_deployment_fits_the_server(objects: dict[str, dict[str, Any]]) -> None:
     assert server["readinessProbe"]["httpGet"]["path"] == health.HEALTH_PATH
     assert server["livenessProbe"]["httpGet"]["path"] == health.LIVE_PATH
     ports = {port["name"]: port["containerPort"] for port in server["ports"]}
-    defaults = settings.Settings.model_fields
+    defaults = settings.fields()
     assert ports.pop("http") == defaults["port"].default
     assert set(ports.values()) <= {defaults["wyoming_port"].default}
     stop_s = float(environment["KANI_SHUTDOWN_SECONDS"] or 0) + CLOSE_SECONDS + STOP_SECONDS

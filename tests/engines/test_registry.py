@@ -18,22 +18,22 @@ from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.voices import ACCENTED_VOICES
+from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES, Resources
 from kani.engines.pocket.engine import PocketEngine
 from kani.engines.pocket.published import PUBLISHED
-from kani.engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES, Engines, engines_for, recognizer_for
+from kani.engines.pocket.settings import PocketSettings
+from kani.engines.registry import Engines, engines_for, recognizer_for
 from kani.engines.settings import (
-    POCKET_LANGUAGES,
     ElevenLabsUpstream,
     KaniSettings,
     KokoroSettings,
     KyutaiSettings,
-    PocketSettings,
     VoxCPMSettings,
 )
 from kani.engines.voxcpm.engine import VoxCPMEngine
 from kani.runtime import weights
 from kani.server.settings import Settings, load
-from kani.server.settings.types import ACCENTED, POCKET
+from kani.server.settings.types import ACCENTED
 from kani.server.speech_service import build_engines, build_recognizer
 from tests.engines.cuda_driver import cuda_driver
 
@@ -112,9 +112,12 @@ def test_settings_reach_pocket(tmp_path: Path) -> None:
     given = {"pocket_languages": "NL,de", "pocket_model": "m", "pocket_precision": "int8", "pocket_slots": 3}
     (pocket,) = engines(tmp_path, "pocket", threads=2, **given).required
     assert isinstance(pocket, PocketEngine)
-    assert pocket._settings == PocketSettings(("nl", "de"), "m", "int8", 3, 2, may_fetch=True)
+    assert pocket._settings == PocketSettings(languages="NL,de", model="m", precision="int8", slots=3)
+    resources = Resources(None, tmp_path / "pocket", may_fetch=True, threads=2, device="auto")
+    assert pocket._resources == resources
     (defaults,) = engines(tmp_path, "pocket", no_fetch=True).required
     assert isinstance(defaults, PocketEngine) and defaults._settings == PocketSettings()
+    assert defaults._resources == replace(resources, may_fetch=False, threads=None)
 
 
 def test_settings_reach_voxcpm(tmp_path: Path) -> None:
@@ -148,7 +151,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     found = engines(tmp_path, "auto", **given)
     assert found.late is not None and found.late[0] == "pocket"
     assert isinstance(found.late[1], PocketEngine)
-    assert found.late[1]._settings.languages == ("nl",) and not found.late[1]._settings.may_fetch
+    assert found.late[1]._settings.languages == ("nl",) and not found.late[1]._resources.may_fetch
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None
     assert engines(tmp_path, "kokoro", **given).late is None
@@ -163,14 +166,15 @@ def test_pocket_is_imported_only_when_it_is_named_or_here(tmp_path: Path) -> Non
         "from kani.server.settings import load; from kani.server.speech_service import build_engines\n"
         f"chosen = load({{'cache_dir': {str(tmp_path)!r}}}, {{}})\n"
         "build_engines(chosen, CollectorRegistry())\n"
-        "assert not [name for name in sys.modules if name.startswith(('kani.engines.pocket', 'torch'))]"
+        "described = 'kani.engines.pocket', 'kani.engines.pocket.plugin', 'kani.engines.pocket.settings'\n"
+        "loaded = {name for name in sys.modules if name.startswith(('kani.engines.pocket', 'torch'))}\n"
+        "assert loaded == {*described}, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_the_setting_names_the_languages_that_have_symbols() -> None:
     assert set(ACCENTED) == set(ACCENTED_VOICES)
-    assert POCKET == POCKET_LANGUAGES
 
 
 async def test_elevenlabs_without_a_key_names_the_cure(tmp_path: Path) -> None:
@@ -276,7 +280,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
         engines_for(
             "festival",
             kani=KaniSettings(),
-            pocket=PocketSettings(),
+            pocket=(PocketSettings(), Resources(None, tmp_path, may_fetch=False, threads=None, device="cpu")),
             voxcpm=VoxCPMSettings(),
             kokoro=KokoroSettings(None, tmp_path),
             elevenlabs=ElevenLabsUpstream("", ""),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import websocket_config
-from kani.engines.registry import ENGINE_NAMES, RECOGNIZER_NAMES
+from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server import settings
 from kani.server.settings import SettingsError, document, load
 
@@ -177,13 +177,10 @@ def test_the_choices_are_those_of_the_registries() -> None:
 
 
 def test_every_variable_belongs_to_one_setting() -> None:
-    names = [settings.variables(name) for name in settings.Settings.model_fields]
+    names = [settings.variables(name) for name in settings.fields()]
     flat = [variable for each in names for variable in each]
     assert len(flat) == len(set(flat))
-    assert all(
-        each[0] == "KANI_" + name.upper()
-        for name, each in zip(settings.Settings.model_fields, names, strict=True)
-    )
+    assert all(each[0] == "KANI_" + name.upper() for name, each in zip(settings.fields(), names, strict=True))
 
 
 def test_the_page_is_up_to_date() -> None:

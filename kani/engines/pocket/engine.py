@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,8 @@ import numpy as np
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk, Voice
-from kani.engines.settings import PocketSettings
+from kani.engines.plugin import Resources
+from kani.engines.pocket.settings import PocketSettings
 from kani.runtime.cancelling import wait_until_done
 from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from kani.engines.pocket.transformer import KeyValueCache
 
 ENGINE = "pocket"
+THREADS = 1
+"""Cores for one step, beside the one of the codec, unless KANI_THREADS names another number."""
+
 AUDIBLE = 0.004
 """A peak below this (−48 dB of full scale) is silence."""
 
@@ -47,10 +50,9 @@ logger = logging.getLogger(__name__)
 class PocketEngine:
     """Models of several languages with one codec, many voices in one batch."""
 
-    def __init__(self, settings: PocketSettings, *, cache_dir: Path) -> None:
-        """cache_dir: folder of downloaded files."""
+    def __init__(self, settings: PocketSettings, resources: Resources) -> None:
         self._settings = settings
-        self._cache = cache_dir / ENGINE
+        self._resources = resources
         self._model: PocketModel | None = None
         self._scheduler: Scheduler | None = None
         self._info: EngineInfo | None = None
@@ -79,7 +81,7 @@ class PocketEngine:
             self._model.codec,
             slots=self._settings.slots,
             sample_rate=SAMPLE_RATE,
-            threads=self._settings.threads,
+            threads=self._resources.threads or THREADS,
         )
         self._scheduler.start()
 
@@ -208,8 +210,8 @@ class PocketEngine:
                 settings.languages,
                 settings.model,
                 precision=settings.precision,
-                cache=self._cache,
-                may_fetch=settings.may_fetch,
+                cache=self._resources.cache_dir,
+                may_fetch=self._resources.may_fetch,
                 report=logger.info,
             )
         except (CheckpointError, DeviceError) as error:

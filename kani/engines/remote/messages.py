@@ -28,9 +28,10 @@ from kani.core.errors import (
 from kani.core.recognizer import Mark, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Boundary, Embedding, Pronunciation, Recording, Samples, Segment, Span, SpeechChunk
+from kani.engines.plugin import PluginValues
 from kani.engines.settings import LocalEngines, LocalRecognizers
 
-PROTOCOL_VERSION = 6
+PROTOCOL_VERSION = 7
 
 AUDIO_AHEAD_S = 2.0
 """Seconds of audio that a server may send ahead of what a recogniser has pulled."""
@@ -62,6 +63,10 @@ class Launch(_Message, tag=1):
     """Settings, for an engine."""
     recognizers: LocalRecognizers | None = None
     """Settings, for a recogniser."""
+    engine_plugin: PluginValues | None = None
+    """Settings, for an engine of another package."""
+    recognizer_plugin: PluginValues | None = None
+    """Settings, for a recogniser of another package."""
 
 
 class Speak(_Message, tag=2):

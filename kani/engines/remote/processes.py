@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer, RecognizerInfo
+from kani.engines.plugin import PluginValues
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address
 from kani.engines.remote.engine import RemoteEngine
@@ -33,6 +35,22 @@ def recognizer_in_process(info: RecognizerInfo, settings: LocalRecognizers, rest
     recognizer = RemoteRecognizer(info)
     launch = Launch(info.name, _log_level(), recognizers=settings)
     recognizer.use(Link(ChildWorker(launch, recognizer.changed, restarts.of(info.name))))
+    return recognizer
+
+
+def plugged_engine_in_process(name: str, values: PluginValues, restarts: Restarts) -> Engine:
+    """Return an engine of another package in a process of its own."""
+    engine = RemoteEngine(name)
+    launch = Launch(name, _log_level(), engine_plugin=values)
+    engine.use(Link(ChildWorker(launch, engine.changed, restarts.of(name))))
+    return engine
+
+
+def plugged_recognizer_in_process(name: str, values: PluginValues, restarts: Restarts) -> Recognizer:
+    """Return a recogniser of another package in a process of its own."""
+    recognizer = RemoteRecognizer(replace(UNKNOWN, name=name))
+    launch = Launch(name, _log_level(), recognizer_plugin=values)
+    recognizer.use(Link(ChildWorker(launch, recognizer.changed, restarts.of(name))))
     return recognizer
 
 

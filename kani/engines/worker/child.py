@@ -21,7 +21,7 @@ import msgspec
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
-from kani.engines.registry import local_engine, local_recognizer
+from kani.engines.registry import launched_engine, launched_recognizer, local_engine, local_recognizer
 from kani.engines.remote.channel import Channel, ProtocolError
 from kani.engines.remote.handshake import welcome
 from kani.engines.remote.messages import Launch, Unavailable, decode_to_worker
@@ -80,6 +80,10 @@ async def _run(launch: Launch, channel: Channel) -> None:
             served = engine = local_engine(launch.name, launch.engines)
         elif launch.recognizers is not None:
             served = recognizer = local_recognizer(launch.name, launch.recognizers)
+        elif launch.engine_plugin is not None:
+            served = engine = launched_engine(launch.name, launch.engine_plugin)
+        elif launch.recognizer_plugin is not None:
+            served = recognizer = launched_recognizer(launch.name, launch.recognizer_plugin)
         else:
             raise EngineUnavailable("the launch has no settings")
         await served.start()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from kani.core import request_ids
 from kani.core.engine import CloningEngine, Engine, StreamingInputEngine
-from kani.core.errors import EngineFailed, SpeechError
+from kani.core.errors import EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognizedWord, Recognizer, Step
 from kani.core.slots import Slot, SlotQueue
 from kani.core.transcriber import Transcriber
@@ -176,7 +176,9 @@ class RecognitionExchange:
         """Send the events. Raises SpeechError."""
         opening, number = self._opening, self._opening.exchange
         if isinstance(opening, Transcribe):
-            transcriber = cast(Transcriber, self._recognizer)
+            transcriber = self._recognizer
+            if not isinstance(transcriber, Transcriber):
+                raise EngineUnavailable(f"the recogniser {transcriber.info.name} transcribes no recordings")
             async with aclosing(transcriber.transcribe(self._samples(), opening.options)) as segments:
                 async for segment in segments:
                     self._channel.send(Transcribed(number, segment))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kani.server.settings.installed import fields, plugin_fields, plugin_warnings, variables
 from kani.server.settings.loader import (
     SettingsError,
     accepted_values,
@@ -9,15 +10,18 @@ from kani.server.settings.loader import (
     load,
     unknown_variable_warnings,
 )
-from kani.server.settings.table import Settings, field_metadata, variables
+from kani.server.settings.table import Settings, field_metadata
 
 __all__ = [
     "Settings",
     "SettingsError",
     "accepted_values",
     "field_metadata",
+    "fields",
     "foreign_model_warnings",
     "load",
+    "plugin_fields",
+    "plugin_warnings",
     "unknown_variable_warnings",
     "variables",
 ]

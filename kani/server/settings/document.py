@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from kani.server.settings import Settings, accepted_values, field_metadata
+from kani.server.settings import accepted_values, field_metadata, fields
 
 INTRODUCTION = """# Settings
 
@@ -37,7 +37,7 @@ def documentation() -> str:
     """Return the text of docs/settings.md."""
     lines = [INTRODUCTION]
     group = ""
-    for name, field in Settings.model_fields.items():
+    for name, field in fields().items():
         metadata = field_metadata(field)
         if metadata["group"] != group:
             group = metadata["group"]

@@ -17,12 +17,14 @@ from typing import Literal, get_args, get_origin
 
 import annotated_types
 from dotenv import dotenv_values
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from kani.server.settings.table import Settings, variables
-from kani.server.settings.types import ACCENTED_CHOICES, LANGUAGES, POCKET_CHOICES
+from kani.engines.plugin import engine_names, recognizer_names
+from kani.server.settings.installed import fields, plugin_models, unusable, variables
+from kani.server.settings.table import Settings, field_metadata
+from kani.server.settings.types import ACCENTED_CHOICES, LANGUAGES, one_of
 
 ENV_FILE = Path(".env")
 """In the folder where the server is started."""
@@ -43,26 +45,51 @@ def load(
     except UnicodeDecodeError as error:
         raise SettingsError(f"{env_file} cannot be read: it has to be UTF-8") from error
     values, called = dict(command_line), {name: "--" + name.replace("_", "-") for name in command_line}
-    for name in Settings.model_fields:
+    for name in fields():
         for variable in variables(name):
             if name not in values and written.get(variable):
                 values[name], called[name] = written[variable], variable
+    plugins: dict[type[BaseModel], BaseModel] = {}
+    complaints: list[str] = []
+    for plugin, model in plugin_models().items():
+        names = {field: f"{plugin}_{field}" for field in model.model_fields}
+        own = {field: values.pop(name) for field, name in names.items() if name in values}
+        try:
+            plugins[model] = model.model_validate(own)
+        except ValidationError as error:
+            complaints += _complaints(error, own, called, plugin)
     try:
-        return Settings.model_validate(values)
+        chosen = Settings.model_validate(values)
     except ValidationError as error:
-        # An invalid setting also invalidates a default that is computed from it; only the former is named.
-        wrong = {str(line["loc"][0]): line for line in error.errors() if line["loc"][0] in values}
-        lines = [
-            _complaint(name, f"{called[name]}={_shown(name, values[name])}", wrong[name]) for name in wrong
-        ]
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join([*_complaints(error, values, called), *complaints])) from None
+    selected = (("engine", chosen.engine), ("recognizer", chosen.recognizer))
+    complaints += [unusable()[each] for each in selected if each in unusable()]
+    if complaints:
+        raise SettingsError("\n".join(complaints))
+    return chosen.with_plugins(plugins)
+
+
+def _complaints(
+    error: ValidationError, values: Mapping[str, object], called: Mapping[str, str], plugin: str = ""
+) -> list[str]:
+    """Return a line for each invalid value; ``called``: its option or variable, by the setting's name.
+
+    plugin: of the model; a complaint of its own about several settings names the plugin.
+    """
+    # An invalid setting also invalidates a default that is computed from it; only the former is named.
+    wrong = {str(line["loc"][0]): line for line in error.errors() if line["loc"] and line["loc"][0] in values}
+    lines = []
+    for field, line in wrong.items():
+        name = f"{plugin}_{field}" if plugin else field
+        lines.append(_complaint(name, f"{called[name]}={_shown(name, values[field])}", line))
+    return lines or [f"settings of {plugin or 'the server'}: {line['msg']}" for line in error.errors()]
 
 
 def unknown_variable_warnings(
     environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
 ) -> list[str]:
     """Return a sentence for each unknown KANI_* variable that is set: most likely it is misspelt."""
-    known = [*CLIENT_VARIABLES, *(variable for name in Settings.model_fields for variable in variables(name))]
+    known = [*CLIENT_VARIABLES, *(variable for name in fields() for variable in variables(name))]
     written = {**dotenv_values(env_file), **environment}
     sentences = []
     for variable in sorted(name for name in written if name.startswith("KANI_") and name not in known):
@@ -95,12 +122,14 @@ _TEXTS = {
 
 def accepted_values(name: str) -> str:
     """Describe the values of a setting, such as "a whole number from 0 to 65535"."""
-    field = Settings.model_fields[name]
+    if name in ("engine", "recognizer"):
+        return one_of(engine_names() if name == "engine" else recognizer_names())
+    field = fields()[name]
+    if accepts := field_metadata(field)["accepts"]:
+        return str(accepts)
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
     if name == "accented_languages":
         return ACCENTED_CHOICES
-    if name == "pocket_languages":
-        return POCKET_CHOICES
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(str(choice) for choice in kinds)
     if get_origin(field.annotation) is Mapping:
@@ -131,7 +160,7 @@ def _range(field: FieldInfo) -> str:
 
 
 def _shown(name: str, value: object) -> str:
-    secret = "SecretStr" in str(Settings.model_fields[name].annotation)
+    secret = "SecretStr" in str(fields()[name].annotation)
     return "(not shown)" if secret else repr(value)
 
 

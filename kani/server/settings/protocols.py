@@ -8,8 +8,9 @@ from platformdirs import user_log_path
 from pydantic import SecretStr
 
 import websocket_config as config
+from kani.engines.plugin_settings import setting
 from kani.server.settings.network import NetworkSettings
-from kani.server.settings.types import Fallback, Networks, Pairs, Times, WebAddress, setting
+from kani.server.settings.types import Fallback, Networks, Pairs, Times, WebAddress
 
 ELEVENLABS = "ElevenLabs' protocol"
 OPENAI = "OpenAI's audio API"

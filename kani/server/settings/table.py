@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from platformdirs import user_cache_path, user_data_path, user_log_path
-from pydantic import SecretStr
+from pydantic import BaseModel, PrivateAttr, SecretStr
 from pydantic.fields import FieldInfo
 
 import websocket_config as config
+from kani.engines.plugin_settings import setting
 from kani.server.settings.protocols import ProtocolSettings
 from kani.server.settings.types import (
     AccentedLanguages,
@@ -25,25 +27,26 @@ from kani.server.settings.types import (
     Language,
     Level,
     LogFormat,
-    PocketLanguages,
-    PocketPrecision,
     Precision,
     Recognizer,
     WorkerAddresses,
-    setting,
 )
 
 SPEECH = "Speech"
 KANI = "The Kani model"
-POCKET = "Pocket TTS"
 VOXCPM_MODEL = "VoxCPM's model"
 LIMITS = "Limits"
 FILES = "Files"
 LOG = "Log"
 
+Plugged = TypeVar("Plugged", bound=BaseModel)
+
 
 class Settings(ProtocolSettings):
     """Settings of one server, frozen; ``settings.load`` builds them."""
+
+    _plugins: Mapping[type[BaseModel], BaseModel] = PrivateAttr(default_factory=dict)
+    """Settings of engines of other packages, by their models."""
 
     engine: Engine = setting(
         config.DEFAULT_ENGINE,
@@ -217,37 +220,6 @@ class Settings(ProtocolSettings):
         ge=1,
         le=1024,
         about="Streams that run at once. Not set: 8, on CUDA 256. Their memory is taken at the start.",
-    )
-
-    pocket_languages: PocketLanguages = setting(
-        ("en", "fr", "de", "es", "it", "pt", "nl"),
-        "KANI_POCKET_LANGUAGES",
-        group=POCKET,
-        about="Languages of `--engine pocket`; each has a model of its own (some 440 MB, in memory too). "
-        "With `auto` those of them that Kokoro lacks, if their files are here.",
-    )
-    pocket_model: str | None = setting(
-        None,
-        "KANI_POCKET_MODEL",
-        group=POCKET,
-        min_length=1,
-        about="Folder that holds `languages/NAME/` with model.safetensors, tokenizer.json and embeddings/, "
-        "as the hub's repositories do. Not set: the pinned checkpoints of `kyutai/pocket-tts`.",
-    )
-    pocket_precision: PocketPrecision = setting(
-        "auto",
-        "KANI_POCKET_PRECISION",
-        group=POCKET,
-        about="Precision of its language model. `auto` is int8 on a CPU that can; float32 is exact.",
-    )
-    pocket_slots: int = setting(
-        8,
-        "KANI_POCKET_SLOTS",
-        group=POCKET,
-        unit="streams",
-        ge=1,
-        le=256,
-        about="Streams that it speaks at once.",
     )
 
     voxcpm_python: str | None = setting(
@@ -502,13 +474,19 @@ class Settings(ProtocolSettings):
         "in `kani-tts/log` of the user's state folder (XDG_STATE_HOME counts).",
     )
 
+    def with_plugins(self, plugins: Mapping[type[BaseModel], BaseModel]) -> Settings:
+        """Return these settings with those of engines of other packages."""
+        complete = self.model_copy()
+        complete._plugins = plugins
+        return complete
+
+    def of_plugin(self, model: type[Plugged]) -> Plugged:
+        """Return the settings that a plugin's model describes: their defaults where none were loaded."""
+        found = self._plugins.get(model)
+        return found if isinstance(found, model) else model()
+
 
 def field_metadata(field: FieldInfo) -> dict[str, Any]:
     """Return the ``variables``, the ``group`` and the ``unit`` of a setting's field."""
     assert isinstance(field.json_schema_extra, dict)
     return field.json_schema_extra
-
-
-def variables(field: str) -> list[str]:
-    """Return the environment variables of a setting, in order of precedence."""
-    return list(field_metadata(Settings.model_fields[field])["variables"])

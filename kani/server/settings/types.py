@@ -1,4 +1,4 @@
-"""Types of the settings' values, with the parsers of their text form, and the definition of a field."""
+"""Types of the settings' values, with the parsers of their text form."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, SecretStr
 
 from kani.core.errors import UnsupportedLanguage
+from kani.engines.plugin import Found, engine_names, found_engines, found_recognizers, recognizer_names
 from kani.text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
 ACCENTED = ("de", "nl", "pl", "ru", "tr")
-POCKET = ("en", "fr", "de", "es", "it", "pt", "nl")
-POCKET_CHOICES = f"a list of {', '.join(POCKET)}, separated by commas"
 ACCENTED_CHOICES = f"none, or a list of {', '.join(ACCENTED)}, separated by commas"
 
 
@@ -78,13 +77,6 @@ def _networks(value: Any) -> Any:
     return networks
 
 
-def _pocket_languages(value: Any) -> Any:
-    listed = tuple(dict.fromkeys(_lower(part) for part in _listed(value)))
-    if not listed or not set(listed) <= set(POCKET):
-        raise ValueError(f"has to be {POCKET_CHOICES}")
-    return listed
-
-
 def _paired(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -119,18 +111,29 @@ def _worker_addresses(value: Any) -> Any:
     return addresses
 
 
-def setting(default: Any, *variables: str, group: str, unit: str = "", about: str, **limits: Any) -> Any:
-    """Define a field that is read from the first of the environment ``variables`` that is set."""
-    source = {"default_factory": default} if callable(default) else {"default": default}
-    extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
-    return Field(description=about, json_schema_extra=extra, **source, **limits)
+def one_of(names: tuple[str, ...]) -> str:
+    """Describe a choice."""
+    return "one of " + ", ".join(names)
+
+
+def _engine(value: Any) -> Any:
+    return _plugged(value, engine_names(), found_engines())
+
+
+def _recognizer(value: Any) -> Any:
+    return _plugged(value, recognizer_names(), found_recognizers())
+
+
+def _plugged(value: Any, names: tuple[str, ...], found: Found[Any]) -> Any:
+    name = _lower(value)
+    if name not in names:
+        raise ValueError(found.broken.get(name, f"has to be {one_of(names)}"))
+    return name
 
 
 AccentedLanguages = Annotated[tuple[str, ...], BeforeValidator(_accented)]
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)]
-PocketLanguages = Annotated[tuple[str, ...], BeforeValidator(_pocket_languages)]
-PocketPrecision = Annotated[Literal["auto", "float32", "int8"], BeforeValidator(_lower)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]
@@ -139,11 +142,8 @@ WebAddress = Annotated[str, BeforeValidator(_web_address)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Language = Annotated[str, BeforeValidator(_language)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
-Engine = Annotated[
-    Literal["auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote"],
-    BeforeValidator(_lower),
-]
-Recognizer = Annotated[Literal["auto", "whisper", "kyutai", "remote", "none"], BeforeValidator(_lower)]
+Engine = Annotated[str, BeforeValidator(_engine)]
+Recognizer = Annotated[str, BeforeValidator(_recognizer)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]
 Decoder = Annotated[Literal["auto", "onnx", "litert"], BeforeValidator(_decoder)]
 CodeBlocks = Annotated[Literal["announce", "skip"], BeforeValidator(_lower)]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from kani.engines.pocket.engine import PocketEngine
-from kani.engines.settings import PocketSettings
-from tests.engines.pocket.random_pocket import Reference, random_reference, tiny_configs, write
+from kani.engines.pocket.settings import PocketSettings
+from tests.engines.pocket.random_pocket import Reference, random_reference, resources, tiny_configs, write
 
 
 @pytest.fixture(scope="session")
@@ -26,12 +26,12 @@ def folder(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def settings(folder: Path) -> PocketSettings:
     """Exact arithmetic."""
-    return PocketSettings(("de",), str(folder), precision="float32")
+    return PocketSettings(languages=("de",), model=str(folder), precision="float32")
 
 
 @pytest.fixture
 async def engine(settings: PocketSettings, tmp_path: Path) -> AsyncIterator[PocketEngine]:
-    engine = PocketEngine(settings, cache_dir=tmp_path)
+    engine = PocketEngine(settings, resources(tmp_path))
     await engine.start()
     yield engine
     await engine.stop()

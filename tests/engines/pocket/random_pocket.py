@@ -17,6 +17,7 @@ from transformers import (
     PocketTTSForConditionalGeneration,
 )
 
+from kani.engines.plugin import Resources
 from kani.engines.pocket.transformer import HEAD_SIZE
 
 FULL = (PocketTTSConfig(), PocketTTSAudioTokenizerConfig())
@@ -240,3 +241,8 @@ def _codec(codec: PocketTTSAudioTokenizerModel) -> dict[str, Tensor]:
             ours = f"{half}_transformer.transformer.layers.{index}"
             weights |= _layer(found, f"{half}.{layer}", ours, codec.config.num_attention_heads)
     return weights
+
+
+def resources(cache_dir: Path) -> Resources:
+    """What the server gives the engine: nothing is fetched."""
+    return Resources(None, cache_dir, may_fetch=False, threads=None, device="cpu")

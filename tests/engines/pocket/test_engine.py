@@ -19,9 +19,9 @@ from kani.core.types import Embedding, Recording, Samples, Sampling, Segment
 from kani.engines.pocket import text
 from kani.engines.pocket.engine import PocketEngine
 from kani.engines.pocket.published import PUBLISHED
-from kani.engines.settings import POCKET_LANGUAGES, PocketSettings
+from kani.engines.pocket.settings import LANGUAGES, PocketSettings
 from tests.conftest import StartServer
-from tests.engines.pocket.random_pocket import Reference, rewrite, write
+from tests.engines.pocket.random_pocket import Reference, resources, rewrite, write
 from websocket_client import KaniTTSClient
 
 TEXTS = ("Guten Morgen!", "Wie geht es dir heute, mein Freund?", "Das ist gut; sehr gut.")
@@ -115,7 +115,7 @@ def test_text_is_prepared_as_the_makers_do(language: str, written: str, prepared
 
 
 def test_every_language_is_published() -> None:
-    assert tuple(PUBLISHED) == POCKET_LANGUAGES
+    assert tuple(PUBLISHED) == LANGUAGES
     for published in PUBLISHED.values():
         revisions = (published.cloning_revision, published.open_revision, published.tokenizer_revision)
         assert all(len(revision) == 40 for revision in revisions) and published.voices
@@ -188,7 +188,7 @@ async def test_wrong_files_are_named_with_a_cure(
     shutil.copytree(folder, own)
     weights = own / "languages" / "german" / "model.safetensors"
     voice = weights.parent / "embeddings" / "juergen.safetensors"
-    given = replace(settings, model=str(own))
+    given = settings.model_copy(update={"model": str(own)})
     match spoiled:
         case "weights gone":
             weights.unlink()
@@ -214,8 +214,8 @@ async def test_wrong_files_are_named_with_a_cure(
         case "no voice":
             voice.unlink()
         case "nothing fetched":
-            given = replace(settings, model=None)
-    engine = PocketEngine(given, cache_dir=tmp_path / "cache")
+            given = settings.model_copy(update={"model": None})
+    engine = PocketEngine(given, resources(tmp_path / "cache"))
     with pytest.raises(EngineUnavailable, match=complaint):
         await engine.start()
     await engine.stop()
@@ -224,8 +224,8 @@ async def test_wrong_files_are_named_with_a_cure(
 async def test_languages_share_one_codec(reference: Reference, tmp_path: Path) -> None:
     write(tmp_path, reference)
     write(tmp_path, reference, "dutch", {"daan": torch.zeros(3, 32)})
-    given = PocketSettings(("de", "nl"), str(tmp_path), precision="float32")
-    engine = PocketEngine(given, cache_dir=tmp_path)
+    given = PocketSettings(languages=("de", "nl"), model=str(tmp_path), precision="float32")
+    engine = PocketEngine(given, resources(tmp_path))
     await engine.start()
     try:
         assert dict(engine.info.default_voices) == {"de": "pocket:juergen", "nl": "pocket:daan"}
@@ -239,14 +239,14 @@ async def test_languages_share_one_codec(reference: Reference, tmp_path: Path) -
         {"mimi.decoder.model.11.conv.bias": torch.ones(1)},
     )
     with pytest.raises(EngineUnavailable, match="has another codec than de"):
-        await PocketEngine(given, cache_dir=tmp_path).start()
+        await PocketEngine(given, resources(tmp_path)).start()
 
 
 async def test_int8_speaks_and_float32_is_the_judge(settings: PocketSettings, tmp_path: Path) -> None:
     """Its first frame, before differences add up."""
     made = []
     for precision in ("float32", "int8"):
-        engine = PocketEngine(replace(settings, precision=precision), cache_dir=tmp_path)
+        engine = PocketEngine(settings.model_copy(update={"precision": precision}), resources(tmp_path))
         await engine.start()
         made.append(await said(engine, segment_of(max_seconds=0.08)))
         await engine.stop()

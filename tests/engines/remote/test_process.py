@@ -25,13 +25,14 @@ from kani.core.errors import EngineFailed
 from kani.core.types import Segment, SpeechChunk
 from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.espeak.engine import EspeakEngine
+from kani.engines.plugin import Resources
+from kani.engines.pocket.settings import PocketSettings
 from kani.engines.registry import engines_for
 from kani.engines.restarts import Restarts
 from kani.engines.settings import (
     ElevenLabsUpstream,
     KaniSettings,
     KokoroSettings,
-    PocketSettings,
     VoxCPMSettings,
 )
 from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
@@ -89,7 +90,7 @@ async def espeak_in_process(folder: Path, registry: CollectorRegistry) -> AsyncI
         "espeak",
         kani=KaniSettings(),
         kokoro=KokoroSettings(None, folder),
-        pocket=PocketSettings(),
+        pocket=(PocketSettings(), Resources(None, folder, may_fetch=False, threads=None, device="cpu")),
         voxcpm=VoxCPMSettings(),
         elevenlabs=ElevenLabsUpstream("", ""),
         metrics=UpstreamMetrics(registry),

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from kani.core.errors import EngineUnavailable, InvalidRequest
-from kani.engines.settings import KaniSettings, KokoroSettings, LocalEngines, PocketSettings, VoxCPMSettings
+from kani.engines.settings import KaniSettings, KokoroSettings, LocalEngines, VoxCPMSettings
 from kani.engines.voxcpm import checkpoint, environment, parameters, published
 from kani.engines.voxcpm.engine import VoxCPMEngine
 from kani.engines.voxcpm.parameters import Parameters
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 def engine(folder: Path, **settings: str) -> VoxCPMEngine:
     voxcpm = VoxCPMSettings(model=str(folder), **settings)
-    local = LocalEngines(KaniSettings(), KokoroSettings(None, folder), PocketSettings(), voxcpm, folder)
+    local = LocalEngines(KaniSettings(), KokoroSettings(None, folder), voxcpm, folder)
     return VoxCPMEngine(local, lambda: None)
 
 

@@ -1,0 +1,36 @@
+"""Options for the settings of engines that describe themselves."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+
+from kani.server import settings
+
+
+def add(options: argparse.ArgumentParser) -> None:
+    """Add an option for each setting of a plugin, below the heading that the plugin chose."""
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for name, field in settings.plugin_fields().items():
+        if not settings.field_metadata(field)["option"]:
+            continue
+        heading = settings.field_metadata(field)["group"]
+        if heading not in groups:
+            groups[heading] = options.add_argument_group(heading)
+        option, about = "--" + name.replace("_", "-"), f"{field.description}"
+        # Where the server has an option of that name, the setting has its variable only.
+        with suppress(argparse.ArgumentError):
+            if field.default is False:
+                groups[heading].add_argument(option, action="store_true", help=_literal(about))
+            else:
+                accepted = "Accepts " + settings.accepted_values(name) + _default(field.default)
+                groups[heading].add_argument(option, metavar="VALUE", help=_literal(f"{about} {accepted}"))
+
+
+def _default(value: object) -> str:
+    return f" (default {value})" if isinstance(value, str | int | float) and value != "" else ""
+
+
+def _literal(text: str) -> str:
+    """Return text that argparse shows as it is."""
+    return text.replace("%", "%%")

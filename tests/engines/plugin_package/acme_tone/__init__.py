@@ -1,0 +1,1 @@
+"""An engine and a recogniser of another package than the server's."""
