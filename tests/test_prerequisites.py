@@ -105,7 +105,10 @@ def test_an_old_python_is_told_which_one_is_needed(program: str, version: tuple[
 
 @pytest.mark.parametrize("program", [SERVER, *PROGRAMS])
 def test_python_3_8_can_read_what_tells_it(program: str) -> None:
-    for file in (program, "kani/cli/__init__.py", "kani/cli/client.py", "kani/cli/prerequisites.py"):
+    modules = {SERVER: "serve", "websocket_client.py": "client", "test_websocket.py": "check"}
+    own = ("__init__", "main", "prerequisites", "programs", modules[program])
+    package = ("kani/__init__.py", "kani/__main__.py", "kani/no_telemetry.py", "websocket_config.py")
+    for file in (program, *package, *(f"kani/cli/{name}.py" for name in own)):
         ast.parse((ROOT / file).read_text(encoding="utf-8"), file, feature_version=(3, 8))
 
 
