@@ -59,8 +59,8 @@ _START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
 # The language of longer audio is detected in this much of its beginning as well.
 _OPENING_S = 1.8
 
-# Least mean log probability of speech, as in faster-whisper; and for few tokens, divided by their number.
-_MIN_LOG_PROBABILITY, _OF_FEW_TOKENS = -1.0, -1.5
+# Least mean log probability of speech; at a pause less in a known language, as no better answer comes.
+_MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 # Half of the model's context, less the tokens around a prompt.
 _MAX_PROMPT_TOKENS = 220
 
@@ -205,7 +205,8 @@ class Whisper:
                 "dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language
             )
             return loop
-        if probability < _MIN_LOG_PROBABILITY + _OF_FEW_TOKENS / (len(audio.prefix) + len(tokens)):
+        least = _MIN_AT_PAUSE + _OF_FEW_TOKENS / (len(audio.prefix) + len(tokens))
+        if probability < (least if audio.decisive and audio.language else _MIN_LOG_PROBABILITY):
             logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
             return _Found(dropped, probability)
         kept, untold_s = told(timed, audio.samples, audio.speech_s, _length_s)

@@ -39,7 +39,7 @@ def silence(seconds: float) -> Samples:
 
 SHORT = {
     "es": ("Buenos días.", "Gracias, hasta luego.", "No, gracias."),
-    "en": ("Yes.", "Good morning.", "Thank you very much.", "The soup is ready."),
+    "en": ("Good morning.", "Thank you very much.", "The soup is ready."),
 }
 """What people say to an assistant in a second."""
 
