@@ -35,7 +35,7 @@ def settings(folder: Path) -> KaniSettings:
     )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def uncompiled_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start engines on torch's own kernels: compiling the codec's for each takes longer than its test."""
     monkeypatch.setattr("kani.engines.kani.model.codec.nanocodec.compile_kernels", lambda precision: None)

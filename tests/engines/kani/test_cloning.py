@@ -25,6 +25,8 @@ from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import random_kani_tts_2
 from tests.engines.kani.model.random_embedder import random_embedder
 
+pytestmark = pytest.mark.usefixtures("uncompiled_codec")
+
 RATE = 24_000
 GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 TAGS = {"status": "available_language_tags", "language_tags_list": ["en_us", "en_nyork", "es_MX"]}

@@ -27,6 +27,8 @@ from tests.conftest import StartServer
 from tests.engines.kani.model.random_checkpoint import random_checkpoint
 from websocket_client import KaniTTSClient
 
+pytestmark = pytest.mark.usefixtures("uncompiled_codec")
+
 SAMPLES_A_FRAME = 1764
 RATE = 22050
 TEXTS = ("Hola, ya hablo.", "Un texto algo más largo que el primero, con una coma.", "¿Y tú?")

@@ -26,7 +26,7 @@ from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 from websocket_client import KaniTTSClient
 
-pytestmark = pytest.mark.heard
+pytestmark = [pytest.mark.heard, pytest.mark.usefixtures("uncompiled_codec")]
 
 READY_WITHIN_S = 300.0
 
