@@ -18,7 +18,7 @@ def add(options: argparse.ArgumentParser) -> None:
         if heading not in groups:
             groups[heading] = options.add_argument_group(heading)
         option, about = "--" + name.replace("_", "-"), f"{field.description}"
-        # Where the server has an option of that name, the setting has its variable only.
+        # A name that is an option of the server already: the setting has only its variable.
         with suppress(argparse.ArgumentError):
             if field.default is False:
                 groups[heading].add_argument(option, action="store_true", help=_literal(about))

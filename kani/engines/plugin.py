@@ -79,7 +79,7 @@ class RecognizerPlugin(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class PluginValues:
-    """What a plugin is built from in another process."""
+    """Settings and resources of a plugin that is built in another process."""
 
     settings: dict[str, Any]
     """Values that its model validates again."""

@@ -253,7 +253,7 @@ def _here(name: str, found: Found[P]) -> P:
 def _received(plugin: EnginePlugin[Any] | RecognizerPlugin[Any], values: PluginValues) -> BaseModel:
     try:
         validated: BaseModel = plugin.settings.model_validate(values.settings)
-    except Exception:  # its sentence would have values, of which some are secret
+    except Exception:  # its sentence would show values, and some are secret
         raise EngineUnavailable(
             f"{plugin.name} cannot run in a process of its own: its model refuses settings that it accepted"
         ) from None

@@ -31,7 +31,7 @@ from kani.server.speech_service import build_recognizer, build_service, limits_o
 T = TypeVar("T")
 
 LIBRARY = "library"
-"""What the log names instead of a protocol."""
+"""Name in the log instead of a protocol."""
 
 Sound = str | Path | bytes | tuple[Samples, int]
 """An audio file, its bytes, or mono samples in [-1, 1] with their rate in hertz."""

@@ -1,4 +1,4 @@
-"""What the library returns."""
+"""Results of the library: audio and transcripts."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said in a recording."""
+    """Text of a recording."""
 
     text: str
     words: tuple[Word, ...]

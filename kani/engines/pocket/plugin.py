@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build(settings: PocketSettings, resources: Resources) -> PocketEngine:
-    """Build the engine, whose own imports wait for its start."""
+    """Build the engine; torch is imported by its start."""
     from kani.engines.pocket.engine import PocketEngine
 
     return PocketEngine(settings, resources)

@@ -18,7 +18,7 @@ the end."""
 
 
 class TrackState(enum.Enum):
-    """What has become of a track; it leaves ``OPEN`` once."""
+    """State of a track; it leaves ``OPEN`` once."""
 
     OPEN = enum.auto()
     """It takes audio. If the recogniser ends it, the server stops."""
