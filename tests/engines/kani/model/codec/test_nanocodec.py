@@ -253,7 +253,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, to
         archive, codes, _ = files[name]
         tiny_codec.write(archive, sizes, key=3)
         np.save(codes, random_codes(*shape).numpy())
-    script = Path(__file__).parents[2] / "judges" / "nemo_judge.py"
+    script = Path(__file__).parents[4] / "judges" / "nemo_judge.py"
     subprocess.run([JUDGE_PYTHON, script, *chain(*files.values())], check=True)
     return {
         name: (archive, *(torch.from_numpy(np.load(file)) for file in arrays))
