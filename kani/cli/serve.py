@@ -112,6 +112,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"Kokoro's decoder: {settings.accepted_values('kokoro_decoder')} (default auto)",
     )
+    speech.add_argument(
+        "--kokoro-student",
+        metavar="NAME",
+        help=f"English by Kokoro's student: {settings.accepted_values('kokoro_student')} (default auto)",
+    )
     kani = options.add_argument_group("the Kani model (--engine kani; with auto it is used if there is CUDA)")
     kani.add_argument(
         "--model", metavar="FOLDER", help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION]"
@@ -380,6 +385,8 @@ def banner(running: RunningServer) -> str:
             )
         if engine.decoder:
             lines.append(f"  decoder  {_decoder(engine)}")
+        if engine.light is not None:
+            lines.append(f"  student  {' '.join(engine.light.languages)}, {engine.light.when}")
     if service.late_engine is not None:
         lines.append(
             f"  loading  {service.late_engine.name}, used once it has started (see the log, or /health)"

@@ -9,6 +9,8 @@ from typing import Literal
 
 Decoding = Literal["windows", "whole"]
 
+Student = Literal["auto", "always", "never", "only"]
+
 Discover = Callable[[bool], Awaitable[Collection[str]]]
 """Returns the addresses of engine workers; raises OSError where they cannot be asked for.
 
@@ -54,6 +56,7 @@ class KokoroSettings:
     threads: int = KOKORO_THREADS  # cores for one step
     decoding: Decoding = "windows"  # early first audio, or the model's exact samples
     decoder: Literal["auto", "onnx", "litert"] = "auto"  # implementation that decodes windows
+    student: Student = "never"  # when the student of a voice speaks instead of Kokoro
     may_fetch: bool = False  # whether missing files may be fetched
     accented: tuple[str, ...] = ()  # languages, of those that the model was not trained on, that it speaks
 

@@ -178,6 +178,7 @@ def build_engines(
             threads=settings.threads or KOKORO_THREADS,
             decoding=settings.kokoro_decoding,
             decoder=settings.kokoro_decoder,
+            student=settings.kokoro_student,
             may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
             accented=settings.accented_languages,
         ),

@@ -28,8 +28,17 @@ from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Sto
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
-from kani.engines.kokoro.speed_check import real_time_streams
-from kani.engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer, sample_steps
+from kani.engines.kokoro.speed_check import has_gaps, real_time_streams
+from kani.engines.kokoro.student.choice import alone, light_voices
+from kani.engines.kokoro.student.model import StudentModel
+from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
+from kani.engines.kokoro.synthesizer import (
+    PreparingSynthesizer,
+    Synthesizer,
+    WholeSynthesizer,
+    WindowedSynthesizer,
+    sample_steps,
+)
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import reader_for, spoken_languages
@@ -81,6 +90,8 @@ class KokoroEngine:
         self._scheduler = DeadlineScheduler(self._concurrency)
         self._info: EngineInfo | None = None
         self._model: SplitModel | None = None
+        self._synthesizer: Synthesizer
+        self._student: StudentSynthesizer | None = None
         self._measuring: asyncio.Task[None] | None = None
         self._measuring_again: asyncio.Task[None] | None = None
 
@@ -126,8 +137,11 @@ class KokoroEngine:
                 self._set_slots(cost)
 
     def _set_slots(self, cost: float) -> None:
-        slots = real_time_streams(cost, os.cpu_count() or 1)
-        self._info = replace(self.info, max_concurrency=slots)
+        cores, light = os.cpu_count() or 1, self.info.light
+        slots = real_time_streams(cost, cores)
+        if light is not None and self._settings.student == "auto":
+            light = replace(light, always=has_gaps(cost, cores))
+        self._info = replace(self.info, max_concurrency=slots, light=light)
         logger.info("Kokoro takes %.3f processor seconds for a second of speech: %d slots", cost, slots)
 
     async def _sample_cost(self, synthesizer: WindowedSynthesizer) -> float:
@@ -157,7 +171,11 @@ class KokoroEngine:
         self._voices = Voices()
         spoken = spoken_languages()
         self._espeak = EspeakClient.shared("phonemes")
+        student = self._settings.student
         try:
+            self._student = None if student == "never" else self._load_student()
+            if student == "only":
+                return
             chosen = self._load_model()
         except ModelFailed as error:
             raise EngineUnavailable(
@@ -191,9 +209,23 @@ class KokoroEngine:
             embedding_model=embedding_model(self._voices) if in_windows else "",
             native_prosody=NATIVE_PROSODY_FIELDS if in_windows else frozenset(),
             accepts_ipa=True,
+            light=light_voices(self._student.facts, always=student == "always") if self._student else None,
             decoder="onnx" if self._model is None else self._model.decoder.name,
             slow_decoder_reason=_WHY_WHOLE if chosen is None else chosen.slow_decoder_reason,
         )
+
+    def _load_student(self) -> StudentSynthesizer:
+        """Load the student; where nothing else is to be loaded, it is the whole engine."""
+        student = StudentSynthesizer(StudentModel(self._settings.threads))
+        facts, choice = student.facts, self._settings.student
+        if choice == "only":
+            self._synthesizer = student
+            self._info = alone(facts, self._voices.all, SPEED_RANGE)
+        logger.info("Kokoro's student speaks %s as %s: %s", facts.language, facts.voice, choice)
+        return student
+
+    def _synthesizer_of(self, segment: Segment) -> Synthesizer:
+        return self._student if segment.light and self._student is not None else self._synthesizer
 
     def _load_model(self) -> ChosenModel | None:
         """Load the network; None if utterances are decoded whole, by the published graph itself.
@@ -208,7 +240,6 @@ class KokoroEngine:
             cache_dir=settings.cache_dir,
             may_fetch=settings.may_fetch,
         )
-        self._synthesizer: Synthesizer
         if settings.models_dir is not None:
             # A wrong file of the user's is an error, also where the packed network is in the cache.
             read_model()
@@ -247,8 +278,9 @@ class KokoroEngine:
 
     async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
-        assert isinstance(self._synthesizer, WindowedSynthesizer)
-        sentence = IncrementalSentence(self._synthesizer, self._reader(segment.language), segment)
+        synthesizer = self._synthesizer_of(segment)
+        assert isinstance(synthesizer, PreparingSynthesizer)
+        sentence = IncrementalSentence(synthesizer, self._reader(segment.language), segment)
         stop, timing, deadline = Stop(), PieceTiming(), SegmentDeadline(segment.ahead_s)
         while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
             # A snapshot, since the text grows during every await below.
@@ -330,7 +362,7 @@ class KokoroEngine:
             is_last = index + 1 == len(utterances)
             silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
             # After the first utterance there is audio enough to predict the next one at once.
-            audios = self._synthesizer.synthesize(
+            audios = self._synthesizer_of(segment).synthesize(
                 utterance, segment, stop, trailing_silence_s=silence_s, in_steps=index == 0
             )
             for audio in audios:

@@ -145,6 +145,7 @@ Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], Befo
 Engine = Annotated[str, BeforeValidator(_engine)]
 Recognizer = Annotated[str, BeforeValidator(_recognizer)]
 Decoding = Annotated[Literal["windows", "whole"], BeforeValidator(_lower)]
+Student = Annotated[Literal["auto", "always", "never", "only"], BeforeValidator(_lower)]
 Decoder = Annotated[Literal["auto", "onnx", "litert"], BeforeValidator(_decoder)]
 CodeBlocks = Annotated[Literal["announce", "skip"], BeforeValidator(_lower)]
 Precision = Annotated[Literal["auto", "float32", "bfloat16", "int8"], BeforeValidator(_lower)]
