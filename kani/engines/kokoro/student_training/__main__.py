@@ -1,0 +1,117 @@
+"""Train a student of one of Kokoro's voices.
+
+    python -m kani.engines.kokoro.student_training --voice ef_dora --language es \\
+        --texts /usr/share/games/fortunes/es --work FOLDER
+
+The teacher speaks the sentences of the texts (FOLDER/shards). The student begins with the weights of the
+English one and learns the teacher's durations, pitch, energy and sound; the result is FOLDER/student. Stop it
+at any time (Ctrl+C): the same command continues. It runs at the lowest priority, on a GPU if there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import torch
+
+from kani.engines.kokoro.network.norm_statistics import StatisticsTable
+from kani.engines.kokoro.student.model import DECODER, FOLDER, ORIGIN_FILE, PROSODY
+from kani.engines.kokoro.student_training import corpus, targets
+from kani.engines.kokoro.student_training.graph_weights import read_weights, write_weights
+from kani.engines.kokoro.student_training.training import Interrupted, Training, TrainingPlan
+from kani.engines.kokoro.voices import Voices
+from kani.runtime import weights
+from kani.text.languages import primary
+
+_HELD_OUT = 200
+"""Held-out sentences that the curve is made of."""
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m kani.engines.kokoro.student_training",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--voice", required=True, help="one of Kokoro's voices")
+    parser.add_argument("--language", required=True, help="BCP 47, the voice's")
+    parser.add_argument("--texts", required=True, nargs="+", type=Path, help="text files, or folders of them")
+    parser.add_argument("--start", type=Path, default=FOLDER, help="folder of the student to start from")
+    parser.add_argument("--work", required=True, type=Path, help="where shards and checkpoints are kept")
+    parser.add_argument("--sentences", type=int, default=12_000, help="at most so many")
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=16.0, help="of speech in a step")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    return parser.parse_args()
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    found = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    return [file for file in found if file.is_file() and file.suffix not in (".dat", ".png", ".css", ".pdf")]
+
+
+def save_student(folder: Path, parts: Mapping[str, bytes], voice: str, language: str, training: str) -> None:
+    """Write a student as ``student.model.StudentModel`` reads it; parts: its graphs by their files' names."""
+    folder.mkdir(exist_ok=True)
+    for name, part in parts.items():
+        (folder / name).write_bytes(part)
+    statistics = StatisticsTable([one.id for one in Voices().all])
+    origin = {
+        "made_by": "python -m kani.engines.kokoro.student_training",
+        "training": training,
+        "teacher_sha256": weights.KOKORO.sha256,
+        "voice": voice,
+        "language": primary(language),
+        "log_f0": round(statistics.log_f0(voice), 4),
+        "level": round(statistics.level(voice), 6),
+        "sha256": {name: hashlib.sha256(part).hexdigest() for name, part in parts.items()},
+    }
+    (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Run the command line."""
+    given = _arguments()
+    if hasattr(os, "nice"):
+        os.nice(19)
+    torch.set_num_threads(given.threads)
+    given.work.mkdir(parents=True, exist_ok=True)
+
+    texts = corpus.sentences(_files(given.texts), given.language)
+    spoken = [text for text in texts if not corpus.held_out(text)][: given.sentences]
+    held_out = [text for text in texts if corpus.held_out(text)][:_HELD_OUT]
+    if not spoken or not held_out:
+        raise SystemExit(f"only {len(texts)} sentences of 3 to 25 words were found in the texts")
+    print(f"{len(spoken)} sentences to learn, {len(held_out)} held out", flush=True)
+
+    teacher = targets.Teacher(given.voice, given.language, given.work / "model", given.threads)
+    read = [[symbols for text in some if (symbols := teacher.symbols(text))] for some in (spoken, held_out)]
+    if missing := corpus.missing_pairs(*read):
+        print(f"pairs of symbols that only held-out sentences have: {missing.most_common(10)}", flush=True)
+    shards = targets.make_shards(teacher, spoken, given.work / "shards")
+    judged = targets.make_shards(teacher, held_out, given.work / "held-out")
+
+    start = {name: onnx.load(given.start / name) for name in (PROSODY, DECODER)}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    training = Training(
+        read_weights(*start.values()), TrainingPlan(given.steps, given.seconds), given.work, device
+    )
+    try:
+        training.run(shards, judged)
+    except Interrupted:
+        print(f"stopped after step {training.step}: the same command goes on from there", flush=True)
+    out = given.work / "student"
+    state = training.student.state_dict()
+    parts = {name: write_weights(model, state).SerializeToString() for name, model in start.items()}
+    save_student(out, parts, given.voice, given.language, f"{training.step} steps")
+    print(f"{out}: after {training.step} steps", flush=True)
+
+
+if __name__ == "__main__":
+    main()

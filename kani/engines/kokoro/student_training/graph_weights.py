@@ -1,0 +1,94 @@
+"""Reads a student's weights from its ONNX graphs, and writes trained ones into copies of them.
+
+The graphs' matrices are int8, one scale for each, multiplied by values that are quantised when it runs (ONNX
+``MatMulInteger``); everything else is float32. A matrix is found by the bias that is added to its product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+_LEVELS = 127
+
+
+@dataclass(frozen=True, slots=True)
+class _Matrix:
+    """The names of an int8 matrix [inputs, outputs], of its scale and zero point."""
+
+    values: str
+    scale: str
+    zero: str
+
+
+def read_weights(*models: onnx.ModelProto) -> dict[str, Tensor]:
+    """Return the state of a ``network.Student`` that computes the same as the graphs, but for rounding."""
+    return {name: tensor for model in models for name, tensor in _weights_of(model).items()}
+
+
+def _weights_of(model: onnx.ModelProto) -> dict[str, Tensor]:
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    matrices = _matrices(model, arrays)
+    state = {
+        name: torch.from_numpy(array.copy())
+        for name, array in arrays.items()
+        if name.startswith(("m.", "pn."))
+    }
+    for weight, matrix in matrices.items():
+        levels = arrays[matrix.values].astype(np.float32) - arrays[matrix.zero].astype(np.float32)
+        state[weight] = torch.from_numpy((levels * arrays[matrix.scale]).T.copy())
+    return state
+
+
+def write_weights(model: onnx.ModelProto, state: Mapping[str, Tensor]) -> onnx.ModelProto:
+    """Return a copy of ``model`` with its weights from ``state``, matrices rounded to int8."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    tensors = {tensor.name: tensor for tensor in copy.graph.initializer}
+    arrays = {name: numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
+    matrices = _matrices(copy, arrays)
+    for name in _weights_of(model):
+        tensor = state[name]
+        array = tensor.detach().to("cpu", torch.float32).numpy()
+        if name not in matrices:
+            _replace(tensors[name], array)
+            continue
+        matrix = matrices[name]
+        scale = np.float32(max(float(np.abs(array).max()), 1e-9) / _LEVELS)
+        _replace(tensors[matrix.values], np.rint(array.T / scale).astype(np.int8))
+        _replace(tensors[matrix.scale], np.asarray(scale, np.float32))
+        _replace(tensors[matrix.zero], np.asarray(0, np.int8))
+    return copy
+
+
+def _replace(tensor: onnx.TensorProto, array: npt.NDArray[np.generic]) -> None:
+    if tuple(tensor.dims) != array.shape:
+        raise ValueError(f"{tensor.name} has the shape {tuple(tensor.dims)}, not {array.shape}")
+    tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
+
+
+def _matrices(model: onnx.ModelProto, arrays: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, _Matrix]:
+    """The matrices by the names of their weights in ``network.Student``."""
+    consumers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            consumers.setdefault(name, []).append(node)
+    found = {}
+    for node in model.graph.node:
+        if node.op_type != "MatMulInteger":
+            continue
+        values, zero = node.input[1], node.input[3]
+        follower = node
+        while follower.op_type != "Add":
+            (follower,) = consumers[follower.output[0]]
+        (bias,) = (name for name in follower.input if name in arrays)
+        weight = bias.removesuffix("bias") + "weight"
+        found[weight] = _Matrix(values, values.removesuffix("_quantized") + "_scale", zero)
+    return found

@@ -1,0 +1,138 @@
+"""The network in PyTorch computes what the shipped graphs do, and learns from shards."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
+from kani.engines.kokoro.student import waveform as runtime_waveform
+from kani.engines.kokoro.student.model import DECODER, FOLDER, PROSODY, StudentModel
+from kani.engines.kokoro.student_training import training as training_module
+from kani.engines.kokoro.student_training.__main__ import save_student
+from kani.engines.kokoro.student_training.batches import Batch
+from kani.engines.kokoro.student_training.graph_weights import read_weights, write_weights
+from kani.engines.kokoro.student_training.network import Student
+from kani.engines.kokoro.student_training.targets import Target, read_shard, save_shard
+from kani.engines.kokoro.student_training.training import Interrupted, Training, TrainingPlan
+from kani.engines.kokoro.student_training.waveform import pulses, synthesize
+from kani.engines.kokoro.text.vocabulary import PAD, VOCABULARY
+
+SYMBOLS = "həlˈO, ðˈɛɹ."
+
+
+@pytest.fixture(scope="module")
+def graphs() -> dict[str, onnx.ModelProto]:
+    return {name: onnx.load(FOLDER / name) for name in (PROSODY, DECODER)}
+
+
+@pytest.fixture(scope="module")
+def target() -> Target:
+    """The English student's own speech."""
+    model = StudentModel(1)
+    prosody = model.predict(SYMBOLS, 1.0, Stop())
+    frames = prosody.frames
+    return Target(
+        np.array([PAD, *(VOCABULARY[symbol] for symbol in SYMBOLS), PAD], np.int64),
+        frames,
+        prosody.pitch[0],
+        prosody.energy[0],
+        model.decode(prosody, 0, int(frames.sum()), Stop()),
+    )
+
+
+@pytest.fixture
+def shard(target: Target, tmp_path: Path) -> Path:
+    save_shard(tmp_path / "00000.npz", [target, target])
+    return tmp_path / "00000.npz"
+
+
+def _student(graphs: dict[str, onnx.ModelProto]) -> Student:
+    student = Student()
+    student.load_state_dict(read_weights(*graphs.values()))
+    return student.eval()
+
+
+@torch.no_grad()
+def test_the_network_equals_the_graphs(graphs: dict[str, onnx.ModelProto], target: Target) -> None:
+    student = _student(graphs)
+    longer = replace(target, symbols=np.repeat(target.symbols, 2), frames=np.repeat(target.frames, 2))
+    # Beside a longer utterance: what fills the batch up must change nothing.
+    batch = Batch.of([target, longer])
+    durations, pitch, energy = student.pn(batch.symbols, batch.present, batch.owners, batch.sounding)
+    count, halves = len(target.symbols), 2 * int(target.frames.sum())
+    found = durations[0, :count].expm1().numpy()
+    # Values are rounded to int8 inside the graph: 1 % of them is its own error.
+    assert np.abs(found - target.frames).max() < 1.0
+    assert np.abs(pitch[0, :halves].numpy() - target.pitch).mean() < 2
+    assert np.abs(energy[0, :halves].numpy() - target.energy).mean() < 0.1
+
+    features = student.m.features(batch.symbols, batch.present, batch.owners)[:1, :, :halves]
+    spectra = student.m(features, batch.pitch[:1, :halves], batch.energy[:1, :halves])
+    quiet = spectra._replace(noise=torch.full_like(spectra.noise, -30))
+    sound = synthesize(quiet, pulses(batch.pitch[:1, :halves]))[0].numpy()
+    rows = torch.cat(list(quiet), dim=1)[0].T.contiguous().numpy()
+    assert np.abs(sound - runtime_waveform.synthesize(rows, target.pitch)).max() < 1e-3
+
+
+def test_weights_go_into_graphs_and_back(
+    graphs: dict[str, onnx.ModelProto], target: Target, tmp_path: Path
+) -> None:
+    state = read_weights(*graphs.values())
+    parts = {name: write_weights(model, state).SerializeToString() for name, model in graphs.items()}
+    save_student(tmp_path, parts, "ef_dora", "es-ES", "0 steps")
+    model = StudentModel(1, tmp_path)
+    assert (model.facts.voice, model.facts.language) == ("ef_dora", "es")
+    prosody = model.predict(SYMBOLS, 1.0, Stop())
+    np.testing.assert_array_equal(prosody.frames, target.frames)
+    np.testing.assert_allclose(prosody.pitch[0], target.pitch, atol=0.5)
+
+
+def test_shards_keep_targets(target: Target, shard: Path) -> None:
+    first, second = read_shard(shard)
+    np.testing.assert_array_equal(first.symbols, target.symbols)
+    np.testing.assert_array_equal(second.frames, target.frames)
+    np.testing.assert_allclose(first.samples, target.samples, atol=1 / 32767)
+    assert len(first.samples) == first.frames.sum() * FRAME_SAMPLES
+
+
+def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
+    graphs: dict[str, onnx.ModelProto], shard: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_module, "_WARM_UP", 1)
+    monkeypatch.setattr(training_module, "_VALIDATE_EVERY", 3)
+    state = read_weights(*graphs.values())
+    generator = torch.Generator().manual_seed(1)
+    for name in ("pn.dur.2.bias", "pn.pro_out.bias", "m.head.bias"):
+        state[name] = state[name] + torch.randn(state[name].shape, generator=generator)
+    plan = TrainingPlan(steps=6, seconds=2, rate=2e-4)
+    work, device = shard.parent, torch.device("cpu")
+    begun = Training(state, plan, work, device)
+    before = begun.validate([shard])
+
+    noted = begun._note
+
+    def stop_after_a_line(*arguments: dict[str, float]) -> None:
+        noted(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(begun, "_note", stop_after_a_line)
+    with pytest.raises(Interrupted):
+        begun.run([shard], [shard])
+    assert begun.step == 3
+
+    resumed = Training(state, plan, work, device)
+    assert resumed.step == 3
+    resumed.run([shard], [shard])
+    after = resumed.validate([shard])
+    assert all(after[name] < before[name] for name in ("duration", "energy", "sound")), (before, after)
+    with (work / "curve.csv").open(newline="") as curve:
+        assert [row["step"] for row in csv.DictReader(curve)] == ["3", "6"]
