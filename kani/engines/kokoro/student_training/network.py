@@ -56,7 +56,8 @@ class Block(nn.Module):
         """Add what the block computes to ``values``."""
         inner = self.norm(self.dw(values).transpose(1, 2))
         inner = self.pw2(functional.gelu(self.pw1(inner)))
-        return values + (self.gamma * inner).transpose(1, 2)
+        added: Tensor = values + (self.gamma * inner).transpose(1, 2)
+        return added
 
 
 class TextEncoder(nn.Module):
@@ -81,7 +82,8 @@ class TextEncoder(nn.Module):
         values = values.transpose(1, 2)
         for _ in range(self._passes):
             values = self.attn(values, src_key_padding_mask=~present)
-        return self.norm(values).transpose(1, 2) * mask
+        features: Tensor = self.norm(values).transpose(1, 2) * mask
+        return features
 
 
 class Prosody(nn.Module):

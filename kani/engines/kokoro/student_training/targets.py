@@ -101,7 +101,7 @@ def read_shard(file: Path) -> Iterator[Target]:
 
 def save_shard(file: Path, targets: Sequence[Target]) -> None:
     """Write a shard; it is there whole or not at all."""
-    columns = {
+    columns: dict[str, list[npt.NDArray[np.generic]]] = {
         "symbols": [target.symbols.astype(np.uint8) for target in targets],
         "frames": [target.frames.astype(np.uint16) for target in targets],
         "pitch": [target.pitch.astype(np.float16) for target in targets],
