@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 
 from kani.core.service import SpeechService
+from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm, wyoming
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
 from kani.server import health, openapi, page
@@ -100,7 +101,10 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
                 max_audio_s=settings.transcription_max_seconds,
             ),
             elevenlabs.RelaySettings(
-                settings.elevenlabs_voice_id, settings.log_alignment, settings.log_outputs, settings.logs_dir
+                settings.of_plugin(UpstreamSettings).voice_id,
+                settings.log_alignment,
+                settings.log_outputs,
+                settings.logs_dir,
             ),
         ),
         livekit_tokens.protocol(

@@ -25,7 +25,7 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizerInfo
 from kani.core.transcriber import TranscriptionOptions
 from kani.engines import registry
-from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, PluginValues, Resources, find
+from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, Resources, find
 from kani.engines.plugin_settings import PluginSettings, plain, setting
 from kani.engines.remote.messages import Failed, Launch, Transcribe, decode_to_worker, encode
 from kani.engines.worker.exchanges import RecognitionExchange, outcome
@@ -168,11 +168,10 @@ def test_plugin_that_cannot_be_used_takes_no_other_with_it() -> None:
 
 def test_settings_cross_to_another_process_whole() -> None:
     chosen = AcmeSettings(folder=Path("/b"), key=SecretStr("open"), keys=(SecretStr("x"),), names={"one": 1})
-    launch = Launch("acme", 20, engine_plugin=PluginValues(plain(chosen), RESOURCES))
+    launch = Launch("acme", 20, "engine", plain(chosen), RESOURCES)
     received = decode_to_worker(encode(launch))
-    assert isinstance(received, Launch) and received.engine_plugin is not None
-    assert received.engine_plugin.resources == RESOURCES
-    assert AcmeSettings.model_validate(received.engine_plugin.settings) == chosen
+    assert isinstance(received, Launch) and received.resources == RESOURCES
+    assert AcmeSettings.model_validate(received.settings) == chosen
 
 
 async def test_recogniser_of_live_speech_only_says_so_in_its_process() -> None:
@@ -194,14 +193,14 @@ def test_settings_that_are_refused_there_are_not_shown(monkeypatch: pytest.Monke
     secret = "hush" * 2
     monkeypatch.setattr(registry, "found_engines", lambda: Found({"acme": PLUGIN}, {"other": "it is broken"}))
     with pytest.raises(EngineUnavailable, match="refuses settings") as refused:
-        registry.launched_engine("acme", PluginValues({"key": [secret]}, RESOURCES))
+        registry.launched_engine("acme", {"key": [secret]}, RESOURCES)
     assert secret not in "".join(traceback.format_exception(refused.value))
     with pytest.raises(EngineUnavailable, match="acme cannot be used: AssertionError"):
-        registry.launched_engine("acme", PluginValues({}, RESOURCES))
+        registry.launched_engine("acme", {}, RESOURCES)
     with pytest.raises(EngineUnavailable, match="it is broken"):
-        registry.launched_engine("other", PluginValues({}, RESOURCES))
+        registry.launched_engine("other", {}, RESOURCES)
     with pytest.raises(EngineUnavailable, match="third is not installed here"):
-        registry.launched_engine("third", PluginValues({}, RESOURCES))
+        registry.launched_engine("third", {}, RESOURCES)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--engine-process"]])
@@ -277,5 +276,5 @@ def never(*_: object) -> None:
     raise AssertionError
 
 
-RESOURCES = Resources(None, Path("/cache"), may_fetch=True, threads=None, device="auto")
+RESOURCES = Resources(Path("/cache"), may_fetch=True)
 PLUGIN = EnginePlugin("acme", AcmeSettings, never)

@@ -10,9 +10,11 @@ from kani.server.settings.loader import (
     load,
     unknown_variable_warnings,
 )
-from kani.server.settings.table import Settings, field_metadata
+from kani.server.settings.table import KANI, SPEECH, Settings, field_metadata
 
 __all__ = [
+    "KANI",
+    "SPEECH",
     "Settings",
     "SettingsError",
     "accepted_values",

@@ -1,4 +1,4 @@
-"""All settings of this installation: those of the table, and those of engines that describe themselves."""
+"""All settings of this installation: those of the table, and those of engines and recognisers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from kani.engines.plugin import found_engines, found_recognizers
-from kani.server.settings.table import VOXCPM_MODEL, Settings, field_metadata
+from kani.server.settings.table import Settings, field_metadata
+
+FIRST_LIMIT = "max_connections"
+"""The setting that those of other packages precede."""
 
 
 @cache
@@ -24,7 +27,7 @@ def _plugins() -> tuple[Mapping[str, type[BaseModel]], Mapping[tuple[str, str], 
     for kind, name, model in found:
         if models.get(name) is model:
             continue  # a package's engine and its recogniser may share their settings
-        own = fields_of(name, model)
+        own = fields_of(model)
         used = {variable for field in own.values() for variable in _variables(field)}
         if name in models or own.keys() & names or used & taken:
             twice = min([*own.keys() & names, *used & taken], default=name)
@@ -36,9 +39,14 @@ def _plugins() -> tuple[Mapping[str, type[BaseModel]], Mapping[tuple[str, str], 
     return models, clashing
 
 
-def fields_of(name: str, model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a plugin by the names of their settings, which begin with the plugin's."""
-    return {f"{name}_{field}": info for field, info in model.model_fields.items()}
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a plugin's model by the names of their settings."""
+    return {setting_name(info): info for info in model.model_fields.values()}
+
+
+def setting_name(field: FieldInfo) -> str:
+    """Return the name of a plugin's setting: its first variable's, without KANI_."""
+    return str(field_metadata(field)["variables"][0]).removeprefix("KANI_").lower()
 
 
 def plugin_models() -> Mapping[str, type[BaseModel]]:
@@ -56,15 +64,21 @@ def unusable() -> Mapping[tuple[str, str], str]:
 
 def plugin_fields() -> dict[str, FieldInfo]:
     """Return the plugins' settings by name."""
-    return {name: field for each in plugin_models().items() for name, field in fields_of(*each).items()}
+    return {name: field for model in plugin_models().values() for name, field in fields_of(model).items()}
 
 
 @cache
 def fields() -> Mapping[str, FieldInfo]:
-    """Return all settings by name, in the order of docs/settings.md: those of engines are together."""
-    table = [*Settings.model_fields.items()]
-    last = next(at for at, (_, field) in enumerate(table) if field_metadata(field)["group"] == VOXCPM_MODEL)
-    return dict([*table[:last], *plugin_fields().items(), *table[last:]])
+    """Return all settings by name, in the order of docs/settings.md."""
+    every = {**Settings.model_fields, **plugin_fields()}
+    order = [*Settings.model_fields]
+    for model in plugin_models().values():
+        before = ""
+        for name, field in fields_of(model).items():
+            before = field_metadata(field)["after"] or before
+            order.insert(order.index(before) + 1 if before in order else order.index(FIRST_LIMIT), name)
+            before = name
+    return {name: every[name] for name in order}
 
 
 def variables(name: str) -> list[str]:
