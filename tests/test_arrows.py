@@ -62,7 +62,7 @@ ALLOWED = {
     },
     "kani/server/settings": {
         *("kani.server.settings", "kani.core.errors", "kani.text.languages", "websocket_config"),
-        *("kani.engines.plugin", "kani.engines.plugin_settings"),
+        *("kani.engines.plugin", "kani.engines.plugin_settings", "kani.protocols.shared.plugin"),
     },
     "kani/server/speech_service.py": {
         *("kani.server", "kani.engines", "kani.runtime", "kani.core", "kani.text"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 
@@ -39,6 +40,13 @@ def setting(
     extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
     extra |= {"accepts": accepts, "option": option, "after": after}
     return Field(description=about, json_schema_extra=extra, **source, **limits)
+
+
+def setting_name(field: FieldInfo) -> str:
+    """Return the name of a plugin's setting: its first variable's, without KANI_."""
+    assert isinstance(field.json_schema_extra, dict)
+    variables: Any = field.json_schema_extra["variables"]
+    return str(variables[0]).removeprefix("KANI_").lower()
 
 
 def listed(value: Any) -> Any:

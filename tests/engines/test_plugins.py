@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
+import socket
 import subprocess
 import sys
 import traceback
@@ -20,6 +22,7 @@ import numpy as np
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 from pydantic import SecretStr
+from websockets.sync.client import connect
 
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizerInfo
@@ -79,6 +82,7 @@ def test_help_lists_the_engine_and_its_settings(installed: Path, tmp_path: Path)
     assert ", ".join([*ENGINE_NAMES, "acme", "acme_twice"]) + " (default auto)" in words
     assert "Acme's tones: --acme-pitch VALUE" in words
     assert "100% of it. Accepts a number from 50 to 5000 (default 440.0)" in words
+    assert "Acme's lines: --acme-line Open the port for lines. --acme-line-port VALUE That port." in words
     assert "none, acme_ear" in words
 
 
@@ -94,6 +98,9 @@ def test_document_of_the_settings_has_its_rows(installed: Path, tmp_path: Path) 
     assert "## Acme's tones\n" in document
     accepted = "a number from 50 to 5000 (hertz)"
     assert f"| `acme_pitch` | `KANI_ACME_PITCH` | `440.0` | {accepted} | Frequency of" in document
+    assert (
+        "| `acme_line_port` | `KANI_ACME_LINE_PORT` | `9009` | a whole number from 0 to 65535 |" in document
+    )
     own = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8").splitlines()
     missing = [line for line in own if line not in document]
     assert [line.split("`")[1] for line in missing] == ["engine", "recognizer"]
@@ -235,6 +242,26 @@ def test_server_speaks_by_the_engine_of_another_package(
     assert "another one has this name" in server.log  # its Kokoro
     assert "KANI_ACME_LANGAUGES is no setting of this server; did you mean KANI_ACME_LANGUAGES?" in server.log
     assert "KANI_ACME_KEY is no setting" not in server.log
+
+
+def test_protocol_of_another_package_is_served(installed: Path, start_server: StartServer) -> None:
+    """On a port of its own, and on a path of the server's."""
+    server = start_server(
+        *("--engine", "acme", "--acme-line", "--acme-line-port", "0"),
+        PYTHONPATH=str(installed),
+        KANI_RECOGNIZER="none",
+        KANI_ACME_LINE_PATH="/lines",
+    )
+    port = re.search(r"acme +tcp://\S+:(\d+)", server.banner)
+    assert port is not None, server.banner
+    with socket.create_connection((server.host, int(port[1])), WITHIN_S) as line:
+        line.sendall(b"two words\n")
+        with line.makefile("rb") as answer:
+            speech = answer.read(int(answer.readline()))
+    assert np.abs(np.frombuffer(speech, "<i2")).max() > 10_000
+    with connect(f"{server.url}/lines") as websocket:
+        websocket.send("two words")
+        assert websocket.recv(WITHIN_S) == speech
 
 
 def test_setting_that_is_taken_is_refused_with_its_plugin_only(installed: Path, tmp_path: Path) -> None:

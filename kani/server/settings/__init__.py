@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kani.server.settings.installed import fields, plugin_fields, plugin_warnings, variables
+from kani.server.settings.installed import fields, plugin_fields, plugin_protocols, plugin_warnings, variables
 from kani.server.settings.loader import (
     SettingsError,
     accepted_values,
@@ -23,6 +23,7 @@ __all__ = [
     "foreign_model_warnings",
     "load",
     "plugin_fields",
+    "plugin_protocols",
     "plugin_warnings",
     "unknown_variable_warnings",
     "variables",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from kani.engines.plugin import found_engines, found_recognizers
+from kani.engines.plugin import Found, find, found_engines, found_recognizers
+from kani.engines.plugin_settings import setting_name
+from kani.protocols.shared.plugin import PROTOCOLS, ProtocolPlugin
 from kani.server.settings.table import Settings, field_metadata
 
 FIRST_LIMIT = "max_connections"
@@ -24,6 +28,7 @@ def _plugins() -> tuple[Mapping[str, type[BaseModel]], Mapping[tuple[str, str], 
     clashing: dict[tuple[str, str], str] = {}
     found = [("engine", name, plugin.settings) for name, plugin in found_engines().plugins.items()]
     found += [("recognizer", name, plugin.settings) for name, plugin in found_recognizers().plugins.items()]
+    found += [("protocol", name, plugin.settings) for name, plugin in _found_protocols().plugins.items()]
     for kind, name, model in found:
         if models.get(name) is model:
             continue  # a package's engine and its recogniser may share their settings
@@ -44,11 +49,6 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {setting_name(info): info for info in model.model_fields.values()}
 
 
-def setting_name(field: FieldInfo) -> str:
-    """Return the name of a plugin's setting: its first variable's, without KANI_."""
-    return str(field_metadata(field)["variables"][0]).removeprefix("KANI_").lower()
-
-
 def plugin_models() -> Mapping[str, type[BaseModel]]:
     """Return the models of the plugins' settings, by the plugins' names."""
     return _plugins()[0]
@@ -57,7 +57,7 @@ def plugin_models() -> Mapping[str, type[BaseModel]]:
 def unusable() -> Mapping[tuple[str, str], str]:
     """Return a sentence for each plugin with a setting or a variable that is taken.
 
-    Keys are the setting that chooses it, ``engine`` or ``recognizer``, and its name.
+    Keys are its kind, ``engine``, ``recognizer`` or ``protocol``, and its name.
     """
     return _plugins()[1]
 
@@ -88,7 +88,19 @@ def variables(name: str) -> list[str]:
 
 def plugin_warnings() -> list[str]:
     """Return a sentence for each plugin that cannot be used."""
-    return [*found_engines().broken.values(), *found_recognizers().broken.values(), *unusable().values()]
+    broken = (found_engines().broken, found_recognizers().broken, _found_protocols().broken)
+    return [sentence for each in (*broken, unusable()) for sentence in each.values()]
+
+
+@cache
+def _found_protocols() -> Found[ProtocolPlugin[Any]]:
+    return find(entry_points(group=PROTOCOLS), "protocol", ProtocolPlugin, ())
+
+
+def plugin_protocols() -> list[ProtocolPlugin[Any]]:
+    """List the protocols of other packages."""
+    found = _found_protocols().plugins.items()
+    return [plugin for name, plugin in found if ("protocol", name) not in unusable()]
 
 
 def _variables(field: FieldInfo) -> Iterator[str]:

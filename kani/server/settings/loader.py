@@ -22,7 +22,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from kani.engines.plugin import engine_names, recognizer_names
-from kani.server.settings.installed import fields, plugin_models, setting_name, unusable, variables
+from kani.engines.plugin_settings import setting_name
+from kani.server.settings.installed import fields, plugin_models, unusable, variables
 from kani.server.settings.table import Settings, field_metadata
 from kani.server.settings.types import LANGUAGES, one_of
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, PrivateAttr, SecretStr
 from pydantic.fields import FieldInfo
 
 import websocket_config as config
-from kani.engines.plugin_settings import setting
+from kani.engines.plugin_settings import setting, setting_name
 from kani.server.settings.protocols import ProtocolSettings
 from kani.server.settings.types import (
     Bucket,
@@ -43,7 +43,7 @@ class Settings(ProtocolSettings):
     """Settings of one server, frozen; ``settings.load`` builds them."""
 
     _plugins: Mapping[type[BaseModel], BaseModel] = PrivateAttr(default_factory=dict)
-    """Settings of engines and recognisers, by their models."""
+    """Settings of plugins, by their models."""
 
     engine: Engine = setting(
         config.DEFAULT_ENGINE,
@@ -369,7 +369,7 @@ class Settings(ProtocolSettings):
     )
 
     def with_plugins(self, plugins: Mapping[type[BaseModel], BaseModel]) -> Settings:
-        """Return these settings with those of engines and recognisers."""
+        """Return these settings with those of plugins."""
         complete = self.model_copy()
         complete._plugins = plugins
         return complete
@@ -378,6 +378,14 @@ class Settings(ProtocolSettings):
         """Return the settings that a plugin's model describes: their defaults where none were loaded."""
         found = self._plugins.get(model)
         return found if isinstance(found, model) else model()
+
+    def value(self, name: str) -> Any:
+        """Return a setting, of a plugin too, by its name in docs/settings.md."""
+        for model, chosen in self._plugins.items():
+            for field, info in model.model_fields.items():
+                if setting_name(info) == name:
+                    return getattr(chosen, field)
+        return getattr(self, name)
 
 
 def field_metadata(field: FieldInfo) -> dict[str, Any]:
