@@ -36,6 +36,11 @@ CONTRACT = {
 }
 """What protocols, engines and the rooms of kani/core/ speak about."""
 
+PLUGIN = {f"kani.engines.{name}" for name in ("plugin", "plugin_settings", "known_voices")}
+"""What an engine describes itself by."""
+
+BELOW_ENGINES = {"kani.runtime", "kani.core", "kani.text"}
+
 TEXT, AUDIO = {"kani.text"}, {"kani.core.audio"}
 
 ALLOWED = {
@@ -62,7 +67,7 @@ ALLOWED = {
     },
     "kani/server/settings": {
         *("kani.server.settings", "kani.core.errors", "kani.text.languages", "websocket_config"),
-        *("kani.engines.plugin", "kani.engines.plugin_settings"),
+        *("kani.engines.plugin", "kani.engines.plugin_settings", "kani.protocols.shared.plugin"),
     },
     "kani/server/speech_service.py": {
         *("kani.server", "kani.engines", "kani.runtime", "kani.core", "kani.text"),
@@ -72,7 +77,23 @@ ALLOWED = {
         "websocket_config",
     },
     "kani/protocols": {"kani.protocols", "kani.core", "kani.text"},
-    "kani/engines": {"kani.engines", "kani.runtime", "kani.core", "kani.text"},
+    "kani/engines": {*PLUGIN, "kani.core", "kani.text"},
+    "kani/engines/registry.py": {
+        *("kani.engines.remote.processes", "kani.engines.restarts", *PLUGIN, *CONTRACT),
+    },
+    "kani/engines/remote": {
+        *("kani.engines.remote", "kani.engines.pool_metrics", *PLUGIN, *BELOW_ENGINES),
+    },
+    "kani/engines/worker": {
+        *("kani.engines.worker", "kani.engines.remote", "kani.engines.registry", *BELOW_ENGINES),
+    },
+    **{
+        f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
+        for name in ("elevenlabs", "espeak", "kani", "kyutai", "pocket", "voxcpm", "whisper")
+    },
+    "kani/engines/kokoro": {
+        *("kani.engines.kokoro", "kani.engines.espeak.client", *PLUGIN, *BELOW_ENGINES),
+    },
     "kani/runtime": {"kani.runtime", "kani.core", "kani.text"},
     "kani/ray": {
         *("kani.ray", "kani.server", "kani.engines", "kani.runtime", "kani.core", "kani.text"),

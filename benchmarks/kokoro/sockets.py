@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from benchmarks import single_engine
 from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
@@ -18,8 +19,9 @@ from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences, mixed
 from benchmarks.server_process import ROOT, Server
 from kani.core.types import Segment, Span
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.voices import DEFAULT_VOICES
-from kani.engines.settings import Decoding, KokoroSettings
+from kani.engines.plugin import Resources
 from kani.server import settings
 
 GROUPS: dict[str, tuple[Sentences, float]] = {
@@ -54,11 +56,12 @@ class Measured:
 
 
 @asynccontextmanager
-async def started_engine(decoding: Decoding) -> AsyncIterator[KokoroEngine]:
+async def started_engine(decoding: Literal["windows", "whole"]) -> AsyncIterator[KokoroEngine]:
     """Start Kokoro as the server builds it, with a way of decoding."""
     chosen = settings.load({})
     engine = KokoroEngine(
-        KokoroSettings(chosen.models_dir, chosen.cache_dir, single_engine.THREADS, decoding)
+        KokoroSettings(decoding=decoding),
+        Resources(chosen.cache_dir, chosen.models_dir, threads=single_engine.THREADS),
     )
     await engine.start()
     # A decoder that changed in the middle would make two measurements of one.

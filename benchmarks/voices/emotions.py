@@ -40,7 +40,8 @@ from kani.core.engine import Engine
 from kani.core.types import Samples
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.server import settings
 from tests.judges.judge import hear, wrong_words
 
@@ -68,7 +69,8 @@ async def _started(engine: str, voices: Voices) -> dict[str, list[Samples]]:
 async def _whole() -> dict[str, list[Samples]]:
     chosen = settings.load({})
     engine = KokoroEngine(
-        KokoroSettings(chosen.models_dir, chosen.cache_dir, single_engine.THREADS, decoding="whole")
+        KokoroSettings(decoding="whole"),
+        Resources(chosen.cache_dir, chosen.models_dir, threads=single_engine.THREADS),
     )
     await engine.start()
     try:

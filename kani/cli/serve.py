@@ -102,39 +102,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"speech recognition: {settings.accepted_values('recognizer')} (default auto)",
     )
-    speech.add_argument(
-        "--recognizer-model",
-        metavar="FOLDER",
-        help="checkpoint of --recognizer kyutai: a folder, or a hub's OWNER/NAME[@REVISION]",
-    )
-    speech.add_argument(
-        "--kokoro-decoder",
-        metavar="NAME",
-        help=f"Kokoro's decoder: {settings.accepted_values('kokoro_decoder')} (default auto)",
-    )
-    kani = options.add_argument_group("the Kani model (--engine kani; with auto it is used if there is CUDA)")
-    kani.add_argument(
-        "--model", metavar="FOLDER", help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION]"
-    )
-    kani.add_argument("--codec", metavar="FILE", help="NanoCodec's .nemo file, or a hub's OWNER/NAME")
-    kani.add_argument(
-        "--embedder", metavar="FOLDER", help="model of KaniTTS-2's speaker embeddings, or a hub's OWNER/NAME"
-    )
+    groups = plugin_options.add(options, {settings.SPEECH: speech})
+    kani = groups[settings.KANI]
     kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
     kani.add_argument(
         "--precision", metavar="NAME", help=f"{settings.accepted_values('precision')} (default auto)"
     )
-    kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")
-    voxcpm = options.add_argument_group("VoxCPM's model (--engine voxcpm)")
-    voxcpm.add_argument(
-        "--voxcpm-python", metavar="FILE", help="Python of the environment with requirements-voxcpm.txt"
-    )
-    voxcpm.add_argument(
-        "--voxcpm-model",
-        metavar="FOLDER",
-        help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION] (default openbmb/VoxCPM2, pinned)",
-    )
-    plugin_options.add(options)
     files = options.add_argument_group("model files")
     files.add_argument("--no-fetch", action="store_true", help="download no missing file")
     log = options.add_argument_group("log")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import websocket_config
+from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server import settings
 from kani.server.settings import SettingsError, document, load
@@ -133,7 +134,7 @@ def test_a_wrong_setting_is_one_line_with_name_value_and_range(
 
 @pytest.mark.parametrize("voice", ["custom:Ana_María", "custom:" + 64 * "n", "हिन्दी", "21m00Tcm4TlvDq8ikWAM"])
 def test_the_relays_voice_may_be_any_id(voice: str) -> None:
-    assert load({}, {"ELEVEN_VOICE_ID": voice}, NO_FILE).elevenlabs_voice_id == voice
+    assert load({}, {"ELEVEN_VOICE_ID": voice}, NO_FILE).of_plugin(UpstreamSettings).voice_id == voice
 
 
 @pytest.mark.parametrize(("given", "tag"), [("Spanish", "es"), ("PT_br", "pt-BR"), ("deu", "de")])

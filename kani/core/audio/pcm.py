@@ -34,6 +34,15 @@ _CODECS = frozenset(
     "pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_f64le pcm_alaw pcm_mulaw".split()
 )
 _UNKNOWN_SIZE = 0xFFFFFFFF
+MEDIA_TYPES = {
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "ogg": "audio/ogg",
+    "m4a": "audio/mp4",
+}
+"""Media types of recordings by the endings of their files' names, which are FFmpeg's names of them too."""
+
 _KNOWN_FORMATS = "WAV, MP3, Ogg, FLAC or M4A"
 _UNREADABLE = Reason("unreadable")
 
@@ -183,8 +192,13 @@ def decode_recording(
     return Recording(np.clip(samples, -1.0, 1.0), rate)
 
 
+def extension_of(recording: bytes) -> str:
+    """Return the ending, of ``MEDIA_TYPES``, of a recording that this server has read."""
+    return _format_of(recording[:16]) or "mp3"
+
+
 def _format_of(head: bytes) -> str | None:
-    """FFmpeg's name of the container that begins with ``head``; None if unknown."""
+    """The ending, of ``MEDIA_TYPES``, of a recording that begins with ``head``; None if unknown."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return "wav"
     if head[:4] == b"OggS":
@@ -192,7 +206,7 @@ def _format_of(head: bytes) -> str | None:
     if head[:4] == b"fLaC":
         return "flac"
     if head[4:8] == b"ftyp":
-        return "mp4"
+        return "m4a"
     # An MPEG audio frame: eleven bits of sync, and a layer (ADTS has none).
     if head[:3] == b"ID3" or (
         len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06
@@ -244,7 +258,7 @@ def _decode(
 
 def _open(file: io.BytesIO, container_format: str) -> InputContainer:
     ffmpeg.limit_allocations()
-    if container_format == "mp4":
+    if container_format == "m4a":
         try:
             return open_mp4(file)
         except UnreadableFile as error:

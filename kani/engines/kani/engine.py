@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +20,9 @@ import numpy as np
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
+from kani.engines.kani.settings import KaniSettings
 from kani.engines.kani.voices import KaniVoices
-from kani.engines.settings import KaniSettings
+from kani.engines.plugin import Resources
 from kani.runtime.cancelling import wait_until_done
 from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder, speech_of
@@ -44,10 +44,9 @@ logger = logging.getLogger(__name__)
 class KaniEngine:
     """A Kani checkpoint with NanoCodec, many voices in one batch."""
 
-    def __init__(self, settings: KaniSettings, *, cache_dir: Path) -> None:
-        """cache_dir: folder of downloaded and built files."""
+    def __init__(self, settings: KaniSettings, resources: Resources) -> None:
         self._settings = settings
-        self._cache = cache_dir / "kani"
+        self._resources = resources
         self._kani: KaniModel | None = None
         self._info: EngineInfo | None = None
         self._voices = KaniVoices(ENGINE, "", (), ())
@@ -166,18 +165,18 @@ class KaniEngine:
             raise EngineUnavailable(
                 f"the Kani engine needs {error.name}: " + install_command("kani", "requirements-kani.txt")
             ) from error
-        settings = self._settings
+        settings, resources = self._settings, self._resources
         try:
             return load(
                 settings.model or DEFAULT_MODEL,
                 settings.codec or DEFAULT_CODEC,
                 settings.embedder or DEFAULT_EMBEDDER,
-                device=settings.device,
-                precision=settings.precision,
+                device=resources.device,
+                precision=resources.precision,
                 slots=settings.slots,
-                threads=settings.threads,
-                cache=self._cache,
-                may_fetch=settings.may_fetch,
+                threads=resources.threads,
+                cache=resources.cache_dir,
+                may_fetch=resources.may_fetch,
                 report=logger.info,
             )
         except (CheckpointError, DeviceError, OutOfMemory) as error:

@@ -28,6 +28,7 @@ from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Sto
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
+from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import real_time_streams
 from kani.engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer, sample_steps
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
@@ -36,7 +37,7 @@ from kani.engines.kokoro.text.readers import reader_for, spoken_languages
 from kani.engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, speech_chunk
 from kani.engines.kokoro.voice_embedding import embedding_model, mix_language
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, ENGINE, Voices
-from kani.engines.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.runtime import weights
 from kani.runtime.cancelling import wait_until_done
 from kani.text.incremental_text import IncrementalText
@@ -65,6 +66,9 @@ _IDLE_S, _MAX_IDLE_WAIT_S = 0.2, 60.0
 # Pauses before the cost of speech is measured again: one minute, ten and an hour after the start.
 _MEASURED_AGAIN_S = (60.0, 540.0, 3000.0)
 
+THREADS = 2
+"""Cores that one step is computed with, unless KANI_THREADS names another number."""
+
 _WHY_WHOLE = "required by KANI_KOKORO_DECODING=whole (windows uses LiteRT)"
 
 _Result = TypeVar("_Result")
@@ -74,9 +78,12 @@ logger = logging.getLogger(__name__)
 class KokoroEngine:
     """Kokoro-82M, int8, on the CPU: the languages of ``DEFAULT_VOICES`` and ``ACCENTED_VOICES``."""
 
-    def __init__(self, settings: KokoroSettings) -> None:
+    def __init__(self, settings: KokoroSettings, resources: Resources) -> None:
+        """resources: ``cache_dir`` is that of ``weights.load``."""
         self._settings = settings
-        self._concurrency = max(MIN_CONCURRENT_STEPS, (os.cpu_count() or 1) // settings.threads)
+        self._resources = resources
+        self._threads = resources.threads or THREADS
+        self._concurrency = max(MIN_CONCURRENT_STEPS, (os.cpu_count() or 1) // self._threads)
         self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix=ENGINE)
         self._scheduler = DeadlineScheduler(self._concurrency)
         self._info: EngineInfo | None = None
@@ -200,23 +207,23 @@ class KokoroEngine:
 
         Sets ``_synthesizer``.
         """
-        settings = self._settings
+        resources = self._resources
         read_model = partial(
             weights.load,
             weights.KOKORO,
-            models_dir=settings.models_dir,
-            cache_dir=settings.cache_dir,
-            may_fetch=settings.may_fetch,
+            models_dir=resources.models_dir,
+            cache_dir=resources.cache_dir,
+            may_fetch=resources.may_fetch,
         )
         self._synthesizer: Synthesizer
-        if settings.models_dir is not None:
+        if resources.models_dir is not None:
             # A wrong file of the user's is an error, also where the packed network is in the cache.
             read_model()
-        if settings.decoding == "whole":
-            self._synthesizer = WholeSynthesizer(WholeModel(read_model(), settings.threads), self._voices)
+        if self._settings.decoding == "whole":
+            self._synthesizer = WholeSynthesizer(WholeModel(read_model(), self._threads), self._voices)
             logger.info("Kokoro decoder: onnxruntime, %s", _WHY_WHOLE)
             return None
-        chosen = load_split_model(read_model, settings)
+        chosen = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
         statistics = StatisticsTable([voice.id for voice in self._voices.all])
         self._synthesizer = WindowedSynthesizer(chosen.model, self._voices, statistics)
         return chosen
@@ -351,7 +358,7 @@ class KokoroEngine:
     def _reader(self, language: str) -> TextReader:
         reader = None
         if primary(language) in self.info.default_voices:
-            reader = reader_for(self._espeak, language, self._settings.cache_dir)
+            reader = reader_for(self._espeak, language, self._resources.cache_dir)
         if reader is None:
             raise UnsupportedLanguage(language, ", ".join(self.info.default_voices))
         return reader

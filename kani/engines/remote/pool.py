@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 
@@ -25,12 +25,18 @@ from kani.engines.remote.connection import Connection
 from kani.engines.remote.link import MAX_WAIT_S, UNAVAILABLE, Link
 from kani.engines.remote.messages import Ready
 from kani.engines.remote.ways import ListeningWorker
-from kani.engines.settings import Discover
 
 log = logging.getLogger(__name__)
 
 DISCOVERY_S = 1.0
 """Seconds between two questions for the addresses."""
+
+Discover = Callable[[bool], Awaitable[Collection[str]]]
+"""Returns the addresses of workers; raises OSError where they cannot be asked for.
+
+Its argument is True while every worker that it has returned is refused, as each has another engine than the
+server began with.
+"""
 
 Served = EngineInfo | RecognizerInfo
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.settings import VoxCPMSettings
 from kani.engines.voxcpm import published
 from kani.runtime.extras import install_command
 from kani.runtime.fetched_files import check_content
@@ -35,14 +34,14 @@ class Checkpoint:
     encode_rate: int  # hertz of the recordings that it encodes
 
 
-def find(settings: VoxCPMSettings, cache: Path) -> Checkpoint:
-    """Return the checkpoint of the settings, fetched if it may be. cache: folder of fetched files.
+def find(model: str | None, cache: Path, *, may_fetch: bool) -> Checkpoint:
+    """Return the checkpoint that the settings name, fetched if it may be. cache: folder of fetched files.
 
     Raises EngineUnavailable, naming the file and the cure.
     """
-    name = settings.model or published.DEFAULT_MODEL
+    name = model or published.DEFAULT_MODEL
     folder = Path(name).expanduser()
-    return check(folder if folder.is_dir() else _fetched(name, cache, may_fetch=settings.may_fetch))
+    return check(folder if folder.is_dir() else _fetched(name, cache, may_fetch=may_fetch))
 
 
 def _fetched(name: str, cache: Path, *, may_fetch: bool) -> Path:

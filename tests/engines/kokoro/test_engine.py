@@ -19,10 +19,11 @@ from kani.core.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguag
 from kani.core.types import Boundary, Samples, Segment, Span
 from kani.engines.kokoro.engine import SPEED_RANGE, KokoroEngine
 from kani.engines.kokoro.network.onnx_model import ModelFailed, WholeModel
+from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import real_time_streams
 from kani.engines.kokoro.text import phonemes
 from kani.engines.kokoro.voices import DEFAULT_VOICES
-from kani.engines.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, computing, joined
 
@@ -35,7 +36,7 @@ LONG = (
 
 @pytest.fixture(scope="module")
 def whole() -> Iterator[KokoroEngine]:
-    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=NOWHERE, decoding="whole", decoder="onnx"))
+    made = KokoroEngine(KokoroSettings(decoding="whole", decoder="onnx"), Resources(NOWHERE))
     asyncio.run(made.start())
     yield made
     asyncio.run(made.stop())
@@ -321,7 +322,7 @@ async def test_overlong_words_and_numbers_are_spoken(
 
 async def test_broken_model_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
-    broken = KokoroEngine(KokoroSettings(models_dir=tmp_path, cache_dir=NOWHERE, decoder="auto"))
+    broken = KokoroEngine(KokoroSettings(), Resources(NOWHERE, tmp_path))
     with pytest.raises(EngineUnavailable, match=r"kokoro-v1\.0\.int8\.onnx in the models folder"):
         await broken.start()
     await broken.stop()
@@ -341,12 +342,13 @@ def test_no_heavy_library_is_imported(tmp_path: Path, decoding: str, decoder: st
         "import asyncio, sys, pathlib\n"
         "sys.modules.update(dict.fromkeys(('torch', 'numba', 'llvmlite')))\n"
         "from kani.engines.kokoro.engine import KokoroEngine\n"
-        "from kani.engines.settings import KokoroSettings\n"
+        "from kani.engines.kokoro.settings import KokoroSettings\n"
+        "from kani.engines.plugin import Resources\n"
         "from kani.core.types import Segment\n"
         "async def main():\n"
         "    folder, decoding, decoder = sys.argv[1:]\n"
         "    engine = KokoroEngine(\n"
-        "        KokoroSettings(None, pathlib.Path(folder), decoding=decoding, decoder=decoder)\n"
+        "        KokoroSettings(decoding=decoding, decoder=decoder), Resources(pathlib.Path(folder))\n"
         "    )\n"
         "    await engine.start()\n"
         "    assert [chunk async for chunk in engine.synthesize(Segment('Hola.', 'ef_dora', 'es'))]\n"

@@ -27,10 +27,9 @@ from kani.engines.remote.engine import AHEAD_S, RemoteEngine
 from kani.engines.remote.handshake import MAGIC, Challenge, Greeting, greet, welcome
 from kani.engines.remote.link import Link
 from kani.engines.remote.messages import AUDIO_AHEAD_S, PROTOCOL_VERSION, Ready, Speak
-from kani.engines.remote.processes import engine_at
+from kani.engines.remote.processes import RemoteWorkers, engine_at
 from kani.engines.remote.recognizer import MAX_UNREAD, RemoteRecognizer
 from kani.engines.remote.ways import ListeningWorker
-from kani.engines.settings import RemoteWorkers
 from kani.engines.worker.listening import serve_worker
 from kani.engines.worker.service import Worker
 from tests.support.event_loop import settle, virtual_time

@@ -18,7 +18,8 @@ from kani.core.types import Embedding, Recording, Samples, Segment
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.scheduler import DeadlineScheduler
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import Writer, chunks_of, joined
@@ -132,9 +133,7 @@ async def test_invalid_embedding_is_refused(engine: KokoroEngine, embedding: Emb
 
 
 async def test_whole_decoding_refuses_embeddings(embedding: Embedding, tmp_path: Path) -> None:
-    whole = KokoroEngine(
-        KokoroSettings(models_dir=None, cache_dir=tmp_path, decoding="whole", decoder="onnx")
-    )
+    whole = KokoroEngine(KokoroSettings(decoding="whole", decoder="onnx"), Resources(tmp_path))
     await whole.start()
     assert (whole.info.cloning, whole.info.embedding_model) == ("none", "")
     with pytest.raises(InvalidRequest, match=r"reference: .*own voices only"):

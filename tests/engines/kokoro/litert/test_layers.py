@@ -17,8 +17,8 @@ from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.onnx_decoder import OnnxGenerator
 from kani.engines.kokoro.network.onnx_model import Stop
 from kani.engines.kokoro.network.parts import LoadPart
+from kani.engines.kokoro.network.probe import load_probe
 from kani.engines.kokoro.offline.float_reference import FloatGenerator
-from kani.engines.kokoro.probe import load_probe
 from tests.support.kokoro import CHANNELS, agreement_db
 
 

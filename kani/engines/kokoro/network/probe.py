@@ -14,7 +14,7 @@ PROBE_FILE = "probe.npz"
 
 def load_probe() -> tuple[Window, Array]:
     """Load the generator's input for 8 frames of speech, and their samples [4800] computed in float32."""
-    with (Path(__file__).parent / "data" / PROBE_FILE).open("rb") as file, np.load(file) as data:
+    with (Path(__file__).parent.parent / "data" / PROBE_FILE).open("rb") as file, np.load(file) as data:
         names = ("features", "spectra", "scale", "shift", "audio")
         features, spectra, scale, shift, audio = (data[name].astype(np.float32) for name in names)
     context = (features.shape[2] // 2 - len(audio) // FRAME_SAMPLES) // 2
