@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from kani.core.types import Embedding, Recording
+from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.engine import RemoteEngine
 from kani.engines.remote.link import Link
 from kani.engines.remote.messages import Launch
-from kani.engines.remote.ways import ChildWorker
 from kani.engines.settings import LocalEngines
 from kani.engines.voxcpm import checkpoint, environment
 
