@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Decoding = Literal["windows", "whole"]
-
 Discover = Callable[[bool], Awaitable[Collection[str]]]
 """Returns the addresses of engine workers; raises OSError where they cannot be asked for.
 
@@ -52,7 +50,6 @@ class KokoroSettings:
     models_dir: Path | None  # the user's folder with model files, see ``weights.load``
     cache_dir: Path  # fetched and built files
     threads: int = KOKORO_THREADS  # cores for one step
-    decoding: Decoding = "windows"  # early first audio, or the model's exact samples
     decoder: Literal["auto", "onnx", "litert"] = "auto"  # implementation that decodes windows
     may_fetch: bool = False  # whether missing files may be fetched
     accented: tuple[str, ...] = ()  # languages, of those that the model was not trained on, that it speaks

@@ -176,7 +176,6 @@ def build_engines(
             models_dir=settings.models_dir,
             cache_dir=settings.cache_dir,
             threads=settings.threads or KOKORO_THREADS,
-            decoding=settings.kokoro_decoding,
             decoder=settings.kokoro_decoder,
             may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
             accented=settings.accented_languages,

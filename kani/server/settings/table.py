@@ -22,7 +22,6 @@ from kani.server.settings.types import (
     CodeBlocks,
     CommaList,
     Decoder,
-    Decoding,
     Engine,
     Language,
     Level,
@@ -101,21 +100,13 @@ class Settings(ProtocolSettings):
         about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2; "
         "Kani: one a core). Kokoro's decoder on LiteRT takes one in any case, and a second while it is idle.",
     )
-    kokoro_decoding: Decoding = setting(
-        "windows",
-        "KANI_KOKORO_DECODING",
-        group=SPEECH,
-        about="Decoding of Kokoro's audio: in `windows` (the beginning of a sentence plays while its end is "
-        "still "
-        "being decoded) or `whole` (the model's own samples, a sentence at a time).",
-    )
     kokoro_decoder: Decoder = setting(
         "auto",
         "KANI_KOKORO_DECODER",
         group=SPEECH,
-        about="Decoder of the windows: `litert` (int8 on LiteRT; without it the server does not start), "
+        about="Decoder of Kokoro: `litert` (int8 on LiteRT; without it the server does not start), "
         "`onnx` (onnxruntime), or `auto` (`litert` where it runs, else `onnx`). `fast` is an old name of "
-        "`litert`. `whole` decoding is always `onnx`.",
+        "`litert`.",
     )
     accented_languages: AccentedLanguages = setting(
         ("de", "nl", "pl", "ru"),
