@@ -220,7 +220,7 @@ def _serve_servers(
     import uvicorn
 
     from kani.engines.remote.address import Address
-    from kani.engines.worker.listening import start_and_serve
+    from kani.engines.worker.server import start_and_serve
     from kani.server.lifecycle import stop_on_signal
     from kani.server.speech_service import engine_key
 

@@ -293,7 +293,7 @@ class SpeechService:
             admission=admission,
             observer=self._observer,
             cloner=self.cloning,
-            priority=(priorities or SessionPriorities()).add(),
+            priorities=priorities,
             voices=voices,
             languages=self.catalogue.languages,
             closed=closed,

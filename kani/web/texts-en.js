@@ -18,7 +18,7 @@ export const texts = {
   "language.auto": "Detect",
   "voice.label": "Voice",
   "voice.default": "Default",
-  "voice.kept": "Kept voices",
+  "voice.kept": "Stored voices",
   "emotion.label": "Emotion",
   "emotion.neutral": "Neutral",
   "emotion.happy": "Happy",

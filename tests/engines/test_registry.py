@@ -96,7 +96,6 @@ def test_settings_reach_kani_and_kokoro(tmp_path: Path) -> None:
         "kokoro",
         models_dir=tmp_path,
         threads=5,
-        kokoro_decoding="whole",
         kokoro_decoder="onnx",
         accented_languages="de,TR",
     ).required
@@ -104,7 +103,7 @@ def test_settings_reach_kani_and_kokoro(tmp_path: Path) -> None:
     assert kani._settings == KaniSettings(model="m", codec="c", embedder="e", slots=3)
     resources = Resources(tmp_path / "kani", may_fetch=True, threads=5, precision="int8")
     assert replace(kani._resources, host=None) == resources
-    assert kokoro._settings == KokoroSettings(decoding="whole", decoder="onnx", accented=("de", "tr"))
+    assert kokoro._settings == KokoroSettings(decoder="onnx", accented=("de", "tr"))
     assert replace(kokoro._resources, host=None) == Resources(tmp_path, tmp_path, may_fetch=True, threads=5)
 
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import AsyncIterator, Iterator
 
 import av
 import numpy as np
 import numpy.typing as npt
-import soxr
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from kani.core.audio import ffmpeg
 from kani.core.audio.indexes import UnreadableFile
 from kani.core.audio.mp4 import open_mp4
-from kani.core.errors import InvalidRequest, Reason, SpeechCancelled, SpeechError
-from kani.core.types import Recording, Samples, Span, SpeechChunk
+from kani.core.audio.resampling import Resampler
+from kani.core.errors import InvalidRequest, Reason
+from kani.core.types import Recording, Samples
 
 MAX_RECORDING_BYTES = 10 * 1024 * 1024
 MAX_RECORDING_S = 60.0
@@ -71,87 +70,6 @@ def _wav_header(sample_rate: int, riff_bytes: int, data_bytes: int) -> bytes:
         *(b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16),
         *(b"data", data_bytes),
     )
-
-
-class Resampler:
-    """Resamples a stream from one sample rate (hertz) to another.
-
-    The total is ``round(n * target / source)`` samples however the stream was cut. Output lags the input by a
-    few hundredths of a second until ``finish``. One stream, one thread at a time.
-    """
-
-    def __init__(self, source_rate: int, target_rate: int) -> None:
-        self._source_rate, self._target_rate = source_rate, target_rate
-        self._stream = (
-            None
-            if source_rate == target_rate
-            else soxr.ResampleStream(source_rate, target_rate, 1, "float32")
-        )
-        self._samples_fed = self._samples_returned = 0
-
-    def feed(self, samples: Samples) -> Samples:
-        """Accept samples; returns those that are ready."""
-        if self._stream is None:
-            return samples
-        self._samples_fed += len(samples)
-        ready: Samples = self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32))
-        self._samples_returned += len(ready)
-        return ready
-
-    def finish(self) -> Samples:
-        """Return the rest; nothing can be fed afterwards."""
-        rest: Samples = np.zeros(0, np.float32)
-        if self._stream is None:
-            return rest
-        rest = self._stream.resample_chunk(rest, last=True)
-        whole = (2 * self._samples_fed * self._target_rate + self._source_rate) // (2 * self._source_rate)
-        missing = whole - self._samples_returned
-        return np.pad(rest[:missing], (0, max(0, missing - len(rest))))
-
-
-async def reframe(
-    chunks: AsyncIterator[SpeechChunk], sample_rate: int, frame_samples: int
-) -> AsyncIterator[SpeechChunk]:
-    """Convert speech to ``sample_rate`` hertz, in chunks of at most ``frame_samples``.
-
-    Nothing waits for a frame to be full: each chunk is split and yielded at once. A span goes with the chunk
-    where it starts; spans left at the end go with the last one, which is without samples only if nothing else
-    can carry them. A SpeechError of ``chunks`` is raised after all speech before it.
-    """
-    resampler: Resampler | None = None
-    waiting: list[Span] = []
-    sent = 0
-
-    def frames(samples: Samples, last: bool) -> Iterator[SpeechChunk]:
-        nonlocal waiting, sent
-        for start in range(0, len(samples), frame_samples):
-            piece = samples[start : start + frame_samples]
-            start_s, sent = sent / sample_rate, sent + len(piece)
-            at_end = last and start + frame_samples >= len(samples)
-            end_s = sent / sample_rate
-            due = [span for span in waiting if at_end or span.start_s < end_s]
-            waiting = waiting[len(due) :]
-            yield SpeechChunk(piece, sample_rate, start_s, tuple(due))
-
-    failure: SpeechError | None = None
-    try:
-        async for chunk in chunks:
-            if resampler is None:
-                resampler = Resampler(chunk.sample_rate, sample_rate)
-            waiting.extend(chunk.spans)
-            for frame in frames(resampler.feed(chunk.samples), last=False):
-                yield frame
-    except SpeechCancelled:
-        raise
-    except SpeechError as error:
-        failure = error
-    if resampler is not None:
-        for frame in frames(resampler.finish(), last=True):
-            yield frame
-    if waiting:
-        yield SpeechChunk(np.zeros(0, np.float32), sample_rate, sent / sample_rate, tuple(waiting))
-    if failure is not None:
-        raise failure
 
 
 def decode_recording(

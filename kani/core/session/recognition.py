@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from kani.core import tracing
-from kani.core.audio.low_delay_resampler import LEAD_S, LowDelayResampler
+from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Recognizer, Step
 from kani.core.types import Samples
 

@@ -23,7 +23,7 @@ from kani.core.types import Embedding, Recording, Samples, Segment, Span, Speech
 from kani.engines.kani.settings import KaniSettings
 from kani.engines.kani.voices import KaniVoices
 from kani.engines.plugin import Resources
-from kani.runtime.cancelling import wait_until_done
+from kani.runtime.cancelling import speak
 from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder, speech_of
 from kani.runtime.silence_trim import SilenceTrimmer
@@ -31,7 +31,7 @@ from kani.text.segment_weight import weight
 
 if TYPE_CHECKING:
     from kani.engines.kani.model.loader import KaniModel
-    from kani.engines.kani.model.sequence import End, Utterance
+    from kani.engines.kani.model.sequence import Utterance
     from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
 
 ENGINE = "kani"
@@ -250,36 +250,15 @@ async def _generate(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Sam
     """Yield the audio of an utterance as it is decoded; closed early, returns once its slot is free."""
     from kani.engines.kani.model.sequence import End, Ending
 
-    loop = asyncio.get_running_loop()
-    events: asyncio.Queue[Samples | End] = asyncio.Queue()
-
-    def on_event(event: Samples | End) -> None:
-        loop.call_soon_threadsafe(events.put_nowait, event)
-
-    sequence = kani.scheduler.submit(utterance, on_event)
-    heard = ended = False
-    try:
-        while True:
-            event = await events.get()
-            if isinstance(event, End):
-                ended = True
-                break
-            kani.scheduler.acknowledge(sequence, len(event))
-            heard = True
-            yield event
-    finally:
-        if not ended:
-            kani.scheduler.cancel(sequence)
-            await wait_until_done(asyncio.ensure_future(_wait_for_end(events)))
-    match event.ending:
-        case Ending.FAILED | Ending.CANCELLED:
-            raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")
-        case Ending.ANOMALY if not heard:
-            raise EngineFailed(f"the Kani model could not speak this text: {event.detail}")
-
-
-async def _wait_for_end(events: asyncio.Queue[Samples | End]) -> None:
-    from kani.engines.kani.model.sequence import End
-
-    while not isinstance(await events.get(), End):
-        pass
+    heard = False
+    async with aclosing(speak(kani.scheduler, utterance, End)) as events:
+        async for event in events:
+            if not isinstance(event, End):
+                heard = True
+                yield event
+                continue
+            match event.ending:
+                case Ending.FAILED | Ending.CANCELLED:
+                    raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")
+                case Ending.ANOMALY if not heard:
+                    raise EngineFailed(f"the Kani model could not speak this text: {event.detail}")

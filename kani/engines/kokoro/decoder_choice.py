@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.network import parts_cache
-from kani.engines.kokoro.network.build_cache import BuildFailed
 from kani.engines.kokoro.network.decoder import DecoderUnavailable
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.runtime import weights
+from kani.runtime.build_cache import BuildFailed
 from kani.runtime.extras import install_command
 
 _SET_BY_USER = "set by KANI_KOKORO_DECODER (auto uses LiteRT where it runs)"

@@ -21,16 +21,16 @@ from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguag
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
-from kani.engines.kokoro.decoder_choice import ChosenModel, load_split_model
+from kani.engines.kokoro.decoder_choice import load_split_model
 from kani.engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import real_time_streams
-from kani.engines.kokoro.synthesizer import Synthesizer, WholeSynthesizer, WindowedSynthesizer, sample_steps
+from kani.engines.kokoro.synthesizer import WindowedSynthesizer, sample_steps
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import reader_for, spoken_languages
@@ -69,8 +69,6 @@ _MEASURED_AGAIN_S = (60.0, 540.0, 3000.0)
 THREADS = 2
 """Cores that one step is computed with, unless KANI_THREADS names another number."""
 
-_WHY_WHOLE = "required by KANI_KOKORO_DECODING=whole (windows uses LiteRT)"
-
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
 
@@ -104,8 +102,7 @@ class KokoroEngine:
         Raises EngineUnavailable.
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
-        if isinstance(self._synthesizer, WindowedSynthesizer):
-            self._measuring = asyncio.create_task(self._measure_speed(self._synthesizer))
+        self._measuring = asyncio.create_task(self._measure_speed(self._synthesizer))
 
     async def _measure_speed(self, synthesizer: WindowedSynthesizer) -> None:
         """Measure this machine's speed, after the steps of all listeners.
@@ -164,49 +161,6 @@ class KokoroEngine:
         self._voices = Voices()
         spoken = spoken_languages()
         self._espeak = EspeakClient.shared("phonemes")
-        try:
-            chosen = self._load_model()
-        except ModelFailed as error:
-            raise EngineUnavailable(
-                f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
-                "install the version that requirements.txt names"
-            ) from error
-        self._model = None if chosen is None else chosen.model
-        accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
-        in_windows = isinstance(self._synthesizer, WindowedSynthesizer)
-        if isinstance(self._synthesizer, WindowedSynthesizer):
-            self._nearest = NearestVoice(self._voices, self._synthesizer)
-        self._info = EngineInfo(
-            name=ENGINE,
-            version="1.0 int8",
-            sample_rate=SAMPLE_RATE,
-            voices=tuple(voice for voice in self._voices.all if primary(voice.language) in spoken),
-            default_voices={language: DEFAULT_VOICES[language] for language in spoken}
-            | {language: voices[0] for language, voices in accented.items()},
-            accented=accented,
-            max_concurrency=max(_LEAST_STREAMS, _STREAMS_A_STEP * self._concurrency)
-            if in_windows
-            else self._concurrency,
-            slots_are_streams=in_windows,
-            speed_range=SPEED_RANGE,
-            streams_inside_segment=in_windows,
-            pausable=in_windows,
-            accepts_partial_text=in_windows,
-            mixes_voices=True,
-            # The published graph predicts the pitch and decodes it in one run: it cannot be changed between.
-            cloning="nearest voice" if in_windows else "none",
-            embedding_model=embedding_model(self._voices) if in_windows else "",
-            native_prosody=NATIVE_PROSODY_FIELDS if in_windows else frozenset(),
-            accepts_ipa=True,
-            decoder="onnx" if self._model is None else self._model.decoder.name,
-            slow_decoder_reason=_WHY_WHOLE if chosen is None else chosen.slow_decoder_reason,
-        )
-
-    def _load_model(self) -> ChosenModel | None:
-        """Load the network; None if utterances are decoded whole, by the published graph itself.
-
-        Sets ``_synthesizer``.
-        """
         resources = self._resources
         read_model = partial(
             weights.load,
@@ -215,18 +169,43 @@ class KokoroEngine:
             cache_dir=resources.cache_dir,
             may_fetch=resources.may_fetch,
         )
-        self._synthesizer: Synthesizer
         if resources.models_dir is not None:
             # A wrong file of the user's is an error, also where the packed network is in the cache.
             read_model()
-        if self._settings.decoding == "whole":
-            self._synthesizer = WholeSynthesizer(WholeModel(read_model(), self._threads), self._voices)
-            logger.info("Kokoro decoder: onnxruntime, %s", _WHY_WHOLE)
-            return None
-        chosen = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
+        try:
+            chosen = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
+        except ModelFailed as error:
+            raise EngineUnavailable(
+                f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
+                "install the version that requirements.txt names"
+            ) from error
+        self._model = chosen.model
         statistics = StatisticsTable([voice.id for voice in self._voices.all])
         self._synthesizer = WindowedSynthesizer(chosen.model, self._voices, statistics)
-        return chosen
+        self._nearest = NearestVoice(self._voices, self._synthesizer)
+        accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
+        self._info = EngineInfo(
+            name=ENGINE,
+            version="1.0 int8",
+            sample_rate=SAMPLE_RATE,
+            voices=tuple(voice for voice in self._voices.all if primary(voice.language) in spoken),
+            default_voices={language: DEFAULT_VOICES[language] for language in spoken}
+            | {language: voices[0] for language, voices in accented.items()},
+            accented=accented,
+            max_concurrency=max(_LEAST_STREAMS, _STREAMS_A_STEP * self._concurrency),
+            slots_are_streams=True,
+            speed_range=SPEED_RANGE,
+            streams_inside_segment=True,
+            pausable=True,
+            accepts_partial_text=True,
+            mixes_voices=True,
+            cloning="nearest voice",
+            embedding_model=embedding_model(self._voices),
+            native_prosody=NATIVE_PROSODY_FIELDS,
+            accepts_ipa=True,
+            decoder=chosen.model.decoder.name,
+            slow_decoder_reason=chosen.slow_decoder_reason,
+        )
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
@@ -241,7 +220,7 @@ class KokoroEngine:
             self._model.decoder.generator.close()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``; a chunk for each window (whole: for each utterance of some 15 s).
+        """See ``Engine.synthesize``; a chunk for each window.
 
         Yields nothing for a text without anything pronounceable. Raises UnsupportedLanguage and UnknownVoice
         for what ``info`` does not list, EngineFailed for an error of onnxruntime.
@@ -254,7 +233,6 @@ class KokoroEngine:
 
     async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
-        assert isinstance(self._synthesizer, WindowedSynthesizer)
         sentence = IncrementalSentence(self._synthesizer, self._reader(segment.language), segment)
         stop, timing, deadline = Stop(), PieceTiming(), SegmentDeadline(segment.ahead_s)
         while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
@@ -279,7 +257,7 @@ class KokoroEngine:
                 await text.wait_for_more(len(spoken.text))
 
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``CloningEngine.embed``; decoding in windows only."""
+        """See ``CloningEngine.embed``."""
         steps = self._nearest.embed(recording)
         async with aclosing(self._embeddings(steps, Stop(), time.monotonic())) as embeddings:
             return await anext(embeddings)
@@ -287,7 +265,7 @@ class KokoroEngine:
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        """See ``CloningEngine.refine``; decoding in windows only.
+        """See ``CloningEngine.refine``.
 
         For a language without a mix of its own the one that it borrows the timbre of is refined.
         Raises UnsupportedLanguage, InvalidRequest for an embedding of another engine, and EngineFailed.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
-from kani.engines.plugin_settings import LOWER, PluginSettings, choices, listed, lower, setting
+from kani.engines.plugin_settings import PluginSettings, choices, listed, lower, setting
 
 SPEECH = "Speech"
 """The group of the server's own settings."""
@@ -32,23 +32,14 @@ def _decoder(value: Any) -> Any:
 class KokoroSettings(PluginSettings):
     """Settings of the Kokoro engine, frozen."""
 
-    decoding: Annotated[Literal["windows", "whole"], LOWER] = setting(
-        "windows",
-        "KANI_KOKORO_DECODING",
-        group=SPEECH,
-        after="threads",
-        option=False,
-        about="Decoding of Kokoro's audio: in `windows` (the beginning of a sentence plays while its end is "
-        "still "
-        "being decoded) or `whole` (the model's own samples, a sentence at a time).",
-    )
     decoder: Annotated[Literal["auto", "onnx", "litert"], BeforeValidator(_decoder)] = setting(
         "auto",
         "KANI_KOKORO_DECODER",
         group=SPEECH,
-        about="Decoder of the windows: `litert` (int8 on LiteRT; without it the server does not start), "
+        after="threads",
+        about="Decoder of Kokoro: `litert` (int8 on LiteRT; without it the server does not start), "
         "`onnx` (onnxruntime), or `auto` (`litert` where it runs, else `onnx`). `fast` is an old name of "
-        "`litert`. `whole` decoding is always `onnx`.",
+        "`litert`.",
     )
     accented: Annotated[tuple[str, ...], BeforeValidator(_accented)] = setting(
         ("de", "nl", "pl", "ru"),

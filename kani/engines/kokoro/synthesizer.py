@@ -1,15 +1,13 @@
-"""Synthesises utterances, whole or window by window, in the calling thread."""
+"""Synthesises utterances window by window, in the calling thread."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
-from kani.core.errors import InvalidRequest
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
@@ -18,7 +16,6 @@ from kani.engines.kokoro.network.onnx_model import (
     SAMPLE_RATE,
     RenderedUtterance,
     Stop,
-    WholeModel,
 )
 from kani.engines.kokoro.network.parts import (
     Features,
@@ -49,52 +46,6 @@ _SEARCHED = round(0.006 * SAMPLE_RATE)
 _NOTHING = np.zeros(0, np.float32)
 
 
-class Synthesizer(Protocol):
-    """One decoding strategy."""
-
-    def synthesize(
-        self,
-        utterance: Utterance,
-        segment: Segment,
-        stop: Stop,
-        *,
-        trailing_silence_s: float = TRAILING_SILENCE_S,
-        in_steps: bool = True,
-    ) -> Iterator[TimedAudio]:
-        """Speak ``utterance`` with the voice, speed and prosody of ``segment``; its text is not used.
-
-        trailing_silence_s: silence kept at most after the speech; in_steps: predict the prosody of the first
-        words first where possible, so that sound begins sooner. Raises UnknownVoice, InvalidRequest for an
-        unusable embedding, Stopped and ModelFailed.
-        """
-
-
-class WholeSynthesizer:
-    """Decodes an utterance at once with the published graph: the model's own samples."""
-
-    def __init__(self, model: WholeModel, voices: Voices) -> None:
-        self._model = model
-        self._voices = voices
-
-    def synthesize(
-        self,
-        utterance: Utterance,
-        segment: Segment,
-        stop: Stop,
-        *,
-        trailing_silence_s: float = TRAILING_SILENCE_S,
-        in_steps: bool = True,
-    ) -> Iterator[TimedAudio]:
-        """See ``Synthesizer.synthesize``; one piece, predicted at once."""
-        if segment.embedding is not None:
-            raise InvalidRequest("reference", "this engine speaks with its own voices only")
-        lead = lead_in(utterance, segment.language)
-        symbols = lead + utterance.symbols
-        style = self._voices.style(voice_or_mix(segment.voice), len(symbols))
-        rendering = self._model.render(symbols, style, segment.speed, stop)
-        yield _trim_whole(rendering, utterance, lead, trailing_silence_s)
-
-
 class WindowedSynthesizer:
     """Predicts the prosody of the utterance, then decodes it window by window."""
 
@@ -120,7 +71,13 @@ class WindowedSynthesizer:
         trailing_silence_s: float = TRAILING_SILENCE_S,
         in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
-        """See ``Synthesizer.synthesize``; one piece with a lead-in."""
+        """Speak ``utterance`` with the voice, speed and prosody of ``segment``; its text is not used.
+
+        A piece for each window; one for all of an utterance with a lead-in. trailing_silence_s: silence kept
+        at most after the speech; in_steps: predict the prosody of the first words first where possible, so
+        that sound begins sooner. Raises UnknownVoice, InvalidRequest for an unusable embedding, Stopped and
+        ModelFailed.
+        """
         lead = lead_in(utterance, segment.language)
         if not lead:
             pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
@@ -130,7 +87,7 @@ class WindowedSynthesizer:
         statistics = self.predict_statistics(self.voice_of(segment), prosody, features)
         norms = NormAffine.from_statistics(features, statistics)
         samples = self.decode_window(features, norms, 0, features.frames, stop)
-        yield _trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
+        yield trim_whole(RenderedUtterance(samples, prosody.frames), utterance, lead, trailing_silence_s)
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
         """The segment's voice, or the mix that its embedding holds for its language.
@@ -357,7 +314,7 @@ class Pieces:
         return samples
 
 
-def _trim_whole(
+def trim_whole(
     rendering: RenderedUtterance, utterance: Utterance, lead: str, trailing_silence_s: float
 ) -> TimedAudio:
     """Trim and time the rendering of ``lead`` and ``utterance``."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kani.core.audio.low_delay_resampler import LowDelayResampler
+from kani.core.audio.resampling import LowDelayResampler
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions

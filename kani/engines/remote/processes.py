@@ -14,13 +14,13 @@ from kani.core.recognizer import Recognizer, RecognizerInfo
 from kani.engines.plugin import Resources
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address
+from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.engine import RemoteEngine
 from kani.engines.remote.handshake import check_key
 from kani.engines.remote.link import Link
 from kani.engines.remote.messages import Launch
 from kani.engines.remote.pool import Discover, Pool
 from kani.engines.remote.recognizer import UNKNOWN, RemoteRecognizer
-from kani.engines.remote.ways import ChildWorker
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 from kani.core.errors import EngineUnavailable
 from kani.engines.voxcpm import published
 from kani.runtime.extras import install_command
-from kani.runtime.fetched_files import check_content
+from kani.runtime.weights import matches_its_name
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _CODEC_WEIGHTS = ("audiovae.safetensors", "audiovae.pth")
@@ -104,7 +104,7 @@ def _one_of(folder: Path, names: tuple[str, ...]) -> Path:
 def _check_file(path: Path) -> None:
     """Check a fetched file by its SHA-256, and the length of a safetensors file by its own table."""
     try:
-        if not check_content(path):
+        if not matches_its_name(path):
             raise EngineUnavailable(f"{path} fails its SHA-256: {_CURE}")
         whole = path.suffix != ".safetensors" or path.stat().st_size == _length(path)
     except OSError as error:

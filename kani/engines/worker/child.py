@@ -1,4 +1,4 @@
-"""Program of a worker that is a server's child; ``kani.engines.remote.ways`` starts it.
+"""Program of a worker that is a server's child; ``kani.engines.remote.connectors`` starts it.
 
 It ends with its connection: after the engine has stopped, or after ``STOP_TIMEOUT_S`` all the same.
 """

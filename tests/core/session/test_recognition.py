@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kani.core.audio.low_delay_resampler import LEAD_S, LowDelayResampler
+from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
 from kani.core.observer import Observer
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step

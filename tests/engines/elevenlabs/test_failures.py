@@ -385,7 +385,7 @@ async def test_fallback_speaks_the_whole_text(
         assert await listening == ["bla", "blub", "bla"]
     assert {segment.voice for segment in fallback.segments} == {"tone_es"}
     assert counted(registry, "kani_elevenlabs_failures") == {"quota_exceeded": 1}
-    assert counted(registry, "kani_elevenlabs_stood_in") == {"tone": 1}
+    assert counted(registry, "kani_elevenlabs_fallbacks") == {"tone": 1}
     assert "falling back to tone for one segment" in caplog.text
 
 

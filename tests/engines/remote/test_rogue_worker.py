@@ -160,7 +160,7 @@ async def test_answers_that_nothing_asked_for_are_not_kept(
     async with rogue(tmp_path, Ready(replace(INFO, cloning="embedding")), *answers) as address:
         engine = engine_of(address)
         await engine.start()
-        connection = (await engine._way.connections())[0]
+        connection = (await engine._workers.connections())[0]
         async with connection.exchange(lambda number: Waiting(number, 0, None)):
             await until(lambda: "more than 64 MiB that nothing has asked for" in caplog.text)
         await engine.stop()

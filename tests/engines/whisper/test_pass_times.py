@@ -97,6 +97,6 @@ async def test_no_word_is_lost_or_repeated_however_long_a_pass_takes(
     for pass_s in PASSES_S:
         heard = words_of(Listening(recognizer, pass_s).hear(speech), language)
         said = words_of(text, language)
-        # One word may be heard as another: on CI the speech differs in its last bits with the number of threads.
+        # One word may be heard as another: the speech differs in its last bits with the number of threads.
         assert len(heard) == len(said), (pass_s, heard)
         assert edit_distance(said, heard) <= 1, (pass_s, heard)

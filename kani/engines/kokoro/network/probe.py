@@ -1,4 +1,7 @@
-"""Test window of speech with its float32 samples: ``data/probe.npz``, built by ``offline/probe.py``."""
+"""Test window of speech with its float32 samples: ``data/probe.npz``.
+
+``benchmarks/kokoro_data/probe.py`` makes it.
+"""
 
 from __future__ import annotations
 

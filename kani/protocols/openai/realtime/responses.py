@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kani.core.audio.encoding import create_encoder
-from kani.core.audio.pcm import reframe
+from kani.core.audio.resampling import reframe
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession

@@ -1,6 +1,6 @@
 """Make ``surrogate.npz`` and ``surrogate.json``: tables that predict the speaker embedding of a mix.
 
-    python -m kani.engines.kokoro.offline.surrogate shards
+    python -m benchmarks.kokoro_data.surrogate shards
 
 Every voice speaks some sentences of its language, and random mixes speak one each in every language: of few
 voices or many, of one sex or both, some extrapolated, at any pitch. The audio is kept in the folder, so that
@@ -25,16 +25,17 @@ import numpy.typing as npt
 import onnxruntime
 import soxr
 
+from benchmarks.kokoro_data.sentences import SENTENCES
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples, Segment, Voice
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.cloning.pitch import measure_pitch
 from kani.engines.kokoro.cloning.surrogate import DATA_FILE, MIDDLE, OCTAVE, ORIGIN_FILE
+from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Array, Stop
 from kani.engines.kokoro.network.parts import SplitModel
-from kani.engines.kokoro.offline.sentences import SENTENCES
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
@@ -249,7 +250,7 @@ def fit_tables(corpus: Corpus, alone: Values) -> tuple[Values, Values, Values]:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m kani.engines.kokoro.offline.surrogate")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_data.surrogate")
     parser.add_argument("folder", type=Path, help="where the synthesised shards are kept")
     parser.add_argument("--part", default="1/1", help="number of this process, and of all processes")
     parser.add_argument(
@@ -267,7 +268,7 @@ def main() -> None:
             record_shard(recorder, arguments.folder, name)
             print(name, flush=True)
     if all((arguments.folder / f"{name}.npz").exists() for name in shard_names()):
-        write(load_corpus(arguments.folder), Path(__file__).parents[1] / "data")
+        write(load_corpus(arguments.folder), DATA)
 
 
 def write(corpus: Corpus, folder: Path) -> None:
@@ -284,7 +285,7 @@ def write(corpus: Corpus, folder: Path) -> None:
     np.savez(folder / DATA_FILE, **arrays)
     encoder = Path(speaker_encoder.__file__).with_name(speaker_encoder.ORIGIN_FILE)
     origin = {
-        "made_by": "python -m kani.engines.kokoro.offline.surrogate",
+        "made_by": "python -m benchmarks.kokoro_data.surrogate",
         "onnxruntime": onnxruntime.__version__,
         "model_sha256": weights.KOKORO.sha256,
         "voices_sha256": json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["sha256"],

@@ -1,7 +1,7 @@
 """Make ``voices.npy`` and ``voices.json`` from the source distribution of PyPI's kokoro 0.9.4.
 
     pip download kokoro==0.9.4 --no-deps --no-binary :all:
-    python -m kani.engines.kokoro.offline.voices kokoro-0.9.4.tar.gz
+    python -m benchmarks.kokoro_data.voices kokoro-0.9.4.tar.gz
 
 The distribution holds the style tables as ``kokoro.js/voices/NAME.bin``: float32
 [510, 1, 256], row n - 1 for an utterance of n symbols. Here they become one float16 array
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.voices import INDEX_FILE, STYLES_FILE, STYLES_SHAPE
 
 ORIGIN = "https://pypi.org/project/kokoro/0.9.4/ (kokoro.js/voices), by hexgrad"
@@ -84,10 +85,10 @@ def _row_order(member: tarfile.TarInfo) -> tuple[bool, str]:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m kani.engines.kokoro.offline.voices")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_data.voices")
     parser.add_argument("distribution", type=Path, help="kokoro-0.9.4.tar.gz")
     arguments = parser.parse_args()
-    print(build(arguments.distribution, Path(__file__).parents[1] / "data"), "voices")
+    print(build(arguments.distribution, DATA), "voices")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Calibrate the int8 convolutions: makes ``scales.npz`` and ``scales.json``.
 
-    python -m kani.engines.kokoro.offline.calibrate
+    python -m benchmarks.kokoro_data.calibrate
 
 Fourteen voices speak a sentence each, as the server does; the generator computes them in float32
 (``float_reference``), and the input of each convolution is recorded. A convolution's scales are those of a
@@ -32,18 +32,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.kokoro_data.float_reference import FloatGenerator, convolve_float
+from benchmarks.kokoro_data.sentences import SENTENCES
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.litert.packing.generator import SCALES_ORIGIN_FILE, Scale, as_two_tap_weight
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
 from kani.engines.kokoro.litert.packing.layers import Convolution, Layers, Upsampling, residual_blocks
-from kani.engines.kokoro.litert.packing.weights import SCALES_FILE, quantise_weight
+from kani.engines.kokoro.litert.packing.weights import DATA, SCALES_FILE, quantise_weight
 from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import LoadPart, NormAffine, SplitModel
-from kani.engines.kokoro.offline.float_reference import FloatGenerator, convolve_float
-from kani.engines.kokoro.offline.sentences import SENTENCES
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
@@ -260,17 +260,17 @@ def calibrate(parts: LoadPart) -> dict[str, npt.NDArray[np.generic]]:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m kani.engines.kokoro.offline.calibrate")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_data.calibrate")
     parser.add_argument(
         "--cache-dir", type=Path, default=Path("kokoro-cache"), help="where the model and its parts are kept"
     )
     cache = parser.parse_args().cache_dir
     model = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache)
     arrays = calibrate(parts_cache.load(model, cache))
-    folder = Path(__file__).parents[1] / "data"
+    folder = DATA
     np.savez_compressed(folder / SCALES_FILE, allow_pickle=False, **arrays)
     origin = {
-        "made_by": "python -m kani.engines.kokoro.offline.calibrate",
+        "made_by": "python -m benchmarks.kokoro_data.calibrate",
         "onnxruntime": onnxruntime.__version__,
         "torch": torch.__version__,
         "model_sha256": weights.KOKORO.sha256,

@@ -59,7 +59,7 @@ class EndOfSpeech:
         return self._spoken and not self._recorded and pause >= PAUSE_PROBABILITY
 
 
-class Listening:
+class Recognition:
     """One recognition, from its first chunk of audio on.
 
     request: of the client; end_of_speech: whether the server ends every command.

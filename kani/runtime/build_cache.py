@@ -1,4 +1,4 @@
-"""Build cache: zip archives derived from the model by a child process and kept in the cache folder."""
+"""Build cache: zip archives derived from a model by a child process and kept in the cache folder."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class BuildCache:
                     other.unlink()
 
     def _run(self, source: bytes) -> bytes:
-        logger.info("Kokoro: %s (first start only, some seconds)", self.activity)
+        logger.info("%s (first start only, some seconds)", self.activity)
         done = subprocess.run(  # noqa: S603 - our own module
             python_command(self.module, *self.arguments),
             input=source,

@@ -1,6 +1,6 @@
 """Build ``probe.npz``: a window of speech, with float32 samples, for checking the decoder on a machine.
 
-    python -m kani.engines.kokoro.offline.probe
+    python -m benchmarks.kokoro_data.probe
 
 Features, spectra and norms are those of the middle of a word spoken by a shipped voice, rounded to float16,
 with context on both sides, as most windows have it; the samples are computed by ``float_reference``.
@@ -15,16 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from benchmarks.kokoro_data.float_reference import FloatGenerator
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
 from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES
+from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
 from kani.engines.kokoro.network.parts import NormAffine, SplitModel
 from kani.engines.kokoro.network.probe import PROBE_FILE
-from kani.engines.kokoro.offline.float_reference import FloatGenerator
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
@@ -67,11 +68,11 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m kani.engines.kokoro.offline.probe", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_data.probe", description=__doc__)
     parser.add_argument("--cache-dir", type=Path, default=Path("kokoro-cache"))
     given = parser.parse_args()
     arrays = probe(given.cache_dir)
-    np.savez_compressed((Path(__file__).parents[1] / "data" / PROBE_FILE), allow_pickle=False, **arrays)
+    np.savez_compressed(DATA / PROBE_FILE, allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

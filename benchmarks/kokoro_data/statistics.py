@@ -1,6 +1,6 @@
 """Make ``statistics.npz`` and ``statistics.json``: the norms' statistics of each voice.
 
-    python -m kani.engines.kokoro.offline.statistics
+    python -m benchmarks.kokoro_data.statistics
 
 Every voice speaks the sentences of its language (``sentences.py``), decoded by the recorder part. A voice's
 statistics are the mean over its sentences, of means and of log variances. A sentence's deviation from its
@@ -24,8 +24,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from benchmarks.kokoro_data.later_sentences import LATER_SENTENCES
+from benchmarks.kokoro_data.recorder import RecorderSurgery, StatisticsRecorder
+from benchmarks.kokoro_data.sentences import SENTENCES
 from kani.core.types import Voice
 from kani.engines.espeak.client import EspeakClient
+from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.norm_statistics import (
     DATA_FILE,
@@ -35,9 +39,6 @@ from kani.engines.kokoro.network.norm_statistics import (
 )
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import SplitModel
-from kani.engines.kokoro.offline.later_sentences import LATER_SENTENCES
-from kani.engines.kokoro.offline.recorder import StatisticsRecorder
-from kani.engines.kokoro.offline.sentences import SENTENCES
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.timing import speech_level
@@ -73,9 +74,8 @@ class Recorder:
     def __init__(self, cache_dir: Path) -> None:
         """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
         onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
-        load_part = parts_cache.load(onnx, cache_dir)
-        self._model = SplitModel.on_onnxruntime(load_part, threads=2)
-        self._recorder = StatisticsRecorder(load_part("recorder"), threads=2)
+        self._model = SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads=2)
+        self._recorder = StatisticsRecorder(RecorderSurgery(onnx).recorder(), threads=2)
         self._espeak = EspeakClient.shared()
         self._cache_dir = cache_dir
         self.voices = Voices()
@@ -159,7 +159,7 @@ def _record(recorder: Recorder, voices: Sequence[Voice], count: int | None = Non
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m kani.engines.kokoro.offline.statistics")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_data.statistics")
     parser.add_argument(
         "--cache-dir", type=Path, default=Path("kokoro-cache"), help="where the model is kept"
     )
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=24, help="of each of the later voices")
     arguments = parser.parse_args()
     recorder = Recorder(arguments.cache_dir)
-    folder = Path(__file__).parents[1] / "data"
+    folder = DATA
     voices, mixed = recorder.voices.all, len(recorder.voices.mixed)
     if arguments.later:
         with np.load(folder / DATA_FILE) as data:
@@ -185,10 +185,10 @@ def main() -> None:
 
 def save(arrays: Mapping[str, Array], later_sentences: int) -> None:
     """Write both files; later_sentences: how many each of the later voices spoke."""
-    folder = Path(__file__).parents[1] / "data"
+    folder = DATA
     np.savez(folder / DATA_FILE, allow_pickle=False, **arrays)
     origin = {
-        "made_by": "python -m kani.engines.kokoro.offline.statistics",
+        "made_by": "python -m benchmarks.kokoro_data.statistics",
         "onnxruntime": onnxruntime.__version__,
         "model_sha256": weights.KOKORO.sha256,
         "voices_sha256": json.loads((folder / "voices.json").read_text(encoding="utf-8"))["sha256"],

@@ -1,4 +1,4 @@
-"""Ways to a worker: a child of this process, or a worker that runs already, here or on another machine."""
+"""Connectors to a worker: a child of this process, or one that runs already, here or on another machine."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class ChildWorker:
         self._changed = changed
         self._process: subprocess.Popen[bytes] | None = None
 
-    async def reach(self) -> Connection:
-        """See ``Reach``."""
+    async def connect(self) -> Connection:
+        """See ``Connector``."""
         if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":
             raise EngineUnavailable(
                 "KANI_ENGINE_PROCESS needs Unix sockets, which this system has not: leave it out"
@@ -71,12 +71,12 @@ class ChildWorker:
             await connection.open("", self._launch)
         except BaseException:
             # A cancelled start, too, leaves neither connection nor child.
-            await self.leave(connection)
+            await self.disconnect(connection)
             raise
         return connection
 
-    async def leave(self, connection: Connection) -> None:
-        """See ``Reach``."""
+    async def disconnect(self, connection: Connection) -> None:
+        """See ``Connector``."""
         connection.channel.close("the server ends it")
         process, self._process = self._process, None
         if process is not None:
@@ -88,11 +88,11 @@ class ChildWorker:
                 connection.channel.reason = f"it was ended by signal {-code}"
 
     def restarted(self) -> None:
-        """See ``Reach``."""
+        """See ``Connector``."""
         self._count()
 
 
-class ListeningWorker:
+class RemoteWorker:
     """Connects to a worker that listens on an address."""
 
     def __init__(self, address: Address, key: str, changed: Callable[[Ready], None]) -> None:
@@ -101,24 +101,24 @@ class ListeningWorker:
         self._key = key
         self._changed = changed
 
-    async def reach(self) -> Connection:
-        """See ``Reach``."""
+    async def connect(self) -> Connection:
+        """See ``Connector``."""
         channel = await connect(self._address)
         connection = Connection(channel, self._changed, self.name)
         try:
             await connection.open(self._key, None)
         except BaseException:
             # A cancelled start, too, leaves neither connection nor child.
-            await self.leave(connection)
+            await self.disconnect(connection)
             raise
         return connection
 
-    async def leave(self, connection: Connection) -> None:
-        """See ``Reach``."""
+    async def disconnect(self, connection: Connection) -> None:
+        """See ``Connector``."""
         connection.channel.close("this server ends it")
 
     def restarted(self) -> None:
-        """See ``Reach``; the worker's own service counts its starts."""
+        """See ``Connector``; the worker's own service counts its starts."""
 
 
 def _spawn(python: str, socket_number: int) -> subprocess.Popen[bytes]:

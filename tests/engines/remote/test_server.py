@@ -11,7 +11,7 @@ import pytest
 
 from kani.engines.remote.channel import MAX_HANDSHAKE_BYTES, Channel
 from kani.engines.remote.connection import WorkerLost
-from kani.engines.remote.ways import ListeningWorker
+from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.worker import listening
 from kani.engines.worker.service import Worker
 from tests.engines.remote.test_remote import KEY, engine_of, segment, working
@@ -45,13 +45,13 @@ async def test_silent_crowd_keeps_no_server_out(tmp_path: Path, caplog: pytest.L
 
 async def test_connected_server_is_not_closed_for_another(tmp_path: Path) -> None:
     async with working(Worker(ToneEngine()), tmp_path, tcp=True) as address, AsyncExitStack() as stack:
-        ways = [ListeningWorker(address, KEY, lambda _: None) for _ in range(PLACES + 1)]
+        workers = [RemoteWorker(address, KEY, lambda _: None) for _ in range(PLACES + 1)]
         connections = []
-        for way in ways[:-1]:
-            connections.append(await way.reach())
-            stack.push_async_callback(way.leave, connections[-1])
+        for worker in workers[:-1]:
+            connections.append(await worker.connect())
+            stack.push_async_callback(worker.disconnect, connections[-1])
         with pytest.raises(WorkerLost):
-            await ways[-1].reach()
+            await workers[-1].connect()
         assert not any(connection.channel.lost.is_set() for connection in connections)
 
 
