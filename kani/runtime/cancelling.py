@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from kani.core.types import Samples
 
@@ -79,7 +79,7 @@ async def speak(
             if isinstance(event, end):
                 ended = True
             else:
-                scheduler.acknowledge(stream, len(event))
+                scheduler.acknowledge(stream, len(cast(Samples, event)))
             yield event
     finally:
         if not ended:

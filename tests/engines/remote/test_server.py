@@ -12,7 +12,7 @@ import pytest
 from kani.engines.remote.channel import MAX_HANDSHAKE_BYTES, Channel
 from kani.engines.remote.connection import WorkerLost
 from kani.engines.remote.connectors import RemoteWorker
-from kani.engines.worker import listening
+from kani.engines.worker import server
 from kani.engines.worker.service import Worker
 from tests.engines.remote.test_remote import KEY, engine_of, segment, working
 from tests.support.tone import ToneEngine
@@ -22,7 +22,7 @@ PLACES = 16
 
 @pytest.fixture(autouse=True)
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "MAX_CONNECTIONS", PLACES)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", PLACES)
 
 
 async def test_silent_crowd_keeps_no_server_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
