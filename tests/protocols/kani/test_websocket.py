@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import json
 import struct
 import wave
 from collections.abc import AsyncIterator
@@ -18,6 +17,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from kani.core.types import Span
+from tests.clients.kani import wire
+from tests.clients.kani.wire import ask, pcm, receive, samples, stream
 from tests.conftest import ServerProcess
 from tests.core.timing.test_spans import assert_tiles
 from tests.protocols.cloning_server import hum
@@ -29,51 +30,18 @@ HOLA = "¡Hola! ¿Cómo estás hoy?"
 LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 12
 
 
+def request(text: str = HOLA, kind: str = "tts_request", **data: Any) -> str:
+    return wire.request(text, kind, **data)
+
+
 @pytest.fixture
 async def socket(espeak_app: AppServer) -> AsyncIterator[ClientConnection]:
     async with connect(espeak_app.url, max_size=None) as connection:
         yield connection
 
 
-def request(text: str = HOLA, kind: str = "tts_request", **data: Any) -> str:
-    return json.dumps({"type": kind, "data": {"text": text, **data}})
-
-
-async def receive(socket: ClientConnection) -> tuple[str, dict[str, Any]]:
-    message = json.loads(await asyncio.wait_for(socket.recv(), 300))
-    assert set(message) == {"type", "data"}
-    return message["type"], message["data"]
-
-
-async def ask(socket: ClientConnection, message: str | bytes) -> dict[str, Any]:
-    await socket.send(message)
-    kind, data = await receive(socket)
-    assert kind == "tts_response"
-    return data
-
-
-async def stream(socket: ClientConnection, message: str) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
-    await socket.send(message)
-    chunks = []
-    while True:
-        kind, data = await receive(socket)
-        if kind != "tts_stream_chunk":
-            return chunks, kind, data
-        chunks.append(data)
-
-
 async def assert_alive(socket: ClientConnection) -> None:
     assert (await ask(socket, request("Sigo aquí.")))["status"] == "success"
-
-
-def samples(data: dict[str, Any]) -> np.ndarray:
-    with wave.open(io.BytesIO(base64.b64decode(data["audio"]))) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22050, 1, 2)
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
-
-
-def pcm(chunks: list[dict[str, Any]]) -> np.ndarray:
-    return np.frombuffer(b"".join(base64.b64decode(chunk["audio"]) for chunk in chunks), "<i2")
 
 
 def spans(rows: list[list[float]]) -> list[Span]:

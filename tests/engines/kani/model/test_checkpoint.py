@@ -203,7 +203,7 @@ def test_untied_head_is_required(tmp_path: Path, folder: Path) -> None:
         ({"tokens_per_frame": 8}, "tokens_per_frame is 8: the codec has 4"),
         ({"conv_bias": True}, "conv_bias is true"),
         ({"norm_eps": 10**400}, "norm_eps"),
-        ({"rope_theta": 10**400}, "rope_theta"),
+        ({"rope_parameters": {"rope_theta": 10**400}}, "rope_theta"),
         ({"conv_L_cache": 1}, "conv_L_cache is 1"),
         ({"num_key_value_heads": 3}, "num_key_value_heads"),
         ({"num_attention_heads": 128, "num_key_value_heads": 128}, "head_dim"),
