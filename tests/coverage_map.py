@@ -4,7 +4,7 @@
 
 A module's files are those that run most of its functions' lines, the ones with few other modules first. The
 row of a module that the run did not reach stays as it is in the README: only the other tiers, or a person,
-know its tests.
+know its tests. A module without a row gets the files that import it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def rows(readme: str) -> dict[str, list[str]]:
         if heading := _FOLDER.match(line):
             folder = heading["folder"]
         elif folder and (row := _ROW.match(line)) and row["module"] not in ("module", "---"):
-            found[f"{folder}/{row['module']}"] = row["tests"].strip("`").split("`, `")
+            found[f"{folder}/{row['module']}"] = re.findall("`([^`]+)`", row["tests"])
     return found
 
 
@@ -117,7 +117,14 @@ def best(lines: Lines, importing: Counter[str], breadth: Mapping[str, int]) -> l
             break
         chosen.append(file)
         left -= lines[file]
-    return chosen or [file for file, _ in importing.most_common(2)]
+    return chosen
+
+
+def _kinship(module: str, file: str) -> int:
+    """How much the paths of a module and of a file that imports it have in common."""
+    place, test = Path(module).relative_to("kani"), Path(file)
+    same = [place.parent == test.parent, place.stem in test.stem, place.parts[0] == test.parts[0]]
+    return sum(weight * found for weight, found in zip((2, 3, 1), same, strict=True))
 
 
 def table(tests: Mapping[str, list[str]]) -> str:
@@ -136,7 +143,8 @@ def table(tests: Mapping[str, list[str]]) -> str:
 def main() -> None:
     """Rewrite the README's tables; print the modules that have no test yet."""
     readme = README.read_text(encoding="utf-8")
-    measured, importing = covered(ROOT / ".coverage"), importers()
+    data = ROOT / ".coverage"
+    measured, importing = covered(data) if data.exists() else {}, importers()
     breadth: Counter[str] = Counter()
     for lines in measured.values():
         breadth.update({file: len(mine) for file, mine in lines.items()})
@@ -144,6 +152,8 @@ def main() -> None:
     for module in modules():
         if found := best(measured.get(module, {}), importing[module], breadth):
             tests[module] = found
+        elif not tests.get(module):
+            tests[module] = sorted(importing[module], key=lambda file: -_kinship(module, file))[:2]
     before = readme[: readme.index("### `kani")] if "### `kani" in readme else readme.rstrip() + "\n\n"
     README.write_text(before + table(tests).rstrip() + "\n", encoding="utf-8")
     print("without a test:", *(module for module in modules() if not tests.get(module)), sep="\n  ")
