@@ -210,7 +210,8 @@ def test_private_use_characters_are_masked() -> None:
         ('<break time="2s" strength="weak"></break>', 2.0), ('<break time="99s"/>', MAX_BREAK_S),
         (f'<break time="{"9" * 200}s"/>', MAX_BREAK_S), ("<break/>", 0.75), ("<break>", 0.75),
         ('<break strength="none"/>', 0.0), ('<break strength="x-weak"/>', 0.25),
-        ('<break strength="weak"/>', 0.5), ('<break strength="medium"/>', 0.75), ('<break strength="strong"/>', 1.0),
+        ('<break strength="weak"/>', 0.5),
+        ('<break strength="medium"/>', 0.75), ('<break strength="strong"/>', 1.0),
         ('<break strength="X-Strong"/>', 1.25),
     ],
 )  # fmt: skip
