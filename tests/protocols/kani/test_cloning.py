@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from kani.core.types import Samples
+from kani.core.types import Recording, Samples
+from kani.protocols.kani.request import MAX_NAMED_VOICES, NamedVoices
 from tests.clients.kani import wire
 from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
 
@@ -86,6 +87,14 @@ async def test_named_recording_is_kept_for_connection(app: CloningServer, socket
     async with connect(app.url) as other:
         _, last = await ask(other, config=named)
     assert last["message"] == "voice_id: unknown voice 'user_voice'"
+
+
+def test_connection_forgets_the_recording_that_was_named_longest_ago() -> None:
+    voices, recording = NamedVoices(), Recording(np.zeros(1, np.float32), 1000)
+    for number in (*range(MAX_NAMED_VOICES), 0, MAX_NAMED_VOICES):
+        voices.add(f"{number}", recording)
+    known = [number for number in range(MAX_NAMED_VOICES + 1) if voices.get(f"{number}") is not None]
+    assert known == [0, *range(2, MAX_NAMED_VOICES + 1)]
 
 
 async def test_stored_voice_is_used(app: CloningServer, socket: ClientConnection) -> None:
