@@ -114,6 +114,11 @@ def test_text_is_prepared_as_the_makers_do(language: str, written: str, prepared
     assert text.prepare(written, PUBLISHED[language].replaced) == prepared
 
 
+@pytest.mark.parametrize(("written", "frames"), [("eins zwei drei vier", 4), ("eins zwei drei vier fünf", 2)])
+def test_few_words_get_more_time_to_end(written: str, frames: int) -> None:
+    assert text.frames_after_end(written) == frames
+
+
 def test_every_language_is_published() -> None:
     for published in PUBLISHED.values():
         revisions = (published.cloning_revision, published.open_revision, published.tokenizer_revision)

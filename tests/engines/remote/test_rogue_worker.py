@@ -91,6 +91,7 @@ async def rogue(folder: Path, ready: Ready, *answers: FromWorker) -> AsyncIterat
         ([chunk(RATE, 0.0, Span(0, 1, 0.0, INF))], "a time of a span is no finite number"),
         ([chunk(RATE, 0.0, Span(0, 1, 0.0, 1.0, (NAN,)))], "a time of a span is no finite number"),
         ([chunk(RATE, 0.0, Span(2, 1, 0.0, 1.0))], "a span of the characters 2 to 1"),
+        ([chunk(RATE, 0.0, Span(-1, 1, 0.0, 1.0))], "a span of the characters -1 to 1"),
         ([chunk(RATE, 0.0, Span(0, 4, 0.0, 1.0))], "a span beyond the 3 characters of its text"),
         ([chunk()] * 4, f"more speech than the {AHEAD_S:g} s that were granted"),
         ([Waiting(1, -1, None)], "the characters known to a segment is -1"),

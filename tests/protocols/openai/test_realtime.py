@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -18,7 +18,7 @@ from kani.core.types import Samples
 from kani.protocols.openai.realtime.session_config import TurnDetection
 from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, types
-from tests.support.app_server import KEY, AppServer, StartApp, app_server
+from tests.support.app_server import KEY, AppServer, StartApp
 from tests.support.loudness import PausingRecognizer
 
 VAD = {"type": "server_vad"}
@@ -32,13 +32,6 @@ TURN = [
 
 # No more than what breaks the recogniser: a rest would reach the next recognition where the server is slow.
 BREAKING = quiet(0.24), loud(0.1, level=0.9)
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with app_server(tmp_path_factory.mktemp("realtime")) as running:
-        running.service.recognizer = PausingRecognizer()
-        yield running
 
 
 def deltas(client: Client, item_id: str | None = None) -> str:
