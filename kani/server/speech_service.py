@@ -42,6 +42,7 @@ from kani.engines.settings import (
     VoxCPMSettings,
 )
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
+from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
 from kani.server.metrics import Metrics
 from kani.server.settings import Settings
@@ -90,6 +91,7 @@ def build_service(
             discover=discover_recognizers,
             worker_metrics=workers,
         ),
+        turn_model=SmartTurn(),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",

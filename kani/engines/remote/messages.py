@@ -31,7 +31,7 @@ from kani.core.types import Boundary, Embedding, Pronunciation, Recording, Sampl
 from kani.engines.plugin import PluginValues
 from kani.engines.settings import LocalEngines, LocalRecognizers
 
-PROTOCOL_VERSION = 7
+PROTOCOL_VERSION = 8
 
 AUDIO_AHEAD_S = 2.0
 """Seconds of audio that a server may send ahead of what a recogniser has pulled."""
@@ -186,7 +186,7 @@ class Recognized(_Message, tag=35):
 
     exchange: int
     word: RecognizedWord | None = None
-    step: tuple[int, tuple[float, float, float, float], tuple[float, ...]] | None = None
+    step: tuple[int, tuple[float, float, float, float], tuple[float, ...], bool] | None = None
     mark: int | None = None
 
     def unpack(self) -> RecognizedWord | Step | Mark:

@@ -81,6 +81,7 @@ class Listening:
         self._session: RecognitionSession = service.open_recognition(
             protocol=PROTOCOL, client=client, sample_rate=first.rate, language=self._language
         )
+        self._session.judges_turns = self._end is not None
 
     @property
     def complete(self) -> bool:
