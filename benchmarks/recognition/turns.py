@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -20,13 +21,14 @@ from benchmarks.recognition.streams import seconds, started_recognizer
 from benchmarks.recognition.turn_cases import AFTER_S, Case, cases
 from benchmarks.report import report_section, table
 from kani.core.recognizer import STEP_S, RecognitionEvent, RecognizedWord, Step
-from kani.core.turns.pause_judge import PauseJudge
+from kani.core.turns.pause_judge import TUNING, PauseJudge
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.passes import PassResult
 from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from kani.protocols.openai.realtime.session_config import TurnDetection
 from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStopped
+from kani.protocols.wyoming.listening import EndOfSpeech
 from kani.runtime.turn_model.model import SmartTurn
 
 TWO_S, LIKELY = 2, 0.6
@@ -129,7 +131,8 @@ async def heard_all(said: Sequence[Case], pass_s: float) -> list[Trace]:
 
 async def judged(trace: Trace, model: RememberedModel) -> Trace:
     """Return the trace of a session that judges turns."""
-    judge = PauseJudge(model, SAMPLE_RATE)
+    # Without a limit of the wait, or a busy machine would decide.
+    judge = PauseJudge(model, SAMPLE_RATE, tuning=replace(TUNING, longest_wait_s=60.0))
     judge.add_audio(trace.case.samples)
     found = Trace(trace.case)
     for at_s, event in trace.events:
@@ -152,14 +155,24 @@ def realtime_stops(trace: Trace, detection: TurnDetection) -> list[float]:
     return stops
 
 
-def pause_stops(trace: Trace, index: int = TWO_S) -> list[float]:
-    """Return when a pause of ``PAUSE_LENGTHS_S[index]`` becomes likely, as Kyutai's clients end turns."""
-    stops, likely = list[float](), True
+def kyutai_stops(trace: Trace) -> list[float]:
+    """Return when a pause of 2 s becomes likely, as Kyutai's clients end turns."""
+    return _stops(trace, lambda step: step.pause_probabilities[TWO_S] >= LIKELY)
+
+
+def wyoming_stops(trace: Trace) -> list[float]:
+    """Return when the server would end a command, and whatever came after it."""
+    return _stops(trace, EndOfSpeech(None).is_reached)
+
+
+def _stops(trace: Trace, ended: Callable[[Step], bool]) -> list[float]:
+    stops, before = list[float](), True
     for at_s, event in trace.events:
         if isinstance(event, Step):
-            before, likely = likely, event.pause_probabilities[index] >= LIKELY
-            if likely and not before:
+            now = ended(event)
+            if now and not before:
                 stops.append(at_s)
+            before = now
     return stops
 
 
@@ -182,26 +195,23 @@ def outcome(traces: Iterable[Trace], stops: Iterable[list[float]]) -> Outcome:
     return found
 
 
-WAYS: dict[str, TurnDetection | int] = {
-    "Realtime, `server_vad`": TurnDetection(),
-    "Realtime, `semantic_vad`": TurnDetection("semantic_vad"),
-    "Realtime, `semantic_vad`, eagerness high": TurnDetection("semantic_vad", eagerness="high"),
-    "Realtime, `semantic_vad`, eagerness low": TurnDetection("semantic_vad", eagerness="low"),
-    "Kyutai, a pause of 2 s": TWO_S,
-    "Wyoming, a pause of 1 s": 1,
+def _realtime(detection: TurnDetection) -> Callable[[Trace], list[float]]:
+    return partial(realtime_stops, detection=detection)
+
+
+WAYS: dict[str, Callable[[Trace], list[float]]] = {
+    "Realtime, `server_vad`": _realtime(TurnDetection()),
+    "Realtime, `semantic_vad`": _realtime(TurnDetection("semantic_vad")),
+    "Realtime, `semantic_vad`, eagerness high": _realtime(TurnDetection("semantic_vad", eagerness="high")),
+    "Realtime, `semantic_vad`, eagerness low": _realtime(TurnDetection("semantic_vad", eagerness="low")),
+    "Kyutai, a pause of 2 s": kyutai_stops,
+    "Wyoming, by default": wyoming_stops,
 }
 
 
 def outcomes(traces: Sequence[Trace]) -> dict[str, Outcome]:
     """Return what each way makes of the traces."""
-    found = {}
-    for name, way in WAYS.items():
-        if isinstance(way, TurnDetection):
-            stops = [realtime_stops(trace, way) for trace in traces]
-        else:
-            stops = [pause_stops(trace, way) for trace in traces]
-        found[name] = outcome(traces, stops)
-    return found
+    return {name: outcome(traces, map(stops, traces)) for name, stops in WAYS.items()}
 
 
 def row(name: str, judged_by: str, found: Outcome) -> list[str]:

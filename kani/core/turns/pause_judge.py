@@ -40,10 +40,9 @@ class TurnModel(Protocol):
 class Tuning:
     """Thresholds of the judgement; see docs/listening.md."""
 
-    look_s: float = 0.2  # silence after which the model is asked, and again each time
-    most_looks: int = 4  # in one pause
+    ask_s: float = 0.2  # silence after which the model is asked
     longest_wait_s: float = 0.25  # for the model, until the pause counts as unknown
-    complete: float = 0.5  # least probability of a complete turn
+    complete: float = 0.97  # least probability of a complete turn
     unmarked_words: int = 20  # a recogniser that wrote so many words without a mark writes none
     complete_after_s: Pauses = (0.20, 0.25, 0.30, 0.60)  # silence with which a pause is likely
     unfinished_after_s: Pauses = (0.30, 0.75, 1.50, 2.00)
@@ -71,9 +70,8 @@ class PauseJudge:
         self._words: deque[RecognizedWord] = deque(maxlen=_RECENT_WORDS)
         self._unmarked = 0  # words since the stream's start without a mark; -1 once there was one
         self._loading: asyncio.Task[None] | None = asyncio.ensure_future(model.prepare())
-        self._asked: asyncio.Task[float] | None = None
-        self._looks = 0  # in this pause
-        self._probability: float | None = None  # by the last look of this pause
+        self._asked: asyncio.Task[float] | None = None  # in this pause
+        self._patient = True  # until the model has been waited for in this pause
 
     def add_audio(self, samples: Samples) -> None:
         """Take what the recogniser reads."""
@@ -97,21 +95,15 @@ class PauseJudge:
         if self._gate.speaking or not self._gate.speech_end_s or not step.voices:
             self._forget()
             return step
-        due_s = self._tuning.look_s * (self._looks + 1)
-        if self._looks < self._tuning.most_looks and self._gate.silence_s >= due_s:
-            self._look(end)
+        if self._asked is None and self._gate.silence_s >= self._tuning.ask_s:
+            heard = self._audio.before(end)
+            self._asked = asyncio.ensure_future(self._model.completeness(heard, self._rate))
         if not step.settled:
             return step
         complete = await self._is_complete()
         return replace(
             step, complete=complete, pause_probabilities=self._pauses(step.pause_probabilities, complete)
         )
-
-    def _look(self, end: int) -> None:
-        self._looks += 1
-        if self._asked is None or self._asked.done():
-            heard = self._audio.before(end)
-            self._asked = asyncio.ensure_future(self._model.completeness(heard, self._rate))
 
     async def _is_complete(self) -> bool | None:
         """Return whether the turn is complete; None if neither the words nor the model can tell."""
@@ -129,16 +121,19 @@ class PauseJudge:
     async def _heard(self) -> float | None:
         """Return what the model says of this pause; None if it is too slow, or missing."""
         if self._asked is None:
-            return self._probability
-        done, _ = await asyncio.wait((self._asked,), timeout=self._tuning.longest_wait_s)
-        if done:
-            asked, self._asked = self._asked, None
-            try:
-                self._probability = asked.result()
-            except EngineUnavailable as error:
+            return None
+        if not self._asked.done() and self._patient:
+            await asyncio.wait((self._asked,), timeout=self._tuning.longest_wait_s)
+            self._patient = False
+        if not self._asked.done():
+            return None
+        try:
+            return self._asked.result()
+        except EngineUnavailable as error:
+            if self._patient:
                 log.warning("%s", error)
-                self._looks = self._tuning.most_looks
-        return self._probability
+            self._patient = False
+            return None
 
     def _pauses(self, pauses: Pauses, complete: bool | None) -> Pauses:
         if complete is None:
@@ -150,10 +145,11 @@ class PauseJudge:
 
     def _forget(self) -> None:
         """Forget the pause before, as speech goes on."""
-        self._looks, self._probability = 0, None
-        if self._asked is not None:
-            self._asked.cancel()
-            self._asked = None
+        self._patient = True
+        asked, self._asked = self._asked, None
+        if asked is not None and not asked.cancel():
+            # Retrieved, or asyncio logs the error as never retrieved.
+            asked.exception()
 
     async def aclose(self) -> None:
         """End what the model still computes for this stream."""

@@ -45,7 +45,7 @@ class TurnDetector:
         self._last_stop_s = start_s
         self._loud = 0
         self._sentence_ended = False
-        self._complete: bool | None = None  # as the last step judges the pause
+        self._complete: bool | None = None  # as the pause so far is judged
 
     def add_word(self, text: str) -> None:
         """Take a word of the turn; a semantic detection ends turns earlier after a complete sentence."""
@@ -53,7 +53,8 @@ class TurnDetector:
 
     def feed(self, step: Step, detection: TurnDetection) -> list[TurnStarted | TurnStopped]:
         """Take the next step of the audio; returns the turns that started or stopped in it."""
-        self._complete = step.complete
+        if step.complete is not None:
+            self._complete = step.complete
         events = [self._feed_chunk(voice, VOICE_CHUNK_S, detection) for voice in step.voices]
         if not step.voices:
             speaking = max(step.pause_probabilities) == 0
@@ -73,6 +74,7 @@ class TurnDetector:
         elif self._loud >= onset_chunks:
             self._speaking = True
             self._sentence_ended = False
+            self._complete = None
             onset_s = begun_s - (onset_chunks - 1) * duration_s
         if self._speaking:
             self._speech_end_s = self.now_s
