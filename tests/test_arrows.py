@@ -102,9 +102,10 @@ ALLOWED = {
     "kani/core": {"kani.core", "kani.text"},
     "kani/core/audio": {"kani.core.audio", "kani.core.types", "kani.core.errors"},
     "kani/core/timing": {"kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
+    "kani/core/turns": {"kani.core.turns", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/voices": {"kani.core.voices", "kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/session": {
-        *("kani.core.session", "kani.core.slots", "kani.core.voices", "kani.core.timing"),
+        *("kani.core.session", "kani.core.slots", "kani.core.voices", "kani.core.timing", "kani.core.turns"),
         *(TEXT | AUDIO | CONTRACT),
     },
     "kani/core/deadline_queue.py": set(),

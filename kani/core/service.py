@@ -26,6 +26,7 @@ from kani.core.session.transcription import TranscriptionSession
 from kani.core.session.voice_resolver import DEFAULT_LANGUAGE, LanguageMemory, VoiceResolver
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.transcriber import TranscriptionOptions
+from kani.core.turns.pause_judge import TurnModel
 from kani.core.types import SpeechRequest
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.core.voices.cloning import VoiceCloner
@@ -66,6 +67,7 @@ class SpeechService:
         observer: Observer,
         late_engine: LateEngine | None = None,
         recognizer: Recognizer | None = None,
+        turn_model: TurnModel | None = None,
         reference_voice: ReferenceVoice | None = None,
         lexicon: LexiconFile | None = None,
         announce_code: bool = True,
@@ -77,12 +79,13 @@ class SpeechService:
         default_voice: id that replaces the default voice of its own language.
         late_engine: an engine that is loaded in the background and then preferred to the others.
         recognizer: started by the first recognition session; None disables recognition.
+        turn_model: hears whether a speaker has said all, for the recognition sessions that ask for it.
         reference_voice: finds the words in the audio of engines that do not time them.
         lexicon: the server's own pronunciations.
         announce_code: whether blocks of code in a text are announced; otherwise they are skipped in silence.
         """
         self.store = store
-        self._recognition = RecognitionService(recognizer, observer)
+        self._recognition = RecognitionService(recognizer, observer, turn_model)
         self.late_engine = late_engine
         self._reference_voice = reference_voice
         self._lexicon = lexicon

@@ -21,6 +21,7 @@ from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.registry import Engines, Registry
 from kani.engines.restarts import Restarts
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
+from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
 from kani.server.metrics import Metrics
 from kani.server.settings import Settings
@@ -73,6 +74,7 @@ def build_service(
             discover=discover_recognizers,
             worker_metrics=workers,
         ),
+        turn_model=SmartTurn(),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",

@@ -183,7 +183,7 @@ class Recognized(_Message, tag=35):
 
     exchange: int
     word: RecognizedWord | None = None
-    step: tuple[int, tuple[float, float, float, float], tuple[float, ...]] | None = None
+    step: tuple[int, tuple[float, float, float, float], tuple[float, ...], bool] | None = None
     mark: int | None = None
 
     def unpack(self) -> RecognizedWord | Step | Mark:

@@ -22,7 +22,8 @@ MAX_AUDIO_S = 1800.0
 """Longest audio of one transcript (seconds)."""
 
 PAUSES_S: Final = {"aggressive": 0.5, "default": 1.0, "relaxed": 2.0}
-"""Length of the pause that ends a command (seconds), by ``vad_sensitivity``."""
+"""Length of the pause that ends a command (seconds), by ``vad_sensitivity``; within a sentence it is the
+next longer of ``PAUSE_LENGTHS_S``."""
 
 PAUSE_PROBABILITY = 0.6
 
@@ -43,6 +44,7 @@ class EndOfSpeech:
         self._started_at: float | None = None
         self._recorded = False
         self._spoken = False
+        self._settles = False  # whether the recogniser tells when the words so far are decided
 
     def audio_arrived(self, seconds: float) -> None:
         """Tell how much audio has come so far."""
@@ -54,8 +56,11 @@ class EndOfSpeech:
 
     def is_reached(self, step: Step) -> bool:
         """Return True if the command has ended with this step."""
-        pause = step.pause_probabilities[self._index]
+        pause = step.pause_probabilities[self._index + (step.complete is False)]
         self._spoken = self._spoken or pause < 1 - PAUSE_PROBABILITY
+        self._settles = self._settles or step.settled
+        if self._settles and not step.settled:
+            return False  # the last words may say that more comes
         return self._spoken and not self._recorded and pause >= PAUSE_PROBABILITY
 
 
@@ -81,6 +86,7 @@ class Recognition:
         self._session: RecognitionSession = service.open_recognition(
             protocol=PROTOCOL, client=client, sample_rate=first.rate, language=self._language
         )
+        self._session.judges_turns = self._end is not None
 
     @property
     def complete(self) -> bool:

@@ -100,6 +100,7 @@ class InputAudio:
         except SpeechError as error:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise _event_error(error) from error
+        session.judges_turns = config.judges_turns
         self._track = Track(session, rate, start_s, language, transcript)
         self._add(self._track)
         return self._track
@@ -153,6 +154,8 @@ class InputAudio:
         manual = (before.turn_detection is None, config.turn_detection is None)
         same_rate = track.sample_rate == config.input_format.sample_rate
         if language == track.language and same_rate and manual[0] == manual[1]:
+            if track.session is not None:
+                track.session.judges_turns = config.judges_turns
             return
         replay = track.replay if same_rate and not track.turns_seen and not track.transcript.text else None
         self._track = None

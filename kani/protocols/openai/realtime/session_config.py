@@ -23,11 +23,23 @@ DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_VOICE = "alloy"
 DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
 
-SENTENCE_SILENCE_S: dict[Eagerness, float] = {"low": 1.2, "medium": 0.7, "auto": 0.7, "high": 0.4}
-"""Silence after a complete sentence that ends a turn, by the eagerness of ``semantic_vad``."""
 
-LONGEST_SILENCE_S: dict[Eagerness, float] = {"low": 8.0, "medium": 4.0, "auto": 4.0, "high": 2.0}
-"""Silence after any other word that ends a turn."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Silence that ends a turn of ``semantic_vad``, in seconds."""
+
+    complete_s: float  # where sound and words say that the speaker has said all
+    unfinished_s: float  # where they say the opposite
+    sentence_s: float  # where that is unknown, after a word that ends a sentence
+    other_s: float  # and after any other
+
+
+PATIENCE: dict[Eagerness, Patience] = {
+    "low": Patience(0.6, 3.0, 1.2, 8.0),
+    "medium": Patience(0.2, 1.5, 0.7, 4.0),
+    "auto": Patience(0.2, 1.5, 0.7, 4.0),
+    "high": Patience(0.2, 1.0, 0.4, 2.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +54,17 @@ class TurnDetection:
     create_response: bool = True
     interrupt_response: bool = True
 
-    @property
-    def sentence_silence_s(self) -> float:
-        """Silence after a complete sentence that ends a turn, in seconds."""
-        semantic = self.kind == "semantic_vad"
-        return SENTENCE_SILENCE_S[self.eagerness] if semantic else self.silence_duration_ms / 1000
+    def silence_s(self, complete: bool | None, *, sentence_ended: bool) -> float:
+        """Return the silence that ends a turn, in seconds.
 
-    @property
-    def longest_silence_s(self) -> float:
-        """Silence after any other word that ends a turn, in seconds."""
-        semantic = self.kind == "semantic_vad"
-        return LONGEST_SILENCE_S[self.eagerness] if semantic else self.silence_duration_ms / 1000
+        complete: see ``Step.complete``; sentence_ended: whether the last word has the mark of an end.
+        """
+        if self.kind == "server_vad":
+            return self.silence_duration_ms / 1000
+        patience = PATIENCE[self.eagerness]
+        if complete is None:
+            return patience.sentence_s if sentence_ended else patience.other_s
+        return patience.complete_s if complete else patience.unfinished_s
 
     def as_json(self) -> dict[str, Any]:
         """Return the object of the wire."""
@@ -93,6 +105,11 @@ class SessionConfig:
     output_format: AudioFormat = PCM
     voice: str = DEFAULT_VOICE
     speed: float = 1.0
+
+    @property
+    def judges_turns(self) -> bool:
+        """Whether turns end by what is said, not by silence alone."""
+        return self.turn_detection is not None and self.turn_detection.kind == "semantic_vad"
 
     def as_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
         """Return the session object of the current generation."""
