@@ -91,6 +91,7 @@ def health_fields(
         "recognizer": _recognizer(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "accented": sorted(service.catalogue.accented) if started else [],
+        "default_voices": _default_voices(service) if started else {},
         "counters": {
             "sessions": state.sessions,
             "speaking": state.slots_in_use,
@@ -99,6 +100,17 @@ def health_fields(
         },
         "uptime": round(uptime_s, 3),
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def _default_voices(service: SpeechService) -> dict[str, str]:
+    """Return the id of the voice that speaks each language where a request names none."""
+    infos = {engine.name: engine for engine in service.engines}
+    languages = sorted(service.catalogue.languages.items())
+    return {
+        language: infos[engine].default_voices[language]
+        for language, engine in languages
+        if engine in infos and language in infos[engine].default_voices
     }
 
 

@@ -149,9 +149,34 @@ class Visitor:
     def speak(self, text: str, language: str = "") -> None:
         """Type a text and press the button."""
         if language:
-            self.page.select_option("#language", language)
+            self.choose("#language", language)
         self.page.fill("#text", text)
-        self.page.click("#speak")
+        if self.page.is_visible("#stop"):
+            self.page.press("#text", "Control+Enter")
+        else:
+            self.page.click("#speak")
+
+    def unfold(self, selector: str) -> None:
+        """Open the menus and folded parts that hold an element."""
+        self.page.eval_on_selector(
+            selector,
+            "one => { for (let it = one; it; it = it.parentElement) if (it.localName === 'details') it.open = true; }",
+        )
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose an option of a menu, which may be folded away."""
+        self.unfold(selector)
+        self.page.select_option(selector, value)
+
+    def feel(self, emotion: str) -> None:
+        """Choose an emotion, which is spoken in at once, and stop that."""
+        self.page.click(f"#emotions button[value={emotion}]")
+        self.page.keyboard.press("Escape")
+        self.wait_for_end()
+
+    def emotion(self) -> str:
+        """The emotion that is chosen."""
+        return self.page.get_attribute("#emotions [aria-pressed=true]", "value") or ""
 
     def wait_for_sound(self) -> None:
         """Wait until a word is lit; of a text that is long enough for a busy browser to draw it."""
@@ -159,7 +184,7 @@ class Visitor:
 
     def wait_for_end(self) -> None:
         """Wait until nothing is heard and nothing will come."""
-        self.wait_for("#stop:disabled")
+        self.wait_for("#speak")
 
     def violations(self, *rules: str) -> str:
         """Violations of ``rules``, all by default, that axe-core finds; "" if there are none."""
@@ -199,6 +224,7 @@ class Visitor:
 
     def download(self, selector: str = "#download") -> bytes:
         """Press a button that saves a file; the file."""
+        self.unfold(selector)
         with self.page.expect_download() as saving:
             self.page.click(selector)
         return saving.value.path().read_bytes()
