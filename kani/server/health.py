@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
+from kani.text.languages import primary
 
 SERVICE = "kani-tts"
 HEALTH_PATH = "/health"
@@ -104,14 +105,14 @@ def health_fields(
 
 
 def _default_voices(service: SpeechService) -> dict[str, str]:
-    """Return the id of the voice that speaks each language where a request names none."""
+    """Return the id of the voice that speaks a language by itself, where the list does not show it."""
     infos = {engine.name: engine for engine in service.engines}
-    languages = sorted(service.catalogue.languages.items())
-    return {
-        language: infos[engine].default_voices[language]
-        for language, engine in languages
-        if engine in infos and language in infos[engine].default_voices
-    }
+    chosen = {}
+    for language, name in sorted(service.catalogue.languages.items()):
+        voices = infos[name].voices_for(language) if name in infos else []
+        if len(voices) > 1 or (voices and primary(voices[0].language) != language):
+            chosen[language] = voices[0].id
+    return chosen
 
 
 def _recognizer(service: SpeechService) -> dict[str, str] | None:

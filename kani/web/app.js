@@ -201,7 +201,7 @@ async function learn() {
   if (failed) notLearned(failed.reason);
   if (!voices) return;
   find("mix").hidden = !voices.some(({ engine, kept }) => engine === "kokoro" && !kept);
-  gallery.show(voices, health?.default_voices);
+  gallery.show(voices);
   await features.showKept(voices);
 }
 

@@ -135,7 +135,12 @@ export class Compose {
 
   /** Id of the voice that speaks: the one that is chosen, or that the server has for the text, as far as is known. */
   get speaking() {
-    return this.#voice.value || this.#heard || this.#defaults[this.#language.value || locale] || "";
+    return this.#voice.value || this.#heard || this.own(this.#language.value || locale);
+  }
+
+  /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
+  own(language) {
+    return this.#defaults[language] ?? this.#voices.find((voice) => primary(voice.language) === language)?.id ?? "";
   }
 
   /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */

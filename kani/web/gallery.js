@@ -30,8 +30,6 @@ export class Gallery {
   /** Id of the voice whose sample is heard, "" for none. */
   #playing = "";
   #voices = [];
-  /** Id of each language's own voice. */
-  #defaults = {};
   /** Voices that are shown, in order; and the place of the one that keys act on. */
   #shown = [];
   #active = 0;
@@ -66,12 +64,11 @@ export class Gallery {
     find("voice").addEventListener("chosen", () => this.#draw());
   }
 
-  /** Show these voices; defaults: the id of each language's own voice, by its tag. */
-  show(voices, defaults) {
+  /** Show these voices. */
+  show(voices) {
     const rank = (voice) => (voice.kept ? 0 : isNatural(voice) ? 1 : 2);
     const byName = (one, other) => collator.compare(shortName(one), shortName(other));
     this.#voices = voices.slice().sort((one, other) => rank(one) - rank(other) || byName(one, other));
-    this.#defaults = defaults ?? this.#defaults;
     this.#offerLanguages();
     this.#draw();
   }
@@ -112,7 +109,7 @@ export class Gallery {
 
   /** The voice of a language that speaks where none is chosen; undefined if it has none. */
   #own(language) {
-    return this.#voices.find(({ id }) => id === this.#defaults[language]);
+    return this.#voices.find(({ id }) => id === this.#compose.own(language));
   }
 
   /** The voices that fit what is searched, the language's own first, favourites next. */
@@ -133,7 +130,9 @@ export class Gallery {
   /** The few of them that differ most: the first ones, then one of each accent and sex. */
   #few(fitting) {
     const kind = (voice) => `${voice.language} ${voice.gender}`;
-    const first = fitting.filter((voice) => voice.id === this.#defaults[this.#tongue] || voice.kept || this.#marked.has(voice.id) || voice.id === this.#compose.choice.voice);
+    const own = this.#own(this.#tongue);
+    const isFirst = (voice) => voice === own || voice.kept || this.#marked.has(voice.id) || voice.id === this.#compose.choice.voice;
+    const first = fitting.filter(isFirst);
     const kinds = new Set(first.map(kind));
     const others = fitting.filter((voice) => !first.includes(voice));
     const differing = others.filter((voice) => !kinds.has(kind(voice)) && kinds.add(kind(voice)));

@@ -5,12 +5,15 @@ function closeOthers(element = null) {
   for (const menu of document.querySelectorAll(".menu[open]")) if (!menu.contains(element)) menu.open = false;
 }
 
-/** Have menus close by Escape, by a click elsewhere, and by a click on one of their commands. */
+/** Have menus close by Escape, by a click elsewhere, and by a choice. */
 export function handleMenus() {
   document.addEventListener("pointerdown", ({ target }) => closeOthers(target));
   document.addEventListener("focusin", ({ target }) => closeOthers(target));
   document.addEventListener("click", ({ target }) => {
     if (target.closest(".menu .list button")) closeOthers();
+  });
+  document.addEventListener("change", ({ target }) => {
+    if (target.matches(".menu select")) closeOthers();
   });
   // Before what else Escape does.
   document.addEventListener("keydown", (event) => {

@@ -58,7 +58,9 @@ export class Waveform {
     element.addEventListener("keydown", (event) => {
       if (!(event.key in STEPS) || !this.#seconds) return;
       event.preventDefault();
-      seek(Math.min(Math.max(0, this.#position + STEPS[event.key]), this.#seconds));
+      // At once, so that another key goes on from there.
+      this.draw(Math.max(0, this.#position + STEPS[event.key]));
+      seek(this.#position);
     });
   }
 

@@ -88,7 +88,7 @@ export class Words {
     const begun = position >= this.#known && this.#next.textContent !== "";
     set(this.#next, begun ? "said now" : "");
     if (begun) this.#follow(this.#next);
-    else if (this.#current !== before) this.#follow(this.#words[this.#current].word);
+    else if (this.#current !== before && this.#current >= 0) this.#follow(this.#words[this.#current].word);
   }
 
   /** The second at which an element of the text is said; undefined where it is not known. */

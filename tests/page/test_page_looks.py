@@ -167,7 +167,9 @@ def test_each_language_and_tab_is_accessible_in_all_colours(visit: Visit) -> Non
         visitor.arrive()
         page.wait_for_selector("#tabs")
         # Voices of a kind look alike, and axe takes its time for each.
-        page.eval_on_selector_all("#gallery [role=option]", "all => all.slice(2).forEach((one) => one.remove())")
+        page.eval_on_selector_all(
+            "#gallery [role=option]", "all => all.slice(2).forEach((one) => one.remove())"
+        )
         for tab in ("tab-speak", "tab-listen"):
             page.click(f"#{tab}")
             for scheme, forced in COLOURS:

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.support.patience import WITHIN_S
-
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Error, Page, WebSocket
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """What the system's Chromium may be called."""
 
-PATIENCE_MS = 1000 * WITHIN_S
+PATIENCE_MS = 20000
 
 NETWORK = (
     *("Failed to load resource", "WebSocket connection to"),
@@ -139,7 +137,8 @@ class Visitor:
         return words
 
     def text(self, selector: str) -> str:
-        """Text of an element."""
+        """Text of an element, which may be folded away."""
+        self.unfold(selector)
         return self.page.inner_text(selector)
 
     def value(self, selector: str) -> str:
@@ -160,7 +159,7 @@ class Visitor:
         """Open the menus and folded parts that hold an element."""
         self.page.eval_on_selector(
             selector,
-            "one => { for (let it = one; it; it = it.parentElement) if (it.localName === 'details') it.open = true; }",
+            "one => { for (; one; one = one.parentElement) if (one.localName === 'details') one.open = true; }",
         )
 
     def choose(self, selector: str, value: str) -> None:
@@ -169,10 +168,9 @@ class Visitor:
         self.page.select_option(selector, value)
 
     def feel(self, emotion: str) -> None:
-        """Choose an emotion, which is spoken in at once, and stop that."""
+        """Choose an emotion for a text that is typed later: one that is there would be spoken."""
+        self.page.fill("#text", "")
         self.page.click(f"#emotions button[value={emotion}]")
-        self.page.keyboard.press("Escape")
-        self.wait_for_end()
 
     def emotion(self) -> str:
         """The emotion that is chosen."""
