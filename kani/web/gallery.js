@@ -157,9 +157,10 @@ export class Gallery {
     }
     this.#shown = [...groups.values()].flat();
     this.#list.replaceChildren(...[...groups].map(([name, voices]) => this.#group(name, voices)));
-    find("gallery-all").textContent = this.#all ? t("gallery.fewer") : t("gallery.all", { n: number(natural.length || fitting.length) });
+    const more = this.#shown.length < some.length ? t("gallery.all", { n: number(some.length) }) : t("gallery.every");
+    find("gallery-all").textContent = this.#all ? t("gallery.fewer") : more;
     find("gallery-all").setAttribute("aria-expanded", String(this.#all));
-    find("gallery-all").hidden = !this.#all && this.#shown.length === fitting.length;
+    find("gallery-all").hidden = !this.#all && this.#shown.length === this.#voices.length;
     find("gallery-robots").hidden = !this.#all || this.#shown.length === fitting.length;
     find("gallery-count").textContent = this.#all ? t(this.#shown.length ? "gallery.count" : "gallery.none", { n: number(this.#shown.length) }) : "";
     this.#point(false);

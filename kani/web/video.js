@@ -10,12 +10,12 @@ import { direction } from "./words.js";
 /** Width and height by shape. */
 const SHAPES = { square: [1080, 1080], wide: [1920, 1080] };
 const FRAMES_PER_S = 30;
-/** What players take: the first one that this browser writes. */
+/** What players take, the first one that this browser writes; VP8 costs a slow machine the least. */
 const KINDS = [
   ["video/mp4;codecs=avc1.42E028,mp4a.40.2", "mp4"],
-  ["video/mp4", "mp4"],
-  ["video/webm;codecs=vp9,opus", "webm"],
+  ["video/webm;codecs=vp8,opus", "webm"],
   ["video/webm", "webm"],
+  ["video/mp4", "mp4"],
 ];
 const BITS_PER_S = 4_000_000;
 /** Sizes of the letters: the largest in which the text fits; in the smallest it scrolls. */

@@ -159,7 +159,7 @@ class Visitor:
         """Open the menus and folded parts that hold an element."""
         self.page.eval_on_selector(
             selector,
-            "one => { for (; one; one = one.parentElement) if (one.localName === 'details') one.open = true; }",
+            "e => { for (; e; e = e.parentElement) if (e.localName === 'details') e.open = true; }",
         )
 
     def choose(self, selector: str, value: str) -> None:
