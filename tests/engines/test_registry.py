@@ -99,12 +99,13 @@ def test_settings_reach_kani_and_kokoro(tmp_path: Path) -> None:
         threads=5,
         kokoro_decoding="whole",
         kokoro_decoder="onnx",
+        kokoro_student="only",
         accented_languages="de,TR",
     ).required
     assert isinstance(kani, KaniEngine) and isinstance(kokoro, KokoroEngine)
     assert kani._settings == KaniSettings("m", "c", "e", "auto", "int8", 3, 5, may_fetch=True)
     assert kokoro._settings == KokoroSettings(
-        tmp_path, tmp_path, 5, "whole", "onnx", may_fetch=True, accented=("de", "tr")
+        tmp_path, tmp_path, 5, "whole", "onnx", "only", may_fetch=True, accented=("de", "tr")
     )
 
 

@@ -99,6 +99,7 @@ class PreparingSynthesizer(ABC):
         segment: Segment,
         stop: Stop,
         *,
+        complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
     ) -> PreparedUtterance:
@@ -146,6 +147,7 @@ class WindowedSynthesizer(PreparingSynthesizer):
         segment: Segment,
         stop: Stop,
         *,
+        complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
     ) -> PreparedUtterance:

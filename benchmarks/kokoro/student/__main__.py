@@ -27,7 +27,7 @@ import soxr
 from benchmarks import single_engine
 from benchmarks.kokoro.measures import long_pauses
 from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
-from benchmarks.kokoro.student_page import write_page
+from benchmarks.kokoro.student.page import write_page
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, mib, ms, percentile, report_section, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, HELD_OUT, WITHOUT_INNER_MARK
