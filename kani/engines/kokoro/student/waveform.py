@@ -70,7 +70,7 @@ def _spectrum(spectra: Array, frames: Array, noise: Spectra) -> Spectra:
     frames: their windows of the source [n, 1200]; noise: of magnitude 1 [n, 601].
     """
     filtered, turned, noisy, rest, phase = spectra.reshape(len(spectra), 5, BANDS).transpose(1, 0, 2)
-    spectrum = np.fft.rfft(frames * _SOURCE_WINDOW)
+    spectrum = np.asarray(np.fft.rfft(frames * _SOURCE_WINDOW), np.complex64)
     spectrum *= _polar(filtered, np.tanh(turned) * np.float32(np.pi))
     spectrum += noise * _magnitude(noisy)
     spectrum += _polar(rest, phase)
@@ -98,7 +98,7 @@ def _noise() -> Spectra:
 
 def _inverse(spectrum: Spectra) -> Array:
     """Windowed samples of each half frame [n, 4, 300]."""
-    frames = np.fft.irfft(spectrum, WINDOW)
+    frames = np.asarray(np.fft.irfft(spectrum, WINDOW), np.float32)
     frames *= _HANN
     return frames.reshape(len(spectrum), _OVERLAP, HOP)
 
@@ -134,4 +134,4 @@ def pulses(pitch: Array) -> Samples:
     train[at_peak] = order[at_peak]
     train -= np.float32(0.5)
     train[~voiced] = 0
-    return train
+    return np.asarray(train, np.float32)
