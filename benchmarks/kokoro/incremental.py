@@ -25,11 +25,11 @@ from benchmarks.sentences import ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK, mixe
 from benchmarks.single_engine import service_of
 from kani.core.service import SpeechService
 from kani.core.types import Pronunciation, Samples, Segment, Span, SpeechChunk, SpeechRequest
-from kani.engines.kokoro import synthesizer
+from kani.engines.kokoro import pieces
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import IncrementalSentence
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
-from kani.engines.kokoro.synthesizer import Pieces
+from kani.engines.kokoro.pieces import Pieces
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import TimedAudio
 from kani.engines.kokoro.windows import prediction_steps
@@ -271,7 +271,7 @@ async def _synthesized(engine: KokoroEngine, language: str, text: str, in_steps:
     arrivals: list[float] = []
     segment = Segment(text, engine.info.default_voices[language], language)
     steps = _two_steps if in_steps else _one_step
-    with patch.object(synthesizer, "prediction_steps", steps), noted_step_joints() as joints:
+    with patch.object(pieces, "prediction_steps", steps), noted_step_joints() as joints:
         begun = time.perf_counter()
         async for chunk in engine.synthesize(segment):
             arrivals.append(time.perf_counter() - begun)

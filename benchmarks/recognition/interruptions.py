@@ -25,7 +25,8 @@ from kani.core.turns.interruption import Interruption
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.types import Samples
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.server import settings
 
@@ -112,9 +113,7 @@ def noises(random: np.random.Generator) -> dict[str, Samples]:
 
 async def sounds(rounds: int) -> tuple[list[Sound], list[Sound]]:
     """Return sounds that shall not interrupt, and those that shall."""
-    engine = KokoroEngine(
-        KokoroSettings(models_dir=None, cache_dir=settings.Settings().cache_dir, decoder="onnx")
-    )
+    engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(settings.Settings().cache_dir))
     await engine.start()
     quiet, loud = list[Sound](), list[Sound]()
     for language, voices in LISTENERS.items():

@@ -11,6 +11,7 @@ from itertools import chain, islice, product, zip_longest
 
 import numpy as np
 import soxr
+from kani.engines.settings import KokoroSettings
 
 from benchmarks.recognition.clips import (
     JUDGING_VOICES,
@@ -22,7 +23,6 @@ from benchmarks.recognition.clips import (
 from benchmarks.recognition.sentences import SPOKEN_TO_AN_ASSISTANT
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.settings import KokoroSettings
 from kani.server import settings
 
 LANGUAGES = ("es", "en")

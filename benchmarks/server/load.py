@@ -64,7 +64,7 @@ class Playback:
     seconds: float = 0.0  # of audio that was played
 
 
-async def play(port: int, text: str, played: Playback) -> None:
+async def play(port: int, text: str, played: Playback, language: str = "spanish") -> None:
     """Request ``text`` and play it in real time."""
     with socket.socket() as own:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
@@ -73,7 +73,7 @@ async def play(port: int, text: str, played: Playback) -> None:
         async with connect(
             f"ws://{HOST}:{port}/", sock=own, max_size=None, max_queue=1, compression=None, ping_interval=None
         ) as websocket:
-            config = {"language": "spanish", "chunk_size": PIECE_FRAMES}
+            config = {"language": language, "chunk_size": PIECE_FRAMES}
             sent = time.perf_counter()
             await websocket.send(
                 json.dumps({"type": "tts_stream_request", "data": {"text": text, "config": config}})

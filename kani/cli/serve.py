@@ -353,6 +353,8 @@ def banner(running: RunningServer) -> str:
             )
         if engine.decoder:
             lines.append(f"  decoder  {_decoder(engine)}")
+        if engine.light is not None:
+            lines.append(f"  student  {' '.join(engine.light.languages)}, {engine.light.when}")
     if service.late_engine is not None:
         lines.append(
             f"  loading  {service.late_engine.name}, used once it has started (see the log, or /health)"

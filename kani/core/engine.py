@@ -16,8 +16,31 @@ CloningKind = Literal["none", "nearest voice", "embedding"]
 
 
 @dataclass(frozen=True, slots=True)
+class LightVoices:
+    """Voices that an engine also speaks by a light network of their own (``Segment.light``)."""
+
+    languages: Mapping[str, str]
+    """Primary subtag of the one language that each speaks so, by voice id."""
+    slots: int
+    """Segments that the light networks synthesize at the same time, beside ``EngineInfo.max_concurrency``."""
+    always: bool
+    """True if they are always spoken so; otherwise in the sessions that begin while no slot is free."""
+
+    def speak(self, voice: str, language: str) -> bool:
+        """Return True if ``voice`` has a light network for ``language`` (BCP 47)."""
+        return self.languages.get(voice) == language.partition("-")[0]
+
+    @property
+    def when(self) -> str:
+        """Sessions that they speak in: "always" or "while no slot is free"."""
+        return "always" if self.always else "while no slot is free"
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """Description of an engine. Only its decoder and ``max_concurrency`` may change once it has started."""
+    """Description of an engine. Only its decoder, ``max_concurrency`` and the choice of ``light`` may change
+    once it has started.
+    """
 
     name: str
     version: str
@@ -66,6 +89,8 @@ class EngineInfo:
     several workers, the one that spoke the session's last segment is to speak the next."""
     normalizes_text: bool = False
     """True if numbers, abbreviations and the like are best left to it."""
+    light: LightVoices | None = None
+    """Voices with a light network, if it has any."""
     decoder: str = ""
     """Name of the decoder of the next segment, where it has several."""
     slow_decoder_reason: str = ""

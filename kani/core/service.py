@@ -159,11 +159,16 @@ class SpeechService:
 
     def _add_slots(self, admission: Admission, engine: Engine) -> None:
         slots = partial(self._slots_of, engine)
-        admission.add_engine(engine.info.name, slots, partial(self._slots_are_streams, engine))
+        streams = partial(self._slots_are_streams, engine)
+        admission.add_engine(engine.info.name, slots, streams, partial(self._light_slots_of, engine))
         self._observer.engine_ready(engine.info.name, slots)
 
     def _slots_of(self, engine: Engine) -> int:
         slots = engine.info.max_concurrency
+        return min(slots, self._limits.max_concurrent or slots)
+
+    def _light_slots_of(self, engine: Engine) -> int:
+        slots = engine.info.light.slots if engine.info.light is not None else 0
         return min(slots, self._limits.max_concurrent or slots)
 
     def _slots_are_streams(self, engine: Engine) -> bool:

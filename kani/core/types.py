@@ -225,6 +225,8 @@ class Segment:
     """Id of the request in logs; sessions of one connection may share it."""
     session: str = field(default="", compare=False)
     """Unique id of its session; "" if it belongs to none."""
+    light: bool = False
+    """True if the voice's light network is to speak (``EngineInfo.light``)."""
     ahead_s: float = field(default=0.0, compare=False)
     """Seconds of audio that the listener has left when synthesis begins; infinite if none is awaited."""
 

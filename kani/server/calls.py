@@ -107,6 +107,10 @@ def _health() -> Schema:
         engines=items(engine),
         joining=nullable(fields(name=text(), state=text())),
         decoder=nullable(text("Kokoro's decoder: onnx or fast.")),
+        light=items(
+            fields(voice=text(), language=text(), speaks=text('"always" or "while no slot is free".')),
+            "Voices with a light network.",
+        ),
         recognizer=nullable(recognizer),
         languages=mapping("Engine by language."),
         accented=items(text(), "Languages that are spoken with a foreign accent."),

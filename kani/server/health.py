@@ -89,6 +89,12 @@ def health_fields(
         if service.late_engine
         else None,
         "decoder": next((engine.decoder for engine in engines if engine.decoder), None),
+        "light": [
+            {"voice": voice, "language": language, "speaks": engine.light.when}
+            for engine in engines
+            if engine.light is not None
+            for voice, language in engine.light.languages.items()
+        ],
         "recognizer": _recognizer(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "accented": sorted(service.catalogue.accented) if started else [],

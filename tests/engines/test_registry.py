@@ -97,13 +97,14 @@ def test_settings_reach_kani_and_kokoro(tmp_path: Path) -> None:
         models_dir=tmp_path,
         threads=5,
         kokoro_decoder="onnx",
+        kokoro_student="only",
         accented_languages="de,TR",
     ).required
     assert isinstance(kani, KaniEngine) and isinstance(kokoro, KokoroEngine)
     assert kani._settings == KaniSettings(model="m", codec="c", embedder="e", slots=3)
     resources = Resources(tmp_path / "kani", may_fetch=True, threads=5, precision="int8")
     assert replace(kani._resources, host=None) == resources
-    assert kokoro._settings == KokoroSettings(decoder="onnx", accented=("de", "tr"))
+    assert kokoro._settings == KokoroSettings(decoder="onnx", student="only", accented=("de", "tr"))
     assert replace(kokoro._resources, host=None) == Resources(tmp_path, tmp_path, may_fetch=True, threads=5)
 
 

@@ -48,6 +48,7 @@ class Admission:
         self._observer = observer
         self._rate = RateLimit(limits.rate_per_minute)
         self._slots: dict[str, SlotQueue] = {}
+        self._light: dict[str, SlotQueue] = {}
         self._none_open = asyncio.Event()
         self._none_open.set()
         self.sessions = 0
@@ -56,20 +57,32 @@ class Admission:
         """True if new sessions are refused because the server shuts down."""
 
     def add_engine(
-        self, engine: str, slots: Callable[[], int], streams: Callable[[], bool] = lambda: False
+        self,
+        engine: str,
+        slots: Callable[[], int],
+        streams: Callable[[], bool] = lambda: False,
+        light_slots: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Add the slots of an engine; slots: returns their current number; streams: see ``SlotQueue``."""
+        """Add the slots of an engine.
+
+        slots: returns their current number; streams: see ``SlotQueue``; light_slots: returns the number of
+        those of its light networks.
+        """
         self._slots[engine] = SlotQueue(slots, self._report, streams)
+        self._light[engine] = SlotQueue(light_slots, self._report, streams)
+
+    def _queues(self) -> list[SlotQueue]:
+        return [*self._slots.values(), *self._light.values()]
 
     @property
     def waiting(self) -> int:
         """Segments that wait for a slot, over all engines."""
-        return sum(slots.waiting for slots in self._slots.values())
+        return sum(slots.waiting for slots in self._queues())
 
     @property
     def slots_in_use(self) -> int:
         """Slots that are held, over all engines."""
-        return sum(slots.in_use for slots in self._slots.values())
+        return sum(slots.in_use for slots in self._queues())
 
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
@@ -92,19 +105,19 @@ class Admission:
             self._none_open.set()
         self._observer.session_closed(protocol)
 
-    def check_queue(self, protocol: str, engine: str) -> None:
+    def check_queue(self, protocol: str, engine: str, *, light: bool = False) -> None:
         """Raise Busy if a session's first segment would wait for ``engine`` in a queue that is full.
 
         Not to be asked for later segments: speech that has begun is not broken off.
         """
-        if self.waiting >= self._limits.max_waiting and not self._slots[engine].has_free_slot:
+        if self.waiting >= self._limits.max_waiting and not self.slots(engine, light=light).has_free_slot:
             self._refuse(
                 protocol, "queue", f"too many requests are waiting (at most {self._limits.max_waiting})"
             )
 
-    def slots(self, engine: str) -> SlotQueue:
-        """The slots of ``engine``."""
-        return self._slots[engine]
+    def slots(self, engine: str, *, light: bool = False) -> SlotQueue:
+        """The slots of ``engine``, or of its light networks."""
+        return (self._light if light else self._slots)[engine]
 
     async def wait_until_empty(self) -> None:
         """Return once no session is open."""

@@ -170,6 +170,7 @@ class SessionReport:
             "engine": voice.engine.info.name if voice is not None else None,
             "voice": voice.voice if voice is not None else None,
             "language": voice.language if voice is not None else None,
+            "light": True if voice is not None and voice.light else None,
             "characters": self._characters,
             "audio_s": round(self._audio_s, 3),
             "first_audio_s": round(first_s, 4) if first_s is not None else None,

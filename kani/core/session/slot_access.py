@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import replace
 
 from kani.core.playback import Playback
 from kani.core.session.context import SessionContext
@@ -36,6 +37,8 @@ class SlotAccess:
         self._low_latency = context.low_latency
         self._report = report
         self._timeout = timeout
+        self._light: dict[str, bool] = {}
+        """Whether the light network speaks each voice that has one: once chosen, a session keeps it."""
         self._kept: Slot | None = None
         """The slot of the segment before, still held."""
 
@@ -54,9 +57,18 @@ class SlotAccess:
         if self._priority is not None:
             self._priority.text_received()
 
+    def choose_network(self, voice: ResolvedVoice) -> ResolvedVoice:
+        """Return ``voice`` with the network that speaks it in this session (``EngineInfo.light``)."""
+        info = voice.engine.info
+        if info.light is None or not info.light.speak(voice.voice, voice.language):
+            return voice
+        full = not self._admission.slots(info.name).has_free_slot
+        light = self._light.setdefault(voice.voice, info.light.always or full)
+        return replace(voice, light=light)
+
     def slot(self, voice: ResolvedVoice) -> Slot:
         """Return the slot that was kept, or one of the voice's engine that is not yet acquired."""
-        slots = self._admission.slots(voice.engine.info.name)
+        slots = self._admission.slots(voice.engine.info.name, light=voice.light)
         if self._kept is not None and self._kept.queue is slots:
             return self._kept
         self.release()

@@ -162,6 +162,7 @@ class Synthesis:
             embedding=self.embedding(voice),
             request_id=self._report.request_id,
             session=self._session,
+            light=voice.light,
         )
 
 

@@ -351,12 +351,17 @@ class SessionWorker:
                 return self.voice
         else:
             voice = self._context.voices.by_language(self.synthesis.request, segment.language)
+        if voice.stored is None and self.synthesis.request.reference is None:
+            voice = self._access.choose_network(voice)
         if voice.voice != self.voice.voice:
             self._report.foreign_passage(segment, voice)
+        elif segment.language is None and voice.engine is self.voice.engine:
+            self.voice = voice
         return voice
 
     async def _prepare_voice(self, voice: ResolvedVoice) -> None:
         """Compute the voice's embedding. Raises Busy if the first segment meets a full queue."""
         if not self.output.samples:
-            self._context.admission.check_queue(self._report.protocol, voice.engine.info.name)
+            name = voice.engine.info.name
+            self._context.admission.check_queue(self._report.protocol, name, light=voice.light)
         await self.synthesis.prepare_voice(voice)

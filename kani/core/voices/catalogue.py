@@ -35,6 +35,8 @@ class ResolvedVoice:
     """BCP 47 tag."""
     stored: StoredVoice | None = None
     """The stored voice that is to be imitated, if one was named."""
+    light: bool = False
+    """True if its light network speaks (``EngineInfo.light``)."""
 
 
 class VoiceCatalogue:

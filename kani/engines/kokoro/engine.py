@@ -29,8 +29,11 @@ from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.kokoro.speed_check import real_time_streams
-from kani.engines.kokoro.synthesizer import WindowedSynthesizer, sample_steps
+from kani.engines.kokoro.speed_check import has_gaps, real_time_streams
+from kani.engines.kokoro.student.choice import alone, light_voices
+from kani.engines.kokoro.student.model import StudentModel
+from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
+from kani.engines.kokoro.synthesizer import PreparingSynthesizer, WindowedSynthesizer, sample_steps
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import reader_for, spoken_languages
@@ -86,6 +89,8 @@ class KokoroEngine:
         self._scheduler = DeadlineScheduler(self._concurrency)
         self._info: EngineInfo | None = None
         self._model: SplitModel | None = None
+        self._synthesizer: PreparingSynthesizer
+        self._student: StudentSynthesizer | None = None
         self._measuring: asyncio.Task[None] | None = None
         self._measuring_again: asyncio.Task[None] | None = None
 
@@ -102,7 +107,8 @@ class KokoroEngine:
         Raises EngineUnavailable.
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
-        self._measuring = asyncio.create_task(self._measure_speed(self._synthesizer))
+        if isinstance(self._synthesizer, WindowedSynthesizer):
+            self._measuring = asyncio.create_task(self._measure_speed(self._synthesizer))
 
     async def _measure_speed(self, synthesizer: WindowedSynthesizer) -> None:
         """Measure this machine's speed, after the steps of all listeners.
@@ -130,8 +136,11 @@ class KokoroEngine:
                 self._set_slots(cost)
 
     def _set_slots(self, cost: float) -> None:
-        slots = real_time_streams(cost, os.cpu_count() or 1)
-        self._info = replace(self.info, max_concurrency=slots)
+        cores, light = os.cpu_count() or 1, self.info.light
+        slots = real_time_streams(cost, cores)
+        if light is not None and self._settings.student == "auto":
+            light = replace(light, always=has_gaps(cost, cores))
+        self._info = replace(self.info, max_concurrency=slots, light=light)
         logger.info("Kokoro takes %.3f processor seconds for a second of speech: %d slots", cost, slots)
 
     async def _sample_cost(self, synthesizer: WindowedSynthesizer) -> float:
@@ -161,7 +170,7 @@ class KokoroEngine:
         self._voices = Voices()
         spoken = spoken_languages()
         self._espeak = EspeakClient.shared("phonemes")
-        resources = self._resources
+        student, resources = self._settings.student, self._resources
         read_model = partial(
             weights.load,
             weights.KOKORO,
@@ -169,10 +178,13 @@ class KokoroEngine:
             cache_dir=resources.cache_dir,
             may_fetch=resources.may_fetch,
         )
-        if resources.models_dir is not None:
-            # A wrong file of the user's is an error, also where the packed network is in the cache.
-            read_model()
         try:
+            self._student = None if student == "never" else self._load_student()
+            if student == "only":
+                return
+            if resources.models_dir is not None:
+                # A wrong file of the user's is an error, also where the packed network is in the cache.
+                read_model()
             chosen = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
         except ModelFailed as error:
             raise EngineUnavailable(
@@ -203,9 +215,23 @@ class KokoroEngine:
             embedding_model=embedding_model(self._voices),
             native_prosody=NATIVE_PROSODY_FIELDS,
             accepts_ipa=True,
+            light=light_voices(self._student.facts, always=student == "always") if self._student else None,
             decoder=chosen.model.decoder.name,
             slow_decoder_reason=chosen.slow_decoder_reason,
         )
+
+    def _load_student(self) -> StudentSynthesizer:
+        """Load the student; where nothing else is to be loaded, it is the whole engine."""
+        student = StudentSynthesizer(StudentModel(self._threads))
+        facts, choice = student.facts, self._settings.student
+        if choice == "only":
+            self._synthesizer = student
+            self._info = alone(facts, self._voices.all, SPEED_RANGE)
+        logger.info("Kokoro's student speaks %s as %s: %s", facts.language, facts.voice, choice)
+        return student
+
+    def _synthesizer_of(self, segment: Segment) -> PreparingSynthesizer:
+        return self._student if segment.light and self._student is not None else self._synthesizer
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
@@ -233,7 +259,8 @@ class KokoroEngine:
 
     async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
-        sentence = IncrementalSentence(self._synthesizer, self._reader(segment.language), segment)
+        synthesizer = self._synthesizer_of(segment)
+        sentence = IncrementalSentence(synthesizer, self._reader(segment.language), segment)
         stop, timing, deadline = Stop(), PieceTiming(), SegmentDeadline(segment.ahead_s)
         while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
             # A snapshot, since the text grows during every await below.
@@ -315,7 +342,7 @@ class KokoroEngine:
             is_last = index + 1 == len(utterances)
             silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
             # After the first utterance there is audio enough to predict the next one at once.
-            audios = self._synthesizer.synthesize(
+            audios = self._synthesizer_of(segment).synthesize(
                 utterance, segment, stop, trailing_silence_s=silence_s, in_steps=index == 0
             )
             for audio in audios:

@@ -1,7 +1,7 @@
 """Incremental synthesis: speaks a sentence while its text is still arriving.
 
 When enough new words are there, the prosody of the whole sentence so far is predicted, but only the new words
-are decoded, up to a few before the last one known (``synthesizer.Pieces``).
+are decoded, up to a few before the last one known (``pieces.Pieces``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import replace
 from kani.core.playback import Playback
 from kani.core.types import Pronunciation, Segment, SpeechChunk
 from kani.engines.kokoro.network.onnx_model import Stop
-from kani.engines.kokoro.synthesizer import Pieces, WindowedSynthesizer
+from kani.engines.kokoro.pieces import Pieces
+from kani.engines.kokoro.synthesizer import PreparingSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TimedAudio, speech_chunk
@@ -73,7 +74,7 @@ class PieceTiming:
 class IncrementalSentence:
     """One sentence with text that grows; works in the calling thread."""
 
-    def __init__(self, synthesizer: WindowedSynthesizer, reader: TextReader, segment: Segment) -> None:
+    def __init__(self, synthesizer: PreparingSynthesizer, reader: TextReader, segment: Segment) -> None:
         """segment: voice, speed and prosody; its text is not used."""
         self._synthesizer = synthesizer
         self._reader = reader

@@ -24,6 +24,14 @@ def real_time_streams(cost: float, cores: int) -> int:
     return max(LEAST_STREAMS, int(STREAMS_SHARE * cores / cost))
 
 
+def has_gaps(cost: float, cores: int) -> bool:
+    """Return True if fewer than ``LEAST_STREAMS`` are synthesized while they are played.
+
+    cost: processor seconds for a second of audio.
+    """
+    return STREAMS_SHARE * cores < LEAST_STREAMS * cost
+
+
 class PredictionSpeed:
     """Speed at which prosody and features are predicted on this machine; shared by all segments.
 

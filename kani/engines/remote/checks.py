@@ -92,6 +92,9 @@ def _check_ready(message: Ready) -> None:
         words += [engine.name, engine.version, engine.decoder, engine.slow_decoder_reason]
         words.append(engine.embedding_model)
         _in_range("the slots of an engine", engine.max_concurrency, 1, math.inf)
+        if engine.light is not None:
+            words += engine.light.languages
+            _in_range("the slots of light networks", engine.light.slots, 1, math.inf)
         _in_range("the sample rate of an engine", engine.sample_rate, 1, MAX_RATE)
         _finite("the speeds of an engine", engine.speed_range)
     if (recognizer := message.recognizer) is not None:

@@ -256,7 +256,9 @@ def _identity(served: Served) -> Served:
     """Return what has to be equal: slots, decoder and version of a worker may be others."""
     if isinstance(served, RecognizerInfo):
         return replace(served, version="")
-    return replace(served, version="", max_concurrency=1, decoder="", slow_decoder_reason="")
+    light = replace(served.light, slots=0, always=False) if served.light is not None else None
+    same = replace(served, version="", max_concurrency=1, light=light)
+    return replace(same, decoder="", slow_decoder_reason="")
 
 
 def _load(connection: Connection) -> float:

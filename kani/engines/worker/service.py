@@ -58,6 +58,8 @@ class Worker:
         """True if further exchanges are refused."""
         if engine is not None:
             self._slots = SlotQueue(lambda: engine.info.max_concurrency, self._announce)
+            light = engine.info.light
+            self._light = SlotQueue(lambda: light.slots if light is not None else 0, self._announce)
             self._announced = engine.info
 
     @property
@@ -115,7 +117,10 @@ class Worker:
                     raise ProtocolError("a grant that is no number of seconds")
                 if opening.written is not None and not engine.info.accepts_partial_text:
                     raise ProtocolError("text that is still being written, which this engine does not accept")
-                return SpeechExchange(opening, engine, self._slots, channel)
+                light = opening.segment.light
+                if light and engine.info.light is None:
+                    raise ProtocolError("a light network, which this engine does not have")
+                return SpeechExchange(opening, engine, self._light if light else self._slots, channel)
             case Embed() | Refine() if engine is not None and engine.info.cloning != "none":
                 return CloningExchange(opening, engine, channel)
             case Recognize() | Transcribe() if recognizer is not None:

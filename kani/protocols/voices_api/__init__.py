@@ -237,7 +237,12 @@ def _describe_all(service: SpeechService, *, public_only: bool) -> list[dict[str
 
     public_only: without those that clients stored.
     """
-    described = [describe_voice(voice) for engine in service.engines for voice in engine.voices]
+    described = [
+        describe_voice(voice)
+        | ({"light": engine.light.when} if engine.light and voice.id in engine.light.languages else {})
+        for engine in service.engines
+        for voice in engine.voices
+    ]
     if public_only:
         return described
     for stored in service.store.list_reachable():

@@ -77,6 +77,7 @@ def _voice() -> Schema:
         language=text(),
         gender=text(),
         engine=text(),
+        light=text('When its light network speaks: "always" or "while no slot is free".'),
         kept=flag("Whether a client stored it."),
         description=text(),
         duration_s=number("Seconds of the recording."),

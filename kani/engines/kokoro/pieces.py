@@ -1,0 +1,229 @@
+"""Speaks an utterance in pieces that are joined without a seam."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from kani.core.types import Samples, Segment
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
+from kani.engines.kokoro.network.parts import PredictedProsody
+from kani.engines.kokoro.speed_check import PredictionSpeed
+from kani.engines.kokoro.text.phonemes import Utterance
+from kani.engines.kokoro.timing import (
+    TRAILING_SILENCE_S,
+    TimedAudio,
+    Timeline,
+    symbol_edges,
+    voiced_frame_range,
+    word_boundary,
+)
+from kani.engines.kokoro.windows import OPENING_RATE, first_words, prediction_steps
+
+_FADE = round(0.005 * SAMPLE_RATE)
+_SEARCHED = round(0.006 * SAMPLE_RATE)
+_NOTHING = np.zeros(0, np.float32)
+
+
+class PreparedUtterance(Protocol):
+    """An utterance with its prosody, ready to be decoded."""
+
+    @property
+    def prosody(self) -> PredictedProsody:
+        """The prosody, with the segment's pitch applied."""
+
+    @property
+    def level(self) -> float:
+        """Power of the loud parts of the voice."""
+
+    def windows(self, begin: int, end: int, *, skipped: int = 0) -> Iterator[tuple[int, int]]:
+        """Cut frames [begin, end) into windows; skipped: see ``windows.windows``."""
+
+    def decode(self, first: int, end: int, stop: Stop) -> Samples:
+        """Decode the samples of frames [first, end). Raises Stopped and ModelFailed."""
+
+
+class Preparing(Protocol):
+    """Prepares utterances: Kokoro, or a student of one of its voices."""
+
+    @property
+    def speed(self) -> PredictionSpeed:
+        """Speed of the predictions so far, of all segments."""
+
+    def prepare(
+        self,
+        symbols: str,
+        segment: Segment,
+        stop: Stop,
+        *,
+        complete: bool = True,
+        min_symbols: int = 0,
+        like: PreparedUtterance | None = None,
+    ) -> PreparedUtterance:
+        """Predict the prosody of ``symbols`` with the voice, speed and pitch of ``segment``.
+
+        complete: no words follow; min_symbols: speak as in an utterance of at least this length; like: an
+        utterance with a timbre that is to be kept. Raises UnknownVoice, InvalidRequest for an unusable
+        embedding, Stopped and ModelFailed.
+        """
+
+
+class Pieces:
+    """Speaks an utterance piece by piece, each intoned as part of an utterance that continues.
+
+    For each piece the prosody of all words so far is predicted; the last few are not spoken yet. Pieces are
+    joined in the middle of the space between two words, at the offset where their waveforms correlate best
+    (the idea of WSOLA, Verhelst and Roelands 1993).
+    """
+
+    def __init__(
+        self,
+        synthesizer: Preparing,
+        segment: Segment,
+        *,
+        min_symbols: int = 0,
+        in_steps: bool = True,
+        same_statistics: bool = False,
+    ) -> None:
+        """segment: voice, speed and prosody. min_symbols: see ``Preparing.prepare``.
+
+        in_steps: divide a long first piece by ``prediction_steps``; same_statistics: keep the first step's.
+        """
+        self._synthesizer = synthesizer
+        self._segment = segment
+        self._min_symbols = min_symbols
+        self._in_steps = in_steps
+        self._same_statistics = same_statistics
+        self._first: PreparedUtterance | None = None
+        self._tail = _NOTHING
+        self._level = 0.0
+        self._emitted = 0
+
+    def speak(
+        self,
+        utterance: Utterance,
+        first: int,
+        until: int,
+        stop: Stop,
+        *,
+        complete: bool = True,
+        trailing_silence_s: float = TRAILING_SILENCE_S,
+    ) -> Iterator[TimedAudio]:
+        """Speak the words [first, until) of ``utterance``, all that is known so far; a window a step.
+
+        complete: no words follow. Times count from the first sample of the first piece. Raises UnknownVoice,
+        Stopped and ModelFailed.
+        """
+        self._min_symbols = max(self._min_symbols, len(utterance.symbols))
+        steps = [(len(utterance.words), until)]
+        if self._in_steps and first == 0:
+            steps = list(prediction_steps(utterance, until, self._segment, self._synthesizer.speed.symbol_s))
+        for index, (predicted, spoken) in enumerate(steps):
+            opens = predicted < len(utterance.words)
+            pieces = self._speak_step(
+                first_words(utterance, predicted),
+                first,
+                spoken,
+                stop,
+                complete=complete and not opens,
+                rate=OPENING_RATE if opens else 1.0,
+                skipped_sizes=index,
+                trailing_silence_s=trailing_silence_s,
+            )
+            yield from self._follow(pieces)
+            first = spoken
+
+    def insert(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
+        """Pass on audio of another utterance; words' times count from the first piece's first sample."""
+        yield from self._follow(pieces)
+        self._tail = _NOTHING
+
+    def _follow(self, pieces: Iterator[TimedAudio]) -> Iterator[TimedAudio]:
+        start_s = self._emitted / SAMPLE_RATE
+        for piece in pieces:
+            self._emitted += len(piece.samples)
+            yield TimedAudio(piece.samples, tuple(word.shifted(start_s) for word in piece.words))
+
+    def _speak_step(
+        self,
+        utterance: Utterance,
+        first: int,
+        until: int,
+        stop: Stop,
+        *,
+        complete: bool,
+        rate: float,
+        skipped_sizes: int,
+        trailing_silence_s: float,
+    ) -> Iterator[TimedAudio]:
+        """Speak the words [first, until) with the prosody of ``utterance`` at ``rate`` times its speed."""
+        words, segment = utterance.words, replace(self._segment, speed=self._segment.speed * rate)
+        prepared = self._synthesizer.prepare(
+            utterance.symbols,
+            segment,
+            stop,
+            complete=complete,
+            min_symbols=self._min_symbols,
+            like=self._first,
+        )
+        if self._same_statistics and self._first is None:
+            self._first = prepared
+        prosody, frames = prepared.prosody, int(prepared.prosody.frames.sum())
+        edges = symbol_edges(prosody.frames)
+        begin, end = (frame * FRAME_SAMPLES for frame in voiced_frame_range(prosody))
+        continues = first > 0
+        if continues:
+            begin = word_boundary(utterance, words[first - 1], words[first], edges)
+        else:
+            # The last piece is beyond the left context: there is nothing to join to.
+            self._tail = _NOTHING
+        if not complete:
+            end = word_boundary(utterance, words[until - 1], words[until], edges)
+        timeline: Timeline | None = None
+        first_frame = max(begin - (_SEARCHED + _FADE if continues else 0), 0) // FRAME_SAMPLES
+        last_frame = min(-(-(end + _FADE) // FRAME_SAMPLES), frames)
+        for frame, next_frame in prepared.windows(first_frame, last_frame, skipped=skipped_sizes):
+            samples = prepared.decode(frame, next_frame, stop)
+            last, tail = next_frame == last_frame, _NOTHING
+            if last and not complete:
+                cut = end - frame * FRAME_SAMPLES
+                samples, tail = samples[:cut], samples[cut - _FADE : cut + _FADE]
+            if timeline is None:
+                at = self._best_cut(samples, begin - frame * FRAME_SAMPLES)
+                timeline = Timeline(
+                    utterance,
+                    prosody.frames,
+                    words=words[first:until],
+                    first_sample=frame * FRAME_SAMPLES + at,
+                    before=samples[:at] if continues else None,
+                    level=self._level or prepared.level,
+                    trailing_silence_s=trailing_silence_s,
+                )
+                samples = self._joined(samples[at:])
+            if last:
+                self._tail = tail
+            yield timeline.feed(samples, last=last and complete, cut=last and not complete)
+            self._level = timeline.level
+
+    def _best_cut(self, samples: Samples, at: int) -> int:
+        """Return the place near ``at`` where samples are most similar to the last piece's end."""
+        tail = self._tail
+        if not len(tail):
+            return at
+        around = samples[at - _SEARCHED - _FADE : at + _SEARCHED + _FADE]
+        alike = np.correlate(around, tail, "valid")
+        power = np.convolve(np.square(around), np.ones(len(tail), np.float32), "valid")
+        return at + int((alike / np.sqrt(power + np.float32(1e-6))).argmax()) - _SEARCHED
+
+    def _joined(self, samples: Samples) -> Samples:
+        """Cross-fade from the last piece's end to samples."""
+        tail = self._tail
+        if not len(tail):
+            return samples
+        samples = samples.copy()
+        ramp = np.linspace(0.0, 1.0, _FADE, endpoint=False, dtype=np.float32)
+        samples[:_FADE] = samples[:_FADE] * ramp + tail[_FADE:] * (1 - ramp)
+        return samples

@@ -1,0 +1,175 @@
+"""The student in Kokoro's engine; with nothing else loaded, that starts in half a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.kokoro.measures import long_pauses, pitch
+from kani.core.audio.prosody_filter import split_prosody
+from kani.core.emotions import EMOTIONS
+from kani.core.engine import LightVoices
+from kani.core.errors import UnsupportedLanguage
+from kani.core.types import NEUTRAL, Samples, Segment, Span
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
+from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.kokoro.speed_check import has_gaps
+from kani.engines.plugin import Resources
+from kani.server.settings import load
+from kani.server.settings.loader import SettingsError
+from tests.judges.judge import hear, word_error_rate
+from tests.support.kokoro import Writer, chunks_of, joined, one_utterance
+
+NOWHERE = Path("no-such-folder")
+VOICE, LANGUAGE = "af_heart", "en"
+TEXT = "My grandmother used to say that the secret of a good soup is patience, salt, and time."
+LONG = (
+    "The guide asked us to walk slowly and quietly along the forest path because at that time of the "
+    "afternoon the deer come out to drink from the stream and any noise will frighten them."
+)
+
+
+@pytest.fixture(scope="module")
+def student() -> Iterator[KokoroEngine]:
+    made = KokoroEngine(KokoroSettings(student="only"), Resources(NOWHERE))
+    asyncio.run(made.start())
+    yield made
+    asyncio.run(made.stop())
+
+
+async def say(engine: KokoroEngine, text: str, **how: object) -> tuple[Samples, list[Span]]:
+    return joined(await chunks_of(engine, Segment(text, VOICE, LANGUAGE, **how)))  # type: ignore[arg-type]
+
+
+def test_engine_of_the_student_alone_has_one_voice(student: KokoroEngine) -> None:
+    info = student.info
+    assert [voice.id for voice in info.voices] == [VOICE] and info.default_voices == {LANGUAGE: VOICE}
+    assert info.max_concurrency >= 40 and info.slots_are_streams and info.light is None
+    assert info.accepts_partial_text and info.cloning == "none" and info.decoder == "student"
+    with pytest.raises(UnsupportedLanguage, match=r"'es'.*en"):
+        asyncio.run(chunks_of(student, Segment("Hola.", VOICE, "es")))
+
+
+async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> None:
+    samples, spans = await say(student, "Nobody knew him well.")
+    utterance = one_utterance("Nobody knew him well.", LANGUAGE)
+    prepared = student._synthesizer.prepare(utterance.symbols, Segment("", VOICE, LANGUAGE), Stop())  # type: ignore[attr-defined]
+    edges = np.concatenate([[0], np.cumsum(prepared.prosody.frames)]) * FRAME_SAMPLES / SAMPLE_RATE
+    spaces = [at for at, symbol in enumerate(utterance.symbols) if symbol == " "]
+    middles = [(edges[at + 1] + edges[at + 2]) / 2 for at in spaces]
+    starts = [span.start_s for span in spans[1:]]
+    np.testing.assert_allclose(np.diff(starts), np.diff(middles), atol=0.001)
+    assert all(a.end_s == pytest.approx(b.start_s) for a, b in pairwise(spans))
+    assert spans[-1].end_s <= len(samples) / SAMPLE_RATE
+
+
+async def test_silence_is_trimmed(student: KokoroEngine) -> None:
+    samples, spans = await say(student, TEXT)
+    power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
+    heard = np.flatnonzero(power > np.percentile(power, 90) * 10**-4.5)
+    assert heard[0] * 0.005 <= 0.05 and len(samples) / SAMPLE_RATE - (heard[-1] + 1) * 0.005 <= 0.05
+    assert [TEXT[span.start : span.end] for span in spans] == [word.strip(",.") for word in TEXT.split()]
+
+
+async def test_sentence_is_one_chunk_and_the_same_each_time(student: KokoroEngine) -> None:
+    first, again = [await chunks_of(student, Segment(TEXT, VOICE, LANGUAGE)) for _ in range(2)]
+    assert len(first) == 1 and np.array_equal(first[0].samples, again[0].samples)
+
+
+async def test_light_segments_are_the_students(student: KokoroEngine) -> None:
+    """The other ones are Kokoro's, which stands aside here as a synthesizer that fails."""
+    both = KokoroEngine(KokoroSettings(student="only"), Resources(NOWHERE))
+    await both.start()
+    both._student, both._synthesizer = both._synthesizer, None  # type: ignore[assignment]
+    chunks = await chunks_of(both, Segment(TEXT, VOICE, LANGUAGE, light=True))
+    expected = await chunks_of(student, Segment(TEXT, VOICE, LANGUAGE))
+    assert np.array_equal(chunks[0].samples, expected[0].samples)
+    await both.stop()
+
+
+async def test_cancel_frees_the_engine(student: KokoroEngine) -> None:
+    tasks = [asyncio.create_task(chunks_of(student, Segment(LONG, VOICE, LANGUAGE))) for _ in range(6)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert student._scheduler._free == student._concurrency
+
+
+@pytest.mark.parametrize(("cost", "gaps"), [(0.3, False), (0.79, False), (0.81, True), (3.0, True)])
+def test_kokoro_has_gaps_where_it_speaks_fewer_than_two_streams(cost: float, gaps: bool) -> None:
+    assert has_gaps(cost, 2) == gaps
+
+
+@pytest.mark.parametrize(
+    ("choice", "cost", "always"), [("auto", 0.3, False), ("auto", 2.0, True), ("always", 0.3, True)]
+)
+async def test_setting_and_speed_choose(
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, choice: str, cost: float, always: bool
+) -> None:
+    monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
+    light = LightVoices({VOICE: LANGUAGE}, 80, choice == "always")
+    monkeypatch.setattr(student, "_info", replace(student.info, light=light))
+    monkeypatch.setattr(student, "_settings", replace(student._settings, student=choice))
+    student._set_slots(cost)
+    assert student.info.light == replace(light, always=always)
+
+
+@pytest.mark.parametrize(("given", "chosen"), [("ALWAYS", "always"), ("never", "never"), ("only", "only")])
+def test_setting_is_read(given: str, chosen: str, tmp_path: Path) -> None:
+    assert load({}, {"KANI_KOKORO_STUDENT": given}, tmp_path / "none").kokoro_student == chosen
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="KANI_KOKORO_STUDENT"):
+        load({}, {"KANI_KOKORO_STUDENT": "sometimes"}, tmp_path / "none")
+
+
+@pytest.mark.heard
+@pytest.mark.parametrize("speed", [1.0, 0.8])
+async def test_speech_is_understood(student: KokoroEngine, speed: float) -> None:
+    samples, _ = await say(student, LONG, speed=speed)
+    heard = hear(samples, SAMPLE_RATE, LANGUAGE)
+    assert word_error_rate(LONG, heard, LANGUAGE) <= 0.05, heard
+
+
+@pytest.mark.heard
+async def test_text_that_is_being_written_is_spoken_as_a_whole(student: KokoroEngine) -> None:
+    whole, _ = await say(student, LONG)
+    writer = Writer(LONG, 1)
+    chunks = [chunk async for chunk in student.stream(Segment("", VOICE, LANGUAGE), writer.text)]
+    samples, spans = joined(chunks)
+    assert len(chunks) > 2 and len(spans) == len(LONG.split())
+    assert 0.95 <= len(samples) / len(whole) <= 1.05
+    assert long_pauses(samples) <= long_pauses(whole)
+    heard = hear(samples, SAMPLE_RATE, LANGUAGE)
+    assert word_error_rate(LONG, heard, LANGUAGE) <= 0.05, heard
+
+
+@pytest.mark.heard
+@pytest.mark.parametrize("emotion", ["happy", "excited", "sad"])
+async def test_emotions_are_apart_and_understood(student: KokoroEngine, emotion: str) -> None:
+    wanted = split_prosody(EMOTIONS[emotion], NATIVE_PROSODY_FIELDS)[0]
+    (level, spread), (own_level, own_spread) = [
+        _semitones((await say(student, TEXT, prosody=prosody))[0]) for prosody in (NEUTRAL, wanted)
+    ]
+    assert own_level - level == pytest.approx(wanted.pitch, abs=0.7)
+    assert (own_spread > spread) == (wanted.pitch_range > 1)
+    changed, _ = await say(student, TEXT, prosody=wanted)
+    heard = hear(changed, SAMPLE_RATE, LANGUAGE)
+    assert word_error_rate(TEXT, heard, LANGUAGE) <= 0.06, heard
+
+
+def _semitones(samples: Samples) -> tuple[float, float]:
+    found = pitch(samples)
+    low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
+    return float(middle), float(high - low)
