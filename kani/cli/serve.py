@@ -108,6 +108,13 @@ def parser() -> argparse.ArgumentParser:
         help="checkpoint of --recognizer kyutai: a folder, or a hub's OWNER/NAME[@REVISION]",
     )
     speech.add_argument(
+        "--llm",
+        "--llm-url",
+        dest="llm_url",
+        metavar="URL",
+        help="chat endpoint that answers what is said, such as http://localhost:11434/v1 (Ollama)",
+    )
+    speech.add_argument(
         "--kokoro-decoder",
         metavar="NAME",
         help=f"Kokoro's decoder: {settings.accepted_values('kokoro_decoder')} (default auto)",
@@ -386,6 +393,8 @@ def banner(running: RunningServer) -> str:
         )
     if service.recognizer is not None:
         lines.append(f"  hears    {_heard(service.recognizer.info)}")
+    if service.chat_model is not None:
+        lines.append(f"  answers  {service.chat_model.description}")
     lines += [
         f"  voices   {len(service.catalogue.list_reachable())}",
         f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',

@@ -28,10 +28,10 @@ from kani.protocols.kyutai import http_out, voice_payload
 from kani.protocols.kyutai import messages as kyutai
 from kani.protocols.kyutai import query as kyutai_query
 from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.realtime.answers.fields import read_response
 from kani.protocols.openai.realtime.audio_payload import decode_audio
 from kani.protocols.openai.realtime.client_events import EventError, read_event
-from kani.protocols.openai.realtime.conversation import read_item
-from kani.protocols.openai.realtime.responses import read_response
+from kani.protocols.openai.realtime.conversation import item_json, read_item
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig
 from kani.protocols.openai.realtime.session_update import updated_config
 from kani.protocols.openai.speech import body as openai_body
@@ -221,8 +221,17 @@ REALTIME_RESPONSE = {"conversation": "none", "input": [REALTIME_ITEM], "metadata
 
 
 def _read_realtime(message: str) -> None:
-    """Read an event as the connection does, whatever its type."""
-    event, config = read_event(message), SessionConfig()
+    """Read an event as the connection does, whatever its type, where no model answers."""
+    _read_realtime_event(message, SessionConfig())
+
+
+def _read_conversation(message: str) -> None:
+    """Read an event where a model answers."""
+    _read_realtime_event(message, SessionConfig(answers=True))
+
+
+def _read_realtime_event(message: str, config: SessionConfig) -> None:
+    event = read_event(message)
     match event.type:
         case "session.update":
             config = updated_config(config, event.object("session"), frozenset({"es", "en"}))
@@ -230,9 +239,9 @@ def _read_realtime(message: str) -> None:
         case "response.create":
             given, _ = read_response(event.object("response"), config)
             for item in given.input or ():
-                read_item(item, "response.input")
+                read_item(item, "response.input", answers=config.answers)
         case "conversation.item.create":
-            assert read_item(event.fields.get("item"), "item").as_json()
+            assert item_json(read_item(event.fields.get("item"), "item", answers=config.answers))
         case _:
             decode_audio(event.required_text("audio"), FORMATS["audio/pcm"])
 
