@@ -4,68 +4,59 @@
     python examples/talk.py http://localhost:11434/v1    # microphone and headphones; Ctrl+C ends it
     python examples/talk.py http://localhost:11434/v1 --files question.wav answer.wav
 
-It needs no server; `python start_websocket_server.py --llm URL` is one for other programs.
-A microphone needs: pip install sounddevice
+It needs no server; for other programs, `python start_websocket_server.py --llm URL` is one.
 """
 
 import argparse
 import sys
 import time
-import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # of a checkout, where kani is not installed
 try:
     import numpy as np
 
-    from kani import Answered, Conversation, Heard, Interrupted, NoAnswer
+    from kani import Answered, Audio, Conversation, Heard, Interrupted
 except ModuleNotFoundError as missing:
     raise SystemExit(f"{__doc__}\n{missing}: pip install -r requirements.txt") from missing
 
-RATE, ANSWER_RATE = 16_000, 24_000
+RATE, PIECE = 24_000, 1200  # hertz, samples
 options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
 options.add_argument("url", help="base address of a chat endpoint")
-options.add_argument("--model", help="name of its model, if it has several")
 options.add_argument(
-    "--files", nargs=2, metavar="WAV", help="16-bit mono at 16 kHz, and where the answer goes"
+    "--files", nargs=2, metavar="WAV", help="16-bit mono at 24 kHz, and where the answer goes"
 )
 given = options.parse_args()
-to_play = [np.zeros(0, np.float32)]
+waiting = [np.zeros(0, np.float32)]  # to be played
 
 
-def microphone():
-    import sounddevice
+def microphone() -> Iterator[np.ndarray]:
+    """Record and play."""
+    import sounddevice  # pip install sounddevice
 
-    def play(block, count, *_):
-        samples = np.concatenate(to_play)
-        block[:, 0] = np.pad(samples[:count], (0, max(0, count - len(samples))))
-        to_play[:] = [samples[count:]]
-
-    with sounddevice.OutputStream(ANSWER_RATE, channels=1, dtype="float32", callback=play):
-        with sounddevice.InputStream(RATE, channels=1, dtype="float32") as stream:
-            while True:
-                yield stream.read(RATE // 20)[0][:, 0]
+    with sounddevice.Stream(RATE, channels=1, dtype="float32") as stream:
+        while True:
+            yield stream.read(PIECE)[0][:, 0]
+            samples = np.concatenate([*waiting, np.zeros(PIECE, np.float32)])
+            stream.write(samples[:PIECE, None])
+            waiting[:] = [samples[PIECE:-PIECE]]
 
 
-def recording(path):
+def recording(path: str) -> Iterator[np.ndarray]:
+    """Read a WAV file at the pace of speech."""
     samples = np.fromfile(path, "<i2", offset=44).astype(np.float32) / 32768
-    for at in range(0, len(samples), RATE // 20):
-        yield samples[at : at + RATE // 20]
-        time.sleep(0.05)  # at the pace of speech
+    for at in range(0, len(samples), PIECE):
+        yield samples[at : at + PIECE]
+        time.sleep(PIECE / RATE)
 
 
-with Conversation(given.url, llm_model=given.model) as conversation:
+with Conversation(given.url) as conversation:
     for event in conversation.talk(recording(given.files[0]) if given.files else microphone(), RATE):
-        if isinstance(event, Heard):
-            print(f"you: {event.text}\nit:  ", end="", flush=True)
-        elif isinstance(event, Answered):
-            print(event.text, end="", flush=True)
-            to_play.append(event.samples)
+        if isinstance(event, Answered):
+            waiting.append(event.samples)
         elif isinstance(event, Interrupted):
-            del to_play[1:]
-        elif isinstance(event, NoAnswer):
-            print(event.reason)
+            waiting[:] = [waiting[0][:0]]
+        print(f"\n{event.text}\n→ " if isinstance(event, Heard) else event, end="", flush=True)
 if given.files:
-    with wave.open(given.files[1], "wb") as file:
-        file.setparams((1, 2, ANSWER_RATE, 0, "NONE", ""))
-        file.writeframes((np.concatenate(to_play) * 32767).astype("<i2").tobytes())
+    Audio(np.concatenate(waiting), RATE, "", (), "").save(given.files[1])

@@ -45,6 +45,9 @@ class Heard:
     text: str
     language: str
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered:
@@ -54,6 +57,9 @@ class Answered:
     sample_rate: int
     text: str
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
@@ -61,12 +67,18 @@ class Interrupted:
 
     text: str
 
+    def __str__(self) -> str:
+        return "…"
+
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
     """The answer failed; the conversation goes on."""
 
     reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 ConversationEvent = Heard | Answered | Interrupted | NoAnswer
