@@ -220,6 +220,17 @@ REALTIME_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_
 REALTIME_RESPONSE = {"conversation": "none", "input": [REALTIME_ITEM], "metadata": {"a": "b"}, "voice": "x"}
 
 
+REALTIME_ANSWERS = {
+    "instructions": TEXT,
+    "tools": [{"type": "function", "name": "t", "description": "x", "parameters": {"type": "object"}}],
+    "tool_choice": {"type": "function", "name": "t"},
+    "output_modalities": ["text"],
+    "max_output_tokens": 100,
+}
+REALTIME_CALL = {"type": "function_call", "id": "i", "call_id": "c", "name": "t", "arguments": "{}"}
+REALTIME_RESULT = {"type": "function_call_output", "call_id": "c", "output": TEXT}
+
+
 def _read_realtime(message: str) -> None:
     """Read an event as the connection does, whatever its type, where no model answers."""
     _read_realtime_event(message, SessionConfig())
@@ -380,6 +391,18 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             ),
             as_json,
             _read_realtime,
+            (EventError,),
+        ),
+        Case(
+            "openai conversation",
+            (
+                {"type": "session.update", "session": REALTIME_ANSWERS},
+                {"type": "response.create", "response": REALTIME_RESPONSE | REALTIME_ANSWERS},
+                {"type": "conversation.item.create", "item": REALTIME_CALL},
+                {"type": "conversation.item.create", "item": REALTIME_RESULT},
+            ),
+            as_json,
+            _read_conversation,
             (EventError,),
         ),
         Case("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
