@@ -31,7 +31,7 @@ CONTRACT = {
     f"kani.core.{name}"
     for name in (
         *("types", "errors", "engine", "recognizer", "transcriber", "observer", "request", "request_ids"),
-        *("emotions", "playback", "tracing"),
+        *("emotions", "playback", "tracing", "chat_model"),
     )
 }
 """What protocols, engines and the rooms of kani/core/ speak about."""
@@ -107,6 +107,9 @@ ALLOWED = {
     "kani/core/session": {
         *("kani.core.session", "kani.core.slots", "kani.core.voices", "kani.core.timing", "kani.core.turns"),
         *(TEXT | AUDIO | CONTRACT),
+    },
+    "kani/core/conversation": {
+        *("kani.core.conversation", "kani.core.session", *AUDIO, *CONTRACT),
     },
     "kani/core/deadline_queue.py": set(),
     "kani/core/slots.py": {"kani.core.deadline_queue"},

@@ -102,6 +102,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"speech recognition: {settings.accepted_values('recognizer')} (default auto)",
     )
+    speech.add_argument(
+        "--llm",
+        "--llm-url",
+        dest="llm_url",
+        metavar="URL",
+        help="chat endpoint that answers what is said, such as http://localhost:11434/v1 (Ollama)",
+    )
     groups = plugin_options.add(options, {settings.SPEECH: speech})
     kani = groups[settings.KANI]
     kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
@@ -361,6 +368,8 @@ def banner(running: RunningServer) -> str:
         )
     if service.recognizer is not None:
         lines.append(f"  hears    {_heard(service.recognizer.info)}")
+    if service.chat_model is not None:
+        lines.append(f"  answers  {service.chat_model.description}")
     lines += [
         f"  voices   {len(service.catalogue.list_reachable())}",
         f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',

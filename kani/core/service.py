@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
+from kani.core.chat_model import ChatModel
 from kani.core.engine import Engine, EngineInfo
 from kani.core.errors import StoreUnavailable
 from kani.core.late_engine.loading import LateEngine
@@ -71,6 +72,7 @@ class SpeechService:
         reference_voice: ReferenceVoice | None = None,
         lexicon: LexiconFile | None = None,
         announce_code: bool = True,
+        chat_model: ChatModel | None = None,
     ) -> None:
         """Nothing is started yet.
 
@@ -83,8 +85,10 @@ class SpeechService:
         reference_voice: finds the words in the audio of engines that do not time them.
         lexicon: the server's own pronunciations.
         announce_code: whether blocks of code in a text are announced; otherwise they are skipped in silence.
+        chat_model: answers in conversations; None: nothing does.
         """
         self.store = store
+        self.chat_model = chat_model
         self._recognition = RecognitionService(recognizer, observer, turn_model)
         self.late_engine = late_engine
         self._reference_voice = reference_voice
@@ -184,6 +188,8 @@ class SpeechService:
             if self.late_engine is not None:
                 await self.late_engine.stop()
             await self._recognition.stop()
+            if self.chat_model is not None:
+                await self.chat_model.stop()
             await self.cloning.stop()
             for engine in self._engines:
                 await engine.stop()
@@ -353,6 +359,10 @@ class SpeechService:
         Raises UnsupportedLanguage, and EngineUnavailable where recognition is disabled.
         """
         return self._recognition.language_of(language)
+
+    def report_turn(self, protocol: str, stage: str, seconds: float) -> None:
+        """Report a stretch of a conversation's turn: see ``Observer.turn_stage``."""
+        self._observer.turn_stage(protocol, stage, seconds)
 
     @property
     def recognizer(self) -> Recognizer | None:

@@ -95,6 +95,7 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
                 realtime_idle_s=settings.realtime_idle_seconds,
                 max_audio_bytes=settings.transcription_max_bytes,
                 max_audio_s=settings.transcription_max_seconds,
+                instructions=settings.llm_instructions,
             )
         ),
         elevenlabs.protocol(

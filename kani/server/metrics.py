@@ -24,6 +24,7 @@ from kani.server.network.tcp_connections import CLOSE_REASONS
 
 FIRST_AUDIO_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10)
 SYNTHESIS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
+TURN_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120)
 SESSION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 QUEUE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RECOGNITION_LAG_BUCKETS = (0.08, 0.16, 0.24, 0.4, 0.8, 1.6, 4, 8, 16, 60)
@@ -130,6 +131,14 @@ class Metrics(Observer):
             RECOGNITION_LAG_BUCKETS,
             "protocol",
         )
+        self._turn = histogram(
+            "kani_turn_seconds",
+            "Stretches of a turn of a conversation: from its last sound to the decision that it has ended, "
+            "to its last word, to the model's first text, to the first audio.",
+            TURN_BUCKETS,
+            "protocol",
+            "stage",
+        )
         self._loop_lag = histogram(
             "kani_event_loop_lag_seconds", "Delay of the event loop's timers.", LOOP_LAG_BUCKETS
         )
@@ -234,6 +243,10 @@ class Metrics(Observer):
     def audio_recognized(self, protocol: str, audio_s: float, lag_s: float) -> None:
         self._recognized.labels(protocol).inc(audio_s)
         self._recognition_lag.labels(protocol).observe(lag_s)
+
+    @override
+    def turn_stage(self, protocol: str, stage: str, seconds: float) -> None:
+        self._turn.labels(protocol, stage).observe(seconds)
 
     def observe_loop_lag(self, seconds: float) -> None:
         """Record how late a timer of the event loop ran (seconds)."""

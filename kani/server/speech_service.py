@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from kani.core.chat_model import ChatModel
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.late_engine.loading import LateEngine
 from kani.core.recognizer import Recognizer
@@ -15,6 +16,7 @@ from kani.core.service import SpeechService
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.recording_check import RecordingCheck
+from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.engines.plugin import Resources, found_engines, found_recognizers
 from kani.engines.pool_metrics import WorkerMetrics
@@ -78,6 +80,24 @@ def build_service(
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
+        chat_model=build_chat_model(settings),
+    )
+
+
+def build_chat_model(settings: Settings) -> ChatModel | None:
+    """Return the language model of conversations; None without KANI_LLM_URL."""
+    if settings.llm_url is None:
+        return None
+    key = settings.llm_api_key
+    return ChatEndpoint(
+        ChatSettings(
+            settings.llm_url,
+            settings.llm_model,
+            key.get_secret_value() if key is not None else "",
+            settings.llm_first_seconds,
+            settings.llm_stall_seconds,
+            settings.llm_max_answer,
+        )
     )
 
 

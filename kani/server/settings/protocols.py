@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 import websocket_config as config
 from kani.engines.plugin_settings import setting
-from kani.server.settings.network import NetworkSettings
+from kani.server.settings.conversation import ConversationSettings
 from kani.server.settings.types import Networks, Pairs, Times
 
 ELEVENLABS = "ElevenLabs' protocol"
@@ -21,7 +21,7 @@ REALTIME = "OpenAI's Realtime protocol"
 RECORDINGS = "Transcription of recordings"
 
 
-class ProtocolSettings(NetworkSettings):
+class ProtocolSettings(ConversationSettings):
     """Settings of protocols, frozen; an unknown name is an error."""
 
     elevenlabs_voices: Pairs = setting(

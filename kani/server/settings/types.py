@@ -59,6 +59,19 @@ def _paired(value: Any) -> Any:
     return {name.strip(): named.strip() for name, _, named in pairs}
 
 
+def _base_address(value: Any) -> Any:
+    parts = urlsplit(value)
+    try:
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(
+            "has to be an address like http://localhost:11434/v1, without a key in it (KANI_LLM_API_KEY)"
+        )
+    return value.rstrip("/").removesuffix("/chat/completions")
+
+
 def _bucket(value: Any) -> Any:
     if isinstance(value, str) and not _BUCKET.fullmatch(value):
         raise ValueError("has to be s3://BUCKET or s3://BUCKET/FOLDER, the folder without parts . and ..")
@@ -103,6 +116,7 @@ Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]
 WorkerAddresses = Annotated[tuple[str, ...], BeforeValidator(_worker_addresses)]
+BaseAddress = Annotated[str, BeforeValidator(_base_address)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Language = Annotated[str, BeforeValidator(_language)]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]

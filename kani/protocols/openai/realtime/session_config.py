@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kani.core.audio.encoding import AudioFormat
+from kani.core.chat_model import Tool
+from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
 
 SessionKind = Literal["realtime", "transcription"]
 Eagerness = Literal["low", "medium", "high", "auto"]
@@ -53,6 +55,7 @@ class TurnDetection:
     eagerness: Eagerness = "auto"
     create_response: bool = True
     interrupt_response: bool = True
+    idle_timeout_ms: float | None = None  # silence after an answer from which on the next one comes
 
     def silence_s(self, complete: bool | None, *, sentence_ended: bool) -> float:
         """Return the silence that ends a turn, in seconds.
@@ -76,7 +79,7 @@ class TurnDetection:
             "threshold": self.threshold,
             "prefix_padding_ms": round(self.prefix_padding_ms),
             "silence_duration_ms": round(self.silence_duration_ms),
-            "idle_timeout_ms": None,
+            "idle_timeout_ms": None if self.idle_timeout_ms is None else round(self.idle_timeout_ms),
             **responses,
         }
 
@@ -105,6 +108,12 @@ class SessionConfig:
     output_format: AudioFormat = PCM
     voice: str = DEFAULT_VOICE
     speed: float = 1.0
+    answers: bool = False  # whether a language model answers; the fields below are of use to it only
+    instructions: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    max_output_tokens: int | None = None
+    written: bool = False  # answers in writing, without audio
 
     @property
     def judges_turns(self) -> bool:
@@ -135,11 +144,11 @@ class SessionConfig:
             "id": session_id,
             "model": self.model,
             "expires_at": expires_at,
-            "output_modalities": ["audio"],
-            "instructions": "",
-            "tools": [],
-            "tool_choice": "none",
-            "max_output_tokens": "inf",
+            "output_modalities": ["text"] if self.written else ["audio"],
+            "instructions": self.instructions,
+            "tools": tools_json(self.tools),
+            "tool_choice": choice_json(self.tool_choice) if self.answers else "none",
+            "max_output_tokens": self.max_output_tokens or "inf",
             "tracing": None,
             "prompt": None,
             "audio": {"input": audio_input, "output": output},
@@ -161,23 +170,28 @@ class SessionConfig:
         return {
             "object": "realtime.session",
             "model": self.model,
-            "modalities": ["text", "audio"],
-            "instructions": "",
+            "modalities": ["text"] if self.written else ["text", "audio"],
+            "instructions": self.instructions,
             "voice": self.voice,
             "speed": self.speed,
-            "tools": [],
+            "tools": tools_json(self.tools),
             "output_audio_format": _BETA_NAMES[self.output_format.name],
-            "tool_choice": "none",
+            "tool_choice": choice_json(self.tool_choice) if self.answers else "none",
             "temperature": 0.8,
-            "max_response_output_tokens": "inf",
+            "max_response_output_tokens": self.max_output_tokens or "inf",
             **common,
         }
 
 
-def initial_config(kind: SessionKind, model: str | None) -> SessionConfig:
-    """Return the configuration of a new session; model: of the address, if it names one."""
+def initial_config(kind: SessionKind, model: str | None, instructions: str | None = None) -> SessionConfig:
+    """Return the configuration of a new session.
+
+    model: of the address, if it names one; instructions: of the language model until the client gives its
+    own, None where there is no such model.
+    """
     if kind == "realtime":
-        return SessionConfig(model=model or DEFAULT_MODEL)
+        answers = instructions is not None
+        return SessionConfig(model=model or DEFAULT_MODEL, answers=answers, instructions=instructions or "")
     transcription = Transcription(model or DEFAULT_TRANSCRIPTION_MODEL)
     return SessionConfig("transcription", transcription=transcription)
 
