@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kani.core.recognizer import Recognizer
     from kani.engines.known_voices import KnownVoices
 
-ENGINES, RECOGNIZERS = "kani.engines", "kani.recognizers"
+ENGINES, RECOGNIZERS, PROTOCOLS = "kani.engines", "kani.recognizers", "kani.protocols"
 """Groups of the entry points."""
 
 _OWN_ENGINES = tuple(

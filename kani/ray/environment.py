@@ -28,8 +28,9 @@ def of_replicas(environment: Mapping[str, str]) -> dict[str, str]:
 
     So no key of a client or of an outside service leaves the fronts.
     """
-    services = (UpstreamSettings, *(plugin.settings for plugin in plugin_protocols()))
-    apart = {*ProtocolSettings.model_fields, *(name for model in services for name in fields_of(model))}
+    apart = {*ProtocolSettings.model_fields, *fields_of(UpstreamSettings)}
+    for plugin in plugin_protocols():
+        apart |= fields_of(plugin.settings).keys()
     return _chosen(environment, fields().keys() - apart, REPLICA_PREFIXES)
 
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from kani.protocols.shared.protocol import Protocol
 
-PROTOCOLS = "kani.protocols"
-"""Group of the entry points."""
-
 S = TypeVar("S", bound="BaseModel")
 
 

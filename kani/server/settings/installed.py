@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from kani.engines.plugin import Found, find, found_engines, found_recognizers
+from kani.engines.plugin import PROTOCOLS, Found, find, found_engines, found_recognizers
 from kani.engines.plugin_settings import setting_name
-from kani.protocols.shared.plugin import PROTOCOLS, ProtocolPlugin
 from kani.server.settings.table import Settings, field_metadata
+
+if TYPE_CHECKING:
+    from kani.protocols.shared.plugin import ProtocolPlugin
 
 FIRST_LIMIT = "max_connections"
 """The setting that those of other packages precede."""
@@ -94,7 +96,12 @@ def plugin_warnings() -> list[str]:
 
 @cache
 def _found_protocols() -> Found[ProtocolPlugin[Any]]:
-    return find(entry_points(group=PROTOCOLS), "protocol", ProtocolPlugin, ())
+    # Without such a package nothing of the protocols is imported: the library needs none.
+    if not (entries := entry_points(group=PROTOCOLS)):
+        return Found({}, {})
+    from kani.protocols.shared.plugin import ProtocolPlugin
+
+    return find(entries, "protocol", ProtocolPlugin, ())
 
 
 def plugin_protocols() -> list[ProtocolPlugin[Any]]:
