@@ -62,7 +62,9 @@ class SlotAccess:
         info = voice.engine.info
         if info.light is None or not info.light.speak(voice.voice, voice.language):
             return voice
-        full = not self._admission.slots(info.name).has_free_slot
+        slots = self._admission.slots(info.name)
+        # Where fewer slots were chosen, that many segments are wanted at once, and no more.
+        full = slots.are_streams and not slots.has_free_slot
         light = self._light.setdefault(voice.voice, info.light.always or full)
         return replace(voice, light=light)
 
