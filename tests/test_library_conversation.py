@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,18 @@ async def test_example_hears_and_is_heard(tmp_path: Path) -> None:
     assert answer in ended.stdout
     spoken, rate = soundfile.read(tmp_path / "answer.wav", dtype="float32")
     assert word_error_rate(answer, hear(spoken, rate, "en"), "en") <= 0.15
+
+
+async def test_leaving_ends_the_answer() -> None:
+    async def audio() -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
+        await asyncio.Event().wait()
+
+    async with chat_endpoint(lambda _: say(f"{LONG} " * 20)) as endpoint:
+        conversation = AsyncConversation(endpoint.url, "espeak", "none")
+        conversation._service.recognizer = PausingRecognizer()
+        async with conversation, aclosing(conversation.talk(audio(), RATE)) as events:
+            async for event in events:
+                if isinstance(event, Answered):
+                    break
+        assert conversation._service.state().sessions == 0

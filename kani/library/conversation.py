@@ -141,11 +141,13 @@ class AsyncConversation:
             try:
                 while not listening.done() or not talk.events.empty():
                     getting = asyncio.create_task(talk.events.get())
-                    await asyncio.wait({getting, listening}, return_when=asyncio.FIRST_COMPLETED)
+                    try:
+                        await asyncio.wait({getting, listening}, return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        if not getting.done():
+                            getting.cancel()
                     if getting.done():
                         yield getting.result()
-                    else:
-                        getting.cancel()
                 await feeding
                 await listening
             finally:
@@ -256,8 +258,7 @@ class _Talk:
         if answering is not None:
             if answer is not None:
                 answer.cancel(reason)
-            else:
-                answering.cancel()
+            answering.cancel()  # it may wait for a reader that comes no more
             with suppress(asyncio.CancelledError):
                 await answering
 
