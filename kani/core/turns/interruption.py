@@ -6,6 +6,7 @@ so does a voice that goes on.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from statistics import median
@@ -27,6 +28,8 @@ class Tuning:
     usual_steps: int = 40  # of the listener's own speech that give the usual level
     fewest_steps: int = 5
     echo_words: int = 60  # last words of the answer that may come back
+    heard_s: float = 2.0  # from a voice until its words are decided, at most
+    quiet_words: int = 3  # in a row that are not the answer's, where the voice was quiet: an echo is misheard
 
 
 TUNING = Tuning()
@@ -49,6 +52,8 @@ class Interruption:
         self._answer: deque[str] = deque(maxlen=tuning.echo_words)
         self._voice_s = self._gap_s = 0.0
         self._attention_s = 0.0  # voice since the answer began, or since the last long silence
+        self._since_near_s = 0.0  # since a voice that is no echo
+        self._own_words = 0  # of a quiet voice, in a row
 
     @property
     def usual_db(self) -> float | None:
@@ -87,13 +92,20 @@ class Interruption:
         if not self._answering:
             return False
         bare = plain(word.text)
-        if not bare or bare in self._answer:
+        if not bare:
+            return False
+        if bare in self._answer:
+            self._own_words = 0
+            return False
+        self._own_words += 1
+        if self._since_near_s > self._tuning.heard_s and self._own_words < self._tuning.quiet_words:
             return False
         if is_backchannel(bare, word.language) and self._attention_s < self._tuning.backchannel_s:
             return False
         return self._stop()
 
     def _add_chunk(self, *, loud: bool) -> None:
+        self._since_near_s = 0.0 if loud else self._since_near_s + VOICE_CHUNK_S
         if loud:
             self._voice_s += VOICE_CHUNK_S
             self._attention_s += VOICE_CHUNK_S
@@ -117,3 +129,4 @@ class Interruption:
 
     def _restart(self) -> None:
         self._voice_s = self._gap_s = self._attention_s = 0.0
+        self._since_near_s, self._own_words = math.inf, 0

@@ -52,7 +52,9 @@ def test_quiet_voice_is_an_echo_until_it_says_words_of_its_own() -> None:
     interruption.said("The train leaves at nine.")
     assert not stops(interruption, [step(0.95, USUAL_DB - 12)] * 100)
     assert not any(interruption.add_word(word(text)) for text in "the train, LEAVES at nine".split())
-    assert interruption.add_word(word("Wait!")) and not interruption.add_word(word("Wait!"))
+    # A word or two that are not the answer's may be its echo, misheard.
+    heard = [interruption.add_word(word(text)) for text in "at eight leaves why not wait".split()]
+    assert heard == [False] * 5 + [True]
 
 
 def test_level_tells_nothing_of_a_listener_who_never_spoke() -> None:
@@ -75,7 +77,7 @@ def test_attention_is_no_interruption_unless_it_goes_on(language: str, text: str
 def test_words_alone_interrupt_where_the_echo_is_not_cancelled() -> None:
     interruption = answering(by_voice=False)
     assert not stops(interruption, [step(0.9)] * 100)
-    assert interruption.add_word(word("stop"))
+    assert interruption.add_word(word("stop")) and not interruption.add_word(word("stop"))
 
 
 def test_nothing_is_interrupted_between_answers() -> None:
