@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
-def test_readme_says_how_to_install_without_the_packages_of_the_weights():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_licences_page_says_how_to_install_without_the_packages_of_the_weights():
+    readme = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^grep -v (.*) requirements\.txt > rest\.txt$", readme, re.M)
     patterns = command.removeprefix("-e ").split(" -e ")
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
