@@ -311,6 +311,8 @@ def document() -> str:
     if any(is_former(name) for question in QUESTIONS for name in _files(question)):
         parts.append(_former())
     parts += [
+        # CHANGELOG.md links here.
+        '<a id="prosody-in-steps"></a>',
         "![Time to the first sound by the length of the sentence](benchmarks_first_sound.svg)",
         "![Share of late pieces by the number of streams, for both processors](benchmarks_streams.svg)",
         *("## Programs and machines", _sources(), END),

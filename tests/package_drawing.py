@@ -1,7 +1,7 @@
 """Draw docs/packages.svg, the packages of ``kani`` and what each imports, from the imports themselves.
 
-``python -m tests.support.package_drawing > docs/packages.svg``. An arrow that follows from others is left out:
-where A imports B and B imports C, no arrow leads from A to C.
+``python -m tests.package_drawing > docs/packages.svg``. An arrow that follows from others is left
+out: where A imports B and B imports C, no arrow leads from A to C.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[2] / "kani"
+PACKAGE = Path(__file__).resolve().parents[1] / "kani"
 ABOUT = {
     "cli": "kani-tts, the scripts",
     "library": "from kani import Speech",
