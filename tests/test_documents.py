@@ -91,6 +91,36 @@ def test_documents_are_as_short_as_promised():
     assert sum(words[page] for page in pages) <= 45_000
 
 
+CONTRIBUTING = (ROOT / "docs" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+LISTS = re.findall(r"^## Add an? (\w+)\n(.*?)(?=^## )", CONTRIBUTING, re.M | re.S)
+
+
+def test_contributing_says_how_to_add_the_seven_parts() -> None:
+    kinds = [kind for kind, _ in LISTS]
+    assert kinds == ["language", "voice", "engine", "protocol", "format", "metric", "setting"]
+
+
+@pytest.mark.parametrize(("kind", "section"), LISTS, ids=[kind for kind, _ in LISTS])
+def test_files_and_names_of_a_list_are_there(kind: str, section: str) -> None:
+    """Each row's file is there, and holds the names that the row says of it."""
+    listed = re.findall(r"^\| `([^`]+)` \| (.*) \|$", section, re.M)
+    assert len(listed) >= 4
+    for file, what in listed:
+        text = (ROOT / file).read_text(encoding="utf-8")
+        identifiers = [name for name in re.findall(r"`([\w.]+)`", what) if "/" not in name]
+        assert not [name for name in identifiers if name not in text], file
+
+
+def test_a_metric_stands_in_the_listed_modules_and_in_no_other() -> None:
+    listed = {
+        file for kind, section in LISTS if kind == "metric" for file in re.findall(r"`(kani/\S+)`", section)
+    }
+    found = [
+        path for path in (ROOT / "kani").rglob("*.py") if "kani_queue_seconds" in path.read_text("utf-8")
+    ]
+    assert found and {str(path.relative_to(ROOT)) for path in found} <= listed
+
+
 PATH = re.compile(
     r"`((?:server|speech|protocols|engines|kani|client|tests|benchmarks|docs|examples)/[\w./-]+)`"
 )
