@@ -160,7 +160,7 @@ def check(call: Call) -> None:
             ]
             assert all((ROOT / file).exists() for file in files)
         case ("python" | "python3", [script, *_], _):
-            modules = ("venv", "http.server")
+            modules = ("venv", "http.server", "mkdocs")
             assert (ROOT / script).exists() or (script == "-m" and call.arguments[1] in modules), call
         case (program, _, _):
             assert program in ("ruff", "mypy"), call

@@ -135,6 +135,7 @@ def test_files_named_in_documents_exist(document: Path) -> None:
         named = {path for path in PATH.findall(text) if not path.startswith("kani/revisions")}
         assert not [path for path in named if not (ROOT / path).exists()]
     links = re.findall(r"\]\((?!http)([\w-]*[./][\w./-]*)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", text))
+    links += re.findall(r'<img src="([^"]+)"', text)
     assert not [link for link in links if not (document.parent / link).exists()]
 
 
