@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import platform
 import resource
 import shlex
@@ -22,7 +24,13 @@ from websocket_config import VERSION
 JUDGE_VARIABLE = "KANI_JUDGE_PYTHON"
 """Environment variable with the python of an environment of tests/judges/requirements-judges.txt."""
 
+RESULT_VARIABLE = "BENCHMARK_RESULT"
+"""Environment variable with a file: a section also writes itself there, as ``benchmarks/results`` has it."""
+
 _notes: list[str] = []
+_tables: list[dict[str, object]] = []
+
+_INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx_vnni": "AVX2 with VNNI", "avx2": "AVX2"}
 
 LIBRARIES = ("onnxruntime", "numpy", "websockets", "uvicorn")
 
@@ -49,6 +57,12 @@ def mib(size: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, which becomes part of the section's result."""
+    _tables.append({"head": list(head), "rows": [list(row) for row in rows]})
+    return markdown(head, rows)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
@@ -62,6 +76,20 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """Return the processor's widest instructions for products of integers, on which speed depends most."""
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8").split() if cpuinfo.exists() else []
+    for flag, name in (
+        ("avx512_vnni", "AVX-512 with VNNI"),
+        ("avx_vnni", "AVX2 with VNNI"),
+        ("avx2", "AVX2"),
+    ):
+        if flag in flags:
+            return name
+    return platform.machine()
 
 
 def versions(*more: str) -> str:
@@ -94,24 +122,31 @@ def note(fact: str) -> None:
 def report_section(title: str, *libraries: str) -> Iterator[None]:
     """Print the measured machine and versions, and at the end the processor share of other processes.
 
+    With ``BENCHMARK_RESULT=FILE`` all of it, with the tables printed meanwhile, is also written to that file.
     Servers have to be stopped inside, so that their time counts as the benchmark's own.
     """
     # SIGTERM has to unwind the `with` blocks of the program, or its servers would outlive it.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     print(f"## {title}\n")
     memory = mib(psutil.virtual_memory().total)
-    facts = [
-        ("machine", f"{processor()}, {psutil.cpu_count()} cores, {memory}, {platform.system()}"),
-        ("versions", versions(*libraries)),
-        ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
-        ("command", f"`{command()}`"),
-    ]
-    print(table(("measured on", ""), facts) + "\n", flush=True)
+    machine = f"{processor()} ({instructions()}), {psutil.cpu_count()} cores, {memory}, {platform.system()}"
+    facts = {
+        "machine": machine,
+        "versions": versions(*libraries),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": command(),
+    }
+    shown = [(name, f"`{fact}`" if name == "command" else fact) for name, fact in facts.items()]
+    print(markdown(("measured on", ""), shown) + "\n", flush=True)
+    _tables.clear()
     busy, own = _busy_s(), _own_s()
     started = datetime.now(UTC)
     yield
     wall_s = (datetime.now(UTC) - started).total_seconds() * (psutil.cpu_count() or 1)
     others = max(0.0, (_busy_s() - busy) - (_own_s() - own)) / wall_s
+    if file := os.environ.get(RESULT_VARIABLE):
+        result = {"title": title, **facts, "others": f"{others:.0%}", "notes": _notes, "tables": _tables}
+        Path(file).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if _notes:
         print(f"\nMeasured with {'; '.join(_notes)}.")
         _notes.clear()

@@ -29,16 +29,23 @@ if TYPE_CHECKING:
     from kani.core.recognizer import RecognizedWord
     from kani.core.types import Span, SpeechChunk, Voice
     from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
-    from kani.library.blocking import Recognizer, Speech
+    from kani.library.blocking import Conversation, Recognizer, Speech
+    from kani.library.conversation import Answered, AsyncConversation, Heard, Interrupted, NoAnswer
     from kani.library.results import Audio, Transcript, Word
 
 __all__ = [
+    "Answered",
+    "AsyncConversation",
     "AsyncRecognizer",
     "AsyncSpeech",
     "Audio",
+    "Conversation",
     "EngineFailed",
     "EngineUnavailable",
+    "Heard",
+    "Interrupted",
     "InvalidRequest",
+    "NoAnswer",
     "RecognizedWord",
     "Recognizer",
     "Span",
@@ -61,7 +68,8 @@ _HOMES = {
     "kani.core.recognizer": ("RecognizedWord",),
     "kani.core.types": ("Span", "SpeechChunk", "Voice"),
     "kani.library.asynchronous": ("AsyncRecognizer", "AsyncSpeech"),
-    "kani.library.blocking": ("Recognizer", "Speech"),
+    "kani.library.blocking": ("Conversation", "Recognizer", "Speech"),
+    "kani.library.conversation": ("Answered", "AsyncConversation", "Heard", "Interrupted", "NoAnswer"),
     "kani.library.results": ("Audio", "Transcript", "Word"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -246,9 +246,10 @@ def kokoro(cache: Path) -> Iterator[KokoroEngine]:
     Its decoder is LiteRT's wherever that runs.
     """
     from kani.engines.kokoro.engine import KokoroEngine
-    from kani.engines.settings import KokoroSettings
+    from kani.engines.kokoro.settings import KokoroSettings
+    from kani.engines.plugin import Resources
 
-    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="auto"))
+    made = KokoroEngine(KokoroSettings(decoder="auto"), Resources(cache))
 
     async def start() -> None:
         await made.start()

@@ -31,10 +31,15 @@ CONTRACT = {
     f"kani.core.{name}"
     for name in (
         *("types", "errors", "engine", "recognizer", "transcriber", "observer", "request", "request_ids"),
-        *("emotions", "playback", "tracing"),
+        *("emotions", "playback", "tracing", "chat_model"),
     )
 }
 """What protocols, engines and the rooms of kani/core/ speak about."""
+
+PLUGIN = {f"kani.engines.{name}" for name in ("plugin", "plugin_settings", "known_voices")}
+"""What an engine describes itself by."""
+
+BELOW_ENGINES = {"kani.runtime", "kani.core", "kani.text"}
 
 TEXT, AUDIO = {"kani.text"}, {"kani.core.audio"}
 
@@ -62,7 +67,7 @@ ALLOWED = {
     },
     "kani/server/settings": {
         *("kani.server.settings", "kani.core.errors", "kani.text.languages", "websocket_config"),
-        *("kani.engines.plugin", "kani.engines.plugin_settings"),
+        *("kani.engines.plugin", "kani.engines.plugin_settings", "kani.protocols.shared.plugin"),
     },
     "kani/server/speech_service.py": {
         *("kani.server", "kani.engines", "kani.runtime", "kani.core", "kani.text"),
@@ -72,7 +77,23 @@ ALLOWED = {
         "websocket_config",
     },
     "kani/protocols": {"kani.protocols", "kani.core", "kani.text"},
-    "kani/engines": {"kani.engines", "kani.runtime", "kani.core", "kani.text"},
+    "kani/engines": {*PLUGIN, "kani.core", "kani.text"},
+    "kani/engines/registry.py": {
+        *("kani.engines.remote.processes", "kani.engines.restarts", *PLUGIN, *CONTRACT),
+    },
+    "kani/engines/remote": {
+        *("kani.engines.remote", "kani.engines.pool_metrics", *PLUGIN, *BELOW_ENGINES),
+    },
+    "kani/engines/worker": {
+        *("kani.engines.worker", "kani.engines.remote", "kani.engines.registry", *BELOW_ENGINES),
+    },
+    **{
+        f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
+        for name in ("elevenlabs", "espeak", "kani", "kyutai", "pocket", "voxcpm", "whisper")
+    },
+    "kani/engines/kokoro": {
+        *("kani.engines.kokoro", "kani.engines.espeak.client", *PLUGIN, *BELOW_ENGINES),
+    },
     "kani/runtime": {"kani.runtime", "kani.core", "kani.text"},
     "kani/ray": {
         *("kani.ray", "kani.server", "kani.engines", "kani.runtime", "kani.core", "kani.text"),
@@ -81,12 +102,17 @@ ALLOWED = {
     "kani/core": {"kani.core", "kani.text"},
     "kani/core/audio": {"kani.core.audio", "kani.core.types", "kani.core.errors"},
     "kani/core/timing": {"kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
+    "kani/core/turns": {"kani.core.turns", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/voices": {"kani.core.voices", "kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/session": {
-        *("kani.core.session", "kani.core.slots", "kani.core.voices", "kani.core.timing"),
+        *("kani.core.session", "kani.core.slots", "kani.core.voices", "kani.core.timing", "kani.core.turns"),
         *(TEXT | AUDIO | CONTRACT),
     },
-    "kani/core/slots.py": set(),
+    "kani/core/conversation": {
+        *("kani.core.conversation", "kani.core.session", *AUDIO, *CONTRACT),
+    },
+    "kani/core/deadline_queue.py": set(),
+    "kani/core/slots.py": {"kani.core.deadline_queue"},
     "kani/core/late_engine/trial.py": {*TEXT, *AUDIO, *CONTRACT},
     "kani/core/late_engine/loading.py": {"kani.core.late_engine.trial", *CONTRACT},
     **{f"{name.replace('.', '/')}.py": {*TEXT, *CONTRACT} for name in sorted(CONTRACT)},

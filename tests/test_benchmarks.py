@@ -81,6 +81,7 @@ def test_held_out_sentences_stand_nowhere_else():
 def test_held_out_sentences_are_imported_by_judging_programs_alone():
     judging = {
         "kokoro/duration",
+        "kokoro/student/__main__",
         "kani/quality",
         "recognition/clips",
         "voices/nearest_voice_speech",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -11,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks.document
 from kani.runtime import weights
 from kani.server.settings import fields, variables
+from tests import package_drawing
 
 ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
-def test_readme_says_how_to_install_without_the_packages_of_the_weights():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_licences_page_says_how_to_install_without_the_packages_of_the_weights():
+    readme = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^grep -v (.*) requirements\.txt > rest\.txt$", readme, re.M)
     patterns = command.removeprefix("-e ").split(" -e ")
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
@@ -46,7 +50,8 @@ def test_requirements_of_the_default_installation_bring_no_torch():
 
 
 def test_every_program_that_is_named_exists():
-    named = set(re.findall(r"-m benchmarks\.([\w.]+)", BENCHMARKS))
+    text = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    named = set(re.findall(r"-m benchmarks\.([a-z][\w.]*)", text))
     assert len(named) > 20
     for name in named:
         path = ROOT / "benchmarks" / name.rstrip(".").replace(".", "/")
@@ -55,21 +60,73 @@ def test_every_program_that_is_named_exists():
         assert 'if __name__ == "__main__":' in source, name
 
 
-def test_every_section_names_its_program():
-    sections = re.split(r"^## ", BENCHMARKS, flags=re.M)[1:]
-    assert len(sections) > 10
-    for section in sections:
-        title = section.partition("\n")[0]
-        assert "benchmarks." in section or re.search(r"\]\(\w+\.md", section), title
+def test_benchmarks_page_is_what_the_results_say():
+    """`python -m benchmarks.document --write` makes the page and its charts."""
+    assert benchmarks.document.document() == BENCHMARKS
+    for name, chart in benchmarks.document.charts().items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == chart
+
+
+def test_results_name_their_machine_versions_date_load_and_command():
+    results = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    assert len(results) > 10
+    for file in results:
+        result = json.loads(file.read_text(encoding="utf-8"))
+        assert all(result[key] for key in ("title", "machine", "versions", "date", "others", "command"))
+        for table in result["tables"]:
+            assert {len(row) for row in table["rows"]} == {len(table["head"])}, file.name
+
+
+def test_drawing_of_the_packages_is_what_they_import():
+    """`python -m tests.package_drawing > docs/packages.svg` draws it."""
+    assert (ROOT / "docs" / "packages.svg").read_text(encoding="utf-8") == package_drawing.drawing()
+
+
+def test_documents_are_as_short_as_promised():
+    """README, the benchmarks, and all pages but the settings', which are made from the program."""
+    words = {path: len(path.read_text(encoding="utf-8").split()) for path in DOCUMENTS}
+    assert words[ROOT / "README.md"] <= 1_000
+    assert words[ROOT / "docs" / "benchmarks.md"] <= 1_500
+    pages = [path for path in words if ROOT / "docs" in path.parents and path.name != "settings.md"]
+    assert sum(words[page] for page in pages) <= 45_000
+
+
+CONTRIBUTING = (ROOT / "docs" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+LISTS = re.findall(r"^## Add an? (\w+)\n(.*?)(?=^## )", CONTRIBUTING, re.M | re.S)
+
+
+def test_contributing_says_how_to_add_the_seven_parts() -> None:
+    kinds = [kind for kind, _ in LISTS]
+    assert kinds == ["language", "voice", "engine", "protocol", "format", "metric", "setting"]
+
+
+@pytest.mark.parametrize(("kind", "section"), LISTS, ids=[kind for kind, _ in LISTS])
+def test_files_and_names_of_a_list_are_there(kind: str, section: str) -> None:
+    """Each row's file is there, and holds the names that the row says of it."""
+    listed = re.findall(r"^\| `([^`]+)` \| (.*) \|$", section, re.M)
+    assert len(listed) >= 4
+    for file, what in listed:
+        text = (ROOT / file).read_text(encoding="utf-8")
+        identifiers = [name for name in re.findall(r"`([\w.]+)`", what) if "/" not in name]
+        assert not [name for name in identifiers if name not in text], file
+
+
+def test_a_metric_stands_in_the_listed_modules_and_in_no_other() -> None:
+    listed = {
+        file for kind, section in LISTS if kind == "metric" for file in re.findall(r"`(kani/\S+)`", section)
+    }
+    found = [
+        path for path in (ROOT / "kani").rglob("*.py") if "kani_queue_seconds" in path.read_text("utf-8")
+    ]
+    assert found and {str(path.relative_to(ROOT)) for path in found} <= listed
 
 
 PATH = re.compile(
     r"`((?:server|speech|protocols|engines|kani|client|tests|benchmarks|docs|examples)/[\w./-]+)`"
 )
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.md")])
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_named_in_documents_exist(document: Path) -> None:
     """A path in backticks, and the target of a link to this repository."""
     text = document.read_text(encoding="utf-8")
@@ -78,6 +135,7 @@ def test_files_named_in_documents_exist(document: Path) -> None:
         named = {path for path in PATH.findall(text) if not path.startswith("kani/revisions")}
         assert not [path for path in named if not (ROOT / path).exists()]
     links = re.findall(r"\]\((?!http)([\w-]*[./][\w./-]*)(?:#[^)]*)?\)", re.sub(r"`[^`]*`", "", text))
+    links += re.findall(r'<img src="([^"]+)"', text)
     assert not [link for link in links if not (document.parent / link).exists()]
 
 
@@ -91,10 +149,10 @@ def anchors(document: Path) -> set[str]:
         anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
         found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
         seen[anchor] += 1
-    return found
+    return found | set(re.findall(r'<a id="([^"]+)"></a>', text))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_anchors_of_links_exist(document: Path) -> None:
     text = re.sub(r"`[^`]*`", "", document.read_text(encoding="utf-8"))
     links = re.findall(r"\]\((?!http)([^)#\s]*)#([^)\s]+)\)", text)

@@ -14,7 +14,8 @@ from benchmarks.single_engine import TimedSpeech
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.model.loader import DEFAULT_CODEC, DEFAULT_MODEL, PRECISIONS
-from kani.engines.settings import KaniSettings
+from kani.engines.kani.settings import KaniSettings
+from kani.engines.plugin import Resources
 from kani.server import settings
 from tests.judges.judge import hear, wrong_words
 
@@ -28,12 +29,11 @@ class Said:
     spoken: TimedSpeech | None
 
 
-async def say_all(chosen: KaniSettings) -> tuple[str, list[Said]]:
+async def say_all(engine: KaniEngine) -> tuple[str, list[Said]]:
     """The engine's version, and every sentence, after two to warm up.
 
     Raises EngineUnavailable without weights.
     """
-    engine = KaniEngine(chosen, cache_dir=settings.load({}).cache_dir)
     await engine.start()
     try:
         sentences = [one for one in mixed(HELD_OUT) if one[0] in engine.info.default_voices]
@@ -106,12 +106,16 @@ def main() -> None:
     options.add_argument("--device", default="auto", help="auto, cpu or cuda")
     options.add_argument("--precision", choices=PRECISIONS, default="auto")
     given = options.parse_args()
-    chosen = KaniSettings(
-        given.model, given.codec, given.device, given.precision, threads=single_engine.THREADS
+    resources = Resources(
+        settings.load({}).cache_dir / "kani",
+        threads=single_engine.THREADS,
+        device=given.device,
+        precision=given.precision,
     )
+    engine = KaniEngine(KaniSettings(model=given.model, codec=given.codec), resources)
     with report_section(f"Words of {given.model} heard wrong by whisper-base", "torch", "faster-whisper"):
         try:
-            version, said = asyncio.run(say_all(chosen))
+            version, said = asyncio.run(say_all(engine))
         except EngineUnavailable as error:
             print(f"Not measured: {error}")
             return

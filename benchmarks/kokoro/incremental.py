@@ -189,7 +189,7 @@ def word_begins(whole: Take, text: str, said: int) -> int:
 
 async def _takes() -> list[Both]:
     found = []
-    async with started_engine("windows") as engine, service_of(engine) as service:
+    async with started_engine() as engine, service_of(engine) as service:
         sentences = mixed(WITHOUT_INNER_MARK)
         for language, text in sentences[:3]:
             await take(service, language, text, whole=True)
@@ -256,7 +256,7 @@ def steps() -> None:
 async def _stepped(sentences: Sequence[tuple[str, str]]) -> list[Both]:
     """Synthesize each sentence in both ways, in turn."""
     found = []
-    async with started_engine("windows") as engine:
+    async with started_engine() as engine:
         for number, (language, text) in enumerate(sentences):
             fed = {}
             for in_steps in (True, False)[:: 1 if number % 2 else -1]:

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import single_engine
+from benchmarks.kokoro_decoder.published_graph import WholeKokoroEngine
 from benchmarks.playback_client import ReceivedSpeech, connected, request_speech
 from benchmarks.report import JUDGE_VARIABLE, median, ms, percentile, table
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences, mixed
 from benchmarks.server_process import ROOT, Server
 from kani.core.types import Segment, Span
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.voices import DEFAULT_VOICES
-from kani.engines.settings import Decoding, KokoroSettings
+from kani.engines.plugin import Resources
 from kani.server import settings
 
 GROUPS: dict[str, tuple[Sentences, float]] = {
@@ -54,12 +56,11 @@ class Measured:
 
 
 @asynccontextmanager
-async def started_engine(decoding: Decoding) -> AsyncIterator[KokoroEngine]:
-    """Start Kokoro as the server builds it, with a way of decoding."""
+async def started_engine(kind: type[KokoroEngine] = KokoroEngine) -> AsyncIterator[KokoroEngine]:
+    """Start Kokoro as the server builds it, or a variant of it."""
     chosen = settings.load({})
-    engine = KokoroEngine(
-        KokoroSettings(chosen.models_dir, chosen.cache_dir, single_engine.THREADS, decoding)
-    )
+    resources = Resources(chosen.cache_dir, chosen.models_dir, threads=single_engine.THREADS)
+    engine = kind(KokoroSettings(), resources)
     await engine.start()
     # A decoder that changed in the middle would make two measurements of one.
     await engine.wait_until_loaded()
@@ -93,15 +94,14 @@ def server(root: Path = ROOT) -> Server:
         *("--engine", "kokoro"),
         root=root,
         KANI_THREADS=str(single_engine.THREADS),
-        KANI_KOKORO_DECODING="windows",
     )
 
 
 async def _measure(url: str) -> dict[str, list[Measured]]:
     """Measure every sentence with every system, in an order that rotates."""
     async with (
-        started_engine("whole") as whole,
-        started_engine("windows") as windows,
+        started_engine(WholeKokoroEngine) as whole,
+        started_engine() as windows,
         connected(url) as websocket,
     ):
         for language, text in sample_sentences(ABOUT_4_S)[:3]:
@@ -127,7 +127,7 @@ def first() -> None:
     """Print first and last audio beside the whole; stalls; times of words."""
     with server() as running:
         measured = asyncio.run(_measure(running.url))
-    print("First audio through the socket, beside the engine alone with KANI_KOKORO_DECODING=whole:\n")
+    print("First audio through the socket, beside the published graph:\n")
     head = (
         *("sentences es, en, fr", "audio, median", "whole, median", "first audio, median", "p90"),
         *("first audio ÷ whole, median", "p90", "goal"),

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import single_engine
+from benchmarks.kokoro_data.recorder import RecorderSurgery, StatisticsRecorder
+from benchmarks.kokoro_decoder.published_graph import WholeModel
 from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S
 from kani.core.types import Samples, Voice
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.network import norm_statistics as kokoro_statistics
 from kani.engines.kokoro.network import parts_cache
-from kani.engines.kokoro.network.graph_surgery import Surgery
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, Stop, WholeModel
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, Stop
 from kani.engines.kokoro.network.parts import (
     Features,
     NormAffine,
@@ -27,7 +28,6 @@ from kani.engines.kokoro.network.parts import (
     PredictedProsody,
     SplitModel,
 )
-from kani.engines.kokoro.offline.recorder import StatisticsRecorder
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.timing import voiced_frame_range
@@ -117,7 +117,7 @@ class Model:
 
     @cached_property
     def _recorder(self) -> StatisticsRecorder:
-        return StatisticsRecorder(Surgery(self._onnx).recorder(), single_engine.THREADS)
+        return StatisticsRecorder(RecorderSurgery(self._onnx).recorder(), single_engine.THREADS)
 
     def foresee(self, text: str, voice: Voice) -> Prediction:
         """Predict a sentence of one utterance."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks import single_engine
+from benchmarks.kokoro_data.later_sentences import LATER_SENTENCES
+from benchmarks.kokoro_data.sentences import SENTENCES
 from benchmarks.kokoro_decoder.windows import FLOAT32, LITERT, ONNX, decoder_variant
 from benchmarks.report import median, table
 from kani.engines.espeak.client import EspeakClient
@@ -14,8 +16,6 @@ from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.decoder import Curves
 from kani.engines.kokoro.network.onnx_model import Array, Network, Stop, encoder_inputs
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ
-from kani.engines.kokoro.offline.later_sentences import LATER_SENTENCES
-from kani.engines.kokoro.offline.sentences import SENTENCES
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices

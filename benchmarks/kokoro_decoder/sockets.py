@@ -29,7 +29,6 @@ def decoder_server(decoder: str, *, settled: bool = True, **environment: str) ->
         *("--engine", "kokoro", "--kokoro-decoder", decoder),
         settled=settled,
         KANI_THREADS=str(single_engine.THREADS),
-        KANI_KOKORO_DECODING="windows",
         **environment,
     )
 

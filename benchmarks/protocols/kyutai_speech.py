@@ -154,7 +154,7 @@ async def _apart(url: str) -> list[float]:
     """Return differences of times; a text fed whole is synthesized in the same steps each time."""
     apart = []
     body = {"seed": 1, "temperature": 0.6, "top_k": 50, "return_timestamps": True}
-    async with started_engine("windows") as engine, httpx.AsyncClient(headers=KEY, timeout=60) as client:
+    async with started_engine() as engine, httpx.AsyncClient(headers=KEY, timeout=60) as client:
         for language, text in mixed(ABOUT_4_S)[:15]:
             alone = await speak_alone(engine, language, text)
             asked = {**body, "text": [text], "voice": DEFAULT_VOICES[language]}

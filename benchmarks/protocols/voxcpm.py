@@ -154,7 +154,7 @@ async def _cancelled(url: str) -> tuple[list[float], list[float]]:
 async def _steps() -> list[float]:
     """Return seconds between the chunks of a segment by Kokoro itself: each is a step."""
     gaps = []
-    async with started_engine("windows") as engine:
+    async with started_engine() as engine:
         segment = Segment(UNBROKEN[:300], DEFAULT_VOICES["es"], "es")
         for _ in range(5):
             before = time.perf_counter()

@@ -22,7 +22,8 @@ from benchmarks.sentences import (
 )
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.server import settings
 
 SAMPLE_RATE = 16_000
@@ -116,7 +117,7 @@ def _kept(words: int, voices: Voices, by_language: Texts) -> Path:
 
 async def _made(words: int, voices: Voices, by_language: Texts, kept: Path) -> list[Clip]:
     cache_dir = settings.Settings().cache_dir
-    engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache_dir, decoder="onnx"))
+    engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(cache_dir))
     await engine.start()
     made = []
     for language in LANGUAGES:

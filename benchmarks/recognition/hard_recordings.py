@@ -18,8 +18,9 @@ import soxr
 from benchmarks.recognition.utterances import COUNTS, TUNING, UTTERANCES, Utterance
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.voices import Voices
-from kani.engines.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.runtime.voice_detector import SAMPLE_RATE
 from kani.server import settings
 
@@ -79,7 +80,7 @@ async def speaker() -> AsyncIterator[Speaker]:
     cache_dir = settings.Settings().cache_dir
     folder = cache_dir / "benchmark-utterances"
     folder.mkdir(parents=True, exist_ok=True)
-    engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache_dir, decoder="onnx"))
+    engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(cache_dir))
     await engine.start()
     try:
         yield Speaker(engine, folder)

@@ -135,7 +135,7 @@ def arrive(browser: Browser, server: Server, language: str, **options: Any) -> V
     visitor = Visitor(context.new_page(), f"http://{HOST}:{server.port}/")
     visitor.page.add_init_script(SPY)
     visitor.arrive()
-    visitor.page.select_option("#language", language)
+    visitor.choose("#language", language)
     return visitor
 
 

@@ -58,8 +58,7 @@ class Photographer:
         )
         visitor = Visitor(context.new_page(), f"http://{HOST}:{self._server.port}/")
         visitor.arrive()
-        # Voices of other languages than the page's are hidden.
-        visitor.wait_for("#gallery li:not([hidden])")
+        visitor.wait_for("#gallery [role=option]")
         return visitor
 
     def speak(self, visitor: Visitor, language: str) -> None:
@@ -79,15 +78,15 @@ class Photographer:
 
 def arabic(photographer: Photographer) -> None:
     """From right to left."""
-    visitor = photographer.visit("ar-EG", 1180, 900)
+    visitor = photographer.visit("ar-EG", 1280, 800)
     photographer.speak(visitor, "ar")
     photographer.take(visitor, "arabic")
 
 
 def dark(photographer: Photographer) -> None:
     """In the dark, in Spanish, with an emotion."""
-    visitor = photographer.visit("es-ES", 1180, 900, color_scheme="dark")
-    visitor.page.select_option("#emotion", "happy")
+    visitor = photographer.visit("es-ES", 1280, 800, color_scheme="dark")
+    visitor.feel("happy")
     photographer.speak(visitor, "es")
     photographer.take(visitor, "dark")
 
@@ -108,15 +107,14 @@ def japanese(photographer: Photographer) -> None:
 
 def light(photographer: Photographer) -> None:
     """The first picture of all."""
-    visitor = photographer.visit("en-US", 1180, 900)
-    visitor.page.get_by_role("button", name="Use: voice Heart").click()
+    visitor = photographer.visit("en-US", 1280, 800)
     photographer.speak(visitor, "en")
     photographer.take(visitor, "light")
 
 
 def listen(photographer: Photographer) -> None:
     """The second tab."""
-    visitor = photographer.visit("en-US", 1180, 900)
+    visitor = photographer.visit("en-US", 1280, 800)
     visitor.page.click("#tab-listen")
     visitor.page.click("#listen")
     visitor.page.mouse.move(2, 2)

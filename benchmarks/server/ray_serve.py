@@ -35,8 +35,7 @@ from kani.core.engine import Engine
 from kani.core.errors import EngineFailed
 from kani.core.types import Segment
 from kani.engines.pool_metrics import WorkerMetrics
-from kani.engines.remote.processes import engine_at
-from kani.engines.settings import RemoteWorkers
+from kani.engines.remote.processes import RemoteWorkers, engine_at
 from kani.ray import application
 from kani.ray.application import Plan
 

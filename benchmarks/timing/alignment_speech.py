@@ -14,7 +14,8 @@ from kani.core.timing.reference_voice import ReferenceSpeech
 from kani.core.types import Samples, Segment, Span
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 
 SPEEDS = (0.8, 1.0, 1.2)
 PITCHES = (1.0, 1.0, 1.12, 1.0, 1.0, 0.9)
@@ -44,7 +45,7 @@ async def speak(sentences: Sentences, voices: Mapping[str, Sequence[str]]) -> li
     renderer = EspeakReferenceVoice()
     spoken = []
     with tempfile.TemporaryDirectory() as nowhere:
-        engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=Path(nowhere), decoder="onnx"))
+        engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(Path(nowhere)))
         await engine.start()
         counts = dict.fromkeys(voices, 0)
         for language, text in mixed(sentences):

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from benchmarks import single_engine
 from benchmarks.kokoro.measures import PITCH_HOP, pitch
 from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
+from benchmarks.kokoro_decoder.published_graph import WholeKokoroEngine
 from benchmarks.report import JUDGE_VARIABLE, median, ms, report_section, table
 from benchmarks.sentences import ABOUT_4_S
 from benchmarks.voices.emotions_speech import (
@@ -38,9 +39,9 @@ from kani.core.audio.pcm import pcm16
 from kani.core.emotions import EMOTIONS
 from kani.core.engine import Engine
 from kani.core.types import Samples
-from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.server import settings
 from tests.judges.judge import hear, wrong_words
 
@@ -67,8 +68,8 @@ async def _started(engine: str, voices: Voices) -> dict[str, list[Samples]]:
 
 async def _whole() -> dict[str, list[Samples]]:
     chosen = settings.load({})
-    engine = KokoroEngine(
-        KokoroSettings(chosen.models_dir, chosen.cache_dir, single_engine.THREADS, decoding="whole")
+    engine = WholeKokoroEngine(
+        KokoroSettings(), Resources(chosen.cache_dir, chosen.models_dir, threads=single_engine.THREADS)
     )
     await engine.start()
     try:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import single_engine
+from benchmarks.kokoro_data.sentences import SENTENCES
 from benchmarks.voices.emotions_speech import Sentence, rendering
 from kani.core.engine import Engine
 from kani.core.types import Recording, Samples
-from kani.engines.kokoro.offline.sentences import SENTENCES
 from kani.server import settings
 from kani.text.languages import primary
 

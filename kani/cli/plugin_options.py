@@ -1,4 +1,4 @@
-"""Options for the settings of engines that describe themselves."""
+"""Options for the settings of engines and recognisers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from contextlib import suppress
 
 from kani.server import settings
 
+Groups = dict[str, argparse._ArgumentGroup]
 
-def add(options: argparse.ArgumentParser) -> None:
-    """Add an option for each setting of a plugin, below the heading that the plugin chose."""
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    for name, field in settings.plugin_fields().items():
-        if not settings.field_metadata(field)["option"]:
+
+def add(options: argparse.ArgumentParser, groups: Groups) -> Groups:
+    """Add an option for each setting of a plugin, below the heading that the plugin chose.
+
+    groups: those that there are already, by the headings of docs/settings.md; returned with the new ones.
+    """
+    of_plugins = settings.plugin_fields().keys()
+    for name, field in settings.fields().items():
+        if name not in of_plugins or not settings.field_metadata(field)["option"]:
             continue
         heading = settings.field_metadata(field)["group"]
         if heading not in groups:
@@ -25,6 +30,7 @@ def add(options: argparse.ArgumentParser) -> None:
             else:
                 accepted = "Accepts " + settings.accepted_values(name) + _default(field.default)
                 groups[heading].add_argument(option, metavar="VALUE", help=_literal(f"{about} {accepted}"))
+    return groups
 
 
 def _default(value: object) -> str:

@@ -103,43 +103,18 @@ def parser() -> argparse.ArgumentParser:
         help=f"speech recognition: {settings.accepted_values('recognizer')} (default auto)",
     )
     speech.add_argument(
-        "--recognizer-model",
-        metavar="FOLDER",
-        help="checkpoint of --recognizer kyutai: a folder, or a hub's OWNER/NAME[@REVISION]",
+        "--llm",
+        "--llm-url",
+        dest="llm_url",
+        metavar="URL",
+        help="chat endpoint that answers what is said, such as http://localhost:11434/v1 (Ollama)",
     )
-    speech.add_argument(
-        "--kokoro-decoder",
-        metavar="NAME",
-        help=f"Kokoro's decoder: {settings.accepted_values('kokoro_decoder')} (default auto)",
-    )
-    speech.add_argument(
-        "--kokoro-student",
-        metavar="NAME",
-        help=f"English by Kokoro's student: {settings.accepted_values('kokoro_student')} (default auto)",
-    )
-    kani = options.add_argument_group("the Kani model (--engine kani; with auto it is used if there is CUDA)")
-    kani.add_argument(
-        "--model", metavar="FOLDER", help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION]"
-    )
-    kani.add_argument("--codec", metavar="FILE", help="NanoCodec's .nemo file, or a hub's OWNER/NAME")
-    kani.add_argument(
-        "--embedder", metavar="FOLDER", help="model of KaniTTS-2's speaker embeddings, or a hub's OWNER/NAME"
-    )
+    groups = plugin_options.add(options, {settings.SPEECH: speech})
+    kani = groups[settings.KANI]
     kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
     kani.add_argument(
         "--precision", metavar="NAME", help=f"{settings.accepted_values('precision')} (default auto)"
     )
-    kani.add_argument("--slots", metavar="N", help="streams at once (default 8, on CUDA 256)")
-    voxcpm = options.add_argument_group("VoxCPM's model (--engine voxcpm)")
-    voxcpm.add_argument(
-        "--voxcpm-python", metavar="FILE", help="Python of the environment with requirements-voxcpm.txt"
-    )
-    voxcpm.add_argument(
-        "--voxcpm-model",
-        metavar="FOLDER",
-        help="a checkpoint's folder, or a hub's OWNER/NAME[@REVISION] (default openbmb/VoxCPM2, pinned)",
-    )
-    plugin_options.add(options)
     files = options.add_argument_group("model files")
     files.add_argument("--no-fetch", action="store_true", help="download no missing file")
     log = options.add_argument_group("log")
@@ -252,7 +227,7 @@ def _serve_servers(
     import uvicorn
 
     from kani.engines.remote.address import Address
-    from kani.engines.worker.listening import start_and_serve
+    from kani.engines.worker.server import start_and_serve
     from kani.server.lifecycle import stop_on_signal
     from kani.server.speech_service import engine_key
 
@@ -393,6 +368,8 @@ def banner(running: RunningServer) -> str:
         )
     if service.recognizer is not None:
         lines.append(f"  hears    {_heard(service.recognizer.info)}")
+    if service.chat_model is not None:
+        lines.append(f"  answers  {service.chat_model.description}")
     lines += [
         f"  voices   {len(service.catalogue.list_reachable())}",
         f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',

@@ -24,7 +24,8 @@ class LightVoices:
     slots: int
     """Segments that the light networks synthesize at the same time, beside ``EngineInfo.max_concurrency``."""
     always: bool
-    """True if they are always spoken so; otherwise in the sessions that begin while no slot is free."""
+    """True if they are always spoken so; otherwise in the sessions that begin while no slot is free, if slots
+    are streams."""
 
     def speak(self, voice: str, language: str) -> bool:
         """Return True if ``voice`` has a light network for ``language`` (BCP 47)."""

@@ -63,3 +63,10 @@ class Observer:
 
     def audio_recognized(self, protocol: str, audio_s: float, lag_s: float) -> None:
         """``audio_s`` seconds more were recognised, ``lag_s`` seconds later than possible."""
+
+    def turn_stage(self, protocol: str, stage: str, seconds: float) -> None:
+        """A stretch of a conversation's turn took ``seconds``.
+
+        stage: "decided": from the user's last sound to the end of the turn; "heard": to its last word;
+        "first_token": from the request to the model's first text; "first_audio": to the first audio of it.
+        """

@@ -24,6 +24,11 @@ class Playback:
         return float("-inf") if self._until is None else self._until
 
     @property
+    def ahead_s(self) -> float:
+        """Seconds of audio that are left to play."""
+        return max(self.remaining_s, 0.0)
+
+    @property
     def remaining_s(self) -> float:
         """Seconds until playback ends, below 0 afterwards; −∞ before any audio."""
         return self.ends_at - self._clock()

@@ -16,6 +16,7 @@ from kani.core.session.admission import Admission
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import Transcriber, TranscriptionOptions
+from kani.core.turns.pause_judge import TurnModel
 from kani.text import languages
 
 _ALIASES = {"nb": "no"}
@@ -27,8 +28,12 @@ DISABLED = "speech recognition is disabled; set KANI_RECOGNIZER=auto"
 class RecognitionService:
     """The recogniser, if there is one, and its open sessions."""
 
-    def __init__(self, recognizer: Recognizer | None, observer: Observer) -> None:
+    def __init__(
+        self, recognizer: Recognizer | None, observer: Observer, turn_model: TurnModel | None = None
+    ) -> None:
+        """turn_model: of sessions that judge turns; without one the pauses' length is all that tells."""
         self.recognizer = recognizer
+        self._turn_model = turn_model
         self._observer = observer
         self._recognitions: set[RecognitionSession] = set()
         self._transcriptions: set[TranscriptionSession] = set()
@@ -54,7 +59,9 @@ class RecognitionService:
 
         recognized = partial(self._observer.audio_recognized, protocol)
         span = self._span("recognition", protocol, recognizer, spoken)
-        session = RecognitionSession(recognizer, self._start, sample_rate, spoken, closed, recognized, span)
+        session = RecognitionSession(
+            recognizer, self._start, sample_rate, spoken, closed, recognized, span, self._turn_model
+        )
         self._recognitions.add(session)
         return session
 

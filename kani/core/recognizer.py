@@ -40,6 +40,12 @@ class Step:
     last speech; 0 during speech, 1 before any."""
     voices: tuple[float, ...] = field(default=(), compare=False)
     """Probability of a voice in each ``VOICE_CHUNK_S`` of audio completed since the step before, if known."""
+    settled: bool = field(default=False, compare=False)
+    """True if every word that was spoken so far has been yielded."""
+    complete: bool | None = field(default=None, compare=False)
+    """Whether the speaker has said all, in a session that judges turns; None in speech, and if unknown."""
+    level_db: float | None = field(default=None, compare=False)
+    """Level of its audio in dB relative to full scale, in a session that judges turns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
+from kani.core.chat_model import ChatModel
 from kani.core.engine import Engine, EngineInfo
 from kani.core.errors import StoreUnavailable
 from kani.core.late_engine.loading import LateEngine
@@ -26,6 +27,7 @@ from kani.core.session.transcription import TranscriptionSession
 from kani.core.session.voice_resolver import DEFAULT_LANGUAGE, LanguageMemory, VoiceResolver
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.transcriber import TranscriptionOptions
+from kani.core.turns.pause_judge import TurnModel
 from kani.core.types import SpeechRequest
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.core.voices.cloning import VoiceCloner
@@ -66,9 +68,11 @@ class SpeechService:
         observer: Observer,
         late_engine: LateEngine | None = None,
         recognizer: Recognizer | None = None,
+        turn_model: TurnModel | None = None,
         reference_voice: ReferenceVoice | None = None,
         lexicon: LexiconFile | None = None,
         announce_code: bool = True,
+        chat_model: ChatModel | None = None,
     ) -> None:
         """Nothing is started yet.
 
@@ -77,12 +81,15 @@ class SpeechService:
         default_voice: id that replaces the default voice of its own language.
         late_engine: an engine that is loaded in the background and then preferred to the others.
         recognizer: started by the first recognition session; None disables recognition.
+        turn_model: hears whether a speaker has said all, for the recognition sessions that ask for it.
         reference_voice: finds the words in the audio of engines that do not time them.
         lexicon: the server's own pronunciations.
         announce_code: whether blocks of code in a text are announced; otherwise they are skipped in silence.
+        chat_model: answers in conversations; None: nothing does.
         """
         self.store = store
-        self._recognition = RecognitionService(recognizer, observer)
+        self.chat_model = chat_model
+        self._recognition = RecognitionService(recognizer, observer, turn_model)
         self.late_engine = late_engine
         self._reference_voice = reference_voice
         self._lexicon = lexicon
@@ -181,6 +188,8 @@ class SpeechService:
             if self.late_engine is not None:
                 await self.late_engine.stop()
             await self._recognition.stop()
+            if self.chat_model is not None:
+                await self.chat_model.stop()
             await self.cloning.stop()
             for engine in self._engines:
                 await engine.stop()
@@ -298,7 +307,7 @@ class SpeechService:
             admission=admission,
             observer=self._observer,
             cloner=self.cloning,
-            priority=(priorities or SessionPriorities()).add(),
+            priorities=priorities,
             voices=voices,
             languages=self.catalogue.languages,
             closed=closed,
@@ -350,6 +359,10 @@ class SpeechService:
         Raises UnsupportedLanguage, and EngineUnavailable where recognition is disabled.
         """
         return self._recognition.language_of(language)
+
+    def report_turn(self, protocol: str, stage: str, seconds: float) -> None:
+        """Report a stretch of a conversation's turn: see ``Observer.turn_stage``."""
+        self._observer.turn_stage(protocol, stage, seconds)
 
     @property
     def recognizer(self) -> Recognizer | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from bisect import insort
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
-from itertools import count
+from functools import partial
 from types import TracebackType
 from typing import Self
+
+from kani.core.deadline_queue import DeadlineQueue, Wait
 
 POSITION_INTERVAL_S = 0.25
 """Least seconds between two reported positions: in a long queue each changes with every segment."""
@@ -24,14 +24,8 @@ MAX_LEAD_S = 10.0
 """Buffered audio postpones a request by at most this many seconds."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Request:
-    """A wait for a slot; the least one is next."""
-
-    due: float
-    number: int
-    slot: Slot = field(compare=False)
-    granted: asyncio.Future[None] = field(compare=False)
+Queued = Callable[[Callable[[], int | None]], None]
+"""Called when a wait begins, with a function that returns its position, 1 for the next, None after it."""
 
 
 class SlotQueue:
@@ -59,13 +53,8 @@ class SlotQueue:
 
         streams: whether the slots are streams.
         """
-        self._capacity = capacity
+        self._queue = DeadlineQueue(capacity)
         self._streams = streams
-        self._held = 0
-        """Slots that are held or were granted."""
-        self._requests: list[_Request] = []
-        """Waiting requests, the next one first."""
-        self._numbers = count()
         self._changed = changed
         self._watchers: set[Callable[[], None]] = set()
         self.in_use = 0
@@ -74,7 +63,7 @@ class SlotQueue:
     @property
     def waiting(self) -> int:
         """Number of requests that wait for a slot."""
-        return len(self._requests)
+        return self._queue.waiting
 
     @property
     def are_streams(self) -> bool:
@@ -84,7 +73,7 @@ class SlotQueue:
     @property
     def has_free_slot(self) -> bool:
         """True if a slot is neither held nor handed to a waiter."""
-        return self._held < self._capacity()
+        return self._queue.has_free_place
 
     def slot(self, ticket: QueueTicket | None = None, lead_s: Callable[[], float] = lambda: 0.0) -> Slot:
         """Return a slot to be held by ``async with``.
@@ -102,60 +91,34 @@ class SlotQueue:
         finally:
             self._watchers.discard(moved)
 
-    def position(self, slot: Slot) -> int | None:
-        """Position of ``slot`` in the queue, 1 for the next; None if it does not wait."""
-        waiting = (number for number, request in enumerate(self._requests, 1) if request.slot is slot)
-        return next(waiting, None)
-
-    async def acquire(self, slot: Slot, lead_s: float, queued: Callable[[], None] | None = None) -> None:
-        """Acquire ``slot``, in turn; a cancelled wait loses no slot.
+    async def acquire(self, lead_s: float, queued: Queued | None = None) -> None:
+        """Acquire a slot, in turn; a cancelled wait loses no slot.
 
         lead_s: seconds of audio that are left to play; queued: called if it has to wait.
         """
-        self._grant()
-        if self.has_free_slot or (lead_s > 0 and self._streams()):
-            self._held += 1
-        else:
-            await self._wait(slot, lead_s, queued)
+        if not self._queue.take(always=lead_s > 0 and self._streams()):
+            wait = self._queue.enter(
+                asyncio.get_running_loop().time() + min(max(lead_s - MARGIN_S, 0.0), MAX_LEAD_S)
+            )
+            if queued is not None:
+                queued(partial(self._queue.position, wait))
+            await self._wait(wait)
         self.in_use += 1
         self._changed()
 
-    async def _wait(self, slot: Slot, lead_s: float, queued: Callable[[], None] | None) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time() + min(max(lead_s - MARGIN_S, 0.0), MAX_LEAD_S)
-        request = _Request(due, next(self._numbers), slot, loop.create_future())
-        insort(self._requests, request)
+    async def _wait(self, wait: Wait) -> None:
         self._changed()
-        if queued is not None:
-            queued()
         try:
-            await request.granted
-        except asyncio.CancelledError:
-            if request in self._requests:
-                self._requests.remove(request)
-            else:
-                # It was granted in the same turn of the loop.
-                self._held -= 1
-            raise
+            await self._queue.wait(wait)
         finally:
-            self._grant()
             for moved in tuple(self._watchers):
                 moved()
             self._changed()
 
-    def _grant(self) -> None:
-        """Grant the free slots to the next requests."""
-        while self._requests and self.has_free_slot:
-            request = self._requests.pop(0)
-            self._held += 1
-            if not request.granted.done():
-                request.granted.set_result(None)
-
     def release(self) -> None:
         """Release a slot, which the next in the queue gets."""
         self.in_use -= 1
-        self._held -= 1
-        self._grant()
+        self._queue.release()
         self._changed()
 
 
@@ -183,7 +146,6 @@ class QueueTicket:
 
     def close(self) -> None:
         """Note that the slot was acquired, or is not needed."""
-        # It holds the slot, which holds this ticket.
         self._position = None
         self._closed.set()
         self._moved.set()
@@ -228,7 +190,7 @@ class Slot:
             await self._acquire()
         else:
             with queue.watching(ticket.moved):
-                await self._acquire(lambda: ticket.queued(lambda: queue.position(self)))
+                await self._acquire(ticket.queued)
             ticket.close()
             self._ticket = None
         self.waited_s = time.perf_counter() - asked_at
@@ -272,8 +234,8 @@ class Slot:
         yield
         await self._acquire()
 
-    async def _acquire(self, queued: Callable[[], None] | None = None) -> None:
-        await self._queue.acquire(self, self._lead_s(), queued)
+    async def _acquire(self, queued: Queued | None = None) -> None:
+        await self._queue.acquire(self._lead_s(), queued)
         self._since = time.perf_counter()
 
     def _release(self, since: float) -> None:

@@ -13,38 +13,67 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from pydantic import BaseModel
 
-    from kani.core.engine import Engine
+    from kani.core.engine import CloningEngine, Engine
     from kani.core.recognizer import Recognizer
+    from kani.engines.known_voices import KnownVoices
 
-ENGINE_NAMES = ("auto", "kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs", "remote")
-RECOGNIZER_NAMES = ("auto", "whisper", "kyutai", "remote", "none")
-"""Names that no other package can take."""
-
-ENGINES, RECOGNIZERS = "kani.engines", "kani.recognizers"
+ENGINES, RECOGNIZERS, PROTOCOLS = "kani.engines", "kani.recognizers", "kani.protocols"
 """Groups of the entry points."""
 
-_OWN_ENGINES = (EntryPoint("pocket", "kani.engines.pocket.plugin:ENGINE", ENGINES),)
-"""Engines of this package that have a description; a checkout has no entry points."""
+_OWN_ENGINES = tuple(
+    EntryPoint(name, f"kani.engines.{name}.plugin:ENGINE", ENGINES)
+    for name in ("kani", "kokoro", "espeak", "pocket", "voxcpm", "elevenlabs")
+)
+_OWN_RECOGNIZERS = tuple(
+    EntryPoint(name, f"kani.engines.{name}.plugin:RECOGNIZER", RECOGNIZERS) for name in ("whisper", "kyutai")
+)
+# Listed here and not in pyproject.toml: a checkout, which is not installed, has no entry points.
+
+ENGINE_NAMES = ("auto", *(entry.name for entry in _OWN_ENGINES), "remote")
+RECOGNIZER_NAMES = ("auto", *(entry.name for entry in _OWN_RECOGNIZERS), "remote", "none")
+"""Names that no other package can take."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 S = TypeVar("S", bound="BaseModel")
 
 
+class Host(Protocol):
+    """The server, for an engine that is built in its process."""
+
+    @property
+    def metrics(self) -> CollectorRegistry:
+        """Holds the metrics of an engine."""
+
+    def engine(self, name: str) -> Engine:
+        """Build another engine, with its settings. Raises EngineUnavailable."""
+
+    def worker(
+        self, name: str, python: str, module: str, settings: Mapping[str, Any], resources: Resources
+    ) -> CloningEngine:
+        """Return an engine that runs in a process of another Python, which has no models of settings.
+
+        python: the interpreter; module: its ``build(settings, resources)`` returns the engine there.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """Settings of the server that are for every engine."""
 
-    models_dir: Path | None  # the user's folder with model files, KANI_MODELS_DIR
     cache_dir: Path  # the plugin's own folder for what it fetches and builds; may not exist yet
-    may_fetch: bool  # whether missing files may be fetched
-    threads: int | None  # threads that one segment is computed with, KANI_THREADS; None: its own measure
-    device: str  # auto, cpu, cuda or cuda:N, KANI_DEVICE
+    models_dir: Path | None = None  # the user's folder with model files, KANI_MODELS_DIR
+    may_fetch: bool = False  # whether missing files may be fetched
+    threads: int | None = None  # of one segment, KANI_THREADS; None: the engine's own measure
+    device: str = "auto"  # auto, cpu, cuda or cuda:N, KANI_DEVICE
+    precision: str = "auto"  # auto, float32, bfloat16 or int8, KANI_PRECISION
+    host: Host | None = None  # None in a process of the engine's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +81,7 @@ class EnginePlugin(Generic[S]):
     """Description of an engine."""
 
     name: str
-    """Name for ``--engine``: small letters, digits and _. It begins the names of its settings."""
+    """Name for ``--engine``: small letters, digits and _."""
     settings: type[S]
     """Model of its settings, each field made by ``kani.engines.plugin_settings.setting``."""
     build: Callable[[S, Resources], Engine]
@@ -61,6 +90,14 @@ class EnginePlugin(Generic[S]):
     prepare: Callable[[S, Resources], None] | None = None
     """Fetch and prepare its files for ``--fetch``; blocks. Raises EngineUnavailable. Without it ``--fetch``
     starts the engine once."""
+    known_voices: Callable[[S], KnownVoices] | None = None
+    """Return its voices and languages where it knows them before it starts; blocks. Raises
+    EngineUnavailable."""
+    joins: Callable[[S, Resources], tuple[S, Resources] | None] | None = None
+    """Return what it is built from beside the engines of ``auto``, which it joins once it has started; None
+    if it cannot run here. At most one engine joins."""
+    own_process: bool = True
+    """False if ``--engine-process`` leaves it in the server, as it computes elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +112,24 @@ class RecognizerPlugin(Generic[S]):
     """As for an engine."""
     prepare: Callable[[S, Resources], None] | None = None
     """As for an engine."""
+    describes_itself: bool = False
+    """True if its ``info`` is complete before it starts: with ``--engine-process`` it is then built in the
+    server, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class PluginValues:
-    """Settings and resources of a plugin that is built in another process."""
+class Description(Protocol):
+    """Description of an engine, a recogniser or a protocol."""
 
-    settings: dict[str, Any]
-    """Values that its model validates again."""
-    resources: Resources
+    @property
+    def name(self) -> str:
+        """Name of its entry point."""
+
+    @property
+    def settings(self) -> type[BaseModel]:
+        """Model of its settings."""
 
 
-P = TypeVar("P", EnginePlugin[Any], RecognizerPlugin[Any])
+P = TypeVar("P", bound=Description)
 
 
 class Found(NamedTuple, Generic[P]):
@@ -103,16 +146,22 @@ class PluginError(ValueError):
 
 @cache
 def found_engines() -> Found[EnginePlugin[Any]]:
-    """Find the engines that have a description: this package's own, and those of the other packages."""
-    own = find(_OWN_ENGINES, "engine", EnginePlugin, ())
-    others = find(entry_points(group=ENGINES), "engine", EnginePlugin, ENGINE_NAMES)
-    return Found({**own.plugins, **others.plugins}, {**own.broken, **others.broken})
+    """Find the engines: this package's own, and those of the other packages."""
+    return _found(_OWN_ENGINES, ENGINES, "engine", EnginePlugin, ENGINE_NAMES)
 
 
 @cache
 def found_recognizers() -> Found[RecognizerPlugin[Any]]:
-    """Find the recognisers of the installed packages."""
-    return find(entry_points(group=RECOGNIZERS), "recogniser", RecognizerPlugin, RECOGNIZER_NAMES)
+    """Find the recognisers, as ``found_engines`` does the engines."""
+    return _found(_OWN_RECOGNIZERS, RECOGNIZERS, "recogniser", RecognizerPlugin, RECOGNIZER_NAMES)
+
+
+def _found(
+    own: Iterable[EntryPoint], group: str, kind: str, description: type[P], taken: Iterable[str]
+) -> Found[P]:
+    ours = find(own, kind, description, ())
+    others = find(entry_points(group=group), kind, description, taken)
+    return Found({**ours.plugins, **others.plugins}, {**ours.broken, **others.broken})
 
 
 def find(entries: Iterable[EntryPoint], kind: str, description: type[P], taken: Iterable[str]) -> Found[P]:
@@ -153,4 +202,4 @@ def engine_names() -> tuple[str, ...]:
 
 def recognizer_names() -> tuple[str, ...]:
     """Return the names that ``--recognizer`` accepts."""
-    return (*RECOGNIZER_NAMES, *found_recognizers().plugins)
+    return tuple(dict.fromkeys((*RECOGNIZER_NAMES, *found_recognizers().plugins)))

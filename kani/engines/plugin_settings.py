@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 
@@ -22,20 +24,49 @@ def setting(
     about: str,
     accepts: str = "",
     option: bool = True,
+    after: str = "",
     **limits: Any,
 ) -> Any:
     """Define a field that is read from the first of the environment ``variables`` that is set.
 
-    default: the value, or a function that returns it; group: heading in ``--help`` and in docs/settings.md;
-    unit: of a number, such as "seconds"; about: its description, in sentences; accepts: its values, where the
-    type and the limits do not tell, such as "a list of de and nl, separated by commas"; option: False for
-    none on the command line, which has one for each setting of a plugin; limits: as for
-    ``pydantic.Field``, such as ``ge=0``.
+    The first variable, without KANI_, is the setting's name, and its option's. default: the value, or a
+    function that returns it; group: heading in ``--help`` and in docs/settings.md; unit: of a number, such
+    as "seconds"; about: its description, in sentences; accepts: its values, where the type and the limits do
+    not tell, such as "a list of de and nl, separated by commas"; option: False for none on the command line,
+    which has one for each setting of a plugin; after: name of the setting that it follows in
+    docs/settings.md, if that is not the one before it; limits: as for ``pydantic.Field``, such as ``ge=0``.
     """
     source = {"default_factory": default} if callable(default) else {"default": default}
     extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}
-    extra |= {"accepts": accepts, "option": option}
+    extra |= {"accepts": accepts, "option": option, "after": after}
     return Field(description=about, json_schema_extra=extra, **source, **limits)
+
+
+def setting_name(field: FieldInfo) -> str:
+    """Return the name of a plugin's setting: its first variable's, without KANI_."""
+    assert isinstance(field.json_schema_extra, dict)
+    variables: Any = field.json_schema_extra["variables"]
+    return str(variables[0]).removeprefix("KANI_").lower()
+
+
+def listed(value: Any) -> Any:
+    """Split a comma list, as the environment and the command line give it."""
+    if isinstance(value, str):
+        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+    return value
+
+
+def lower(value: Any) -> Any:
+    """Return a name in small letters."""
+    return value.lower() if isinstance(value, str) else value
+
+
+LOWER = BeforeValidator(lower)
+
+
+def choices(names: Iterable[str]) -> str:
+    """Describe a list of some of the names."""
+    return f"a list of {', '.join(names)}, separated by commas"
 
 
 def plain(settings: BaseModel) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples, SpeechChunk, Voice
 from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech, Sound, in_thread
+from kani.library.conversation import AsyncConversation, ConversationEvent
 from kani.library.results import Audio, Transcript
 
 T = TypeVar("T")
@@ -163,3 +164,34 @@ class Recognizer:
         ``audio`` is read in a thread of its own.
         """
         return self._loop.iterate(self._recognizer.listen(in_thread(audio), sample_rate, language=language))
+
+
+class Conversation:
+    """Answers what is said; use it by ``with``. The arguments are those of ``AsyncConversation``."""
+
+    def __init__(self, llm_url: str, engine: str = "auto", recognizer: str = "auto", **settings: Any) -> None:
+        self._conversation = AsyncConversation(llm_url, engine, recognizer, **settings)
+
+    def __enter__(self) -> Self:
+        self._loop = _BackgroundLoop()
+        try:
+            self._loop.run(self._conversation.__aenter__())
+        except BaseException:
+            self._loop.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._loop.run(self._conversation.__aexit__(kind, error, trace))
+        finally:
+            self._loop.close()
+
+    def talk(self, audio: Iterable[Samples], sample_rate: int) -> Generator[ConversationEvent, None, None]:
+        """Yield what was understood and what is answered; see ``AsyncConversation.talk``.
+
+        ``audio`` is read in a thread of its own: a microphone may block there.
+        """
+        return self._loop.iterate(self._conversation.talk(in_thread(audio), sample_rate))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from kani.server.settings import fields, variables
+from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.server.settings import fields, plugin_protocols, variables
+from kani.server.settings.installed import fields_of
 from kani.server.settings.protocols import ProtocolSettings
 
 APART = "engine_key"
@@ -22,12 +24,14 @@ def of_fronts(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def of_replicas(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for an engine replica: no setting of the network and the protocols.
+    """Return the variables for an engine replica: no setting of the network, the protocols and ElevenLabs.
 
     So no key of a client or of an outside service leaves the fronts.
     """
-    own = fields().keys() - ProtocolSettings.model_fields.keys()
-    return _chosen(environment, own, REPLICA_PREFIXES)
+    apart = {*ProtocolSettings.model_fields, *fields_of(UpstreamSettings)}
+    for plugin in plugin_protocols():
+        apart |= fields_of(plugin.settings).keys()
+    return _chosen(environment, fields().keys() - apart, REPLICA_PREFIXES)
 
 
 def _chosen(

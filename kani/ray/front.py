@@ -118,7 +118,7 @@ class Front:
         await self._serving
 
     async def _addresses(self, replicas: DeploymentHandle, all_refused: bool) -> Collection[str]:
-        """Return the addresses of the replicas; see ``kani.engines.settings.Discover``. Raises OSError."""
+        """Return the addresses of the replicas; see ``kani.engines.remote.pool.Discover``. Raises OSError."""
         (self._refused.add if all_refused else self._refused.discard)(replicas)
         try:
             replies = replicas.broadcast("address")

@@ -15,7 +15,7 @@ from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
 from kani.engines.remote.address import Address
-from kani.engines.worker.listening import serve_worker
+from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
 from kani.ray.scaling import SLOTS, UTTERANCES
 from kani.server import logs, settings

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from kani.core.audio.pcm import Resampler
+from kani.core.audio.resampling import Resampler
 from kani.core.errors import EngineFailed, NoSpeech
 from kani.core.types import Recording, Samples
 from kani.runtime.cancelling import wait_until_done

@@ -1,4 +1,4 @@
-"""Voice activity detection, and the probability that a pause lasts.
+"""Voice activity detection.
 
 The detector is Silero VAD (MIT), as faster-whisper ships it. Its state is carried from chunk to chunk, so
 that a stream gives the same as one recording.
@@ -7,7 +7,6 @@ that a stream gives the same as one recording.
 from __future__ import annotations
 
 import importlib.util
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import PAUSE_LENGTHS_S
 from kani.core.types import Samples
 
 if TYPE_CHECKING:
@@ -29,17 +27,6 @@ CHUNK_S = CHUNK_SAMPLES / SAMPLE_RATE
 
 _CONTEXT = 64
 _STATE = (1, 1, 128)
-
-# Speech begins at the first probability and ends below the second: with 0.35 quiet ends of words are cut off.
-_ON, _OFF = 0.5, 0.2
-# Loud chunks that begin speech; a click is one chunk.
-_ONSET_CHUNKS = 2
-
-# Seconds of silence after which a pause of each of PAUSE_LENGTHS_S has the probability _LIKELY: after a word
-# that ends a sentence, and after any other.
-_LIKELY_AFTER_S = (0.30, 0.50, 0.70, 1.10)
-_LIKELY_AFTER_UNENDED_S = (0.30, 0.50, 1.00, 1.50)
-_LIKELY = 0.6
 
 
 class VoiceDetector:
@@ -89,53 +76,6 @@ class VoiceStream:
         return [float(voice) for voice in np.ravel(voices)]
 
 
-class SpeechGate:
-    """Detects speech and silence by the voice probabilities. Times are in seconds of the stream."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.speaking = False
-        self.onset_s = 0.0
-        """Start of the speech that goes on, or of the last."""
-        self.speech_end_s = 0.0
-        """End of the last speech; 0 before any."""
-        self._chunks = 0
-        self._loud = 0
-
-    def feed(self, voice: float) -> None:
-        """Take the probability of a voice in the next chunk."""
-        begun_s = self._chunks * CHUNK_S
-        self._chunks += 1
-        self.now_s = self._chunks * CHUNK_S
-        self._loud = self._loud + 1 if voice >= _ON else 0
-        if self.speaking:
-            self.speaking = voice >= _OFF
-        elif self._loud >= _ONSET_CHUNKS:
-            self.speaking = True
-            self.onset_s = begun_s - (_ONSET_CHUNKS - 1) * CHUNK_S
-        if self.speaking:
-            self.speech_end_s = self.now_s
-
-    @property
-    def silence_s(self) -> float:
-        """Seconds since the end of the last speech; 0 during speech."""
-        return self.now_s - self.speech_end_s
-
-
-def pause_probabilities(gate: SpeechGate, *, sentence_ended: bool) -> tuple[float, float, float, float]:
-    """See ``Step.pause_probabilities``. sentence_ended: whether the last word ends a sentence."""
-    if not gate.speech_end_s:
-        return 1.0, 1.0, 1.0, 1.0
-    likely_after = _LIKELY_AFTER_S if sentence_ended else _LIKELY_AFTER_UNENDED_S
-    half, one, two, three = (_probability(gate.silence_s, after_s) for after_s in likely_after)
-    return half, one, two, three
-
-
-def _probability(silence_s: float, likely_after_s: float) -> float:
-    scale = -math.log(1 - _LIKELY)
-    return 1 - math.exp(-scale * (silence_s / likely_after_s) ** 3)
-
-
 def _model_file() -> str:
     """Return the path of faster-whisper's copy of the model, without importing the package."""
     package = importlib.util.find_spec("faster_whisper")
@@ -144,6 +84,3 @@ def _model_file() -> str:
         if path.exists():
             return str(path)
     raise EngineUnavailable("Silero VAD is missing: install the faster-whisper that requirements.txt names")
-
-
-assert len(_LIKELY_AFTER_S) == len(_LIKELY_AFTER_UNENDED_S) == len(PAUSE_LENGTHS_S)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from kani.core.errors import EngineUnavailable
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 20.0
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,3 +254,15 @@ def _reason(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     return "no connection"
+
+
+def matches_its_name(path: Path) -> bool:
+    """Return False for a file of a model hub's cache that does not match its SHA-256, which names it there.
+
+    Any other file is not checked. Raises OSError.
+    """
+    content = path.resolve(strict=True)
+    if not _SHA256.fullmatch(content.name):
+        return True
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == content.name

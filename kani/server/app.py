@@ -15,8 +15,11 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 
+from kani.core.errors import EngineUnavailable
 from kani.core.service import SpeechService
+from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.protocols import elevenlabs, kani, kyutai, livekit_tokens, openai, voices_api, voxcpm, wyoming
+from kani.protocols.shared.plugin import ProtocolPlugin
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, StreamPort
 from kani.server import health, openapi, page
 from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules, is_loopback
@@ -60,7 +63,7 @@ from kani.server.network.streams import StreamService, networks
 from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.upload_budget import KEYLESS_BYTES, UploadBudget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
-from kani.server.settings import Settings
+from kani.server.settings import Settings, plugin_protocols
 from kani.server.speech_service import build_service
 from kani.server.traces.collector import send_traces
 from kani.server.traces.middleware import TracingMiddleware
@@ -71,7 +74,10 @@ log = logging.getLogger("server")
 
 
 def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
-    """Return every protocol; where prefixes of paths overlap, the more special one comes first."""
+    """Return every protocol; where prefixes of paths overlap, the more special one comes first.
+
+    Raises EngineUnavailable for one of another package that cannot be built.
+    """
     hosts = frozenset(host.lower() for host in settings.recording_hosts)
     secret = settings.livekit_api_secret
     return (
@@ -89,6 +95,7 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
                 realtime_idle_s=settings.realtime_idle_seconds,
                 max_audio_bytes=settings.transcription_max_bytes,
                 max_audio_s=settings.transcription_max_seconds,
+                instructions=settings.llm_instructions,
             )
         ),
         elevenlabs.protocol(
@@ -100,7 +107,10 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
                 max_audio_s=settings.transcription_max_seconds,
             ),
             elevenlabs.RelaySettings(
-                settings.elevenlabs_voice_id, settings.log_alignment, settings.log_outputs, settings.logs_dir
+                settings.of_plugin(UpstreamSettings).voice_id,
+                settings.log_alignment,
+                settings.log_outputs,
+                settings.logs_dir,
             ),
         ),
         livekit_tokens.protocol(
@@ -117,12 +127,22 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
                 zeroconf=settings.wyoming_zeroconf,
             )
         ),
+        *(_of_other_package(plugin, settings) for plugin in plugin_protocols()),
     )
+
+
+def _of_other_package(plugin: ProtocolPlugin[Any], settings: Settings) -> Protocol:
+    try:
+        return plugin.build(settings.of_plugin(plugin.settings))
+    except Exception as error:  # whatever the code of another package raises
+        reason = f"{type(error).__name__}: {error}"
+        raise EngineUnavailable(f"the protocol {plugin.name} cannot be used: {reason}") from error
 
 
 def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRules:
     """Return the access rules of the settings, with the paths of ``protocols``."""
-    paths = {path: kind for protocol in protocols for path, kind in protocol.paths.items()}
+    # Another package's protocol comes last, and opens no path of this one's.
+    paths = {path: kind for protocol in reversed(protocols) for path, kind in protocol.paths.items()}
     return AccessRules(
         loopback=is_loopback(settings.host),
         keys=tuple(key.get_secret_value() for key in settings.api_keys),
@@ -277,7 +297,7 @@ async def _serve(
                 periodic_trim(),
                 accept_connections(app, settings, sockets, websockets, tls, stop, table, services),
             ):
-                allowed = {stream: getattr(settings, stream.allow) for stream in served}
+                allowed = {stream: settings.value(stream.allow) for stream in served}
                 running = RunningServer(
                     settings.host, listeners, tls is not None, service, allowed, needs_key(settings)
                 )
@@ -298,7 +318,7 @@ def _stream_services(
         stream: StreamService(
             stream.name,
             stream.serve(context),
-            networks(getattr(settings, stream.allow)),
+            networks(settings.value(stream.allow)),
             stream.max_line,
             connections,
             budget,

@@ -114,6 +114,7 @@ def _health() -> Schema:
         recognizer=nullable(recognizer),
         languages=mapping("Engine by language."),
         accented=items(text(), "Languages that are spoken with a foreign accent."),
+        default_voices=mapping("The voice of a language, where a request names none."),
         counters=mapping("Counters since the start.", whole()),
         uptime=number("Seconds."),
         timestamp=text("Time in ISO 8601."),

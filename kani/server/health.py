@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
+from kani.text.languages import primary
 
 SERVICE = "kani-tts"
 HEALTH_PATH = "/health"
@@ -97,6 +98,7 @@ def health_fields(
         "recognizer": _recognizer(service),
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "accented": sorted(service.catalogue.accented) if started else [],
+        "default_voices": _default_voices(service) if started else {},
         "counters": {
             "sessions": state.sessions,
             "speaking": state.slots_in_use,
@@ -106,6 +108,17 @@ def health_fields(
         "uptime": round(uptime_s, 3),
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+
+
+def _default_voices(service: SpeechService) -> dict[str, str]:
+    """Return the id of the voice that speaks a language by itself, where the list does not show it."""
+    infos = {engine.name: engine for engine in service.engines}
+    chosen = {}
+    for language, name in sorted(service.catalogue.languages.items()):
+        voices = infos[name].voices_for(language) if name in infos else []
+        if len(voices) > 1 or (voices and primary(voices[0].language) != language):
+            chosen[language] = voices[0].id
+    return chosen
 
 
 def _recognizer(service: SpeechService) -> dict[str, str] | None:

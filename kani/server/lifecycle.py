@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass, field
 from functools import partial
 from types import FrameType
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -72,6 +73,12 @@ def warn_about(settings: Settings, files: int) -> None:
         )
     if settings.voice_dir is not None and not settings.voice_dir.is_dir():
         log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
+    if settings.llm_url is not None and not is_loopback(urlsplit(settings.llm_url).hostname or ""):
+        log.warning(
+            "what is said in conversations, and what is answered, goes as text to another machine: %s "
+            "(KANI_LLM_URL)",
+            settings.llm_url,
+        )
     if files < settings.max_connections + RESERVED_FILES:
         log.warning("this machine allows fewer open sockets than KANI_MAX_CONNECTIONS (see ulimit -n)")
     secret = {key.get_secret_value() for key in settings.api_keys} - {PUBLIC_TOKEN}

@@ -24,9 +24,10 @@ from kani.server.network.tcp_connections import CLOSE_REASONS
 
 FIRST_AUDIO_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10)
 SYNTHESIS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
+TURN_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120)
 SESSION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
 QUEUE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-BEHIND_BUCKETS = (0.08, 0.16, 0.24, 0.4, 0.8, 1.6, 4, 8, 16, 60)
+RECOGNITION_LAG_BUCKETS = (0.08, 0.16, 0.24, 0.4, 0.8, 1.6, 4, 8, 16, 60)
 REFUSALS = ("sessions", "queue", "rate", "draining")
 LOOP_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -59,32 +60,32 @@ class Metrics(Observer):
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        gauge("kani_threads", "Threads of the server that run Python.").set_function(threading.active_count)
-        Info("kani_build", "The version that runs.", registry=registry).info({"version": version})
-        self._ready = gauge("kani_ready", "1 while speech sessions are let in, else 0.")
+        gauge("kani_threads", "Python threads of the server.").set_function(threading.active_count)
+        Info("kani_build", "Version of the server.", registry=registry).info({"version": version})
+        self._ready = gauge("kani_ready", "1 while sessions are admitted, else 0.")
         self._fast = gauge("kani_fast_decoder", "1 while Kokoro is decoded by LiteRT, else 0.")
-        self._requests = counter("kani_requests", "Speech sessions that were admitted.", "protocol")
-        self._sessions = gauge("kani_sessions", "Speech sessions open now.", "protocol")
+        self._requests = counter("kani_requests", "Sessions admitted.", "protocol")
+        self._sessions = gauge("kani_sessions", "Open sessions.", "protocol")
         self._session = histogram(
             "kani_session_seconds",
-            "From a speaking session's opening to its end, by how it ended.",
+            "Duration of a speech session, from its opening to its end, by outcome.",
             SESSION_BUCKETS,
             "protocol",
             "outcome",
         )
         self._characters = counter(
-            "kani_text_characters", "Characters of text of sessions that ended.", "protocol"
+            "kani_text_characters", "Characters of text, of ended speech sessions.", "protocol"
         )
         self._queue = histogram(
             "kani_queue_seconds",
-            "Time a segment waited for its engine place.",
+            "Time a segment waited for a slot.",
             QUEUE_BUCKETS,
             "protocol",
             "engine",
         )
         self._first_audio = histogram(
             "kani_first_audio_seconds",
-            "From a session's first text to its first audio.",
+            "Time from a session's first text to its first audio.",
             FIRST_AUDIO_BUCKETS,
             "protocol",
             "engine",
@@ -98,9 +99,9 @@ class Metrics(Observer):
         )
         self._speech = counter("kani_speech_seconds", "Audio that engines produced.", "protocol", "engine")
         self._cancellations = counter(
-            "kani_cancellations", "Sessions ended by their client early.", "protocol"
+            "kani_cancellations", "Speech sessions cancelled by their client.", "protocol"
         )
-        self._refusals = counter("kani_refusals", "Sessions that were not admitted.", "protocol", "reason")
+        self._refusals = counter("kani_refusals", "Sessions refused.", "protocol", "reason")
         self._estimated = counter(
             "kani_estimated_times",
             "Segments with estimated word times.",
@@ -108,28 +109,38 @@ class Metrics(Observer):
             "engine",
         )
         self._failures = counter("kani_engine_failures", "Failures of engines.", "protocol", "engine")
-        self._waiting = gauge("kani_waiting", "Syntheses that wait for an engine now.")
-        self._waiting_limit = gauge("kani_waiting_limit", "Syntheses that may wait for an engine.")
-        self._speaking = gauge("kani_speaking", "Engine places taken now.")
-        self._slots = gauge("kani_engine_places", "Segments that an engine speaks at once.", "engine")
-        self._connections = gauge("kani_connections", "WebSocket connections open now.")
-        self._connections_limit = gauge("kani_connections_limit", "WebSocket connections that may be open.")
-        self._cut = counter(
-            "kani_connections_cut", "TCP connections that the server ended, by reason.", "reason"
+        self._waiting = gauge("kani_waiting", "Segments waiting for a slot.")
+        self._waiting_limit = gauge("kani_waiting_limit", "Most segments that may wait for a slot.")
+        self._slots_in_use = gauge("kani_slots_in_use", "Slots in use.")
+        self._slots = gauge(
+            "kani_slots", "Slots of an engine: segments, or streams, that it synthesizes at once.", "engine"
         )
+        self._connections = gauge("kani_connections", "Open WebSocket connections.")
+        self._connections_limit = gauge(
+            "kani_connections_limit", "Most WebSocket connections that may be open."
+        )
+        self._closed = counter("kani_connections_closed", "TCP connections closed by the server.", "reason")
         # Prometheus sees no increase in a series that starts at 1, so these start at 0.
         for reason in CLOSE_REASONS:
-            self._cut.labels(reason)
-        self._listening = gauge("kani_listening", "Sessions that listen now.", "protocol")
-        self._heard = counter("kani_heard_seconds", "Recognised audio.", "protocol")
-        self._behind = histogram(
-            "kani_hearing_behind_seconds",
-            "How late audio was heard, each time some more was.",
-            BEHIND_BUCKETS,
+            self._closed.labels(reason)
+        self._recognitions = gauge("kani_recognition_sessions", "Open recognition sessions.", "protocol")
+        self._recognized = counter("kani_recognized_seconds", "Recognized audio.", "protocol")
+        self._recognition_lag = histogram(
+            "kani_recognition_lag_seconds",
+            "Delay of recognition after the audio, sampled every 80 ms of audio.",
+            RECOGNITION_LAG_BUCKETS,
             "protocol",
         )
+        self._turn = histogram(
+            "kani_turn_seconds",
+            "Stretches of a turn of a conversation: from its last sound to the decision that it has ended, "
+            "to its last word, to the model's first text, to the first audio.",
+            TURN_BUCKETS,
+            "protocol",
+            "stage",
+        )
         self._loop_lag = histogram(
-            "kani_event_loop_lag_seconds", "How late the event loop ran what was due.", LOOP_LAG_BUCKETS
+            "kani_event_loop_lag_seconds", "Delay of the event loop's timers.", LOOP_LAG_BUCKETS
         )
 
     def watch_ready(self, ready: Callable[[], bool]) -> None:
@@ -210,7 +221,7 @@ class Metrics(Observer):
 
     @override
     def slots_in_use_changed(self, count: int) -> None:
-        self._speaking.set(count)
+        self._slots_in_use.set(count)
 
     def set_connections(self, count: int) -> None:
         """Set the number of open WebSockets."""
@@ -218,20 +229,24 @@ class Metrics(Observer):
 
     def tcp_connection_closed(self, reason: str) -> None:
         """Count a TCP connection that the server closed, for one of ``CLOSE_REASONS``."""
-        self._cut.labels(reason).inc()
+        self._closed.labels(reason).inc()
 
     @override
     def recognition_opened(self, protocol: str) -> None:
-        self._listening.labels(protocol).inc()
+        self._recognitions.labels(protocol).inc()
 
     @override
     def recognition_closed(self, protocol: str) -> None:
-        self._listening.labels(protocol).dec()
+        self._recognitions.labels(protocol).dec()
 
     @override
     def audio_recognized(self, protocol: str, audio_s: float, lag_s: float) -> None:
-        self._heard.labels(protocol).inc(audio_s)
-        self._behind.labels(protocol).observe(lag_s)
+        self._recognized.labels(protocol).inc(audio_s)
+        self._recognition_lag.labels(protocol).observe(lag_s)
+
+    @override
+    def turn_stage(self, protocol: str, stage: str, seconds: float) -> None:
+        self._turn.labels(protocol, stage).observe(seconds)
 
     def observe_loop_lag(self, seconds: float) -> None:
         """Record how late a timer of the event loop ran (seconds)."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel
 
+from kani.core.chat_model import ChatModel
 from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.late_engine.loading import LateEngine
 from kani.core.recognizer import Recognizer
@@ -16,38 +16,24 @@ from kani.core.service import SpeechService
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.recording_check import RecordingCheck
-from kani.engines.elevenlabs.metrics import UpstreamMetrics
+from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
-from kani.engines.known_voices import known_voices
-from kani.engines.plugin import EnginePlugin, RecognizerPlugin, Resources, found_engines, found_recognizers
-from kani.engines.pocket.settings import PocketSettings
+from kani.engines.plugin import Resources, found_engines, found_recognizers
 from kani.engines.pool_metrics import WorkerMetrics
-from kani.engines.registry import (
-    Engines,
-    engines_for,
-    plugged_engine,
-    plugged_recognizer,
-    prepare_plugin,
-    recognizer_for,
-)
+from kani.engines.registry import Engines, Registry
 from kani.engines.restarts import Restarts
-from kani.engines.settings import (
-    KOKORO_THREADS,
-    Discover,
-    ElevenLabsUpstream,
-    KaniSettings,
-    KokoroSettings,
-    KyutaiSettings,
-    RemoteWorkers,
-    VoxCPMSettings,
-)
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
+from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
 from kani.server.metrics import Metrics
 from kani.server.settings import Settings
 from kani.server.voices.place import voice_place
 from kani.text.lexicon_file import LexiconFile
 from kani.text.normalizer import TableError, check_tables
+
+if TYPE_CHECKING:
+    from kani.engines.remote.pool import Discover
+    from kani.engines.remote.processes import RemoteWorkers
 
 TRIAL_LANGUAGE = "es"
 """Language of the trial of an engine that joins later, unless the server has one."""
@@ -90,9 +76,28 @@ def build_service(
             discover=discover_recognizers,
             worker_metrics=workers,
         ),
+        turn_model=SmartTurn(),
         reference_voice=EspeakReferenceVoice(),
         lexicon=LexiconFile(settings.lexicon) if settings.lexicon is not None else None,
         announce_code=settings.code_blocks == "announce",
+        chat_model=build_chat_model(settings),
+    )
+
+
+def build_chat_model(settings: Settings) -> ChatModel | None:
+    """Return the language model of conversations; None without KANI_LLM_URL."""
+    if settings.llm_url is None:
+        return None
+    key = settings.llm_api_key
+    return ChatEndpoint(
+        ChatSettings(
+            settings.llm_url,
+            settings.llm_model,
+            key.get_secret_value() if key is not None else "",
+            settings.llm_first_seconds,
+            settings.llm_stall_seconds,
+            settings.llm_max_answer,
+        )
     )
 
 
@@ -100,7 +105,7 @@ def _check_voices(settings: Settings) -> None:
     """Raise InvalidRequest for what the settings name and no engine has, before one is loaded."""
     if settings.voice is None and not settings.elevenlabs_voices and settings.language is None:
         return  # without a process of espeak-ng's, where each engine has one of its own
-    known = known_voices(settings.engine, settings.accented_languages)
+    known = _registry(settings, CollectorRegistry()).known_voices(settings.engine)
     if known is None:
         return
     if settings.voice is not None:
@@ -151,58 +156,44 @@ def build_engines(
 ) -> Engines:
     """Build the engines of the settings, not started.
 
-    registry: holds the metrics of ElevenLabs' service; fetch_requested: ``--fetch``, which fetches the
+    registry: holds the engines' metrics; fetch_requested: ``--fetch``, which fetches the
     files of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, of
     which there are none without it; discover: asked for the addresses of ``remote``'s workers, which
     worker_metrics describes. Raises EngineUnavailable for a worker without address or key.
     """
-    if (plugin := found_engines().plugins.get(settings.engine)) is not None:
-        return Engines((plugged_engine(plugin, *_given(plugin, settings), restarts),))
-    remote = RemoteWorkers(settings.engine_address, engine_key(settings), discover)
-    key = settings.elevenlabs_api_key
-    return engines_for(
-        settings.engine,
-        kani=KaniSettings(
-            model=settings.model,
-            codec=settings.codec,
-            embedder=settings.embedder,
-            device=settings.device,
-            precision=settings.precision,
-            slots=settings.slots,
-            threads=settings.threads,
-            may_fetch=not settings.no_fetch,
-        ),
-        kokoro=KokoroSettings(
-            models_dir=settings.models_dir,
-            cache_dir=settings.cache_dir,
-            threads=settings.threads or KOKORO_THREADS,
-            decoding=settings.kokoro_decoding,
-            decoder=settings.kokoro_decoder,
-            student=settings.kokoro_student,
-            may_fetch=_may_fetch(settings.engine, settings, fetch_requested=fetch_requested),
-            accented=settings.accented_languages,
-        ),
-        pocket=(settings.of_plugin(PocketSettings), _resources("pocket", settings)),
-        voxcpm=VoxCPMSettings(
-            python=settings.voxcpm_python or "",
-            model=settings.voxcpm_model,
-            device=settings.device,
-            denoiser=settings.voxcpm_denoiser,
-            may_fetch=not settings.no_fetch,
-        ),
-        elevenlabs=ElevenLabsUpstream(
-            api_key=key.get_secret_value() if key is not None else "",
-            voice_id=settings.elevenlabs_voice_id or "",
-            model=settings.elevenlabs_model,
-            optimize_latency=settings.elevenlabs_optimize_latency,
-            base_url=settings.elevenlabs_url,
-            fallback=settings.elevenlabs_fallback,
-        ),
-        metrics=UpstreamMetrics(registry),
-        cache_dir=settings.cache_dir,
-        restarts=restarts,
-        workers=(remote, worker_metrics or WorkerMetrics(registry)) if settings.engine == "remote" else None,
+    if settings.engine == "remote":
+        from kani.engines.remote.processes import engine_at
+
+        workers = _workers(settings.engine_address, settings, discover)
+        return Engines((engine_at(workers, worker_metrics or WorkerMetrics(registry)),))
+    known = _registry(settings, registry, restarts)
+    if settings.engine == "auto":
+        return known.auto(may_fetch=fetch_requested and not settings.no_fetch)
+    return Engines((known.engine(settings.engine),))
+
+
+def _registry(
+    settings: Settings,
+    metrics: CollectorRegistry,
+    restarts: Restarts | None = None,
+    *,
+    may_fetch: bool = True,
+) -> Registry:
+    resources = Resources(
+        settings.cache_dir,
+        settings.models_dir,
+        may_fetch=may_fetch and not settings.no_fetch,
+        threads=settings.threads,
+        device=settings.device,
+        precision=settings.precision,
     )
+    return Registry(settings.of_plugin, resources, metrics, restarts)
+
+
+def _workers(addresses: tuple[str, ...], settings: Settings, discover: Discover | None) -> RemoteWorkers:
+    from kani.engines.remote.processes import RemoteWorkers
+
+    return RemoteWorkers(addresses, engine_key(settings), discover)
 
 
 def engine_key(settings: Settings) -> str:
@@ -224,24 +215,17 @@ def build_recognizer(
     fetch_requested: ``--fetch``; the others: as for ``build_engines``. Raises EngineUnavailable for a worker
     without address or key.
     """
-    if (plugin := found_recognizers().plugins.get(name)) is not None:
-        return plugged_recognizer(plugin, *_given(plugin, settings), restarts)
-    remote = RemoteWorkers(settings.recognizer_address, engine_key(settings), discover)
-    return recognizer_for(
-        name,
-        kyutai=KyutaiSettings(
-            model=settings.recognizer_model,
-            device=settings.device,
-            precision=settings.precision,
-            slots=settings.recognizer_slots,
-            may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
-        ),
-        models_dir=settings.models_dir,
-        cache_dir=settings.cache_dir,
-        may_fetch=_may_fetch(name, settings, fetch_requested=fetch_requested),
-        restarts=restarts,
-        workers=(remote, worker_metrics or WorkerMetrics(CollectorRegistry())) if name == "remote" else None,
-    )
+    if name == "none":
+        return None
+    metrics = CollectorRegistry()
+    if name == "remote":
+        from kani.engines.remote.processes import recognizer_at
+
+        workers = _workers(settings.recognizer_address, settings, discover)
+        return recognizer_at(workers, worker_metrics or WorkerMetrics(metrics))
+    # Nothing is fetched for a recogniser that was not named, unless files were asked for.
+    known = _registry(settings, metrics, restarts, may_fetch=fetch_requested or name != "auto")
+    return known.recognizer("whisper" if name == "auto" else name)
 
 
 def prepare_engine(settings: Settings) -> bool:
@@ -249,36 +233,14 @@ def prepare_engine(settings: Settings) -> bool:
 
     Raises EngineUnavailable.
     """
-    plugin = found_engines().plugins.get(settings.engine)
-    return plugin is not None and prepare_plugin(plugin, *_given(plugin, settings))
+    known = _registry(settings, CollectorRegistry())
+    return known.prepare(found_engines().plugins.get(settings.engine))
 
 
 def prepare_recognizer(settings: Settings) -> bool:
     """Fetch the files of the recogniser, as ``prepare_engine`` does those of an engine."""
-    plugin = found_recognizers().plugins.get(settings.recognizer)
-    return plugin is not None and prepare_plugin(plugin, *_given(plugin, settings))
-
-
-def _given(
-    plugin: EnginePlugin[Any] | RecognizerPlugin[Any], settings: Settings
-) -> tuple[BaseModel, Resources]:
-    """Return what a plugin is built from: its own settings, and those for every engine."""
-    return settings.of_plugin(plugin.settings), _resources(plugin.name, settings)
-
-
-def _resources(name: str, settings: Settings) -> Resources:
-    return Resources(
-        models_dir=settings.models_dir,
-        cache_dir=settings.cache_dir / name,
-        may_fetch=not settings.no_fetch,
-        threads=settings.threads,
-        device=settings.device,
-    )
-
-
-def _may_fetch(name: str, settings: Settings, *, fetch_requested: bool) -> bool:
-    """Return True if missing files of ``name`` may be fetched: the user named it, or asked for files."""
-    return (fetch_requested or name != "auto") and not settings.no_fetch
+    known = _registry(settings, CollectorRegistry())
+    return known.prepare(found_recognizers().plugins.get(settings.recognizer))
 
 
 def _late_engine(settings: Settings, engines: Engines) -> LateEngine | None:

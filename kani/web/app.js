@@ -5,30 +5,41 @@ import { Connection } from "./connection.js";
 import { Features } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
-import { has, t, translate } from "./i18n.js";
+import { has, percent, t, translate } from "./i18n.js";
+import { handleMenus } from "./menus.js";
 import { Playback } from "./playback.js";
 import { showPreferences } from "./preferences.js";
 import { Server, ServerError } from "./server.js";
-import { showServer } from "./server-line.js";
+import { showClaim, showServer } from "./server-line.js";
 import { openChannel } from "./storage.js";
 import { learnVoices } from "./voices.js";
 
 const find = (id) => document.querySelector(`#${id}`);
 
 /** Buttons that save a file, by its kind. */
-const FILES = { wav: "download", mp3: "mp3", opus: "opus", srt: "srt", vtt: "vtt", json: "json" };
+const FILES = { wav: "download", mp3: "mp3", opus: "opus", square: "square", wide: "wide", srt: "srt", vtt: "vtt", json: "json" };
+/** Kinds that are made of the whole. */
+const WHOLE = ["mp3", "opus", "square", "wide"];
+
+/** What can be sounded at all: letters, digits, and signs that have a name. */
+const SPEAKABLE = /[\p{L}\p{N}\p{Sc}\p{Sm}]/u;
+const MARKS = /\[(?:voice|pause):[^[\]\n]*\]/giu;
 
 /** Refusals that stay until the server's operator changes something. */
 const REFUSED = ["host", "origin", "proxy"];
 
 translate();
 showPreferences();
+handleMenus();
+showClaim();
 
 const server = new Server();
 const history = new History();
 /** Other tabs of this page: one is heard at a time, and all show the same history. */
 const otherTabs = openChannel("kani");
 const compose = new Compose(speak);
+/** Text and id of what was tried last. */
+let tried = { text: null, id: "" };
 const connection = new Connection(server, lineIs);
 const playback = new Playback(compose, connection, {
   problem,
@@ -37,7 +48,7 @@ const playback = new Playback(compose, connection, {
     gallery.hush();
   },
   begins: () => otherTabs?.postMessage("speaks"),
-  keep: (utterance) => history.keep(utterance).then(showHistory),
+  keep,
   sounds: (utterance) => {
     // While the server is there: what has come can be saved, kept and played again without it.
     downloads();
@@ -46,21 +57,19 @@ const playback = new Playback(compose, connection, {
   },
   changed: buttons,
 });
-const gallery = new Gallery(server, {
-  choose: (voice) => {
-    compose.choose(voice);
+const gallery = new Gallery(server, compose, {
+  choose: (voice, language) => {
+    compose.choose(voice, language);
     features.changed();
-    if (!find("compose-panel").hidden) find("speak").focus();
+    if (!find("compose-panel").hidden && compose.choice.text) speak(true);
   },
   quiet: () => playback.stop(),
 });
 const features = new Features(server, compose, {
   say: (text, changes) => {
-    playback.speak({ ...compose.choice, text, ...changes });
+    playback.speak({ ...compose.choice, text, ...changes, kept: false });
     return playback.ended();
   },
-  /** True if the last request was played to its end. */
-  whole: () => !playback.shown.stopped,
   stop: () => playback.stop(),
   seek: (by) => playback.seek(by),
   replay: (entry, pieces) => playback.replay(entry, pieces),
@@ -78,11 +87,23 @@ function problem(words) {
   find("problem").textContent = words;
 }
 
-function speak() {
+/** Speak the text of the form; tries: to hear how a choice sounds. */
+function speak(tries) {
   features.stopDictation();
-  if (compose.choice.text) return playback.speak(compose.choice);
-  problem(t("problem.empty"));
+  const { choice } = compose;
+  if (SPEAKABLE.test(choice.text.replace(MARKS, ""))) return playback.speak({ ...choice, tries });
+  problem(t(choice.text ? "problem.silent" : "problem.empty"));
   find("text").focus();
+}
+
+/** Keep a result. What was only tried, by a chip or a voice, makes room for what the same text is tried with next. */
+async function keep(utterance) {
+  const { choice, id } = utterance;
+  if (choice.kept === false) return;
+  if (choice.tries && tried.text === choice.text) await history.delete(tried.id);
+  tried = choice.tries ? { text: choice.text, id } : { text: null, id: "" };
+  await history.keep(utterance);
+  await showHistory();
 }
 
 /** Rest, or play on. */
@@ -102,6 +123,7 @@ const downloads = () => import("./downloads.js");
 
 /** Save what is shown as a file of a kind. */
 async function saveAs(kind) {
+  if (kind === "square" || kind === "wide") return saveVideo(kind);
   const { save } = await downloads();
   if (kind === "mp3" || kind === "opus") playback.say(t("download.making"));
   try {
@@ -113,15 +135,36 @@ async function saveAs(kind) {
   }
 }
 
+/** Save what is shown as a video of its words. */
+async function saveVideo(shape) {
+  const { videoOf } = await import("./video.js");
+  playback.stop();
+  try {
+    await videoOf(playback.shown, shape, (share) => playback.say(t("video.making", { percent: percent(share) })));
+    playback.say("");
+  } catch (error) {
+    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
+    playback.say("");
+    problem(t("video.none"));
+  }
+}
+
 function buttons() {
   const some = playback.shown !== null && playback.shown.samples > 0;
-  for (const id of ["stop", "stop-here"]) find(id).disabled = !playback.busy;
-  find("again").disabled = !some || playback.asked;
-  find("pause").disabled = !playback.plays;
-  find("pause").textContent = t(playback.paused ? "resume" : "pause");
-  for (const id of ["seek", ...Object.values(FILES)]) find(id).disabled = !some;
+  // One takes the other's place, and with it the focus.
+  const focused = document.activeElement;
+  const { busy } = playback;
+  find("speak").hidden = busy;
+  find("stop").hidden = !busy;
+  if (focused === find("speak") && busy) find("stop").focus({ preventScroll: true });
+  if (focused === find("stop") && !busy) find("speak").focus({ preventScroll: true });
+  const rests = playback.plays && !playback.paused;
+  find("pause").disabled = playback.asked ? !playback.plays : !some;
+  find("pause").dataset.rests = rests;
+  find("pause").setAttribute("aria-label", t(rests ? "pause" : playback.plays ? "resume" : "again"));
+  for (const id of Object.values(FILES)) find(id).disabled = !some;
   // A compressed file is spoken once more by the server: not beside the first time.
-  for (const id of ["mp3", "opus"]) find(id).disabled = !some || playback.asked;
+  for (const kind of WHOLE) find(FILES[kind]).disabled = !some || playback.asked;
 }
 
 /** Show the state of the connection. */
@@ -147,10 +190,12 @@ async function learn() {
   const answers = await Promise.allSettled([server.health(), server.voices(), server.longestText()]);
   const [health, voices, longest] = answers.map(({ value }) => value);
   if (voices) learnVoices(voices);
-  compose.offer(health?.languages, voices, longest, health?.engines.map(({ name }) => name));
+  compose.offer(health?.languages, voices, longest, health?.engines.map(({ name }) => name), health?.default_voices);
   if (health) {
-    showServer(health);
-    find("tabs").hidden = find("dictate").hidden = !health.recognizer;
+    showServer(health, voices);
+    find("tabs").hidden = !health.recognizer;
+    // Browsers give a page over plain http no microphone.
+    find("dictate").hidden = !health.recognizer || !navigator.mediaDevices;
   }
   const failed = answers.find(({ status }) => status === "rejected");
   if (failed) notLearned(failed.reason);
@@ -171,17 +216,16 @@ find("spoken").addEventListener("toggle", async ({ target }) => {
   const { showSpokenText } = await import("./spoken-text.js");
   await showSpokenText(find("spoken-text"), playback.shown, server);
 });
-find("stop").addEventListener("click", () => {
-  playback.stop();
-  find("speak").focus();
-});
-find("stop-here").addEventListener("click", () => {
-  playback.stop();
-  find("again").focus({ preventScroll: true });
-});
-find("again").addEventListener("click", () => playback.replay(playback.shown, playback.shown.pieces));
+find("stop").addEventListener("click", () => playback.stop());
 for (const [kind, id] of Object.entries(FILES)) find(id).addEventListener("click", () => saveAs(kind));
-find("pause").addEventListener("click", () => pause(!playback.paused));
+find("pause").addEventListener("click", () => {
+  if (playback.plays) pause(!playback.paused);
+  else playback.replay(playback.shown, playback.shown.pieces);
+});
+find("voice-chip").addEventListener("click", () => {
+  find("gallery").focus();
+  find("gallery-title").scrollIntoView({ block: "start" });
+});
 find("share").addEventListener("click", async () => {
   const { share } = await import("./share.js");
   find("shared").textContent = await share(compose.choice);

@@ -49,12 +49,57 @@ export const REQUESTS = {
 
 const shellQuote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** JSON in ASCII, which is a literal in JavaScript too. */
-const literal = (value, indent) =>
-  JSON.stringify(value, null, indent).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** JSON, which is a literal in JavaScript too; characters of other scripts stay readable. */
+const literal = (value, indent) => JSON.stringify(value, null, indent);
 
-/** In Python an escape is half of a pair, so that a character beyond 16 bits is written by itself. A line that ends in true ends in no text. */
-const pythonLiteral = (value) => JSON.stringify(value, null, 4).replace(/: true(,?)$/gm, ": True$1").replace(/[\u007f\u2028\u2029]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** Python's names of true and false, where a value is one; a line that ends in true ends in no text. */
+const pythonLiteral = (value, indent = 0) => JSON.stringify(value, null, indent).replace(/: true(,?)$/gm, ": True$1");
+
+/** Arguments of a call in Python, a line each. */
+const pythonArguments = (fields) =>
+  Object.entries(fields).map(([name, value]) => `    ${name}=${value === true ? "True" : pythonLiteral(value)},\n`).join("");
+
+const pythonKey = (key) => (key ? 'os.environ["KANI_API_KEY"]' : '"none"');
+
+/** Fields of OpenAI's interface that its own package knows. */
+const OPENAI_FIELDS = ["model", "input", "voice", "instructions", "speed"];
+
+/** Requests in Python, by the id of the interface: with its own package, if it has one. */
+const PYTHON = {
+  openai: (url, body, file, key) => {
+    const own = Object.fromEntries(Object.entries(body).filter(([name]) => OPENAI_FIELDS.includes(name)));
+    const extra = Object.fromEntries(Object.entries(body).filter(([name]) => !OPENAI_FIELDS.includes(name)));
+    const written = Object.entries(extra).map(([name, value]) => `"${name}": ${value === true ? "True" : pythonLiteral(value)}`);
+    return `${key ? "import os\n\n" : ""}from openai import OpenAI  # pip install openai
+
+client = OpenAI(base_url=${literal(url.replace(/\/audio\/speech$/, ""))}, api_key=${pythonKey(key)})
+with client.audio.speech.with_streaming_response.create(
+${pythonArguments(own)}${written.length ? `    extra_body={${written.join(", ")}},\n` : ""}) as answer:
+    answer.stream_to_file("${file}")
+`;
+  },
+  elevenlabs: (url, { text, language_code: language, voice_settings: settings }, file, key) => {
+    const [base, path] = url.split("/v1/text-to-speech/");
+    const fields = given({ voice_id: decodeURIComponent(path.split("?")[0]), text, language_code: language, output_format: "mp3_44100_128" });
+    return `${key ? "import os\n\n" : ""}from elevenlabs import ElevenLabs${settings ? ", VoiceSettings" : ""}  # pip install elevenlabs
+
+client = ElevenLabs(base_url=${literal(base)}, api_key=${pythonKey(key)})
+audio = client.text_to_speech.convert(
+${pythonArguments(fields)}${settings ? `    voice_settings=VoiceSettings(speed=${settings.speed}),\n` : ""})
+with open("${file}", "wb") as file:
+    file.writelines(audio)
+`;
+  },
+  kani: (url, body, file, key) => `import json${key ? "\nimport os" : ""}
+from urllib.request import Request, urlopen
+
+headers = {"Content-Type": "application/json"}
+${key ? 'headers["Authorization"] = f"Bearer {os.environ[\'KANI_API_KEY\']}"\n' : ""}body = ${pythonLiteral(body, 4)}
+request = Request(${literal(url)}, json.dumps(body).encode(), headers)
+with urlopen(request) as answer, open("${file}", "wb") as file:
+    file.write(answer.read())
+`,
+};
 
 const WRITERS = {
   curl: (url, body, file, key) => [
@@ -64,15 +109,6 @@ const WRITERS = {
     `--data-binary ${shellQuote(literal(body))}`,
     `--fail -o ${file}`,
   ].join(" \\\n  "),
-  python: (url, body, file, key) => `import json${key ? "\nimport os" : ""}
-from urllib.request import Request, urlopen
-
-headers = {"Content-Type": "application/json"}
-${key ? 'headers["Authorization"] = f"Bearer {os.environ[\'KANI_API_KEY\']}"\n' : ""}body = ${pythonLiteral(body)}
-request = Request(${literal(url)}, json.dumps(body).encode(), headers)
-with urlopen(request) as answer, open("${file}", "wb") as file:
-    file.write(answer.read())
-`,
   javascript: (url, body, file, key) => `import { writeFile } from "node:fs/promises";
 
 const headers = { "Content-Type": "application/json" };
@@ -93,5 +129,6 @@ await writeFile("${file}", Buffer.from(await answer.arrayBuffer()));
  */
 export function codeSample(base, choice, name, code, key) {
   const { path, body, file } = REQUESTS[name](choice);
-  return WRITERS[code](new URL(path, base).href, body, file, key);
+  const write = code === "python" ? PYTHON[name] : WRITERS[code];
+  return write(new URL(path, base).href, body, file, key);
 }

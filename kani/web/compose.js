@@ -1,12 +1,12 @@
 /** The form of a request, which is remembered in this browser. */
 
+import { EMOTIONS, Emotions } from "./emotions.js";
 import { isChosen, locale, percent, t } from "./i18n.js";
 import { SpeedSlider } from "./speed-slider.js";
 import { Memory } from "./storage.js";
-import { fill, languageGroups, languageName, nameOf, primary, voiceGroups } from "./voices.js";
+import { fill, hueOf, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction } from "./words.js";
 
-export const EMOTIONS = ["neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional"];
 const LONGEST_TEXT = 5000;
 /** A text with marks: other voices, or pauses. */
 const MARKED = /\[(voice|pause):/i;
@@ -17,7 +17,7 @@ export class Compose {
   #text = document.querySelector("#text");
   #language = document.querySelector("#language");
   #voice = document.querySelector("#voice");
-  #emotion = document.querySelector("#emotion");
+  #emotion;
   #strength = document.querySelector("#strength");
   #speed = new SpeedSlider();
   /** The last draft of all tabs, for a new one; and this tab's own, which another does not replace. */
@@ -32,10 +32,17 @@ export class Compose {
   /** The example that was put into the text, if one was. */
   #shownExample = "";
   #wanted;
+  /** Id of the voice that the server chose for the text, "" before it has; and of each language's own. */
+  #heard = "";
+  #defaults = {};
+  #told = "";
 
-  /** @param {() => void} speak called when the text is to be spoken */
+  /** @param {(tries: boolean) => void} speak called when the text is to be spoken; tries: to hear how a choice sounds */
   constructor(speak) {
-    fill(this.#emotion, [["", EMOTIONS.map((emotion) => [emotion, t(`emotion.${emotion}`)])]], "neutral");
+    this.#emotion = new Emotions(() => {
+      this.#changed();
+      speak(true);
+    });
     const kept = (this.#draft.text ? this.#draft : this.#memory).object;
     const name = (value) => (typeof value === "string" ? value : "");
     this.#wanted = { language: name(kept.language), voice: name(kept.voice) };
@@ -43,7 +50,7 @@ export class Compose {
     const untouched = kept.first || typeof kept.text !== "string";
     this.#text.value ||= untouched ? t("text.first") : kept.text;
     if (kept.example) this.#shownExample = this.#text.value;
-    this.#emotion.value = EMOTIONS.includes(kept.emotion) ? kept.emotion : "neutral";
+    this.#emotion.value = kept.emotion;
     this.#strength.value = kept.strength ?? 1;
     this.#speed.value = kept.speed;
     this.#offer();
@@ -51,14 +58,17 @@ export class Compose {
     window.addEventListener("hashchange", () => this.#takeShared());
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      speak();
+      speak(false);
     });
     // The server's choices for another text are not shown any more.
-    this.#text.addEventListener("input", () => this.#name("", ""));
+    this.#text.addEventListener("input", () => {
+      this.#heard = "";
+      this.#name("", "");
+    });
     this.#text.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
-      speak();
+      speak(false);
     });
     document.querySelector("#example").addEventListener("click", () => this.#example());
     this.#language.addEventListener("change", () => this.#chooseLanguage());
@@ -75,15 +85,15 @@ export class Compose {
     const shared = sharedChoice(window.location.hash);
     if (!shared) return;
     window.history.replaceState(null, "", window.location.pathname + window.location.search);
-    const emotion = EMOTIONS.includes(shared.emotion) ? shared.emotion : "neutral";
-    this.reuse({ ...shared, emotion });
+    this.reuse(shared);
   }
 
   /**
-   * Take over the server's abilities: the engine of each language, its voices, the longest text, and its engines' names.
-   * One that is undefined stays as it was.
+   * Take over the server's abilities: the engine of each language, its voices, the longest text, its engines' names, and the id
+   * of each language's own voice. One that is undefined stays as it was.
    */
-  offer(languages, voices, longest, engines) {
+  offer(languages, voices, longest, engines, defaults) {
+    this.#defaults = defaults ?? this.#defaults;
     this.#engines = engines ?? this.#engines;
     this.#parameters?.offer(this.#engines);
     this.#languages = languages ?? this.#languages;
@@ -117,7 +127,20 @@ export class Compose {
 
   /** Show which language and voice the server chose for a text, where it had the choice, until the text changes. */
   spoken(text, { language, voice }) {
-    if (text === this.choice.text && language) this.#name(languageName(primary(language), this.#voices), nameOf(voice));
+    if (text !== this.choice.text || !language) return;
+    this.#name(languageName(primary(language), this.#voices), nameOf(voice));
+    this.#heard = voice;
+    this.#tellVoice();
+  }
+
+  /** Id of the voice that speaks: the one that is chosen, or that the server has for the text, as far as is known. */
+  get speaking() {
+    return this.#voice.value || this.#heard || this.own(this.#language.value || locale);
+  }
+
+  /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
+  own(language) {
+    return this.#defaults[language] ?? this.#voices.find((voice) => primary(voice.language) === language)?.id ?? "";
   }
 
   /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
@@ -135,9 +158,10 @@ export class Compose {
     return languageGroups(this.#languages, this.#voices);
   }
 
-  /** Choose a voice by its id. */
-  choose(voice) {
+  /** Choose a voice by its id, and a language, if it is one that the voice has a foreign accent in. */
+  choose(voice, language) {
     this.#wanted.voice = voice;
+    if (language) this.#wanted.language = language;
     this.#offer();
     this.#changed();
   }
@@ -248,10 +272,8 @@ export class Compose {
 
   async #example() {
     const { example } = await import("./examples.js");
-    const { activeElement } = document;
     this.#shownExample = this.#exampleOf(example);
     this.#write(this.#shownExample);
-    activeElement.focus();
   }
 
   /** The example of the language that is chosen, or of the voice or the page; the text that is there, if it has none. */
@@ -278,9 +300,21 @@ export class Compose {
     // The first text is that of the page's language, which may be another one next time.
     const first = text === t("text.first");
     const example = text === this.#shownExample;
-    document.querySelector("#example").hidden = Boolean(text.trim()) && !first && !example;
+    document.querySelector("#example").hidden = text.trim() !== "";
     const draft = JSON.stringify({ ...this.choice, text, first, example, ...this.#wanted });
     this.#memory.text = this.#draft.text = draft;
+    this.#tellVoice();
+  }
+
+  /** Tell which voice speaks, in the row of the buttons and to the list of voices. */
+  #tellVoice() {
+    const { speaking } = this;
+    const told = `${speaking} ${this.#voice.value} ${this.#language.value} ${this.#voices.length}`;
+    if (told === this.#told) return;
+    this.#told = told;
+    const voice = this.#voices.find(({ id }) => id === speaking);
+    document.querySelector("#voice-chip-name").textContent = voice ? shortName(voice) : nameOf(speaking) || t("voice.default");
+    document.querySelector("#voice-chip .face").style.setProperty("--hue", hueOf(speaking));
     this.#voice.dispatchEvent(new Event("chosen"));
   }
 }

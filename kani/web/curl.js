@@ -2,7 +2,8 @@
 
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-function pathOf(call) {
+/** The path of a call, with the example of each parameter in it. */
+export function pathOf(call) {
   return call.parameters
     .filter((parameter) => parameter.in === "path")
     .reduce((path, { name, schema }) => {

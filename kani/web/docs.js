@@ -1,7 +1,17 @@
 /** The page of HTTP calls: shows the server's OpenAPI document. */
 
 import { curl } from "./curl.js";
+import { sendBlock } from "./docs-send.js";
 import { fieldRows, kindOf, resolve } from "./schema.js";
+
+/** The calls that most come for, which can be sent from here. */
+const MAIN = [
+  "POST /v1/audio/speech", "POST /v1/audio/transcriptions", "POST /v1/text-to-speech/{voice_id}", "POST /tts",
+  "GET /v1/audio/voices",
+];
+const MAIN_TAG = { name: "Speech and transcription", description: "The calls that most programs need. Each can be sent from here." };
+/** The pages' own files, which no program asks for. */
+const PAGES = /^\/(docs|service-worker\.js|manifest\.webmanifest|openapi\.json|static\/.*)?$/;
 
 const find = (id) => document.querySelector(`#${id}`);
 
@@ -49,7 +59,7 @@ function keys(call) {
   if (call.security.length === 0) return "No key is needed.";
   const some = call.security.some((way) => Object.keys(way).length === 0);
   return some
-    ? "A key is optional for this machine's own programs, for a list, or where the server asks for none."
+    ? "Programs on the server's own machine need no key; others do, where the server has one."
     : "A key is needed.";
 }
 
@@ -94,6 +104,7 @@ function details(call, components) {
   const about = call.description ? [make("p", {}, call.description)] : [];
   return make("div", { class: "detail" },
     ...about, make("p", { class: "what" }, keys(call)),
+    ...(MAIN.includes(call.name) ? [sendBlock(call)] : []),
     ...parameters(call), ...body(call, components), ...answers(call, components), ...curlBlock(call, call.name));
 }
 
@@ -111,7 +122,8 @@ function callElement(call, components) {
 
 /** The calls of a document, each with its method, path and name. */
 function callsOf(spec) {
-  return Object.entries(spec.paths).flatMap(([path, methods]) =>
+  const paths = Object.entries(spec.paths).filter(([path]) => !PAGES.test(path));
+  return paths.flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
       parameters: [], security: spec.security, ...operation,
       path, method: method.toUpperCase(), name: `${method.toUpperCase()} ${path}`,
@@ -121,9 +133,13 @@ function callsOf(spec) {
 function show(spec) {
   const calls = callsOf(spec);
   const shown = [];
-  for (const tag of spec.tags) {
+  const main = MAIN.map((name) => calls.find((call) => call.name === name)).filter(Boolean);
+  // The server's own calls are for its operator: the last.
+  const tags = [...spec.tags].sort((one, other) => (one.name === "Server") - (other.name === "Server"));
+  for (const tag of [MAIN_TAG, ...tags]) {
+    const own = tag === MAIN_TAG ? main : calls.filter((call) => call.tags[0] === tag.name && !main.includes(call));
     const section = make("section", { class: "group" }, make("h2", {}, tag.name), make("p", {}, tag.description));
-    for (const call of calls.filter((each) => each.tags[0] === tag.name)) {
+    for (const call of own) {
       const element = callElement(call, spec.components);
       section.append(element);
       shown.push({ element, words: `${call.name} ${call.summary} ${call.tags.join(" ")}`.toLowerCase() });

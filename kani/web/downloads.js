@@ -1,12 +1,13 @@
 /** Files of a result: its audio, and the times of its words. */
 
 import { REQUESTS } from "./code-samples.js";
+import { fileName } from "./file-name.js";
 import { json, srt, timedWords, vtt } from "./subtitles.js";
 import { saveFile, wavFile } from "./wav.js";
 
 const TIMES = { srt: [srt, "application/x-subrip"], vtt: [vtt, "text/vtt"], json: [json, "application/json"] };
 
-const nameOf = ({ id }, kind) => `kani-${id.slice(0, 8)}.${kind}`;
+const nameOf = ({ choice }, kind) => fileName(choice.text, kind);
 
 /**
  * Save a file of a result.

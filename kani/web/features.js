@@ -1,7 +1,7 @@
 /** Parts of the page that most visits do not use: each is loaded when it is first used. */
 
-import { EMOTIONS } from "./compose.js";
 import { t } from "./i18n.js";
+import { showClaim } from "./server-line.js";
 import { Tabs } from "./tabs.js";
 import { nameOf } from "./voices.js";
 
@@ -27,9 +27,8 @@ export class Features {
   /**
    * @param {Server} server
    * @param {Compose} compose
-   * @param {object} acts say(text, changes): speak it, resolves when it is no longer heard; whole(): whether that was
-   *   heard to its end; stop(); pause(rests); seek(seconds from here); problem(words); learn(): ask the server again
-   *   what it can do; reopen(): connect with the key that is known now; replay(entry, pieces): play what is kept;
+   * @param {object} acts say(text, changes): speak it, resolves when it is no longer heard; stop(); pause(rests);
+   *   seek(seconds from here); problem(words); learn(): ask the server again what it can do; reopen(): connect with the key that is known now; replay(entry, pieces): play what is kept;
    *   showHistory(): show what is kept, after a change
    */
   constructor(server, compose, acts) {
@@ -40,7 +39,6 @@ export class Features {
     find("dictate").addEventListener("click", () => this.#dictate());
     find("add-voice").addEventListener("click", () => this.#addVoice());
     whenOpened("code", () => this.#showCode());
-    whenOpened("compare", () => this.#compareEmotions());
     whenOpened("mix", () => this.#mixVoices());
     whenOpened("parameters", () => compose.showParameters());
     whenOpened("speakers", () => this.#insertVoices());
@@ -119,8 +117,10 @@ export class Features {
 
   /** Show a panel by its id. */
   async #showPanel(id) {
+    showClaim(id === "listen-panel");
+    if (id !== "listen-panel") document.body.classList.remove("repeats");
     if (id !== "listen-panel") return this.#listenPanel?.finish();
-    if (this.#listenPanel) return;
+    if (this.#listenPanel) return this.#listenPanel.show();
     const { ListenPanel } = await import("./listen-panel.js");
     this.#listenPanel ??= new ListenPanel(this.#server, {
       say: (text, language) => this.#acts.say(text, { language: this.#compose.known(language) }),
@@ -129,7 +129,16 @@ export class Features {
         this.#compose.text = text;
       },
       quiet: this.#acts.stop,
+      voice: () => nameOf(this.#compose.speaking),
+      own: () => this.#ownVoice(),
     });
+  }
+
+  /** Choose a voice of the user's own; add one, if there is none. */
+  #ownVoice() {
+    const own = this.#compose.voices.find(({ kept }) => kept);
+    if (!own) return this.#addVoice();
+    this.#compose.choose(own.id);
   }
 
   /** Begin to dictate, or end. */
@@ -154,14 +163,6 @@ export class Features {
     const { CodePanel } = await import("./code-panel.js");
     this.#codePanel = new CodePanel(() => ({ choice: this.#compose.choice, key: this.#server.key !== "" }));
     this.#codePanel.show();
-  }
-
-  async #compareEmotions() {
-    const { showEmotions } = await import("./emotion-compare.js");
-    showEmotions(find("compare-buttons"), EMOTIONS, async (emotion) => {
-      await this.#acts.say(this.#compose.choice.text, { emotion });
-      return this.#acts.whole();
-    });
   }
 
   async #mixVoices() {

@@ -1,10 +1,17 @@
-/** The server's voices as cards: heard by a click, searched, filtered, marked as favourites, chosen. */
+/**
+ * The server's voices as a list: a few at first, all on demand. A click takes a voice and speaks the text, the circle
+ * plays a sample, the star marks a favourite; Enter, Space and F do the same.
+ */
 
 import { locale, number, t } from "./i18n.js";
-import { Sample } from "./sample.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { accent, fill, isNatural, languageName, nameOf, primary } from "./voices.js";
+import { fill, hueOf, isNatural, languageName, primary, shortName } from "./voices.js";
+
+/** Voices that are shown at first. */
+const FEW = 4;
+const PLAYS = "M4.5 2.5v11l8.5-5.5z";
+const STOPS = "M4 4h8v8H4z";
 
 const find = (id) => document.querySelector(`#${id}`);
 const collator = new Intl.Collator(locale);
@@ -17,51 +24,69 @@ export class Gallery {
   #search = find("gallery-search");
   #language = find("gallery-language");
   #sex = find("gallery-sex");
-  #favourites = find("gallery-favourites");
-  /** The field that holds the chosen voice. */
-  #chosen = find("voice");
   #memory = new Memory("kani.favourites", () => localStorage);
   #marked;
-  #sample = new Sample();
+  #sample = null;
+  /** Id of the voice whose sample is heard, "" for none. */
+  #playing = "";
   #voices = [];
-  #cards = new Map();
+  /** Voices that are shown, in order; and the place of the one that keys act on. */
+  #shown = [];
+  #active = 0;
+  #robots = false;
   #server;
+  #compose;
   #acts;
 
   /**
    * @param {Server} server
-   * @param {object} acts choose(id): speak with it; quiet(): nothing else is to be heard
+   * @param {Compose} compose knows what is chosen, and tells when that changes
+   * @param {object} acts choose(id, language): speak with it; quiet(): nothing else is to be heard
    */
-  constructor(server, acts) {
+  constructor(server, compose, acts) {
     this.#server = server;
+    this.#compose = compose;
     this.#acts = acts;
     const kept = this.#memory.object.ids;
     this.#marked = new Set(Array.isArray(kept) ? kept : []);
     fill(this.#sex, [["", [["", t("gallery.sex")], ...["female", "male"].map((sex) => [sex, t(`sex.${sex}`)])]]], "");
-    for (const field of [this.#search, this.#language, this.#sex, this.#favourites]) {
-      field.addEventListener("input", () => this.#filter());
-    }
+    for (const field of [this.#search, this.#language, this.#sex]) field.addEventListener("input", () => this.#draw());
     this.#search.addEventListener("keydown", ({ key }) => {
-      if (key === "Enter") this.#list.querySelector("li:not([hidden]) .play")?.click();
+      if (key === "Enter" && this.#shown.length) this.#play(this.#shown[0]);
     });
-    this.#chosen.addEventListener("chosen", () => this.#markChosen());
+    this.#list.addEventListener("click", ({ target }) => this.#clicked(target));
+    this.#list.addEventListener("keydown", (event) => this.#pressed(event));
+    find("gallery-all").addEventListener("click", () => this.#open(!this.#all));
+    find("gallery-robots").addEventListener("click", () => {
+      this.#robots = true;
+      this.#draw();
+    });
+    find("voice").addEventListener("chosen", () => this.#draw());
   }
 
-  /** Show these voices: natural ones first, each kind by name. */
+  /** Show these voices. */
   show(voices) {
     const rank = (voice) => (voice.kept ? 0 : isNatural(voice) ? 1 : 2);
-    const byName = (one, other) => collator.compare(nameOf(one.id), nameOf(other.id));
+    const byName = (one, other) => collator.compare(shortName(one), shortName(other));
     this.#voices = voices.slice().sort((one, other) => rank(one) - rank(other) || byName(one, other));
     this.#offerLanguages();
-    this.#cards = new Map(this.#voices.map((voice) => [voice.id, this.#card(voice)]));
-    this.#list.replaceChildren(...this.#cards.values());
-    this.#markChosen();
-    this.#filter();
+    this.#draw();
   }
 
   /** Stop playing a voice. */
   hush() {
-    this.#sample.stop();
+    this.#sample?.stop();
+  }
+
+  /** Whether all are shown, with the fields that search them. */
+  get #all() {
+    return !find("gallery-filters").hidden;
+  }
+
+  #open(all) {
+    find("gallery-filters").hidden = !all;
+    if (all) this.#search.focus();
+    this.#draw();
   }
 
   #offerLanguages() {
@@ -77,103 +102,192 @@ export class Gallery {
     fill(this.#language, groups, [...natural, ...robotic].includes(before) ? before : "");
   }
 
-  #filter() {
-    const wanted = words(this.#search.value).split(" ").filter(Boolean);
-    const shown = this.#voices.filter((voice) => {
-      const known = words(`${this.#cards.get(voice.id).textContent} ${voice.language && languageName(voice.language)}`);
-      const fits = wanted.every((word) => known.includes(UNSPACED.test(word) ? word : ` ${word}`));
-      const language = !this.#language.value || !voice.language || primary(voice.language) === this.#language.value;
-      const sex = !this.#sex.value || voice.gender === this.#sex.value;
-      return fits && language && sex && (!this.#favourites.checked || this.#marked.has(voice.id));
-    });
-    const some = new Set(shown.map(({ id }) => id));
-    for (const [id, card] of this.#cards) card.hidden = !some.has(id);
-    find("gallery-count").textContent = t(shown.length ? "gallery.count" : "gallery.none", { n: number(shown.length) });
+  /** The language whose voices are shown, "" for all. */
+  get #tongue() {
+    return this.#all ? this.#language.value : this.#compose.choice.language || locale;
   }
 
-  #markChosen() {
-    for (const [id, card] of this.#cards) card.setAttribute("aria-current", String(id === this.#chosen.value));
+  /** The voice of a language that speaks where none is chosen; undefined if it has none. */
+  #own(language) {
+    return this.#voices.find(({ id }) => id === this.#compose.own(language));
+  }
+
+  /** The voices that fit what is searched, the language's own first, favourites next. */
+  #fitting() {
+    const language = this.#tongue;
+    const own = this.#own(language);
+    const wanted = this.#all ? words(this.#search.value).split(" ").filter(Boolean) : [];
+    const fitting = this.#voices.filter((voice) => {
+      const known = words(`${shortName(voice)} ${facts(voice, language)} ${voice.language && languageName(primary(voice.language), this.#voices)}`);
+      const fits = wanted.every((word) => known.includes(UNSPACED.test(word) ? word : ` ${word}`));
+      const speaks = !language || !voice.language || primary(voice.language) === language || voice === own;
+      return fits && speaks && (!this.#all || !this.#sex.value || voice.gender === this.#sex.value);
+    });
+    const rank = (voice) => (voice === own ? 0 : this.#marked.has(voice.id) ? 1 : 2);
+    return fitting.sort((one, other) => rank(one) - rank(other));
+  }
+
+  /** The few of them that differ most: the first ones, then one of each accent and sex. */
+  #few(fitting) {
+    const kind = (voice) => `${voice.language} ${voice.gender}`;
+    const own = this.#own(this.#tongue);
+    const isFirst = (voice) => voice === own || voice.kept || this.#marked.has(voice.id) || voice.id === this.#compose.choice.voice;
+    const first = fitting.filter(isFirst);
+    const kinds = new Set(first.map(kind));
+    const others = fitting.filter((voice) => !first.includes(voice));
+    const differing = others.filter((voice) => !kinds.has(kind(voice)) && kinds.add(kind(voice)));
+    return [...new Set([...first, ...differing, ...others])].slice(0, Math.max(FEW, first.length));
+  }
+
+  #draw() {
+    const fitting = this.#fitting();
+    const natural = fitting.filter((voice) => voice.kept || isNatural(voice));
+    const searched = this.#all && (this.#search.value || this.#robots);
+    const some = natural.length && !searched ? natural : fitting;
+    this.#shown = this.#all ? some : this.#few(some);
+    const active = this.#shown.findIndex(({ id }) => id === this.#compose.speaking);
+    this.#active = Math.min(Math.max(active, 0), Math.max(0, this.#shown.length - 1));
+    const label = (voice) => (voice.kept ? t("voice.kept") : isNatural(voice) ? languageName(voice.language) : t("voice.robotic"));
+    // The language's own voice and the favourites stand above the groups.
+    const above = (voice) => !this.#all || voice === this.#own(this.#tongue) || this.#marked.has(voice.id);
+    const groups = new Map();
+    for (const voice of this.#shown) {
+      const name = above(voice) ? "" : label(voice);
+      groups.set(name, [...(groups.get(name) ?? []), voice]);
+    }
+    this.#shown = [...groups.values()].flat();
+    this.#list.replaceChildren(...[...groups].map(([name, voices]) => this.#group(name, voices)));
+    const more = this.#shown.length < some.length ? t("gallery.all", { n: number(some.length) }) : t("gallery.every");
+    find("gallery-all").textContent = this.#all ? t("gallery.fewer") : more;
+    find("gallery-all").setAttribute("aria-expanded", String(this.#all));
+    find("gallery-all").hidden = !this.#all && this.#shown.length === this.#voices.length;
+    find("gallery-robots").hidden = !this.#all || this.#shown.length === fitting.length;
+    find("gallery-count").textContent = this.#all ? t(this.#shown.length ? "gallery.count" : "gallery.none", { n: number(this.#shown.length) }) : "";
+    this.#point(false);
+  }
+
+  #group(name, voices) {
+    const group = document.createElement("div");
+    if (name) {
+      group.setAttribute("role", "group");
+      group.setAttribute("aria-label", name);
+      const heading = Object.assign(document.createElement("h3"), { textContent: name });
+      heading.setAttribute("aria-hidden", "true");
+      group.append(heading);
+    } else group.setAttribute("role", "presentation");
+    group.append(...voices.map((voice) => this.#card(voice)));
+    return group;
   }
 
   #card(voice) {
-    const name = nameOf(voice.id);
-    const heading = Object.assign(document.createElement("h3"), { textContent: name });
-    const kind = t(isNatural(voice) ? "gallery.natural" : "gallery.robotic");
-    const language = voice.language ? languageName(primary(voice.language), this.#voices) : "";
-    const facts = [name.includes(accent(voice)) ? "" : accent(voice), voice.gender && t(`sex.${voice.gender}`), kind];
-    const note = Object.assign(document.createElement("p"), { className: "note" });
-    note.append(
-      Object.assign(document.createElement("span"), { className: "language", textContent: language && `${language} · ` }),
-      facts.filter(Boolean).join(" · "),
-    );
-    const problem = Object.assign(document.createElement("p"), { className: "problem" });
-    problem.setAttribute("role", "alert");
-    const actions = Object.assign(document.createElement("div"), { className: "actions" });
-    actions.append(
-      this.#button("play", name, (button) => this.#play(voice, button, problem)),
-      this.#button("use", name, () => this.#acts.choose(voice.id)),
-      this.#star(voice, name),
-    );
-    const words = document.createElement("div");
-    words.append(heading, note, problem);
-    const card = document.createElement("li");
-    card.append(words, actions);
+    const name = shortName(voice);
+    const marked = this.#marked.has(voice.id);
+    const face = make("span", `face${this.#playing === voice.id ? " playing" : ""}`, icon(this.#playing === voice.id ? STOPS : PLAYS));
+    face.style.setProperty("--hue", hueOf(voice.id));
+    const about = make("span", "note", facts(voice, this.#tongue));
+    const card = make("div", "", face, make("span", "who", make("b", "", name), about), make("span", `star${marked ? " marked" : ""}`, marked ? "★" : "☆"));
+    card.id = `voice-${voice.id}`;
+    card.setAttribute("role", "option");
+    card.setAttribute("aria-selected", String(voice.id === this.#compose.speaking));
+    card.setAttribute("aria-label", [name, facts(voice, this.#tongue), marked && t("gallery.marked")].filter(Boolean).join(", "));
     return card;
   }
 
-  #button(action, name, act) {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: `quiet ${action}` });
-    label(button, action, name);
-    button.addEventListener("click", () => act(button));
-    return button;
+  /** Mark the voice that keys act on; moves: it was moved there, and is to be seen. */
+  #point(moves) {
+    const cards = [...this.#list.querySelectorAll("[role=option]")];
+    cards.forEach((card, n) => card.classList.toggle("active", n === this.#active));
+    if (!cards.length) return this.#list.removeAttribute("aria-activedescendant");
+    this.#list.setAttribute("aria-activedescendant", cards[this.#active].id);
+    if (moves) cards[this.#active].scrollIntoView({ block: "nearest" });
   }
 
-  #star(voice, name) {
-    const star = Object.assign(document.createElement("button"), { type: "button", className: "quiet star" });
-    star.setAttribute("aria-label", t("gallery.favourite", { name }));
-    const shows = () => {
-      const marked = this.#marked.has(voice.id);
-      star.setAttribute("aria-pressed", String(marked));
-      star.textContent = marked ? "★" : "☆";
-    };
-    star.addEventListener("click", () => {
-      if (!this.#marked.delete(voice.id)) this.#marked.add(voice.id);
-      this.#memory.text = JSON.stringify({ ids: [...this.#marked] });
-      shows();
-    });
-    shows();
-    return star;
+  #clicked(target) {
+    const card = target.closest("[role=option]");
+    const voice = this.#shown.find(({ id }) => card?.id === `voice-${id}`);
+    if (!voice) return;
+    if (target.closest(".face")) this.#play(voice);
+    else if (target.closest(".star")) this.#mark(voice);
+    else this.#choose(voice);
   }
 
-  async #play(voice, button, problem) {
-    const playing = button.getAttribute("aria-pressed") === "true";
+  #pressed(event) {
+    const voice = this.#shown[this.#active];
+    const moves = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
+    const acts = { Enter: () => this.#choose(voice), " ": () => this.#play(voice), f: () => this.#mark(voice), F: () => this.#mark(voice) };
+    if (!voice || event.ctrlKey || event.metaKey || (!moves && !acts[event.key])) return;
+    event.preventDefault();
+    if (!moves) return acts[event.key]();
+    this.#active = Math.min(Math.max(0, this.#active + moves), this.#shown.length - 1);
+    this.#point(true);
+  }
+
+  /** Take a voice; the one that is chosen gives way to the text's own. */
+  #choose(voice) {
+    const foreign = voice.language && this.#tongue && primary(voice.language) !== this.#tongue;
+    this.#acts.choose(voice.id === this.#compose.choice.voice ? "" : voice.id, foreign ? this.#tongue : "");
+  }
+
+  #mark(voice) {
+    if (!this.#marked.delete(voice.id)) this.#marked.add(voice.id);
+    this.#memory.text = JSON.stringify({ ids: [...this.#marked] });
+    this.#draw();
+  }
+
+  async #play(voice) {
+    const playing = this.#playing === voice.id;
     this.#acts.quiet();
-    problem.textContent = "";
+    find("gallery-problem").textContent = "";
     if (playing) return;
-    const name = nameOf(voice.id);
-    label(button, "hush", name);
-    button.setAttribute("aria-pressed", "true");
+    const { Sample } = await import("./sample.js");
+    this.#sample ??= new Sample();
+    this.#plays(voice.id);
     try {
-      await this.#sample.play(this.#server.preview(voice.id, locale));
+      await this.#sample.play(this.#server.preview(voice.id, this.#tongue || locale));
     } catch (error) {
-      if (error instanceof ServerError) problem.textContent = error.words;
-      else if (error instanceof DOMException) problem.textContent = t("kept.unplayable");
+      if (error instanceof ServerError) find("gallery-problem").textContent = error.words;
+      else if (error instanceof DOMException) find("gallery-problem").textContent = t("kept.unplayable");
       else throw error;
     } finally {
-      label(button, "play", name);
-      button.setAttribute("aria-pressed", "false");
+      if (this.#playing === voice.id) this.#plays("");
     }
   }
+
+  #plays(id) {
+    this.#playing = id;
+    for (const card of this.#list.querySelectorAll("[role=option]")) {
+      const playing = card.id === `voice-${id}`;
+      card.querySelector(".face").classList.toggle("playing", playing);
+      card.querySelector("path").setAttribute("d", playing ? STOPS : PLAYS);
+    }
+  }
+}
+
+/** What a voice is, in a line; foreign where it is not of the language that it is offered for. */
+function facts(voice, language) {
+  const foreign = language && voice.language && primary(voice.language) !== language;
+  const kind = voice.kept ? t("gallery.own") : isNatural(voice) ? "" : t("gallery.robotic");
+  const tongue = isNatural(voice) && voice.language ? languageName(voice.language) : "";
+  return [tongue, voice.gender && t(`sex.${voice.gender}`), kind, foreign && t("gallery.foreign")].filter(Boolean).join(" · ");
+}
+
+function make(tag, className, ...children) {
+  const element = Object.assign(document.createElement(tag), { className });
+  element.append(...children);
+  return element;
+}
+
+function icon(path) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const drawn = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  drawn.setAttribute("d", path);
+  svg.append(drawn);
+  return svg;
 }
 
 /** Words in lower case and without accents, a space before each. */
 function words(text) {
   const plain = text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLocaleLowerCase(locale);
   return ` ${plain.replace(/[^\p{L}\p{M}\p{N}]+/gu, " ")}`;
-}
-
-/** Name what a button does, and to which voice. */
-function label(button, action, name) {
-  button.textContent = t(`kept.${action}`);
-  button.setAttribute("aria-label", t("gallery.of", { action: button.textContent, name }));
 }

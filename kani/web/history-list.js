@@ -1,14 +1,19 @@
 /** The history as a list: play again, use the text, download, delete. */
 
+import { fileName } from "./file-name.js";
 import { moment, number, seconds, t } from "./i18n.js";
+import { offerUndo } from "./toast.js";
 import { nameOf } from "./voices.js";
 import { saveFile, wavFile } from "./wav.js";
 import { direction } from "./words.js";
 
 const EXCERPT = 140;
+/** Entries from which on they can be searched. */
+const SEARCHED_FROM = 6;
 
 export class HistoryList {
   #list = document.querySelector("#history");
+  #search = document.querySelector("#history-search");
   #history;
   #play;
   #reuse;
@@ -26,12 +31,8 @@ export class HistoryList {
     this.#history = history;
     this.#play = play;
     this.#reuse = reuse;
-    document.querySelector("#history-clear").addEventListener("click", async () => {
-      if (!window.confirm(t("history.sure"))) return;
-      await history.clear();
-      await this.#changed();
-      document.querySelector("#text").focus();
-    });
+    document.querySelector("#history-clear").addEventListener("click", async () => this.#delete(await history.list()));
+    this.#search.addEventListener("input", () => this.#filter());
   }
 
   /** Show what is kept now; an entry that is shown already stays as it is, and with it the focus. */
@@ -52,6 +53,14 @@ export class HistoryList {
     empty.hidden = entries.length > 0 && this.#history.lasts;
     empty.textContent = t(this.#history.lasts ? "history.empty" : "history.nowhere");
     document.querySelector("#history-clear").hidden = entries.length === 0;
+    this.#search.hidden = entries.length < SEARCHED_FROM;
+    this.#filter();
+  }
+
+  /** Show the entries that hold what is searched. */
+  #filter() {
+    const wanted = this.#search.hidden ? "" : this.#search.value.trim().toLocaleLowerCase();
+    for (const item of this.#items.values()) item.hidden = !item.textContent.toLocaleLowerCase().includes(wanted);
   }
 
   #item(entry) {
@@ -66,7 +75,7 @@ export class HistoryList {
     const spoken = nameOf(voiceId);
     const facts = [
       moment(entry.time),
-      entry.stopped ? t("history.stopped", { length }) : length,
+      entry.stopped ? t("history.stopped", { length }) : entry.lost ? t("history.lost", { length }) : length,
       spoken,
       emotion !== "neutral" && t(`emotion.${emotion}`),
       speed !== 1 && t("times", { n: number(speed, speed % 1 ? 2 : 0) }),
@@ -77,20 +86,25 @@ export class HistoryList {
       this.#button("play", short, async () => this.#play(entry, await samples(entry))),
       this.#button("reuse", short, () => this.#reuse(entry.choice)),
       this.#button("download", short, async () => {
-        saveFile(wavFile(await samples(entry), entry.sampleRate), `kani-${entry.id.slice(0, 8)}.wav`);
+        saveFile(wavFile(await samples(entry), entry.sampleRate), fileName(text, "wav"));
       }),
-      this.#button("delete", short, () => this.#delete(entry)),
+      this.#button("delete", short, () => this.#delete([entry])),
     );
     const item = document.createElement("li");
     item.append(words, note, actions);
     return item;
   }
 
-  async #delete(entry) {
-    await this.#history.delete(entry.id);
+  /** Delete entries, which can be brought back for a while. */
+  async #delete(entries) {
+    for (const { id } of entries) await this.#history.delete(id);
     await this.#changed();
+    offerUndo(t("history.gone"), async () => {
+      for (const entry of entries) await this.#history.put(entry);
+      await this.#changed();
+    });
     // The button that had the focus is gone.
-    (this.#list.querySelector("button") ?? document.querySelector("#text")).focus();
+    document.querySelector("#toast-undo").focus();
   }
 
   #button(action, text, act) {

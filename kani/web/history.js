@@ -33,9 +33,9 @@ export class History {
    * Keep an utterance with some audio, and let the oldest go where there are too many.
    * @param {Utterance} utterance
    */
-  async keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped }) {
+  async keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped, lost }) {
     const pcm = new Blob(pieces);
-    await this.#put({ id, time: Date.now(), choice, pcm, spans, sampleRate, seconds, result, stopped });
+    await this.put({ id, time: Date.now(), choice, pcm, spans, sampleRate, seconds, result, stopped, lost });
     let bytes = 0;
     for (const [n, entry] of (await this.list()).entries()) {
       bytes += entry.pcm.size;
@@ -50,14 +50,8 @@ export class History {
     this.#memory.delete(id);
   }
 
-  /** Forget all. */
-  async clear() {
-    const database = await this.#open();
-    if (database) await answer(this.#store(database, "readwrite").clear());
-    this.#memory.clear();
-  }
-
-  async #put(entry) {
+  /** Keep an entry of `list` again. */
+  async put(entry) {
     const database = await this.#open();
     try {
       if (database) await answer(this.#store(database, "readwrite").put(entry));

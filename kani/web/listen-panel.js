@@ -6,6 +6,7 @@ import { Listener } from "./listener.js";
 import { Microphone } from "./microphone.js";
 import { ServerError } from "./server.js";
 import { json, sentenceWords, srt, vtt } from "./subtitles.js";
+import { offerUndo } from "./toast.js";
 import { Transcript } from "./transcript.js";
 import { fill, languageName } from "./voices.js";
 import { saveFile } from "./wav.js";
@@ -33,7 +34,7 @@ export class ListenPanel {
   /**
    * @param {Server} server
    * @param {object} acts say(text, language): speak it, done once it was heard; use(text): take it as the text to
-   *   speak; quiet(): nothing else is to be heard
+   *   speak; quiet(): nothing else is to be heard; voice(): name of the voice that speaks; own(): choose the user's own
    */
   constructor(server, acts) {
     this.#server = server;
@@ -41,15 +42,29 @@ export class ListenPanel {
     const names = HEARD_LANGUAGES.map((tag) => [tag, languageName(tag)]).sort(([, one], [, other]) => one.localeCompare(other));
     fill(find("listen-language"), [["", [["", t("language.auto")], ...names]]], "");
     find("listen").disabled = !Microphone.possible;
-    if (!Microphone.possible) this.#complain(t("clone.insecure"));
+    // What cannot be is no error.
+    if (!Microphone.possible) this.#say(t("clone.insecure"));
+    find("listen-repeat").addEventListener("change", () => this.#offerRepeat());
+    find("listen-own").addEventListener("click", () => {
+      find("listen-repeat").checked = true;
+      this.#offerRepeat();
+      this.#acts.own();
+    });
+    find("voice").addEventListener("chosen", () => this.#offerRepeat());
+    this.#offerRepeat();
     find("listen").addEventListener("click", () => (this.#listener ? this.finish() : this.#begin()));
     find("listen-file").addEventListener("change", ({ target }) => this.#transcribe(target.files[0]));
     this.#takeDrops(find("listen-drop"));
     find("listen-cancel").addEventListener("click", () => this.#upload?.abort());
     find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
     find("listen-copy").addEventListener("click", () => this.#copy());
-    find("listen-clear").addEventListener("click", () => this.#clear());
+    find("listen-clear").addEventListener("click", () => this.#clearWithUndo());
     for (const kind of ["srt", "vtt", "json", "txt"]) find(`listen-${kind}`).addEventListener("click", () => this.#save(kind));
+  }
+
+  /** The panel is shown again. */
+  show() {
+    this.#offerRepeat();
   }
 
   async #begin() {
@@ -69,7 +84,7 @@ export class ListenPanel {
         },
       });
       find("listen").setAttribute("aria-pressed", "true");
-      find("listen-text").textContent = t("listen.stop");
+      this.#invite("listen.stop");
       this.#say(t("listen.listening"));
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
@@ -94,7 +109,7 @@ export class ListenPanel {
     this.#meter(0);
     find("listen").disabled = false;
     find("listen").removeAttribute("aria-pressed");
-    find("listen-text").textContent = t("listen.start");
+    this.#invite("listen.start");
     this.#say(this.#transcript.words.length ? t("listen.done") : t("listen.nothing"));
     this.#offer();
   }
@@ -103,7 +118,7 @@ export class ListenPanel {
     this.#level = Math.max(level, this.#level);
     const now = performance.now();
     if (this.#listener && now < this.#metered + METER_EVERY_MS) return;
-    find("listen-level").value = this.#listener ? this.#level : 0;
+    find("listen").style.setProperty("--level", this.#listener ? this.#level.toFixed(2) : "0");
     this.#metered = now;
     this.#level = 0;
   }
@@ -217,9 +232,39 @@ export class ListenPanel {
     this.#offer();
   }
 
+  /** Empty the transcript, which can be brought back for a while. */
+  #clearWithUndo() {
+    const before = [this.#transcript, this.#sentenceWords, [...find("transcript").childNodes]];
+    this.#clear();
+    offerUndo(t("listen.cleared"), () => {
+      const [transcript, words, lines] = before;
+      this.#transcript = transcript;
+      this.#sentenceWords = words;
+      this.#line = null;
+      find("transcript").replaceChildren(...lines);
+      find("transcript").hidden = false;
+      this.#offer();
+    });
+    find("toast-undo").focus();
+  }
+
+  /** Say what the round button does. */
+  #invite(name) {
+    find("listen-text").textContent = find("listen-invitation").textContent = t(name);
+  }
+
+  /** Show in which voice is repeated; and, below what was said, the words that are. */
+  #offerRepeat() {
+    find("listen-voice").textContent = t("listen.voice", { voice: this.#acts.voice() });
+    if (find("listen-panel").hidden) return;
+    const repeats = find("listen-repeat").checked;
+    document.body.classList.toggle("repeats", repeats);
+    find("compose-panel").hidden = !repeats;
+  }
+
   #offer() {
     const some = this.#transcript.words.length > 0;
-    for (const button of find("listen-results").querySelectorAll("button")) button.disabled = !some;
+    find("listen-results").hidden = !some;
     find("listen-file").disabled = this.#upload !== null;
   }
 

@@ -42,6 +42,9 @@ const FIELDS = {
   },
 };
 
+/** Whether each line that is not empty is "word = how it is said". */
+export const isLexicon = (text) => text.split("\n").every((line) => !line.trim() || /\S\s*=\s*\S/.test(line));
+
 /** "SQL = sequel", a line each, as an object; undefined where there is none. */
 export function readLexicon(text) {
   const pairs = text.split("\n").map((line) => line.split("=").map((side) => side.trim()));
@@ -71,6 +74,16 @@ export class Parameters {
       box.hidden = !second.value;
       share.setAttribute("aria-valuetext", percent(share.valueAsNumber));
     };
+    const { box: words, field: lexicon } = this.#boxes.get("lexicon");
+    const fault = Object.assign(document.createElement("p"), { className: "problem", id: "parameter-lexicon-problem" });
+    fault.setAttribute("role", "alert");
+    lexicon.setAttribute("aria-describedby", fault.id);
+    words.append(fault);
+    lexicon.addEventListener("change", () => {
+      const valid = isLexicon(lexicon.value);
+      fault.textContent = valid ? "" : t("problem.lexicon");
+      lexicon.setAttribute("aria-invalid", String(!valid));
+    });
     second.addEventListener("input", shows);
     share.addEventListener("input", shows);
     shows();

@@ -6,6 +6,9 @@ import { Player } from "./player.js";
 import { Stage } from "./stage.js";
 import { Utterance } from "./utterance.js";
 
+/** Pauses of one text after which the page says that it comes too slowly. */
+const OFTEN = 3;
+
 export class Playback {
   #player = new Player((kind) => this.#happened(kind));
   #stage = new Stage(this.#player, (position) => this.playFrom(position));
@@ -16,6 +19,8 @@ export class Playback {
   #shown = null;
   #asked = false;
   #live = false;
+  /** How often playback had to wait for more. */
+  #dry = 0;
   /** Called when nothing is asked for nor heard. */
   #waiting = [];
 
@@ -74,6 +79,7 @@ export class Playback {
 
   /** Ask for what was chosen, and play it. */
   speak(choice) {
+    this.#dry = 0;
     const clicked = performance.now();
     const params = this.#compose.params(choice);
     this.stop();
@@ -124,11 +130,11 @@ export class Playback {
   }
 
   /** Play something that is kept; pieces: its samples. */
-  replay({ id, choice, spans, sampleRate, result, stopped }, pieces) {
+  replay({ id, choice, spans, sampleRate, result, stopped, lost }, pieces) {
     this.stop();
     this.#acts.problem("");
     this.#shown = new Utterance(id, choice, performance.now());
-    Object.assign(this.#shown, { spans, sampleRate, result, stopped, pieces });
+    Object.assign(this.#shown, { spans, sampleRate, result, stopped, lost, pieces });
     this.#shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
     this.#again(0);
   }
@@ -241,6 +247,7 @@ export class Playback {
   /** Nothing more comes: what came is kept. */
   #arrived() {
     this.#asked = false;
+    this.#stage.complete();
     if (this.#shown.samples > 0) this.#acts.keep(this.#shown);
     this.#changed();
   }
@@ -262,6 +269,7 @@ export class Playback {
       if (this.#live) this.#stage.sounds(performance.now() - this.#shown.askedAt + 1000 * this.#player.latency);
       this.say(t(this.#live ? "status.speaking" : "status.replay"));
     }
+    if (kind === "dry" && this.#asked && ++this.#dry === OFTEN) this.say(t("status.slow"));
     if (kind === "silent") this.#acts.problem(t("problem.player"));
     if ((kind === "ended" || kind === "silent") && !this.#asked) this.#heardOut();
   }

@@ -1,11 +1,32 @@
-/** The line at the foot of the page: what runs, and how much it has to do. */
+/** What this is, at the head of the page; and the line at its foot: what runs, and how much it has to do. */
 
 import { number, t } from "./i18n.js";
+import { isNatural } from "./voices.js";
 
 const find = (id) => document.querySelector(`#${id}`);
 
-/** Show what /health says. */
-export function showServer({ version, engines, recognizer, counters: { speaking, waiting } }) {
+/** Names of the machine itself. */
+export const HERE = /^(localhost|127\.[\d.]+|\[::1\])$|\.localhost$/;
+
+/** Say what the page does, and on which machine; listens: that of its second tab. */
+export function showClaim(listens = false) {
+  const place = t(HERE.test(window.location.hostname) ? "place.here" : "place.server");
+  find("tagline").textContent = t(listens ? "tagline.listen" : "tagline.speak", { place });
+}
+
+/** Show what /health says, and how many voices there are. */
+export function showServer(health, voices = []) {
+  showLine(health);
+  const natural = voices.filter(isNatural).length;
+  const facts = [
+    voices.length > 0 && t(natural ? "facts.natural" : "facts.voices", { n: number(natural || voices.length) }),
+    t("facts.languages", { n: number(Object.keys(health.languages).length) }),
+    t("facts.private"),
+  ].filter(Boolean);
+  find("facts").replaceChildren(...facts.map((words) => Object.assign(document.createElement("span"), { textContent: words })));
+}
+
+function showLine({ version, engines, recognizer, counters: { speaking, waiting } }) {
   const parts = [
     t("server.version", { version }),
     [...engines, ...(recognizer ? [recognizer] : [])].map(({ name }) => name).join(", "),

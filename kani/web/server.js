@@ -24,7 +24,7 @@ const WORDS = {
 
 /**
  * Why a server did not answer as it should; kind: "offline", "key", "host", "origin", "proxy", "refused", "busy",
- * "limited", "missing", "late", "slow", "taken" or "failed".
+ * "starting", "limited", "missing", "late", "slow", "taken" or "failed".
  */
 export class ServerError extends Error {
   /** error: the object that the server sent, if it sent one: its message, param, code and reason. */
@@ -168,10 +168,21 @@ export class Server {
       // The list of voices would be answered without a key.
       await this.longestText();
     } catch (error) {
-      if (error instanceof ServerError) return error;
+      if (error instanceof ServerError) return error.kind === "busy" ? this.#whyBusy(error) : error;
       throw error;
     }
     return new ServerError("busy", "");
+  }
+
+  /** The reason of a server that is busy: it has just been started, or what it said. */
+  async #whyBusy(busy) {
+    try {
+      await this.health();
+      return busy;
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
+      return error.kind === "starting" ? error : busy;
+    }
   }
 
   /** An address on the server; a key that is no name of a protocol is part of it. */
@@ -198,8 +209,9 @@ export class Server {
     }
     if (answer.ok) return answer;
     // ElevenLabs' interface calls its error a detail.
-    const { error, detail } = await answer.json().catch(() => ({}));
+    const { error, detail, status } = await answer.json().catch(() => ({}));
     const sent = error ?? detail ?? {};
+    if (status === "starting") throw new ServerError(status, "");
     throw new ServerError(kindOf(answer.status, sent.message ?? ""), sent.message ?? `HTTP ${answer.status}`, sent);
   }
 }

@@ -1,6 +1,5 @@
-/** The stage: the text being spoken, as its audio arrives and as it plays. */
+/** The stage: the text being spoken, in the place where it was typed, and the row that plays it. */
 
-import { Arrivals } from "./arrivals.js";
 import { number, percent, seconds, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 import { languageName, nameOf } from "./voices.js";
@@ -10,13 +9,20 @@ import { Words } from "./words.js";
 const PLACES_EVERY_MS = 2000;
 /** Seconds of speech in a second of playback. */
 const TEMPOS = [0.5, 0.75, 1, 1.25, 1.5, 2];
+/** What is shown beside a result only. */
+const PARTS = ["stage", "edit", "playback", "files", "share", "code", "details"];
+/** Characters of a second of speech, before its own pace is known. */
+const USUAL_PACE = 14;
+/** Share of a text after which its pace is known. */
+const KNOWN_FROM = 0.1;
 
 const find = (id) => document.querySelector(`#${id}`);
 
 export class Stage {
   #words = new Words(find("words"));
-  #waveform = new Waveform(find("waveform"));
-  #arrivals = new Arrivals(find("arrivals"));
+  #waveform;
+  /** The chart of when the audio came, once it was asked for. */
+  #arrivals = null;
   #utterance = null;
   #frame = 0;
   #live = false;
@@ -32,12 +38,21 @@ export class Stage {
    */
   constructor(player, seek) {
     this.player = player;
-    find("words").addEventListener("click", ({ target }) => {
-      const from = this.#words.timeOf(target);
-      if (from !== undefined && window.getSelection().isCollapsed) seek(from);
-    });
-    find("seek").addEventListener("change", ({ target }) => seek(Number(target.value)));
+    this.#waveform = new Waveform(find("waveform"), seek);
     find("words").setAttribute("aria-label", t("words.label"));
+    find("words").addEventListener("click", ({ target }) => {
+      if (!window.getSelection().isCollapsed) return;
+      const from = this.#words.timeOf(target);
+      if (from !== undefined) seek(from);
+      else this.#edit();
+    });
+    find("edit").addEventListener("click", () => (find("words").hidden ? this.#showWords(true) : this.#edit()));
+    const text = find("text");
+    for (const kind of ["focus", "input"]) text.addEventListener(kind, () => this.#showWords(false));
+    text.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => {
+      if (!ctrlKey && !metaKey && !["Escape", "Tab", "Shift", "Alt"].includes(key)) this.#showWords(false);
+    });
+    find("details").addEventListener("toggle", () => this.#chart());
     this.#offerVolume();
     this.#offerTempo(seek);
   }
@@ -55,10 +70,24 @@ export class Stage {
   #offerTempo(seek) {
     const words = (tempo) => t("times", { n: number(tempo, String(tempo).slice(2).length) });
     find("tempo").append(...TEMPOS.map((tempo) => new Option(words(tempo), tempo, tempo === 1, tempo === 1)));
+    find("tempo-shown").textContent = words(1);
     find("tempo").addEventListener("change", async ({ target }) => {
+      find("tempo-shown").textContent = words(Number(target.value));
       await this.player.setTempo(Number(target.value));
       if (this.player.busy && !this.player.paused) seek(this.player.heard());
     });
+  }
+
+  /** Show the words in the place of the text, or the text. */
+  #showWords(shown) {
+    if (!this.#utterance || find("words").hidden === !shown) return;
+    find("words").hidden = !shown;
+    find("edit").textContent = t(shown ? "edit" : "edit.back");
+  }
+
+  #edit() {
+    this.#showWords(false);
+    find("text").focus();
   }
 
   /** Show an utterance; live: it is being made now, so that its coming can be watched. */
@@ -69,21 +98,18 @@ export class Stage {
     this.#waveform.begin();
     if (live) {
       this.#measured = utterance.id;
-      this.#arrivals.begin();
       for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
       find("told").textContent = "";
     }
     // An utterance from the history has no figures of its arrival.
-    for (const box of document.querySelectorAll("#stage .live")) box.hidden = utterance.id !== this.#measured;
-    find("stage").hidden = false;
+    document.querySelector("#details .live").hidden = utterance.id !== this.#measured;
+    for (const id of PARTS) find(id).hidden = false;
     find("spoken").open = false;
-    find("progress").hidden = !live;
-    find("progress").value = 0;
-    const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
-    find("stage").scrollIntoView({ block: "nearest", behavior });
+    this.#showWords(true);
     for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
     this.#words.add(utterance.spans);
-    this.#label();
+    this.#expect();
+    this.#chart();
     cancelAnimationFrame(this.#frame);
     this.#draw();
   }
@@ -91,8 +117,10 @@ export class Stage {
   /** Show nothing: of what was asked for, nothing came. */
   hide() {
     cancelAnimationFrame(this.#frame);
+    this.#showWords(false);
     this.#utterance = null;
-    find("stage").hidden = true;
+    for (const id of PARTS) find(id).hidden = true;
+    this.say("");
   }
 
   /** Say what happens, to the eye and to a screen reader. */
@@ -117,9 +145,21 @@ export class Stage {
   came(samples, spans) {
     this.#waveform.add(samples, this.#utterance.sampleRate);
     this.#words.add(spans);
-    this.#arrivals.came(...this.#utterance.arrivals.at(-1));
+    this.#arrivals?.came(...this.#utterance.arrivals.at(-1));
     this.#counted = false;
-    find("progress").value = this.#utterance.progress;
+    this.#expect();
+  }
+
+  /** All that was asked for has come. */
+  complete() {
+    this.#waveform.expect(0);
+  }
+
+  /** Foresee the length of the whole by what has come of the text. */
+  #expect() {
+    const { progress, seconds: length, choice } = this.#utterance;
+    if (!this.#live) return this.#waveform.expect(0);
+    this.#waveform.expect(progress > KNOWN_FROM ? length / progress : choice.text.length / USUAL_PACE);
   }
 
   /** The first sound is heard ``milliseconds`` after the click. */
@@ -132,12 +172,10 @@ export class Stage {
     cancelAnimationFrame(this.#frame);
     if (!this.#utterance) return;
     this.#count();
-    find("progress").hidden = true;
     this.#words.end(all);
-    const position = all ? this.#utterance.seconds : this.player.heard();
-    this.#waveform.draw(position);
-    this.#seeks(position);
-    this.#arrivals.draw();
+    this.#waveform.expect(0);
+    this.#shows(all ? this.#utterance.seconds : this.player.heard());
+    this.#arrivals?.draw();
     this.#label();
   }
 
@@ -167,34 +205,43 @@ export class Stage {
     this.#counted = true;
   }
 
-  #label() {
-    const { arrivals, seconds: length } = this.#utterance;
-    find("waveform").setAttribute("aria-label", t("wave.label", { length: seconds(length) }));
-    const facts = { n: arrivals.length, time: seconds(arrivals.at(-1)?.[0] ?? 0), length: seconds(length) };
-    if (this.#live) find("arrivals").setAttribute("aria-label", t("arrivals.label", facts));
+  /** Chart when the audio of this utterance came, if that is to be seen. */
+  async #chart() {
+    const { Arrivals } = find("details").open ? await import("./arrivals.js") : {};
+    if (!Arrivals || !this.#utterance) return;
+    this.#arrivals ??= new Arrivals(find("arrivals"));
+    this.#arrivals.begin();
+    for (const arrival of this.#utterance.arrivals) this.#arrivals.came(...arrival);
+    this.#arrivals.draw();
+    this.#label();
   }
 
-  /** Move the slider to a second of the audio, unless it is held. */
-  #seeks(position) {
-    const slider = find("seek");
+  #label() {
+    const { arrivals, seconds: length } = this.#utterance;
+    const facts = { n: arrivals.length, time: seconds(arrivals.at(-1)?.[0] ?? 0), length: seconds(length) };
+    if (this.#arrivals) find("arrivals").setAttribute("aria-label", t("arrivals.label", facts));
+  }
+
+  /** Show a position: the waveform, and the time beside it. */
+  #shows(position) {
+    this.#waveform.draw(position);
     const length = this.#utterance.seconds;
-    const at = Math.min(position, length);
-    if (slider.matches(":active") || (slider.value === at.toFixed(1) && slider.max === length.toFixed(1))) return;
-    slider.max = length.toFixed(1);
-    slider.value = at.toFixed(1);
-    slider.setAttribute("aria-valuetext", t("seek.value", { at: seconds(at), length: seconds(length) }));
+    const words = `${clock(Math.min(position, length))} / ${clock(length)}`;
+    if (find("clock").textContent !== words) find("clock").textContent = words;
   }
 
   #draw() {
     this.#count();
     const position = this.player.heard();
     this.#words.show(position > 0 ? position : -1);
-    this.#seeks(position);
-    this.#waveform.draw(position);
-    if (this.#live) {
+    this.#shows(position);
+    if (this.#live && this.#arrivals && find("details").open) {
       if (position > 0) this.#arrivals.heard((performance.now() - this.#utterance.askedAt) / 1000, position);
       this.#arrivals.draw();
     }
     this.#frame = requestAnimationFrame(() => this.#draw());
   }
 }
+
+/** 83.4 as 1:23. */
+const clock = (at) => `${Math.floor(at / 60)}:${String(Math.floor(at % 60)).padStart(2, "0")}`;

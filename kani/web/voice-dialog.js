@@ -153,7 +153,8 @@ export class VoiceDialog {
   async #keep() {
     await this.#stop();
     this.#clear();
-    const name = find("voice-name").value.trim();
+    // A name is part of an address: "Ana María" becomes Ana-María.
+    const name = find("voice-name").value.trim().replaceAll(/\s+/gu, "-");
     if (this.#lacks(name) || this.#tooShort()) return this.#point();
     const form = new FormData();
     form.set("name", name);

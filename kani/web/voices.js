@@ -34,6 +34,12 @@ export function voiceName(voice) {
   return region ? `${name} · ${region}` : name;
 }
 
+/** Name of a voice without its region, for where that is told beside it. */
+export const shortName = (voice) => (isNatural(voice) ? voiceName(voice).split(" · ")[0] : voiceName(voice));
+
+/** The colour of a voice's face, an angle of the colour wheel: the same for the same id everywhere. */
+export const hueOf = (id) => [...id].reduce((sum, point) => (sum * 137 + 61 * point.codePointAt(0)) % 3600, 7) / 10;
+
 /** Name of one of espeak-ng's voices in the page's language, with what only espeak-ng has a name for: "Inglés (New York)". */
 function roboticName({ name, language }) {
   const known = languageName(language);
@@ -82,17 +88,16 @@ export function fill(select, groups, chosen) {
 }
 
 /**
- * The languages as groups for `fill`, by the engine that speaks them.
+ * The languages as groups for `fill`: those with natural voices, then those with robotic ones.
  * @param {object} languages engine by language
  * @param {object[]} voices a language that the browser does not know is called by its voice's name
  */
 export function languageGroups(languages, voices) {
   const tags = Object.keys(languages).map((tag) => [tag, languageName(tag, voices)]);
   tags.sort(([, one], [, other]) => collator.compare(one, other));
-  const engines = [...new Set(Object.values(languages))];
-  const groups = engines.map((engine) => [engine, tags.filter(([tag]) => languages[tag] === engine)]);
-  groups.sort(([, one], [, other]) => one.length - other.length);
-  return groups.length > 1 ? groups : groups.map(([, choices]) => ["", choices]);
+  const natural = tags.filter(([tag]) => languages[tag] !== "espeak");
+  const robotic = tags.filter(([tag]) => languages[tag] === "espeak");
+  return natural.length ? [["", natural], [t("voice.robotic"), robotic]] : [["", robotic]];
 }
 
 /**
@@ -105,7 +110,7 @@ export function languageGroups(languages, voices) {
 export function voiceGroups(voices, language, kept) {
   const fitting = voices.filter((voice) => !voice.kept && (!language || primary(voice.language) === language));
   const ofLanguage = (voice) => (isNatural(voice) ? languageName(primary(voice.language)) : t("voice.robotic"));
-  const label = (voice) => (language ? voice.engine : ofLanguage(voice));
+  const label = (voice) => (language && isNatural(voice) ? languageName(language) : ofLanguage(voice));
   const labels = [...new Set(fitting.map(label))];
   if (!language) {
     // The server tells the voices of its best engine first: their languages come first here, too.

@@ -1,31 +1,75 @@
-/** A waveform that grows as audio comes, and fills as it is heard. */
+/**
+ * A waveform that grows as audio comes, fills as it is heard, and is the slider of the position: clicked, dragged, or
+ * moved by keys. Its width stands for what is expected, as long as some of it is still to come.
+ */
 
 import { Canvas } from "./canvas.js";
+import { seconds, t } from "./i18n.js";
 
 const PEAKS_PER_S = 100;
 const BAR = 3;
 const GAP = 2;
 const SHORTEST_S = 3;
 const QUIETEST = 0.05;
+/** Seconds that a key moves by. */
+const STEPS = { ArrowRight: 2, ArrowUp: 2, ArrowLeft: -2, ArrowDown: -2, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
 
 export class Waveform {
   #canvas;
+  #element;
   #peaks = [];
   #loudest = QUIETEST;
   #peak = 0;
   #counted = 0;
   #seconds = 0;
+  #expected = 0;
   #position = 0;
+  /** The second at which a pointer holds the slider, null for none. */
+  #held = null;
 
-  /** @param {HTMLCanvasElement} element */
-  constructor(element) {
+  /**
+   * @param {HTMLCanvasElement} element
+   * @param {(position: number) => void} seek called with the second from which the audio is to be heard
+   */
+  constructor(element, seek) {
+    this.#element = element;
     this.#canvas = new Canvas(element, () => this.draw(this.#position));
+    element.setAttribute("aria-label", t("seek.label"));
+    element.setAttribute("aria-valuemin", "0");
+    const holds = (event) => {
+      const { left, width } = element.getBoundingClientRect();
+      this.#held = Math.min(Math.max(0, ((event.clientX - left) / width) * this.#scale), this.#seconds);
+      this.draw(this.#position);
+    };
+    element.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0 || !this.#seconds) return;
+      element.setPointerCapture(event.pointerId);
+      holds(event);
+    });
+    element.addEventListener("pointermove", (event) => {
+      if (this.#held !== null) holds(event);
+    });
+    element.addEventListener("pointerup", () => {
+      const position = this.#held;
+      this.#held = null;
+      if (position !== null) seek(position);
+    });
+    element.addEventListener("pointercancel", () => (this.#held = null));
+    element.addEventListener("keydown", (event) => {
+      if (!(event.key in STEPS) || !this.#seconds) return;
+      event.preventDefault();
+      // At once, so that another key goes on from there.
+      this.draw(Math.max(0, this.#position + STEPS[event.key]));
+      seek(this.#position);
+    });
   }
 
   begin() {
     this.#peaks = [];
     this.#loudest = QUIETEST;
     this.#peak = this.#counted = this.#seconds = 0;
+    this.#expected = SHORTEST_S;
+    this.#held = null;
     this.draw(0);
   }
 
@@ -44,13 +88,24 @@ export class Waveform {
     this.#seconds += samples.length / rate;
   }
 
+  /** Expect so many seconds in all; 0 where nothing more comes. */
+  expect(length) {
+    this.#expected = length;
+  }
+
+  /** Seconds that the whole width stands for. */
+  get #scale() {
+    return Math.max(this.#seconds, this.#expected, 0.1);
+  }
+
   /** Draw what has come; position: the second that is heard. */
   draw(position) {
-    this.#position = position;
+    this.#position = Math.min(position, this.#seconds);
+    const shown = this.#held ?? this.#position;
     const { pen, width, height, colour } = this.#canvas.clear();
     const bars = Math.floor(width / (BAR + GAP));
-    const each = (Math.max(this.#seconds, SHORTEST_S) * PEAKS_PER_S) / bars;
-    const heard = (position * PEAKS_PER_S) / each;
+    const each = (this.#scale * PEAKS_PER_S) / bars;
+    const heard = (shown * PEAKS_PER_S) / each;
     for (let bar = 0; bar < bars; bar++) {
       const from = Math.floor(bar * each);
       let peak = -1;
@@ -63,5 +118,17 @@ export class Waveform {
       pen.roundRect(bar * (BAR + GAP), (height - tall) / 2, BAR, tall, BAR / 2);
       pen.fill();
     }
+    this.#tell(shown);
+  }
+
+  /** Tell the position to a screen reader, by tenths of a second. */
+  #tell(position) {
+    const now = position.toFixed(1);
+    const length = this.#seconds.toFixed(1);
+    const told = this.#element;
+    if (told.getAttribute("aria-valuenow") === now && told.getAttribute("aria-valuemax") === length) return;
+    told.setAttribute("aria-valuemax", length);
+    told.setAttribute("aria-valuenow", now);
+    told.setAttribute("aria-valuetext", t("seek.value", { at: seconds(position), length: seconds(this.#seconds) }));
   }
 }

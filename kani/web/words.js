@@ -5,6 +5,8 @@
  * next one is lit at that moment already, unless there is a mark between them, at which a voice rests.
  */
 
+import { nameOf } from "./voices.js";
+
 /** Scripts that are written from right to left. */
 const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
 /** Characters of the text that are searched for the next word. */
@@ -14,6 +16,8 @@ const SPEAKABLE = /[\p{L}\p{N}]/u;
 const SPACED_WORD = /^(\s*)([\p{Sc}\p{Ps}\p{Pi}¿¡"'#@+-]*[\p{L}\p{N}](?:[^\s<>]*[\p{L}\p{N}\p{Sc}%°])?)/u;
 /** Scripts without spaces between words. */
 const UNSPACED = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]/u;
+/** A mark of the page: the id of the voice that speaks from there on, or a pause. */
+const MARK = /\[(?:voice:([^[\]\n]*)|pause:[^[\]\n]*)\]/giu;
 /** Marks that a name may follow that is not spoken: a tag, or code. */
 const MARKUP = /[<`{]/;
 
@@ -26,9 +30,9 @@ export function direction(language) {
 export class Words {
   #box;
   #segmenter;
-  #gap = document.createTextNode("");
+  #gap = document.createElement("i");
   #next = document.createElement("span");
-  #rest = document.createTextNode("");
+  #rest = document.createElement("i");
   #left = "";
   #passed = 0;
   #known = 0;
@@ -84,7 +88,7 @@ export class Words {
     const begun = position >= this.#known && this.#next.textContent !== "";
     set(this.#next, begun ? "said now" : "");
     if (begun) this.#follow(this.#next);
-    else if (this.#current !== before) this.#follow(this.#words[this.#current].word);
+    else if (this.#current !== before && this.#current >= 0) this.#follow(this.#words[this.#current].word);
   }
 
   /** The second at which an element of the text is said; undefined where it is not known. */
@@ -104,7 +108,7 @@ export class Words {
   #append(text, from, to) {
     if (!text) return;
     const word = document.createElement("span");
-    word.textContent = text;
+    write(word, text);
     this.#box.insertBefore(word, this.#gap);
     this.#words.push({ word, from, to });
   }
@@ -128,9 +132,9 @@ export class Words {
     const word = follows ? next : "";
     const from = follows ? gap.length : 0;
     set(this.#next, "");
-    this.#gap.data = this.#left.slice(0, from);
+    write(this.#gap, this.#left.slice(0, from));
     this.#next.textContent = word;
-    this.#rest.data = this.#left.slice(from + word.length);
+    write(this.#rest, this.#left.slice(from + word.length));
   }
 
   /** The next word of a text, and what stands before it. */
@@ -149,6 +153,17 @@ export class Words {
     const height = word.offsetHeight;
     if (top < scrollTop || top + 2 * height > scrollTop + clientHeight) this.#box.scrollTop = top - height;
   }
+}
+
+/** Write a text into an element; a mark of another voice is its name, and one of a pause is not to be seen. */
+function write(element, text) {
+  if (!text.includes("[")) return element.replaceChildren(text);
+  const pieces = text.split(MARK).map((piece, n) => {
+    if (n % 2 === 0) return piece;
+    if (!piece) return "";
+    return Object.assign(document.createElement("b"), { className: "mark", textContent: nameOf(piece) });
+  });
+  element.replaceChildren(...pieces);
 }
 
 /** Change an element's class only where it is another: every change is work for the browser. */

@@ -28,6 +28,7 @@ NOT_RUN = {
     "kokoro.rival": "the package kokoro-onnx",
     "kokoro.rivals": "the package kokoro-onnx",
     "kokoro.streaming": "a hundred sentences decoded in two ways: many minutes",
+    "kokoro.student": "Kokoro beside its student, three judges and servers: many minutes",
     "kokoro_decoder": "both decoders, one after the other: many minutes",
     "kokoro_decoder.dequantize": "a file of 330 MB",
     "kokoro_decoder.rival": "the package kokoro-onnx",

@@ -88,6 +88,7 @@ def recorded_emotions(module: ModuleType) -> None:
 
 
 WITHOUT_KOKORO: dict[str, Part] = {
+    "document": main_with(),
     "protocols.elevenlabs_upstream": main_with(ROUNDS=1, PAUSE_S=0.0),
     "protocols.openai_speech": part("espeak", WARM=1, ROUNDS={"espeak": 1}, FORMATS={"espeak": ("pcm",)}),
     "protocols.voxcpm": part("crowd", CONNECTIONS=2, EACH=2),

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.support.patience import WITHIN_S
@@ -226,43 +225,6 @@ def test_the_copied_client_as_a_program(assistant: Path) -> None:
     )
     assert done.returncode == 1 and done.stdout == ""
     assert len(done.stderr.splitlines()) == 1 and "needs the folder kani/" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("data", "language"),
-    [
-        ({"text": "The train to the coast leaves at noon."}, "english"),
-        ({"text": "El tren a la costa sale al mediodía."}, "spanish"),
-        ({"text": "123"}, "spanish"),
-        ({"text": "El tren a la costa sale al mediodía.", "config": {"voice_id": "af_heart"}}, "spanish"),
-        ({"text": "123", "config": {"voice_id": "af_heart"}}, "english"),
-        ({"text": "The train to the coast leaves.", "config": {"language": "spanish"}}, "spanish"),
-    ],
-)
-def test_request_without_language_has_the_language_of_its_text_or_voice(
-    server: Any, data: dict[str, Any], language: str
-) -> None:
-    with connect(server.url, max_size=None) as socket:
-        socket.send(json.dumps({"type": "tts_request", "data": data}))
-        answer = json.loads(socket.recv(timeout=WITHIN_S))
-    assert answer["data"]["metadata"]["language"] == language
-
-
-def test_another_path_is_answered_404(server: Any) -> None:
-    with connect(server.url + "/"):
-        pass
-    with pytest.raises(InvalidStatus) as refused, connect(server.url + "/f5tts"):
-        pass
-    assert refused.value.response.status_code == 404
-
-
-def test_too_many_waiting_requests_are_refused_at_once(server: Any) -> None:
-    with connect(server.url, max_size=None) as socket:
-        for text in ["Mientras esta frase se habla, las otras esperan. " * 20, *["Hola."] * 17]:
-            socket.send(json.dumps({"type": "tts_request", "data": {"text": text}}))
-        first = json.loads(socket.recv(timeout=WITHIN_S))
-    assert first["data"]["message"].startswith("too many requests are waiting (at most 16")
-    assert "too many requests are waiting" in GUIDE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ORIGINAL)

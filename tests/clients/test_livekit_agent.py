@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from kani.core.types import Samples
+from tests.clients.kyutai.speaking import say
 from tests.conftest import ROOT, ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
-from tests.protocols.kyutai.test_speech_out import say
 from tests.support.patience import WITHIN_S
 
 EXAMPLES = ROOT / "examples"

@@ -13,7 +13,8 @@ import pytest
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.parts import LoadPart
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.runtime import weights
 
 
@@ -26,7 +27,7 @@ def engine(kokoro: KokoroEngine) -> KokoroEngine:
 @pytest.fixture(scope="session")
 def onnx_engine(cache: Path) -> Iterator[KokoroEngine]:
     """Kokoro with the published graph's decoder, in windows; once for all tests."""
-    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache, decoder="onnx"))
+    made = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(cache))
     asyncio.run(made.start())
     yield made
     asyncio.run(made.stop())

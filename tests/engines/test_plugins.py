@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
+import socket
 import subprocess
 import sys
 import traceback
@@ -20,12 +22,13 @@ import numpy as np
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 from pydantic import SecretStr
+from websockets.sync.client import connect
 
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizerInfo
 from kani.core.transcriber import TranscriptionOptions
 from kani.engines import registry
-from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, PluginValues, Resources, find
+from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, Resources, find
 from kani.engines.plugin_settings import PluginSettings, plain, setting
 from kani.engines.remote.messages import Failed, Launch, Transcribe, decode_to_worker, encode
 from kani.engines.worker.exchanges import RecognitionExchange, outcome
@@ -79,6 +82,7 @@ def test_help_lists_the_engine_and_its_settings(installed: Path, tmp_path: Path)
     assert ", ".join([*ENGINE_NAMES, "acme", "acme_twice"]) + " (default auto)" in words
     assert "Acme's tones: --acme-pitch VALUE" in words
     assert "100% of it. Accepts a number from 50 to 5000 (default 440.0)" in words
+    assert "Acme's lines: --acme-line Open the port for lines. --acme-line-port VALUE That port." in words
     assert "none, acme_ear" in words
 
 
@@ -94,6 +98,9 @@ def test_document_of_the_settings_has_its_rows(installed: Path, tmp_path: Path) 
     assert "## Acme's tones\n" in document
     accepted = "a number from 50 to 5000 (hertz)"
     assert f"| `acme_pitch` | `KANI_ACME_PITCH` | `440.0` | {accepted} | Frequency of" in document
+    assert (
+        "| `acme_line_port` | `KANI_ACME_LINE_PORT` | `9009` | a whole number from 0 to 65535 |" in document
+    )
     own = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8").splitlines()
     missing = [line for line in own if line not in document]
     assert [line.split("`")[1] for line in missing] == ["engine", "recognizer"]
@@ -168,11 +175,10 @@ def test_plugin_that_cannot_be_used_takes_no_other_with_it() -> None:
 
 def test_settings_cross_to_another_process_whole() -> None:
     chosen = AcmeSettings(folder=Path("/b"), key=SecretStr("open"), keys=(SecretStr("x"),), names={"one": 1})
-    launch = Launch("acme", 20, engine_plugin=PluginValues(plain(chosen), RESOURCES))
+    launch = Launch("acme", 20, "engine", plain(chosen), RESOURCES)
     received = decode_to_worker(encode(launch))
-    assert isinstance(received, Launch) and received.engine_plugin is not None
-    assert received.engine_plugin.resources == RESOURCES
-    assert AcmeSettings.model_validate(received.engine_plugin.settings) == chosen
+    assert isinstance(received, Launch) and received.resources == RESOURCES
+    assert AcmeSettings.model_validate(received.settings) == chosen
 
 
 async def test_recogniser_of_live_speech_only_says_so_in_its_process() -> None:
@@ -194,14 +200,14 @@ def test_settings_that_are_refused_there_are_not_shown(monkeypatch: pytest.Monke
     secret = "hush" * 2
     monkeypatch.setattr(registry, "found_engines", lambda: Found({"acme": PLUGIN}, {"other": "it is broken"}))
     with pytest.raises(EngineUnavailable, match="refuses settings") as refused:
-        registry.launched_engine("acme", PluginValues({"key": [secret]}, RESOURCES))
+        registry.launched_engine("acme", {"key": [secret]}, RESOURCES)
     assert secret not in "".join(traceback.format_exception(refused.value))
     with pytest.raises(EngineUnavailable, match="acme cannot be used: AssertionError"):
-        registry.launched_engine("acme", PluginValues({}, RESOURCES))
+        registry.launched_engine("acme", {}, RESOURCES)
     with pytest.raises(EngineUnavailable, match="it is broken"):
-        registry.launched_engine("other", PluginValues({}, RESOURCES))
+        registry.launched_engine("other", {}, RESOURCES)
     with pytest.raises(EngineUnavailable, match="third is not installed here"):
-        registry.launched_engine("third", PluginValues({}, RESOURCES))
+        registry.launched_engine("third", {}, RESOURCES)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--engine-process"]])
@@ -236,6 +242,26 @@ def test_server_speaks_by_the_engine_of_another_package(
     assert "another one has this name" in server.log  # its Kokoro
     assert "KANI_ACME_LANGAUGES is no setting of this server; did you mean KANI_ACME_LANGUAGES?" in server.log
     assert "KANI_ACME_KEY is no setting" not in server.log
+
+
+def test_protocol_of_another_package_is_served(installed: Path, start_server: StartServer) -> None:
+    """On a port of its own, and on a path of the server's."""
+    server = start_server(
+        *("--engine", "acme", "--acme-line", "--acme-line-port", "0"),
+        PYTHONPATH=str(installed),
+        KANI_RECOGNIZER="none",
+        KANI_ACME_LINE_PATH="/lines",
+    )
+    port = re.search(r"acme +tcp://\S+:(\d+)", server.banner)
+    assert port is not None, server.banner
+    with socket.create_connection((server.host, int(port[1])), WITHIN_S) as line:
+        line.sendall(b"two words\n")
+        with line.makefile("rb") as answer:
+            speech = answer.read(int(answer.readline()))
+    assert np.abs(np.frombuffer(speech, "<i2")).max() > 10_000
+    with connect(f"{server.url}/lines") as websocket:
+        websocket.send("two words")
+        assert websocket.recv(WITHIN_S) == speech
 
 
 def test_setting_that_is_taken_is_refused_with_its_plugin_only(installed: Path, tmp_path: Path) -> None:
@@ -277,5 +303,5 @@ def never(*_: object) -> None:
     raise AssertionError
 
 
-RESOURCES = Resources(None, Path("/cache"), may_fetch=True, threads=None, device="auto")
+RESOURCES = Resources(Path("/cache"), may_fetch=True)
 PLUGIN = EnginePlugin("acme", AcmeSettings, never)

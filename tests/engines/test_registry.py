@@ -14,26 +14,20 @@ from prometheus_client import CollectorRegistry
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
-from kani.engines.elevenlabs.metrics import UpstreamMetrics
+from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.kani.engine import KaniEngine
+from kani.engines.kani.settings import KaniSettings
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.kokoro.voices import ACCENTED_VOICES
-from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES, Resources
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES, Resources, found_engines, found_recognizers
 from kani.engines.pocket.engine import PocketEngine
 from kani.engines.pocket.published import PUBLISHED
 from kani.engines.pocket.settings import PocketSettings
-from kani.engines.registry import Engines, engines_for, recognizer_for
-from kani.engines.settings import (
-    ElevenLabsUpstream,
-    KaniSettings,
-    KokoroSettings,
-    KyutaiSettings,
-    VoxCPMSettings,
-)
+from kani.engines.registry import Engines
 from kani.engines.voxcpm.engine import VoxCPMEngine
+from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.runtime import weights
 from kani.server.settings import Settings, load
-from kani.server.settings.types import ACCENTED
 from kani.server.speech_service import build_engines, build_recognizer
 from tests.engines.cuda_driver import cuda_driver
 
@@ -81,8 +75,13 @@ def test_settings_reach_elevenlabs_and_its_fallback(tmp_path: Path, fallback: st
     }
     (engine,) = engines(tmp_path, "elevenlabs", **given).required
     assert isinstance(engine, ElevenLabsEngine)
-    assert engine._settings == ElevenLabsUpstream(
-        "key", "voice", "eleven_turbo_v2", 3, "https://api.example", fallback=fallback
+    assert engine._settings == UpstreamSettings(
+        api_key="key",
+        voice_id="voice",
+        model="eleven_turbo_v2",
+        optimize_latency=3,
+        url="https://api.example",
+        fallback=fallback,
     )
     found = type(engine._fallback.engine).__name__ if engine._fallback is not None else ""
     assert found == {"none": "", "kokoro": "KokoroEngine", "espeak": "EspeakEngine"}[fallback]
@@ -97,15 +96,16 @@ def test_settings_reach_kani_and_kokoro(tmp_path: Path) -> None:
         "kokoro",
         models_dir=tmp_path,
         threads=5,
-        kokoro_decoding="whole",
         kokoro_decoder="onnx",
+        kokoro_student="only",
         accented_languages="de,TR",
     ).required
     assert isinstance(kani, KaniEngine) and isinstance(kokoro, KokoroEngine)
-    assert kani._settings == KaniSettings("m", "c", "e", "auto", "int8", 3, 5, may_fetch=True)
-    assert kokoro._settings == KokoroSettings(
-        tmp_path, tmp_path, 5, "whole", "onnx", may_fetch=True, accented=("de", "tr")
-    )
+    assert kani._settings == KaniSettings(model="m", codec="c", embedder="e", slots=3)
+    resources = Resources(tmp_path / "kani", may_fetch=True, threads=5, precision="int8")
+    assert replace(kani._resources, host=None) == resources
+    assert kokoro._settings == KokoroSettings(decoder="onnx", student="only", accented=("de", "tr"))
+    assert replace(kokoro._resources, host=None) == Resources(tmp_path, tmp_path, may_fetch=True, threads=5)
 
 
 def test_settings_reach_pocket(tmp_path: Path) -> None:
@@ -113,20 +113,21 @@ def test_settings_reach_pocket(tmp_path: Path) -> None:
     (pocket,) = engines(tmp_path, "pocket", threads=2, **given).required
     assert isinstance(pocket, PocketEngine)
     assert pocket._settings == PocketSettings(languages="NL,de", model="m", precision="int8", slots=3)
-    resources = Resources(None, tmp_path / "pocket", may_fetch=True, threads=2, device="auto")
-    assert pocket._resources == resources
+    resources = Resources(tmp_path / "pocket", may_fetch=True, threads=2)
+    assert replace(pocket._resources, host=None) == resources
     (defaults,) = engines(tmp_path, "pocket", no_fetch=True).required
     assert isinstance(defaults, PocketEngine) and defaults._settings == PocketSettings()
-    assert defaults._resources == replace(resources, may_fetch=False, threads=None)
+    assert replace(defaults._resources, host=None) == replace(resources, may_fetch=False, threads=None)
 
 
 def test_settings_reach_voxcpm(tmp_path: Path) -> None:
     given = {"voxcpm_python": "p", "voxcpm_model": "m", "voxcpm_denoiser": "d", "device": "cuda:1"}
     (voxcpm,) = engines(tmp_path, "voxcpm", **given).required
     assert isinstance(voxcpm, VoxCPMEngine)
-    assert voxcpm._settings.voxcpm == VoxCPMSettings("p", "m", "cuda:1", "d", may_fetch=True)
+    assert voxcpm._settings == VoxCPMSettings(python="p", model="m", denoiser="d")
+    assert (voxcpm._resources.device, voxcpm._resources.may_fetch) == ("cuda:1", True)
     (defaults,) = engines(tmp_path, "voxcpm", no_fetch=True).required
-    assert isinstance(defaults, VoxCPMEngine) and defaults._settings.voxcpm == VoxCPMSettings()
+    assert isinstance(defaults, VoxCPMEngine) and defaults._settings == VoxCPMSettings()
 
 
 @pytest.mark.parametrize("fetched", [True, False])
@@ -134,7 +135,7 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fetched: bool
 ) -> None:
     """Only with ``auto``, without CUDA, for the languages with weights here; nothing is fetched."""
-    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 0)
+    monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 0)
     given = {} if fetched else {"pocket_model": str(tmp_path / "own")}
 
     def put(tag: str) -> None:
@@ -155,26 +156,9 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None
     assert engines(tmp_path, "kokoro", **given).late is None
-    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 1)
+    monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 1)
     found = engines(tmp_path, "auto", **given)
     assert found.late is not None and found.late[0] == "kani"
-
-
-def test_pocket_is_imported_only_when_it_is_named_or_here(tmp_path: Path) -> None:
-    code = (
-        "import sys; from prometheus_client import CollectorRegistry\n"
-        "from kani.server.settings import load; from kani.server.speech_service import build_engines\n"
-        f"chosen = load({{'cache_dir': {str(tmp_path)!r}}}, {{}})\n"
-        "build_engines(chosen, CollectorRegistry())\n"
-        "described = 'kani.engines.pocket', 'kani.engines.pocket.plugin', 'kani.engines.pocket.settings'\n"
-        "loaded = {name for name in sys.modules if name.startswith(('kani.engines.pocket', 'torch'))}\n"
-        "assert loaded == {*described}, loaded"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-
-
-def test_the_setting_names_the_languages_that_have_symbols() -> None:
-    assert set(ACCENTED) == set(ACCENTED_VOICES)
 
 
 async def test_elevenlabs_without_a_key_names_the_cure(tmp_path: Path) -> None:
@@ -188,14 +172,14 @@ def test_kani_joins_late_where_there_is_cuda(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, device: str
 ) -> None:
     """Only with ``auto``, on the GPU unless another device was named."""
-    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 0)
+    monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 0)
     assert engines(tmp_path, "auto", device=given).late is None
-    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 1)
+    monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 1)
     found = engines(tmp_path, "auto", device=given)
     assert found.late is not None
     name, engine = found.late
     assert isinstance(engine, KaniEngine)
-    assert (name, engine._settings.device) == ("kani", device)
+    assert (name, engine._resources.device) == ("kani", device)
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "kokoro", device=given).late is None
 
@@ -221,14 +205,14 @@ def test_engine_files_are_fetched_on_request(
     may_fetch: set[str],
 ) -> None:
     """By --fetch, for an engine that is named, and for the Kani model on a GPU; never with no_fetch."""
-    monkeypatch.setattr("kani.engines.registry.cuda_device_count", lambda: 1)
+    monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 1)
     found = engines(tmp_path, name, fetch_requested=fetch_requested, no_fetch=no_fetch)
     late = [found.late[1]] if found.late is not None else []
     names = {KaniEngine: "kani", KokoroEngine: "kokoro"}
     assert may_fetch == {
         names[type(engine)]
         for engine in (*late, *found.required)
-        if type(engine) in names and engine._settings.may_fetch
+        if type(engine) in names and engine._resources.may_fetch
     }
 
 
@@ -275,38 +259,24 @@ def test_recogniser_info_is_known_before_the_start(tmp_path: Path) -> None:
         assert len(recognizer.info.languages) == 99
 
 
-def test_unknown_names_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="festival"):
-        engines_for(
-            "festival",
-            kani=KaniSettings(),
-            pocket=(PocketSettings(), Resources(None, tmp_path, may_fetch=False, threads=None, device="cpu")),
-            voxcpm=VoxCPMSettings(),
-            kokoro=KokoroSettings(None, tmp_path),
-            elevenlabs=ElevenLabsUpstream("", ""),
-            metrics=UpstreamMetrics(CollectorRegistry()),
-            cache_dir=tmp_path,
-        )
-    with pytest.raises(ValueError, match="parrot"):
-        recognizer_for(
-            "parrot", kyutai=KyutaiSettings(), models_dir=None, cache_dir=tmp_path, may_fetch=False
-        )
-    assert not {"festival", "parrot"} & {*ENGINE_NAMES, *RECOGNIZER_NAMES}
+def test_every_engine_and_recogniser_of_this_package_describes_itself() -> None:
+    for found in (found_engines(), found_recognizers()):
+        assert not found.broken
+    assert {"auto", *found_engines().plugins, "remote"} == {*ENGINE_NAMES}
+    assert {"auto", *found_recognizers().plugins, "remote", "none"} == {*RECOGNIZER_NAMES}
 
 
 def test_cuda_devices_are_counted_without_torch(tmp_path: Path) -> None:
-    code = (
-        "import sys; from kani.engines.registry import cuda_device_count; assert 'torch' not in sys.modules; "
-    )
+    code = "import sys; from kani.runtime.cuda_driver import cuda_device_count as count\n"
     counted = subprocess.run(
-        [sys.executable, "-c", f"{code}print(cuda_device_count())"],
+        [sys.executable, "-c", f"{code}print(count(), 'torch' in sys.modules)"],
         env={**os.environ, "LD_LIBRARY_PATH": str(cuda_driver(tmp_path, devices=2))},
         cwd=ROOT,
         check=True,
         capture_output=True,
         text=True,
     )
-    assert counted.stdout == "2\n"
+    assert counted.stdout == "2 False\n"
 
 
 def test_model_libraries_are_imported_only_when_needed() -> None:
@@ -332,7 +302,10 @@ def test_model_libraries_are_imported_only_when_needed() -> None:
 @pytest.mark.parametrize("name", ["espeak", "auto"])
 def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, name: str) -> None:
     code = (
-        "import asyncio, sys; from prometheus_client import CollectorRegistry\n"
+        "import asyncio, sys; from kani.engines.plugin import found_engines, found_recognizers\n"
+        "found_engines(); found_recognizers(); described = {*sys.modules}\n"
+        "assert not {'numpy', 'prometheus_client'} & described\n"
+        "from prometheus_client import CollectorRegistry\n"
         "from kani.server.settings import load; from kani.core.engine import BackgroundLoadingEngine\n"
         "from kani.server.speech_service import build_engines, build_recognizer\n"
         f"chosen = load({{'engine': {name!r}, 'cache_dir': {str(cache)!r}}}, {{}})\n"
@@ -343,13 +316,11 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
         "        await engine.stop()\n"
         "build_recognizer(chosen.recognizer, chosen); asyncio.run(start())\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
-        "print(*sorted(name for name in sys.modules if name.startswith('kani.engines.')))"
+        "print(*sorted(name for name in {*sys.modules} - described if name.startswith('kani.engines.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
     libraries, modules = (set(line.split()) for line in done.stdout.splitlines())
-    # A description names the settings, and imports nothing else of its engine.
-    described = {"kani.engines.pocket", "kani.engines.pocket.plugin", "kani.engines.pocket.settings"}
-    packages = {name.split(".")[2] for name in modules - described}
+    packages = {name.split(".")[2] for name in modules}
     assert "espeak" in packages and ("kokoro" in packages) is (name == "auto")
     assert not packages & {"kani", "kyutai", "pocket", "voxcpm", "remote", "worker"}
     assert not libraries & {"torch", "transformers", "safetensors", "voxcpm", "pocket_tts"}

@@ -15,7 +15,8 @@ from kani.core.service import SpeechService
 from kani.core.types import Segment, Span, SpeechChunk, SpeechRequest
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from tests.support.sessions import build
 
 # Loads Kokoro.
@@ -50,7 +51,7 @@ class Estimates(Observer):
 async def service(
     cache: Path, tmp_path: Path
 ) -> AsyncIterator[tuple[SpeechService, UntimedKokoro, Estimates]]:
-    engine = UntimedKokoro(KokoroSettings(models_dir=None, cache_dir=cache, decoder="onnx"))
+    engine = UntimedKokoro(KokoroSettings(decoder="onnx"), Resources(cache))
     estimates = Estimates()
     service = build(tmp_path, engine, observer=estimates, reference_voice=EspeakReferenceVoice())
     await service.start()

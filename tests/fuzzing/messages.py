@@ -28,10 +28,10 @@ from kani.protocols.kyutai import http_out, voice_payload
 from kani.protocols.kyutai import messages as kyutai
 from kani.protocols.kyutai import query as kyutai_query
 from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.realtime.answers.fields import read_response
 from kani.protocols.openai.realtime.audio_payload import decode_audio
 from kani.protocols.openai.realtime.client_events import EventError, read_event
-from kani.protocols.openai.realtime.conversation import read_item
-from kani.protocols.openai.realtime.responses import read_response
+from kani.protocols.openai.realtime.conversation import item_json, read_item
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig
 from kani.protocols.openai.realtime.session_update import updated_config
 from kani.protocols.openai.speech import body as openai_body
@@ -220,9 +220,29 @@ REALTIME_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_
 REALTIME_RESPONSE = {"conversation": "none", "input": [REALTIME_ITEM], "metadata": {"a": "b"}, "voice": "x"}
 
 
+REALTIME_ANSWERS = {
+    "instructions": TEXT,
+    "tools": [{"type": "function", "name": "t", "description": "x", "parameters": {"type": "object"}}],
+    "tool_choice": {"type": "function", "name": "t"},
+    "output_modalities": ["text"],
+    "max_output_tokens": 100,
+}
+REALTIME_CALL = {"type": "function_call", "id": "i", "call_id": "c", "name": "t", "arguments": "{}"}
+REALTIME_RESULT = {"type": "function_call_output", "call_id": "c", "output": TEXT}
+
+
 def _read_realtime(message: str) -> None:
-    """Read an event as the connection does, whatever its type."""
-    event, config = read_event(message), SessionConfig()
+    """Read an event as the connection does, whatever its type, where no model answers."""
+    _read_realtime_event(message, SessionConfig())
+
+
+def _read_conversation(message: str) -> None:
+    """Read an event where a model answers."""
+    _read_realtime_event(message, SessionConfig(answers=True))
+
+
+def _read_realtime_event(message: str, config: SessionConfig) -> None:
+    event = read_event(message)
     match event.type:
         case "session.update":
             config = updated_config(config, event.object("session"), frozenset({"es", "en"}))
@@ -230,9 +250,9 @@ def _read_realtime(message: str) -> None:
         case "response.create":
             given, _ = read_response(event.object("response"), config)
             for item in given.input or ():
-                read_item(item, "response.input")
+                read_item(item, "response.input", answers=config.answers)
         case "conversation.item.create":
-            assert read_item(event.fields.get("item"), "item").as_json()
+            assert item_json(read_item(event.fields.get("item"), "item", answers=config.answers))
         case _:
             decode_audio(event.required_text("audio"), FORMATS["audio/pcm"])
 
@@ -371,6 +391,18 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             ),
             as_json,
             _read_realtime,
+            (EventError,),
+        ),
+        Case(
+            "openai conversation",
+            (
+                {"type": "session.update", "session": REALTIME_ANSWERS},
+                {"type": "response.create", "response": REALTIME_RESPONSE | REALTIME_ANSWERS},
+                {"type": "conversation.item.create", "item": REALTIME_CALL},
+                {"type": "conversation.item.create", "item": REALTIME_RESULT},
+            ),
+            as_json,
+            _read_conversation,
             (EventError,),
         ),
         Case("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),

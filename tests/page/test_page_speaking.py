@@ -76,9 +76,10 @@ def test_the_waveform_and_the_arrivals_are_drawn(visit: Visit) -> None:
             }""",
             name,
         )
-        assert colours > 1
-        label = visitor.page.get_attribute(f"#{name}", "aria-label") or ""
-        assert re.search(r"\d\.\d s", label)
+        # All of the waveform has been heard.
+        assert colours > (name == "arrivals")
+    assert re.search(r"\d\.\d s", visitor.page.get_attribute("#arrivals", "aria-label") or "")
+    assert re.search(r"\d\.\d s", visitor.page.get_attribute("#waveform", "aria-valuetext") or "")
 
 
 def test_an_emoji_before_a_word_does_not_shift_the_light(visit: Visit) -> None:
@@ -133,7 +134,7 @@ def test_stop_is_silence_at_once(visit: Visit) -> None:
     visitor.wait_for_sound()
     visitor.page.click("#stop")
     lit = visitor.lit()
-    assert visitor.page.is_disabled("#stop")
+    assert visitor.page.is_hidden("#stop")
     assert visitor.page.locator("#words .now").count() == 0
     assert visitor.text("#status").startswith("Stopped at ")
     visitor.page.wait_for_selector("#history li")
@@ -151,7 +152,7 @@ def test_stopped_result_is_kept_with_the_voice_that_the_server_chose(visit: Visi
     visitor.page.click("#stop")
     facts = visitor.page.locator("#history li .note")
     expect(facts).to_have_text(re.compile(r" · stopped at [\d,]+\.\d s · English \(America\)$"))
-    visitor.page.click("#again")
+    visitor.page.click("#pause")
     expect(visitor.page.locator("#told")).to_have_text("Spoken by English (America) (English, espeak).")
 
 
@@ -192,16 +193,17 @@ def test_the_download_holds_the_samples_that_came_byte_for_byte(visit: Visit) ->
 def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
-    page.select_option("#emotion", "happy")
+    visitor.unfold("#strength")
+    visitor.feel("happy")
     page.fill("#strength", "0.4")
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
     pcm = visitor.pcm()
+    visitor.feel("sad")
     page.fill("#text", "Something else.")
-    page.select_option("#emotion", "sad")
     page.fill("#strength", "0.8")
     visitor.arrive()
-    assert (visitor.value("#emotion"), visitor.value("#strength")) == ("sad", "0.8")
+    assert (visitor.emotion(), visitor.value("#strength")) == ("sad", "0.8")
     expect(page.locator("#history li")).to_have_count(1)
     page.click("#history li button >> nth=0")
     expect(page.locator("#status")).to_have_text(re.compile("^Done"))
@@ -210,7 +212,7 @@ def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visit: Visit) -> 
     assert len(visitor.requests) == 1
     assert samples(visitor.download("#history li button >> nth=2"))[0] == pcm
     page.click("#history li button >> nth=1")
-    assert (visitor.value("#text"), visitor.value("#emotion")) == (TEXT, "happy")
+    assert (visitor.value("#text"), visitor.emotion()) == (TEXT, "happy")
     assert visitor.value("#strength") == "0.4"
     page.click("#history li button >> nth=3")
     page.wait_for_selector("#history li", state="detached")
@@ -239,16 +241,34 @@ def test_the_history_keeps_the_newest_fifty(visit: Visit) -> None:
     assert kept == [str(n) for n in range(52, 2, -1)]
 
 
-def test_all_of_the_history_is_deleted_only_when_it_is_meant(visit: Visit) -> None:
+def test_what_is_deleted_from_the_history_is_brought_back(visit: Visit) -> None:
     visitor = visit()
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
-    visitor.page.once("dialog", lambda dialog: dialog.dismiss())
-    visitor.page.click("#history-clear")
-    assert visitor.page.locator("#history li").count() == 1
-    visitor.page.once("dialog", lambda dialog: dialog.accept())
-    visitor.page.click("#history-clear")
-    visitor.page.wait_for_selector("#history li", state="detached")
+    page = visitor.page
+    for text in (TEXT, "Another one."):
+        visitor.speak(text, "en")
+        visitor.wait_for_end()
+    for button in ("#history-clear", "#history li button >> nth=3"):
+        expect(page.locator("#history li")).to_have_count(2)
+        page.click(button)
+        expect(page.locator("#toast-undo")).to_be_focused()
+        assert page.locator("#history li").count() < 2
+        page.keyboard.press("Enter")
+    expect(page.locator("#history .excerpt")).to_have_text(["Another one.", TEXT])
+    assert samples(visitor.download("#history li button >> nth=2"))[0]
+
+
+def test_a_click_on_an_emotion_or_a_voice_speaks_and_the_history_keeps_the_last_of_them(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.fill("#text", TEXT)
+    for act in ("#emotions [value=sad]", "#emotions [value=happy]", "#gallery [role=option] >> nth=1"):
+        page.click(act)
+        page.wait_for_selector("#speak", state="hidden")
+        visitor.wait_for_end()
+    assert [request.get("emotion") for request in visitor.requests] == ["sad", "happy", "happy"]
+    assert visitor.requests[-1]["voice"] == visitor.value("#voice") != ""
+    expect(page.locator("#history li")).to_have_count(1)
+    expect(page.locator("#history .note")).to_contain_text("Happy")
 
 
 def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -> None:
@@ -271,12 +291,11 @@ def test_only_changed_parameters_are_sent(visit: Visit) -> None:
     assert page.evaluate(chosen, "#voice").startswith("Default (English")
     page.fill("#text", "Hello.")
     assert [page.evaluate(chosen, id_) for id_ in ("#language", "#voice")] == ["Detect", "Default"]
-    page.select_option("#language", "en")
+    visitor.choose("#language", "en")
     page.select_option("#voice", "espeak:en-us")
-    page.select_option("#emotion", "excited")
+    visitor.feel("excited")
     page.fill("#strength", "0.7")
     page.fill("#speed", "0.6")
-    page.click("#parameters summary")
     page.fill("#parameter-lexicon", "SQL = sequel\nnothing\nGIF=jif")
     page.select_option("#parameter-normalize", "no")
     # Only the Kani model has one.
@@ -313,6 +332,7 @@ def test_speed_of_a_link_is_sent_as_it_is_and_its_slider_multiplies(visit: Visit
     visitor.wait_for_end()
     assert visitor.requests[-1]["speed"] == 1.2
     shown = []
+    visitor.unfold("#speed")
     for step in ("-2", "-1", "0", "1", "2"):
         page.fill("#speed", step)
         shown.append(page.inner_text("#speed-value"))
@@ -322,8 +342,9 @@ def test_speed_of_a_link_is_sent_as_it_is_and_its_slider_multiplies(visit: Visit
 def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
+    visitor.unfold("#strength")
     assert not page.is_visible("#strength")
-    page.select_option("#emotion", "calm")
+    visitor.feel("calm")
     assert visitor.text("#strength-value") == "100%"
     page.fill("#strength", "0.35")
     assert visitor.text("#strength-value") == page.get_attribute("#strength", "aria-valuetext") == "35%"
@@ -333,7 +354,7 @@ def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
     plain = {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
     assert visitor.requests[-1] == plain | {"emotion": "calm"}
     page.fill("#strength", "0.35")
-    page.select_option("#emotion", "neutral")
+    visitor.feel("neutral")
     assert not page.is_visible("#strength")
     visitor.speak("Hi.")
     visitor.wait_for_end()
@@ -349,7 +370,7 @@ def test_only_an_emotion_has_a_strength(visit: Visit) -> None:
 )
 def test_refusal_is_shown_in_the_pages_language(visit: Visit, locale: str, refusal: str) -> None:
     visitor = visit(locale=locale)
-    visitor.page.click("#parameters summary")
+    visitor.unfold("#parameter-fields")
     visitor.page.fill("#parameter-duration", "-1")
     visitor.speak(TEXT, "en")
     visitor.wait_for("#problem:not(:empty)")
@@ -392,26 +413,23 @@ def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     seen = []
-    for _ in range(16):
+    for _ in range(12):
         page.keyboard.press("Tab")
-        seen.append(page.evaluate("document.activeElement.id || document.activeElement.className"))
+        seen.append(page.evaluate("document.activeElement.id || document.activeElement.localName"))
+    # The emotions are one stop, and the voices another.
     assert seen == [
-        "skip",
-        "page-language",
-        "theme",
+        "a",
         "tab-speak",
+        "summary",
         "dictate",
-        "example",
         "text",
-        "language",
-        "voice",
-        "emotion",
-        "speed",
+        "button",
         "speak",
-        "share",
-        "",
-        "",
-        "",
+        "summary",
+        "gallery-all",
+        "gallery",
+        "add-voice",
+        "a",
     ]
     page.focus("#text")
     page.keyboard.press("Control+A")
@@ -419,18 +437,26 @@ def test_everything_is_done_with_the_keyboard_alone(visit: Visit) -> None:
     page.keyboard.press("Control+Enter")
     visitor.wait_for_sound()
     # All of it has come: it can be played again for a while.
-    visitor.wait_for("#told:not(:empty)")
+    page.wait_for_selector("#told:not(:empty)", state="attached")
     page.keyboard.press("Escape")
     visitor.wait_for_end()
     assert visitor.text("#status").startswith("Stopped")
-    page.focus("#again")
+    page.focus("#pause")
     page.keyboard.press("Enter")
     visitor.wait_for_sound()
+    page.focus("#waveform")
+    page.keyboard.press("Home")
+    page.keyboard.press("PageUp")
+    expect(page.locator("#waveform")).to_have_attribute("aria-valuenow", re.compile(r"^1\d\."))
     page.focus("#stop")
     page.keyboard.press("Space")
     visitor.wait_for_end()
     assert page.evaluate("document.activeElement.id") == "speak"
+    page.focus("#gallery")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("f")
+    expect(page.locator("#gallery .star.marked")).to_have_count(1)
     page.focus("#history li button >> nth=3")
     page.keyboard.press("Enter")
     page.wait_for_selector("#history li", state="detached")
-    assert page.evaluate("document.activeElement.id") == "text"
+    assert page.evaluate("document.activeElement.id") == "toast-undo"

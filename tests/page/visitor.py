@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.support.patience import WITHIN_S
-
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Error, Page, WebSocket
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """What the system's Chromium may be called."""
 
-PATIENCE_MS = 1000 * WITHIN_S
+PATIENCE_MS = 20000
 
 NETWORK = (
     *("Failed to load resource", "WebSocket connection to"),
@@ -139,7 +137,8 @@ class Visitor:
         return words
 
     def text(self, selector: str) -> str:
-        """Text of an element."""
+        """Text of an element, which may be folded away."""
+        self.unfold(selector)
         return self.page.inner_text(selector)
 
     def value(self, selector: str) -> str:
@@ -149,9 +148,33 @@ class Visitor:
     def speak(self, text: str, language: str = "") -> None:
         """Type a text and press the button."""
         if language:
-            self.page.select_option("#language", language)
+            self.choose("#language", language)
         self.page.fill("#text", text)
-        self.page.click("#speak")
+        if self.page.is_visible("#stop"):
+            self.page.press("#text", "Control+Enter")
+        else:
+            self.page.click("#speak")
+
+    def unfold(self, selector: str) -> None:
+        """Open the menus and folded parts that hold an element."""
+        self.page.eval_on_selector(
+            selector,
+            "e => { for (; e; e = e.parentElement) if (e.localName === 'details') e.open = true; }",
+        )
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose an option of a menu, which may be folded away."""
+        self.unfold(selector)
+        self.page.select_option(selector, value)
+
+    def feel(self, emotion: str) -> None:
+        """Choose an emotion for a text that is typed later: one that is there would be spoken."""
+        self.page.fill("#text", "")
+        self.page.click(f"#emotions button[value={emotion}]")
+
+    def emotion(self) -> str:
+        """The emotion that is chosen."""
+        return self.page.get_attribute("#emotions [aria-pressed=true]", "value") or ""
 
     def wait_for_sound(self) -> None:
         """Wait until a word is lit; of a text that is long enough for a busy browser to draw it."""
@@ -159,7 +182,7 @@ class Visitor:
 
     def wait_for_end(self) -> None:
         """Wait until nothing is heard and nothing will come."""
-        self.wait_for("#stop:disabled")
+        self.wait_for("#speak")
 
     def violations(self, *rules: str) -> str:
         """Violations of ``rules``, all by default, that axe-core finds; "" if there are none."""
@@ -199,6 +222,7 @@ class Visitor:
 
     def download(self, selector: str = "#download") -> bytes:
         """Press a button that saves a file; the file."""
+        self.unfold(selector)
         with self.page.expect_download() as saving:
             self.page.click(selector)
         return saving.value.path().read_bytes()

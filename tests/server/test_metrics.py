@@ -61,11 +61,7 @@ def test_gauges_show_the_last_number() -> None:
     metrics.slots_in_use_changed(2)
     metrics.set_connections(5)
     samples = read(metrics)
-    assert (samples["kani_waiting", ()], samples["kani_speaking", ()], samples["kani_connections", ()]) == (
-        1,
-        2,
-        5,
-    )
+    assert [samples[f"kani_{name}", ()] for name in ("waiting", "slots_in_use", "connections")] == [1, 2, 5]
 
 
 def test_ended_sessions_are_counted_by_outcome() -> None:
@@ -90,9 +86,9 @@ def test_queue_is_measured_with_its_limits() -> None:
     metrics.slot_acquired("kani", "espeak", 0.0)
     metrics.slot_acquired("kani", "espeak", 0.2)
     samples = read(metrics)
-    assert samples["kani_engine_places", (("engine", "espeak"),)] == 8
+    assert samples["kani_slots", (("engine", "espeak"),)] == 8
     places = 20
-    assert read(metrics)["kani_engine_places", (("engine", "espeak"),)] == 20
+    assert read(metrics)["kani_slots", (("engine", "espeak"),)] == 20
     assert (samples["kani_connections_limit", ()], samples["kani_waiting_limit", ()]) == (4096, 1000)
     assert samples["kani_queue_seconds_bucket", (*KANI_BY_ESPEAK[:1], ("le", "0.001"), *KANI)] == 1
     assert samples["kani_queue_seconds_count", KANI_BY_ESPEAK] == 2
@@ -106,10 +102,13 @@ def test_listening_is_counted_in_sessions_and_seconds() -> None:
     open_now = read(metrics)
     metrics.recognition_closed("kyutai")
     kyutai = (("protocol", "kyutai"),)
-    assert open_now["kani_listening", kyutai] == 1 and read(metrics)["kani_listening", kyutai] == 0
-    assert open_now["kani_heard_seconds_total", kyutai] == pytest.approx(0.16)
-    assert open_now["kani_hearing_behind_seconds_bucket", (("le", "0.08"), *kyutai)] == 1
-    assert open_now["kani_hearing_behind_seconds_sum", kyutai] == pytest.approx(0.2)
+    assert (
+        open_now["kani_recognition_sessions", kyutai] == 1
+        and read(metrics)["kani_recognition_sessions", kyutai] == 0
+    )
+    assert open_now["kani_recognized_seconds_total", kyutai] == pytest.approx(0.16)
+    assert open_now["kani_recognition_lag_seconds_bucket", (("le", "0.08"), *kyutai)] == 1
+    assert open_now["kani_recognition_lag_seconds_sum", kyutai] == pytest.approx(0.2)
 
 
 def test_failure_counters_start_at_zero() -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 import websocket_config
+from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES
 from kani.server import settings
+from kani.server.lifecycle import warn_about
 from kani.server.settings import SettingsError, document, load
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +135,7 @@ def test_a_wrong_setting_is_one_line_with_name_value_and_range(
 
 @pytest.mark.parametrize("voice", ["custom:Ana_María", "custom:" + 64 * "n", "हिन्दी", "21m00Tcm4TlvDq8ikWAM"])
 def test_the_relays_voice_may_be_any_id(voice: str) -> None:
-    assert load({}, {"ELEVEN_VOICE_ID": voice}, NO_FILE).elevenlabs_voice_id == voice
+    assert load({}, {"ELEVEN_VOICE_ID": voice}, NO_FILE).of_plugin(UpstreamSettings).voice_id == voice
 
 
 @pytest.mark.parametrize(("given", "tag"), [("Spanish", "es"), ("PT_br", "pt-BR"), ("deu", "de")])
@@ -195,3 +197,31 @@ def test_the_example_file_holds_the_defaults(tmp_path: Path) -> None:
     awake.write_text(example.read_text(encoding="utf-8").replace("# KANI_", "KANI_"), encoding="utf-8")
     assert settings.unknown_variable_warnings({}, awake) == []
     assert load({}, {}, awake).port == 8001
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("http://localhost:11434/v1", "http://localhost:11434/v1"),
+        ("https://api.example/v1/chat/completions", "https://api.example/v1"),
+        ("http://[::1]:8080/", "http://[::1]:8080"),
+    ],
+)
+def test_address_of_a_language_model(given: str, kept: str) -> None:
+    assert load({}, {"KANI_LLM_URL": given}, NO_FILE).llm_url == kept
+
+
+@pytest.mark.parametrize("given", ["localhost:11434", "ftp://x/v1", "http://a:b@x/v1", "http://x/v1?key=1"])
+def test_address_of_a_language_model_is_checked(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"KANI_LLM_URL=.*without a key in it"):
+        load({}, {"KANI_LLM_URL": given}, NO_FILE)
+
+
+@pytest.mark.parametrize(("url", "named"), [("https://api.example/v1", True), ("http://[::1]:9/v1", False)])
+def test_language_model_on_another_machine_is_named(
+    url: str, named: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = load({}, {"KANI_LLM_URL": url, "KANI_LLM_API_KEY": "sk-geheim"}, NO_FILE)
+    warn_about(given, 2**20)
+    assert (f"another machine: {url} (KANI_LLM_URL)" in caplog.text) is named
+    assert "sk-geheim" not in caplog.text

@@ -24,7 +24,8 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from kani.core.audio.pcm import Resampler, pcm16
+from kani.core.audio.pcm import pcm16
+from kani.core.audio.resampling import Resampler
 from kani.core.timing.characters import CharacterClock
 from kani.core.timing.spans import SpanTiler
 from kani.core.types import Segment

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 import kani.engines.kokoro
+from benchmarks.kokoro_data.sentences import SENTENCES
 from kani.core.types import Boundary, Samples, Segment, Span, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import Array
-from kani.engines.kokoro.offline.sentences import SENTENCES
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.voices import Voices

@@ -110,7 +110,7 @@ class PausingRecognizer:
                     words += 1
                 silence_s = 0.0 if level > LOUD else silence_s + STEP_S
                 likely = [float(silence_s > length_s / 2) for length_s in PAUSE_LENGTHS_S]
-                yield Step(index, tuple(likely), tuple(voices))
+                yield Step(index, tuple(likely), tuple(voices), settled=not due)
                 voices.clear()
                 index += 1
                 while due and due[0].end_s < index * STEP_S - STEP_S / 2:

@@ -16,7 +16,7 @@ from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
 from kani.server.metrics import Metrics
 from kani.server.settings import Settings, load
-from kani.server.speech_service import limits_of
+from kani.server.speech_service import build_chat_model, limits_of
 from kani.server.voices.place import voice_place
 from tests.support.tone import ToneEngine
 
@@ -65,6 +65,7 @@ async def serving(
             default_voice=settings.voice,
             observer=metrics,
             recognizer=recognizer,
+            chat_model=build_chat_model(settings),
         )
 
     def announce(running: RunningServer) -> None:

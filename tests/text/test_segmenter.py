@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.types import Boundary
-from kani.text.segment_weight import weight
+from kani.text.segment_weight import weight, word_count
 from kani.text.segmenter import (
     EARLY_PHRASE,
     WHOLE_SENTENCES,
@@ -90,6 +90,7 @@ def test_segments_keep_to_max_weight(text: str, policy: SegmentPolicy) -> None:
         ("Escríbeme a ana.garcia@ejemplo.com.es cuando puedas o llámame mañana.", 1),
         ("Lo explica https://ejemplo.es/a,b?c=d.e&f=g en la página de la entrada.", 1),
         ("今天天气很好，我们一起去公园散步好不好？我觉得这是一个非常好的主意。", 2),
+        ("今天天气很好，我们一起去公园散步，一共走了１０。我觉得这是一个非常好的主意。", 2),
         ("ذهبت إلى السوق في الصباح الباكر مع صديقي؟ لا أظن أن هذا صحيح.", 2),
         ("मैं कल सुबह अपने दोस्त के साथ बाज़ार गया था जहाँ भीड़ थी। वह घर पर था।", 2),
         ("Dijo «no volveré nunca más a esta casa vieja». Y se fue.", 2),
@@ -116,6 +117,11 @@ def test_sentences_end_at_their_marks(text: str, sentences: int) -> None:
 def test_abbreviations_and_dates_do_not_end_sentences(text: str, cuts: int) -> None:
     policy = SegmentPolicy(min_first_weight=1, min_weight=12)
     assert len(spoken(text, policy)) == cuts, spoken(text, policy)
+
+
+@pytest.mark.parametrize(("text", "words"), [("好", 1), ("你好吗？", 1), ("Hola, 你好世界", 3), ("— …", 0)])
+def test_words_are_counted_where_none_are_written(text: str, words: int) -> None:
+    assert word_count(text) == words
 
 
 def test_enumeration_is_not_cut_behind_its_first_word() -> None:

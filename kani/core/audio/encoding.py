@@ -14,7 +14,8 @@ from kani.core.audio import ogg_opus
 from kani.core.audio.framed import AacEncoder, FlacEncoder
 from kani.core.audio.mp3 import Mp3Encoder
 from kani.core.audio.ogg_opus import OggOpusEncoder
-from kani.core.audio.pcm import Resampler, open_wav_header, pcm16, wav
+from kani.core.audio.pcm import open_wav_header, pcm16, wav
+from kani.core.audio.resampling import Resampler
 from kani.core.types import Samples
 
 Codec = Literal["pcm", "wav", "ulaw", "alaw", "mp3", "opus", "aac", "flac"]

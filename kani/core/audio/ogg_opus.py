@@ -24,7 +24,7 @@ from kani.core.audio.ogg_pages import (
     read_page,
     write_page,
 )
-from kani.core.audio.pcm import Resampler
+from kani.core.audio.resampling import Resampler
 from kani.core.errors import InvalidRequest
 from kani.core.types import Samples
 

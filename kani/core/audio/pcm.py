@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import AsyncIterator, Iterator
 
 import av
 import numpy as np
 import numpy.typing as npt
-import soxr
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from kani.core.audio import ffmpeg
 from kani.core.audio.indexes import UnreadableFile
 from kani.core.audio.mp4 import open_mp4
-from kani.core.errors import InvalidRequest, Reason, SpeechCancelled, SpeechError
-from kani.core.types import Recording, Samples, Span, SpeechChunk
+from kani.core.audio.resampling import Resampler
+from kani.core.errors import InvalidRequest, Reason
+from kani.core.types import Recording, Samples
 
 MAX_RECORDING_BYTES = 10 * 1024 * 1024
 MAX_RECORDING_S = 60.0
@@ -34,6 +33,15 @@ _CODECS = frozenset(
     "pcm_u8 pcm_s16le pcm_s24le pcm_s32le pcm_f32le pcm_f64le pcm_alaw pcm_mulaw".split()
 )
 _UNKNOWN_SIZE = 0xFFFFFFFF
+MEDIA_TYPES = {
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "ogg": "audio/ogg",
+    "m4a": "audio/mp4",
+}
+"""Media types of recordings by the endings of their files' names, which are FFmpeg's names of them too."""
+
 _KNOWN_FORMATS = "WAV, MP3, Ogg, FLAC or M4A"
 _UNREADABLE = Reason("unreadable")
 
@@ -62,87 +70,6 @@ def _wav_header(sample_rate: int, riff_bytes: int, data_bytes: int) -> bytes:
         *(b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16),
         *(b"data", data_bytes),
     )
-
-
-class Resampler:
-    """Resamples a stream from one sample rate (hertz) to another.
-
-    The total is ``round(n * target / source)`` samples however the stream was cut. Output lags the input by a
-    few hundredths of a second until ``finish``. One stream, one thread at a time.
-    """
-
-    def __init__(self, source_rate: int, target_rate: int) -> None:
-        self._source_rate, self._target_rate = source_rate, target_rate
-        self._stream = (
-            None
-            if source_rate == target_rate
-            else soxr.ResampleStream(source_rate, target_rate, 1, "float32")
-        )
-        self._samples_fed = self._samples_returned = 0
-
-    def feed(self, samples: Samples) -> Samples:
-        """Accept samples; returns those that are ready."""
-        if self._stream is None:
-            return samples
-        self._samples_fed += len(samples)
-        ready: Samples = self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32))
-        self._samples_returned += len(ready)
-        return ready
-
-    def finish(self) -> Samples:
-        """Return the rest; nothing can be fed afterwards."""
-        rest: Samples = np.zeros(0, np.float32)
-        if self._stream is None:
-            return rest
-        rest = self._stream.resample_chunk(rest, last=True)
-        whole = (2 * self._samples_fed * self._target_rate + self._source_rate) // (2 * self._source_rate)
-        missing = whole - self._samples_returned
-        return np.pad(rest[:missing], (0, max(0, missing - len(rest))))
-
-
-async def reframe(
-    chunks: AsyncIterator[SpeechChunk], sample_rate: int, frame_samples: int
-) -> AsyncIterator[SpeechChunk]:
-    """Convert speech to ``sample_rate`` hertz, in chunks of at most ``frame_samples``.
-
-    Nothing waits for a frame to be full: each chunk is split and yielded at once. A span goes with the chunk
-    where it starts; spans left at the end go with the last one, which is without samples only if nothing else
-    can carry them. A SpeechError of ``chunks`` is raised after all speech before it.
-    """
-    resampler: Resampler | None = None
-    waiting: list[Span] = []
-    sent = 0
-
-    def frames(samples: Samples, last: bool) -> Iterator[SpeechChunk]:
-        nonlocal waiting, sent
-        for start in range(0, len(samples), frame_samples):
-            piece = samples[start : start + frame_samples]
-            start_s, sent = sent / sample_rate, sent + len(piece)
-            at_end = last and start + frame_samples >= len(samples)
-            end_s = sent / sample_rate
-            due = [span for span in waiting if at_end or span.start_s < end_s]
-            waiting = waiting[len(due) :]
-            yield SpeechChunk(piece, sample_rate, start_s, tuple(due))
-
-    failure: SpeechError | None = None
-    try:
-        async for chunk in chunks:
-            if resampler is None:
-                resampler = Resampler(chunk.sample_rate, sample_rate)
-            waiting.extend(chunk.spans)
-            for frame in frames(resampler.feed(chunk.samples), last=False):
-                yield frame
-    except SpeechCancelled:
-        raise
-    except SpeechError as error:
-        failure = error
-    if resampler is not None:
-        for frame in frames(resampler.finish(), last=True):
-            yield frame
-    if waiting:
-        yield SpeechChunk(np.zeros(0, np.float32), sample_rate, sent / sample_rate, tuple(waiting))
-    if failure is not None:
-        raise failure
 
 
 def decode_recording(
@@ -183,8 +110,13 @@ def decode_recording(
     return Recording(np.clip(samples, -1.0, 1.0), rate)
 
 
+def extension_of(recording: bytes) -> str:
+    """Return the ending, of ``MEDIA_TYPES``, of a recording that this server has read."""
+    return _format_of(recording[:16]) or "mp3"
+
+
 def _format_of(head: bytes) -> str | None:
-    """FFmpeg's name of the container that begins with ``head``; None if unknown."""
+    """The ending, of ``MEDIA_TYPES``, of a recording that begins with ``head``; None if unknown."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return "wav"
     if head[:4] == b"OggS":
@@ -192,7 +124,7 @@ def _format_of(head: bytes) -> str | None:
     if head[:4] == b"fLaC":
         return "flac"
     if head[4:8] == b"ftyp":
-        return "mp4"
+        return "m4a"
     # An MPEG audio frame: eleven bits of sync, and a layer (ADTS has none).
     if head[:3] == b"ID3" or (
         len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06
@@ -244,7 +176,7 @@ def _decode(
 
 def _open(file: io.BytesIO, container_format: str) -> InputContainer:
     ffmpeg.limit_allocations()
-    if container_format == "mp4":
+    if container_format == "m4a":
         try:
             return open_mp4(file)
         except UnreadableFile as error:

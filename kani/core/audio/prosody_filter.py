@@ -38,14 +38,14 @@ def split_speed(speed: float, native: tuple[float, float]) -> tuple[float, float
     return own, speed / own
 
 
-def split_prosody(manner: Prosody, native: frozenset[str]) -> tuple[Prosody, Prosody]:
+def split_prosody(prosody: Prosody, native: frozenset[str]) -> tuple[Prosody, Prosody]:
     """Split ``prosody`` into what an engine renders itself and what is left for a filter.
 
     native: as ``EngineInfo.native_prosody``. Rate and pauses are neutral in both: they do not concern the
     sound. A pitch range that the engine does not render is in neither.
     """
-    own = {name: getattr(manner, name) for name in native}
-    left = {name: getattr(manner, name) for name in FILTERABLE - native}
+    own = {name: getattr(prosody, name) for name in native}
+    left = {name: getattr(prosody, name) for name in FILTERABLE - native}
     return replace(NEUTRAL, **own), replace(NEUTRAL, **left)
 
 

@@ -15,7 +15,8 @@ from av.container import InputContainer
 from kani.core.audio import ffmpeg
 from kani.core.audio.indexes import OpenIndex, UnreadableFile
 from kani.core.audio.mp4 import is_mp4, open_mp4
-from kani.core.audio.pcm import Resampler, mono
+from kani.core.audio.pcm import mono
+from kani.core.audio.resampling import Resampler
 from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.types import Samples
 

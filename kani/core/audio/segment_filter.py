@@ -15,8 +15,8 @@ class SegmentFilter:
 
     speech: the engine's output, at ``sample_rate`` hertz; factor: tempo relative to the engine's;
     max_samples: length at which the segment is cut; prosody: what the engine left of it (``split_prosody``).
-    Where nothing is to change, the samples are passed through. ``truncated``: the segment was cut; known once
-    it is complete.
+    Where nothing is to change, chunks are passed through up to that length. ``truncated``: the segment was
+    cut; known once it is complete.
     """
 
     def __init__(
@@ -30,22 +30,26 @@ class SegmentFilter:
         self._speech = speech
         self._sample_rate = sample_rate
         self._factor = factor
-        self._manner = prosody
+        self._prosody = prosody
         self._samples_left = max_samples
         self._samples_sent = 0
         self.truncated = False
 
     async def chunks(self) -> AsyncGenerator[SpeechChunk, None]:
         """The segment's audio; times and spans count from its first output sample."""
-        unchanged = self._factor == 1.0 and self._manner == NEUTRAL
-        filtered = None if unchanged else ProsodyFilter(self._sample_rate, self._factor, self._manner)
+        unchanged = self._factor == 1.0 and self._prosody == NEUTRAL
+        filtered = None if unchanged else ProsodyFilter(self._sample_rate, self._factor, self._prosody)
         longest_s = self._samples_left / self._sample_rate
         async with aclosing(self._speech) as chunks:
             async for chunk in chunks:
-                samples = chunk.samples
+                samples, words = chunk.samples, chunk.spans
                 if filtered is not None:
                     samples = await asyncio.to_thread(filtered.feed, samples)
-                yield self._cut(samples, tuple(self._rescaled(word, longest_s) for word in chunk.spans))
+                elif len(samples) <= self._samples_left and not (words and words[-1].end_s > longest_s):
+                    self._count(len(samples))
+                    yield chunk
+                    continue
+                yield self._cut(samples, tuple(self._rescaled(word, longest_s) for word in words))
                 if self.truncated:
                     return
         if filtered is not None:
@@ -64,6 +68,9 @@ class SegmentFilter:
             self.truncated = True
             samples = samples[: self._samples_left]
         start_s = self._samples_sent / self._sample_rate
-        self._samples_left -= len(samples)
-        self._samples_sent += len(samples)
+        self._count(len(samples))
         return SpeechChunk(samples, self._sample_rate, start_s, words)
+
+    def _count(self, samples: int) -> None:
+        self._samples_left -= samples
+        self._samples_sent += samples

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import numpy as np
 
-from kani.core.audio.pcm import Resampler
+from kani.core.audio.resampling import Resampler
 from kani.core.engine import Engine
 from kani.core.errors import EngineFailed
 from kani.core.recognizer import Mark, RecognizedWord, Recognizer

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kani.core.observer import Observer
 from kani.core.request import Limits
 from kani.core.session.admission import Admission
-from kani.core.session.priority import SessionPriority
+from kani.core.session.priority import SessionPriorities
 from kani.core.session.voice_resolver import VoiceResolver
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.types import Recording
@@ -27,8 +27,8 @@ class SessionContext:
     admission: Admission
     observer: Observer
     cloner: VoiceCloner
-    priority: SessionPriority
-    """The session's rank among those of its connection."""
+    priorities: SessionPriorities | None
+    """Those of the connection's sessions, if some may supersede others."""
     voices: VoiceResolver
     languages: Collection[str]
     """Primary subtags of the languages that an engine speaks."""

@@ -151,7 +151,8 @@ class WaitTimeout:
 
     def _set_alarm(self) -> None:
         loop = asyncio.get_running_loop()
-        self._stop_alarm()
+        if self._since is not None:
+            self._stop_alarm()
         self._since = loop.time()
         if self._started and not self._suspended:
             self._alarm = loop.call_later(max(self._left_s, 0.0), self._expired)

@@ -31,9 +31,9 @@ class SessionPriorities:
 
     def add(self) -> SessionPriority:
         """Return the priority of a new session, which is the highest."""
-        standing = SessionPriority(self, self._clock)
-        self.members.add(standing)
-        return standing
+        priority = SessionPriority(self, self._clock)
+        self.members.add(priority)
+        return priority
 
     def next_rank(self) -> int:
         """Return a rank above all earlier ones."""
@@ -60,10 +60,11 @@ class SessionPriority:
     """
 
     def __init__(self, group: SessionPriorities, clock: Callable[[], float]) -> None:
+        self.playback = Playback(clock)
+        """Playback of the session's audio."""
         self._group = group
         self._clock = clock
         self._rank = math.inf
-        self._playback = Playback(clock)
         self._text_at: float | None = None
         self._working = False
 
@@ -74,7 +75,7 @@ class SessionPriority:
 
     def audio_made(self, seconds: float) -> None:
         """Note that ``seconds`` more of audio were made."""
-        self._playback.add(seconds)
+        self.playback.add(seconds)
         self._group.notify()
 
     @contextmanager
@@ -104,11 +105,6 @@ class SessionPriority:
         self._group.notify()
 
     @property
-    def ahead_s(self) -> float:
-        """Seconds of audio that are left to play."""
-        return max(self._playback.remaining_s, 0.0)
-
-    @property
     def superseded(self) -> bool:
         """True if a session of a higher priority has text."""
         return any(self._higher())
@@ -132,10 +128,10 @@ class SessionPriority:
     def _wait_s(self) -> float:
         """Seconds to wait if nothing changes; 0 or less if there is nothing to wait for."""
         urgent = [other._urgent_s() for other in self._higher()]
-        return max(self._playback.remaining_s - LEAD_S, *urgent) if urgent else 0.0
+        return max(self.playback.remaining_s - LEAD_S, *urgent) if urgent else 0.0
 
     def _urgent_s(self) -> float:
         """Seconds for which lower priorities have to wait for this session if nothing changes."""
-        if self._text_at is None or self._playback.remaining_s >= LEAD_S:
+        if self._text_at is None or self.playback.remaining_s >= LEAD_S:
             return 0.0
         return math.inf if self._working else self._text_at + TEXT_PENDING_S - self._clock()

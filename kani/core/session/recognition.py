@@ -7,14 +7,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from kani.core import tracing
-from kani.core.audio.low_delay_resampler import LEAD_S, LowDelayResampler
+from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Recognizer, Step
+from kani.core.turns.pause_judge import PauseJudge, TurnModel
 from kani.core.types import Samples
 
 log = logging.getLogger(__name__)
@@ -45,12 +46,19 @@ class RecognitionSession:
         closed: Callable[[], None],
         recognized: Callable[[float, float], None],
         span: tracing.Span = tracing.UNRECORDED,
+        turn_model: TurnModel | None = None,
     ) -> None:
         """start: makes the recogniser ready; sample_rate: hertz of the samples that are fed.
 
         closed: called once nothing of the session is left; recognized: called with the seconds of audio that
-        were recognised, and how many seconds late that is; span: of the session, which ends it.
+        were recognised, and how many seconds late that is; span: of the session, which ends it; turn_model:
+        hears whether a speaker has said all, where ``judges_turns`` is set.
         """
+        self.judges_turns = False
+        """Whether steps tell if the speaker has said all; costs some calls of the turn model a pause."""
+        self._turn_model = turn_model
+        self._judge: PauseJudge | None = None
+        self._pulled = 0  # samples that the recogniser has read
         self._recognizer = recognizer
         self._start = start
         self._sample_rate = sample_rate
@@ -147,13 +155,19 @@ class RecognitionSession:
         recognizing = self._recognizer.recognize(self._audio(), self._language)
         heard = False
         with engine:
-            async with aclosing(recognizing) as events:
+            async with AsyncExitStack() as left:
+                events = await left.enter_async_context(aclosing(recognizing))
+                left.push_async_callback(self._close_judge)
                 async for event in events:
                     if isinstance(event, Step):
                         self._recognized_s = (event.index + 1) * STEP_S
                         self._recognized(STEP_S, self._lag_s)
+                        if self._judge is not None:
+                            event = await self._judge.judge(event)
                     elif isinstance(event, RecognizedWord):
                         event = self._without_lead(event)
+                        if self._judge is not None:
+                            self._judge.add_word(event)
                         if not heard:
                             heard = True
                             engine.event("first word")
@@ -197,4 +211,20 @@ class RecognitionSession:
                 piece = piece[:longest]
             self._waiting_samples -= len(piece)
             if len(samples := resampler.feed(piece)):
+                await self._show_judge(samples)
                 yield samples
+
+    async def _show_judge(self, samples: Samples) -> None:
+        """Let the judge of turns hear what the recogniser reads, if there is to be one."""
+        if not self.judges_turns:
+            await self._close_judge()
+        elif self._judge is None and self._turn_model is not None:
+            self._judge = PauseJudge(self._turn_model, self._recognizer.info.sample_rate, self._pulled)
+        if self._judge is not None:
+            self._judge.add_audio(samples)
+        self._pulled += len(samples)
+
+    async def _close_judge(self) -> None:
+        judge, self._judge = self._judge, None
+        if judge is not None:
+            await judge.aclose()

@@ -13,6 +13,7 @@ from kani.core.request import unused_fields
 from kani.core.session.context import SessionContext
 from kani.core.session.playout_buffer import PlayoutBuffer, WaitTimeout
 from kani.core.session.report import SessionReport
+from kani.core.session.slot_access import SlotAccess
 from kani.core.session.synthesis import Synthesis
 from kani.core.session.worker import SessionWorker
 from kani.core.types import Embedding, Similarity, SpeechChunk, SpeechRequest
@@ -41,9 +42,11 @@ class SpeechSession:
         self._segments = SegmentQueue(announce_code=context.announce_code)
         self._buffer = PlayoutBuffer(limits.ahead_s)
         self._timeout = WaitTimeout(limits.request_timeout_s, self._time_out)
+        self._priority = context.priorities.add() if context.priorities is not None else None
+        self._access = SlotAccess(context, self._report, self._timeout, self._priority)
         synthesis = Synthesis(request, context, self._report)
         self._worker = SessionWorker(
-            synthesis, context, self._report, self._segments, self._buffer, self._timeout, voice
+            synthesis, context, self._report, self._segments, self._buffer, self._access, voice
         )
         self._closed = False
 
@@ -155,7 +158,8 @@ class SpeechSession:
             await self._worker.aclose()
         finally:
             self._timeout.stop()
-            self._context.priority.leave()
+            if self._priority is not None:
+                self._priority.leave()
             self._report.close(self._worker.voice)
             self._context.admission.release(self._report.protocol)
             self._context.closed()
@@ -193,7 +197,7 @@ class SpeechSession:
         Ends once the first segment has its slot, or none is needed; raises what the iteration over chunks
         would. To be read before the chunks, if at all.
         """
-        async with aclosing(self._worker.ticket.positions()) as positions:
+        async with aclosing(self._access.ticket.positions()) as positions:
             while True:
                 async with self._timeout.waiting():
                     position = await anext(positions, None)
@@ -212,14 +216,17 @@ class SpeechSession:
         """Rank below the connection's sessions that are not lowered, or are lowered later.
 
         The session is still spoken to its end, while those are ahead of their playback or have no text.
+        Without effect where the session was opened without ``priorities``.
         """
-        self._context.priority.lower()
+        if self._priority is not None:
+            self._priority.lower()
 
     def restore_priority(self) -> None:
         """Rank above all lowered sessions: another waits for the end of this one."""
-        self._context.priority.restore()
+        if self._priority is not None:
+            self._priority.restore()
 
     @property
     def superseded(self) -> bool:
         """True if a session of higher priority has text."""
-        return self._context.priority.superseded
+        return self._priority is not None and self._priority.superseded

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 
+from kani.core.playback import Playback
 from kani.core.session.context import SessionContext
 from kani.core.session.playout_buffer import WaitTimeout
+from kani.core.session.priority import SessionPriority
 from kani.core.session.report import SessionReport
 from kani.core.slots import QueueTicket, Slot
 from kani.core.voices.catalogue import ResolvedVoice
@@ -17,26 +19,52 @@ class SlotAccess:
     """Acquires and suspends slots for one session."""
 
     def __init__(
-        self, context: SessionContext, report: SessionReport, timeout: WaitTimeout, ticket: QueueTicket
+        self,
+        context: SessionContext,
+        report: SessionReport,
+        timeout: WaitTimeout,
+        priority: SessionPriority | None,
     ) -> None:
-        """ticket: follows the first wait; timeout: stands still while higher priorities go first."""
+        """timeout: stands still while higher priorities go first; priority: None where there are none."""
+        playback = Playback() if priority is None else priority.playback
+        self.ticket = QueueTicket()
+        """Follows the first wait for a slot."""
+        self.audio_made = playback.add if priority is None else priority.audio_made
+        """To be called with the seconds of all audio that is made."""
         self._admission = context.admission
-        self._priority = context.priority
+        self._playback = playback
+        self._priority = priority
         self._low_latency = context.low_latency
         self._report = report
         self._timeout = timeout
-        self._ticket = ticket
         self._light: dict[str, bool] = {}
         """Whether the light network speaks each voice that has one: once chosen, a session keeps it."""
         self._kept: Slot | None = None
         """The slot of the segment before, still held."""
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds of audio that are left to play."""
+        return self._playback.ahead_s
+
+    @property
+    def must_wait(self) -> bool:
+        """True if the session must not be synthesized now, as others go first."""
+        return self._priority is not None and self._priority.must_wait
+
+    def text_received(self) -> None:
+        """Note that text has come, or is to be spoken now."""
+        if self._priority is not None:
+            self._priority.text_received()
 
     def choose_network(self, voice: ResolvedVoice) -> ResolvedVoice:
         """Return ``voice`` with the network that speaks it in this session (``EngineInfo.light``)."""
         info = voice.engine.info
         if info.light is None or not info.light.speak(voice.voice, voice.language):
             return voice
-        full = not self._admission.slots(info.name).has_free_slot
+        slots = self._admission.slots(info.name)
+        # Where fewer slots were chosen, that many segments are wanted at once, and no more.
+        full = slots.are_streams and not slots.has_free_slot
         light = self._light.setdefault(voice.voice, info.light.always or full)
         return replace(voice, light=light)
 
@@ -46,7 +74,7 @@ class SlotAccess:
         if self._kept is not None and self._kept.queue is slots:
             return self._kept
         self.release()
-        return slots.slot(None if self._ticket.closed else self._ticket, self._lead_s)
+        return slots.slot(None if self.ticket.closed else self.ticket, self._lead_s)
 
     def release(self) -> None:
         """Release the slot that was kept, if any: the session has nothing to synthesize now."""
@@ -56,7 +84,7 @@ class SlotAccess:
 
     def _lead_s(self) -> float:
         """Seconds of audio left to play; none for a client that waits for the whole of it."""
-        return self._priority.ahead_s if self._low_latency else 0.0
+        return self._playback.ahead_s if self._low_latency else 0.0
 
     @asynccontextmanager
     async def held(self, slot: Slot, engine: str, *, keep: bool = False) -> AsyncGenerator[None, None]:
@@ -68,7 +96,7 @@ class SlotAccess:
             kept, self._kept = self._kept is slot, None
             if not kept:
                 await self.wait_for_turn()
-            with self._priority.working():
+            with self._working():
                 async with AsyncExitStack() as stack:
                     if kept:
                         slot.hold_again()
@@ -76,7 +104,7 @@ class SlotAccess:
                     else:
                         await stack.enter_async_context(slot)
                     self._report.slot_acquired(engine, slot.waited_s)
-                    while self._priority.must_wait:
+                    while self.must_wait:
                         async with self.suspended(slot):
                             await self.wait_for_turn()
                     waiting.end()
@@ -89,10 +117,14 @@ class SlotAccess:
     async def suspended(self, slot: Slot) -> AsyncGenerator[None, None]:
         """Lend ``slot`` to other sessions while the body runs, which must not use the engine."""
         async with slot.suspended():
-            with self._priority.working(False):
+            with self._working(False):
                 yield
 
     async def wait_for_turn(self) -> None:
         """Wait while sessions of the same connection with a higher priority go first."""
-        with self._timeout.suspended():
-            await self._priority.wait_for_turn()
+        if self._priority is not None:
+            with self._timeout.suspended():
+                await self._priority.wait_for_turn()
+
+    def _working(self, working: bool = True) -> AbstractContextManager[None]:
+        return nullcontext() if self._priority is None else self._priority.working(working)

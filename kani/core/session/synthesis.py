@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
-from kani.core.audio.pcm import reframe
 from kani.core.audio.prosody_filter import PAUSES_S, split_prosody, split_speed
+from kani.core.audio.resampling import reframe
 from kani.core.audio.segment_filter import SegmentFilter
 from kani.core.emotions import prosody_of
 from kani.core.engine import StreamingInputEngine
@@ -25,8 +25,6 @@ from kani.core.voices.catalogue import ResolvedVoice
 from kani.text.incremental_text import IncrementalText
 from kani.text.lexicon import Lexicon
 from kani.text.normalizer import NormalizerOptions, is_loaded, table_for
-
-_ALL_OF_A_CHUNK = 2**31
 
 
 class Synthesis:
@@ -175,5 +173,5 @@ def _prosody_of(request: SpeechRequest) -> Prosody:
 
 async def _at_rate(chunks: AsyncGenerator[SpeechChunk, None], rate: int) -> AsyncGenerator[SpeechChunk, None]:
     async with aclosing(chunks):
-        async for chunk in reframe(chunks, rate, _ALL_OF_A_CHUNK):
+        async for chunk in reframe(chunks, rate):
             yield chunk

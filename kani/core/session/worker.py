@@ -12,11 +12,11 @@ from kani.core.errors import EngineFailed, SpeechCancelled, SpeechError
 from kani.core.session.context import SessionContext
 from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, collect, fit_take, stretch_factor
 from kani.core.session.output import OutputStream
-from kani.core.session.playout_buffer import PlayoutBuffer, WaitTimeout
+from kani.core.session.playout_buffer import PlayoutBuffer
 from kani.core.session.report import SessionReport
 from kani.core.session.slot_access import SlotAccess
 from kani.core.session.synthesis import Synthesis
-from kani.core.slots import QueueTicket, Slot
+from kani.core.slots import Slot
 from kani.core.tracing import Attributes
 from kani.core.types import Embedding, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice
@@ -31,7 +31,7 @@ UNDERRUN_PAUSE_S = 0.08
 
 
 class SessionWorker:
-    """Owns a session's voice, output, queue ticket and task; the task is the one writer of the buffer."""
+    """Owns a session's voice, output and task; the task is the one writer of the buffer."""
 
     def __init__(
         self,
@@ -40,12 +40,11 @@ class SessionWorker:
         report: SessionReport,
         segments: SegmentQueue,
         buffer: PlayoutBuffer,
-        timeout: WaitTimeout,
+        access: SlotAccess,
         voice: ResolvedVoice | None,
     ) -> None:
         """voice: None where it is to be resolved from the text."""
         self.synthesis = synthesis
-        self.ticket = QueueTicket()
         self.voice: ResolvedVoice | None = None
         """None until it is resolved, before the first segment."""
         self.truncated = False
@@ -56,8 +55,7 @@ class SessionWorker:
         self._report = report
         self._segments = segments
         self._buffer = buffer
-        self._priority = context.priority
-        self._access = SlotAccess(context, report, timeout, self.ticket)
+        self._access = access
         self._output: OutputStream | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
@@ -87,7 +85,7 @@ class SessionWorker:
             return
         segments = self._segments
         if segments.length:
-            self._priority.text_received()
+            self._access.text_received()
         if not segments.started:
             try:
                 self._start_segments()
@@ -107,7 +105,7 @@ class SessionWorker:
         """Stop at once; the reader of the buffer gets ``error``."""
         self._stopped = True
         self._buffer.discard(error)
-        self.ticket.close()
+        self._access.ticket.close()
         if self._task is not None:
             self._task.cancel()
 
@@ -131,8 +129,7 @@ class SessionWorker:
 
     def _use_voice(self, voice: ResolvedVoice) -> None:
         self.voice = voice
-        info, audio_made = voice.engine.info, self._priority.audio_made
-        self._output = OutputStream(info, self._buffer, self._report, audio_made)
+        self._output = OutputStream(voice.engine.info, self._buffer, self._report, self._access.audio_made)
 
     def _start_segments(self) -> None:
         """Resolve the voice, which determines how the text is segmented, if there is enough text for that."""
@@ -178,7 +175,7 @@ class SessionWorker:
 
     def _close_buffer(self, error: SpeechError | None = None) -> None:
         self._buffer.close(error)
-        self.ticket.close()
+        self._access.ticket.close()
 
     async def _synthesize(self) -> None:
         """Synthesize segment after segment, as they come. Raises SpeechError."""
@@ -250,7 +247,7 @@ class SessionWorker:
             async with self._access.held(slot, info.name, keep=True):
                 with self._report.synthesizing(voice, text):
                     start_s, rate = self.output.duration_s, self.output.sample_rate
-                    speech, chunks = synthesis.synthesize(voice, text, rate, self._priority.ahead_s)
+                    speech, chunks = synthesis.synthesize(voice, text, rate, self._access.ahead_s)
                     await self._add_audio(chunks, text, slot if info.pausable else None, last=None)
                     self.truncated |= speech.truncated
                     self._report.segment_synthesized(info.name, slot.held_s, self.output.duration_s - start_s)
@@ -323,7 +320,7 @@ class SessionWorker:
             async for chunk in chunks:
                 self._report.segment_audible()
                 self.output.add(chunk)
-                if slot is not None and (self._buffer.above_high_water or self._priority.must_wait):
+                if slot is not None and (self._buffer.above_high_water or self._access.must_wait):
                     async with self._access.suspended(slot):
                         await self._buffer.wait_writable()
                         await self._access.wait_for_turn()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from kani.core.audio.pcm import Resampler
+from kani.core.audio.resampling import Resampler
 from kani.core.timing.cepstra import HOP, SAMPLE_RATE, Cepstra
 from kani.core.timing.characters import spread
 from kani.core.timing.dtw import WarpingPath

@@ -47,7 +47,7 @@ class SpanTiler:
                 spoken_form=(pending.spoken_form or "") + spoken_between + (span.spoken_form or ""),
             )
             return []
-        done = self.flush()
+        done = self.flush() if pending is not None else []
         self._spoken_between += spoken_between
         start = max(span.start, self._cursor)
         if span.end > start:

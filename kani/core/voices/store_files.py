@@ -153,17 +153,6 @@ def decode_embedding(content: bytes, recording: str) -> Embedding:
     return Embedding(found.engine, found.model, values, found.similarity)
 
 
-def media_type(recording: bytes) -> str:
-    """Media type of a stored recording, by its first bytes: audio/wav, ogg, flac, mp4 or mpeg."""
-    if recording[:4] == b"RIFF":
-        return "audio/wav"
-    if recording[:4] == b"OggS":
-        return "audio/ogg"
-    if recording[:4] == b"fLaC":
-        return "audio/flac"
-    return "audio/mp4" if recording[4:8] == b"ftyp" else "audio/mpeg"
-
-
 def _checked(values: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
     if values.dtype != np.float32 or values.ndim != 1 or not 1 <= len(values) <= MAX_EMBEDDING_VALUES:
         raise ValueError(f"an embedding has 1-{MAX_EMBEDDING_VALUES} float32 values in one dimension")

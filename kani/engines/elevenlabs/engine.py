@@ -23,19 +23,20 @@ from kani.engines.elevenlabs.exchange import send_and_receive
 from kani.engines.elevenlabs.failures import UpstreamFailed
 from kani.engines.elevenlabs.fallback import Fallback
 from kani.engines.elevenlabs.metrics import UpstreamMetrics
+from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.elevenlabs.text import SegmentText
-from kani.engines.settings import ElevenLabsUpstream
 from kani.text.incremental_text import IncrementalText
 from kani.text.languages import primary
 
 SPEED_RANGE = (0.7, 1.2)
 SEED_COUNT = 2**32
+MAX_CONCURRENCY = 4
+"""Streams at once: ElevenLabs' smallest plan allows 4 of its fast models."""
 
 RETRY_DELAYS_S = (0.25, 1.0)
 """Seconds before each further try, as long as no audio was received."""
 
 _KEY = re.compile(r"[!-~]{1,256}")
-_MODEL = re.compile(r"[a-z0-9_]{1,64}")
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +45,21 @@ class ElevenLabsEngine:
     """Speaks with an ElevenLabs account. Texts and voice ids leave this machine."""
 
     def __init__(
-        self, settings: ElevenLabsUpstream, metrics: UpstreamMetrics, fallback: Engine | None = None
+        self,
+        settings: UpstreamSettings,
+        metrics: UpstreamMetrics,
+        fallback: Engine | None = None,
+        *,
+        timeout_s: float = 10.0,
     ) -> None:
         """fallback: speaks, with its own voices, what fails at ElevenLabs before its first audio.
 
-        It is started and stopped with this engine.
+        It is started and stopped with this engine. timeout_s: longest silence of the service while something
+        is due.
         """
         self._settings = settings
+        self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
+        self._timeout_s = timeout_s
         self._metrics = metrics
         self._fallback = Fallback(fallback, metrics) if fallback is not None else None
         self._tls: ssl.SSLContext | None = None
@@ -77,7 +86,7 @@ class ElevenLabsEngine:
             if self._fallback is not None:
                 await self._fallback.engine.start()
                 started.push_async_callback(self._fallback.engine.stop)
-            if urlsplit(self._settings.base_url).scheme == "https":
+            if urlsplit(self._settings.url).scheme == "https":
                 self._tls = await asyncio.to_thread(ssl.create_default_context)
             self._info = self._describe(await self._voices())
             started.pop_all()
@@ -136,13 +145,13 @@ class ElevenLabsEngine:
 
     async def _stream(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
         """Speak by one connection, without retries. Raises UpstreamFailed."""
-        settings, receiver = self._settings, AudioReceiver()
+        receiver = AudioReceiver()
         schedule = messages.COMPLETE_TEXT_SCHEDULE if text.complete else messages.INCREMENTAL_TEXT_SCHEDULE
         async with open_connection(
-            self._url(segment), settings.api_key, tls_context=self._tls, timeout_s=settings.timeout_s
+            self._url(segment), self._key, tls_context=self._tls, timeout_s=self._timeout_s
         ) as connection:
             await connection.send(messages.initialize_connection(schedule, segment.speed))
-            exchange = send_and_receive(connection, text, receiver.times, settings.timeout_s)
+            exchange = send_and_receive(connection, text, receiver.times, self._timeout_s)
             async with aclosing(exchange) as received:
                 async for message in received:
                     if (chunk := receiver.feed(message)) is not None:
@@ -174,12 +183,12 @@ class ElevenLabsEngine:
             **({} if language_code is None else {"language_code": language_code}),
             **({} if seed is None else {"seed": seed % SEED_COUNT}),
         )
-        return "ws" + settings.base_url.removeprefix("http") + path
+        return "ws" + settings.url.removeprefix("http") + path
 
     def _check_settings(self) -> None:
         """Raise EngineUnavailable for missing or invalid settings."""
         settings = self._settings
-        if not settings.api_key:
+        if not self._key:
             raise EngineUnavailable(
                 "the ElevenLabs engine needs the key of an account: set ELEVEN_API_KEY "
                 "(--engine auto needs none, and no network)"
@@ -187,9 +196,8 @@ class ElevenLabsEngine:
         if not settings.voice_id:
             raise EngineUnavailable("the ElevenLabs engine needs a voice: set ELEVEN_VOICE_ID to its id")
         for variable, value, pattern, form in (
-            ("ELEVEN_API_KEY", settings.api_key, _KEY, "1 to 256 characters, letters, digits and signs"),
+            ("ELEVEN_API_KEY", self._key, _KEY, "1 to 256 characters, letters, digits and signs"),
             ("ELEVEN_VOICE_ID", settings.voice_id, VOICE_ID_PATTERN, "1 to 64 letters and digits"),
-            ("ELEVEN_MODEL", settings.model, _MODEL, "1 to 64 small letters, digits and underscores"),
         ):
             if pattern.fullmatch(value) is None:
                 raise EngineUnavailable(f"the ElevenLabs engine cannot start: {variable} has to be {form}")
@@ -198,7 +206,7 @@ class ElevenLabsEngine:
                 f"ElevenLabs' model {settings.model} cannot be streamed into: "
                 "set ELEVEN_MODEL to eleven_flash_v2_5 or eleven_multilingual_v2"
             )
-        if not _is_confidential(settings.base_url):
+        if not _is_confidential(settings.url):
             raise EngineUnavailable(
                 "the ElevenLabs engine sends its key through https only, but to this machine itself: "
                 "set KANI_ELEVENLABS_URL to an address that begins with https://"
@@ -207,10 +215,10 @@ class ElevenLabsEngine:
     async def _voices(self) -> tuple[Voice, ...]:
         """Return the account's voices, the configured one first; only that without the list."""
         settings = self._settings
-        own = account.make_voice(settings.voice_id)
+        own = account.make_voice(settings.voice_id or "")
         try:
             listed = await account.fetch_voices(
-                settings.base_url, settings.api_key, tls_context=self._tls, timeout_s=settings.timeout_s
+                settings.url, self._key, tls_context=self._tls, timeout_s=self._timeout_s
             )
         except UpstreamFailed as error:
             if error.code in ("invalid_api_key", "unauthorized"):
@@ -232,7 +240,7 @@ class ElevenLabsEngine:
             sample_rate=messages.SAMPLE_RATE,
             voices=voices,
             default_voices=dict.fromkeys(account.model_languages(settings.model), voices[0].id),
-            max_concurrency=settings.max_concurrency,
+            max_concurrency=MAX_CONCURRENCY,
             speed_range=(slowest, fastest),
             supported_fields=frozenset({"seed"}),
             streams_inside_segment=True,

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import cast
 
-from kani.core.audio.pcm import reframe
+from kani.core.audio.resampling import reframe
 from kani.core.engine import Engine, StreamingInputEngine
 from kani.core.types import Segment, SpeechChunk
 from kani.engines.elevenlabs.messages import SAMPLE_RATE

@@ -11,11 +11,11 @@ class UpstreamMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         """registry: holds the counters."""
         self._failures = Counter(
-            "kani_elevenlabs_failures", "Times that ElevenLabs failed.", ["code"], registry=registry
+            "kani_elevenlabs_failures", "Failures of ElevenLabs.", ["code"], registry=registry
         )
         self._fallbacks = Counter(
-            "kani_elevenlabs_stood_in",
-            "Segments that a voice of this machine spoke in ElevenLabs' place.",
+            "kani_elevenlabs_fallbacks",
+            "Segments spoken by the fallback engine instead of ElevenLabs.",
             ["engine"],
             registry=registry,
         )
@@ -25,5 +25,5 @@ class UpstreamMetrics:
         self._failures.labels(code).inc()
 
     def count_fallback(self, engine: str) -> None:
-        """Count a segment that ``engine`` spoke in ElevenLabs' place."""
+        """Count a segment that ``engine`` spoke instead of ElevenLabs."""
         self._fallbacks.labels(engine).inc()

@@ -160,7 +160,7 @@ class NativeEspeak:
             clauses.append((found or b"").decode(errors="replace"))
         return " ".join(_LANGUAGE_SWITCH.sub("", " ".join(clauses)).split())
 
-    def synthesize(self, text: str, voice: str, manner: SynthesisParameters, on_audio: OnAudio) -> bool:
+    def synthesize(self, text: str, voice: str, parameters: SynthesisParameters, on_audio: OnAudio) -> bool:
         """Speak ``text``; returns whether it was spoken to its end.
 
         ``on_audio`` is called for every 60 ms with signed 16-bit mono samples in the machine's byte order,
@@ -185,9 +185,9 @@ class NativeEspeak:
         c_callback = _Callback(callback)
         self._set_voice(voice)
         for parameter, value in (
-            (_RATE, manner.rate),
-            (_PITCH, manner.pitch),
-            (_PITCH_RANGE, manner.pitch_range),
+            (_RATE, parameters.rate),
+            (_PITCH, parameters.pitch),
+            (_PITCH_RANGE, parameters.pitch_range),
         ):
             self._library.espeak_SetParameter(parameter, value, 0)
         self._library.espeak_SetSynthCallback(c_callback)

@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +20,10 @@ import numpy as np
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
+from kani.engines.kani.settings import KaniSettings
 from kani.engines.kani.voices import KaniVoices
-from kani.engines.settings import KaniSettings
-from kani.runtime.cancelling import wait_until_done
+from kani.engines.plugin import Resources
+from kani.runtime.cancelling import speak
 from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder, speech_of
 from kani.runtime.silence_trim import SilenceTrimmer
@@ -31,7 +31,7 @@ from kani.text.segment_weight import weight
 
 if TYPE_CHECKING:
     from kani.engines.kani.model.loader import KaniModel
-    from kani.engines.kani.model.sequence import End, Utterance
+    from kani.engines.kani.model.sequence import Utterance
     from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
 
 ENGINE = "kani"
@@ -44,10 +44,9 @@ logger = logging.getLogger(__name__)
 class KaniEngine:
     """A Kani checkpoint with NanoCodec, many voices in one batch."""
 
-    def __init__(self, settings: KaniSettings, *, cache_dir: Path) -> None:
-        """cache_dir: folder of downloaded and built files."""
+    def __init__(self, settings: KaniSettings, resources: Resources) -> None:
         self._settings = settings
-        self._cache = cache_dir / "kani"
+        self._resources = resources
         self._kani: KaniModel | None = None
         self._info: EngineInfo | None = None
         self._voices = KaniVoices(ENGINE, "", (), ())
@@ -166,18 +165,18 @@ class KaniEngine:
             raise EngineUnavailable(
                 f"the Kani engine needs {error.name}: " + install_command("kani", "requirements-kani.txt")
             ) from error
-        settings = self._settings
+        settings, resources = self._settings, self._resources
         try:
             return load(
                 settings.model or DEFAULT_MODEL,
                 settings.codec or DEFAULT_CODEC,
                 settings.embedder or DEFAULT_EMBEDDER,
-                device=settings.device,
-                precision=settings.precision,
+                device=resources.device,
+                precision=resources.precision,
                 slots=settings.slots,
-                threads=settings.threads,
-                cache=self._cache,
-                may_fetch=settings.may_fetch,
+                threads=resources.threads,
+                cache=resources.cache_dir,
+                may_fetch=resources.may_fetch,
                 report=logger.info,
             )
         except (CheckpointError, DeviceError, OutOfMemory) as error:
@@ -251,36 +250,15 @@ async def _generate(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Sam
     """Yield the audio of an utterance as it is decoded; closed early, returns once its slot is free."""
     from kani.engines.kani.model.sequence import End, Ending
 
-    loop = asyncio.get_running_loop()
-    events: asyncio.Queue[Samples | End] = asyncio.Queue()
-
-    def on_event(event: Samples | End) -> None:
-        loop.call_soon_threadsafe(events.put_nowait, event)
-
-    sequence = kani.scheduler.submit(utterance, on_event)
-    heard = ended = False
-    try:
-        while True:
-            event = await events.get()
-            if isinstance(event, End):
-                ended = True
-                break
-            kani.scheduler.acknowledge(sequence, len(event))
-            heard = True
-            yield event
-    finally:
-        if not ended:
-            kani.scheduler.cancel(sequence)
-            await wait_until_done(asyncio.ensure_future(_wait_for_end(events)))
-    match event.ending:
-        case Ending.FAILED | Ending.CANCELLED:
-            raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")
-        case Ending.ANOMALY if not heard:
-            raise EngineFailed(f"the Kani model could not speak this text: {event.detail}")
-
-
-async def _wait_for_end(events: asyncio.Queue[Samples | End]) -> None:
-    from kani.engines.kani.model.sequence import End
-
-    while not isinstance(await events.get(), End):
-        pass
+    heard = False
+    async with aclosing(speak(kani.scheduler, utterance, End)) as events:
+        async for event in events:
+            if not isinstance(event, End):
+                heard = True
+                yield event
+                continue
+            match event.ending:
+                case Ending.FAILED | Ending.CANCELLED:
+                    raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")
+                case Ending.ANOMALY if not heard:
+                    raise EngineFailed(f"the Kani model could not speak this text: {event.detail}")

@@ -21,31 +21,26 @@ from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguag
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
-from kani.engines.kokoro.decoder_choice import ChosenModel, load_split_model
+from kani.engines.kokoro.decoder_choice import load_split_model
 from kani.engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped, WholeModel
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
+from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import has_gaps, real_time_streams
 from kani.engines.kokoro.student.choice import alone, light_voices
 from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
-from kani.engines.kokoro.synthesizer import (
-    PreparingSynthesizer,
-    Synthesizer,
-    WholeSynthesizer,
-    WindowedSynthesizer,
-    sample_steps,
-)
+from kani.engines.kokoro.synthesizer import PreparingSynthesizer, WindowedSynthesizer, sample_steps
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import reader_for, spoken_languages
 from kani.engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, speech_chunk
 from kani.engines.kokoro.voice_embedding import embedding_model, mix_language
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, ENGINE, Voices
-from kani.engines.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.runtime import weights
 from kani.runtime.cancelling import wait_until_done
 from kani.text.incremental_text import IncrementalText
@@ -74,7 +69,8 @@ _IDLE_S, _MAX_IDLE_WAIT_S = 0.2, 60.0
 # Pauses before the cost of speech is measured again: one minute, ten and an hour after the start.
 _MEASURED_AGAIN_S = (60.0, 540.0, 3000.0)
 
-_WHY_WHOLE = "required by KANI_KOKORO_DECODING=whole (windows uses LiteRT)"
+THREADS = 2
+"""Cores that one step is computed with, unless KANI_THREADS names another number."""
 
 _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
@@ -83,14 +79,17 @@ logger = logging.getLogger(__name__)
 class KokoroEngine:
     """Kokoro-82M, int8, on the CPU: the languages of ``DEFAULT_VOICES`` and ``ACCENTED_VOICES``."""
 
-    def __init__(self, settings: KokoroSettings) -> None:
+    def __init__(self, settings: KokoroSettings, resources: Resources) -> None:
+        """resources: ``cache_dir`` is that of ``weights.load``."""
         self._settings = settings
-        self._concurrency = max(MIN_CONCURRENT_STEPS, (os.cpu_count() or 1) // settings.threads)
+        self._resources = resources
+        self._threads = resources.threads or THREADS
+        self._concurrency = max(MIN_CONCURRENT_STEPS, (os.cpu_count() or 1) // self._threads)
         self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix=ENGINE)
         self._scheduler = DeadlineScheduler(self._concurrency)
         self._info: EngineInfo | None = None
         self._model: SplitModel | None = None
-        self._synthesizer: Synthesizer
+        self._synthesizer: PreparingSynthesizer
         self._student: StudentSynthesizer | None = None
         self._measuring: asyncio.Task[None] | None = None
         self._measuring_again: asyncio.Task[None] | None = None
@@ -171,22 +170,32 @@ class KokoroEngine:
         self._voices = Voices()
         spoken = spoken_languages()
         self._espeak = EspeakClient.shared("phonemes")
-        student = self._settings.student
+        student, resources = self._settings.student, self._resources
+        read_model = partial(
+            weights.load,
+            weights.KOKORO,
+            models_dir=resources.models_dir,
+            cache_dir=resources.cache_dir,
+            may_fetch=resources.may_fetch,
+        )
         try:
             self._student = None if student == "never" else self._load_student()
             if student == "only":
                 return
-            chosen = self._load_model()
+            if resources.models_dir is not None:
+                # A wrong file of the user's is an error, also where the packed network is in the cache.
+                read_model()
+            chosen = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
         except ModelFailed as error:
             raise EngineUnavailable(
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
                 "install the version that requirements.txt names"
             ) from error
-        self._model = None if chosen is None else chosen.model
+        self._model = chosen.model
+        statistics = StatisticsTable([voice.id for voice in self._voices.all])
+        self._synthesizer = WindowedSynthesizer(chosen.model, self._voices, statistics)
+        self._nearest = NearestVoice(self._voices, self._synthesizer)
         accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
-        in_windows = isinstance(self._synthesizer, WindowedSynthesizer)
-        if isinstance(self._synthesizer, WindowedSynthesizer):
-            self._nearest = NearestVoice(self._voices, self._synthesizer)
         self._info = EngineInfo(
             name=ENGINE,
             version="1.0 int8",
@@ -195,28 +204,25 @@ class KokoroEngine:
             default_voices={language: DEFAULT_VOICES[language] for language in spoken}
             | {language: voices[0] for language, voices in accented.items()},
             accented=accented,
-            max_concurrency=max(_LEAST_STREAMS, _STREAMS_A_STEP * self._concurrency)
-            if in_windows
-            else self._concurrency,
-            slots_are_streams=in_windows,
+            max_concurrency=max(_LEAST_STREAMS, _STREAMS_A_STEP * self._concurrency),
+            slots_are_streams=True,
             speed_range=SPEED_RANGE,
-            streams_inside_segment=in_windows,
-            pausable=in_windows,
-            accepts_partial_text=in_windows,
+            streams_inside_segment=True,
+            pausable=True,
+            accepts_partial_text=True,
             mixes_voices=True,
-            # The published graph predicts the pitch and decodes it in one run: it cannot be changed between.
-            cloning="nearest voice" if in_windows else "none",
-            embedding_model=embedding_model(self._voices) if in_windows else "",
-            native_prosody=NATIVE_PROSODY_FIELDS if in_windows else frozenset(),
+            cloning="nearest voice",
+            embedding_model=embedding_model(self._voices),
+            native_prosody=NATIVE_PROSODY_FIELDS,
             accepts_ipa=True,
             light=light_voices(self._student.facts, always=student == "always") if self._student else None,
-            decoder="onnx" if self._model is None else self._model.decoder.name,
-            slow_decoder_reason=_WHY_WHOLE if chosen is None else chosen.slow_decoder_reason,
+            decoder=chosen.model.decoder.name,
+            slow_decoder_reason=chosen.slow_decoder_reason,
         )
 
     def _load_student(self) -> StudentSynthesizer:
         """Load the student; where nothing else is to be loaded, it is the whole engine."""
-        student = StudentSynthesizer(StudentModel(self._settings.threads))
+        student = StudentSynthesizer(StudentModel(self._threads))
         facts, choice = student.facts, self._settings.student
         if choice == "only":
             self._synthesizer = student
@@ -224,33 +230,8 @@ class KokoroEngine:
         logger.info("Kokoro's student speaks %s as %s: %s", facts.language, facts.voice, choice)
         return student
 
-    def _synthesizer_of(self, segment: Segment) -> Synthesizer:
+    def _synthesizer_of(self, segment: Segment) -> PreparingSynthesizer:
         return self._student if segment.light and self._student is not None else self._synthesizer
-
-    def _load_model(self) -> ChosenModel | None:
-        """Load the network; None if utterances are decoded whole, by the published graph itself.
-
-        Sets ``_synthesizer``.
-        """
-        settings = self._settings
-        read_model = partial(
-            weights.load,
-            weights.KOKORO,
-            models_dir=settings.models_dir,
-            cache_dir=settings.cache_dir,
-            may_fetch=settings.may_fetch,
-        )
-        if settings.models_dir is not None:
-            # A wrong file of the user's is an error, also where the packed network is in the cache.
-            read_model()
-        if settings.decoding == "whole":
-            self._synthesizer = WholeSynthesizer(WholeModel(read_model(), settings.threads), self._voices)
-            logger.info("Kokoro decoder: onnxruntime, %s", _WHY_WHOLE)
-            return None
-        chosen = load_split_model(read_model, settings)
-        statistics = StatisticsTable([voice.id for voice in self._voices.all])
-        self._synthesizer = WindowedSynthesizer(chosen.model, self._voices, statistics)
-        return chosen
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""
@@ -265,7 +246,7 @@ class KokoroEngine:
             self._model.decoder.generator.close()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """See ``Engine.synthesize``; a chunk for each window (whole: for each utterance of some 15 s).
+        """See ``Engine.synthesize``; a chunk for each window.
 
         Yields nothing for a text without anything pronounceable. Raises UnsupportedLanguage and UnknownVoice
         for what ``info`` does not list, EngineFailed for an error of onnxruntime.
@@ -279,7 +260,6 @@ class KokoroEngine:
     async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
         """See ``StreamingInputEngine.stream``. Raises as ``synthesize``."""
         synthesizer = self._synthesizer_of(segment)
-        assert isinstance(synthesizer, PreparingSynthesizer)
         sentence = IncrementalSentence(synthesizer, self._reader(segment.language), segment)
         stop, timing, deadline = Stop(), PieceTiming(), SegmentDeadline(segment.ahead_s)
         while not (text.boundary is not None and sentence.spoken_length >= len(text.text)):
@@ -304,7 +284,7 @@ class KokoroEngine:
                 await text.wait_for_more(len(spoken.text))
 
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``CloningEngine.embed``; decoding in windows only."""
+        """See ``CloningEngine.embed``."""
         steps = self._nearest.embed(recording)
         async with aclosing(self._embeddings(steps, Stop(), time.monotonic())) as embeddings:
             return await anext(embeddings)
@@ -312,7 +292,7 @@ class KokoroEngine:
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
-        """See ``CloningEngine.refine``; decoding in windows only.
+        """See ``CloningEngine.refine``.
 
         For a language without a mix of its own the one that it borrows the timbre of is refined.
         Raises UnsupportedLanguage, InvalidRequest for an embedding of another engine, and EngineFailed.
@@ -383,7 +363,7 @@ class KokoroEngine:
     def _reader(self, language: str) -> TextReader:
         reader = None
         if primary(language) in self.info.default_voices:
-            reader = reader_for(self._espeak, language, self._settings.cache_dir)
+            reader = reader_for(self._espeak, language, self._resources.cache_dir)
         if reader is None:
             raise UnsupportedLanguage(language, ", ".join(self.info.default_voices))
         return reader

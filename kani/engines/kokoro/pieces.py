@@ -59,13 +59,15 @@ class Preparing(Protocol):
         segment: Segment,
         stop: Stop,
         *,
+        complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
     ) -> PreparedUtterance:
         """Predict the prosody of ``symbols`` with the voice, speed and pitch of ``segment``.
 
-        min_symbols: speak as in an utterance of at least this length; like: an utterance with a timbre that
-        is to be kept. Raises UnknownVoice, InvalidRequest for an unusable embedding, Stopped and ModelFailed.
+        complete: no words follow; min_symbols: speak as in an utterance of at least this length; like: an
+        utterance with a timbre that is to be kept. Raises UnknownVoice, InvalidRequest for an unusable
+        embedding, Stopped and ModelFailed.
         """
 
 
@@ -160,7 +162,12 @@ class Pieces:
         """Speak the words [first, until) with the prosody of ``utterance`` at ``rate`` times its speed."""
         words, segment = utterance.words, replace(self._segment, speed=self._segment.speed * rate)
         prepared = self._synthesizer.prepare(
-            utterance.symbols, segment, stop, min_symbols=self._min_symbols, like=self._first
+            utterance.symbols,
+            segment,
+            stop,
+            complete=complete,
+            min_symbols=self._min_symbols,
+            like=self._first,
         )
         if self._same_statistics and self._first is None:
             self._first = prepared

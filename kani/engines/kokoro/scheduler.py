@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import heapq
 import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from threading import Condition
 
+from kani.core.deadline_queue import DeadlineQueue
 from kani.core.playback import Playback
 
 FIRST_SOUND_S = 0.5
@@ -86,9 +85,7 @@ class DeadlineScheduler:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._free = self._all = capacity
-        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._asked = 0
+        self._queue = DeadlineQueue(lambda: capacity)
         self.idle = IdleMonitor()
         """Tells background work when no step runs."""
 
@@ -96,31 +93,12 @@ class DeadlineScheduler:
     async def slot(self, deadline: float) -> AsyncIterator[None]:
         """A turn to compute one step, which is due at that time (of any clock)."""
         self.idle.mark_busy()
-        if self._free:
-            self._free -= 1
-        else:
-            ours: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._asked += 1
-            heapq.heappush(self._waiting, (deadline, self._asked, ours))
-            try:
-                await ours
-            except asyncio.CancelledError:
-                if ours.done() and not ours.cancelled():
-                    # The turn was handed over in the same loop step that cancelled us.
-                    self._hand_on()
-                raise
         try:
-            yield
+            await self._queue.acquire(deadline)
+            try:
+                yield
+            finally:
+                self._queue.release()
         finally:
-            self._hand_on()
-
-    def _hand_on(self) -> None:
-        while self._waiting:
-            _, _, theirs = heapq.heappop(self._waiting)
-            # A waiter cancelled while it waited stays in the heap until it is popped.
-            if not theirs.done():
-                theirs.set_result(None)
-                return
-        self._free += 1
-        if self._free == self._all:
-            self.idle.mark_idle()
+            if not self._queue.taken:
+                self.idle.mark_idle()

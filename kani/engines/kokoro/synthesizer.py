@@ -1,4 +1,4 @@
-"""Synthesises utterances, whole or window by window, in the calling thread."""
+"""Synthesises utterances window by window, in the calling thread."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from kani.core.errors import InvalidRequest
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
@@ -18,7 +16,6 @@ from kani.engines.kokoro.network.onnx_model import (
     SAMPLE_RATE,
     RenderedUtterance,
     Stop,
-    WholeModel,
 )
 from kani.engines.kokoro.network.parts import (
     Features,
@@ -39,52 +36,6 @@ from kani.engines.kokoro.windows import windows
 from kani.text.languages import primary
 
 
-class Synthesizer(Protocol):
-    """One decoding strategy."""
-
-    def synthesize(
-        self,
-        utterance: Utterance,
-        segment: Segment,
-        stop: Stop,
-        *,
-        trailing_silence_s: float = TRAILING_SILENCE_S,
-        in_steps: bool = True,
-    ) -> Iterator[TimedAudio]:
-        """Speak ``utterance`` with the voice, speed and prosody of ``segment``; its text is not used.
-
-        trailing_silence_s: silence kept at most after the speech; in_steps: predict the prosody of the first
-        words first where possible, so that sound begins sooner. Raises UnknownVoice, InvalidRequest for an
-        unusable embedding, Stopped and ModelFailed.
-        """
-
-
-class WholeSynthesizer:
-    """Decodes an utterance at once with the published graph: the model's own samples."""
-
-    def __init__(self, model: WholeModel, voices: Voices) -> None:
-        self._model = model
-        self._voices = voices
-
-    def synthesize(
-        self,
-        utterance: Utterance,
-        segment: Segment,
-        stop: Stop,
-        *,
-        trailing_silence_s: float = TRAILING_SILENCE_S,
-        in_steps: bool = True,
-    ) -> Iterator[TimedAudio]:
-        """See ``Synthesizer.synthesize``; one piece, predicted at once."""
-        if segment.embedding is not None:
-            raise InvalidRequest("reference", "this engine speaks with its own voices only")
-        lead = lead_in(utterance, segment.language)
-        symbols = lead + utterance.symbols
-        style = self._voices.style(voice_or_mix(segment.voice), len(symbols))
-        rendering = self._model.render(symbols, style, segment.speed, stop)
-        yield _trim_whole(rendering, utterance, lead, trailing_silence_s)
-
-
 class PreparingSynthesizer(ABC):
     """Predicts the prosody of the utterance, then decodes it piece by piece."""
 
@@ -99,6 +50,7 @@ class PreparingSynthesizer(ABC):
         segment: Segment,
         stop: Stop,
         *,
+        complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
     ) -> PreparedUtterance:
@@ -113,7 +65,13 @@ class PreparingSynthesizer(ABC):
         trailing_silence_s: float = TRAILING_SILENCE_S,
         in_steps: bool = True,
     ) -> Iterator[TimedAudio]:
-        """See ``Synthesizer.synthesize``; one piece with a lead-in."""
+        """Speak ``utterance`` with the voice, speed and prosody of ``segment``; its text is not used.
+
+        A piece for each window; one for all of an utterance with a lead-in. trailing_silence_s: silence kept
+        at most after the speech; in_steps: predict the prosody of the first words first where possible, so
+        that sound begins sooner. Raises UnknownVoice, InvalidRequest for an unusable embedding, Stopped and
+        ModelFailed.
+        """
         lead = lead_in(utterance, segment.language)
         if not lead:
             pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
@@ -122,7 +80,7 @@ class PreparingSynthesizer(ABC):
         prepared = self.prepare(lead + utterance.symbols, segment, stop)
         frames = prepared.prosody.frames
         samples = prepared.decode(0, int(frames.sum()), stop)
-        yield _trim_whole(RenderedUtterance(samples, frames), utterance, lead, trailing_silence_s)
+        yield trim_whole(RenderedUtterance(samples, frames), utterance, lead, trailing_silence_s)
 
 
 class WindowedSynthesizer(PreparingSynthesizer):
@@ -146,6 +104,7 @@ class WindowedSynthesizer(PreparingSynthesizer):
         segment: Segment,
         stop: Stop,
         *,
+        complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
     ) -> PreparedUtterance:
@@ -250,7 +209,7 @@ def sample_steps(synthesizer: WindowedSynthesizer, stop: Stop) -> Iterator[float
         yield len(synthesizer.decode_window(features, norms, first, end, stop)) / SAMPLE_RATE
 
 
-def _trim_whole(
+def trim_whole(
     rendering: RenderedUtterance, utterance: Utterance, lead: str, trailing_silence_s: float
 ) -> TimedAudio:
     """Trim and time the rendering of ``lead`` and ``utterance``."""

@@ -1,7 +1,7 @@
 """Kokoro's 54 voices and their style tables.
 
-``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. ``offline/voices.py`` builds
-both from the model authors' distribution (Apache-2.0).
+``data/voices.json`` lists the voices, ``data/voices.npy`` holds the tables. Both are built from the model
+authors' distribution (Apache-2.0) by ``benchmarks/kokoro_data/voices.py``.
 """
 
 from __future__ import annotations

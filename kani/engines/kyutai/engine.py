@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kani.core.audio.low_delay_resampler import LowDelayResampler
+from kani.core.audio.resampling import LowDelayResampler
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.kyutai.batch import StepBatcher
+from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.kyutai.stream import RecognitionStream
 from kani.engines.kyutai.transcription import SegmentBuilder
 from kani.engines.kyutai.words import TimedWord, WordAssembler
-from kani.engines.settings import KyutaiSettings
+from kani.engines.plugin import Resources
 from kani.runtime.extras import install_command
 from kani.runtime.voice_detector import SAMPLE_RATE as VOICE_RATE
 from kani.runtime.voice_detector import VoiceDetector
@@ -44,16 +45,16 @@ _Event = TimedWord | Step | Mark
 class KyutaiRecognizer:
     """A checkpoint of Kyutai's recogniser, many streams in one batch. See ``docs/kyutai_recognizer.md``."""
 
-    def __init__(self, settings: KyutaiSettings, *, models_dir: Path | None, cache_dir: Path) -> None:
-        """models_dir: the user's folder, where a folder of the model's name is looked for first.
+    def __init__(self, settings: KyutaiSettings, resources: Resources) -> None:
+        """resources: a folder of the model's name is looked for in ``models_dir`` first.
 
-        cache_dir: folder of downloaded files. Raises EngineUnavailable for a model that cannot be one.
+        Raises EngineUnavailable for a model that cannot be one.
         """
         self._settings = settings
+        self._resources = resources
         self._model = settings.model or DEFAULT_MODEL
         self._name = self._model.partition("@")[0].rstrip("/").rpartition("/")[2]
-        self._folder = models_dir / self._name if models_dir is not None else None
-        self._cache = cache_dir / "kyutai"
+        self._folder = resources.models_dir / self._name if resources.models_dir is not None else None
         # A hub's name is OWNER/NAME; whether the hub has it is known once it is fetched.
         folders = (Path(self._model).expanduser(), self._folder)
         if "/" not in self._model and not any(folder and folder.is_dir() for folder in folders):
@@ -182,7 +183,7 @@ class KyutaiRecognizer:
             self._detector = VoiceDetector()
             if self._only_language is None:
                 language_detection.load_detector()
-            return load(self._settings, str(local or self._model), self._cache)
+            return load(str(local or self._model), self._settings.slots, self._resources)
         except (CheckpointError, DeviceError) as error:
             raise EngineUnavailable(
                 f"Kyutai's recogniser cannot start: {error} (--recognizer whisper starts without it)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from kani.engines.kyutai import checkpoint
 from kani.engines.kyutai.delays import Delays
 from kani.engines.kyutai.network import Network
 from kani.engines.kyutai.step import Frame, Stream
-from kani.engines.settings import KyutaiSettings
+from kani.engines.plugin import Resources
 from kani.runtime.device import find_device
 from kani.runtime.errors import CheckpointError, DeviceError
 from kani.runtime.hub import Hub
@@ -35,15 +34,15 @@ class LoadedRecognizer:
     """Returns the text of tokens."""
 
 
-def load(settings: KyutaiSettings, model: str, cache: Path) -> LoadedRecognizer:
-    """Load ``model``, a folder or a hub's name. cache: folder of downloaded files.
+def load(model: str, slots: int | None, resources: Resources) -> LoadedRecognizer:
+    """Load ``model``, a folder or a hub's name. slots: streams at once, None for the default.
 
     Raises CheckpointError and DeviceError, each with the cure.
     """
-    device = find_device(settings.device)
-    precision = _precision(settings.precision, device)
-    slots = settings.slots or (64 if device.type == "cuda" else 4)
-    folder = Hub(cache, settings.may_fetch, log.info).find(model)
+    device = find_device(resources.device)
+    precision = _precision(resources.precision, device)
+    slots = slots or (64 if device.type == "cuda" else 4)
+    folder = Hub(resources.cache_dir, resources.may_fetch, log.info).find(model)
     loaded = checkpoint.load(folder, device=device, precision=precision)
     try:
         network = Network(loaded.model, loaded.pause_heads, slots=slots, first_token=loaded.first_token)

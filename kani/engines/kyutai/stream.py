@@ -9,11 +9,11 @@ from collections import deque
 from dataclasses import replace
 
 from kani.core.recognizer import STEP_S, Mark, Step
+from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
 from kani.engines.kyutai.delays import Delays
 from kani.engines.kyutai.step import StepResult
 from kani.engines.kyutai.words import TimedWord, WordAssembler
 from kani.runtime.transcript import ends_sentence
-from kani.runtime.voice_detector import SpeechGate, pause_probabilities
 
 MOST_WHILE_UNDECIDED = 0.5
 """Highest probability of a pause while words before it may still come; clients act from 0.6 on."""
@@ -45,7 +45,8 @@ class RecognitionStream:
         if voices is not None:
             for voice in voices:
                 self._gate.feed(voice)
-            self.events.append(Step(self._steps, self._pauses(result), tuple(voices)))
+            pauses = self._pauses(result)
+            self.events.append(Step(self._steps, pauses, tuple(voices), settled=self._settled))
             self._steps += 1
         self._return_marks()
 
@@ -60,6 +61,11 @@ class RecognitionStream:
         """Time of the audio before which every word has begun."""
         return self._delays.time_s(self._position)
 
+    @property
+    def _settled(self) -> bool:
+        """True if no word of the speech so far may still come."""
+        return not self._words.pending and self._gate.speech_end_s <= max(self._decided_s, 0.0)
+
     def _add(self, words: list[TimedWord]) -> None:
         # After the audio's end, the text's delay runs on in silence.
         limit_s = (self._steps + 1) * STEP_S
@@ -72,7 +78,7 @@ class RecognitionStream:
         pauses = result.pauses
         if pauses is None:
             pauses = pause_probabilities(self._gate, sentence_ended=self._sentence_ended)
-        if not self._words.pending and self._gate.speech_end_s <= max(self._decided_s, 0.0):
+        if self._settled:
             return pauses
         half, one, two, three = (min(pause, MOST_WHILE_UNDECIDED) for pause in pauses)
         return half, one, two, three

@@ -5,8 +5,6 @@ Only JSON and safetensors files are read: no pickle, and no code from a checkpoi
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,10 @@ from torch import Tensor
 
 from kani.engines.pocket.transformer import HEAD_SIZE, layer_count
 from kani.runtime.errors import CheckpointError
+from kani.runtime.weights import matches_its_name
 
 Shape = tuple[int, ...]
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_BLOCK = 1 << 20
 _LATENT = "flow_lm.input_linear.weight"
 _FLOW = "flow_lm.flow_net"
 
@@ -211,16 +208,10 @@ def _many(path: Path, found: Mapping[str, Shape], key: str, dimensions: int) -> 
 def _check_content(path: Path) -> None:
     """Compare a fetched file with its SHA-256, its name in the hub's cache."""
     try:
-        name = path.resolve(strict=True).name
-        if not _SHA256.fullmatch(name):
-            return
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
+        intact = matches_its_name(path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
-    if digest.hexdigest() != name:
+    if not intact:
         raise CheckpointError(f"{path} fails its SHA-256: remove it and fetch it again by --fetch")
 
 

@@ -22,7 +22,7 @@ from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk, Voice
 from kani.engines.plugin import Resources
 from kani.engines.pocket.settings import PocketSettings
-from kani.runtime.cancelling import wait_until_done
+from kani.runtime.cancelling import speak
 from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder
 from kani.runtime.silence_trim import SilenceTrimmer
@@ -31,7 +31,7 @@ from kani.text.languages import primary
 if TYPE_CHECKING:
     from kani.engines.pocket.model import Language, PocketModel
     from kani.engines.pocket.scheduler import Scheduler
-    from kani.engines.pocket.stream import Ending, Utterance
+    from kani.engines.pocket.stream import Utterance
     from kani.engines.pocket.transformer import KeyValueCache
 
 ENGINE = "pocket"
@@ -173,28 +173,12 @@ class PocketEngine:
         scheduler = self._scheduler
         if scheduler is None:
             raise EngineFailed("the Pocket engine is not running")
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[Samples | Ending] = asyncio.Queue()
-
-        def on_event(event: Samples | Ending) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, event)
-
-        stream = scheduler.submit(utterance, on_event)
-        ending: Ending | None = None
-        try:
-            while True:
-                event = await events.get()
-                if isinstance(event, Ending):
-                    ending = event
-                    break
-                scheduler.acknowledge(stream, len(event))
-                yield event
-        finally:
-            if ending is None:
-                scheduler.cancel(stream)
-                await wait_until_done(asyncio.ensure_future(_wait_for_end(events)))
-        if ending is not Ending.FINISHED:
-            raise EngineFailed(f"the Pocket engine failed: the stream was {ending.value}")
+        async with aclosing(speak(scheduler, utterance, Ending)) as events:
+            async for event in events:
+                if not isinstance(event, Ending):
+                    yield event
+                elif event is not Ending.FINISHED:
+                    raise EngineFailed(f"the Pocket engine failed: the stream was {event.value}")
 
     def _load(self) -> PocketModel:
         try:
@@ -270,10 +254,3 @@ def _utterance(
         temperature=_TEMPERATURE if wanted.temperature is None else wanted.temperature,
         seed=seed,
     )
-
-
-async def _wait_for_end(events: asyncio.Queue[Samples | Ending]) -> None:
-    from kani.engines.pocket.stream import Ending
-
-    while not isinstance(await events.get(), Ending):
-        pass

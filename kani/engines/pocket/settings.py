@@ -6,40 +6,28 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from kani.engines.plugin_settings import PluginSettings, setting
+from kani.engines.plugin_settings import LOWER, PluginSettings, choices, listed, lower, setting
+from kani.engines.pocket.published import PUBLISHED
 
 POCKET = "Pocket TTS"
 
-LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl")
-"""Languages that it is published for; a model for each."""
-
-CHOICES = f"a list of {', '.join(LANGUAGES)}, separated by commas"
-
 
 def _languages(value: Any) -> Any:
-    tags = value.split(",") if isinstance(value, str) else value
-    listed = tuple(dict.fromkeys(tag.strip().lower() for tag in tags if tag.strip()))
-    if not listed or not set(listed) <= set(LANGUAGES):
-        raise ValueError(f"has to be {CHOICES}")
-    return listed
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-Languages = Annotated[tuple[str, ...], BeforeValidator(_languages)]
-Precision = Annotated[Literal["auto", "float32", "int8"], BeforeValidator(_lower)]
+    tags = tuple(dict.fromkeys(lower(tag) for tag in listed(value)))
+    if not tags or not set(tags) <= PUBLISHED.keys():
+        raise ValueError(f"has to be {choices(PUBLISHED)}")
+    return tags
 
 
 class PocketSettings(PluginSettings):
     """Settings of the Pocket TTS engine, frozen."""
 
-    languages: Languages = setting(
-        LANGUAGES,
+    languages: Annotated[tuple[str, ...], BeforeValidator(_languages)] = setting(
+        tuple(PUBLISHED),
         "KANI_POCKET_LANGUAGES",
         group=POCKET,
-        accepts=CHOICES,
+        after="slots",
+        accepts=choices(PUBLISHED),
         about="Languages of `--engine pocket`; each has a model of its own (some 440 MB, in memory too). "
         "With `auto` those of them that Kokoro lacks, if their files are here.",
     )
@@ -51,7 +39,7 @@ class PocketSettings(PluginSettings):
         about="Folder that holds `languages/NAME/` with model.safetensors, tokenizer.json and embeddings/, "
         "as the hub's repositories do. Not set: the pinned checkpoints of `kyutai/pocket-tts`.",
     )
-    precision: Precision = setting(
+    precision: Annotated[Literal["auto", "float32", "int8"], LOWER] = setting(
         "auto",
         "KANI_POCKET_PRECISION",
         group=POCKET,

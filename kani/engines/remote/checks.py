@@ -79,7 +79,7 @@ def _check_recognized(message: Recognized) -> None:
     if message.word is not None:
         _finite("a time of a recognised word", [message.word.start_s, message.word.end_s])
     if message.step is not None:
-        index, pauses, voices = message.step
+        index, pauses, voices, _ = message.step
         _in_range("the number of a step", index, 0, math.inf)
         _finite("a probability of a step", (*pauses, *voices))
     if message.word is None and message.step is None and message.mark is None:

@@ -16,7 +16,7 @@ from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Embedding, Recording, Segment, SpeechChunk
 from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
-from kani.engines.remote.link import Way
+from kani.engines.remote.link import Workers
 from kani.engines.remote.messages import (
     Embed,
     Embedded,
@@ -49,11 +49,11 @@ class RemoteEngine:
     def __init__(self, name: str) -> None:
         """name: for messages, until the worker has described its engine. ``use`` comes before ``start``."""
         self.name = name
-        self._link: Way | None = None
+        self._link: Workers | None = None
         self._info: EngineInfo | None = None
         self._last: OrderedDict[str, ref[Connection]] = OrderedDict()
 
-    def use(self, link: Way) -> None:
+    def use(self, link: Workers) -> None:
         """Work by ``link``, which passes descriptions to ``changed``."""
         self._link = link
 
@@ -71,17 +71,17 @@ class RemoteEngine:
 
     async def start(self) -> None:
         """Start or reach the worker. Raises EngineUnavailable."""
-        await self._way.start()
+        await self._workers.start()
         if self._info is None:
-            await self._way.stop()
+            await self._workers.stop()
             raise EngineUnavailable("the worker recognises speech: name a worker that has an engine")
 
     async def stop(self) -> None:
         """See ``Engine.stop``; a worker that is a child ends."""
-        await self._way.stop()
+        await self._workers.stop()
 
     @property
-    def _way(self) -> Way:
+    def _workers(self) -> Workers:
         assert self._link is not None
         return self._link
 
@@ -132,7 +132,7 @@ class RemoteEngine:
 
         full: those that had no slot for it, or accept nothing more; session: that of the segment.
         """
-        connections = await self._way.connections()
+        connections = await self._workers.connections()
         if (known := self._last.get(session)) is not None:
             last = known()
             connections.sort(key=lambda each: each is not last)

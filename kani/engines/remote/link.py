@@ -1,4 +1,4 @@
-"""The way to one worker: reaches it, notices its end, and reaches it again after growing pauses."""
+"""The link to one worker: reaches it, notices its end, and reaches it again after growing pauses."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ UNAVAILABLE = "the engine is being started again"
 """For clients, which are not to learn where it runs; the log has the rest."""
 
 
-class Reach(Protocol):
+class Connector(Protocol):
     """Starts a worker, or connects to one."""
 
     name: str
     """For the log."""
 
-    async def reach(self) -> Connection:
+    async def connect(self) -> Connection:
         """Return a worker that is ready. Raises EngineUnavailable, WorkerLost and OSError."""
 
-    async def leave(self, connection: Connection) -> None:
+    async def disconnect(self, connection: Connection) -> None:
         """Free everything of a connection; a child is ended."""
 
     def restarted(self) -> None:
         """Count a worker that was reached again."""
 
 
-class Way(Protocol):
-    """The way to one worker or to several of the same engine."""
+class Workers(Protocol):
+    """One worker or several of the same engine."""
 
     async def start(self) -> None:
         """Reach a worker. Raises EngineUnavailable."""
@@ -59,9 +59,9 @@ class Way(Protocol):
 class Link:
     """Holds the connection to one worker."""
 
-    def __init__(self, way: Reach, moved: Callable[[], None] | None = None) -> None:
+    def __init__(self, connector: Connector, moved: Callable[[], None] | None = None) -> None:
         """moved: called whenever the connection has ended, or is there."""
-        self._way = way
+        self._connector = connector
         self._moved = moved
         self._connection: Connection | None = None
         self._changed = asyncio.Event()
@@ -73,9 +73,9 @@ class Link:
     async def start(self) -> None:
         """Reach the worker. Raises EngineUnavailable."""
         try:
-            self._connection = await self._way.reach()
+            self._connection = await self._connector.connect()
         except (WorkerLost, OSError) as error:
-            raise EngineUnavailable(f"{self._way.name} cannot be reached: {error}") from error
+            raise EngineUnavailable(f"{self._connector.name} cannot be reached: {error}") from error
         self._run(self._connection)
 
     def start_later(self) -> None:
@@ -85,7 +85,7 @@ class Link:
     def _run(self, connection: Connection | None) -> None:
         # Runs in an empty context, so that its logs carry no request's id.
         self._task = asyncio.create_task(
-            self._keep(connection), name=self._way.name, context=contextvars.Context()
+            self._keep(connection), name=self._connector.name, context=contextvars.Context()
         )
 
     async def stop(self, *, finish: bool = False) -> None:
@@ -102,7 +102,7 @@ class Link:
             self._connection = None
             self._change()
             if connection is not None:
-                await self._way.leave(connection)
+                await self._connector.disconnect(connection)
 
     @property
     def usable(self) -> Connection | None:
@@ -139,14 +139,14 @@ class Link:
                 if lost.completed:
                     pause_s = FIRST_PAUSE_S
                 self._change()
-                await self._way.leave(lost)
-                log.warning("%s was lost: %s", self._way.name, lost.channel.reason)
+                await self._connector.disconnect(lost)
+                log.warning("%s was lost: %s", self._connector.name, lost.channel.reason)
             connection, pause_s = await self._renew(pause_s)
             self._connection = connection
             self._change()
             if lost is not None:
-                self._way.restarted()
-            log.info("%s is there%s", self._way.name, " again" if lost is not None else "")
+                self._connector.restarted()
+            log.info("%s is there%s", self._connector.name, " again" if lost is not None else "")
 
     async def _renew(self, pause_s: float) -> tuple[Connection, float]:
         """Return a new connection, and the next pause."""
@@ -154,10 +154,11 @@ class Link:
             await asyncio.sleep(pause_s)
             pause_s = min(max(FIRST_PAUSE_S, 2 * pause_s), MAX_PAUSE_S)
             try:
-                return await self._way.reach(), pause_s
+                return await self._connector.connect(), pause_s
             except (EngineUnavailable, WorkerLost, OSError) as error:
-                log.error("%s cannot be reached, next attempt in %g s: %s", self._way.name, pause_s, error)
-                self.reason = f"{self._way.name} cannot be reached: {error}"
+                name = self._connector.name
+                log.error("%s cannot be reached, next attempt in %g s: %s", name, pause_s, error)
+                self.reason = f"{name} cannot be reached: {error}"
                 self._failures += isinstance(error, EngineUnavailable)
                 self._change()
 

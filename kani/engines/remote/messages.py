@@ -28,10 +28,9 @@ from kani.core.errors import (
 from kani.core.recognizer import Mark, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Boundary, Embedding, Pronunciation, Recording, Samples, Segment, Span, SpeechChunk
-from kani.engines.plugin import PluginValues
-from kani.engines.settings import LocalEngines, LocalRecognizers
+from kani.engines.plugin import Resources
 
-PROTOCOL_VERSION = 7
+PROTOCOL_VERSION = 8
 
 AUDIO_AHEAD_S = 2.0
 """Seconds of audio that a server may send ahead of what a recogniser has pulled."""
@@ -57,16 +56,14 @@ class Launch(_Message, tag=1):
     """The first message to a worker that is a child: the engine or recogniser it is to be."""
 
     name: str
-    """Name in ``kani.engines.registry``."""
+    """Name of its plugin."""
     log_level: int
-    engines: LocalEngines | None = None
-    """Settings, for an engine."""
-    recognizers: LocalRecognizers | None = None
-    """Settings, for a recogniser."""
-    engine_plugin: PluginValues | None = None
-    """Settings, for an engine of another package."""
-    recognizer_plugin: PluginValues | None = None
-    """Settings, for a recogniser of another package."""
+    kind: Literal["engine", "recognizer"]
+    settings: dict[str, Any]
+    """Values that the plugin's model validates again."""
+    resources: Resources
+    module: str = ""
+    """See ``Host.worker``; empty: the plugin builds it."""
 
 
 class Speak(_Message, tag=2):
@@ -186,7 +183,7 @@ class Recognized(_Message, tag=35):
 
     exchange: int
     word: RecognizedWord | None = None
-    step: tuple[int, tuple[float, float, float, float], tuple[float, ...]] | None = None
+    step: tuple[int, tuple[float, float, float, float], tuple[float, ...], bool] | None = None
     mark: int | None = None
 
     def unpack(self) -> RecognizedWord | Step | Mark:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 
@@ -22,15 +22,21 @@ from kani.core.recognizer import RecognizerInfo
 from kani.engines.pool_metrics import WorkerState
 from kani.engines.remote.address import Address
 from kani.engines.remote.connection import Connection
+from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.link import MAX_WAIT_S, UNAVAILABLE, Link
 from kani.engines.remote.messages import Ready
-from kani.engines.remote.ways import ListeningWorker
-from kani.engines.settings import Discover
 
 log = logging.getLogger(__name__)
 
 DISCOVERY_S = 1.0
 """Seconds between two questions for the addresses."""
+
+Discover = Callable[[bool], Awaitable[Collection[str]]]
+"""Returns the addresses of workers; raises OSError where they cannot be asked for.
+
+Its argument is True while every worker that it has returned is refused, as each has another engine than the
+server began with.
+"""
 
 Served = EngineInfo | RecognizerInfo
 
@@ -39,7 +45,7 @@ START_S = 120.0
 
 
 class Pool:
-    """See ``link.Way``."""
+    """See ``link.Workers``."""
 
     def __init__(
         self,
@@ -133,7 +139,7 @@ class Pool:
             await member.link.stop()
 
     async def connections(self) -> list[Connection]:
-        """See ``link.Way``."""
+        """See ``link.Workers``."""
         try:
             async with asyncio.timeout(MAX_WAIT_S):
                 usable = await self._usable()
@@ -191,8 +197,8 @@ class _Member:
         self._address = address
         self._pool = pool
         self._name = address
-        way = ListeningWorker(Address.parse(address), key, self._described)
-        self.link = Link(way, pool.moved)
+        connector = RemoteWorker(Address.parse(address), key, self._described)
+        self.link = Link(connector, pool.moved)
         self.served: Served | None = None
         """Description of what it has; None before it is known, or if it is nothing that can be used."""
         self._refusal = ""

@@ -1,57 +1,79 @@
-"""Engines and the recogniser in processes of their own, and engines of workers that run already."""
+"""Engines and recognisers in processes of their own, and those of workers that run already."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer, RecognizerInfo
-from kani.engines.plugin import PluginValues
+from kani.engines.plugin import Resources
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address
+from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.engine import RemoteEngine
 from kani.engines.remote.handshake import check_key
 from kani.engines.remote.link import Link
 from kani.engines.remote.messages import Launch
-from kani.engines.remote.pool import Pool
+from kani.engines.remote.pool import Discover, Pool
 from kani.engines.remote.recognizer import UNKNOWN, RemoteRecognizer
-from kani.engines.remote.ways import ChildWorker
-from kani.engines.restarts import Restarts
-from kani.engines.settings import LocalEngines, LocalRecognizers, RemoteWorkers
 
 
-def engine_in_process(name: str, settings: LocalEngines, restarts: Restarts) -> Engine:
-    """Return the local engine ``name`` in a process of its own, which ``start`` starts."""
+@dataclass(frozen=True, slots=True)
+class RemoteWorkers:
+    """Engine workers that listen, and the key that they share with their servers."""
+
+    addresses: tuple[str, ...] = ()  # unix:/path or tcp://host:port
+    key: str = field(default="", repr=False)
+    discover: Discover | None = None  # asked for the addresses again and again
+
+
+def engine_in_process(
+    name: str,
+    settings: dict[str, Any],
+    resources: Resources,
+    count: Callable[[], None],
+    *,
+    python: str = sys.executable,
+    module: str = "",
+) -> RemoteEngine:
+    """Return an engine in a process of its own, which ``start`` starts.
+
+    count: called each time that it is started again; python, module: as for ``Host.worker``.
+    """
     engine = RemoteEngine(name)
-    launch = Launch(name, _log_level(), engines=settings)
-    engine.use(Link(ChildWorker(launch, engine.changed, restarts.of(name))))
+    launch = _launch(name, "engine", settings, resources, module)
+    engine.use(Link(ChildWorker(launch, engine.changed, count, python=python)))
     return engine
 
 
-def recognizer_in_process(info: RecognizerInfo, settings: LocalRecognizers, restarts: Restarts) -> Recognizer:
-    """Return the recogniser that ``info`` describes, in a process of its own."""
-    recognizer = RemoteRecognizer(info)
-    launch = Launch(info.name, _log_level(), recognizers=settings)
-    recognizer.use(Link(ChildWorker(launch, recognizer.changed, restarts.of(info.name))))
+def recognizer_in_process(
+    name: str,
+    info: RecognizerInfo | None,
+    settings: dict[str, Any],
+    resources: Resources,
+    count: Callable[[], None],
+) -> Recognizer:
+    """Return a recogniser in a process of its own; info: its description, if it is known already."""
+    recognizer = RemoteRecognizer(info or replace(UNKNOWN, name=name))
+    launch = _launch(name, "recognizer", settings, resources)
+    recognizer.use(Link(ChildWorker(launch, recognizer.changed, count)))
     return recognizer
 
 
-def plugged_engine_in_process(name: str, values: PluginValues, restarts: Restarts) -> Engine:
-    """Return an engine of another package in a process of its own."""
-    engine = RemoteEngine(name)
-    launch = Launch(name, _log_level(), engine_plugin=values)
-    engine.use(Link(ChildWorker(launch, engine.changed, restarts.of(name))))
-    return engine
-
-
-def plugged_recognizer_in_process(name: str, values: PluginValues, restarts: Restarts) -> Recognizer:
-    """Return a recogniser of another package in a process of its own."""
-    recognizer = RemoteRecognizer(replace(UNKNOWN, name=name))
-    launch = Launch(name, _log_level(), recognizer_plugin=values)
-    recognizer.use(Link(ChildWorker(launch, recognizer.changed, restarts.of(name))))
-    return recognizer
+def _launch(
+    name: str,
+    kind: Literal["engine", "recognizer"],
+    settings: dict[str, Any],
+    resources: Resources,
+    module: str = "",
+) -> Launch:
+    log_level = logging.getLogger().getEffectiveLevel()
+    return Launch(name, log_level, kind, settings, replace(resources, host=None), module)
 
 
 def engine_at(workers: RemoteWorkers, metrics: WorkerMetrics) -> Engine:
@@ -82,7 +104,3 @@ def _check(workers: RemoteWorkers, without_address: str) -> None:
         raise EngineUnavailable(without_address)
     for address in workers.addresses:
         check_key(Address.parse(address), workers.key)
-
-
-def _log_level() -> int:
-    return logging.getLogger().getEffectiveLevel()

@@ -17,7 +17,7 @@ from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
-from kani.engines.remote.link import Way
+from kani.engines.remote.link import Workers
 from kani.engines.remote.messages import (
     AUDIO_AHEAD_S,
     Audio,
@@ -50,9 +50,9 @@ class RemoteRecognizer:
     def __init__(self, info: RecognizerInfo) -> None:
         """info: known before the worker has started; else ``UNKNOWN``. ``use`` comes before ``start``."""
         self._info = info
-        self._link: Way | None = None
+        self._link: Workers | None = None
 
-    def use(self, link: Way) -> None:
+    def use(self, link: Workers) -> None:
         """Work by ``link``, which passes descriptions to ``changed``."""
         self._link = link
 
@@ -67,17 +67,17 @@ class RemoteRecognizer:
         return self._info
 
     @property
-    def _way(self) -> Way:
+    def _workers(self) -> Workers:
         assert self._link is not None
         return self._link
 
     async def start(self) -> None:
         """Start the worker. Raises EngineUnavailable."""
-        await self._way.start()
+        await self._workers.start()
 
     async def stop(self) -> None:
         """See ``Recognizer.stop``."""
-        await self._way.stop()
+        await self._workers.stop()
 
     async def recognize(
         self, audio: AsyncIterator[Samples | Mark], language: str | None
@@ -117,9 +117,9 @@ class RemoteRecognizer:
                         raise EngineLost(lost, logged=True) from error
 
     async def _connection(self) -> Connection:
-        """Return the way to the worker with the fewest recognitions. Raises EngineLost without any."""
+        """Return the connection to the worker with the fewest recognitions. Raises EngineLost without any."""
         try:
-            return (await self._way.connections())[0]
+            return (await self._workers.connections())[0]
         except EngineFailed as error:
             raise EngineLost(str(error), logged=True) from error
 

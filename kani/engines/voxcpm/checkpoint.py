@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.settings import VoxCPMSettings
 from kani.engines.voxcpm import published
 from kani.runtime.extras import install_command
-from kani.runtime.fetched_files import check_content
+from kani.runtime.weights import matches_its_name
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _CODEC_WEIGHTS = ("audiovae.safetensors", "audiovae.pth")
@@ -35,14 +34,14 @@ class Checkpoint:
     encode_rate: int  # hertz of the recordings that it encodes
 
 
-def find(settings: VoxCPMSettings, cache: Path) -> Checkpoint:
-    """Return the checkpoint of the settings, fetched if it may be. cache: folder of fetched files.
+def find(model: str | None, cache: Path, *, may_fetch: bool) -> Checkpoint:
+    """Return the checkpoint that the settings name, fetched if it may be. cache: folder of fetched files.
 
     Raises EngineUnavailable, naming the file and the cure.
     """
-    name = settings.model or published.DEFAULT_MODEL
+    name = model or published.DEFAULT_MODEL
     folder = Path(name).expanduser()
-    return check(folder if folder.is_dir() else _fetched(name, cache, may_fetch=settings.may_fetch))
+    return check(folder if folder.is_dir() else _fetched(name, cache, may_fetch=may_fetch))
 
 
 def _fetched(name: str, cache: Path, *, may_fetch: bool) -> Path:
@@ -105,7 +104,7 @@ def _one_of(folder: Path, names: tuple[str, ...]) -> Path:
 def _check_file(path: Path) -> None:
     """Check a fetched file by its SHA-256, and the length of a safetensors file by its own table."""
     try:
-        if not check_content(path):
+        if not matches_its_name(path):
             raise EngineUnavailable(f"{path} fails its SHA-256: {_CURE}")
         whole = path.suffix != ".safetensors" or path.stat().st_size == _length(path)
     except OSError as error:

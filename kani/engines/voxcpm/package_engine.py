@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from math import ceil
@@ -18,7 +18,7 @@ import numpy as np
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk, Voice
-from kani.engines.settings import VoxCPMSettings
+from kani.engines.plugin import Resources
 from kani.engines.voxcpm import environment, published
 from kani.engines.voxcpm.parameters import Parameters
 from kani.runtime.cancelling import wait_until_done
@@ -35,12 +35,21 @@ MAX_VOICES = 64
 """Sessions that keep their first segment, at most 24 s of latents each."""
 
 
+def build(settings: Mapping[str, Any], resources: Resources) -> PackageEngine:
+    """Build the engine from what the server's ``VoxCPMEngine`` sends."""
+    return PackageEngine(Path(settings["folder"]), resources.device, settings["denoiser"])
+
+
 class PackageEngine:
     """One model, one segment at a time, computed by one thread."""
 
-    def __init__(self, settings: VoxCPMSettings) -> None:
-        """settings: ``model`` is a folder."""
-        self._settings = settings
+    def __init__(self, folder: Path, device: str, denoiser: str | None = None) -> None:
+        """folder: of the checkpoint; device: auto, cpu, mps, cuda or cuda:N; denoiser: folder of the
+        ZipEnhancer model.
+        """
+        self._folder = folder
+        self._device = device
+        self._denoiser = denoiser
         self._model: VoxCPMModel | None = None
         self._info: EngineInfo | None = None
         # The package's compiled graphs belong to the thread that made them.
@@ -66,11 +75,10 @@ class PackageEngine:
         self._model = None
 
     def _load(self) -> VoxCPMModel:
-        settings = self._settings
         try:
             from kani.engines.voxcpm.model import VoxCPMModel
 
-            return VoxCPMModel(Path(settings.model or ""), settings.device, settings.denoiser)
+            return VoxCPMModel(self._folder, self._device, self._denoiser)
         except ImportError as error:
             raise EngineUnavailable(
                 f"the VoxCPM engine cannot import its package ({error}): pip install -r "
@@ -208,8 +216,7 @@ class PackageEngine:
 
     def _describe(self, model: VoxCPMModel) -> EngineInfo:
         languages = published.LANGUAGES["voxcpm2" if model.is_second else "voxcpm"]
-        folder = Path(self._settings.model or "")
-        version = f"{'VoxCPM2' if model.is_second else 'VoxCPM'} {folder.name[:12]}"
+        version = f"{'VoxCPM2' if model.is_second else 'VoxCPM'} {self._folder.name[:12]}"
         used = {"seed", "prompt_text", "cfg_value", "inference_timesteps", "retry_badcase"}
         used |= {"retry_badcase_max_times", "retry_badcase_ratio_threshold"}
         return EngineInfo(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kani.core.turns.speech_gate import SpeechGate
 from kani.core.types import Samples
-from kani.runtime.voice_detector import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE, SpeechGate, VoiceStream
+from kani.runtime.voice_detector import CHUNK_S, CHUNK_SAMPLES, SAMPLE_RATE, VoiceStream
 
 MAX_CHUNK_S = 14.0
 """Longest stretch. The model takes 30 s, but with five beams that costs 200 MB of memory for each core."""

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
+from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
 from kani.core.types import Samples
 from kani.engines.whisper.audio_window import ArrivalPace, AudioWindow
 from kani.engines.whisper.hypothesis import Hypothesis
 from kani.engines.whisper.local_agreement import is_complete
 from kani.engines.whisper.passes import PassInput, PassResult, TimedWord, moved
-from kani.runtime.voice_detector import SAMPLE_RATE, SpeechGate, VoiceStream, pause_probabilities
+from kani.runtime.voice_detector import SAMPLE_RATE, VoiceStream
 
 STEP_SAMPLES = round(STEP_S * SAMPLE_RATE)
 """Samples of a ``Step``, and the most that ``RecognitionStream.feed`` takes at a time."""
@@ -151,7 +152,8 @@ class RecognitionStream:
         self._forget_silence()
         while (self._steps + 1) * STEP_SAMPLES <= self._window.end:
             pauses = pause_probabilities(self._gate, sentence_ended=self._hypothesis.sentence_ended)
-            self.events.append(Step(self._steps, pauses, tuple(self._voices_since_step)))
+            voices = tuple(self._voices_since_step)
+            self.events.append(Step(self._steps, pauses, voices, settled=not self._undecided))
             self._voices_since_step.clear()
             self._steps += 1
         self._return_marks()

@@ -1,4 +1,4 @@
-"""Program of a worker that is a server's child; ``kani.engines.remote.ways`` starts it.
+"""Program of a worker that is a server's child; ``kani.engines.remote.connectors`` starts it.
 
 It ends with its connection: after the engine has stopped, or after ``STOP_TIMEOUT_S`` all the same.
 """
@@ -21,7 +21,7 @@ import msgspec
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
-from kani.engines.registry import launched_engine, launched_recognizer, local_engine, local_recognizer
+from kani.engines.registry import launched_engine, launched_recognizer
 from kani.engines.remote.channel import Channel, ProtocolError
 from kani.engines.remote.handshake import welcome
 from kani.engines.remote.messages import Launch, Unavailable, decode_to_worker
@@ -70,22 +70,23 @@ async def _serve(connected: socket.socket) -> None:
         await asyncio.wait([starting])
 
 
+def _engine(launch: Launch) -> Engine:
+    if not launch.module:
+        return launched_engine(launch.name, launch.settings, launch.resources)
+    engine: Engine = importlib.import_module(launch.module).build(launch.settings, launch.resources)
+    return engine
+
+
 async def _run(launch: Launch, channel: Channel) -> None:
     """Start what is to be served, and serve it until the connection ends."""
     engine: Engine | None = None
     recognizer: Recognizer | None = None
     try:
         served: Engine | Recognizer
-        if launch.engines is not None:
-            served = engine = local_engine(launch.name, launch.engines)
-        elif launch.recognizers is not None:
-            served = recognizer = local_recognizer(launch.name, launch.recognizers)
-        elif launch.engine_plugin is not None:
-            served = engine = launched_engine(launch.name, launch.engine_plugin)
-        elif launch.recognizer_plugin is not None:
-            served = recognizer = launched_recognizer(launch.name, launch.recognizer_plugin)
+        if launch.kind == "recognizer":
+            served = recognizer = launched_recognizer(launch.name, launch.settings, launch.resources)
         else:
-            raise EngineUnavailable("the launch has no settings")
+            served = engine = _engine(launch)
         await served.start()
     except EngineUnavailable as error:
         channel.send(Unavailable(str(error)))

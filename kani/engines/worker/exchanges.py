@@ -190,7 +190,7 @@ class RecognitionExchange:
                     case RecognizedWord():
                         self._channel.send(Recognized(number, word=event))
                     case Step():
-                        step = (event.index, event.pause_probabilities, event.voices)
+                        step = (event.index, event.pause_probabilities, event.voices, event.settled)
                         self._channel.send(Recognized(number, step=step))
                     case Mark():
                         self._channel.send(Recognized(number, mark=event.number))

@@ -11,7 +11,8 @@ from starlette.requests import HTTPConnection
 
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.encoding import AudioFormat
-from kani.core.audio.pcm import REFERENCE_RATE, decode_recording, reframe
+from kani.core.audio.pcm import REFERENCE_RATE, decode_recording
+from kani.core.audio.resampling import reframe
 from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession

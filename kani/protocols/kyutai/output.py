@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from kani.core.audio.ogg_opus import OggOpusEncoder
+from kani.core.audio.resampling import Rechunker
 from kani.core.types import Samples, SpeechChunk
 from kani.protocols.kyutai import messages
 from kani.protocols.kyutai.messages import FRAME_SAMPLES, MAX_AMPLITUDE, SAMPLE_RATE
 from kani.protocols.kyutai.query import AudioFormat
 from kani.protocols.kyutai.words import TimedWord
-from kani.protocols.shared.rechunking import Rechunker
 
 
 class Frames:

@@ -186,6 +186,7 @@ class _RecognitionConnection:
         if not self.admitted:
             self.admitted = True
             self._metrics.recognition_opened()
+        opened.judges_turns = True
         async with opened as session:
             yield session
 

@@ -16,3 +16,4 @@ class OpenAISettings:
     realtime_idle_s: float = 900.0  # longest time without an event of its client
     max_audio_bytes: int = 25 * 2**20  # of one recording to be transcribed
     max_audio_s: float = 14_400.0  # of one recording to be transcribed
+    instructions: str = ""  # of the language model, for Realtime's clients that give none

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from kani.core.audio.pcm import MAX_RECORDING_BYTES
+from kani.core.audio.pcm import MAX_RECORDING_BYTES, MEDIA_TYPES, extension_of
 from kani.core.errors import StoreUnavailable, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.types import Voice
@@ -26,7 +26,6 @@ from kani.core.voices.cloning import CloningStatus
 from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_advice import reason_of
 from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice
-from kani.core.voices.store_files import media_type
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
 from kani.protocols.voices_api.calls import call_group
 from kani.protocols.voices_api.forms import (
@@ -50,14 +49,6 @@ PREVIEW_PATH = PATH + "/{voice}/preview"
 
 ORIGIN = "voices"
 RECORDING_FIELDS = ("audio", "consent_recording")
-
-_EXTENSIONS = {
-    "audio/wav": "wav",
-    "audio/ogg": "ogg",
-    "audio/flac": "flac",
-    "audio/mp4": "m4a",
-    "audio/mpeg": "mp3",
-}
 
 
 class _Renamed(msgspec.Struct, forbid_unknown_fields=True):
@@ -101,13 +92,13 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
     async def sample(request: Request) -> Response:
         voice = await asyncio.to_thread(service.store.get, request.path_params["voice"])
         recording = await asyncio.to_thread(service.store.recording, voice)
-        kind = media_type(recording)
+        extension = extension_of(recording)
         headers = {
             "cache-control": "no-store",
-            "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}.{_EXTENSIONS[kind]}",
+            "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}.{extension}",
             "x-content-type-options": "nosniff",
         }
-        return Response(recording, media_type=kind, headers=headers)
+        return Response(recording, media_type=MEDIA_TYPES[extension], headers=headers)
 
     async def previewed(request: Request) -> Response:
         return await preview(request, service, previews)

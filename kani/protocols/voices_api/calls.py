@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S
+from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, MEDIA_TYPES
 from kani.core.request import Range
 from kani.core.voices.consents import MAX_NAME as MAX_CONSENT_NAME
 from kani.core.voices.store import MAX_NAME
@@ -115,11 +115,7 @@ def _lists(path: str, speech_path: str) -> list[Call]:
         path=f"{path}/{{voice}}/sample",
         summary="Play the recording of a stored voice",
         parameters=(_VOICE,),
-        answers={
-            200: audio_answer(
-                "The recording.", "audio/wav", "audio/ogg", "audio/flac", "audio/mp4", "audio/mpeg"
-            )
-        },
+        answers={200: audio_answer("The recording.", *MEDIA_TYPES.values())},
         errors=(404, 503, 507),
     )
     preview = Call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kani.core.audio.pcm import MEDIA_TYPES
 from kani.protocols.shared.calls.call import Call, CallGroup, audio_answer, json_answer, path_parameter, query
 from kani.protocols.shared.calls.schemas import Schema, fields, flag, items, mapping, text, whole
 from kani.protocols.voxcpm.http import MAX_QUERY_LENGTH
@@ -67,11 +68,7 @@ def call_group() -> CallGroup:
                 path="/api/voices/{voice_id}/audio",
                 summary="Play a sample of a voice",
                 parameters=(path_parameter("voice_id", "Id of a voice in the list.", "em_alex"),),
-                answers={
-                    200: audio_answer(
-                        "The sample.", "audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/mp4"
-                    )
-                },
+                answers={200: audio_answer("The sample.", *MEDIA_TYPES.values())},
                 errors=_ERRORS,
             ),
         ),

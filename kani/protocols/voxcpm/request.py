@@ -10,6 +10,7 @@ from typing import Any
 
 from kani.core.audio import decoding
 from kani.core.audio.pcm import REFERENCE_RATE, decode_recording
+from kani.core.audio.resampling import Rechunker
 from kani.core.errors import SpeechError, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.context import Prepare
@@ -19,7 +20,6 @@ from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
 from kani.protocols.shared.cloning_report import cloning_fields
 from kani.protocols.shared.memory_budget import MemoryBudget
-from kani.protocols.shared.rechunking import Rechunker
 from kani.protocols.shared.whole_answer import WholeAnswer
 from kani.protocols.voxcpm import frames, messages
 from kani.protocols.voxcpm.frames import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter

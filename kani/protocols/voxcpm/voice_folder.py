@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from kani.core.audio.pcm import MAX_RECORDING_BYTES
+from kani.core.audio.pcm import MAX_RECORDING_BYTES, MEDIA_TYPES
 from kani.core.errors import InvalidRequest, UnknownVoice
 
 log = logging.getLogger(__name__)
@@ -27,15 +27,6 @@ log = logging.getLogger(__name__)
 PATH_PARAM = "prompt_wav_path"
 DEFAULT_CATEGORY = "默认"
 """Category of recordings outside any subfolder, as in VoxCPM's server; Chinese for "default"."""
-
-MEDIA_TYPES = {
-    ".mp3": "audio/mpeg",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".ogg": "audio/ogg",
-    ".m4a": "audio/mp4",
-}
-"""Media types of recordings by file extension."""
 
 MAX_VOICES = 10_000
 MAX_TRANSCRIPT_LENGTH = 2000
@@ -128,7 +119,7 @@ class VoiceFolder:
             with _open(self._path, parts) as file:
                 data = file.read(MAX_RECORDING_BYTES + 1)
         except OSError as error:
-            known = ", ".join(MEDIA_TYPES)
+            known = ", ".join(f".{ending}" for ending in MEDIA_TYPES)
             raise InvalidRequest(PATH_PARAM, f"names no recording in the voice folder ({known})") from error
         if len(data) > MAX_RECORDING_BYTES:
             raise InvalidRequest(PATH_PARAM, f"too large (at most {MAX_RECORDING_BYTES // 2**20} MiB)")
@@ -203,7 +194,7 @@ def _voice(root: Path, parts: tuple[str, ...], siblings: set[str]) -> FolderVoic
 
 
 def _extension(name: str) -> str:
-    return Path(name).suffix.lower()
+    return Path(name).suffix.lower().removeprefix(".")
 
 
 def _open(root: Path, parts: Sequence[str]) -> BinaryIO:

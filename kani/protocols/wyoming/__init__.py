@@ -1,7 +1,7 @@
 """Wyoming, the speech protocol of Home Assistant: speech and recognition on one TCP port.
 
 ``framing`` and ``events`` are the wire format; ``connection`` reads a client's events in their order, which
-``speaking`` and ``listening`` answer; ``info`` describes the server, ``discovery`` announces it.
+``speaking`` and ``recognition`` answer; ``info`` describes the server, ``discovery`` announces it.
 """
 
 from __future__ import annotations

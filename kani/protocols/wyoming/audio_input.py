@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kani.core.audio.pcm import Resampler
+from kani.core.audio.resampling import Resampler
 from kani.core.types import Samples
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.wyoming.events import AudioFormat

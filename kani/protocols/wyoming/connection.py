@@ -26,7 +26,7 @@ from kani.protocols.wyoming.events import (
 )
 from kani.protocols.wyoming.framing import Event, EventReader
 from kani.protocols.wyoming.info import Description
-from kani.protocols.wyoming.listening import Listening, send_transcript
+from kani.protocols.wyoming.recognition import Recognition, send_transcript
 from kani.protocols.wyoming.settings import WyomingSettings
 from kani.protocols.wyoming.speaking import Speech, open_speech
 
@@ -41,7 +41,7 @@ LINGER_BYTES = 64 * 1024
 the client might never read the error."""
 
 Handler = Callable[[Event], Awaitable[None]]
-Request = Speech | Listening
+Request = Speech | Recognition
 
 
 class Connection:
@@ -62,7 +62,7 @@ class Connection:
         self._answered.set()
         self._speech: Speech | None = None
         self._memory = LanguageMemory()
-        self._listening: Listening | None = None
+        self._recognition: Recognition | None = None
         self._transcribe = Transcribe()
         self._patience = asyncio.timeout(None)
         self._handlers: dict[str, Handler] = {
@@ -217,32 +217,32 @@ class Connection:
 
     async def _audio_start(self, event: Event) -> None:
         # A client that has its transcript may begin anew without audio-stop.
-        if self._listening is not None and self._listening.complete:
-            self._listening = None
+        if self._recognition is not None and self._recognition.complete:
+            self._recognition = None
 
     async def _audio_chunk(self, event: Event) -> None:
         form = events.read(event, AudioFormat)
-        if self._listening is None:
+        if self._recognition is None:
             if not event.payload or not await self._until_answered(event):
                 return
-            self._listening = self._open_listening(form)
-        await self._listening.feed(event.payload, form)
+            self._recognition = self._open_recognition(form)
+        await self._recognition.feed(event.payload, form)
 
-    def _open_listening(self, form: AudioFormat) -> Listening:
-        listening = Listening(
+    def _open_recognition(self, form: AudioFormat) -> Recognition:
+        recognition = Recognition(
             self._service,
             self._transcribe,
             self._stream.client,
             form,
             end_of_speech=self._settings.end_of_speech,
         )
-        self._begin(listening)
-        return listening
+        self._begin(recognition)
+        return recognition
 
     async def _audio_stop(self, event: Event) -> None:
-        listening, self._listening = self._listening, None
+        recognition, self._recognition = self._recognition, None
         request, self._transcribe = self._transcribe, Transcribe()
-        if listening is not None:
-            await listening.finish()
+        if recognition is not None:
+            await recognition.finish()
         elif await self._until_answered(event):
             await send_transcript(self._send, "", request.language)

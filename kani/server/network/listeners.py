@@ -89,13 +89,13 @@ def open_listeners(
         port = _port(sockets)
         compat = {}
         for each in wanted:
-            opened = listen(settings.host, getattr(settings, each.setting), variables(each.setting)[0])
+            opened = listen(settings.host, settings.value(each.setting), variables(each.setting)[0])
             compat[each] = _port(opened)
             sockets += [undo.enter_context(sock) for sock in opened]
         streams = {}
         for stream in stream_ports:
             if _is_wanted(settings, stream):
-                opened = listen(settings.host, getattr(settings, stream.port), variables(stream.port)[0])
+                opened = listen(settings.host, settings.value(stream.port), variables(stream.port)[0])
                 streams[stream] = [undo.enter_context(sock) for sock in opened]
         undo.pop_all()
     return Listeners(sockets, port, compat, streams)
@@ -103,7 +103,7 @@ def open_listeners(
 
 def _is_wanted(settings: Settings, stream: StreamPort) -> bool:
     # Such a port asks for no key: one that other machines reach is opened only by its own option.
-    return getattr(settings, stream.option) or (settings.compat and is_loopback(settings.host))
+    return settings.value(stream.option) or (settings.compat and is_loopback(settings.host))
 
 
 def listen(host: str, port: int, setting: str = "--port") -> list[socket.socket]:

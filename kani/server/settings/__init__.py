@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kani.server.settings.installed import fields, plugin_fields, plugin_warnings, variables
+from kani.server.settings.installed import fields, plugin_fields, plugin_protocols, plugin_warnings, variables
 from kani.server.settings.loader import (
     SettingsError,
     accepted_values,
@@ -10,9 +10,11 @@ from kani.server.settings.loader import (
     load,
     unknown_variable_warnings,
 )
-from kani.server.settings.table import Settings, field_metadata
+from kani.server.settings.table import KANI, SPEECH, Settings, field_metadata
 
 __all__ = [
+    "KANI",
+    "SPEECH",
     "Settings",
     "SettingsError",
     "accepted_values",
@@ -21,6 +23,7 @@ __all__ = [
     "foreign_model_warnings",
     "load",
     "plugin_fields",
+    "plugin_protocols",
     "plugin_warnings",
     "unknown_variable_warnings",
     "variables",

@@ -1,15 +1,24 @@
-"""All settings of this installation: those of the table, and those of engines that describe themselves."""
+"""All settings of this installation: those of the table, and those of engines and recognisers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from kani.engines.plugin import found_engines, found_recognizers
-from kani.server.settings.table import VOXCPM_MODEL, Settings, field_metadata
+from kani.engines.plugin import PROTOCOLS, Found, find, found_engines, found_recognizers
+from kani.engines.plugin_settings import setting_name
+from kani.server.settings.table import Settings, field_metadata
+
+if TYPE_CHECKING:
+    from kani.protocols.shared.plugin import ProtocolPlugin
+
+FIRST_LIMIT = "max_connections"
+"""The setting that those of other packages precede."""
 
 
 @cache
@@ -21,10 +30,11 @@ def _plugins() -> tuple[Mapping[str, type[BaseModel]], Mapping[tuple[str, str], 
     clashing: dict[tuple[str, str], str] = {}
     found = [("engine", name, plugin.settings) for name, plugin in found_engines().plugins.items()]
     found += [("recognizer", name, plugin.settings) for name, plugin in found_recognizers().plugins.items()]
+    found += [("protocol", name, plugin.settings) for name, plugin in _found_protocols().plugins.items()]
     for kind, name, model in found:
         if models.get(name) is model:
             continue  # a package's engine and its recogniser may share their settings
-        own = fields_of(name, model)
+        own = fields_of(model)
         used = {variable for field in own.values() for variable in _variables(field)}
         if name in models or own.keys() & names or used & taken:
             twice = min([*own.keys() & names, *used & taken], default=name)
@@ -36,9 +46,9 @@ def _plugins() -> tuple[Mapping[str, type[BaseModel]], Mapping[tuple[str, str], 
     return models, clashing
 
 
-def fields_of(name: str, model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a plugin by the names of their settings, which begin with the plugin's."""
-    return {f"{name}_{field}": info for field, info in model.model_fields.items()}
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a plugin's model by the names of their settings."""
+    return {setting_name(info): info for info in model.model_fields.values()}
 
 
 def plugin_models() -> Mapping[str, type[BaseModel]]:
@@ -49,22 +59,28 @@ def plugin_models() -> Mapping[str, type[BaseModel]]:
 def unusable() -> Mapping[tuple[str, str], str]:
     """Return a sentence for each plugin with a setting or a variable that is taken.
 
-    Keys are the setting that chooses it, ``engine`` or ``recognizer``, and its name.
+    Keys are its kind, ``engine``, ``recognizer`` or ``protocol``, and its name.
     """
     return _plugins()[1]
 
 
 def plugin_fields() -> dict[str, FieldInfo]:
     """Return the plugins' settings by name."""
-    return {name: field for each in plugin_models().items() for name, field in fields_of(*each).items()}
+    return {name: field for model in plugin_models().values() for name, field in fields_of(model).items()}
 
 
 @cache
 def fields() -> Mapping[str, FieldInfo]:
-    """Return all settings by name, in the order of docs/settings.md: those of engines are together."""
-    table = [*Settings.model_fields.items()]
-    last = next(at for at, (_, field) in enumerate(table) if field_metadata(field)["group"] == VOXCPM_MODEL)
-    return dict([*table[:last], *plugin_fields().items(), *table[last:]])
+    """Return all settings by name, in the order of docs/settings.md."""
+    every = {**Settings.model_fields, **plugin_fields()}
+    order = [*Settings.model_fields]
+    for model in plugin_models().values():
+        before = ""
+        for name, field in fields_of(model).items():
+            before = field_metadata(field)["after"] or before
+            order.insert(order.index(before) + 1 if before in order else order.index(FIRST_LIMIT), name)
+            before = name
+    return {name: every[name] for name in order}
 
 
 def variables(name: str) -> list[str]:
@@ -74,7 +90,24 @@ def variables(name: str) -> list[str]:
 
 def plugin_warnings() -> list[str]:
     """Return a sentence for each plugin that cannot be used."""
-    return [*found_engines().broken.values(), *found_recognizers().broken.values(), *unusable().values()]
+    broken = (found_engines().broken, found_recognizers().broken, _found_protocols().broken)
+    return [sentence for each in (*broken, unusable()) for sentence in each.values()]
+
+
+@cache
+def _found_protocols() -> Found[ProtocolPlugin[Any]]:
+    # Without such a package nothing of the protocols is imported: the library needs none.
+    if not (entries := entry_points(group=PROTOCOLS)):
+        return Found({}, {})
+    from kani.protocols.shared.plugin import ProtocolPlugin
+
+    return find(entries, "protocol", ProtocolPlugin, ())
+
+
+def plugin_protocols() -> list[ProtocolPlugin[Any]]:
+    """List the protocols of other packages."""
+    found = _found_protocols().plugins.items()
+    return [plugin for name, plugin in found if ("protocol", name) not in unusable()]
 
 
 def _variables(field: FieldInfo) -> Iterator[str]:

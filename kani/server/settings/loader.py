@@ -22,9 +22,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from kani.engines.plugin import engine_names, recognizer_names
+from kani.engines.plugin_settings import setting_name
 from kani.server.settings.installed import fields, plugin_models, unusable, variables
 from kani.server.settings.table import Settings, field_metadata
-from kani.server.settings.types import ACCENTED_CHOICES, LANGUAGES, one_of
+from kani.server.settings.types import LANGUAGES, one_of
 
 ENV_FILE = Path(".env")
 """In the folder where the server is started."""
@@ -52,16 +53,17 @@ def load(
     plugins: dict[type[BaseModel], BaseModel] = {}
     complaints: list[str] = []
     for plugin, model in plugin_models().items():
-        names = {field: f"{plugin}_{field}" for field in model.model_fields}
+        names = {field: setting_name(info) for field, info in model.model_fields.items()}
         own = {field: values.pop(name) for field, name in names.items() if name in values}
         try:
             plugins[model] = model.model_validate(own)
         except ValidationError as error:
-            complaints += _complaints(error, own, called, plugin)
+            complaints += _complaints(error, own, called, names, plugin)
     try:
         chosen = Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError("\n".join([*_complaints(error, values, called), *complaints])) from None
+        own_complaints = _complaints(error, values, called, {name: name for name in values})
+        raise SettingsError("\n".join([*own_complaints, *complaints])) from None
     selected = (("engine", chosen.engine), ("recognizer", chosen.recognizer))
     complaints += [unusable()[each] for each in selected if each in unusable()]
     if complaints:
@@ -70,17 +72,22 @@ def load(
 
 
 def _complaints(
-    error: ValidationError, values: Mapping[str, object], called: Mapping[str, str], plugin: str = ""
+    error: ValidationError,
+    values: Mapping[str, object],
+    called: Mapping[str, str],
+    names: Mapping[str, str],
+    plugin: str = "",
 ) -> list[str]:
     """Return a line for each invalid value; ``called``: its option or variable, by the setting's name.
 
-    plugin: of the model; a complaint of its own about several settings names the plugin.
+    names: of the settings, by the model's fields; plugin: of the model; a complaint of its own about several
+    settings names the plugin.
     """
     # An invalid setting also invalidates a default that is computed from it; only the former is named.
     wrong = {str(line["loc"][0]): line for line in error.errors() if line["loc"] and line["loc"][0] in values}
     lines = []
     for field, line in wrong.items():
-        name = f"{plugin}_{field}" if plugin else field
+        name = names[field]
         lines.append(_complaint(name, f"{called[name]}={_shown(name, values[field])}", line))
     return lines or [f"settings of {plugin or 'the server'}: {line['msg']}" for line in error.errors()]
 
@@ -114,8 +121,6 @@ def foreign_model_warnings(
 
 _TEXTS = {
     "language": LANGUAGES,
-    "elevenlabs_voice_id": "a voice's id: 1 to 72 characters, no space among them",
-    "elevenlabs_model": "a model's id: 1 to 64 small letters, digits and _",
 }
 """Values that a text setting accepts, where not every text is one."""
 
@@ -128,8 +133,6 @@ def accepted_values(name: str) -> str:
     if accepts := field_metadata(field)["accepts"]:
         return str(accepts)
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not NoneType]
-    if name == "accented_languages":
-        return ACCENTED_CHOICES
     if get_origin(field.annotation) is Literal:
         return "one of " + ", ".join(str(choice) for choice in kinds)
     if get_origin(field.annotation) is Mapping:

@@ -1,4 +1,4 @@
-"""Settings of single protocols and outside services: ElevenLabs, the relay, LiveKit, Wyoming."""
+"""Settings of single protocols: ElevenLabs', OpenAI's, the relay, LiveKit, Wyoming."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pydantic import SecretStr
 
 import websocket_config as config
 from kani.engines.plugin_settings import setting
-from kani.server.settings.network import NetworkSettings
-from kani.server.settings.types import Fallback, Networks, Pairs, Times, WebAddress
+from kani.server.settings.conversation import ConversationSettings
+from kani.server.settings.types import Networks, Pairs, Times
 
 ELEVENLABS = "ElevenLabs' protocol"
 OPENAI = "OpenAI's audio API"
-UPSTREAM = "ElevenLabs' own voices"
 RELAY = "The relay"
 LIVEKIT = "LiveKit"
 WYOMING = "Wyoming, for Home Assistant"
@@ -22,7 +21,7 @@ REALTIME = "OpenAI's Realtime protocol"
 RECORDINGS = "Transcription of recordings"
 
 
-class ProtocolSettings(NetworkSettings):
+class ProtocolSettings(ConversationSettings):
     """Settings of protocols, frozen; an unknown name is an error."""
 
     elevenlabs_voices: Pairs = setting(
@@ -74,54 +73,6 @@ class ProtocolSettings(NetworkSettings):
         group=OPENAI,
         about="Whether the names of models and built-in voices are listed without a key, as Open WebUI asks "
         "for them. Stored voices are listed only to clients with a key.",
-    )
-
-    elevenlabs_api_key: SecretStr | None = setting(
-        None,
-        "KANI_ELEVENLABS_API_KEY",
-        "ELEVEN_API_KEY",
-        group=UPSTREAM,
-        about="Key of an ElevenLabs account, for KANI_ENGINE=elevenlabs. Never printed or logged; without "
-        "that engine it sends nothing anywhere.",
-    )
-    elevenlabs_voice_id: str | None = setting(
-        None,
-        "KANI_ELEVENLABS_VOICE_ID",
-        "ELEVEN_VOICE_ID",
-        group=UPSTREAM,
-        pattern=r"^[^\s/?#%]{1,72}$",
-        about="The account's voice for requests without one. With another engine, the relay's voice of this "
-        "server; an id of ElevenLabs' means the relay's default voices there.",
-    )
-    elevenlabs_model: str = setting(
-        "eleven_flash_v2_5",
-        "KANI_ELEVENLABS_MODEL",
-        "ELEVEN_MODEL",
-        group=UPSTREAM,
-        pattern=r"^[a-z0-9_]{1,64}$",
-        about="ElevenLabs' model.",
-    )
-    elevenlabs_optimize_latency: int = setting(
-        1,
-        "KANI_ELEVENLABS_OPTIMIZE_LATENCY",
-        "ELEVEN_OPTIMIZE_LATENCY",
-        group=UPSTREAM,
-        ge=0,
-        le=4,
-        about="Quality that ElevenLabs trades for earlier first audio.",
-    )
-    elevenlabs_url: WebAddress = setting(
-        "https://api.elevenlabs.io",
-        "KANI_ELEVENLABS_URL",
-        group=UPSTREAM,
-        about="Where ElevenLabs is: one of its regions' addresses.",
-    )
-    elevenlabs_fallback: Fallback = setting(
-        "none",
-        "KANI_ELEVENLABS_FALLBACK",
-        group=UPSTREAM,
-        about="Fallback engine of this machine for a segment that fails at ElevenLabs before its first "
-        "audio.",
     )
 
     log_alignment: bool = setting(

@@ -1,6 +1,7 @@
 """Table of the settings: name, unit, range, environment variables and default of each.
 
-``network`` holds those of ports and access, ``protocols`` those of single protocols.
+``network`` holds those of ports and access, ``protocols`` those of single protocols; engines and recognisers
+have their own (``kani.engines.plugin``).
 """
 
 from __future__ import annotations
@@ -14,28 +15,23 @@ from pydantic import BaseModel, PrivateAttr, SecretStr
 from pydantic.fields import FieldInfo
 
 import websocket_config as config
-from kani.engines.plugin_settings import setting
+from kani.engines.plugin_settings import setting, setting_name
 from kani.server.settings.protocols import ProtocolSettings
 from kani.server.settings.types import (
-    AccentedLanguages,
     Bucket,
     CodeBlocks,
     CommaList,
-    Decoder,
-    Decoding,
     Engine,
     Language,
     Level,
     LogFormat,
     Precision,
     Recognizer,
-    Student,
     WorkerAddresses,
 )
 
 SPEECH = "Speech"
 KANI = "The Kani model"
-VOXCPM_MODEL = "VoxCPM's model"
 LIMITS = "Limits"
 FILES = "Files"
 LOG = "Log"
@@ -47,7 +43,7 @@ class Settings(ProtocolSettings):
     """Settings of one server, frozen; ``settings.load`` builds them."""
 
     _plugins: Mapping[type[BaseModel], BaseModel] = PrivateAttr(default_factory=dict)
-    """Settings of engines of other packages, by their models."""
+    """Settings of plugins, by their models."""
 
     engine: Engine = setting(
         config.DEFAULT_ENGINE,
@@ -102,38 +98,6 @@ class Settings(ProtocolSettings):
         about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2; "
         "Kani: one a core). Kokoro's decoder on LiteRT takes one in any case, and a second while it is idle.",
     )
-    kokoro_decoding: Decoding = setting(
-        "windows",
-        "KANI_KOKORO_DECODING",
-        group=SPEECH,
-        about="Decoding of Kokoro's audio: in `windows` (the beginning of a sentence plays while its end is "
-        "still "
-        "being decoded) or `whole` (the model's own samples, a sentence at a time).",
-    )
-    kokoro_decoder: Decoder = setting(
-        "auto",
-        "KANI_KOKORO_DECODER",
-        group=SPEECH,
-        about="Decoder of the windows: `litert` (int8 on LiteRT; without it the server does not start), "
-        "`onnx` (onnxruntime), or `auto` (`litert` where it runs, else `onnx`). `fast` is an old name of "
-        "`litert`. `whole` decoding is always `onnx`.",
-    )
-    kokoro_student: Student = setting(
-        "auto",
-        "KANI_KOKORO_STUDENT",
-        group=SPEECH,
-        about="Use of the student, a small network that speaks English as af_heart for a twentieth of the "
-        "processor time: `auto` (in sessions that begin while Kokoro's slots are taken, and in all on a "
-        "machine where Kokoro would have gaps), `always`, `never`, or `only` (Kokoro itself is not loaded: "
-        "one voice, English, 0.2 GB of memory less).",
-    )
-    accented_languages: AccentedLanguages = setting(
-        ("de", "nl", "pl", "ru"),
-        "KANI_ACCENTED_LANGUAGES",
-        group=SPEECH,
-        about="Languages that Kokoro is not trained on and speaks with a foreign accent, where no voice but "
-        "espeak-ng's has them. espeak-ng speaks those that are not listed; `none`: all of them.",
-    )
     lexicon: Path | None = setting(
         None,
         "KANI_LEXICON",
@@ -161,52 +125,7 @@ class Settings(ProtocolSettings):
         about="Addresses of the workers that the recogniser `remote` is at, as those of KANI_ENGINE_ADDRESS, "
         "with the same KANI_ENGINE_KEY. Each stream goes to the worker that has the fewest of this server.",
     )
-    recognizer_model: str | None = setting(
-        None,
-        "KANI_RECOGNIZER_MODEL",
-        group=SPEECH,
-        min_length=1,
-        about="Checkpoint of the recogniser `kyutai`: a folder with config.json, the tokenizer and "
-        "safetensors, or the name of one on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`); without a "
-        "revision the one that was fetched first is kept. Not set: `kyutai/stt-1b-en_fr-trfs`. "
-        "KANI_DEVICE and KANI_PRECISION apply to it, too.",
-    )
-    recognizer_slots: int | None = setting(
-        None,
-        "KANI_RECOGNIZER_SLOTS",
-        group=SPEECH,
-        unit="streams",
-        ge=1,
-        le=1024,
-        about="Streams that the recogniser `kyutai` hears at once; one more waits 10 s for a place. Not set: "
-        "4, on CUDA 64. Their memory is taken at its start.",
-    )
 
-    model: str | None = setting(
-        None,
-        "KANI_MODEL",
-        group=KANI,
-        min_length=1,
-        about="Checkpoint of the Kani model: a folder with config.json, the tokenizer and safetensors, or "
-        "the name of one on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`); without a revision the one "
-        "that was fetched first is kept. Not set: `nineninesix/kani-tts-370m`.",
-    )
-    codec: str | None = setting(
-        None,
-        "KANI_CODEC",
-        group=KANI,
-        min_length=1,
-        about="NanoCodec: a .nemo file, or a hub's name. Not set: "
-        "`nvidia/nemo-nano-codec-22khz-0.6kbps-12.5fps`.",
-    )
-    embedder: str | None = setting(
-        None,
-        "KANI_EMBEDDER",
-        group=KANI,
-        min_length=1,
-        about="Model of KaniTTS-2's speaker embeddings: a folder, or a name on a model hub "
-        "(1.3 GB, fetched once). Not set: `nineninesix/speaker-emb-tbr`.",
-    )
     device: str = setting(
         config.DEFAULT_DEVICE,
         "KANI_DEVICE",
@@ -221,41 +140,6 @@ class Settings(ProtocolSettings):
         group=KANI,
         about="Precision of its arithmetic. `auto` is bfloat16 on CUDA and int8 on a CPU that can; float32 "
         "is exact.",
-    )
-    slots: int | None = setting(
-        None,
-        "KANI_SLOTS",
-        group=KANI,
-        unit="streams",
-        ge=1,
-        le=1024,
-        about="Streams that run at once. Not set: 8, on CUDA 256. Their memory is taken at the start.",
-    )
-
-    voxcpm_python: str | None = setting(
-        None,
-        "KANI_VOXCPM_PYTHON",
-        group=VOXCPM_MODEL,
-        min_length=1,
-        about="Python of the environment with the package of `--engine voxcpm` "
-        "(`python3 -m venv voxcpm && voxcpm/bin/pip install -r requirements-voxcpm.txt`: "
-        "`voxcpm/bin/python`). Not set: the server's own.",
-    )
-    voxcpm_model: str | None = setting(
-        None,
-        "KANI_VOXCPM_MODEL",
-        group=VOXCPM_MODEL,
-        min_length=1,
-        about="Checkpoint of VoxCPM or VoxCPM2: a folder, or the name of one on a model hub (`OWNER/NAME`, "
-        "`OWNER/NAME@REVISION`); without a revision the one that was fetched first is kept. Not set: "
-        "`openbmb/VoxCPM2` at a pinned revision (5 GB). KANI_DEVICE applies to it, too.",
-    )
-    voxcpm_denoiser: str | None = setting(
-        None,
-        "KANI_VOXCPM_DENOISER",
-        group=VOXCPM_MODEL,
-        min_length=1,
-        about="Folder of the ZipEnhancer model that denoises recordings for `denoise`. Not set: none.",
     )
 
     max_connections: int = setting(
@@ -485,7 +369,7 @@ class Settings(ProtocolSettings):
     )
 
     def with_plugins(self, plugins: Mapping[type[BaseModel], BaseModel]) -> Settings:
-        """Return these settings with those of engines of other packages."""
+        """Return these settings with those of plugins."""
         complete = self.model_copy()
         complete._plugins = plugins
         return complete
@@ -494,6 +378,14 @@ class Settings(ProtocolSettings):
         """Return the settings that a plugin's model describes: their defaults where none were loaded."""
         found = self._plugins.get(model)
         return found if isinstance(found, model) else model()
+
+    def value(self, name: str) -> Any:
+        """Return a setting, of a plugin too, by its name in docs/settings.md."""
+        for model, chosen in self._plugins.items():
+            for field, info in model.model_fields.items():
+                if setting_name(info) == name:
+                    return getattr(chosen, field)
+        return getattr(self, name)
 
 
 def field_metadata(field: FieldInfo) -> dict[str, Any]:

@@ -20,9 +20,9 @@ import soundfile
 
 from kani.core.audio.pcm import pcm16, wav
 from kani.core.types import Samples
+from tests.clients.kyutai.speaking import say
 from tests.conftest import ServerProcess
 from tests.judges.judge import word_error_rate
-from tests.protocols.kyutai.test_speech_out import say
 from tests.support.patience import WITHIN_S
 
 PYTHON = os.environ.get("KANI_CLIENTS_PYTHON", "")

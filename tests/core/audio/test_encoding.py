@@ -24,7 +24,8 @@ from kani.core.audio.encoding import (
     run_encoding,
 )
 from kani.core.audio.mp3 import Mp3Encoder
-from kani.core.audio.pcm import Resampler, pcm16
+from kani.core.audio.pcm import pcm16
+from kani.core.audio.resampling import Resampler
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.formats import FORMATS
 from tests.core.audio.test_ogg_opus import melody

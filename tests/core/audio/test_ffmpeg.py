@@ -21,7 +21,7 @@ ctypes.CDLL(av._core.__file__).av_cpu_force_count(16)
 from kani.core.audio.mp3 import Mp3Encoder
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.audio.prosody_filter import ProsodyFilter
-from kani.core.audio.low_delay_resampler import LowDelayResampler
+from kani.core.audio.resampling import LowDelayResampler
 
 makers = {
     "mp3": lambda: Mp3Encoder(24_000, 64_000),

@@ -276,9 +276,12 @@ def test_missing_page_is_a_gap() -> None:
     pages = pages_of(stream())
     missing = decode(b"".join(pages[:6] + pages[7:]))
     assert len(missing) == 24_000 - PAGE_SAMPLES
-    damaged = bytearray(pages[6])
+    damaged, newer = bytearray(pages[6]), bytearray(pages[6])
     damaged[100] ^= 1
-    assert np.array_equal(decode(b"".join([*pages[:6], bytes(damaged), *pages[7:]])), missing)
+    newer[4] = 1  # a version of Ogg that does not exist, with its right checksum
+    struct.pack_into("<I", newer, 22, checksum(bytes(newer[:22]) + bytes(4) + bytes(newer[26:])))
+    for unread in (damaged, newer):
+        assert np.array_equal(decode(b"".join([*pages[:6], bytes(unread), *pages[7:]])), missing)
     # Half a second later the decoder has found back to what it would have said.
     whole = decode(stream())
     assert np.corrcoef(missing[-8_000:], whole[-8_000:])[0, 1] > 0.99

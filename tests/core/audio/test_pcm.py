@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kani.core.audio.pcm import Resampler, decode_recording, pcm16, reframe, wav
+from kani.core.audio.pcm import decode_recording, pcm16, wav
+from kani.core.audio.resampling import Resampler, reframe
 from kani.core.errors import EngineFailed, InvalidRequest
 from kani.core.types import Samples, Span, SpeechChunk
 

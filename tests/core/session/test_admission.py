@@ -162,29 +162,6 @@ async def test_session_that_plays_asks_before_its_audio_ends() -> None:
     ]
 
 
-@pytest.mark.parametrize("handed_over", [False, True])
-async def test_cancelled_wait_loses_no_slot(handed_over: bool) -> None:
-    slots = SlotQueue(lambda: 1, lambda: None)
-    order: list[str] = []
-    releases = {name: asyncio.Event() for name in "abc"}
-    _, second, third = [asyncio.create_task(hold_slot(slots, name, order, releases[name])) for name in "abc"]
-    await settle()
-    if handed_over:
-        releases["a"].set()
-        await asyncio.sleep(0)
-        assert slots.waiting == 1
-    second.cancel()
-    releases["a"].set()
-    await asyncio.wait([second])
-    await settle()
-    assert order == ["a", "c"] and slots.in_use == 1 and slots.waiting == 0
-    releases["c"].set()
-    await third
-    assert slots.in_use == 0
-    async with slots.slot():
-        assert slots.in_use == 1
-
-
 async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
     slots = SlotQueue(lambda: 1, lambda: None)
     order: list[str] = []

@@ -44,6 +44,21 @@ async def test_light_network_speaks_always_or_while_no_slot_is_free(tmp_path: Pa
     assert [segment.light for segment in engine.segments if segment.text.startswith("alfa")] == [always, True]
 
 
+async def test_fewer_slots_that_were_chosen_are_all_there_are(tmp_path: Path) -> None:
+    engine = engine_with_light(always=False)
+    engine.info = replace(engine.info, max_concurrency=2)
+    engine.allow = 0
+    async with serving(engine, tmp_path, max_concurrent=1) as service, fed(service, TEXT) as first:
+        await engine.permit(1)
+        async with fed(service, TEXT) as second:
+            reading = [asyncio.create_task(collect(session)) for session in (first, second)]
+            await settle()
+            assert service.state().waiting == 1
+            await engine.permit(None)
+            await asyncio.gather(*reading)
+    assert not any(segment.light for segment in engine.segments)
+
+
 async def test_session_keeps_its_network(tmp_path: Path) -> None:
     """Though the slots are free before its second segment."""
     engine = engine_with_light(always=False)

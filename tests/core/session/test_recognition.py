@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kani.core.audio.low_delay_resampler import LEAD_S, LowDelayResampler
+from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, UnsupportedLanguage
 from kani.core.observer import Observer
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
@@ -26,7 +26,7 @@ from kani.core.session.recognition import (
 )
 from kani.core.types import Samples
 from tests.support.event_loop import settle
-from tests.support.loudness import RATE, STEP, LoudnessRecognizer
+from tests.support.loudness import RATE, STEP, LoudnessRecognizer, PausingRecognizer
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 
@@ -291,6 +291,40 @@ async def test_recogniser_failure_follows_earlier_events(tmp_path: Path) -> None
         assert isinstance(await anext(events), Step)
         with pytest.raises(EngineFailed):
             await anext(events)
+
+
+class SureModel:
+    """Takes every turn for complete, and counts the questions."""
+
+    asked = 0
+
+    async def prepare(self) -> None: ...
+
+    async def completeness(self, samples: Samples, sample_rate: int) -> float:
+        self.asked += 1
+        return 1.0
+
+
+async def test_session_judges_turns_only_when_it_is_asked_to(tmp_path: Path) -> None:
+    model = SureModel()
+    service = build(tmp_path, ToneEngine(), recognizer=PausingRecognizer(), turn_model=model)
+    await service.start()
+    # Five words, of which the last ends a sentence; and more of the next, which has no end.
+    sound, pause = np.full(5 * STEP, LOUD, np.float32), np.zeros(9 * STEP, np.float32)
+    samples = np.concatenate([pause, sound, pause, sound[: 2 * STEP], pause])
+    judged = []
+    for judges in (False, True):
+        async with listen(service, RATE, "en") as session:
+            session.judges_turns = judges
+            await session.feed(samples)
+            session.finish()
+            judged.append([event.complete for event in await heard(session) if isinstance(event, Step)])
+    assert judged[0] == [None] * len(judged[1])
+    first, second = judged[1][14:23], judged[1][25:]
+    assert set(first) == {None, True} and first[-1] is True
+    assert set(second) == {None, False} and second[-1] is False
+    assert model.asked == 2  # once in a pause
+    await service.stop()
 
 
 async def test_recognition_is_refused_by_reason(tmp_path: Path) -> None:

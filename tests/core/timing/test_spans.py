@@ -49,9 +49,11 @@ def test_text_between_words_gets_spans() -> None:
 
 
 def test_words_of_same_characters_are_merged() -> None:
+    """They end with the one that ends last."""
     tiler = SpanTiler()
-    spans = tiler.add_word(Span(0, 3, 0.0, 0.3)) + tiler.add_word(Span(0, 3, 0.3, 0.9)) + tiler.finish(3, 1.0)
-    assert spans == [Span(0, 3, 0.0, 0.9)]
+    words = (Span(0, 3, 0.0, 0.3), Span(0, 3, 0.3, 0.9), Span(1, 2, 0.4, 0.5))
+    spans = [span for word in words for span in tiler.add_word(word)]
+    assert spans + tiler.finish(3, 1.0) == [Span(0, 3, 0.0, 0.9)]
 
 
 def test_span_rows() -> None:

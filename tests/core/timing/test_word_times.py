@@ -153,7 +153,7 @@ async def test_speech_is_unchanged_and_words_are_timed(spoken) -> None:
 
 @pytest.mark.parametrize("rate", [16_000, 24_000, 48_000])
 async def test_sample_rate_does_not_change_times(spoken, rate: int) -> None:
-    from kani.core.audio.pcm import Resampler
+    from kani.core.audio.resampling import Resampler
 
     chunks, true = spoken
     resampler = Resampler(chunks[0].sample_rate, rate)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from kani.core.audio.pcm import wav
 from kani.core.errors import InvalidRequest, NameTaken, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Embedding, Recording
+from kani.core.voices import consents
 from kani.core.voices.store import StoredVoice, VoiceStore
 from kani.core.voices.store_files import hashed_name
 
@@ -309,6 +311,13 @@ def test_concurrent_writers_get_name_once(store: VoiceStore) -> None:
         won = list(pool.map(attempt, range(6)))
     assert sum(won) == 1
     assert len(store.list()) == (3 if won.index(True) % 2 else 4)
+
+
+def test_consents_are_listed_newest_first(store: VoiceStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for second in (3, 1, 2):
+        monkeypatch.setattr(consents, "time", SimpleNamespace(time=lambda second=second: second))
+        store.consents.add(f"Consent {second}", "es", recording(1.0))
+    assert [consent.name for consent in store.consents.list()] == ["Consent 3", "Consent 2", "Consent 1"]
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

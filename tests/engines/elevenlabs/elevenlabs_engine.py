@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +16,7 @@ from kani.core.engine import Engine
 from kani.core.types import Boundary, Segment, SpeechChunk
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.metrics import UpstreamMetrics
-from kani.engines.settings import ElevenLabsUpstream
+from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM
 from kani.text.segmenter import OpenTextSegment
@@ -52,9 +51,18 @@ class Typing:
 
 
 def new_engine(
-    settings: ElevenLabsUpstream, fallback: Engine | None = None, registry: CollectorRegistry | None = None
+    settings: UpstreamSettings,
+    fallback: Engine | None = None,
+    registry: CollectorRegistry | None = None,
+    timeout_s: float = 10.0,
 ) -> ElevenLabsEngine:
-    return ElevenLabsEngine(settings, UpstreamMetrics(registry or CollectorRegistry()), fallback)
+    metrics = UpstreamMetrics(registry or CollectorRegistry())
+    return ElevenLabsEngine(settings, metrics, fallback, timeout_s=timeout_s)
+
+
+def account(**settings: Any) -> UpstreamSettings:
+    """The settings of the service's account."""
+    return UpstreamSettings(**{"api_key": KEY, "voice_id": VOICE, **settings})
 
 
 @asynccontextmanager
@@ -62,10 +70,10 @@ async def started(
     service: ElevenLabsService,
     fallback: Engine | None = None,
     registry: CollectorRegistry | None = None,
+    timeout_s: float = 10.0,
     **settings: Any,
 ) -> AsyncIterator[ElevenLabsEngine]:
-    chosen = replace(ElevenLabsUpstream(KEY, VOICE, base_url=service.url), **settings)
-    engine = new_engine(chosen, fallback, registry)
+    engine = new_engine(account(**{"url": service.url, **settings}), fallback, registry, timeout_s)
     await engine.start()
     yield engine
     await engine.stop()

@@ -23,13 +23,14 @@ from kani.core.types import Boundary, Segment
 from kani.engines.elevenlabs import engine as engine_module
 from kani.engines.elevenlabs import fallback as fallback_module
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
+from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.espeak.engine import EspeakEngine
-from kani.engines.settings import ElevenLabsUpstream
 from tests.engines.elevenlabs.elevenlabs_engine import (
     ID,
     LONG,
     TEXT,
     Typing,
+    account,
     assert_in_order,
     audio_of,
     counted,
@@ -42,7 +43,6 @@ from tests.support.elevenlabs_service import (
     FINAL,
     KEY,
     RATE,
-    VOICE,
     ElevenLabsService,
     Exchange,
     Frame,
@@ -284,8 +284,8 @@ async def test_silent_host_times_out_and_is_left_at_once() -> None:
     silent = await asyncio.start_server(hold, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     async with silent:
-        settings = ElevenLabsUpstream(KEY, VOICE, base_url=f"http://127.0.0.1:{port}")
-        engine = new_engine(replace(settings, timeout_s=0.2))
+        settings = account(url=f"http://127.0.0.1:{port}")
+        engine = new_engine(settings, timeout_s=0.2)
         async with asyncio.timeout(WITHIN_S):
             await engine.start()
             assert "did not answer in time" in await failure_of(engine)
@@ -385,7 +385,7 @@ async def test_fallback_speaks_the_whole_text(
         assert await listening == ["bla", "blub", "bla"]
     assert {segment.voice for segment in fallback.segments} == {"tone_es"}
     assert counted(registry, "kani_elevenlabs_failures") == {"quota_exceeded": 1}
-    assert counted(registry, "kani_elevenlabs_stood_in") == {"tone": 1}
+    assert counted(registry, "kani_elevenlabs_fallbacks") == {"tone": 1}
     assert "falling back to tone for one segment" in caplog.text
 
 
@@ -426,6 +426,15 @@ async def test_fallback_stays_active_for_a_while(
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
 
 
+async def test_failure_of_one_voice_leaves_the_fallback_inactive(service: ElevenLabsService) -> None:
+    service.answers = [refusing(fake.NO_VOICE)]
+    fallback = ToneEngine()
+    async with started(service, fallback) as engine:
+        await said(engine, TONES)
+        assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
+    assert len(fallback.segments) == 1
+
+
 async def test_fallback_without_the_language_is_not_used(service: ElevenLabsService) -> None:
     service.answers = [refusing(fake.NO_CREDITS)]
     async with started(service, ToneEngine()) as engine:
@@ -459,17 +468,16 @@ async def test_espeak_as_fallback_keeps_its_speech_and_times(service: ElevenLabs
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        (ElevenLabsUpstream("", VOICE), "set ELEVEN_API_KEY"),
-        (ElevenLabsUpstream("two\nlines", VOICE), "ELEVEN_API_KEY has to be"),
-        (ElevenLabsUpstream(KEY, ""), "set ELEVEN_VOICE_ID"),
-        (ElevenLabsUpstream(KEY, "../v1/user"), "ELEVEN_VOICE_ID has to be"),
-        (ElevenLabsUpstream(KEY, VOICE, model="a b"), "ELEVEN_MODEL has to be"),
-        (ElevenLabsUpstream(KEY, VOICE, model="eleven_v3"), "eleven_flash_v2_5"),
-        (ElevenLabsUpstream(KEY, VOICE, base_url="http://api.example"), "https"),
-        (ElevenLabsUpstream(KEY, VOICE, base_url="http://[::ffff:10.0.0.1]:80"), "https"),
+        (account(api_key=None), "set ELEVEN_API_KEY"),
+        (account(api_key="two\nlines"), "ELEVEN_API_KEY has to be"),
+        (account(voice_id=None), "set ELEVEN_VOICE_ID"),
+        (account(voice_id="..v1:user"), "ELEVEN_VOICE_ID has to be"),
+        (account(model="eleven_v3"), "eleven_flash_v2_5"),
+        (account(url="http://api.example"), "https"),
+        (account(url="http://[::ffff:10.0.0.1]:80"), "https"),
     ],
 )
-async def test_invalid_settings_refuse_the_start(settings: ElevenLabsUpstream, reason: str) -> None:
+async def test_invalid_settings_refuse_the_start(settings: UpstreamSettings, reason: str) -> None:
     """The sentence names the variable; none holds the key."""
     with pytest.raises(EngineUnavailable, match=reason) as failure:
         await new_engine(settings).start()
@@ -514,7 +522,7 @@ async def test_configured_voice_speaks_without_the_list_of_voices(
 async def test_unreachable_host_is_only_a_warning_at_the_start(
     service: ElevenLabsService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with started(service, base_url="http://127.0.0.1:9") as engine:
+    async with started(service, url="http://127.0.0.1:9") as engine:
         assert "cannot be reached" in await failure_of(engine)
     assert "only the voice of ELEVEN_VOICE_ID can be named" in caplog.text
 

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.clients.kani.wire import request, stream
 from tests.conftest import ServerProcess, StartServer
 from tests.engines.elevenlabs.elevenlabs_engine import STORY
 from tests.judges.judge import hear, word_error_rate
@@ -78,14 +79,8 @@ async def serving(
 
 async def requested(socket: ClientConnection, text: str, **data: Any) -> list[tuple[str, dict[str, Any]]]:
     """All messages of a streamed answer."""
-    await socket.send(json.dumps({"type": "tts_stream_request", "data": {"text": text, **data}}))
-    received = []
-    async with asyncio.timeout(WITHIN_S):
-        while True:
-            message = json.loads(await socket.recv())
-            received.append((message["type"], message["data"]))
-            if message["type"] != "tts_stream_chunk":
-                return received
+    chunks, kind, last = await stream(socket, request(text, "tts_stream_request", **data))
+    return [*(("tts_stream_chunk", chunk) for chunk in chunks), (kind, last)]
 
 
 def samples_of(received: list[tuple[str, dict[str, Any]]]) -> np.ndarray:

@@ -139,6 +139,11 @@ async def test_joined_words_share_their_phonemes(engine: EspeakEngine) -> None:
     assert (starts["of"], starts["the"]) == pytest.approx((phonemes[3], phonemes[5]))
 
 
+def test_each_joined_word_has_a_phoneme() -> None:
+    group = WordGroup(((0, 1), (2, 11), (12, 13)), (1, 9, 1), 0, 300, (0, 100, 200))
+    assert group.phonemes_by_word() == [(0,), (100,), (200,)]
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3, 9])
 def test_groups_do_not_depend_on_the_batches_of_events(cut: int) -> None:
     words = [WordEvent(1, 3, 0), WordEvent(5, 3, 300), WordEvent(9, 4, 700)]

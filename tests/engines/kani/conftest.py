@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kani.engines.kani.engine import KaniEngine
-from kani.engines.settings import KaniSettings
+from kani.engines.kani.settings import KaniSettings
+from kani.engines.plugin import Resources
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import random_checkpoint
 
@@ -24,15 +25,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(folder: Path) -> KaniSettings:
-    """Exact arithmetic, two slots."""
-    return KaniSettings(
-        str(folder / "tiny"),
-        str(folder / "codec.nemo"),
-        device="cpu",
-        precision="float32",
-        slots=2,
-        threads=1,
-    )
+    """Two slots."""
+    return KaniSettings(model=str(folder / "tiny"), codec=str(folder / "codec.nemo"), slots=2)
+
+
+def resources(cache: Path, device: str = "cpu", precision: str = "float32") -> Resources:
+    """Resources of an engine without the hub."""
+    return Resources(cache, threads=1, device=device, precision=precision)
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def uncompiled_codec(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def engine(settings: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
-    engine = KaniEngine(settings, cache_dir=tmp_path)
+    engine = KaniEngine(settings, resources(tmp_path))
     await engine.start()
     yield engine
     await engine.stop()

@@ -19,8 +19,9 @@ from kani.core.errors import EngineFailed, InvalidRequest
 from kani.core.types import Embedding, Recording, Samples, Sampling, Segment
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.model.speaker_encoder import EmbeddingCancelled, SpeakerEmbedder
+from kani.engines.kani.settings import KaniSettings
 from kani.engines.kani.voices import KaniVoices
-from kani.engines.settings import KaniSettings
+from tests.engines.kani.conftest import resources
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import random_kani_tts_2
 from tests.engines.kani.model.random_embedder import random_embedder
@@ -40,10 +41,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> KaniSettings:
         model=str(random_kani_tts_2(folder / "tiny", language_settings=TAGS)),
         codec=str(folder / "codec.nemo"),
         embedder=str(random_embedder(folder / "embedder")),
-        device="cpu",
-        precision="float32",
         slots=2,
-        threads=1,
     )
 
 
@@ -146,7 +144,7 @@ async def test_cancelled_embedding_ends_within_a_layer(
 async def test_stop_cancels_embedding(
     settings: KaniSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = KaniEngine(settings, cache_dir=tmp_path)
+    engine = KaniEngine(settings, resources(tmp_path))
     await engine.start()
     begun, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -191,7 +189,7 @@ async def test_missing_embedder_disables_cloning(
 ) -> None:
     if embedder == "narrow":
         embedder = str(random_embedder(tmp_path / "narrow", outputs=64))
-    engine = KaniEngine(replace(settings, embedder=embedder), cache_dir=tmp_path)
+    engine = KaniEngine(settings.model_copy(update={"embedder": embedder}), resources(tmp_path))
     with caplog.at_level(logging.WARNING):
         await engine.start()
     try:

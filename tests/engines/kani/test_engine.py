@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.output_guard import AUDIBLE
 from kani.engines.kani.model.tokens import TokenLayout
-from kani.engines.settings import KaniSettings
+from kani.engines.kani.settings import KaniSettings
 from kani.runtime.silence_trim import SilenceTrimmer
 from tests.conftest import StartServer
+from tests.engines.kani.conftest import resources
 from tests.engines.kani.model.random_checkpoint import random_checkpoint
 from websocket_client import KaniTTSClient
 
@@ -163,15 +163,22 @@ async def test_long_text_is_split_into_prompts(engine: KaniEngine) -> None:
     [
         ({"model": "/nowhere/at/all"}, "neither a local path nor"),
         ({"codec": __file__}, "tar"),
-        ({"device": "abacus"}, "not a device"),
-        ({"device": "cuda:99"}, "CUDA|device"),
         ({"slots": 10**9}, "--slots"),
     ],
 )
 async def test_failed_start_reports_reason(
     settings: KaniSettings, tmp_path: Path, change: dict[str, Any], complaint: str
 ) -> None:
-    engine = KaniEngine(replace(settings, **change), cache_dir=tmp_path)
+    engine = KaniEngine(settings.model_copy(update=change), resources(tmp_path))
+    with pytest.raises(EngineUnavailable, match=complaint):
+        await engine.start()
+
+
+@pytest.mark.parametrize(("device", "complaint"), [("abacus", "not a device"), ("cuda:99", "CUDA|device")])
+async def test_device_that_is_not_here_is_named(
+    settings: KaniSettings, tmp_path: Path, device: str, complaint: str
+) -> None:
+    engine = KaniEngine(settings, resources(tmp_path, device))
     with pytest.raises(EngineUnavailable, match=complaint):
         await engine.start()
 
@@ -192,7 +199,7 @@ async def test_checkpoint_speakers_are_voices(settings: KaniSettings, tmp_path: 
         tmp_path / "many",
         speaker_settings={"status": "multispeaker", "speaker_list": ["katie", "nova", "karim"]},
     )
-    engine = KaniEngine(replace(settings, model=str(tmp_path / "many")), cache_dir=tmp_path)
+    engine = KaniEngine(settings.model_copy(update={"model": str(tmp_path / "many")}), resources(tmp_path))
     await engine.start()
     try:
         assert [voice.id for voice in engine.info.voices] == ["kani:katie", "kani:nova", "kani:karim"]
@@ -207,8 +214,8 @@ async def test_checkpoint_speakers_are_voices(settings: KaniSettings, tmp_path: 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 async def test_model_speaks_on_gpu(settings: KaniSettings, tmp_path: Path) -> None:
-    on_gpu = replace(settings, device="cuda", precision="bfloat16", slots=8)
-    engine = KaniEngine(on_gpu, cache_dir=tmp_path)
+    on_gpu = settings.model_copy(update={"slots": 8})
+    engine = KaniEngine(on_gpu, resources(tmp_path, "cuda", "bfloat16"))
     await engine.start()
     try:
         segment = Segment(TEXTS[0], engine.info.voices[0].id, "es", max_seconds=2.0, sampling=GREEDY)

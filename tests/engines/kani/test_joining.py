@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,11 +18,14 @@ from safetensors.torch import load_file, save_file
 from kani.core.late_engine.loading import LateEngine
 from kani.core.types import Segment, SpeechChunk, SpeechRequest
 from kani.engines.kani.engine import KaniEngine
+from kani.engines.kani.settings import KaniSettings
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.settings import KaniSettings, KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.engines.whisper.engine import WhisperRecognizer
 from tests.conftest import StartServer
 from tests.engines.cuda_driver import cuda_driver
+from tests.engines.kani.conftest import resources
 from tests.support.sessions import build
 from tests.support.tone import ToneEngine
 from websocket_client import KaniTTSClient
@@ -54,7 +58,7 @@ class KokoroVoice:
     """A Kani engine with good weights: named Kani, speaks as Kokoro does."""
 
     def __init__(self, cache: Path) -> None:
-        self._kokoro = KokoroEngine(KokoroSettings(None, cache))
+        self._kokoro = KokoroEngine(KokoroSettings(), Resources(cache))
 
     async def start(self) -> None:
         await self._kokoro.start()
@@ -83,11 +87,18 @@ async def test_good_weights_join_late(cache: Path, tmp_path: Path, caplog: pytes
     assert "kani 1.0 int8 has joined, and speaks en es fr hi it ja pt zh from now on" in caplog.text
 
 
-def noise(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
-    return settings
+Given = tuple[KaniSettings, Resources]
 
 
-def not_a_number(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
+def changed(settings: KaniSettings, tmp_path: Path, device: str = "cpu", **changes: Any) -> Given:
+    return settings.model_copy(update=changes), resources(tmp_path / "cache", device)
+
+
+def noise(settings: KaniSettings, tmp_path: Path) -> Given:
+    return changed(settings, tmp_path)
+
+
+def not_a_number(settings: KaniSettings, tmp_path: Path) -> Given:
     """Damaged weights."""
     copy = Path(shutil.copytree(str(settings.model), tmp_path / "broken"))
     tensors = load_file(copy / "model.safetensors")
@@ -95,19 +106,19 @@ def not_a_number(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
         {key: torch.full_like(each, float("nan")) for key, each in tensors.items()},
         copy / "model.safetensors",
     )
-    return replace(settings, model=str(copy))
+    return changed(settings, tmp_path, model=str(copy))
 
 
-def out_of_memory(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
-    return replace(settings, slots=10**9)
+def out_of_memory(settings: KaniSettings, tmp_path: Path) -> Given:
+    return changed(settings, tmp_path, slots=10**9)
 
 
-def no_such_files(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
-    return replace(settings, model="owner/name", may_fetch=False)
+def no_such_files(settings: KaniSettings, tmp_path: Path) -> Given:
+    return changed(settings, tmp_path, model="owner/name")
 
 
-def no_gpu(settings: KaniSettings, tmp_path: Path) -> KaniSettings:
-    return replace(settings, device="cuda:7")
+def no_gpu(settings: KaniSettings, tmp_path: Path) -> Given:
+    return changed(settings, tmp_path, "cuda:7")
 
 
 @pytest.mark.parametrize(
@@ -124,10 +135,10 @@ async def test_failing_engine_does_not_join(
     settings: KaniSettings,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    change: Callable[[KaniSettings, Path], KaniSettings],
+    change: Callable[[KaniSettings, Path], Given],
     cure: str,
 ) -> None:
-    engine = KaniEngine(change(settings, tmp_path), cache_dir=tmp_path / "cache")
+    engine = KaniEngine(*change(settings, tmp_path))
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
     (warning,) = [
         record.getMessage() for record in caplog.records if record.name == "kani.core.late_engine.loading"
@@ -139,7 +150,7 @@ async def test_silent_engine_does_not_join(
     settings: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kani.engines.kani.model.codec.nanocodec.NanoCodec.decode", _silent)
-    engine = KaniEngine(settings, cache_dir=tmp_path / "cache")
+    engine = KaniEngine(settings, resources(tmp_path / "cache"))
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
     assert "no voice" in caplog.text
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.runtime import weights
 
 
@@ -24,7 +25,7 @@ async def new_engine(cache: Path) -> AsyncIterator[Callable[..., KokoroEngine]]:
     made: list[KokoroEngine] = []
 
     def make(decoder: str = "auto", folder: Path = cache) -> KokoroEngine:
-        made.append(KokoroEngine(KokoroSettings(models_dir=None, cache_dir=folder, decoder=decoder)))
+        made.append(KokoroEngine(KokoroSettings(decoder=decoder), Resources(folder)))
         return made[-1]
 
     yield make

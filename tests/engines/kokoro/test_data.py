@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from benchmarks.kokoro_data.calibrate import CALIBRATION_SENTENCES
 from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.cloning import surrogate
 from kani.engines.kokoro.cloning.surrogate import Surrogate
@@ -18,8 +19,7 @@ from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES
 from kani.engines.kokoro.network import norm_statistics
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
-from kani.engines.kokoro.offline.calibrate import CALIBRATION_SENTENCES
-from kani.engines.kokoro.probe import PROBE_FILE
+from kani.engines.kokoro.network.probe import PROBE_FILE
 from kani.engines.kokoro.voices import INDEX_FILE, STYLES_FILE, STYLES_SHAPE, Voices
 from kani.runtime.speaker_encoder import encoder as speaker_encoder
 from tests.support.kokoro import CHANNELS, DATA, data_file

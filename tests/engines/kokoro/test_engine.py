@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -18,11 +17,12 @@ import pytest
 from kani.core.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Boundary, Samples, Segment, Span
 from kani.engines.kokoro.engine import SPEED_RANGE, KokoroEngine
-from kani.engines.kokoro.network.onnx_model import ModelFailed, WholeModel
+from kani.engines.kokoro.network.onnx_model import ModelFailed, Network
+from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import real_time_streams
 from kani.engines.kokoro.text import phonemes
 from kani.engines.kokoro.voices import DEFAULT_VOICES
-from kani.engines.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, computing, joined
 
@@ -33,17 +33,9 @@ LONG = (
 )
 
 
-@pytest.fixture(scope="module")
-def whole() -> Iterator[KokoroEngine]:
-    made = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=NOWHERE, decoding="whole", decoder="onnx"))
-    asyncio.run(made.start())
-    yield made
-    asyncio.run(made.stop())
-
-
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.heard) for name in ("default", "onnx", "whole")])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.heard) for name in ("default", "onnx")])
 def each(request: pytest.FixtureRequest) -> KokoroEngine:
-    name = {"default": "engine", "onnx": "onnx_engine", "whole": "whole"}[request.param]
+    name = {"default": "engine", "onnx": "onnx_engine"}[request.param]
     engine: KokoroEngine = request.getfixturevalue(name)
     return engine
 
@@ -59,7 +51,7 @@ def loud(samples: Samples) -> np.ndarray:
     return power > power.max() * 1e-4
 
 
-async def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroEngine) -> None:
+async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
     await engine.wait_until_loaded()
     info = engine.info
     assert (info.name, info.sample_rate) == ("kokoro", 24_000)
@@ -67,15 +59,9 @@ async def test_info_describes_each_decoding(engine: KokoroEngine, whole: KokoroE
     assert info.default_voices == DEFAULT_VOICES
     assert info.times_words
     assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
-    assert info.decoder in ("litert", "onnx") and whole.info.decoder == "onnx"
-    assert info.cloning == "nearest voice" and whole.info.cloning == "none"
+    assert info.decoder in ("litert", "onnx")
+    assert info.cloning == "nearest voice"
     assert info.supported_fields == frozenset()
-    by_sentence = whole.info
-    assert by_sentence.max_concurrency >= 2 and not by_sentence.slots_are_streams
-    assert not (
-        by_sentence.streams_inside_segment or by_sentence.pausable or by_sentence.accepts_partial_text
-    )
-    assert (by_sentence.voices, by_sentence.speed_range) == (info.voices, info.speed_range)
 
 
 async def test_slots_rise_where_the_start_was_measured_beside_other_work(
@@ -321,7 +307,7 @@ async def test_overlong_words_and_numbers_are_spoken(
 
 async def test_broken_model_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "kokoro-v1.0.int8.onnx").write_bytes(b"not a model")
-    broken = KokoroEngine(KokoroSettings(models_dir=tmp_path, cache_dir=NOWHERE, decoder="auto"))
+    broken = KokoroEngine(KokoroSettings(), Resources(NOWHERE, tmp_path))
     with pytest.raises(EngineUnavailable, match=r"kokoro-v1\.0\.int8\.onnx in the models folder"):
         await broken.start()
     await broken.stop()
@@ -329,25 +315,22 @@ async def test_broken_model_file_is_named(tmp_path: Path) -> None:
 
 def test_invalid_model_bytes_are_refused() -> None:
     with pytest.raises(ModelFailed):
-        WholeModel(b"not a model", 1)
+        Network(b"not a model", 1)
 
 
 @pytest.mark.server
-@pytest.mark.parametrize(
-    ("decoding", "decoder"), [("windows", "onnx"), ("windows", "litert"), ("whole", "auto")]
-)
-def test_no_heavy_library_is_imported(tmp_path: Path, decoding: str, decoder: str) -> None:
+@pytest.mark.parametrize(("decoder", "archives"), [("onnx", 1), ("litert", 2)])
+def test_no_heavy_library_is_imported(tmp_path: Path, decoder: str, archives: int) -> None:
     code = (
         "import asyncio, sys, pathlib\n"
         "sys.modules.update(dict.fromkeys(('torch', 'numba', 'llvmlite')))\n"
         "from kani.engines.kokoro.engine import KokoroEngine\n"
-        "from kani.engines.settings import KokoroSettings\n"
+        "from kani.engines.kokoro.settings import KokoroSettings\n"
+        "from kani.engines.plugin import Resources\n"
         "from kani.core.types import Segment\n"
         "async def main():\n"
-        "    folder, decoding, decoder = sys.argv[1:]\n"
-        "    engine = KokoroEngine(\n"
-        "        KokoroSettings(None, pathlib.Path(folder), decoding=decoding, decoder=decoder)\n"
-        "    )\n"
+        "    folder, decoder = sys.argv[1:]\n"
+        "    engine = KokoroEngine(KokoroSettings(decoder=decoder), Resources(pathlib.Path(folder)))\n"
         "    await engine.start()\n"
         "    assert [chunk async for chunk in engine.synthesize(Segment('Hola.', 'ef_dora', 'es'))]\n"
         "    await engine.stop()\n"
@@ -357,9 +340,9 @@ def test_no_heavy_library_is_imported(tmp_path: Path, decoding: str, decoder: st
         "print(sorted(heavy & sys.modules.keys()))\n"
     )
     cached: list[int] = []
-    for _ in range(2 if decoding == "windows" else 1):
+    for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / "cache"), decoding, decoder],
+            [sys.executable, "-c", code, str(tmp_path / "cache"), decoder],
             capture_output=True,
             text=True,
             check=True,
@@ -367,5 +350,4 @@ def test_no_heavy_library_is_imported(tmp_path: Path, decoding: str, decoder: st
         )
         assert done.stdout.strip() == "[]"
         cached.append(len(list(tmp_path.glob("cache/*.zip"))))
-    archives = {"onnx": 1, "litert": 2}
-    assert cached == ([archives[decoder]] * 2 if decoding == "windows" else [0])
+    assert cached == [archives] * 2

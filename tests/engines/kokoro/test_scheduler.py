@@ -8,8 +8,6 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from kani.core.playback import Playback
 from kani.engines.kokoro.scheduler import FIRST_SOUND_S, DeadlineScheduler, IdleMonitor, SegmentDeadline
@@ -71,44 +69,6 @@ async def test_earliest_deadline_goes_next() -> None:
     assert log[4:] == [made[5], made[2]]
 
 
-async def test_equal_deadlines_are_served_in_order() -> None:
-    log: list[Stream] = []
-    made = await streams(DeadlineScheduler(1), [1.0] * 6, log)
-    for stream in made:
-        await stream.leave()
-    assert log == made
-
-
-async def test_cancelled_waiter_is_skipped() -> None:
-    log: list[Stream] = []
-    holder, first, second = await streams(DeadlineScheduler(1), [0.0, 1.0, 2.0], log)
-    await first.cancel()
-    await holder.leave()
-    assert log == [holder, second]
-    await second.leave()
-
-
-@pytest.mark.parametrize("others", [0, 1])
-async def test_slot_handed_to_cancelled_waiter_is_passed_on(others: int) -> None:
-    log: list[Stream] = []
-    scheduler = DeadlineScheduler(1)
-    holder, waiting, *rest = await streams(scheduler, [0.0, *[1.0] * (1 + others)], log)
-    holder.ended.set()
-    # The holder's task hands the turn over when it runs next; ours runs right after it, before the waiter.
-    await asyncio.sleep(0)
-    while not holder.task.done():
-        await asyncio.sleep(0)
-    waiting.task.cancel()
-    await asyncio.wait([waiting.task])
-    await settle()
-    assert log == [holder, *rest]
-    for stream in rest:
-        await stream.leave()
-    (last,) = await streams(scheduler, [0.0], log)
-    assert last.has_slot
-    await last.leave()
-
-
 async def test_failed_or_cancelled_step_releases_slot() -> None:
     scheduler = DeadlineScheduler(1)
     with pytest.raises(ValueError, match="broken"):
@@ -120,47 +80,6 @@ async def test_failed_or_cancelled_step_releases_slot() -> None:
     (last,) = await streams(scheduler, [0.0], log)
     assert last.has_slot
     await last.leave()
-
-
-ACTIONS = st.lists(
-    st.one_of(
-        st.tuples(st.just("ask"), st.integers(0, 3)),
-        st.tuples(st.sampled_from(["leave", "cancel", "cancel at once"]), st.integers(0, 5)),
-    ),
-    max_size=40,
-)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 3), ACTIONS)
-def test_slots_are_neither_lost_nor_doubled(at_once: int, actions: list[tuple[str, int]]) -> None:
-    async def check() -> None:
-        scheduler, log = DeadlineScheduler(at_once), list[Stream]()
-        alive: list[Stream] = []
-        for action, number in actions:
-            computing = [stream for stream in alive if stream.has_slot]
-            waiting = [stream for stream in alive if not stream.has_slot]
-            if action == "ask":
-                alive += await streams(scheduler, [float(number)], log)
-            elif action == "leave" and computing:
-                await computing[number % len(computing)].leave()
-            elif action != "leave" and alive:
-                if action == "cancel at once" and computing:
-                    computing[0].ended.set()
-                    for _ in range(number):
-                        await asyncio.sleep(0)
-                await alive[number % len(alive)].cancel()
-            alive = [stream for stream in alive if not stream.task.done()]
-            assert sum(stream.has_slot for stream in alive) == min(at_once, len(alive))
-            waiting = [stream for stream in waiting if stream in alive]
-            admitted = [stream for stream in waiting if stream.has_slot]
-            by_due = sorted(waiting, key=lambda stream: stream.due)
-            assert set(admitted) == set(by_due[: len(admitted)])
-        for stream in alive:
-            stream.ended.set()
-        await asyncio.gather(*(stream.task for stream in alive))
-
-    asyncio.run(check())
 
 
 class Clock:

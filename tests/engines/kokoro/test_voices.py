@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.kokoro_data import voices as build_voices
 from kani.core.errors import UnknownVoice
-from kani.engines.kokoro.offline import voices as build_voices
 from kani.engines.kokoro.voices import DEFAULT_VOICES, INDEX_FILE, STYLES_FILE, STYLES_SHAPE, Voices
 
 

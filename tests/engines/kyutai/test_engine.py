@@ -25,8 +25,9 @@ from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.kyutai.batch import StepBatcher
 from kani.engines.kyutai.engine import KyutaiRecognizer
+from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.kyutai.step import Frame, StepResult, Token
-from kani.engines.settings import KyutaiSettings
+from kani.engines.plugin import Resources
 from tests.engines.kyutai.conftest import FRAME, FRAMES, generated
 from tests.engines.kyutai.random_checkpoint import DELAY_S
 
@@ -34,8 +35,8 @@ SLOTS = 3
 
 
 def recognizer_of(model: str | Path, cache: Path, *, may_fetch: bool = False) -> KyutaiRecognizer:
-    settings = KyutaiSettings(str(model), "cpu", "float32", SLOTS, may_fetch)
-    return KyutaiRecognizer(settings, models_dir=None, cache_dir=cache)
+    resources = Resources(cache, may_fetch=may_fetch, device="cpu", precision="float32")
+    return KyutaiRecognizer(KyutaiSettings(model=str(model), slots=SLOTS), resources)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

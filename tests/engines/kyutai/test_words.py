@@ -53,6 +53,15 @@ def test_tokens_before_the_audio_are_no_words() -> None:
     assert assembled([10, PAD, W, 11, PAD], first=3) == [("train", 0, 2)]
 
 
+def test_word_does_not_begin_before_the_end_of_the_last_one() -> None:
+    words = WordAssembler(DELAYS, PAD, decode)
+    found = []
+    for number, position, ended_s in ((10, 6, 1.0), (11, 8, 1.2)):
+        words.take(Token(number, position, -0.1))
+        found += words.finish(ended_s)
+    assert [(word.start_s, word.end_s) for word in found] == [(DELAYS.time_s(6), 1.0), (1.0, 1.2)]
+
+
 def test_pause_is_likely_only_behind_the_last_word() -> None:
     """Speech of 1 s, its last word written 0.5 s later; then silence."""
     stream = RecognitionStream(DELAYS, WordAssembler(DELAYS, PAD, decode))

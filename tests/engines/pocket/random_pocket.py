@@ -245,4 +245,4 @@ def _codec(codec: PocketTTSAudioTokenizerModel) -> dict[str, Tensor]:
 
 def resources(cache_dir: Path) -> Resources:
     """What the server gives the engine: nothing is fetched."""
-    return Resources(None, cache_dir, may_fetch=False, threads=None, device="cpu")
+    return Resources(cache_dir, device="cpu")

@@ -19,7 +19,7 @@ from kani.core.types import Embedding, Recording, Samples, Sampling, Segment
 from kani.engines.pocket import text
 from kani.engines.pocket.engine import PocketEngine
 from kani.engines.pocket.published import PUBLISHED
-from kani.engines.pocket.settings import LANGUAGES, PocketSettings
+from kani.engines.pocket.settings import PocketSettings
 from tests.conftest import StartServer
 from tests.engines.pocket.random_pocket import Reference, resources, rewrite, write
 from websocket_client import KaniTTSClient
@@ -114,8 +114,12 @@ def test_text_is_prepared_as_the_makers_do(language: str, written: str, prepared
     assert text.prepare(written, PUBLISHED[language].replaced) == prepared
 
 
+@pytest.mark.parametrize(("written", "frames"), [("eins zwei drei vier", 4), ("eins zwei drei vier fünf", 2)])
+def test_few_words_get_more_time_to_end(written: str, frames: int) -> None:
+    assert text.frames_after_end(written) == frames
+
+
 def test_every_language_is_published() -> None:
-    assert tuple(PUBLISHED) == LANGUAGES
     for published in PUBLISHED.values():
         revisions = (published.cloning_revision, published.open_revision, published.tokenizer_revision)
         assert all(len(revision) == 40 for revision in revisions) and published.voices

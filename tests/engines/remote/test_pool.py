@@ -19,9 +19,8 @@ from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote import pool
 from kani.engines.remote.address import Address
 from kani.engines.remote.engine import RemoteEngine
-from kani.engines.remote.processes import engine_at
-from kani.engines.settings import RemoteWorkers
-from kani.engines.worker.listening import serve_worker
+from kani.engines.remote.processes import RemoteWorkers, engine_at
+from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
 from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, until
 from tests.support.tone import ToneEngine

@@ -23,18 +23,10 @@ from kani.core.audio.pcm import wav
 from kani.core.engine import Engine
 from kani.core.errors import EngineFailed
 from kani.core.types import Segment, SpeechChunk
-from kani.engines.elevenlabs.metrics import UpstreamMetrics
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.plugin import Resources
-from kani.engines.pocket.settings import PocketSettings
-from kani.engines.registry import engines_for
+from kani.engines.registry import Registry
 from kani.engines.restarts import Restarts
-from kani.engines.settings import (
-    ElevenLabsUpstream,
-    KaniSettings,
-    KokoroSettings,
-    VoxCPMSettings,
-)
 from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
 from tests.support.patience import WITHIN_S
 
@@ -86,17 +78,7 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
 async def espeak_in_process(folder: Path, registry: CollectorRegistry) -> AsyncIterator[Engine]:
     """espeak-ng in a process of its own, started; no worker is left when it has stopped."""
     before = {child.pid for child in children()}
-    (engine,) = engines_for(
-        "espeak",
-        kani=KaniSettings(),
-        kokoro=KokoroSettings(None, folder),
-        pocket=(PocketSettings(), Resources(None, folder, may_fetch=False, threads=None, device="cpu")),
-        voxcpm=VoxCPMSettings(),
-        elevenlabs=ElevenLabsUpstream("", ""),
-        metrics=UpstreamMetrics(registry),
-        cache_dir=folder,
-        restarts=Restarts(registry),
-    ).required
+    engine = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry)).engine("espeak")
     await engine.start()
     try:
         yield engine

@@ -25,9 +25,8 @@ from kani.core.transcriber import TranscribedSegment, Transcriber, Transcription
 from kani.core.types import Samples
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address
-from kani.engines.remote.processes import recognizer_at
+from kani.engines.remote.processes import RemoteWorkers, recognizer_at
 from kani.engines.remote.recognizer import _RepeatableAudio
-from kani.engines.settings import RemoteWorkers
 from kani.engines.worker.service import Worker
 from tests.engines.remote.test_remote import KEY, until, working
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer

@@ -23,15 +23,14 @@ from kani.core.types import Recording, Samples, Segment, SpeechChunk, Voice
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address, connect
 from kani.engines.remote.channel import LEASE_S, Channel
+from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.engine import AHEAD_S, RemoteEngine
 from kani.engines.remote.handshake import MAGIC, Challenge, Greeting, greet, welcome
 from kani.engines.remote.link import Link
 from kani.engines.remote.messages import AUDIO_AHEAD_S, PROTOCOL_VERSION, Ready, Speak
-from kani.engines.remote.processes import engine_at
+from kani.engines.remote.processes import RemoteWorkers, engine_at
 from kani.engines.remote.recognizer import MAX_UNREAD, RemoteRecognizer
-from kani.engines.remote.ways import ListeningWorker
-from kani.engines.settings import RemoteWorkers
-from kani.engines.worker.listening import serve_worker
+from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
 from tests.support.event_loop import settle, virtual_time
 from tests.support.loudness import RATE as HEARD_RATE
@@ -343,7 +342,7 @@ async def test_recogniser_behind_a_worker_yields_the_same_and_pulls_no_more_than
     pulled = 0
     async with working(Worker(None, heard), tmp_path) as address:
         behind = RemoteRecognizer(heard.info)
-        behind.use(Link(ListeningWorker(address, KEY, behind.changed)))
+        behind.use(Link(RemoteWorker(address, KEY, behind.changed)))
         await behind.start()
         async with aclosing(behind.recognize(audio(), "es")) as events:
             found = [await anext(events)]

@@ -91,6 +91,7 @@ async def rogue(folder: Path, ready: Ready, *answers: FromWorker) -> AsyncIterat
         ([chunk(RATE, 0.0, Span(0, 1, 0.0, INF))], "a time of a span is no finite number"),
         ([chunk(RATE, 0.0, Span(0, 1, 0.0, 1.0, (NAN,)))], "a time of a span is no finite number"),
         ([chunk(RATE, 0.0, Span(2, 1, 0.0, 1.0))], "a span of the characters 2 to 1"),
+        ([chunk(RATE, 0.0, Span(-1, 1, 0.0, 1.0))], "a span of the characters -1 to 1"),
         ([chunk(RATE, 0.0, Span(0, 4, 0.0, 1.0))], "a span beyond the 3 characters of its text"),
         ([chunk()] * 4, f"more speech than the {AHEAD_S:g} s that were granted"),
         ([Waiting(1, -1, None)], "the characters known to a segment is -1"),
@@ -160,7 +161,7 @@ async def test_answers_that_nothing_asked_for_are_not_kept(
     async with rogue(tmp_path, Ready(replace(INFO, cloning="embedding")), *answers) as address:
         engine = engine_of(address)
         await engine.start()
-        connection = (await engine._way.connections())[0]
+        connection = (await engine._workers.connections())[0]
         async with connection.exchange(lambda number: Waiting(number, 0, None)):
             await until(lambda: "more than 64 MiB that nothing has asked for" in caplog.text)
         await engine.stop()

@@ -13,10 +13,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from kani.core.errors import EngineUnavailable, InvalidRequest
-from kani.engines.settings import KaniSettings, KokoroSettings, LocalEngines, VoxCPMSettings
+from kani.engines.plugin import Resources
 from kani.engines.voxcpm import checkpoint, environment, parameters, published
 from kani.engines.voxcpm.engine import VoxCPMEngine
 from kani.engines.voxcpm.parameters import Parameters
+from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.params import RANGES
 from kani.runtime.hub import Hub as HubFiles
 from kani.text.languages import resolve
@@ -45,9 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def engine(folder: Path, **settings: str) -> VoxCPMEngine:
-    voxcpm = VoxCPMSettings(model=str(folder), **settings)
-    local = LocalEngines(KaniSettings(), KokoroSettings(None, folder), voxcpm, folder)
-    return VoxCPMEngine(local, lambda: None)
+    return VoxCPMEngine(VoxCPMSettings(model=str(folder), **settings), Resources(folder))
 
 
 def _change(name: str, content: bytes) -> Callable[[Path], None]:
@@ -133,24 +132,24 @@ def test_checkpoint_is_fetched_once_and_only_if_it_may_be(
     monkeypatch.setattr(published, "DEFAULT_MODEL", model)
     hub.files = dict.fromkeys((*published.DEFAULT_FILES, "tokenization_voxcpm2.py"), b"{}")
     with pytest.raises(EngineUnavailable, match="is not here, and --no-fetch forbids"):
-        checkpoint.find(VoxCPMSettings(), tmp_path)
+        checkpoint.find(None, tmp_path, may_fetch=False)
     assert not hub.asked
     with caplog.at_level("INFO"), pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
         # Its content is the hub's of the test.
-        checkpoint.find(VoxCPMSettings(may_fetch=True), tmp_path)
+        checkpoint.find(None, tmp_path, may_fetch=True)
     assert "licence: an-open-licence" in caplog.text
     fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
     assert fetched == set(published.DEFAULT_FILES)
     use_hub(monkeypatch, "http://127.0.0.1:9")
     assert HubFiles(tmp_path, False, print).find_files(model, published.DEFAULT_FILES).name == "a" * 40
     with pytest.raises(EngineUnavailable, match=r"cannot be fetched from the model hub .*network"):
-        checkpoint.find(VoxCPMSettings(may_fetch=True), tmp_path / "new")
+        checkpoint.find(None, tmp_path / "new", may_fetch=True)
 
 
 def test_revision_that_does_not_exist_is_named(tmp_path: Path, hub: Hub) -> None:
     name = f"{hub.repository}@{'c' * 40}"
     with pytest.raises(EngineUnavailable, match=f"no revision {name}"):
-        checkpoint.find(VoxCPMSettings(model=name, may_fetch=True), tmp_path)
+        checkpoint.find(name, tmp_path, may_fetch=True)
 
 
 def test_options_have_the_ranges_of_the_protocol() -> None:

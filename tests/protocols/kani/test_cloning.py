@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import json
 import struct
-import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,9 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from kani.core.types import Samples
+from kani.core.types import Recording, Samples
+from kani.protocols.kani.request import MAX_NAMED_VOICES, NamedVoices
+from tests.clients.kani import wire
 from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
 
 TEXT = "uno dos tres"
@@ -41,28 +41,15 @@ def encoded(recording: bytes) -> str:
     return base64.b64encode(recording).decode()
 
 
-def samples_of(pcm: bytes) -> Samples:
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
-
-
-def samples_in(file: bytes) -> Samples:
-    with wave.open(io.BytesIO(file)) as opened:
-        return samples_of(opened.readframes(opened.getnframes()))
+def scaled(samples: np.ndarray) -> Samples:
+    return samples.astype(np.float32) / np.float32(32768)
 
 
 async def ask(
     socket: ClientConnection, kind: str = "tts_request", **data: Any
 ) -> tuple[Samples, dict[str, Any]]:
-    await socket.send(json.dumps({"type": kind, "data": {"text": TEXT, **data}}))
-    pcm = b""
-    while True:
-        message = json.loads(await asyncio.wait_for(socket.recv(), 300))
-        if message["type"] != "tts_stream_chunk":
-            break
-        pcm += base64.b64decode(message["data"]["audio"])
-    last: dict[str, Any] = message["data"]
-    heard = samples_of(pcm) if pcm or not last.get("audio") else samples_in(base64.b64decode(last["audio"]))
-    return heard, last
+    chunks, _, last = await wire.stream(socket, wire.request(TEXT, kind, **data))
+    return scaled(wire.pcm(chunks) if chunks or not last.get("audio") else wire.samples(last)), last
 
 
 @pytest.mark.parametrize("kind", ["tts_request", "tts_stream_request"])
@@ -100,6 +87,14 @@ async def test_named_recording_is_kept_for_connection(app: CloningServer, socket
     async with connect(app.url) as other:
         _, last = await ask(other, config=named)
     assert last["message"] == "voice_id: unknown voice 'user_voice'"
+
+
+def test_connection_forgets_the_recording_that_was_named_longest_ago() -> None:
+    voices, recording = NamedVoices(), Recording(np.zeros(1, np.float32), 1000)
+    for number in (*range(MAX_NAMED_VOICES), 0, MAX_NAMED_VOICES):
+        voices.add(f"{number}", recording)
+    known = [number for number in range(MAX_NAMED_VOICES + 1) if voices.get(f"{number}") is not None]
+    assert known == [0, *range(2, MAX_NAMED_VOICES + 1)]
 
 
 async def test_stored_voice_is_used(app: CloningServer, socket: ClientConnection) -> None:
@@ -150,12 +145,10 @@ async def test_rest_calls_report_cloning(app: CloningServer) -> None:
         for path in ("/tts", "/stream-tts"):
             answer = await client.post(path, json=body)
             headers, content = answer.headers, answer.content
-            if path == "/tts":
-                heard = samples_in(content)
-            else:
-                (length,) = struct.unpack_from("<I", content)
-                heard = samples_of(content[4 : 4 + length])
-            assert loudness(heard) == 0.25
+            # The file's head, or the length of the first piece.
+            start, size = (44, None) if path == "/tts" else (4, struct.unpack_from("<I", content)[0])
+            heard = np.frombuffer(content[start : size and start + size], "<i2")
+            assert loudness(scaled(heard)) == 0.25
             assert headers["x-cloning"] == "nearest voice" and "not the same" in headers["x-cloning-note"]
             assert set(json.loads(headers["x-similarity"])) == {"before", "now", "measured"}
             plain = await client.post(path, json={"text": TEXT})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import json
 import struct
 import wave
 from collections.abc import AsyncIterator
@@ -16,9 +15,10 @@ import numpy as np
 import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosedError
 
 from kani.core.types import Span
+from tests.clients.kani import wire
+from tests.clients.kani.wire import ask, pcm, receive, samples, stream
 from tests.conftest import ServerProcess
 from tests.core.timing.test_spans import assert_tiles
 from tests.protocols.cloning_server import hum
@@ -30,51 +30,18 @@ HOLA = "¡Hola! ¿Cómo estás hoy?"
 LONG = "Esta es una frase bastante larga que se repite muchas veces para que dure. " * 12
 
 
+def request(text: str = HOLA, kind: str = "tts_request", **data: Any) -> str:
+    return wire.request(text, kind, **data)
+
+
 @pytest.fixture
 async def socket(espeak_app: AppServer) -> AsyncIterator[ClientConnection]:
     async with connect(espeak_app.url, max_size=None) as connection:
         yield connection
 
 
-def request(text: str = HOLA, kind: str = "tts_request", **data: Any) -> str:
-    return json.dumps({"type": kind, "data": {"text": text, **data}})
-
-
-async def receive(socket: ClientConnection) -> tuple[str, dict[str, Any]]:
-    message = json.loads(await asyncio.wait_for(socket.recv(), 300))
-    assert set(message) == {"type", "data"}
-    return message["type"], message["data"]
-
-
-async def ask(socket: ClientConnection, message: str | bytes) -> dict[str, Any]:
-    await socket.send(message)
-    kind, data = await receive(socket)
-    assert kind == "tts_response"
-    return data
-
-
-async def stream(socket: ClientConnection, message: str) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
-    await socket.send(message)
-    chunks = []
-    while True:
-        kind, data = await receive(socket)
-        if kind != "tts_stream_chunk":
-            return chunks, kind, data
-        chunks.append(data)
-
-
 async def assert_alive(socket: ClientConnection) -> None:
     assert (await ask(socket, request("Sigo aquí.")))["status"] == "success"
-
-
-def samples(data: dict[str, Any]) -> np.ndarray:
-    with wave.open(io.BytesIO(base64.b64decode(data["audio"]))) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22050, 1, 2)
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
-
-
-def pcm(chunks: list[dict[str, Any]]) -> np.ndarray:
-    return np.frombuffer(b"".join(base64.b64decode(chunk["audio"]) for chunk in chunks), "<i2")
 
 
 def spans(rows: list[list[float]]) -> list[Span]:
@@ -347,27 +314,6 @@ async def test_named_reference_is_kept_for_connection(
     assert (await ask(socket, request(config=config)))["status"] == "success"
     async with connect(espeak_app.url, max_size=None) as other:
         assert (await ask(other, request(config=config)))["message"].startswith("voice_id: unknown voice")
-
-
-async def test_oversized_message_closes_its_connection_alone(
-    socket: ClientConnection, espeak_app: AppServer
-) -> None:
-    async with connect(espeak_app.url, max_size=None) as big:
-        with pytest.raises(ConnectionClosedError) as caught:
-            await big.send(request("x" * (17 * 2**20)))
-            await big.recv()
-        assert caught.value.rcvd is not None and caught.value.rcvd.code == 1009
-    await assert_alive(socket)
-
-
-async def test_invalid_utf8_closes_its_connection_alone(espeak_server: ServerProcess) -> None:
-    async with connect(espeak_server.url) as broken:
-        await broken.send(b"\xff\xfe{", text=True)
-        with pytest.raises(ConnectionClosedError) as caught:
-            await broken.recv()
-        assert caught.value.rcvd is not None and caught.value.rcvd.code == 1007
-    async with connect(espeak_server.url) as other:
-        await assert_alive(other)
 
 
 async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProcess) -> None:

@@ -9,7 +9,6 @@ import struct
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 from kani.core.types import Samples
 from kani.protocols.kyutai.messages import pack_floats
@@ -34,6 +33,7 @@ from kani.protocols.kyutai.speech_in import serve_recognition
 from kani.server.metrics import Metrics
 from kani.server.settings import load
 from kani.server.speech_service import build_service
+from tests.clients.kyutai.speaking import Heard, rest_of
 from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
 from tests.conftest import ServerProcess
 from tests.protocols.health import counters, wait_for_idle
@@ -64,34 +64,6 @@ def door(server: AppServer, path: str, query: str = "", **options: Any) -> conne
     return connect(f"{server.url}{path}?{query}", additional_headers=KEY, max_size=None, **options)
 
 
-@dataclass
-class Answer:
-    messages: list[bytes]
-    code: int
-    reason: str
-
-    @property
-    def told(self) -> list[dict[str, Any]]:
-        return [msgspec.msgpack.decode(message) for message in self.messages]
-
-    @property
-    def audio(self) -> bytes:
-        return b"".join(msgspec.msgpack.encode(told["pcm"]) for told in self.told if told["type"] == "Audio")
-
-
-async def rest_of(socket: ClientConnection) -> Answer:
-    messages: list[bytes] = []
-    async with asyncio.timeout(WITHIN_S):
-        try:
-            while True:
-                message = await socket.recv()
-                assert isinstance(message, bytes)
-                messages.append(message)
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None, "the connection was dropped, not closed"
-            return Answer(messages, closed.rcvd.code, closed.rcvd.reason)
-
-
 def send_at_once(socket: ClientConnection, messages: Sequence[bytes | str]) -> None:
     """Send messages in one piece: the server has the last one before its answer to the first has ended."""
     for message in messages:
@@ -102,13 +74,13 @@ def send_at_once(socket: ClientConnection, messages: Sequence[bytes | str]) -> N
     socket.send_data()
 
 
-async def say(server: AppServer, *messages: bytes | str, query: str = "format=PcmMessagePack") -> Answer:
+async def say(server: AppServer, *messages: bytes | str, query: str = "format=PcmMessagePack") -> Heard:
     async with door(server, SPEAK, query) as socket:
         send_at_once(socket, messages)
         return await rest_of(socket)
 
 
-async def tell(server: AppServer, *messages: bytes | str) -> Answer:
+async def tell(server: AppServer, *messages: bytes | str) -> Heard:
     async with door(server, LISTEN) as socket:
         send_at_once(socket, messages)
         return await rest_of(socket)
@@ -116,7 +88,7 @@ async def tell(server: AppServer, *messages: bytes | str) -> Answer:
 
 async def assert_speaks(server: AppServer) -> None:
     answer = await say(server, text_message("Next."), EOS)
-    assert answer.code == 1000 and answer.audio
+    assert answer.code == 1000 and answer.frames
 
 
 async def assert_serves(server: AppServer) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosedError
 
 from kani.core.types import Embedding, Samples
 from kani.protocols.kyutai import messages, voice_payload
+from tests.clients.kyutai.speaking import opened, rest_of
 from tests.clients.kyutai.unmute import UnmuteSpeaker, unmute_clones
 from tests.clients.kyutai.wire import EOS, KEY, text_message, unpack
 from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
@@ -30,22 +28,12 @@ async def app(tmp_path: Path) -> AsyncIterator[CloningServer]:
 
 
 async def say(app: CloningServer, *sent: bytes, **query: str) -> tuple[Samples, list[dict[str, Any]]]:
-    """Send messages at once; return the audio, and all other messages."""
-    frames, others = [np.zeros(0, np.float32)], []
-    url = httpx.URL(f"{app.url}/api/tts_streaming", params={"format": "PcmMessagePack", **query})
-    async with connect(str(url), additional_headers=KEY) as socket:
+    """Send messages at once; return the audio, and all other messages but the words."""
+    async with opened(app, **query) as socket:  # type: ignore[arg-type]
         for message in sent:
             await socket.send(message)
-        with suppress(ConnectionClosedError):
-            async for packed in socket:
-                assert isinstance(packed, bytes)
-                told = unpack(packed)
-                if told["type"] == "Audio":
-                    frames.append(np.array(told["pcm"], np.float32))
-                elif told["type"] != "Text":
-                    others.append(told)
-    others.append({"close": socket.close_code})
-    return np.concatenate(frames).astype(np.float32), others
+        heard = await rest_of(socket)
+    return heard.samples, [*heard.others, {"close": heard.code}]
 
 
 ENDED = [{"type": "Ready"}, {"close": 1000}]

@@ -12,8 +12,9 @@ import pytest
 
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
+from tests.clients.kyutai.speaking import opened, say
 from tests.clients.kyutai.wire import KEY, RATE, unpack
-from tests.protocols.kyutai.test_speech_out import SENTENCE, opened, say
+from tests.protocols.kyutai.test_speech_out import SENTENCE
 from tests.support.app_server import AppServer
 
 LEGACY = {"seed": 1, "temperature": 0.8, "top_k": 250}

@@ -13,11 +13,11 @@ from websockets.exceptions import ConnectionClosedError
 
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
+from tests.clients.kyutai.speaking import Heard, hear_all, opened, rest_of, say
 from tests.clients.kyutai.wire import KEY, RATE, audio_message, frames_of, pack, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.kyutai.test_speech_in import heard_by, speech, until, words
-from tests.protocols.kyutai.test_speech_out import Heard, hear_all, opened, say, take
 from tests.support.app_server import AppServer
 
 __all__ = ["speech"]
@@ -53,16 +53,13 @@ async def test_idle_clients_do_not_delay_shutdown(serve: Serve) -> None:
         first, spoken = Heard(), Heard()
         # Flushed, spoken and sent: the session has nothing left.
         while first.said != ["Hola."]:
-            take(unpack(await heard_one.recv()), first)
+            await first.take(heard_one)
         server.engine.allow = server.engine.steps + 20
         await speaking.send(text_message(" ".join(["Una frase bastante larga, que se oye entera."] * 20)))
-        take(unpack(await speaking.recv()), spoken)
+        await spoken.take(speaking)
         server.stop.set()
         for websocket in (silent, heard_one):
-            async with asyncio.timeout(WITHIN_S):
-                async for message in websocket:
-                    take(unpack(message), first)
-            assert websocket.close_code in (1000, 1001)
+            assert (await rest_of(websocket)).code in (1000, 1001)
         await server.engine.permit(None)
         assert len((await hear_all(speaking, spoken)).said) == 160
 

@@ -15,10 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
+from tests.clients.kyutai.speaking import say
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate
-from tests.protocols.kyutai.test_speech_out import say
 from tests.support.app_server import AppServer, StartApp
 
 SAID = "The train to the north leaves from platform seven at nine o'clock."

@@ -5,70 +5,22 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 import soxr
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from kani.core.audio.ogg_opus import OggOpusDecoder
-from kani.core.types import Samples
+from tests.clients.kyutai.speaking import Heard, hear_all, opened, say
 from tests.clients.kyutai.wire import EOS, FRAME, KEY, RATE, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import WHISPER_RATE, hear, whisper, word_error_rate
 from tests.support.app_server import AppServer
 
 SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
-
-
-def opened(
-    server: AppServer, form: str = "PcmMessagePack", max_queue: int | None = 16, **query: str
-) -> connect:
-    url = httpx.URL(f"{server.url}/api/tts_streaming", params={"format": form, **query})
-    return connect(str(url), additional_headers=KEY, max_size=None, max_queue=max_queue)
-
-
-@dataclass
-class Heard:
-    frames: list[Samples] = field(default_factory=list)
-    words: list[tuple[str, float, float]] = field(default_factory=list)
-    others: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def samples(self) -> Samples:
-        return np.concatenate(self.frames)
-
-    @property
-    def said(self) -> list[str]:
-        return [word for word, *_ in self.words if word]
-
-
-async def hear_all(websocket: ClientConnection, heard: Heard | None = None) -> Heard:
-    heard = heard or Heard()
-    async for message in websocket:
-        take(unpack(message), heard)
-    assert websocket.close_code == 1000
-    return heard
-
-
-def take(message: dict[str, Any], heard: Heard) -> None:
-    if message["type"] == "Audio":
-        heard.frames.append(np.array(message["pcm"], np.float32))
-    elif message["type"] == "Text":
-        heard.words.append((message["text"], message["start_s"], message["stop_s"]))
-    else:
-        heard.others.append(message)
-
-
-async def say(server: AppServer, words: str, **query: str) -> Heard:
-    async with opened(server, **query) as websocket:
-        await websocket.send(text_message(words))
-        await websocket.send(EOS)
-        return await hear_all(websocket)
 
 
 async def test_words_return_with_their_times(server: ServerProcess) -> None:
@@ -120,7 +72,7 @@ async def test_idle_words_are_flushed_without_eos(engine: str, request: pytest.F
         await websocket.send(text_message("Hoy es lunes y"))
         # The last word's times come with what is said after it: the pause that ends the phrase.
         while heard.said != ["Hoy", "es", "lunes", "y"]:
-            take(unpack(await asyncio.wait_for(websocket.recv(), 300)), heard)
+            await heard.take(websocket)
         assert time.monotonic() - sent > 0.5
         await websocket.send(text_message("mañana es martes."))
         await websocket.send(EOS)
@@ -142,11 +94,6 @@ async def test_breaks_are_silent_and_echoed(espeak_app: AppServer) -> None:
         assert np.abs(heard.samples[round(start * RATE) + 1000 : round(stop * RATE) - 1000]).max() < 0.01
     assert times["Uno"][1] <= times['<break time="1.00s">'][0] + 0.02
     assert times["dos"][0] >= times['<break time="1.00s">'][1] - 0.02
-
-
-async def test_words_are_echoed_as_by_original(espeak_app: AppServer) -> None:
-    heard = await say(espeak_app, "L’été (vingt) : 12:30 – fin —")
-    assert heard.said == ["L'été", "vingt", "12", "30", "fin", "—"]
 
 
 async def test_formats_carry_same_speech(espeak_app: AppServer) -> None:

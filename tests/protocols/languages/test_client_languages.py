@@ -22,6 +22,7 @@ from kani.protocols.shared.client_languages import (
     languages_error,
 )
 from tests.clients.kyutai.wire import KEY, pack
+from tests.clients.voxcpm.wire import opened
 from tests.conftest import ServerProcess
 from tests.support.app_server import AppServer
 
@@ -46,13 +47,8 @@ async def kani_rest(server: AppServer, text: str, headers: Mapping[str, str]) ->
 
 
 async def voxcpm(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
-    request = {"type": "tts_request", "request_id": "a", "params": {"text": text, "mode": "non_streaming"}}
-    async with connect(f"{server.url}/tts", max_size=None, additional_headers=headers) as socket:
-        await socket.send(json.dumps(request))
-        while True:
-            message = await socket.recv()
-            if isinstance(message, str) and json.loads(message)["type"] == "complete":
-                break
+    async with opened(server.url, additional_headers=headers) as client:
+        assert (await client.speak(text, mode="non_streaming")).last["type"] == "complete"
 
 
 async def elevenlabs(server: AppServer, text: str, headers: Mapping[str, str]) -> None:
@@ -153,15 +149,10 @@ async def test_languages_field_precedes_header(espeak_app: AppServer) -> None:
         assert (await kani_answer(languages="fr"))["message"].startswith("languages: ")
         too_many = f"languages: too many (at most {MAX_LANGUAGES})"
         assert (await kani_answer(languages=["fr"] * 99))["message"] == too_many
-    async with connect(f"{espeak_app.url}/tts", max_size=None, additional_headers=german) as socket:
+    async with opened(espeak_app.url, additional_headers=german) as client:
 
         async def voxcpm_answer(languages: object) -> dict[str, object]:
-            params = {"text": "OK 3", "mode": "non_streaming", "languages": languages}
-            await socket.send(json.dumps({"type": "tts_request", "request_id": "a", "params": params}))
-            while True:
-                message = await socket.recv()
-                if isinstance(message, str) and (read := json.loads(message))["type"] != "progress":
-                    return read
+            return (await client.speak("OK 3", mode="non_streaming", languages=languages)).last
 
         answer = await voxcpm_answer(["it", "fr"])
         assert answer["result"]["language"] == "it" and "languages" not in answer["result"]["unused"]

@@ -20,6 +20,8 @@ from wyoming.client import AsyncTcpClient
 from wyoming.tts import Synthesize, SynthesizeVoice
 
 from tests.clients.openai_realtime import realtime, text_item
+from tests.clients.relay.wire import connect_client
+from tests.clients.voxcpm.wire import opened
 from tests.protocols.languages.test_languages import PROTOCOLS
 from tests.support.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
@@ -71,21 +73,15 @@ async def kani(server: InProcessServer, texts: Sequence[str]) -> None:
 
 
 async def voxcpm(server: InProcessServer, texts: Sequence[str]) -> None:
-    async with connect(f"{server.url}/tts", max_size=None) as socket:
+    async with opened(server.url) as client:
         for number, text in enumerate(texts):
-            params = {"text": text, "mode": "non_streaming"}
-            request = {"type": "tts_request", "request_id": f"{number}", "params": params}
-            await socket.send(json.dumps(request))
-            while isinstance(raw := await socket.recv(), bytes) or json.loads(raw)["type"] != "complete":
-                pass
+            await client.speak(text, f"{number}", mode="non_streaming")
 
 
 async def relay(server: InProcessServer, texts: Sequence[str]) -> None:
-    async with connect(f"{server.url}/stream_tts") as socket:
+    async with connect_client(server.url) as client:
         for text in texts:
-            await socket.send(json.dumps({"action": "start_tts", "text": text}))
-            while json.loads(await socket.recv())["type"] != "complete":
-                pass
+            await client.speak(text)
 
 
 async def elevenlabs(server: InProcessServer, texts: Sequence[str]) -> None:

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from kani.core.types import Span
-from kani.protocols.openai.speech.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, Cue, CueBuilder, srt, vtt
+from kani.protocols.openai.speech.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, CueBuilder
 from kani.protocols.openai.speech.words import Word, WordTimer
+from kani.protocols.shared.subtitles import Cue, srt_cue, vtt_cue
 from tests.support.serving import serving
 
 CAPTIONS, CAPTIONED, SPEECH = "/v1/audio/captions", "/dev/captioned_speech", "/v1/audio/speech"
@@ -160,5 +161,5 @@ def test_long_pause_and_slow_speech_divide_cues() -> None:
     cues = [cue for word in words for cue in builder.add(word)] + builder.finish()
     check(cues)
     assert [cue.lines for cue in cues] == [("one two",), ("three four",)]
-    assert srt(3, cues[1]) == "3\n00:00:06,500 --> 00:00:12,800\nthree four\n\n"
-    assert vtt(Cue(3661.5, 3662.0, ("a < b",))) == "01:01:01.500 --> 01:01:02.000\na &lt; b\n\n"
+    assert srt_cue(3, cues[1]) == "3\n00:00:06,500 --> 00:00:12,800\nthree four\n\n"
+    assert vtt_cue(Cue(3661.5, 3662.0, ("a < b",))) == "01:01:01.500 --> 01:01:02.000\na &lt; b\n\n"

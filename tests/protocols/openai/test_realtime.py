@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from kani.core.types import Samples
 from kani.protocols.openai.realtime.session_config import TurnDetection
 from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, types
-from tests.support.app_server import KEY, AppServer, StartApp, app_server
+from tests.support.app_server import KEY, AppServer, StartApp
 from tests.support.loudness import PausingRecognizer
 
 VAD = {"type": "server_vad"}
@@ -32,13 +32,6 @@ TURN = [
 
 # No more than what breaks the recogniser: a rest would reach the next recognition where the server is slow.
 BREAKING = quiet(0.24), loud(0.1, level=0.9)
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with app_server(tmp_path_factory.mktemp("realtime")) as running:
-        running.service.recognizer = PausingRecognizer()
-        yield running
 
 
 def deltas(client: Client, item_id: str | None = None) -> str:
@@ -136,6 +129,30 @@ def test_soft_ends_of_words_belong_to_the_turn() -> None:
         TurnStarted(pytest.approx(10 + 2 * 0.032)),
         TurnStopped(pytest.approx(10 + 9 * 0.032)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("complete", "eagerness", "silence_s"),
+    [
+        (True, "auto", 0.2),
+        (True, "low", 0.6),
+        (False, "auto", 1.5),
+        (False, "high", 1.0),
+        (False, "low", 3.0),
+        (None, "auto", 4.0),
+    ],
+)
+def test_semantic_turn_ends_by_what_is_said(
+    complete: bool | None, eagerness: Literal["low", "high", "auto"], silence_s: float
+) -> None:
+    detector = TurnDetector(0.0)
+    none = (0.0, 0.0, 0.0, 0.0)
+    detection = TurnDetection("semantic_vad", eagerness=eagerness)
+    detector.feed(Step(0, none, (0.9,) * 10), detection)
+    quiet_steps = 0
+    while not detector.feed(Step(1, none, (0.0,), complete=complete), detection):
+        quiet_steps += 1
+    assert quiet_steps * 0.032 == pytest.approx(silence_s, abs=0.033)
 
 
 def test_padding_does_not_reach_into_the_turn_before() -> None:

@@ -49,9 +49,6 @@ def append(audio: Any) -> dict[str, Any]:
     return {"type": "input_audio_buffer.append", "audio": audio}
 
 
-PARTS = {"type": "message", "content": [{"type": "text"}] * 65}
-
-
 def item(**fields: Any) -> dict[str, Any]:
     return {"type": "conversation.item.create", "item": fields}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from kani.protocols.openai.realtime.conversation import MAX_ITEMS
 from tests.clients.openai_realtime import BETA, Client, audio_of, loud, quiet, realtime, text_item, types
 from tests.judges.judge import hear, word_error_rate
-from tests.support.app_server import AppServer, app_server
+from tests.support.app_server import AppServer
 from tests.support.loudness import PausingRecognizer
 from tests.support.serving import serving
 
@@ -26,13 +25,6 @@ END = [
     "response.done",
 ]
 DELTAS = ("response.output_audio.delta", "response.output_audio_transcript.delta")
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
-    with app_server(tmp_path_factory.mktemp("realtime")) as running:
-        running.service.recognizer = PausingRecognizer()
-        yield running
 
 
 async def say(client: Client, text: str, **response: Any) -> list[dict[str, Any]]:

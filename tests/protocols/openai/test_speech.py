@@ -17,6 +17,7 @@ import pytest
 
 from kani.core.types import Samples, Voice
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
+from kani.protocols.openai.speech.tags import Turn, split_turns
 from kani.protocols.openai.voice_names import OPENAI_VOICES, resolve_voice
 from tests.support.serving import InProcessServer, serving
 from tests.support.sessions import build
@@ -146,6 +147,11 @@ def test_marks_are_text_unless_they_are_allowed(client: httpx.Client) -> None:
     )
     assert silent == pytest.approx(plain + 2.5, abs=0.9)
     assert read > silent
+
+
+def test_pauses_stay_in_their_place() -> None:
+    turns = split_turns("[pause:1s] One. [pause:2s] Two. [voice:nova] Three. [pause:500ms]", marks=True)
+    assert turns == [Turn(None, (1.0, " One. ", 2.0, " Two. ")), Turn("nova", (" Three. ", 0.5))]
 
 
 async def test_names_are_voices_of_the_texts_language(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import io
 import json
 
@@ -12,8 +11,6 @@ import av
 import numpy as np
 import psutil
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import Client, Frame, Message, opened
@@ -233,48 +230,3 @@ async def test_recordings_in_memory_are_limited(start_server: StartServer) -> No
             assert {answer.last["result"]["cloning"] for answer in answers.values()} == {"none"}
             assert not before or memory.memory_info().rss < before + 100 * MIB
             before = memory.memory_info().rss
-
-
-ANSWERED_S = 300.0
-"""How long an answer may take: a busy machine that stands still for seconds is no fault of the server."""
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-NAMES = ["text", "mode", "cfg_value", "voice", "voice_id", "seed", "speed", "language", "prompt_wav_path"]
-WRONG = st.one_of(
-    st.binary(max_size=300),
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
-    JSON.map(json.dumps),
-    st.fixed_dictionaries(
-        {"type": st.sampled_from(["tts_request", "cancel"]) | JSON},
-        optional={
-            "request_id": JSON | st.text(min_size=1, max_size=9),
-            "params": JSON
-            | st.dictionaries(st.sampled_from(NAMES), JSON.filter(lambda x: not isinstance(x, str))),
-            "timestamp": JSON,
-        },
-    ).map(json.dumps),
-)
-
-
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(WRONG, min_size=1, max_size=8))
-def test_any_input_is_answered_by_error(espeak_app: AppServer, sent: list[str | bytes]) -> None:
-    async def exchange() -> None:
-        async with opened(espeak_app.url) as client:
-            for raw in sent:
-                with contextlib.suppress(ValueError, TypeError, AttributeError):
-                    if json.loads(raw).get("type") == "ping":
-                        continue
-                await client.socket.send(raw)
-                try:
-                    message = await asyncio.wait_for(client.receive(), ANSWERED_S)
-                except TimeoutError:
-                    pytest.fail(f"no answer to {raw!r}")
-                assert isinstance(message, dict) and message["type"] == "error", (raw, message)
-            await client.alive()
-
-    asyncio.run(exchange())

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kani.core.audio.resampling import Rechunker
 from kani.core.types import Span, SpeechChunk
-from kani.protocols.shared.rechunking import Rechunker
 from kani.protocols.voxcpm.frames import (
     NON_STREAMING,
     STREAMING_CHUNK,

@@ -184,5 +184,5 @@ async def test_rest_of_an_event_has_to_come_in_time(
         await read_until(idle, "pong")
         async with httpx.AsyncClient(timeout=WITHIN_S) as other:
             metrics = (await other.get(f"{server.http_url}/metrics")).text
-        assert f'kani_connections_cut_total{{reason="{reason}"}} 1.0' in metrics
+        assert f'kani_connections_closed_total{{reason="{reason}"}} 1.0' in metrics
         writer.close()

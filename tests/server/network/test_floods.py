@@ -104,9 +104,9 @@ def test_silent_crowd_does_not_block_other_clients(besieged: ServerProcess) -> N
         spoken = httpx.post(f"{besieged.http_url}/tts", json={"text": "Hola."}, timeout=GUARD_S)
         assert spoken.status_code == 200
         assert all(gone(client) for client in crowd)
-    assert figure(besieged, "kani_connections_cut_total") >= CROWD
-    assert figure(besieged, "kani_connections_cut_total", reason="crowded") > 0
-    assert figure(besieged, "kani_connections_cut_total", reason="full") == 0
+    assert figure(besieged, "kani_connections_closed_total") >= CROWD
+    assert figure(besieged, "kani_connections_closed_total", reason="crowded") > 0
+    assert figure(besieged, "kani_connections_closed_total", reason="full") == 0
     assert "no connection can be accepted" not in besieged.log
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from kani.engines.kokoro.network.decoder import DecoderUnavailable, Generator
 from kani.engines.kokoro.network.onnx_model import Array, Stop
-from kani.engines.kokoro.probe import load_probe
+from kani.engines.kokoro.network.probe import load_probe
 
 # Agreement with float32 below which the probe fails; a broken convolution has 0 dB.
 MIN_AGREEMENT_DB = 10.0

@@ -1,28 +1,27 @@
 """Splits the Kokoro-82M graph into subgraphs that can decode a sentence window by window.
 
 The published graph (kokoro-onnx' int8 export, ``weights.KOKORO``) is one function from symbols to
-audio. It is split into six parts:
+audio. It is split into five parts:
 
     encoder    tokens, style, speed             → asr, shared, durations
     curves     shared, style                    → pitch, energy
     decoder    asr, pitch, energy, style        → features, phase, gain, bias
     source     phase, pitch                     → spectra, always from the first frame on
     generator  features, spectra, scale, shift  → audio, a window at a time
-    recorder   features, spectra, gain, bias    → audio, mean, variance, all at once
 
 A frame is 600 samples. Shapes for n tokens, F frames and the C channels of all norms together: asr
 [1, 512, F]; shared [F, 1, 512], from which both curves are predicted; pitch (hertz, 0 where unvoiced) and
 energy [1, 2F]; durations [n] in frames; features [1, 512, 2F]; phase [1, 2F, 9], the turns of each harmonic
 of the source, 300 samples a unit; spectra [1, 22, 120F + 1], the source's short-time spectra; gain, bias,
-scale, shift, mean and variance [1, C, 1]; audio [600 F].
+scale and shift [1, C, 1]; audio [600 F].
 
 The generator's 48 adaptive instance norms (AdaIN, Huang and Belongie 2017) compute mean and variance over
 time, so their output would depend on where a window ends. In ``generator`` each is replaced by the affine map
 that it is for given statistics: scale · x + shift. The inverse STFT's normalisation, which affects only the
-first 10 samples and searches its window for zeros, is replaced by a constant. Nothing else is changed: the
-recorder's samples are the published graph's. The STFT stays as well, though a convolution would be faster:
-where the source is silent its phases are the rounding errors of exactly that algorithm, and they are audible
-in the generator's output.
+first 10 samples and searches its window for zeros, is replaced by a constant. Nothing else is changed: with
+the graph's own norms the samples are the published graph's (``benchmarks/kokoro_data/recorder.py``). The STFT
+stays as well, though a convolution would be faster: where the source is silent its phases are the rounding
+errors of exactly that algorithm, and they are audible in the generator's output.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-PARTS = ("encoder", "curves", "decoder", "source", "generator", "recorder")
+PARTS = ("encoder", "curves", "decoder", "source", "generator")
 
 _NORMS = 48
 
@@ -151,18 +150,6 @@ class Surgery:
             self._unpack(name, [f"{n.output}.{name}" for n in self._norms]) for name in ("scale", "shift")
         ]
         return self._from_features("generator", nodes, takes=("scale", "shift"), gives=())
-
-    def recorder(self) -> bytes:
-        """Audio of a whole utterance, and the norms' statistics in it."""
-        unpacked = {"gain": [norm.gain for norm in self._norms], "bias": [norm.bias for norm in self._norms]}
-        made = {name for names in unpacked.values() for name in names}
-        nodes = [node for node in self._nodes if not made & set(node.output)]
-        nodes += [self._unpack(name, outputs) for name, outputs in unpacked.items()]
-        nodes.append(helper.make_node("Concat", [norm.mean for norm in self._norms], ["mean"], axis=1))
-        nodes.append(
-            helper.make_node("Concat", [norm.variance for norm in self._norms], ["variance"], axis=1)
-        )
-        return self._from_features("recorder", nodes, takes=("gain", "bias"), gives=("mean", "variance"))
 
     def _find_norms(self) -> Iterator[Norm]:
         for node in self._nodes:

@@ -1,4 +1,4 @@
-"""The published Kokoro-82M graph on onnxruntime: symbols in, a whole utterance out."""
+"""Runs graphs of Kokoro-82M on onnxruntime."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ FRAME_SAMPLES = 600
 """Samples of one frame, the unit of the model's durations: 25 ms."""
 
 Array = npt.NDArray[np.float32]
-
-_AUDIO = "audio"
-_DURATIONS = "/encoder/Clip_output_0"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,24 +102,6 @@ class Network:
             raise ModelFailed(str(error)) from error
 
 
-class WholeModel:
-    """The published graph: a whole utterance in one run."""
-
-    def __init__(self, onnx: bytes, threads: int) -> None:
-        """Load the int8 export from its bytes (0.8 s). threads: as in ``Network``. Raises ModelFailed."""
-        # An utterance needs 25 MB for each of its seconds.
-        self._network = Network(onnx + _OUTPUT_FOR_DURATIONS, threads, shrink_arena=True)
-
-    def render(self, symbols: str, style: Array, speed: float, stop: Stop) -> RenderedUtterance:
-        """Synthesise ``symbols`` (1–510 of the vocabulary) in ``style`` [1, 256] at ``speed``.
-
-        Blocks for a sixth to a third of the audio's length on two cores. Deterministic. Raises Stopped or
-        ModelFailed.
-        """
-        samples, frames = self._network.run(encoder_inputs(symbols, style, speed), (_AUDIO, _DURATIONS), stop)
-        return RenderedUtterance(np.asarray(samples, np.float32).ravel(), frame_counts(frames))
-
-
 def encoder_inputs(symbols: str, style: Array, speed: float) -> dict[str, npt.NDArray[Any]]:
     """Inputs of the published graph and of its encoder."""
     tokens = np.array([[PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD]], np.int64)
@@ -132,18 +111,3 @@ def encoder_inputs(symbols: str, style: Array, speed: float) -> dict[str, npt.ND
 def frame_counts(durations: Array) -> npt.NDArray[np.int64]:
     """The graph's durations [n + 2], whole numbers in float32, as integers."""
     return np.asarray(durations).ravel().astype(np.int64)
-
-
-def _message(number: int, content: bytes) -> bytes:
-    """Encode a protocol-buffers field of length-delimited content below 128 bytes."""
-    return bytes((number << 3 | 2, len(content))) + content
-
-
-# The durations are a tensor inside the graph, but not one of its outputs. Concatenated protocol-buffers
-# messages are merged (https://protobuf.dev/programming-guides/encoding/#last-one-wins), so a ModelProto is
-# appended. Its graph (field 7) has nothing but one output (12) of that name (1) and of type (2) float tensor.
-# This adds it without parsing and writing 92 MB. Field numbers: onnx.proto.
-_FLOAT_TENSOR = _message(1, b"\x08\x01")
-_OUTPUT_FOR_DURATIONS = _message(
-    7, _message(12, _message(1, _DURATIONS.encode()) + _message(2, _FLOAT_TENSOR))
-)

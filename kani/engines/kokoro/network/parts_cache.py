@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.kokoro.network.build_cache import BuildCache, BuildFailed
+from kani.runtime.build_cache import BuildCache, BuildFailed
 
 _PARTS = BuildCache(
     "kokoro-parts",
     "kani.engines.kokoro.network.graph_surgery",
-    activity="splitting the network into parts",
+    activity="Kokoro: splitting the network into parts",
     unwritable_effect="each start of Kokoro takes 2 s longer",
 )
 
@@ -27,7 +27,6 @@ def load(model: bytes, cache_dir: Path) -> Callable[[str], bytes]:
         archive = _PARTS.load(model, cache_dir)
     except BuildFailed as error:
         raise EngineUnavailable(
-            f"Kokoro's network could not be split into parts ({error}): install what requirements.txt names, "
-            "or set KANI_KOKORO_DECODING=whole"
+            f"Kokoro's network could not be split into parts ({error}): install what requirements.txt names"
         ) from error
     return lambda name: archive.read(f"{name}.onnx")

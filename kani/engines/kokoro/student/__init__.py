@@ -8,5 +8,5 @@ computed at once, faster than Kokoro computes its first window.
                                         │
                                         └─ pitch control, as Kokoro's (``pitch_control``)
 
-``offline/student.py`` makes the files in ``data/``.
+``benchmarks/kokoro_data/student.py`` makes the files in ``data/``.
 """

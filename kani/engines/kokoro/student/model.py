@@ -74,9 +74,10 @@ class StudentModel:
         Its ``asr`` is the text's features, [1, 128, 2F] here.
         """
         ids = np.array([[PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD]], np.int64)
-        inputs = {"ids": ids, "speed": np.array([speed], np.float32)}
         text, pitch, energy, durations = self._prosody.run(
-            inputs, ("text", "pitch", "energy", "durations"), stop
+            {"ids": ids, "speed": np.array([speed], np.float32)},
+            ("text", "pitch", "energy", "durations"),
+            stop,
         )
         return PredictedProsody(text, pitch, energy, frame_counts(durations), log_f0_of(pitch))
 

@@ -13,6 +13,12 @@ from kani.engines.kokoro.pitch_control import apply_pitch
 from kani.engines.kokoro.student.model import StudentFacts, StudentModel
 from kani.engines.kokoro.synthesizer import PreparingSynthesizer
 
+_GOES_ON = " ænd ðɛn ðə ˈʌðɚ wˈʌnz kˈeɪm bˈæk hˈoʊm."
+"""Words that stand for those that are not known yet ("and then the other ones came back home."); they are not
+spoken. Without them the words before would be as fast as those of a short sentence: 14 sentences of 11 words
+and more, fed word by word, become 0.97 times as long as whole (0.91 to 1.00), with them 1.01 times (0.96 to
+1.07)."""
+
 
 class StudentSynthesizer(PreparingSynthesizer):
     """A student's voice.
@@ -36,11 +42,12 @@ class StudentSynthesizer(PreparingSynthesizer):
         segment: Segment,
         stop: Stop,
         *,
+        complete: bool = True,
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
     ) -> PreparedUtterance:
         """See ``Preparing.prepare``."""
-        prosody = self._model.predict(symbols, segment.speed, stop)
+        prosody = self._model.predict(symbols if complete else symbols + _GOES_ON, segment.speed, stop)
         return PreparedByStudent(self._model, apply_pitch(prosody, segment.prosody, self.facts.log_f0))
 
 

@@ -6,13 +6,13 @@ noise (ln), and magnitude and phase of a rest (lr, φ), each in 601 bands. The s
     exp(lh) · e^{iπ tanh θ} · STFT(pulses) + exp(ln) · Z + exp(lr) · e^{iφ}
 
 with complex unit noise Z and a train of pulses that has all harmonics of the pitch below 11 kHz. Source: the
-network's own definition, ``hibari/dsp.py`` of hibari-tts 0.2.1 (Apache-2.0). The noise is seeded: the same
-prediction gives the same samples. NumPy's transforms and functions keep float32.
+network's own definition, ``hibari/dsp.py`` of hibari-tts 0.2.1 (Apache-2.0). The noise is always the same, so
+the same prediction gives the same samples. NumPy's transforms and functions keep float32.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from kani.core.types import Samples
 
 Array = npt.NDArray[np.float32]
+Spectra = npt.NDArray[np.complex64]
 
 SAMPLE_RATE = 24_000
 HOP = 300
@@ -36,7 +37,8 @@ _LOUDEST = np.float32(7.0)
 _BLOCK = 32
 """Half frames that are computed at once: what they need stays in the processor's cache."""
 
-_SEED = 0
+_NOISE_FRAMES = 400
+"""Half frames after which the noise repeats: 5 s. Drawing it anew would be a third of the time."""
 
 # Periodic Hann. The source's is scaled so that a unit cosine has the magnitude 2.
 _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
@@ -51,25 +53,26 @@ def synthesize(spectra: Array, pitch: Array) -> Samples:
     count = len(spectra)
     source = np.pad(pulses(pitch), WINDOW // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(source, WINDOW)[::HOP]
-    noise = np.random.default_rng(_SEED)
+    noise = np.resize(_noise(), (count, BANDS))
     summed = np.zeros((count + _OVERLAP - 1, HOP), np.float32)
     for begin in range(0, count, _BLOCK):
         block = slice(begin, min(begin + _BLOCK, count))
-        pieces = _inverse(_spectrum(spectra[block], frames[block], noise))
+        pieces = _inverse(_spectrum(spectra[block], frames[block], noise[block]))
         for at in range(_OVERLAP):
             summed[block.start + at : block.stop + at] += pieces[:, at]
     summed *= _overlap_gain(count)
     return summed.reshape(-1)[WINDOW // 2 :][: count * HOP]
 
 
-def _spectrum(spectra: Array, frames: Array, noise: np.random.Generator) -> npt.NDArray[np.complex64]:
-    """Spectrum [n, 601] of a block of half frames; frames: their windows of the source [n, 1200]."""
+def _spectrum(spectra: Array, frames: Array, noise: Spectra) -> Spectra:
+    """Spectrum [n, 601] of a block of half frames.
+
+    frames: their windows of the source [n, 1200]; noise: of magnitude 1 [n, 601].
+    """
     filtered, turned, noisy, rest, phase = spectra.reshape(len(spectra), 5, BANDS).transpose(1, 0, 2)
-    spectrum = np.fft.rfft(frames * _SOURCE_WINDOW)
+    spectrum = np.asarray(np.fft.rfft(frames * _SOURCE_WINDOW), np.complex64)
     spectrum *= _polar(filtered, np.tanh(turned) * np.float32(np.pi))
-    random = noise.standard_normal((len(spectra), 2 * BANDS), dtype=np.float32).view(np.complex64)
-    random *= _magnitude(noisy)
-    spectrum += random
+    spectrum += noise * _magnitude(noisy)
     spectrum += _polar(rest, phase)
     return spectrum
 
@@ -78,7 +81,7 @@ def _magnitude(log: Array) -> Array:
     return np.exp(np.minimum(log, _LOUDEST))
 
 
-def _polar(log: Array, phase: Array) -> npt.NDArray[np.complex64]:
+def _polar(log: Array, phase: Array) -> Spectra:
     magnitude = _magnitude(log)
     made = np.empty(log.shape, np.complex64)
     np.multiply(magnitude, np.cos(phase), out=made.real)
@@ -86,9 +89,16 @@ def _polar(log: Array, phase: Array) -> npt.NDArray[np.complex64]:
     return made
 
 
-def _inverse(spectrum: npt.NDArray[np.complex64]) -> Array:
+@cache
+def _noise() -> Spectra:
+    """Complex noise of unit variance in each part [400, 601]."""
+    drawn = np.random.default_rng(0).standard_normal((_NOISE_FRAMES, 2 * BANDS), dtype=np.float32)
+    return drawn.view(np.complex64)
+
+
+def _inverse(spectrum: Spectra) -> Array:
     """Windowed samples of each half frame [n, 4, 300]."""
-    frames = np.fft.irfft(spectrum, WINDOW)
+    frames = np.asarray(np.fft.irfft(spectrum, WINDOW), np.float32)
     frames *= _HANN
     return frames.reshape(len(spectrum), _OVERLAP, HOP)
 
@@ -124,4 +134,4 @@ def pulses(pitch: Array) -> Samples:
     train[at_peak] = order[at_peak]
     train -= np.float32(0.5)
     train[~voiced] = 0
-    return train
+    return np.asarray(train, np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kani.core.audio.pcm import MEDIA_TYPES
 from kani.core.request import Range
 from kani.protocols.elevenlabs.formats import DEFAULT_FORMAT, FORMATS, STREAMABLE_FORMATS
 from kani.protocols.elevenlabs.http.body import SEED_RANGE, WITHOUT_EFFECT
@@ -261,11 +262,7 @@ def _voices() -> list[Call]:
             path="/v1/voices/{voice_id}/samples/{sample_id}/audio",
             summary="Play the recording of a stored voice",
             parameters=(_STORED, _SAMPLE),
-            answers={
-                200: audio_answer(
-                    "The recording.", "audio/wav", "audio/ogg", "audio/flac", "audio/mp4", "audio/mpeg"
-                )
-            },
+            answers={200: audio_answer("The recording.", *MEDIA_TYPES.values())},
             errors=(404, 503),
         ),
         Call(

@@ -20,9 +20,9 @@ from kani.protocols.elevenlabs.http.transcription_form import TranscriptionForm,
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.recordings.subtitles import srt
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import AudioUploads, FileTooLarge
+from kani.protocols.shared.subtitles import segment_cues, srt
 
 PROTOCOL = "elevenlabs"
 PATH = "/v1/speech-to-text"
@@ -140,5 +140,5 @@ def _file(transcript: Transcript, name: str) -> dict[str, Any]:
         "file_extension": extension,
         "content_type": content_type,
         "is_base64_encoded": False,
-        "content": srt(transcript.segments) if name == "srt" else transcript.text,
+        "content": srt(segment_cues(transcript.segments)) if name == "srt" else transcript.text,
     }

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
+from kani.core.audio.pcm import MEDIA_TYPES, extension_of
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.core.voices.store import StoredVoice
-from kani.core.voices.store_files import media_type
 from kani.protocols.elevenlabs.http.responses import endpoint, json_response
 from kani.protocols.elevenlabs.http.voice_form import (
     CONSENT_HEADER,
@@ -94,7 +94,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
             "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}",
             "x-content-type-options": "nosniff",
         }
-        return Response(recording, media_type=media_type(recording), headers=headers)
+        return Response(recording, media_type=MEDIA_TYPES[extension_of(recording)], headers=headers)
 
     async def delete_sample(request: Request) -> Response:
         await find_sample(request)

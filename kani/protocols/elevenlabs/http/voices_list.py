@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from kani.core.audio.pcm import MEDIA_TYPES, extension_of
 from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.core.request import Range
 from kani.core.service import SpeechService
 from kani.core.types import Voice
 from kani.core.voices.cloning import CloningStatus
 from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice
-from kani.core.voices.store_files import media_type
 from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, PremadeVoice, resolve_voice
@@ -104,7 +104,7 @@ def describe_voice_id(
     described = describe_voice(voice, base_url, stored) | {"voice_id": voice_id}
     described["labels"] |= _cloning_labels(service.cloning.statuses(stored), voice)
     recording = service.store.recording(stored)
-    return described | {"samples": [_describe_sample(stored, media_type(recording))]}
+    return described | {"samples": [_describe_sample(stored, MEDIA_TYPES[extension_of(recording)])]}
 
 
 def sample_id(voice: StoredVoice) -> str:

@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from kani.core.audio.pcm import pcm16, reframe
+from kani.core.audio.pcm import pcm16
+from kani.core.audio.resampling import reframe
 from kani.core.errors import SpeechError, TextTooLong, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
-from kani.core.audio.pcm import reframe
+from kani.core.audio.resampling import reframe
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.session.session import SpeechSession
 from kani.core.timing.characters import FormsClock, TimedForms

@@ -1,9 +1,9 @@
 """OpenAI's audio API, the Realtime WebSocket: WS /v1/realtime.
 
-``connection`` serves one client: ``input_audio`` transcribes what it says, ``responses`` reads given text
-aloud. ``client_events`` and ``server_events`` are the wire; ``session_config`` configures a session, and
-``session_update`` reads its changes in both generations of the API; ``client_secrets`` issues ephemeral
-keys.
+``connection`` serves one client: ``input_audio`` transcribes what it says, ``answers`` holds what a language
+model answers, or reads given text aloud. ``client_events`` and ``server_events`` are the wire;
+``session_config`` configures a session, and ``session_update`` reads its changes in both generations of the
+API; ``client_secrets`` issues ephemeral keys.
 """
 
 from __future__ import annotations
@@ -30,27 +30,31 @@ BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 def realtime_routes(service: SpeechService, settings: OpenAISettings, keys: EphemeralKeys) -> list[BaseRoute]:
     """Return the routes of the Realtime WebSocket and of its ephemeral keys."""
     limits = ConnectionLimits(settings.realtime_session_s, settings.realtime_idle_s)
+    instructions = settings.instructions if service.chat_model is not None else None
 
     async def serve(websocket: WebSocket) -> None:
         offered = websocket.scope["subprotocols"]
         # A browser closes a connection if the answer names none of the sub-protocols that it offers.
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         beta = BETA_SUBPROTOCOL in offered or _has_beta_header(websocket.headers)
-        config = _config(websocket, keys)
+        config = _config(websocket, keys, instructions)
         await RealtimeConnection(websocket, service, config, limits, beta=beta).run()
 
-    return [WebSocketRoute(PATH, serve), *secret_routes(service, keys, settings.realtime_session_s)]
+    return [
+        WebSocketRoute(PATH, serve),
+        *secret_routes(service, keys, settings.realtime_session_s, instructions),
+    ]
 
 
 def _has_beta_header(headers: Headers) -> bool:
     return any("realtime=v1" in value for value in headers.getlist("openai-beta"))
 
 
-def _config(websocket: WebSocket, keys: EphemeralKeys) -> SessionConfig:
+def _config(websocket: WebSocket, keys: EphemeralKeys, instructions: str | None) -> SessionConfig:
     """Return the configuration to begin with: that of an ephemeral key, or by the address."""
     for key in offered_keys(websocket.headers, websocket.scope["query_string"]):
         if (config := keys.find(key)) is not None:
             return config
     query = websocket.query_params
     kind: SessionKind = "transcription" if query.get("intent") == "transcription" else "realtime"
-    return initial_config(kind, query.get("model", "")[:200] or None)
+    return initial_config(kind, query.get("model", "")[:200] or None, instructions)

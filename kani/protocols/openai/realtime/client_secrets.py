@@ -102,8 +102,13 @@ class _SecretBody(Struct):
     session: dict[str, Any] | None = None
 
 
-def secret_routes(service: SpeechService, keys: EphemeralKeys, session_s: float) -> list[BaseRoute]:
-    """Return the routes that make keys; session_s: longest life of a session."""
+def secret_routes(
+    service: SpeechService, keys: EphemeralKeys, session_s: float, instructions: str | None
+) -> list[BaseRoute]:
+    """Return the routes that make keys.
+
+    session_s: longest life of a session; instructions: as for ``initial_config``.
+    """
 
     def languages() -> Collection[str]:
         return service.recognizer.info.languages if service.recognizer is not None else frozenset()
@@ -115,7 +120,7 @@ def secret_routes(service: SpeechService, keys: EphemeralKeys, session_s: float)
         except EventError as error:
             raise _api_error(error) from error
         session = given.session or {}
-        config = _config(session, "session", languages())
+        config = _config(session, "session", languages(), instructions)
         issued = keys.issue(config, (given.expires_after or _ExpiresAfter()).seconds)
         written = config.as_json(new_id("sess"), int(time.time() + session_s))
         return json_response({"value": issued.value, "expires_at": issued.expires_at, "session": written})
@@ -123,7 +128,7 @@ def secret_routes(service: SpeechService, keys: EphemeralKeys, session_s: float)
     def create_session(kind: SessionKind) -> Callable[[Request], Any]:
         async def create(request: Request) -> Response:
             body = await _read_body(request)
-            config = _config({"type": kind, **body}, "body", languages())
+            config = _config({"type": kind, **body}, "body", languages(), instructions)
             issued = keys.issue(config, DEFAULT_LIFE_S)
             written = config.as_beta_json(new_id("sess"), int(time.time() + session_s))
             secret = {"value": issued.value, "expires_at": issued.expires_at}
@@ -151,11 +156,13 @@ async def _read_body(request: Request) -> dict[str, Any]:
         raise ApiError(400, "the body is not a JSON object", code="invalid_json") from error
 
 
-def _config(session: dict[str, Any], root: str, languages: Collection[str]) -> SessionConfig:
+def _config(
+    session: dict[str, Any], root: str, languages: Collection[str], instructions: str | None
+) -> SessionConfig:
     kind: SessionKind = "transcription" if session.get("type") == "transcription" else "realtime"
     model = session.get("model")
     try:
-        initial = initial_config(kind, model if isinstance(model, str) else None)
+        initial = initial_config(kind, model if isinstance(model, str) else None, instructions)
         return updated_config(initial, session, languages, root)
     except EventError as error:
         raise _api_error(error) from error

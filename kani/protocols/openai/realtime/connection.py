@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from kani.core.conversation.items import Message
 from kani.core.service import SpeechService
+from kani.protocols.openai.realtime.answers.responses import Responses
+from kani.protocols.openai.realtime.answers.turns import TurnAnswers
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
-from kani.protocols.openai.realtime.conversation import Conversation, read_item
+from kani.protocols.openai.realtime.conversation import Conversation, item_json, read_item
 from kani.protocols.openai.realtime.input_audio import InputAudio, InputFailed
-from kani.protocols.openai.realtime.responses import Response, Responses
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import applied_update, is_beta_session
@@ -68,9 +71,10 @@ class RealtimeConnection:
         client = client_address(websocket)
         languages = accept_languages(websocket.headers)
         self._responses = Responses(service, self._sender, self._conversation, client, languages)
-        self._input = InputAudio(
-            service, self._sender, self._conversation, config, client, self._responses.interrupt
+        self._turns = TurnAnswers(
+            self._responses, self._conversation, self._sender, lambda: self._config, self._start
         )
+        self._input = InputAudio(service, self._sender, self._conversation, config, client, self._turns)
 
     async def run(self) -> None:
         """Serve until the client disconnects, or its time is over."""
@@ -86,6 +90,7 @@ class RealtimeConnection:
         except* WebSocketDisconnect:
             pass
         finally:
+            self._turns.stop_idling()
             await self._input.aclose()
             await self._responses.aclose()
             # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.
@@ -148,14 +153,14 @@ class RealtimeConnection:
                 await self._update_session(event)
             case "response.create":
                 response = await self._responses.create(event.object("response"), self._config)
-                self._start_speaking(response)
+                self._start(self._turns.speak(response))
             case "response.cancel":
                 self._responses.cancel(event.text("response_id"))
             case "conversation.item.create":
                 await self._create_item(event)
             case "conversation.item.retrieve":
                 item = self._conversation.find(event.required_text("item_id"))
-                await self._sender.send("conversation.item.retrieved", item=item.as_json())
+                await self._sender.send("conversation.item.retrieved", item=item_json(item))
             case "conversation.item.truncate":
                 await self._truncate_item(event)
             case "conversation.item.delete":
@@ -192,21 +197,23 @@ class RealtimeConnection:
         session = (config.as_beta_json if beta else config.as_json)(self._id, self._expires_at)
         await self._sender.send(f"{name}.{change}", session=session)
 
-    def _start_speaking(self, response: Response) -> None:
-        async def speak() -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a part of an answer as a task of this connection."""
+
+        async def run() -> None:
             try:
-                await self._responses.speak(response)
+                await work
             finally:
                 self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-        self._tasks.add(self._group.create_task(speak(), name="realtime response"))
+        self._tasks.add(self._group.create_task(run(), name="realtime response"))
 
     async def _create_item(self, event: ClientEvent) -> None:
-        item = read_item(event.fields.get("item"), "item")
+        item = read_item(event.fields.get("item"), "item", answers=self._config.answers)
         previous = self._conversation.insert(item, event.text("previous_item_id"))
         for name in ("added", "done"):
             await self._sender.send(
-                f"conversation.item.{name}", previous_item_id=previous, item=item.as_json()
+                f"conversation.item.{name}", previous_item_id=previous, item=item_json(item)
             )
 
     async def _truncate_item(self, event: ClientEvent) -> None:
@@ -219,11 +226,17 @@ class RealtimeConnection:
         if not isinstance(end_ms, int) or isinstance(end_ms, bool) or end_ms < 0:
             reason = "audio_end_ms: must be a whole number of milliseconds from 0 on"
             raise EventError(reason, "invalid_value", "audio_end_ms")
-        if item.role != "assistant":
+        if not isinstance(item, Message) or item.role != "assistant":
             raise EventError("item_id: only spoken items can be truncated", "invalid_value", "item_id")
-        if end_ms > 1000 * item.duration_s:
-            reason = f"audio_end_ms: the item has {1000 * item.duration_s:.0f} ms of audio so far"
+        length_ms = 1000 * item.spoken.duration_s if item.spoken is not None else 0.0
+        if end_ms > length_ms:
+            reason = f"audio_end_ms: the item has {length_ms:.0f} ms of audio so far"
             raise EventError(reason, "invalid_value", "audio_end_ms")
+        if item.spoken is not None:
+            item.spoken.heard_s = end_ms / 1000
+            if item.parts:
+                heard = replace(item.parts[0], text=item.spoken.heard)
+                self._conversation.set_parts(item, (heard,))
         await self._sender.send(
             "conversation.item.truncated", item_id=item_id, content_index=0, audio_end_ms=end_ms
         )

@@ -1,68 +1,24 @@
-"""The conversation of a session: items that the client made, its speech, and the server's."""
+"""Items of a Realtime conversation on the wire, and the conversation of a session."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from kani.protocols.openai.realtime.client_events import (
-    MAX_ID_LENGTH,
-    EventError,
-    convert,
-    unsupported,
-)
+from kani.core.conversation import history
+from kani.core.conversation.history import MAX_ITEMS, History
+from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role
+from kani.protocols.openai.realtime.client_events import MAX_ID_LENGTH, EventError, convert, unsupported
 from kani.protocols.openai.realtime.server_events import new_id
 
-MAX_ITEMS = 256
-"""Items that a conversation keeps; the oldest goes first."""
-
-MAX_CHARACTERS = 2**20
-"""Characters of text in all of them together."""
+__all__ = ["MAX_ITEMS", "Conversation", "item_json", "read_item"]
 
 MAX_PARTS = 64
 """Parts of an item."""
 
-Role = Literal["user", "assistant", "system"]
-Status = Literal["completed", "incomplete", "in_progress"]
 _TEXT_TYPES = ("input_text", "text", "output_text")
-
-
-@dataclass(slots=True, eq=False)
-class Item:
-    """A message of the conversation; ``content``: parts as they stand on the wire, without audio.
-
-    ``Conversation.set_content`` changes it.
-    """
-
-    id: str
-    role: Role
-    content: tuple[Mapping[str, Any], ...]
-    status: Status = "completed"
-    duration_s: float = 0.0  # of its speech, if the server spoke it
-
-    @property
-    def text(self) -> str:
-        """Written text of all parts, a line each."""
-        return "\n".join(part["text"] for part in self.content if part["type"] in _TEXT_TYPES)
-
-    @property
-    def size(self) -> int:
-        """Characters of text that it holds."""
-        return sum(len(value) for part in self.content for value in part.values() if isinstance(value, str))
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the object of the wire."""
-        return {
-            "id": self.id,
-            "object": "realtime.item",
-            "type": "message",
-            "status": self.status,
-            "role": self.role,
-            "content": [dict(part) for part in self.content],
-        }
+_TOOL_ITEMS = ("function_call", "function_call_output")
 
 
 class _Part(Struct):
@@ -71,94 +27,123 @@ class _Part(Struct):
     transcript: str | None = None
 
 
+_Id = Annotated[str, Meta(max_length=MAX_ID_LENGTH)]
+
+
 class _Message(Struct):
     type: str
-    id: Annotated[str, Meta(max_length=MAX_ID_LENGTH)] | None = None
+    id: _Id | None = None
     role: Role = "user"
     content: Annotated[list[_Part], Meta(max_length=MAX_PARTS)] = []
 
 
-def read_item(given: Any, param: str) -> Item:
-    """Read a message item. Raises EventError; other types of items are for language models."""
-    if isinstance(given, dict) and isinstance(given.get("type"), str) and given["type"] != "message":
-        raise unsupported(f"{param}.type: {given['type'][:100]!r} items are not served", f"{param}.type")
-    message = convert(given, _Message, param)
-    content = tuple(
-        {"type": part.type, "text": part.text or ""}
-        if part.type in _TEXT_TYPES
-        else {"type": part.type, "transcript": part.transcript}
-        for part in message.content
-    )
-    item = Item(message.id or new_id("item"), message.role, content)
-    if item.size > MAX_CHARACTERS:
-        reason = f"{param}: too long (at most {MAX_CHARACTERS} characters)"
+class _FunctionCall(Struct):
+    call_id: _Id
+    name: Annotated[str, Meta(max_length=200)]
+    arguments: str = "{}"
+    id: _Id | None = None
+
+
+class _FunctionOutput(Struct):
+    call_id: _Id
+    output: str
+    id: _Id | None = None
+
+
+def read_item(given: Any, param: str, *, answers: bool = False) -> Item:
+    """Read an item. Raises EventError.
+
+    answers: whether a language model answers here; without one, items of other types than messages are of no
+    use, and an error.
+    """
+    kind = given.get("type") if isinstance(given, dict) else None
+    if isinstance(kind, str) and kind != "message" and not (answers and kind in _TOOL_ITEMS):
+        reason = f"{param}.type: {kind[:100]!r} items are not served"
+        if answers:
+            raise EventError(reason, "invalid_value", f"{param}.type")
+        raise unsupported(reason, f"{param}.type")
+    item = _read_tool_item(given, param) if kind in _TOOL_ITEMS else _read_message(given, param)
+    if item.size > history.MAX_CHARACTERS:
+        reason = f"{param}: too long (at most {history.MAX_CHARACTERS} characters)"
         raise EventError(reason, "string_above_max_length", param)
     return item
 
 
-class Conversation:
-    """Items in their order, bounded in number and in size."""
+def _read_message(given: Any, param: str) -> Message:
+    message = convert(given, _Message, param)
+    parts = tuple(
+        Part(part.type, part.text or "")
+        if part.type in _TEXT_TYPES
+        else Part(part.type, part.transcript, is_speech=True)
+        for part in message.content
+    )
+    return Message(message.id or new_id("item"), message.role, parts)
+
+
+def _read_tool_item(given: dict[str, Any], param: str) -> FunctionCall | FunctionOutput:
+    if given["type"] == "function_call":
+        call = convert(given, _FunctionCall, param)
+        return FunctionCall(call.id or new_id("item"), call.call_id, call.name, call.arguments)
+    result = convert(given, _FunctionOutput, param)
+    return FunctionOutput(result.id or new_id("item"), result.call_id, result.output)
+
+
+def item_json(item: Item) -> dict[str, Any]:
+    """Return the object of the wire."""
+    common = {"id": item.id, "object": "realtime.item"}
+    match item:
+        case Message():
+            content = [
+                {"type": part.name, "transcript" if part.is_speech else "text": part.text}
+                for part in item.parts
+            ]
+            fields = {"type": "message", "status": item.status, "role": item.role, "content": content}
+        case FunctionCall():
+            fields = {
+                "type": "function_call",
+                "status": item.status,
+                "call_id": item.call_id,
+                "name": item.name,
+                "arguments": item.arguments,
+            }
+        case FunctionOutput():
+            fields = {
+                "type": "function_call_output",
+                "status": item.status,
+                "call_id": item.call_id,
+                "output": item.output,
+            }
+    return common | fields
+
+
+class Conversation(History):
+    """The conversation of a session; what a client names wrongly is an EventError."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.id = new_id("conv")
-        self._items: dict[str, Item] = {}
-        self._size = 0
-
-    @property
-    def items(self) -> Sequence[Item]:
-        """All items, the oldest first."""
-        return [*self._items.values()]
-
-    def append(self, item: Item) -> str | None:
-        """Add an item at the end; returns the id of the one before it."""
-        previous = next(reversed(self._items), None)
-        self._items[item.id] = item
-        self._grow(item.size)
-        return previous
 
     def insert(self, item: Item, after: str | None) -> str | None:
         """Add an item after the item ``after``: "root" for the start, None for the end.
 
         Returns the id of the one before it. Raises EventError.
         """
-        if item.id in self._items:
+        if self.get(item.id) is not None:
             raise EventError(f"item.id: {item.id!r} is in use", "item_already_exists", "item.id")
         if after is None:
             return self.append(item)
-        before = [] if after == "root" else self._until(after)
-        behind = self.items[len(before) :]
-        self._items = {each.id: each for each in (*before, item, *behind)}
-        self._grow(item.size)
-        return before[-1].id if before else None
-
-    def _until(self, item_id: str) -> Sequence[Item]:
-        self.find(item_id, "previous_item_id")
-        return self.items[: [*self._items].index(item_id) + 1]
+        if after == "root":
+            self.prepend(item)
+            return None
+        self.insert_after(self.find(after, "previous_item_id").id, item)
+        return after
 
     def find(self, item_id: str, param: str = "item_id") -> Item:
         """Return the item of that id. Raises EventError."""
-        if (item := self._items.get(item_id)) is None:
+        if (item := self.get(item_id)) is None:
             raise EventError(f"{param}: no item has the id {item_id!r}", "item_not_found", param)
         return item
 
     def delete(self, item_id: str) -> None:
         """Remove an item. Raises EventError."""
-        self._size -= self.find(item_id).size
-        del self._items[item_id]
-
-    def set_content(self, item: Item, content: tuple[Mapping[str, Any], ...]) -> None:
-        """Replace the content of an item, which may be outside the conversation."""
-        before, item.content = item.size, content
-        if self._items.get(item.id) is item:
-            self._grow(item.size - before)
-
-    def last_user_item(self) -> Item | None:
-        """Return the last item of the user, if there is one."""
-        return next((item for item in reversed(self.items) if item.role == "user"), None)
-
-    def _grow(self, characters: int) -> None:
-        """Count further characters, and drop the oldest items beyond the limits."""
-        self._size += characters
-        while len(self._items) > MAX_ITEMS or self._size > MAX_CHARACTERS:
-            oldest = next(iter(self._items))
-            self._size -= self._items.pop(oldest).size
+        self.remove(self.find(item_id))

@@ -7,9 +7,10 @@ of its own. Tracks are transcribed one after the other, so that the events of tw
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import aclosing
+from typing import Protocol
 
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
@@ -41,6 +42,19 @@ class InputFailed(Exception):
     """The recogniser cannot serve this connection any more; the error event has been sent."""
 
 
+class Turns(Protocol):
+    """Learns of the turns of the input."""
+
+    def started(self) -> None:
+        """Speech has begun."""
+
+    def stopped(self, end_s: float) -> None:
+        """A turn has ended, ``end_s`` seconds into the audio."""
+
+    def transcribed(self, language: str) -> None:
+        """All words of a turn that is to be answered are known; language: primary subtag, or empty."""
+
+
 class InputAudio:
     """Audio of one connection.
 
@@ -54,15 +68,15 @@ class InputAudio:
         conversation: Conversation,
         config: SessionConfig,
         client: str,
-        interrupt: Callable[[], None],
+        turns: Turns,
     ) -> None:
-        """config: at first; client: address for the rate limit; interrupt: stops the speech out."""
+        """config: at first; client: address for the rate limit; turns: learns of turns."""
         self._service = service
         self._sender = sender
         self._events = InputEvents(sender, conversation)
         self._config = config
         self._client = client
-        self._interrupt = interrupt
+        self._turns = turns
         self._track: Track | None = None  # takes the audio that comes
         self._tracks: deque[Track] = deque()  # those that are not transcribed yet, this one included
         self._changed = asyncio.Event()
@@ -70,6 +84,7 @@ class InputAudio:
         self._position_s = 0.0
         self._failures = 0
         self._unavailable = False
+        self._voice_at = 0.0
 
     async def append(self, samples: Samples) -> None:
         """Take audio at the rate of the configured format; waits while too much is not recognised yet.
@@ -100,6 +115,7 @@ class InputAudio:
         except SpeechError as error:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise _event_error(error) from error
+        session.judges_turns = config.judges_turns
         self._track = Track(session, rate, start_s, language, transcript)
         self._add(self._track)
         return self._track
@@ -153,6 +169,8 @@ class InputAudio:
         manual = (before.turn_detection is None, config.turn_detection is None)
         same_rate = track.sample_rate == config.input_format.sample_rate
         if language == track.language and same_rate and manual[0] == manual[1]:
+            if track.session is not None:
+                track.session.judges_turns = config.judges_turns
             return
         replay = track.replay if same_rate and not track.turns_seen and not track.transcript.text else None
         self._track = None
@@ -195,7 +213,8 @@ class InputAudio:
                     await self._handle(event, track, detector)
         if track.state is not TrackState.DROPPED:
             await self._finish(track, detector)
-        self._pending.clear()
+        while self._pending:
+            self._events.settled(self._pending.popleft(), known=False)
 
     async def _handle(self, event: RecognitionEvent, track: Track, detector: TurnDetector) -> None:
         match event:
@@ -208,6 +227,8 @@ class InputAudio:
                 if event.pause_probabilities[2] >= LIKELY:
                     await self._complete_pending()
                 detection = self._config.turn_detection
+                if detection is not None and _has_voice(event, detection.threshold):
+                    self._voice_at = time.perf_counter()
                 for turn in detector.feed(event, detection) if detection is not None else ():
                     await self._handle_turn(turn, track)
 
@@ -233,9 +254,7 @@ class InputAudio:
                 track.turns_seen = True
                 transcript.start_s = turn.start_s
                 await self._events.started(transcript)
-                detection = self._config.turn_detection
-                if self._config.kind == "realtime" and detection is not None and detection.interrupt_response:
-                    self._interrupt()
+                self._turns.started()
             case TurnStopped():
                 await self._stop_turn(transcript, turn.end_s)
                 track.transcript = Transcript(new_id("item"))
@@ -247,8 +266,15 @@ class InputAudio:
         transcript.duration_s = end_s - transcript.start_s
         await self._events.stopped(transcript)
         await self._events.committed(transcript)
+        self._turns.stopped(end_s)
         detection = self._config.turn_detection
-        if self._config.kind == "realtime" and detection is not None and detection.create_response:
+        if self._config.kind != "realtime" or detection is None or not detection.create_response:
+            return
+        if self._config.answers:
+            transcript.to_be_answered = True
+            transcript.stopped_at = time.perf_counter()
+            self._service.report_turn(PROTOCOL, "decided", transcript.stopped_at - self._voice_at)
+        else:
             param = "session.audio.input.turn_detection.create_response"
             await self._sender.error(
                 unsupported("speech cannot be answered, set create_response to false", param)
@@ -273,9 +299,15 @@ class InputAudio:
             await self._complete(self._pending.popleft())
 
     async def _complete(self, transcript: Transcript) -> None:
-        if self._config.transcription is None:
-            return
-        await self._events.completed(transcript)
+        if self._config.transcription is not None:
+            await self._events.completed(transcript)
+        else:
+            # Without an answer to come the transcript is not asked for.
+            self._events.settled(transcript, known=self._config.answers)
+        if transcript.to_be_answered:
+            self._service.report_turn(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
+            if transcript.text:
+                self._turns.transcribed(transcript.language)
 
     async def _fail(self, track: Track, error: SpeechError) -> None:
         """Send that the items under way failed. Raises InputFailed if that goes on."""
@@ -298,6 +330,11 @@ class InputAudio:
                 async with track.session:
                     pass
         self._tracks.clear()
+
+
+def _has_voice(step: Step, threshold: float) -> bool:
+    """Return True if there is a voice in a step."""
+    return max(step.voices) >= threshold if step.voices else max(step.pause_probabilities) == 0
 
 
 def _event_error(error: SpeechError) -> EventError:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import Any
 
+from kani.core.conversation.items import Message, Part
 from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.conversation import Conversation, Item
+from kani.protocols.openai.realtime.conversation import Conversation, item_json
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.transcript import Transcript
 
@@ -48,13 +48,13 @@ class InputEvents:
     async def committed(self, transcript: Transcript) -> None:
         """Add the item to the conversation and send that."""
         transcript.committed = True
-        item = Item(transcript.item_id, "user", (_spoken(None),))
+        item = Message(transcript.item_id, "user", (_spoken(None),), pending=True)
         previous = self._conversation.append(item)
         await self._sender.send(
             "input_audio_buffer.committed", previous_item_id=previous, item_id=transcript.item_id
         )
-        await self._sender.send("conversation.item.added", previous_item_id=previous, item=item.as_json())
-        await self._sender.send("conversation.item.done", previous_item_id=previous, item=item.as_json())
+        await self._sender.send("conversation.item.added", previous_item_id=previous, item=item_json(item))
+        await self._sender.send("conversation.item.done", previous_item_id=previous, item=item_json(item))
 
     async def cleared(self) -> None:
         """Send that the audio that was not committed is forgotten."""
@@ -67,10 +67,7 @@ class InputEvents:
 
     async def completed(self, transcript: Transcript) -> None:
         """Keep the transcript in its item and send it."""
-        # The item may be deleted by now.
-        with suppress(EventError):
-            item = self._conversation.find(transcript.item_id)
-            self._conversation.set_content(item, (_spoken(transcript.text),))
+        self.settled(transcript, known=True)
         further: dict[str, Any] = {}
         if transcript.language:
             further["languages"] = [{"code": transcript.language}]
@@ -87,8 +84,18 @@ class InputEvents:
             usage={"type": "duration", "seconds": round(transcript.duration_s, 3)},
         )
 
+    def settled(self, transcript: Transcript, *, known: bool) -> None:
+        """Note that no more words come; known: whether those that came are the item's transcript."""
+        # The item may be deleted by now.
+        item = self._conversation.get(transcript.item_id)
+        if isinstance(item, Message):
+            if known:
+                self._conversation.set_parts(item, (_spoken(transcript.text),))
+            self._conversation.settle(item)
+
     async def failed(self, transcript: Transcript, error: EventError) -> None:
         """Send that an item has no transcript."""
+        self.settled(transcript, known=False)
         await self._sender.send(
             f"{_TRANSCRIPTION}.failed",
             item_id=transcript.item_id,
@@ -97,6 +104,6 @@ class InputEvents:
         )
 
 
-def _spoken(transcript: str | None) -> dict[str, str | None]:
-    """Return the content of an item of the user's speech."""
-    return {"type": "input_audio", "transcript": transcript}
+def _spoken(transcript: str | None) -> Part:
+    """Return the part of an item of the user's speech."""
+    return Part("input_audio", transcript, is_speech=True)

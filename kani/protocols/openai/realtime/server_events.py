@@ -17,6 +17,8 @@ _BETA_NAMES = {
     "response.output_audio.done": "response.audio.done",
     "response.output_audio_transcript.delta": "response.audio_transcript.delta",
     "response.output_audio_transcript.done": "response.audio_transcript.done",
+    "response.output_text.delta": "response.text.delta",
+    "response.output_text.done": "response.text.done",
 }
 """Names of the beta generation where they differ; None for events that it does not have."""
 
@@ -37,7 +39,7 @@ class EventSender:
         self._lock = asyncio.Lock()
         self.beta = beta
 
-    async def send(self, name: str, **fields: Any) -> None:
+    async def send(self, name: str, /, **fields: Any) -> None:
         """Send an event by its name of the current generation, with a new event id."""
         known = _BETA_NAMES.get(name, name) if self.beta else name
         if known is None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kani.core.audio.encoding import AudioFormat
+from kani.core.chat_model import Tool
+from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
 
 SessionKind = Literal["realtime", "transcription"]
 Eagerness = Literal["low", "medium", "high", "auto"]
@@ -23,11 +25,23 @@ DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_VOICE = "alloy"
 DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
 
-SENTENCE_SILENCE_S: dict[Eagerness, float] = {"low": 1.2, "medium": 0.7, "auto": 0.7, "high": 0.4}
-"""Silence after a complete sentence that ends a turn, by the eagerness of ``semantic_vad``."""
 
-LONGEST_SILENCE_S: dict[Eagerness, float] = {"low": 8.0, "medium": 4.0, "auto": 4.0, "high": 2.0}
-"""Silence after any other word that ends a turn."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Silence that ends a turn of ``semantic_vad``, in seconds."""
+
+    complete_s: float  # where sound and words say that the speaker has said all
+    unfinished_s: float  # where they say the opposite
+    sentence_s: float  # where that is unknown, after a word that ends a sentence
+    other_s: float  # and after any other
+
+
+PATIENCE: dict[Eagerness, Patience] = {
+    "low": Patience(0.6, 3.0, 1.2, 8.0),
+    "medium": Patience(0.2, 1.5, 0.7, 4.0),
+    "auto": Patience(0.2, 1.5, 0.7, 4.0),
+    "high": Patience(0.2, 1.0, 0.4, 2.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +55,19 @@ class TurnDetection:
     eagerness: Eagerness = "auto"
     create_response: bool = True
     interrupt_response: bool = True
+    idle_timeout_ms: float | None = None  # silence after an answer from which on the next one comes
 
-    @property
-    def sentence_silence_s(self) -> float:
-        """Silence after a complete sentence that ends a turn, in seconds."""
-        semantic = self.kind == "semantic_vad"
-        return SENTENCE_SILENCE_S[self.eagerness] if semantic else self.silence_duration_ms / 1000
+    def silence_s(self, complete: bool | None, *, sentence_ended: bool) -> float:
+        """Return the silence that ends a turn, in seconds.
 
-    @property
-    def longest_silence_s(self) -> float:
-        """Silence after any other word that ends a turn, in seconds."""
-        semantic = self.kind == "semantic_vad"
-        return LONGEST_SILENCE_S[self.eagerness] if semantic else self.silence_duration_ms / 1000
+        complete: see ``Step.complete``; sentence_ended: whether the last word has the mark of an end.
+        """
+        if self.kind == "server_vad":
+            return self.silence_duration_ms / 1000
+        patience = PATIENCE[self.eagerness]
+        if complete is None:
+            return patience.sentence_s if sentence_ended else patience.other_s
+        return patience.complete_s if complete else patience.unfinished_s
 
     def as_json(self) -> dict[str, Any]:
         """Return the object of the wire."""
@@ -64,7 +79,7 @@ class TurnDetection:
             "threshold": self.threshold,
             "prefix_padding_ms": round(self.prefix_padding_ms),
             "silence_duration_ms": round(self.silence_duration_ms),
-            "idle_timeout_ms": None,
+            "idle_timeout_ms": None if self.idle_timeout_ms is None else round(self.idle_timeout_ms),
             **responses,
         }
 
@@ -93,6 +108,17 @@ class SessionConfig:
     output_format: AudioFormat = PCM
     voice: str = DEFAULT_VOICE
     speed: float = 1.0
+    answers: bool = False  # whether a language model answers; the fields below are of use to it only
+    instructions: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    max_output_tokens: int | None = None
+    written: bool = False  # answers in writing, without audio
+
+    @property
+    def judges_turns(self) -> bool:
+        """Whether turns end by what is said, not by silence alone."""
+        return self.turn_detection is not None and self.turn_detection.kind == "semantic_vad"
 
     def as_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
         """Return the session object of the current generation."""
@@ -118,11 +144,11 @@ class SessionConfig:
             "id": session_id,
             "model": self.model,
             "expires_at": expires_at,
-            "output_modalities": ["audio"],
-            "instructions": "",
-            "tools": [],
-            "tool_choice": "none",
-            "max_output_tokens": "inf",
+            "output_modalities": ["text"] if self.written else ["audio"],
+            "instructions": self.instructions,
+            "tools": tools_json(self.tools),
+            "tool_choice": choice_json(self.tool_choice) if self.answers else "none",
+            "max_output_tokens": self.max_output_tokens or "inf",
             "tracing": None,
             "prompt": None,
             "audio": {"input": audio_input, "output": output},
@@ -144,23 +170,28 @@ class SessionConfig:
         return {
             "object": "realtime.session",
             "model": self.model,
-            "modalities": ["text", "audio"],
-            "instructions": "",
+            "modalities": ["text"] if self.written else ["text", "audio"],
+            "instructions": self.instructions,
             "voice": self.voice,
             "speed": self.speed,
-            "tools": [],
+            "tools": tools_json(self.tools),
             "output_audio_format": _BETA_NAMES[self.output_format.name],
-            "tool_choice": "none",
+            "tool_choice": choice_json(self.tool_choice) if self.answers else "none",
             "temperature": 0.8,
-            "max_response_output_tokens": "inf",
+            "max_response_output_tokens": self.max_output_tokens or "inf",
             **common,
         }
 
 
-def initial_config(kind: SessionKind, model: str | None) -> SessionConfig:
-    """Return the configuration of a new session; model: of the address, if it names one."""
+def initial_config(kind: SessionKind, model: str | None, instructions: str | None = None) -> SessionConfig:
+    """Return the configuration of a new session.
+
+    model: of the address, if it names one; instructions: of the language model until the client gives its
+    own, None where there is no such model.
+    """
     if kind == "realtime":
-        return SessionConfig(model=model or DEFAULT_MODEL)
+        answers = instructions is not None
+        return SessionConfig(model=model or DEFAULT_MODEL, answers=answers, instructions=instructions or "")
     transcription = Transcription(model or DEFAULT_TRANSCRIPTION_MODEL)
     return SessionConfig("transcription", transcription=transcription)
 

@@ -11,7 +11,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kani.core.audio.encoding import AudioFormat
 from kani.core.errors import UnsupportedLanguage
-from kani.protocols.openai.realtime.client_events import EventError, convert, unsupported
+from kani.protocols.openai.realtime.answers.model_fields import (
+    ModelFields,
+    refuse_model_fields,
+    with_model_fields,
+)
+from kani.protocols.openai.realtime.client_events import EventError, convert
 from kani.protocols.openai.realtime.session_config import (
     BETA_FORMATS,
     DEFAULT_TRANSCRIPTION_MODEL,
@@ -32,7 +37,7 @@ MAX_LANGUAGES = 20
 Name = Annotated[str, Meta(max_length=200)]
 Milliseconds = Annotated[float, Meta(ge=0, le=60_000)]
 Speed = Annotated[float, Meta(ge=MIN_SPEED, le=MAX_SPEED)]
-Modalities = list[Literal["text", "audio"]]
+IdleMilliseconds = Annotated[float, Meta(ge=100, le=600_000)]
 
 
 class _Format(Struct):
@@ -54,6 +59,7 @@ class _TurnDetection(Struct):
     eagerness: Eagerness | UnsetType | None = UNSET
     create_response: bool | UnsetType | None = UNSET
     interrupt_response: bool | UnsetType | None = UNSET
+    idle_timeout_ms: IdleMilliseconds | UnsetType | None = UNSET
 
 
 class _VoiceId(Struct):
@@ -79,16 +85,12 @@ class _Audio(Struct):
     output: AudioOutput | UnsetType | None = UNSET
 
 
-class _Session(Struct):
-    """Fields of both generations: those after ``audio`` and ``tools`` are the beta's."""
+class _Session(ModelFields):
+    """Fields of both generations: those after ``audio`` are the beta's."""
 
     type: SessionKind | UnsetType = UNSET
     model: Name | UnsetType | None = UNSET
     audio: _Audio | UnsetType | None = UNSET
-    output_modalities: Modalities | UnsetType | None = UNSET
-    tools: list[Any] | UnsetType | None = UNSET
-    tool_choice: Any = UNSET
-    modalities: Modalities | UnsetType | None = UNSET
     voice: Name | _VoiceId | UnsetType | None = UNSET
     speed: Speed | UnsetType | None = UNSET
     input_audio_format: Literal["pcm16", "g711_ulaw", "g711_alaw"] | UnsetType | None = UNSET
@@ -118,7 +120,10 @@ def updated_config(
     languages: primary subtags that can be recognised; root: name of the object in errors. Raises EventError.
     """
     given = convert(session, _Session, root)
-    refuse_model_requests(given.tools, given.tool_choice, given.output_modalities, root)
+    if config.answers:
+        config = with_model_fields(config, given, root)
+    else:
+        refuse_model_fields(given, given.output_modalities, root)
     if given.type is not UNSET:
         config = replace(config, kind=given.type)
     if isinstance(given.model, str):
@@ -173,15 +178,6 @@ def _without(given: dict[str, Any], path: list[str]) -> dict[str, Any]:
         if left and left != inner:
             return given | {name: left}
     return {key: value for key, value in given.items() if key != name}
-
-
-def refuse_model_requests(tools: Any, tool_choice: Any, modalities: Any, root: str) -> None:
-    """Raise EventError for what only a language model can do: calls of tools, and answers as text."""
-    if isinstance(tools, list) and tools and tool_choice != "none":
-        raise unsupported(f"{root}.tools: tools cannot be called", f"{root}.tools")
-    if isinstance(modalities, list) and modalities and "audio" not in modalities:
-        param = f"{root}.output_modalities"
-        raise unsupported(f"{param}: answers are audio", param)
 
 
 def _beta_audio(given: _Session) -> _Audio:

@@ -28,6 +28,9 @@ class Transcript:
     duration_s: float = 0.0
     committed: bool = False
     """True once the client knows the item."""
+    to_be_answered: bool = False
+    stopped_at: float = 0.0
+    """Time at which its turn was found to have ended, on the clock of ``time.perf_counter``."""
 
     @property
     def stopped(self) -> bool:

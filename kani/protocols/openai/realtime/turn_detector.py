@@ -45,6 +45,7 @@ class TurnDetector:
         self._last_stop_s = start_s
         self._loud = 0
         self._sentence_ended = False
+        self._complete: bool | None = None  # as the pause so far is judged
 
     def add_word(self, text: str) -> None:
         """Take a word of the turn; a semantic detection ends turns earlier after a complete sentence."""
@@ -52,6 +53,8 @@ class TurnDetector:
 
     def feed(self, step: Step, detection: TurnDetection) -> list[TurnStarted | TurnStopped]:
         """Take the next step of the audio; returns the turns that started or stopped in it."""
+        if step.complete is not None:
+            self._complete = step.complete
         events = [self._feed_chunk(voice, VOICE_CHUNK_S, detection) for voice in step.voices]
         if not step.voices:
             speaking = max(step.pause_probabilities) == 0
@@ -71,6 +74,7 @@ class TurnDetector:
         elif self._loud >= onset_chunks:
             self._speaking = True
             self._sentence_ended = False
+            self._complete = None
             onset_s = begun_s - (onset_chunks - 1) * duration_s
         if self._speaking:
             self._speech_end_s = self.now_s
@@ -83,8 +87,7 @@ class TurnDetector:
         return None
 
     def _silence_ends_turn(self, detection: TurnDetection) -> bool:
-        ended = self._sentence_ended
-        needed_s = detection.sentence_silence_s if ended else detection.longest_silence_s
+        needed_s = detection.silence_s(self._complete, sentence_ended=self._sentence_ended)
         return self.now_s - self._speech_end_s >= needed_s
 
     def stop(self) -> TurnStopped:

@@ -1,11 +1,9 @@
-"""Subtitles: words grouped into cues, and written as SubRip or WebVTT."""
+"""Words grouped into the cues of subtitles."""
 
 from __future__ import annotations
 
-import html
-from dataclasses import dataclass
-
 from kani.protocols.openai.speech.words import MAX_WORD, Word
+from kani.protocols.shared.subtitles import Cue
 
 MAX_LINE = MAX_WORD
 """Characters of a line."""
@@ -21,15 +19,6 @@ LONG_PAUSE_S = 1.0
 _SENTENCE_END = ".!?…。！？؟"
 _CLAUSE_END = ",;:—،、，；："
 _CLOSING = "\"'”’»)]*_"
-
-
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """One subtitle: its lines, and the seconds of audio from when to when it is shown."""
-
-    start_s: float
-    end_s: float
-    lines: tuple[str, ...]
 
 
 class CueBuilder:
@@ -109,30 +98,9 @@ def _joined(text: str, words: list[Word]) -> list[str]:
 
 def _division(words: list[Word]) -> int:
     """Return the number of words that a cue which is too long keeps."""
-    behind_clause = (at for at in range(len(words) - 1, len(words) // 2, -1))
-    return next((at for at in behind_clause if _ends_with(words[at - 1], _CLAUSE_END)), len(words))
+    after_clause = (at for at in range(len(words) - 1, len(words) // 2, -1))
+    return next((at for at in after_clause if _ends_with(words[at - 1], _CLAUSE_END)), len(words))
 
 
 def _ends_with(word: Word, characters: str) -> bool:
     return word.text.rstrip(_CLOSING).endswith(tuple(characters))
-
-
-def srt(number: int, cue: Cue) -> str:
-    """Write a cue as SubRip, ``number`` from 1."""
-    times = f"{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}"
-    return "\n".join([str(number), times, *cue.lines, "", ""])
-
-
-VTT_HEADER = "WEBVTT\n\n"
-
-
-def vtt(cue: Cue) -> str:
-    """Write a cue as WebVTT, without the header."""
-    times = f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}"
-    return "\n".join([times, *(html.escape(line, quote=False) for line in cue.lines), "", ""])
-
-
-def _clock(seconds: float, point: str) -> str:
-    """Write a time as hours, minutes, seconds and thousandths."""
-    whole, thousandths = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{thousandths:03}"

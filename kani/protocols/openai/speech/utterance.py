@@ -12,8 +12,8 @@ from typing import Self
 import numpy as np
 from starlette.requests import Request
 
-from kani.core.audio.pcm import reframe
 from kani.core.audio.prosody_filter import PAUSES_S
+from kani.core.audio.resampling import reframe
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
@@ -30,8 +30,6 @@ from kani.protocols.shared.connection import client_address
 PROTOCOL = "openai"
 USUAL_TEXT = 10_000
 """Characters of a text that the server's time limit is meant for; a longer one gets more in proportion."""
-
-_ALL_OF_A_CHUNK = 2**31
 
 _SENTENCE_ENDS = tuple(".!?…。！？\n")
 
@@ -154,7 +152,7 @@ class Utterance:
             async for chunk in session:
                 yield chunk
             return
-        async for chunk in reframe(aiter(session), sample_rate, _ALL_OF_A_CHUNK):
+        async for chunk in reframe(aiter(session), sample_rate):
             yield chunk
 
     def _open(self, turn: Turn, *, first: bool = False) -> SpeechSession:

@@ -10,8 +10,8 @@ from babel import Locale
 
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.protocols.openai.transcription.params import TranscriptionParams
-from kani.protocols.shared.recordings.subtitles import srt, vtt
 from kani.protocols.shared.recordings.transcript import Transcript
+from kani.protocols.shared.subtitles import segment_cues, srt, vtt
 from kani.text.languages import english_name
 
 FRAMES_PER_SECOND = 100
@@ -32,9 +32,9 @@ def plain_answer(transcript: Transcript, response_format: str) -> str:
     """Return the body of one of ``MEDIA_TYPES``."""
     match response_format:
         case "srt":
-            return srt(transcript.segments)
+            return srt(segment_cues(transcript.segments))
         case "vtt":
-            return vtt(transcript.segments)
+            return vtt(segment_cues(transcript.segments))
     return f"{transcript.text}\n"
 
 

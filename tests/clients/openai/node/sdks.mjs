@@ -62,6 +62,40 @@ const calls = {
     const { voice: used } = configured.audio.output;
     return { transcript, errors, voice: used, turnDetection: configured.audio.input.turn_detection.type };
   },
+
+  // A turn, a tool, an answer that a second turn interrupts, an answer.
+  async talk({ input }) {
+    const weather = tool({
+      name: "weather",
+      description: "Tells the weather.",
+      parameters: z.object({ city: z.string() }),
+      execute: async ({ city }) => `sunny in ${city}`,
+    });
+    const agent = new RealtimeAgent({ name: "Agent", instructions: "Be brief.", tools: [weather] });
+    const session = new RealtimeSession(agent, { transport: "websocket", tracingDisabled: true });
+    const pcm = await readFile(input);
+    const say = () => session.sendAudio(pcm.buffer.slice(pcm.byteOffset, pcm.byteOffset + pcm.byteLength));
+    const seen = [], errors = [];
+    let interrupting = false;
+    const ended = new Promise((resolve) => {
+      session.on("error", ({ error }) => resolve(errors.push(String(error?.error?.message ?? error))));
+      session.on("agent_tool_end", () => seen.push("tool_end"));
+      session.on("audio_interrupted", () => seen.push("audio_interrupted"));
+      session.on("audio", () => {
+        if (!interrupting) setTimeout(say, 1000); // of the answer have been played
+        interrupting = true;
+      });
+      session.on("audio_stopped", () => {
+        seen.push("audio_end");
+        if (seen.includes("audio_interrupted")) resolve();
+      });
+    });
+    await session.connect({ apiKey: "any", url: `${process.env.BASE_URL.replace("http", "ws")}/realtime?model=m` });
+    say();
+    await ended;
+    session.close();
+    return { seen, errors };
+  },
 };
 
 try {

@@ -103,7 +103,45 @@ async def _voice(samples: np.ndarray, streamed: bool) -> dict[str, Any]:
     return {"heard": heard, "spoken_s": spoken / RATE}
 
 
-FUNCTIONS = (litellm_transcribe, litellm_speak, litellm_chat, langchain_parse, agents_voice)
+def agents_converse(input: str) -> dict[str, Any]:
+    """What happens in a conversation: a turn, a tool, an answer that a second turn interrupts, an answer."""
+    return asyncio.run(_converse(Path(input).read_bytes()))
+
+
+async def _converse(turn: bytes) -> dict[str, Any]:
+    from agents import function_tool
+    from agents.realtime import RealtimeAgent, RealtimeRunner
+
+    @function_tool
+    async def weather(city: str) -> str:
+        """Tell the weather."""
+        return f"sunny in {city}"
+
+    async def interrupt() -> None:
+        await asyncio.sleep(1.0)  # of the answer have been played
+        await session.send_audio(turn)
+
+    agent = RealtimeAgent(name="Agent", instructions="Be brief.", tools=[weather])
+    url = f"{BASE_URL.replace('http', 'ws')}/realtime?model=any"
+    session = await RealtimeRunner(agent).run(model_config={"url": url, "api_key": "any"})
+    seen: list[str] = []
+    errors: list[str] = []
+    interruption = None
+    async with session:
+        await session.send_audio(turn)
+        async for event in session:
+            if event.type == "audio" and interruption is None:
+                interruption = asyncio.create_task(interrupt())
+            if event.type in ("tool_end", "audio_interrupted", "audio_end"):
+                seen.append(event.type)
+            if event.type == "error":
+                errors.append(str(event.error))
+            if errors or (event.type == "audio_end" and "audio_interrupted" in seen):
+                break
+    return {"seen": seen, "errors": errors}
+
+
+FUNCTIONS = (agents_converse, litellm_transcribe, litellm_speak, litellm_chat, langchain_parse, agents_voice)
 CALLS = {function.__name__: function for function in FUNCTIONS}
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
 
@@ -204,6 +202,8 @@ def test_untied_head_is_required(tmp_path: Path, folder: Path) -> None:
         ({"audio_step": True}, "audio_step is True"),
         ({"tokens_per_frame": 8}, "tokens_per_frame is 8: the codec has 4"),
         ({"conv_bias": True}, "conv_bias is true"),
+        ({"norm_eps": 10**400}, "norm_eps"),
+        ({"rope_parameters": {"rope_theta": 10**400}}, "rope_theta"),
         ({"conv_L_cache": 1}, "conv_L_cache is 1"),
         ({"num_key_value_heads": 3}, "num_key_value_heads"),
         ({"num_attention_heads": 128, "num_key_value_heads": 128}, "head_dim"),
@@ -229,41 +229,6 @@ def test_unsupported_config_is_refused(folder: Path, entries: dict[str, Any], me
     change(folder / "config.json", **entries)
     with pytest.raises(CheckpointError, match=message):
         Checkpoint(folder).layout(codebooks=4, codebook_size=4032)
-
-
-READ = (
-    "vocab_size", "hidden_size", "intermediate_size", "block_ff_dim", "block_multiple_of", "head_dim",
-    "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "conv_L_cache", "conv_bias",
-    "max_position_embeddings", "block_auto_adjust_ff_dim", "tie_embedding", "tie_word_embeddings",
-    "norm_eps", "block_ffn_dim_multiplier", "rope_theta", "rope_parameters", "rope_scaling",
-    "full_attn_idxs", "layer_types", "audio_tokens_start", "speaker_settings",
-)  # fmt: skip
-ODD = [0, 1, 2**31, 10**30, -(10**400), 1e308, "64", "default", "conv"]
-NAMES = st.sampled_from(["rope_type", "rope_theta", "type", "speaker_list", "x"])
-junk = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from(ODD),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
-    max_leaves=4,
-)
-
-
-@settings(deadline=None)
-@example(entries={"norm_eps": 10**400, "rope_theta": 10**400})
-@given(entries=st.dictionaries(st.sampled_from(READ), junk, max_size=3))
-def test_any_config_is_read_or_refused_by_name(
-    tmp_path_factory: pytest.TempPathFactory, checkpoint_folder: Path, entries: dict[str, Any]
-) -> None:
-    config = json.loads((checkpoint_folder / "config.json").read_text())
-    folder = tmp_path_factory.getbasetemp() / "junk"
-    folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config | entries))
-    try:
-        checkpoint = Checkpoint(folder)
-        checkpoint.config.shapes()
-        checkpoint.layout(codebooks=4, codebook_size=4032)
-    except CheckpointError as error:
-        assert any(name in str(error) for name in (*READ, "rope_type")), error
-        assert len(str(error)) < 300
 
 
 @pytest.mark.parametrize("key", ["__class__", "to_dict", "_settings", "auto_map", "quantization_config"])

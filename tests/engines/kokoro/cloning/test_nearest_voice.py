@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from kani.core.types import Embedding, Recording, Samples, Segment
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.scheduler import DeadlineScheduler
-from kani.engines.settings import KokoroSettings
 from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE, SpeakerEncoder
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import Writer, chunks_of, joined
@@ -129,17 +127,6 @@ async def test_invalid_embedding_is_refused(engine: KokoroEngine, embedding: Emb
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.stream(segment, Writer(TEXT, 5, first=10).text))
     assert len(await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es"))))
-
-
-async def test_whole_decoding_refuses_embeddings(embedding: Embedding, tmp_path: Path) -> None:
-    whole = KokoroEngine(
-        KokoroSettings(models_dir=None, cache_dir=tmp_path, decoding="whole", decoder="onnx")
-    )
-    await whole.start()
-    assert (whole.info.cloning, whole.info.embedding_model) == ("none", "")
-    with pytest.raises(InvalidRequest, match=r"reference: .*own voices only"):
-        await all_of(whole.synthesize(like(embedding)))
-    await whole.stop()
 
 
 async def test_refinement_measures_and_never_gets_worse(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.kokoro_data.surrogate import Corpus, fit_tables
 from kani.core.errors import InvalidRequest
 from kani.core.types import Embedding, Segment, Similarity
 from kani.engines.kokoro.cloning.pitch import SAMPLE_RATE, measure_pitch
@@ -17,7 +18,6 @@ from kani.engines.kokoro.cloning.placement import PREDICTION_BIAS, MeasuredSpeak
 from kani.engines.kokoro.cloning.surrogate import MIDDLE, OCTAVE, Surrogate
 from kani.engines.kokoro.cloning.weight_solver import WeightSearch, project_to_limits, solve_weights
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.offline.surrogate import Corpus, fit_tables
 from kani.engines.kokoro.pitch_control import SEMITONE
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voice_embedding import (

@@ -63,8 +63,8 @@ def spoken(part: LoadPart, published: bytes, cache: Path) -> Spoken:
 def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
     import torch
 
+    from benchmarks.kokoro_data.float_reference import FloatGenerator
     from kani.engines.kokoro.litert.packing.graph_layers import read_layers
-    from kani.engines.kokoro.offline.float_reference import FloatGenerator
 
     features = spoken.features
     spectra = features.source.spectra(0, features.frames, Stop())

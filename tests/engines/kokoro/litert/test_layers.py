@@ -10,6 +10,7 @@ import pytest
 import torch
 from onnx import ModelProto, numpy_helper
 
+from benchmarks.kokoro_data.float_reference import FloatGenerator
 from benchmarks.kokoro_decoder.dequantize import dequantize
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
 from kani.engines.kokoro.litert.packing.layers import Layers, ResidualBlock, residual_blocks
@@ -17,8 +18,7 @@ from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.onnx_decoder import OnnxGenerator
 from kani.engines.kokoro.network.onnx_model import Stop
 from kani.engines.kokoro.network.parts import LoadPart
-from kani.engines.kokoro.offline.float_reference import FloatGenerator
-from kani.engines.kokoro.probe import load_probe
+from kani.engines.kokoro.network.probe import load_probe
 from tests.support.kokoro import CHANNELS, agreement_db
 
 

@@ -17,10 +17,10 @@ from kani.engines.kokoro.litert.packing.curves import pack_curves
 from kani.engines.kokoro.litert.packing.features import pack_features
 from kani.engines.kokoro.litert.packing.store import GENERATOR, PROSODY, load_packed
 from kani.engines.kokoro.litert.packing.weights import quantise_weight
-from kani.engines.kokoro.network import build_cache
-from kani.engines.kokoro.network.build_cache import BuildCache, BuildFailed
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.parts import LoadPart
+from kani.runtime import build_cache
+from kani.runtime.build_cache import BuildCache, BuildFailed
 from kani.runtime.weights import KOKORO
 from tests.support.kokoro import CHANNELS
 

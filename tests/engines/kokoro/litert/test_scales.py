@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kani.engines.kokoro.litert.packing.generator import Scale, load_scales
-from kani.engines.kokoro.litert.packing.graph_layers import read_layers
-from kani.engines.kokoro.litert.packing.layers import Convolution
-from kani.engines.kokoro.network.parts import LoadPart
-from kani.engines.kokoro.offline.calibrate import (
+from benchmarks.kokoro_data.calibrate import (
     CALIBRATION_SENTENCES,
     GeneratorInputs,
     InputRecorder,
@@ -22,7 +18,11 @@ from kani.engines.kokoro.offline.calibrate import (
     least_error,
     scale_of,
 )
-from kani.engines.kokoro.offline.float_reference import FloatGenerator
+from benchmarks.kokoro_data.float_reference import FloatGenerator
+from kani.engines.kokoro.litert.packing.generator import Scale, load_scales
+from kani.engines.kokoro.litert.packing.graph_layers import read_layers
+from kani.engines.kokoro.litert.packing.layers import Convolution
+from kani.engines.kokoro.network.parts import LoadPart
 
 NOT_CALIBRATED, SAYS = "am_santa", 15
 """A voice outside of the calibration, and the index of its sentence."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.kokoro_data.recorder import RecorderSurgery, StatisticsRecorder
+from benchmarks.kokoro_data.sentences import SENTENCES
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.norm_statistics import DATA_FILE, StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Array, Stop
-from kani.engines.kokoro.network.parts import Features, LoadPart, PredictedProsody, SplitModel
-from kani.engines.kokoro.offline.recorder import StatisticsRecorder
-from kani.engines.kokoro.offline.sentences import SENTENCES
+from kani.engines.kokoro.network.parts import Features, PredictedProsody, SplitModel
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.voices import Voices
@@ -34,8 +34,8 @@ def predicted(model: SplitModel, voice: str, utterance: Utterance) -> tuple[Pred
 
 
 @pytest.fixture(scope="module")
-def recorder(part: LoadPart) -> StatisticsRecorder:
-    return StatisticsRecorder(part("recorder"), 2)
+def recorder(published: bytes) -> StatisticsRecorder:
+    return StatisticsRecorder(RecorderSurgery(published).recorder(), 2)
 
 
 def test_regression_improves_on_voice_mean(

@@ -17,13 +17,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.kokoro_data.recorder import RecorderSurgery, StatisticsRecorder
 from benchmarks.kokoro_decoder.dequantize import dequantize
+from benchmarks.kokoro_decoder.published_graph import WholeModel
 from kani.core.types import Samples
 from kani.engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
 from kani.engines.kokoro.network.onnx_decoder import CONTEXT_FRAMES, OnnxGenerator
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop, WholeModel
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop
 from kani.engines.kokoro.network.parts import Features, NormAffine, SplitModel
-from kani.engines.kokoro.offline.recorder import StatisticsRecorder
 from kani.engines.kokoro.windows import FIRST_WINDOW_FRAMES, windows
 from tests.support.kokoro import agreement_db, symbols_and_style
 
@@ -43,8 +44,8 @@ class Cut:
 
 @pytest.fixture(scope="module")
 def cut(published: bytes) -> Cut:
-    surgery = Surgery(published)
-    int8 = {name: bytes(getattr(surgery, name)()) for name in PARTS}
+    surgery = RecorderSurgery(published)
+    int8 = {name: bytes(getattr(surgery, name)()) for name in (*PARTS, "recorder")}
     return Cut(int8, int8 | {name: dequantize(int8[name]) for name in ("generator", "recorder")})
 
 
@@ -157,7 +158,7 @@ def test_float32_is_close_to_int8(published: bytes, cut: Cut) -> None:
     prosody = int8.predict_prosody(symbols, style, 1.0, Stop())
     features = int8.decode_features(prosody, style, Stop())
     rounded, _ = StatisticsRecorder(cut.int8["recorder"], 2).record(features, Stop())
-    surgery = Surgery(dequantize(published))
+    surgery = RecorderSurgery(dequantize(published))
     model = SplitModel.on_onnxruntime(lambda name: bytes(getattr(surgery, name)()), 2)
     features = model.decode_features(prosody, style, Stop())
     real, _ = StatisticsRecorder(surgery.recorder(), 2).record(features, Stop())

@@ -14,8 +14,8 @@ import pytest
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.network import parts_cache
-from kani.engines.kokoro.network.build_cache import BuildCache
 from kani.engines.kokoro.network.graph_surgery import PARTS
+from kani.runtime.build_cache import BuildCache
 
 # Each build is a process.
 pytestmark = pytest.mark.server
@@ -64,7 +64,7 @@ def test_second_load_uses_cache(cached: Path, published: bytes, caplog: pytest.L
 def test_parts_stay_readable_after_cache_is_cleared(cached: Path, published: bytes) -> None:
     part = parts_cache.load(published, cached.parent)
     cached.unlink()
-    assert onnx.load_model_from_string(part("recorder")).graph.name == "recorder"
+    assert onnx.load_model_from_string(part("generator")).graph.name == "generator"
 
 
 def flipped(whole: bytes, at: int) -> bytes:
@@ -154,6 +154,6 @@ def test_concurrent_starts_build_once(tmp_path: Path, made: Path) -> None:
 
 
 def test_other_graph_is_refused_with_remedy(tmp_path: Path) -> None:
-    with pytest.raises(EngineUnavailable, match=r"no ONNX model.*KANI_KOKORO_DECODING=whole"):
+    with pytest.raises(EngineUnavailable, match=r"no ONNX model.*requirements.txt"):
         parts_cache.load(b"not a model", tmp_path)
     assert not list(tmp_path.glob("kokoro-parts-*"))

@@ -334,10 +334,11 @@ import asyncio, sys
 from pathlib import Path
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.text.unspaced.dictionary import Dictionary
-from kani.engines.settings import KokoroSettings
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 
 async def start():
-    engine = KokoroEngine(KokoroSettings(None, Path({str(cache)!r}), decoder="onnx"))
+    engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(Path({str(cache)!r})))
     await engine.start()
     await engine.wait_until_loaded()
     await engine.stop()

@@ -8,12 +8,14 @@ from pydantic import BeforeValidator, SecretStr
 
 from kani.engines.plugin import EnginePlugin, RecognizerPlugin, Resources
 from kani.engines.plugin_settings import PluginSettings, setting
+from kani.protocols.shared.plugin import ProtocolPlugin
 
 if TYPE_CHECKING:
     from kani.core.engine import Engine
     from kani.core.recognizer import Recognizer
+    from kani.protocols.shared.protocol import Protocol
 
-Languages = Annotated[
+CommaList = Annotated[
     tuple[str, ...], BeforeValidator(lambda tags: tags.split(",") if isinstance(tags, str) else tags)
 ]
 
@@ -30,7 +32,7 @@ class ToneSettings(PluginSettings):
         le=5000,
         about="Frequency of the tones, 100% of it.",
     )
-    languages: Languages = setting(
+    languages: CommaList = setting(
         ("es", "en"), "KANI_ACME_LANGUAGES", group="Acme's tones", about="Languages that they speak."
     )
     key: SecretStr | None = setting(
@@ -48,6 +50,17 @@ class EarSettings(PluginSettings):
     """Settings of the recogniser."""
 
     word: str = setting("tone", "KANI_ACME_EAR_WORD", group="Acme's ear", about="Word for a tone.")
+
+
+class LineSettings(PluginSettings):
+    """Settings of the protocol."""
+
+    open: bool = setting(False, "KANI_ACME_LINE", group="Acme's lines", about="Open the port for lines.")
+    port: int = setting(9009, "KANI_ACME_LINE_PORT", group="Acme's lines", ge=0, le=65535, about="That port.")
+    allow: CommaList = setting(
+        ("127.0.0.0/8", "::1"), "KANI_ACME_LINE_ALLOW", group="Acme's lines", about="Networks of clients."
+    )
+    path: str = setting("/acme", "KANI_ACME_LINE_PATH", group="Acme's lines", about="Path of the WebSocket.")
 
 
 def build_engine(settings: ToneSettings, resources: Resources) -> Engine:
@@ -76,4 +89,14 @@ ENGINE = EnginePlugin("acme", ToneSettings, build_engine, prepare)
 TWICE = EnginePlugin(
     "acme_twice", TakenSettings, lambda _, resources: build_engine(ToneSettings(), resources)
 )
+
+
+def build_protocol(settings: LineSettings) -> Protocol:
+    """Import the protocol, and build it."""
+    from acme_tone.line import protocol
+
+    return protocol(settings.path)
+
+
+PROTOCOL = ProtocolPlugin("acme_line", LineSettings, build_protocol)
 RECOGNIZER = RecognizerPlugin("acme_ear", EarSettings, build_recognizer)

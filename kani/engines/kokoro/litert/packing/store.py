@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kani.engines.kokoro.litert.packing.weights import DATA, SCALES_FILE
-from kani.engines.kokoro.network.build_cache import BuildCache
 from kani.engines.kokoro.network.onnx_model import Array
 from kani.engines.kokoro.voices import INDEX_FILE
+from kani.runtime.build_cache import BuildCache
 
 CONTEXT_FRAMES = 6
 """Frames of context of a window on either side. The receptive field is four frames for the features, and five
@@ -37,7 +37,7 @@ def _cache(half: str) -> BuildCache:
     return BuildCache(
         f"kokoro-litert-{half}",
         "kani.engines.kokoro.litert.packing.pack",
-        activity=f"packing the network's {half}",
+        activity=f"Kokoro: packing the network's {half}",
         unwritable_effect="each start of Kokoro takes some seconds longer",
         sources=_SOURCES,
         arguments=(half,),

@@ -1,0 +1,340 @@
+"""Write docs/benchmarks.md and its charts from benchmarks/results.
+
+A result is what a program wrote with ``BENCHMARK_RESULT=FILE`` (``benchmarks.report``). Its file is named
+QUESTION.avx2.json or QUESTION.vnni.json, by the processor. ``python -m benchmarks.document --write`` writes
+the page; without ``--write`` the page is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chart import Points, line_chart
+from benchmarks.report import markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "benchmarks.md"
+PROCESSORS = {"avx2": "AVX2", "vnni": "AVX-512 with VNNI"}
+NOT_MEASURED = "not measured"
+LENGTHS = ("about 4 s", "about 7 s", "about 15 s")
+LATE_AT_MOST = 0.01
+"""Share of late pieces up to which streams count as playing without gaps."""
+
+INTRODUCTION = """# Benchmarks
+
+How fast and how good is the server on two cores without a GPU? Measure it on your machine:
+
+```bash
+pip install -r requirements-dev.txt
+python -m benchmarks.server.own_share        # what the server adds to the engine: 3 min
+```
+
+Each answer below was printed by a program, which the second table names. The programs start their own
+server on a free port, compare in turn within one run, and say how much of the processor other programs
+had meanwhile."""
+
+ELSEWHERE = """**Which processor do you have?** Those that multiply bytes quickly (VNNI) are listed apart.
+On Linux this prints `avx512_vnni` or `avx_vnni` if yours does: `grep -o -m1 -w -e avx512_vnni -e avx_vnni
+/proc/cpuinfo`. On ARM, on Apple silicon and on a GPU nothing was measured; Kokoro's decoder runs on all
+of these but the GPU."""
+
+FORMER = """† **with a decoder of Kokoro that has been replaced.** The present one (LiteRT) takes {avx2}
+times as long as the last one for a window of speech with AVX2, and {vnni} of its time with VNNI, in one
+run of both ([results](../benchmarks/results)). None of these rows was measured again since: expect longer
+times with AVX2, and about the same with VNNI."""
+
+END = """## Where the figures come from
+
+`BENCHMARK_RESULT=FILE python -m benchmarks.PROGRAM` also writes a run, with its machine, versions, date
+and load, to a file. [benchmarks/results](../benchmarks/results) holds such files, and `python -m
+benchmarks.document --write` makes this page from them. A test compares the two. Notes on single subjects
+are in [measurements](measurements/README.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, its answers, and the results that they come from."""
+
+    asked: str
+    results: tuple[str, ...]
+    answer: Callable[[str], str]
+    """Takes a processor's name, ``avx2`` or ``vnni``; raises FileNotFoundError where a result is missing."""
+    peer: Callable[[], str] = lambda: "none"
+
+
+@cache
+def result(name: str) -> dict[str, Any]:
+    """Return a result by its file's name; FileNotFoundError if there is none."""
+    loaded: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def rows(name: str, column: str) -> list[dict[str, str]]:
+    """Return the rows of the first table of a result that has a column, as cells by column."""
+    for table in result(name)["tables"]:
+        if column in table["head"]:
+            return [dict(zip(table["head"], row, strict=True)) for row in table["rows"]]
+    raise KeyError(f"{name}: no column {column!r}")
+
+
+def cell(name: str, column: str, *labels: str) -> str:
+    """Return the cell of the first row that has a cell beginning with each label."""
+    for row in rows(name, column):
+        if all(any(cell.startswith(label) for cell in row.values()) for label in labels):
+            return row[column]
+    raise KeyError(f"{name}: no row {labels!r}")
+
+
+def number(text: str) -> float:
+    """Return the number that a cell begins with."""
+    return float(text.split()[0].rstrip("%"))
+
+
+def first_sounds(processor: str) -> list[str]:
+    """Return the median first audio of each length."""
+    return [cell(f"first_sound.{processor}", "first audio, median", length) for length in LENGTHS]
+
+
+def streams(processor: str) -> list[tuple[int, float, dict[str, str]]]:
+    """Return the number of streams, their share of late pieces, and the row, of Kokoro's own decoder."""
+    found = []
+    for row in rows(f"streams.{processor}", "late pieces"):
+        if not row["decoder"].startswith("onnx"):
+            late, _, pieces = row["late pieces"].partition(" of ")
+            found.append((int(row["streams"]), int(late) / int(pieces or 1), row))
+    return found
+
+
+def _streams(processor: str) -> str:
+    count, share, row = max(
+        (one for one in streams(processor) if one[1] <= LATE_AT_MOST), key=lambda one: one[0]
+    )
+    pieces = f"{row['late pieces']} pieces late" if share else "no piece late"
+    return f"{count} ({pieces}); {row['processor seconds for a second of audio']} processor seconds a second"
+
+
+def _whole_sentence(processor: str) -> str:
+    if processor == "avx2":
+        lengths = [
+            cell("whole_sentence.avx2", "real-time factor", length, "this server") for length in LENGTHS[:2]
+        ]
+        return f"{', '.join(lengths)} of its length (4, 7 s)"
+    return f"{_create_ratio(processor)} of kokoro-onnx' time (4, 7, 15 s)"
+
+
+def _create_ratio(processor: str) -> str:
+    ratios = [number(cell(f"first_sound.{processor}", "create ÷ whole", length)) for length in LENGTHS]
+    return ", ".join(f"{1 / ratio:.2f}" for ratio in ratios)
+
+
+def _kokoro_onnx() -> str:
+    times = [cell("whole_sentence.avx2", "real-time factor", length, "kokoro-onnx") for length in LENGTHS[:2]]
+    return f"kokoro-onnx with AVX2: {', '.join(times)} of its length"
+
+
+def _start(processor: str) -> str:
+    if processor == "avx2":
+        start = cell("installation.avx2", "start to ready", "pip")
+        return (
+            f"{start}; from `pip install` to the first sound {cell('installation.avx2', 'together', 'pip')}"
+        )
+    return cell("start.vnni", "start to ready, median", "with the packages")
+
+
+def _memory(processor: str) -> str:
+    sizes = [row["resident"] for row in rows(f"memory.{processor}", "resident")]
+    return f"{sizes[0]}; {sizes[-1]} after recordings, clones and requests by all protocols"
+
+
+def _recordings(who: str) -> str:
+    return cell("recordings.avx2", f"{who} wrong", "all")
+
+
+def _live(processor: str) -> str:
+    wrong = cell(f"live_words.{processor}", "wrong", "one stream")
+    return f"{cell(f'live_words.{processor}', 'delay, median / p95', 'one stream')}; {wrong} wrong"
+
+
+def _share(processor: str, column: str, clients: str) -> str:
+    return cell(f"own_share.{processor}", column, f"the server's share, {clients}")
+
+
+def _compared_first() -> str:
+    shares = {
+        name: ", ".join(cell(f"first_sound.{processor}", "÷ create", length) for length in LENGTHS)
+        for processor, name in PROCESSORS.items()
+    }
+    return "share of kokoro-onnx' whole sentence: " + "; ".join(
+        f"{name} {each}" for name, each in shares.items()
+    )
+
+
+QUESTIONS = (
+    Question(
+        "How soon does a sentence of 4, 7, 15 s begin?",
+        ("first_sound",),
+        lambda processor: ", ".join(first_sounds(processor)),
+        _compared_first,
+    ),
+    Question(
+        "How long does a whole sentence take?",
+        ("whole_sentence", "first_sound"),
+        _whole_sentence,
+        _kokoro_onnx,
+    ),
+    Question("How many streams play without gaps?", ("streams",), _streams),
+    Question(
+        "How soon does an answer begin while a language model writes it?",
+        ("written_text",),
+        lambda processor: (
+            f"{cell(f'written_text.{processor}', 'median', 'a clause end, voice')} after its first clause"
+        ),
+    ),
+    Question("How long does a start take?", ("installation", "start"), _start),
+    Question("How much memory does it take after the start?", ("memory",), _memory),
+    Question(
+        "How many of its words does whisper-base hear wrong?",
+        ("words",),
+        lambda processor: (
+            f"{cell(f'words.{processor}', 'word error rate', 'streamed', 'both')} of "
+            f"{cell(f'words.{processor}', 'words', 'streamed', 'both')} (es, en)"
+        ),
+    ),
+    Question("How late are live words (median / 95 %), how many wrong?", ("live_words",), _live),
+    Question(
+        "How well is a recording transcribed?",
+        ("recordings",),
+        lambda processor: (
+            f"{cell(f'recordings.{processor}', 'ours wrong', 'all')} of "
+            f"{cell(f'recordings.{processor}', 'words', 'all')} words wrong"
+        ),
+        lambda: (
+            f"faster-whisper, same weights: {_recordings('theirs')} wrong, in "
+            f"{cell('recordings.avx2', 'ours / theirs', 'all')} times the time"
+        ),
+    ),
+    Question(
+        "What does the server add to the engine's first sound?",
+        ("own_share",),
+        lambda processor: (
+            f"{_share(processor, 'median', 'one client')}; with 32 clients at 99 % "
+            f"{_share(processor, 'p99', '32 clients')}"
+        ),
+    ),
+)
+
+
+def is_former(name: str) -> bool:
+    """Return True if a result is of a decoder of Kokoro that was replaced."""
+    return any(note.startswith("Kokoro's") for note in result(name)["notes"])
+
+
+def _answer(question: Question, processor: str) -> str:
+    try:
+        answer = question.answer(processor)
+    except FileNotFoundError:
+        return NOT_MEASURED
+    used = [name for name in _files(question) if name.endswith(processor)]
+    return f"{answer} †" if any(map(is_former, used)) else answer
+
+
+def _files(question: Question) -> list[str]:
+    """Return the results of a question that are there."""
+    names = [f"{name}.{processor}" for name in question.results for processor in PROCESSORS]
+    return [name for name in names if (RESULTS / f"{name}.json").exists()]
+
+
+def _table() -> str:
+    head = ("", *PROCESSORS.values(), "beside it, in the same run")
+    lines = [
+        (f"**{at}. {one.asked}**", *(_answer(one, name) for name in PROCESSORS), one.peer())
+        for at, one in enumerate(QUESTIONS, 1)
+    ]
+    return markdown(head, lines)
+
+
+def _sources() -> str:
+    lines, told = [], set()
+    for at, question in enumerate(QUESTIONS, 1):
+        for name in _files(question):
+            one = result(name)
+            if name not in told:
+                told.add(name)
+                facts = (one["machine"], one["date"], one["others"], "; ".join(one["notes"]))
+                lines.append((str(at), f"`{one['command']}`", *facts))
+    return markdown(("question", "program", "machine", "date", "other programs", "notes"), lines)
+
+
+def _former() -> str:
+    windows = [
+        number(row["LiteRT ÷ torch and Numba"]) for row in rows("decoder.avx2", "LiteRT ÷ torch and Numba")
+    ]
+    shares = [
+        number(row["LiteRT"]) / number(row["torch and Numba"])
+        for row in rows("decoder.vnni", "LiteRT")
+        if row["per call, one thread"].startswith("generator")
+    ]
+    return FORMER.format(
+        avx2=f"{min(windows):.1f} to {max(windows):.1f}", vnni=f"{min(shares):.0%} to {max(shares):.0%}"
+    )
+
+
+def charts() -> dict[str, str]:
+    """Return the charts by their file's name in docs/."""
+    seconds = [float(length.split()[1]) for length in LENGTHS]
+    first: dict[str, Points] = {
+        name: [*zip(seconds, map(number, first_sounds(processor)), strict=True)]
+        for processor, name in PROCESSORS.items()
+    }
+    late: dict[str, Points] = {
+        name: [(count, 100 * share) for count, share, _ in streams(processor)]
+        for processor, name in PROCESSORS.items()
+    }
+    return {
+        "benchmarks_first_sound.svg": line_chart(
+            "Time to the first sound", "length of the sentence, s", "ms", first
+        ),
+        "benchmarks_streams.svg": line_chart("Pieces that come late", "streams at once", "% of all", late),
+    }
+
+
+def document() -> str:
+    """Return the text of docs/benchmarks.md."""
+    parts = [INTRODUCTION, "## Ten questions", ELSEWHERE, _table()]
+    if any(is_former(name) for question in QUESTIONS for name in _files(question)):
+        parts.append(_former())
+    parts += [
+        # CHANGELOG.md links here.
+        '<a id="prosody-in-steps"></a>',
+        "![Time to the first sound by the length of the sentence](benchmarks_first_sound.svg)",
+        "![Share of late pieces by the number of streams, for both processors](benchmarks_streams.svg)",
+        *("## Programs and machines", _sources(), END),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Run the command line."""
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks.document",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its charts")
+    if options.parse_args().write:
+        PAGE.write_text(document(), encoding="utf-8")
+        for name, drawn in charts().items():
+            (PAGE.parent / name).write_text(drawn, encoding="utf-8")
+    else:
+        print(document())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""Kokoro's student beside Kokoro: what it costs, and how it sounds.
+
+quality: words by whisper-base, DNSMOS and likeness of the speaker, sixty held-out English sentences.
+cost: processor time of a second of audio, both engines in turn.
+written: text fed word by word, beside the same text fed at once.
+first: first audio through the socket, sentences of 4, 7 and 15 s.
+start: time and memory of starts.
+streams: streams that are played in real time, at once.
+
+--page writes an HTML file with the sentences by both, blind: a person chooses, and sees the count at the end.
+DNSMOS needs another environment (tests/judges/requirements-judges.txt); KANI_JUDGE_PYTHON names its python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from benchmarks import single_engine
+from benchmarks.kokoro.measures import long_pauses
+from benchmarks.kokoro.quality import NO_JUDGE, mos_scores
+from benchmarks.kokoro.student.page import write_page
+from benchmarks.playback_client import connected, request_speech
+from benchmarks.report import median, mib, ms, percentile, report_section, table
+from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, HELD_OUT, WITHOUT_INNER_MARK
+from benchmarks.server.load import Playback, play
+from benchmarks.server_process import Server
+from kani.core.types import Samples, Segment
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
+from kani.runtime.speaker_encoder.encoder import SAMPLE_RATE as ENCODER_RATE
+from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
+from kani.server import settings
+from tests.judges.judge import hear, wrong_words
+
+VOICE, LANGUAGE = "af_heart", "en"
+GROUPS = (HELD_OUT, ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK)
+LENGTHS = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S, "about 15 s": ABOUT_15_S}
+KOKORO, STUDENT = "Kokoro", "student"
+LIGHT = {KOKORO: False, STUDENT: True}
+
+COST_SENTENCES, COST_ROUNDS = 10, 2
+STREAM_COUNTS = (20, 40, 80)
+STREAMED_SENTENCES = 3
+
+
+def sentences() -> list[str]:
+    """List the sentences that are judged."""
+    return [text for group in GROUPS for text in group[LANGUAGE]]
+
+
+@asynccontextmanager
+async def started_engine() -> AsyncIterator[KokoroEngine]:
+    """Start Kokoro and its student in this process."""
+    chosen = settings.load({})
+    engine = KokoroEngine(
+        KokoroSettings(student="always"),
+        Resources(chosen.cache_dir, chosen.models_dir, threads=single_engine.THREADS),
+    )
+    await engine.start()
+    await engine.wait_until_loaded()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def speak(engine: KokoroEngine, text: str, *, light: bool) -> Samples:
+    """Synthesize ``text`` by the student, or by Kokoro."""
+    segment = Segment(text, VOICE, LANGUAGE, light=light)
+    return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
+
+
+@cache
+def spoken() -> list[dict[str, Samples]]:
+    """Speak every sentence by both; once for all parts."""
+
+    async def speak_all() -> list[dict[str, Samples]]:
+        async with started_engine() as engine:
+            return [
+                {name: await speak(engine, text, light=light) for name, light in LIGHT.items()}
+                for text in sentences()
+            ]
+
+    return asyncio.run(speak_all())
+
+
+def quality() -> None:
+    """Print what three judges say that nothing was tuned on."""
+    said, texts = spoken(), sentences()
+    scores = mos_scores([samples for one in said for samples in one.values()])
+    embeddings = {name: _embeddings([one[name] for one in said]) for name in LIGHT}
+    rows, unlike = [], []
+    for at, name in enumerate(LIGHT):
+        heard = [hear(one[name], SAMPLE_RATE, LANGUAGE) for one in said]
+        wrong = [wrong_words(text, words, LANGUAGE) for text, words in zip(texts, heard, strict=True)]
+        unlike += [
+            [name, str(bad), text, words]
+            for text, words, (bad, _) in zip(texts, heard, wrong, strict=True)
+            if bad
+        ]
+        bad, count = (sum(column) for column in zip(*wrong, strict=True))
+        own = scores[at :: len(LIGHT)] if scores else []
+        rows.append(
+            [
+                *(name, str(len(said)), str(count), str(bad), f"{bad / count:.2%}"),
+                f"{np.mean(own):.3f}" if own else "–",
+                f"{_likeness(embeddings[KOKORO], embeddings[name]):.3f}",
+                f"{sum(len(one[name]) for one in said) / SAMPLE_RATE:.1f} s",
+            ]
+        )
+    head = ("", "sentences", "words", "wrong", "word error rate", "DNSMOS", "likeness to Kokoro's", "audio")
+    print(table(head, rows) + "\n")
+    if scores is None:
+        print(f"DNSMOS: {NO_JUDGE}\n")
+    print("Likeness: mean cosine of the speaker encoder between two other sentences.\n")
+    print(table(("", "wrong", "to say", "heard"), unlike) + "\n", flush=True)
+
+
+def _embeddings(recordings: Sequence[Samples]) -> Samples:
+    encoder = SpeakerEncoder()
+    return np.stack(
+        [encoder.embed(soxr.resample(samples, SAMPLE_RATE, ENCODER_RATE)) for samples in recordings]
+    )
+
+
+def _likeness(reference: Samples, other: Samples) -> float:
+    """Mean cosine between the recordings of two lists that are of different sentences."""
+    cosines = reference @ other.T
+    return float(cosines[~np.eye(len(cosines), dtype=bool)].mean())
+
+
+def cost() -> None:
+    """Print the processor seconds of a second of audio, of both in turn."""
+
+    async def costs() -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {name: [] for name in LIGHT}
+        async with started_engine() as engine:
+            for light in LIGHT.values():
+                await speak(engine, sentences()[0], light=light)
+            for _ in range(COST_ROUNDS):
+                for text in sentences()[:: len(sentences()) // COST_SENTENCES]:
+                    for name, light in LIGHT.items():
+                        begun = time.process_time()
+                        samples = await speak(engine, text, light=light)
+                        found[name].append((time.process_time() - begun) / (len(samples) / SAMPLE_RATE))
+        return found
+
+    found = asyncio.run(costs())
+    rows = [
+        [name, str(len(each)), f"{median(each):.4f}", f"1/{median(found[KOKORO]) / median(each):.0f}"]
+        for name, each in found.items()
+    ]
+    head = ("", "sentences", "processor seconds a second of audio, median", "÷ Kokoro (goal: ≤ 1/20)")
+    print(table(head, rows) + "\n", flush=True)
+
+
+def written() -> None:
+    """Print how text that is fed word by word differs from text that is fed at once."""
+    from benchmarks.kokoro.incremental import WHOLE, WRITTEN, Take, take
+
+    texts = [*WITHOUT_INNER_MARK[LANGUAGE], *ABOUT_7_S[LANGUAGE]]
+
+    async def takes() -> list[dict[str, Take]]:
+        async with started_engine() as engine, single_engine.service_of(engine) as service:
+            return [
+                {
+                    WRITTEN: await take(service, LANGUAGE, text, whole=False),
+                    WHOLE: await take(service, LANGUAGE, text, whole=True),
+                }
+                for text in texts
+            ]
+
+    found = asyncio.run(takes())
+    ratios = [len(one[WRITTEN].samples) / len(one[WHOLE].samples) for one in found]
+    pauses = {way: sum(long_pauses(one[way].samples) for one in found) for way in (WRITTEN, WHOLE)}
+    firsts = [one[WRITTEN].arrivals[0] for one in found]
+    wrong = {
+        way: sum(
+            wrong_words(text, hear(one[way].samples, SAMPLE_RATE, LANGUAGE), LANGUAGE)[0]
+            for text, one in zip(texts, found, strict=True)
+        )
+        for way in (WRITTEN, WHOLE)
+    }
+    head = ("", "words wrong", "pauses of 0.25 s", "length ÷ whole, median", "least", "most")
+    lengths = [f"{value:.3f}" for value in (median(ratios), min(ratios), max(ratios))]
+    rows = [
+        [WRITTEN, str(wrong[WRITTEN]), str(pauses[WRITTEN]), *lengths],
+        [WHOLE, str(wrong[WHOLE]), str(pauses[WHOLE]), "1", "1", "1"],
+    ]
+    print(f"{len(texts)} sentences, a word every 100 ms:\n")
+    print(table(head, rows))
+    stalled = sum(one[WRITTEN].stalled_s > 0 for one in found)
+    print(f"\nFirst audio after the fifth word: {ms(median(firsts))}; {stalled} takes stalled.\n", flush=True)
+
+
+def first() -> None:
+    """Print the first audio through the socket, of both in turn."""
+    choices = {KOKORO: "never", STUDENT: "always"}
+    rows = []
+    for group, texts in LENGTHS.items():
+        for name, choice in choices.items():
+            with Server("--engine", "kokoro", KANI_KOKORO_STUDENT=choice) as server:
+                heard = asyncio.run(_request_all(server.url, texts[LANGUAGE]))
+            firsts, audible = zip(*heard, strict=True)
+            rows.append([group, name, ms(median(firsts)), ms(percentile(firsts, 90)), ms(median(audible))])
+    head = ("sentences", "by", "first audio, median", "p90", "first audible, median")
+    print(table(head, rows) + "\n", flush=True)
+
+
+async def _request_all(url: str, texts: Sequence[str]) -> list[tuple[float, float]]:
+    async with connected(url) as websocket:
+        await request_speech(websocket, LANGUAGE, texts[0])
+        heard = [await request_speech(websocket, LANGUAGE, text) for text in texts]
+    return [(one.first_audio_s, one.first_audible_s) for one in heard]
+
+
+def start() -> None:
+    """Print time and memory of starts, with the cache filled."""
+    rows = []
+    for choice in ("only", "always", "never"):
+        with Server("--engine", "kokoro", settled=False, KANI_KOKORO_STUDENT=choice) as server:
+            ready = server.memory_bytes()
+            asyncio.run(_request_all(server.url, ABOUT_4_S[LANGUAGE][:STREAMED_SENTENCES]))
+            rows.append([choice, f"{server.start_s:.2f} s", mib(ready), mib(server.memory_bytes())])
+    head = ("KANI_KOKORO_STUDENT", "start to ready", "memory when ready", "after four sentences")
+    print(table(head, rows) + "\n", flush=True)
+
+
+def streams() -> None:
+    """Print the late pieces of streams that are played in real time at once."""
+    rows = []
+    with Server("--engine", "kokoro", KANI_KOKORO_STUDENT="only", KANI_MAX_SESSIONS="1000") as server:
+        for count in STREAM_COUNTS:
+            played = Playback()
+            before = server.processor_s()
+            asyncio.run(_play_together(server.port, count, played))
+            used = server.processor_s() - before
+            rows.append(
+                [
+                    *(str(count), ms(median(played.first)), ms(percentile(played.first, 99))),
+                    f"{len(played.lateness)} of {played.pieces}",
+                    ms(max(played.lateness, default=0.0)),
+                    f"{used / played.seconds:.4f}",
+                ]
+            )
+    head = ("streams", "first, median", "p99", "late pieces", "latest", "server's processor s a second")
+    print(table(head, rows) + "\n", flush=True)
+
+
+async def _play_together(port: int, count: int, played: Playback) -> None:
+    texts = sentences()
+    mine = [
+        [texts[(number + at) % len(texts)] for at in range(STREAMED_SENTENCES)] for number in range(count)
+    ]
+    await asyncio.gather(*(play(port, " ".join(one), played, language="english") for one in mine))
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "quality": quality,
+    "cost": cost,
+    "written": written,
+    "first": first,
+    "start": start,
+    "streams": streams,
+}
+
+
+def main() -> None:
+    """Run the command line."""
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks.kokoro.student",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("part", nargs="*", help=f"which of {', '.join(PARTS)}; all, if none is named")
+    options.add_argument("--page", type=Path, metavar="FILE.html", help="only write the blind comparison")
+    chosen = options.parse_args()
+    if unknown := set(chosen.part) - set(PARTS):
+        options.error(f"there is no part {', '.join(sorted(unknown))}")
+    if chosen.page:
+        pairs = [(one[KOKORO], one[STUDENT]) for one in spoken()]
+        write_page(chosen.page, sentences(), pairs, (KOKORO, STUDENT))
+        return
+    with report_section("Kokoro's student", "faster-whisper"):
+        for part in chosen.part or PARTS:
+            PARTS[part]()
+
+
+if __name__ == "__main__":
+    main()

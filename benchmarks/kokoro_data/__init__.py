@@ -1,0 +1,1 @@
+"""Programs that make ``kani/engines/kokoro/data``: ``python -m benchmarks.kokoro_data.NAME``."""

@@ -1,0 +1,62 @@
+"""A conversation in the terminal: any language model with ears and a voice, on this machine.
+
+    ollama serve                                         # or another endpoint of OpenAI's form
+    python examples/talk.py http://localhost:11434/v1    # microphone and headphones; Ctrl+C ends it
+    python examples/talk.py http://localhost:11434/v1 --files question.wav answer.wav
+
+It needs no server; for other programs, `python start_websocket_server.py --llm URL` is one.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # of a checkout, where kani is not installed
+try:
+    import numpy as np
+
+    from kani import Answered, Audio, Conversation, Heard, Interrupted
+except ModuleNotFoundError as missing:
+    raise SystemExit(f"{__doc__}\n{missing}: pip install -r requirements.txt") from missing
+
+RATE, PIECE = 24_000, 1200  # hertz, samples
+options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+options.add_argument("url", help="base address of a chat endpoint")
+options.add_argument(
+    "--files", nargs=2, metavar="WAV", help="16-bit mono at 24 kHz, and where the answer goes"
+)
+given = options.parse_args()
+waiting = [np.zeros(0, np.float32)]  # to be played
+
+
+def microphone() -> Iterator[np.ndarray]:
+    """Record and play."""
+    import sounddevice  # pip install sounddevice
+
+    with sounddevice.Stream(RATE, channels=1, dtype="float32") as stream:
+        while True:
+            yield stream.read(PIECE)[0][:, 0]
+            samples = np.concatenate([*waiting, np.zeros(PIECE, np.float32)])
+            stream.write(samples[:PIECE, None])
+            waiting[:] = [samples[PIECE:-PIECE]]
+
+
+def recording(path: str) -> Iterator[np.ndarray]:
+    """Read a WAV file at the pace of speech."""
+    samples = np.fromfile(path, "<i2", offset=44).astype(np.float32) / 32768
+    for at in range(0, len(samples), PIECE):
+        yield samples[at : at + PIECE]
+        time.sleep(PIECE / RATE)
+
+
+with Conversation(given.url) as conversation:
+    for event in conversation.talk(recording(given.files[0]) if given.files else microphone(), RATE):
+        if isinstance(event, Answered):
+            waiting.append(event.samples)
+        elif isinstance(event, Interrupted):
+            waiting[:] = [waiting[0][:0]]
+        print(f"\n{event.text}\n→ " if isinstance(event, Heard) else event, end="", flush=True)
+if given.files:
+    Audio(np.concatenate(waiting), RATE, "", (), "").save(given.files[1])

@@ -1,0 +1,196 @@
+"""One answer: text as a model writes it, into a speech session, and its audio out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from kani.core.audio.resampling import reframe
+from kani.core.chat_model import ChatEnd, ChatEvent, ChatText, ChatUsage, ChatWaiting, FinishReason, ToolCall
+from kani.core.conversation.spoken_text import SpokenText
+from kani.core.errors import SpeechCancelled, SpeechError, TextTooLong
+from kani.core.playback import Playback
+from kani.core.session.session import SpeechSession
+from kani.core.types import SpeechChunk
+
+MAX_CHUNK_S = 0.25
+"""Longest audio that is given out at once."""
+
+NO_USAGE = ChatUsage()
+
+
+class AnswerOutput(Protocol):
+    """Takes an answer while it is made."""
+
+    async def waiting(self, seconds: float) -> None:
+        """The model has written nothing for so long: it may be loading."""
+
+    async def began(self) -> None:
+        """The first text has come; audio or text follows."""
+
+    async def wrote(self, text: str) -> None:
+        """Further text of an answer without audio."""
+
+    async def spoke(self, chunk: SpeechChunk, text: str) -> None:
+        """Further audio, and the text that begins to be spoken in it."""
+
+    async def called(self, call: ToolCall) -> None:
+        """A call of a tool; it comes after all speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an answer ended."""
+
+    outcome: Literal["completed", "incomplete", "cancelled", "failed"]
+    reason: str = ""
+    """Of "incomplete": a ``FinishReason``; of "cancelled": the one that ``Answer.cancel`` was given."""
+    error: SpeechError | None = None
+    """Of "failed"."""
+    usage: ChatUsage = NO_USAGE
+
+
+class Answer:
+    """One answer. ``run`` makes it, ``cancel`` stops it at any time; ``text`` is what was written so far."""
+
+    def __init__(
+        self,
+        events: AsyncGenerator[ChatEvent, None],
+        session: SpeechSession | None,
+        sample_rate: int,
+        stage: Callable[[str, float], None] = lambda _stage, _seconds: None,
+    ) -> None:
+        """events: of the model, closed at the end; session: speaks it, None for a written answer.
+
+        sample_rate: hertz of the audio that is given out; stage: called with "first_token" and "first_audio"
+        and the seconds that each took.
+        """
+        self._events = events
+        self._session = session
+        self._sample_rate = sample_rate
+        self._stage = stage
+        self._reading: asyncio.Task[None] | None = None
+        self._ended: ChatEnd | None = None
+        self._calls: list[ToolCall] = []
+        self.cancel_reason: str | None = None
+        self.text = ""
+        self.spoken = SpokenText()
+        self.playback = Playback()
+        self._at = time.perf_counter()
+
+    def cancel(self, reason: str) -> None:
+        """Stop at once: the model's stream is closed, and the engine is free."""
+        self.cancel_reason = self.cancel_reason or reason
+        if self._session is not None:
+            self._session.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def check(self) -> None:
+        """Raise SpeechCancelled once it was cancelled."""
+        if self.cancel_reason is not None:
+            raise SpeechCancelled
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of the audio that were played by now, if each piece was played when it came."""
+        return max(0.0, self.spoken.duration_s - max(0.0, self.playback.remaining_s))
+
+    async def run(self, output: AnswerOutput) -> Ending:
+        """Make the answer, and return how it ended. What ``output`` raises ends it."""
+        try:
+            self.check()
+            self._at = time.perf_counter()
+            self._reading = asyncio.create_task(self._read(output))
+            if self._session is not None:
+                await self._speak(output, self._session)
+            await self._reading
+            self.check()
+            for call in self._calls:
+                await output.called(call)
+        except (SpeechError, asyncio.CancelledError) as error:
+            if self.cancel_reason is not None and not _cancelling():
+                return self._ending("cancelled", self.cancel_reason)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return self._ending("failed", error=error)
+        finally:
+            await self._stop()
+        reason: FinishReason = self._ended.reason if self._ended is not None else "stop"
+        return self._ending("completed") if reason == "stop" else self._ending("incomplete", reason)
+
+    def _ending(
+        self,
+        outcome: Literal["completed", "incomplete", "cancelled", "failed"],
+        reason: str = "",
+        error: SpeechError | None = None,
+    ) -> Ending:
+        usage = self._ended.usage if self._ended is not None else NO_USAGE
+        return Ending(outcome, reason, error, usage)
+
+    async def _stop(self) -> None:
+        reading = self._reading
+        if reading is not None and not reading.done():
+            reading.cancel()
+            await asyncio.wait([reading])
+        if reading is not None and not reading.cancelled():
+            reading.exception()  # it is no news where the speech failed first
+        await self._events.aclose()
+
+    async def _read(self, output: AnswerOutput) -> None:
+        """Feed the model's text to the session; what was written before a failure is still spoken."""
+        try:
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    match event:
+                        case ChatText():
+                            await self._take(event.text, output)
+                        case ToolCall():
+                            self._calls.append(event)
+                        case ChatWaiting():
+                            await output.waiting(event.seconds)
+                        case ChatEnd():
+                            self._ended = event
+        except TextTooLong:
+            self._ended = ChatEnd("length")
+        finally:
+            if self._session is not None and self.cancel_reason is None:
+                self._session.finish()
+
+    async def _take(self, text: str, output: AnswerOutput) -> None:
+        if not self.text:
+            self._staged("first_token")
+            await output.began()
+        if self._session is None:
+            self.text += text
+            await output.wrote(text)
+        else:
+            self._session.feed(text)
+            self.text += text
+
+    async def _speak(self, output: AnswerOutput, session: SpeechSession) -> None:
+        rate = self._sample_rate
+        async for chunk in reframe(aiter(session), rate, round(MAX_CHUNK_S * rate)):
+            # The session's chunk, which is several of these, may have been taken before a cancellation.
+            self.check()
+            if not self.spoken.duration_s:
+                self._staged("first_audio")
+            text = "".join(self.spoken.add(self.text, span) for span in chunk.spans)
+            self.spoken.duration_s += chunk.duration_s
+            self.playback.add(chunk.duration_s)
+            await output.spoke(chunk, text)
+
+    def _staged(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._stage(stage, now - self._at)
+        self._at = now
+
+
+def _cancelling() -> bool:
+    """Return True if the running task itself is being cancelled, and not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

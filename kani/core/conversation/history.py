@@ -1,0 +1,87 @@
+"""The items of a conversation in their order, bounded in number and in size."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from kani.core.conversation.items import Item, Message, Part
+
+MAX_ITEMS = 256
+"""Items that a conversation keeps; the oldest goes first."""
+
+MAX_CHARACTERS = 2**20
+"""Characters of text in all of them together."""
+
+
+class History:
+    """Items of one conversation, by their ids."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, Item] = {}
+        self._size = 0
+        self._settled = asyncio.Event()
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """All items, the oldest first."""
+        return [*self._items.values()]
+
+    def get(self, item_id: str) -> Item | None:
+        """Return the item of that id, if there is one."""
+        return self._items.get(item_id)
+
+    def append(self, item: Item) -> str | None:
+        """Add an item at the end; returns the id of the one before it."""
+        previous = next(reversed(self._items), None)
+        self._items[item.id] = item
+        self._grow(item.size)
+        return previous
+
+    def prepend(self, item: Item) -> None:
+        """Add an item at the start."""
+        self._place([], item)
+
+    def insert_after(self, previous: str, item: Item) -> None:
+        """Add an item after the one of the id ``previous``, which is there."""
+        self._place(self.items[: [*self._items].index(previous) + 1], item)
+
+    def _place(self, before: Sequence[Item], item: Item) -> None:
+        after = self.items[len(before) :]
+        self._items = {each.id: each for each in (*before, item, *after)}
+        self._grow(item.size)
+
+    def remove(self, item: Item) -> None:
+        """Remove an item that is there."""
+        self._size -= item.size
+        del self._items[item.id]
+
+    def set_parts(self, message: Message, parts: tuple[Part, ...]) -> None:
+        """Replace the parts of a message, which may be outside the conversation."""
+        before, message.parts = message.size, parts
+        if self._items.get(message.id) is message:
+            self._grow(message.size - before)
+
+    def settle(self, message: Message) -> None:
+        """Note that a message's speech is transcribed, or never will be."""
+        message.pending = False
+        self._settled.set()
+
+    async def wait_until_settled(self, items: Iterable[Item]) -> None:
+        """Return once the speech of ``items`` is transcribed."""
+        waited = [item for item in items if isinstance(item, Message)]
+        while any(item.pending for item in waited):
+            self._settled.clear()
+            await self._settled.wait()
+
+    def last_of_user(self) -> Message | None:
+        """Return the last message of the user, if there is one."""
+        messages = (item for item in reversed(self.items) if isinstance(item, Message))
+        return next((message for message in messages if message.role == "user"), None)
+
+    def _grow(self, characters: int) -> None:
+        """Count further characters, and drop the oldest items beyond the limits."""
+        self._size += characters
+        while len(self._items) > MAX_ITEMS or self._size > MAX_CHARACTERS:
+            oldest = next(iter(self._items))
+            self._size -= self._items.pop(oldest).size

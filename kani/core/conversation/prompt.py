@@ -1,0 +1,59 @@
+"""Writes the items of a conversation as messages to a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from kani.core.chat_model import ChatMessage, ToolCall
+from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message
+
+SILENCE = "..."
+"""What the user "says" where the model is to speak first: many templates want a user's message last."""
+
+
+def chat_messages(instructions: str, items: Iterable[Item]) -> tuple[ChatMessage, ...]:
+    """Return the messages: instructions first, messages of one role in a row joined.
+
+    A call of a tool stands with its result right after it, as endpoints require; a call without one, and a
+    result without its call, are left out.
+    """
+    items = [*items]
+    outputs = {item.call_id: item for item in items if isinstance(item, FunctionOutput)}
+    messages = [ChatMessage("system", instructions)] if instructions else []
+    calls: list[FunctionCall] = []
+    for item in items:
+        if isinstance(item, FunctionCall):
+            calls += [item] if item.call_id in outputs else []
+        elif isinstance(item, Message) and item.text:
+            _add_calls(messages, calls, outputs)
+            _add(messages, ChatMessage(item.role, item.text))
+    _add_calls(messages, calls, outputs)
+    if not messages or messages[-1].role not in ("user", "tool"):
+        messages.append(ChatMessage("user", SILENCE))
+    return tuple(messages)
+
+
+def _add(messages: list[ChatMessage], message: ChatMessage) -> None:
+    last = messages[-1] if messages else None
+    if last is not None and last.role == message.role and not last.calls:
+        messages[-1] = replace(last, text=f"{last.text}\n{message.text}")
+    else:
+        messages.append(message)
+
+
+def _add_calls(
+    messages: list[ChatMessage], calls: list[FunctionCall], outputs: dict[str, FunctionOutput]
+) -> None:
+    """Add the calls that were collected, and their results; the list is empty then."""
+    if not calls:
+        return
+    written = tuple(ToolCall(call.call_id, call.name, call.arguments) for call in calls)
+    last = messages[-1] if messages else None
+    if last is not None and last.role == "assistant" and not last.calls:
+        messages[-1] = replace(last, calls=written)
+    else:
+        messages.append(ChatMessage("assistant", "", written))
+    results: Sequence[FunctionOutput] = [outputs[call.call_id] for call in calls]
+    messages += [ChatMessage("tool", result.output, call_id=result.call_id) for result in results]
+    calls.clear()

@@ -1,0 +1,159 @@
+"""Whether a speaker who pauses has said all: the one decision that every protocol's end of speech uses.
+
+The sound (``TurnModel``) and the words judge together. By the sound alone, cut sentences are often taken for
+complete: so a turn is complete only if its last word ends a sentence as well. See docs/listening.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from kani.core.errors import EngineUnavailable
+from kani.core.recognizer import STEP_S, RecognizedWord, Step
+from kani.core.turns.recent_audio import RecentAudio
+from kani.core.turns.speech_gate import Pauses, SpeechGate, after_silence
+from kani.core.turns.words import ends_sentence, goes_on
+from kani.core.types import Samples
+
+log = logging.getLogger(__name__)
+
+
+class TurnModel(Protocol):
+    """A model that hears whether a speaker has said all. It never blocks the event loop."""
+
+    async def prepare(self) -> None:
+        """Load what is needed. Raises EngineUnavailable."""
+
+    async def completeness(self, samples: Samples, sample_rate: int) -> float:
+        """Return the probability, in [0, 1], that the speaker has said all.
+
+        samples: the last ``HEARD_S`` seconds up to a pause, at ``sample_rate`` hertz. Raises
+        EngineUnavailable.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Thresholds of the judgement; see docs/listening.md."""
+
+    ask_s: float = 0.2  # silence after which the model is asked
+    longest_wait_s: float = 0.25  # for the model, until the pause counts as unknown
+    complete: float = 0.97  # least probability of a complete turn
+    unmarked_words: int = 20  # a recogniser that wrote so many words without a mark writes none
+    complete_after_s: Pauses = (0.20, 0.25, 0.30, 0.60)  # silence with which a pause is likely
+    unfinished_after_s: Pauses = (0.30, 0.75, 1.50, 2.00)
+
+
+TUNING = Tuning()
+
+HEARD_S = 8.0
+"""Seconds of audio that the model hears."""
+
+_RECENT_WORDS = 8
+
+
+class PauseJudge:
+    """Judges the pauses of one stream: feed what the recogniser reads and yields, in order."""
+
+    def __init__(self, model: TurnModel, sample_rate: int, at: int = 0, tuning: Tuning = TUNING) -> None:
+        """sample_rate: hertz of the recogniser's audio; at: place of its first sample in the stream."""
+        self._model = model
+        self._rate = sample_rate
+        self._tuning = tuning
+        self._gate = SpeechGate()
+        self._start_s: float | None = None  # of the first step, where the gate's time begins
+        self._audio = RecentAudio(sample_rate, HEARD_S, at)
+        self._words: deque[RecognizedWord] = deque(maxlen=_RECENT_WORDS)
+        self._unmarked = 0  # words since the stream's start without a mark; -1 once there was one
+        self._loading: asyncio.Task[None] | None = asyncio.ensure_future(model.prepare())
+        self._asked: asyncio.Task[float] | None = None  # in this pause
+        self._patient = True  # until the model has been waited for in this pause
+
+    def add_audio(self, samples: Samples) -> None:
+        """Take what the recogniser reads."""
+        self._audio.add(samples)
+
+    def add_word(self, word: RecognizedWord) -> None:
+        """Take a word that the recogniser has decided."""
+        self._words.append(word)
+        if self._unmarked >= 0:
+            self._unmarked = -1 if ends_sentence(word.text) else self._unmarked + 1
+
+    async def judge(self, step: Step) -> Step:
+        """Return the step with what is known of the pause, which takes as long as the model does."""
+        if self._start_s is None:
+            self._start_s = step.index * STEP_S
+        for voice in step.voices:
+            self._gate.feed(voice)
+        length = round(STEP_S * self._rate)
+        end = (step.index + 1) * length
+        step = replace(step, level_db=self._audio.level_db(end, length))
+        if self._gate.speaking or not self._gate.speech_end_s or not step.voices:
+            self._forget()
+            return step
+        if self._asked is None and self._gate.silence_s >= self._tuning.ask_s:
+            heard = self._audio.before(end)
+            self._asked = asyncio.ensure_future(self._model.completeness(heard, self._rate))
+        if not step.settled:
+            return step
+        complete = await self._is_complete()
+        return replace(
+            step, complete=complete, pause_probabilities=self._pauses(step.pause_probabilities, complete)
+        )
+
+    async def _is_complete(self) -> bool | None:
+        """Return whether the turn is complete; None if neither the words nor the model can tell."""
+        words = [word.text for word in self._words]
+        onset_s = (self._start_s or 0.0) + self._gate.onset_s
+        if not words or self._words[-1].end_s <= onset_s:
+            return None  # a sound without words
+        if goes_on(words, self._words[-1].language):
+            return False
+        if self._unmarked <= self._tuning.unmarked_words and not ends_sentence(words[-1]):
+            return False
+        probability = await self._heard()
+        return None if probability is None else probability >= self._tuning.complete
+
+    async def _heard(self) -> float | None:
+        """Return what the model says of this pause; None if it is too slow, or missing."""
+        if self._asked is None:
+            return None
+        if not self._asked.done() and self._patient:
+            await asyncio.wait((self._asked,), timeout=self._tuning.longest_wait_s)
+            self._patient = False
+        if not self._asked.done():
+            return None
+        try:
+            return self._asked.result()
+        except EngineUnavailable as error:
+            if self._patient:
+                log.warning("%s", error)
+            self._patient = False
+            return None
+
+    def _pauses(self, pauses: Pauses, complete: bool | None) -> Pauses:
+        if complete is None:
+            return pauses
+        after_s = self._tuning.complete_after_s if complete else self._tuning.unfinished_after_s
+        judged = after_silence(self._gate.silence_s, after_s)
+        half, one, two, three = map(max if complete else min, pauses, judged)
+        return half, one, two, three
+
+    def _forget(self) -> None:
+        """Forget the pause before, as speech goes on."""
+        self._patient = True
+        asked, self._asked = self._asked, None
+        if asked is not None and not asked.cancel():
+            # Retrieved, or asyncio logs the error as never retrieved.
+            asked.exception()
+
+    async def aclose(self) -> None:
+        """End what the model still computes for this stream."""
+        left = [task for task in (self._loading, self._asked) if task is not None]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)

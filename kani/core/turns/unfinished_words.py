@@ -1,0 +1,76 @@
+"""Words that a speaker goes on after, by language: the data of ``kani.core.turns.words``.
+
+The first table has words that end no sentence: articles, conjunctions, possessives before a noun, clitics,
+and sounds of hesitation. The second has those that end a question at most ("Where are you from?"). A word
+that ends ordinary sentences is in none, as "on" and "that" in English or "mit" in German; nor is one that
+sounds like another that does ("si" and "sí").
+"""
+
+from __future__ import annotations
+
+_NEVER = """
+en a an the and or but because if than when while although though unless whether my your our their its every
+en very to of into onto i'm you're we're they're i'll you'll we'll they'll i'd uh um er erm hmm
+
+es a al de del en con por para sin sobre entre hasta desde hacia según el la los las un unos unas y e o u
+es pero porque que cuando mientras aunque mi tu su mis tus sus muy me te se nos le les lo como donde eh em
+es mmm
+
+fr le la les l un une des du de d à au aux en et ou mais parce car que qu si dans sur sous pour par entre
+fr chez vers sans mon ma mes ton ta tes son sa ses notre votre leur leurs ce cet cette ces très je tu il ils
+fr on me te se ne quand euh heu hum
+
+it il lo la i gli le l un uno una di a da in con su per tra fra del dello della dei degli delle dell al allo
+it alla ai agli alle all dal dallo dalla dai dagli dalle dall nel nello nella nei negli nelle nell sul sullo
+it sulla sui sugli sulle sull e ed o od ma che se mi ti ci vi quando mentre molto ehm eh
+
+pt o a os as um uma de do da dos das em no na nos nas por pelo pela pelos pelas para pra com sem sobre entre
+pt até ao à aos às e ou mas porque que se quando enquanto muito meu minha meus minhas seu sua seus suas me
+pt te hum
+
+de der den dem des eine einen einem einer und oder aber weil dass wenn ob von für ohne gegen seit in im am
+de zum zur vom beim ins ans bis wegen zwischen neben mein meine meinen meinem dein deine deinen unser unsere
+de sehr äh ähm hm
+
+hi का के की को ने और या लेकिन कि अगर क्योंकि जब मेरा मेरी मेरे आपका आपकी आपके
+
+zh 和 跟 与 或 或者 但 但是 因为 所以 如果 在 从 把 被 给 很 一个 这个 那个 嗯 呃
+
+ja を と で に へ が は や えーと あの その
+"""
+
+_QUESTIONS = """
+en for from with at by about without between until since
+fr avec
+it dove
+zh 这个 那个
+ja が は と で に
+"""
+
+_DECIMAL = """
+en point
+es coma punto
+fr virgule
+it virgola
+pt vírgula
+de komma
+"""
+
+
+def _tables(text: str) -> dict[str, frozenset[str]]:
+    words: dict[str, set[str]] = {}
+    for line in text.split("\n"):
+        if line:
+            language, *listed = line.split()
+            words.setdefault(language, set()).update(listed)
+    return {language: frozenset(listed) for language, listed in words.items()}
+
+
+NEVER = _tables(_NEVER)
+"""Words that no sentence ends with, by primary subtag; in Chinese and Japanese ends of sentences."""
+
+QUESTIONS = _tables(_QUESTIONS)
+"""Words that end questions, but no other sentence."""
+
+DECIMAL = _tables(_DECIMAL)
+"""Words between a number and its decimal places."""

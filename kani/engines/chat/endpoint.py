@@ -1,0 +1,262 @@
+"""A chat endpoint of OpenAI's form: Ollama, llama.cpp, vLLM, LM Studio, OpenAI …"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httpx
+
+from kani.core.chat_model import (
+    ChatEnd,
+    ChatEvent,
+    ChatFailed,
+    ChatRequest,
+    ChatText,
+    ChatUsage,
+    ChatWaiting,
+)
+from kani.engines.chat import wire
+from kani.engines.chat.events import event_data
+from kani.engines.chat.reasoning import ReasoningFilter
+
+CONNECT_S = 10.0
+WAITING_AFTER_S, WAITING_EVERY_S = 5.0, 15.0
+LOADING_RETRY_S = 1.0
+"""Seconds until a server that answers 503 is asked again: llama.cpp does while it loads its model."""
+
+MAX_BODY_BYTES = 2**20
+"""Bytes of a list of models, and of an error."""
+
+LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")
+"""Names of the limit of tokens: all endpoints know the first, but OpenAI's later models refuse it."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """Settings of a chat endpoint."""
+
+    url: str  # base address, with its version: http://localhost:11434/v1
+    model: str | None = None  # None: the only one that is listed
+    api_key: str = field(default="", repr=False)
+    first_s: float = 120.0  # longest wait for the first sign of an answer
+    stall_s: float = 20.0  # longest wait for the next
+    max_characters: int = 8000  # of an answer
+
+
+class _Progress:
+    """The model has written something that is not spoken."""
+
+
+class ChatEndpoint:
+    """A ``ChatModel`` by HTTP.
+
+    Requests go to the given address only: no redirect is followed, and no proxy of the environment is used.
+    """
+
+    def __init__(self, settings: ChatSettings) -> None:
+        self._settings = settings
+        self._client: httpx.AsyncClient | None = None
+        self._chosen = settings.model
+        self._length_field = LENGTH_FIELDS[0]
+        self._place = urlsplit(settings.url).netloc
+
+    @property
+    def description(self) -> str:
+        """Model and address, for people."""
+        model = self._settings.model or "its only model"
+        return f"{model} at {self._settings.url}"
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def answer(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """Yield an answer as it is written. Raises ChatFailed. See ``ChatModel``."""
+        settings, now = self._settings, asyncio.get_running_loop().time
+        begun, begun_at = False, now()
+        waiting_at = begun_at + WAITING_AFTER_S
+        events = self._events(request)
+        async with aclosing(events):
+            while True:
+                following = asyncio.ensure_future(anext(events))
+                ends_at = now() + settings.stall_s if begun else begun_at + settings.first_s
+                try:
+                    while not following.done():
+                        until = ends_at if begun else min(ends_at, waiting_at)
+                        await asyncio.wait({following}, timeout=max(0.0, until - now()))
+                        if following.done():
+                            break
+                        if now() >= ends_at:
+                            raise self._too_late(begun)
+                        log.info("%s has written nothing for %.0f s", self._place, now() - begun_at)
+                        yield ChatWaiting(now() - begun_at)
+                        waiting_at = now() + WAITING_EVERY_S
+                finally:
+                    await _end(following)
+                event = following.result()
+                begun = True
+                if not isinstance(event, _Progress):
+                    yield event
+                if isinstance(event, ChatEnd):
+                    return
+
+    def _too_late(self, begun: bool) -> ChatFailed:
+        if begun:
+            return self._failed("timeout", f"wrote nothing more for {self._settings.stall_s:g} s")
+        return self._failed("timeout", f"did not begin an answer within {self._settings.first_s:g} s")
+
+    async def _events(self, request: ChatRequest) -> AsyncGenerator[ChatEvent | _Progress, None]:
+        """Yield the answer without regard to time."""
+        try:
+            async with self._stream(request) as response, aclosing(self._read(response)) as events:
+                async for event in events:
+                    yield event
+        except httpx.TimeoutException as error:
+            raise self._failed("unreachable", f"cannot be reached within {CONNECT_S:g} s") from error
+        except httpx.ConnectError as error:
+            raise self._failed("unreachable", "cannot be reached: is it running?") from error
+        except httpx.HTTPError as error:
+            raise self._failed("broken", "broke off in the middle") from error
+
+    async def _read(self, response: httpx.Response) -> AsyncGenerator[ChatEvent | _Progress, None]:
+        """Yield what a response streams, up to its end or the longest answer."""
+        text, calls, left = ReasoningFilter(), wire.CallPieces(), self._settings.max_characters
+        reason: str | None = None
+        usage, ended = ChatUsage(), False
+        try:
+            async for data in event_data(response.aiter_bytes()):
+                if ended := data.strip() == b"[DONE]":
+                    break
+                chunk = wire.read_chunk(data)
+                if (failure := chunk.failure) is not None:
+                    raise self._failed("failed", f"failed: {self._without_key(failure)}")
+                if chunk.usage is not None:
+                    usage = chunk.usage.counted()
+                for choice in chunk.choices or ():
+                    reason = choice.finish_reason or reason
+                    delta = choice.delta or wire.Delta()
+                    for piece in delta.tool_calls or ():
+                        calls.add(piece)
+                    if words := text.feed(delta.text):
+                        yield ChatText(words[:left])
+                        left -= len(words)
+                        if left < 0:
+                            yield ChatEnd("length", usage)
+                            return
+                    elif delta.written:
+                        yield _Progress()
+        except ValueError as error:
+            raise self._failed("broken", "sent what is no chat completion") from error
+        if reason is None and not ended:
+            raise self._failed("broken", "broke off in the middle")
+        if rest := text.finish()[:left]:
+            yield ChatText(rest)
+        for call in calls.complete:
+            yield call
+        yield ChatEnd(wire.finish_reason(reason), usage)
+
+    @asynccontextmanager
+    async def _stream(self, request: ChatRequest) -> AsyncIterator[httpx.Response]:
+        """Open the stream of an answer, as soon as the server has loaded its model. Raises ChatFailed."""
+        while True:
+            body = wire.request_body(await self._model(), request, self._length_field)
+            async with self._open().stream(
+                "POST", f"{self._settings.url}/chat/completions", content=body
+            ) as (response):
+                kind = response.headers.get("content-type", "")
+                if response.status_code == 200 and "json" not in kind:
+                    yield response
+                    return
+                words = self._without_key(wire.read_error(await _bounded(response)))
+            if response.status_code == 400 and LENGTH_FIELDS[1] in words:
+                if self._length_field != LENGTH_FIELDS[1]:
+                    self._length_field = LENGTH_FIELDS[1]
+                    continue
+            elif response.status_code == 503:
+                await asyncio.sleep(LOADING_RETRY_S)
+                continue
+            raise self._refusal(response.status_code, words)
+
+    async def _model(self) -> str:
+        """Return the model's name: the one of the settings, or the only one there is. Raises ChatFailed."""
+        if self._chosen is not None:
+            return self._chosen
+        async with self._open().stream("GET", f"{self._settings.url}/models") as response:
+            body = await _bounded(response)
+        if response.status_code != 200:
+            raise self._refusal(response.status_code, self._without_key(wire.read_error(body)))
+        try:
+            names = wire.read_models(body)
+        except ValueError as error:
+            raise self._failed("broken", "sent what is no list of models") from error
+        if len(names) != 1:
+            some = ", ".join(name[:60] for name in names[:8])
+            listed = f"has {len(names)} models ({some})" if names else "has no model"
+            raise self._failed("unknown_model", f"{listed}: name one in KANI_LLM_MODEL")
+        self._chosen = names[0]
+        return names[0]
+
+    def _open(self) -> httpx.AsyncClient:
+        if self._client is None:
+            key = self._settings.api_key
+            self._client = httpx.AsyncClient(
+                headers={"Content-Type": "application/json"}
+                | ({"Authorization": f"Bearer {key}"} if key else {}),
+                timeout=httpx.Timeout(None, connect=CONNECT_S),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+                follow_redirects=False,
+                trust_env=False,
+            )
+        return self._client
+
+    def _refusal(self, status: int, words: str) -> ChatFailed:
+        said = f": {words}" if words else ""
+        match status:
+            case 200:
+                return self._failed("failed", f"sent no stream{said}")
+            case 401 | 403:
+                asked = "refuses the key in KANI_LLM_API_KEY" if self._settings.api_key else "requires a key"
+                return self._failed("unauthorized", f"{asked} (HTTP {status})")
+            case 404:
+                model = self._chosen or "a model"
+                return self._failed("unknown_model", f"has no {model}, or is no chat endpoint{said}")
+            case 429:
+                return self._failed("rate_limited", f"takes no more requests at the moment{said}")
+        code = "refused" if 300 <= status < 500 else "failed"
+        return self._failed(code, f"answered with HTTP {status}{said}")
+
+    def _failed(self, code: str, what: str) -> ChatFailed:
+        failure = ChatFailed(code, f"the language model at {self._place} {what}")
+        log.warning("%s", failure)
+        return failure
+
+    def _without_key(self, words: str) -> str:
+        key = self._settings.api_key
+        return words.replace(key, "(key)") if key else words
+
+
+async def _bounded(response: httpx.Response) -> bytes:
+    """Return a body, or as much of it as the limit allows."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            break
+    return bytes(body[:MAX_BODY_BYTES])
+
+
+async def _end(following: asyncio.Future[ChatEvent | _Progress]) -> None:
+    """Cancel what is still awaited, and return once it has ended."""
+    if not following.done():
+        following.cancel()
+        with suppress(asyncio.CancelledError, ChatFailed):
+            await following

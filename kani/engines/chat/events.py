@@ -1,0 +1,47 @@
+"""Server-sent events of an HTTP response: the data of each, bounded.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.6. Only ``data`` is of use here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+
+MAX_EVENT_BYTES = 2**20
+"""Bytes of one line and of the data of one event; a chunk of an answer has a few hundred."""
+
+
+class EventTooLong(ValueError):
+    """An event without an end."""
+
+
+async def event_data(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield the data of each event; comments, which some send to keep the connection, are dropped.
+
+    Raises EventTooLong.
+    """
+    data: list[bytes] = []
+    size = 0
+    async for line in _lines(body):
+        if line.startswith(b"data:"):
+            data.append(line[5:].removeprefix(b" "))
+            size += len(line)
+            if size > MAX_EVENT_BYTES:
+                raise EventTooLong(f"an event of more than {MAX_EVENT_BYTES} bytes")
+        elif not line and data:
+            yield b"\n".join(data)
+            data, size = [], 0
+    if data:
+        yield b"\n".join(data)  # a server that closes without the last empty line
+
+
+async def _lines(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for piece in body:
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.removesuffix(b"\r")
+        if len(rest) > MAX_EVENT_BYTES:
+            raise EventTooLong(f"a line of more than {MAX_EVENT_BYTES} bytes")
+    if rest:
+        yield rest.removesuffix(b"\r")

@@ -1,0 +1,80 @@
+"""Settings of an account of ElevenLabs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, SecretStr
+
+from kani.engines.plugin_settings import LOWER, PluginSettings, setting
+
+UPSTREAM = "ElevenLabs' own voices"
+
+
+def _web_address(value: Any) -> Any:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("has to be an address like https://api.example or http://localhost:9000")
+    return value.rstrip("/")
+
+
+class UpstreamSettings(PluginSettings):
+    """An account of ElevenLabs, and how its service is used; frozen."""
+
+    api_key: SecretStr | None = setting(
+        None,
+        "KANI_ELEVENLABS_API_KEY",
+        "ELEVEN_API_KEY",
+        group=UPSTREAM,
+        after="openai_open_lists",
+        option=False,
+        about="Key of an ElevenLabs account, for KANI_ENGINE=elevenlabs. Never printed or logged; without "
+        "that engine it sends nothing anywhere.",
+    )
+    voice_id: str | None = setting(
+        None,
+        "KANI_ELEVENLABS_VOICE_ID",
+        "ELEVEN_VOICE_ID",
+        group=UPSTREAM,
+        option=False,
+        pattern=r"^[^\s/?#%]{1,72}$",
+        accepts="a voice's id: 1 to 72 characters, no space among them",
+        about="The account's voice for requests without one. With another engine, the relay's voice of this "
+        "server; an id of ElevenLabs' means the relay's default voices there.",
+    )
+    model: str = setting(
+        "eleven_flash_v2_5",
+        "KANI_ELEVENLABS_MODEL",
+        "ELEVEN_MODEL",
+        group=UPSTREAM,
+        option=False,
+        pattern=r"^[a-z0-9_]{1,64}$",
+        accepts="a model's id: 1 to 64 small letters, digits and _",
+        about="ElevenLabs' model.",
+    )
+    optimize_latency: int = setting(
+        1,
+        "KANI_ELEVENLABS_OPTIMIZE_LATENCY",
+        "ELEVEN_OPTIMIZE_LATENCY",
+        group=UPSTREAM,
+        option=False,
+        ge=0,
+        le=4,
+        about="Quality that ElevenLabs trades for earlier first audio.",
+    )
+    url: Annotated[str, BeforeValidator(_web_address)] = setting(
+        "https://api.elevenlabs.io",
+        "KANI_ELEVENLABS_URL",
+        group=UPSTREAM,
+        option=False,
+        about="Where ElevenLabs is: one of its regions' addresses.",
+    )
+    fallback: Annotated[Literal["none", "kokoro", "espeak"], LOWER] = setting(
+        "none",
+        "KANI_ELEVENLABS_FALLBACK",
+        group=UPSTREAM,
+        option=False,
+        about="Fallback engine of this machine for a segment that fails at ElevenLabs before its first "
+        "audio.",
+    )

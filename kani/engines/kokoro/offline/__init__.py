@@ -1,1 +1,0 @@
-"""Programs that make ``kani/engines/kokoro/data``: ``python -m kani.engines.kokoro.offline.NAME``."""

@@ -1,0 +1,61 @@
+"""Settings of Kokoro."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
+from kani.engines.plugin_settings import LOWER, PluginSettings, choices, listed, lower, setting
+
+SPEECH = "Speech"
+"""The group of the server's own settings."""
+
+ACCENTED = f"none, or {choices(sorted(ACCENTED_SYMBOLS))}"
+
+
+def _accented(value: Any) -> Any:
+    languages = tuple(lower(part) for part in listed(value))
+    if languages == ("none",):
+        return ()
+    if not set(languages) <= ACCENTED_SYMBOLS.keys():
+        raise ValueError(f"has to be {ACCENTED}")
+    return languages
+
+
+def _decoder(value: Any) -> Any:
+    # "fast" was the name of the decoder that LiteRT's replaced.
+    return "litert" if lower(value) == "fast" else lower(value)
+
+
+class KokoroSettings(PluginSettings):
+    """Settings of the Kokoro engine, frozen."""
+
+    decoder: Annotated[Literal["auto", "onnx", "litert"], BeforeValidator(_decoder)] = setting(
+        "auto",
+        "KANI_KOKORO_DECODER",
+        group=SPEECH,
+        after="threads",
+        about="Decoder of Kokoro: `litert` (int8 on LiteRT; without it the server does not start), "
+        "`onnx` (onnxruntime), or `auto` (`litert` where it runs, else `onnx`). `fast` is an old name of "
+        "`litert`.",
+    )
+    student: Annotated[Literal["auto", "always", "never", "only"], LOWER] = setting(
+        "auto",
+        "KANI_KOKORO_STUDENT",
+        group=SPEECH,
+        about="Use of the student, a small network that speaks English as af_heart for a twentieth of the "
+        "processor time: `auto` (in sessions that begin while Kokoro's slots are taken, and in all on a "
+        "machine where Kokoro would have gaps), `always`, `never`, or `only` (Kokoro itself is not loaded: "
+        "one voice, English, 0.2 GB of memory less).",
+    )
+    accented: Annotated[tuple[str, ...], BeforeValidator(_accented)] = setting(
+        ("de", "nl", "pl", "ru"),
+        "KANI_ACCENTED_LANGUAGES",
+        group=SPEECH,
+        accepts=ACCENTED,
+        option=False,
+        about="Languages that Kokoro is not trained on and speaks with a foreign accent, where no voice but "
+        "espeak-ng's has them. espeak-ng speaks those that are not listed; `none`: all of them.",
+    )

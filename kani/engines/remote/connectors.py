@@ -1,0 +1,140 @@
+"""Connectors to a worker: a child of this process, or one that runs already, here or on another machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from kani.core.errors import EngineUnavailable
+from kani.engines.remote.address import Address, connect
+from kani.engines.remote.channel import Channel
+from kani.engines.remote.connection import Connection
+from kani.engines.remote.messages import Launch, Ready
+from kani.runtime.cancelling import wait_until_done
+from kani.runtime.child_process import python_command
+
+EXIT_TIMEOUT_S = 5.0
+"""Seconds for a child to end by itself once its connection has ended; then it is killed."""
+
+
+class ChildWorker:
+    """Starts a worker as a child of this process.
+
+    They share a socket pair, which has no name and so nothing to protect: the worker ends when its end is
+    closed, however this process ended.
+    """
+
+    def __init__(
+        self,
+        launch: Launch,
+        changed: Callable[[Ready], None],
+        count: Callable[[], None],
+        *,
+        python: str = sys.executable,
+    ) -> None:
+        """count: called for each start but the first; python: interpreter of the worker's environment."""
+        self.name = f"the process of {launch.name}"
+        self._count = count
+        self._launch = launch
+        self._python = python
+        self._changed = changed
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def connect(self) -> Connection:
+        """See ``Connector``."""
+        if not hasattr(socket, "AF_UNIX") or sys.platform == "win32":
+            raise EngineUnavailable(
+                "KANI_ENGINE_PROCESS needs Unix sockets, which this system has not: leave it out"
+            )
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        spawning = asyncio.ensure_future(asyncio.to_thread(_spawn, self._python, theirs.fileno()))
+        try:
+            with theirs:
+                await wait_until_done(spawning)
+            self._process = spawning.result()
+            _, channel = await asyncio.get_running_loop().create_unix_connection(Channel, sock=ours)
+        except BaseException:
+            # A child that has just begun ends when it finds its connection closed.
+            ours.close()
+            if spawning.exception() is None:
+                await asyncio.to_thread(_end, spawning.result(), EXIT_TIMEOUT_S)
+            raise
+        connection = Connection(channel, self._changed, self.name)
+        try:
+            await connection.open("", self._launch)
+        except BaseException:
+            # A cancelled start, too, leaves neither connection nor child.
+            await self.disconnect(connection)
+            raise
+        return connection
+
+    async def disconnect(self, connection: Connection) -> None:
+        """See ``Connector``."""
+        connection.channel.close("the server ends it")
+        process, self._process = self._process, None
+        if process is not None:
+            # A worker that was found hanging does not see the end of its connection.
+            hangs = connection.channel.hung
+            ending = asyncio.to_thread(_end, process, 0.0 if hangs else EXIT_TIMEOUT_S)
+            code = await asyncio.shield(asyncio.create_task(ending))
+            if not hangs and code < 0:
+                connection.channel.reason = f"it was ended by signal {-code}"
+
+    def restarted(self) -> None:
+        """See ``Connector``."""
+        self._count()
+
+
+class RemoteWorker:
+    """Connects to a worker that listens on an address."""
+
+    def __init__(self, address: Address, key: str, changed: Callable[[Ready], None]) -> None:
+        self.name = f"the engine worker at {address}"
+        self._address = address
+        self._key = key
+        self._changed = changed
+
+    async def connect(self) -> Connection:
+        """See ``Connector``."""
+        channel = await connect(self._address)
+        connection = Connection(channel, self._changed, self.name)
+        try:
+            await connection.open(self._key, None)
+        except BaseException:
+            # A cancelled start, too, leaves neither connection nor child.
+            await self.disconnect(connection)
+            raise
+        return connection
+
+    async def disconnect(self, connection: Connection) -> None:
+        """See ``Connector``."""
+        connection.channel.close("this server ends it")
+
+    def restarted(self) -> None:
+        """See ``Connector``; the worker's own service counts its starts."""
+
+
+def _spawn(python: str, socket_number: int) -> subprocess.Popen[bytes]:
+    # A session of its own: a terminal's Ctrl+C and a service's SIGTERM are for the server, which ends it.
+    return subprocess.Popen(  # noqa: S603 - our own code
+        python_command("kani.engines.worker.child", str(socket_number), python=python),
+        stdin=subprocess.DEVNULL,
+        pass_fds=(socket_number,),
+        start_new_session=True,
+    )
+
+
+def _end(process: subprocess.Popen[bytes], within_s: float) -> int:
+    """Reap the process, with whatever of its group is left; return its exit code, negative for a signal."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(within_s)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()

@@ -1,0 +1,289 @@
+"""A conversation with a language model, for programs that use asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from kani.core.chat_model import ChatModel, ChatRequest, ToolCall
+from kani.core.conversation.answer import Answer
+from kani.core.conversation.history import History
+from kani.core.conversation.items import Message, Part
+from kani.core.conversation.prompt import chat_messages
+from kani.core.recognizer import Mark, RecognizedWord, Step
+from kani.core.service import SpeechService
+from kani.core.session.recognition import RecognitionSession
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.types import Samples, SpeechChunk, SpeechRequest
+from kani.library.asynchronous import LIBRARY, settings_of
+from kani.server.metrics import Metrics
+from kani.server.speech_service import build_service
+
+RATE = 24_000
+"""Hertz of the answers."""
+
+LIKELY = 0.6
+"""Probability of a pause of 1 s from which on the user's turn has ended."""
+
+MAX_BACKLOG_S = 1.0
+"""Seconds of audio that is not recognised yet, up to which the end of a turn is waited for."""
+
+MAX_WAITING = 64
+"""Pieces of answers that wait for their reader, each of 0.25 s at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A turn of the user has ended; ``language``: primary subtag, empty if unknown."""
+
+    text: str
+    language: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """Further audio of the answer, to be played, and the text that begins to be spoken in it."""
+
+    samples: Samples
+    sample_rate: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The user has spoken into the answer: stop playing. ``text``: what was heard of it until then."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return "…"
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The answer failed; the conversation goes on."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+ConversationEvent = Heard | Answered | Interrupted | NoAnswer
+
+
+class AsyncConversation:
+    """Answers what is said by a chat endpoint's language model; use it by ``async with``.
+
+    llm_url: base address of the endpoint, such as ``http://localhost:11434/v1``; engine, recognizer: as for
+    ``AsyncSpeech`` and ``AsyncRecognizer``; voice: an id of ``AsyncSpeech.voices``; language: a primary
+    subtag, detected from the speech if not given; settings: the server's, such as ``llm_model`` and
+    ``llm_instructions``. Entering raises EngineUnavailable.
+    """
+
+    def __init__(
+        self,
+        llm_url: str,
+        engine: str = "auto",
+        recognizer: str = "auto",
+        *,
+        voice: str | None = None,
+        language: str | None = None,
+        **settings: Any,
+    ) -> None:
+        chosen = settings_of(llm_url=llm_url, engine=engine, recognizer=recognizer, **settings)
+        self._service = build_service(chosen, Metrics(""))
+        self._instructions = chosen.llm_instructions
+        self._request = SpeechRequest(voice=voice, languages=(language,) if language else ())
+        self._language = language
+        self.history = History()
+
+    async def __aenter__(self) -> Self:
+        await self._service.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._service.stop()
+
+    async def talk(
+        self, audio: AsyncIterable[Samples], sample_rate: int
+    ) -> AsyncGenerator[ConversationEvent, None]:
+        """Yield what was understood and what is answered, until ``audio`` ends and its last turn is answered.
+
+        audio: the user's speech as it comes, in real time and without the answers in it (headphones, or echo
+        cancellation): mono samples in [-1, 1] at ``sample_rate`` hertz. Play each ``Answered`` when it comes;
+        a word of the user interrupts it. Raises EngineFailed.
+        """
+        assert self._service.chat_model is not None
+        session = self._service.open_recognition(
+            protocol=LIBRARY, sample_rate=sample_rate, language=self._language
+        )
+        async with session:
+            talk = _Talk(self._service, self._service.chat_model, session, self.history, self._request)
+            talk.instructions = self._instructions
+            talk.max_backlog = round(MAX_BACKLOG_S * sample_rate)
+            feeding = asyncio.create_task(_feed(session, audio))
+            listening = asyncio.create_task(talk.listen())
+            try:
+                while not listening.done() or not talk.events.empty():
+                    getting = asyncio.create_task(talk.events.get())
+                    try:
+                        await asyncio.wait({getting, listening}, return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        if not getting.done():
+                            getting.cancel()
+                    if getting.done():
+                        yield getting.result()
+                await feeding
+                await listening
+            finally:
+                for task in (feeding, listening):
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+                await talk.stop("stopped")
+
+
+class _Talk:
+    """One call of ``talk``: turns in, answers out; an ``AnswerOutput``."""
+
+    def __init__(
+        self,
+        service: SpeechService,
+        model: ChatModel,
+        session: RecognitionSession,
+        history: History,
+        request: SpeechRequest,
+    ) -> None:
+        self.events: asyncio.Queue[ConversationEvent] = asyncio.Queue(MAX_WAITING)
+        self.instructions = ""
+        self.max_backlog = 0
+        self._service = service
+        self._model = model
+        self._session = session
+        self._history = history
+        self._request = request
+        self._memory = LanguageMemory()
+        self._words: list[RecognizedWord] = []
+        self._speaking = False
+        self._answer: Answer | None = None
+        self._answering: asyncio.Task[None] | None = None
+        self._numbers = iter(range(len(history.items), 1 << 62))
+
+    async def listen(self) -> None:
+        """Recognise turns to the end of the audio, and answer each."""
+        marks = 0
+        async with aclosing(self._session.events()) as events:
+            async for event in events:
+                match event:
+                    case RecognizedWord():
+                        self._words.append(event)
+                        await self._interrupt()
+                    case Mark() if event.number == marks and not self._speaking:
+                        await self._end_turn()
+                    case Step() if max(event.pause_probabilities) == 0:
+                        self._speaking = True
+                    case Step() if self._speaking and event.pause_probabilities[1] >= LIKELY:
+                        self._speaking = False
+                        marks += 1
+                        # A mark would wait for audio that only this loop has recognised.
+                        if self._session.backlog_samples < self.max_backlog:
+                            await self._session.mark(marks)
+        await self._end_turn()
+        if self._answering is not None:
+            await self._answering
+
+    async def _end_turn(self) -> None:
+        words, self._words = self._words, []
+        if not words:
+            return
+        await self.stop("turn_detected")
+        language = words[-1].language
+        joint = "" if language in ("zh", "yue", "ja", "th", "lo", "my", "km", "bo") else " "
+        text = joint.join(word.text for word in words)
+        self._memory.last = language or self._memory.last
+        self._add("user", text)
+        await self.events.put(Heard(text, language))
+        self._answering = asyncio.create_task(self._speak())
+
+    def _add(self, role: Any, text: str) -> Message:
+        message = Message(f"{role}-{next(self._numbers)}", role, (Part("speech", text, is_speech=True),))
+        self._history.append(message)
+        return message
+
+    async def _speak(self) -> None:
+        request = ChatRequest(chat_messages(self.instructions, self._history.items))
+        async with self._service.open(
+            self._request, protocol=LIBRARY, fallback_language="en", memory=self._memory
+        ) as session:
+            answer = self._answer = Answer(self._model.answer(request), session, RATE)
+            ending = await answer.run(self)
+        if ending.error is not None:
+            await self.events.put(NoAnswer(str(ending.error)))
+
+    async def _interrupt(self) -> None:
+        """Stop the answer, if there is one that is still made or played."""
+        answer = self._answer
+        if answer is None or (self._done and answer.playback.remaining_s <= 0):
+            return
+        answer.spoken.heard_s = answer.heard_s
+        self._answer = None
+        await self.stop("turn_detected", answer)
+        while not self.events.empty():
+            self.events.get_nowait()
+        await self.events.put(Interrupted(answer.spoken.heard))
+
+    @property
+    def _done(self) -> bool:
+        return self._answering is None or self._answering.done()
+
+    async def stop(self, reason: str, answer: Answer | None = None) -> None:
+        """Stop the answer that is being made, and return once nothing of it is left."""
+        answer = answer or self._answer
+        answering, self._answering = self._answering, None
+        if answering is not None:
+            if answer is not None:
+                answer.cancel(reason)
+            answering.cancel()  # it may wait for a reader that comes no more
+            with suppress(asyncio.CancelledError):
+                await answering
+
+    async def waiting(self, seconds: float) -> None:
+        """Nothing: the caller sees that nothing comes."""
+
+    async def began(self) -> None:
+        """Add the answer to the history."""
+        assert self._answer is not None
+        self._add("assistant", "").spoken = self._answer.spoken
+
+    async def wrote(self, text: str) -> None:
+        """Never called: answers are spoken."""
+
+    async def spoke(self, chunk: SpeechChunk, text: str) -> None:
+        """Give out further audio."""
+        await self.events.put(Answered(chunk.samples, chunk.sample_rate, text))
+
+    async def called(self, call: ToolCall) -> None:
+        """Never called: no tools are declared."""
+
+
+async def _feed(session: RecognitionSession, audio: AsyncIterable[Samples]) -> None:
+    try:
+        async for piece in audio:
+            await session.feed(np.asarray(piece, np.float32))
+    finally:
+        session.finish()

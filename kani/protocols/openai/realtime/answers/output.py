@@ -1,0 +1,213 @@
+"""Server events of one response, from ``response.created`` to ``response.done``."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from kani.core.audio.encoding import create_encoder
+from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
+from kani.core.conversation.answer import Answer, Ending
+from kani.core.conversation.items import FunctionCall, Item, Message, Part
+from kani.core.errors import SpeechError
+from kani.core.types import SpeechChunk
+from kani.protocols.openai.errors import api_error
+from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.openai.realtime.conversation import Conversation, item_json
+from kani.protocols.openai.realtime.server_events import EventSender, new_id
+from kani.protocols.openai.realtime.session_config import SessionConfig
+
+_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Reasons of an incomplete response, by the core's."""
+
+
+class ResponseOutput:
+    """The events of one response: an ``AnswerOutput``."""
+
+    def __init__(
+        self,
+        sender: EventSender,
+        conversation: Conversation,
+        config: SessionConfig,
+        metadata: Mapping[str, str] | None,
+        *,
+        in_conversation: bool,
+    ) -> None:
+        self.id = new_id("resp")
+        self.in_conversation = in_conversation
+        self.message = Message(new_id("item"), "assistant", status="in_progress")
+        self.answer: Answer | None = None
+        self._sender = sender
+        self._conversation = conversation
+        self._config = config
+        self._metadata = metadata
+        self._items: list[Item] = []
+        self._texts: list[str] = []
+        self._encoder = create_encoder(config.output_format, config.output_format.sample_rate)
+
+    async def start(self) -> None:
+        """Send that the response is under way."""
+        await self._sender.send("response.created", response=self._as_json("in_progress"))
+
+    async def waiting(self, seconds: float) -> None:
+        """Send that the model has written nothing yet.
+
+        A field of ours in an event that means no harm: one of another type would end the connections of some
+        clients.
+        """
+        message = f"the language model has written nothing for {seconds:.0f} s: it may be loading"
+        details = {"code": "llm_waiting", "seconds": round(seconds, 1), "message": message}
+        await self._sender.send("rate_limits.updated", rate_limits=[], details=details)
+
+    async def began(self) -> None:
+        """Send that the message has begun."""
+        assert self.answer is not None
+        if not self._config.written:
+            self.message.spoken = self.answer.spoken
+        await self._add(self.message)
+        await self._sender.send("response.content_part.added", **self._place, part=self._part(""))
+
+    async def _add(self, item: Item) -> None:
+        self._items.append(item)
+        await self._sender.send("response.output_item.added", **self._position(item), item=item_json(item))
+        if self.in_conversation:
+            previous = self._conversation.append(item)
+            await self._sender.send(
+                "conversation.item.added", previous_item_id=previous, item=item_json(item)
+            )
+
+    async def wrote(self, text: str) -> None:
+        """Send further text."""
+        self._check()
+        self._texts.append(text)
+        await self._sender.send("response.output_text.delta", **self._place, delta=text)
+
+    async def spoke(self, chunk: SpeechChunk, text: str) -> None:
+        """Send further audio, and before it the text that begins to be spoken in it."""
+        if text:
+            self._texts.append(text)
+            await self._sender.send("response.output_audio_transcript.delta", **self._place, delta=text)
+        if data := self._encoder.feed(chunk.samples):
+            self._check()
+            delta = base64.b64encode(data).decode()
+            await self._sender.send("response.output_audio.delta", **self._place, delta=delta)
+
+    def _check(self) -> None:
+        assert self.answer is not None
+        self.answer.check()
+
+    async def called(self, call: ToolCall) -> None:
+        """Send a call of a tool."""
+        await self._end_message("completed")
+        item = FunctionCall(new_id("item"), call.id, call.name, "", "in_progress")
+        await self._add(item)
+        place = self._position(item) | {"item_id": item.id, "call_id": call.id}
+        name = "response.function_call_arguments"
+        if call.arguments:
+            await self._sender.send(f"{name}.delta", **place, delta=call.arguments)
+        await self._sender.send(f"{name}.done", **place, name=call.name, arguments=call.arguments)
+        item.arguments, item.status = call.arguments, "completed"
+        await self._send_item_done(item)
+
+    async def end(self, ending: Ending) -> None:
+        """Send how the response ended; an error of the model also as an event of its own."""
+        await self._end_message("completed" if ending.outcome == "completed" else "incomplete")
+        details: dict[str, Any] | None = None
+        match ending.outcome:
+            case "incomplete":
+                details = {"type": "incomplete", "reason": _REASONS[ending.reason]}
+            case "cancelled":
+                details = {"type": "cancelled", "reason": ending.reason}
+            case "failed":
+                assert ending.error is not None
+                known = event_error(ending.error)
+                if isinstance(ending.error, ChatFailed):
+                    await self._sender.error(known)
+                failure = {"type": known.kind, "code": known.code, "message": str(known)}
+                details = {"type": "failed", "error": failure}
+        response = self._as_json(ending.outcome, details, ending.usage)
+        await self._sender.send("response.done", response=response)
+
+    async def _end_message(self, status: str) -> None:
+        message = self.message
+        if message not in self._items or message.status != "in_progress":
+            return
+        send, place, text = self._sender.send, self._place, "".join(self._texts)
+        message.status = "completed" if status == "completed" else "incomplete"
+        self._conversation.set_parts(message, (self._item_part(text),))
+        if self._config.written:
+            await send("response.output_text.done", **place, text=text)
+        else:
+            await send("response.output_audio.done", **place)
+            await send("response.output_audio_transcript.done", **place, transcript=text)
+        await send("response.content_part.done", **place, part=self._part(text))
+        await self._send_item_done(message)
+
+    async def _send_item_done(self, item: Item) -> None:
+        if self.in_conversation:
+            await self._sender.send("conversation.item.done", item=item_json(item))
+        await self._sender.send("response.output_item.done", **self._position(item), item=item_json(item))
+
+    def _position(self, item: Item) -> dict[str, Any]:
+        """Return the fields that say where an item is."""
+        return {"response_id": self.id, "output_index": self._items.index(item)}
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        """Fields that say where the message's part is."""
+        return {**self._position(self.message), "item_id": self.message.id, "content_index": 0}
+
+    def _part(self, text: str) -> dict[str, str]:
+        if self._config.written:
+            return {"type": "text", "text": text}
+        return {"type": "audio", "transcript": text}
+
+    def _item_part(self, text: str) -> Part:
+        # The beta's item holds a part of the same type as the events of its content.
+        if self._config.written:
+            return Part("text" if self._sender.beta else "output_text", text)
+        return Part("audio" if self._sender.beta else "output_audio", text, is_speech=True)
+
+    def _as_json(
+        self, status: str, details: Mapping[str, Any] | None = None, usage: ChatUsage | None = None
+    ) -> dict[str, Any]:
+        """Return the object of the wire; it holds the items once the response has ended."""
+        config = self._config
+        output_format = {"type": config.output_format.name}
+        return {
+            "object": "realtime.response",
+            "id": self.id,
+            "status": status,
+            "status_details": details,
+            "output": [] if usage is None else [item_json(item) for item in self._items],
+            "conversation_id": self._conversation.id if self.in_conversation else None,
+            "output_modalities": ["text" if config.written else "audio"],
+            "max_output_tokens": config.max_output_tokens or "inf",
+            "metadata": self._metadata,
+            "audio": {"output": {"format": output_format, "voice": config.voice}},
+            "usage": None if usage is None else _usage_json(usage),
+        }
+
+
+def _usage_json(usage: ChatUsage) -> dict[str, Any]:
+    return {
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "input_token_details": {
+            "text_tokens": usage.input_tokens,
+            "audio_tokens": 0,
+            "cached_tokens": usage.cached_tokens,
+        },
+        "output_token_details": {"text_tokens": usage.output_tokens, "audio_tokens": 0},
+    }
+
+
+def event_error(error: SpeechError) -> EventError:
+    """Return the error of the wire for one of the core."""
+    if isinstance(error, ChatFailed):
+        return EventError(str(error), f"llm_{error.code}", kind="server_error")
+    known = api_error(error, {"text": "response.input", "voice": "voice"})
+    kind = "server_error" if known.status >= 500 else "invalid_request_error"
+    return EventError(str(known), known.code or "server_error", known.param, kind=kind)

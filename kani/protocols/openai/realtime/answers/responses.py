@@ -1,0 +1,214 @@
+"""The responses of one connection: answers of a language model, or given text read aloud."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatRequest, ChatText
+from kani.core.conversation.answer import Answer
+from kani.core.conversation.items import Item
+from kani.core.conversation.prompt import chat_messages
+from kani.core.errors import SpeechError, TextTooLong
+from kani.core.service import SpeechService
+from kani.core.session.session import SpeechSession
+from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.types import SpeechRequest
+from kani.protocols.openai.realtime.answers.fields import items_of, read_response, text_to_read
+from kani.protocols.openai.realtime.answers.output import ResponseOutput, event_error
+from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.openai.realtime.conversation import Conversation
+from kani.protocols.openai.realtime.server_events import EventSender
+from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.voice_names import resolve_voice
+
+PROTOCOL = "openai-realtime"
+
+MAX_RESPONSES = 4
+"""Responses at once on one connection, at most one of them in the conversation."""
+
+ACTIVE = "conversation_already_has_active_response"
+
+
+@dataclass(eq=False)
+class Response:
+    """A response that is being made."""
+
+    output: ResponseOutput
+    answer: Answer
+    session: SpeechSession | None  # None for an answer in writing
+
+
+class Responses:
+    """The responses of one connection."""
+
+    def __init__(
+        self,
+        service: SpeechService,
+        sender: EventSender,
+        conversation: Conversation,
+        client: str,
+        languages: tuple[str, ...],
+    ) -> None:
+        """client: address that the rate limit counts for; languages: that the client prefers, BCP 47."""
+        self._service = service
+        self._sender = sender
+        self._conversation = conversation
+        self._client = client
+        self._languages = languages
+        self._memory = LanguageMemory()
+        self._active: dict[str, Response] = {}
+        self._last: Answer | None = None  # in the conversation; it may still be playing
+        self._creating = asyncio.Lock()
+        self._ended = asyncio.Event()
+
+    @property
+    def playing_s(self) -> float:
+        """Seconds until the conversation's last answer has been played, by the audio that was sent."""
+        return max(0.0, self._last.playback.remaining_s) if self._last is not None else 0.0
+
+    def expect(self, language: str) -> None:
+        """Expect answers in the language that the user speaks: a primary subtag, empty if unknown."""
+        self._memory.last = language or self._memory.last
+
+    def interrupt(self) -> None:
+        """Cancel the response in the conversation, because the user speaks.
+
+        Of one that is still playing the model is told only what was played, as far as this side knows.
+        """
+        self._mark_heard()
+        for response in self._active.values():
+            if response.output.in_conversation:
+                response.answer.cancel("turn_detected")
+
+    def _mark_heard(self) -> None:
+        if self.playing_s and self._last is not None:
+            self._last.spoken.heard_s = min(self._last.spoken.heard_s, self._last.heard_s)
+
+    def cancel(self, response_id: str | None) -> None:
+        """Cancel a response, by default that in the conversation, or any other. Raises EventError."""
+        chosen = self._active.get(response_id) if response_id is not None else self._latest()
+        if chosen is None:
+            raise EventError("there is no active response to cancel", "response_cancel_not_active")
+        if chosen.output.in_conversation:
+            self._mark_heard()
+        chosen.answer.cancel("client_cancelled")
+
+    def _latest(self) -> Response | None:
+        active = [*self._active.values()]
+        own = [response for response in active if response.output.in_conversation]
+        return next(iter((own or active)[-1:]), None)
+
+    @property
+    def _conversation_is_free(self) -> bool:
+        return not any(response.output.in_conversation for response in self._active.values())
+
+    async def wait_until_free(self) -> None:
+        """Return once the conversation has no active response."""
+        while not self._conversation_is_free:
+            self._ended.clear()
+            await self._ended.wait()
+
+    async def create(self, fields: dict[str, Any], config: SessionConfig) -> Response:
+        """Begin the response that ``response.create`` asks for; ``speak`` sends it. Raises EventError."""
+        async with self._creating:
+            given, config = read_response(fields, config)
+            self._check_free(given.in_conversation)
+            events = self._events(given, config)
+            session = None if config.written else await self._open_session(config)
+            output = ResponseOutput(
+                self._sender,
+                self._conversation,
+                config,
+                given.metadata,
+                in_conversation=given.in_conversation,
+            )
+            answer = Answer(events, session, config.output_format.sample_rate, self._report(config))
+            output.answer = answer
+            response = self._active[output.id] = Response(output, answer, session)
+            return response
+
+    def _check_free(self, in_conversation: bool) -> None:
+        if in_conversation and not self._conversation_is_free:
+            message = "the conversation has an active response: cancel it, or wait for response.done"
+            raise EventError(message, ACTIVE)
+        if len(self._active) >= MAX_RESPONSES:
+            raise EventError(f"too many responses at once (at most {MAX_RESPONSES})", "too_many_responses")
+
+    def _events(self, given: Any, config: SessionConfig) -> AsyncGenerator[ChatEvent, None]:
+        """Return what the response says, as it is written. Raises EventError."""
+        model = self._service.chat_model
+        if config.answers and model is not None:
+            return self._ask(model, items_of(given, self._conversation, config), config)
+        text = text_to_read(given, self._conversation, config)
+        limit = self._service.limits.max_text
+        if len(text) > limit:
+            raise event_error(TextTooLong(limit))
+        return _read_aloud(text)
+
+    async def _ask(
+        self, model: ChatModel, items: list[Item], config: SessionConfig
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """Yield the model's answer, once all speech that it answers is transcribed."""
+        await self._conversation.wait_until_settled(items)
+        request = ChatRequest(
+            chat_messages(config.instructions, items),
+            config.tools,
+            config.tool_choice,
+            config.max_output_tokens,
+        )
+        async with aclosing(model.answer(request)) as events:
+            async for event in events:
+                yield event
+
+    def _report(self, config: SessionConfig) -> Any:
+        def report(stage: str, seconds: float) -> None:
+            if config.answers:
+                self._service.report_turn(PROTOCOL, stage, seconds)
+
+        return report
+
+    async def _open_session(self, config: SessionConfig) -> SpeechSession:
+        try:
+            choice = await asyncio.to_thread(resolve_voice, self._service, config.voice)
+            request = SpeechRequest(
+                voice=choice.voice,
+                voices=choice.voices,
+                languages=self._languages,
+                speed=None if config.speed == 1 else config.speed,
+            )
+            return self._service.open(request, protocol=PROTOCOL, client=self._client, memory=self._memory)
+        except SpeechError as error:
+            raise event_error(error) from error
+
+    async def speak(self, response: Response) -> bool:
+        """Send the events of a response; returns True if it is complete and in the conversation."""
+        output, answer = response.output, response.answer
+        if output.in_conversation:
+            self._last = answer
+        try:
+            await output.start()
+            ending = await answer.run(output)
+        finally:
+            if response.session is not None:
+                await response.session.aclose()
+            del self._active[output.id]
+            self._ended.set()
+        await output.end(ending)
+        return ending.outcome == "completed" and output.in_conversation
+
+    async def aclose(self) -> None:
+        """End the sessions of responses that ``speak`` has not ended."""
+        for response in self._active.values():
+            if response.session is not None:
+                await response.session.aclose()
+        self._active.clear()
+
+
+async def _read_aloud(text: str) -> AsyncGenerator[ChatEvent, None]:
+    """Yield given text as a model's answer."""
+    yield ChatText(text)
+    yield ChatEnd("stop")

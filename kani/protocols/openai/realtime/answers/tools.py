@@ -1,0 +1,69 @@
+"""Tools of a session or a response: functions of the client that the language model may call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from kani.core.chat_model import Tool
+from kani.protocols.openai.realtime.client_events import EventError, convert
+
+MAX_TOOLS = 128
+MAX_SIZE = 2**18
+"""Bytes of all tools as JSON."""
+
+
+class _Tool(Struct):
+    type: Literal["function"]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class _Choice(Struct):
+    type: Literal["function"]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+_NO_PARAMETERS = {"type": "object", "properties": {}}
+
+
+def read_tools(given: Sequence[Any], root: str) -> tuple[Tool, ...]:
+    """Return the tools of a list. Raises EventError; those of MCP servers are not called from here."""
+    param = f"{root}.tools"
+    if len(given) > MAX_TOOLS:
+        raise EventError(f"{param}: too many tools (at most {MAX_TOOLS})", "invalid_value", param)
+    tools = [convert(each, _Tool, f"{param}[{number}]") for number, each in enumerate(given)]
+    if len(msgspec.json.encode(tools)) > MAX_SIZE:
+        reason = f"{param}: too long (at most {MAX_SIZE >> 10} KiB in all)"
+        raise EventError(reason, "string_above_max_length", param)
+    return tuple(Tool(tool.name, tool.description or "", tool.parameters or _NO_PARAMETERS) for tool in tools)
+
+
+def read_choice(given: Any, root: str) -> str:
+    """Return a ``tool_choice`` as ``ChatRequest`` has it. Raises EventError."""
+    if given in (None, "auto", "none", "required"):
+        return given or "auto"
+    return convert(given, _Choice, f"{root}.tool_choice").name
+
+
+def tools_json(tools: Sequence[Tool]) -> list[dict[str, Any]]:
+    """Return the list of the wire."""
+    return [
+        {
+            "type": "function",
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": dict(tool.parameters),
+        }
+        for tool in tools
+    ]
+
+
+def choice_json(choice: str) -> Any:
+    """Return the ``tool_choice`` of the wire."""
+    known = ("auto", "none", "required")
+    return choice if choice in known else {"type": "function", "name": choice}

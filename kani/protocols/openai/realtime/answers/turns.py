@@ -1,0 +1,125 @@
+"""Answers to turns of speech: when one is due, and what the start of speech interrupts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from kani.core.conversation.items import Message, Part
+from kani.protocols.openai.realtime.answers.responses import ACTIVE, Response, Responses
+from kani.protocols.openai.realtime.client_events import EventError
+from kani.protocols.openai.realtime.conversation import Conversation, item_json
+from kani.protocols.openai.realtime.server_events import EventSender, new_id
+from kani.protocols.openai.realtime.session_config import SessionConfig
+
+Start = Callable[[Coroutine[Any, Any, None]], None]
+
+
+class TurnAnswers:
+    """Answers the turns of one connection; its methods return at once."""
+
+    def __init__(
+        self,
+        responses: Responses,
+        conversation: Conversation,
+        sender: EventSender,
+        config: Callable[[], SessionConfig],
+        start: Start,
+    ) -> None:
+        """config: returns the one in force; start: runs a coroutine as a task of the connection."""
+        self._responses = responses
+        self._conversation = conversation
+        self._sender = sender
+        self._config = config
+        self._start = start
+        self._waits = False
+        self._speaking = False
+        self._turns = 0
+        self._position_ms = 0
+        self._idle: asyncio.TimerHandle | None = None
+
+    def started(self) -> None:
+        """The user has begun to speak."""
+        self._speaking = True
+        self._turns += 1
+        self.stop_idling()
+        detection = self._config().turn_detection
+        if self._config().kind == "realtime" and detection is not None and detection.interrupt_response:
+            self._responses.interrupt()
+
+    def stopped(self, end_s: float) -> None:
+        """The user's turn has ended, ``end_s`` seconds into the audio."""
+        self._speaking = False
+        self._position_ms = round(1000 * end_s)
+
+    def transcribed(self, language: str) -> None:
+        """All words of a turn that is to be answered are known, and their language."""
+        self._responses.expect(language)
+        self._answer_soon()
+
+    def _answer_soon(self) -> None:
+        if not self._waits:
+            self._waits = True
+            self._start(self._answer())
+
+    async def _answer(self) -> None:
+        try:
+            response = await self._create()
+        except EventError as error:
+            await self._sender.error(error)
+        else:
+            await self.speak(response)
+
+    async def _create(self) -> Response:
+        """Begin a response as soon as the conversation has none. Raises EventError."""
+        while True:
+            await self._responses.wait_until_free()
+            self._waits, turns = False, self._turns
+            try:
+                response = await self._responses.create({}, self._config())
+            except EventError as error:
+                if error.code != ACTIVE:
+                    raise
+                continue
+            if turns != self._turns:
+                response.answer.cancel("turn_detected")  # the user has gone on meanwhile
+            return response
+
+    async def speak(self, response: Response) -> None:
+        """Send a response; where the user is silent after it, the next one comes by itself."""
+        self.stop_idling()
+        ended_well = await self._responses.speak(response)
+        detection = self._config().turn_detection
+        idle_ms = detection.idle_timeout_ms if detection is not None else None
+        if ended_well and idle_ms is not None and not self._speaking:
+            self.stop_idling()
+            wait_s = self._responses.playing_s + idle_ms / 1000
+            self._idle = asyncio.get_running_loop().call_later(wait_s, self._idled, idle_ms)
+
+    def _idled(self, idle_ms: float) -> None:
+        self._start(self._break_silence(round(idle_ms)))
+
+    async def _break_silence(self, idle_ms: int) -> None:
+        """Add an empty item of the user, and answer it."""
+        item = Message(new_id("item"), "user", (Part("input_audio", "", is_speech=True),))
+        start_ms, self._position_ms = self._position_ms, self._position_ms + idle_ms
+        await self._sender.send(
+            "input_audio_buffer.timeout_triggered",
+            audio_start_ms=start_ms,
+            audio_end_ms=self._position_ms,
+            item_id=item.id,
+        )
+        previous = self._conversation.append(item)
+        await self._sender.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
+        for name in ("added", "done"):
+            await self._sender.send(
+                f"conversation.item.{name}", previous_item_id=previous, item=item_json(item)
+            )
+        self._answer_soon()
+
+    def stop_idling(self) -> None:
+        """Forget about a silence that would be answered."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None

@@ -1,0 +1,55 @@
+"""Subtitles as SubRip and WebVTT, of captions and of transcripts."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kani.core.transcriber import TranscribedSegment
+
+VTT_HEADER = "WEBVTT\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One subtitle: its lines, and the seconds of audio from when to when it is shown."""
+
+    start_s: float
+    end_s: float
+    lines: tuple[str, ...]
+
+
+def segment_cues(segments: Sequence[TranscribedSegment]) -> list[Cue]:
+    """Return a cue of one line for each segment of a transcript."""
+    return [Cue(segment.start_s, segment.end_s, (segment.text.strip(),)) for segment in segments]
+
+
+def srt(cues: Iterable[Cue]) -> str:
+    """Write a SubRip file."""
+    return "".join(srt_cue(number, cue) for number, cue in enumerate(cues, 1))
+
+
+def vtt(cues: Iterable[Cue]) -> str:
+    """Write a WebVTT file."""
+    return VTT_HEADER + "".join(map(vtt_cue, cues))
+
+
+def srt_cue(number: int, cue: Cue) -> str:
+    """Write a cue as SubRip, ``number`` from 1."""
+    return "\n".join([str(number), _times(cue, ","), *cue.lines, "", ""])
+
+
+def vtt_cue(cue: Cue) -> str:
+    """Write a cue as WebVTT, without the header."""
+    return "\n".join([_times(cue, "."), *(html.escape(line, quote=False) for line in cue.lines), "", ""])
+
+
+def _times(cue: Cue, point: str) -> str:
+    return f"{_clock(cue.start_s, point)} --> {_clock(cue.end_s, point)}"
+
+
+def _clock(seconds: float, point: str) -> str:
+    """Write a time as hours, minutes, seconds and thousandths."""
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{thousandths:03}"

@@ -1,0 +1,136 @@
+"""Recognition of the audio between ``audio-start`` and ``audio-stop``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import aclosing
+from typing import Final
+
+from kani.core.recognizer import PAUSE_LENGTHS_S, RecognizedWord, Step
+from kani.core.service import SpeechService
+from kani.core.session.recognition import RecognitionSession
+from kani.protocols.shared.errors import BadMessage
+from kani.protocols.wyoming import events
+from kani.protocols.wyoming.audio_input import AudioInput
+from kani.protocols.wyoming.events import AudioFormat, Transcribe
+from kani.protocols.wyoming.scripts import space_between
+from kani.protocols.wyoming.speaking import Send
+
+PROTOCOL = "wyoming-asr"
+
+MAX_AUDIO_S = 1800.0
+"""Longest audio of one transcript (seconds)."""
+
+PAUSES_S: Final = {"aggressive": 0.5, "default": 1.0, "relaxed": 2.0}
+"""Length of the pause that ends a command (seconds), by ``vad_sensitivity``; within a sentence it is the
+next longer of ``PAUSE_LENGTHS_S``."""
+
+PAUSE_PROBABILITY = 0.6
+
+MAX_AHEAD_S = 2.0
+"""Seconds that live audio may be ahead of real time, such as the audio before a wake word.
+Audio that comes faster is a recording, which is heard to its end."""
+
+
+class EndOfSpeech:
+    """Recognises the end of a live command: speech, then a pause.
+
+    sensitivity: of the client; an unknown one is the default.
+    """
+
+    def __init__(self, sensitivity: str | None) -> None:
+        length = PAUSES_S.get(sensitivity or "default", PAUSES_S["default"])
+        self._index = PAUSE_LENGTHS_S.index(length)
+        self._started_at: float | None = None
+        self._recorded = False
+        self._spoken = False
+        self._settles = False  # whether the recogniser tells when the words so far are decided
+
+    def audio_arrived(self, seconds: float) -> None:
+        """Tell how much audio has come so far."""
+        now = time.monotonic()
+        if self._started_at is None:
+            self._started_at = now
+        if seconds > now - self._started_at + MAX_AHEAD_S:
+            self._recorded = True
+
+    def is_reached(self, step: Step) -> bool:
+        """Return True if the command has ended with this step."""
+        pause = step.pause_probabilities[self._index + (step.complete is False)]
+        self._spoken = self._spoken or pause < 1 - PAUSE_PROBABILITY
+        self._settles = self._settles or step.settled
+        if self._settles and not step.settled:
+            return False  # the last words may say that more comes
+        return self._spoken and not self._recorded and pause >= PAUSE_PROBABILITY
+
+
+class Recognition:
+    """One recognition, from its first chunk of audio on.
+
+    request: of the client; end_of_speech: whether the server ends every command.
+    """
+
+    def __init__(
+        self,
+        service: SpeechService,
+        request: Transcribe,
+        client: str,
+        first: AudioFormat,
+        *,
+        end_of_speech: bool,
+    ) -> None:
+        """Raises Busy, UnsupportedLanguage and EngineUnavailable."""
+        self._language = request.language if request.language not in ("", "auto") else None
+        self._audio = AudioInput(first.rate)
+        self._end = EndOfSpeech(request.vad_sensitivity) if end_of_speech or request.vad_sensitivity else None
+        self._session: RecognitionSession = service.open_recognition(
+            protocol=PROTOCOL, client=client, sample_rate=first.rate, language=self._language
+        )
+        self._session.judges_turns = self._end is not None
+
+    @property
+    def complete(self) -> bool:
+        """True once all of its audio has come, or the command has ended: further audio is dropped."""
+        return self._session.finished
+
+    async def feed(self, pcm: bytes, form: AudioFormat) -> None:
+        """Append a chunk, which is dropped once the command has ended. Raises BadMessage."""
+        if self._session.finished:
+            return
+        samples = self._audio.convert(pcm, form)
+        if self._audio.seconds > MAX_AUDIO_S:
+            raise BadMessage(f"audio-chunk: too much audio for one transcript (at most {MAX_AUDIO_S:g} s)")
+        if self._end is not None:
+            self._end.audio_arrived(self._audio.seconds)
+        await self._session.feed(samples)
+
+    async def finish(self) -> None:
+        """Mark the end of the audio."""
+        await self._session.feed(self._audio.finish())
+        self._session.finish()
+
+    async def abandon(self) -> None:
+        """Free the session of a recognition that is not answered."""
+        async with self._session:
+            pass
+
+    async def answer(self, send: Send) -> None:
+        """Send the words as they are decided, then the transcript. Raises SpeechError."""
+        text = ""
+        async with self._session as session, aclosing(session.events()) as recognized:
+            await send(events.transcript_start(self._language))
+            async for event in recognized:
+                if isinstance(event, RecognizedWord):
+                    piece = space_between(text, event.text) + event.text
+                    text += piece
+                    await send(events.transcript_chunk(piece))
+                elif isinstance(event, Step) and self._end is not None and self._end.is_reached(event):
+                    # Audio that waits for a slow recogniser came after the command.
+                    session.cancel()
+            await send_transcript(send, text, self._language)
+
+
+async def send_transcript(send: Send, text: str, language: str | None) -> None:
+    """Send the end of a transcript."""
+    await send(events.transcript(text, language))
+    await send(events.TRANSCRIPT_STOP)

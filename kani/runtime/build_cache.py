@@ -1,0 +1,123 @@
+"""Build cache: zip archives derived from a model by a child process and kept in the cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import subprocess
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from kani.runtime.child_process import FOLDER, python_command
+
+logger = logging.getLogger(__name__)
+
+# A flipped byte may look like a wrong checksum, an encrypted entry or an unknown compression method.
+_BROKEN = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+class BuildFailed(Exception):
+    """The child process failed; its last line of standard error is the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildCache:
+    """One kind of archive."""
+
+    name: str  # the file's name begins with it
+    module: str  # builds the archive: input on standard input, zip file on standard output
+    activity: str  # for the log
+    unwritable_effect: str  # consequence of a cache folder that cannot be written, for the log
+    sources: Sequence[Path] = ()  # files, besides the module's, that the result depends on
+    arguments: Sequence[str] = ()  # of the module's command line
+
+    def load(self, source: bytes, cache_dir: Path) -> zipfile.ZipFile:
+        """Like ``load_known``, for a source that is in memory."""
+        return self.load_known(hashlib.sha256(source).hexdigest(), lambda: source, cache_dir)
+
+    def load_known(self, sha256: str, read: Callable[[], bytes], cache_dir: Path) -> zipfile.ZipFile:
+        """Open the archive built from a source: from ``cache_dir``, or built now and written there.
+
+        sha256: of the source, in hexadecimal; read: reads it, only where it is needed. The file's name
+        contains a hash of the source and the files that the result depends on. If the folder cannot be
+        written, the archive is kept in memory. Raises BuildFailed, and what ``read`` raises.
+        """
+        path = cache_dir / f"{self.name}-{self._key(sha256)[:32]}.zip"
+        return self._opened(path) or self._build(read, path)
+
+    def _key(self, sha256: str) -> str:
+        module = FOLDER.joinpath(*self.module.split(".")).with_suffix(".py")
+        parts = (
+            sha256.encode(),
+            *(path.read_bytes() for path in (module, *self.sources)),
+            repr(self.arguments).encode(),
+        )
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+    def _build(self, read: Callable[[], bytes], path: Path) -> zipfile.ZipFile:
+        # Imported here: a server that finds its archives does not need it.
+        from filelock import FileLock
+
+        content = b""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # A second server that starts meanwhile waits here, and then finds the file.
+            with FileLock(path.with_name(f"{self.name}.lock")):
+                archive = self._opened(path)
+                if archive is None:
+                    content = self._run(read())
+                    self._write(content, path)
+                    archive = self._opened(path)
+        except OSError as error:
+            logger.warning(
+                "the cache folder cannot be written (%s): %s", error.strerror, self.unwritable_effect
+            )
+            archive = None
+        return archive or zipfile.ZipFile(io.BytesIO(content or self._run(read())))
+
+    def _opened(self, path: Path) -> zipfile.ZipFile | None:
+        """Open the archive at ``path`` if it exists and is intact; delete a broken one."""
+        try:
+            with ExitStack() as opened:
+                # Stays open while it is used: clearing the cache does not affect a running server.
+                archive = opened.enter_context(zipfile.ZipFile(path))
+                if archive.testzip() is None:
+                    opened.pop_all()
+                    return archive
+        except FileNotFoundError:
+            return None
+        except _BROKEN:
+            pass
+        logger.warning("%s in the cache is broken and is built again", path.name)
+        with suppress(OSError):
+            path.unlink()
+        return None
+
+    def _write(self, content: bytes, path: Path) -> None:
+        """Write the archive atomically and delete those of other versions."""
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(content)
+        partial.replace(path)
+        for other in path.parent.glob(f"{self.name}-*"):
+            if other != path:
+                # Windows does not delete a file that another process has open; the next write retries.
+                with suppress(OSError):
+                    other.unlink()
+
+    def _run(self, source: bytes) -> bytes:
+        logger.info("%s (first start only, some seconds)", self.activity)
+        done = subprocess.run(  # noqa: S603 - our own module
+            python_command(self.module, *self.arguments),
+            input=source,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            raise BuildFailed((lines or ["no reason given"])[-1])
+        return done.stdout

@@ -1,0 +1,1 @@
+"""smart-turn: a network that hears whether a speaker has said all."""

@@ -1,0 +1,78 @@
+"""Settings of conversations: the chat endpoint that answers, and its limits."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from kani.engines.plugin_settings import setting
+from kani.server.settings.network import NetworkSettings
+from kani.server.settings.types import BaseAddress
+
+CONVERSATION = "Conversations"
+
+INSTRUCTIONS = (
+    "You are a voice assistant: the user speaks to you, and your answer is read aloud. Answer in the user's "
+    "language, in one to three short sentences, as people talk: no lists, no headings, no tables, no code, "
+    "no emoji. The user's words come from speech recognition and may be misheard."
+)
+
+
+class ConversationSettings(NetworkSettings):
+    """Settings of conversations, frozen; an unknown name is an error."""
+
+    llm_url: BaseAddress | None = setting(
+        None,
+        "KANI_LLM_URL",
+        group=CONVERSATION,
+        about="Base address of a chat endpoint of OpenAI's form, which answers what is said on "
+        "`/v1/realtime`: `http://localhost:11434/v1` is Ollama ([conversation.md](conversation.md)). What is "
+        "said goes to that address, as text. Not set: speech is transcribed and not answered.",
+    )
+    llm_model: str | None = setting(
+        None,
+        "KANI_LLM_MODEL",
+        group=CONVERSATION,
+        min_length=1,
+        max_length=200,
+        about="Name of its model. Not set: the only one that the endpoint lists.",
+    )
+    llm_api_key: SecretStr | None = setting(
+        None,
+        "KANI_LLM_API_KEY",
+        group=CONVERSATION,
+        about="Key of that endpoint, if it requires one. Never printed or logged.",
+    )
+    llm_instructions: str = setting(
+        INSTRUCTIONS,
+        "KANI_LLM_INSTRUCTIONS",
+        group=CONVERSATION,
+        max_length=100_000,
+        about="Instructions of the model, for clients that give none.",
+    )
+    llm_first_seconds: float = setting(
+        120.0,
+        "KANI_LLM_FIRST_SECONDS",
+        group=CONVERSATION,
+        unit="seconds",
+        gt=0,
+        le=3600,
+        about="Longest wait for the first word of an answer. A model that has to be loaded takes its time.",
+    )
+    llm_stall_seconds: float = setting(
+        20.0,
+        "KANI_LLM_STALL_SECONDS",
+        group=CONVERSATION,
+        unit="seconds",
+        gt=0,
+        le=3600,
+        about="Longest wait for the next word.",
+    )
+    llm_max_answer: int = setting(
+        8000,
+        "KANI_LLM_MAX_ANSWER",
+        group=CONVERSATION,
+        unit="characters",
+        ge=1,
+        le=1_000_000,
+        about="Longest answer. A longer one is ended there.",
+    )

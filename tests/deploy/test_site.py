@@ -1,0 +1,62 @@
+"""The documents as a static site."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kani
+from tests.conftest import ROOT
+from tests.support.patience import WITHIN_S
+
+pytestmark = pytest.mark.server
+
+LOADED = re.compile(r'<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)="?(?:https?:)?//[^">\s]+')
+"""What a page loads from another server."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without a warning: a dead link or anchor is one."""
+    folder = tmp_path_factory.mktemp("site")
+    config = str(ROOT / "deploy" / "site" / "mkdocs.yml")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-f", config, "-d", str(folder)],
+        cwd=folder,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+def test_every_document_is_a_page_that_can_be_searched(site: Path) -> None:
+    pages = [path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")]
+    assert len(pages) > 30
+    for page in pages:
+        address = page.parent if page.name == "README.md" else page.with_suffix("")
+        assert (site / address / "index.html").exists(), page
+    index = (site / "search" / "search_index.json").read_text(encoding="utf-8")
+    assert "prompt_wav_url" in index and "KANI_RATE_PER_MINUTE" in index
+
+
+def test_references_are_made_from_the_program(site: Path) -> None:
+    calls = (site / "http-reference" / "index.html").read_text(encoding="utf-8")
+    assert "POST /v1/audio/speech" in calls and "response_format" in calls
+    library = (site / "library-reference" / "index.html").read_text(encoding="utf-8")
+    assert all(f'id="kani.{name}"' in library for name in kani.__all__)
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    html = [path.read_text(encoding="utf-8") for path in site.rglob("*.html")]
+    assert not [found for page in html for found in LOADED.findall(page)]
+    styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
+    assert styles and not [style for style in styles if re.search(r"url\(['\"]?(?:https?:)?//", style)]

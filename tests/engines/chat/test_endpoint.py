@@ -1,0 +1,229 @@
+"""The client of chat endpoints: what real servers send, on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from kani.core.chat_model import (
+    ChatEnd,
+    ChatEvent,
+    ChatFailed,
+    ChatMessage,
+    ChatRequest,
+    ChatText,
+    ChatUsage,
+    ChatWaiting,
+    Tool,
+    ToolCall,
+)
+from kani.engines.chat import endpoint as endpoint_module
+from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
+from kani.engines.chat.reasoning import ReasoningFilter
+from tests.support.chat.endpoint import Answer, Script, chat_endpoint, say
+
+KEY = "sk-geheim-1234"
+REQUEST = ChatRequest((ChatMessage("user", "Hello."),))
+TOOL = Tool("weather", "Tells it.", {"type": "object", "properties": {"city": {"type": "string"}}})
+
+
+async def answers(model: ChatEndpoint, request: ChatRequest = REQUEST) -> list[ChatEvent]:
+    async with aclosing(model.answer(request)) as events:
+        return [event async for event in events]
+
+
+async def asked(script: Script, request: ChatRequest = REQUEST, **settings: Any) -> list[ChatEvent]:
+    async with chat_endpoint(script) as served:
+        model = ChatEndpoint(ChatSettings(served.url, **settings))
+        try:
+            return await answers(model, request)
+        finally:
+            await model.stop()
+
+
+def text_of(events: list[ChatEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, ChatText))
+
+
+async def test_text_comes_in_pieces_with_usage() -> None:
+    odd = [": OPENROUTER PROCESSING\n\n", 'data: {"id": "1"}\n\n', 'data: {"choices": []}\r\n\r\n']
+    events = await asked(lambda _: say("It is a fine day.", before=odd))
+    assert [event.text for event in events if isinstance(event, ChatText)] == [
+        *("It", " is", " a", " fine", " day."),
+    ]
+    assert events[-1] == ChatEnd("stop", ChatUsage(11, 7, 3))
+
+
+async def test_reasoning_is_never_given_out() -> None:
+    thought = 'data: {"choices": [{"delta": {"reasoning_content": "Hm.", "content": null}}]}\n\n'
+    parts = [{"type": "thinking", "thinking": "x"}, {"type": "text", "text": "So: "}]
+    listed = f'data: {{"choices": [{{"delta": {{"content": {str(parts).replace(chr(39), chr(34))}}}}}]}}\n\n'
+    pieces = ["<th", "ink>They", " want", " x</thi", "nk>\n\n", "Two", " < three."]
+    events = await asked(lambda _: Answer(pieces, before=[thought, listed]))
+    assert text_of(events) == "So: \n\nTwo < three."
+
+
+@pytest.mark.parametrize(
+    ("pieces", "left"),
+    [
+        (["<think>a</think>b"], "b"),
+        (["\n<thi", "nk>a<", "/think>", " b"], "b"),
+        (["a <", "b> c"], "a <b> c"),
+        (["a<think"], "a<think"),
+        (["a<think>b"], "a"),
+        (["<think>a</think>b<think>c</think>d"], "bd"),
+    ],
+)
+def test_marks_of_reasoning_may_be_cut_anywhere(pieces: list[str], left: str) -> None:
+    filtered = ReasoningFilter()
+    assert "".join(map(filtered.feed, pieces)) + filtered.finish() == left
+
+
+async def test_request_and_calls_of_tools() -> None:
+    call = ToolCall("call_1", "weather", '{"city": "Oslo"}')
+    messages = (
+        ChatMessage("system", "Be brief."),
+        ChatMessage("assistant", "", (call,)),
+        ChatMessage("tool", "sunny", call_id="call_1"),
+    )
+    request = ChatRequest(messages, (TOOL,), "weather", 50)
+    async with chat_endpoint(lambda _: Answer(calls=[("weather", '{"city": "Rome"}'), ("b", "")])) as served:
+        model = ChatEndpoint(ChatSettings(served.url, api_key=KEY))
+        events = await answers(model, request)
+        await model.stop()
+    assert events[:2] == [
+        ToolCall("call_weather", "weather", '{"city": "Rome"}'),
+        ToolCall("call_b", "b", ""),
+    ]
+    assert served.paths == ["/v1/models", "/v1/chat/completions"]
+    assert {headers["authorization"] for headers in served.headers} == {f"bearer {KEY}"}
+    body = served.requests[0]
+    assert (body["model"], body["stream"], body["max_tokens"]) == ("tiny", True, 50)
+    function = {"name": "weather", "description": "Tells it.", "parameters": dict(TOOL.parameters)}
+    assert body["tools"] == [{"type": "function", "function": function}]
+    assert body["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
+    written = {"name": "weather", "arguments": '{"city": "Oslo"}'}
+    assert body["messages"][1]["content"] is None
+    assert body["messages"][1]["tool_calls"] == [{"id": "call_1", "type": "function", "function": written}]
+    assert body["messages"][2] == {"role": "tool", "content": "sunny", "tool_call_id": "call_1"}
+
+
+async def test_calls_that_share_an_index_stay_apart() -> None:
+    pieces = [
+        {"index": 0, "id": name, "function": {"name": name, "arguments": {"a": 1}}} for name in ("a", "b")
+    ]
+    data = "".join(
+        f"data: {str({'choices': [{'delta': {'tool_calls': [piece]}}]}).replace(chr(39), chr(34))}\n\n"
+        for piece in pieces
+    )
+    events = await asked(lambda _: Answer(before=[data]))
+    assert events[:2] == [ToolCall("a", "a", '{"a":1}'), ToolCall("b", "b", '{"a":1}')]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (
+            Answer(status=401, error={"error": {"message": f"bad key {KEY}"}}),
+            "unauthorized",
+            "KANI_LLM_API_KEY",
+        ),
+        (Answer(status=404, error={"error": "model 'tiny' not found"}), "unknown_model", "'tiny' not found"),
+        (Answer(status=400, error={"object": "error", "message": f"no {KEY}"}), "refused", "no (key)"),
+        (Answer(status=429, error={}), "rate_limited", "no more requests"),
+        (Answer(status=500, error="?"), "failed", "HTTP 500"),
+        (
+            Answer(["a"], before=['data: {"error": {"message": "out of memory"}}\n\n']),
+            "failed",
+            "out of memory",
+        ),
+        (say("one two three", dies_after=2), "broken", "broke off"),
+        (Answer(["one"], finish=None, dies_after=1), "broken", "broke off"),
+        (Answer(before=["data: nonsense\n\n"]), "broken", "no chat completion"),
+        (Answer(before=["data: " + "x" * 2**20 + "\n\n"]), "broken", "no chat completion"),
+    ],
+)
+async def test_failures_name_their_reason_and_no_key(
+    answer: Answer, code: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG), pytest.raises(ChatFailed) as failed:
+        await asked(lambda _: answer, api_key=KEY)
+    assert failed.value.code == code and words in str(failed.value), failed.value
+    assert KEY not in str(failed.value) + caplog.text
+
+
+async def test_without_a_server_it_is_unreachable() -> None:
+    async with chat_endpoint(lambda _: say("x")) as served:
+        url = served.url
+    model = ChatEndpoint(ChatSettings(url, "tiny"))
+    with pytest.raises(ChatFailed, match="is it running") as failed:
+        await answers(model)
+    await model.stop()
+    assert failed.value.code == "unreachable"
+
+
+async def test_model_is_named_if_there_are_several() -> None:
+    async with chat_endpoint(lambda _: say("x"), models=["a", "b"]) as served:
+        model = ChatEndpoint(ChatSettings(served.url))
+        with pytest.raises(ChatFailed, match=r"2 models \(a, b\).*KANI_LLM_MODEL"):
+            await answers(model)
+        await model.stop()
+
+
+async def test_later_models_take_another_limit() -> None:
+    def script(body: dict[str, Any]) -> Answer:
+        if "max_tokens" in body:
+            error = {"error": {"message": "Use 'max_completion_tokens' instead of 'max_tokens'."}}
+            return Answer(status=400, error=error)
+        return say(str(body["max_completion_tokens"]))
+
+    request = ChatRequest(REQUEST.messages, max_tokens=9)
+    assert text_of(await asked(script, request)) == "9"
+
+
+async def test_long_answers_end() -> None:
+    events = await asked(lambda _: say("one two three"), max_characters=6)
+    assert text_of(events) == "one tw"
+    assert isinstance(events[-1], ChatEnd) and events[-1].reason == "length"
+
+
+async def test_loading_is_told_and_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_module, "WAITING_AFTER_S", 0.02)
+    monkeypatch.setattr(endpoint_module, "LOADING_RETRY_S", 0.01)
+    loads = [Answer(status=503, error={"error": {"message": "Loading model"}})] * 20
+    events = await asked(lambda _: loads.pop() if loads else say("Ready."), stall_s=5)
+    assert isinstance(events[0], ChatWaiting) and text_of(events) == "Ready."
+    with pytest.raises(ChatFailed, match=r"within 0\.1 s") as failed:
+        await asked(lambda _: Answer(["x"], holds={0: asyncio.Event()}), first_s=0.1)
+    assert failed.value.code == "timeout"
+
+
+async def test_stall_ends_the_answer_and_its_connection() -> None:
+    answer = say("one two three", holds={2: asyncio.Event()})
+    async with chat_endpoint(lambda _: answer) as served:
+        model = ChatEndpoint(ChatSettings(served.url, "tiny", stall_s=0.1))
+        heard: list[ChatEvent] = []
+        with pytest.raises(ChatFailed, match=r"nothing more for 0\.1 s"):
+            async with aclosing(model.answer(REQUEST)) as events:
+                async for event in events:
+                    heard.append(event)
+        await served.closed.wait()
+        await model.stop()
+    assert text_of(heard) == "one two"
+
+
+async def test_leaving_closes_the_stream() -> None:
+    answer = say("one two three", holds={1: asyncio.Event()})
+    async with chat_endpoint(lambda _: answer) as served:
+        model = ChatEndpoint(ChatSettings(served.url, "tiny"))
+        async with aclosing(model.answer(REQUEST)) as events:
+            assert await anext(events) == ChatText("one")
+        await served.closed.wait()
+        # A slow one holds no other.
+        served.script = lambda _: say("free")
+        assert text_of(await answers(model)) == "free"
+        await model.stop()

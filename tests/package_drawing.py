@@ -1,0 +1,115 @@
+"""Draw docs/packages.svg, the packages of ``kani`` and what each imports, from the imports themselves.
+
+``python -m tests.package_drawing > docs/packages.svg``. An arrow that follows from others is left
+out: where A imports B and B imports C, no arrow leads from A to C.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from html import escape
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / "kani"
+ABOUT = {
+    "cli": "kani-tts, the scripts",
+    "library": "from kani import Speech",
+    "ray": "servers on a cluster",
+    "server": "access, settings, metrics",
+    "protocols": "one wire protocol each",
+    "engines": "one engine each",
+    "runtime": "weights, devices, processes",
+    "core": "requests, sessions, voices",
+    "text": "markup, segments, languages",
+}
+CONTRACT = {("text", "core")}
+"""text imports only the plain types and errors of core's contract; core imports text."""
+
+_WIDTH, _BOX_WIDTH, _BOX_HEIGHT, _LAYER = 640, 180, 44, 84
+
+
+@cache
+def imports() -> dict[str, frozenset[str]]:
+    """Return which other packages of ``kani`` each package imports."""
+    return {name: frozenset(_imported(PACKAGE / name)) - {name} for name in ABOUT}
+
+
+def _imported(folder: Path) -> set[str]:
+    found = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            parts = [name.split(".") for name in names]
+            found |= {part[1] for part in parts if part[0] == "kani" and len(part) > 1 and part[1] in ABOUT}
+    return found
+
+
+def arrows() -> set[tuple[str, str]]:
+    """Return the arrows that do not follow from others."""
+    graph = {name: {to for to in imports()[name] if (name, to) not in CONTRACT} for name in ABOUT}
+    return {
+        (name, to)
+        for name, targets in graph.items()
+        for to in targets
+        if not any(_reaches(graph, other, to) for other in targets - {to})
+    }
+
+
+def _reaches(graph: dict[str, set[str]], name: str, to: str) -> bool:
+    return to in graph[name] or any(_reaches(graph, other, to) for other in graph[name])
+
+
+def _layers() -> list[list[str]]:
+    """Return the packages by their distance from the ones that nothing imports, top first."""
+    drawn = arrows()
+    depth: dict[str, int] = {}
+
+    def place(name: str) -> int:
+        if name not in depth:
+            depth[name] = 1 + max((place(by) for by, to in drawn if to == name), default=-1)
+        return depth[name]
+
+    layers: dict[int, list[str]] = {}
+    for name in ABOUT:
+        layers.setdefault(place(name), []).append(name)
+    return [layers[number] for number in sorted(layers)]
+
+
+def drawing() -> str:
+    """Return the SVG."""
+    places: dict[str, tuple[float, int]] = {}
+    layers = _layers()
+    for row, names in enumerate(layers):
+        gap = _WIDTH / len(names)
+        for at, name in enumerate(names):
+            above = [places[by][0] for by, to in sorted(arrows()) if to == name]
+            x = sum(above) / len(above) if above and len(names) == 1 else gap * (at + 0.5)
+            places[name] = (x, 12 + row * _LAYER)
+    height = 12 + (len(layers) - 1) * _LAYER + _BOX_HEIGHT + 12
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
+        'font-family="sans-serif" font-size="12" text-anchor="middle" role="img" '
+        'aria-label="Packages of kani and what they import">',
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
+        'orient="auto"><path d="M0 0L8 4L0 8z" fill="#57606a"/></marker></defs>',
+        f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
+    ]
+    for name, to in sorted(arrows()):
+        (x, y), (to_x, to_y) = places[name], places[to]
+        line = f"M{x:g} {y + _BOX_HEIGHT:g}L{to_x:g} {to_y:g}"
+        parts.append(f'<path d="{line}" stroke="#57606a" marker-end="url(#tip)"/>')
+    for name, (x, y) in places.items():
+        parts += [
+            f'<rect x="{x - _BOX_WIDTH / 2:g}" y="{y}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="6" '
+            'fill="#ddf4ff" stroke="#1f6feb"/>',
+            f'<text x="{x:g}" y="{y + 18}" font-weight="bold" fill="#1f2328">kani/{name}</text>',
+            f'<text x="{x:g}" y="{y + 35}" fill="#57606a">{escape(ABOUT[name])}</text>',
+        ]
+    return "\n".join([*parts, "</svg>", ""])
+
+
+if __name__ == "__main__":
+    print(drawing(), end="")

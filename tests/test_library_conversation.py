@@ -1,0 +1,121 @@
+"""The library's conversation: turns heard, answers spoken while they are written, interruptions."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from kani import Answered, AsyncConversation, AsyncSpeech, Heard, Interrupted, NoAnswer
+from kani.core.types import Samples
+from kani.library.conversation import ConversationEvent
+from tests.clients.openai_realtime import loud, quiet
+from tests.conftest import ROOT
+from tests.judges.judge import hear, word_error_rate
+from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
+from tests.support.loudness import PausingRecognizer
+
+RATE = 24_000
+LONG = "This is a long answer, and it goes on for a good while. It has a second sentence, too."
+
+
+async def talk(
+    endpoint: ChatEndpoint, audio: Callable[[list[ConversationEvent]], AsyncIterator[Samples]]
+) -> list[ConversationEvent]:
+    events: list[ConversationEvent] = []
+    conversation = AsyncConversation(endpoint.url, "espeak", "none", llm_instructions="Be brief.")
+    conversation._service.recognizer = PausingRecognizer()
+    async with conversation:
+        async for event in conversation.talk(audio(events), RATE):
+            events.append(event)
+    return events
+
+
+async def test_each_turn_is_answered() -> None:
+    async def audio(_: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
+
+    async with chat_endpoint(lambda _: say(LONG)) as endpoint:
+        events = await talk(endpoint, audio)
+    assert events[0] == Heard("w0 w1 w2 w3 w4.", "en")
+    assert "".join(event.text for event in events if isinstance(event, Answered)) == LONG
+    assert sum(len(event.samples) for event in events if isinstance(event, Answered)) > 3 * RATE
+    assert endpoint.said == [[("system", "Be brief."), ("user", "w0 w1 w2 w3 w4.")]]
+
+
+async def test_speech_interrupts_and_the_rest_was_not_heard() -> None:
+    answers = iter([say(LONG), say("Yes.")])
+
+    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
+        while not any(isinstance(event, Answered) for event in events):
+            await asyncio.sleep(0.01)
+        yield np.concatenate([loud(0.4), quiet(1.0)])
+
+    async with chat_endpoint(lambda _: next(answers)) as endpoint:
+        events = await talk(endpoint, audio)
+    kinds = [type(event) for event in events]
+    (interrupted,) = [event for event in events if isinstance(event, Interrupted)]
+    assert kinds.index(Answered) < kinds.index(Interrupted)
+    assert LONG.startswith(interrupted.text) and interrupted.text != LONG
+    # Of an answer of which nothing was heard the model is told nothing.
+    told = [text for role, text in endpoint.said[1] if role == "assistant"]
+    assert told == ([interrupted.text] if interrupted.text else [])
+
+
+async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:
+    answers = iter([Answer(status=404, error={"error": "model not found"}), say("Yes.")])
+
+    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        turn = np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
+        yield turn
+        while not any(isinstance(event, NoAnswer) for event in events):
+            await asyncio.sleep(0.01)
+        yield turn
+
+    async with chat_endpoint(lambda _: next(answers)) as endpoint:
+        events = await talk(endpoint, audio)
+    assert [event for event in events if isinstance(event, Answered)]
+
+
+@pytest.mark.heard
+async def test_example_hears_and_is_heard(tmp_path: Path) -> None:
+    question, answer = (
+        "Which platform does the train to the north leave from?",
+        "It leaves from platform seven.",
+    )
+    async with AsyncSpeech() as speech:
+        asked = await speech.say(question, voice="af_heart")
+    samples = np.concatenate([np.zeros(RATE // 2), asked.samples, np.zeros(2 * RATE)])
+    soundfile.write(tmp_path / "question.wav", samples, RATE, subtype="PCM_16")
+    async with chat_endpoint(lambda _: say(answer)) as endpoint:
+        files = [str(tmp_path / name) for name in ("question.wav", "answer.wav")]
+        command = [sys.executable, str(ROOT / "examples/talk.py"), endpoint.url, "--files", *files]
+        ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert word_error_rate(question, endpoint.said[0][-1][1], "en") <= 0.15
+    assert answer in ended.stdout
+    spoken, rate = soundfile.read(tmp_path / "answer.wav", dtype="float32")
+    assert word_error_rate(answer, hear(spoken, rate, "en"), "en") <= 0.15
+
+
+async def test_leaving_ends_the_answer() -> None:
+    async def audio() -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
+        await asyncio.Event().wait()
+
+    async with chat_endpoint(lambda _: say(f"{LONG} " * 20)) as endpoint:
+        conversation = AsyncConversation(endpoint.url, "espeak", "none")
+        conversation._service.recognizer = PausingRecognizer()
+        async with conversation, aclosing(conversation.talk(audio(), RATE)) as events:
+            async for event in events:
+                if isinstance(event, Answered):
+                    break
+        assert conversation._service.state().sessions == 0
