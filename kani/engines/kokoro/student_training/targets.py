@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.network import parts_cache
-from kani.engines.kokoro.network.onnx_model import Array, Stop, WholeModel
+from kani.engines.kokoro.network.norm_statistics import StatisticsTable
+from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import SplitModel
+from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import PAD, VOCABULARY
@@ -44,14 +47,17 @@ class Teacher:
     def __init__(self, voice: str, language: str, cache_dir: Path, threads: int) -> None:
         """Raises ValueError for a language that cannot be read here."""
         onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
-        self._parts = SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads)
-        self._whole = WholeModel(onnx, threads)
+        voices = Voices()
+        self._kokoro = WindowedSynthesizer(
+            SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads),
+            voices,
+            StatisticsTable([one.id for one in voices.all]),
+        )
         reader = reader_for(EspeakClient.shared(), language, cache_dir)
         if reader is None:
             raise ValueError(f"the packages for {language} are not installed (see requirements.txt)")
         self._reader = reader
-        self._voices = Voices()
-        self._voice = voice
+        self._segment = Segment("", voice, language)
         self._options = NormalizerOptions(language, accepts_ipa=True)
 
     def symbols(self, text: str) -> str | None:
@@ -60,16 +66,17 @@ class Teacher:
         return utterances[0].symbols if len(utterances) == 1 else None
 
     def speak(self, symbols: str) -> Target:
-        """Speak one utterance."""
-        style, stop = self._voices.style(self._voice, len(symbols)), Stop()
-        prosody = self._parts.predict_prosody(symbols, style, 1.0, stop)
-        spoken = self._whole.render(symbols, style, 1.0, stop)
+        """Speak one utterance, in one window."""
+        stop = Stop()
+        prepared = self._kokoro.prepare(symbols, self._segment, stop)
+        prosody = prepared.prosody
+        samples = prepared.decode(0, int(prosody.frames.sum()), stop)
         return Target(
             np.array([PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD], np.int64),
-            spoken.frames,
+            prosody.frames,
             prosody.pitch.ravel(),
             prosody.energy.ravel(),
-            spoken.samples,
+            samples,
         )
 
 
