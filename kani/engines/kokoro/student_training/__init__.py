@@ -1,1 +1,1 @@
-"""Trains a student: a small network that speaks with one of Kokoro's voices. See docs/train-a-student.md."""
+"""Trains a student: a small network that speaks with one of Kokoro's voices. See docs/train_a_student.md."""
