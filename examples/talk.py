@@ -3,7 +3,6 @@
     ollama serve                                         # or another endpoint of OpenAI's form
     python examples/talk.py http://localhost:11434/v1    # microphone and headphones; Ctrl+C ends it
     python examples/talk.py http://localhost:11434/v1 --files question.wav answer.wav
-
 It needs no server; for other programs, `python start_websocket_server.py --llm URL` is one.
 """
 
@@ -24,9 +23,7 @@ except ModuleNotFoundError as missing:
 RATE, PIECE = 24_000, 1200  # hertz, samples
 options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
 options.add_argument("url", help="base address of a chat endpoint")
-options.add_argument(
-    "--files", nargs=2, metavar="WAV", help="16-bit mono at 24 kHz, and where the answer goes"
-)
+options.add_argument("--files", nargs=2, metavar="WAV", help="speech (16-bit, 24 kHz), and its answer")
 given = options.parse_args()
 waiting = [np.zeros(0, np.float32)]  # to be played
 
