@@ -1,4 +1,4 @@
-"""What interrupts an answer: somebody who speaks, and not every sound.
+"""What interrupts an answer: a listener who speaks, and not every sound.
 
 A listener's "mhm", a cough, a keyboard, music and the answer's own echo interrupt nothing. A word does, and
 so does a voice that goes on.

@@ -323,7 +323,7 @@ async def test_session_judges_turns_only_when_it_is_asked_to(tmp_path: Path) -> 
     first, second = judged[1][14:23], judged[1][25:]
     assert set(first) == {None, True} and first[-1] is True
     assert set(second) == {None, False} and second[-1] is False
-    assert model.asked == 2  # once in a pause
+    assert 1 <= model.asked <= 2  # once in a pause, unless the words tell before
     await service.stop()
 
 
