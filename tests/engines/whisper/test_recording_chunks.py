@@ -130,7 +130,7 @@ def test_segments_are_sentences() -> None:
 
 def test_pause_and_length_end_segments() -> None:
     assert [len(some) for some in split_segments(timed("a b c d", pause_at=2))] == [2, 2]
-    clauses = " ".join(["word word word word,"] * 10)
+    clauses = " ".join(["word word word word word,"] * 10)
     divided = list(split_segments(timed(clauses)))
     assert all(some[-1].word.text == "word," for some in divided)
     lengths = [len(" ".join(one.word.text for one in some)) for some in divided]
