@@ -25,8 +25,9 @@ const MARGIN = 100;
 const BARS = 90;
 const WAVE_HEIGHT = 120;
 const FOOT = 300;
-/** The last word stays for a moment. */
-const AFTER_S = 0.4;
+/** The picture stands for a moment before the first word, until the recorder takes it, and after the last. */
+const BEFORE_S = 0.5;
+const AFTER_S = 0.6;
 const MARK = /\[(?:voice|pause):[^[\]\n]*\]/giu;
 
 /**
@@ -57,14 +58,14 @@ export async function videoOf(utterance, shape, told) {
     });
     await context.resume();
     recorder.start();
-    const began = context.currentTime;
-    sound.start();
+    const began = context.currentTime + BEFORE_S;
+    sound.start(began);
     const length = utterance.seconds + AFTER_S;
     let second = -1;
     const drawn = setInterval(() => {
       const at = context.currentTime - began;
       picture.draw(at);
-      if (Math.floor(at) > second) told(Math.min(1, at / length));
+      if (Math.floor(at) > second) told(Math.min(1, Math.max(0, at) / length));
       second = Math.floor(at);
       if (at < length) return;
       clearInterval(drawn);

@@ -405,6 +405,8 @@ def test_nothing_is_asked_for_without_text(visit: Visit) -> None:
     visitor = visit()
     visitor.speak("  \n ")
     assert visitor.text("#problem") == "There is no text to speak yet."
+    visitor.speak("… 😀 [pause:1s]")
+    assert visitor.text("#problem") == "There is nothing to say in this text."
     assert visitor.page.evaluate("document.activeElement.id") == "text"
     assert visitor.requests == []
 

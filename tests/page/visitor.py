@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.support.patience import WITHIN_S
+
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Error, Page, WebSocket
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """What the system's Chromium may be called."""
 
-PATIENCE_MS = 20000
+PATIENCE_MS = 1000 * WITHIN_S
 
 NETWORK = (
     *("Failed to load resource", "WebSocket connection to"),
