@@ -89,7 +89,7 @@ ALLOWED = {
     },
     **{
         f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
-        for name in ("elevenlabs", "espeak", "kani", "kyutai", "pocket", "voxcpm", "whisper")
+        for name in ("chat", "elevenlabs", "espeak", "kani", "kyutai", "pocket", "voxcpm", "whisper")
     },
     "kani/engines/kokoro": {
         *("kani.engines.kokoro", "kani.engines.espeak.client", *PLUGIN, *BELOW_ENGINES),
@@ -105,14 +105,14 @@ ALLOWED = {
     "kani/core/turns": {"kani.core.turns", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/voices": {"kani.core.voices", "kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/session": {
-        *("kani.core.session", "kani.core.slots", "kani.core.voices", "kani.core.timing", "kani.core.turns"),
+        *("kani.core.session", "kani.core.scheduling", "kani.core.voices", "kani.core.timing"),
+        "kani.core.turns",
         *(TEXT | AUDIO | CONTRACT),
     },
     "kani/core/conversation": {
         *("kani.core.conversation", "kani.core.session", *AUDIO, *CONTRACT),
     },
-    "kani/core/deadline_queue.py": set(),
-    "kani/core/slots.py": {"kani.core.deadline_queue"},
+    "kani/core/scheduling": {"kani.core.scheduling"},
     "kani/core/late_engine/trial.py": {*TEXT, *AUDIO, *CONTRACT},
     "kani/core/late_engine/loading.py": {"kani.core.late_engine.trial", *CONTRACT},
     **{f"{name.replace('.', '/')}.py": {*TEXT, *CONTRACT} for name in sorted(CONTRACT)},

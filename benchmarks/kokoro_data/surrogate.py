@@ -31,6 +31,7 @@ from kani.core.types import Samples, Segment, Voice
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.cloning.pitch import measure_pitch
 from kani.engines.kokoro.cloning.surrogate import DATA_FILE, MIDDLE, OCTAVE, ORIGIN_FILE
+from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, embedding_from_mixes
 from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
@@ -39,7 +40,6 @@ from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
-from kani.engines.kokoro.voice_embedding import LANGUAGES, embedding_from_mixes
 from kani.engines.kokoro.voice_mix import MAX_WEIGHT, MIN_WEIGHT, PITCH_RANGE_LIMITS, VoiceMix
 from kani.engines.kokoro.voices import INDEX_FILE, Voices
 from kani.runtime import weights

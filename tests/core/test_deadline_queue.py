@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kani.core.deadline_queue import DeadlineQueue
+from kani.core.scheduling.deadline_queue import DeadlineQueue
 from tests.support.event_loop import settle
 
 

@@ -419,7 +419,7 @@ async def watched(
 async def test_waiting_does_not_count_as_synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch, waited_s = Watch(), 0.0
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + waited_s)
-    monkeypatch.setattr("kani.core.slots.time", clock)
+    monkeypatch.setattr("kani.core.scheduling.slots.time", clock)
     async with watched(ToneEngine(writes=True, rests=True), tmp_path, watch, 4.0) as session:
         await feed(session, "abcdefghij " * 3)
         waited_s += 2 * WITHIN_S

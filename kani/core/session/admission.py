@@ -11,7 +11,7 @@ from kani.core import tracing
 from kani.core.errors import Busy, RateLimited, ServerStopping
 from kani.core.observer import Observer
 from kani.core.request import Limits
-from kani.core.slots import SlotQueue
+from kani.core.scheduling.slots import SlotQueue
 
 
 class RateLimit:

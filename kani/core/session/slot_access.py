@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import replace
 
 from kani.core.playback import Playback
+from kani.core.scheduling.slots import QueueTicket, Slot
 from kani.core.session.context import SessionContext
 from kani.core.session.playout_buffer import WaitTimeout
 from kani.core.session.priority import SessionPriority
 from kani.core.session.report import SessionReport
-from kani.core.slots import QueueTicket, Slot
 from kani.core.voices.catalogue import ResolvedVoice
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from kani.core.errors import EngineFailed, SpeechCancelled, SpeechError
+from kani.core.scheduling.slots import Slot
 from kani.core.session.context import SessionContext
 from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, collect, fit_take, stretch_factor
 from kani.core.session.output import OutputStream
@@ -16,7 +17,6 @@ from kani.core.session.playout_buffer import PlayoutBuffer
 from kani.core.session.report import SessionReport
 from kani.core.session.slot_access import SlotAccess
 from kani.core.session.synthesis import Synthesis
-from kani.core.slots import Slot
 from kani.core.tracing import Attributes
 from kani.core.types import Embedding, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice

@@ -21,6 +21,7 @@ from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguag
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
+from kani.engines.kokoro.cloning.voice_embedding import embedding_model, mix_language
 from kani.engines.kokoro.decoder_choice import load_split_model
 from kani.engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
@@ -38,7 +39,6 @@ from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import reader_for, spoken_languages
 from kani.engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TRAILING_SILENCE_S, speech_chunk
-from kani.engines.kokoro.voice_embedding import embedding_model, mix_language
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, ENGINE, Voices
 from kani.engines.plugin import Resources
 from kani.runtime import weights

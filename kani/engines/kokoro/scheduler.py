@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from threading import Condition
 
-from kani.core.deadline_queue import DeadlineQueue
 from kani.core.playback import Playback
+from kani.core.scheduling.deadline_queue import DeadlineQueue
 
 FIRST_SOUND_S = 0.5
 """Seconds after a stream's beginning at which its first sound is due. If it were due at once, streams that

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kani.core.types import Samples, Segment
+from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import (
@@ -29,7 +30,6 @@ from kani.engines.kokoro.pitch_control import SEMITONE, apply_pitch
 from kani.engines.kokoro.speed_check import MEASURED_SYMBOLS, PredictionSpeed
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, voiced_frame_range
-from kani.engines.kokoro.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, Voices
 from kani.engines.kokoro.windows import windows

@@ -12,7 +12,7 @@ from kani.core import request_ids
 from kani.core.engine import CloningEngine, Engine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognizedWord, Recognizer, Step
-from kani.core.slots import Slot, SlotQueue
+from kani.core.scheduling.slots import Slot, SlotQueue
 from kani.core.transcriber import Transcriber
 from kani.core.types import Samples, SpeechChunk
 from kani.engines.remote.channel import LEASE_S, Channel

@@ -11,7 +11,7 @@ import msgspec
 
 from kani.core.engine import Engine
 from kani.core.recognizer import Recognizer
-from kani.core.slots import SlotQueue
+from kani.core.scheduling.slots import SlotQueue
 from kani.engines.remote.channel import Channel, ProtocolError
 from kani.engines.remote.messages import (
     Cancel,

@@ -10,8 +10,8 @@ import pytest
 from kani.core.errors import Busy
 from kani.core.observer import Observer
 from kani.core.request import Limits
+from kani.core.scheduling.slots import MARGIN_S
 from kani.core.session.admission import Admission, RateLimit, SlotQueue
-from kani.core.slots import MARGIN_S
 from tests.support.event_loop import settle, virtual_time
 
 

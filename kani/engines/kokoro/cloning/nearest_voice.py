@@ -8,10 +8,10 @@ from kani.core.types import Embedding, Recording
 from kani.engines.kokoro.cloning.placement import VoicePlacer
 from kani.engines.kokoro.cloning.refinement import Refiner
 from kani.engines.kokoro.cloning.surrogate import Surrogate
+from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, embedding_from_mixes
 from kani.engines.kokoro.network.onnx_model import Stop
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.reader import TextReader
-from kani.engines.kokoro.voice_embedding import LANGUAGES, embedding_from_mixes
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 

@@ -17,8 +17,8 @@ from kani.core.errors import NoSpeech
 from kani.core.types import Recording, Similarity
 from kani.engines.kokoro.cloning.pitch import PitchProfile, measure_pitch
 from kani.engines.kokoro.cloning.surrogate import OCTAVE, Surrogate
+from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES
 from kani.engines.kokoro.cloning.weight_solver import Array, solve_weights
-from kani.engines.kokoro.voice_embedding import LANGUAGES
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, PITCH_RANGE_LIMITS, VoiceMix
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.speaker_encoder.encoder import BATCH_SIZE, SAMPLE_RATE, SpeakerEncoder, mel_windows

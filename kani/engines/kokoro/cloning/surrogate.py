@@ -16,8 +16,8 @@ import numpy as np
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.cloning.pitch import PitchProfile
+from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES
 from kani.engines.kokoro.cloning.weight_solver import Array
-from kani.engines.kokoro.voice_embedding import LANGUAGES
 from kani.runtime.speaker_encoder.encoder import EMBEDDING_SIZE
 
 DATA_FILE = "surrogate.npz"

@@ -16,16 +16,16 @@ from kani.core.types import Embedding, Segment, Similarity
 from kani.engines.kokoro.cloning.pitch import SAMPLE_RATE, measure_pitch
 from kani.engines.kokoro.cloning.placement import PREDICTION_BIAS, MeasuredSpeaker, VoicePlacer, normalized
 from kani.engines.kokoro.cloning.surrogate import MIDDLE, OCTAVE, Surrogate
-from kani.engines.kokoro.cloning.weight_solver import WeightSearch, project_to_limits, solve_weights
-from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.pitch_control import SEMITONE
-from kani.engines.kokoro.synthesizer import WindowedSynthesizer
-from kani.engines.kokoro.voice_embedding import (
+from kani.engines.kokoro.cloning.voice_embedding import (
     LANGUAGES,
     embedding_from_mixes,
     mix_from_embedding,
     replace_mix,
 )
+from kani.engines.kokoro.cloning.weight_solver import WeightSearch, project_to_limits, solve_weights
+from kani.engines.kokoro.network.norm_statistics import StatisticsTable
+from kani.engines.kokoro.pitch_control import SEMITONE
+from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voice_mix import MAX_NEGATIVE_WEIGHT, MAX_WEIGHT, MIN_WEIGHT, VoiceMix
 from kani.engines.kokoro.voices import DEFAULT_VOICES, TIMBRE_SIZE, Voices
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder

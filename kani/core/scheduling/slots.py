@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from kani.core.deadline_queue import DeadlineQueue, Wait
+from kani.core.scheduling.deadline_queue import DeadlineQueue, Wait
 
 POSITION_INTERVAL_S = 0.25
 """Least seconds between two reported positions: in a long queue each changes with every segment."""
