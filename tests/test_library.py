@@ -117,6 +117,7 @@ def test_files_hold_the_speech(speech: kani.Speech, tmp_path: Path, ending: str)
     audio.save(tmp_path / f"speech{ending}")
     with av.open(str(tmp_path / f"speech{ending}")) as opened:
         (stream,) = opened.streams.audio
+        assert opened.format.name == {".opus": "ogg"}.get(ending, ending[1:])
         seconds = sum(frame.samples for frame in opened.decode(stream)) / stream.rate
     assert seconds == pytest.approx(audio.duration_s, abs=0.1)
 

@@ -150,7 +150,9 @@ def test_marks_are_text_unless_they_are_allowed(client: httpx.Client) -> None:
 
 
 def test_pauses_stay_in_their_place() -> None:
-    turns = split_turns("[pause:1s] One. [pause:2s] Two. [voice:nova] Three. [pause:500ms]", marks=True)
+    turns = split_turns(
+        "[pause:1s] One. [pause:2s] Two. [voice:nova] Three. [rate:2][pause:500ms]", marks=True
+    )
     assert turns == [Turn(None, (1.0, " One. ", 2.0, " Two. ")), Turn("nova", (" Three. ", 0.5))]
 
 
