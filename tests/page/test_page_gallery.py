@@ -167,6 +167,16 @@ def test_times_of_the_words_are_saved(visit: Visit) -> None:
     assert visitor.download("#vtt").startswith(b"WEBVTT\n\n")
 
 
+def test_result_is_saved_as_a_video(visit: Visit) -> None:
+    visitor = visit()
+    visitor.speak(TEXT, "en")
+    visitor.wait_for_end()
+    video = visitor.download("#square")
+    assert video.startswith(b"\x1a\x45\xdf\xa3") or video[4:8] == b"ftyp"
+    assert b"V_VP" in video or b"avc1" in video
+    assert visitor.text("#problem") == ""
+
+
 def test_link_brings_text_and_voice_and_is_sent_nowhere(visit: Visit) -> None:
     visitor = visit(permissions=["clipboard-read", "clipboard-write"])
     page = visitor.page
