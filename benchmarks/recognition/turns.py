@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
-from kani.protocols.wyoming.listening import EndOfSpeech
 
 from benchmarks.recognition.clips import SAMPLE_RATE
 from benchmarks.recognition.streams import seconds, started_recognizer
@@ -29,6 +28,7 @@ from kani.engines.whisper.passes import PassResult
 from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from kani.protocols.openai.realtime.session_config import TurnDetection
 from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStopped
+from kani.protocols.wyoming.recognition import EndOfSpeech
 from kani.runtime.turn_model.model import SmartTurn
 
 TWO_S, LIKELY = 2, 0.6

@@ -52,7 +52,7 @@ async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]
 
 async def computing(engine: KokoroEngine, steps: int = 1) -> None:
     """Return while at least ``steps`` steps are computed."""
-    while engine._scheduler._free > engine._concurrency - steps:
+    while engine._scheduler.steps < steps:
         await asyncio.sleep(0)
 
 

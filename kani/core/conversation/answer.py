@@ -133,7 +133,8 @@ class Answer:
         return Ending(outcome, reason, error, usage)
 
     async def _stop(self) -> None:
-        reading = self._reading
+        # Kept, a task that failed would hold this answer by its traceback, and the answer the task.
+        reading, self._reading = self._reading, None
         if reading is not None and not reading.done():
             reading.cancel()
             await asyncio.wait([reading])
@@ -174,15 +175,16 @@ class Answer:
 
     async def _speak(self, output: AnswerOutput, session: SpeechSession) -> None:
         rate = self._sample_rate
-        async for chunk in reframe(aiter(session), rate, round(MAX_CHUNK_S * rate)):
-            # The session's chunk, which is several of these, may have been taken before a cancellation.
-            self.check()
-            if not self.spoken.duration_s:
-                self._staged("first_audio")
-            text = "".join(self.spoken.add(self.text, span) for span in chunk.spans)
-            self.spoken.duration_s += chunk.duration_s
-            self.playback.add(chunk.duration_s)
-            await output.spoke(chunk, text)
+        async with aclosing(reframe(aiter(session), rate, round(MAX_CHUNK_S * rate))) as chunks:
+            async for chunk in chunks:
+                # The session's chunk, which is several of these, may have been taken before a cancellation.
+                self.check()
+                if not self.spoken.duration_s:
+                    self._staged("first_audio")
+                text = "".join(self.spoken.add(self.text, span) for span in chunk.spans)
+                self.spoken.duration_s += chunk.duration_s
+                self.playback.add(chunk.duration_s)
+                await output.spoke(chunk, text)
 
     def _staged(self, stage: str) -> None:
         now = time.perf_counter()

@@ -89,6 +89,11 @@ class DeadlineScheduler:
         self.idle = IdleMonitor()
         """Tells background work when no step runs."""
 
+    @property
+    def steps(self) -> int:
+        """Number of steps that are computed now."""
+        return self._queue.taken
+
     @asynccontextmanager
     async def slot(self, deadline: float) -> AsyncIterator[None]:
         """A turn to compute one step, which is due at that time (of any clock)."""
@@ -100,5 +105,5 @@ class DeadlineScheduler:
             finally:
                 self._queue.release()
         finally:
-            if not self._queue.taken:
+            if not self.steps:
                 self.idle.mark_idle()

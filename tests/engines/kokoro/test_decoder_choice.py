@@ -84,7 +84,7 @@ async def test_decoder_is_chosen_by_name(new_engine: Callable[..., KokoroEngine]
     ("given", "chosen"), [("fast", "litert"), ("LITERT", "litert"), ("onnx", "onnx"), ("auto", "auto")]
 )
 def test_setting_names_decoder(tmp_path: Path, given: str, chosen: str) -> None:
-    assert load({}, {"KANI_KOKORO_DECODER": given}, tmp_path / "none").kokoro_decoder == chosen
+    assert load({}, {"KANI_KOKORO_DECODER": given}, tmp_path / "none").value("kokoro_decoder") == chosen
 
 
 def test_other_decoder_is_refused(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def unaccented(text: str) -> str:
 
 
 def assert_free(engine: KokoroEngine) -> None:
-    assert engine._scheduler._free == engine._concurrency
+    assert engine._scheduler.steps == 0
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 7])

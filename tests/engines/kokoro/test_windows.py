@@ -41,9 +41,9 @@ SHORT = Segment("Sigo aquí.", "ef_dora", "es")
 
 
 async def assert_free(engine: KokoroEngine) -> None:
-    assert engine._scheduler._free == engine._concurrency
+    assert engine._scheduler.steps == 0
     assert len(await chunks_of(engine, SHORT))
-    assert engine._scheduler._free == engine._concurrency
+    assert engine._scheduler.steps == 0
 
 
 @given(st.integers(0, 500), st.integers(0, 1500), st.integers(0, 9))
@@ -295,12 +295,12 @@ async def test_cancel_while_waiting_for_slot_frees_no_other(engine: KokoroEngine
         for _ in range(engine._concurrency):
             await turns.enter_async_context(engine._scheduler.slot(0.0))
         task = asyncio.create_task(chunks_of(engine, LONG))
-        while not engine._scheduler._waiting:
+        while not engine._scheduler._queue.waiting:
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert engine._scheduler._free == 0
+        assert engine._scheduler.steps == engine._concurrency
     await assert_free(engine)
 
 
