@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -37,8 +36,6 @@ from kani.engines.worker.exchanges import (
     SpeechExchange,
     outcome,
 )
-
-log = logging.getLogger(__name__)
 
 MAX_EXCHANGES = 4096
 """Exchanges of one server at once; another is refused as busy."""
