@@ -102,7 +102,7 @@ async def test_cancel_frees_the_engine(student: KokoroEngine) -> None:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
-    assert student._scheduler._free == student._concurrency
+    assert not student._scheduler._queue.taken
 
 
 @pytest.mark.parametrize(("cost", "gaps"), [(0.3, False), (0.79, False), (0.81, True), (3.0, True)])
@@ -119,7 +119,7 @@ async def test_setting_and_speed_choose(
     monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
     light = LightVoices({VOICE: LANGUAGE}, 80, choice == "always")
     monkeypatch.setattr(student, "_info", replace(student.info, light=light))
-    monkeypatch.setattr(student, "_settings", replace(student._settings, student=choice))
+    monkeypatch.setattr(student, "_settings", KokoroSettings(student=choice))
     student._set_slots(cost)
     assert student.info.light == replace(light, always=always)
 
