@@ -17,9 +17,11 @@ from kani.core.emotions import EMOTIONS
 from kani.core.engine import LightVoices
 from kani.core.errors import UnsupportedLanguage
 from kani.core.types import NEUTRAL, Samples, Segment, Span
+from kani.engines.known_voices import KnownVoices
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
+from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import has_gaps
 from kani.engines.plugin import Resources
@@ -114,19 +116,32 @@ def test_kokoro_has_gaps_where_it_speaks_fewer_than_two_streams(cost: float, gap
     ("choice", "cost", "always"), [("auto", 0.3, False), ("auto", 2.0, True), ("always", 0.3, True)]
 )
 async def test_setting_and_speed_choose(
-    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, choice: str, cost: float, always: bool
+    student: KokoroEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    choice: str,
+    cost: float,
+    always: bool,
 ) -> None:
     monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
     light = LightVoices({VOICE: LANGUAGE}, 80, choice == "always")
     monkeypatch.setattr(student, "_info", replace(student.info, light=light))
     monkeypatch.setattr(student, "_settings", KokoroSettings(student=choice))
-    student._set_slots(cost)
+    with caplog.at_level("INFO", "kani.engines.kokoro.engine"):
+        student._set_slots(cost)
     assert student.info.light == replace(light, always=always)
+    assert ("student speaks always" in caplog.text) == (choice == "auto" and always)
 
 
 @pytest.mark.parametrize(("given", "chosen"), [("ALWAYS", "always"), ("never", "never"), ("only", "only")])
 def test_setting_is_read(given: str, chosen: str, tmp_path: Path) -> None:
     assert load({}, {"KANI_KOKORO_STUDENT": given}, tmp_path / "none").kokoro_student == chosen
+
+
+def test_voices_and_languages_of_kokoro_are_refused_before_a_start_with_the_student_only() -> None:
+    assert known_voices(KokoroSettings(student="only")) == KnownVoices(
+        frozenset((VOICE,)), frozenset((LANGUAGE,))
+    )
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
