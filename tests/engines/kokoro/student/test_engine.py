@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -60,6 +61,24 @@ def test_engine_of_the_student_alone_has_one_voice(student: KokoroEngine) -> Non
         asyncio.run(chunks_of(student, Segment("Hola.", VOICE, "es")))
 
 
+def test_voices_and_languages_of_kokoro_are_refused_before_a_start_with_the_student_only() -> None:
+    known = known_voices(KokoroSettings(student="only"))
+    assert known == KnownVoices(frozenset((VOICE,)), frozenset((LANGUAGE,)))
+
+
+async def test_choice_by_speed_is_logged_when_it_changes(
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(student, "_info", replace(student.info, light=LightVoices({}, 80, always=False)))
+    monkeypatch.setattr(student, "_settings", KokoroSettings())
+    caplog.set_level("INFO", "kani.engines.kokoro.engine")
+    cores = os.cpu_count() or 1
+    for cost in (cores * 2.0, cores * 1.0, cores * 0.1):
+        student._set_slots(cost)
+    chosen = [text for text in caplog.messages if "student speaks" in text]
+    assert chosen == [f"Kokoro's student speaks {when}" for when in ("always", "while no slot is free")]
+
+
 async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> None:
     samples, spans = await say(student, "Nobody knew him well.")
     utterance = one_utterance("Nobody knew him well.", LANGUAGE)
@@ -104,7 +123,7 @@ async def test_cancel_frees_the_engine(student: KokoroEngine) -> None:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
-    assert not student._scheduler._queue.taken
+    assert student._scheduler._free == student._concurrency
 
 
 @pytest.mark.parametrize(("cost", "gaps"), [(0.3, False), (0.79, False), (0.81, True), (3.0, True)])
@@ -116,32 +135,19 @@ def test_kokoro_has_gaps_where_it_speaks_fewer_than_two_streams(cost: float, gap
     ("choice", "cost", "always"), [("auto", 0.3, False), ("auto", 2.0, True), ("always", 0.3, True)]
 )
 async def test_setting_and_speed_choose(
-    student: KokoroEngine,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    choice: str,
-    cost: float,
-    always: bool,
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, choice: str, cost: float, always: bool
 ) -> None:
     monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
     light = LightVoices({VOICE: LANGUAGE}, 80, choice == "always")
     monkeypatch.setattr(student, "_info", replace(student.info, light=light))
-    monkeypatch.setattr(student, "_settings", KokoroSettings(student=choice))
-    with caplog.at_level("INFO", "kani.engines.kokoro.engine"):
-        student._set_slots(cost)
+    monkeypatch.setattr(student, "_settings", replace(student._settings, student=choice))
+    student._set_slots(cost)
     assert student.info.light == replace(light, always=always)
-    assert ("student speaks always" in caplog.text) == (choice == "auto" and always)
 
 
 @pytest.mark.parametrize(("given", "chosen"), [("ALWAYS", "always"), ("never", "never"), ("only", "only")])
 def test_setting_is_read(given: str, chosen: str, tmp_path: Path) -> None:
     assert load({}, {"KANI_KOKORO_STUDENT": given}, tmp_path / "none").kokoro_student == chosen
-
-
-def test_voices_and_languages_of_kokoro_are_refused_before_a_start_with_the_student_only() -> None:
-    assert known_voices(KokoroSettings(student="only")) == KnownVoices(
-        frozenset((VOICE,)), frozenset((LANGUAGE,))
-    )
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
