@@ -11,7 +11,6 @@ from itertools import chain, islice, product, zip_longest
 
 import numpy as np
 import soxr
-from kani.engines.settings import KokoroSettings
 
 from benchmarks.recognition.clips import (
     JUDGING_VOICES,
@@ -23,6 +22,8 @@ from benchmarks.recognition.clips import (
 from benchmarks.recognition.sentences import SPOKEN_TO_AN_ASSISTANT
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.plugin import Resources
 from kani.server import settings
 
 LANGUAGES = ("es", "en")
@@ -97,7 +98,7 @@ async def speaker() -> AsyncIterator[Speak]:
     # In the user's own folder, as unpickling foreign files is unsafe.
     folder = cache_dir / "benchmark-turns"
     folder.mkdir(parents=True, exist_ok=True)
-    engine = KokoroEngine(KokoroSettings(models_dir=None, cache_dir=cache_dir, decoder="onnx"))
+    engine = KokoroEngine(KokoroSettings(decoder="onnx"), Resources(cache_dir))
     async with AsyncExitStack() as started:
 
         async def speak_or_load(language: str, voice: str, text: str) -> Spoken:
