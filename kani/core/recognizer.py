@@ -44,8 +44,6 @@ class Step:
     """True if every word that was spoken so far has been yielded."""
     complete: bool | None = field(default=None, compare=False)
     """Whether the speaker has said all, in a session that judges turns; None in speech, and if unknown."""
-    level_db: float | None = field(default=None, compare=False)
-    """Level of its audio in dB relative to full scale, in a session that judges turns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,8 +245,7 @@ def prepare_recognizer(settings: Settings) -> bool:
 
 def _late_engine(settings: Settings, engines: Engines) -> LateEngine | None:
     """Return the late engine with a recogniser of its own, which its trial needs."""
-    recognizer = build_recognizer("auto", settings)
-    if engines.late is None or recognizer is None:
+    if engines.late is None or (recognizer := build_recognizer("auto", settings)) is None:
         return None
     name, engine = engines.late
     return LateEngine(name, engine, recognizer, settings.language or TRIAL_LANGUAGE)

@@ -240,7 +240,7 @@ def start() -> None:
 def streams() -> None:
     """Print the late pieces of streams that are played in real time at once."""
     rows = []
-    with Server("--engine", "kokoro", KANI_KOKORO_STUDENT="only", KANI_MAX_SESSIONS="1000") as server:
+    with Server("--engine", "kokoro", KANI_KOKORO_STUDENT="only") as server:
         for count in STREAM_COUNTS:
             played = Playback()
             before = server.processor_s()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -17,8 +16,6 @@ from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Recognizer, Step
 from kani.core.turns.pause_judge import PauseJudge, TurnModel
 from kani.core.types import Samples
-
-log = logging.getLogger(__name__)
 
 MAX_BACKLOG_S = 60.0
 """Seconds of audio that may wait for the recogniser; ``feed`` waits beyond that."""

@@ -1,1 +1,1 @@
-"""Turns of a conversation: where speech is, whether a speaker has said all, and what interrupts an answer."""
+"""Turns of a conversation: where speech is, and whether a speaker has said all."""

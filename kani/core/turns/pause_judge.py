@@ -69,7 +69,7 @@ class PauseJudge:
         self._audio = RecentAudio(sample_rate, HEARD_S, at)
         self._words: deque[RecognizedWord] = deque(maxlen=_RECENT_WORDS)
         self._unmarked = 0  # words since the stream's start without a mark; -1 once there was one
-        self._loading: asyncio.Task[None] | None = asyncio.ensure_future(model.prepare())
+        self._loading: asyncio.Task[None] = asyncio.ensure_future(model.prepare())
         self._asked: asyncio.Task[float] | None = None  # in this pause
         self._patient = True  # until the model has been waited for in this pause
 
@@ -89,9 +89,8 @@ class PauseJudge:
             self._start_s = step.index * STEP_S
         for voice in step.voices:
             self._gate.feed(voice)
-        length = round(STEP_S * self._rate)
-        end = (step.index + 1) * length
-        step = replace(step, level_db=self._audio.level_db(end, length))
+        end = (step.index + 1) * round(STEP_S * self._rate)
+        self._audio.forget(end)
         if self._gate.speaking or not self._gate.speech_end_s or not step.voices:
             self._forget()
             return step
@@ -153,7 +152,7 @@ class PauseJudge:
 
     async def aclose(self) -> None:
         """End what the model still computes for this stream."""
-        left = [task for task in (self._loading, self._asked) if task is not None]
+        left = [self._loading, *([] if self._asked is None else [self._asked])]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

@@ -19,8 +19,6 @@ CUSTOM_PREFIX = "custom:"
 
 CONSENT_ID = re.compile(r"cons_[0-9a-f]{24}")
 
-_SIMILARITY_BOUND = 1.0 + 1e-3
-
 
 @dataclass(frozen=True, slots=True)
 class StoredVoice:

@@ -140,6 +140,8 @@ class KokoroEngine:
         slots = real_time_streams(cost, cores)
         if light is not None and self._settings.student == "auto":
             light = replace(light, always=has_gaps(cost, cores))
+            if light != self.info.light:
+                logger.info("Kokoro's student speaks %s", light.when)
         self._info = replace(self.info, max_concurrency=slots, light=light)
         logger.info("Kokoro takes %.3f processor seconds for a second of speech: %d slots", cost, slots)
 

@@ -22,8 +22,14 @@ def build(settings: KokoroSettings, resources: Resources) -> KokoroEngine:
 
 
 def known_voices(settings: KokoroSettings) -> KnownVoices:
-    """List its voices and languages, without those of missing packages."""
+    """List its voices and languages, without those of missing packages. Raises EngineUnavailable."""
     from kani.engines.known_voices import KnownVoices
+
+    if settings.student == "only":
+        from kani.engines.kokoro.student.model import read_facts
+
+        student = read_facts()
+        return KnownVoices(frozenset((student.voice,)), frozenset((student.language,)))
     from kani.engines.kokoro.text.readers import missing_packages
     from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
     from kani.text.languages import primary

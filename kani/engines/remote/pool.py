@@ -171,7 +171,10 @@ class Pool:
             match usable[0].served:
                 case EngineInfo() as engine:
                     slots = sum(member.slots for member in usable)
-                    self._changed(Ready(replace(engine, max_concurrency=slots)))
+                    light = engine.light
+                    if light is not None:
+                        light = replace(light, slots=sum(member.light_slots for member in usable))
+                    self._changed(Ready(replace(engine, max_concurrency=slots, light=light)))
                 case RecognizerInfo() as recognizer:
                     self._changed(Ready(recognizer=recognizer))
         self._moved.set()
@@ -237,6 +240,12 @@ class _Member:
     def slots(self) -> int:
         """Segments that it speaks at once; 1 of a recogniser, which does not say."""
         return self.served.max_concurrency if isinstance(self.served, EngineInfo) else 1
+
+    @property
+    def light_slots(self) -> int:
+        """Segments that its light networks speak at once."""
+        light = self.served.light if isinstance(self.served, EngineInfo) else None
+        return light.slots if light is not None else 0
 
     @property
     def state(self) -> WorkerState:

@@ -31,8 +31,6 @@ from kani.engines.worker.service import Worker
 STOP_TIMEOUT_S = 4.0
 """Seconds for the engine to stop once the server has gone."""
 
-log = logging.getLogger(__name__)
-
 
 def main(socket_number: int) -> None:
     """Serve the server at the other end of a socket that this process has inherited."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -37,8 +36,6 @@ from kani.engines.worker.exchanges import (
     SpeechExchange,
     outcome,
 )
-
-log = logging.getLogger(__name__)
 
 MAX_EXCHANGES = 4096
 """Exchanges of one server at once; another is refused as busy."""
@@ -117,9 +114,14 @@ class Worker:
                     raise ProtocolError("a grant that is no number of seconds")
                 if opening.written is not None and not engine.info.accepts_partial_text:
                     raise ProtocolError("text that is still being written, which this engine does not accept")
-                light = opening.segment.light
-                if light and engine.info.light is None:
-                    raise ProtocolError("a light network, which this engine does not have")
+                voice, language, light = (
+                    opening.segment.voice,
+                    opening.segment.language,
+                    opening.segment.light,
+                )
+                known = engine.info.light
+                if light and (known is None or not known.speak(voice, language)):
+                    raise ProtocolError("a light network, which this engine does not have for the voice")
                 return SpeechExchange(opening, engine, self._light if light else self._slots, channel)
             case Embed() | Refine() if engine is not None and engine.info.cloning != "none":
                 return CloningExchange(opening, engine, channel)

@@ -20,7 +20,6 @@ from kani.protocols.shared.errors import BadMessage, validation_error
 
 SAMPLE_RATE = 24_000
 FRAME_SAMPLES = 1920
-FRAME_S = 0.08
 MAX_AMPLITUDE = 0.99
 """Samples are clipped to ± this before they are sent."""
 

@@ -52,7 +52,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
         service = context.service
         return [
             *speech_routes(service, settings),
-            *list_routes(service, settings),
+            *list_routes(service),
             *transcription_routes(service, settings),
             *realtime_routes(service, settings, keys),
         ]

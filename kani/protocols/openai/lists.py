@@ -41,7 +41,7 @@ def list_paths(settings: OpenAISettings) -> dict[str, PathClass]:
     return dict.fromkeys(paths, PathClass.LIST)
 
 
-def list_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
+def list_routes(service: SpeechService) -> list[BaseRoute]:
     """Return the routes of the lists."""
 
     async def models(request: Request) -> Response:

@@ -12,7 +12,6 @@ from kani.text.markup.masked_text import CODE_BLOCK, MASK, PARAGRAPH_END, Masked
 from kani.text.markup.source import MAX_HELD_BACK, MAX_LOOKAHEAD, PendingText
 
 _BLANKS = re.compile(r"[ \t\r]+")
-_HEADING = re.compile(r"#{1,6}(?=[ \t\r\n])")
 _HEADING_RUN = re.compile(r"#{1,6}")
 _HEADING_END = re.compile(r"#{1,16}[ \t\r]*")
 _LINE_MARKS = re.compile(r"([-+*_=])\1{0,2}")

@@ -129,8 +129,3 @@ async def test_recogniser_without_marks_is_judged_by_words_and_sound() -> None:
     text = " ".join(["word"] * (TUNING.unmarked_words + 1))
     assert (await judged(Model(SURE), text))[-1].complete is True
     assert (await judged(Model(SURE), f"{text} and"))[-1].complete is False
-
-
-async def test_steps_tell_the_level() -> None:
-    steps = await judged(Model(SURE), "Turn it on.")
-    assert steps[0].level_db == pytest.approx(20 * np.log10(SPEECH_STEPS / 1000))

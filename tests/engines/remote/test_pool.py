@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from kani.core.engine import Engine
+from kani.core.engine import Engine, LightVoices
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Embedding, Recording, SpeechChunk
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote import pool
 from kani.engines.remote.address import Address
+from kani.engines.remote.channel import ProtocolError
 from kani.engines.remote.engine import RemoteEngine
+from kani.engines.remote.messages import Speak
 from kani.engines.remote.processes import RemoteWorkers, engine_at
 from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
@@ -102,6 +104,29 @@ async def test_segments_go_to_the_least_loaded_worker_and_slots_add_up(tmp_path:
                 labels = {"replica": f"w{number}"}
                 assert registry.get_sample_value("kani_worker_slots", labels) == 1
                 assert registry.get_sample_value("kani_worker_segments", labels) == 1
+
+
+async def test_light_segments_are_spoken_and_their_slots_add_up(tmp_path: Path) -> None:
+    light = LightVoices({"tone_es": "es"}, 3, always=False)
+    made = [Site(light_engine(light), tmp_path / "private" / f"{number}.sock") for number in range(2)]
+    for site in made:
+        await site.start()
+    async with started(engine_for(made)) as engine:
+        await until(lambda: engine.info.light == replace(light, slots=6))
+        assert [chunk async for chunk in engine.synthesize(replace(segment("uno"), light=True))]
+    assert [each.light for site in made for each in site.engine.segments] == [True]
+    english = replace(segment("one"), language="en", light=True)
+    for engine_here in (made[0].engine, ToneEngine()):
+        with pytest.raises(ProtocolError, match="a light network"):
+            Worker(engine_here)._exchange(Speak(1, english, 1.0), None)
+    for site in made:
+        await site.end()
+
+
+def light_engine(light: LightVoices) -> ToneEngine:
+    engine = ToneEngine()
+    engine.info = replace(engine.info, light=light)
+    return engine
 
 
 async def test_full_worker_refuses_and_the_segment_is_spoken_by_another(tmp_path: Path) -> None:

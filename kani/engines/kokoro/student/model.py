@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,26 @@ class StudentFacts:
     level: float  # power of the voice's loud parts (``timing.speech_level``)
 
 
+def read_facts() -> StudentFacts:
+    """Read the facts of the student here, without loading it. Raises EngineUnavailable."""
+    try:
+        return _read_origin(FOLDER)[1]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _broken() from error
+
+
+def _read_origin(folder: Path) -> tuple[dict[str, Any], StudentFacts]:
+    origin = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
+    return origin, StudentFacts(*(origin[name] for name in ("voice", "language", "log_f0", "level")))
+
+
+def _broken() -> EngineUnavailable:
+    return EngineUnavailable(
+        "the files of Kokoro's student are missing or broken: "
+        "restore kani/engines/kokoro/student/data from the repository"
+    )
+
+
 class StudentModel:
     """Both graphs; thread-safe. All methods raise Stopped or ModelFailed."""
 
@@ -47,9 +68,7 @@ class StudentModel:
         Raises EngineUnavailable where one is missing or broken, and ModelFailed.
         """
         try:
-            origin = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
-            names = ("voice", "language", "log_f0", "level")
-            self.facts = StudentFacts(*(origin[name] for name in names))
+            origin, self.facts = _read_origin(folder)
             parts = {name: (folder / name).read_bytes() for name in (PROSODY, DECODER)}
             wrong = [
                 name
@@ -57,10 +76,7 @@ class StudentModel:
                 if hashlib.sha256(content).hexdigest() != origin["sha256"][name]
             ]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EngineUnavailable(
-                "the files of Kokoro's student are missing or broken: "
-                "restore kani/engines/kokoro/student/data from the repository"
-            ) from error
+            raise _broken() from error
         if wrong:
             raise EngineUnavailable(
                 f"{wrong[0]} fails its SHA-256: restore kani/engines/kokoro/student/data/{wrong[0]}"

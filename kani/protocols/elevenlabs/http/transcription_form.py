@@ -19,7 +19,6 @@ ADDITIONAL_FORMATS = ("srt", "txt")
 MAX_KEYTERMS = 1_000
 MAX_TEMPERATURE = 2.0
 
-_TRUE = ("true", "1", "on", "yes")
 _NOT_SERVED = {
     "source_url": "recordings by address are not fetched: send the file",
     "cloud_storage_url": "recordings by address are not fetched: send the file",

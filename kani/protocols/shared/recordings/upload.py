@@ -233,10 +233,10 @@ def _decode_json(raw: IO[bytes], file: IO[bytes]) -> dict[str, tuple[str, ...]]:
         raise InvalidRequest("body", f"is no JSON ({error})") from error
     except RecursionError as error:
         raise InvalidRequest("body", "is nested too deeply") from error
-    return {_INDEX.sub("", name): _texts(name, part) for name, part in parts.items() if name != "input_audio"}
+    return {_INDEX.sub("", name): _texts(part) for name, part in parts.items() if name != "input_audio"}
 
 
-def _texts(name: str, part: msgspec.Raw) -> tuple[str, ...]:
+def _texts(part: msgspec.Raw) -> tuple[str, ...]:
     """Return a JSON value as a form would hold it."""
     try:
         value = msgspec.json.decode(part, type=_JsonValue)

@@ -10,7 +10,6 @@ from kani.text.normalizer.spoken import Piece
 from kani.text.normalizer.unspaced.numbers import say_one_by_one
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
-_NOT_IN_NUMBER = r"(?![\d])(?!-\d)"
 _FAR = re.compile(r"\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?){2,5}")
 _DIGITS = re.compile(r"\d+")
 _PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -17,9 +18,11 @@ from kani.core.emotions import EMOTIONS
 from kani.core.engine import LightVoices
 from kani.core.errors import UnsupportedLanguage
 from kani.core.types import NEUTRAL, Samples, Segment, Span
+from kani.engines.known_voices import KnownVoices
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
+from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import has_gaps
 from kani.engines.plugin import Resources
@@ -56,6 +59,24 @@ def test_engine_of_the_student_alone_has_one_voice(student: KokoroEngine) -> Non
     assert info.accepts_partial_text and info.cloning == "none" and info.decoder == "student"
     with pytest.raises(UnsupportedLanguage, match=r"'es'.*en"):
         asyncio.run(chunks_of(student, Segment("Hola.", VOICE, "es")))
+
+
+def test_voices_and_languages_of_kokoro_are_refused_before_a_start_with_the_student_only() -> None:
+    known = known_voices(KokoroSettings(student="only"))
+    assert known == KnownVoices(frozenset((VOICE,)), frozenset((LANGUAGE,)))
+
+
+async def test_choice_by_speed_is_logged_when_it_changes(
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(student, "_info", replace(student.info, light=LightVoices({}, 80, always=False)))
+    monkeypatch.setattr(student, "_settings", KokoroSettings())
+    caplog.set_level("INFO", "kani.engines.kokoro.engine")
+    cores = os.cpu_count() or 1
+    for cost in (cores * 2.0, cores * 1.0, cores * 0.1):
+        student._set_slots(cost)
+    chosen = [text for text in caplog.messages if "student speaks" in text]
+    assert chosen == [f"Kokoro's student speaks {when}" for when in ("always", "while no slot is free")]
 
 
 async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> None:
