@@ -81,8 +81,8 @@ def save_student(folder: Path, parts: Mapping[str, bytes], voice: str, language:
 def _check_enough(learned: Sequence[str], held_out: Sequence[str]) -> None:
     if not learned or not held_out:
         raise SystemExit(
-            f"the texts have {len(learned)} usable sentences of 3 to 25 words to learn and {len(held_out)} to "
-            "hold out: name more texts"
+            f"the texts have {len(learned)} usable sentences of 3 to 25 words to learn, and {len(held_out)} "
+            "to hold out: name more texts"
         )
 
 
