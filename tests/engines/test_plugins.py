@@ -29,7 +29,7 @@ from websockets.sync.client import connect
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizerInfo
 from kani.core.transcriber import TranscriptionOptions
-from kani.engines import registry
+from kani.engines import plugin, registry
 from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, Resources, find, found_engines
 from kani.engines.plugin_settings import PluginSettings, plain, setting
 from kani.engines.remote.messages import Failed, Launch, Transcribe, decode_to_worker, encode
@@ -173,6 +173,16 @@ def test_plugin_that_cannot_be_used_takes_no_other_with_it() -> None:
         "other": "the engine other cannot be used: its name 'acme' has to be that of its entry point, of "
         "small letters, digits and _",
     }
+
+
+def test_engine_of_another_package_cannot_take_the_name_of_a_recogniser(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would take its settings, too."""
+    entry = EntryPoint("kyutai", f"{__name__}:PLUGIN", ENGINES)
+    monkeypatch.setattr(plugin, "entry_points", lambda group: [entry])
+    found = plugin.found_engines.__wrapped__()
+    assert found.broken == {"kyutai": "the engine kyutai cannot be used: another one has this name"}
 
 
 def test_settings_cross_to_another_process_whole() -> None:
