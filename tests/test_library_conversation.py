@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import soundfile
 from kani import Answered, AsyncConversation, AsyncSpeech, Heard, Interrupted, NoAnswer
 from kani.core.types import Samples
 from kani.library.conversation import ConversationEvent
+from kani.runtime.turn_model.model import SmartTurn
 from tests.clients.openai_realtime import loud, quiet
 from tests.conftest import ROOT
 from tests.judges.judge import hear, word_error_rate
@@ -48,6 +49,22 @@ async def test_each_turn_is_answered() -> None:
     assert "".join(event.text for event in events if isinstance(event, Answered)) == LONG
     assert sum(len(event.samples) for event in events if isinstance(event, Answered)) > 3 * RATE
     assert endpoint.said == [[("system", "Be brief."), ("user", "w0 w1 w2 w3 w4.")]]
+
+
+async def test_sound_and_words_judge_the_ends_of_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[SmartTurn] = []
+
+    def prepare(model: SmartTurn) -> Awaitable[None]:
+        used.append(model)
+        return asyncio.sleep(0)
+
+    async def audio(_: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        yield quiet(0.4)
+
+    monkeypatch.setattr(SmartTurn, "prepare", prepare)
+    async with chat_endpoint(lambda _: say(LONG)) as endpoint:
+        await talk(endpoint, audio)
+    assert len(used) == 1
 
 
 async def test_speech_interrupts_and_the_rest_was_not_heard() -> None:

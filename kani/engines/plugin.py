@@ -147,20 +147,19 @@ class PluginError(ValueError):
 @cache
 def found_engines() -> Found[EnginePlugin[Any]]:
     """Find the engines: this package's own, and those of the other packages."""
-    return _found(_OWN_ENGINES, ENGINES, "engine", EnginePlugin, ENGINE_NAMES)
+    return _found(_OWN_ENGINES, ENGINES, "engine", EnginePlugin)
 
 
 @cache
 def found_recognizers() -> Found[RecognizerPlugin[Any]]:
     """Find the recognisers, as ``found_engines`` does the engines."""
-    return _found(_OWN_RECOGNIZERS, RECOGNIZERS, "recogniser", RecognizerPlugin, RECOGNIZER_NAMES)
+    return _found(_OWN_RECOGNIZERS, RECOGNIZERS, "recogniser", RecognizerPlugin)
 
 
-def _found(
-    own: Iterable[EntryPoint], group: str, kind: str, description: type[P], taken: Iterable[str]
-) -> Found[P]:
+def _found(own: Iterable[EntryPoint], group: str, kind: str, description: type[P]) -> Found[P]:
     ours = find(own, kind, description, ())
-    others = find(entry_points(group=group), kind, description, taken)
+    # Engines and recognisers share names, as those of one name share their settings.
+    others = find(entry_points(group=group), kind, description, (*ENGINE_NAMES, *RECOGNIZER_NAMES))
     return Found({**ours.plugins, **others.plugins}, {**ours.broken, **others.broken})
 
 

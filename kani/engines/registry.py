@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -32,6 +33,8 @@ EMBEDDED = ("kokoro", "espeak")
 P = TypeVar("P", EnginePlugin[Any], RecognizerPlugin[Any])
 S = TypeVar("S", bound="BaseModel")
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Engines(NamedTuple):
@@ -69,9 +72,18 @@ class Registry:
         unasked = replace(self, resources=replace(self.resources, may_fetch=may_fetch))
         embedded = tuple(unasked.engine(name) for name in EMBEDDED)
         for name, plugin in found_engines().plugins.items():
-            if plugin.joins is not None and (given := plugin.joins(*self._given(plugin))) is not None:
-                return Engines(embedded, (name, self._engine(plugin, *given)))
+            try:
+                if (joining := self._joining(plugin)) is not None:
+                    return Engines(embedded, (name, joining))
+            except EngineUnavailable as error:
+                log.warning("%s does not join the engines of auto: %s", name, error)
         return Engines(embedded)
+
+    def _joining(self, plugin: EnginePlugin[Any]) -> Engine | None:
+        if (joins := plugin.joins) is None:
+            return None
+        given = _called(plugin.name, lambda: joins(*self._given(plugin)))
+        return None if given is None else self._engine(plugin, *given)
 
     def recognizer(self, name: str) -> Recognizer:
         """Build a recogniser."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples, SpeechChunk, Voice
@@ -15,6 +16,7 @@ from kani.library.conversation import AsyncConversation, ConversationEvent
 from kani.library.results import Audio, Transcript
 
 T = TypeVar("T")
+Inner = TypeVar("Inner", bound=AbstractAsyncContextManager[Any])
 
 
 class _BackgroundLoop:
@@ -63,16 +65,16 @@ async def _close(generator: AsyncGenerator[T, None]) -> None:
     await generator.aclose()
 
 
-class Speech:
-    """Speaks texts; use it by ``with``. The arguments are those of ``AsyncSpeech``."""
+class _Blocking(Generic[Inner]):
+    """Runs one of the asynchronous classes in a loop of its own."""
 
-    def __init__(self, engine: str = "auto", **settings: Any) -> None:
-        self._speech = AsyncSpeech(engine, **settings)
+    def __init__(self, inner: Inner) -> None:
+        self._inner = inner
 
     def __enter__(self) -> Self:
         self._loop = _BackgroundLoop()
         try:
-            self._loop.run(self._speech.__aenter__())
+            self._loop.run(self._inner.__aenter__())
         except BaseException:
             self._loop.close()
             raise
@@ -82,14 +84,21 @@ class Speech:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._loop.run(self._speech.__aexit__(kind, error, trace))
+            self._loop.run(self._inner.__aexit__(kind, error, trace))
         finally:
             self._loop.close()
+
+
+class Speech(_Blocking[AsyncSpeech]):
+    """Speaks texts; use it by ``with``. The arguments are those of ``AsyncSpeech``."""
+
+    def __init__(self, engine: str = "auto", **settings: Any) -> None:
+        super().__init__(AsyncSpeech(engine, **settings))
 
     @property
     def voices(self) -> tuple[Voice, ...]:
         """The voices, stored ones included."""
-        return self._speech.voices
+        return self._inner.voices
 
     def say(
         self,
@@ -103,7 +112,7 @@ class Speech:
     ) -> Audio:
         """Speak a text; see ``AsyncSpeech.say``."""
         return self._loop.run(
-            self._speech.say(
+            self._inner.say(
                 text, voice=voice, language=language, speed=speed, emotion=emotion, reference=reference
             )
         )
@@ -123,38 +132,21 @@ class Speech:
         An iterable of parts is read in a thread of its own. See ``AsyncSpeech.stream``.
         """
         return self._loop.iterate(
-            self._speech.stream(
+            self._inner.stream(
                 text, voice=voice, language=language, speed=speed, emotion=emotion, reference=reference
             )
         )
 
 
-class Recognizer:
+class Recognizer(_Blocking[AsyncRecognizer]):
     """Recognises speech; use it by ``with``. The arguments are those of ``AsyncRecognizer``."""
 
     def __init__(self, recognizer: str = "auto", **settings: Any) -> None:
-        self._recognizer = AsyncRecognizer(recognizer, **settings)
-
-    def __enter__(self) -> Self:
-        self._loop = _BackgroundLoop()
-        try:
-            self._loop.run(self._recognizer.__aenter__())
-        except BaseException:
-            self._loop.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._loop.run(self._recognizer.__aexit__(kind, error, trace))
-        finally:
-            self._loop.close()
+        super().__init__(AsyncRecognizer(recognizer, **settings))
 
     def transcribe(self, sound: Sound, *, language: str | None = None, prompt: str = "") -> Transcript:
         """Transcribe a recording; see ``AsyncRecognizer.transcribe``."""
-        return self._loop.run(self._recognizer.transcribe(sound, language=language, prompt=prompt))
+        return self._loop.run(self._inner.transcribe(sound, language=language, prompt=prompt))
 
     def listen(
         self, audio: Iterable[Samples], sample_rate: int, *, language: str | None = None
@@ -163,35 +155,18 @@ class Recognizer:
 
         ``audio`` is read in a thread of its own.
         """
-        return self._loop.iterate(self._recognizer.listen(in_thread(audio), sample_rate, language=language))
+        return self._loop.iterate(self._inner.listen(in_thread(audio), sample_rate, language=language))
 
 
-class Conversation:
+class Conversation(_Blocking[AsyncConversation]):
     """Answers what is said; use it by ``with``. The arguments are those of ``AsyncConversation``."""
 
     def __init__(self, llm_url: str, engine: str = "auto", recognizer: str = "auto", **settings: Any) -> None:
-        self._conversation = AsyncConversation(llm_url, engine, recognizer, **settings)
-
-    def __enter__(self) -> Self:
-        self._loop = _BackgroundLoop()
-        try:
-            self._loop.run(self._conversation.__aenter__())
-        except BaseException:
-            self._loop.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._loop.run(self._conversation.__aexit__(kind, error, trace))
-        finally:
-            self._loop.close()
+        super().__init__(AsyncConversation(llm_url, engine, recognizer, **settings))
 
     def talk(self, audio: Iterable[Samples], sample_rate: int) -> Generator[ConversationEvent, None, None]:
         """Yield what was understood and what is answered; see ``AsyncConversation.talk``.
 
         ``audio`` is read in a thread of its own: a microphone may block there.
         """
-        return self._loop.iterate(self._conversation.talk(in_thread(audio), sample_rate))
+        return self._loop.iterate(self._inner.talk(in_thread(audio), sample_rate))

@@ -132,6 +132,7 @@ class AsyncConversation:
         session = self._service.open_recognition(
             protocol=LIBRARY, sample_rate=sample_rate, language=self._language
         )
+        session.judges_turns = True
         async with session:
             talk = _Talk(self._service, self._service.chat_model, session, self.history, self._request)
             talk.instructions = self._instructions

@@ -13,6 +13,7 @@ import traceback
 import wave
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +22,15 @@ import httpx
 import numpy as np
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from websockets.sync.client import connect
 
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizerInfo
 from kani.core.transcriber import TranscriptionOptions
-from kani.engines import registry
-from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, Resources, find
+from kani.engines import plugin, registry
+from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, Resources, find, found_engines
 from kani.engines.plugin_settings import PluginSettings, plain, setting
 from kani.engines.remote.messages import Failed, Launch, Transcribe, decode_to_worker, encode
 from kani.engines.worker.exchanges import RecognitionExchange, outcome
@@ -173,6 +175,16 @@ def test_plugin_that_cannot_be_used_takes_no_other_with_it() -> None:
     }
 
 
+def test_engine_of_another_package_cannot_take_the_name_of_a_recogniser(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would take its settings, too."""
+    entry = EntryPoint("kyutai", f"{__name__}:PLUGIN", ENGINES)
+    monkeypatch.setattr(plugin, "entry_points", lambda group: [entry])
+    found = plugin.found_engines.__wrapped__()
+    assert found.broken == {"kyutai": "the engine kyutai cannot be used: another one has this name"}
+
+
 def test_settings_cross_to_another_process_whole() -> None:
     chosen = AcmeSettings(folder=Path("/b"), key=SecretStr("open"), keys=(SecretStr("x"),), names={"one": 1})
     launch = Launch("acme", 20, "engine", plain(chosen), RESOURCES)
@@ -208,6 +220,17 @@ def test_settings_that_are_refused_there_are_not_shown(monkeypatch: pytest.Monke
         registry.launched_engine("other", {}, RESOURCES)
     with pytest.raises(EngineUnavailable, match="third is not installed here"):
         registry.launched_engine("third", {}, RESOURCES)
+
+
+def test_engine_that_fails_to_join_leaves_the_others_of_auto(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugins = {name: found_engines().plugins[name] for name in registry.EMBEDDED}
+    plugins["acme"] = replace(PLUGIN, joins=never)
+    monkeypatch.setattr(registry, "found_engines", lambda: Found(plugins, {}))
+    known = registry.Registry(lambda model: model(), RESOURCES, CollectorRegistry())
+    assert known.auto(may_fetch=False).late is None
+    assert "acme does not join the engines of auto: acme cannot be used: AssertionError" in caplog.text
 
 
 @pytest.mark.parametrize("arguments", [[], ["--engine-process"]])

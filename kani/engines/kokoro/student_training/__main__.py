@@ -39,7 +39,10 @@ def _arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--voice", required=True, help="one of Kokoro's voices")
+    voices = [voice.id for voice in Voices().all]
+    parser.add_argument(
+        "--voice", required=True, choices=voices, metavar="VOICE", help="one of Kokoro's voices"
+    )
     parser.add_argument("--language", required=True, help="BCP 47, the voice's")
     parser.add_argument("--texts", required=True, nargs="+", type=Path, help="text files, or folders of them")
     parser.add_argument("--start", type=Path, default=FOLDER, help="folder of the student to start from")
@@ -75,6 +78,14 @@ def save_student(folder: Path, parts: Mapping[str, bytes], voice: str, language:
     (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
 
 
+def _check_enough(learned: Sequence[str], held_out: Sequence[str]) -> None:
+    if not learned or not held_out:
+        raise SystemExit(
+            f"the texts have {len(learned)} usable sentences of 3 to 25 words to learn, and {len(held_out)} "
+            "to hold out: name more texts"
+        )
+
+
 def main() -> None:
     """Run the command line."""
     given = _arguments()
@@ -86,16 +97,21 @@ def main() -> None:
     texts = corpus.sentences(_files(given.texts), given.language)
     spoken = [text for text in texts if not corpus.held_out(text)][: given.sentences]
     held_out = [text for text in texts if corpus.held_out(text)][:_HELD_OUT]
-    if not spoken or not held_out:
-        raise SystemExit(f"only {len(texts)} sentences of 3 to 25 words were found in the texts")
-    print(f"{len(spoken)} sentences to learn, {len(held_out)} held out", flush=True)
+    _check_enough(spoken, held_out)
 
-    teacher = targets.Teacher(given.voice, given.language, given.work / "model", given.threads)
-    read = [[symbols for text in some if (symbols := teacher.symbols(text))] for some in (spoken, held_out)]
-    if missing := corpus.missing_pairs(*read):
+    try:
+        teacher = targets.Teacher(given.voice, given.language, given.work / "model", given.threads)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    learned, judging = (
+        [symbols for text in some if (symbols := teacher.symbols(text))] for some in (spoken, held_out)
+    )
+    _check_enough(learned, judging)
+    print(f"{len(learned)} sentences to learn, {len(judging)} held out", flush=True)
+    if missing := corpus.missing_pairs(learned, judging):
         print(f"pairs of symbols that only held-out sentences have: {missing.most_common(10)}", flush=True)
-    shards = targets.make_shards(teacher, spoken, given.work / "shards")
-    judged = targets.make_shards(teacher, held_out, given.work / "held-out")
+    shards = targets.make_shards(teacher, learned, given.work / "shards")
+    judged = targets.make_shards(teacher, judging, given.work / "held-out")
 
     start = {name: onnx.load(given.start / name) for name in (PROSODY, DECODER)}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -80,15 +80,14 @@ class Teacher:
         )
 
 
-def make_shards(teacher: Teacher, texts: Sequence[str], folder: Path) -> list[Path]:
-    """Let the teacher speak ``texts``; shards that are there are kept. Returns all of them."""
+def make_shards(teacher: Teacher, sentences: Sequence[str], folder: Path) -> list[Path]:
+    """Let the teacher speak sentences, in symbols; shards that are there are kept. Returns all of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / f"{number:05}.npz" for number in range(-(-len(texts) // SHARD))]
+    files = [folder / f"{number:05}.npz" for number in range(-(-len(sentences) // SHARD))]
     for number, file in enumerate(tqdm(files, desc=f"the teacher speaks: {folder.name}", unit="shard")):
         if file.is_file():
             continue
-        spoken = map(teacher.symbols, texts[number * SHARD : (number + 1) * SHARD])
-        save_shard(file, [teacher.speak(symbols) for symbols in spoken if symbols])
+        save_shard(file, [teacher.speak(each) for each in sentences[number * SHARD : (number + 1) * SHARD]])
     return files
 
 

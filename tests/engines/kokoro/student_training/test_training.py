@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
 from kani.engines.kokoro.student import waveform as runtime_waveform
 from kani.engines.kokoro.student.model import DECODER, FOLDER, PROSODY, StudentModel
 from kani.engines.kokoro.student_training import training as training_module
-from kani.engines.kokoro.student_training.__main__ import save_student
+from kani.engines.kokoro.student_training.__main__ import main, save_student
 from kani.engines.kokoro.student_training.batches import Batch
 from kani.engines.kokoro.student_training.graph_weights import read_weights, write_weights
 from kani.engines.kokoro.student_training.network import Student
@@ -136,3 +137,13 @@ def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
     assert all(after[name] < before[name] for name in ("duration", "energy", "sound")), (before, after)
     with (work / "curve.csv").open(newline="") as curve:
         assert [row["step"] for row in csv.DictReader(curve)] == ["3", "6"]
+
+
+def test_too_few_texts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one.txt").write_text("The soup of my grandmother was the best of all.\n")
+    texts, work = ("--texts", str(tmp_path)), ("--work", str(tmp_path / "work"))
+    options = ("--voice", "af_heart", "--language", "en", "--threads", str(torch.get_num_threads()))
+    monkeypatch.setattr(sys, "argv", ["student_training", *options, *texts, *work])
+    monkeypatch.delattr("os.nice")
+    with pytest.raises(SystemExit, match="name more texts"):
+        main()
