@@ -7,6 +7,7 @@ errors that are a text, calls of tools without index or id.
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -147,7 +148,10 @@ def error_words(error: Any) -> str:
 
 
 def request_body(model: str, request: ChatRequest, length_field: str) -> bytes:
-    """Return the body of a request; length_field: name of the limit of tokens, which differs."""
+    """Return the body of a request; length_field: name of the limit of tokens, which differs.
+
+    Half a surrogate pair, which clients may send, is written as "?": it has no UTF-8.
+    """
     body: dict[str, Any] = {
         "model": model,
         "messages": [_message(message) for message in request.messages],
@@ -172,7 +176,7 @@ def request_body(model: str, request: ChatRequest, length_field: str) -> bytes:
         if choice not in ("auto", "required"):
             choice = {"type": "function", "function": {"name": choice}}
         body["tool_choice"] = choice
-    return msgspec.json.encode(body)
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:

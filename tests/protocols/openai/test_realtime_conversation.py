@@ -345,3 +345,12 @@ async def test_fields_that_cannot_be_served(tmp_path: Path, session: dict[str, A
         await client.send("session.update", session={"type": "realtime", "speed": 1.2, **session})
         assert (await client.until("error"))[-1]["error"]["param"] == param
         assert (await client.until("session.updated"))[-1]["session"]["audio"]["output"]["speed"] == 1.2
+
+
+async def test_half_a_surrogate_pair_ends_no_connection(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda _: say("uno.")) as (server, endpoint):
+        async with realtime(server.url, "m=m") as client:
+            tool = {**WEATHER, "parameters": {"type": "object", "description": "x\ud83d"}}
+            await client.configure("realtime", tools=[tool], instructions="Be brief\ud83d.")
+            assert (await ask(client, "Hola\ud83d."))[-1]["response"]["status"] == "completed"
+    assert endpoint.said == [[("system", "Be brief?."), ("user", "Hola?.")]]
