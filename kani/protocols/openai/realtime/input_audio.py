@@ -51,8 +51,14 @@ class Turns(Protocol):
     def stopped(self, end_s: float) -> None:
         """A turn has ended, ``end_s`` seconds into the audio."""
 
-    def transcribed(self, language: str) -> None:
-        """All words of a turn that is to be answered are known; language: primary subtag, or empty."""
+    def fell_silent(self) -> None:
+        """No turn goes on any more, also if the last one has not stopped: its audio was dropped, say."""
+
+    def transcribed(self, language: str, *, said: bool) -> None:
+        """All words of a turn that is to be answered are known; language: primary subtag, or empty.
+
+        said: whether there are any.
+        """
 
 
 class InputAudio:
@@ -198,6 +204,7 @@ class InputAudio:
             finally:
                 self._tracks.popleft()
                 self._changed.set()
+            self._turns.fell_silent()
             for _ in range(track.clears):
                 await self._events.cleared()
             if track.state is TrackState.OPEN:
@@ -306,8 +313,7 @@ class InputAudio:
             self._events.settled(transcript, known=self._config.answers)
         if transcript.to_be_answered:
             self._service.report_turn(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
-            if transcript.text:
-                self._turns.transcribed(transcript.language)
+            self._turns.transcribed(transcript.language, said=bool(transcript.text))
 
     async def _fail(self, track: Track, error: SpeechError) -> None:
         """Send that the items under way failed. Raises InputFailed if that goes on."""
