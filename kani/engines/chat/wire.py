@@ -22,9 +22,6 @@ MAX_CALLS = 16
 MAX_ARGUMENTS = 2**18
 """Characters of the arguments of all of them."""
 
-MAX_DETAIL = 300
-"""Characters of an endpoint's own words in an error."""
-
 _REASONS: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
 
@@ -143,8 +140,7 @@ def read_error(data: bytes) -> str:
 def error_words(error: Any) -> str:
     """Return the message of an error, which is an object or a text, in one line."""
     given = error.get("message", error.get("type")) if isinstance(error, dict) else error
-    words = " ".join(str(given).split())
-    return words if len(words) <= MAX_DETAIL else f"{words[:MAX_DETAIL]}…"
+    return " ".join(str(given).split())
 
 
 def request_body(model: str, request: ChatRequest, length_field: str) -> bytes:

@@ -134,6 +134,7 @@ async def test_calls_that_share_an_index_stay_apart() -> None:
         ),
         (Answer(status=404, error={"error": "model 'tiny' not found"}), "unknown_model", "'tiny' not found"),
         (Answer(status=400, error={"object": "error", "message": f"no {KEY}"}), "refused", "no (key)"),
+        (Answer(status=400, error={"message": "x" * 295 + KEY}), "refused", "xx(key)"),
         (Answer(status=429, error={}), "rate_limited", "no more requests"),
         (Answer(status=500, error="?"), "failed", "HTTP 500"),
         (
@@ -171,6 +172,23 @@ async def test_model_is_named_if_there_are_several() -> None:
         model = ChatEndpoint(ChatSettings(served.url))
         with pytest.raises(ChatFailed, match=r"2 models \(a, b\).*KANI_LLM_MODEL"):
             await answers(model)
+        await model.stop()
+
+
+async def test_only_model_is_waited_for_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def script(body: dict[str, Any]) -> Answer:
+        known = body["model"] == served.models[0]
+        return say("x") if known else Answer(status=404, error={"error": "no such model"})
+
+    monkeypatch.setattr(endpoint_module, "LOADING_RETRY_S", 0.01)
+    async with chat_endpoint(script) as served:
+        served.loading = 2
+        model = ChatEndpoint(ChatSettings(served.url))
+        await answers(model)
+        served.models = ["other"]
+        with pytest.raises(ChatFailed, match="has no tiny"):
+            await answers(model)
+        assert text_of(await answers(model)) == "x"
         await model.stop()
 
 
