@@ -68,6 +68,7 @@ class ChatEndpoint:
         self._client: httpx.AsyncClient | None = None
         self._chosen = settings.model
         self._length_field = LENGTH_FIELDS[0]
+        self._unopened = False  # whether the last answer's reasoning had no opening mark
         self._place = urlsplit(settings.url).netloc
 
     @property
@@ -132,7 +133,8 @@ class ChatEndpoint:
 
     async def _read(self, response: httpx.Response) -> AsyncGenerator[ChatEvent | _Progress, None]:
         """Yield what a response streams, up to its end or the longest answer."""
-        text, calls, left = ReasoningFilter(), wire.CallPieces(), self._settings.max_characters
+        text, calls = ReasoningFilter(leads=self._unopened), wire.CallPieces()
+        left = self._settings.max_characters
         reason: str | None = None
         usage, ended = ChatUsage(), False
         try:
@@ -161,6 +163,13 @@ class ChatEndpoint:
             raise self._failed("broken", "sent what is no chat completion") from error
         if reason is None and not ended:
             raise self._failed("broken", "broke off in the middle")
+        if text.unopened and not self._unopened:
+            log.warning(
+                "%s writes its reasoning into the answer, without <think> before it, and the first is spoken: "
+                "have it separate the two (llama-server: --reasoning-format, vLLM: --reasoning-parser)",
+                self._place,
+            )
+        self._unopened = text.unopened
         if rest := text.finish()[:left]:
             yield ChatText(rest)
         for call in calls.complete:

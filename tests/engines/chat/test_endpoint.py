@@ -76,11 +76,40 @@ async def test_reasoning_is_never_given_out() -> None:
         (["a<think"], "a<think"),
         (["a<think>b"], "a"),
         (["<think>a</think>b<think>c</think>d"], "bd"),
+        (["Hm. </thi", "nk>\n\nb"], "Hm. b"),
+        (["Hm. </think>b</think> c"], "c"),
     ],
 )
 def test_marks_of_reasoning_may_be_cut_anywhere(pieces: list[str], left: str) -> None:
     filtered = ReasoningFilter()
     assert "".join(map(filtered.feed, pieces)) + filtered.finish() == left
+
+
+@pytest.mark.parametrize(
+    ("pieces", "left", "unopened"),
+    [
+        (["Hm. a</th", "ink>\nb", "c"], "bc", True),
+        (["<think>Hm.</think>b"], "b", False),
+        ([" a b", " c"], "a b c", False),
+    ],
+)
+def test_lead_of_reasoning_needs_no_opening_mark(pieces: list[str], left: str, unopened: bool) -> None:
+    filtered = ReasoningFilter(leads=True)
+    assert "".join(map(filtered.feed, pieces)) + filtered.finish() == left
+    assert filtered.unopened is unopened
+
+
+async def test_reasoning_without_an_opening_mark_is_spoken_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with chat_endpoint(lambda _: say("Hm. I think.</think> Yes.")) as served:
+        model = ChatEndpoint(ChatSettings(served.url, "tiny"))
+        assert text_of(await answers(model)) == "Hm. I Yes."
+        for _ in range(2):
+            assert text_of(await answers(model)) == "Yes."
+        served.script = lambda _: say("Two plain words.")
+        for _ in range(2):
+            assert text_of(await answers(model)) == "Two plain words."
+        await model.stop()
+    assert caplog.text.count("--reasoning-parser") == 1
 
 
 async def test_request_and_calls_of_tools() -> None:
