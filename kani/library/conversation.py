@@ -215,7 +215,7 @@ class _Talk:
         language = words[-1].language
         joint = "" if language in ("zh", "yue", "ja", "th", "lo", "my", "km", "bo") else " "
         text = joint.join(word.text for word in words)
-        self._memory.last = language or self._memory.last
+        self._memory.hear(language)
         self._add("user", text)
         await self.events.put(Heard(text, language))
         self._answering = asyncio.create_task(self._speak())

@@ -165,8 +165,8 @@ class ChatEndpoint:
             raise self._failed("broken", "broke off in the middle")
         if text.unopened and not self._unopened:
             log.warning(
-                "%s writes its reasoning into the answer, without <think> before it, and the first is spoken: "
-                "have it separate the two (llama-server: --reasoning-format, vLLM: --reasoning-parser)",
+                "%s writes its reasoning into the answer, without <think> before it, so that the first "
+                "is spoken: have them separated (llama-server: --reasoning-format, vLLM: --reasoning-parser)",
                 self._place,
             )
         self._unopened = text.unopened

@@ -38,7 +38,7 @@ class ReasoningFilter:
         while (found := self._next_mark()) is not None:
             at, mark = found
             if mark == CLOSING and not self._thinking:
-                self.unopened, self._begun, spoken = True, False, ""
+                self.unopened, spoken = True, ""
             elif not self._thinking:
                 spoken += self._held[:at]
             self._thinking = mark == OPENING

@@ -76,7 +76,7 @@ async def test_reasoning_is_never_given_out() -> None:
         (["a<think"], "a<think"),
         (["a<think>b"], "a"),
         (["<think>a</think>b<think>c</think>d"], "bd"),
-        (["Hm. </thi", "nk>\n\nb"], "Hm. b"),
+        (["Hm. </thi", "nk> b"], "Hm.  b"),
         (["Hm. </think>b</think> c"], "c"),
     ],
 )

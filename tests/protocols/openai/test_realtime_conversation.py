@@ -107,6 +107,15 @@ async def test_answer_is_spoken_while_it_is_written(tmp_path: Path) -> None:
         assert (await client.until("response.done"))[-1]["response"]["status"] == "completed"
 
 
+async def test_answer_begins_sooner_in_the_language_of_the_turn(tmp_path: Path) -> None:
+    # Fewer than the 24 characters that tell the language where none is expected.
+    answer = say("Yes, of course. It is so.", holds={4: asyncio.Event()})
+    async with talking(tmp_path, lambda _: answer, KANI_LLM_STALL_SECONDS="3600") as (server, _):
+        async with realtime(server.url, "m=m") as client:
+            await client.append(*TURN)
+            await client.until(DELTAS[0])
+
+
 async def test_tool_is_called_and_its_result_is_answered(tmp_path: Path) -> None:
     def script(body: dict[str, Any]) -> Answer:
         if body["messages"][-1]["role"] == "tool":

@@ -72,7 +72,7 @@ class Responses:
 
     def expect(self, language: str) -> None:
         """Expect answers in the language that the user speaks: a primary subtag, empty if unknown."""
-        self._memory.last = language or self._memory.last
+        self._memory.hear(language)
 
     def interrupt(self) -> bool:
         """Cancel the response in the conversation, because the user speaks.
