@@ -312,6 +312,21 @@ async def test_audio_before_the_configuration_is_recognized_in_its_language(star
     assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
 
 
+@pytest.mark.parametrize("detection", [None, VAD])
+async def test_turn_that_began_before_the_configuration_is_recognized_in_its_language(
+    app: AppServer, detection: dict[str, Any] | None
+) -> None:
+    async with realtime(app.url) as client:
+        await client.append(quiet(0.16), loud(0.08))
+        await client.until("input_audio_buffer.speech_started")
+        await client.detect(detection, language="ja")
+        await client.append(loud(0.24), quiet(0.16))
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0w1w2w3"]
+    (started,) = client.of("input_audio_buffer.speech_started")
+    assert client.of("input_audio_buffer.committed")[0]["item_id"] == started["item_id"]
+
+
 async def test_configuration_changes_while_a_turn_goes_on(app: AppServer) -> None:
     async with realtime(app.url) as client:
         await client.detect(VAD)

@@ -178,7 +178,7 @@ class InputAudio:
             if track.session is not None:
                 track.session.judges_turns = config.judges_turns
             return
-        replay = track.replay if same_rate and not track.turns_seen and not track.transcript.text else None
+        replay = track.replay if same_rate and not track.turn_stopped and not track.transcript.text else None
         self._track = None
         if replay is None:
             track.end(TrackState.ENDED)
@@ -258,11 +258,12 @@ class InputAudio:
         transcript = track.transcript
         match turn:
             case TurnStarted():
-                track.turns_seen = True
-                transcript.start_s = turn.start_s
-                await self._events.started(transcript)
+                if not transcript.started:  # before a new configuration
+                    transcript.started, transcript.start_s = True, turn.start_s
+                    await self._events.started(transcript)
                 self._turns.started()
             case TurnStopped():
+                track.turn_stopped = True
                 await self._stop_turn(transcript, turn.end_s)
                 track.transcript = Transcript(new_id("item"))
                 self._pending.append(transcript)
