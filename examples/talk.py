@@ -9,6 +9,7 @@ It needs no server; for other programs, `python start_websocket_server.py --llm 
 import argparse
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.
 options.add_argument("url", help="base address of a chat endpoint")
 options.add_argument("--files", nargs=2, metavar="WAV", help="speech (16-bit, 24 kHz), and its answer")
 given = options.parse_args()
-waiting = [np.zeros(0, np.float32)]  # to be played
+waiting: deque[np.ndarray] = deque()  # pieces to be played
 
 
 def microphone() -> Iterator[np.ndarray]:
@@ -35,9 +36,11 @@ def microphone() -> Iterator[np.ndarray]:
     with sounddevice.Stream(RATE, channels=1, dtype="float32") as stream:
         while True:
             yield stream.read(PIECE)[0][:, 0]
-            samples = np.concatenate([*waiting, np.zeros(PIECE, np.float32)])
-            stream.write(samples[:PIECE, None])
-            waiting[:] = [samples[PIECE:-PIECE]]
+            try:
+                piece = waiting.popleft()
+            except IndexError:
+                piece = np.zeros(PIECE, np.float32)
+            stream.write(piece[:, None])
 
 
 def recording(path: str) -> Iterator[np.ndarray]:
@@ -51,9 +54,9 @@ def recording(path: str) -> Iterator[np.ndarray]:
 with Conversation(given.url) as conversation:
     for event in conversation.talk(recording(given.files[0]) if given.files else microphone(), RATE):
         if isinstance(event, Answered):
-            waiting.append(event.samples)
+            waiting.extend(event.samples[at : at + PIECE] for at in range(0, len(event.samples), PIECE))
         elif isinstance(event, Interrupted):
-            waiting[:] = [waiting[0][:0]]
+            waiting.clear()
         print(f"\n{event.text}\n→ " if isinstance(event, Heard) else event, end="", flush=True)
 if given.files:
-    Audio(np.concatenate(waiting), RATE, "", (), "").save(given.files[1])
+    Audio(np.concatenate([np.zeros(0, np.float32), *waiting]), RATE, "", (), "").save(given.files[1])

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from kani import Answered, AsyncConversation, AsyncSpeech, Heard, Interrupted, NoAnswer
+from kani.core.errors import EngineFailed
 from kani.core.types import Samples
 from kani.library.conversation import ConversationEvent
 from kani.runtime.turn_model.model import SmartTurn
@@ -22,6 +23,7 @@ from tests.conftest import ROOT
 from tests.judges.judge import hear, word_error_rate
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
+from tests.support.patience import WITHIN_S
 
 RATE = 24_000
 LONG = "This is a long answer, and it goes on for a good while. It has a second sentence, too."
@@ -100,6 +102,69 @@ async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:
     async with chat_endpoint(lambda _: next(answers)) as endpoint:
         events = await talk(endpoint, audio)
     assert [event for event in events if isinstance(event, Answered)]
+
+
+async def test_turn_ends_though_the_recognition_lags() -> None:
+    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(3.0)])
+        while not any(isinstance(event, Answered) for event in events):
+            await asyncio.sleep(0.01)
+
+    async with chat_endpoint(lambda _: say("Yes.")) as endpoint:
+        async with asyncio.timeout(WITHIN_S):
+            assert (await talk(endpoint, audio))[0] == Heard("w0 w1 w2 w3 w4.", "en")
+
+
+async def test_slow_reader_still_learns_what_was_understood() -> None:
+    reading, third = asyncio.Event(), asyncio.Event()
+
+    async def audio(_: list[ConversationEvent]) -> AsyncIterator[Samples]:
+        for number in (1, 2, 3):
+            yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.04)])
+            while len(endpoint.requests) < number:
+                await asyncio.sleep(0.01)
+            await reading.wait()
+        third.set()
+
+    async with chat_endpoint(lambda _: say(LONG)) as endpoint:
+        conversation = AsyncConversation(endpoint.url, "espeak", "none")
+        conversation._service.recognizer = PausingRecognizer()
+        heard = []
+        async with conversation, asyncio.timeout(WITHIN_S):
+            async for event in conversation.talk(audio([]), RATE):
+                if isinstance(event, Answered):
+                    reading.set()
+                    await third.wait()
+                if isinstance(event, Heard):
+                    heard.append(event.text)
+    assert heard == ["w0 w1 w2 w3 w4.", "w5 w6 w7 w8 w9.", "w10 w11 w12 w13 w14."]
+
+
+async def test_failed_recognition_ends_the_talk_though_the_audio_goes_on() -> None:
+    async def audio() -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0), loud(0.4, level=0.9)])
+        await asyncio.Event().wait()
+
+    async with chat_endpoint(lambda _: say(f"{LONG} " * 20)) as endpoint:
+        conversation = AsyncConversation(endpoint.url, "espeak", "none")
+        conversation._service.recognizer = PausingRecognizer(breaks_above=0.5)
+        async with conversation, asyncio.timeout(WITHIN_S):
+            with pytest.raises(EngineFailed):
+                async for _ in conversation.talk(audio(), RATE):
+                    pass
+            assert conversation._service.state().sessions == 0
+
+
+async def test_answer_without_a_voice_is_an_event() -> None:
+    async def audio() -> AsyncIterator[Samples]:
+        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
+
+    async with chat_endpoint(lambda _: say("Yes.")) as endpoint:
+        conversation = AsyncConversation(endpoint.url, "espeak", "none", voice="nobody")
+        conversation._service.recognizer = PausingRecognizer()
+        async with conversation:
+            events = [event async for event in conversation.talk(audio(), RATE)]
+    assert isinstance(events[-1], NoAnswer) and "nobody" in events[-1].reason
 
 
 @pytest.mark.heard

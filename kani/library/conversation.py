@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from kani.core.conversation.answer import Answer
 from kani.core.conversation.history import History
 from kani.core.conversation.items import Message, Part
 from kani.core.conversation.prompt import chat_messages
+from kani.core.errors import SpeechError
 from kani.core.recognizer import Mark, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
@@ -80,6 +82,8 @@ class NoAnswer:
     def __str__(self) -> str:
         return self.reason
 
+
+_numbers = count()  # of the items of all histories
 
 ConversationEvent = Heard | Answered | Interrupted | NoAnswer
 
@@ -149,13 +153,12 @@ class AsyncConversation:
                             getting.cancel()
                     if getting.done():
                         yield getting.result()
+                await listening  # first: after its failure the audio may go on for ever
                 await feeding
-                await listening
             finally:
-                for task in (feeding, listening):
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+                feeding.cancel()
+                listening.cancel()
+                await asyncio.gather(feeding, listening, return_exceptions=True)
                 await talk.stop("stopped")
 
 
@@ -183,7 +186,6 @@ class _Talk:
         self._speaking = False
         self._answer: Answer | None = None
         self._answering: asyncio.Task[None] | None = None
-        self._numbers = iter(range(len(history.items), 1 << 62))
 
     async def listen(self) -> None:
         """Recognise turns to the end of the audio, and answer each."""
@@ -204,6 +206,8 @@ class _Talk:
                         # A mark would wait for audio that only this loop has recognised.
                         if self._session.backlog_samples < self.max_backlog:
                             await self._session.mark(marks)
+                    case Step() if not self._speaking and event.pause_probabilities[2] >= LIKELY:
+                        await self._end_turn()  # without a mark: all words before such a pause are known
         await self._end_turn()
         if self._answering is not None:
             await self._answering
@@ -216,23 +220,28 @@ class _Talk:
         language = words[-1].language
         joint = "" if language in ("zh", "yue", "ja", "th", "lo", "my", "km", "bo") else " "
         text = joint.join(word.text for word in words)
-        self._memory.last = language or self._memory.last
+        self._memory.hear(language)
         self._add("user", text)
+        self._answer = None
         await self.events.put(Heard(text, language))
         self._answering = asyncio.create_task(self._speak())
 
     def _add(self, role: Any, text: str) -> Message:
-        message = Message(f"{role}-{next(self._numbers)}", role, (Part("speech", text, is_speech=True),))
+        message = Message(f"{role}-{next(_numbers)}", role, (Part("speech", text, is_speech=True),))
         self._history.append(message)
         return message
 
     async def _speak(self) -> None:
         request = ChatRequest(chat_messages(self.instructions, self._history.items))
-        async with self._service.open(
-            self._request, protocol=LIBRARY, fallback_language="en", memory=self._memory
-        ) as session:
-            answer = self._answer = Answer(self._model.answer(request), session, RATE)
-            ending = await answer.run(self)
+        try:
+            async with self._service.open(
+                self._request, protocol=LIBRARY, fallback_language="en", memory=self._memory
+            ) as session:
+                answer = self._answer = Answer(self._model.answer(request), session, RATE)
+                ending = await answer.run(self)
+        except SpeechError as error:  # the session could not be opened: too many, or no such voice
+            await self.events.put(NoAnswer(str(error)))
+            return
         if ending.error is not None:
             await self.events.put(NoAnswer(str(ending.error)))
 
@@ -244,8 +253,9 @@ class _Talk:
         answer.spoken.heard_s = answer.heard_s
         self._answer = None
         await self.stop("turn_detected", answer)
-        while not self.events.empty():
-            self.events.get_nowait()
+        for _ in range(self.events.qsize()):
+            if not isinstance(waiting := self.events.get_nowait(), Answered):
+                self.events.put_nowait(waiting)
         await self.events.put(Interrupted(answer.spoken.heard))
 
     @property

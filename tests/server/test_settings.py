@@ -217,6 +217,14 @@ def test_address_of_a_language_model_is_checked(given: str) -> None:
         load({}, {"KANI_LLM_URL": given}, NO_FILE)
 
 
+def test_key_that_no_header_can_hold_is_refused_and_not_shown() -> None:
+    key = load({}, {"KANI_LLM_API_KEY": "sk-1\n"}, NO_FILE).llm_api_key
+    assert key is not None and key.get_secret_value() == "sk-1"
+    with pytest.raises(SettingsError, match=r"KANI_LLM_API_KEY.*ASCII") as refused:
+        load({}, {"KANI_LLM_API_KEY": "sk-clé"}, NO_FILE)
+    assert "sk-cl" not in str(refused.value)
+
+
 @pytest.mark.parametrize(("url", "named"), [("https://api.example/v1", True), ("http://[::1]:9/v1", False)])
 def test_language_model_on_another_machine_is_named(
     url: str, named: bool, caplog: pytest.LogCaptureFixture

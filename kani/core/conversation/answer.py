@@ -96,6 +96,11 @@ class Answer:
             raise SpeechCancelled
 
     @property
+    def given_out(self) -> bool:
+        """True once a part of it was given out: audio, or text of an answer without audio."""
+        return self.spoken.duration_s > 0 or (self._session is None and bool(self.text))
+
+    @property
     def heard_s(self) -> float:
         """Seconds of the audio that were played by now, if each piece was played when it came."""
         return max(0.0, self.spoken.duration_s - max(0.0, self.playback.remaining_s))

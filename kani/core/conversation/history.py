@@ -53,8 +53,8 @@ class History:
 
     def remove(self, item: Item) -> None:
         """Remove an item that is there."""
-        self._size -= item.size
         del self._items[item.id]
+        self._dropped(item)
 
     def set_parts(self, message: Message, parts: tuple[Part, ...]) -> None:
         """Replace the parts of a message, which may be outside the conversation."""
@@ -83,5 +83,9 @@ class History:
         """Count further characters, and drop the oldest items beyond the limits."""
         self._size += characters
         while len(self._items) > MAX_ITEMS or self._size > MAX_CHARACTERS:
-            oldest = next(iter(self._items))
-            self._size -= self._items.pop(oldest).size
+            self._dropped(self._items.pop(next(iter(self._items))))
+
+    def _dropped(self, item: Item) -> None:
+        self._size -= item.size
+        if isinstance(item, Message):
+            self.settle(item)  # its transcript would come to no item

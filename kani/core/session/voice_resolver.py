@@ -20,9 +20,9 @@ EARLY_DETECTION = ((24, 0.8), (40, 0.6))
 """(characters, least probability) at which detection may decide early, as text that comes word by word then
 waits less (24 characters decide 133 of 165 sentences in ten languages, 40 decide 163, none wrongly)."""
 
-EARLY_WITH_VOICE = (12, 0.9)
-"""The same where a voice is named, as its language is then expected (236 of 253 sentences in ten languages
-are decided by it, none wrongly)."""
+EARLY_EXPECTED = (12, 0.9)
+"""The same where a language is expected: that of a named voice, or the one that the client has just spoken
+(236 of 253 sentences in ten languages are decided by it, none wrongly)."""
 
 CLEAR = 0.8
 """Least probability of a language other than the named voice's."""
@@ -34,6 +34,13 @@ class LanguageMemory:
 
     last: str | None = None
     """BCP 47 tag."""
+    heard: bool = False
+    """Whether the client itself spoke a known language last, so that an answer in it is expected."""
+
+    def hear(self, language: str) -> None:
+        """Note the language that the client speaks: a primary subtag, empty if unknown."""
+        self.heard = bool(language)
+        self.last = language or self.last
 
 
 class VoiceResolver:
@@ -91,7 +98,8 @@ class VoiceResolver:
     def by_text(self, request: SpeechRequest, text: str, complete: bool) -> ResolvedVoice | None:
         """The voice for the language of ``text``; None while that is too short, and not ``complete``."""
         of_voice = self._voice_language
-        for characters, min_probability in ((EARLY_WITH_VOICE,) if of_voice else ()) + EARLY_DETECTION:
+        expected = of_voice or self._memory.heard
+        for characters, min_probability in ((EARLY_EXPECTED,) if expected else ()) + EARLY_DETECTION:
             if len(text) >= characters:
                 detected = self._detect(request, text[:characters], min_probability)
                 if detected is not None:

@@ -32,6 +32,9 @@ LOADING_RETRY_S = 1.0
 MAX_BODY_BYTES = 2**20
 """Bytes of a list of models, and of an error."""
 
+MAX_DETAIL = 300
+"""Characters of an endpoint's own words in an error."""
+
 LENGTH_FIELDS = ("max_tokens", "max_completion_tokens")
 """Names of the limit of tokens: all endpoints know the first, but OpenAI's later models refuse it."""
 
@@ -65,6 +68,7 @@ class ChatEndpoint:
         self._client: httpx.AsyncClient | None = None
         self._chosen = settings.model
         self._length_field = LENGTH_FIELDS[0]
+        self._unopened = False  # whether the last answer's reasoning had no opening mark
         self._place = urlsplit(settings.url).netloc
 
     @property
@@ -129,7 +133,8 @@ class ChatEndpoint:
 
     async def _read(self, response: httpx.Response) -> AsyncGenerator[ChatEvent | _Progress, None]:
         """Yield what a response streams, up to its end or the longest answer."""
-        text, calls, left = ReasoningFilter(), wire.CallPieces(), self._settings.max_characters
+        text, calls = ReasoningFilter(leads=self._unopened), wire.CallPieces()
+        left = self._settings.max_characters
         reason: str | None = None
         usage, ended = ChatUsage(), False
         try:
@@ -138,7 +143,7 @@ class ChatEndpoint:
                     break
                 chunk = wire.read_chunk(data)
                 if (failure := chunk.failure) is not None:
-                    raise self._failed("failed", f"failed: {self._without_key(failure)}")
+                    raise self._failed("failed", f"failed: {self._quoted(failure)}")
                 if chunk.usage is not None:
                     usage = chunk.usage.counted()
                 for choice in chunk.choices or ():
@@ -158,6 +163,13 @@ class ChatEndpoint:
             raise self._failed("broken", "sent what is no chat completion") from error
         if reason is None and not ended:
             raise self._failed("broken", "broke off in the middle")
+        if text.unopened and not self._unopened:
+            log.warning(
+                "%s writes its reasoning into the answer, without <think> before it, so that the first "
+                "is spoken: have them separated (llama-server: --reasoning-format, vLLM: --reasoning-parser)",
+                self._place,
+            )
+        self._unopened = text.unopened
         if rest := text.finish()[:left]:
             yield ChatText(rest)
         for call in calls.complete:
@@ -171,12 +183,12 @@ class ChatEndpoint:
             body = wire.request_body(await self._model(), request, self._length_field)
             async with self._open().stream(
                 "POST", f"{self._settings.url}/chat/completions", content=body
-            ) as (response):
+            ) as response:
                 kind = response.headers.get("content-type", "")
                 if response.status_code == 200 and "json" not in kind:
                     yield response
                     return
-                words = self._without_key(wire.read_error(await _bounded(response)))
+                words = self._quoted(wire.read_error(await _bounded(response)))
             if response.status_code == 400 and LENGTH_FIELDS[1] in words:
                 if self._length_field != LENGTH_FIELDS[1]:
                     self._length_field = LENGTH_FIELDS[1]
@@ -190,10 +202,14 @@ class ChatEndpoint:
         """Return the model's name: the one of the settings, or the only one there is. Raises ChatFailed."""
         if self._chosen is not None:
             return self._chosen
-        async with self._open().stream("GET", f"{self._settings.url}/models") as response:
-            body = await _bounded(response)
+        while True:
+            async with self._open().stream("GET", f"{self._settings.url}/models") as response:
+                body = await _bounded(response)
+            if response.status_code != 503:
+                break
+            await asyncio.sleep(LOADING_RETRY_S)
         if response.status_code != 200:
-            raise self._refusal(response.status_code, self._without_key(wire.read_error(body)))
+            raise self._refusal(response.status_code, self._quoted(wire.read_error(body)))
         try:
             names = wire.read_models(body)
         except ValueError as error:
@@ -228,6 +244,7 @@ class ChatEndpoint:
                 return self._failed("unauthorized", f"{asked} (HTTP {status})")
             case 404:
                 model = self._chosen or "a model"
+                self._chosen = self._settings.model  # another may be the only one by now
                 return self._failed("unknown_model", f"has no {model}, or is no chat endpoint{said}")
             case 429:
                 return self._failed("rate_limited", f"takes no more requests at the moment{said}")
@@ -239,9 +256,11 @@ class ChatEndpoint:
         log.warning("%s", failure)
         return failure
 
-    def _without_key(self, words: str) -> str:
-        key = self._settings.api_key
-        return words.replace(key, "(key)") if key else words
+    def _quoted(self, words: str) -> str:
+        """Return an endpoint's own words for an error: without the key, and no longer than the limit."""
+        if key := self._settings.api_key:
+            words = words.replace(key, "(key)")
+        return words if len(words) <= MAX_DETAIL else f"{words[:MAX_DETAIL]}…"
 
 
 async def _bounded(response: httpx.Response) -> bytes:

@@ -7,6 +7,7 @@ errors that are a text, calls of tools without index or id.
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -20,9 +21,6 @@ MAX_CALLS = 16
 
 MAX_ARGUMENTS = 2**18
 """Characters of the arguments of all of them."""
-
-MAX_DETAIL = 300
-"""Characters of an endpoint's own words in an error."""
 
 _REASONS: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 
@@ -142,12 +140,14 @@ def read_error(data: bytes) -> str:
 def error_words(error: Any) -> str:
     """Return the message of an error, which is an object or a text, in one line."""
     given = error.get("message", error.get("type")) if isinstance(error, dict) else error
-    words = " ".join(str(given).split())
-    return words if len(words) <= MAX_DETAIL else f"{words[:MAX_DETAIL]}…"
+    return " ".join(str(given).split())
 
 
 def request_body(model: str, request: ChatRequest, length_field: str) -> bytes:
-    """Return the body of a request; length_field: name of the limit of tokens, which differs."""
+    """Return the body of a request; length_field: name of the limit of tokens, which differs.
+
+    Half a surrogate pair, which clients may send, is written as "?": it has no UTF-8.
+    """
     body: dict[str, Any] = {
         "model": model,
         "messages": [_message(message) for message in request.messages],
@@ -172,7 +172,7 @@ def request_body(model: str, request: ChatRequest, length_field: str) -> bytes:
         if choice not in ("auto", "required"):
             choice = {"type": "function", "function": {"name": choice}}
         body["tool_choice"] = choice
-    return msgspec.json.encode(body)
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
-
 from kani.engines.plugin_settings import setting
 from kani.server.settings.network import NetworkSettings
-from kani.server.settings.types import BaseAddress
+from kani.server.settings.types import BaseAddress, HeaderKey
 
 CONVERSATION = "Conversations"
 
@@ -36,7 +34,7 @@ class ConversationSettings(NetworkSettings):
         max_length=200,
         about="Name of its model. Not set: the only one that the endpoint lists.",
     )
-    llm_api_key: SecretStr | None = setting(
+    llm_api_key: HeaderKey | None = setting(
         None,
         "KANI_LLM_API_KEY",
         group=CONVERSATION,

@@ -72,6 +72,13 @@ def _base_address(value: Any) -> Any:
     return value.rstrip("/").removesuffix("/chat/completions")
 
 
+def _header_key(value: Any) -> Any:
+    key = value.strip() if isinstance(value, str) else value
+    if isinstance(key, str) and not re.fullmatch("[!-~]*", key):
+        raise ValueError("has to consist of ASCII letters, digits and marks, as HTTP sends it in a header")
+    return key
+
+
 def _bucket(value: Any) -> Any:
     if isinstance(value, str) and not _BUCKET.fullmatch(value):
         raise ValueError("has to be s3://BUCKET or s3://BUCKET/FOLDER, the folder without parts . and ..")
@@ -112,6 +119,7 @@ def _plugged(value: Any, names: tuple[str, ...], found: Found[Any]) -> Any:
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(listed)]
+HeaderKey = Annotated[SecretStr, BeforeValidator(_header_key)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 Pairs = Annotated[Mapping[str, str], BeforeValidator(_paired)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]

@@ -76,11 +76,40 @@ async def test_reasoning_is_never_given_out() -> None:
         (["a<think"], "a<think"),
         (["a<think>b"], "a"),
         (["<think>a</think>b<think>c</think>d"], "bd"),
+        (["Hm. </thi", "nk> b"], "Hm.  b"),
+        (["Hm. </think>b</think> c"], "c"),
     ],
 )
 def test_marks_of_reasoning_may_be_cut_anywhere(pieces: list[str], left: str) -> None:
     filtered = ReasoningFilter()
     assert "".join(map(filtered.feed, pieces)) + filtered.finish() == left
+
+
+@pytest.mark.parametrize(
+    ("pieces", "left", "unopened"),
+    [
+        (["Hm. a</th", "ink>\nb", "c"], "bc", True),
+        (["<think>Hm.</think>b"], "b", False),
+        ([" a b", " c"], "a b c", False),
+    ],
+)
+def test_lead_of_reasoning_needs_no_opening_mark(pieces: list[str], left: str, unopened: bool) -> None:
+    filtered = ReasoningFilter(leads=True)
+    assert "".join(map(filtered.feed, pieces)) + filtered.finish() == left
+    assert filtered.unopened is unopened
+
+
+async def test_reasoning_without_an_opening_mark_is_spoken_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with chat_endpoint(lambda _: say("Hm. I think.</think> Yes.")) as served:
+        model = ChatEndpoint(ChatSettings(served.url, "tiny"))
+        assert text_of(await answers(model)) == "Hm. I Yes."
+        for _ in range(2):
+            assert text_of(await answers(model)) == "Yes."
+        served.script = lambda _: say("Two plain words.")
+        for _ in range(2):
+            assert text_of(await answers(model)) == "Two plain words."
+        await model.stop()
+    assert caplog.text.count("--reasoning-parser") == 1
 
 
 async def test_request_and_calls_of_tools() -> None:
@@ -134,6 +163,7 @@ async def test_calls_that_share_an_index_stay_apart() -> None:
         ),
         (Answer(status=404, error={"error": "model 'tiny' not found"}), "unknown_model", "'tiny' not found"),
         (Answer(status=400, error={"object": "error", "message": f"no {KEY}"}), "refused", "no (key)"),
+        (Answer(status=400, error={"message": "x" * 295 + KEY}), "refused", "xx(key)"),
         (Answer(status=429, error={}), "rate_limited", "no more requests"),
         (Answer(status=500, error="?"), "failed", "HTTP 500"),
         (
@@ -171,6 +201,23 @@ async def test_model_is_named_if_there_are_several() -> None:
         model = ChatEndpoint(ChatSettings(served.url))
         with pytest.raises(ChatFailed, match=r"2 models \(a, b\).*KANI_LLM_MODEL"):
             await answers(model)
+        await model.stop()
+
+
+async def test_only_model_is_waited_for_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def script(body: dict[str, Any]) -> Answer:
+        known = body["model"] == served.models[0]
+        return say("x") if known else Answer(status=404, error={"error": "no such model"})
+
+    monkeypatch.setattr(endpoint_module, "LOADING_RETRY_S", 0.01)
+    async with chat_endpoint(script) as served:
+        served.loading = 2
+        model = ChatEndpoint(ChatSettings(served.url))
+        await answers(model)
+        served.models = ["other"]
+        with pytest.raises(ChatFailed, match="has no tiny"):
+            await answers(model)
+        assert text_of(await answers(model)) == "x"
         await model.stop()
 
 

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketState
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from kani.core.audio.encoding import AudioFormat, create_encoder
+from kani.core.audio.pcm import pcm16
+from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.session_config import TurnDetection
+from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
+from kani.protocols.openai.realtime.session_config import TurnDetection, initial_config
 from kani.protocols.openai.realtime.turn_detector import TurnDetector, TurnStarted, TurnStopped
-from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, types
+from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, text_item, types
 from tests.support.app_server import KEY, AppServer, StartApp
 from tests.support.loudness import PausingRecognizer
+from tests.support.patience import WITHIN_S
+from tests.support.sessions import build
+from tests.support.tone import ToneEngine
 
 VAD = {"type": "server_vad"}
 TURN = [
@@ -301,6 +312,21 @@ async def test_audio_before_the_configuration_is_recognized_in_its_language(star
     assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
 
 
+@pytest.mark.parametrize("detection", [None, VAD])
+async def test_turn_that_began_before_the_configuration_is_recognized_in_its_language(
+    app: AppServer, detection: dict[str, Any] | None
+) -> None:
+    async with realtime(app.url) as client:
+        await client.append(quiet(0.16), loud(0.08))
+        await client.until("input_audio_buffer.speech_started")
+        await client.detect(detection, language="ja")
+        await client.append(loud(0.24), quiet(0.16))
+        await client.send("input_audio_buffer.commit")
+        assert await client.transcripts(1) == ["w0w1w2w3"]
+    (started,) = client.of("input_audio_buffer.speech_started")
+    assert client.of("input_audio_buffer.committed")[0]["item_id"] == started["item_id"]
+
+
 async def test_configuration_changes_while_a_turn_goes_on(app: AppServer) -> None:
     async with realtime(app.url) as client:
         await client.detect(VAD)
@@ -486,3 +512,38 @@ async def test_browser_sends_its_key_as_a_subprotocol(start_app: StartApp) -> No
     assert refused.value.response.status_code == 401
     async with connect(url, additional_headers={"api-key": KEY}) as websocket:
         assert websocket.subprotocol is None
+
+
+async def test_answer_ends_quietly_once_the_server_has_closed(tmp_path: Path) -> None:
+    """A client may take its time to answer the closing handshake, and the answer goes on meanwhile."""
+
+    class Broken(PausingRecognizer):
+        async def start(self) -> None:
+            raise EngineUnavailable("no recogniser")
+
+    speech = {"type": "response.create", "response": {"input": [text_item("One two three. " * 20)]}}
+    audio = base64.b64encode(pcm16(quiet(0.1))).decode()
+    events = [speech, {"type": "input_audio_buffer.append", "audio": audio}]
+    closed = asyncio.Event()
+
+    async def receive() -> Message:
+        if not events:
+            await asyncio.Event().wait()
+        return {"type": "websocket.receive", "text": json.dumps(events.pop(0))}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.close":
+            closed.set()
+        elif "output_audio.delta" in message["text"]:
+            await closed.wait()
+
+    scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "client": ("127.0.0.1", 1)}
+    websocket = WebSocket(scope, receive, send)
+    websocket.client_state = websocket.application_state = WebSocketState.CONNECTED
+    service = build(tmp_path, ToneEngine(), recognizer=Broken())
+    await service.start()
+    limits, config = ConnectionLimits(60, 60), initial_config("realtime", None)
+    connection = RealtimeConnection(websocket, service, config, limits, beta=False)
+    await asyncio.wait_for(connection.run(), WITHIN_S)
+    await service.stop()
+    assert closed.is_set()

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from kani.core.audio.pcm import pcm16
+from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Recognizer
+from kani.core.types import Samples
+from kani.protocols.openai.realtime.server_events import EventSender
 from tests.clients.openai_realtime import BETA, Client, Event, loud, quiet, realtime, text_item, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, Script, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
@@ -29,11 +35,11 @@ WEATHER = {
 
 @asynccontextmanager
 async def talking(
-    folder: Path, script: Script, **environment: str
+    folder: Path, script: Script, recognizer: Recognizer | None = None, **environment: str
 ) -> AsyncIterator[tuple[InProcessServer, ChatEndpoint]]:
     async with chat_endpoint(script) as endpoint:
         environment = {"KANI_LLM_URL": endpoint.url, "KANI_LLM_INSTRUCTIONS": "Be brief.", **environment}
-        async with serving(folder, PausingRecognizer(), **environment) as server:
+        async with serving(folder, recognizer or PausingRecognizer(), **environment) as server:
             yield server, endpoint
 
 
@@ -99,6 +105,15 @@ async def test_answer_is_spoken_while_it_is_written(tmp_path: Path) -> None:
         await client.until(DELTAS[0])  # the end is not written yet
         hold.set()
         assert (await client.until("response.done"))[-1]["response"]["status"] == "completed"
+
+
+async def test_answer_begins_sooner_in_the_language_of_the_turn(tmp_path: Path) -> None:
+    # Fewer than the 24 characters that tell the language where none is expected.
+    answer = say("Yes, of course. It is so.", holds={4: asyncio.Event()})
+    async with talking(tmp_path, lambda _: answer, KANI_LLM_STALL_SECONDS="3600") as (server, _):
+        async with realtime(server.url, "m=m") as client:
+            await client.append(*TURN)
+            await client.until(DELTAS[0])
 
 
 async def test_tool_is_called_and_its_result_is_answered(tmp_path: Path) -> None:
@@ -345,3 +360,81 @@ async def test_fields_that_cannot_be_served(tmp_path: Path, session: dict[str, A
         await client.send("session.update", session={"type": "realtime", "speed": 1.2, **session})
         assert (await client.until("error"))[-1]["error"]["param"] == param
         assert (await client.until("session.updated"))[-1]["session"]["audio"]["output"]["speed"] == 1.2
+
+
+async def test_half_a_surrogate_pair_ends_no_connection(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda _: say("uno.")) as (server, endpoint):
+        async with realtime(server.url, "m=m") as client:
+            tool = {**WEATHER, "parameters": {"type": "object", "description": "x\ud83d"}}
+            await client.configure("realtime", tools=[tool], instructions="Be brief\ud83d.")
+            assert (await ask(client, "Hola\ud83d."))[-1]["response"]["status"] == "completed"
+    assert endpoint.said == [[("system", "Be brief?."), ("user", "Hola?.")]]
+
+
+class EarlyWords(PausingRecognizer):
+    """Hears a voice, and no words, in what comes after the first second."""
+
+    async def recognize(
+        self, audio: AsyncIterator[Samples | Mark], language: str | None
+    ) -> AsyncGenerator[RecognitionEvent, None]:
+        async for event in super().recognize(audio, language):
+            if not isinstance(event, RecognizedWord) or event.start_s < 1:
+                yield event
+
+
+async def test_cough_before_the_answer_does_not_lose_it(tmp_path: Path) -> None:
+    answers = iter([say("nunca.", holds={0: asyncio.Event()}), say("vale.")])
+    async with talking(tmp_path, lambda _: next(answers), EarlyWords()) as (server, endpoint):
+        async with realtime(server.url, "m=m") as client:
+            await client.append(*TURN)
+            await client.until("response.created")
+            await client.append(*TURN)
+            assert transcript_of(await client.until("response.done", 2)) == "vale."
+    assert endpoint.said[-1] == [("system", "Be brief."), ("user", HEARD)]
+
+
+async def test_speech_before_the_turn_is_transcribed_joins_it(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda _: say("vale.")) as (server, endpoint):
+        async with realtime(server.url, "m=m") as client:
+            # In one event, so that the second turn goes on when the words of the first are known.
+            samples = np.concatenate([quiet(0.4), loud(0.4), quiet(0.72), loud(0.4), quiet(0.8)])
+            audio = base64.b64encode(pcm16(samples)).decode()
+            await client.send("input_audio_buffer.append", audio=audio)
+            await client.until("response.done")
+    assert endpoint.said == [[("system", "Be brief."), ("user", f"{HEARD}\nw5 w6 w7 w8 w9.")]]
+
+
+async def test_next_response_begins_after_the_last_event_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, second = EventSender.send, asyncio.Event()
+    created = []
+
+    async def slow(self: EventSender, name: str, /, **fields: Any) -> None:
+        await send(self, name, **fields)
+        if name == "response.created":
+            created.append(name)
+            if len(created) == 2:
+                second.set()
+        if name == "response.content_part.done" and len(created) == 1:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(second.wait(), 0.3)
+
+    monkeypatch.setattr(EventSender, "send", slow)
+    hold = asyncio.Event()
+    answers = iter([say("uno dos.", holds={1: hold}), say("vale.")])
+    async with talking(tmp_path, lambda _: next(answers)) as (server, _):
+        async with realtime(server.url, "m=m") as client:
+            detection = {"type": "server_vad", "interrupt_response": False}
+            await client.configure("realtime", audio={"input": {"turn_detection": detection}})
+            await client.append(*TURN)
+            await client.until("response.created")
+            await client.append(*TURN, quiet(1))
+            await client.until("conversation.item.done")
+            hold.set()
+            events = await client.until("response.done", 2)
+    assert [name for name in types(events) if name in ("response.created", "response.done")] == [
+        "response.done",
+        "response.created",
+        "response.done",
+    ]

@@ -43,6 +43,7 @@ class ChatEndpoint:
     def __init__(self, script: Script, models: Sequence[str] = ("tiny",)) -> None:
         self.script = script
         self.models = models
+        self.loading = 0  # requests of the models that are answered with 503
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
@@ -63,7 +64,8 @@ class ChatEndpoint:
                 self.paths.append(head[0].split(" ")[1])
                 self.headers.append(headers)
                 if head[0].startswith("GET"):
-                    _write(writer, 200, {"data": [{"id": name} for name in self.models]})
+                    status, self.loading = (503, self.loading - 1) if self.loading else (200, 0)
+                    _write(writer, status, {"data": [{"id": name} for name in self.models]})
                     continue
                 asked = json.loads(body)
                 self.requests.append(asked)

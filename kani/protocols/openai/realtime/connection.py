@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from kani.core.conversation.items import Message
 from kani.core.service import SpeechService
@@ -66,7 +66,7 @@ class RealtimeConnection:
         self._limits = limits
         self._id = new_id("sess")
         self._expires_at = int(time.time() + limits.session_s)
-        self._sender = EventSender(websocket.send_text, beta=beta)
+        self._sender = EventSender(self._send, beta=beta)
         self._conversation = Conversation()
         client = client_address(websocket)
         languages = accept_languages(websocket.headers)
@@ -95,6 +95,12 @@ class RealtimeConnection:
             await self._responses.aclose()
             # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.
             self._tasks.clear()
+
+    async def _send(self, text: str) -> None:
+        # Starlette has a RuntimeError for what is sent while the closing handshake goes on.
+        if self._websocket.application_state is not WebSocketState.CONNECTED:
+            raise WebSocketDisconnect
+        await self._websocket.send_text(text)
 
     async def _transcribe(self) -> None:
         try:

@@ -51,8 +51,14 @@ class Turns(Protocol):
     def stopped(self, end_s: float) -> None:
         """A turn has ended, ``end_s`` seconds into the audio."""
 
-    def transcribed(self, language: str) -> None:
-        """All words of a turn that is to be answered are known; language: primary subtag, or empty."""
+    def fell_silent(self) -> None:
+        """No turn goes on any more, also if the last one has not stopped: its audio was dropped, say."""
+
+    def transcribed(self, language: str, *, said: bool) -> None:
+        """All words of a turn that is to be answered are known; language: primary subtag, or empty.
+
+        said: whether there are any.
+        """
 
 
 class InputAudio:
@@ -172,7 +178,7 @@ class InputAudio:
             if track.session is not None:
                 track.session.judges_turns = config.judges_turns
             return
-        replay = track.replay if same_rate and not track.turns_seen and not track.transcript.text else None
+        replay = track.replay if same_rate and not track.turn_stopped and not track.transcript.text else None
         self._track = None
         if replay is None:
             track.end(TrackState.ENDED)
@@ -198,6 +204,7 @@ class InputAudio:
             finally:
                 self._tracks.popleft()
                 self._changed.set()
+            self._turns.fell_silent()
             for _ in range(track.clears):
                 await self._events.cleared()
             if track.state is TrackState.OPEN:
@@ -251,11 +258,12 @@ class InputAudio:
         transcript = track.transcript
         match turn:
             case TurnStarted():
-                track.turns_seen = True
-                transcript.start_s = turn.start_s
-                await self._events.started(transcript)
+                if not transcript.started:  # before a new configuration
+                    transcript.started, transcript.start_s = True, turn.start_s
+                    await self._events.started(transcript)
                 self._turns.started()
             case TurnStopped():
+                track.turn_stopped = True
                 await self._stop_turn(transcript, turn.end_s)
                 track.transcript = Transcript(new_id("item"))
                 self._pending.append(transcript)
@@ -306,8 +314,7 @@ class InputAudio:
             self._events.settled(transcript, known=self._config.answers)
         if transcript.to_be_answered:
             self._service.report_turn(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
-            if transcript.text:
-                self._turns.transcribed(transcript.language)
+            self._turns.transcribed(transcript.language, said=bool(transcript.text))
 
     async def _fail(self, track: Track, error: SpeechError) -> None:
         """Send that the items under way failed. Raises InputFailed if that goes on."""

@@ -43,7 +43,7 @@ class Track:
     language: str | None
     transcript: Transcript
     state: TrackState = TrackState.OPEN
-    turns_seen: bool = False
+    turn_stopped: bool = False  # so that its audio is of several items
     clears: int = 0  # of the client, which it learns about after the track's commit
     replay: list[Samples] | None = field(default_factory=list)  # None once it is too long
     _fed: int = 0  # samples

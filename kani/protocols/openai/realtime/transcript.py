@@ -26,6 +26,8 @@ class Transcript:
     start_s: float = 0.0
     end_s: float = math.inf
     duration_s: float = 0.0
+    started: bool = False
+    """True once the client knows that its turn has started."""
     committed: bool = False
     """True once the client knows the item."""
     to_be_answered: bool = False

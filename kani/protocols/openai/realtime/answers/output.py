@@ -110,9 +110,14 @@ class ResponseOutput:
         item.arguments, item.status = call.arguments, "completed"
         await self._send_item_done(item)
 
-    async def end(self, ending: Ending) -> None:
-        """Send how the response ended; an error of the model also as an event of its own."""
+    async def end_items(self, ending: Ending) -> None:
+        """Send the end of the message, and an error of the model as an event of its own."""
         await self._end_message("completed" if ending.outcome == "completed" else "incomplete")
+        if isinstance(ending.error, ChatFailed):
+            await self._sender.error(event_error(ending.error))
+
+    async def end(self, ending: Ending) -> None:
+        """Send how the response ended: its last event."""
         details: dict[str, Any] | None = None
         match ending.outcome:
             case "incomplete":
@@ -122,8 +127,6 @@ class ResponseOutput:
             case "failed":
                 assert ending.error is not None
                 known = event_error(ending.error)
-                if isinstance(ending.error, ChatFailed):
-                    await self._sender.error(known)
                 failure = {"type": known.kind, "code": known.code, "message": str(known)}
                 details = {"type": "failed", "error": failure}
         response = self._as_json(ending.outcome, details, ending.usage)

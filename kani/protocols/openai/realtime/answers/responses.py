@@ -72,17 +72,22 @@ class Responses:
 
     def expect(self, language: str) -> None:
         """Expect answers in the language that the user speaks: a primary subtag, empty if unknown."""
-        self._memory.last = language or self._memory.last
+        self._memory.hear(language)
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> bool:
         """Cancel the response in the conversation, because the user speaks.
 
         Of one that is still playing the model is told only what was played, as far as this side knows.
+        Returns True if nothing of it was sent yet, so that what it answers is still to be answered.
         """
         self._mark_heard()
+        unheard = False
         for response in self._active.values():
-            if response.output.in_conversation:
-                response.answer.cancel("turn_detected")
+            answer = response.answer
+            if response.output.in_conversation and answer.cancel_reason is None:
+                unheard = not answer.given_out
+                answer.cancel("turn_detected")
+        return unheard
 
     def _mark_heard(self) -> None:
         if self.playing_s and self._last is not None:
@@ -190,11 +195,15 @@ class Responses:
         if output.in_conversation:
             self._last = answer
         try:
-            await output.start()
-            ending = await answer.run(output)
+            try:
+                await output.start()
+                ending = await answer.run(output)
+            finally:
+                if response.session is not None:
+                    await response.session.aclose()
+            await output.end_items(ending)
         finally:
-            if response.session is not None:
-                await response.session.aclose()
+            # The next response may begin now: its first event comes after the last of this one.
             del self._active[output.id]
             self._ended.set()
         await output.end(ending)

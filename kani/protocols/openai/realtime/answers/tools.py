@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from kani.core.chat_model import Tool
@@ -37,10 +37,12 @@ def read_tools(given: Sequence[Any], root: str) -> tuple[Tool, ...]:
     if len(given) > MAX_TOOLS:
         raise EventError(f"{param}: too many tools (at most {MAX_TOOLS})", "invalid_value", param)
     tools = [convert(each, _Tool, f"{param}[{number}]") for number, each in enumerate(given)]
-    if len(msgspec.json.encode(tools)) > MAX_SIZE:
+    read = tuple(Tool(tool.name, tool.description or "", tool.parameters or _NO_PARAMETERS) for tool in tools)
+    # Python's encoder writes half a surrogate pair as an escape; others refuse it.
+    if len(json.dumps(tools_json(read))) > MAX_SIZE:
         reason = f"{param}: too long (at most {MAX_SIZE >> 10} KiB in all)"
         raise EventError(reason, "string_above_max_length", param)
-    return tuple(Tool(tool.name, tool.description or "", tool.parameters or _NO_PARAMETERS) for tool in tools)
+    return read
 
 
 def read_choice(given: Any, root: str) -> str:

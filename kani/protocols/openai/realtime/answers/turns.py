@@ -34,6 +34,7 @@ class TurnAnswers:
         self._config = config
         self._start = start
         self._waits = False
+        self._due = False  # the user has said something that is not answered
         self._speaking = False
         self._turns = 0
         self._position_ms = 0
@@ -42,21 +43,42 @@ class TurnAnswers:
     def started(self) -> None:
         """The user has begun to speak."""
         self._speaking = True
-        self._turns += 1
         self.stop_idling()
-        detection = self._config().turn_detection
-        if self._config().kind == "realtime" and detection is not None and detection.interrupt_response:
-            self._responses.interrupt()
+        if self._interrupts:
+            self._turns += 1
+            self._due = self._responses.interrupt() or self._due
+
+    @property
+    def _interrupts(self) -> bool:
+        """Whether speech stops an answer."""
+        config = self._config()
+        detection = config.turn_detection
+        return config.kind == "realtime" and detection is not None and detection.interrupt_response
 
     def stopped(self, end_s: float) -> None:
         """The user's turn has ended, ``end_s`` seconds into the audio."""
         self._speaking = False
         self._position_ms = round(1000 * end_s)
 
-    def transcribed(self, language: str) -> None:
-        """All words of a turn that is to be answered are known, and their language."""
-        self._responses.expect(language)
-        self._answer_soon()
+    def fell_silent(self) -> None:
+        """No turn goes on any more: the audio of the last one was dropped, or is recognised to its end."""
+        self._speaking = False
+        self._answer_if_due()
+
+    def transcribed(self, language: str, *, said: bool) -> None:
+        """All words of a turn that is to be answered are known, and their language; said: if there are any.
+
+        A turn without words, as a cough is, has stopped the answer to the one before it all the same.
+        """
+        if said:
+            self._responses.expect(language)
+            self._due = True
+        self._answer_if_due()
+
+    def _answer_if_due(self) -> None:
+        # What the user says meanwhile joins the turn.
+        if self._due and not (self._speaking and self._interrupts):
+            self._answer_soon()
 
     def _answer_soon(self) -> None:
         if not self._waits:
@@ -69,26 +91,33 @@ class TurnAnswers:
         except EventError as error:
             await self._sender.error(error)
         else:
-            await self.speak(response)
+            if response is not None:
+                await self.speak(response)
 
-    async def _create(self) -> Response:
-        """Begin a response as soon as the conversation has none. Raises EventError."""
+    async def _create(self) -> Response | None:
+        """Begin a response once the conversation has none; None if the user goes on. Raises EventError."""
         while True:
             await self._responses.wait_until_free()
             self._waits, turns = False, self._turns
+            self._due = self._speaking and self._interrupts
+            if self._due:
+                return None
             try:
                 response = await self._responses.create({}, self._config())
             except EventError as error:
                 if error.code != ACTIVE:
                     raise
+                self._waits = True
                 continue
             if turns != self._turns:
                 response.answer.cancel("turn_detected")  # the user has gone on meanwhile
+                self._due = True
             return response
 
     async def speak(self, response: Response) -> None:
         """Send a response; where the user is silent after it, the next one comes by itself."""
-        self.stop_idling()
+        if response.output.in_conversation:
+            self.stop_idling()
         ended_well = await self._responses.speak(response)
         detection = self._config().turn_detection
         idle_ms = detection.idle_timeout_ms if detection is not None else None
