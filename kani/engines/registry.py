@@ -11,6 +11,8 @@ from kani.core.engine import CloningEngine, Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
 from kani.engines.plugin import (
+    ENGINE_NAMES,
+    RECOGNIZER_NAMES,
     EnginePlugin,
     Found,
     RecognizerPlugin,
@@ -182,4 +184,7 @@ def _called(name: str, step: Callable[[], T]) -> T:
     except EngineUnavailable:
         raise
     except Exception as error:  # whatever the code of another package raises
+        if isinstance(error, ModuleNotFoundError) and name in (*ENGINE_NAMES, *RECOGNIZER_NAMES):
+            # A package of this server's requirements is missing, which the start names with its remedy.
+            raise
         raise EngineUnavailable(f"{name} cannot be used: {type(error).__name__}: {error}") from error

@@ -44,7 +44,7 @@ def test_docs_page_shows_calls_and_copies_a_command_that_works(
     assert "0.1 to 300" in visitor.text("#post_tts")
     assert page.eval_on_selector("html", "html => html.scrollWidth <= html.clientWidth")
     assert visitor.violations() == ""
-    page.click("#post_tts button")
+    page.click("#post_tts .curl-head button")
     expect(page.locator("#state")).to_have_text(re.compile("^Copied"))
     command = page.evaluate("navigator.clipboard.readText()")
     subprocess.run(["sh", "-c", f"{command} --silent --fail"], cwd=tmp_path, check=True, timeout=WITHIN_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
 import av
@@ -173,7 +173,7 @@ class Rechunker:
 
 async def reframe(
     chunks: AsyncIterator[SpeechChunk], sample_rate: int, frame_samples: int | None = None
-) -> AsyncIterator[SpeechChunk]:
+) -> AsyncGenerator[SpeechChunk, None]:
     """Convert speech to ``sample_rate`` hertz, in chunks of at most ``frame_samples``, as ``Rechunker`` does.
 
     A SpeechError of ``chunks`` is raised after all speech before it, a cancellation at once.

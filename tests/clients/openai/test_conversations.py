@@ -144,6 +144,8 @@ async def test_livekit(tmp_path: Path) -> None:
         frames = aiter(message.audio_stream)
         while played_s < 1.0:
             played_s += (await anext(frames)).duration
+        # The server's own clock counts what was played, too.
+        await asyncio.sleep(played_s)
         speaking = asyncio.Event()
         session.on("input_speech_started", lambda _: speaking.set())
         session.push_audio(rtc.AudioFrame(TURN, RATE, 1, len(TURN) // 2))
@@ -169,12 +171,15 @@ class _Listener(FrameProcessor):
         self._speak = speak
         self._turns: list[asyncio.Task[None]] = []
         self._interrupted = False
+        self._greeting_s = 0.0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         match frame:
+            case TTSAudioRawFrame() if not self._turns:
+                self._greeting_s += len(frame.audio) / 2 / RATE
             case TTSStoppedFrame() if not self._turns:
-                self._turns.append(asyncio.create_task(self._speak()))
+                self._turns.append(asyncio.create_task(self._reply()))
             case TTSAudioRawFrame() if len(self._turns) == 1:
                 self._turns.append(asyncio.create_task(self._interrupt()))
             case InterruptionFrame() if len(self._turns) == 2:
@@ -185,6 +190,10 @@ class _Listener(FrameProcessor):
                 self.errors.append(str(frame.error))
                 self.done.set()
         await self.push_frame(frame, direction)
+
+    async def _reply(self) -> None:
+        await asyncio.sleep(self._greeting_s)  # it has been played
+        await self._speak()
 
     async def _interrupt(self) -> None:
         await asyncio.sleep(1.0)  # of the answer have been played
