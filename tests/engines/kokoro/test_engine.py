@@ -56,7 +56,7 @@ async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
     info = engine.info
     assert (info.name, info.sample_rate) == ("kokoro", 24_000)
     assert info.max_concurrency >= 1 and info.slots_are_streams
-    assert info.default_voices == DEFAULT_VOICES
+    assert info.default_voices == DEFAULT_VOICES | dict.fromkeys(("de", "nl", "pl", "ru"), "if_sara")
     assert info.times_words
     assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
     assert info.decoder in ("litert", "onnx")
