@@ -84,7 +84,9 @@ class KokoroVoice:
 async def test_good_weights_join_late(cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "kani.core.late_engine.loading"):
         assert await joined(KokoroVoice(cache), tmp_path) == ("speaking", ["kani", "tone"], [])
-    assert "kani 1.0 int8 has joined, and speaks de en es fr hi it ja nl pl pt ru zh from now on" in caplog.text
+    assert (
+        "kani 1.0 int8 has joined, and speaks de en es fr hi it ja nl pl pt ru zh from now on" in caplog.text
+    )
 
 
 Given = tuple[KaniSettings, Resources]
