@@ -250,4 +250,4 @@ SPOKEN_TO_AN_ASSISTANT: Sentences = {
         "Thank you, that is all I needed for today.",
     ),
 }
-"""What people say to an assistant; the first half tunes turns, the other judges them."""
+"""Sentences for an assistant; the first half tunes turns, the other judges them."""

@@ -37,7 +37,7 @@ PAUSES_S = (0.3, 1.2)
 """Range of the silence that is put into a sentence."""
 
 PLACES = (0.3, 0.85)
-"""Where the pause is, as a share of the sentence's words."""
+"""Place of the pause, as a share of the sentence's words."""
 
 BEFORE_S, AFTER_S = 0.5, 3.0
 ROOM_DB = -65.0

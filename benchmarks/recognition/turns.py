@@ -42,7 +42,7 @@ PASS_S = 0.25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """What a recogniser yielded for a case, each with the seconds since its audio began."""
+    """Events of a recogniser for a case, each with the seconds since its audio began."""
 
     case: Case
     events: list[tuple[float, RecognitionEvent]] = field(default_factory=list)

@@ -44,7 +44,7 @@ class AnswerOutput(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an answer ended."""
+    """Outcome of an answer."""
 
     outcome: Literal["completed", "incomplete", "cancelled", "failed"]
     reason: str = ""

@@ -9,7 +9,7 @@ from kani.core.chat_model import ChatMessage, ToolCall
 from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message
 
 SILENCE = "..."
-"""What the user "says" where the model is to speak first: many templates want a user's message last."""
+"""Stands for the user's message where the model is to speak first: many templates want one last."""
 
 
 def chat_messages(instructions: str, items: Iterable[Item]) -> tuple[ChatMessage, ...]:

@@ -10,7 +10,7 @@ from kani.core.types import Samples
 
 
 class RecentAudio:
-    """Audio of a stream, of which ``forget`` leaves the last ``kept_s`` seconds."""
+    """Audio of a stream; ``forget`` keeps its last ``kept_s`` seconds."""
 
     def __init__(self, sample_rate: int, kept_s: float, at: int = 0) -> None:
         """sample_rate: hertz of the samples; at: place of the first in the stream."""
