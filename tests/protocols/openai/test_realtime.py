@@ -525,6 +525,8 @@ async def test_answer_ends_quietly_once_the_server_has_closed(tmp_path: Path) ->
     audio = base64.b64encode(pcm16(quiet(0.1))).decode()
     events = [speech, {"type": "input_audio_buffer.append", "audio": audio}]
     closed = asyncio.Event()
+    engine = ToneEngine()
+    engine.allow = 0
 
     async def receive() -> Message:
         if not events:
@@ -534,16 +536,17 @@ async def test_answer_ends_quietly_once_the_server_has_closed(tmp_path: Path) ->
     async def send(message: Message) -> None:
         if message["type"] == "websocket.close":
             closed.set()
-        elif "output_audio.delta" in message["text"]:
-            await closed.wait()
+            engine.allow = None
+            engine.moved.set()
 
     scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "client": ("127.0.0.1", 1)}
     websocket = WebSocket(scope, receive, send)
     websocket.client_state = websocket.application_state = WebSocketState.CONNECTED
-    service = build(tmp_path, ToneEngine(), recognizer=Broken())
+    service = build(tmp_path, engine, recognizer=Broken())
     await service.start()
     limits, config = ConnectionLimits(60, 60), initial_config("realtime", None)
     connection = RealtimeConnection(websocket, service, config, limits, beta=False)
     await asyncio.wait_for(connection.run(), WITHIN_S)
     await service.stop()
     assert closed.is_set()
+    assert engine.steps

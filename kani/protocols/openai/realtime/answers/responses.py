@@ -215,6 +215,8 @@ class Responses:
             if response.session is not None:
                 await response.session.aclose()
         self._active.clear()
+        # The connection is part of a cycle of references, which would hold the last answer's session.
+        self._last = None
 
 
 async def _read_aloud(text: str) -> AsyncGenerator[ChatEvent, None]:
