@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import kani
+from kani.core.types import Span
+from kani.library.results import Audio, Word
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
 
@@ -55,6 +57,12 @@ def test_words_have_their_times(speech: kani.Speech) -> None:
     assert times == sorted(times) and times[0] == 0.0
     assert times[-1] == pytest.approx(audio.duration_s, abs=0.2)
     assert audio.voice == "espeak:es" and np.abs(audio.samples).max() > 0.1
+
+
+def test_marks_that_have_a_span_of_their_own_belong_to_their_word() -> None:
+    spans = (Span(0, 1, 0.0, 0.3), Span(1, 4, 0.3, 0.6), Span(4, 5, 0.6, 0.9))
+    audio = Audio(np.zeros(900, np.float32), 1000, "¿Qué?", spans, "a")
+    assert audio.words == (Word("¿Qué?", 0.3, 0.6),)
 
 
 def test_words_of_a_text_without_spaces(speech: kani.Speech) -> None:
