@@ -126,7 +126,8 @@ def _streams(processor: str) -> str:
         (one for one in streams(processor) if one[1] <= LATE_AT_MOST), key=lambda one: one[0]
     )
     pieces = f"{row['late pieces']} pieces late" if share else "no piece late"
-    kokoro = f"{count} ({pieces}); {row['processor seconds for a second of audio']} processor seconds a second"
+    cost = row["processor seconds for a second of audio"]
+    kokoro = f"{count} ({pieces}); {cost} processor seconds a second"
     return kokoro if processor != "avx2" else f"{kokoro}. {_student_streams()}"
 
 
