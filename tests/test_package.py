@@ -8,12 +8,17 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
+import zipfile
 from collections.abc import Iterator, Sequence
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+from hatchling.metadata.core import ProjectMetadata
+from hatchling.plugin.manager import PluginManager
 from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
@@ -59,6 +64,18 @@ def test_voxcpm_extra_is_its_environments_package() -> None:
     (locked,) = [each for each in requirements(ROOT / "requirements-voxcpm.txt") if each.name == package.name]
     (version,) = locked.specifier
     assert package.specifier.contains(version.version)
+
+
+RELATIVE = re.compile(r'\]\((?!https?:)|src="(?!https:)')
+"""The start of a link that leads nowhere outside the repository."""
+
+
+def test_package_readme_is_the_readme_without_relative_links() -> None:
+    written = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = ProjectMetadata(str(ROOT), PluginManager()).core.readme
+    assert RELATIVE.search(written) and not RELATIVE.search(readme)
+    assert "<http://localhost:8001/>" in readme and "](https://docs.astral.sh/uv/)" in readme
+    assert "Open WebUI" in readme and readme.count("\n") == written.count("\n") - 2  # without the picture
 
 
 class Installed:
@@ -121,6 +138,18 @@ def served(installed: Installed) -> Iterator[str]:
             assert process.wait(WITHIN_S) == 0
         finally:
             process.kill()
+
+
+@pytest.mark.heard
+def test_built_files_have_the_package_readme(installed: Installed) -> None:
+    with zipfile.ZipFile(installed.wheel) as wheel, tarfile.open(installed.sdist) as sdist:
+        (metadata,) = (wheel.read(name) for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        folder = sdist.getnames()[0].partition("/")[0]
+        information = sdist.extractfile(f"{folder}/PKG-INFO")
+        assert information is not None
+        assert f"{folder}/deploy/package_readme.py" in sdist.getnames()  # to build a wheel from it
+        texts = [str(message_from_bytes(each).get_payload()) for each in (metadata, information.read())]
+    assert texts[0] == texts[1] and "## Install and speak" in texts[0] and not RELATIVE.search(texts[0])
 
 
 @pytest.mark.heard

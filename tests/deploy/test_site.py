@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import kani
+from deploy.package_readme import package_readme
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
 
@@ -60,3 +61,15 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     assert not [found for page in html for found in LOADED.findall(page)]
     styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
     assert styles and not [style for style in styles if re.search(r"url\(['\"]?(?:https?:)?//", style)]
+
+
+def test_links_of_the_package_readme_lead_to_the_site(site: Path) -> None:
+    address = "https://docs.example/speech"
+    text = package_readme((ROOT / "README.md").read_text(encoding="utf-8"), f"{address}/")
+    found = re.findall(rf"\]\({address}/([^)#]*)(?:#([^)]*))?\)", text)
+    assert len(found) > 30
+    for page, anchor in found:
+        html = (site / page / "index.html").read_text(encoding="utf-8")
+        assert not anchor or f'id="{anchor}"' in html, page
+    assert (site / re.findall(rf'src="{address}/([^"]+)"', text)[0]).exists()
+    assert not re.findall(r"\]\((?!https?:)", text)
