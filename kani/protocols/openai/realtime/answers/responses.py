@@ -51,7 +51,7 @@ class Output(AnswerOutput, Protocol):
 
 
 class MakeOutput(Protocol):
-    """Returns the output of a new response."""
+    """Makes the outputs of responses."""
 
     def __call__(
         self,
@@ -61,7 +61,8 @@ class MakeOutput(Protocol):
         metadata: Mapping[str, str] | None,
         *,
         in_conversation: bool,
-    ) -> Output: ...
+    ) -> Output:
+        """Return the output of a new response."""
 
 
 @dataclass(eq=False)

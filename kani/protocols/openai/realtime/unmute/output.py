@@ -125,23 +125,26 @@ class UnmuteOutput:
             await self._sender.send("response.audio.delta", delta=base64.b64encode(page).decode())
 
     async def end_items(self, ending: Ending) -> None:
-        """Send the end of the audio, and why it ended before its time."""
+        """Send the end of the audio once it is played, and why it ended before its time."""
         assert self.answer is not None
         message = self._message
-        message.status = "completed" if ending.outcome == "completed" else "incomplete"
         if message.spoken is not None:
-            self._conversation.set_parts(
-                message, (Part("output_audio", message.spoken.text, is_speech=True),)
-            )
+            part = Part("output_audio", message.spoken.text, is_speech=True)
+            self._conversation.set_parts(message, (part,))
             await self._send_audio(await asyncio.to_thread(self._stream.flush))
-        if ending.outcome == "cancelled":
+        if ending.outcome != "cancelled":
+            await asyncio.sleep(max(0.0, self._playback.remaining_s))
+        cancelled = self.answer.cancel_reason is not None
+        message.status = "completed" if ending.outcome == "completed" and not cancelled else "incomplete"
+        if cancelled:
             await self._sender.send("unmute.interrupted_by_vad")
         if ending.error is not None:
             await self._sender.error(event_error(ending.error))
-        if ending.outcome != "cancelled" and self.answer.given_out:
+        heard = self.answer.given_out and not cancelled
+        if heard:
             await self._sender.send("response.text.done", text=self.answer.text)
         await self._send_history()
-        if ending.outcome != "cancelled" and self.answer.given_out:
+        if heard:
             await self._sender.send("response.audio.done")
 
     async def end(self, ending: Ending) -> None:
