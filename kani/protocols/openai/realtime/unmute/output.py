@@ -149,5 +149,5 @@ class UnmuteOutput:
 
     async def end(self, ending: Ending) -> None:
         """Hang up after a goodbye."""
-        if ending.outcome == "completed" and self._message.text.rstrip().lower().endswith(GOODBYE):
+        if self._message.status == "completed" and self._message.text.rstrip().lower().endswith(GOODBYE):
             await self._hang_up(self._message)
