@@ -284,6 +284,9 @@ class _Talk:
     async def wrote(self, text: str) -> None:
         """Never called: answers are spoken."""
 
+    async def fed(self, text: str) -> None:
+        """Nothing: the text is given out when it is spoken."""
+
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:
         """Give out further audio."""
         await self.events.put(Answered(chunk.samples, chunk.sample_rate, text))

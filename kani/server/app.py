@@ -172,15 +172,16 @@ def create_app(
     *,
     protocols: Sequence[Protocol] | None = None,
     tracer: Tracer | None = None,
+    ports: Mapping[str, int] | None = None,
 ) -> Starlette:
     """Return the application: the routes of every protocol, with access control.
 
     metrics_port: a port that serves nothing but the metrics; protocols: those of the settings if not given;
-    tracer: records every request.
+    tracer: records every request; ports: see ``Context``.
     """
     protocols = protocols_for(settings) if protocols is None else protocols
     rules = access_rules(settings, protocols)
-    context = Context(service, metrics.registry)
+    context = Context(service, metrics.registry, ports or {})
     refusals = {prefix: body for protocol in protocols for prefix, body in protocol.refusals.items()}
     answers = ErrorAnswers(refusals)
 
@@ -278,7 +279,15 @@ async def _serve(
         budget = UploadBudget()
         port = listeners.compat.get(METRICS_PORT)
         app = create_app(
-            settings, service, metrics, connections, budget, port, protocols=protocols, tracer=tracer
+            settings,
+            service,
+            metrics,
+            connections,
+            budget,
+            port,
+            protocols=protocols,
+            tracer=tracer,
+            ports={door.setting: number for door, number in listeners.compat.items()},
         )
         websockets = _websocket_class(protocols, listeners, budget)
         table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)

@@ -35,6 +35,9 @@ class AnswerOutput(Protocol):
     async def wrote(self, text: str) -> None:
         """Further text of an answer without audio."""
 
+    async def fed(self, text: str) -> None:
+        """Further text that the model has written goes to the voice."""
+
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:
         """Further audio, and the text that begins to be spoken in it."""
 
@@ -177,6 +180,7 @@ class Answer:
         else:
             self._session.feed(text)
             self.text += text
+            await output.fed(text)
 
     async def _speak(self, output: AnswerOutput, session: SpeechSession) -> None:
         rate = self._sample_rate

@@ -15,10 +15,11 @@ from kani.protocols.openai.calls import call_group
 from kani.protocols.openai.errors import error_body
 from kani.protocols.openai.lists import list_paths, list_routes
 from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
+from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech import speech_routes
 from kani.protocols.openai.transcription import longest_bodies, transcription_routes
-from kani.protocols.shared.protocol import Context, Protocol, Refusal
+from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
 
 __all__ = ["OpenAISettings", "protocol"]
 
@@ -54,12 +55,12 @@ def protocol(settings: OpenAISettings) -> Protocol:
             *speech_routes(service, settings),
             *list_routes(service),
             *transcription_routes(service, settings),
-            *realtime_routes(service, settings, keys),
+            *realtime_routes(context, settings, keys),
         ]
 
     return Protocol(
         routes,
-        paths=list_paths(settings),
+        paths={**list_paths(settings), HEALTH_PATH: PathClass.PUBLIC},
         refusals=dict.fromkeys((*PREFIXES, *_NOT_SERVED), _refusal_body),
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
         temporary_keys={realtime.PATH: keys.is_valid},

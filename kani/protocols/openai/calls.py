@@ -5,6 +5,7 @@ from __future__ import annotations
 from kani.core.request import RANGES, Range
 from kani.protocols.openai.lists import SPEECH_MODELS
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
+from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import STREAM_FORMATS, VOLUME
 from kani.protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
@@ -63,7 +64,7 @@ def call_group(settings: OpenAISettings) -> CallGroup:
         "OpenAI's audio API: speech, transcriptions, Realtime. Realtime's WebSocket is on /v1/realtime.",
         "OpenAIError",
         error_schema(),
-        (*_speech(settings), *_lists(), *_transcriptions(settings), *_realtime()),
+        (*_speech(settings), *_lists(), *_transcriptions(settings), *_realtime(), *unmute_calls()),
     )
 
 

@@ -93,6 +93,8 @@ class Context:
 
     service: SpeechService
     registry: CollectorRegistry  # for the protocol's own metrics
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Further ports that are open, by the names of their settings (``CompatPort.setting``)."""
 
 
 @dataclass(frozen=True, slots=True)

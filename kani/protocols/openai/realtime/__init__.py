@@ -1,9 +1,9 @@
 """OpenAI's audio API, the Realtime WebSocket: WS /v1/realtime.
 
 ``connection`` serves one client: ``input_audio`` transcribes what it says, ``answers`` holds what a language
-model answers, or reads given text aloud. ``client_events`` and ``server_events`` are the wire;
-``session_config`` configures a session, and ``session_update`` reads its changes in both generations of the
-API; ``client_secrets`` issues ephemeral keys.
+model answers, or reads given text aloud; ``unmute`` is the dialect of Unmute's clients. ``client_events`` and
+``server_events`` are the wire; ``session_config`` configures a session, and ``session_update`` reads its
+changes in both generations of the API; ``client_secrets`` issues ephemeral keys.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from kani.core.service import SpeechService
 from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES
 from kani.protocols.openai.realtime.client_secrets import EphemeralKeys, secret_routes
 from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
 from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
+from kani.protocols.openai.realtime.unmute.connection import UnmuteConnection
+from kani.protocols.openai.realtime.unmute.handshake import PORT_SETTING, is_unmute, may_be_unmute
+from kani.protocols.openai.realtime.unmute.lists import list_routes
 from kani.protocols.openai.settings import OpenAISettings
-from kani.protocols.shared.protocol import offered_keys
+from kani.protocols.shared.protocol import Context, offered_keys
 
 __all__ = ["MAX_MESSAGE_BYTES", "PATH", "EphemeralKeys", "realtime_routes"]
 
@@ -27,8 +29,9 @@ SUBPROTOCOL = "realtime"
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 
-def realtime_routes(service: SpeechService, settings: OpenAISettings, keys: EphemeralKeys) -> list[BaseRoute]:
-    """Return the routes of the Realtime WebSocket and of its ephemeral keys."""
+def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralKeys) -> list[BaseRoute]:
+    """Return the routes of the Realtime WebSocket, of its ephemeral keys, and of Unmute's clients."""
+    service, unmute_port = context.service, context.ports.get(PORT_SETTING)
     limits = ConnectionLimits(settings.realtime_session_s, settings.realtime_idle_s)
     instructions = settings.instructions if service.chat_model is not None else None
 
@@ -36,13 +39,22 @@ def realtime_routes(service: SpeechService, settings: OpenAISettings, keys: Ephe
         offered = websocket.scope["subprotocols"]
         # A browser closes a connection if the answer names none of the sub-protocols that it offers.
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        first = None
+        if may_be_unmute(websocket, SUBPROTOCOL, unmute_port):
+            # Which dialect it is shows in the first message; a greeting of OpenAI's would end Unmute's test.
+            first = await websocket.receive()
+            if await is_unmute(first):
+                config = initial_config("realtime", None, instructions)
+                await UnmuteConnection(websocket, service, config, limits).run(first)
+                return
         beta = BETA_SUBPROTOCOL in offered or _has_beta_header(websocket.headers)
         config = _config(websocket, keys, instructions)
-        await RealtimeConnection(websocket, service, config, limits, beta=beta).run()
+        await RealtimeConnection(websocket, service, config, limits, beta=beta).run(first)
 
     return [
         WebSocketRoute(PATH, serve),
         *secret_routes(service, keys, settings.realtime_session_s, instructions),
+        *list_routes(service, unmute_port),
     ]
 
 

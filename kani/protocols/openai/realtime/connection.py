@@ -1,23 +1,32 @@
-"""One connection of WS /v1/realtime: client events in, to the input audio, the conversation and responses."""
+"""One connection of WS /v1/realtime: client events in, to the input audio, the conversation and responses.
+
+``Connection`` is what all dialects of the wire have in common, ``RealtimeConnection`` is OpenAI's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
+from starlette.types import Message as Received
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from typing_extensions import override
 
 from kani.core.conversation.items import Message
 from kani.core.service import SpeechService
-from kani.protocols.openai.realtime.answers.responses import Responses
+from kani.protocols.openai.realtime.answers.output import ResponseOutput
+from kani.protocols.openai.realtime.answers.responses import MakeOutput, Responses
 from kani.protocols.openai.realtime.answers.turns import TurnAnswers
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
 from kani.protocols.openai.realtime.conversation import Conversation, item_json, read_item
 from kani.protocols.openai.realtime.input_audio import InputAudio, InputFailed
+from kani.protocols.openai.realtime.input_events import InputEvents
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import applied_update, is_beta_session
@@ -44,12 +53,8 @@ class ConnectionLimits:
     idle_s: float  # longest time without a client event
 
 
-class RealtimeConnection:
-    """One client; its events are answered in order.
-
-    An event that cannot be served is answered with an error, and changes nothing. So is each field of a
-    ``session.update``, by itself.
-    """
+class Connection(ABC):
+    """One client; its events are answered in order. One that cannot be served is answered with an error."""
 
     def __init__(
         self,
@@ -57,34 +62,43 @@ class RealtimeConnection:
         service: SpeechService,
         config: SessionConfig,
         limits: ConnectionLimits,
-        *,
-        beta: bool,
+        make_sender: Callable[[Callable[[str], Awaitable[None]]], EventSender],
+        make_events: Callable[[EventSender, Conversation], InputEvents] = InputEvents,
+        make_output: MakeOutput = ResponseOutput,
     ) -> None:
+        """make_sender, make_events, make_output: of the dialect's server events."""
         self._websocket = websocket
         self._service = service
         self._config = config
         self._limits = limits
-        self._id = new_id("sess")
-        self._expires_at = int(time.time() + limits.session_s)
-        self._sender = EventSender(self._send, beta=beta)
+        self._sender = make_sender(self._send)
         self._conversation = Conversation()
         client = client_address(websocket)
         languages = accept_languages(websocket.headers)
-        self._responses = Responses(service, self._sender, self._conversation, client, languages)
+        self._responses = Responses(service, self._sender, self._conversation, client, languages, make_output)
         self._turns = TurnAnswers(
             self._responses, self._conversation, self._sender, lambda: self._config, self._start
         )
-        self._input = InputAudio(service, self._sender, self._conversation, config, client, self._turns)
+        events = make_events(self._sender, self._conversation)
+        self._input = InputAudio(service, self._sender, events, config, client, self._turns)
 
-    async def run(self) -> None:
-        """Serve until the client disconnects, or its time is over."""
+    @abstractmethod
+    async def _greet(self) -> None:
+        """Send what comes before any event of the client."""
+
+    @abstractmethod
+    async def _handle(self, event: ClientEvent) -> None:
+        """Handle one event. Raises EventError, and InputFailed."""
+
+    async def run(self, first: Received | None = None) -> None:
+        """Serve until the client disconnects, or its time is over; first: a message that has come before."""
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 tasks = {group.create_task(self._transcribe(), name="realtime input")}
                 self._tasks = tasks
-                await self._send_session("created")
-                await self._receive()
+                await self._greet()
+                await self._receive(first)
                 for task in tasks:
                     task.cancel()
         except* WebSocketDisconnect:
@@ -110,15 +124,15 @@ class RealtimeConnection:
             return
         await close(self._websocket, GOING_AWAY, "the server is stopping")
 
-    async def _receive(self) -> None:
-        """Handle events until the client disconnects."""
+    async def _receive(self, received: Received | None) -> None:
+        """Handle events until the client disconnects; received: the first one, if it has come already."""
         now = asyncio.get_running_loop().time
         expires_at = now() + self._limits.session_s
         while True:
             idle_at = now() + self._limits.idle_s
             try:
                 async with asyncio.timeout_at(min(expires_at, idle_at)):
-                    received = await self._websocket.receive()
+                    received = received or await self._websocket.receive()
             except TimeoutError:
                 await self._expire(idle=idle_at < expires_at)
                 return
@@ -129,6 +143,7 @@ class RealtimeConnection:
             except InputFailed:
                 await close(self._websocket, TRY_LATER, "speech cannot be recognised now")
                 return
+            received = None
 
     async def _expire(self, *, idle: bool) -> None:
         limits = self._limits
@@ -146,8 +161,44 @@ class RealtimeConnection:
         except EventError as error:
             await self._sender.error(error, event.event_id if event is not None else None)
 
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a part of an answer as a task of this connection."""
+
+        async def run() -> None:
+            try:
+                await work
+            finally:
+                self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+        self._tasks.add(self._group.create_task(run(), name="realtime response"))
+
+
+class RealtimeConnection(Connection):
+    """A client of OpenAI's dialect, in either generation.
+
+    An event that cannot be served changes nothing. Each field of a ``session.update`` is served or refused by
+    itself.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        service: SpeechService,
+        config: SessionConfig,
+        limits: ConnectionLimits,
+        *,
+        beta: bool,
+    ) -> None:
+        super().__init__(websocket, service, config, limits, partial(EventSender, beta=beta))
+        self._id = new_id("sess")
+        self._expires_at = int(time.time() + limits.session_s)
+
+    @override
+    async def _greet(self) -> None:
+        await self._send_session("created")
+
+    @override
     async def _handle(self, event: ClientEvent) -> None:
-        """Handle one event. Raises EventError, and InputFailed."""
         match event.type:
             case "input_audio_buffer.append":
                 await self._input.append(await read_audio(event, self._config.input_format))
@@ -202,17 +253,6 @@ class RealtimeConnection:
         name = "transcription_session" if beta and config.kind == "transcription" else "session"
         session = (config.as_beta_json if beta else config.as_json)(self._id, self._expires_at)
         await self._sender.send(f"{name}.{change}", session=session)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a part of an answer as a task of this connection."""
-
-        async def run() -> None:
-            try:
-                await work
-            finally:
-                self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-
-        self._tasks.add(self._group.create_task(run(), name="realtime response"))
 
     async def _create_item(self, event: ClientEvent) -> None:
         item = read_item(event.fields.get("item"), "item", answers=self._config.answers)

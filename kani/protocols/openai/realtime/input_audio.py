@@ -18,7 +18,6 @@ from kani.core.service import SpeechService
 from kani.core.types import Samples
 from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.realtime.client_events import EventError, unsupported
-from kani.protocols.openai.realtime.conversation import Conversation
 from kani.protocols.openai.realtime.input_events import InputEvents
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
@@ -71,7 +70,7 @@ class InputAudio:
         self,
         service: SpeechService,
         sender: EventSender,
-        conversation: Conversation,
+        events: InputEvents,
         config: SessionConfig,
         client: str,
         turns: Turns,
@@ -79,7 +78,7 @@ class InputAudio:
         """config: at first; client: address for the rate limit; turns: learns of turns."""
         self._service = service
         self._sender = sender
-        self._events = InputEvents(sender, conversation)
+        self._events = events
         self._config = config
         self._client = client
         self._turns = turns
@@ -252,7 +251,7 @@ class InputAudio:
             return
         delta = transcript.add(word)
         if self._config.transcription is not None:
-            await self._events.grown(transcript, delta)
+            await self._events.grown(transcript, delta, track.start_s + word.start_s)
 
     async def _handle_turn(self, turn: TurnStarted | TurnStopped, track: Track) -> None:
         transcript = track.transcript

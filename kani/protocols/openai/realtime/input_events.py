@@ -60,8 +60,8 @@ class InputEvents:
         """Send that the audio that was not committed is forgotten."""
         await self._sender.send("input_audio_buffer.cleared")
 
-    async def grown(self, transcript: Transcript, delta: str) -> None:
-        """Send the text that was added to a transcript."""
+    async def grown(self, transcript: Transcript, delta: str, start_s: float) -> None:
+        """Send the text that was added to a transcript; start_s: of its word, in the session's audio."""
         item_id = transcript.item_id
         await self._sender.send(f"{_TRANSCRIPTION}.delta", item_id=item_id, content_index=0, delta=delta)
 

@@ -83,6 +83,9 @@ class ResponseOutput:
         self._texts.append(text)
         await self._sender.send("response.output_text.delta", **self._place, delta=text)
 
+    async def fed(self, text: str) -> None:
+        """Send nothing: the text is sent when it is spoken."""
+
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:
         """Send further audio, and before it the text that begins to be spoken in it."""
         if text:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatRequest, ChatText
-from kani.core.conversation.answer import Answer
+from kani.core.conversation.answer import Answer, AnswerOutput, Ending
 from kani.core.conversation.items import Item
 from kani.core.conversation.prompt import chat_messages
 from kani.core.errors import SpeechError, TextTooLong
@@ -33,11 +33,43 @@ MAX_RESPONSES = 4
 ACTIVE = "conversation_already_has_active_response"
 
 
+class Output(AnswerOutput, Protocol):
+    """The server events of one response."""
+
+    id: str
+    in_conversation: bool
+    answer: Answer | None
+
+    async def start(self) -> None:
+        """Send that the response is under way."""
+
+    async def end_items(self, ending: Ending) -> None:
+        """Send the end of what was answered. The next response may begin after it."""
+
+    async def end(self, ending: Ending) -> None:
+        """Send how the response ended: its last event."""
+
+
+class MakeOutput(Protocol):
+    """Makes the outputs of responses."""
+
+    def __call__(
+        self,
+        sender: EventSender,
+        conversation: Conversation,
+        config: SessionConfig,
+        metadata: Mapping[str, str] | None,
+        *,
+        in_conversation: bool,
+    ) -> Output:
+        """Return the output of a new response."""
+
+
 @dataclass(eq=False)
 class Response:
     """A response that is being made."""
 
-    output: ResponseOutput
+    output: Output
     answer: Answer
     session: SpeechSession | None  # None for an answer in writing
 
@@ -52,8 +84,10 @@ class Responses:
         conversation: Conversation,
         client: str,
         languages: tuple[str, ...],
+        make_output: MakeOutput = ResponseOutput,
     ) -> None:
         """client: address that the rate limit counts for; languages: that the client prefers, BCP 47."""
+        self._make_output = make_output
         self._service = service
         self._sender = sender
         self._conversation = conversation
@@ -124,7 +158,7 @@ class Responses:
             self._check_free(given.in_conversation)
             events = self._events(given, config)
             session = None if config.written else await self._open_session(config)
-            output = ResponseOutput(
+            output = self._make_output(
                 self._sender,
                 self._conversation,
                 config,

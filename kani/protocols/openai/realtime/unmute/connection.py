@@ -1,0 +1,106 @@
+"""One connection of Unmute's dialect."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+import msgspec
+from starlette.websockets import WebSocket
+from typing_extensions import override
+
+from kani.core.conversation.items import Message
+from kani.core.errors import SpeechError
+from kani.core.service import SpeechService
+from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, convert
+from kani.protocols.openai.realtime.connection import NORMAL, Connection, ConnectionLimits
+from kani.protocols.openai.realtime.session_config import DEFAULT_VOICE, SessionConfig
+from kani.protocols.openai.realtime.unmute.events import UnmuteEvents, UnmuteSender, warn
+from kani.protocols.openai.realtime.unmute.instructions import COURSE
+from kani.protocols.openai.realtime.unmute.opus import OpusInput, OpusOutput
+from kani.protocols.openai.realtime.unmute.output import UnmuteOutput
+from kani.protocols.openai.realtime.unmute.session import Session, first_config
+from kani.protocols.openai.voice_names import resolve_voice
+from kani.protocols.shared.connection import close
+
+HANG_UP_AFTER_S = 1.0
+"""Seconds after a goodbye until the connection is closed, unless the user has spoken."""
+
+NO_MODEL = (
+    "there is no language model to answer: start the server with --llm and the address of a chat endpoint, "
+    "such as --llm http://localhost:11434/v1"
+)
+
+
+class UnmuteConnection(Connection):
+    """A client of Unmute's dialect; the assistant speaks first, once the client has said who it is to be."""
+
+    def __init__(
+        self, websocket: WebSocket, service: SpeechService, config: SessionConfig, limits: ConnectionLimits
+    ) -> None:
+        """config: of a connection of OpenAI's dialect."""
+        make_output = partial(UnmuteOutput, stream=OpusOutput(), hang_up=self._hang_up)
+        super().__init__(
+            websocket, service, first_config(config), limits, UnmuteSender, UnmuteEvents, make_output
+        )
+        self._general = config.instructions
+        self._audio = OpusInput()
+        self._opened = False
+
+    @override
+    async def _greet(self) -> None:
+        """Send nothing: the client speaks first."""
+
+    @override
+    async def _handle(self, event: ClientEvent) -> None:
+        match event.type:
+            case "input_audio_buffer.append":
+                await self._input.append(await self._audio.read(event))
+            case "session.update":
+                await self._update(convert(event.object("session"), Session, "session"))
+            case _:
+                known = "session.update, input_audio_buffer.append"
+                reason = f"type: unknown event {event.type[:100]!r} (known: {known})"
+                raise EventError(reason, "invalid_value", "type")
+
+    async def _update(self, session: Session) -> None:
+        """Configure the session; the first time the assistant opens the conversation. Raises EventError."""
+        given = session.instructions
+        instructions = given.written(self._general) if given else f"{self._general}\n\n{COURSE}"
+        voice = self._config.voice if session.voice is None else await self._known_voice(session.voice)
+        self._config = replace(self._config, instructions=instructions, voice=voice)
+        await self._input.configure(self._config)
+        await self._sender.send(
+            "session.updated",
+            session={
+                "instructions": msgspec.to_builtins(given),
+                "voice": voice,
+                "allow_recording": False,
+            },
+        )
+        if not self._config.answers:
+            raise EventError(NO_MODEL, "no_language_model")
+        if not self._opened:
+            self._opened = True
+            self._start(self._turns.speak(await self._responses.create({}, self._config)))
+
+    async def _known_voice(self, name: str) -> str:
+        """Return a voice of this server: that of the name, or with a warning the default one.
+
+        Pages come with names of Kyutai's recordings, such as ``barack_demo.wav``.
+        """
+        try:
+            await asyncio.to_thread(resolve_voice, self._service, name)
+        except (SpeechError, ApiError):
+            message = f"voice: there is no {name!r} here (see /v1/voices); the default voice speaks"
+            await warn(self._sender, message)
+            return DEFAULT_VOICE
+        return name
+
+    async def _hang_up(self, goodbye: Message) -> None:
+        """Close the connection, unless the user says something more."""
+        await asyncio.sleep(HANG_UP_AFTER_S)
+        if self._conversation.items[-1:] == [goodbye]:
+            await close(self._websocket, NORMAL, "the assistant has ended the conversation")

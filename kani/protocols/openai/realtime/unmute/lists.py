@@ -1,0 +1,124 @@
+"""The HTTP calls of Unmute's web page and load test: what is up, and the voices to choose from."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
+
+from kani.core.service import SpeechService
+from kani.core.types import Voice
+from kani.protocols.openai.lists import ELEVENLABS_KEY
+from kani.protocols.openai.realtime.unmute.handshake import is_on_port
+from kani.protocols.openai.realtime.unmute.instructions import CHARACTERS
+from kani.protocols.shared.calls.call import Call, json_answer
+from kani.protocols.shared.calls.schemas import fields, flag, items, nullable, text
+from kani.text.languages import english_name, primary
+
+HEALTH_PATH = "/v1/health"
+VOICES_PATH = "/v1/voices"
+
+OTHER_LANGUAGES = "fr/en"
+"""Language of characters that speak neither English nor French: the page knows no other, and begins with one
+that speaks English."""
+
+
+class _VoicesRoute(Route):
+    """The list on one port; a client of ElevenLabs, which has its own there, is left to another route."""
+
+    port: int | None = None
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return no match for requests of others."""
+        elevenlabs = any(name == ELEVENLABS_KEY for name, _ in scope.get("headers", ()))
+        if elevenlabs or not is_on_port(scope, self.port):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def list_routes(service: SpeechService, port: int | None) -> list[BaseRoute]:
+    """Return the routes; port: the one that has Unmute's list of voices, None: not open."""
+
+    async def health(request: Request) -> Response:
+        return JSONResponse(health_fields(service), headers={"cache-control": "no-store"})
+
+    async def voices(request: Request) -> Response:
+        listed = await asyncio.to_thread(service.catalogue.list_reachable)
+        return JSONResponse(describe_voices(listed))
+
+    listing = _VoicesRoute(VOICES_PATH, voices, methods=["GET"])
+    listing.port = port
+    return [Route(HEALTH_PATH, health, methods=["GET"]), listing]
+
+
+def health_fields(service: SpeechService) -> dict[str, bool]:
+    """Return what is up; the page lets its user talk if ``ok``.
+
+    A voice takes its speaker's consent here, which Unmute's upload does not ask for: so it is not offered.
+    """
+    recognizer = service.recognizer
+    up = {
+        "tts_up": service.ready and bool(service.engines),
+        "stt_up": recognizer is not None and not recognizer.info.unavailable_reason,
+        "llm_up": service.chat_model is not None,
+    }
+    return up | {"voice_cloning_up": False, "ok": all(up.values())}
+
+
+def describe_voices(voices: Sequence[Voice]) -> list[dict[str, Any]]:
+    """Return the voices as characters, with the language that each is to speak."""
+    languages = {primary(voice.language) for voice in voices}
+    other = OTHER_LANGUAGES if "en" in languages else None
+    return [_describe(voice, other) for voice in voices]
+
+
+def _describe(voice: Voice, other: str | None) -> dict[str, Any]:
+    language = primary(voice.language)
+    name = english_name(language)
+    if language in ("en", "fr"):
+        instructions: dict[str, Any] | None = {"type": "smalltalk", "language": language}
+    elif name:
+        about = f"{CHARACTERS['smalltalk']} Speak {name}."
+        instructions = {"type": "constant", "text": about, "language": other}
+    else:
+        instructions = None
+    return {
+        "name": voice.name,
+        "good": True,
+        "instructions": instructions,
+        "source": {
+            "source_type": "file",
+            "path_on_server": voice.id,
+            "description": f"{name or 'Any language'}, {voice.engine or 'this server'}",
+            "description_link": None,
+        },
+    }
+
+
+def calls() -> list[Call]:
+    """Return the descriptions of the calls."""
+    up = ("tts_up", "stt_up", "llm_up", "voice_cloning_up", "ok")
+    source = fields("", ["source_type", "path_on_server"], source_type=text(), path_on_server=text())
+    character = nullable(fields("", ["type"], type=text(), text=text(), language=nullable(text())))
+    voice = fields("", None, name=text(), good=flag(), instructions=character, source=source)
+    return [
+        Call(
+            method="GET",
+            path=HEALTH_PATH,
+            summary="Show what of a conversation is up",
+            about="For Unmute's page, which lets its user talk where ok is true.",
+            answers={200: json_answer("What is up.", fields("", up, **dict.fromkeys(up, flag())))},
+        ),
+        Call(
+            method="GET",
+            path=VOICES_PATH,
+            summary="List the voices for Unmute's page",
+            about="On the port of KANI_REST_PORT, for requests without the header xi-api-key.",
+            answers={200: json_answer("The voices.", items(voice))},
+        ),
+    ]

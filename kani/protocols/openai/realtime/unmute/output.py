@@ -1,0 +1,153 @@
+"""Server events of one answer in Unmute's dialect.
+
+Its clients play what comes as it comes, and drop nothing of it: so the audio is sent no faster than it is
+played, and an interruption is heard at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from kani.core.audio.ogg_opus import ENCODED_RATE
+from kani.core.chat_model import ToolCall
+from kani.core.conversation.answer import Answer, Ending
+from kani.core.conversation.items import Message, Part
+from kani.core.playback import Playback
+from kani.core.types import Span, SpeechChunk
+from kani.protocols.openai.realtime.answers.output import event_error
+from kani.protocols.openai.realtime.conversation import Conversation
+from kani.protocols.openai.realtime.server_events import EventSender, new_id
+from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.unmute.events import chat_history, warn
+from kani.protocols.openai.realtime.unmute.opus import PIECE, OpusOutput
+
+AHEAD_S = 0.24
+"""Seconds of audio that are sent before they are played: they bridge a late packet, and are heard after an
+interruption."""
+
+GOODBYE = "bye!"
+"""An answer that ends so ends the conversation."""
+
+_WORD = re.compile(r"\S+")
+
+
+class UnmuteOutput:
+    """The events of one answer: an ``AnswerOutput``."""
+
+    def __init__(
+        self,
+        sender: EventSender,
+        conversation: Conversation,
+        config: SessionConfig,
+        metadata: Mapping[str, str] | None,
+        *,
+        in_conversation: bool,
+        stream: OpusOutput,
+        hang_up: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        """stream: of the connection; hang_up: called with an answer that says goodbye."""
+        self.id = new_id("resp")
+        self.in_conversation = in_conversation
+        self.answer: Answer | None = None
+        self._sender = sender
+        self._conversation = conversation
+        self._config = config
+        self._stream = stream
+        self._hang_up = hang_up
+        self._message = Message(new_id("item"), "assistant", status="in_progress")
+        self._playback = Playback()
+        self._told = 0  # characters of the answer's words that were sent
+
+    async def start(self) -> None:
+        """Send what was said so far, and that the answer is under way."""
+        await self._send_history()
+        response = {
+            "object": "realtime.response",
+            "status": "in_progress",
+            "voice": self._config.voice,
+            "chat_history": chat_history(self._conversation.items),
+        }
+        await self._sender.send("response.created", response=response)
+
+    async def _send_history(self) -> None:
+        history = chat_history(self._conversation.items)
+        args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
+        await self._sender.send("unmute.additional_outputs", args=args)
+
+    async def waiting(self, seconds: float) -> None:
+        """Send a warning that the model has written nothing yet."""
+        message = f"the language model has written nothing for {seconds:.0f} s: it may be loading"
+        await warn(self._sender, message)
+
+    async def began(self) -> None:
+        """Add the answer to the conversation."""
+        assert self.answer is not None
+        self._message.spoken = self.answer.spoken
+        self._conversation.append(self._message)
+
+    async def wrote(self, text: str) -> None:
+        """Never called: all answers are spoken."""
+
+    async def called(self, call: ToolCall) -> None:
+        """Never called: the dialect has no tools."""
+
+    async def fed(self, text: str) -> None:
+        """Send text that the model has written."""
+        await self._sender.send("unmute.response.text.delta.ready", delta=text)
+
+    async def spoke(self, chunk: SpeechChunk, text: str) -> None:
+        """Send the words that begin in a piece of audio, and the audio as it is played."""
+        assert self.answer is not None
+        await self._send_words(chunk.spans)
+        pages = await asyncio.to_thread(self._stream.write, chunk.samples)
+        for number, page in enumerate(pages):
+            await asyncio.sleep(max(0.0, self._playback.remaining_s - AHEAD_S))
+            self.answer.check()
+            self._playback.add(len(chunk.samples[number * PIECE :][:PIECE]) / ENCODED_RATE)
+            await self._send_audio(page)
+
+    async def _send_words(self, spans: Sequence[Span]) -> None:
+        """Send the words that begin in ``spans``, with their marks, which are spans of their own."""
+        assert self.answer is not None
+        if not spans:
+            return
+        for word in _WORD.finditer(self.answer.text, self._told):
+            if word.start() >= spans[-1].end:
+                break
+            self._told = word.end()
+            await self._sender.send("response.text.delta", delta=word.group())
+
+    async def _send_audio(self, page: bytes) -> None:
+        if page:
+            await self._sender.send("response.audio.delta", delta=base64.b64encode(page).decode())
+
+    async def end_items(self, ending: Ending) -> None:
+        """Send the end of the audio once it is played, and why it ended before its time."""
+        assert self.answer is not None
+        message = self._message
+        if message.spoken is not None:
+            part = Part("output_audio", message.spoken.text, is_speech=True)
+            self._conversation.set_parts(message, (part,))
+            await self._send_audio(await asyncio.to_thread(self._stream.flush))
+        if ending.outcome != "cancelled":
+            await asyncio.sleep(max(0.0, self._playback.remaining_s))
+        cancelled = self.answer.cancel_reason is not None
+        message.status = "completed" if ending.outcome == "completed" and not cancelled else "incomplete"
+        if cancelled:
+            await self._sender.send("unmute.interrupted_by_vad")
+        if ending.error is not None:
+            await self._sender.error(event_error(ending.error))
+        heard = self.answer.given_out and not cancelled
+        if heard:
+            await self._sender.send("response.text.done", text=self.answer.text)
+        await self._send_history()
+        if heard:
+            await self._sender.send("response.audio.done")
+
+    async def end(self, ending: Ending) -> None:
+        """Hang up after a goodbye."""
+        if self._message.status == "completed" and self._message.text.rstrip().lower().endswith(GOODBYE):
+            await self._hang_up(self._message)

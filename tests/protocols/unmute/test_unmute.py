@@ -1,0 +1,240 @@
+"""Unmute's dialect of /v1/realtime, on the port that its page and its load test use."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedOK
+
+from kani.core.audio.ogg_opus import OggOpusEncoder
+from kani.core.types import Voice
+from kani.protocols.openai.realtime.unmute import connection, opus, output, session
+from kani.protocols.openai.realtime.unmute.lists import describe_voices
+from tests.clients import unmute_page as page
+from tests.clients.openai_realtime import loud, quiet
+from tests.support.chat.endpoint import Answer, ChatEndpoint, Script, chat_endpoint, say
+from tests.support.loudness import PausingRecognizer
+from tests.support.patience import WITHIN_S
+from tests.support.serving import InProcessServer, serving
+
+TURN = quiet(0.4), loud(0.4), quiet(1.6)
+HEARD = "w0 w1 w2 w3 w4."
+LONG = " ".join(["this is a long answer"] * 20)
+OPENING = ("user", "...")
+
+
+@asynccontextmanager
+async def talking(
+    folder: Path, script: Script, **environment: str
+) -> AsyncIterator[tuple[InProcessServer, int, ChatEndpoint]]:
+    async with chat_endpoint(script) as endpoint:
+        environment = {"KANI_LLM_URL": endpoint.url, "KANI_LLM_INSTRUCTIONS": "Be brief.", **environment}
+        async with serving(folder, PausingRecognizer(), KANI_COMPAT="1", **environment) as server:
+            yield server, server.compat["Kani REST"], endpoint
+
+
+async def test_conversation_as_the_load_test_has_it(tmp_path: Path) -> None:
+    answers = iter([say("Hi there."), say("Yes, yes."), say("No.")])
+    async with talking(tmp_path, lambda _: next(answers)) as (_, port, endpoint):
+        assert await page.health(f"http://localhost:{port}") == {
+            **dict.fromkeys(("tts_up", "stt_up", "llm_up", "ok"), True),
+            "voice_cloning_up": False,
+        }
+        spanish, english = await page.voices(f"http://localhost:{port}")
+        assert english["good"] and english["instructions"] == {"type": "smalltalk", "language": "en"}
+        assert english["source"]["source_type"] == "file" and "Spanish" in spanish["instructions"]["text"]
+        voice = english["source"]["path_on_server"]
+        async with page.calling(port) as caller:
+            updated = await caller.configure(voice)
+            assert updated.session == {
+                "instructions": {**page.SMALLTALK, "text": None},
+                "voice": voice,
+                "allow_recording": False,
+            }
+            # The assistant speaks first, and without a sound of the user.
+            await caller.until(page.AudioDone)
+            assert caller.history == [{"role": "assistant", "content": "Hi there."}]
+            for number in (1, 2):
+                await caller.speak(*TURN)
+                created = await caller.until(page.Created)
+                # The load test reads the user's words from what comes before.
+                assert caller.history[-1] == {"role": "user", "content": caller.history[-1]["content"]}
+                assert created.response.chat_history == caller.history and created.response.voice == voice
+                await caller.until(page.AudioDone)
+                assert [turn["role"] for turn in caller.history[-2:]] == ["user", "assistant"]
+                assert len(caller.answers) == number + 1
+    system, *said = endpoint.said[-1]
+    assert system[0] == "system" and system[1].startswith("Be brief.\n\n") and "Bye!" in system[1]
+    assert said == [
+        *(("assistant", "Hi there."), ("user", HEARD)),
+        *(("assistant", "Yes, yes."), ("user", "w5 w6 w7 w8 w9.")),
+    ]
+    assert endpoint.said[0][1:] == [OPENING]
+    first = caller.of(page.Heard)[0]
+    assert first.delta == "w0" and first.start_time == pytest.approx(0.4, abs=0.1)
+    assert [event.delta for event in caller.of(page.Text)][:2] == ["Hi", "there."]
+    assert "".join(event.delta for event in caller.of(page.TextReady)[:2]) == "Hi there."
+    assert [event.text for event in caller.of(page.TextDone)][1] == "Yes, yes."
+    # One stream with one head, whole pages after each answer: all that was said is heard.
+    pages = b"".join(base64.b64decode(event.delta) for event in caller.of(page.Audio))
+    assert pages.count(b"OpusHead") == 1
+    letters = sum(map(len, ("Hithere", "Yesyes", "No")))
+    assert sum(map(len, caller.samples)) / page.RATE >= 0.1 * letters
+    assert np.abs(np.concatenate(caller.samples)).max() > 0.1
+
+
+async def test_audio_is_sent_no_faster_than_it_is_played(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda _: say("Hello there, how is it going?")) as (_, port, _):
+        async with page.calling(port) as caller:
+            await caller.configure()
+            await caller.until(page.AudioDone)
+    [times] = caller.answers
+    assert times.audio_s > 2
+    # The head start, the last piece, and the silence that fills the last page.
+    assert times.done - times.audio >= times.audio_s - output.AHEAD_S - 3 * 0.08
+
+
+async def test_word_interrupts_and_the_model_learns_what_was_heard(tmp_path: Path) -> None:
+    answers = iter([say(LONG), say("Yes.")])
+    async with talking(tmp_path, lambda _: next(answers)) as (_, port, endpoint):
+        async with page.calling(port) as caller:
+            await caller.configure()
+            while len(caller.of(page.Text)) < 3:
+                await caller.receive()
+            await caller.speak(*TURN)
+            await caller.until(page.Interrupted)
+            sent = len(caller.of(page.Audio))
+            await caller.until(page.Created)
+            assert len(caller.of(page.Audio)) == sent and not caller.of(page.AudioDone)
+            await caller.until(page.AudioDone)
+    cut, user, answer = caller.history
+    assert cut["content"].endswith("—") and LONG.startswith(heard := cut["content"].removesuffix("—"))
+    assert heard and (user["content"], answer["content"]) == (HEARD, "Yes.")
+    assert endpoint.said[-1][1:] == [("assistant", heard), ("user", HEARD)]
+
+
+async def test_silence_is_broken_by_the_assistant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "SILENCE_MS", 50.0)
+    answers = iter([say("Hi."), say("Hello?"), say("Bye!")])
+    monkeypatch.setattr(connection, "HANG_UP_AFTER_S", 0.0)
+    async with talking(tmp_path, lambda _: next(answers)) as (_, port, endpoint):
+        async with page.calling(port) as caller:
+            await caller.configure()
+            # The third answer ends the conversation.
+            with pytest.raises(ConnectionClosedOK):
+                await caller.until(page.Failed)
+    assert [turn["content"] for turn in caller.history] == ["Hi.", "...", "Hello?", "...", "Bye!"]
+    assert endpoint.said[1][1:] == [("assistant", "Hi."), OPENING]
+
+
+async def test_without_a_model_an_error_says_what_to_do(tmp_path: Path) -> None:
+    async with serving(tmp_path, PausingRecognizer(), KANI_COMPAT="1") as server:
+        port = server.compat["Kani REST"]
+        up = await page.health(f"http://localhost:{port}")
+        assert not up["ok"] and not up["llm_up"] and up["stt_up"]
+        async with page.calling(port) as caller:
+            await caller.configure()
+            error = (await caller.until(page.Failed)).error
+            assert error["code"] == "no_language_model" and "--llm" in error["message"]
+            # What is said is written down all the same.
+            await caller.speak(*TURN)
+            assert (await caller.until(page.Heard)).delta == "w0"
+            await caller.until(page.SpeechStopped)
+            assert len(caller.of(page.Failed)) == 1
+
+
+async def test_failure_of_the_model_leaves_the_socket_open(tmp_path: Path) -> None:
+    answers = iter([Answer(status=401, error={"error": {"message": "no"}}), say("Yes.")])
+    async with talking(tmp_path, lambda _: next(answers)) as (_, port, _), page.calling(port) as caller:
+        await caller.configure()
+        error = (await caller.until(page.Failed)).error
+        assert (error["type"], error["code"]) == ("server_error", "llm_unauthorized")
+        await caller.speak(*TURN)
+        await caller.until(page.AudioDone)
+        assert caller.history[-1]["content"] == "Yes."
+
+
+async def test_voices_of_kyutai_become_the_default_one(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda _: say("Yes.")) as (_, port, _), page.calling(port) as caller:
+        await caller.configure("barack_demo.wav")
+        [warning] = caller.of(page.Failed)
+        assert warning.error["type"] == "warning" and "barack_demo.wav" in warning.error["message"]
+        await caller.until(page.AudioDone)
+
+
+async def test_bad_events_are_named(tmp_path: Path) -> None:
+    unknown = {"allow_recording": True, "instructions": {"type": "pirate"}}
+    bad: list[tuple[str, dict[str, Any], str]] = [
+        ("session.update", {"session": {}}, "session: object missing required field"),
+        (
+            "session.update",
+            {"session": unknown},
+            "session.instructions.type: there is no 'pirate' (known: con",
+        ),
+        ("response.create", {}, "type: unknown event 'response.create'"),
+        ("input_audio_buffer.append", {}, "audio: must be a string of base64"),
+        ("input_audio_buffer.append", {"audio": "%"}, "audio: is not base64"),
+        ("input_audio_buffer.append", {"audio": "A" * (opus.MAX_CHARACTERS + 1)}, "audio: too large"),
+    ]
+    async with talking(tmp_path, lambda _: say("Yes.")) as (_, port, _), page.calling(port) as caller:
+        await caller.configure()
+        for kind, fields, message in bad:
+            await caller.send(kind, **fields)
+            assert (await caller.until(page.Failed)).error["message"].startswith(message)
+        await caller.speak(*TURN)
+        await caller.until(page.AudioDone)
+
+
+async def test_pages_of_an_older_stream_and_damage_are_left_out(tmp_path: Path) -> None:
+    older = OggOpusEncoder()
+    async with talking(tmp_path, lambda _: say("Yes.")) as (_, port, _), page.calling(port) as caller:
+        await caller.configure(instructions=None)
+        for _ in range(20):
+            await caller.append(older.feed(loud(0.08)))
+        await caller.append(page.Caller(caller.websocket)._header)
+        await caller.append(b"no pages" * 40_000)
+        error = (await caller.until(page.Failed)).error
+        assert error["message"].startswith("audio: must be Ogg Opus")
+        await caller.speak(*TURN)  # a new stream
+        assert (await caller.until(page.Heard)).start_time == pytest.approx(0.4, abs=0.1)
+
+
+async def test_neighbours_on_the_port_are_served_as_before(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda _: say("Yes.")) as (server, port, _):
+        url = f"http://localhost:{port}"
+        async with httpx.AsyncClient() as http:
+            keyed = await http.get(f"{url}/v1/voices", headers={"xi-api-key": "any"})
+            elsewhere = await http.get(f"{server.http_url}/v1/voices")
+            assert keyed.json().keys() == elsewhere.json().keys() == {"voices"}
+        for path, protocols in (("?model=m", ["realtime"]), ("", ["realtime", "openai-insecure-api-key.k"])):
+            async with connect(f"ws://localhost:{port}/v1/realtime{path}", subprotocols=protocols) as other:  # type: ignore[arg-type]
+                greeting = json.loads(await asyncio.wait_for(other.recv(), WITHIN_S))
+                assert greeting["type"] == "session.created"
+        # With no more than the sub-protocol the first event tells.
+        async with connect(f"ws://localhost:{port}/v1/realtime", subprotocols=["realtime"]) as other:  # type: ignore[list-item]
+            await other.send(json.dumps({"type": "session.update", "session": {"type": "realtime"}}))
+            names = [json.loads(await asyncio.wait_for(other.recv(), WITHIN_S))["type"] for _ in range(2)]
+            assert names == ["session.created", "session.updated"]
+
+
+def test_page_can_begin_with_a_voice_of_any_list() -> None:
+    """It begins with one whose language is English or not given."""
+    spanish, nameless = Voice("ana", "Ana", "es", "kani"), Voice("custom:me", "me", "", "")
+    alone = describe_voices([spanish])[0]["instructions"]
+    assert alone["language"] is None and alone["text"].endswith("Speak Spanish.")
+    listed = describe_voices([spanish, nameless, Voice("bo", "Bo", "en-GB", "kani")])
+    assert [each["instructions"] and each["instructions"]["language"] for each in listed] == [
+        "fr/en",
+        None,
+        "en",
+    ]
