@@ -24,7 +24,7 @@ from kani.protocols.shared.protocol import Context, PathClass, Protocol, StreamP
 from kani.server import health, openapi, page
 from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules, is_loopback
 from kani.server.allocator import periodic_trim
-from kani.server.calls import DOCUMENT_PATH
+from kani.server.calls import ALWAYS_SERVED, DOCUMENT_PATH
 from kani.server.calls import call_group as server_calls
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.error_answers import ErrorAnswers
@@ -223,7 +223,7 @@ def create_app(
             Middleware(
                 ConnectionsMiddleware,
                 connections=connections,
-                exempt_paths=health.ALWAYS_SERVED,
+                exempt_paths=ALWAYS_SERVED,
                 max_body=settings.max_message_bytes,
                 longer_bodies={
                     path: size for protocol in protocols for path, size in protocol.max_body.items()

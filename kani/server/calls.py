@@ -19,6 +19,9 @@ from kani.server import health, page
 
 DOCUMENT_PATH = "/openapi.json"
 
+ALWAYS_SERVED = health.ALWAYS_SERVED | page.PATHS.keys() | {DOCUMENT_PATH}
+"""Paths that are answered in any phase: the page tells that the server starts."""
+
 
 def refusal_schema() -> Schema:
     """Return the schema of ``plain_refusal``."""

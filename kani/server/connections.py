@@ -198,9 +198,10 @@ class Connections:
 class ConnectionsMiddleware:
     """Refuses connections before the server is ready, while it stops, and when it is full.
 
-    exempt_paths: served in any phase; max_body: longest HTTP body (bytes), a longer one is answered with 413,
-    with or without Content-Length; upload_budget: a body for which it has no room is answered with 503;
-    longer_bodies: longest body by path, of routes that keep it on disk and so need no room in the budget.
+    exempt_paths: HTTP that is served in any phase; max_body: longest HTTP body (bytes), a longer one is
+    answered with 413, with or without Content-Length; upload_budget: a body for which it has no room is
+    answered with 503; longer_bodies: longest body by path, of routes that keep it on disk and so need no room
+    in the budget.
     """
 
     def __init__(
@@ -222,7 +223,8 @@ class ConnectionsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse one HTTP request or one WebSocket."""
         connections = self._connections
-        if scope["type"] not in ("http", "websocket") or scope["path"] in self._exempt_paths:
+        exempt = scope["type"] == "http" and scope["path"] in self._exempt_paths
+        if exempt or scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)

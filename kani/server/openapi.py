@@ -22,9 +22,8 @@ from starlette.routing import BaseRoute, Route
 from kani.protocols.shared.calls.call import JSON, Answer, Body, Call, CallGroup, Parameter
 from kani.protocols.shared.calls.schemas import Schema
 from kani.protocols.shared.protocol import KEY_HEADERS, PathClass, Protocol, plain_refusal
-from kani.server import health
 from kani.server.access import REQUIREMENTS, AccessRules, Requirement
-from kani.server.calls import DOCUMENT_PATH, refusal_schema
+from kani.server.calls import ALWAYS_SERVED, DOCUMENT_PATH, refusal_schema
 
 REFUSAL = "Refusal"
 """Name of the schema of ``plain_refusal``."""
@@ -168,7 +167,7 @@ class _Builder:
         refusal = next(names, REFUSAL)
         refused: tuple[int, ...] = (401, 403) if checked else ()
         refused += () if call.body is None else (413,)
-        refused += () if call.path in health.ALWAYS_SERVED else (503,)
+        refused += () if _example_path(call) in ALWAYS_SERVED else (503,)
         for status in refused:
             schemas.setdefault(status, set()).add(refusal)
         return own | {str(status): self._error(status, schemas[status]) for status in sorted(schemas)}

@@ -13,6 +13,7 @@ import { Server, ServerError } from "./server.js";
 import { showClaim, showServer } from "./server-line.js";
 import { openChannel } from "./storage.js";
 import { learnVoices } from "./voices.js";
+import { withoutMarks } from "./words.js";
 
 const find = (id) => document.querySelector(`#${id}`);
 
@@ -23,7 +24,6 @@ const WHOLE = ["mp3", "opus", "square", "wide"];
 
 /** What can be sounded at all: letters, digits, and signs that have a name. */
 const SPEAKABLE = /[\p{L}\p{N}\p{Sc}\p{Sm}]/u;
-const MARKS = /\[(?:voice|pause):[^[\]\n]*\]/giu;
 
 /** Refusals that stay until the server's operator changes something. */
 const REFUSED = ["host", "origin", "proxy"];
@@ -84,14 +84,19 @@ const features = new Features(server, compose, {
 });
 
 function problem(words) {
-  find("problem").textContent = words;
+  write("problem", words);
+}
+
+/** Write words into an element, unless they are there: a screen reader would read them again. */
+function write(id, words) {
+  if (find(id).textContent !== words) find(id).textContent = words;
 }
 
 /** Speak the text of the form; tries: to hear how a choice sounds. */
 function speak(tries) {
   features.stopDictation();
   const { choice } = compose;
-  if (SPEAKABLE.test(choice.text.replace(MARKS, ""))) return playback.speak({ ...choice, tries });
+  if (SPEAKABLE.test(withoutMarks(choice.text))) return playback.speak({ ...choice, tries });
   problem(t(choice.text ? "problem.silent" : "problem.empty"));
   find("text").focus();
 }
@@ -158,10 +163,11 @@ function buttons() {
   find("stop").hidden = !busy;
   if (focused === find("speak") && busy) find("stop").focus({ preventScroll: true });
   if (focused === find("stop") && !busy) find("speak").focus({ preventScroll: true });
-  const rests = playback.plays && !playback.paused;
+  // Not the same picture as that of the button that speaks.
+  const act = !playback.plays ? "again" : playback.paused ? "resume" : "pause";
   find("pause").disabled = playback.asked ? !playback.plays : !some;
-  find("pause").dataset.rests = rests;
-  find("pause").setAttribute("aria-label", t(rests ? "pause" : playback.plays ? "resume" : "again"));
+  find("pause").dataset.act = act;
+  find("pause").setAttribute("aria-label", t(act));
   for (const id of Object.values(FILES)) find(id).disabled = !some;
   // A compressed file is spoken once more by the server: not beside the first time.
   for (const kind of WHOLE) find(FILES[kind]).disabled = !some || playback.asked;
@@ -171,7 +177,9 @@ function buttons() {
 function lineIs(state, message) {
   const shown = REFUSED.includes(state) ? "refused" : has(`line.${state}`) ? state : "busy";
   find("line").dataset.state = shown;
-  find("line-text").textContent = t(`line.${shown}`);
+  write("line-text", t(`line.${shown}`));
+  // Not for a screen reader, which would say it each second.
+  write("line-time", state === "starting" ? message : "");
   if (state === "connecting") return;
   if (state === "open") {
     if (find("problem").dataset.line) problem("");

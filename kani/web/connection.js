@@ -10,6 +10,8 @@ import { readFrame } from "./frames.js";
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 10_000;
 const TRIES_BEFORE_BUSY = 2;
+/** A server that has just been started is asked again after this time, however long it takes. */
+const STARTING_WAIT_MS = 1000;
 const PING_EVERY_MS = 20_000;
 const PONG_WITHIN_MS = 10_000;
 
@@ -19,12 +21,14 @@ export class Connection {
   #told;
   #requests = new Map();
   #failures = 0;
+  /** True while the server starts: trying once more is no other state. */
+  #starting = false;
   #retry = 0;
   #silence = 0;
 
   /**
    * @param {Server} server that the socket belongs to
-   * @param {(state: "connecting"|"open"|"offline"|"busy"|"key"|"refused", message: string) => void} told
+   * @param {(state: "connecting"|"open"|"offline"|"busy"|"starting"|"key"|"refused", message: string) => void} told
    */
   constructor(server, told) {
     this.#server = server;
@@ -38,7 +42,7 @@ export class Connection {
   open() {
     clearTimeout(this.#retry);
     if (this.#socket) return;
-    this.#told("connecting", "");
+    if (!this.#starting) this.#told("connecting", "");
     const socket = this.#server.socket();
     socket.binaryType = "arraybuffer";
     socket.onopen = () => this.#opened();
@@ -89,6 +93,7 @@ export class Connection {
 
   #opened() {
     this.#failures = 0;
+    this.#starting = false;
     this.#told("open", "");
     for (const { message } of this.#requests.values()) this.#socket.send(message);
   }
@@ -125,11 +130,12 @@ export class Connection {
     }
     const { kind, message } = await this.#server.whyNot();
     if (this.#socket) return;
+    this.#starting = kind === "starting";
     // A server that answers without a reason was restarted just now: the next attempt decides.
     this.#told(kind === "busy" && !message && this.#failures < TRIES_BEFORE_BUSY ? "connecting" : kind, message);
     // Without another key the answer will be the same.
     if (kind === "key") return;
-    const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
+    const wait = this.#starting ? STARTING_WAIT_MS : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
     this.#retry = setTimeout(() => this.open(), wait * (0.75 + 0.5 * Math.random()));
   }
 

@@ -3,7 +3,8 @@
 import { t } from "./i18n.js";
 import { showClaim } from "./server-line.js";
 import { Tabs } from "./tabs.js";
-import { nameOf } from "./voices.js";
+import { heardVoice, nameOf } from "./voices.js";
+import { withoutMarks } from "./words.js";
 
 /** Code units of a text on a lock screen. */
 const LONGEST_TITLE = 120;
@@ -104,8 +105,8 @@ export class Features {
     const end = ended();
     const { MediaKeys } = await import("./media-keys.js");
     this.#mediaKeys ??= new MediaKeys(this.#acts);
-    const voice = nameOf(result?.voice ?? choice.voice) || "Kani";
-    await this.#mediaKeys.plays(choice.text.slice(0, LONGEST_TITLE), voice);
+    const voice = nameOf(heardVoice(choice, result)) || "Kani";
+    await this.#mediaKeys.plays(withoutMarks(choice.text).slice(0, LONGEST_TITLE), voice);
     await end;
     this.#mediaKeys.ends();
   }

@@ -9,7 +9,7 @@ import { Memory } from "./storage.js";
 import { fill, hueOf, isNatural, languageName, primary, shortName } from "./voices.js";
 
 /** Voices that are shown at first. */
-const FEW = 4;
+const FEW = 3;
 const PLAYS = "M4.5 2.5v11l8.5-5.5z";
 const STOPS = "M4 4h8v8H4z";
 

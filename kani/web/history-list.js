@@ -3,11 +3,13 @@
 import { fileName } from "./file-name.js";
 import { moment, number, seconds, t } from "./i18n.js";
 import { offerUndo } from "./toast.js";
-import { nameOf } from "./voices.js";
+import { heardVoice, nameOf } from "./voices.js";
 import { saveFile, wavFile } from "./wav.js";
-import { direction } from "./words.js";
+import { direction, withoutMarks, write } from "./words.js";
 
 const EXCERPT = 140;
+/** A mark that an excerpt would end within. */
+const CUT_MARK = /\[[^\]]*$/;
 /** Entries from which on they can be searched. */
 const SEARCHED_FROM = 6;
 
@@ -64,15 +66,16 @@ export class HistoryList {
   }
 
   #item(entry) {
-    const { text, language, voice, emotion = "neutral", speed = 1 } = entry.choice;
-    const short = [...text].slice(0, EXCERPT).join("") + ([...text].length > EXCERPT ? "…" : "");
-    const words = Object.assign(document.createElement("p"), { className: "excerpt", textContent: short });
+    const { text, language, emotion = "neutral", speed = 1 } = entry.choice;
+    const points = [...text];
+    const excerpt = points.length > EXCERPT ? `${points.slice(0, EXCERPT).join("").replace(CUT_MARK, "")}…` : text;
+    const words = Object.assign(document.createElement("p"), { className: "excerpt" });
+    write(words, excerpt);
+    const short = withoutMarks(excerpt);
     words.dir = direction(language);
     if (language) words.lang = language;
-    const cloned = ["nearest voice", "embedding"].includes(entry.result?.cloning);
-    const voiceId = (cloned && voice) || (entry.result?.voice ?? voice);
     const length = seconds(entry.seconds);
-    const spoken = nameOf(voiceId);
+    const spoken = nameOf(heardVoice(entry.choice, entry.result));
     const facts = [
       moment(entry.time),
       entry.stopped ? t("history.stopped", { length }) : entry.lost ? t("history.lost", { length }) : length,

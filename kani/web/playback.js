@@ -6,8 +6,8 @@ import { Player } from "./player.js";
 import { Stage } from "./stage.js";
 import { Utterance } from "./utterance.js";
 
-/** Pauses of one text after which the page says that it comes too slowly. */
-const OFTEN = 3;
+/** A wait for more audio that is longer is told. */
+const LONG_WAIT_MS = 500;
 
 export class Playback {
   #player = new Player((kind) => this.#happened(kind));
@@ -19,8 +19,9 @@ export class Playback {
   #shown = null;
   #asked = false;
   #live = false;
-  /** How often playback had to wait for more. */
-  #dry = 0;
+  /** Timer that tells a long wait for more audio; and whether one was told. */
+  #drought = 0;
+  #slow = false;
   /** Called when nothing is asked for nor heard. */
   #waiting = [];
 
@@ -79,7 +80,6 @@ export class Playback {
 
   /** Ask for what was chosen, and play it. */
   speak(choice) {
-    this.#dry = 0;
     const clicked = performance.now();
     const params = this.#compose.params(choice);
     this.stop();
@@ -124,6 +124,8 @@ export class Playback {
   async pause(rests) {
     if (!this.#player.busy) return;
     if (!rests && this.#player.tempoChanged) return this.playFrom(this.#player.heard());
+    clearTimeout(this.#drought);
+    this.#slow = false;
     this.say(t(rests ? "status.paused" : this.#live ? "status.speaking" : "status.replay"));
     await this.#player.pause(rests);
     this.#changed();
@@ -247,6 +249,7 @@ export class Playback {
   /** Nothing more comes: what came is kept. */
   #arrived() {
     this.#asked = false;
+    this.#goesOn();
     this.#stage.complete();
     if (this.#shown.samples > 0) this.#acts.keep(this.#shown);
     this.#changed();
@@ -269,9 +272,26 @@ export class Playback {
       if (this.#live) this.#stage.sounds(performance.now() - this.#shown.askedAt + 1000 * this.#player.latency);
       this.say(t(this.#live ? "status.speaking" : "status.replay"));
     }
-    if (kind === "dry" && this.#asked && ++this.#dry === OFTEN) this.say(t("status.slow"));
+    if (kind === "dry" && this.#asked) this.#waits();
+    if (kind === "playing") this.#goesOn();
     if (kind === "silent") this.#acts.problem(t("problem.player"));
     if ((kind === "ended" || kind === "silent") && !this.#asked) this.#heardOut();
+  }
+
+  /** Playback waits for more. */
+  #waits() {
+    this.#drought = setTimeout(() => {
+      this.#slow = true;
+      this.say(t("status.slow"));
+    }, LONG_WAIT_MS);
+  }
+
+  /** Playback goes on: it was too slow, unless it will have to wait again. */
+  #goesOn() {
+    clearTimeout(this.#drought);
+    if (!this.#slow || (this.#asked && this.#shown.pace < this.#player.tempo)) return;
+    this.#slow = false;
+    this.say(t("status.speaking"));
   }
 
   #changed() {

@@ -77,6 +77,11 @@ export class Player {
     this.#nextTempo = tempo;
   }
 
+  /** Seconds of speech in a second of this stream. */
+  get tempo() {
+    return this.#tempo;
+  }
+
   /** Load what another tempo needs. */
   async load() {
     this.#TimeStretch ??= (await import("./time-stretch.js")).TimeStretch;

@@ -1,6 +1,6 @@
 /** The server this page came from, over HTTP; and the key that opens it. */
 
-import { has, t } from "./i18n.js";
+import { has, number, t } from "./i18n.js";
 import { reasonWords } from "./messages.js";
 import { Memory } from "./storage.js";
 
@@ -174,11 +174,11 @@ export class Server {
     return new ServerError("busy", "");
   }
 
-  /** The reason of a server that is busy: it has just been started, or what it said. */
+  /** The reason of a server that is busy: it starts, it has started meanwhile (no reason), or what it said. */
   async #whyBusy(busy) {
     try {
       await this.health();
-      return busy;
+      return new ServerError("busy", "");
     } catch (error) {
       if (!(error instanceof ServerError)) throw error;
       return error.kind === "starting" ? error : busy;
@@ -209,9 +209,9 @@ export class Server {
     }
     if (answer.ok) return answer;
     // ElevenLabs' interface calls its error a detail.
-    const { error, detail, status } = await answer.json().catch(() => ({}));
+    const { error, detail, status, uptime } = await answer.json().catch(() => ({}));
     const sent = error ?? detail ?? {};
-    if (status === "starting") throw new ServerError(status, "");
+    if (status === "starting") throw new ServerError(status, t("seconds", { n: number(uptime) }));
     throw new ServerError(kindOf(answer.status, sent.message ?? ""), sent.message ?? `HTTP ${answer.status}`, sent);
   }
 }

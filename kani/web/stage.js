@@ -2,7 +2,7 @@
 
 import { number, percent, seconds, t } from "./i18n.js";
 import { Memory } from "./storage.js";
-import { languageName, nameOf } from "./voices.js";
+import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
 import { Words } from "./words.js";
 
@@ -26,6 +26,8 @@ export class Stage {
   #utterance = null;
   #frame = 0;
   #live = false;
+  /** Seconds that the whole will have, as far as can be foreseen; 0 where nothing more comes. */
+  #foreseen = 0;
   /** Id of the utterance with the figures that are shown. */
   #measured = "";
   #counted = true;
@@ -152,14 +154,16 @@ export class Stage {
 
   /** All that was asked for has come. */
   complete() {
+    this.#foreseen = 0;
     this.#waveform.expect(0);
   }
 
   /** Foresee the length of the whole by what has come of the text. */
   #expect() {
     const { progress, seconds: length, choice } = this.#utterance;
-    if (!this.#live) return this.#waveform.expect(0);
-    this.#waveform.expect(progress > KNOWN_FROM ? length / progress : choice.text.length / USUAL_PACE);
+    this.#foreseen = progress > KNOWN_FROM ? length / progress : choice.text.length / USUAL_PACE;
+    if (!this.#live) this.#foreseen = 0;
+    this.#waveform.expect(this.#foreseen);
   }
 
   /** The first sound is heard ``milliseconds`` after the click. */
@@ -173,7 +177,7 @@ export class Stage {
     if (!this.#utterance) return;
     this.#count();
     this.#words.end(all);
-    this.#waveform.expect(0);
+    this.complete();
     this.#shows(all ? this.#utterance.seconds : this.player.heard());
     this.#arrivals?.draw();
     this.#label();
@@ -183,7 +187,7 @@ export class Stage {
   told({ engine, voice, language, passages = [], unused = [], cloning, similarity, truncated }) {
     const lines = [];
     const by = (spoken) => t("told.by", { engine: spoken.engine, voice: nameOf(spoken.voice), language: languageName(spoken.language) });
-    if (engine) lines.push(by({ engine, voice, language }));
+    if (engine) lines.push(by({ engine, voice: heardVoice(this.#utterance.choice, { voice, cloning }), language }));
     lines.push(...new Set(passages.map(by)));
     if (unused.length) lines.push(t("told.unused", { names: unused.join(", ") }));
     const recorded = this.#utterance.choice.voice.startsWith("custom:") || unused.includes("prompt_wav_url");
@@ -226,7 +230,8 @@ export class Stage {
   #shows(position) {
     this.#waveform.draw(position);
     const length = this.#utterance.seconds;
-    const words = `${clock(Math.min(position, length))} / ${clock(length)}`;
+    const whole = this.#foreseen > length ? `~${clock(this.#foreseen)}` : clock(length);
+    const words = `${clock(Math.min(position, length))} / ${whole}`;
     if (find("clock").textContent !== words) find("clock").textContent = words;
   }
 

@@ -9,8 +9,8 @@
 const UNSAID = String.raw`(?:\[(?:voice|pause):[^[\]\n]*\]|</?\w[^<>]*>)+`;
 const MARKUP = new RegExp(String.raw`\s*${UNSAID}(?=[\s,.;:!?])|${UNSAID}`, "giu");
 const SPEAKABLE = /[\p{L}\p{N}]/u;
-/** Marks that belong to the word after them, where no space tells. */
-const OPENING = /[\p{Ps}\p{Pi}¿¡]*$/u;
+/** Marks that belong to the word after them; in French with a space between. */
+const OPENING = /[\p{Ps}\p{Pi}¿¡]*\s*$/u;
 
 /** Columns of a line; a wide character takes two. */
 const LINE = 42;
@@ -20,7 +20,12 @@ const LONGEST_CUE_S = 7;
 const SHORTEST_CUE_S = 1;
 /** A pause of this length ends a cue. */
 const LONG_PAUSE_S = 1;
-const SENTENCE_END = /[.!?…。！？।؟]["'»”’)\]」』*_]*$/u;
+const SENTENCE_END = /[.!?…。！？।؟][\s"'»”’)\]」』*_]*$/u;
+/** An initial, or a title: its full stop ends no sentence. */
+const TITLE = /(?<![\p{L}\p{M}])(?:\p{Lu}|Mr|Mrs|Ms|Drs?|Dra|Prof|St|Sra?|Mme|Mlle|डॉ|د)\.$/u;
+/** A quotation that its sentence goes on after: 「…。」と言う. */
+const QUOTED = /[」』]$/u;
+const GOES_ON = /^(?:と|って)/u;
 const CLAUSE_END = /[,;:—،、，；：]["'»”’)\]」』*_]*$/u;
 /** The end of a clause may lie farther from a cue's middle than another word's, by this share of its width. */
 const CLAUSE_WORTH = 0.3;
@@ -40,8 +45,8 @@ export function timedWords(text, spans) {
   return said.map(([start, end, from, to], n) => {
     const gap = between(end, said[n + 1]?.[0]);
     const own = n + 1 < said.length ? gap.search(/\S*$/u) : gap.length;
-    // Between words without a space only an opening mark belongs to the next one.
-    const cut = own > 0 ? own : gap.search(OPENING);
+    // Between words without a space, or after one, only an opening mark belongs to the next one.
+    const cut = own > 0 && own < gap.length ? own : gap.search(OPENING);
     const written = before + slice(start, end) + gap.slice(0, cut);
     const word = { text: written.replaceAll(/\s+/gu, " ").trim(), word: slice(start, end).trim(), start: from, end: to, glued };
     before = gap.slice(cut);
@@ -79,14 +84,20 @@ function cues(words) {
   });
 }
 
+/** Whether a sentence ends between two words. */
+function ends({ text }, next) {
+  if (!SENTENCE_END.test(text) || TITLE.test(text)) return false;
+  // "approx. ten", and "25.5" in a script without spaces.
+  if (/^\p{Ll}/u.test(next.text) || (next.glued && text.endsWith(".") && /^\p{N}/u.test(next.text))) return false;
+  return !(QUOTED.test(text) && GOES_ON.test(next.text));
+}
+
 /** Words as sentences, or parts of them between long pauses. */
 function sentences(words) {
   const made = [];
   for (const word of words) {
     const last = made.at(-1)?.at(-1);
-    // "approx. ten" is no end.
-    const ends = !last || (SENTENCE_END.test(last.text) && !/^\p{Ll}/u.test(word.text));
-    if (ends || word.start - last.end >= LONG_PAUSE_S) made.push([word]);
+    if (!last || ends(last, word) || word.start - last.end >= LONG_PAUSE_S) made.push([word]);
     else made.at(-1).push(word);
   }
   return made;

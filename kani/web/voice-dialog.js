@@ -1,6 +1,6 @@
 /** Adding a voice: from the microphone or a file, with the consent of the person who speaks. */
 
-import { seconds, t } from "./i18n.js";
+import { number, seconds, t } from "./i18n.js";
 import { Microphone } from "./microphone.js";
 import { Recorder } from "./recorder.js";
 import { Sample } from "./sample.js";
@@ -10,6 +10,9 @@ import { fill } from "./voices.js";
 const SHORTEST_S = 3;
 const LONGEST_S = 60;
 const METER_FALLS = 0.9;
+const LONGEST_NAME = 64;
+/** What the server takes as a name. */
+const NAME = /^[\p{L}\p{N}_-][\p{L}\p{M}\p{N}_-]*$/u;
 
 /** Places for the errors of the fields of the server's form. */
 const FIELDS = { name: "voice-name", language: "voice-language", audio: "voice-file", consent: "voice-consent" };
@@ -141,13 +144,15 @@ export class VoiceDialog {
     return true;
   }
 
-  /** Whether something is missing; shows what. */
+  /** Whether something is missing, or the name cannot be one; shows what. */
   #lacks(name) {
     const consent = find("voice-consent").checked;
     const needed = [[name, "name", "name"], [this.#recording, "recording", "audio"], [consent, "consent", "consent"]];
     const missing = needed.find(([there]) => !there);
-    if (missing) this.#complain(missing[2], t(`clone.need-${missing[1]}`));
-    return Boolean(missing);
+    const misnamed = name && !NAME.test(name);
+    if (misnamed) this.#complain("name", t("reason.bad_name", { limit: number(LONGEST_NAME) }));
+    else if (missing) this.#complain(missing[2], t(`clone.need-${missing[1]}`));
+    return misnamed || Boolean(missing);
   }
 
   async #keep() {

@@ -63,6 +63,12 @@ export function nameOf(id) {
   return id.split("+").map((part) => voiceName({ name: part.replace(/^custom:|\(.*$/g, ""), language: "" })).join(" + ");
 }
 
+/** Id of the voice that a choice was spoken in: a stored one that was imitated, or what the server says in its result. */
+export function heardVoice({ voice }, result) {
+  const imitated = ["nearest voice", "embedding"].includes(result?.cloning);
+  return (imitated && voice) || (result?.voice ?? voice);
+}
+
 /** Whether a voice sounds like a person; espeak-ng's are made of formants. */
 export const isNatural = (voice) => voice.engine !== "espeak";
 

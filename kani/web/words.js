@@ -155,8 +155,11 @@ export class Words {
   }
 }
 
+/** A text without its marks of voices and pauses, which are not said. */
+export const withoutMarks = (text) => text.replaceAll(MARK, "").trim();
+
 /** Write a text into an element; a mark of another voice is its name, and one of a pause is not to be seen. */
-function write(element, text) {
+export function write(element, text) {
   if (!text.includes("[")) return element.replaceChildren(text);
   const pieces = text.split(MARK).map((piece, n) => {
     if (n % 2 === 0) return piece;

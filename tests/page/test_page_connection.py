@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from kani.server.connections import Phase
 from tests.page.conftest import KEYS
+from tests.support.app_server import app_server
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Page
 
     from tests.conftest import ServerProcess, StartServer
@@ -105,6 +109,42 @@ def test_what_the_server_fails_to_send_leaves_the_rest_usable(visit: Visit) -> N
     visitor.speak(TEXT, "en")
     visitor.wait_for_end()
     assert visitor.text("#problem") == ""
+
+
+STATES = """
+  window.states = [];
+  addEventListener("DOMContentLoaded", () => {
+    const line = document.querySelector("#line");
+    const look = () => states.at(-1) !== line.innerText && states.push(line.innerText);
+    new MutationObserver(look).observe(line, { subtree: true, childList: true, characterData: true });
+  });
+"""
+"""Notes what the line at the head of the page says, in order."""
+
+
+def test_a_starting_server_shows_its_page_and_how_long_it_has_been_starting(
+    visit: Visit, tmp_path: Path
+) -> None:
+    with app_server(tmp_path) as server:
+        server.connections.phase = Phase.STARTING
+        visitor = visit(url=f"{server.http_url}/", ready=False)
+        visitor.network_may_fail = True
+        page = visitor.page
+        page.add_init_script(STATES)
+        page.goto(visitor.url)
+        expect(page.locator("#line-text")).to_have_text("Getting ready")
+        time = page.locator("#line-time")
+        expect(time).to_have_text(re.compile(r"^\d+ s$"))
+        expect(time).not_to_have_text(time.inner_text())
+        # Trying again is not told each time.
+        assert sum(state.startswith("Connecting") for state in page.evaluate("states")) <= 1
+        expect(page.locator("#problem")).to_contain_text("loads its voices")
+        visitor.speak(TEXT)
+        server.connections.phase = Phase.READY
+        visitor.wait_for_sound()
+        visitor.wait_for_end()
+        assert visitor.text("#problem") == ""
+        page.context.close()
 
 
 def test_a_full_server_is_busy_in_plain_words(visit: Visit, start_server: StartServer) -> None:

@@ -39,7 +39,7 @@ def test_voice_is_found_heard_marked_and_chosen(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     # A few at first, the one that speaks by itself before the others.
-    expect(page.locator(CARDS)).to_have_count(4)
+    expect(page.locator(CARDS)).to_have_count(3)
     expect(page.locator("#gallery [aria-selected=true] b")).to_have_text("English (America)")
     page.click("#gallery-all")
     expect(page.locator("#gallery-search")).to_be_focused()
@@ -105,7 +105,8 @@ def test_words_light_up_in_view_and_the_page_begins_with_few_controls(
     visitor = visit(viewport={"width": width, "height": height}, has_touch=touch)
     page = visitor.page
     controls = page.evaluate(CONTROLS)
-    assert sum(control["seen"] for control in controls) <= 22 and len(controls) <= 90
+    # A tab for conversations, where there is a model for them, makes 22.
+    assert sum(control["seen"] for control in controls) <= 21 and len(controls) <= 90
     box = page.locator("#text").bounding_box()
     visitor.speak(LONG)
     visitor.wait_for_sound()
@@ -330,6 +331,8 @@ def test_several_voices_speak_one_text(visit: Visit) -> None:
     came = len(visitor.pcm()) / 2 / visitor.frames[0].metadata["sample_rate"]
     assert length_of(visitor) == pytest.approx(came + 1.35, abs=0.11)
     assert len(visitor.text("#told").split("Spoken by ")) == 3
+    # The history shows the voice's name, too, and nothing of a pause.
+    assert " ".join(visitor.text("#history .excerpt").split()) == "Who is there? German Ich bin es."
     visitor.unfold("#spoken")
     expect(page.locator("#spoken-text")).to_have_text(re.compile(r"Who is there\?\s+Ich bin es\."))
     visitor.speak("[voice:stranger] Hello.")

@@ -11,13 +11,14 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, WebSocketRoute
 
     from tests.conftest import ServerProcess, StartServer
     from tests.page.conftest import Visit
 
 TEXT = "One small step, one giant leap."
 LONG = "The quick brown fox jumps over the lazy dog. " * 8
+SLOW = "The audio comes slowly: pauses are possible"
 
 
 def samples(file: bytes) -> tuple[bytes, int]:
@@ -126,6 +127,51 @@ def test_the_next_word_is_foreseen_with_its_marks(
     found = modules.evaluate(FORESEEN, [text, language])
     whole = [word for word in found if not any(word != other and word in other for other in found)]
     assert whole == foreseen
+
+
+@pytest.mark.parametrize(
+    ("cloning", "heard"), [("nearest voice", "custom:ana"), ("embedding", "custom:ana"), ("none", "af_heart")]
+)
+def test_stored_voice_that_was_imitated_is_told_by_its_own_name(
+    modules: Page, cloning: str, heard: str
+) -> None:
+    script = "async ([choice, result]) => (await import('/static/voices.js')).heardVoice(choice, result)"
+    result = {"voice": "af_heart", "cloning": cloning}
+    assert modules.evaluate(script, [{"voice": "custom:ana"}, result]) == heard
+
+
+def test_a_long_wait_for_audio_is_told_until_playback_goes_on(visit: Visit) -> None:
+    visitor = visit(ready=False)
+    page = visitor.page
+    held: list[str | bytes] = []
+    sockets: list[WebSocketRoute] = []
+    frames = 0
+
+    def hold(socket: WebSocketRoute) -> None:
+        """Pass on all that the server sends up to its first frame."""
+        sockets.append(socket)
+
+        def take(message: str | bytes) -> None:
+            nonlocal frames
+            if frames:
+                held.append(message)
+            else:
+                frames += isinstance(message, bytes)
+                socket.send(message)
+
+        socket.connect_to_server().on_message(take)
+
+    page.route_web_socket("**/tts", hold)
+    visitor.arrive()
+    visitor.speak(TEXT, "en")
+    expect(page.locator("#status")).to_have_text(SLOW)
+    while not any(isinstance(message, str) and '"complete"' in message for message in held):
+        page.wait_for_timeout(20)
+    for message in held:
+        sockets[-1].send(message)
+    visitor.wait_for_end()
+    # No wait is told while none is to be foreseen.
+    assert visitor.statuses()[:-1] == ["Generating…", "Speaking", SLOW, "Speaking"]
 
 
 def test_stop_is_silence_at_once(visit: Visit) -> None:

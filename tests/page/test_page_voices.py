@@ -202,8 +202,12 @@ def test_the_servers_reasons_stand_at_their_field(
     store(espeak_server, "luis", recording)
     visitor.network_may_fail = True
     give(visitor, seconds_of(recording, seconds), name)
+    sent: list[str] = []
+    visitor.page.on("request", lambda request: sent.append(request.method))
     visitor.page.click("#voice-keep")
     visitor.wait_for(f"#{field}-problem:not(:empty)")
+    # A name that cannot be one is told before anything is uploaded.
+    assert ("POST" in sent) == (name != "../etc")
     assert visitor.text(f"#{field}-problem") == words
     assert focused(visitor) == field
     assert visitor.value("#voice-name") == name

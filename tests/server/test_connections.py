@@ -1,4 +1,4 @@
-"""Disconnections as a protocol sees them."""
+"""Disconnections as a protocol sees them, and what is served while the server starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
-from kani.server.connections import Connections, Phase
+from kani.server.connections import Connections, ConnectionsMiddleware, Phase
+from kani.server.network.upload_budget import UploadBudget
 
 
 async def test_every_sending_task_gets_the_disconnect() -> None:
@@ -59,3 +60,28 @@ async def test_stopping_server_waits_until_the_client_has_answered_its_close_fra
     connections.phase = Phase.DRAINING
     await connections.serve_websocket(protocol, {"type": "websocket", "path": "/"}, receive, send)
     assert waited == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "served"),
+    [("http", "/", True), ("websocket", "/", False), ("http", "/v1/models", False)],
+)
+async def test_while_the_server_starts_only_the_page_is_served(kind: str, path: str, served: bool) -> None:
+    """The page's path is a WebSocket's, too."""
+    reached: list[str] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.append(scope["path"])
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    starting = Connections(1, lambda count: None, 20.0)
+    middleware = ConnectionsMiddleware(app, starting, frozenset({"/"}), 100, UploadBudget(), {})
+    await middleware({"type": kind, "path": path, "headers": []}, receive, send)
+    assert reached == [path] * served
+    assert [message["status"] for message in sent if "status" in message] == [503] * (not served)

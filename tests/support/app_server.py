@@ -31,6 +31,7 @@ class AppServer:
     port: int
     folder: Path  # of its data and logs
     service: SpeechService
+    connections: Connections
 
     @property
     def url(self) -> str:
@@ -74,7 +75,7 @@ def app_server(folder: Path, **environment: str) -> Iterator[AppServer]:
     logging.getLogger().addHandler(tracebacks)
     try:
         with socket.create_server(("127.0.0.1", 0)) as listener, _running(app, settings, service, listener):
-            yield AppServer(listener.getsockname()[1], folder, service)
+            yield AppServer(listener.getsockname()[1], folder, service, connections)
     finally:
         logging.getLogger().removeHandler(tracebacks)
     assert not tracebacks.found, tracebacks.found
