@@ -172,8 +172,7 @@ class SpeechService:
         return min(slots, self._limits.max_concurrent or slots)
 
     def _light_slots_of(self, engine: Engine) -> int:
-        slots = engine.info.light.slots if engine.info.light is not None else 0
-        return min(slots, self._limits.max_concurrent or slots)
+        return engine.info.light.slots if engine.info.light is not None else 0
 
     def _slots_are_streams(self, engine: Engine) -> bool:
         """True unless fewer slots were chosen: then no more segments are synthesized at once."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kani.core.scheduling.deadline_queue import DeadlineQueue
+from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit
 from tests.support.event_loop import settle
 
 
@@ -88,6 +88,22 @@ async def test_place_granted_to_cancelled_wait_is_passed_on(others: int) -> None
     (last,) = await streams(queue, [0.0], log)
     assert last.has_place
     await last.leave()
+
+
+async def test_queues_share_places_and_the_earliest_of_all_goes_first() -> None:
+    shared, log = SharedLimit(3), list[Stream]()
+    one, other = (DeadlineQueue(lambda: 2, shared) for _ in range(2))
+    first, second, own = await streams(one, [0.0, 0.0, 1.0], log)
+    third, late = await streams(other, [0.0, 4.0], log)
+    early = (await streams(one, [3.0], log))[0]
+    assert log == [first, second, third] and not other.has_free_place
+    # The place goes to the other queue's wait only when no earlier one may have it.
+    for leaves, enters in ((third, late), (first, own), (own, early)):
+        await leaves.leave()
+        assert log[-1] is enters
+    for stream in (second, late, early):
+        await stream.leave()
+    assert one.has_free_place and other.has_free_place
 
 
 ACTIONS = st.lists(

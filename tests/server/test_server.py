@@ -7,6 +7,7 @@ import json
 import logging
 import struct
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import websocket_config
+from kani.core.engine import LightVoices
 from kani.server.network.uvicorn_websocket import MAX_FRAGMENTS
 from kani.server.page import PATHS
 from tests.support.patience import WITHIN_S
 from tests.support.serving import InProcessServer, serving
+from tests.support.tone import ToneEngine
 
 if TYPE_CHECKING:
     from tests.conftest import ServerProcess, StartServer
@@ -114,6 +117,17 @@ async def test_health_names_no_decoder_without_kokoro_and_no_software(running: I
     answer = await request(running, "GET", "/health")
     assert answer.json()["decoder"] is None
     assert "server" not in answer.headers
+
+
+async def test_health_and_voice_list_name_the_voices_with_a_light_network(tmp_path: Path) -> None:
+    engine = ToneEngine()
+    engine.info = replace(engine.info, light=LightVoices({"tone_es": "es"}, 4, always=True))
+    async with serving(tmp_path, engine=engine) as running:
+        health = await request(running, "GET", "/health")
+        listed = await request(running, "GET", "/v1/audio/voices")
+    assert health.json()["light"] == [{"voice": "tone_es", "language": "es", "speaks": "always"}]
+    lights = {voice["id"]: voice.get("light") for voice in listed.json()["voices"]}
+    assert lights == {"tone_es": "always", "tone_en": None}
 
 
 async def test_metrics_count_a_request(running: InProcessServer) -> None:

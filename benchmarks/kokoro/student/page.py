@@ -28,6 +28,11 @@ is shown once all are chosen; nothing is sent anywhere.</p>
 <p id="result" role="status"></p>
 <script>
 const names = {names}, orders = {orders};
+document.addEventListener("play", (event) => {{
+  for (const audio of document.querySelectorAll("audio")) {{
+    if (audio !== event.target) audio.pause();
+  }}
+}}, true);
 document.getElementById("list").addEventListener("change", () => {{
   const chosen = [...document.querySelectorAll("input:checked")];
   const result = document.getElementById("result");
@@ -68,7 +73,8 @@ def _item(at: int, text: str, both: Sequence[Samples]) -> str:
         for value, name in (("0", "first"), ("1", "second"), ("same", "no difference"))
     )
     players = "".join(
-        f'<audio controls preload="none" src="{_encoded(samples)}"></audio>' for samples in both
+        f'<audio controls preload="none" aria-label="{name}" src="{_encoded(samples)}"></audio>'
+        for name, samples in zip(("first", "second"), both, strict=True)
     )
     return f"<li><p>{html.escape(text)}</p><p>{players}</p><p>{choices}</p></li>"
 

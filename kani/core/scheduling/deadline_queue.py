@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+
+_numbers = count()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -18,6 +21,30 @@ class Wait:
     granted: asyncio.Future[None] = field(compare=False)
 
 
+class SharedLimit:
+    """Bounds the places of several queues together: the wait that is due first of all goes first."""
+
+    def __init__(self, places: int | None = None) -> None:
+        """places: of all queues; None for no bound but their own."""
+        self._places = math.inf if places is None else places
+        self._queues: list[DeadlineQueue] = []
+
+    def add(self, queue: DeadlineQueue) -> None:
+        """Bound ``queue`` too."""
+        self._queues.append(queue)
+
+    @property
+    def has_free_place(self) -> bool:
+        """True if fewer places are taken than there are."""
+        return sum(queue.taken for queue in self._queues) < self._places
+
+    def grant(self) -> None:
+        """Grant the free places to the next waits of the queues that have one."""
+        while waits := [wait for queue in self._queues if (wait := queue.next_wait) is not None]:
+            first = min(waits)
+            next(queue for queue in self._queues if queue.next_wait is first).grant_next()
+
+
 class DeadlineQueue:
     """Places, and the waits for them by deadline; those that are equally due in order of arrival.
 
@@ -25,12 +52,16 @@ class DeadlineQueue:
     by ``release``.
     """
 
-    def __init__(self, capacity: Callable[[], int]) -> None:
-        """capacity: the current number of places; a change takes effect at the next acquire or release."""
+    def __init__(self, capacity: Callable[[], int], shared: SharedLimit | None = None) -> None:
+        """capacity: the current number of places; a change takes effect at the next acquire or release.
+
+        shared: bounds them together with those of other queues.
+        """
         self._capacity = capacity
+        self._shared = shared or SharedLimit()
+        self._shared.add(self)
         self._waits: list[Wait] = []
         """The next one first."""
-        self._numbers = count()
         self.taken = 0
         """Places that are held or were granted."""
 
@@ -42,7 +73,12 @@ class DeadlineQueue:
     @property
     def has_free_place(self) -> bool:
         """True if a place is neither held nor granted."""
-        return self.taken < self._capacity()
+        return self.taken < self._capacity() and self._shared.has_free_place
+
+    @property
+    def next_wait(self) -> Wait | None:
+        """The next wait, if there is a free place for it."""
+        return self._waits[0] if self._waits and self.has_free_place else None
 
     def position(self, wait: Wait) -> int | None:
         """Position of ``wait``, 1 for the next; None if it has ended."""
@@ -55,15 +91,14 @@ class DeadlineQueue:
 
     def take(self, *, always: bool = False) -> bool:
         """Take a place if one is free, ``always`` even beyond the capacity; returns whether it was taken."""
-        if self._waits:
-            self._grant()
+        self._shared.grant()
         taken = always or self.has_free_place
         self.taken += taken
         return taken
 
     def enter(self, due: float) -> Wait:
         """Begin a wait, which is to be awaited at once by ``wait``."""
-        wait = Wait(due, next(self._numbers), asyncio.get_running_loop().create_future())
+        wait = Wait(due, next(_numbers), asyncio.get_running_loop().create_future())
         insort(self._waits, wait)
         return wait
 
@@ -79,18 +114,16 @@ class DeadlineQueue:
                 self.taken -= 1
             raise
         finally:
-            self._grant()
+            self._shared.grant()
 
     def release(self) -> None:
         """Give a place back, which the next wait gets."""
         self.taken -= 1
-        if self._waits:
-            self._grant()
+        self._shared.grant()
 
-    def _grant(self) -> None:
-        """Grant the free places to the next waits."""
-        while self._waits and self.has_free_place:
-            wait = self._waits.pop(0)
-            self.taken += 1
-            if not wait.granted.done():
-                wait.granted.set_result(None)
+    def grant_next(self) -> None:
+        """Grant a place to the next wait."""
+        wait = self._waits.pop(0)
+        self.taken += 1
+        if not wait.granted.done():
+            wait.granted.set_result(None)

@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from kani.core.scheduling.deadline_queue import DeadlineQueue, Wait
+from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit, Wait
 
 POSITION_INTERVAL_S = 0.25
 """Least seconds between two reported positions: in a long queue each changes with every segment."""
@@ -48,12 +48,13 @@ class SlotQueue:
         capacity: Callable[[], int],
         changed: Callable[[], None],
         streams: Callable[[], bool] = lambda: False,
+        shared: SharedLimit | None = None,
     ) -> None:
         """capacity: the current number of slots; a change takes effect at the next acquire or release.
 
-        streams: whether the slots are streams.
+        streams: whether the slots are streams; shared: bounds them together with those of other queues.
         """
-        self._queue = DeadlineQueue(capacity)
+        self._queue = DeadlineQueue(capacity, shared)
         self._streams = streams
         self._changed = changed
         self._watchers: set[Callable[[], None]] = set()

@@ -11,6 +11,7 @@ from kani.core import tracing
 from kani.core.errors import Busy, RateLimited, ServerStopping
 from kani.core.observer import Observer
 from kani.core.request import Limits
+from kani.core.scheduling.deadline_queue import SharedLimit
 from kani.core.scheduling.slots import SlotQueue
 
 
@@ -66,10 +67,11 @@ class Admission:
         """Add the slots of an engine.
 
         slots: returns their current number; streams: see ``SlotQueue``; light_slots: returns the number of
-        those of its light networks.
+        those of its light networks. ``Limits.max_concurrent`` bounds both together.
         """
-        self._slots[engine] = SlotQueue(slots, self._report, streams)
-        self._light[engine] = SlotQueue(light_slots, self._report, streams)
+        shared = SharedLimit(self._limits.max_concurrent)
+        self._slots[engine] = SlotQueue(slots, self._report, streams, shared)
+        self._light[engine] = SlotQueue(light_slots, self._report, streams, shared)
 
     def _queues(self) -> list[SlotQueue]:
         return [*self._slots.values(), *self._light.values()]

@@ -32,7 +32,7 @@ from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import has_gaps, real_time_streams
 from kani.engines.kokoro.student.choice import alone, light_voices
-from kani.engines.kokoro.student.model import StudentModel
+from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
 from kani.engines.kokoro.synthesizer import PreparingSynthesizer, WindowedSynthesizer, sample_steps
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
@@ -90,7 +90,7 @@ class KokoroEngine:
         self._info: EngineInfo | None = None
         self._model: SplitModel | None = None
         self._synthesizer: PreparingSynthesizer
-        self._student: StudentSynthesizer | None = None
+        self._students: StudentSynthesizer | None = None
         self._measuring: asyncio.Task[None] | None = None
         self._measuring_again: asyncio.Task[None] | None = None
 
@@ -181,7 +181,7 @@ class KokoroEngine:
             may_fetch=resources.may_fetch,
         )
         try:
-            self._student = None if student == "never" else self._load_student()
+            self._students = None if student == "never" else self._load_students()
             if student == "only":
                 return
             if resources.models_dir is not None:
@@ -217,23 +217,24 @@ class KokoroEngine:
             embedding_model=embedding_model(self._voices),
             native_prosody=NATIVE_PROSODY_FIELDS,
             accepts_ipa=True,
-            light=light_voices(self._student.facts, always=student == "always") if self._student else None,
+            light=light_voices(self._students.facts, always=student == "always") if self._students else None,
             decoder=chosen.model.decoder.name,
             slow_decoder_reason=chosen.slow_decoder_reason,
         )
 
-    def _load_student(self) -> StudentSynthesizer:
-        """Load the student; where nothing else is to be loaded, it is the whole engine."""
-        student = StudentSynthesizer(StudentModel(self._threads))
-        facts, choice = student.facts, self._settings.student
+    def _load_students(self) -> StudentSynthesizer:
+        """Load the students; where nothing else is to be loaded, they are the whole engine."""
+        choice, voices = self._settings.student, self._voices.all
+        students = load_students(self._settings.students, voices, self._threads)
         if choice == "only":
-            self._synthesizer = student
-            self._info = alone(facts, self._voices.all, SPEED_RANGE)
-        logger.info("Kokoro's student speaks %s as %s: %s", facts.language, facts.voice, choice)
-        return student
+            self._synthesizer = students
+            self._info = alone(students.facts, voices, SPEED_RANGE)
+        for facts in students.facts:
+            logger.info("Kokoro's student speaks %s as %s: %s", facts.language, facts.voice, choice)
+        return students
 
     def _synthesizer_of(self, segment: Segment) -> PreparingSynthesizer:
-        return self._student if segment.light and self._student is not None else self._synthesizer
+        return self._students if segment.light and self._students is not None else self._synthesizer
 
     async def stop(self) -> None:
         """See ``Engine.stop``."""

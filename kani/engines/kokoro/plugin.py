@@ -24,14 +24,16 @@ def build(settings: KokoroSettings, resources: Resources) -> KokoroEngine:
 def known_voices(settings: KokoroSettings) -> KnownVoices:
     """List its voices and languages, without those of missing packages. Raises EngineUnavailable."""
     from kani.engines.known_voices import KnownVoices
+    from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
 
     if settings.student == "only":
-        from kani.engines.kokoro.student.model import read_facts
+        from kani.engines.kokoro.student.files import find_students
 
-        student = read_facts()
-        return KnownVoices(frozenset((student.voice,)), frozenset((student.language,)))
+        students = [files.facts for files in find_students(settings.students, Voices().all)]
+        return KnownVoices(
+            frozenset(each.voice for each in students), frozenset(each.language for each in students)
+        )
     from kani.engines.kokoro.text.readers import missing_packages
-    from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
     from kani.text.languages import primary
 
     spoken = {language for language in DEFAULT_VOICES if not missing_packages(language)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
@@ -49,6 +50,14 @@ class KokoroSettings(PluginSettings):
         "processor time: `auto` (in sessions that begin while Kokoro's slots are taken, and in all on a "
         "machine where Kokoro would have gaps), `always`, `never`, or `only` (Kokoro itself is not loaded: "
         "one voice, English, 0.2 GB of memory less).",
+    )
+    students: Path | None = setting(
+        None,
+        "KANI_KOKORO_STUDENTS",
+        group=SPEECH,
+        accepts="a folder",
+        about="Folder of further students, each in a folder of its own, as "
+        "[the training](train_a_student.md) writes them: they speak their voices as the student does.",
     )
     accented: Annotated[tuple[str, ...], BeforeValidator(_accented)] = setting(
         ("de", "nl", "pl", "ru"),

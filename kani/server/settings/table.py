@@ -169,9 +169,9 @@ class Settings(ProtocolSettings):
         unit="segments",
         ge=1,
         le=1024,
-        about="Segments that each engine speaks at once; further ones wait in the queue. Not set, or more: "
-        "the engine's own number of slots. Kokoro's is the number of streams that this machine synthesizes "
-        "in real time, measured after the start.",
+        about="Segments that each engine speaks at once, Kokoro's and its students' together; further ones "
+        "wait in the queue. Not set, or more: the engine's own number of slots. Kokoro's is the number of "
+        "streams that this machine synthesizes in real time, measured after the start.",
     )
     max_text: int = setting(
         config.MAX_TEXT,

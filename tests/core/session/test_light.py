@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,25 @@ async def test_fewer_slots_that_were_chosen_are_all_there_are(tmp_path: Path) ->
             await engine.permit(None)
             await asyncio.gather(*reading)
     assert not any(segment.light for segment in engine.segments)
+
+
+@pytest.mark.parametrize("always", [True, False])
+async def test_limit_that_was_chosen_bounds_both_networks_together(tmp_path: Path, always: bool) -> None:
+    """Two slots of the engine's and four of its light network, three of them at once."""
+    engine = engine_with_light(always=always)
+    engine.info = replace(engine.info, max_concurrency=2)
+    engine.allow = 0
+    english = replace(SPANISH, language="en")
+    async with serving(engine, tmp_path, max_concurrent=3) as service, AsyncExitStack() as sessions:
+        reading = []
+        for request in (english, english, SPANISH, SPANISH):
+            session = await sessions.enter_async_context(fed(service, TEXT, request))
+            reading.append(asyncio.create_task(collect(session)))
+            while service.state().slots_in_use + service.state().waiting < len(reading):
+                await asyncio.sleep(0)
+        assert (service.state().slots_in_use, service.state().waiting) == (3, 1)
+        await engine.permit(None)
+        await asyncio.gather(*reading)
 
 
 async def test_session_keeps_its_network(tmp_path: Path) -> None:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples
 from kani.engines.kokoro.network.onnx_model import Network, Stop, frame_counts
 from kani.engines.kokoro.network.parts import PredictedProsody, log_f0_of
+from kani.engines.kokoro.student.files import DECODER, FOLDER, PROSODY, StudentFiles
 from kani.engines.kokoro.student.waveform import HOP, synthesize
 from kani.engines.kokoro.text.vocabulary import PAD, VOCABULARY
-
-FOLDER = Path(__file__).parent / "data"
-PROSODY, DECODER, ORIGIN_FILE = "student.prosody.onnx", "student.decoder.onnx", "student.json"
 
 # Half frames that a half frame of the spectra depends on, on either side (nine convolutions of seven taps),
 # and those of the inverse transform.
@@ -29,36 +22,6 @@ _OVERLAP = 2
 _CONTEXT_FRAMES = -(-(_CONTEXT + _OVERLAP) // 2)
 
 
-@dataclass(frozen=True, slots=True)
-class StudentFacts:
-    """What the origin file says of the student's voice."""
-
-    voice: str  # id of the Kokoro voice that it was taught
-    language: str  # primary subtag of the one language that it speaks
-    log_f0: float  # of the voice (``parts.log_f0_of``)
-    level: float  # power of the voice's loud parts (``timing.speech_level``)
-
-
-def read_facts() -> StudentFacts:
-    """Read the facts of the student here, without loading it. Raises EngineUnavailable."""
-    try:
-        return _read_origin(FOLDER)[1]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _broken() from error
-
-
-def _read_origin(folder: Path) -> tuple[dict[str, Any], StudentFacts]:
-    origin = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
-    return origin, StudentFacts(*(origin[name] for name in ("voice", "language", "log_f0", "level")))
-
-
-def _broken() -> EngineUnavailable:
-    return EngineUnavailable(
-        "the files of Kokoro's student are missing or broken: "
-        "restore kani/engines/kokoro/student/data from the repository"
-    )
-
-
 class StudentModel:
     """Both graphs; thread-safe. All methods raise Stopped or ModelFailed."""
 
@@ -67,22 +30,10 @@ class StudentModel:
 
         Raises EngineUnavailable where one is missing or broken, and ModelFailed.
         """
-        try:
-            origin, self.facts = _read_origin(folder)
-            parts = {name: (folder / name).read_bytes() for name in (PROSODY, DECODER)}
-            wrong = [
-                name
-                for name, content in parts.items()
-                if hashlib.sha256(content).hexdigest() != origin["sha256"][name]
-            ]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _broken() from error
-        if wrong:
-            raise EngineUnavailable(
-                f"{wrong[0]} fails its SHA-256: restore kani/engines/kokoro/student/data/{wrong[0]}"
-            )
-        self._prosody = Network(parts[PROSODY], threads)
-        self._decoder = Network(parts[DECODER], threads, shrink_arena=True)
+        files = StudentFiles.read(folder)
+        self.facts = files.facts
+        self._prosody = Network(files.graph(PROSODY), threads)
+        self._decoder = Network(files.graph(DECODER), threads, shrink_arena=True)
 
     def predict(self, symbols: str, speed: float, stop: Stop) -> PredictedProsody:
         """Predict the prosody of ``symbols`` (1–510 of the vocabulary) at ``speed``.
@@ -105,5 +56,5 @@ class StudentModel:
         pitch = prosody.pitch[:, part]
         inputs = {"text": prosody.asr[:, :, part], "pitch": pitch, "energy": prosody.energy[:, part]}
         (spectra,) = self._decoder.run(inputs, ("spectra",), stop)
-        samples = synthesize(spectra[0], pitch[0])
+        samples = synthesize(spectra[0], pitch[0]) * np.float32(self.facts.gain)
         return samples[2 * (first - begin) * HOP : 2 * (end - begin) * HOP]

@@ -1,40 +1,49 @@
-"""Speaks utterances by a student: Kokoro's session code without what only Kokoro's network needs."""
+"""Speaks utterances by students: Kokoro's session code without what only Kokoro's network needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from kani.core.errors import UnknownVoice
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.network.onnx_model import Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pieces import PreparedUtterance
 from kani.engines.kokoro.pitch_control import apply_pitch
-from kani.engines.kokoro.student.model import StudentFacts, StudentModel
+from kani.engines.kokoro.student.choice import default_voices
+from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.synthesizer import PreparingSynthesizer
+from kani.text.languages import primary
 
-_GOES_ON = " ænd ðɛn ðə ˈʌðɚ wˈʌnz kˈeɪm bˈæk hˈoʊm."
+_GOES_ON = {
+    "en": " ænd ðɛn ðə ˈʌðɚ wˈʌnz kˈeɪm bˈæk hˈoʊm.",
+    "es": " i luˈeɣo los ˈotɾos βolβjˈeɾon a kˈasa.",
+    "fr": " e pyˈi lez otʁ sˈɔ̃ ʁɑ̃tʁˈez a la mɛzˈɔ̃.",
+    "it": " e pˈɔi ʎɪ ˈaltrɪ sˌono tornˈatɪ a kˈaza.",
+    "pt": " i depˈoɪz ʊz ˈowtrʊz vˌowtˈaɾɐ̃ʊ̃ pˌaɾæ kˈazæ.",
+}
 """Words that stand for those that are not known yet ("and then the other ones came back home."); they are not
-spoken. Without them the words before would be as fast as those of a short sentence: 14 sentences of 11 words
-and more, fed word by word, become 0.97 times as long as whole (0.91 to 1.00), with them 1.01 times (0.96 to
-1.07)."""
+spoken. Without them the words before would be as fast as those of a short sentence: 14 English sentences of
+11 words and more, fed word by word, become 0.97 times as long as whole (0.91 to 1.00), with them 1.01 times
+(0.96 to 1.07)."""
 
 
 class StudentSynthesizer(PreparingSynthesizer):
-    """A student's voice.
+    """The voices of students.
 
     No style, so the expected length of a text (``min_symbols``) does not matter; no statistics of norms, so
-    nothing is kept from piece to piece; one window; and its speed is not measured, as one step predicts all.
+    nothing is kept from piece to piece; one window; and their speed is not measured, as one step predicts
+    all.
     """
 
-    def __init__(self, model: StudentModel) -> None:
+    def __init__(self, models: Sequence[StudentModel]) -> None:
+        """models: each of another voice."""
         super().__init__()
-        self._model = model
-
-    @property
-    def facts(self) -> StudentFacts:
-        """The voice, and the language that it speaks."""
-        return self._model.facts
+        self._models = {model.facts.voice: model for model in models}
+        self.facts = tuple(model.facts for model in models)
+        """The voices, and the language that each speaks."""
+        self._defaults = default_voices(self.facts)
 
     def prepare(
         self,
@@ -46,9 +55,19 @@ class StudentSynthesizer(PreparingSynthesizer):
         min_symbols: int = 0,
         like: PreparedUtterance | None = None,
     ) -> PreparedUtterance:
-        """See ``Preparing.prepare``."""
-        prosody = self._model.predict(symbols if complete else symbols + _GOES_ON, segment.speed, stop)
-        return PreparedByStudent(self._model, apply_pitch(prosody, segment.prosody, self.facts.log_f0))
+        """See ``Preparing.prepare``. A voice that does not speak the language is replaced, as in
+        ``VoiceCatalogue.resolve``.
+        """
+        language = primary(segment.language)
+        model = self._models.get(segment.voice)
+        if model is None:
+            raise UnknownVoice(segment.voice)
+        if model.facts.language != language:
+            model = self._models[self._defaults[language]]
+        if not complete:
+            symbols += _GOES_ON.get(language, "")
+        prosody = model.predict(symbols, segment.speed, stop)
+        return PreparedByStudent(model, apply_pitch(prosody, segment.prosody, model.facts.log_f0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

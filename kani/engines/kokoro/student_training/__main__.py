@@ -21,13 +21,16 @@ import onnx
 import torch
 
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.student.model import DECODER, FOLDER, ORIGIN_FILE, PROSODY
+from kani.engines.kokoro.student.files import DECODER, FOLDER, ORIGIN_FILE, PROSODY
 from kani.engines.kokoro.student_training import corpus, targets
 from kani.engines.kokoro.student_training.graph_weights import read_weights, write_weights
 from kani.engines.kokoro.student_training.training import Interrupted, Training, TrainingPlan
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
 from kani.text.languages import primary
+
+VOICE_FILE = "voice.txt"
+"""Voice and language of a work folder."""
 
 _HELD_OUT = 200
 """Held-out sentences that the curve is made of."""
@@ -60,7 +63,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def save_student(folder: Path, parts: Mapping[str, bytes], voice: str, language: str, training: str) -> None:
-    """Write a student as ``student.model.StudentModel`` reads it; parts: its graphs by their files' names."""
+    """Write a student as ``student.files.StudentFiles`` reads it; parts: its graphs by their files' names."""
     folder.mkdir(exist_ok=True)
     for name, part in parts.items():
         (folder / name).write_bytes(part)
@@ -78,6 +81,23 @@ def save_student(folder: Path, parts: Mapping[str, bytes], voice: str, language:
     (folder / ORIGIN_FILE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
 
 
+def _check_voice(voice: str, language: str) -> None:
+    """SystemExit for a language that is not the voice's: its student would not be loaded."""
+    (own,) = {primary(each.language) for each in Voices().all if each.id == voice}
+    if primary(language) != own:
+        raise SystemExit(f"--language {language}: {voice} speaks {own}")
+
+
+def _check_work(work: Path, voice: str, language: str) -> None:
+    """Note the voice in a new work folder. SystemExit for one of another voice: all in it is that voice's."""
+    of = f"{voice} {primary(language)}"
+    work.mkdir(parents=True, exist_ok=True)
+    note = work / VOICE_FILE
+    if note.is_file() and (found := note.read_text(encoding="utf-8").strip()) != of:
+        raise SystemExit(f"--work {work} is of {found}: name another folder for {of}")
+    note.write_text(f"{of}\n", encoding="utf-8")
+
+
 def _check_enough(learned: Sequence[str], held_out: Sequence[str]) -> None:
     if not learned or not held_out:
         raise SystemExit(
@@ -92,7 +112,8 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(19)
     torch.set_num_threads(given.threads)
-    given.work.mkdir(parents=True, exist_ok=True)
+    _check_voice(given.voice, given.language)
+    _check_work(given.work, given.voice, given.language)
 
     texts = corpus.sentences(_files(given.texts), given.language)
     spoken = [text for text in texts if not corpus.held_out(text)][: given.sentences]

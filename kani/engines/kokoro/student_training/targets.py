@@ -72,7 +72,7 @@ class Teacher:
         prosody = prepared.prosody
         samples = prepared.decode(0, int(prosody.frames.sum()), stop)
         return Target(
-            np.array([PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD], np.int64),
+            _ids(symbols),
             prosody.frames,
             prosody.pitch.ravel(),
             prosody.energy.ravel(),
@@ -81,14 +81,24 @@ class Teacher:
 
 
 def make_shards(teacher: Teacher, sentences: Sequence[str], folder: Path) -> list[Path]:
-    """Let the teacher speak sentences, in symbols; shards that are there are kept. Returns all of them."""
+    """Let the teacher speak sentences, in symbols. Returns the shards; those that have theirs are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{number:05}.npz" for number in range(-(-len(sentences) // SHARD))]
     for number, file in enumerate(tqdm(files, desc=f"the teacher speaks: {folder.name}", unit="shard")):
-        if file.is_file():
-            continue
-        save_shard(file, [teacher.speak(each) for each in sentences[number * SHARD : (number + 1) * SHARD]])
+        own = sentences[number * SHARD : (number + 1) * SHARD]
+        if not (file.is_file() and _has(file, own)):
+            save_shard(file, [teacher.speak(each) for each in own])
     return files
+
+
+def _has(shard: Path, sentences: Sequence[str]) -> bool:
+    """True if a shard is of ``sentences``, and not of those of other texts."""
+    with np.load(shard) as arrays:
+        return np.array_equal(arrays["symbols"], np.concatenate([_ids(each) for each in sentences]))
+
+
+def _ids(symbols: str) -> npt.NDArray[np.int64]:
+    return np.array([PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD], np.int64)
 
 
 def read_shard(file: Path) -> Iterator[Target]:

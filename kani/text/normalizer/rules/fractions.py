@@ -66,19 +66,24 @@ def _rating(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
-    """The spoken form of "½ kg" and its end; None where no unit follows the fraction."""
-    if part[0] >= part[1] or not cursor.is_adjacent(1):
+    """The spoken form of "½ kg", "5/4 kg" or "16/9 in", and its end; None where no unit follows."""
+    if not cursor.is_adjacent(1):
         return None
     unit = cursor.token(1)
     measure, _ = resolve_unit(unit.core, table, attached=False)
     if measure is None:
         return None
-    forms = measure.forms
+    forms, end = measure.forms, unit_end(cursor, 1)
+    if _part_name(*part, table) is None:
+        # Two figures ("16/9 in") are no part of one unit: each counts units.
+        alone = table.form_includes_number(forms, part[1])
+        counted = forms["other"] if alone else table.form(forms, part[1])
+        return f"{say_fraction(*part, table)} {counted}", end
     name = forms["other"] if table.numbers.counted_alone else forms.get("one", forms["other"])
     half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
     if part == (1, 2) and half is not None:
-        return f"{half} {name}", unit_end(cursor, 1)
-    return table.fractions.of_unit.format(part=say_fraction(*part, table), unit=name), unit_end(cursor, 1)
+        return f"{half} {name}", end
+    return table.fractions.of_unit.format(part=say_fraction(*part, table), unit=name), end
 
 
 def say_vulgar(character: str, table: LanguageTable) -> str:
@@ -111,11 +116,19 @@ def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 
 def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:
     """A fraction in words."""
     words = table.number_words
-    forms = table.fractions.names.get(denominator)
-    name = table.form(forms, numerator) if forms else words.denominator(denominator, numerator)
-    if name is None or numerator == 0 or numerator >= denominator > 4:
+    name = _part_name(numerator, denominator, table)
+    if name is None:
         over = table.fractions.over
         return over.format(numerator=words.cardinal(numerator), denominator=words.cardinal(denominator))
+    forms = table.fractions.names.get(denominator)
     if forms and table.form_includes_number(forms, numerator):
         return name
     return f"{words.cardinal(numerator, gender_of(name, table) or 'm')} {name}"
+
+
+def _part_name(numerator: int, denominator: int, table: LanguageTable) -> str | None:
+    """The name of one of the parts, such as "quarters"; None where the figures are spoken as a pair."""
+    if numerator == 0 or numerator >= denominator > 4:
+        return None
+    forms = table.fractions.names.get(denominator)
+    return table.form(forms, numerator) if forms else table.number_words.denominator(denominator, numerator)

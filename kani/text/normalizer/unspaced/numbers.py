@@ -97,24 +97,24 @@ def money(scan: Scan, at: int) -> UnspacedReading | None:
 
 
 def fraction(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "3/4", "2 1/2": the denominator comes first."""
+    """ "3/4", "2 1/2 kg": the denominator comes first."""
     found = _FRACTION.match(scan.text, at)
     if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
         return None
     part = say_fraction(int(found["numerator"]), int(found["denominator"]), scan.table)
     if found["whole"]:
         part = f"{scan.table.words.cardinal(int(found['whole']))}{scan.table.numbers.mixed}{part}"
-    return UnspacedReading((Piece(part, at, found.end()),), found.end())
+    return _read_with_unit(part, at, found.end(), scan)
 
 
 def vulgar_fraction(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "½"; after a number it is joined with it."""
+    """ "½", "½ kg"; after a number it is joined with it."""
     if (part := VULGAR_FRACTIONS.get(scan.text[at])) is None:
         return None
     said = say_fraction(*part, scan.table)
     if scan.last_number == at:
         said = scan.table.numbers.mixed + said
-    return UnspacedReading((Piece(said, at, at + 1),), at + 1)
+    return _read_with_unit(said, at, at + 1, scan)
 
 
 def say_fraction(numerator: int, denominator: int, table: UnspacedTable) -> str:
@@ -283,6 +283,16 @@ def _read(
         pieces = (Piece(said.removesuffix(name), start, middle), Piece(name, middle, end))
         return UnspacedReading(tuple(piece for piece in pieces if piece.text), end)
     return UnspacedReading((Piece(said, start, end),), end)
+
+
+def _read_with_unit(said: str, start: int, middle: int, scan: Scan) -> UnspacedReading:
+    """A fraction with the unit after it, if there is one."""
+    word, place = scan.word_behind(middle)
+    unit = scan.table.units.get(word)
+    if unit is None:
+        return UnspacedReading((Piece(said, start, middle),), middle)
+    said = unit.before + said + unit.counter.said
+    return _read(said, start, middle, place + len(word), unit, scan)
 
 
 def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:

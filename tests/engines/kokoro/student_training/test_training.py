@@ -14,18 +14,22 @@ import onnx
 import pytest
 import torch
 
+from kani.core.types import Segment
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
 from kani.engines.kokoro.student import waveform as runtime_waveform
-from kani.engines.kokoro.student.model import DECODER, FOLDER, PROSODY, StudentModel
+from kani.engines.kokoro.student.files import DECODER, FOLDER, PROSODY
+from kani.engines.kokoro.student.loading import load_students
+from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student_training import training as training_module
 from kani.engines.kokoro.student_training.__main__ import main, save_student
 from kani.engines.kokoro.student_training.batches import Batch
 from kani.engines.kokoro.student_training.graph_weights import read_weights, write_weights
 from kani.engines.kokoro.student_training.network import Student
-from kani.engines.kokoro.student_training.targets import Target, read_shard, save_shard
+from kani.engines.kokoro.student_training.targets import Target, make_shards, read_shard, save_shard
 from kani.engines.kokoro.student_training.training import Interrupted, Training, TrainingPlan
 from kani.engines.kokoro.student_training.waveform import pulses, synthesize
 from kani.engines.kokoro.text.vocabulary import PAD, VOCABULARY
+from kani.engines.kokoro.voices import Voices
 
 SYMBOLS = "həlˈO, ðˈɛɹ."
 
@@ -89,12 +93,27 @@ def test_weights_go_into_graphs_and_back(
 ) -> None:
     state = read_weights(*graphs.values())
     parts = {name: write_weights(model, state).SerializeToString() for name, model in graphs.items()}
-    save_student(tmp_path, parts, "ef_dora", "es-ES", "0 steps")
-    model = StudentModel(1, tmp_path)
-    assert (model.facts.voice, model.facts.language) == ("ef_dora", "es")
-    prosody = model.predict(SYMBOLS, 1.0, Stop())
+    save_student(tmp_path / "student", parts, "ef_dora", "es-ES", "0 steps")
+    students = load_students(tmp_path, Voices().all, threads=1)
+    assert [(one.voice, one.language) for one in students.facts] == [("af_heart", "en"), ("ef_dora", "es")]
+    prosody = students.prepare(SYMBOLS, Segment("", "ef_dora", "es"), Stop()).prosody
     np.testing.assert_array_equal(prosody.frames, target.frames)
     np.testing.assert_allclose(prosody.pitch[0], target.pitch, atol=0.5)
+
+
+def test_shards_of_other_texts_are_made_again(target: Target, tmp_path: Path) -> None:
+    spoken: list[str] = []
+
+    class Speaker:
+        def speak(self, symbols: str) -> Target:
+            spoken.append(symbols)
+            ids = np.array([PAD, *(VOCABULARY[symbol] for symbol in symbols), PAD], np.int64)
+            return replace(target, symbols=ids)
+
+    for texts, expected in ((["ola", "sol"], ["ola", "sol"]), (["ola", "sol"], []), (["ola"], ["ola"])):
+        spoken.clear()
+        (made,) = make_shards(Speaker(), texts, tmp_path)  # type: ignore[arg-type]
+        assert spoken == expected and len(list(read_shard(made))) == len(texts)
 
 
 def test_shards_keep_targets(target: Target, shard: Path) -> None:
@@ -139,11 +158,23 @@ def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
         assert [row["step"] for row in csv.DictReader(curve)] == ["3", "6"]
 
 
-def test_too_few_texts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _command(monkeypatch: pytest.MonkeyPatch, folder: Path, voice: str, language: str) -> None:
+    """Run the trainer over the texts in ``folder``."""
+    given = {"--voice": voice, "--language": language, "--texts": folder, "--work": folder / "work"}
+    given |= {"--threads": torch.get_num_threads()}
+    options = [str(part) for option in given.items() for part in option]
+    monkeypatch.setattr(sys, "argv", ["student_training", *options])
+    monkeypatch.delattr("os.nice", raising=False)
+    main()
+
+
+def test_what_cannot_be_trained_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "one.txt").write_text("The soup of my grandmother was the best of all.\n")
-    texts, work = ("--texts", str(tmp_path)), ("--work", str(tmp_path / "work"))
-    options = ("--voice", "af_heart", "--language", "en", "--threads", str(torch.get_num_threads()))
-    monkeypatch.setattr(sys, "argv", ["student_training", *options, *texts, *work])
-    monkeypatch.delattr("os.nice")
+    with pytest.raises(SystemExit, match="--language en: ef_dora speaks es"):
+        _command(monkeypatch, tmp_path, "ef_dora", "en")
     with pytest.raises(SystemExit, match="name more texts"):
-        main()
+        _command(monkeypatch, tmp_path, "af_heart", "en")
+    with pytest.raises(SystemExit, match=r"work is of af_heart en: name another folder for af_bella en"):
+        _command(monkeypatch, tmp_path, "af_bella", "en")
+    with pytest.raises(SystemExit, match="name more texts"):
+        _command(monkeypatch, tmp_path, "af_heart", "en-GB")

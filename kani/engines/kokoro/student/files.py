@@ -1,0 +1,125 @@
+"""The files of the students: the one that ships, and those of a folder that a setting names.
+
+A student is a folder with ``student.json``, which names its voice and the checksums of its two graphs. They
+are JSON and ONNX: reading them runs no code. ``python -m kani.engines.kokoro.student_training`` writes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from kani.core.errors import EngineUnavailable
+from kani.core.types import Voice
+from kani.text.languages import primary
+
+FOLDER = Path(__file__).parent / "data"
+PROSODY, DECODER, ORIGIN_FILE = "student.prosody.onnx", "student.decoder.onnx", "student.json"
+
+MAX_ORIGIN_BYTES, MAX_GRAPH_BYTES = 64 << 10, 64 << 20
+"""Limits of the files; a student's are 1 KB, 3 MB and 5 MB."""
+
+_LOG_HZ_40, _LOG_HZ_800 = 3.69, 6.69
+
+
+@dataclass(frozen=True, slots=True)
+class StudentFacts:
+    """What the origin file says of the student's voice."""
+
+    voice: Annotated[str, Meta(max_length=64)]  # id of the Kokoro voice that it was taught
+    language: Annotated[str, Meta(max_length=8)]  # primary subtag of the one language that it speaks
+    log_f0: Annotated[float, Meta(ge=_LOG_HZ_40, le=_LOG_HZ_800)]  # of the voice (``parts.log_f0_of``)
+    level: Annotated[float, Meta(gt=0, le=1)]  # power of its loud parts (``timing.speech_level``)
+    sha256: Mapping[str, str]  # of the graphs, by their files' names
+    gain: Annotated[float, Meta(gt=0, le=4)] = 1.0  # factor that gives its samples the voice's level
+
+
+@dataclass(frozen=True, slots=True)
+class StudentFiles:
+    """A student that is not loaded yet."""
+
+    folder: Path
+    facts: StudentFacts
+
+    @classmethod
+    def read(cls, folder: Path = FOLDER) -> StudentFiles:
+        """Read the origin file in ``folder``. Raises EngineUnavailable."""
+        try:
+            facts = msgspec.json.decode(_read(folder / ORIGIN_FILE, MAX_ORIGIN_BYTES), type=StudentFacts)
+        except (OSError, ValueError, RecursionError, msgspec.DecodeError) as error:
+            raise unusable(folder, f"{ORIGIN_FILE}: {error}") from error
+        return cls(folder, facts)
+
+    def graph(self, name: str) -> bytes:
+        """Read a graph, and compare its checksum. Raises EngineUnavailable."""
+        try:
+            content = _read(self.folder / name, MAX_GRAPH_BYTES)
+        except (OSError, ValueError) as error:
+            raise unusable(self.folder, f"{name}: {error}") from error
+        if hashlib.sha256(content).hexdigest() != self.facts.sha256.get(name):
+            raise unusable(self.folder, f"{name} fails its SHA-256 in {ORIGIN_FILE}")
+        return content
+
+
+def find_students(own: Path | None, voices: Sequence[Voice]) -> list[StudentFiles]:
+    """List the student that ships, and those in the folders of ``own``, each of another voice.
+
+    own: None for no others; one of the shipped student's voice takes its place. voices: Kokoro's. Raises
+    EngineUnavailable.
+    """
+    found = {files.facts.voice: files for files in [StudentFiles.read()]}
+    if own is None:
+        return [*found.values()]
+    languages = {voice.id: primary(voice.language) for voice in voices}
+    seen: dict[str, Path] = {}
+    for files in _own(own):
+        voice, language = files.facts.voice, files.facts.language
+        if voice not in languages:
+            raise unusable(files.folder, f"{ORIGIN_FILE}: Kokoro has no voice {voice!r}")
+        if languages[voice] != language:
+            raise unusable(
+                files.folder, f"{ORIGIN_FILE}: {voice} speaks {languages[voice]!r}, not {language!r}"
+            )
+        if voice in seen:
+            raise unusable(files.folder, f"{voice} has another student in {seen[voice]}")
+        seen[voice] = files.folder
+        found[voice] = files
+    return [*found.values()]
+
+
+def _own(folder: Path) -> Iterable[StudentFiles]:
+    folders = sorted(file.parent for file in folder.glob(f"*/{ORIGIN_FILE}"))
+    if not folders:
+        raise EngineUnavailable(
+            f"KANI_KOKORO_STUDENTS: {folder} has no folder with a {ORIGIN_FILE}: name the folder that the "
+            "students' folders lie in, such as --work of the training"
+        )
+    return map(StudentFiles.read, folders)
+
+
+def unusable(folder: Path, reason: str) -> EngineUnavailable:
+    """Make the error for a student that cannot be used, with the remedy."""
+    if folder == FOLDER:
+        return EngineUnavailable(
+            f"Kokoro's student is missing or broken ({reason}): "
+            "restore kani/engines/kokoro/student/data from the repository"
+        )
+    return EngineUnavailable(
+        f"KANI_KOKORO_STUDENTS: the student in {folder} cannot be used: {reason}. Copy the whole folder that "
+        "the training wrote, or remove it"
+    )
+
+
+def _read(file: Path, limit: int) -> bytes:
+    """Read a file. Raises OSError, and ValueError where it is longer than ``limit`` bytes."""
+    with file.open("rb") as opened:
+        content = opened.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"longer than {limit} bytes")
+    return content
