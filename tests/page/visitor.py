@@ -17,8 +17,8 @@ from tests.support.patience import WITHIN_S
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Error, Page, WebSocket
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-"""What the system's Chromium may be called; without windows a page takes half the processor time."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+"""What the system's Chromium may be called."""
 
 PATIENCE_MS = 1000 * WITHIN_S
 
