@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 import wave
 from itertools import pairwise
@@ -18,6 +17,7 @@ from tests.clients.voxcpm.document import Heard, javascript_class, node, python_
 from tests.clients.voxcpm.wire import opened
 from tests.conftest import ROOT, ServerProcess
 from tests.judges.judge import hear, word_error_rate
+from tests.page.visitor import find_browser
 
 SPANISH, ENGLISH = (" ".join(WITH_EARLY_PHRASE[language][:4]) for language in ("es", "en"))
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -70,7 +70,7 @@ async def test_document_javascript_gets_errors(
 
 async def test_document_javascript_runs_in_browser(espeak_server: ServerProcess) -> None:
     playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromium = find_browser()
     if chromium is None:
         pytest.skip("no Chromium on this machine")
     script = """async ([source, url, text]) => {
