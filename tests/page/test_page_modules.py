@@ -318,7 +318,7 @@ def test_messages_of_recognition_are_those_of_the_protocol() -> None:
 
 
 def test_end_of_speech_is_found_in_noise_before_the_next_turn() -> None:
-    """The last piece that is louder than halfway from the noise to the voice; an earlier click counts no more."""
+    """The last piece that is louder than halfway from noise to voice; an earlier click counts no more."""
     body = """
       const end = new m.SpeechEnd(), before = end.before(1);
       const speech = (second) => (second > 12 && second <= 15) || second > 17;

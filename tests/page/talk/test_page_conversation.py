@@ -72,7 +72,7 @@ def test_question_is_answered_interrupted_and_refused(
     asked = re.compile("capital", re.IGNORECASE)
     expect(page.locator(".you").first).to_contain_text(asked)
     page.wait_for_selector(".answer .now")
-    page.wait_for_function("document.querySelectorAll('.answer .said').length > 4")
+    page.wait_for_function("() => document.querySelectorAll('.answer .said').length > 4")
     expect(page.locator(".answer .note").first).to_have_text(re.compile(r"^after \d+\.\d\d s$"))
     assert visitor.violations() == ""
 
