@@ -132,6 +132,7 @@ class AnswerLine {
   /** It was heard until a second only: the words after that are taken away. */
   cut(position) {
     this.show(position);
+    if (this.#current < 0) return this.#line.parentElement.remove();
     for (const { word } of this.#words.splice(this.#current + 1)) word.remove();
     this.end();
     this.#line.append(make("span", { textContent: " —" }));
