@@ -115,6 +115,7 @@ def _health() -> Schema:
             "Voices with a light network.",
         ),
         recognizer=nullable(recognizer),
+        conversations=flag("Whether a language model answers what is said."),
         languages=mapping("Engine by language."),
         accented=items(text(), "Languages that are spoken with a foreign accent."),
         default_voices=mapping("The voice of a language, where a request names none."),

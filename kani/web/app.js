@@ -201,6 +201,7 @@ async function learn() {
   compose.offer(health?.languages, voices, longest, health?.engines.map(({ name }) => name), health?.default_voices);
   if (health) {
     showServer(health, voices);
+    features.learned(health);
     find("tabs").hidden = !health.recognizer;
     // Browsers give a page over plain http no microphone.
     find("dictate").hidden = !health.recognizer || !navigator.mediaDevices;

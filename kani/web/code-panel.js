@@ -1,7 +1,7 @@
 /** "Use this in code": the request of the form as code, to be copied. */
 
+import { copyText } from "./clipboard.js";
 import { CODES, codeSample, INTERFACES } from "./code-samples.js";
-import { t } from "./i18n.js";
 import { fill } from "./voices.js";
 
 const find = (id) => document.querySelector(`#${id}`);
@@ -30,14 +30,6 @@ export class CodePanel {
   }
 
   async #copy() {
-    try {
-      await navigator.clipboard.writeText(find("code-text").textContent);
-      find("code-state").textContent = t("code.copied");
-    } catch (error) {
-      // Browsers give a page over plain http no clipboard: the code is selected, to be copied by a key.
-      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-      window.getSelection().selectAllChildren(find("code-text"));
-      find("code-state").textContent = t("code.selected");
-    }
+    find("code-state").textContent = await copyText(find("code-text"));
   }
 }

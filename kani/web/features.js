@@ -22,6 +22,9 @@ export class Features {
   #keyDialog = null;
   #listenPanel = null;
   #mediaKeys = null;
+  #talkPanel = null;
+  /** Whether a language model answers what is said, as far as is known. */
+  #answers = false;
   #voiceDialog = null;
   #voiceList = null;
 
@@ -116,11 +119,24 @@ export class Features {
     this.#mediaKeys?.rests(rests);
   }
 
+  /** Take what the server says it can do. */
+  learned({ conversations }) {
+    this.#answers = conversations;
+    this.#talkPanel?.offer(conversations);
+  }
+
   /** Show a panel by its id. */
   async #showPanel(id) {
-    showClaim(id === "listen-panel");
-    if (id !== "listen-panel") document.body.classList.remove("repeats");
-    if (id !== "listen-panel") return this.#listenPanel?.finish();
+    const tab = id.replace("-panel", "");
+    showClaim(tab === "compose" ? "speak" : tab);
+    if (tab !== "listen") document.body.classList.remove("repeats");
+    if (tab !== "listen") this.#listenPanel?.finish();
+    if (tab !== "talk") this.#talkPanel?.finish();
+    if (tab === "listen") await this.#showListening();
+    if (tab === "talk") await this.#showTalk();
+  }
+
+  async #showListening() {
     if (this.#listenPanel) return this.#listenPanel.show();
     const { ListenPanel } = await import("./listen-panel.js");
     this.#listenPanel ??= new ListenPanel(this.#server, {
@@ -133,6 +149,12 @@ export class Features {
       voice: () => nameOf(this.#compose.speaking),
       own: () => this.#ownVoice(),
     });
+  }
+
+  async #showTalk() {
+    const { TalkPanel } = await import("./talk-panel.js");
+    this.#talkPanel ??= new TalkPanel(this.#server, { quiet: this.#acts.stop, choice: () => this.#compose.choice });
+    this.#talkPanel.offer(this.#answers);
   }
 
   /** Choose a voice of the user's own; add one, if there is none. */

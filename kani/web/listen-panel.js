@@ -1,18 +1,16 @@
 /** The second tab: what is said into the microphone, or recorded in a file, as text. */
 
-import { HEARD_LANGUAGES } from "./heard-languages.js";
+import { copyText } from "./clipboard.js";
+import { offerHeard } from "./heard-menu.js";
 import { t } from "./i18n.js";
 import { Listener } from "./listener.js";
+import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { ServerError } from "./server.js";
 import { json, sentenceWords, srt, vtt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { Transcript } from "./transcript.js";
-import { fill, languageName } from "./voices.js";
 import { saveFile } from "./wav.js";
-
-/** The meter is drawn as seldom as still looks live: what draws it, the recogniser may need. */
-const METER_EVERY_MS = 100;
 
 const find = (id) => document.querySelector(`#${id}`);
 
@@ -23,9 +21,7 @@ export class ListenPanel {
   #listener = null;
   #beginning = false;
   #upload = null;
-  /** The loudest since the meter was drawn, and when that was. */
-  #level = 0;
-  #metered = 0;
+  #meter = new Meter(find("listen"));
   /** Words of each sentence of a file, [{word, start, end}]; empty of what was heard live, which has no sentences. */
   #sentenceWords = [];
   /** Paragraph that words are added to; null: the next one begins another. */
@@ -39,8 +35,7 @@ export class ListenPanel {
   constructor(server, acts) {
     this.#server = server;
     this.#acts = acts;
-    const names = HEARD_LANGUAGES.map((tag) => [tag, languageName(tag)]).sort(([, one], [, other]) => one.localeCompare(other));
-    fill(find("listen-language"), [["", [["", t("language.auto")], ...names]]], "");
+    offerHeard(find("listen-language"));
     find("listen").disabled = !Microphone.possible;
     // What cannot be is no error.
     if (!Microphone.possible) this.#say(t("clone.insecure"));
@@ -77,7 +72,7 @@ export class ListenPanel {
       this.#listener = await Listener.begin(this.#server, find("listen-language").value, {
         word: (word) => this.#add(word),
         pause: () => this.#paused(),
-        level: (level) => this.#meter(level),
+        level: (level) => this.#meter.show(level),
         lost: (error) => {
           this.#complain(error.words);
           this.#ended();
@@ -106,21 +101,12 @@ export class ListenPanel {
 
   #ended() {
     this.#listener = null;
-    this.#meter(0);
+    this.#meter.rest();
     find("listen").disabled = false;
     find("listen").removeAttribute("aria-pressed");
     this.#invite("listen.start");
     this.#say(this.#transcript.words.length ? t("listen.done") : t("listen.nothing"));
     this.#offer();
-  }
-
-  #meter(level) {
-    this.#level = Math.max(level, this.#level);
-    const now = performance.now();
-    if (this.#listener && now < this.#metered + METER_EVERY_MS) return;
-    find("listen").style.setProperty("--level", this.#listener ? this.#level.toFixed(2) : "0");
-    this.#metered = now;
-    this.#level = 0;
   }
 
   /** Show one more word, or sentence. */
@@ -212,15 +198,7 @@ export class ListenPanel {
   }
 
   async #copy() {
-    try {
-      await navigator.clipboard.writeText(this.#transcript.text);
-      this.#say(t("code.copied"));
-    } catch (error) {
-      // Browsers give a page over plain http no clipboard: the text is selected instead.
-      if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-      window.getSelection().selectAllChildren(find("transcript"));
-      this.#say(t("code.selected"));
-    }
+    this.#say(await copyText(find("transcript"), this.#transcript.text));
   }
 
   #clear() {

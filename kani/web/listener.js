@@ -6,8 +6,8 @@
 
 import { audioMessage, markerMessage, unpack } from "./messagepack.js";
 import { Microphone } from "./microphone.js";
+import { Pieces } from "./pieces.js";
 import { loudest } from "./recorder.js";
-import { Resampler } from "./resampler.js";
 import { ServerError } from "./server.js";
 
 const RATE = 24_000;
@@ -28,9 +28,7 @@ export class Listener {
   deaf = false;
   #socket;
   #microphone = null;
-  #resampler = null;
-  #piece = new Float32Array(PIECE);
-  #filled = 0;
+  #pieces = new Pieces(RATE, PIECE);
   #waiting = [];
   #word = null;
   #spoken = false;
@@ -56,7 +54,7 @@ export class Listener {
   /** End: let the microphone go, and wait for the words that are still to come. */
   async finish() {
     await this.#microphone.close();
-    this.#send(audioMessage(this.#piece.slice(0, this.#filled)));
+    this.#send(audioMessage(this.#pieces.rest()));
     this.#send(markerMessage(1));
     for (let n = 0; n < (TAIL_S * RATE) / PIECE; n++) this.#send(audioMessage(new Float32Array(PIECE)));
     const late = setTimeout(this.#over, LAST_WORDS_WITHIN_MS);
@@ -86,14 +84,9 @@ export class Listener {
   }
 
   #take(samples, rate) {
-    this.#resampler ??= new Resampler(rate, RATE);
-    this.#heard.level(this.deaf ? 0 : loudest(samples));
-    for (const sample of this.#resampler.take(samples)) {
-      this.#piece[this.#filled++] = this.deaf ? 0 : Math.max(-1, Math.min(1, sample));
-      if (this.#filled < PIECE) continue;
-      this.#send(audioMessage(this.#piece));
-      this.#filled = 0;
-    }
+    const heard = this.deaf ? new Float32Array(samples.length) : samples;
+    this.#heard.level(loudest(heard));
+    for (const piece of this.#pieces.take(heard, rate)) this.#send(audioMessage(piece));
   }
 
   #send(message) {

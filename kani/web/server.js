@@ -78,19 +78,22 @@ export class Server {
 
   /** Open a socket. A browser sends no header with it but the names of protocols: the key as one of them. */
   socket() {
-    const url = this.#url("tts");
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    return new WebSocket(url, TOKEN.test(this.key) ? ["voxcpm-tts", `Bearer.${this.key}`] : ["voxcpm-tts"]);
+    return new WebSocket(this.#socketUrl("tts"), TOKEN.test(this.key) ? ["voxcpm-tts", `Bearer.${this.key}`] : ["voxcpm-tts"]);
   }
 
   /** Open a socket for speech recognition; language: that is spoken, "" to detect it. */
   listeningSocket(language) {
-    const url = this.#url("api/asr-streaming");
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const url = this.#socketUrl("api/asr-streaming");
     // This protocol has no sub-protocol that could carry the key, and asks for one on this machine too.
     url.searchParams.set("auth_id", this.key || PUBLIC_TOKEN);
     if (language) url.searchParams.set("language", language);
     return new WebSocket(url);
+  }
+
+  /** Open a socket for a conversation. */
+  talkingSocket() {
+    const protocols = TOKEN.test(this.key) ? ["realtime", `openai-insecure-api-key.${this.key}`] : ["realtime"];
+    return new WebSocket(this.#socketUrl("v1/realtime"), protocols);
   }
 
   /**
@@ -117,7 +120,7 @@ export class Server {
     return (await this.#ask("v1/audio/voices")).voices;
   }
 
-  /** The content of /health: version, engines, languages (the engine that speaks each), recognizer, counters. Throws ServerError. */
+  /** The content of /health: version, engines, languages (the engine that speaks each), recognizer, conversations, counters. Throws ServerError. */
   health() {
     return this.#ask("health");
   }
@@ -189,6 +192,13 @@ export class Server {
   #url(path) {
     const url = new URL(path, document.baseURI);
     if (this.key && !TOKEN.test(this.key)) url.searchParams.set("token", this.key);
+    return url;
+  }
+
+  /** The same, for a socket. */
+  #socketUrl(path) {
+    const url = this.#url(path);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     return url;
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ KEYS = ("open-sesame", "señal/de (paso)")
 HANGS_AFTER_S = WITHIN_S
 """Seconds of a test in Firefox. One that starts a server twice took two minutes on a full machine."""
 
+MICROPHONE_HZ = 24_000
+
 Visit = Callable[..., Visitor]
 
 READ_ALOUD = "Cada mañana leo en voz alta una página entera, despacio y con cuidado, para quien quiera oírla."
@@ -49,6 +52,19 @@ def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFac
     answer = httpx.post(f"{espeak_server.http_url}/tts", json={"text": READ_ALOUD}, timeout=300)
     path = tmp_path_factory.mktemp("recording") / "speech.wav"
     path.write_bytes(answer.raise_for_status().content)
+    return path
+
+
+def microphone_file(server: ServerProcess, folder: Path, said: str, silence_s: float) -> Path:
+    """Write a WAV file for the microphone, which repeats it: a text in the server's voice, and a silence."""
+    request = {"input": said, "voice": "af_heart", "model": "tts-1", "response_format": "pcm"}
+    answer = httpx.post(f"{server.http_url}/v1/audio/speech", json=request, timeout=300).raise_for_status()
+    path = folder / "heard.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(MICROPHONE_HZ)
+        file.writeframes(answer.content + bytes(2 * round(MICROPHONE_HZ * silence_s)))
     return path
 
 

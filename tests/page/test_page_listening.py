@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import wave
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from playwright.sync_api import expect
 
+from tests.page.conftest import microphone_file
 from tests.page.visitor import Visitor
 
 if TYPE_CHECKING:
@@ -26,22 +25,13 @@ SAID = "The birds are singing in the garden this morning. What shall we talk abo
 WORDS = re.findall(r"\w+", SAID.lower())
 ALL = re.compile("birds.*today", re.DOTALL)
 """Its first word and its last one."""
-RATE = 24_000
 SILENCE_S = 8
 
 
 @pytest.fixture(scope="module")
 def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The microphone's recording, repeated: two sentences and a silence."""
-    request = {"input": SAID, "voice": "af_heart", "model": "tts-1", "response_format": "pcm"}
-    answer = httpx.post(f"{server.http_url}/v1/audio/speech", json=request, timeout=300).raise_for_status()
-    path = tmp_path_factory.mktemp("microphone") / "heard.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(answer.content + bytes(2 * RATE * SILENCE_S))
-    return path
+    return microphone_file(server, tmp_path_factory.mktemp("microphone"), SAID, SILENCE_S)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from string import Formatter
@@ -316,6 +317,18 @@ def test_messages_of_recognition_are_those_of_the_protocol() -> None:
     assert got == [msgspec.msgpack.decode(each) for each in sent]
 
 
+def test_end_of_speech_is_found_in_noise_before_the_next_turn() -> None:
+    """The last piece that is louder than halfway from noise to voice; an earlier click counts no more."""
+    body = """
+      const end = new m.SpeechEnd(), before = end.before(1);
+      const speech = (second) => (second > 12 && second <= 15) || second > 17;
+      end.add(1, 0, 0);
+      for (let n = 1; n < 500; n++) end.add(speech(n / 25) ? 0.5 : 0.05, n / 25, 100 * n);
+      return [before, end.before(16), end.before(20)];
+    """
+    assert run("speech-end.js", body) == [None, 37_500, 49_900]
+
+
 def test_transcript_puts_spaces_where_the_script_has_them() -> None:
     body = """
       const transcript = new m.Transcript();
@@ -326,13 +339,22 @@ def test_transcript_puts_spaces_where_the_script_has_them() -> None:
     assert run("transcript.js", body, said) == "One two.\n你好。\n日本のJIS 規格"
 
 
-def test_words_that_are_loaded_later_are_there_in_each_language() -> None:
-    later = run("texts-features.js", "return m.texts;")
+@pytest.mark.parametrize("module", ["texts-features.js", "texts-talk.js"])
+def test_words_that_are_loaded_later_are_there_in_each_language(module: str) -> None:
+    later = run(module, "return m.texts;")
     assert {f"texts-{language}.js" for language in later} == {
         path.name for path in page.FOLDER.glob("texts-??.js")
     }
     for words in later.values():
         assert words.keys() == later["en"].keys()
+        for name, sentence in words.items():
+            values = [set(re.findall(r"\{\w+\}", text)) for text in (sentence, later["en"][name])]
+            assert values[0] == values[1], name
+
+
+def test_advice_is_there_in_each_language() -> None:
+    later = run("texts-features.js", "return m.texts;")
+    for words in later.values():
         for code, sentence in SENTENCES.items():
             values = {name for _, name, _, _ in Formatter().parse(sentence) if name}
             assert {name for _, name, _, _ in Formatter().parse(words[f"advice.{code}"]) if name} == values

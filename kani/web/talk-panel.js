@@ -1,0 +1,263 @@
+/** The third tab: a conversation with a language model. */
+
+import { copyText } from "./clipboard.js";
+import { addTexts, number, t } from "./i18n.js";
+import { Meter } from "./meter.js";
+import { Microphone } from "./microphone.js";
+import { Player } from "./player.js";
+import { Memory } from "./storage.js";
+import { TalkLines } from "./talk-lines.js";
+import { TalkSession } from "./talk-session.js";
+import { buildTalk } from "./talk-view.js";
+import { texts } from "./texts-talk.js";
+
+/** A shorter press of the button of push-to-talk keeps it held, until it is pressed again. */
+const TAP_MS = 350;
+/** Speeds that the server takes. */
+const SPEEDS = [0.25, 1.5];
+
+/** Words for what goes on. */
+const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speaking: "status.speaking" };
+
+const panel = document.querySelector("#talk-panel");
+
+addTexts(texts);
+await style();
+
+export class TalkPanel {
+  #server;
+  #acts;
+  #view = buildTalk(panel);
+  #lines = new TalkLines(this.#view.lines);
+  #meter = new Meter(this.#view.button);
+  #memory = new Memory("kani.talk", () => localStorage);
+  #player = new Player(() => {});
+  #session = null;
+  #beginning = false;
+  /** The latest answer, and the frame that lights its words next. */
+  #answer = null;
+  #frame = 0;
+  /** When the button of push-to-talk was pressed, and whether it was held by then. */
+  #pressed = { at: 0, again: false };
+
+  /**
+   * @param {Server} server
+   * @param {object} acts quiet(): nothing else is to be heard; choice(): voice and speed that are chosen
+   */
+  constructor(server, acts) {
+    this.#server = server;
+    this.#acts = acts;
+    const { button, copy, copied, command, end, language, mode, stop } = this.#view;
+    button.disabled = !Microphone.possible;
+    mode.value = this.#memory.text;
+    for (const choice of [language, mode, document.querySelector("#voice")]) {
+      choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
+    }
+    copy.addEventListener("click", async () => (copied.textContent = await copyText(command)));
+    stop.addEventListener("click", () => this.#session?.interrupt());
+    end.addEventListener("click", () => this.finish());
+    this.#takePresses(button);
+    document.addEventListener("keydown", ({ key }) => {
+      if (key === "Escape" && !document.querySelector("dialog[open]")) this.#session?.interrupt();
+    });
+    this.#ended();
+    // What cannot be is no error.
+    if (!Microphone.possible) this.#say(t("talk.insecure"));
+  }
+
+  /** Show what can be done; answers: whether the server has a language model. */
+  offer(answers) {
+    this.#view.setup.hidden = answers;
+    this.#view.room.hidden = !answers;
+  }
+
+  /** End the conversation. */
+  async finish() {
+    const session = this.#session;
+    this.#session = null;
+    if (!session) return;
+    const focused = document.activeElement === this.#view.end;
+    await session.finish();
+    this.#ended();
+    if (focused) this.#view.button.focus();
+  }
+
+  /** Have the button begin, end, or be held for a turn, by a pointer, a key, or what clicks without either. */
+  #takePresses(button) {
+    const isKey = ({ key }) => key === " " || key === "Enter";
+    const holds = () => this.#session && this.#holds;
+    button.addEventListener("pointerdown", (event) => {
+      if (!holds() || event.button !== 0) return;
+      button.setPointerCapture(event.pointerId);
+      this.#press();
+    });
+    for (const kind of ["pointerup", "pointercancel"]) button.addEventListener(kind, () => this.#release());
+    button.addEventListener("keydown", (event) => {
+      if (!holds() || !isKey(event)) return;
+      // It is no click.
+      event.preventDefault();
+      if (!event.repeat) this.#press();
+    });
+    button.addEventListener("keyup", (event) => {
+      if (!holds() || !isKey(event)) return;
+      event.preventDefault();
+      this.#release();
+    });
+    button.addEventListener("blur", () => this.#release());
+    button.addEventListener("contextmenu", (event) => holds() && event.preventDefault());
+    button.addEventListener("click", ({ detail }) => {
+      if (!this.#session) this.#begin();
+      else if (!this.#holds) this.finish();
+      else if (detail === 0) {
+        // A screen reader clicks without pressing.
+        this.#press();
+        this.#release();
+      }
+    });
+  }
+
+  /** True by push-to-talk. */
+  get #holds() {
+    return this.#view.mode.value === "hold";
+  }
+
+  #press() {
+    this.#pressed = { at: performance.now(), again: this.#session.held };
+    if (!this.#session.held) this.#session.press();
+    this.#invite();
+  }
+
+  #release() {
+    if (!this.#session?.held) return;
+    if (!this.#pressed.again && performance.now() < this.#pressed.at + TAP_MS) return;
+    this.#session.release();
+    this.#invite();
+  }
+
+  get #settings() {
+    const { voice, speed } = this.#acts.choice();
+    const [low, high] = SPEEDS;
+    return {
+      language: this.#view.language.value,
+      voice: voice || "default",
+      speed: Math.min(Math.max(speed, low), high),
+      hold: this.#holds,
+    };
+  }
+
+  #configure() {
+    this.#memory.text = this.#view.mode.value;
+    this.#session?.configure(this.#settings);
+    this.#invite();
+  }
+
+  async #begin() {
+    if (this.#beginning) return;
+    this.#beginning = true;
+    this.#complain("");
+    this.#acts.quiet();
+    this.#lines.clear();
+    this.#say(t("line.connecting"));
+    this.#player.volume = Number.parseFloat(new Memory("kani.volume", () => localStorage).text || "1");
+    try {
+      const session = await TalkSession.begin(this.#server, this.#player, this.#settings, this.#handlers());
+      if (panel.hidden) return await session.finish();
+      this.#session = session;
+      this.#view.end.hidden = false;
+      this.#invite();
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      this.#say("");
+      this.#complain(t("clone.microphone"));
+    } finally {
+      this.#beginning = false;
+    }
+  }
+
+  #handlers() {
+    return {
+      state: (state) => this.#is(state),
+      level: (level) => this.#meter.show(level),
+      wrote: (item, text) => this.#lines.write(item, text),
+      understood: (item, text) => {
+        this.#lines.complete(item, text);
+        if (!text) this.#say(t("listen.nothing"));
+      },
+      begins: () => {
+        this.#complain("");
+        this.#answer = this.#lines.answer();
+        this.#draw();
+      },
+      text: (words) => this.#answer.write(words),
+      audio: (length) => this.#answer.audio(length),
+      cut: (at) => {
+        this.#rests();
+        this.#answer.cut(at);
+      },
+      ends: () => {
+        this.#rests();
+        this.#answer.end();
+      },
+      latency: (time) => this.#answer.note(t("talk.latency", { time: t("seconds", { n: number(time, 2) }) })),
+      waits: (words) => this.#say(words),
+      failed: (words) => this.#complain(words),
+      lost: (words) => {
+        this.#session = null;
+        this.#ended();
+        this.#complain(words);
+      },
+    };
+  }
+
+  #is(state) {
+    this.#view.stop.hidden = state !== "thinking" && state !== "speaking";
+    this.#say(t(STATES[state] ?? (this.#holds ? "talk.ready" : "listen.listening")));
+  }
+
+  /** Light what is heard, once a frame. */
+  #draw() {
+    cancelAnimationFrame(this.#frame);
+    if (this.#session) this.#answer.show(this.#session.position);
+    this.#frame = requestAnimationFrame(() => this.#draw());
+  }
+
+  #rests() {
+    cancelAnimationFrame(this.#frame);
+  }
+
+  #ended() {
+    this.#rests();
+    this.#meter.rest();
+    this.#view.stop.hidden = true;
+    this.#view.end.hidden = true;
+    this.#say("");
+    this.#invite();
+  }
+
+  /** Say what the round button does. */
+  #invite() {
+    const { button, name, invitation } = this.#view;
+    const running = this.#session !== null;
+    const held = this.#holds ? Boolean(this.#session?.held) : running;
+    button.setAttribute("aria-pressed", String(held));
+    const does = this.#holds ? (held ? "talk.release" : "talk.hold") : "talk.end";
+    name.textContent = invitation.textContent = t(running ? does : "talk.start");
+    // By hands-free the round button ends it.
+    this.#view.end.hidden = !running || !this.#holds;
+  }
+
+  #say(words) {
+    if (this.#view.status.textContent !== words) this.#view.status.textContent = words;
+  }
+
+  #complain(words) {
+    this.#view.problem.textContent = words;
+  }
+}
+
+/** Load the tab's style sheet; without it the tab works all the same. */
+function style() {
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: new URL("talk.css", import.meta.url) });
+  document.head.append(link);
+  return new Promise((done) => (link.onload = link.onerror = done));
+}

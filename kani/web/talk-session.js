@@ -1,0 +1,294 @@
+/**
+ * A conversation with the server's language model, in OpenAI's Realtime protocol.
+ *
+ * What the microphone hears goes to the server as it is spoken, and the answers come as audio. By hands-free the
+ * server finds the turns, and a voice interrupts an answer; by push-to-talk a turn lasts from `press` to `release`.
+ * What is said before the socket is open waits for it.
+ */
+
+import { has, number, t } from "./i18n.js";
+import { Microphone } from "./microphone.js";
+import { Pieces } from "./pieces.js";
+import { loudest } from "./recorder.js";
+import { ServerError } from "./server.js";
+import { SpeechEnd } from "./speech-end.js";
+
+const RATE = 24_000;
+/** Samples of a message: 40 ms. */
+const PIECE = 960;
+/** The shortest turn by push-to-talk. */
+const SHORTEST_S = 0.25;
+/** A line that holds back more than this (bytes; messages before it is open) is too slow for live audio: 30 s, 20 s. */
+const MOST_WAITING = 2 * 2 ** 20;
+const MOST_MESSAGES = 500;
+/** Codes of a socket that the server closes after an error event that says why. */
+const ENDINGS = [1000, 1013];
+const FORMAT = { type: "audio/pcm", rate: RATE };
+
+export class TalkSession {
+  /** True while the button of push-to-talk is held. */
+  held = false;
+  #server;
+  #settings;
+  #told;
+  #socket = null;
+  #waiting = [];
+  #microphone = null;
+  #pieces = new Pieces(RATE, PIECE);
+  #player;
+  #speechEnd = new SpeechEnd();
+  /** When the user was last heard, before the answer to that is; NaN if no answer is waited for. */
+  #spokenUntil = NaN;
+  /** Samples that were sent; how many before the turn by push-to-talk, and whether that is still to be answered. */
+  #sent = 0;
+  #before = 0;
+  #due = false;
+  /** The latest: {id, item: id of its message, begun: some has come, active: more comes, silenced: it is not heard on}. */
+  #answer = null;
+  /** Words for what went wrong since the last answer began. */
+  #failure = "";
+
+  /**
+   * Begin, on a click. Throws a DOMException if there is no microphone or no permission.
+   * @param {Server} server
+   * @param {Player} player that the answers are heard by
+   * @param {object} settings language: spoken, "" to detect it; voice; speed; hold: by push-to-talk
+   * @param {object} told state("idle"|"hearing"|"thinking"|"speaking"); level(0 to 1); wrote(item, text): more of what
+   *   was understood; understood(item, text): all of it; begins(): an answer; text(words): that begin in its next
+   *   audio; audio(seconds): of it; cut(seconds): it was heard until then only; ends(): it was heard to its end;
+   *   latency(seconds): from the last word of the user to its first sound; waits(words): why none has come yet;
+   *   failed(words); lost(words): all is over
+   */
+  static async begin(server, player, settings, told) {
+    const session = new TalkSession(server, player, settings, told);
+    player.open();
+    session.#microphone = await Microphone.open(true, (samples, rate) => session.#take(samples, rate));
+    session.#open();
+    return session;
+  }
+
+  /** The parameters are those of `begin`. */
+  constructor(server, player, settings, told) {
+    this.#server = server;
+    this.#player = player;
+    player.told = (kind) => this.#played(kind);
+    this.#settings = settings;
+    this.#told = told;
+  }
+
+  /** Second of the answer's audio that is heard now. */
+  get position() {
+    return this.#player.heard();
+  }
+
+  /** Change the settings. */
+  configure(settings) {
+    if (JSON.stringify(settings) === JSON.stringify(this.#settings)) return;
+    if (this.held) this.release();
+    this.#settings = settings;
+    this.#send(sessionUpdate(settings));
+    this.#rest();
+  }
+
+  /** Begin a turn by push-to-talk. */
+  press() {
+    this.interrupt();
+    this.held = true;
+    this.#due = false;
+    this.#before = this.#sent;
+    this.#told.state("hearing");
+  }
+
+  /** End it, and have it answered. */
+  release() {
+    this.held = false;
+    this.#append(this.#pieces.rest());
+    this.#told.level(0);
+    this.#due = this.#sent - this.#before >= SHORTEST_S * RATE;
+    this.#send({ type: `input_audio_buffer.${this.#due ? "commit" : "clear"}` });
+    if (!this.#due) return this.#rest();
+    this.#spokenUntil = this.#speechEnd.before(this.#sent / RATE);
+    this.#told.state("thinking");
+  }
+
+  /** Silence the answer at once. */
+  interrupt() {
+    if (this.#answer?.active) this.#send({ type: "response.cancel", response_id: this.#answer.id });
+    this.#silence();
+    this.#rest();
+  }
+
+  /** End the conversation. */
+  async finish() {
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+    this.#silence();
+    await this.#microphone.close();
+  }
+
+  #open() {
+    const socket = (this.#socket = this.#server.talkingSocket());
+    socket.onopen = () => {
+      const waiting = this.#waiting;
+      this.#waiting = null;
+      for (const message of [sessionUpdate(this.#settings), ...waiting]) this.#send(message);
+      this.#rest();
+    };
+    socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
+    socket.onclose = async ({ code }) => {
+      if (this.#socket !== socket) return;
+      await this.finish();
+      const told = ENDINGS.includes(code) ? this.#failure : "";
+      this.#told.lost(told || (await this.#server.whyNot()).words);
+    };
+  }
+
+  #take(samples, rate) {
+    if (this.#settings.hold && !this.held) return;
+    this.#told.level(loudest(samples));
+    for (const piece of this.#pieces.take(samples, rate)) {
+      this.#append(piece);
+      this.#speechEnd.add(loudest(piece), this.#sent / RATE, performance.now());
+    }
+  }
+
+  #append(piece) {
+    if (piece.length === 0) return;
+    this.#sent += piece.length;
+    const samples = Int16Array.from(piece, (value) => value * 32767);
+    const audio = btoa(String.fromCharCode(...new Uint8Array(samples.buffer)));
+    this.#send({ type: "input_audio_buffer.append", audio });
+  }
+
+  #send(message) {
+    if (this.#waiting) this.#waiting.push(message);
+    else if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (!(this.#socket?.bufferedAmount > MOST_WAITING || this.#waiting?.length > MOST_MESSAGES)) return;
+    this.finish();
+    this.#told.lost(new ServerError("slow", "").words);
+  }
+
+  #received(event) {
+    const { type } = event;
+    if (type === "input_audio_buffer.speech_started") this.#hears();
+    else if (type === "input_audio_buffer.speech_stopped") this.#heard(event.audio_end_ms / 1000);
+    else if (type.startsWith("conversation.item.input_audio_transcription.")) this.#transcribed(event);
+    else if (type === "response.created") this.#begins(event.response);
+    else if (type === "response.done") this.#done(event.response);
+    else if (type.startsWith("response.output_audio")) this.#came(event);
+    else if (type === "rate_limits.updated" && event.details) this.#waits(event.details);
+    else if (type === "error") this.#fails(event.error);
+  }
+
+  /** The user has begun to speak: the server has cancelled its answer. */
+  #hears() {
+    this.#silence();
+    this.#told.state("hearing");
+  }
+
+  /** A turn has ended before a second of the audio. */
+  #heard(second) {
+    this.#spokenUntil = this.#speechEnd.before(second);
+    this.#told.state("thinking");
+  }
+
+  #transcribed({ type, item_id: item, delta, transcript, error }) {
+    if (type.endsWith(".delta")) this.#told.wrote(item, delta);
+    if (type.endsWith(".failed")) this.#fails(error);
+    if (!type.endsWith(".completed")) return;
+    if (transcript && this.#due) this.#send({ type: "response.create" });
+    this.#due = false;
+    if (!transcript) this.#rest();
+    this.#told.understood(item, transcript);
+  }
+
+  #begins({ id }) {
+    this.#failure = "";
+    this.#answer = { id, item: "", begun: false, active: true, silenced: false };
+    // The user speaks again.
+    if (this.held) this.interrupt();
+    else this.#told.state("thinking");
+  }
+
+  /** Some of an answer has come: text, or the audio that it begins in. */
+  #came({ type, response_id: id, item_id: item, delta }) {
+    const answer = this.#answer;
+    if (answer?.id !== id || answer.silenced || delta === undefined) return;
+    if (!answer.begun) {
+      answer.begun = true;
+      answer.item = item;
+      this.#player.begin();
+      this.#told.begins();
+    }
+    if (type === "response.output_audio_transcript.delta") return this.#told.text(delta);
+    const samples = new Int16Array(Uint8Array.from(atob(delta), (letter) => letter.charCodeAt(0)).buffer);
+    this.#told.audio(samples.length / RATE);
+    this.#player.push(samples, RATE);
+  }
+
+  #done({ id, status, status_details: details }) {
+    const answer = this.#answer;
+    if (answer?.id !== id) return;
+    answer.active = false;
+    if (status === "failed") this.#fails(details.error);
+    if (status === "cancelled") this.#silence();
+    if (answer.begun && !answer.silenced) this.#player.finish();
+    if (!answer.begun) this.#rest();
+  }
+
+  /** The answer is not heard on; the server learns how much of it was. */
+  #silence() {
+    const answer = this.#answer;
+    if (!answer || answer.silenced) return;
+    answer.silenced = true;
+    if (!this.#player.busy) return;
+    const heard = this.#player.heard();
+    this.#player.stop();
+    const place = { item_id: answer.item, content_index: 0 };
+    this.#send({ type: "conversation.item.truncate", ...place, audio_end_ms: Math.floor(1000 * heard) });
+    this.#told.cut(heard);
+  }
+
+  #played(kind) {
+    if (kind === "sound") {
+      const heardAt = performance.now() + 1000 * this.#player.latency;
+      if (!Number.isNaN(this.#spokenUntil)) this.#told.latency((heardAt - this.#spokenUntil) / 1000);
+      this.#spokenUntil = NaN;
+      this.#told.state("speaking");
+    }
+    if (kind === "silent") this.#told.failed(t("talk.silent"));
+    if (kind === "ended" || kind === "silent") {
+      this.#told.ends();
+      this.#rest();
+    }
+  }
+
+  /** Say that the user may speak, unless something else goes on. */
+  #rest() {
+    const speaking = this.#player.busy || (this.#answer?.active && !this.#answer.silenced);
+    if (!this.held && !speaking && this.#waiting === null) this.#told.state("idle");
+  }
+
+  #waits({ code, seconds: waited }) {
+    if (code === "llm_waiting") this.#told.waits(t("talk.llm_waiting", { n: number(waited) }));
+  }
+
+  #fails(error) {
+    // An answer may end just before it is cancelled.
+    if (error.code === "response_cancel_not_active") return;
+    const known = `talk.${error.code}`;
+    this.#failure = has(known) ? t(known) : new ServerError("failed", error.message, error).words;
+    this.#told.failed(this.#failure);
+  }
+}
+
+/** The message that configures a conversation. */
+function sessionUpdate({ language, voice, speed, hold }) {
+  const input = {
+    format: FORMAT,
+    transcription: { model: "whisper-1", ...(language && { language }) },
+    turn_detection: hold ? null : { type: "semantic_vad", create_response: true, interrupt_response: true },
+  };
+  return { type: "session.update", session: { type: "realtime", audio: { input, output: { format: FORMAT, voice, speed } } } };
+}

@@ -1,0 +1,105 @@
+"""The page's third tab: a question in the browser's microphone is answered by a scripted language model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from playwright.sync_api import expect
+
+from tests.page.conftest import microphone_file
+from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import ServerProcess, StartServer
+    from tests.page.conftest import Visit
+
+pytestmark = [pytest.mark.heard, pytest.mark.only_in("chromium")]
+
+QUESTION = "What is the capital of France?"
+SILENCE_S = 8
+"""After the question; then it is asked again."""
+ANSWER = " ".join(
+    f"This is sentence number {number} of an answer that goes on for long."
+    for number in ("one", "two", "three", "four", "five", "six", "seven", "eight")
+)
+
+
+class Model:
+    """Answers, or refuses the key."""
+
+    def __init__(self) -> None:
+        self.refuses = False
+
+    def __call__(self, body: dict[str, Any]) -> Answer:
+        if self.refuses:
+            return Answer(status=401, error={"error": {"message": "no such key"}})
+        return say(ANSWER)
+
+
+@pytest.fixture(scope="module")
+def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the microphone hears: the question in a voice that is understood."""
+    return microphone_file(server, tmp_path_factory.mktemp("microphone"), QUESTION, SILENCE_S)
+
+
+@pytest.fixture
+def model() -> Model:
+    """A language model."""
+    return Model()
+
+
+@pytest.fixture
+def endpoint(model: Model) -> Iterator[ChatEndpoint]:
+    """Its server, beside the browser's driver, which is not asynchronous here."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(chat_endpoint(model)) as served:
+        yield served
+
+
+def test_question_is_answered_interrupted_and_refused(
+    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: Model
+) -> None:
+    server = start_server("--engine", "espeak", "--llm", endpoint.url)
+    visitor = visit(server)
+    page = visitor.page
+    page.click("#tab-talk")
+    page.click("#talk")
+    asked = re.compile("capital", re.IGNORECASE)
+    expect(page.locator(".you").first).to_contain_text(asked)
+    page.wait_for_selector(".answer .now")
+    page.wait_for_function("() => document.querySelectorAll('.answer .said').length > 4")
+    expect(page.locator(".answer .note").first).to_have_text(re.compile(r"^after \d+\.\d\d s$"))
+    assert visitor.violations() == ""
+
+    # The question comes again, into the answer.
+    model.refuses = True
+    expect(page.locator("#talk-problem")).to_have_text(re.compile("^The language model did not accept"))
+    expect(page.locator(".answer p").first).to_have_text(re.compile(" —$"))
+    shown = page.locator(".answer p").first.inner_text().removesuffix(" —").split()
+    told = next(text for role, text in endpoint.said[-1] if role == "assistant").split()
+    # The page shows what was heard, and so the model is told.
+    assert 4 < len(shown) < len(ANSWER.split())
+    assert ANSWER.split()[: len(shown)] == shown
+    assert ANSWER.split()[: len(told)] == told and abs(len(told) - len(shown)) <= 2
+
+    model.refuses = False
+    page.click("#talk")
+    expect(page.locator("#talk-status")).to_have_text("")
+    page.select_option("#talk-mode", "hold")
+    page.click("#talk")
+    expect(page.locator("#talk-status")).to_have_text(re.compile("^Hold the button"))
+    page.focus("#talk")
+    page.keyboard.down(" ")
+    expect(page.locator("#talk")).to_have_text("Release to send")
+    expect(page.locator(".you").first).to_contain_text(asked)
+    page.keyboard.up(" ")
+    page.wait_for_selector(".answer .now")
+    page.keyboard.press("Escape")
+    expect(page.locator(".answer p").first).to_have_text(re.compile(" —$"))
+    page.click("#talk-end")
+    expect(page.locator("#talk")).to_have_text("Start a conversation")
