@@ -92,7 +92,7 @@ def unruled(samples: Samples, language: str) -> str:
 async def measure(recognizer: WhisperRecognizer, engine: Engine, language: str) -> Found:
     """Measure all passages of one language."""
     found, dropped = Found(), Dropped()
-    logger = logging.getLogger("kani.engines.whisper.model")
+    logger = logging.getLogger("kani.engines.whisper.live_pass")
     logger.addHandler(dropped)
     quiet = np.zeros(int(SILENCE_S * SAMPLE_RATE), np.float32)
     for text in (ARTICLE_1[language], *EVERYDAY[language]):
@@ -141,7 +141,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     with report_section("Recognition, by language", "ctranslate2", "faster-whisper"):
-        logging.getLogger("kani.engines.whisper.model").setLevel(logging.DEBUG)
+        logging.getLogger("kani.engines.whisper.live_pass").setLevel(logging.DEBUG)
         print(table(_HEAD, ()), flush=True)
         asyncio.run(measured())
 

@@ -24,6 +24,7 @@ from kani.core.recognizer import STEP_S, RecognitionEvent, RecognizedWord, Step
 from kani.core.turns.pause_judge import TUNING, PauseJudge
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
+from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.passes import PassResult
 from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from kani.protocols.openai.realtime.session_config import TurnDetection
@@ -106,7 +107,7 @@ class Hearing:
 
     def _begin_pass(self) -> None:
         if self._running is None and self._stream.urgent:
-            self._running = self._now_s + self._pass_s, self._whisper.transcribe(self._stream.begin_pass())
+            self._running = self._now_s + self._pass_s, transcribe(self._whisper, self._stream.begin_pass())
 
     def _end_pass(self) -> None:
         """Go on to the end of the pass that runs or is due, and begin the next one."""

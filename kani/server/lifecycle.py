@@ -27,6 +27,7 @@ from kani.server.access import is_loopback
 from kani.server.connections import Connections, Phase
 from kani.server.network.acceptor import Acceptor
 from kani.server.network.listeners import RESERVED_FILES, Listeners
+from kani.server.network.small_reads import READ_BYTES, SmallReads
 from kani.server.network.streams import StreamProtocol, StreamService
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
 from kani.server.network.uvicorn_http import HttpProtocol
@@ -201,8 +202,10 @@ async def accept_connections(
     )
     server = _Server(config)
 
-    def new_protocol(tcp: TcpConnection) -> HttpProtocol:
-        return HttpProtocol(config, server.server_state, tcp)
+    buffer = bytearray(READ_BYTES)
+
+    def new_protocol(tcp: TcpConnection) -> SmallReads:
+        return SmallReads(HttpProtocol(config, server.server_state, tcp), buffer)
 
     serving = asyncio.create_task(server.serve())
     acceptors = [(Acceptor(table, new_protocol, tls), sockets)]

@@ -70,6 +70,19 @@ def _hurried(words: Sequence[TimedWord]) -> int:
     return found
 
 
+def before_cut(words: Sequence[TimedWord]) -> tuple[Sequence[TimedWord], float]:
+    """Return the words of an cut-off answer, up to its last whole sentence, and where the rest begins.
+
+    Without a whole sentence their first half: the last words of all share the time of what was cut off.
+    words: at least one.
+    """
+    count = len(words) - 1
+    while count and not ends_sentence(words[count - 1].word.text):
+        count -= 1
+    count = count or len(words) // 2
+    return words[:count], words[count].start_s
+
+
 def told(
     words: Sequence[TimedWord], samples: Samples, speech_s: float, voiced: Voiced
 ) -> tuple[Sequence[TimedWord], float | None]:

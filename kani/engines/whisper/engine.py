@@ -17,6 +17,7 @@ from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
+from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.model import LANGUAGES, Whisper
 from kani.engines.whisper.passes import PassResult
 from kani.engines.whisper.scheduler import PassScheduler
@@ -72,7 +73,7 @@ class WhisperRecognizer:
     ) -> AsyncGenerator[RecognitionEvent, None]:
         """See ``Recognizer.recognize``."""
         stream = RecognitionStream(self._detector.stream(), language)
-        queued = self._scheduler.add_stream(lambda: partial(self._whisper.transcribe, stream.begin_pass()))
+        queued = self._scheduler.add_stream(lambda: partial(transcribe, self._whisper, stream.begin_pass()))
         pieces = aiter(audio)
         incoming: asyncio.Task[Samples | Mark | None] | None = None
         result: asyncio.Future[PassResult] | None = None

@@ -1,4 +1,4 @@
-"""Whisper base on CTranslate2, computed in int8: one pass over a short stretch of audio.
+"""Whisper base on CTranslate2, computed in int8: languages, words and their times of a stretch of audio.
 
 The encoder, which takes most of the time, is given less than the 30 s that it was trained on; but some
 silence after the speech, or the answer repeats itself without end.
@@ -6,28 +6,23 @@ silence after the speech, or the answer repeats itself without end.
 
 from __future__ import annotations
 
-import logging
 import math
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kani.core.types import Samples
-from kani.engines.whisper.coverage import is_loop, is_spoken, told, without_echo
 from kani.engines.whisper.local_agreement import HypothesisWord, words_from_tokens
-from kani.engines.whisper.passes import PassInput, PassResult, TimedWord
-from kani.engines.whisper.plausibility import TokenLimits, is_repetitive
+from kani.engines.whisper.passes import TimedWord
+from kani.engines.whisper.plausibility import TokenLimits
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import ctranslate2
-
-logger = logging.getLogger(__name__)
 
 LANGUAGES = tuple(
     "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg "
@@ -56,11 +51,6 @@ _PADDING_S, _MIN_S = 4.0, 6.0
 # Corrections of the model's times, which are too early by this on average (docs/listening.md).
 _START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
 
-# The language of longer audio is detected in this much of its beginning as well.
-_OPENING_S = 1.8
-
-# Least mean log probability of speech; at a pause less in a known language, as no better answer comes.
-_MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 # Half of the model's context, less the tokens around a prompt.
 _MAX_PROMPT_TOKENS = 220
 
@@ -84,15 +74,6 @@ class Beams:
     tokens: list[int]
     count: int  # of its tokens, those that are no text included
     log_probability: float  # mean of the tokens'
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """An answer of a pass."""
-
-    result: PassResult
-    log_probability: float  # mean of the tokens'
-    complete: bool = True  # False if it does not end by itself, or is a loop
 
 
 class Whisper:
@@ -128,90 +109,6 @@ class Whisper:
         self._task = (self._token("<|transcribe|>"), self._token("<|notimestamps|>"))
         self._translation = (self._token("<|translate|>"), self._task[1])
         self._languages = {code: self._token(f"<|{_NAMES.get(code, code)}|>") for code in LANGUAGES}
-
-    def transcribe(self, audio: PassInput) -> PassResult:
-        """Recognise the words in ``audio`` after its prefix.
-
-        Where the language is not given, a decisive pass tries several before it finds no speech.
-        """
-        encoded = self.encode(audio.samples)
-        if audio.language is not None:
-            return self._answer(encoded, audio, audio.language, 1.0).result
-        languages = self._languages_of(encoded, audio)
-        answers = []
-        for language, likelihood in languages if audio.decisive else languages[:1]:
-            found = self._answer(encoded, audio, language, likelihood)
-            if found.result.has_speech and found.complete and likelihood >= CERTAIN:
-                return found.result
-            score = found.log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
-            answers.append((found.result.has_speech, found.complete, score, found.result))
-        return max(answers, key=itemgetter(0, 1, 2))[3]
-
-    def _languages_of(self, encoded: ctranslate2.StorageView, audio: PassInput) -> list[tuple[str, float]]:
-        languages = self.likely_languages(encoded, (), audio.expected)
-        if len(audio.samples) > _OPENING_S * SAMPLE_RATE:
-            # The language of just the opening is at times more certain, and then more often right.
-            opening = self.encode(audio.samples[: int(_OPENING_S * SAMPLE_RATE)])
-            of_opening = self.likely_languages(opening, (), audio.expected)
-            if of_opening[0][1] > languages[0][1]:
-                return of_opening
-        return languages
-
-    def _answer(
-        self, encoded: ctranslate2.StorageView, audio: PassInput, language: str, likelihood: float
-    ) -> _Found:
-        """Return the words in one language.
-
-        A decisive pass searches for another answer if one repeats itself without end.
-        """
-        found = self._attempt(encoded, audio, language, likelihood, beams=1)
-        if audio.decisive and not found.complete:
-            other = self._attempt(encoded, audio, language, likelihood, beams=BEAMS)
-            return other if other.complete or not found.result.has_speech else found
-        return found
-
-    def _attempt(
-        self,
-        encoded: ctranslate2.StorageView,
-        audio: PassInput,
-        language: str,
-        likelihood: float,
-        *,
-        beams: int,
-    ) -> _Found:
-        seconds = len(audio.samples) / SAMPLE_RATE
-        max_tokens = self.limits.max_tokens(language, seconds)
-        tokens = self._generate(encoded, language, audio.prefix, max_tokens, beams)
-        spaced = language not in UNSPACED
-        words = words_from_tokens(tokens, self._tokenizer, spaced=spaced)
-        if not words:
-            return _Found(PassResult((), language, likelihood, has_speech=True), 0.0)
-        dropped = PassResult((), language, likelihood, has_speech=False)
-        loop = _Found(dropped, -math.inf, complete=False)
-        endless = len(tokens) >= max_tokens
-        text = self._tokenizer.decode([*audio.prefix, *tokens])
-        if is_loop(text) or (endless and not audio.decisive):
-            logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
-            return loop
-        aligned, probability = self.align(encoded, language, audio.prefix, words, seconds)
-        timed = without_echo(aligned, spaced=spaced)
-        # If an answer does not end, its words before those without audio are better than none.
-        if not (timed or audio.prefix) or (endless and len(timed) == len(aligned)):
-            logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)
-            return loop
-        text = self._tokenizer.decode([*audio.prefix, *(token for one in timed for token in one.word.tokens)])
-        if is_repetitive(text) and not is_spoken(timed, _length_s):
-            logger.debug(
-                "dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language
-            )
-            return loop
-        least = _MIN_AT_PAUSE + _OF_FEW_TOKENS / (len(audio.prefix) + len(tokens))
-        if probability < (least if audio.decisive and audio.language else _MIN_LOG_PROBABILITY):
-            logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
-            return _Found(dropped, probability)
-        kept, untold_s = told(timed, audio.samples, audio.speech_s, _length_s)
-        result = PassResult(tuple(kept), language, likelihood, has_speech=True, untold_s=untold_s)
-        return _Found(result, probability, complete=not endless)
 
     def text_of(self, tokens: Sequence[int]) -> str:
         """Return the text of ``tokens``, with the space that it may begin with."""
@@ -267,7 +164,7 @@ class Whisper:
         found = [(among[at], float(probabilities[at])) for at in likely]
         return [one for one in found if one[1] >= _LEAST_LIKELY or one is found[0]]
 
-    def _generate(
+    def generate(
         self,
         encoded: ctranslate2.StorageView,
         language: str,
@@ -275,6 +172,7 @@ class Whisper:
         max_tokens: int,
         beams: int,
     ) -> list[int]:
+        """Return the text tokens of an answer that goes on after ``prefix``, ``max_tokens`` at most."""
         # Without a prefix an empty answer is not allowed; after a prefix it may be the right one.
         begun = (self._languages[language], *self._task, *prefix)
         result = self._generate_tokens(encoded, begun, max_tokens, beam_size=beams, suppress_blank=not prefix)
@@ -332,10 +230,6 @@ class Whisper:
         token = self._tokenizer.token_to_id(text)
         assert token is not None, text
         return int(token)
-
-
-def _length_s(start_s: float, end_s: float) -> float:
-    return end_s - start_s
 
 
 def _renamed(vocabulary: bytes) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import math
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,9 +16,8 @@ from kani.engines.whisper.model import Whisper
 from kani.engines.whisper.passes import ChunkInput, ChunkResult, PassResult, TimedWord
 from kani.engines.whisper.recording_chunks import Chunk, ChunkCutter
 from kani.engines.whisper.recording_pass import transcribe_chunk
-from kani.engines.whisper.recording_segments import split_segments
 from kani.engines.whisper.scheduler import BackgroundPass, PassScheduler
-from kani.runtime.transcript import compression_ratio
+from kani.runtime.transcript import columns, compression_ratio, ends_segment
 from kani.runtime.voice_detector import VoiceStream
 
 # Probability from which on the language of a stretch is that of the whole recording.
@@ -140,3 +139,14 @@ def _voiced(timed: TimedWord, chunk: Chunk) -> TimedWord:
     """Return the word without the silence around it."""
     start_s, end_s = chunk.voiced(timed.start_s, timed.end_s)
     return replace(timed, start_s=start_s, end_s=end_s)
+
+
+def split_segments(words: Sequence[TimedWord]) -> Iterator[Sequence[TimedWord]]:
+    """Yield the words of each segment, in order: sentences, or parts of long ones."""
+    first, width = 0, 0
+    for at, timed in enumerate(words):
+        width += columns(timed.word.text) + 1
+        last = at + 1 == len(words)
+        if last or ends_segment(timed.word.text, words[at + 1].start_s - timed.end_s, width):
+            yield words[first : at + 1]
+            first, width = at + 1, 0

@@ -35,7 +35,7 @@ class Acceptor:
     def __init__(
         self,
         table: TcpTable,
-        new_protocol: Callable[[TcpConnection], asyncio.Protocol],
+        new_protocol: Callable[[TcpConnection], asyncio.BaseProtocol],
         tls: ssl.SSLContext | None,
     ) -> None:
         self._table = table

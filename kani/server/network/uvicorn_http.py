@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 
 from kani.protocols.shared.protocol import BREAK_OFF
 from kani.server.network.input_turns import MAX_DROPPED_BYTES, InputFlow, InputTurns, RequestReader
+from kani.server.network.small_reads import restart_reading
 from kani.server.network.tcp_connections import Awaited, TcpConnection
 
 AWAITED = {h11.IDLE: Awaited.HEAD, h11.SEND_BODY: Awaited.BODY}
@@ -82,6 +83,7 @@ class HttpProtocol(H11Protocol):
         protocol = cast(Callable[..., asyncio.Protocol], self.ws_protocol_class)
         self.ws_protocol_class = cast(type[asyncio.Protocol], partial(protocol, tcp=self._tcp))
         super().handle_websocket_upgrade(event)
+        restart_reading(self.transport)
 
     def _go_on(self) -> None:
         """Parse the input that had to wait for this turn."""
@@ -101,6 +103,10 @@ class HttpProtocol(H11Protocol):
             self._drop_rest()
         else:
             self._input_flow.hold(self._turns.waiting)
+            cycle = self.cycle
+            if cycle is not None and cycle.body and cycle.more_body and not cycle.response_complete:
+                # uvicorn reads on when the application asks for more.
+                self._input_flow.pause_reading()
 
     def _break_off(self) -> None:
         # uvicorn would report the response as an error of the application.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kani.core.types import Samples
-from kani.engines.whisper.coverage import is_loop, is_spoken, told, without_echo
+from kani.engines.whisper.coverage import before_cut, is_loop, is_spoken, told, without_echo
 from kani.engines.whisper.local_agreement import HypothesisWord
 from kani.engines.whisper.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
@@ -133,3 +133,18 @@ def test_text_is_spoken_where_there_is_time_for_its_words() -> None:
     squeezed = timed("the table for four " * 3, *np.linspace(0.5, 3.6, 8), 3.6, 3.6, 3.6, 3.6)
     assert not is_spoken(squeezed, length_s)
     assert not is_spoken((), length_s)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "rest_s"),
+    [
+        ("It rains. It snows. It ha", "It rains. It snows.", 4.0),
+        ("It rains. It snows.", "It rains.", 2.0),
+        ("and so it goes on wi", "and so it", 3.0),
+        ("ha", "", 0.0),
+    ],
+)
+def test_cut_off_answer_ends_with_its_last_whole_sentence(text: str, kept: str, rest_s: float) -> None:
+    words = timed(text, *map(float, range(1, len(text.split()) + 1)))
+    whole, from_s = before_cut(words)
+    assert (texts(whole), from_s) == (kept, rest_s)

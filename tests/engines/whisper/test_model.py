@@ -7,6 +7,7 @@ import pytest
 
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
+from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.passes import PassInput, PassResult
 from tests.engines.whisper.conftest import SENTENCES, Said, silence
 from tests.judges.judge import words_of
@@ -26,11 +27,11 @@ def test_prefix_words_are_not_recognised_again(
     recognizer: WhisperRecognizer, said: dict[str, Said], language: str
 ) -> None:
     one, whisper = said[language], recognizer._whisper
-    whole = whisper.transcribe(PassInput(padded(one.samples), language, ()))
+    whole = transcribe(whisper, PassInput(padded(one.samples), language, ()))
     text = " ".join(timed.word.text for timed in whole.words)
     assert words_of(text, language) == words_of(one.text, language)
     for known in (1, len(whole.words) // 2, len(whole.words)):
         prefix = tuple(token for timed in whole.words[:known] for token in timed.word.tokens)
-        rest = whisper.transcribe(PassInput(padded(one.samples), language, prefix))
+        rest = transcribe(whisper, PassInput(padded(one.samples), language, prefix))
         assert rest.has_speech
         assert normalized(rest) == normalized(whole)[known:]

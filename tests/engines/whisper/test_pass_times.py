@@ -12,6 +12,7 @@ from kani.core.recognizer import STEP_S, RecognizedWord
 from kani.core.types import Samples
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.whisper.engine import WhisperRecognizer
+from kani.engines.whisper.live_pass import transcribe
 from kani.engines.whisper.passes import PassResult
 from kani.engines.whisper.stream import STEP_SAMPLES, RecognitionStream
 from tests.engines.whisper.conftest import silence
@@ -76,7 +77,7 @@ class Listening:
 
     def _begin_pass(self) -> None:
         if self._running is None and self._stream.pass_due:
-            self._running = self.now_s + self._pass_s, self._whisper.transcribe(self._stream.begin_pass())
+            self._running = self.now_s + self._pass_s, transcribe(self._whisper, self._stream.begin_pass())
 
     def _end_pass(self) -> None:
         """Go on to the end of the pass that runs or is due, and begin the next one."""

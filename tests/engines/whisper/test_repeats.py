@@ -14,6 +14,7 @@ from benchmarks.recognition.hard_recordings import Speaker, joined
 from benchmarks.recognition.repeats import hear
 from kani.core.types import Samples
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.whisper import live_pass, plausibility
 from kani.engines.whisper.engine import WhisperRecognizer
 from tests.engines.whisper.conftest import silence
 from tests.engines.whisper.test_engine import at_speaking_pace, recognized, text
@@ -57,6 +58,17 @@ async def test_repeated_speech_is_written_as_often_as_it_was_said(
     heard = await hear(recognizer, spoken, way, "en")
     # Whisper may write "1-2-3".
     assert words_of(heard.replace("-", " "), "en") == words_of(said, "en") * times
+
+
+async def test_speech_beyond_the_longest_answer_is_not_lost(
+    recognizer: WhisperRecognizer, speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in scripts of several tokens a letter; here by a shorter limit."""
+    for module in (live_pass, plausibility):
+        monkeypatch.setattr(module, "MAX_TOKENS", 12)
+    spoken = joined([await speaker.say(YOU_SAID, "af_heart", "en")], 0)
+    heard = await hear(recognizer, spoken, "live", "en")
+    assert word_error_rate(YOU_SAID, heard, "en") <= 0.15, heard
 
 
 @pytest.mark.parametrize("way", WAYS)

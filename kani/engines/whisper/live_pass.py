@@ -1,0 +1,132 @@
+"""One pass over the last seconds of a stream: greedy decoding, other languages and beam search at a pause."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from kani.engines.whisper.coverage import before_cut, is_loop, is_spoken, told, without_echo
+from kani.engines.whisper.model import BEAMS, CERTAIN, LANGUAGE_WEIGHT, UNSPACED, Whisper
+from kani.engines.whisper.passes import PassInput, PassResult
+from kani.engines.whisper.plausibility import MAX_TOKENS, is_repetitive
+from kani.runtime.voice_detector import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    import ctranslate2
+
+logger = logging.getLogger(__name__)
+
+# The language of longer audio is detected in this much of its beginning as well.
+_OPENING_S = 1.8
+# Least mean log probability of speech; at a pause less in a known language, as no better answer comes.
+_MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An answer of a pass."""
+
+    result: PassResult
+    log_probability: float  # mean of the tokens'
+    complete: bool = True  # False if it does not end by itself, or is a loop
+
+
+def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
+    """Recognise the words in ``audio`` after its prefix.
+
+    Where the language is not given, a decisive pass tries several before it finds no speech.
+    """
+    encoded = whisper.encode(audio.samples)
+    if audio.language is not None:
+        return _answer(whisper, encoded, audio, audio.language, 1.0).result
+    languages = _languages_of(whisper, encoded, audio)
+    answers = []
+    for language, likelihood in languages if audio.decisive else languages[:1]:
+        found = _answer(whisper, encoded, audio, language, likelihood)
+        if found.result.has_speech and found.complete and likelihood >= CERTAIN:
+            return found.result
+        score = found.log_probability + LANGUAGE_WEIGHT * math.log(likelihood)
+        answers.append((found.result.has_speech, found.complete, score, found.result))
+    return max(answers, key=itemgetter(0, 1, 2))[3]
+
+
+def _languages_of(
+    whisper: Whisper, encoded: ctranslate2.StorageView, audio: PassInput
+) -> list[tuple[str, float]]:
+    languages = whisper.likely_languages(encoded, (), audio.expected)
+    if len(audio.samples) > _OPENING_S * SAMPLE_RATE:
+        # The language of just the opening is at times more certain, and then more often right.
+        opening = whisper.encode(audio.samples[: int(_OPENING_S * SAMPLE_RATE)])
+        of_opening = whisper.likely_languages(opening, (), audio.expected)
+        if of_opening[0][1] > languages[0][1]:
+            return of_opening
+    return languages
+
+
+def _answer(
+    whisper: Whisper, encoded: ctranslate2.StorageView, audio: PassInput, language: str, likelihood: float
+) -> _Found:
+    """Return the words in one language.
+
+    A decisive pass searches for another answer if one repeats itself without end.
+    """
+    found = _attempt(whisper, encoded, audio, language, likelihood, beams=1)
+    if audio.decisive and not found.complete:
+        other = _attempt(whisper, encoded, audio, language, likelihood, beams=BEAMS)
+        return other if other.complete or not found.result.has_speech else found
+    return found
+
+
+def _attempt(
+    whisper: Whisper,
+    encoded: ctranslate2.StorageView,
+    audio: PassInput,
+    language: str,
+    likelihood: float,
+    *,
+    beams: int,
+) -> _Found:
+    seconds = len(audio.samples) / SAMPLE_RATE
+    max_tokens = whisper.limits.max_tokens(language, seconds)
+    tokens = whisper.generate(encoded, language, audio.prefix, max_tokens, beams)
+    spaced = language not in UNSPACED
+    words = whisper.words_of(tokens, spaced=spaced)
+    if not words:
+        return _Found(PassResult((), language, likelihood, has_speech=True), 0.0)
+    dropped = PassResult((), language, likelihood, has_speech=False)
+    loop = _Found(dropped, -math.inf, complete=False)
+    # In a script of many tokens some seconds have more of them than an answer may have.
+    full = len(tokens) >= MAX_TOKENS
+    endless = len(tokens) >= max_tokens and not full
+    if is_loop(whisper.text_of([*audio.prefix, *tokens])) or (endless and not audio.decisive):
+        logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
+        return loop
+    aligned, probability = whisper.align(encoded, language, audio.prefix, words, seconds)
+    timed = without_echo(aligned, spaced=spaced)
+    # If an answer does not end, its words before those without audio are better than none.
+    if not (timed or audio.prefix) or (endless and len(timed) == len(aligned)):
+        logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)
+        return loop
+    speech_s, cut_s = audio.speech_s, None
+    if full and len(timed) == len(aligned):
+        timed, cut_s = before_cut(timed)
+        speech_s = cut_s
+    text = whisper.text_of([*audio.prefix, *(token for one in timed for token in one.word.tokens)])
+    if is_repetitive(text) and not is_spoken(timed, _length_s):
+        logger.debug("dropped: %d tokens in %.1f s of %s repeat themselves", len(tokens), seconds, language)
+        return loop
+    least = _MIN_AT_PAUSE + _OF_FEW_TOKENS / (len(audio.prefix) + len(tokens))
+    if probability < (least if audio.decisive and audio.language else _MIN_LOG_PROBABILITY):
+        logger.debug("dropped: %.1f s of %s are too improbable (%.2f)", seconds, language, probability)
+        return _Found(dropped, probability)
+    kept, untold_s = told(timed, audio.samples, speech_s, _length_s)
+    untold_s = cut_s if untold_s is None else untold_s
+    result = PassResult(tuple(kept), language, likelihood, has_speech=True, untold_s=untold_s)
+    return _Found(result, probability, complete=not endless)
+
+
+def _length_s(start_s: float, end_s: float) -> float:
+    return end_s - start_s
