@@ -61,7 +61,7 @@ export class TalkPanel {
       if (key === "Escape" && !document.querySelector("dialog[open]")) this.#session?.interrupt();
     });
     this.#ended();
-    // What cannot be is no error.
+    // A page without a microphone has not failed.
     if (!Microphone.possible) this.#say(t("talk.insecure"));
   }
 

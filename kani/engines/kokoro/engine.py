@@ -31,7 +31,7 @@ from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import has_gaps, real_time_streams
-from kani.engines.kokoro.student.choice import alone, light_voices
+from kani.engines.kokoro.student.choice import engine_of_students, light_voices
 from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
 from kani.engines.kokoro.synthesizer import PreparingSynthesizer, WindowedSynthesizer, sample_steps
@@ -228,7 +228,7 @@ class KokoroEngine:
         students = load_students(self._settings.students, voices, self._threads)
         if choice == "only":
             self._synthesizer = students
-            self._info = alone(students.facts, voices, SPEED_RANGE)
+            self._info = engine_of_students(students.facts, voices, SPEED_RANGE)
         for facts in students.facts:
             logger.info("Kokoro's student speaks %s as %s: %s", facts.language, facts.voice, choice)
         return students

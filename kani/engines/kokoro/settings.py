@@ -49,7 +49,7 @@ class KokoroSettings(PluginSettings):
         about="Use of the student, a small network that speaks English as af_heart for a twentieth of the "
         "processor time: `auto` (in sessions that begin while Kokoro's slots are taken, and in all on a "
         "machine where Kokoro would have gaps), `always`, `never`, or `only` (Kokoro itself is not loaded: "
-        "one voice, English, 0.2 GB of memory less).",
+        "the students' voices, and 0.2 GB of memory less).",
     )
     students: Path | None = setting(
         None,

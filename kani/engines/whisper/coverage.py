@@ -71,7 +71,7 @@ def _hurried(words: Sequence[TimedWord]) -> int:
 
 
 def before_cut(words: Sequence[TimedWord]) -> tuple[Sequence[TimedWord], float]:
-    """Return the words of an cut-off answer, up to its last whole sentence, and where the rest begins.
+    """Return the words of a cut-off answer, up to its last whole sentence, and where the rest begins.
 
     Without a whole sentence their first half: the last words of all share the time of what was cut off.
     words: at least one.

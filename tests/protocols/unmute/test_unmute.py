@@ -93,6 +93,14 @@ async def test_conversation_as_the_load_test_has_it(tmp_path: Path) -> None:
     assert np.abs(np.concatenate(caller.samples)).max() > 0.1
 
 
+async def test_client_that_says_nothing_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    async with talking(tmp_path, lambda _: say("Hi."), KANI_REALTIME_IDLE_SECONDS="0.1") as (_, port, _):
+        url = f"ws://localhost:{port}/v1/realtime"
+        async with asyncio.timeout(WITHIN_S), connect(url, subprotocols=["realtime"]) as silent:
+            types = [json.loads(message)["type"] async for message in silent]
+    assert types == ["session.created", "error"]
+
+
 async def test_audio_is_sent_no_faster_than_it_is_played(tmp_path: Path) -> None:
     async with talking(tmp_path, lambda _: say("Hello there, how is it going?")) as (_, port, _):
         async with page.calling(port) as caller:
@@ -221,7 +229,7 @@ async def test_neighbours_on_the_port_are_served_as_before(tmp_path: Path) -> No
                 greeting = json.loads(await asyncio.wait_for(other.recv(), WITHIN_S))
                 assert greeting["type"] == "session.created"
         # With no more than the sub-protocol the first event tells.
-        async with connect(f"ws://localhost:{port}/v1/realtime", subprotocols=["realtime"]) as other:  # type: ignore[list-item]
+        async with connect(f"ws://localhost:{port}/v1/realtime", subprotocols=["realtime"]) as other:
             await other.send(json.dumps({"type": "session.update", "session": {"type": "realtime"}}))
             names = [json.loads(await asyncio.wait_for(other.recv(), WITHIN_S))["type"] for _ in range(2)]
             assert names == ["session.created", "session.updated"]

@@ -1,4 +1,4 @@
-"""When students speak instead of Kokoro: what the core is told of them."""
+"""Describes students to the core: beside Kokoro, and without it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def default_voices(students: Sequence[StudentFacts]) -> dict[str, str]:
     return voices
 
 
-def alone(
+def engine_of_students(
     students: Sequence[StudentFacts], voices: Sequence[Voice], speed_range: tuple[float, float]
 ) -> EngineInfo:
     """Describe an engine that has students only; voices: Kokoro's."""

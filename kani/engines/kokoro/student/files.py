@@ -30,7 +30,7 @@ _LOG_HZ_40, _LOG_HZ_800 = 3.69, 6.69
 
 @dataclass(frozen=True, slots=True)
 class StudentFacts:
-    """What the origin file says of the student's voice."""
+    """Facts about a student's voice, as the origin file has them."""
 
     voice: Annotated[str, Meta(max_length=64)]  # id of the Kokoro voice that it was taught
     language: Annotated[str, Meta(max_length=8)]  # primary subtag of the one language that it speaks

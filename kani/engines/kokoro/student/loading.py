@@ -9,7 +9,7 @@ import numpy as np
 
 from kani.core.types import Voice
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, ModelFailed, Stop
-from kani.engines.kokoro.student.files import FOLDER, find_students, unusable
+from kani.engines.kokoro.student.files import FOLDER, StudentFiles, find_students, unusable
 from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
 
@@ -26,14 +26,15 @@ def load_students(own: Path | None, voices: Sequence[Voice], threads: int) -> St
     Raises EngineUnavailable for files that are missing, broken or no student's, and ModelFailed where
     onnxruntime does not load the one that ships.
     """
-    return StudentSynthesizer([_load(files.folder, threads) for files in find_students(own, voices)])
+    return StudentSynthesizer([_load(files, threads) for files in find_students(own, voices)])
 
 
-def _load(folder: Path, threads: int) -> StudentModel:
+def _load(files: StudentFiles, threads: int) -> StudentModel:
+    folder = files.folder
     if folder == FOLDER:
-        return StudentModel(threads)
+        return StudentModel(threads, files)
     try:
-        model = StudentModel(threads, folder)
+        model = StudentModel(threads, files)
         speaks = _speaks(model)
     except (ModelFailed, ValueError, IndexError) as error:
         # Arrays of other shapes are errors of numpy's.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from kani.core.types import Samples
 from kani.engines.kokoro.network.onnx_model import Network, Stop, frame_counts
 from kani.engines.kokoro.network.parts import PredictedProsody, log_f0_of
-from kani.engines.kokoro.student.files import DECODER, FOLDER, PROSODY, StudentFiles
+from kani.engines.kokoro.student.files import DECODER, PROSODY, StudentFiles
 from kani.engines.kokoro.student.waveform import HOP, synthesize
 from kani.engines.kokoro.text.vocabulary import PAD, VOCABULARY
 
@@ -25,12 +23,11 @@ _CONTEXT_FRAMES = -(-(_CONTEXT + _OVERLAP) // 2)
 class StudentModel:
     """Both graphs; thread-safe. All methods raise Stopped or ModelFailed."""
 
-    def __init__(self, threads: int, folder: Path = FOLDER) -> None:
-        """Load and verify the files: 0.1 s. threads: cores for one call.
+    def __init__(self, threads: int, files: StudentFiles) -> None:
+        """Load and verify the graphs: 0.1 s. threads: cores for one call.
 
         Raises EngineUnavailable where one is missing or broken, and ModelFailed.
         """
-        files = StudentFiles.read(folder)
         self.facts = files.facts
         self._prosody = Network(files.graph(PROSODY), threads)
         self._decoder = Network(files.graph(DECODER), threads, shrink_arena=True)

@@ -8,8 +8,11 @@ changes in both generations of the API; ``client_secrets`` issues ephemeral keys
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES
@@ -41,9 +44,9 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         first = None
         if may_be_unmute(websocket, SUBPROTOCOL, unmute_port):
-            # Which dialect it is shows in the first message; a greeting of OpenAI's would end Unmute's test.
-            first = await websocket.receive()
-            if await is_unmute(first):
+            # The first message shows the dialect; a greeting of OpenAI's would end Unmute's load test.
+            first = await _first_message(websocket, limits.idle_s)
+            if first is not None and await is_unmute(first):
                 config = initial_config("realtime", None, instructions)
                 await UnmuteConnection(websocket, service, config, limits).run(first)
                 return
@@ -56,6 +59,15 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
         *secret_routes(service, keys, settings.realtime_session_s, instructions),
         *list_routes(service, unmute_port),
     ]
+
+
+async def _first_message(websocket: WebSocket, within_s: float) -> Message | None:
+    """Return the first message of a client, None if none comes in time."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await websocket.receive()
+    except TimeoutError:
+        return None
 
 
 def _has_beta_header(headers: Headers) -> bool:

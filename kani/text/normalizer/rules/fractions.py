@@ -76,8 +76,8 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     forms, end = measure.forms, unit_end(cursor, 1)
     if _part_name(*part, table) is None:
         # Two figures ("16/9 in") are no part of one unit: each counts units.
-        alone = table.form_includes_number(forms, part[1])
-        counted = forms["other"] if alone else table.form(forms, part[1])
+        counts = table.form_includes_number(forms, part[1])
+        counted = forms["other"] if counts else table.form(forms, part[1])
         return f"{say_fraction(*part, table)} {counted}", end
     name = forms["other"] if table.numbers.counted_alone else forms.get("one", forms["other"])
     half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")

@@ -11,7 +11,7 @@ import pytest
 from kani.core.types import Prosody
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop, Stopped
 from kani.engines.kokoro.pitch_control import apply_pitch
-from kani.engines.kokoro.student.files import DECODER, FOLDER, ORIGIN_FILE, PROSODY
+from kani.engines.kokoro.student.files import DECODER, FOLDER, ORIGIN_FILE, PROSODY, StudentFiles
 from kani.engines.kokoro.student.model import StudentModel
 from tests.support.kokoro import agreement_db
 
@@ -20,7 +20,7 @@ SYMBOLS = "ðə bˈeɪkɚɹ ɑːn ˌaʊɚ skwˈɛɹ ˈoʊpənz hɪz ʃˈɑːp l�
 
 @pytest.fixture(scope="module")
 def model() -> StudentModel:
-    return StudentModel(threads=1)
+    return StudentModel(1, StudentFiles.read())
 
 
 def test_files_match_their_origin_and_bring_their_licence() -> None:

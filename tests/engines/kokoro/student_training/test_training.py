@@ -17,7 +17,7 @@ import torch
 from kani.core.types import Segment
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
 from kani.engines.kokoro.student import waveform as runtime_waveform
-from kani.engines.kokoro.student.files import DECODER, FOLDER, PROSODY
+from kani.engines.kokoro.student.files import DECODER, FOLDER, PROSODY, StudentFiles
 from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student_training import training as training_module
@@ -42,7 +42,7 @@ def graphs() -> dict[str, onnx.ModelProto]:
 @pytest.fixture(scope="module")
 def target() -> Target:
     """The English student's own speech."""
-    model = StudentModel(1)
+    model = StudentModel(1, StudentFiles.read())
     prosody = model.predict(SYMBOLS, 1.0, Stop())
     frames = prosody.frames
     return Target(

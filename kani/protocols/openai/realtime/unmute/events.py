@@ -55,7 +55,7 @@ async def warn(sender: EventSender, message: str) -> None:
 
 
 class UnmuteEvents(InputEvents):
-    """What a client learns of the input: where speech starts and stops, and its words with their times."""
+    """Events of the input: starts and stops of speech, and its words with their times."""
 
     @override
     async def grown(self, transcript: Transcript, delta: str, start_s: float) -> None:

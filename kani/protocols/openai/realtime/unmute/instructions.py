@@ -25,7 +25,7 @@ CHARACTERS = {
         "writes the answers, and a voice speaks them while they are written. Ask first what is of interest."
     ),
 }
-"""What the names stand for here."""
+"""Instructions by a character's name."""
 
 LANGUAGES = {"en": "Speak English.", "fr": "Speak French."}
 """Languages that a client asks for; with others, such as "en/fr", the user's is spoken."""
