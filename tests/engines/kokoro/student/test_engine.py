@@ -204,14 +204,19 @@ async def test_text_that_is_being_written_is_as_long_as_whole_without_new_pauses
 
 
 @pytest.mark.heard
-async def test_text_that_is_being_written_is_understood_as_whole(student: KokoroEngine) -> None:
+@pytest.mark.parametrize("spare_s", [0.0, 1.0])
+async def test_text_that_is_being_written_is_understood_as_whole(
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, spare_s: float
+) -> None:
+    monkeypatch.setattr(PieceTiming, "spare_s", spare_s)
     wrong = np.zeros(2, int)
     for text in WRITTEN:
         for at, (samples, _) in enumerate((await written(student, text), await say(student, text))):
             # Whisper goes on by itself after speech without any silence at its end.
             heard = hear(np.pad(samples, (0, SAMPLE_RATE // 2)), SAMPLE_RATE, LANGUAGE)
             wrong[at] += wrong_words(text, heard, LANGUAGE)[0]
-    assert wrong[0] <= wrong[1]
+    # Seams depend on the machine's speed, and at one ("the man") whisper may hear "the a man".
+    assert wrong[0] <= wrong[1] + 1, wrong
 
 
 def emotional(emotion: str) -> Prosody:
