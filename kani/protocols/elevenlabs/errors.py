@@ -133,9 +133,7 @@ def error_detail(error: SpeechError) -> ErrorDetail:
             param = error.param if isinstance(error, UnknownSpeaker) else "voice_id"
             return ErrorDetail(404, "voice_not_found", "not_found", message, param)
         case InputsTooLong():
-            return ErrorDetail(
-                400, "max_character_limit_exceeded", VALIDATION_ERROR, str(error), error.field
-            )
+            return ErrorDetail(400, "max_character_limit_exceeded", VALIDATION_ERROR, str(error), error.field)
         case TextTooLong():
             message = f"text: too long (at most {error.limit} characters)."
             return ErrorDetail(400, "max_character_limit_exceeded", VALIDATION_ERROR, message, "text")

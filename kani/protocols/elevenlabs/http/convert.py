@@ -68,9 +68,18 @@ class ConvertRequest:
         return headers | {"x-unused": ", ".join(unused)} if unused else headers
 
 
-def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
-    """Return the four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504."""
-    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for /stream")
+def whole_answer_budget() -> MemoryBudget:
+    """Make the memory budget of whole answers."""
+    return MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for /stream")
+
+
+def speech_routes(
+    service: SpeechService, settings: ElevenLabsSettings, budget: MemoryBudget
+) -> list[BaseRoute]:
+    """Return the four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504.
+
+    budget: memory of whole answers, the same as of other calls.
+    """
 
     async def parse(request: Request, streamed: bool) -> ConvertRequest:
         body = parse_body(await request.body(), settings.max_text)
