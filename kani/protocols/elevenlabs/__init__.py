@@ -51,7 +51,7 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
     return Protocol(
         routes,
         ports=(CompatPort("relay_port", "ws", "relay"),),
-        key_in_first_message=(websocket_paths.PREFIX,),
+        key_in_first_message=(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX),
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         max_body=longest_body(settings),
         health_fields=state.health_fields,
