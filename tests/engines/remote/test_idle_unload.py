@@ -20,7 +20,8 @@ def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: Sta
 
     def memory_mib() -> float:
         """Resident memory of the server and of all its processes."""
-        return sum(each.memory_info().rss for each in (front, *front.children(recursive=True))) / 2**20
+        processes = (front, *front.children(recursive=True))
+        return float(sum(each.memory_info().rss for each in processes)) / 2**20
 
     with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
 
@@ -43,7 +44,7 @@ def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: Sta
         with_model_mib = memory_mib()
         end = time.monotonic() + WITHIN_S
         while loaded() or memory_mib() > never_loaded_mib + MOST_KEPT_MIB:
-            assert time.monotonic() < end, (memory_mib(), never_loaded_mib, server.log())
+            assert time.monotonic() < end, (memory_mib(), never_loaded_mib, server.log)
             time.sleep(LOOK_AGAIN_S)
         assert 'kani_engine_loaded{engine="whisper"} 0.0' in client.get("/metrics").text
         transcribe()
