@@ -1,0 +1,23 @@
+"""SSML (W3C, 1.1): a document becomes text of the same length, pauses, styles, replacements and marks."""
+
+from kani.text.ssml.document import parse
+from kani.text.ssml.gate import SsmlGate
+from kani.text.ssml.types import (
+    PLAIN_STYLE,
+    Mark,
+    PhraseEnd,
+    Replacement,
+    SsmlDocument,
+    Style,
+)
+
+__all__ = [
+    "PLAIN_STYLE",
+    "Mark",
+    "PhraseEnd",
+    "Replacement",
+    "SsmlDocument",
+    "SsmlGate",
+    "Style",
+    "parse",
+]
