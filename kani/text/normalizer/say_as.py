@@ -16,6 +16,7 @@ Reader = Callable[[str], str]
 """Returns the spoken form of a text by the language's usual rules."""
 
 _MAX_DIGITS = 15
+_NUMERAL = re.compile(r"\d[\d.,]*")
 _FIELDS = re.compile(r"\d+")
 _NAMED = re.compile(r"[^\W\d_]")
 _CLOCK = re.compile(r"(\d{1,2})[:.](\d\d)(?:[:.](\d\d))?\s*([AaPp])\.?[Mm]\.?")
@@ -79,7 +80,8 @@ def _number(kind: str, written: str, table: LanguageTable | None) -> str | None:
         if digits is None or len(digits.group()) > _MAX_DIGITS:
             return None
         return table.number_words.ordinal(int(digits.group()))
-    numeral = parse_numeral(plain, table) if re.fullmatch(r"[\d.,\s']+", plain) else None
+    joined = re.sub(r"(?<=\d)[\s'’](?=\d)", "", plain)
+    numeral = parse_numeral(joined, table) if _NUMERAL.fullmatch(joined) else None
     if numeral is None:
         return None
     spoken = say_numeral(numeral, table)

@@ -1,7 +1,7 @@
 """SSML (W3C, 1.1): a document becomes text of the same length, pauses, styles, replacements and marks."""
 
 from kani.text.ssml.document import parse
-from kani.text.ssml.gate import SsmlGate
+from kani.text.ssml.gate import SsmlGate, begins_document
 from kani.text.ssml.types import (
     PLAIN_STYLE,
     Mark,
@@ -19,5 +19,6 @@ __all__ = [
     "SsmlDocument",
     "SsmlGate",
     "Style",
+    "begins_document",
     "parse",
 ]

@@ -47,7 +47,7 @@ class SsmlGate:
         self._held += text
         if self._ssml:
             return ""
-        begun = _begins_document(self._held)
+        begun = begins_document(self._held)
         if begun is False:
             self._decided = True
             return self._take()
@@ -58,14 +58,14 @@ class SsmlGate:
 
     def release(self) -> str:
         """Return what is held while it is not certain that a document begins, which then does not."""
-        if self._ssml or not self.holding or _begins_document(self._held):
+        if self._ssml or not self.holding or begins_document(self._held):
             return ""
         self._decided = True
         return self._take()
 
     def finish(self) -> str | SsmlDocument:
         """Return what is held, at the end of the text. Raises InvalidRequest as ``feed`` does."""
-        if self.holding and (self._ssml or _begins_document(self._held)):
+        if self.holding and (self._ssml or begins_document(self._held)):
             return self._parse()
         return self._take()
 
@@ -84,7 +84,7 @@ class SsmlGate:
             raise
 
 
-def _begins_document(text: str) -> bool | None:
+def begins_document(text: str) -> bool | None:
     """True if a document begins here, None if more text has to tell."""
     rest = text.lstrip(_BLANK)
     if rest.startswith("<?xml"):

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.service import SpeechService
+from kani.core.timing.marks import mark_rows
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import field, parse_body, read_object
@@ -139,6 +140,7 @@ async def _captions_json(utterance: Utterance, memory: Reservation) -> dict[str,
             {"start": round(cue.start_s, 3), "end": round(cue.end_s, 3), "text": "\n".join(cue.lines)}
             for cue in cues
         ],
+        **({"marks": mark_rows(utterance.marks)} if utterance.marks else {}),
     }
 
 
