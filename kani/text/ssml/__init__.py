@@ -2,6 +2,7 @@
 
 from kani.text.ssml.document import parse
 from kani.text.ssml.gate import SsmlGate, begins_document
+from kani.text.ssml.scanner import without_tags
 from kani.text.ssml.types import (
     PLAIN_STYLE,
     Mark,
@@ -21,4 +22,5 @@ __all__ = [
     "Style",
     "begins_document",
     "parse",
+    "without_tags",
 ]

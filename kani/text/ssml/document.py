@@ -293,8 +293,9 @@ class _Reader:
         if not replacement.spelling and replacement.ipa is None:
             self._plain.mask(self._text[start:end])
             return
-        if not tokens:
-            # The tag was masked already: there is no place for what would be spoken.
+        if not content:
+            # There is no place for what would be spoken: the tag was masked already.
+            self._plain.mask(self._text[start:end])
             self._note(token.name)
             return
         written = self._text[start:end]

@@ -54,6 +54,19 @@ def scan(text: str) -> Iterator[Token]:
         at = token.end
 
 
+def without_tags(text: str) -> str:
+    """Return a document with spaces instead of its tags, of the same length; as it is if it is not valid."""
+    shown = []
+    try:
+        for token in scan(text):
+            written = text[token.start : token.end]
+            kept = written if token.text == written else token.text if written.startswith("&") else ""
+            shown.append((kept or "").ljust(len(written)))
+    except InvalidRequest:
+        return text
+    return "".join(shown)
+
+
 def failure(text: str, at: int, problem: str) -> InvalidRequest:
     """Return the error of a document at a character, with its line and column, both counted from 1."""
     line = text.count("\n", 0, at) + 1

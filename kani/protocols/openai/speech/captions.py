@@ -96,7 +96,7 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
 
 async def _cues(utterance: Utterance) -> AsyncGenerator[list[Cue], None]:
     """Yield the cues that each chunk of the speech completes."""
-    timer, builder = WordTimer(utterance.text), CueBuilder(utterance.text)
+    timer, builder = WordTimer(utterance.shown), CueBuilder(utterance.shown)
     async for chunk in utterance.chunks():
         yield [cue for word in timer.feed(chunk.spans) for cue in builder.add(word)]
     yield builder.finish()
@@ -119,7 +119,7 @@ async def _subtitles(utterance: Utterance, kind: str) -> ByteStream:
 
 
 async def _captions_json(utterance: Utterance, memory: Reservation) -> dict[str, Any]:
-    timer, builder = WordTimer(utterance.text), CueBuilder(utterance.text)
+    timer, builder = WordTimer(utterance.shown), CueBuilder(utterance.shown)
     words: list[Word] = []
     cues: list[Cue] = []
     end_s = 0.0
@@ -147,7 +147,7 @@ async def _captions_json(utterance: Utterance, memory: Reservation) -> dict[str,
 async def _captioned_whole(
     utterance: Utterance, audio_format: AudioFormat, timed: bool, memory: Reservation
 ) -> dict[str, Any]:
-    timer, words = WordTimer(utterance.text), []
+    timer, words = WordTimer(utterance.shown), []
     answer = WholeAnswer(memory, audio_format)
     async for chunk in utterance.chunks():
         words += timer.feed(chunk.spans)
@@ -158,7 +158,7 @@ async def _captioned_whole(
 
 async def _captioned_lines(utterance: Utterance, audio_format: AudioFormat, timed: bool) -> ByteStream:
     """Yield a line of JSON for each block of audio, with the words that it completes."""
-    timer, encoder = WordTimer(utterance.text), AsyncEncoder(audio_format)
+    timer, encoder = WordTimer(utterance.shown), AsyncEncoder(audio_format)
     words: list[Word] = []
     async for chunk in utterance.chunks():
         words += timer.feed(chunk.spans)

@@ -26,7 +26,7 @@ from kani.protocols.openai.voice_names import VoiceChoice, resolve_voice
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address
-from kani.text.ssml import begins_document
+from kani.text.ssml import begins_document, without_tags
 
 PROTOCOL = "openai"
 USUAL_TEXT = 10_000
@@ -40,8 +40,7 @@ async def open_utterance(
 ) -> Utterance:
     """Open the first session of a request, with all voices of the request resolved. Raises SpeechError."""
     marks = settings.voice_tags if body.voice_tags is None else body.voice_tags
-    document = body.ssml or (body.ssml is None and begins_document(body.text))
-    turns = split_turns(body.text, marks=marks and not document)
+    turns = split_turns(body.text, marks=marks and not is_document(body))
     speakers = {name: await _speaker(service, name, body) for name in {turn.voice for turn in turns}}
     speech = SpeechRequest(
         language=body.language,
@@ -52,6 +51,11 @@ async def open_utterance(
         pitch=body.style.pitch,
     )
     return Utterance(service, speech, turns, speakers, body, client_address(request))
+
+
+def is_document(body: SpeechBody) -> bool:
+    """Return whether a request's text is SSML."""
+    return bool(begins_document(body.text)) if body.ssml is None else body.ssml
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ class Utterance:
         """speakers: by the names in the turns. Raises InvalidRequest or Busy."""
         self.text = "".join(turn.text for turn in turns)
         """All that is spoken; the spans of the chunks point into it."""
+        self.shown = without_tags(self.text) if is_document(body) else self.text
+        """The same with spaces for an SSML document's tags."""
         self.duration_s = 0.0
         """Seconds of the chunks so far."""
         self._service = service
