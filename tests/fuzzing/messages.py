@@ -18,10 +18,12 @@ from kani.core.voices.mix import parse_mix
 from kani.protocols import livekit_tokens
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable
 from kani.protocols.elevenlabs.http import body as elevenlabs_body
+from kani.protocols.elevenlabs.http.dialogue_body import parse_dialogue
 from kani.protocols.elevenlabs.http.transcription_form import parse_form
 from kani.protocols.elevenlabs.http.voice_form import read_voice_form
 from kani.protocols.elevenlabs.relay import messages as relay
 from kani.protocols.elevenlabs.websocket import messages as elevenlabs_ws
+from kani.protocols.elevenlabs.websocket.dialogue_messages import parse_dialogue_message
 from kani.protocols.elevenlabs.websocket.query import parse_query
 from kani.protocols.kani import messages as kani
 from kani.protocols.kyutai import http_out, voice_payload
@@ -90,6 +92,25 @@ ELEVENLABS = {
     "language_code": "es",
     "apply_text_normalization": "auto",
     "pronunciation_dictionary_locators": [{"pronunciation_dictionary_id": "a", "version_id": "b"}],
+}
+DIALOGUE = {
+    "inputs": [{"text": "[laughs] Hola.", "voice_id": "espeak:es"}, {"text": "Hi.", "voice_id": "default"}],
+    "model_id": "eleven_v3",
+    "settings": {"stability": 0.4, "similarity": 0.5},
+    "seed": 4,
+    "language_code": "es",
+    "apply_text_normalization": "auto",
+    "future_text": "",
+    "audio_effects": {},
+}
+TURN = {
+    "context_id": "a",
+    "voices": ["espeak:es", "default"],
+    "voice_settings": {"stability": 0.5},
+    "inputs": [{"text": "Hola. ", "voice_id": "espeak:es", "new_turn": True}],
+    "flush": True,
+    "close_context": False,
+    "xi_api_key": "k",
 }
 CONTEXT = {
     "text": TEXT,
@@ -412,6 +433,20 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
             as_json_bytes,
             lambda body: elevenlabs_body.parse_body(body, 40_000).speech_request(None, ("es",)),
             (Unprocessable, SpeechError),
+        ),
+        Case(
+            "elevenlabs dialogue",
+            (DIALOGUE,),
+            as_json_bytes,
+            lambda body: parse_dialogue(body, 40_000).unused_fields([]),
+            (Unprocessable, SpeechError),
+        ),
+        Case(
+            "elevenlabs dialogue message",
+            (TURN,),
+            as_json,
+            parse_dialogue_message,
+            (elevenlabs_ws.BadMessage, SpeechError),
         ),
         Case(
             "elevenlabs message",

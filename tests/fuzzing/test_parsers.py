@@ -36,7 +36,7 @@ kani message|kani body|voxcpm message|kyutai to speak|kyutai to hear|kyutai quer
 kyutai voice payload|elevenlabs body|elevenlabs message|elevenlabs query|elevenlabs form|voices form
 transcription form|transcription json|elevenlabs transcription form|recording to transcribe
 openai body|openai conversation|openai marks|mix of voices|realtime event|relay message|accept-language
-livekit token
+livekit token|elevenlabs dialogue|elevenlabs dialogue message
 recording|ogg opus stream|markup|ssml|segmenter|normalizer|lexicon|language|.env|elevenlabs answer|client
 client's voices|kept voice|embedding|config.json|codec config|nemo|safetensors
 """

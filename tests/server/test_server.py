@@ -315,7 +315,7 @@ async def test_unknown_paths_are_not_found(running: InProcessServer) -> None:
     assert answer.status_code == 404 and answer.json() == {"error": {"message": "Not Found"}}
 
 
-@pytest.mark.parametrize("path", ["/v1/speech-to-speech", "/v1/text-to-dialogue/stream", "/v2/anything"])
+@pytest.mark.parametrize("path", ["/v1/speech-to-speech", "/v1/forced-alignment", "/v2/anything"])
 async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
     running: InProcessServer, path: str
 ) -> None:
@@ -333,10 +333,10 @@ async def test_unserved_calls_of_elevenlabs_are_named_in_its_shape(
     assert wrong_method.json() == {"error": {"message": "Method Not Allowed"}}
 
 
-async def test_models_that_need_another_call_are_not_listed(running: InProcessServer) -> None:
+async def test_models_of_elevenlabs_are_listed_for_its_clients(running: InProcessServer) -> None:
     answer = await request(running, "GET", "/v1/models", **{"xi-api-key": "any"})
     models = [model["model_id"] for model in answer.json()]
-    assert "eleven_v3" not in models and "eleven_multilingual_v2" in models
+    assert {"eleven_v3", "eleven_v4_turbo", "eleven_multilingual_v2"} <= {*models}
 
 
 async def test_message_over_the_limit_closes_with_1009(tmp_path: Path) -> None:

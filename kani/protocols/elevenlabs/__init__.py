@@ -14,9 +14,10 @@ from starlette.routing import BaseRoute
 
 from kani.protocols.elevenlabs.errors import error_body
 from kani.protocols.elevenlabs.http.calls import call_group
-from kani.protocols.elevenlabs.http.convert import speech_routes
+from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
 from kani.protocols.elevenlabs.http.lists import list_routes
 from kani.protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
+from kani.protocols.elevenlabs.http.text_to_dialogue import dialogue_routes
 from kani.protocols.elevenlabs.http.voices import voice_routes
 from kani.protocols.elevenlabs.relay import connection
 from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
@@ -36,8 +37,10 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
+        budget = whole_answer_budget()
         return [
-            *speech_routes(service, settings),
+            *speech_routes(service, settings, budget),
+            *dialogue_routes(service, settings, budget),
             *list_routes(service, settings),
             *voice_routes(service, settings),
             *speech_to_text_routes(service, settings),
@@ -48,7 +51,7 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
     return Protocol(
         routes,
         ports=(CompatPort("relay_port", "ws", "relay"),),
-        key_in_first_message=(websocket_paths.PREFIX,),
+        key_in_first_message=(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX),
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         max_body=longest_body(settings),
         health_fields=state.health_fields,

@@ -37,6 +37,7 @@ _FIELD_CODES = {
     "model_id": "unsupported_model",
     "output_format": "invalid_output_format",
     "voice_settings": "invalid_voice_settings",
+    "settings": "invalid_voice_settings",
     "text": "invalid_text",
     "name": "invalid_name",
     "files": "invalid_files",
@@ -80,6 +81,21 @@ class FieldTooLarge(InvalidRequest):
     """A form field with more bytes than its limit."""
 
 
+class InputsTooLong(InvalidRequest):
+    """A dialogue with more characters than the limit."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("inputs", f"their texts are too long together (at most {limit} characters)")
+
+
+class UnknownSpeaker(UnknownVoice):
+    """A voice of a dialogue that is not known; ``param`` is where it is named."""
+
+    def __init__(self, voice: str, param: str) -> None:
+        super().__init__(voice)
+        self.param = param
+
+
 class Unprocessable(Exception):
     """A body with missing fields or fields of the wrong type; ``errors`` has FastAPI's form."""
 
@@ -114,7 +130,10 @@ def error_detail(error: SpeechError) -> ErrorDetail:
     match error:
         case UnknownVoice():
             message = f"A voice with voice_id '{error.voice}' was not found."
-            return ErrorDetail(404, "voice_not_found", "not_found", message, "voice_id")
+            param = error.param if isinstance(error, UnknownSpeaker) else "voice_id"
+            return ErrorDetail(404, "voice_not_found", "not_found", message, param)
+        case InputsTooLong():
+            return ErrorDetail(400, "max_character_limit_exceeded", VALIDATION_ERROR, str(error), error.field)
         case TextTooLong():
             message = f"text: too long (at most {error.limit} characters)."
             return ErrorDetail(400, "max_character_limit_exceeded", VALIDATION_ERROR, message, "text")

@@ -17,13 +17,18 @@ MODELS = {
     "eleven_flash_v2": "Eleven Flash v2",
     "eleven_turbo_v2": "Eleven Turbo v2",
     "eleven_v3": "Eleven v3",
+    "eleven_v3_conversational": "Eleven v3 Conversational",
+    "eleven_v4": "Eleven v4",
+    "eleven_v4_turbo": "Eleven v4 Turbo",
     "eleven_multilingual_v1": "Eleven Multilingual v1",
     "eleven_monolingual_v1": "Eleven English v1",
 }
 """Display names by ``model_id``."""
 
-_DIALOGUE_MODELS = frozenset({"eleven_v3"})
-"""Accepted in requests but not listed: clients call text-to-dialogue for them, which is not served."""
+DEFAULT_DIALOGUE_MODEL = "eleven_v3"
+
+_TAGGED = ("eleven_v3", "eleven_v4")
+"""Beginnings of the ids of models with audio tags."""
 
 
 def validate_model(model_id: str | None) -> None:
@@ -32,17 +37,18 @@ def validate_model(model_id: str | None) -> None:
         raise InvalidRequest("model_id", f"must be one of {', '.join(MODELS)}")
 
 
+def has_audio_tags(model_id: str | None) -> bool:
+    """Return whether a model takes audio tags in its text."""
+    return model_id is not None and model_id.startswith(_TAGGED)
+
+
 def list_models(service: SpeechService, max_text: int) -> list[dict[str, Any]]:
     """Build ``GET /v1/models``: each model with the languages of this server."""
     languages = [
         {"language_id": language, "name": english_name(language) or language}
         for language in sorted(service.catalogue.languages)
     ]
-    return [
-        _model(model_id, name, languages, max_text)
-        for model_id, name in MODELS.items()
-        if model_id not in _DIALOGUE_MODELS
-    ]
+    return [_model(model_id, name, languages, max_text) for model_id, name in MODELS.items()]
 
 
 def _model(model_id: str, name: str, languages: list[dict[str, str]], max_text: int) -> dict[str, Any]:

@@ -27,6 +27,9 @@ SETTING_RANGES = {
     "speed": Range(0.7, 1.2),
 }
 
+DIALOGUE_SETTINGS = ("stability", "similarity", "clone_strength")
+DIALOGUE_SETTING_RANGE = Range(0.0, 1.0)
+
 NORMALIZATION_FIELD = "apply_text_normalization"
 NORMALIZATION_CHOICES = ("auto", "on", "off")
 
@@ -41,6 +44,7 @@ class VoiceSettings:
     speed: float | None = None  # 0.7–1.2
     stability: float | None = None  # 0–1
     unused: tuple[str, ...] = ()  # names of requested settings that no engine implements
+    field: str = FIELD  # the protocol's name of the object with the settings
 
     @property
     def temperature(self) -> float | None:
@@ -58,7 +62,7 @@ class VoiceSettings:
 
         session_fields: ``SpeechSession.unused_fields``; the core's temperature is the protocol's stability.
         """
-        names = {"temperature": f"{FIELD}.stability"}
+        names = {"temperature": f"{self.field}.stability"}
         return sorted({*self.unused, *(names.get(name, name) for name in session_fields)})
 
 
@@ -74,7 +78,7 @@ def parse_voice_settings(given: Any) -> VoiceSettings:
     fields = {name: given[name] for name in DEFAULT_SETTINGS if given.get(name) is not None}
     for name, allowed in SETTING_RANGES.items():
         if name in fields:
-            _check(name, allowed, fields[name])
+            _check(f"{FIELD}.{name}", allowed, fields[name])
     if not isinstance(fields.get("use_speaker_boost", True), bool):
         raise InvalidRequest(f"{FIELD}.use_speaker_boost", "must be true or false")
     changed = {name: value for name, value in fields.items() if value != DEFAULT_SETTINGS[name]}
@@ -83,6 +87,26 @@ def parse_voice_settings(given: Any) -> VoiceSettings:
         speed=changed.get("speed"),
         stability=changed.get("stability"),
         unused=tuple(f"{FIELD}.{name}" for name in unused if name in changed),
+    )
+
+
+def parse_dialogue_settings(given: Any, field: str) -> VoiceSettings:
+    """Validate the settings of a dialogue, which has fewer of them; else as ``parse_voice_settings``.
+
+    field: the object's name. Raises InvalidRequest with the setting and its limit.
+    """
+    if given is None:
+        return VoiceSettings(field=field)
+    if not isinstance(given, dict):
+        raise InvalidRequest(field, "must be an object")
+    settings = {name: given[name] for name in DIALOGUE_SETTINGS if given.get(name) is not None}
+    for name, value in settings.items():
+        _check(f"{field}.{name}", DIALOGUE_SETTING_RANGE, value)
+    stability = settings.pop("stability", None)
+    return VoiceSettings(
+        stability=stability if stability != DEFAULT_SETTINGS["stability"] else None,
+        unused=tuple(f"{field}.{name}" for name in settings),
+        field=field,
     )
 
 
@@ -96,7 +120,7 @@ def parse_normalization(given: str | None) -> bool:
     return given != "off"
 
 
-def _check(name: str, allowed: Range, value: Any) -> None:
+def _check(path: str, allowed: Range, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidRequest(f"{FIELD}.{name}", "must be a number")
-    allowed.check(f"{FIELD}.{name}", value)
+        raise InvalidRequest(path, "must be a number")
+    allowed.check(path, value)

@@ -92,13 +92,14 @@ async def speak_with_livekit(
     http_url: str, voice: str, texts: Iterable[str], **options: Any
 ) -> list[ReceivedSpeech]:
     encoding = options.pop("encoding", "pcm_22050")
+    model = options.pop("model", MODEL)
     async with aiohttp.ClientSession() as session:
         speaker = livekit_elevenlabs.TTS(
             api_key="key",
             voice_id=voice,
             base_url=f"{http_url}/v1",
             encoding=encoding,
-            model=MODEL,
+            model=model,
             http_session=session,
             **options,
         )

@@ -25,7 +25,7 @@ from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest
 from kani.protocols.elevenlabs import ElevenLabsSettings
 from kani.protocols.elevenlabs.formats import FORMATS
-from kani.protocols.elevenlabs.http.convert import speech_routes
+from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
 from tests.core.session.test_session import collect
 from tests.support.sessions import build
 from tests.support.tone import RATE, ToneEngine
@@ -64,7 +64,9 @@ async def calls(tmp_path: Path) -> AsyncIterator[SpeechCalls]:
     tone = ToneEngine()
     service = build(tmp_path, tone, limits=Limits(max_text=50, max_waiting=0))
     await service.start()
-    app = Starlette(routes=speech_routes(service, ElevenLabsSettings(max_text=MAX_TEXT)))
+    app = Starlette(
+        routes=speech_routes(service, ElevenLabsSettings(max_text=MAX_TEXT), whole_answer_budget())
+    )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as client:
         yield SpeechCalls(tone, service, app, client)
@@ -325,7 +327,7 @@ async def test_text_limit_is_the_protocols_own(calls: SpeechCalls) -> None:
 
 async def test_whole_answers_share_memory_budget(calls: SpeechCalls, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.protocols.elevenlabs.http.convert.MAX_WHOLE_ANSWER_BYTES", 100_000)
-    app = Starlette(routes=speech_routes(calls.service, ElevenLabsSettings()))
+    app = Starlette(routes=speech_routes(calls.service, ElevenLabsSettings(), whole_answer_budget()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         for _ in range(3):
             query = {"output_format": "pcm_48000"}

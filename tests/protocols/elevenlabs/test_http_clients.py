@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from elevenlabs.client import ElevenLabs
 from elevenlabs.core.api_error import ApiError
-from elevenlabs.types import VoiceSettings
+from elevenlabs.types import DialogueInput, VoiceSettings
 from livekit.agents import APIStatusError
 from livekit.plugins import elevenlabs as livekit
 
@@ -228,6 +228,30 @@ def test_sdk_raises_api_errors(sdk: ElevenLabs) -> None:
     with pytest.raises(ApiError) as refused:
         sdk.text_to_speech.convert_with_timestamps("espeak:es", text=None)  # type: ignore[arg-type]
     assert refused.value.status_code == 422
+
+
+DIALOGUE = [
+    DialogueInput(text="[laughs] Hola, amiga.", voice_id="espeak:es"),
+    DialogueInput(text="Very well, thank you.", voice_id="espeak:en-us"),
+]
+
+
+def test_sdk_converts_and_streams_dialogue(sdk: ElevenLabs) -> None:
+    calls = sdk.text_to_dialogue
+    name: Any = "pcm_24000"
+    whole = b"".join(calls.convert(inputs=DIALOGUE, output_format=name))
+    assert b"".join(calls.stream(inputs=DIALOGUE, output_format=name, model_id="eleven_v3")) == whole
+    told = calls.convert_with_timestamps(inputs=DIALOGUE, output_format=name)
+    assert base64.b64decode(told.audio_base_64) == whole and told.alignment is not None
+    assert "".join(told.alignment.characters) == "".join(line.text for line in DIALOGUE)
+    assert [segment.voice_id for segment in told.voice_segments] == ["espeak:es", "espeak:en-us"]
+    assert told.voice_segments[1].end_time_seconds == pytest.approx(len(whole) / 48000, abs=0.002)
+    lines = list(calls.stream_with_timestamps(inputs=DIALOGUE, output_format=name))
+    assert b"".join(base64.b64decode(line.audio_base_64) for line in lines) == whole
+    assert {segment.dialogue_input_index for line in lines for segment in line.voice_segments} == {0, 1}
+    with pytest.raises(ApiError) as refused:
+        list(calls.convert(inputs=[*DIALOGUE, DialogueInput(text="Who?", voice_id="nobody")]))
+    assert refused.value.body["detail"]["param"] == "inputs[2].voice_id"
 
 
 @pytest.fixture

@@ -116,6 +116,17 @@ async def test_pipecat_by_sentences_receives_audio_and_word_times(espeak_server:
 
 
 @pytest.mark.heard
+async def test_livekit_with_model_of_dialogues_receives_speech_without_tags(server: ServerProcess) -> None:
+    tagged = f"[whispers] {ENGLISH}"
+    options = {"model": "eleven_v3", "encoding": "mp3_22050_32"}  # the plugin's default
+    (spoken,) = await speak_with_livekit(server.http_url, VOICES["en"], [tagged], **options)
+    assert_understood(spoken.samples, 22_050, ENGLISH, "en")
+    assert [word.text for word in spoken.words] == tagged.split(" ")
+    starts = [word.start_s for word in spoken.words]
+    assert starts == sorted(starts) and starts[-1] < len(spoken.samples) / 22_050
+
+
+@pytest.mark.heard
 @pytest.mark.parametrize(("text", "language"), [(SPANISH, "es"), (ENGLISH, "en")])
 async def test_every_library_receives_intelligible_speech(
     server: ServerProcess, text: str, language: str

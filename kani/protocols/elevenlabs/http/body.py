@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kani.core.errors import InvalidRequest, TextTooLong
 from kani.core.request import Range
 from kani.core.types import SpeechRequest
+from kani.protocols.elevenlabs.audio_tags import named_tags, without_tags
 from kani.protocols.elevenlabs.errors import Unprocessable
-from kani.protocols.elevenlabs.models import validate_model
+from kani.protocols.elevenlabs.models import has_audio_tags, validate_model
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings, parse_normalization, parse_voice_settings
 from kani.protocols.shared.json_input import TooManyValues, parse_object
 from kani.text import languages
@@ -56,6 +58,7 @@ class SpeechBody:
     """A validated request body."""
 
     text: str
+    spoken: str  # of the same length, without audio tags
     language: str | None  # BCP 47 tag; None is detected from the text
     voice_settings: VoiceSettings
     seed: int | None
@@ -88,11 +91,7 @@ def parse_body(data: bytes, max_text: int) -> SpeechBody:
     max_text: characters. Raises Unprocessable for a missing field or one of the wrong type, and
     InvalidRequest for a value out of its range.
     """
-    body = _known_fields(data)
-    if "text" not in body:
-        raise Unprocessable(_error("missing", ["body", "text"], "Field required", None))
-    if wrong := [_type_error(name, body[name]) for name in body if not _is(body[name], FIELDS[name])]:
-        raise Unprocessable(*wrong)
+    body = read_fields(data, FIELDS, required="text")
     text: str = body["text"]
     if len(text) > max_text:
         raise TextTooLong(max_text)
@@ -103,38 +102,54 @@ def parse_body(data: bytes, max_text: int) -> SpeechBody:
     if (seed := body.get("seed")) is not None:
         SEED_RANGE.check("seed", seed)
     code = body.get("language_code")
+    tags = named_tags([text]) if has_audio_tags(body.get("model_id")) else []
     return SpeechBody(
         text,
+        without_tags(text) if tags else text,
         languages.resolve(code) if code else None,
         parse_voice_settings(body.get("voice_settings")),
         seed,
         normalize,
-        tuple(name for name in WITHOUT_EFFECT if body.get(name)),
+        (*(name for name in WITHOUT_EFFECT if body.get(name)), *tags),
     )
 
 
-def _known_fields(data: bytes) -> dict[str, Any]:
-    """Return the known fields that are not null."""
+def read_fields(data: bytes, kinds: Mapping[str, type], *, required: str) -> dict[str, Any]:
+    """Return the known fields that are not null, each of its type.
+
+    Raises Unprocessable for a missing field or one of the wrong type, and InvalidRequest for too many values.
+    """
     try:
         given = parse_object(data.decode())
     except TooManyValues as error:
         raise InvalidRequest("body", str(error)) from error
     except ValueError as error:
-        wrong = _error("json_invalid", ["body"], "JSON decode error", {})
+        wrong = field_error("json_invalid", ["body"], "JSON decode error", {})
         raise Unprocessable(wrong | {"ctx": {"error": str(error)}}) from error
-    return {name: value for name, value in given.items() if name in FIELDS and value is not None}
+    body = {name: value for name, value in given.items() if name in kinds and value is not None}
+    if required not in body:
+        raise Unprocessable(missing_field(["body", required]))
+    wrong_types = (type_error(value, kinds[name], ["body", name]) for name, value in body.items())
+    if errors := [error for error in wrong_types if error is not None]:
+        raise Unprocessable(*errors)
+    return body
 
 
-def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
-def _type_error(name: str, value: Any) -> dict[str, Any]:
-    error_type, message = _TYPE_ERRORS[FIELDS[name]]
+def type_error(value: Any, kind: type, location: list[str | int]) -> dict[str, Any] | None:
+    """Return FastAPI's error of a value that is not of its type; None if it is."""
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return None
+    error_type, message = _TYPE_ERRORS[kind]
     # A value may be as long as the body: the error repeats only its beginning.
     shown = value if isinstance(value, int | float | bool) else f"{value!s:.100}"
-    return _error(error_type, ["body", name], message, shown)
+    return field_error(error_type, location, message, shown)
 
 
-def _error(error_type: str, location: list[str], message: str, value: Any) -> dict[str, Any]:
+def missing_field(location: list[str | int]) -> dict[str, Any]:
+    """Return FastAPI's error of a field that is not there."""
+    return field_error("missing", location, "Field required", None)
+
+
+def field_error(error_type: str, location: list[str | int], message: str, value: Any) -> dict[str, Any]:
+    """Return an error in FastAPI's form."""
     return {"type": error_type, "loc": location, "msg": message, "input": value}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from kani.core.audio.pcm import MEDIA_TYPES
 from kani.core.request import Range
-from kani.protocols.elevenlabs.formats import DEFAULT_FORMAT, FORMATS, STREAMABLE_FORMATS
-from kani.protocols.elevenlabs.http.body import SEED_RANGE, WITHOUT_EFFECT
+from kani.protocols.elevenlabs.http.speech_calls import UNUSED_HEADER, VOICE, settings_schema, speech_calls
 from kani.protocols.elevenlabs.http.transcription_form import (
     ADDITIONAL_FORMATS,
     FILE_FORMATS,
@@ -15,12 +14,9 @@ from kani.protocols.elevenlabs.http.transcription_form import (
 )
 from kani.protocols.elevenlabs.http.voice_form import CONSENT_HEADER, MAX_FILES
 from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
-from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, NORMALIZATION_CHOICES, SETTING_RANGES
 from kani.protocols.shared.calls.call import (
     FORM,
-    Answer,
     Body,
     Call,
     CallGroup,
@@ -44,16 +40,8 @@ from kani.protocols.shared.calls.schemas import (
     whole,
 )
 
-_SPEECH_ERRORS = (400, 404, 422, 429, 500, 503, 504)
-_VOICE = path_parameter("voice_id", "Id of a voice of ElevenLabs' or of this server.", "21m00Tcm4TlvDq8ikWAM")
 _STORED = path_parameter("voice_id", "Id of a voice that a client stored.", "custom:eva")
 _SAMPLE = path_parameter("sample_id", "Id of the voice's recording.", "0a1b2c3d4e5f60718293")
-_HEADERS = {
-    "request-id": "Id of the request in the server's log.",
-    "character-cost": "Characters of the text.",
-    "x-unused": "Names of the given fields without effect.",
-    "x-cloning": "Kind of cloning of a stored voice.",
-}
 
 
 def error_schema() -> Schema:
@@ -69,88 +57,12 @@ def call_group(settings: ElevenLabsSettings) -> CallGroup:
     """Return the calls."""
     return CallGroup(
         "ElevenLabs",
-        "ElevenLabs' API: speech, transcription, voices. Its WebSockets are on "
-        "/v1/text-to-speech/{voice_id}/stream-input and /multi-stream-input.",
+        "ElevenLabs' API: speech, dialogues, transcription, voices. Its WebSockets are on "
+        "/v1/text-to-speech/{voice_id} and /v1/text-to-dialogue: /stream-input and /multi-stream-input.",
         "ElevenLabsError",
         error_schema(),
-        (*_speech(settings), *_lists(), *_voices(), _transcription(settings)),
+        (*speech_calls(settings), *_lists(), *_voices(), _transcription(settings)),
     )
-
-
-def _settings_schema() -> Schema:
-    ranged = {
-        name: number("", allowed, default=DEFAULT_SETTINGS[name]) for name, allowed in SETTING_RANGES.items()
-    }
-    boost = flag(default=DEFAULT_SETTINGS["use_speaker_boost"])
-    return fields("Only speed and stability have an effect.", [], **ranged, use_speaker_boost=boost)
-
-
-def _speech(settings: ElevenLabsSettings) -> list[Call]:
-    unused: dict[str, Schema] = {
-        name: {"description": "Without effect on this server."} for name in WITHOUT_EFFECT
-    }
-    body = fields(
-        "A null equals a missing field.",
-        ["text"],
-        text=text("The text.", longest=settings.max_text),
-        model_id=choice(MODELS, "Any of them speaks by this server's own voices.", default=DEFAULT_MODEL),
-        language_code=text("Tag of the text's language; detected by default."),
-        voice_settings=_settings_schema(),
-        seed=whole("Seed of the sampling, for engines that sample.", SEED_RANGE),
-        apply_text_normalization=choice(
-            NORMALIZATION_CHOICES, "Whether numbers and the like are spelled out.", default="auto"
-        ),
-        **unused,
-    )
-    example = {"text": "Hello.", "model_id": DEFAULT_MODEL}
-    alignment = fields(
-        characters=items(text()),
-        character_start_times_seconds=items(number()),
-        character_end_times_seconds=items(number()),
-    )
-    timed = fields(
-        audio_base64=text(), alignment=nullable(alignment), normalized_alignment=nullable(alignment)
-    )
-    whole_audio = audio_answer(
-        "The audio.", *(each.content_type for each in FORMATS.values()), headers=_HEADERS
-    )
-    streamed_audio = audio_answer(
-        "The audio, sent while it is synthesized.",
-        *(each.content_type for each in STREAMABLE_FORMATS.values()),
-        headers=_HEADERS,
-    )
-    lines = Answer("A line of JSON for each block of audio.", {"application/x-ndjson": text()}, _HEADERS)
-    rows = (
-        ("", "Speak a text", FORMATS, whole_audio),
-        (
-            "/with-timestamps",
-            "Speak a text, with the times of its characters",
-            FORMATS,
-            Answer("The audio and its times.", {"application/json": timed}, _HEADERS),
-        ),
-        ("/stream", "Speak a text while it is synthesized", STREAMABLE_FORMATS, streamed_audio),
-        (
-            "/stream/with-timestamps",
-            "Speak a text while it is synthesized, with the times of its characters",
-            STREAMABLE_FORMATS,
-            lines,
-        ),
-    )
-    return [
-        Call(
-            method="POST",
-            path=f"/v1/text-to-speech/{{voice_id}}{end}",
-            summary=summary,
-            parameters=(
-                _VOICE,
-                *query(output_format=choice(formats, "Format of the audio.", default=DEFAULT_FORMAT)),
-            ),
-            body=Body(body, example, name="ElevenLabsSpeech"),
-            answers={200: answer},
-            errors=_SPEECH_ERRORS,
-        )
-        for end, summary, formats, answer in rows
-    ]
 
 
 def _lists() -> list[Call]:
@@ -163,7 +75,7 @@ def _lists() -> list[Call]:
         labels=mapping("", text()),
         description=nullable(text()),
         preview_url=nullable(text()),
-        settings=_settings_schema(),
+        settings=settings_schema(),
         samples={"anyOf": [items(mapping()), {"type": "null"}]},
     )
     page = fields(voices=items(voice), has_more=flag(), total_count=whole(), next_page_token=nullable(text()))
@@ -186,9 +98,9 @@ def _lists() -> list[Call]:
     rows: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
         ("/v1/voices", "List the voices", fields(voices=items(voice)), ()),
         ("/v2/voices", "Search the voices", page, search),
-        ("/v1/voices/settings/default", "Show the default settings of a voice", _settings_schema(), ()),
-        ("/v1/voices/{voice_id}", "Show a voice", voice, (_VOICE,)),
-        ("/v1/voices/{voice_id}/settings", "Show the settings of a voice", _settings_schema(), (_VOICE,)),
+        ("/v1/voices/settings/default", "Show the default settings of a voice", settings_schema(), ()),
+        ("/v1/voices/{voice_id}", "Show a voice", voice, (VOICE,)),
+        ("/v1/voices/{voice_id}/settings", "Show the settings of a voice", settings_schema(), (VOICE,)),
         ("/v1/models", "List the models, for clients that send xi-api-key", items(model), ()),
         ("/v1/user", "Show the account, which is never charged", user, ()),
         ("/v1/user/subscription", "Show the account's limits", subscription, ()),
@@ -307,6 +219,6 @@ def _transcription(settings: ElevenLabsSettings) -> Call:
         path="/v1/speech-to-text",
         summary="Transcribe a recording",
         body=Body(form, {"file": "@recording.wav", "model_id": "scribe_v1"}, FORM),
-        answers={200: json_answer("The transcript.", answer, x_unused=_HEADERS["x-unused"])},
+        answers={200: json_answer("The transcript.", answer, x_unused=UNUSED_HEADER)},
         errors=(400, 413, 422, 429, 500, 503, 504),
     )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,12 +15,18 @@ from kani.core import request_ids
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
-from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
+from kani.core.timing.characters import FormsClock, TimedForms
 from kani.core.types import Span, SpeechRequest
 from kani.core.voices.store import CUSTOM_PREFIX
 from kani.protocols.elevenlabs.formats import resolve_format
 from kani.protocols.elevenlabs.http.body import SpeechBody, parse_body
 from kani.protocols.elevenlabs.http.responses import TASK_NAME, endpoint
+from kani.protocols.elevenlabs.http.timestamps import (
+    SizedStream,
+    alignment_fields,
+    audio_line,
+    audio_with_fields,
+)
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.client_languages import accept_languages
@@ -65,16 +68,18 @@ class ConvertRequest:
         return headers | {"x-unused": ", ".join(unused)} if unused else headers
 
 
-class SizedStream(NamedTuple):
-    """The bytes of a whole answer and their number."""
-
-    length: int
-    blocks: ByteStream
+def whole_answer_budget() -> MemoryBudget:
+    """Make the memory budget of whole answers."""
+    return MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for /stream")
 
 
-def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
-    """Return the four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504."""
-    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for /stream")
+def speech_routes(
+    service: SpeechService, settings: ElevenLabsSettings, budget: MemoryBudget
+) -> list[BaseRoute]:
+    """Return the four calls. Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504.
+
+    budget: memory of whole answers, the same as of other calls.
+    """
 
     async def parse(request: Request, streamed: bool) -> ConvertRequest:
         body = parse_body(await request.body(), settings.max_text)
@@ -148,7 +153,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
 
 
 def _feed(session: SpeechSession, parsed: ConvertRequest) -> None:
-    session.feed(parsed.body.text)
+    session.feed(parsed.body.spoken)
     session.finish()
 
 
@@ -166,16 +171,7 @@ async def _encode_whole(
 
 
 def _audio_with_timestamps(data: bytes, timed: TimedForms) -> SizedStream:
-    """Write the JSON while it is sent: a whole copy would take another 4/3 of the audio's memory."""
-    head, tail = json.dumps(_timestamps_json("|", timed)).encode().split(b"|", 1)
-
-    async def blocks() -> ByteStream:
-        yield head
-        async for block in in_blocks(data):
-            yield base64.b64encode(block)
-        yield tail
-
-    return SizedStream(len(head) + -(-len(data) // 3) * 4 + len(tail), blocks())
+    return audio_with_fields(data, alignment_fields([timed]))
 
 
 async def _audio_blocks(session: SpeechSession, parsed: ConvertRequest) -> ByteStream:
@@ -189,8 +185,7 @@ async def _json_lines(session: SpeechSession, parsed: ConvertRequest) -> ByteStr
     clock = FormsClock()
     clock.feed(parsed.body.text)
     async for data, spans in _encode(session, parsed.audio_format):
-        line = _timestamps_json(base64.b64encode(data).decode(), clock.align(spans))
-        yield json.dumps(line).encode() + b"\n"
+        yield audio_line(data, alignment_fields([clock.align(spans)]))
 
 
 async def _encode(
@@ -206,26 +201,3 @@ async def _encode(
             spans = []
     if (data := await encoder.finish()) or spans:
         yield data, spans
-
-
-def _timestamps_json(audio_base64: str, timed: TimedForms) -> dict[str, Any]:
-    return {
-        "audio_base64": audio_base64,
-        "alignment": _alignment_json(timed.written),
-        "normalized_alignment": _alignment_json(timed.spoken),
-    }
-
-
-def _alignment_json(timed: TimedCharacters) -> dict[str, Any] | None:
-    """Return seconds since the answer's first sample, rounded to 1 ms; None without characters.
-
-    Each character ends where the next begins.
-    """
-    if not timed.text:
-        return None
-    edges = [round(edge, 3) for edge in timed.edges_s]
-    return {
-        "characters": list(timed.text),
-        "character_start_times_seconds": edges[:-1],
-        "character_end_times_seconds": edges[1:],
-    }

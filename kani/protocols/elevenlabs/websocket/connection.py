@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -54,7 +55,7 @@ class BaseConnection:
         self._service = service
         self._settings = settings
         self._query = query
-        self._voice_id: str = websocket.path_params["voice_id"]
+        self._voice_id: str = websocket.path_params.get("voice_id", "")  # none of a dialogue
         self._voice: str | None = None
         # Set by the access middleware while the client still has to send a key.
         self._is_key: Callable[[str], bool] | None = websocket.scope.get("key_check")
@@ -121,7 +122,7 @@ class BaseConnection:
             return
         if raw is None:
             raise BadMessage("binary messages are not supported")
-        message = messages.parse_message(raw)
+        message = self._parse(raw)
         if self._is_key is not None:
             if message.key is None or not self._is_key(strip_bearer(message.key)):
                 self._end_input(messages.INVALID_KEY)
@@ -129,9 +130,17 @@ class BaseConnection:
             self._is_key = None
         if not self._voice_resolved:
             self._voice_resolved = True
-            language = self._query.language
-            self._voice = resolve_voice(self._service, self._voice_id, self._settings, language)
+            if self._voice_id:
+                self._voice = self._find_voice(self._voice_id)
         await self._handle_message(message)
+
+    def _parse(self, raw: str) -> ClientMessage:
+        """Parse a message. Raises BadMessage and InvalidRequest."""
+        return messages.parse_message(raw)
+
+    def _find_voice(self, voice_id: str) -> str | None:
+        """Find this server's voice; None is the default voice of the text's language. Raises UnknownVoice."""
+        return resolve_voice(self._service, voice_id, self._settings, self._query.language)
 
     async def _handle_message(self, message: ClientMessage) -> None:
         """Handle one message of an authenticated client. Raises BadMessage, ProtocolError, SpeechError."""
@@ -141,12 +150,13 @@ class BaseConnection:
         timing, query = self._settings.timing, self._query
         absolute = timing == "absolute" or (timing == "auto" and query.sync_alignment)
         output = OutputOptions(query.audio_format, absolute, strict=timing == "relative")
-        return Context(self._open_session, output, auto_mode=query.auto_mode)
+        start = partial(self._open_session, self._voice)
+        return Context(start, output, auto_mode=query.auto_mode, audio_tags=query.audio_tags)
 
-    def _open_session(self, voice_settings: VoiceSettings) -> SpeechSession:
+    def _open_session(self, voice: str | None, voice_settings: VoiceSettings) -> SpeechSession:
         """Open the session of a context. Raises Busy and InvalidRequest."""
         request = SpeechRequest(
-            voice=self._voice,
+            voice=voice,
             language=self._query.language,
             languages=accept_languages(self._websocket.headers),
             speed=voice_settings.speed,

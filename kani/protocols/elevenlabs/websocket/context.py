@@ -12,6 +12,7 @@ from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.session.session import SpeechSession
 from kani.core.timing.characters import FormsClock, TimedForms
 from kani.core.types import SpeechChunk
+from kani.protocols.elevenlabs.audio_tags import IncrementalTags, without_tags
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket.messages import Alignments, ClientMessage
 from kani.protocols.elevenlabs.websocket.schedule import FLUSH_AFTER_S, ChunkLengthSchedule
@@ -22,6 +23,8 @@ from kani.protocols.elevenlabs.websocket.timed_audio import (
     TimedAudioFramer,
 )
 from kani.protocols.shared.idle_flush import IdleFlush
+
+StartSession = Callable[[VoiceSettings], SpeechSession]
 
 MAX_FRAME_S = 0.25
 """Longest audio of a message."""
@@ -34,6 +37,7 @@ class OutputOptions:
     audio_format: AudioFormat
     absolute_times: bool  # times count from the start of the stream
     strict: bool  # else: hold audio back until its characters' times are exact relative to their message
+    bytes_per_ms: float | None = None  # of audio whose length is the origin of its message's times
 
 
 @dataclass(slots=True)
@@ -54,15 +58,17 @@ class TextCursor:
 class Context:
     """One stream of text and audio: give it messages, iterate over ``audio``, and release it by ``aclose``.
 
-    start: opens the session at the first text, raises SpeechError; auto_mode: flush each message.
+    start: opens the session at the first text, raises SpeechError; auto_mode: flush each message;
+    audio_tags: whether there are such in the text, which are not spoken.
     """
 
     def __init__(
-        self, start: Callable[[VoiceSettings], SpeechSession], output: OutputOptions, *, auto_mode: bool
+        self, start: StartSession, output: OutputOptions, *, auto_mode: bool, audio_tags: bool
     ) -> None:
         self._start = start
         self._output = output
         self._auto_mode = auto_mode
+        self._tags = IncrementalTags() if audio_tags else None
         self._session: SpeechSession | None = None
         self._ready = asyncio.Event()
         self._clock = FormsClock()
@@ -120,13 +126,18 @@ class Context:
         return bool(self._last_character) and (text != " " or not self._last_character.isspace())
 
     def _feed(self, text: str) -> None:
+        self._last_character = text[-1]
+        self._speak(text if self._tags is None else self._tags.feed(text))
+
+    def _speak(self, text: str) -> None:
+        if not text:
+            return
         if self._session is None:
             self._session = self._start(self._voice)
             self._ready.set()
-        self._session.feed(text)
+        self._session.feed(text if self._tags is None else without_tags(text))
         self._clock.feed(text)
         self._cursor.fed += len(text)
-        self._last_character = text[-1]
 
     def _schedule_flush(self) -> None:
         """Speak the pending text once no more comes, if it reaches the schedule and ends with a word."""
@@ -159,13 +170,25 @@ class Context:
     def finish(self) -> None:
         """End the input; all text is spoken."""
         if not self.input_ended:
-            self._end_word()
+            self._speak_rest()
             self._end_input()
 
-    def close(self) -> None:
-        """End the input; only the flushed text is spoken."""
+    def _speak_rest(self) -> None:
+        """End the text, and speak what was held back as the beginning of a tag."""
+        self._end_word()
+        if self._tags is not None:
+            try:
+                self._speak(self._tags.finish())
+            except SpeechError as error:
+                self._error = self._error or error
+            self._cursor.flushed = self._cursor.fed
+
+    def close(self, *, flush: bool = False) -> None:
+        """End the input; only the flushed text is spoken, or all of it with ``flush``."""
         if self.input_ended:
             return
+        if flush:
+            self._speak_rest()
         self.broken_off = self.audible and not self._complete
         cursor = self._cursor
         if cursor.fed > cursor.flushed:
@@ -219,7 +242,7 @@ class Context:
     async def _encode(self, session: SpeechSession) -> AsyncIterator[tuple[bytes, Alignments]]:
         audio_format = self._output.audio_format
         encoder = AsyncEncoder(audio_format)
-        clock = AlignmentClock(absolute=self._output.absolute_times)
+        clock = AlignmentClock(absolute=self._output.absolute_times, bytes_per_ms=self._output.bytes_per_ms)
         pending = TimedForms()
         async for timed in self._timed_audio(session):
             pending += timed.characters
@@ -227,13 +250,13 @@ class Context:
             if self.interrupted:
                 return
             if data:
-                yield data, clock.take(pending)
+                yield data, clock.take(pending, data)
                 pending = TimedForms()
         data = await encoder.finish()
         if self.interrupted:
             return
         if data or pending.written.text:
-            yield data, clock.take(pending)
+            yield data, clock.take(pending, data)
 
     async def _timed_audio(self, session: SpeechSession) -> AsyncIterator[TimedAudio]:
         """Yield the audible speech in parts that match their characters."""

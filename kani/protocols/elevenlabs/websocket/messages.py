@@ -78,26 +78,31 @@ def parse_message(message: str) -> ClientMessage:
 
     Raises BadMessage for a wrong shape, InvalidRequest for a value out of its range.
     """
-    try:
-        fields = parse_object(message)
-    except TooManyValues as error:
-        raise BadMessage(f"{error}") from error
-    except ValueError as error:
-        raise BadMessage from error
+    fields = object_of(message)
     parsed = ClientMessage(
         text=_text(fields, "text"),
-        flush=_flag(fields, "flush"),
-        trigger_generation=_flag(fields, "try_trigger_generation"),
-        context_id=_context_id(fields),
-        close_context=_flag(fields, "close_context"),
-        close_socket=_flag(fields, "close_socket"),
+        flush=flag(fields, "flush"),
+        trigger_generation=flag(fields, "try_trigger_generation"),
+        context_id=context_id_of(fields),
+        close_context=flag(fields, "close_context"),
+        close_socket=flag(fields, "close_socket"),
         voice_settings=_voice_settings(fields),
         chunk_lengths=_chunk_lengths(fields),
-        key=_key(fields),
+        key=key_of(fields),
     )
     if parsed.text is None and not (parsed.flush or parsed.close_context or parsed.close_socket):
         raise BadMessage("text: is required")
     return parsed
+
+
+def object_of(message: str) -> dict[str, Any]:
+    """Parse a message's JSON object. Raises BadMessage."""
+    try:
+        return parse_object(message)
+    except TooManyValues as error:
+        raise BadMessage(f"{error}") from error
+    except ValueError as error:
+        raise BadMessage from error
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str | None:
@@ -107,14 +112,16 @@ def _text(fields: Mapping[str, Any], name: str) -> str | None:
     return value
 
 
-def _flag(fields: Mapping[str, Any], name: str) -> bool:
+def flag(fields: Mapping[str, Any], name: str) -> bool:
+    """Return a flag, false if it is not there. Raises BadMessage."""
     value = fields.get(name)
     if value is not None and not isinstance(value, bool):
         raise BadMessage(f"{name}: must be true or false")
     return bool(value)
 
 
-def _context_id(fields: Mapping[str, Any]) -> str | None:
+def context_id_of(fields: Mapping[str, Any]) -> str | None:
+    """Return the id of a message's context. Raises BadMessage."""
     value = _text(fields, "context_id")
     if value is None:
         value = _text(fields, "contextId")
@@ -148,7 +155,8 @@ def _chunk_lengths(fields: Mapping[str, Any]) -> tuple[float, ...] | None:
     return tuple(entries)
 
 
-def _key(fields: Mapping[str, Any]) -> str | None:
+def key_of(fields: Mapping[str, Any]) -> str | None:
+    """Return the API key in a message. Raises BadMessage."""
     value = next((fields[name] for name in _KEY_FIELDS if fields.get(name)), None)
     if value is None:
         return None
@@ -213,7 +221,7 @@ class MessageWriter:
     def error(self, error: ErrorMessage) -> str:
         """Write the error that ends the context or the connection."""
         fields = {"code": error.code, "error": error.error, "message": error.message}
-        return _dumps(fields | self._ids)
+        return dumps(fields | self._ids)
 
     def _message(self, audio: str | None, alignments: Alignments, final: bool | None) -> str:
         written, normalized = (
@@ -222,14 +230,15 @@ class MessageWriter:
         fields = {"alignment": written, "audio": audio, "isFinal": final, "normalizedAlignment": normalized}
         if self.multi:
             fields["is_final"] = final
-        return _dumps(fields | self._ids)
+        return dumps(fields | self._ids)
 
     @property
     def _ids(self) -> dict[str, str | None]:
         return {"contextId": self.context_id, "context_id": self.context_id} if self.multi else {}
 
 
-def _dumps(message: Mapping[str, Any]) -> str:
+def dumps(message: Mapping[str, Any]) -> str:
+    """Write a message."""
     # ASCII: an unpaired surrogate in a client's text comes back as the same escape. Keys in the order of
     # ElevenLabs' service.
     return json.dumps(message, separators=(",", ":"), sort_keys=True)
@@ -264,10 +273,10 @@ def input_timeout(seconds: float) -> ErrorMessage:
 def error_message(error: SpeechError, voice_id: str) -> ErrorMessage:
     """Map an error of the core to a close code, a name and a sentence.
 
-    voice_id: the id that the client used.
+    voice_id: the id that the client used, "" if the error has it.
     """
     if isinstance(error, UnknownVoice):
-        sentence = f"A voice with voice_id {voice_id} does not exist."
+        sentence = f"A voice with voice_id {voice_id or error.voice} does not exist."
         return ErrorMessage(POLICY_VIOLATION, "voice_id_does_not_exist", sentence)
     detail = errors.error_detail(error)
     if isinstance(error, SpeechCancelled):

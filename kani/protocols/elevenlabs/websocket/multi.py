@@ -76,41 +76,50 @@ class MultiContextConnection(BaseConnection):
         if self._input_ended.is_set():
             return
         if message.close_socket:
-            for context in self._open.values():
-                context.close()
+            for open_id, context in self._open.items():
+                self._close_context(open_id, context)
             self._end_input()
         elif message.close_context:
             # The text of such a message is ignored, as by ElevenLabs' own library.
             if context_id in self._open:
                 context = self._open.pop(context_id)
-                context.close()
+                self._close_context(context_id, context)
                 context.lower_priority()
             elif context_id in self._sending and (closed := self._contexts.get(self._sending[context_id])):
                 closed.interrupt()
-            while len(self._contexts) - len(self._open) > MAX_CLOSING_CONTEXTS:
-                await asyncio.wait(self._contexts, return_when=asyncio.FIRST_COMPLETED)
+            await self._wait_for_closing()
         elif context_id in self._open:
             self._open[context_id].handle_message(message)
         elif not message.ends_input:
-            self._open_context(context_id).handle_message(message)
+            writer = MessageWriter(context_id, multi=True)
+            self._open_context(context_id, self._new_context(), writer).handle_message(message)
+
+    def _close_context(self, context_id: str | None, context: Context) -> None:
+        """End the input of a context."""
+        context.close()
+
+    async def _wait_for_closing(self) -> None:
+        """Wait until no more than ``MAX_CLOSING_CONTEXTS`` closed contexts are spoken."""
+        while len(self._contexts) - len(self._open) > MAX_CLOSING_CONTEXTS:
+            await asyncio.wait(self._contexts, return_when=asyncio.FIRST_COMPLETED)
 
     @override
-    def _open_session(self, voice_settings: VoiceSettings) -> SpeechSession:
+    def _open_session(self, voice: str | None, voice_settings: VoiceSettings) -> SpeechSession:
         # Before the new session asks for a slot.
         for context in self._contexts.values():
             if context.broken_off:
                 context.interrupt()
-        return super()._open_session(voice_settings)
+        return super()._open_session(voice, voice_settings)
 
-    def _open_context(self, context_id: str | None) -> Context:
-        """Open a context. Raises ProtocolError."""
+    def _open_context(self, context_id: str | None, context: Context, writer: MessageWriter) -> Context:
+        """Open a context, which is sent by ``writer``. Raises ProtocolError."""
         if len(self._open) == MAX_CONTEXTS:
             raise ProtocolError(too_many_contexts(MAX_CONTEXTS))
-        context = self._open[context_id] = self._new_context()
+        self._open[context_id] = context
         predecessor = self._sending.get(context_id)
         if predecessor is not None and predecessor in self._contexts:
             self._contexts[predecessor].restore_priority()
-        task = self._start_sending(context, MessageWriter(context_id, multi=True), predecessor)
+        task = self._start_sending(context, writer, predecessor)
         self._sending[context_id] = task
 
         def remove(task: asyncio.Task[None]) -> None:

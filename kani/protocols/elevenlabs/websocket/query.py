@@ -12,7 +12,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.request import Range
 from kani.core.service import SpeechService
 from kani.protocols.elevenlabs.formats import resolve_format
-from kani.protocols.elevenlabs.models import validate_model
+from kani.protocols.elevenlabs.models import has_audio_tags, validate_model
 from kani.protocols.elevenlabs.voice_settings import parse_normalization
 from kani.text import languages
 
@@ -33,6 +33,7 @@ class Query:
     inactivity_timeout_s: float  # longest time without a message
     sync_alignment: bool  # whether times count from the start of the stream
     auto_mode: bool  # whether each message is spoken at once
+    audio_tags: bool  # whether the model takes audio tags in its text
     normalize: bool  # whether numbers, abbreviations and the like are spelled out
 
 
@@ -54,6 +55,7 @@ def parse_query(query: QueryParams, service: SpeechService) -> Query:
         inactivity_timeout_s=_inactivity(DEFAULT_INACTIVITY_S if inactivity_s is None else inactivity_s),
         sync_alignment=_flag(query, "sync_alignment"),
         auto_mode=_flag(query, "auto_mode"),
+        audio_tags=has_audio_tags(query.get("model_id")),
         normalize=parse_normalization(query.get("apply_text_normalization")),
     )
 

@@ -1,0 +1,274 @@
+"""ElevenLabs' text to dialogue by HTTP, over the tone engine."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+
+from kani.core.audio.prosody_filter import PAUSES_S
+from kani.core.request import Limits
+from kani.core.types import Boundary
+from kani.protocols.elevenlabs import ElevenLabsSettings
+from kani.protocols.elevenlabs.audio_tags import MAX_TAG_LENGTH, IncrementalTags, named_tags, without_tags
+from kani.protocols.elevenlabs.http.convert import speech_routes, whole_answer_budget
+from kani.protocols.elevenlabs.http.dialogue import SPEAKER_PAUSE_S
+from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
+from kani.protocols.elevenlabs.http.text_to_dialogue import PATH, dialogue_routes
+from tests.support.sessions import build
+from tests.support.tone import RATE, ToneEngine
+
+CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
+MAX_TEXT = 200
+LINES = [("Hola amiga.", "tone_es"), ("[laughs] Hello you.", "tone_en"), ("Yes [sighs] sir.", "tone_en")]
+
+
+@dataclass
+class DialogueCalls:
+    tone: ToneEngine
+    app: Starlette
+    client: httpx.AsyncClient
+
+    async def post(
+        self, call: str = "", lines: list[tuple[str, str]] | None = None, **body: Any
+    ) -> httpx.Response:
+        given = LINES if lines is None else lines
+        inputs = [{"text": text, "voice_id": voice} for text, voice in given]
+        params = {"output_format": f"pcm_{8 * RATE}"}
+        return await self.client.post(PATH + call, json={"inputs": inputs} | body, params=params)
+
+
+@pytest.fixture
+async def calls(tmp_path: Path) -> AsyncIterator[DialogueCalls]:
+    tone = ToneEngine()
+    service = build(tmp_path, tone, limits=Limits(max_text=50, max_waiting=0, rate_per_minute=5))
+    await service.start()
+    settings, budget = ElevenLabsSettings(max_text=MAX_TEXT), whole_answer_budget()
+    routes = [*dialogue_routes(service, settings, budget), *speech_routes(service, settings, budget)]
+    app = Starlette(routes=routes)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as client:
+        yield DialogueCalls(tone, app, client)
+    assert service.state().sessions == 0 and tone.under_way == 0
+    await service.stop()
+
+
+def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:
+    """Assert that a whole answer's segments are the lines, at their times in the audio."""
+    alignment, segments = told["alignment"], told["voice_segments"]
+    characters = "".join(alignment["characters"])
+    starts = alignment["character_start_times_seconds"]
+    ends = alignment["character_end_times_seconds"]
+    assert characters == "".join(text for text, _ in lines)
+    assert len(characters) == len(starts) == len(ends) and starts == sorted(starts)
+    assert [segment["dialogue_input_index"] for segment in segments] == list(range(len(lines)))
+    samples = np.frombuffer(base64.b64decode(told["audio_base64"]), "<i2")
+    before, before_s = "", 0.0
+    for segment, (text, voice) in zip(segments, lines, strict=True):
+        first, after = segment["character_start_index"], segment["character_end_index"]
+        assert (characters[first:after], segment["voice_id"]) == (text, voice)
+        assert segment["start_time_seconds"] == starts[first]
+        assert segment["end_time_seconds"] == ends[after - 1]
+        pause_s = PAUSES_S[Boundary.SENTENCE] if voice == before else SPEAKER_PAUSE_S if before else 0.0
+        assert segment["start_time_seconds"] == pytest.approx(before_s + pause_s, abs=0.002)
+        if before:
+            # The resampler rings into the pause at both ends.
+            silence = samples[round((before_s + 0.05) * 8 * RATE) : round((starts[first] - 0.05) * 8 * RATE)]
+            assert len(silence) and np.abs(silence).max() < 400
+        before, before_s = voice, segment["end_time_seconds"]
+    assert len(samples) / (8 * RATE) == pytest.approx(ends[-1], abs=0.002)
+
+
+async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: DialogueCalls) -> None:
+    told = (await calls.post("/with-timestamps")).json()
+    assert told.keys() == {"audio_base64", "alignment", "normalized_alignment", "voice_segments"}
+    assert_timed(told, LINES)
+    assert calls.tone.words == ["Hola", "amiga", "Hello", "you", "Yes", "sir"]
+    assert [segment.voice for segment in calls.tone.segments] == ["tone_es", "tone_en", "tone_en"]
+    spoken = "".join(told["normalized_alignment"]["characters"])
+    assert "laughs" not in spoken and "Hello you." in spoken
+
+
+async def test_four_calls_have_the_same_audio(calls: DialogueCalls) -> None:
+    whole, stream, timed, lines = [await calls.post(call) for call in CALLS]
+    parts = [json.loads(line) for line in lines.content.splitlines()]
+    audio = b"".join(base64.b64decode(part["audio_base64"]) for part in parts)
+    assert whole.content == stream.content == base64.b64decode(timed.json()["audio_base64"]) == audio
+    told = timed.json()["alignment"]
+    for field, values in told.items():
+        assert [value for part in parts if part["alignment"] for value in part["alignment"][field]] == values
+    for part in parts:
+        characters = part["alignment"]["characters"] if part["alignment"] else []
+        ranges = [
+            (each["character_start_index"], each["character_end_index"]) for each in part["voice_segments"]
+        ]
+        assert [index for ends in ranges for index in range(*ends)] == list(range(len(characters)))
+
+
+async def test_headers_have_cost_unused_fields_and_tags(calls: DialogueCalls) -> None:
+    asked = {
+        "model_id": "eleven_v3",
+        "settings": {"stability": 0.2, "similarity": 0.4},
+        "seed": 7,
+        "future_text": "Luego.",
+        "pronunciation_dictionary_locators": [],
+    }
+    for call in CALLS:
+        answer = await calls.post(call, **asked)
+        assert answer.headers["character-cost"] == str(sum(len(text) for text, _ in LINES))
+        unused = "[laughs], [sighs], future_text, settings.similarity, settings.stability"
+        assert answer.headers["x-unused"] == unused
+    assert {segment.sampling.seed for segment in calls.tone.segments} == {7}
+
+
+async def test_line_of_tags_only_is_silence(calls: DialogueCalls) -> None:
+    lines = [("[laughs]", "tone_en"), ("Hello.", "tone_en")]
+    assert_timed((await calls.post("/with-timestamps", lines)).json(), lines)
+    assert calls.tone.words == ["Hello"]
+
+
+async def test_speech_call_reads_no_tags_of_later_models(calls: DialogueCalls) -> None:
+    for model, words in (("eleven_v3", ["Hello"]), ("eleven_flash_v2_5", ["whispers", "Hello"])):
+        calls.tone.words.clear()
+        body = {"text": "[whispers] Hello.", "model_id": model}
+        answer = await calls.client.post("/v1/text-to-speech/tone_en", json=body)
+        assert calls.tone.words == words
+        assert answer.headers.get("x-unused") == ("[whispers]" if model == "eleven_v3" else None)
+
+
+async def test_unknown_voice_is_named_with_its_input(calls: DialogueCalls) -> None:
+    for call in CALLS:
+        answer = await calls.post(call, [*LINES[:2], ("Who?", "nobody")])
+        detail = answer.json()["detail"]
+        assert (answer.status_code, detail["code"]) == (404, "voice_not_found")
+        assert detail["param"] == "inputs[2].voice_id" and "'nobody'" in detail["message"]
+    assert calls.tone.words == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "param", "words"),
+    [
+        ([], "inputs", str(MAX_INPUTS)),
+        ([{"text": "a", "voice_id": "tone_es"}] * (MAX_INPUTS + 1), "inputs", str(MAX_INPUTS)),
+        ([{"text": "a" * 101, "voice_id": "tone_es"}] * 2, "inputs", str(MAX_TEXT)),
+        ([{"text": "a", "voice_id": f"v{i}"} for i in range(MAX_VOICES + 1)], "inputs", str(MAX_VOICES)),
+        ([{"text": "a", "voice_id": "tone_es"}, {"text": " ", "voice_id": "b"}], "inputs[1].text", "empty"),
+    ],
+)
+async def test_inputs_out_of_their_limits_are_400(
+    calls: DialogueCalls, inputs: list[Any], param: str, words: str
+) -> None:
+    answer = await calls.client.post(PATH, json={"inputs": inputs})
+    detail = answer.json()["detail"]
+    assert (answer.status_code, detail["param"]) == (400, param)
+    assert detail["message"].startswith(f"{param}: ") and words in detail["message"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("settings", {"stability": 1.5}, "invalid_voice_settings"),
+        ("settings", {"similarity": "much"}, "invalid_voice_settings"),
+        ("seed", -1, "invalid_request"),
+        ("model_id", "gpt-5", "unsupported_model"),
+        ("language_code", "xx", "unsupported_language"),
+        ("apply_text_normalization", "sometimes", "invalid_request"),
+    ],
+)
+async def test_value_out_of_range_is_400(calls: DialogueCalls, field: str, value: Any, code: str) -> None:
+    answer = await calls.post(**{field: value})
+    detail = answer.json()["detail"]
+    assert (answer.status_code, detail["code"]) == (400, code)
+    assert detail["param"].startswith(field)
+
+
+@pytest.mark.parametrize(
+    ("body", "location", "error_type"),
+    [
+        ({}, ["body", "inputs"], "missing"),
+        ({"inputs": "Hola."}, ["body", "inputs"], "list_type"),
+        ({"inputs": ["Hola."]}, ["body", "inputs", 0], "dict_type"),
+        ({"inputs": [{"voice_id": "tone_es"}]}, ["body", "inputs", 0, "text"], "missing"),
+        ({"inputs": [{"text": 5, "voice_id": "a"}]}, ["body", "inputs", 0, "text"], "string_type"),
+        ({"inputs": [{"text": "a", "voice_id": None}]}, ["body", "inputs", 0, "voice_id"], "string_type"),
+        ({"inputs": [{"text": "a", "voice_id": "a"}], "settings": [1]}, ["body", "settings"], "dict_type"),
+    ],
+)
+async def test_wrong_form_is_422(
+    calls: DialogueCalls, body: dict[str, Any], location: list[Any], error_type: str
+) -> None:
+    answer = await calls.client.post(PATH, json=body)
+    assert answer.status_code == 422
+    [error] = answer.json()["detail"]
+    assert (error["loc"], error["type"]) == (location, error_type)
+
+
+async def test_rate_limit_counts_a_dialogue_once(calls: DialogueCalls) -> None:
+    statuses = [(await calls.post()).status_code for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
+
+
+async def test_lines_are_streamed_as_made_and_stopped_when_the_client_leaves(calls: DialogueCalls) -> None:
+    calls.tone.allow = 0
+    left, arrived = asyncio.Event(), asyncio.Event()
+    inputs = [{"text": text, "voice_id": voice} for text, voice in [("uno dos tres cuatro", "tone_es")] * 3]
+    messages = [{"type": "http.request", "body": json.dumps({"inputs": inputs}).encode(), "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            arrived.set()
+
+    path, query = f"{PATH}/stream", b"output_format=pcm_8000"
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": query}
+    speaking = asyncio.create_task(calls.app.router(scope, receive, send))
+    await calls.tone.permit(5)
+    async with asyncio.timeout(300):
+        await arrived.wait()
+        assert len(calls.tone.segments) == 2 and calls.tone.under_way == 1
+        left.set()
+        await speaking
+    assert calls.tone.words == ["uno", "dos", "tres", "cuatro", "uno"]
+
+
+def test_tags_become_spaces_and_have_names() -> None:
+    text = "[whispers]Hi [very, very softly] you [1] [link](http://x) [a\nb] []. [excité 😀]"
+    spoken = without_tags(text)
+    assert len(spoken) == len(text)
+    assert spoken.split() == ["Hi", "you", "[1]", "[link](http://x)", "[a", "b]", "[]."]
+    assert named_tags([text, "[WHISPERS]"]) == [
+        "[whispers]",
+        "[very, very softly]",
+        "[excit\\xe9 \\U0001f600]",
+    ]
+    assert without_tags(f"[{'a' * (MAX_TAG_LENGTH + 1)}]").startswith("[")
+
+
+@pytest.mark.parametrize("text", ["Hi [laughs] you", "a [b [c] d", "[laughs]", "end [", "x [1] y", "[l](u)"])
+def test_tags_of_text_in_pieces_are_the_whole_text_s(text: str) -> None:
+    tags = IncrementalTags()
+    pieces = [*map(tags.feed, text), tags.finish()]
+    assert "".join(pieces) == text
+    assert "".join(map(without_tags, pieces)) == without_tags(text)
+
+
+def test_tag_waits_for_its_end_only_as_long_as_it_may_be() -> None:
+    tags = IncrementalTags()
+    assert tags.feed("Hi [laugh") == "Hi "
+    assert tags.feed("s") == ""
+    assert tags.feed("] you") == "[laughs] you"
+    assert tags.feed("[" + "a" * (MAX_TAG_LENGTH + 1)) == "[" + "a" * (MAX_TAG_LENGTH + 1)
