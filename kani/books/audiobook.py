@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +47,11 @@ def make_audiobook(
     say: Say,
     *,
     subtitles: str | None = None,
-    report: TextIO = sys.stderr,
+    report: TextIO,
 ) -> Made:
     """Speak a book into ``output``; run again after a stop, it goes on where it was.
 
-    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output. Raises ValueError for a name
+    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output; report: where progress goes. Raises ValueError for a name
     of another ending, AlreadyRunning, and what ``say`` raises; the work folder stays then.
     """
     check_output(output)

@@ -71,7 +71,7 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.title += data
-        if not self._skipped:
+        elif not self._skipped:
             self._texts.append(data)
 
     def end_block(self) -> None:

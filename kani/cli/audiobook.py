@@ -77,7 +77,9 @@ def say_book(path: Path, given: argparse.Namespace) -> None:
             )
 
         try:
-            made = make_audiobook(book, given.output, manner, say, subtitles=given.subtitles)
+            made = make_audiobook(
+                book, given.output, manner, say, subtitles=given.subtitles, report=sys.stderr
+            )
         except KeyboardInterrupt:
             print("\nstopped: the same command goes on from here", file=sys.stderr)
             raise
