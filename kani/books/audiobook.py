@@ -51,8 +51,9 @@ def make_audiobook(
 ) -> Made:
     """Speak a book into ``output``; run again after a stop, it goes on where it was.
 
-    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output; report: where progress goes. Raises ValueError for a name
-    of another ending, AlreadyRunning, and what ``say`` raises; the work folder stays then.
+    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output; report: where progress goes.
+    Raises ValueError for a name of another ending, AlreadyRunning, and what ``say`` raises; the work folder
+    stays then.
     """
     check_output(output)
     pieces = pieces_of(book, manner)

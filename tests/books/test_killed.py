@@ -14,7 +14,7 @@ from tests.books.test_audiobook import decoded, marks
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
 
-TEXT = "\n\n".join(f"Chapter {n}\n\n" + f"The dog of house {n} sleeps. " * 60 for n in range(1, 9))
+TEXT = "\n\n".join(f"Chapter {n}\n\n" + f"The dog of house {n} sleeps. " * 6 for n in range(1, 9))
 
 
 def start(book: Path, output: Path) -> subprocess.Popen[str]:
