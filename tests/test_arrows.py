@@ -106,7 +106,7 @@ ALLOWED = {
     "kani/text": {"kani.text", "kani.core.types", "kani.core.errors"},
     "kani/core": {"kani.core", "kani.text"},
     "kani/core/audio": {"kani.core.audio", "kani.core.types", "kani.core.errors"},
-    "kani/core/subtitles": {"kani.core.subtitles", *CONTRACT},
+    "kani/core/subtitles": {"kani.core.subtitles", *TEXT, *CONTRACT},
     "kani/core/timing": {"kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/turns": {"kani.core.turns", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/voices": {"kani.core.voices", "kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
