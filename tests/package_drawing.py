@@ -14,6 +14,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "kani"
 ABOUT = {
     "cli": "kani-tts, the scripts",
+    "books": "audiobooks",
     "library": "from kani import Speech",
     "ray": "servers on a cluster",
     "server": "access, settings, metrics",

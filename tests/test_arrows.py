@@ -53,8 +53,13 @@ ALLOWED = {
     "kani/no_telemetry.py": set(),
     "kani/__main__.py": {"kani.cli.main"},
     "kani/library": {"kani.library", "kani.server", "kani.core"},
+    "kani/books": {"kani.books", "kani.library", "kani.core"},
     "kani/cli": {"kani.cli", "websocket_client", "websocket_config"},
     "kani/cli/speech_commands.py": {"kani", "kani.cli"},
+    "kani/cli/audiobook.py": {
+        *("kani.cli", "kani.books", "kani.library", "kani.text"),
+        "websocket_config",
+    },
     "kani/cli/serve.py": {
         *("kani.cli", "kani.server", "kani.engines", "kani.core"),
         "websocket_config",
@@ -101,6 +106,7 @@ ALLOWED = {
     "kani/text": {"kani.text", "kani.core.types", "kani.core.errors"},
     "kani/core": {"kani.core", "kani.text"},
     "kani/core/audio": {"kani.core.audio", "kani.core.types", "kani.core.errors"},
+    "kani/core/subtitles": {"kani.core.subtitles", *TEXT, *CONTRACT},
     "kani/core/timing": {"kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/turns": {"kani.core.turns", *TEXT, *AUDIO, *CONTRACT},
     "kani/core/voices": {"kani.core.voices", "kani.core.timing", *TEXT, *AUDIO, *CONTRACT},

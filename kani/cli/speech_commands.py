@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import kani
+from kani.cli import audiobook
 from kani.cli.sound import CommandFailed, open_player
 
 FAILED, INTERRUPTED = 1, 130
@@ -35,13 +36,16 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
 
 def _say(arguments: Sequence[str]) -> None:
     parser = _parser("say", "Speak a text, without a server.")
-    parser.add_argument("text", nargs="?", default="-", help="text to speak; - or nothing: standard input")
+    parser.add_argument(
+        "text", nargs="?", default="-", help="text to speak, or a book; - or nothing: standard input"
+    )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE",
-        help="write .wav, .mp3, .flac, .opus, .ogg or .aac; the speech is played if not given",
+        help="write .wav, .mp3, .flac, .opus, .ogg or .aac, a book as .m4b, .m4a or .mp3; the"
+        " speech is played if not given",
     )
     parser.add_argument("--voice", metavar="ID", help="such as ef_dora; kani-tts voices lists them")
     parser.add_argument("--language", metavar="TAG", help="such as es; the text's own if not given")
@@ -54,7 +58,13 @@ def _say(arguments: Sequence[str]) -> None:
         metavar="URL",
         help="let this server speak; then the options are those of kani-tts say --server URL --help",
     )
+    audiobook.add_options(parser)
     given = parser.parse_args(arguments)
+    if book := audiobook.book_file(given.text):
+        audiobook.say_book(book, given)
+        return
+    if given.chapters or given.chapter_voice or given.subtitles:
+        parser.error("--chapters, --chapter-voice and --subtitles are for books, such as book.epub")
     text = sys.stdin.read() if given.text == "-" else given.text
     if not text.strip():
         parser.error("there is no text to speak")

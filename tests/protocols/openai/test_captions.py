@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
+from kani.core.subtitles.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, CueBuilder
+from kani.core.subtitles.files import Cue, srt_cue, vtt_cue
+from kani.core.subtitles.words import Word, WordTimer
 from kani.core.types import Span
-from kani.protocols.openai.speech.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, CueBuilder
-from kani.protocols.openai.speech.words import Word, WordTimer
-from kani.protocols.shared.subtitles import Cue, srt_cue, vtt_cue
 from tests.support.serving import serving
 
 CAPTIONS, CAPTIONED, SPEECH = "/v1/audio/captions", "/dev/captioned_speech", "/v1/audio/speech"

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core import request_ids
 from kani.core.service import SpeechService
+from kani.core.subtitles.files import segment_cues, srt
 from kani.core.transcriber import TranscribedWord
 from kani.protocols.elevenlabs.errors import FieldTooLarge
 from kani.protocols.elevenlabs.http.responses import TASK_NAME, endpoint, json_response
@@ -22,7 +23,6 @@ from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import AudioUploads, FileTooLarge
-from kani.protocols.shared.subtitles import segment_cues, srt
 
 PROTOCOL = "elevenlabs"
 PATH = "/v1/speech-to-text"

@@ -15,18 +15,18 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.service import SpeechService
+from kani.core.subtitles.cues import CueBuilder
+from kani.core.subtitles.files import VTT_HEADER, Cue, srt_cue, vtt_cue
+from kani.core.subtitles.words import Word, WordTimer
 from kani.core.timing.marks import mark_rows
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import field, parse_body, read_object
 from kani.protocols.openai.speech.create import TASK_NAME
-from kani.protocols.openai.speech.cues import CueBuilder
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
-from kani.protocols.openai.speech.words import Word, WordTimer
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, prepend
-from kani.protocols.shared.subtitles import VTT_HEADER, Cue, srt_cue, vtt_cue
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
 
 MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}

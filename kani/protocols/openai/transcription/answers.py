@@ -8,10 +8,10 @@ from typing import Any
 
 from babel import Locale
 
+from kani.core.subtitles.files import segment_cues, srt, vtt
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.protocols.openai.transcription.params import TranscriptionParams
 from kani.protocols.shared.recordings.transcript import Transcript
-from kani.protocols.shared.subtitles import segment_cues, srt, vtt
 from kani.text.languages import english_name
 
 FRAMES_PER_SECOND = 100

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kani.protocols.openai.speech.words import MAX_WORD, Word
-from kani.protocols.shared.subtitles import Cue
+from kani.core.subtitles.files import Cue
+from kani.core.subtitles.words import MAX_WORD, Word
 from kani.text.boundaries import is_abbreviated
 
 MAX_LINE = MAX_WORD

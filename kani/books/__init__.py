@@ -1,0 +1,1 @@
+"""Audiobooks: books are read, spoken piece by piece, and written as one file with chapters."""

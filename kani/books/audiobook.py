@@ -1,0 +1,144 @@
+"""Speaks a book into one file: piece by piece into a work folder, then all of it into the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from kani.books.audio_file import ENDINGS, AudioFile
+from kani.books.book import Book
+from kani.books.plan import Manner, Piece, digest, pieces_of
+from kani.books.progress import Progress, duration
+from kani.books.work_folder import WorkFolder
+from kani.core.audio.encoding import AudioFormat, FileEncoder
+from kani.core.subtitles.cues import CueBuilder
+from kani.core.subtitles.files import VTT_HEADER, Cue, srt_cue, vtt_cue
+from kani.core.subtitles.words import WordTimer
+from kani.library.results import Audio
+
+SUBTITLES = ("srt", "vtt")
+
+Say = Callable[[str, str | None], Audio]
+"""Speaks a text with a voice, None for the language's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made: seconds and chapters of the file, pieces that an earlier run had spoken."""
+
+    duration_s: float
+    chapters: int
+    reused: int
+
+
+def check_output(output: Path) -> None:
+    """Raise ValueError if a book cannot be written to a file of that name."""
+    if output.suffix.lower() not in ENDINGS:
+        raise ValueError(f"{output.name}: a book's file has to end with one of {', '.join(ENDINGS)}")
+
+
+def make_audiobook(
+    book: Book,
+    output: Path,
+    manner: Manner,
+    say: Say,
+    *,
+    subtitles: str | None = None,
+    report: TextIO,
+) -> Made:
+    """Speak a book into ``output``; run again after a stop, it goes on where it was.
+
+    subtitles: ``srt`` or ``vtt``, for a file of that ending beside the output; report: where progress goes.
+    Raises ValueError for a name of another ending, AlreadyRunning, and what ``say`` raises; the work folder
+    stays then.
+    """
+    check_output(output)
+    pieces = pieces_of(book, manner)
+    with WorkFolder(output) as folder:
+        changed = folder.begin(digest(book), manner, len(pieces))
+        reused = _speak(book, pieces, folder, say, changed, report)
+        spoken = [(piece, found) for piece in pieces if (found := folder.find(piece.key)) is not None]
+        file = AudioFile(book, spoken, folder, output.suffix.lower())
+        if not file.samples:
+            raise ValueError("the book has no text that this voice can speak: choose another --voice")
+        unfinished = folder.path / f"unfinished{output.suffix.lower()}"
+        progress = Progress(file.samples, 0, report)
+        written = 0
+        for samples in file.write(unfinished):
+            progress.add(samples - written)
+            written = samples
+            progress.show(f"writing {output.name}")
+        progress.close()
+        if subtitles is not None:
+            _write_subtitles(file, folder.path / f"unfinished.{subtitles}", subtitles)
+            (folder.path / f"unfinished.{subtitles}").replace(output.with_suffix(f".{subtitles}"))
+        with unfinished.open("rb") as whole:
+            os.fsync(whole.fileno())
+        unfinished.replace(output)
+        folder.remove()
+    return Made(file.samples / file.rate, len(file.marks), reused)
+
+
+def _speak(
+    book: Book, pieces: list[Piece], folder: WorkFolder, say: Say, changed: list[str], report: TextIO
+) -> int:
+    """Speak the pieces that the folder lacks; return how many it had."""
+    missing = [piece for piece in pieces if folder.find(piece.key) is None]
+    reused = len(pieces) - len(missing)
+    if changed:
+        report.write(f"changed since the last run: {', '.join(changed)}\n")
+    if reused or changed:
+        report.write(f"{reused} of {len(pieces)} pieces are spoken already\n")
+    total = sum(len(piece.text) for piece in pieces)
+    progress = Progress(total, total - sum(len(piece.text) for piece in missing), report)
+    for piece in missing:
+        title = book.chapters[piece.chapter - 1].title
+        progress.show(f"chapter {piece.chapter} of {len(book.chapters)}: {title[:40]}")
+        if folder.find(piece.key) is None:  # the same text may come twice
+            _store(folder, piece, say(piece.text, piece.voice))
+        progress.add(len(piece.text))
+    progress.close()
+    return reused
+
+
+def _store(folder: WorkFolder, piece: Piece, audio: Audio) -> None:
+    flac = b""
+    if len(audio.samples):
+        encoder = FileEncoder(
+            AudioFormat("flac", "flac", audio.sample_rate, None, "audio/flac"), audio.sample_rate
+        )
+        encoder.add(audio.samples)
+        flac = encoder.finish()
+    folder.store(piece.key, flac, len(audio.samples), audio.sample_rate, audio.voice, list(_cues(audio)))
+
+
+def _cues(audio: Audio) -> Iterator[Cue]:
+    builder = CueBuilder(audio.text)
+    for word in WordTimer(audio.text).feed(audio.spans):
+        yield from builder.add(word)
+    yield from builder.finish()
+
+
+def _write_subtitles(file: AudioFile, path: Path, kind: str) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as written:
+        written.write(VTT_HEADER if kind == "vtt" else "")
+        for number, cue in enumerate(file.cues(), 1):
+            written.write(srt_cue(number, cue) if kind == "srt" else vtt_cue(cue))
+
+
+def describe(book: Book) -> str:
+    """Return a book's title, author and numbered chapters, a line each."""
+    head = f"{book.title}{f', {book.author}' if book.author else ''}"
+    rows = [
+        f"{number:4}  {chapter.title or '-'} ({sum(map(len, chapter.paragraphs)):,} characters)"
+        for number, chapter in enumerate(book.chapters, 1)
+    ]
+    return "\n".join([head, *rows])
+
+
+def summary(made: Made, output: Path) -> str:
+    """Return a line about what was made."""
+    return f"{output}: {duration(made.duration_s)} of speech, {made.chapters} chapters"

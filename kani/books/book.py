@@ -1,0 +1,94 @@
+"""A book as it is spoken: its chapters, and the paragraphs and headings of a document they are made of."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_CHARACTERS = 20_000_000
+"""Characters of a book: the longest novels have some ten million."""
+
+MAX_CHAPTERS = 2_000
+MAX_TITLE = 200
+"""Characters of a title or a name; what is longer is cut."""
+
+
+class UnreadableBook(ValueError):
+    """A file that is no readable book; ``str()`` names the file's fault and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A paragraph, or a heading of ``level`` 1 to 6 (0: no heading)."""
+
+    text: str
+    level: int = 0
+    anchors: tuple[str, ...] = ()
+    """Names by which links lead here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter; its ``paragraphs`` are spoken, with its heading among them where the book has one."""
+
+    title: str
+    paragraphs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """A picture: PNG (``codec`` png) or JPEG (mjpeg), with its size in pixels."""
+
+    data: bytes
+    codec: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A book. ``author`` and ``language`` (BCP 47) are "" where the file does not tell them."""
+
+    title: str
+    author: str
+    language: str
+    chapters: tuple[Chapter, ...]
+    cover: Cover | None = None
+
+    @property
+    def characters(self) -> int:
+        """Characters of all paragraphs."""
+        return sum(len(paragraph) for chapter in self.chapters for paragraph in chapter.paragraphs)
+
+
+def line(text: str) -> str:
+    """Return a text without control characters in one line of ``MAX_TITLE`` characters at most."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_TITLE]
+
+
+def checked(book: Book) -> Book:
+    """Return the book. Raises UnreadableBook if it holds nothing to speak, or too much."""
+    if not any(re.search(r"\w", each) for chapter in book.chapters for each in chapter.paragraphs):
+        raise UnreadableBook("has no text to speak")
+    if len(book.chapters) > MAX_CHAPTERS:
+        raise UnreadableBook(f"has {len(book.chapters):,} chapters, more than {MAX_CHAPTERS:,}: divide it")
+    if book.characters > MAX_CHARACTERS:
+        raise UnreadableBook(f"has more than {MAX_CHARACTERS:,} characters of text: divide it")
+    return book
+
+
+def chapters_by_headings(blocks: Sequence[Block], title: str) -> tuple[Chapter, ...]:
+    """Divide a document at its highest level of headings that occurs more than once.
+
+    title: of what comes before the first of them, and of the whole where there is none.
+    """
+    levels = Counter(block.level for block in blocks if block.level)
+    level = min((level for level, count in levels.items() if count > 1), default=0)
+    found: list[tuple[str, list[str]]] = [(title, [])]
+    for block in blocks:
+        if level and block.level == level:
+            found.append((block.text, []))
+        found[-1][1].append(block.text)
+    return tuple(Chapter(line(name), tuple(texts)) for name, texts in found if texts)

@@ -1,0 +1,156 @@
+"""Reads an EPUB 2 or 3: its text in reading order, its table of contents, title, author and cover."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element
+
+from kani.books import xml_tree
+from kani.books.archive import Archive, join
+from kani.books.book import Block, Book, Chapter, Cover, UnreadableBook, line
+from kani.books.cover import MAX_BYTES, read_cover
+from kani.books.markup import read_html
+
+_CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
+_FONT_OBFUSCATION = frozenset({"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"})
+_MAX_DOCUMENTS = 5_000
+_TEXT_TYPES = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+xml"})
+
+Contents = dict[tuple[str, str], str]
+"""Titles by file and anchor ("": the file's start)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    name: str
+    type: str
+    properties: frozenset[str]
+
+
+def read_epub(path: Path) -> Book:
+    """Read a book. Raises UnreadableBook and OSError."""
+    with path.open("rb") as file, Archive(file) as archive:
+        return _read(archive, path.stem)
+
+
+def _read(archive: Archive, fallback: str) -> Book:
+    if _CONTAINER not in archive:
+        raise UnreadableBook(f"is no EPUB: it lacks {_CONTAINER}")
+    _refuse_protection(archive)
+    rootfile = _xml(archive, _CONTAINER).find(".//rootfile")
+    package_name = join("", unquote(rootfile.get("full-path", "") if rootfile is not None else ""))
+    package = _xml(archive, package_name)
+    items = dict(_manifest(package, posixpath.dirname(package_name)))
+    title = line(_first(package, "title")) or fallback
+    authors = [line(each.text or "") for each in package.iterfind("./metadata/creator")]
+    contents = _contents(archive, package, items)
+    return Book(
+        title,
+        line(", ".join(filter(None, authors))),
+        line(_first(package, "language")),
+        tuple(_chapters(archive, _spine(package, items), contents, title)),
+        _cover(archive, package, items),
+    )
+
+
+def _refuse_protection(archive: Archive) -> None:
+    if _ENCRYPTION not in archive:
+        return
+    methods = {each.get("Algorithm", "") for each in _xml(archive, _ENCRYPTION).iter("EncryptionMethod")}
+    if methods - _FONT_OBFUSCATION:
+        raise UnreadableBook("is encrypted: only books without copy protection (DRM) can be read")
+
+
+def _xml(archive: Archive, name: str) -> Element:
+    return xml_tree.parse(archive.read(name, xml_tree.MAX_BYTES), name)
+
+
+def _first(package: Element, name: str) -> str:
+    return package.findtext(f"./metadata/{name}") or ""
+
+
+def _manifest(package: Element, folder: str) -> Iterator[tuple[str, _Item]]:
+    for each in package.iterfind("./manifest/item"):
+        reference = each.get("href", "")
+        if "://" in reference:  # on another machine, which is never asked
+            continue
+        properties = frozenset(each.get("properties", "").split())
+        name = join(folder, unquote(reference))
+        yield each.get("id", ""), _Item(name, each.get("media-type", ""), properties)
+
+
+def _spine(package: Element, items: dict[str, _Item]) -> list[str]:
+    """Return the names of the documents in reading order."""
+    found = []
+    for each in package.iterfind("./spine/itemref"):
+        item = items.get(each.get("idref", ""))
+        if item and each.get("linear") != "no" and item.type in _TEXT_TYPES and "nav" not in item.properties:
+            found.append(item.name)
+    if len(found) > _MAX_DOCUMENTS:
+        raise UnreadableBook(f"has more than {_MAX_DOCUMENTS:,} documents: divide it")
+    return list(dict.fromkeys(found))
+
+
+def _contents(archive: Archive, package: Element, items: dict[str, _Item]) -> Contents:
+    """Return the table of contents, that of EPUB 3 (nav) or of EPUB 2 (NCX); empty where there is none."""
+    navigation = next((item.name for item in items.values() if "nav" in item.properties), None)
+    found: list[tuple[str, str]] = []
+    if navigation is not None and navigation in archive:
+        folder = posixpath.dirname(navigation)
+        for nav in _xml(archive, navigation).iter("nav"):
+            if nav.get("type", "toc") == "toc":
+                found += [(each.get("href", ""), "".join(each.itertext())) for each in nav.iter("a")]
+    spine = package.find("./spine")
+    ncx = items.get(spine.get("toc", "")) if spine is not None else None
+    if not found and ncx is not None and ncx.name in archive:
+        folder = posixpath.dirname(ncx.name)
+        for point in _xml(archive, ncx.name).iter("navPoint"):
+            content = point.find("./content")
+            reference = content.get("src", "") if content is not None else ""
+            found.append((reference, point.findtext("./navLabel/text") or ""))
+    contents: Contents = {}
+    for reference, label in found:
+        name, _, anchor = reference.partition("#")
+        if name and "://" not in name:
+            contents.setdefault((join(folder, unquote(name)), unquote(anchor)), line(label))
+    return contents
+
+
+def _chapters(archive: Archive, names: list[str], contents: Contents, title: str) -> Iterator[Chapter]:
+    """Yield the chapters: one from each entry of the contents to the next, else one for each document."""
+    current, paragraphs = title, list[str]()
+    for name in names:
+        blocks, document_title, _ = read_html(archive.read(name))
+        for number, block in enumerate(blocks):
+            starts = _title_at(contents, name, block, first=number == 0)
+            if not contents and number == 0:
+                heading = next((each.text for each in blocks if each.level), "")
+                starts = line(heading or document_title)
+            if starts is not None:
+                if paragraphs:
+                    yield Chapter(current, tuple(paragraphs))
+                current, paragraphs = starts or line(block.text), []
+            paragraphs.append(block.text)
+    if paragraphs:
+        yield Chapter(current, tuple(paragraphs))
+
+
+def _title_at(contents: Contents, name: str, block: Block, first: bool) -> str | None:
+    """Return the title of the last entry that leads to a block; None if none does."""
+    titles = [contents.get((name, anchor)) for anchor in (*([""] if first else []), *block.anchors)]
+    return next((each for each in reversed(titles) if each is not None), None)
+
+
+def _cover(archive: Archive, package: Element, items: dict[str, _Item]) -> Cover | None:
+    """Return the cover; None where there is none of a kind that an audiobook can hold."""
+    item = next((item for item in items.values() if "cover-image" in item.properties), None)
+    if item is None:
+        metas = package.iterfind("./metadata/meta")
+        item = items.get(next((each.get("content", "") for each in metas if each.get("name") == "cover"), ""))
+    if item is None or item.name not in archive:
+        return None
+    return read_cover(archive.read(item.name, MAX_BYTES))

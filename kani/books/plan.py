@@ -1,0 +1,95 @@
+"""Divides a book into pieces that are spoken one by one, each with the voice that speaks it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+
+from kani.books.book import Book, Chapter
+
+MAX_PIECE = 2_000
+"""Characters of a piece: some two minutes, of which the last is what a stop loses."""
+
+_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a book is spoken, the same for all chapters but the voice.
+
+    voice: an id, None for the language's own; voices: those of single chapters, by number from 1.
+    reference: hexadecimal SHA-256 of the recording to imitate, "" for none.
+    """
+
+    engine: str
+    version: str
+    voice: str | None = None
+    voices: Mapping[int, str] = field(default_factory=dict)
+    language: str | None = None
+    speed: float | None = None
+    emotion: str | None = None
+    reference: str = ""
+
+    def voice_of(self, chapter: int) -> str | None:
+        """Return the voice of a chapter, numbered from 1."""
+        return self.voices.get(chapter, self.voice)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of text and the voice that speaks it; chapters are numbered from 1."""
+
+    chapter: int
+    text: str
+    voice: str | None
+    key: str
+    """Names the piece's files: a hash of all that its speech depends on."""
+
+
+def pieces_of(book: Book, manner: Manner) -> list[Piece]:
+    """Return the pieces of all chapters, in order."""
+    return [
+        Piece(number, text, voice, _key(text, voice, manner))
+        for number, chapter in enumerate(book.chapters, 1)
+        for voice in [manner.voice_of(number)]
+        for text in _texts(chapter)
+    ]
+
+
+def digest(book: Book) -> str:
+    """Return a hash of a book's text and chapters."""
+    return hashlib.sha256(json.dumps([asdict(each) for each in book.chapters]).encode()).hexdigest()
+
+
+def _key(text: str, voice: str | None, manner: Manner) -> str:
+    depends = asdict(manner) | {"voices": None, "voice": voice, "text": text}
+    return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _texts(chapter: Chapter) -> Iterator[str]:
+    """Yield the chapter's text in pieces that end with a paragraph, or a sentence of a long one."""
+    piece = ""
+    for paragraph in chapter.paragraphs:
+        for part in _parts(paragraph):
+            if piece and len(piece) + len(part) + 2 > MAX_PIECE:
+                yield piece
+                piece = ""
+            piece = f"{piece}\n\n{part}" if piece else part
+    if piece:
+        yield piece
+
+
+def _parts(paragraph: str) -> Iterator[str]:
+    rest = paragraph.strip()
+    while len(rest) > MAX_PIECE:
+        window = rest[:MAX_PIECE]
+        ends = [match.end() for match in _SENTENCE_END.finditer(window)]
+        cut = ends[-1] if ends and ends[-1] < MAX_PIECE else max(window.rfind(" "), 0)
+        cut = cut if cut > MAX_PIECE // 4 else MAX_PIECE
+        yield rest[:cut].strip()
+        rest = rest[cut:].strip()
+    if rest:
+        yield rest

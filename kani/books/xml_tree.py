@@ -1,0 +1,52 @@
+"""Parses XML from strangers: no entities, no external files, bounded depth."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from kani.books.book import UnreadableBook
+
+MAX_BYTES = 8 << 20
+_MAX_DEPTH = 100
+
+
+def parse(data: bytes, name: str) -> Element:
+    """Return the root; tags and attributes are without their namespaces. name: the file's, for errors.
+
+    Raises UnreadableBook. Expat opens nothing that a document refers to.
+    """
+    builder = TreeBuilder()
+    depth = 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise UnreadableBook(f"nests elements deeper than {_MAX_DEPTH} in {name!r}: do not trust it")
+        builder.start(_local(tag), {_local(key): value for key, value in attributes.items()})
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(_local(tag))
+
+    def declares_entity(*_: object) -> None:
+        raise UnreadableBook(f"declares XML entities in {name!r}, which may be an attack: do not trust it")
+
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = declares_entity
+    parser.buffer_text = True
+    try:
+        parser.Parse(data, True)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        if isinstance(error, UnreadableBook):
+            raise
+        raise UnreadableBook(f"has broken XML in {name!r} ({error}): get it again, or convert it") from error
+    return builder.close()
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]

@@ -1,0 +1,111 @@
+"""``kani-tts say BOOK.epub -o book.m4b``: a book from a file into a file with chapters."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+from kani.books.audiobook import SUBTITLES, check_output, describe, make_audiobook, summary
+from kani.books.book import Book
+from kani.books.plan import Manner
+from kani.books.reading import ENDINGS, read_book
+from kani.library.blocking import Speech
+from kani.library.results import Audio
+from kani.text.language_detection import detect
+from websocket_config import VERSION
+
+_CHAPTERS = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?=(\S+)")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+_NO_LANGUAGE = ("und", "mul", "zxx", "mis")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for books."""
+    books = parser.add_argument_group("books", f"TEXT may be a file {', '.join(ENDINGS)}: -o book.m4b")
+    books.add_argument("--chapters", action="store_true", help="list the book's chapters, and speak nothing")
+    books.add_argument(
+        "--chapter-voice",
+        action="append",
+        default=[],
+        metavar="N=ID",
+        help="voice of a chapter, or of several (2-5=ef_dora); may be given again",
+    )
+    books.add_argument("--subtitles", choices=SUBTITLES, help="write them beside the output, too")
+
+
+def book_file(text: str) -> Path | None:
+    """Return the path of the book that a command's text names, None where it is a text."""
+    path = Path(text) if len(text) < 1024 and "\n" not in text and "\0" not in text else None
+    if path is None or path.suffix.lower() not in ENDINGS:
+        return None
+    return path if path.suffix.lower() == ".epub" or path.is_file() else None
+
+
+def say_book(path: Path, given: argparse.Namespace) -> None:
+    """Speak the book as the options of ``kani-tts say`` tell. Raises ValueError, OSError and SpeechError."""
+    book = read_book(path)
+    if given.chapters:
+        print(describe(book))
+        return
+    if given.output is None:
+        raise ValueError("a book needs a file to be written to, such as -o book.m4b")
+    check_output(given.output)
+    voices = _chapter_voices(given.chapter_voice, len(book.chapters))
+    reference = hashlib.sha256(given.reference.read_bytes()).hexdigest() if given.reference else ""
+    with Speech(given.engine) as speech:
+        known = {voice.id for voice in speech.voices}
+        for voice in {*voices.values(), *filter(None, [given.voice])} - known:
+            raise ValueError(f"--chapter-voice or --voice: {voice!r} is no voice; kani-tts voices lists them")
+        spoken = {voice.language.partition("-")[0] for voice in speech.voices}
+        language = given.language or (None if given.voice else _language(book, spoken))
+        manner = Manner(
+            *(given.engine, VERSION, given.voice, voices, language, given.speed, given.emotion, reference)
+        )
+
+        def say(text: str, voice: str | None) -> Audio:
+            return speech.say(
+                text,
+                voice=voice,
+                # A chapter's own voice speaks its own language, unless one is asked for.
+                language=given.language or (language if voice is None else None),
+                speed=given.speed,
+                emotion=given.emotion,
+                reference=given.reference,
+            )
+
+        try:
+            made = make_audiobook(
+                book, given.output, manner, say, subtitles=given.subtitles, report=sys.stderr
+            )
+        except KeyboardInterrupt:
+            print("\nstopped: the same command goes on from here", file=sys.stderr)
+            raise
+    print(summary(made, given.output), file=sys.stderr)
+
+
+def _language(book: Book, spoken: set[str]) -> str | None:
+    """Return the language that a book names, else that of its text; None where it is none that is spoken.
+
+    One for the whole book, so that a chapter's title does not change the voice.
+    """
+    named = book.language
+    if _LANGUAGE.fullmatch(named) and named.partition("-")[0].lower() in spoken - set(_NO_LANGUAGE):
+        return named
+    sample = "\n".join(text for chapter in book.chapters for text in chapter.paragraphs[:5])[:20_000]
+    return detect(sample, spoken)
+
+
+def _chapter_voices(options: list[str], chapters: int) -> dict[int, str]:
+    voices: dict[int, str] = {}
+    for option in options:
+        match = _CHAPTERS.fullmatch(option)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if match is None or not 1 <= first <= last <= chapters:
+            raise ValueError(
+                f"--chapter-voice {option}: must be N=ID or N-M=ID, with chapters from 1 to {chapters}"
+            )
+        voices |= dict.fromkeys(range(first, last + 1), match[3])
+    return voices

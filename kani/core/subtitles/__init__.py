@@ -1,0 +1,1 @@
+"""Subtitles of speech and of transcripts: words with their times, cues, SubRip and WebVTT."""
