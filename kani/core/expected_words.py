@@ -15,7 +15,7 @@ MAX_TEXT = 4_000
 
 
 def as_prompt(words: Sequence[str], text: str = "") -> str:
-    """Return the text that may precede the speech. The recogniser reads its end only, where it is long."""
+    """Return the text that may precede the speech; only its end, where it is long."""
     return " ".join(part for part in (", ".join(words), text) if part)[-MAX_TEXT:]
 
 
