@@ -1,7 +1,6 @@
 """Rare and invented names with and without the prompt that tells them: how many are heard right.
 
-Sixty sentences of Kokoro's, a name each; the prompt has the twenty names of its language. Nothing was tuned on
-them.
+Sixty sentences of Kokoro's, a name each; the prompt has all twenty of its language.
 """
 
 from __future__ import annotations

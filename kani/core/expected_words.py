@@ -16,7 +16,9 @@ MAX_TEXT = 4_000
 
 def as_prompt(words: Sequence[str], text: str = "") -> str:
     """Return the text that may precede the speech; only its end, where it is long."""
-    return " ".join(part for part in (", ".join(words), text) if part)[-MAX_TEXT:]
+    # Without the mark of an end the answer has none either, by which ends of turns are judged.
+    listed = ", ".join(words) + "." if words else ""
+    return " ".join(part for part in (listed, text) if part)[-MAX_TEXT:]
 
 
 def fault(words: Sequence[str]) -> str:

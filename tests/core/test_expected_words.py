@@ -6,8 +6,8 @@ from kani.core.expected_words import MAX_TEXT, MAX_WORD, MAX_WORDS, as_prompt, f
 
 
 def test_words_come_before_the_text_and_the_end_stays() -> None:
-    assert as_prompt([]) == "" and as_prompt(["Zandrell", "Tolliwen"]) == "Zandrell, Tolliwen"
-    assert as_prompt(["Zandrell"], "Dear all") == "Zandrell Dear all"
+    assert as_prompt([]) == "" and as_prompt(["Zandrell", "Tolliwen"]) == "Zandrell, Tolliwen."
+    assert as_prompt(["Zandrell"], "Dear all") == "Zandrell. Dear all"
     long = as_prompt(["a" * MAX_WORD] * MAX_WORDS, "Tolliwen")
     assert len(long) == MAX_TEXT and long.endswith(" Tolliwen")
 

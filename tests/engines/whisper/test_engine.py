@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.recognition.streams import sounds_without_speech
 from kani.core.errors import EngineUnavailable
+from kani.core.expected_words import as_prompt
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
@@ -122,7 +123,7 @@ async def test_sound_without_speech_has_no_words(recognizer: WhisperRecognizer, 
 async def test_expected_name_is_heard_live(recognizer: WhisperRecognizer, said_with_name: Said) -> None:
     audio = said_with_name.samples, silence(1)
     without = text(await recognized(recognizer, at_once(*audio), "en"))
-    events = recognizer.recognize_prompted(at_once(*audio), "en", f"{NAME}, Draylor Hexley")
+    events = recognizer.recognize_prompted(at_once(*audio), "en", as_prompt([NAME, "Draylor Hexley"]))
     assert NAME not in without and text([event async for event in events]) == said_with_name.text
 
 

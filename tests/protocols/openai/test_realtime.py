@@ -325,7 +325,7 @@ async def test_expected_words_reach_the_recogniser_in_both_generations(start_app
         await client.append(loud(0.08), quiet(0.16))
         await client.send("input_audio_buffer.commit")
         assert await client.transcripts(1) == ["w0 w1"]
-    assert set(recognizer.prompts) == {"Brackshaw The patient is Ms Zandrell."}
+    assert set(recognizer.prompts) == {"Brackshaw. The patient is Ms Zandrell."}
     async with realtime(app.url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as client:
         session = {"input_audio_transcription": {"prompt": "Tolliwen"}, "turn_detection": None}
         await client.send("transcription_session.update", session=session)

@@ -245,7 +245,7 @@ async def test_names_and_terms_reach_the_recogniser(tmp_path: Path) -> None:
         port = server.streams["Wyoming"]
         await ask(port, Event("transcribe", words), LOUD, STOP, last="transcript-stop")
         # Of too many words the first are left out: terms have to come first.
-        assert recognizer.prompts == ["heat pump, dimmer, Zandrell"]
+        assert recognizer.prompts == ["heat pump, dimmer, Zandrell."]
         for field, wrong in (("names", ["x"] * 1_001), ("terms", ["x" * 101]), ("terms", "dimmer")):
             (error,) = await ask(port, Event("transcribe", {f"transcript_{field}": wrong}), last="error")
             assert f"transcribe: transcript_{field}" in error.data["text"]
